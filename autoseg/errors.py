@@ -1,0 +1,139 @@
+"""Every failure a user may see: what happened, where, and what to do next.
+
+Only the command line turns these into exit codes; everything else raises them or, in loops over cases and runs, records
+them and goes on. A programming mistake stays a ValueError or TypeError and ends as exit code 1.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+
+class AutosegError(Exception):
+    """Root of all failures with a cure.
+
+    Args:
+        what: what is wrong, in one plain sentence without a full stop.
+        remedy: what the user can do next, as one sentence.
+        where: the file, folder or case concerned.
+        expected: what should have been there.
+        found: what was there instead.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        remedy: str,
+        where: Path | str | None = None,
+        expected: object = None,
+        found: object = None,
+    ) -> None:
+        self.what = what
+        self.remedy = remedy
+        self.where = None if where is None else str(where)
+        self.expected = None if expected is None else str(expected)
+        self.found = None if found is None else str(found)
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        parts = [f"{self.where}: {self.what}" if self.where else self.what]
+        if self.expected is not None:
+            parts.append(f"expected {self.expected}")
+        if self.found is not None:
+            parts.append(f"found {self.found}")
+        return f"{'; '.join(parts)}. {self.remedy}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions cross process borders by their arguments, and these are keywords.
+        return _rebuild, (type(self), self.__dict__.copy())
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as plain data, for `--json`."""
+        fields = {"what": self.what, "where": self.where, "expected": self.expected, "found": self.found}
+        return {"error": type(self).__name__, "exit_code": self.exit_code, **fields, "remedy": self.remedy}
+
+
+def _rebuild(kind: type[AutosegError], state: Mapping[str, Any]) -> AutosegError:
+    error = kind.__new__(kind)
+    Exception.__init__(error, state["what"])
+    error.__dict__.update(state)
+    return error
+
+
+class UsageError(AutosegError):
+    """The command was called with something that cannot be done."""
+
+    exit_code = 2
+
+
+class DatasetError(AutosegError):
+    """The data set as a whole does not hold together."""
+
+    exit_code = 3
+
+
+class ImageError(DatasetError):
+    """One file is not an image, is damaged, or does not fit its case."""
+
+
+class PlanError(AutosegError):
+    """The plan is missing, unreadable or contradicts itself."""
+
+    exit_code = 4
+
+
+class WorkspaceError(AutosegError):
+    """Configuration, workspace or lock: this run does not fit what is already there."""
+
+    exit_code = 5
+
+
+class BundleError(AutosegError):
+    """A model on disk is missing, damaged or of another kind than expected."""
+
+    exit_code = 6
+
+
+class CasesFailedError(AutosegError):
+    """Some cases failed; the others are done and written.
+
+    Args:
+        failures: the failed cases' ids with their errors, in the order met.
+        done: how many cases succeeded.
+    """
+
+    exit_code = 7
+
+    def __init__(self, failures: Sequence[tuple[str, AutosegError]], *, done: int) -> None:
+        self.failures = tuple(failures)
+        self.done = done
+        listing = "\n".join(f"  {case}: {error}" for case, error in failures)
+        super().__init__(
+            f"{len(failures)} case(s) failed, {done} succeeded and are written:\n{listing}\n",
+            remedy="Mend the listed cases and run the same command again; finished ones are skipped.",
+        )
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as plain data, with one entry per failed case."""
+        return {**super().as_dict(), "failures": {case: error.as_dict() for case, error in self.failures}}
+
+
+class TrainingError(AutosegError):
+    """Training cannot go on: the loss is not finite, or a worker died."""
+
+    exit_code = 8
+
+
+class SystemFailureError(AutosegError):
+    """The surroundings failed: disk full, no permission, no memory."""
+
+    exit_code = 9
+
+
+class InterruptedRunError(AutosegError):
+    """Stopped by Ctrl-C or SIGTERM at a point from which the same command goes on."""
+
+    exit_code = 130

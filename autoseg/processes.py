@@ -1,0 +1,41 @@
+"""The same work on many items, in this process or side by side in several."""
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import TypeVar
+
+from autoseg.errors import SystemFailureError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def ordered_map(work: Callable[[Item], Result], items: Sequence[Item], *, jobs: int) -> Iterator[Iterable[Result]]:
+    """Apply `work` to every item; results come one by one, in the order of the items.
+
+    Args:
+        work: a function other processes can import, or a `functools.partial` of one.
+        items: what to work on.
+        jobs: processes, >= 1; 1: this process does the work itself. The results do not depend on it.
+
+    Raises:
+        SystemFailureError: a process died.
+    """
+    workers = min(jobs, len(items))
+    if workers <= 1:
+        yield map(work, items)
+        return
+    # Fresh processes instead of forks: a fork of a process that runs threads may hang.
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        yield pool.map(work, items)
+    except BrokenProcessPool:
+        raise SystemFailureError(
+            "a process that read scans died", remedy="It may have run out of memory: try again with --jobs 1."
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
