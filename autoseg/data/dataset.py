@@ -1,0 +1,72 @@
+"""Cases and the data set they form."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Subset = Literal["training", "validation", "test"]
+
+
+class LabelClass(BaseModel):
+    """One class of a label map."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    value: int = Field(ge=0, description="the voxel value that stands for this class in label files")
+    name: str = Field(min_length=1)
+
+
+class Case(BaseModel):
+    """One scan, with its label map where there is one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1)
+    images: tuple[Path, ...] = Field(min_length=1, description="one file per channel, or one 4D file with all of them")
+    label: Path | None = None
+    subject: str = Field(description="scans of one subject stay on one side of every split; the id where none is given")
+    subset: Subset = "training"
+
+
+class Dataset(BaseModel):
+    """A folder of scans, understood.
+
+    Labelled cases of the subset "training" take part in cross-validation; labelled ones of "validation" only in the
+    official split; all others are test cases.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1)
+    root: Path
+    layout: str = Field(description="key of the layout that recognised the folder")
+    channels: tuple[str, ...] = Field(min_length=1, description="what each channel shows, e.g. T1 or CT")
+    classes: tuple[LabelClass, ...] | None = Field(
+        description="declared classes by rising value, background first; None: to be found in the label files"
+    )
+    cases: tuple[Case, ...]
+
+    @model_validator(mode="after")
+    def _classes_start_with_background(self) -> "Dataset":
+        if self.classes is not None:
+            values = [label.value for label in self.classes]
+            if values != sorted(set(values)) or values[:1] != [0]:
+                msg = f"class values must rise from 0 without repetition, not {values}"
+                raise ValueError(msg)
+        return self
+
+    @property
+    def training(self) -> tuple[Case, ...]:
+        """Labelled training cases, those that folds are made of."""
+        return tuple(case for case in self.cases if case.subset == "training" and case.label is not None)
+
+    @property
+    def validation(self) -> tuple[Case, ...]:
+        """Labelled cases that the data set itself sets aside for validation."""
+        return tuple(case for case in self.cases if case.subset == "validation" and case.label is not None)
+
+    @property
+    def labelled(self) -> tuple[Case, ...]:
+        """Everything that a plan may learn from and training may use: training cases, then validation cases."""
+        return self.training + self.validation

@@ -1,0 +1,323 @@
+"""What the header of an image file claims, parsed from its raw bytes before any reader is trusted with the file.
+
+Only as much of each format is understood as is needed to hold the claims against the bytes that follow.
+Sources: the NIfTI-1 header (nifti1.h), the MetaIO and the NRRD format definitions.
+"""
+
+import math
+import re
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from autoseg.data import nifti_orientation
+from autoseg.errors import ImageError
+
+HEADER_BYTES: Final = 1 << 20
+"""No supported header is longer. Source: chosen; NIfTI takes 352 bytes, NRRD with many named segments some 10^5."""
+
+NIFTI_BYTES: Final = 348
+"""Length of a NIfTI-1 or ANALYZE header."""
+
+Encoding = Literal["raw", "gzip", "zlib", "unchecked"]
+
+_UNSPACED = "the header states no voxel spacing; 1 mm is assumed"
+_REMEDY = "The header is damaged: get the file again from its source, or write it anew with the tool that made it."
+_MOST_DIMENSIONS = 7  # NIfTI's limit; readers stop earlier
+_NIFTI_DATA_START = 352  # the header and the four bytes that announce extensions
+_NIFTI_VOXEL_BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8}
+_NIFTI_FLOATS = {16: "f4", 64: "f8"}
+_NIFTI_NOT_SCALAR = {32: "complex", 1792: "complex", 2048: "complex", 128: "RGB", 2304: "RGBA"}
+_SCALAR_BYTES = {"char": 1, "short": 2, "int": 4, "long": 4, "long_long": 8, "float": 4, "double": 8}
+_NRRD_GRID_KINDS = {"domain", "space", "time", "???", "none"}
+_NRRD_ALIASES = {"longlong": "long_long", "int8": "char", "int16": "short", "int32": "int", "int64": "long_long"}
+
+
+@dataclass(frozen=True)
+class Header:
+    """The claims of a header.
+
+    Attributes:
+        kind: name of the format.
+        sizes: voxels along the file's axes (X, Y, Z, ...), each >= 1.
+        spacing_mm: distance between voxel centres along the first three axes at most, not yet judged.
+        voxel_bytes: bytes of one voxel.
+        data_start: bytes before the voxel data in the file that holds them.
+        data_file: name of that file where it is another one, relative to the header's folder.
+        encoding: how the voxel data are stored; "unchecked" where their size cannot be told beforehand.
+        must_be_finite: numpy's name for the type of voxels whose reader replaces NaN and infinities by 0 in silence.
+        notes: remarks for the user.
+    """
+
+    kind: str
+    sizes: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    voxel_bytes: int
+    data_start: int
+    data_file: str | None = None
+    encoding: Encoding = "raw"
+    must_be_finite: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of the voxel data once decompressed."""
+        return math.prod(self.sizes) * self.voxel_bytes
+
+
+def parse(content: bytes, path: Path) -> Header | None:
+    """Understand the header at the start of `content`.
+
+    Args:
+        content: the first `HEADER_BYTES` of the file, decompressed; fewer where it is shorter.
+        path: the file, for messages and the names of files beside it.
+
+    Returns:
+        the header, or None where the content begins like none of NIfTI, ANALYZE, MetaImage and NRRD.
+
+    Raises:
+        ImageError: the header contradicts itself, or claims something that is no scalar image on a grid.
+    """
+    try:
+        header = _parse_any(content, path)
+    except (KeyError, ValueError, struct.error) as cause:
+        raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=_REMEDY) from None
+    if header is not None:
+        _check_claims(header, path)
+    return header
+
+
+def _parse_any(content: bytes, path: Path) -> Header | None:
+    if content[:4] in {struct.pack("<i", NIFTI_BYTES), struct.pack(">i", NIFTI_BYTES)}:
+        return _parse_nifti(content, path)
+    if content[:4] in {struct.pack("<i", 540), struct.pack(">i", 540)}:
+        raise ImageError(
+            "NIfTI-2, which SimpleITK does not read",
+            where=path,
+            remedy="Convert it to NIfTI-1, for example with nibabel.",
+        )
+    if re.match(rb"\s*(ObjectType|ObjectSubType|Comment|NDims)\s*=", content):
+        return _parse_metaimage(content, path)
+    if content.startswith(b"NRRD000"):
+        return _parse_nrrd(content, path)
+    return None
+
+
+def _check_claims(header: Header, path: Path) -> None:
+    if not 1 <= len(header.sizes) <= _MOST_DIMENSIONS or any(size < 1 for size in header.sizes):
+        raise ImageError("impossible image size", where=path, expected="sizes >= 1", found=header.sizes, remedy=_REMEDY)
+    for axis, (size, spacing) in enumerate(zip(header.sizes, header.spacing_mm, strict=False)):
+        without_extent = size == 1 and spacing == 0  # the one voxel of a 2D image has no neighbour to be distant from
+        if not (math.isfinite(spacing) and spacing > 0) and not without_extent:
+            raise ImageError(
+                f"impossible voxel spacing along axis {'XYZ'[axis]}",
+                where=path,
+                expected="a positive number of mm",
+                found=spacing,
+                remedy="Correct the spacing in the header: distances and volumes depend on it.",
+            )
+
+
+def _not_scalar(path: Path, found: str) -> ImageError:
+    return ImageError(
+        "not a scalar image",
+        where=path,
+        expected="one number per voxel",
+        found=found,
+        remedy="Convert it to greyscale, or store each channel in a file of its own.",
+    )
+
+
+# NIfTI-1 and ANALYZE 7.5, which share the places of all fields used here.
+
+
+def _parse_nifti(content: bytes, path: Path) -> Header:
+    if len(content) < NIFTI_BYTES:
+        raise ImageError(
+            "cut off inside its header",
+            where=path,
+            expected=f"{NIFTI_BYTES} bytes",
+            found=f"{len(content)} bytes",
+            remedy="Get the file again from its source.",
+        )
+    order = "<" if content[0] else ">"
+    magic = content[344:348]
+    single = magic == b"n+1\0"
+    named = single or magic == b"ni1\0"  # ANALYZE has no magic
+    if not single and not path.name.lower().endswith(".hdr"):
+        raise ImageError("neither NIfTI nor the header of a pair", where=path, found=f"magic {magic!r}", remedy=_REMEDY)
+    dims = struct.unpack_from(f"{order}8h", content, 40)
+    pixdim = struct.unpack_from(f"{order}8f", content, 76)
+    if not 1 <= dims[0] <= _MOST_DIMENSIONS:
+        raise ImageError("impossible number of dimensions", where=path, found=dims[0], remedy=_REMEDY)
+    # Beyond space, writers leave 0 where they mean 1.
+    sizes = tuple(size if axis < 3 else size or 1 for axis, size in enumerate(dims[1 : dims[0] + 1]))
+    (datatype,) = struct.unpack_from(f"{order}h", content, 70)
+    _check_nifti_scaling(*struct.unpack_from(f"{order}2f", content, 112), path=path)
+    return Header(
+        kind="NIfTI" if named else "ANALYZE",
+        sizes=sizes,
+        spacing_mm=pixdim[1 : min(dims[0], 3) + 1],
+        voxel_bytes=_nifti_voxel_bytes(datatype, path),
+        data_start=_nifti_data_start(struct.unpack_from(f"{order}f", content, 108)[0], path, single=single),
+        data_file=None if single else path.with_suffix(".img").name,
+        must_be_finite=order + _NIFTI_FLOATS[datatype] if datatype in _NIFTI_FLOATS else None,
+        notes=nifti_orientation.remarks(content, order) if named else (nifti_orientation.UNKNOWN,),
+    )
+
+
+def _nifti_voxel_bytes(datatype: int, path: Path) -> int:
+    if datatype in _NIFTI_NOT_SCALAR:
+        raise _not_scalar(path, _NIFTI_NOT_SCALAR[datatype])
+    if datatype not in _NIFTI_VOXEL_BYTES:
+        raise ImageError(
+            f"voxels of an unsupported type (NIfTI code {datatype})",
+            where=path,
+            remedy="Convert the image to integers or 32-bit floats.",
+        )
+    return _NIFTI_VOXEL_BYTES[datatype]
+
+
+def _check_nifti_scaling(slope: float, intercept: float, *, path: Path) -> None:
+    # By the standard a slope of 0 switches scaling off; SimpleITK then adds the intercept all the same.
+    off = slope == 0 or not math.isfinite(slope)
+    if off and intercept != 0 and math.isfinite(intercept):
+        raise ImageError(
+            "the header scales voxels by nothing and shifts them (scl_slope and scl_inter)",
+            where=path,
+            expected="scl_slope 1, or scl_inter 0",
+            found=f"scl_slope {slope}, scl_inter {intercept}",
+            remedy="Set scl_slope to 1 if the shift is meant, else set scl_inter to 0.",
+        )
+
+
+def _nifti_data_start(vox_offset: float, path: Path, *, single: bool) -> int:
+    least = _NIFTI_DATA_START if single else 0
+    if not (math.isfinite(vox_offset) and vox_offset >= least and vox_offset == int(vox_offset)):
+        raise ImageError(
+            "impossible start of the voxel data (vox_offset)",
+            where=path,
+            expected=f"a whole number >= {least}",
+            found=vox_offset,
+            remedy=_REMEDY,
+        )
+    return int(vox_offset)
+
+
+# MetaImage
+
+
+def _parse_metaimage(content: bytes, path: Path) -> Header:
+    fields: dict[str, str] = {}
+    position = 0
+    while "ElementDataFile" not in fields:
+        line, position = _next_line(content, position)
+        key, _, value = line.partition("=")
+        fields[key.strip()] = value.strip()
+    _check_metaimage_lengths(fields)
+    if int(fields.get("ElementNumberOfChannels", 1)) != 1:
+        raise _not_scalar(path, f"{fields['ElementNumberOfChannels']} numbers per voxel")
+    sizes = tuple(int(size) for size in fields["DimSize"].split())
+    spacing = tuple(float(number) for number in fields.get("ElementSpacing", fields.get("ElementSize", "")).split())
+    source = fields["ElementDataFile"]
+    own = source.upper() == "LOCAL"
+    return Header(
+        kind="MetaImage",
+        sizes=sizes,
+        spacing_mm=spacing[:3],
+        voxel_bytes=_SCALAR_BYTES[fields["ElementType"].removeprefix("MET_").lower().removeprefix("u")],
+        data_start=position if own else max(0, int(fields.get("HeaderSize", 0))),
+        data_file=None if own or _is_series(source) else source,
+        encoding=_metaimage_encoding(fields),
+        notes=() if spacing else (_UNSPACED,),
+    )
+
+
+def _check_metaimage_lengths(fields: Mapping[str, str]) -> None:
+    # MetaIO 5.4 trusts NDims: a wrong one makes it write beyond its memory, which ends the whole process.
+    dimensions = int(fields["NDims"])
+    vectors = dict.fromkeys(("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin"), dimensions)
+    matrices = dict.fromkeys(("TransformMatrix", "Rotation", "Orientation"), dimensions**2)
+    for key, length in {**vectors, **matrices}.items():
+        if key in fields and len(fields[key].split()) != length:
+            msg = f"{key} has not the {length} numbers that NDims = {dimensions} asks for"
+            raise ValueError(msg)
+
+
+def _metaimage_encoding(fields: Mapping[str, str]) -> Encoding:
+    counted_from_end = int(fields.get("HeaderSize", 0)) < 0
+    text = fields.get("BinaryData", "True").lower() == "false"
+    if _is_series(fields["ElementDataFile"]) or counted_from_end or text:
+        return "unchecked"
+    return "zlib" if fields.get("CompressedData", "False").lower() == "true" else "raw"
+
+
+# NRRD
+
+
+def _parse_nrrd(content: bytes, path: Path) -> Header:
+    fields: dict[str, str] = {}
+    _, position = _next_line(content, 0)
+    line, position = _next_line(content, position)
+    while line:
+        key, separator, value = line.partition(": ")
+        if separator and not line.startswith("#"):
+            fields[key.lower().replace(" ", "")] = value.strip()
+        detached_end = "datafile" in fields and position >= len(content)  # only a header of its own may lack the empty line
+        line, position = ("", position) if detached_end else _next_line(content, position)
+    spacing = _nrrd_spacing(fields)
+    if not set(fields.get("kinds", "").lower().split()) <= _NRRD_GRID_KINDS:
+        raise _not_scalar(path, f"kinds: {fields['kinds']}")
+    sizes = tuple(int(size) for size in fields["sizes"].split())
+    if int(fields["dimension"]) != len(sizes):
+        msg = f"dimension {fields['dimension']}, but sizes {fields['sizes']}"
+        raise ValueError(msg)
+    source = fields.get("datafile")
+    return Header(
+        kind="NRRD",
+        sizes=sizes,
+        spacing_mm=spacing[:3],
+        voxel_bytes=_nrrd_voxel_bytes(fields["type"]),
+        data_start=0 if source else position,
+        data_file=None if source is None or _is_series(source) else source,
+        encoding=_nrrd_encoding(fields),
+        notes=() if spacing else (_UNSPACED,),
+    )
+
+
+def _nrrd_spacing(fields: Mapping[str, str]) -> tuple[float, ...]:
+    if "spacings" in fields:
+        return tuple(float(number) for number in fields["spacings"].split())
+    vectors = re.findall(r"\(([^)]*)\)", fields.get("spacedirections", ""))
+    return tuple(math.hypot(*(float(number) for number in vector.split(","))) for vector in vectors)
+
+
+def _nrrd_voxel_bytes(name: str) -> int:
+    plain = name.lower().replace("unsigned ", "").replace("signed ", "").replace(" ", "").removesuffix("_t")
+    plain = plain.removesuffix("int") if plain not in {"int", "uint"} else plain
+    plain = plain.removeprefix("u")
+    return _SCALAR_BYTES[_NRRD_ALIASES.get(plain, plain)]
+
+
+def _nrrd_encoding(fields: Mapping[str, str]) -> Encoding:
+    skips = fields.get("lineskip", "0") != "0" or fields.get("byteskip", "0") != "0"
+    if skips or _is_series(fields.get("datafile", "")):
+        return "unchecked"
+    names: dict[str, Encoding] = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
+    return names.get(fields["encoding"].lower(), "unchecked")
+
+
+def _is_series(source: str) -> bool:
+    return source.upper().startswith("LIST") or "%" in source
+
+
+def _next_line(content: bytes, position: int) -> tuple[str, int]:
+    """The line at `position` without its end, and where the next one starts."""
+    if position >= len(content):
+        msg = "it ends too early"
+        raise ValueError(msg)
+    end = content.find(b"\n", position)
+    end = len(content) if end < 0 else end
+    return content[position:end].decode("utf-8", errors="replace").rstrip("\r"), end + 1

@@ -1,0 +1,117 @@
+"""Anything else, by a table.
+
+`cases.csv` has the columns `id`, `image` (or `image_<channel>` for each of several channels), `label` (may be empty), and
+optionally `split` (training, validation or test) and `subject`. Paths are relative to the table.
+"""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from autoseg.data.dataset import Case, Dataset, Subset
+from autoseg.data.layouts.common import Mismatch
+from autoseg.data.layouts.naming import dataset_name
+from autoseg.errors import DatasetError
+
+TABLE: Final = "cases.csv"
+_IMAGE, _OTHERS = "image", frozenset({"id", "label", "split", "subject"})
+_SPLITS: Final[dict[str, Subset]] = {
+    "": "training",
+    "training": "training",
+    "train": "training",
+    "validation": "validation",
+    "val": "validation",
+    "valid": "validation",
+    "test": "test",
+}
+
+
+class CasesCsv:
+    """One row per case."""
+
+    def read(self, root: Path) -> Dataset:
+        """Understand a folder."""
+        path = root / TABLE
+        if not path.is_file():
+            msg = f"no {TABLE}"
+            raise Mismatch(msg)
+        header, rows = _rows(path)
+        images = _image_columns(header, path)
+        cases = [_case(row, images, root=root, where=f"{path}, line {line}") for line, row in rows]
+        return Dataset(
+            name=dataset_name(root, {}),
+            root=root,
+            layout="cases_csv",
+            channels=tuple(column.removeprefix(f"{_IMAGE}_") for column in images),
+            classes=None,
+            cases=tuple(sorted(cases, key=lambda case: case.id)),
+        )
+
+
+def _rows(path: Path) -> tuple[Sequence[str], list[tuple[int, Mapping[str, str]]]]:
+    """The header, and every row that is not empty with its line number, without spaces around cells."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            lines = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(stream), start=1)]
+    except (UnicodeDecodeError, csv.Error) as cause:
+        raise DatasetError(f"not a CSV table ({cause})", where=path, remedy="Save it as CSV in UTF-8.") from None
+    filled = [(number, cells) for number, cells in lines if any(cells)]
+    if not filled:
+        raise DatasetError("the table is empty", where=path, remedy="Add a header and one row per case.")
+    header = filled[0][1]
+    for number, cells in filled[1:]:
+        if len(cells) != len(header):
+            raise DatasetError(
+                f"line {number} has another number of cells than the header",
+                where=path,
+                expected=str(len(header)),
+                found=str(len(cells)),
+                remedy="Mend this line.",
+            )
+    return header, [(number, dict(zip(header, cells, strict=True))) for number, cells in filled[1:]]
+
+
+def _image_columns(header: Sequence[str], path: Path) -> list[str]:
+    images = [column for column in header if column == _IMAGE or column.startswith(f"{_IMAGE}_")]
+    unknown = [column for column in header if column not in images and column not in _OTHERS]
+    missing = [column for column in ("id", "label") if column not in header] + ([] if images else [_IMAGE])
+    mixed = _IMAGE in images and len(images) > 1
+    if unknown or missing or mixed or len(set(header)) != len(header):
+        raise DatasetError(
+            "the header does not fit",
+            where=path,
+            expected="id, image (or image_<channel>, ...), label, and optionally split, subject",
+            found=", ".join(header),
+            remedy="Correct the names of the columns.",
+        )
+    return images
+
+
+def _case(row: Mapping[str, str], images: Sequence[str], *, root: Path, where: str) -> Case:
+    for column in ("id", *images):
+        if not row[column]:
+            raise DatasetError(f"column `{column}` is empty", where=where, remedy="Fill it in, or remove the line.")
+    split = row.get("split", "").lower()
+    if split not in _SPLITS:
+        raise DatasetError(
+            "unknown split", where=where, expected="training, validation or test", found=split, remedy="Correct it."
+        )
+    label = root / row["label"] if row["label"] else None
+    if label is None and split in {"training", "train"}:
+        raise DatasetError(
+            "a training case has no label",
+            where=where,
+            remedy="Name its label map, or set its split to test.",
+        )
+    for path in [*(root / row[column] for column in images), *([label] if label else [])]:
+        if not path.is_file():
+            raise DatasetError("no such file", where=where, found=str(path), remedy="Correct the path.")
+    subset = _SPLITS[split] if split or label is not None else "test"
+    return Case(
+        id=row["id"],
+        images=tuple(root / row[column] for column in images),
+        label=label,
+        subject=row.get("subject") or row["id"],
+        subset=subset,
+    )

@@ -1,0 +1,91 @@
+"""nnU-Net's raw layout.
+
+Source: nnU-Net v2's documentation of its data set format: `imagesTr/<id>_0000.nii.gz` with one file per channel,
+`labelsTr/<id>.nii.gz`, `dataset.json` with `channel_names` and `labels`; version 1 had `modality` instead.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from autoseg.data.dataset import Case, Dataset
+from autoseg.data.layouts.common import (
+    Mismatch,
+    make_classes,
+    read_channels,
+    read_description,
+    refuse_unpaired,
+    unique_images,
+)
+from autoseg.data.layouts.naming import dataset_name
+from autoseg.errors import DatasetError
+
+_CHANNEL: Final = re.compile(r"^(?P<id>.+)_(?P<number>\d{4})$")
+
+
+class NnunetRaw:
+    """One file per channel, numbered in its name."""
+
+    def read(self, root: Path) -> Dataset:
+        """Understand a folder."""
+        path = root / "dataset.json"
+        document = read_description(path)
+        key = "channel_names" if "channel_names" in document else "modality"
+        if key not in document:
+            msg = "dataset.json has no `channel_names`"
+            raise Mismatch(msg)
+        found = unique_images(root / "imagesTr")
+        if not found or not all(_CHANNEL.match(stem) for stem in found):
+            msg = "imagesTr does not hold files called <id>_0000, <id>_0001, ..."
+            raise Mismatch(msg)
+        channels = read_channels(document, key, path=path)
+        labels = document.get("labels")
+        if not isinstance(labels, dict):
+            raise DatasetError("`labels` is not an object", where=path, found=repr(labels), remedy="Mend this entry.")
+        swapped = key == "modality" and all(str(name).isdecimal() for name in labels)  # version 1: value to name
+        pairs = labels.items() if swapped else [(value, name) for name, value in labels.items()]
+        images, references = _by_case(found, len(channels), root / "imagesTr"), unique_images(root / "labelsTr")
+        refuse_unpaired(images=images, labels=references, root=root)
+        training = [Case(id=name, images=images[name], label=references[name], subject=name) for name in images]
+        tests = _by_case(unique_images(root / "imagesTs"), len(channels), root / "imagesTs")
+        test_labels = unique_images(root / "labelsTs")
+        test = [
+            Case(id=name, images=paths, label=test_labels.get(name), subject=name, subset="test")
+            for name, paths in tests.items()
+        ]
+        return Dataset(
+            name=dataset_name(root, document),
+            root=root,
+            layout="nnunet_raw",
+            channels=channels,
+            classes=make_classes(pairs, path=path),
+            cases=tuple(sorted([*training, *test], key=lambda case: case.id)),
+        )
+
+
+def _by_case(found: Mapping[str, Path], channels: int, folder: Path) -> dict[str, tuple[Path, ...]]:
+    """Files by case, in the order of channels; every case must have exactly the channels declared."""
+    numbered: dict[str, dict[int, Path]] = defaultdict(dict)
+    for stem, path in found.items():
+        match = _CHANNEL.match(stem)
+        if match is None:
+            raise DatasetError(
+                "a file without a channel number", where=path, expected="<id>_0000", remedy="Rename or remove it."
+            )
+        numbered[match["id"]][int(match["number"])] = path
+    wrong = [
+        f"{case}: {', '.join(f'{number:04d}' for number in sorted(files))}"
+        for case, files in sorted(numbered.items())
+        if sorted(files) != list(range(channels))
+    ]
+    if wrong:
+        raise DatasetError(
+            "cases have not the channels that dataset.json declares",
+            where=folder,
+            expected=", ".join(f"{number:04d}" for number in range(channels)),
+            found="; ".join(wrong),
+            remedy="Add the missing files, or correct `channel_names`.",
+        )
+    return {case: tuple(files[number] for number in range(channels)) for case, files in sorted(numbered.items())}

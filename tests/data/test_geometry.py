@@ -1,0 +1,122 @@
+"""Orientation and comparison of geometries, on directions whose answers are known by construction."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
+
+GEOMETRY = Geometry(shape=(4, 5, 6), spacing_mm=(3.0, 1.5, 1.0))
+
+
+def rotation(axis: int, degrees: float) -> np.ndarray:
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    matrix = np.eye(3)
+    first, second = (other for other in range(3) if other != axis)
+    matrix[first, first] = matrix[second, second] = cosine
+    matrix[first, second], matrix[second, first] = -sine, sine
+    return matrix
+
+
+def directed(matrix: np.ndarray) -> Geometry:
+    return dataclasses.replace(GEOMETRY, direction=tuple(np.ravel(matrix).tolist()))
+
+
+def names(geometry: Geometry) -> list[str]:
+    return [ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()]
+
+
+def test_identity_is_axial_slices_growing_towards_left_posterior_superior() -> None:
+    assert names(GEOMETRY) == ["inferior-superior", "posterior-anterior", "left-right"]
+    assert GEOMETRY.axis_signs() == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected_axes", "expected_signs"),
+    [  # the code names, as SimpleITK does, the direction towards which X, Y, Z grow
+        ("LPS", (2, 1, 0), (1, 1, 1)),
+        ("RAS", (2, 1, 0), (1, -1, -1)),
+        ("RSA", (1, 2, 0), (-1, 1, -1)),
+        ("PIR", (0, 2, 1), (-1, -1, 1)),
+        ("SLP", (1, 0, 2), (1, 1, 1)),
+    ],
+)
+def test_axes_and_signs_of_named_orientations(
+    code: str, expected_axes: tuple[int, ...], expected_signs: tuple[int, ...]
+) -> None:
+    matrix = sitk.DICOMOrientImageFilter.GetDirectionCosinesFromOrientation(code)
+    geometry = directed(np.array(matrix))
+    assert geometry.anatomical_axes() == expected_axes
+    assert geometry.axis_signs() == expected_signs
+
+
+@pytest.mark.parametrize("degrees", [-44.0, -10.0, 10.0, 44.0])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_rotation_below_45_degrees_keeps_the_nearest_axes(axis: int, degrees: float) -> None:
+    assert directed(rotation(axis, degrees)).anatomical_axes() == (2, 1, 0)
+    assert directed(rotation(axis, degrees)).axis_signs() == (1, 1, 1)
+
+
+def test_a_rotation_beyond_45_degrees_about_left_right_swaps_the_other_two() -> None:
+    oblique = directed(rotation(0, 60.0))
+    assert oblique.anatomical_axes() == (1, 2, 0)
+    # Y grows towards (0, cos 60, sin 60): mostly superior; Z towards (0, -sin 60, cos 60): mostly anterior.
+    assert oblique.axis_signs() == (-1, 1, 1)
+
+
+angles = st.floats(-180, 180)
+
+
+@settings(deadline=None, max_examples=50)
+@given(x=angles, y=angles, z=angles)
+def test_every_orientation_uses_each_patient_axis_once(x: float, y: float, z: float) -> None:
+    geometry = directed(rotation(0, x) @ rotation(1, y) @ rotation(2, z))
+    assert sorted(geometry.anatomical_axes()) == [0, 1, 2]
+
+
+@settings(deadline=None, max_examples=50)
+@given(x=angles, y=angles, z=angles)
+def test_reversing_an_image_axis_flips_its_sign_alone(x: float, y: float, z: float) -> None:
+    matrix = rotation(0, x) @ rotation(1, y) @ rotation(2, z)
+    plain, reversed_x = directed(matrix), directed(matrix * (-1, 1, 1))
+    assert reversed_x.anatomical_axes() == plain.anatomical_axes()
+    if abs(matrix[plain.anatomical_axes()[2], 0]) > 1e-9:  # a cosine of 0 has no sign
+        assert reversed_x.axis_signs() == (*plain.axis_signs()[:2], -plain.axis_signs()[2])
+
+
+def test_voxel_volume_in_millilitres() -> None:
+    assert GEOMETRY.voxel_volume_ml == pytest.approx(0.0045)
+
+
+def test_a_geometry_does_not_differ_from_itself() -> None:
+    assert GEOMETRY.difference(GEOMETRY) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"shape": (4, 6, 5)}, "shape"),
+        ({"spacing_mm": (3.0, 1.5, 1.002)}, "spacing"),
+        ({"origin_mm": (0.0, 0.0, 0.2)}, "origin"),
+        ({"direction": tuple(rotation(2, 1.0).ravel())}, "direction"),
+    ],
+)
+def test_a_difference_is_named(change: dict[str, tuple[float, ...]], word: str) -> None:
+    assert GEOMETRY.difference(dataclasses.replace(GEOMETRY, **change)).startswith(word)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"spacing_mm": (3.0, 1.5, 1.0005)},
+        {"origin_mm": (0.0, 0.0, 0.05)},
+        {"direction": tuple(rotation(2, 0.03).ravel())},
+    ],
+)
+def test_differences_below_the_tolerance_do_not_count(change: dict[str, tuple[float, ...]]) -> None:
+    assert GEOMETRY.difference(dataclasses.replace(GEOMETRY, **change)) == ""

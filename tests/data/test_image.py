@@ -1,0 +1,487 @@
+"""Reading, comparing and writing scans and label maps: nothing is lost, and nothing wrong gets in."""
+
+import dataclasses
+import gzip
+import itertools
+import resource
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoseg.data.geometry import Geometry
+from autoseg.data.image import (
+    IMAGE_SUFFIXES,
+    check_same_grid,
+    image_stem,
+    read_image,
+    read_labels,
+    write_channels,
+    write_labels,
+)
+from autoseg.errors import ImageError, SystemFailureError
+
+SHAPE = (4, 5, 6)
+
+
+def oblique(*, degrees: tuple[float, float, float] = (20.0, -35.0, 50.0)) -> Geometry:
+    matrix = np.eye(3)
+    for axis, angle in enumerate(np.radians(degrees)):
+        first, second = (other for other in range(3) if other != axis)
+        turn = np.eye(3)
+        turn[first, first] = turn[second, second] = np.cos(angle)
+        turn[first, second], turn[second, first] = -np.sin(angle), np.sin(angle)
+        matrix = matrix @ turn
+    return Geometry(
+        shape=SHAPE,
+        spacing_mm=(3.0, 1.5, 0.8370536),
+        origin_mm=(-90.25, 126.5, -72.125),
+        direction=tuple(matrix.ravel().tolist()),
+    )
+
+
+def stored(path: Path, array: np.ndarray, geometry: Geometry | None = None) -> Path:
+    """Write by SimpleITK alone, so that reading is not tested against our own writing."""
+    image = sitk.GetImageFromArray(array, isVector=False)
+    if geometry is not None:
+        image.SetSpacing(geometry.spacing_mm[::-1])
+        image.SetOrigin(geometry.origin_mm)
+        image.SetDirection(geometry.direction)
+    sitk.WriteImage(image, str(path))
+    return path
+
+
+@pytest.fixture
+def scan() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 1000, SHAPE).astype(np.int16)
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("IBSR_01.nii.gz", "IBSR_01"),
+        ("a.b.nii", "a.b"),
+        ("Scan.NII.GZ", "Scan"),
+        ("x.mha", "x"),
+        ("notes.txt", None),
+        ("scan.gz", None),
+        (".nii.gz", None),
+        ("nii.gz", None),
+        ("x.img", None),
+    ],
+)
+def test_image_stem(name: str, stem: str | None) -> None:
+    assert image_stem(Path("some.nii") / name) == stem
+
+
+def test_no_suffix_hides_a_longer_one() -> None:
+    for earlier, later in itertools.combinations(IMAGE_SUFFIXES, 2):
+        assert not later.endswith(earlier)
+
+
+# Images
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha", ".mhd", ".nrrd", ".nhdr", ".hdr"])
+def test_a_scan_keeps_its_voxels_in_every_format(tmp_path: Path, scan: np.ndarray, suffix: str) -> None:
+    image = read_image([stored(tmp_path / f"Scan ü{suffix}", scan)], channels=1)
+    assert image.array.dtype == np.float32
+    assert np.array_equal(image.array, scan[np.newaxis])
+    assert image.geometry == Geometry(shape=SHAPE, spacing_mm=(1.0, 1.0, 1.0))
+    assert image.notes == ()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
+@pytest.mark.parametrize("scaling", [None, (2.0, -5.0)])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_nibabel_reads_the_same(
+    tmp_path: Path, scan: np.ndarray, dtype: type, *, scaling: tuple[float, float] | None, order: str
+) -> None:
+    header = nib.Nifti1Header(endianness=order)
+    header.set_data_dtype(dtype)
+    affine = np.diag([0.9, 1.5, 2.0, 1.0]) @ np.array([[0, -1, 0, 7], [1, 0, 0, -8], [0, 0, 1, 9], [0, 0, 0, 1.0]])
+    image = nib.Nifti1Image((scan // 4).astype(dtype).T, affine, header)
+    if scaling:
+        image.header.set_slope_inter(*scaling)
+    nib.save(image, tmp_path / "a.nii.gz")
+    ours = read_image([tmp_path / "a.nii.gz"], channels=1)
+    theirs = nib.load(tmp_path / "a.nii.gz")
+    assert np.array_equal(ours.array[0], np.asarray(theirs.dataobj, dtype=np.float32).T)
+    voxel_to_lps = np.diag([-1.0, -1.0, 1.0, 1.0]) @ theirs.affine
+    axes = np.reshape(ours.geometry.direction, (3, 3)) * ours.geometry.spacing_mm[::-1]
+    np.testing.assert_allclose(axes, voxel_to_lps[:3, :3], atol=1e-6)
+    np.testing.assert_allclose(ours.geometry.origin_mm, voxel_to_lps[:3, 3], atol=1e-6)
+
+
+@pytest.mark.parametrize("slope", [0.0, np.nan])
+def test_a_slope_of_0_or_nan_means_no_scaling(tmp_path: Path, scan: np.ndarray, slope: float) -> None:
+    content = bytearray(stored(tmp_path / "a.nii", scan).read_bytes())
+    struct.pack_into("<2f", content, 112, slope, 0.0)
+    (tmp_path / "a.nii").write_bytes(content)
+    assert np.array_equal(read_image([tmp_path / "a.nii"], channels=1).array[0], scan)
+
+
+def test_plain_nifti_named_gz_is_read_right(tmp_path: Path, scan: np.ndarray) -> None:
+    path = stored(tmp_path / "a.nii", scan).rename(tmp_path / "a.nii.gz")
+    image = read_image([path], channels=1)
+    assert np.array_equal(image.array[0], scan)
+    assert "plain NIfTI" in image.notes[0]
+
+
+def test_several_gzip_members_are_read_right(tmp_path: Path, scan: np.ndarray) -> None:
+    content = stored(tmp_path / "a.nii", scan).read_bytes()
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(content[:400]) + gzip.compress(content[400:]))
+    assert np.array_equal(read_image([tmp_path / "b.nii.gz"], channels=1).array[0], scan)
+
+
+def test_the_array_outlives_what_it_was_read_from(tmp_path: Path) -> None:
+    large = np.arange(1 << 20, dtype=np.float32).reshape(16, 256, 256)
+    stored(tmp_path / "a.nii", large)
+    images = [read_image([tmp_path / "a.nii"], channels=1) for _ in range(4)]
+    assert all(np.array_equal(image.array[0], large) for image in images)
+    assert all(image.array.base is None for image in images)
+
+
+def test_damage_is_found_before_reading(tmp_path: Path, scan: np.ndarray) -> None:
+    path = stored(tmp_path / "a.nii.gz", scan)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ImageError, match="cut off"):
+        read_image([path], channels=1)
+    with pytest.raises(ImageError, match="cut off"):
+        read_labels(path)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha", ".nrrd"])
+def test_oblique_geometry_is_kept(tmp_path: Path, scan: np.ndarray, suffix: str) -> None:
+    image = read_image([stored(tmp_path / f"a{suffix}", scan, oblique())], channels=1)
+    assert_same_place(image.geometry, oblique())
+
+
+def assert_same_place(found: Geometry, expected: Geometry) -> None:
+    assert (found.shape, found.dimensions) == (expected.shape, expected.dimensions)
+    np.testing.assert_allclose(found.spacing_mm, expected.spacing_mm, rtol=1e-6)
+    np.testing.assert_allclose(found.origin_mm, expected.origin_mm, atol=1e-4)
+    np.testing.assert_allclose(found.direction, expected.direction, atol=1e-6)
+
+
+def test_a_sheared_image_says_how_to_repair_it(tmp_path: Path, scan: np.ndarray) -> None:
+    affine = np.eye(4)
+    affine[0, 1] = 0.02
+    image = nib.Nifti1Image(scan, None)
+    image.set_sform(affine, 1)
+    nib.save(image, tmp_path / "a.nii.gz")
+    with pytest.raises(ImageError, match=r"a\.nii\.gz: the image axes are not at right angles.*set_qform"):
+        read_image([tmp_path / "a.nii.gz"], channels=1)
+    # The advice in the message works.
+    image.set_qform(image.affine)
+    image.set_sform(image.get_qform(), 1)
+    nib.save(image, tmp_path / "a.nii.gz")
+    assert np.array_equal(read_image([tmp_path / "a.nii.gz"], channels=1).array[0], scan.T)
+
+
+def test_a_single_slice_stays_three_dimensional(tmp_path: Path, scan: np.ndarray) -> None:
+    geometry = dataclasses.replace(oblique(), shape=(1, 5, 6))
+    image = read_image([stored(tmp_path / "a.nii.gz", scan[:1], geometry)], channels=1)
+    assert image.array.shape == (1, 1, 5, 6)
+    assert_same_place(image.geometry, geometry)
+
+
+def test_a_slice_without_thickness_gets_1_mm(tmp_path: Path, scan: np.ndarray) -> None:
+    content = bytearray(stored(tmp_path / "a.nii", scan[:1]).read_bytes())
+    struct.pack_into("<f", content, 88, 0.0)
+    (tmp_path / "a.nii").write_bytes(content)
+    assert read_image([tmp_path / "a.nii"], channels=1).geometry.spacing_mm == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha", ".png", ".tif"])
+def test_a_2d_image(tmp_path: Path, scan: np.ndarray, suffix: str) -> None:
+    picture = (scan[0] % 256).astype(np.uint8)
+    image = read_image([stored(tmp_path / f"a{suffix}", picture)], channels=1)
+    assert np.array_equal(image.array, picture[np.newaxis, np.newaxis])
+    assert_same_place(image.geometry, Geometry(shape=(1, 5, 6), spacing_mm=(1.0, 1.0, 1.0), dimensions=2))
+    assert any("no reliable spacing" in note for note in image.notes) == (suffix in {".png", ".tif"})
+
+
+def test_colour_and_complex_images_are_refused(tmp_path: Path) -> None:
+    colour = sitk.GetImageFromArray(np.zeros((5, 6, 3), dtype=np.uint8), isVector=True)
+    for name in ("a.png", "a.mha", "a.nrrd", "a.nii.gz"):
+        sitk.WriteImage(colour, str(tmp_path / name))
+        with pytest.raises(ImageError, match="not a scalar image"):
+            read_image([tmp_path / name], channels=1)
+    nib.save(nib.Nifti1Image(np.zeros(SHAPE, dtype=np.complex64), np.eye(4)), tmp_path / "complex.nii")
+    with pytest.raises(ImageError, match="not a scalar image"):
+        read_image([tmp_path / "complex.nii"], channels=1)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nii", "a.hdr", "a.mha", "a.nrrd"])
+def test_voxels_that_are_not_finite_are_refused(tmp_path: Path, name: str, *, wrong: float, dtype: type) -> None:
+    array = np.zeros(SHAPE, dtype=dtype)
+    array[2, 3, 1] = array[3, 0, 0] = wrong
+    with pytest.raises(ImageError, match=r"found 2 NaN or infinite, the first at \(2, 3, 1\) \(Z, Y, X\)"):
+        read_image([stored(tmp_path / name, array)], channels=1)
+
+
+def test_a_double_beyond_single_precision_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="fit into 32-bit floats; found 120"):
+        read_image([stored(tmp_path / "a.nii.gz", np.full(SHAPE, 1e300))], channels=1)
+
+
+# Channels
+
+
+def test_one_file_per_channel(tmp_path: Path, scan: np.ndarray) -> None:
+    paths = [stored(tmp_path / "a.nii.gz", scan), stored(tmp_path / "b.nii.gz", scan.astype(np.float32) / 2)]
+    assert np.array_equal(read_image(paths, channels=2).array, np.stack([scan, scan / 2]).astype(np.float32))
+
+
+def test_a_4d_file_with_the_channel_last(tmp_path: Path, scan: np.ndarray) -> None:
+    channels = np.stack([scan, scan + 1, scan + 2])
+    affine = np.diag([-1.0, -2.0, 3.0, 1.0])
+    nib.save(nib.Nifti1Image(channels.T, affine), tmp_path / "a.nii.gz")  # (X, Y, Z, C), as the Decathlon stores it
+    image = read_image([tmp_path / "a.nii.gz"], channels=3)
+    assert np.array_equal(image.array, channels.astype(np.float32))
+    assert image.geometry == Geometry(shape=SHAPE, spacing_mm=(3.0, 2.0, 1.0))
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha"])
+def test_a_fourth_dimension_of_1_is_no_dimension(tmp_path: Path, scan: np.ndarray, suffix: str) -> None:
+    path = stored(tmp_path / f"a{suffix}", scan[np.newaxis])
+    assert read_image([path], channels=1).array.shape == (1, *SHAPE)
+    assert read_labels(path).array.shape == SHAPE
+
+
+def test_a_series_asks_which_volume(tmp_path: Path, scan: np.ndarray) -> None:
+    path = stored(tmp_path / "a.nii.gz", np.stack([scan, scan]))
+    for read in (lambda: read_image([path], channels=1), lambda: read_image([path, path], channels=4)):
+        with pytest.raises(ImageError, match=r"which one is meant.*found 2 volumes"):
+            read()
+    with pytest.raises(ImageError, match="which one is meant"):
+        read_labels(path)
+
+
+def test_more_than_four_dimensions(tmp_path: Path, scan: np.ndarray) -> None:
+    nib.save(nib.Nifti1Image(np.zeros((6, 5, 4, 2, 3), dtype=np.int16), np.eye(4)), tmp_path / "a.nii.gz")
+    with pytest.raises(ImageError, match="more than four dimensions"):
+        read_image([tmp_path / "a.nii.gz"], channels=6)
+
+
+def test_another_number_of_channels(tmp_path: Path, scan: np.ndarray) -> None:
+    path = stored(tmp_path / "a.nii.gz", scan)
+    with pytest.raises(ImageError, match=r"expected 2 channel\(s\); found 1 in 1 file"):
+        read_image([path], channels=2)
+    with pytest.raises(ImageError, match=r"expected 1 channel\(s\); found 2 in 2 file"):
+        read_image([path, path], channels=1)
+
+
+def test_channels_on_different_grids(tmp_path: Path, scan: np.ndarray) -> None:
+    paths = [stored(tmp_path / "a.nii.gz", scan), stored(tmp_path / "b.nii.gz", scan, oblique())]
+    with pytest.raises(ImageError, match=r"b\.nii\.gz: not on the grid of .*a\.nii\.gz: spacing"):
+        read_image(paths, channels=2)
+
+
+def test_remarks_name_their_channel(tmp_path: Path, scan: np.ndarray) -> None:
+    plain = stored(tmp_path / "a.nii", scan).rename(tmp_path / "b.nii.gz")
+    image = read_image([stored(tmp_path / "a.nii.gz", scan), plain], channels=2)
+    assert [note.partition(":")[0] for note in image.notes] == ["b.nii.gz"]
+
+
+# Grids
+
+
+def test_equal_grids_pass() -> None:
+    nearly = dataclasses.replace(oblique(), origin_mm=(-90.2, 126.5, -72.125))
+    check_same_grid(oblique(), nearly, where=Path("label"), other=Path("image"))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shape": (4, 5, 7)}, r"label: not on the grid of image: shape \(4, 5, 7\) and \(4, 5, 6\)"),
+        ({"spacing_mm": (3.0, 1.5, 1.0)}, "spacing .* tolerance 0.1%"),
+        ({"origin_mm": (0.0, 0.0, 0.0)}, "origin .* tolerance 0.1 mm"),
+        ({"direction": Geometry.direction}, "direction .* tolerance 0.001"),
+    ],
+)
+def test_a_label_on_another_grid_is_refused(change: dict[str, tuple[float, ...]], message: str) -> None:
+    label = dataclasses.replace(oblique(), **change)
+    with pytest.raises(ImageError, match=message):
+        check_same_grid(oblique(), label, where=Path("label"), other=Path("image"))
+
+
+# Labels
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int64, np.float32, np.float64])
+def test_labels_of_any_type_keep_their_values(tmp_path: Path, dtype: type) -> None:
+    labels = np.zeros(SHAPE, dtype=dtype)
+    labels[1, 2, 3], labels[0, 0, 5] = 3, 120
+    found = read_labels(stored(tmp_path / "a.nrrd", labels, oblique()), values=(0, 3, 120))
+    assert found.array.dtype == np.uint16
+    assert np.array_equal(found.array, labels)
+    assert_same_place(found.geometry, oblique())
+    assert found.notes == ()
+
+
+def test_wrong_labels_name_the_file(tmp_path: Path) -> None:
+    path = stored(tmp_path / "a.nii.gz", np.full(SHAPE, 0.5, dtype=np.float32))
+    with pytest.raises(ImageError, match=r"a\.nii\.gz: label values that cannot be; .*0\.5 \(120 voxels\)"):
+        read_labels(path)
+    with pytest.raises(ImageError, match=r"found 2 \(120 voxels\)"):
+        read_labels(stored(path, np.full(SHAPE, 2, dtype=np.uint8)), values=(0, 1))
+    with pytest.raises(ImageError, match=r"found -1 \(120 voxels\)"):
+        read_labels(stored(path, np.full(SHAPE, -1, dtype=np.int16)))
+
+
+def test_an_empty_label_map_is_remarked(tmp_path: Path) -> None:
+    labels = read_labels(stored(tmp_path / "a.nii.gz", np.zeros(SHAPE, dtype=np.uint8)))
+    assert not labels.array.any()
+    assert "empty" in labels.notes[0]
+
+
+# Writing
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha", ".nrrd"])
+@pytest.mark.parametrize(("largest", "dtype"), [(255, np.uint8), (256, np.uint16), (65535, np.uint16)])
+def test_written_labels_come_back(tmp_path: Path, suffix: str, *, largest: int, dtype: type) -> None:
+    labels = np.random.default_rng(0).integers(0, 4, SHAPE)
+    labels[0, 0, 0] = largest
+    path = tmp_path / "new" / f"é{suffix}"
+    write_labels(path, labels, oblique())
+    back = read_labels(path)
+    assert np.array_equal(back.array, labels)
+    assert_same_place(back.geometry, oblique())
+    assert sitk.GetArrayFromImage(sitk.ReadImage(str(path))).dtype == dtype
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+angles = st.floats(-180, 180)
+
+
+@settings(deadline=None, max_examples=25)
+@given(degrees=st.tuples(angles, angles, angles), spacing=st.tuples(*[st.floats(0.05, 20)] * 3))
+def test_geometry_survives_nifti(
+    tmp_path_factory: pytest.TempPathFactory,
+    degrees: tuple[float, float, float],
+    spacing: tuple[float, float, float],
+) -> None:
+    path = tmp_path_factory.mktemp("geometry") / "a.nii.gz"
+    geometry = dataclasses.replace(oblique(degrees=degrees), spacing_mm=spacing)
+    write_labels(path, np.ones(SHAPE, dtype=np.uint8), geometry)
+    assert geometry.difference(read_labels(path).geometry) == ""
+
+
+def test_a_prediction_has_the_geometry_of_its_input_exactly(tmp_path: Path, scan: np.ndarray) -> None:
+    geometry = read_image([stored(tmp_path / "a.nii.gz", scan, oblique())], channels=1).geometry
+    write_labels(tmp_path / "b.nii.gz", scan % 4, geometry)
+    again = read_labels(tmp_path / "b.nii.gz").geometry
+    assert again.shape == geometry.shape
+    assert again.spacing_mm == geometry.spacing_mm
+    assert again.origin_mm == geometry.origin_mm
+    np.testing.assert_allclose(again.direction, geometry.direction, atol=1e-7)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".mha", ".nrrd"])
+def test_2d_labels_stay_2d(tmp_path: Path, suffix: str) -> None:
+    labels = np.arange(30).reshape(1, 5, 6)
+    geometry = Geometry(shape=(1, 5, 6), spacing_mm=(1.0, 0.5, 0.25), origin_mm=(3.0, -4.0, 0.0), dimensions=2)
+    write_labels(tmp_path / f"a{suffix}", labels, geometry)
+    assert sitk.ReadImage(str(tmp_path / f"a{suffix}")).GetDimension() == 2
+    back = read_labels(tmp_path / f"a{suffix}")
+    assert np.array_equal(back.array, labels)
+    assert_same_place(back.geometry, geometry)
+
+
+def test_labels_are_compressed(tmp_path: Path) -> None:
+    geometry = Geometry(shape=(40, 50, 60), spacing_mm=(1.0, 1.0, 1.0))
+    for suffix in (".nii.gz", ".mha", ".nrrd"):
+        write_labels(tmp_path / f"a{suffix}", np.zeros(geometry.shape, dtype=np.uint8), geometry)
+        assert (tmp_path / f"a{suffix}").stat().st_size < 2000
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("a.nii.gz", np.full(SHAPE, -1)),
+        ("a.nii.gz", np.full(SHAPE, 65536)),
+        ("a.nii.gz", np.zeros((4, 5, 7), dtype=int)),
+        ("a.mhd", np.zeros(SHAPE, dtype=int)),
+        ("a.txt", np.zeros(SHAPE, dtype=int)),
+    ],
+)
+def test_what_cannot_be_written_is_a_mistake_of_the_caller(tmp_path: Path, name: str, labels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="cannot write"):
+        write_labels(tmp_path / name, labels, oblique())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def small_disk() -> Iterator[None]:
+    """No file may grow beyond 4 KiB, as on a disk that is nearly full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("small_disk")
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha", ".nrrd"])
+def test_a_full_disk_is_noticed_and_leaves_nothing(tmp_path: Path, suffix: str) -> None:
+    geometry = Geometry(shape=(20, 50, 60), spacing_mm=(1.0, 1.0, 1.0))
+    labels = np.random.default_rng(0).integers(0, 256, geometry.shape)
+    with pytest.raises(SystemFailureError, match="Check the free space"):
+        write_labels(tmp_path / f"a{suffix}", labels, geometry)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_channels_become_the_fourth_axis(tmp_path: Path) -> None:
+    channels = np.random.default_rng(0).random((3, *SHAPE), dtype=np.float32)
+    write_channels(tmp_path / "a.nii.gz", channels, oblique())
+    viewer = nib.load(tmp_path / "a.nii.gz")
+    assert viewer.shape == (6, 5, 4, 3)
+    assert viewer.get_data_dtype() == np.float32
+    assert np.array_equal(np.asarray(viewer.dataobj).T, channels)
+    back = read_image([tmp_path / "a.nii.gz"], channels=3)
+    assert np.array_equal(back.array, channels)
+    assert_same_place(back.geometry, oblique())
+
+
+@pytest.mark.parametrize(("dimensions", "count"), [(3, 1), (2, 1), (2, 3)])
+def test_single_channels_and_2d_channels(tmp_path: Path, dimensions: int, count: int) -> None:
+    geometry = Geometry(shape=(1, 5, 6), spacing_mm=(1.0, 0.5, 0.25), dimensions=dimensions)
+    channels = np.random.default_rng(0).random((count, 1, 5, 6), dtype=np.float32)
+    write_channels(tmp_path / "a.nii.gz", channels, geometry)
+    back = read_image([tmp_path / "a.nii.gz"], channels=count)
+    assert np.array_equal(back.array, channels)
+    assert back.geometry.difference(geometry) == ""
+    assert back.geometry.dimensions == (dimensions if count == 1 else 3)
+
+
+def test_channels_of_another_shape_or_format_are_a_mistake_of_the_caller(tmp_path: Path) -> None:
+    channels = np.zeros((2, 4, 5, 7), dtype=np.float32)
+    with pytest.raises(ValueError, match="cannot write shape"):
+        write_channels(tmp_path / "a.nii.gz", channels, oblique())
+    with pytest.raises(ValueError, match=r"to a\.mha"):
+        write_channels(tmp_path / "a.mha", channels[..., :6], oblique())
+    with pytest.raises(ValueError, match="NaN"):
+        write_channels(tmp_path / "a.nii.gz", channels[..., :6] * np.float32(np.nan), oblique())
+
+
+def test_simpleitk_stays_silent(tmp_path: Path, scan: np.ndarray, capfd: pytest.CaptureFixture[str]) -> None:
+    image = nib.Nifti1Image(scan, None)
+    image.set_sform(np.diag([0.5, 2.0, 3.0, 1.0]), 1)
+    image.header["pixdim"][1:4] = 1.0
+    nib.save(image, tmp_path / "a.nii.gz")
+    assert "disagree about the spacing" in read_image([tmp_path / "a.nii.gz"], channels=1).notes[0]
+    assert capfd.readouterr() == ("", "")
