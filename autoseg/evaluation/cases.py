@@ -1,0 +1,215 @@
+"""Cases scored: one from its arrays, or folders of them from their files."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.data.dataset import LabelClass
+from autoseg.data.image import check_same_grid, read_labels
+from autoseg.errors import AutosegError
+from autoseg.evaluation.pairing import Pair, Pairing, pair_files
+from autoseg.events import Events
+from autoseg.metrics.overlap import dice, volume_ml
+from autoseg.metrics.surface import surface_distances
+from autoseg.processes import ordered_map
+
+METRICS: Final = ("dice", "hausdorff_mm", "hausdorff95_mm", "assd_mm", "volume_ml", "reference_volume_ml")
+"""The numbers of a class, in the order of the tables' columns."""
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """How one class of one case scores; NaN where a number is undefined (docs/reference/metrics.md).
+
+    Attributes:
+        value: the class's value in label maps.
+        name: the class's name.
+        dice: in [0, 1].
+        hausdorff_mm: Hausdorff distance.
+        hausdorff95_mm: its 95th percentile.
+        assd_mm: average symmetric surface distance.
+        volume_ml: volume predicted.
+        reference_volume_ml: volume in the reference.
+    """
+
+    value: int
+    name: str
+    dice: float
+    hausdorff_mm: float
+    hausdorff95_mm: float
+    assd_mm: float
+    volume_ml: float
+    reference_volume_ml: float
+
+
+@dataclass(frozen=True)
+class CaseMetrics:
+    """How one case scores.
+
+    Attributes:
+        id: the case.
+        classes: one entry per class, by rising value, without background.
+    """
+
+    id: str
+    classes: tuple[ClassMetrics, ...]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Folders compared.
+
+    Attributes:
+        cases: the cases that could be scored, by id.
+        failures: ids of the others, with what is wrong with them.
+        pairing: which files were compared, and which have no partner.
+    """
+
+    cases: tuple[CaseMetrics, ...]
+    failures: tuple[tuple[str, AutosegError], ...]
+    pairing: Pairing
+
+    @property
+    def unpaired(self) -> tuple[Path, ...]:
+        """Files without a partner, predictions first."""
+        return self.pairing.without_reference + self.pairing.without_prediction
+
+
+def score_case(
+    case_id: str,
+    prediction: NDArray[np.integer[Any]],
+    reference: NDArray[np.integer[Any]],
+    *,
+    classes: Sequence[LabelClass],
+    spacing_mm: tuple[float, float, float],
+) -> CaseMetrics:
+    """Score every class of a case except background.
+
+    Args:
+        case_id: name of the case.
+        prediction: label values, (Z, Y, X).
+        reference: label values of the same shape.
+        classes: what to score; the value 0 is passed over.
+        spacing_mm: distance between voxel centres along (Z, Y, X), in mm.
+
+    Raises:
+        ValueError: the shapes differ, or are not those of a volume.
+    """
+    foreground = sorted((label for label in classes if label.value != 0), key=lambda label: label.value)
+    return CaseMetrics(
+        id=case_id,
+        classes=tuple(
+            _score_class(label, prediction == label.value, reference == label.value, spacing_mm=spacing_mm)
+            for label in foreground
+        ),
+    )
+
+
+def evaluate_folders(
+    predictions: Path, references: Path, *, classes: Sequence[LabelClass] | None, events: Events, jobs: int = 1
+) -> Evaluation:
+    """Score all label maps of two folders that belong together, reading one case at a time.
+
+    Args:
+        predictions: a label map or a folder of them.
+        references: likewise; see `pair_files` for what belongs together.
+        classes: the classes that may occur, background included or not; None: every value found on either side,
+            called `class N`.
+        events: told of progress and of remarks about the files.
+        jobs: processes that work side by side, >= 1. The result does not depend on it.
+
+    Raises:
+        UsageError: nothing to compare.
+        DatasetError: an id occurs twice on one side.
+        SystemFailureError: a worker process died.
+    """
+    pairing = pair_files(predictions, references)
+    compare = partial(_compare, classes=None if classes is None else tuple(classes))
+    scored, failures = [], []
+    with (
+        events.track("comparing", total=len(pairing.pairs), unit="cases") as progress,
+        ordered_map(compare, pairing.pairs, jobs=jobs) as results,
+    ):
+        for pair, result in zip(pairing.pairs, results, strict=True):
+            if isinstance(result, AutosegError):
+                failures.append((pair.id, result))
+            else:
+                scored.append(result.metrics)
+                for note in result.notes:
+                    events.warn(f"{pair.id}: {note}")
+            progress.advance()
+    return Evaluation(cases=_with_all_classes(scored), failures=tuple(failures), pairing=pairing)
+
+
+def _score_class(
+    label: LabelClass,
+    prediction: NDArray[np.bool_],
+    reference: NDArray[np.bool_],
+    *,
+    spacing_mm: tuple[float, float, float],
+) -> ClassMetrics:
+    distances = surface_distances(prediction, reference, spacing_mm=spacing_mm)
+    return ClassMetrics(
+        value=label.value,
+        name=label.name,
+        dice=dice(prediction, reference),
+        hausdorff_mm=distances.hausdorff_mm,
+        hausdorff95_mm=distances.hausdorff95_mm,
+        assd_mm=distances.assd_mm,
+        volume_ml=volume_ml(prediction, spacing_mm=spacing_mm),
+        reference_volume_ml=volume_ml(reference, spacing_mm=spacing_mm),
+    )
+
+
+@dataclass(frozen=True)
+class _Scored:
+    metrics: CaseMetrics
+    notes: tuple[str, ...]
+
+
+def _compare(pair: Pair, *, classes: tuple[LabelClass, ...] | None) -> _Scored | AutosegError:
+    """Score one pair of files. An error is returned, not raised: the other cases go on."""
+    allowed = None if classes is None else {0, *(label.value for label in classes)}
+    try:
+        reference = read_labels(pair.reference, values=allowed)
+        prediction = read_labels(pair.prediction, values=allowed)
+        check_same_grid(reference.geometry, prediction.geometry, where=pair.prediction, other=pair.reference)
+    except AutosegError as error:
+        return error
+    metrics = score_case(
+        pair.id,
+        prediction.array,
+        reference.array,
+        classes=_present(prediction.array, reference.array) if classes is None else classes,
+        spacing_mm=reference.geometry.spacing_mm,
+    )
+    named = ((pair.reference, reference.notes), (pair.prediction, prediction.notes))
+    return _Scored(metrics, tuple(f"{path}: {note}" for path, notes in named for note in notes))
+
+
+def _present(*label_maps: NDArray[np.uint16]) -> tuple[LabelClass, ...]:
+    counts = sum(np.bincount(labels.ravel(), minlength=1 << 16) for labels in label_maps)
+    return tuple(LabelClass(value=int(value), name=f"class {value}") for value in np.flatnonzero(counts))
+
+
+def _with_all_classes(cases: Iterable[CaseMetrics]) -> tuple[CaseMetrics, ...]:
+    """Give every case the same classes: one that occurs only in other cases is empty on both sides here."""
+    cases = tuple(cases)
+    names = {scores.value: scores.name for case in cases for scores in case.classes}
+    completed = []
+    for case in cases:
+        own = {scores.value: scores for scores in case.classes}
+        every = tuple(own.get(value) or _absent(value, names[value]) for value in sorted(names))
+        completed.append(replace(case, classes=every))
+    return tuple(completed)
+
+
+def _absent(value: int, name: str) -> ClassMetrics:
+    undefined = dict.fromkeys(METRICS, math.nan)
+    return ClassMetrics(value=value, name=name, **{**undefined, "volume_ml": 0.0, "reference_volume_ml": 0.0})

@@ -1,0 +1,181 @@
+"""Scores as tables: summarised, as rows, written and read back.
+
+One row per case and class, so that any statistics program can filter and group. A number that is undefined is an empty
+cell in CSV and null in JSON.
+"""
+
+import csv
+import io
+import math
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from autoseg import files
+from autoseg.errors import WorkspaceError
+from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
+
+COLUMNS: Final = ("case", "class", "value", *METRICS)
+"""Columns of the table of cases; `value` is the class's value in label maps."""
+
+Row = dict[str, str | int | float | None]
+
+
+@dataclass(frozen=True)
+class MetricSummary:
+    """One metric of one class over all cases.
+
+    Attributes:
+        mean: of the defined values; NaN where there are none.
+        sd: sample standard deviation (n - 1) of the defined values; NaN for fewer than two.
+        undefined: number of cases without a value. They are in neither mean nor deviation, so a method that often
+            finds nothing can look good: read it beside them.
+    """
+
+    mean: float
+    sd: float
+    undefined: int
+
+
+@dataclass(frozen=True)
+class ClassSummary:
+    """One class over all cases.
+
+    Attributes:
+        value: the class's value in label maps.
+        name: the class's name.
+        metrics: by the names in `METRICS`.
+    """
+
+    value: int
+    name: str
+    metrics: Mapping[str, MetricSummary]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All cases in a few numbers.
+
+    Attributes:
+        cases: how many there are.
+        classes: one entry per class, by rising value.
+        mean: by the names in `METRICS`: the mean over the classes of their means, leaving out NaN.
+    """
+
+    cases: int
+    classes: tuple[ClassSummary, ...]
+    mean: Mapping[str, float]
+
+
+def summarise(cases: Sequence[CaseMetrics]) -> Summary:
+    """Mean, standard deviation and number of undefined values per class and metric."""
+    by_value: dict[int, list[ClassMetrics]] = {}
+    for case in cases:
+        for scores in case.classes:
+            by_value.setdefault(scores.value, []).append(scores)
+    classes = tuple(_summarise_class(scores) for _, scores in sorted(by_value.items()))
+    mean = {metric: _describe([label.metrics[metric].mean for label in classes]).mean for metric in METRICS}
+    return Summary(cases=len(cases), classes=classes, mean=mean)
+
+
+def case_rows(cases: Iterable[CaseMetrics]) -> list[Row]:
+    """One row per case and class with the keys `COLUMNS`; None where a number is undefined."""
+    rows = []
+    for case in cases:
+        for scores in case.classes:
+            row: Row = {"case": case.id, "class": scores.name, "value": scores.value}
+            row.update({metric: _defined(getattr(scores, metric)) for metric in METRICS})
+            rows.append(row)
+    return rows
+
+
+def summary_document(summary: Summary) -> dict[str, Any]:
+    """The summary as JSON data; null where a number is undefined."""
+    return {
+        "cases": summary.cases,
+        "mean": {metric: _defined(value) for metric, value in summary.mean.items()},
+        "classes": [
+            {
+                "class": label.name,
+                "value": label.value,
+                "metrics": {
+                    name: {"mean": _defined(metric.mean), "sd": _defined(metric.sd), "undefined": metric.undefined}
+                    for name, metric in label.metrics.items()
+                },
+            }
+            for label in summary.classes
+        ],
+    }
+
+
+def write_cases(path: Path, cases: Iterable[CaseMetrics]) -> None:
+    """Write the table of cases as CSV, every number with all its digits."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(case_rows(cases))
+    files.write_text(path, text.getvalue())
+
+
+def write_summary(path: Path, summary: Summary) -> None:
+    """Write the summary as JSON."""
+    files.write_json(path, summary_document(summary))
+
+
+def read_cases(path: Path) -> tuple[CaseMetrics, ...]:
+    """Read back what `write_cases` wrote, exactly.
+
+    Raises:
+        WorkspaceError: missing, or not such a table.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            if tuple(reader.fieldnames or ()) != COLUMNS:
+                raise _unreadable(path, f"columns {reader.fieldnames}")
+            classes: dict[str, list[ClassMetrics]] = {}
+            for row in reader:
+                classes.setdefault(row["case"], []).append(_parse(row))
+    except FileNotFoundError:
+        raise _unreadable(path, "no such file") from None
+    except (ValueError, TypeError, csv.Error) as cause:  # TypeError: a row with a cell too many or too few
+        raise _unreadable(path, f"line {reader.line_num}: {cause}") from None
+    return tuple(CaseMetrics(id=case, classes=tuple(scores)) for case, scores in classes.items())
+
+
+def _summarise_class(scores: Sequence[ClassMetrics]) -> ClassSummary:
+    metrics = {metric: _describe([getattr(entry, metric) for entry in scores]) for metric in METRICS}
+    return ClassSummary(value=scores[0].value, name=scores[0].name, metrics=metrics)
+
+
+def _describe(values: Sequence[float]) -> MetricSummary:
+    defined = [value for value in values if not math.isnan(value)]
+    return MetricSummary(
+        mean=statistics.fmean(defined) if defined else math.nan,
+        sd=statistics.stdev(defined) if len(defined) > 1 else math.nan,
+        undefined=len(values) - len(defined),
+    )
+
+
+def _defined(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _parse(row: Mapping[str, str]) -> ClassMetrics:
+    if set(row) != set(COLUMNS):
+        msg = f"{len(row)} cells instead of {len(COLUMNS)}"
+        raise ValueError(msg)
+    numbers = {metric: float(row[metric]) if row[metric] != "" else math.nan for metric in METRICS}
+    return ClassMetrics(value=int(row["value"]), name=row["class"], **numbers)
+
+
+def _unreadable(path: Path, found: str) -> WorkspaceError:
+    return WorkspaceError(
+        "not a table of scores",
+        where=path,
+        expected=f"CSV with the columns {', '.join(COLUMNS)}",
+        found=found,
+        remedy="Remove it and run the command that wrote it again.",
+    )

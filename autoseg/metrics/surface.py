@@ -1,0 +1,163 @@
+"""Distances between the surfaces of two masks, in millimetres: exact, and fast where the masks nearly agree.
+
+Two masks worth comparing share most of their surface, and the rest lies a voxel or two apart. So each surface voxel is
+first looked up where it is, then at the neighbouring places in the order of their distance; the first hit is the
+distance, exactly. Only what is farther off goes to a k-d tree.
+
+Source: measured on three classes of a 256 x 256 x 128 brain scan (docs/reference/metrics.md).
+"""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+_REACH_VOXELS: Final = 3
+"""How far neighbours are looked up one by one.
+
+Source: chosen among 1, 2, 3, 4 by the time for three brain tissues: .09 s with each for a good prediction; .38, .28,
+.21, .17 s for one shifted by four voxels; .58, .55, .57, .65 s for one full of speckles.
+"""
+
+
+@dataclass(frozen=True)
+class SurfaceDistances:
+    """How far apart two surfaces are; NaN where a mask is empty.
+
+    Attributes:
+        hausdorff_mm: the larger of the two directed maxima.
+        hausdorff95_mm: the larger of the two directed 95th percentiles.
+        assd_mm: average symmetric surface distance: the mean of all distances of both directions, pooled.
+    """
+
+    hausdorff_mm: float
+    hausdorff95_mm: float
+    assd_mm: float
+
+
+UNDEFINED: Final = SurfaceDistances(math.nan, math.nan, math.nan)
+"""The distances where at least one mask is empty."""
+
+
+def surface_distances(
+    prediction: NDArray[np.bool_], reference: NDArray[np.bool_], *, spacing_mm: tuple[float, float, float]
+) -> SurfaceDistances:
+    """Hausdorff distance, its 95th percentile and the average surface distance of two masks.
+
+    A surface voxel is a mask voxel with one of its six face neighbours outside the mask; beyond the border of the array
+    all is outside. An axis of a single voxel has no neighbours: a picture, (1, Y, X), has its outline as surface.
+
+    Args:
+        prediction: mask, (Z, Y, X), bool.
+        reference: mask of the same shape, bool.
+        spacing_mm: distance between voxel centres along (Z, Y, X), in mm, > 0.
+
+    Returns:
+        the distances between voxel centres; `UNDEFINED` where a mask is empty.
+
+    Raises:
+        ValueError: the masks are not boolean volumes of one shape, or a spacing is not a positive number.
+
+    Source: eq. 4 of the paper (Hausdorff distance); surface, percentile and average as in docs/reference/metrics.md.
+    """
+    _check(prediction, reference, spacing_mm)
+    if not (prediction.any() and reference.any()):
+        return UNDEFINED
+    box = _bounding_box(prediction | reference)
+    axes = [axis for axis, length in enumerate(prediction.shape) if length > 1]
+    ours, theirs = (_surface(np.pad(mask[box], _REACH_VOXELS), axes) for mask in (prediction, reference))
+    there = _directed_distances_mm(ours, theirs, spacing_mm=spacing_mm)
+    back = _directed_distances_mm(theirs, ours, spacing_mm=spacing_mm)
+    return SurfaceDistances(
+        hausdorff_mm=float(max(there.max(), back.max())),
+        hausdorff95_mm=float(max(np.percentile(there, 95), np.percentile(back, 95))),
+        assd_mm=float((there.sum() + back.sum()) / (there.size + back.size)),
+    )
+
+
+def _check(prediction: NDArray[np.bool_], reference: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> None:
+    if prediction.ndim != 3 or prediction.shape != reference.shape:
+        msg = f"two volumes (Z, Y, X) of one shape are needed, not {prediction.shape} and {reference.shape}"
+        raise ValueError(msg)
+    if prediction.dtype != np.bool_ or reference.dtype != np.bool_:
+        msg = f"boolean masks are needed, not {prediction.dtype} and {reference.dtype}"
+        raise ValueError(msg)
+    if len(spacing_mm) != 3 or not all(math.isfinite(step) and step > 0 for step in spacing_mm):
+        msg = f"three positive spacings in mm are needed, not {spacing_mm}"
+        raise ValueError(msg)
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, ...]:
+    box = []
+    for axis in range(mask.ndim):
+        others = tuple(other for other in range(mask.ndim) if other != axis)
+        occupied = np.flatnonzero(mask.any(axis=others))
+        box.append(slice(int(occupied[0]), int(occupied[-1]) + 1))
+    return tuple(box)
+
+
+def _surface(mask: NDArray[np.bool_], axes: list[int]) -> NDArray[np.bool_]:
+    """Mask voxels with a face neighbour outside along one of the axes; the mask must not touch the array's border.
+
+    An image of a single voxel has no axes: the voxel is its surface.
+    """
+    if not axes:
+        return mask
+    inner = mask.copy()
+    for axis in axes:
+        along = np.moveaxis(mask, axis, 0)
+        np.moveaxis(inner, axis, 0)[1:-1] &= along[:-2] & along[2:]
+    return mask & ~inner
+
+
+def _directed_distances_mm(
+    source: NDArray[np.bool_], target: NDArray[np.bool_], *, spacing_mm: tuple[float, float, float]
+) -> NDArray[np.float64]:
+    """From each voxel of one surface to the nearest of another, in no particular order.
+
+    Args:
+        source: surface, (Z, Y, X), bool, at least `_REACH_VOXELS` away from the array's border.
+        target: surface, likewise, not empty.
+        spacing_mm: along (Z, Y, X).
+
+    Returns:
+        one distance per source voxel, (N,), in mm.
+    """
+    lookup = target.ravel()
+    searching = np.flatnonzero(source)  # indices into the flattened volume
+    distances = []
+    for step, distance_mm in _neighbourhood(source.shape, spacing_mm):
+        found = lookup[searching + step]
+        distances.append(np.full(np.count_nonzero(found), distance_mm))
+        searching = searching[~found]
+        if searching.size == 0:
+            return np.concatenate(distances)
+    # An unbalanced tree is built in half the time, and points on a grid do not degenerate it.
+    tree = cKDTree(np.argwhere(target) * spacing_mm, balanced_tree=False, compact_nodes=False)
+    places = np.stack(np.unravel_index(searching, source.shape), axis=1)
+    far, _ = tree.query(places * spacing_mm)
+    return np.concatenate([*distances, far])
+
+
+def _neighbourhood(shape: tuple[int, ...], spacing_mm: tuple[float, float, float]) -> Iterator[tuple[int, float]]:
+    """Steps to the nearest places of a grid, the place itself first, then by rising distance.
+
+    It ends before the first distance at which a place outside the cube of `_REACH_VOXELS` could be nearer.
+
+    Yields:
+        the step in a flattened array of that shape, and its length in mm.
+    """
+    reach = range(-_REACH_VOXELS, _REACH_VOXELS + 1)
+    offsets = np.array(list(itertools.product(reach, repeat=3)))
+    squared_mm2 = ((offsets * spacing_mm) ** 2).sum(axis=1)
+    outside_mm2 = ((_REACH_VOXELS + 1) * min(spacing_mm)) ** 2
+    steps = offsets @ (shape[1] * shape[2], shape[2], 1)
+    for index in np.argsort(squared_mm2, kind="stable"):
+        if squared_mm2[index] > outside_mm2:
+            return
+        yield int(steps[index]), math.sqrt(squared_mm2[index])

@@ -1,0 +1,181 @@
+import math
+import time
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from autoseg.data.dataset import LabelClass
+from autoseg.data.geometry import Geometry
+from autoseg.data.image import write_labels
+from autoseg.errors import ImageError
+from autoseg.evaluation.cases import evaluate_folders, score_case
+from autoseg.events import Silent
+
+CLASSES = (
+    LabelClass(value=0, name="background"),
+    LabelClass(value=2, name="GM"),
+    LabelClass(value=7, name="WM"),
+)
+SPACING_MM = (2.0, 1.0, 0.5)
+SHAPE = (4, 6, 8)
+
+
+class Recorder:
+    """Events, kept."""
+
+    def __init__(self):
+        self.warnings = []
+        self.bars = []
+
+    def note(self, message):
+        pytest.fail(f"unexpected note {message}")
+
+    def warn(self, message):
+        self.warnings.append(message)
+
+    @contextmanager
+    def track(self, label, *, total, unit):
+        self.bars.append([total, unit, 0])
+        yield self
+
+    def advance(self, steps=1, **fields):
+        self.bars[-1][2] += steps
+
+
+def label_map(*painted):
+    """Zeros, with boxes painted: (slices, value)."""
+    labels = np.zeros(SHAPE, np.uint16)
+    for where, value in painted:
+        labels[where] = value
+    return labels
+
+
+def write(folder, name, labels, spacing_mm=SPACING_MM):
+    folder.mkdir(exist_ok=True)
+    write_labels(folder / name, labels, Geometry(shape=labels.shape, spacing_mm=spacing_mm))
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Predictions and references of three cases: a is perfect, b is shifted by one voxel along X, c lacks class 7."""
+    ours, theirs = tmp_path / "predictions", tmp_path / "references"
+    gm, wm = (np.s_[1:3, 1:3, 1:3], 2), (np.s_[1:3, 3:5, 1:3], 7)
+    shifted = label_map((np.s_[1:3, 1:3, 2:4], 2), (np.s_[1:3, 3:5, 2:4], 7))
+    for name, prediction, reference in (
+        ("a", label_map(gm, wm), label_map(gm, wm)),
+        ("b", shifted, label_map(gm, wm)),
+        ("c", label_map(gm), label_map(gm)),
+    ):
+        write(ours, f"{name}.nii.gz", prediction)
+        write(theirs, f"{name}_seg.nii.gz", reference)
+    return ours, theirs
+
+
+def test_a_case_is_scored_per_class_without_background():
+    reference = label_map((np.s_[1:3, 1:3, 1:3], 2), (np.s_[0, 0, 0], 7))
+    prediction = label_map((np.s_[1:3, 1:3, 2:4], 2))
+    case = score_case("x", prediction, reference, classes=CLASSES[::-1], spacing_mm=SPACING_MM)
+    gm, wm = case.classes
+    assert case.id == "x"
+    assert (gm.value, gm.name, wm.value, wm.name) == (2, "GM", 7, "WM")
+    # Eight voxels each, half of them shared, the others one column (0.5 mm) away, in both directions.
+    assert gm.dice == 0.5
+    assert (gm.hausdorff_mm, gm.hausdorff95_mm, gm.assd_mm) == pytest.approx((0.5, 0.5, 0.25))
+    assert gm.volume_ml == gm.reference_volume_ml == pytest.approx(0.008)
+    # In the reference only.
+    assert (wm.dice, wm.volume_ml, wm.reference_volume_ml) == (0.0, 0.0, pytest.approx(0.001))
+    assert all(math.isnan(value) for value in (wm.hausdorff_mm, wm.hausdorff95_mm, wm.assd_mm))
+
+
+def test_folders_are_scored_in_order_with_progress(folders):
+    events = Recorder()
+    evaluation = evaluate_folders(*folders, classes=CLASSES, events=events)
+    assert [case.id for case in evaluation.cases] == ["a", "b", "c"]
+    assert [[scores.dice for scores in case.classes] for case in evaluation.cases[:2]] == [[1.0, 1.0], [0.5, 0.5]]
+    assert evaluation.cases[1].classes[0].hausdorff_mm == pytest.approx(0.5)
+    absent = evaluation.cases[2].classes[1]
+    assert math.isnan(absent.dice)
+    assert absent.volume_ml == absent.reference_volume_ml == 0
+    assert evaluation.failures == evaluation.unpaired == ()
+    assert events.bars == [[3, "cases", 3]]
+    assert events.warnings == []
+
+
+def test_without_classes_every_value_found_on_either_side_is_one(folders):
+    ours, theirs = folders
+    write(ours, "c.nii.gz", label_map((np.s_[1:3, 1:3, 1:3], 2), (np.s_[0, 0, 0], 9)))
+    evaluation = evaluate_folders(ours, theirs, classes=None, events=Silent())
+    assert [[scores.name for scores in case.classes] for case in evaluation.cases] == [["class 2", "class 7", "class 9"]] * 3
+    in_a, in_c = evaluation.cases[0].classes[2], evaluation.cases[2].classes[2]
+    assert math.isnan(in_a.dice)
+    assert (in_a.volume_ml, in_a.reference_volume_ml) == (0.0, 0.0)
+    assert (in_c.dice, in_c.reference_volume_ml) == (0.0, 0.0)
+    assert in_c.volume_ml == pytest.approx(0.001)
+
+
+def test_a_case_that_fails_is_recorded_and_the_others_go_on(folders):
+    ours, theirs = folders
+    (ours / "a.nii.gz").write_bytes(b"not an image")
+    write(ours, "b.nii.gz", label_map(), spacing_mm=(2.0, 1.0, 0.6))
+    evaluation = evaluate_folders(ours, theirs, classes=CLASSES, events=Silent())
+    assert [case.id for case in evaluation.cases] == ["c"]
+    assert [case for case, _ in evaluation.failures] == ["a", "b"]
+    assert all(isinstance(error, ImageError) for _, error in evaluation.failures)
+    assert str(ours / "a.nii.gz") in str(evaluation.failures[0][1])
+    assert "spacing" in str(evaluation.failures[1][1])
+    assert str(theirs / "b_seg.nii.gz") in str(evaluation.failures[1][1])
+
+
+def test_values_that_are_no_class_fail_the_case(folders):
+    evaluation = evaluate_folders(*folders, classes=CLASSES[:2], events=Silent())
+    assert [case.id for case in evaluation.cases] == ["c"]
+    assert [case for case, _ in evaluation.failures] == ["a", "b"]
+
+
+def test_an_empty_prediction_is_scored_and_remarked(folders):
+    ours, theirs = folders
+    write(ours, "a.nii.gz", label_map())
+    events = Recorder()
+    evaluation = evaluate_folders(ours, theirs, classes=CLASSES, events=events)
+    assert [scores.dice for scores in evaluation.cases[0].classes] == [0.0, 0.0]
+    assert len(events.warnings) == 1
+    assert "empty" in events.warnings[0]
+    assert str(ours / "a.nii.gz") in events.warnings[0]
+
+
+def test_unpaired_files_are_reported(folders):
+    ours, theirs = folders
+    (ours / "a.nii.gz").rename(ours / "other.nii.gz")
+    evaluation = evaluate_folders(ours, theirs, classes=CLASSES, events=Silent())
+    assert evaluation.unpaired == (ours / "other.nii.gz", theirs / "a_seg.nii.gz")
+    assert [case.id for case in evaluation.cases] == ["b", "c"]
+
+
+def test_several_processes_find_the_same(folders):
+    ours, theirs = folders
+    (ours / "b.nii.gz").write_bytes(b"not an image")
+    alone = evaluate_folders(ours, theirs, classes=CLASSES, events=Silent(), jobs=1)
+    together = evaluate_folders(ours, theirs, classes=CLASSES, events=Silent(), jobs=2)
+    assert repr(together.cases) == repr(alone.cases)  # as text, because NaN differs from itself
+    assert [(case, str(error)) for case, error in together.failures] == [
+        (case, str(error)) for case, error in alone.failures
+    ]
+    assert [case for case, _ in together.failures] == ["b"]
+
+
+@pytest.mark.benchmark
+def test_time_of_twenty_small_cases(tmp_path):
+    generator = np.random.default_rng(0)
+    for index in range(20):
+        labels = np.zeros((36, 50, 35), np.uint16)
+        labels[10:25, 15:35, 10:25] = 1
+        labels[10:25, 25:35, 10:25] = 2
+        noisy = np.where(generator.random(labels.shape) < 0.01, 1, labels)
+        write(tmp_path / "ours", f"{index:02}.nii.gz", noisy)
+        write(tmp_path / "theirs", f"{index:02}.nii.gz", labels)
+    for jobs in (1, 2):
+        start = time.perf_counter()
+        evaluation = evaluate_folders(tmp_path / "ours", tmp_path / "theirs", classes=None, events=Silent(), jobs=jobs)
+        print(f"20 cases of 36 x 50 x 35, {jobs} process(es): {time.perf_counter() - start:.2f} s")
+        assert len(evaluation.cases) == 20

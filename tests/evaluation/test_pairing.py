@@ -1,0 +1,129 @@
+from pathlib import Path
+
+import pytest
+
+from autoseg.errors import DatasetError, UsageError
+from autoseg.evaluation.pairing import Pair, pair_files
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return root
+
+
+def paired(pairing, *roots):
+    """Pairs as (id, prediction, reference) with names relative to their roots."""
+    return [
+        (pair.id, pair.prediction.relative_to(roots[0]).as_posix(), pair.reference.relative_to(roots[1]).as_posix())
+        for pair in pairing.pairs
+    ]
+
+
+def test_flat_and_nested_names_with_and_without_seg(tmp_path):
+    ours = touch(tmp_path / "out", "b.nii.gz", "a.nii.gz", "deep/c_seg.nrrd")
+    theirs = touch(tmp_path / "refs", "a.nii", "x/y/b.mha", "c.nii.gz")
+    pairing = pair_files(ours, theirs)
+    assert paired(pairing, ours, theirs) == [
+        ("a", "a.nii.gz", "a.nii"),
+        ("b", "b.nii.gz", "x/y/b.mha"),
+        ("c", "deep/c_seg.nrrd", "c.nii.gz"),
+    ]
+    assert pairing.without_reference == pairing.without_prediction == ()
+
+
+def test_scans_beside_seg_files_are_no_references(tmp_path):
+    ours = touch(tmp_path / "out", "IBSR_11.nii.gz", "IBSR_02.nii.gz")
+    theirs = touch(
+        tmp_path / "IBSR18",
+        "Validation_Set/IBSR_11/IBSR_11.nii.gz",
+        "Validation_Set/IBSR_11/IBSR_11_seg.nii.gz",
+        "Test_Set/IBSR_02/IBSR_02.nii.gz",
+    )
+    pairing = pair_files(ours, theirs)
+    assert paired(pairing, ours, theirs) == [("IBSR_11", "IBSR_11.nii.gz", "Validation_Set/IBSR_11/IBSR_11_seg.nii.gz")]
+    assert pairing.without_reference == (ours / "IBSR_02.nii.gz",)
+    assert pairing.without_prediction == ()
+
+
+def test_what_predict_and_evaluate_leave_behind_does_not_count(tmp_path):
+    ours = touch(
+        tmp_path / "out",
+        "a.nii.gz",
+        "predictions.csv",
+        "probabilities/a.nii.gz",
+        "sub/uncertainty/a.nii.gz",
+        "evaluation/dice.png",
+        ".1234.a.nii.gz",
+        ".hidden/a.nii.gz",
+    )
+    theirs = touch(tmp_path / "refs", "a.nii.gz", "dataset.json")
+    pairing = pair_files(ours, theirs)
+    assert paired(pairing, ours, theirs) == [("a", "a.nii.gz", "a.nii.gz")]
+    assert pairing.without_reference == pairing.without_prediction == ()
+
+
+def test_a_folder_of_probabilities_may_be_named_itself(tmp_path):
+    ours = touch(tmp_path / "probabilities", "a.nii.gz")
+    theirs = touch(tmp_path / "refs", "a.nii.gz")
+    assert [pair.id for pair in pair_files(ours, theirs).pairs] == ["a"]
+
+
+def test_unpaired_files_are_listed_on_both_sides(tmp_path):
+    ours = touch(tmp_path / "out", "a.nii.gz", "only_ours.nii.gz")
+    theirs = touch(tmp_path / "refs", "a.nii.gz", "z.nii.gz", "m.nii.gz")
+    pairing = pair_files(ours, theirs)
+    assert pairing.without_reference == (ours / "only_ours.nii.gz",)
+    assert pairing.without_prediction == (theirs / "m.nii.gz", theirs / "z.nii.gz")
+
+
+def test_two_files_are_a_pair_whatever_their_names(tmp_path):
+    touch(tmp_path, "mine.nii.gz", "expert_seg.mha")
+    pairing = pair_files(tmp_path / "mine.nii.gz", tmp_path / "expert_seg.mha")
+    assert pairing.pairs == (Pair("mine", tmp_path / "mine.nii.gz", tmp_path / "expert_seg.mha"),)
+
+
+def test_a_single_file_finds_its_partner_in_a_folder_and_misses_nothing_else(tmp_path):
+    touch(tmp_path, "a.nii.gz")
+    folder = touch(tmp_path / "folder", "a_seg.nii.gz", "b_seg.nii.gz")
+    for sides in ((tmp_path / "a.nii.gz", folder), (folder, tmp_path / "a.nii.gz")):
+        pairing = pair_files(*sides)
+        assert [pair.id for pair in pairing.pairs] == ["a"]
+        assert pairing.without_reference == pairing.without_prediction == ()
+
+
+@pytest.mark.parametrize("names", [("a.nii", "a.nii.gz"), ("x/a.nii.gz", "y/a.nii.gz"), ("a.nii.gz", "a_seg.nii.gz")])
+def test_the_same_id_twice_among_predictions_is_an_error(tmp_path, names):
+    ours = touch(tmp_path / "out", *names)
+    theirs = touch(tmp_path / "refs", "a.nii.gz")
+    with pytest.raises(DatasetError, match="2 files claim to be the case a") as caught:
+        pair_files(ours, theirs)
+    assert all(str(ours / name) in str(caught.value) for name in names)
+
+
+def test_the_same_id_twice_among_references_is_an_error(tmp_path):
+    ours = touch(tmp_path / "out", "a.nii.gz")
+    theirs = touch(tmp_path / "task", "imagesTr/a.nii.gz", "labelsTr/a.nii.gz")
+    with pytest.raises(DatasetError, match="2 files claim"):
+        pair_files(ours, theirs)
+
+
+def test_a_side_without_images_is_an_error_that_names_it(tmp_path):
+    full, empty = touch(tmp_path / "full", "a.nii.gz"), touch(tmp_path / "empty", "notes.txt")
+    for sides in ((empty, full), (full, empty)):
+        with pytest.raises(UsageError, match="holds no label map") as caught:
+            pair_files(*sides)
+        assert caught.value.where == str(empty)
+    with pytest.raises(UsageError, match="no such file or folder"):
+        pair_files(full, tmp_path / "missing")
+    with pytest.raises(UsageError, match="no label map"):
+        pair_files(empty / "notes.txt", full)
+
+
+def test_nothing_in_common_is_an_error_that_shows_both_kinds_of_names(tmp_path):
+    ours = touch(tmp_path / "out", "case_1.nii.gz")
+    theirs = touch(tmp_path / "refs", "subject-1.nii.gz")
+    with pytest.raises(UsageError, match=r"subject-1.*found names such as case_1"):
+        pair_files(ours, theirs)

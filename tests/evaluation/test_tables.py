@@ -1,0 +1,116 @@
+import json
+import math
+
+import pytest
+
+from autoseg.errors import WorkspaceError
+from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
+from autoseg.evaluation.tables import (
+    COLUMNS,
+    case_rows,
+    read_cases,
+    summarise,
+    summary_document,
+    write_cases,
+    write_summary,
+)
+
+NAN = math.nan
+
+
+def scores(value, name, dice, distance_mm=NAN, volumes_ml=(1.0, 2.0)):
+    return ClassMetrics(value, name, dice, distance_mm, distance_mm, distance_mm, *volumes_ml)
+
+
+CASES = (
+    CaseMetrics("a", (scores(1, "CSF", 0.5, 3.0), scores(3, "WM, right", 1 / 3, 0.1))),
+    CaseMetrics("b", (scores(1, "CSF", 0.7, 5.0), scores(3, "WM, right", NAN, NAN, (0.0, 0.0)))),
+    CaseMetrics("c", (scores(1, "CSF", 0.0), scores(3, "WM, right", NAN, NAN, (0.0, 0.0)))),
+)
+
+
+def test_summary_by_hand():
+    summary = summarise(CASES)
+    csf, wm = summary.classes
+    assert (summary.cases, csf.value, csf.name, wm.value, wm.name) == (3, 1, "CSF", 3, "WM, right")
+    # .5 .7 0: mean .4, squared deviations .01 + .09 + .16 = .26, halved .13
+    assert csf.metrics["dice"].mean == pytest.approx(0.4)
+    assert csf.metrics["dice"].sd == pytest.approx(math.sqrt(0.13))
+    assert csf.metrics["dice"].undefined == 0
+    # 3 and 5, one undefined: mean 4, sd root 2
+    assert csf.metrics["hausdorff_mm"].mean == pytest.approx(4.0)
+    assert csf.metrics["hausdorff_mm"].sd == pytest.approx(math.sqrt(2))
+    assert csf.metrics["hausdorff_mm"].undefined == 1
+    # one value is no deviation
+    assert wm.metrics["dice"].mean == pytest.approx(1 / 3)
+    assert math.isnan(wm.metrics["dice"].sd)
+    assert wm.metrics["dice"].undefined == 2
+    assert summary.mean["dice"] == pytest.approx((0.4 + 1 / 3) / 2)
+    assert summary.mean["hausdorff_mm"] == pytest.approx((4.0 + 0.1) / 2)
+
+
+def test_a_class_without_any_value_is_left_out_of_the_mean_over_classes():
+    summary = summarise([CaseMetrics("a", (scores(1, "one", 0.8), scores(2, "two", NAN)))])
+    assert math.isnan(summary.classes[1].metrics["dice"].mean)
+    assert summary.mean["dice"] == 0.8
+    assert math.isnan(summary.mean["assd_mm"])
+
+
+def test_no_cases_give_an_empty_summary():
+    summary = summarise([])
+    assert (summary.cases, summary.classes) == (0, ())
+    assert all(math.isnan(value) for value in summary.mean.values())
+
+
+def test_rows_are_long_and_say_none_where_undefined():
+    rows = case_rows(CASES)
+    assert [(row["case"], row["class"]) for row in rows][:3] == [("a", "CSF"), ("a", "WM, right"), ("b", "CSF")]
+    assert tuple(rows[0]) == COLUMNS
+    assert (rows[0]["value"], rows[0]["dice"], rows[0]["reference_volume_ml"]) == (1, 0.5, 2.0)
+    assert rows[4]["hausdorff_mm"] is None
+
+
+def test_table_as_text(tmp_path):
+    write_cases(tmp_path / "metrics.csv", CASES[2:])
+    assert (tmp_path / "metrics.csv").read_text() == (
+        "case,class,value,dice,hausdorff_mm,hausdorff95_mm,assd_mm,volume_ml,reference_volume_ml\n"
+        "c,CSF,1,0.0,,,,1.0,2.0\n"
+        'c,"WM, right",3,,,,,0.0,0.0\n'
+    )
+
+
+def test_what_is_written_is_read_back_exactly(tmp_path):
+    write_cases(tmp_path / "metrics.csv", CASES)
+    assert repr(read_cases(tmp_path / "metrics.csv")) == repr(CASES)  # as text, because NaN differs from itself
+
+
+def test_summary_as_json_has_null_for_nan(tmp_path):
+    write_summary(tmp_path / "summary.json", summarise(CASES))
+    document = json.loads((tmp_path / "summary.json").read_text())
+    assert document == summary_document(summarise(CASES))
+    assert document["cases"] == 3
+    assert document["classes"][1]["metrics"]["dice"] == {"mean": 1 / 3, "sd": None, "undefined": 2}
+    assert set(document["mean"]) == set(METRICS)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "columns None"),
+        ("case,dice\na,0.5\n", "columns"),
+        (f"{','.join(COLUMNS)}\na,CSF,1,high,1,1,1,1,1\n", "line 2"),
+        (f"{','.join(COLUMNS)}\na,CSF,1,0.5,1,1\n", "line 2"),
+        (f"{','.join(COLUMNS)}\na,CSF,1,0.5,1,1,1,1,1,1\n", "line 2"),
+    ],
+)
+def test_another_table_is_refused(tmp_path, text, complaint):
+    path = tmp_path / "metrics.csv"
+    path.write_text(text)
+    with pytest.raises(WorkspaceError, match=complaint) as caught:
+        read_cases(path)
+    assert caught.value.where == str(path)
+
+
+def test_a_missing_table_is_an_error(tmp_path):
+    with pytest.raises(WorkspaceError, match="no such file"):
+        read_cases(tmp_path / "metrics.csv")

@@ -1,0 +1,271 @@
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from autoseg.metrics.surface import UNDEFINED, surface_distances
+
+ISOTROPIC = (1.0, 1.0, 1.0)
+ROOT2, ROOT3 = math.sqrt(2), math.sqrt(3)
+
+
+def voxels(shape, *places):
+    mask = np.zeros(shape, bool)
+    for place in places:
+        mask[place] = True
+    return mask
+
+
+def numbers(distances):
+    return pytest.approx(dataclasses.astuple(distances), rel=1e-12, abs=1e-12)
+
+
+# Golden: worked out by hand.
+
+
+@pytest.mark.parametrize(
+    ("place", "spacing_mm", "expected_mm"),
+    [
+        ((0, 0, 0), ISOTROPIC, 0.0),
+        ((0, 3, 4), ISOTROPIC, 5.0),
+        ((2, 2, 1), ISOTROPIC, 3.0),
+        ((0, 30, 40), ISOTROPIC, 50.0),
+        ((1, 2, 3), (2.0, 1.0, 0.5), math.sqrt(4 + 4 + 2.25)),
+    ],
+)
+def test_two_single_voxels_are_as_far_apart_as_their_centres(place, spacing_mm, expected_mm):
+    shape = (5, 40, 50)
+    found = surface_distances(voxels(shape, (0, 0, 0)), voxels(shape, place), spacing_mm=spacing_mm)
+    assert dataclasses.astuple(found) == pytest.approx((expected_mm,) * 3)
+
+
+def test_nearest_means_in_millimetres_not_in_voxels():
+    shape = (3, 3, 9)
+    source = voxels(shape, (0, 0, 0))
+    target = voxels(shape, (1, 0, 0), (0, 0, 4))  # one thick slice away: 5 mm; four thin columns away: 4 mm
+    found = surface_distances(source, target, spacing_mm=(5.0, 1.0, 1.0))
+    # from the source 4; back from the targets 5 and 4
+    assert found.hausdorff_mm == 5.0
+    assert found.assd_mm == pytest.approx((4 + 5 + 4) / 3)
+
+
+def test_cube_against_its_centre():
+    shape = (5, 5, 5)
+    cube, centre = voxels(shape, np.s_[1:4, 1:4, 1:4]), voxels(shape, (2, 2, 2))
+    found = surface_distances(cube, centre, spacing_mm=ISOTROPIC)
+    # The cube's surface is its 26 outer voxels: 6 faces at 1, 12 edges at root 2, 8 corners at root 3; back: 1.
+    assert found.hausdorff_mm == pytest.approx(ROOT3)
+    assert found.hausdorff95_mm == pytest.approx(ROOT3)
+    assert found.assd_mm == pytest.approx((6 + 12 * ROOT2 + 8 * ROOT3 + 1) / 27)
+
+
+def test_percentile_is_interpolated_and_taken_per_direction():
+    shape = (3, 3, 11)
+    longer, shorter = voxels(shape, np.s_[1, 1, 0:11]), voxels(shape, np.s_[1, 1, 0:10])
+    found = surface_distances(longer, shorter, spacing_mm=ISOTROPIC)
+    # Lines: every voxel is surface. Eleven distances 0, ..., 0, 1: position 9.5 of 10 is half-way; back all are 0.
+    assert found.hausdorff_mm == 1.0
+    assert found.hausdorff95_mm == pytest.approx(0.5)
+    assert found.assd_mm == pytest.approx(1 / 21)
+
+
+def test_beyond_the_border_of_the_image_all_is_outside():
+    full, centre = np.ones((3, 3, 3), bool), voxels((3, 3, 3), (1, 1, 1))
+    found = surface_distances(full, centre, spacing_mm=ISOTROPIC)
+    assert found.hausdorff_mm == pytest.approx(ROOT3)
+    assert found.assd_mm == pytest.approx((6 + 12 * ROOT2 + 8 * ROOT3 + 1) / 27)
+
+
+def test_a_picture_has_its_outline_as_surface():
+    square = np.ones((1, 5, 5), bool)
+    ring = square.copy()
+    ring[0, 1:4, 1:4] = False
+    assert surface_distances(square, ring, spacing_mm=ISOTROPIC).hausdorff_mm == 0.0
+
+
+def test_in_a_volume_a_thin_mask_is_all_surface():
+    square = voxels((3, 5, 5), np.s_[1, :, :])
+    ring = square.copy()
+    ring[1, 1:4, 1:4] = False
+    found = surface_distances(square, ring, spacing_mm=ISOTROPIC)
+    # 16 outer voxels at 0, 8 around the centre at 1, the centre at 2; back 16 at 0
+    assert found.hausdorff_mm == 2.0
+    assert found.assd_mm == pytest.approx((8 * 1 + 2) / (25 + 16))
+
+
+def test_an_image_of_a_single_voxel_agrees_with_itself():
+    one = np.ones((1, 1, 1), bool)
+    assert dataclasses.astuple(surface_distances(one, one, spacing_mm=ISOTROPIC)) == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(("prediction", "reference"), [(False, True), (True, False), (False, False)])
+def test_an_empty_mask_has_no_distances(prediction, reference):
+    found = surface_distances(np.full((2, 3, 4), prediction), np.full((2, 3, 4), reference), spacing_mm=ISOTROPIC)
+    assert found is UNDEFINED
+    assert all(math.isnan(value) for value in dataclasses.astuple(found))
+
+
+@pytest.mark.parametrize(
+    ("prediction", "reference", "spacing_mm", "complaint"),
+    [
+        (np.ones((1, 3, 3), bool), np.ones((2, 3, 3), bool), ISOTROPIC, "one shape"),
+        (np.ones((3, 3), bool), np.ones((3, 3), bool), ISOTROPIC, "volumes"),
+        (np.ones((2, 2, 2), np.uint8), np.ones((2, 2, 2), bool), ISOTROPIC, "boolean"),
+        (np.ones((2, 2, 2), bool), np.ones((2, 2, 2), bool), (1.0, 0.0, 1.0), "positive"),
+        (np.ones((2, 2, 2), bool), np.ones((2, 2, 2), bool), (1.0, math.nan, 1.0), "positive"),
+    ],
+)
+def test_what_is_no_pair_of_masks_is_refused(prediction, reference, spacing_mm, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        surface_distances(prediction, reference, spacing_mm=spacing_mm)
+
+
+# Brute force and properties, on random masks.
+
+SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 6), st.integers(1, 9))
+SPACINGS = st.tuples(*[st.sampled_from([0.5, 0.9375, 1.0, 1.5, 4.0])] * 3)
+
+
+@st.composite
+def mask_pairs(draw):
+    """Two masks of one shape, not empty, from a few voxels to nearly all."""
+    shape = draw(SHAPES)
+    pair = []
+    for _ in range(2):
+        generator = np.random.default_rng(draw(st.integers(0, 2**32)))
+        mask = generator.random(shape) < draw(st.sampled_from([0.05, 0.3, 0.7, 0.95]))
+        assume(mask.any())
+        pair.append(mask)
+    return tuple(pair)
+
+
+def surface_places(mask):
+    axes = [axis for axis in range(3) if mask.shape[axis] > 1]
+
+    def is_outside(place):
+        return any(not 0 <= index < length for index, length in zip(place, mask.shape, strict=True)) or not mask[place]
+
+    places = []
+    for place in itertools.product(*map(range, mask.shape)):
+        neighbours = [
+            tuple(index + step * (axis == other) for other, index in enumerate(place)) for axis in axes for step in (-1, 1)
+        ]
+        if mask[place] and (not neighbours or any(is_outside(neighbour) for neighbour in neighbours)):
+            places.append(place)
+    return places
+
+
+def directed(source, target, spacing_mm):
+    return [
+        min(math.dist(np.multiply(one, spacing_mm), np.multiply(other, spacing_mm)) for other in target) for one in source
+    ]
+
+
+@given(mask_pairs(), SPACINGS)
+@settings(deadline=None, max_examples=50)
+def test_equals_the_definition_tried_on_every_voxel(pair, spacing_mm):
+    ours, theirs = (surface_places(mask) for mask in pair)
+    there, back = directed(ours, theirs, spacing_mm), directed(theirs, ours, spacing_mm)
+    expected = (
+        max(*there, *back),
+        max(np.percentile(there, 95), np.percentile(back, 95)),
+        np.mean([*there, *back]),
+    )
+    assert expected == numbers(surface_distances(*pair, spacing_mm=spacing_mm))
+
+
+@given(mask_pairs(), SPACINGS)
+@settings(deadline=None, max_examples=50)
+def test_symmetric_ordered_and_zero_for_itself(pair, spacing_mm):
+    prediction, reference = pair
+    found = surface_distances(prediction, reference, spacing_mm=spacing_mm)
+    assert dataclasses.astuple(surface_distances(reference, prediction, spacing_mm=spacing_mm)) == numbers(found)
+    assert found.hausdorff_mm >= found.hausdorff95_mm >= 0
+    assert found.hausdorff_mm >= found.assd_mm >= 0
+    itself = surface_distances(prediction, prediction, spacing_mm=spacing_mm)
+    assert dataclasses.astuple(itself) == (0.0, 0.0, 0.0)
+
+
+@given(mask_pairs(), SPACINGS, st.floats(0.1, 10))
+@settings(deadline=None, max_examples=30)
+def test_scales_with_the_spacing(pair, spacing_mm, factor):
+    found = np.array(dataclasses.astuple(surface_distances(*pair, spacing_mm=spacing_mm)))
+    wider = surface_distances(*pair, spacing_mm=tuple(factor * step for step in spacing_mm))
+    assert tuple(factor * found) == pytest.approx(dataclasses.astuple(wider), rel=1e-9, abs=1e-12)
+
+
+@given(mask_pairs(), st.tuples(*[st.integers(0, 3)] * 3), st.tuples(*[st.integers(0, 3)] * 3))
+@settings(deadline=None, max_examples=30)
+def test_does_not_depend_on_the_place_in_the_image(pair, before, after):
+    assume(min(pair[0].shape) > 1)  # a picture is another thing than a thin volume
+    framed = [np.pad(mask, tuple(zip(before, after, strict=True))) for mask in pair]
+    assert surface_distances(*framed, spacing_mm=(1.5, 1.0, 0.7)) == surface_distances(*pair, spacing_mm=(1.5, 1.0, 0.7))
+
+
+@given(hnp.arrays(np.bool_, (1, 6, 6)), hnp.arrays(np.bool_, (1, 6, 6)))
+@settings(deadline=None, max_examples=30)
+def test_a_picture_measures_the_same_along_any_axis(first, second):
+    assume(first.any() and second.any())
+    flat = surface_distances(first, second, spacing_mm=(9.0, 1.5, 1.0))
+    upright = surface_distances(np.moveaxis(first, 0, 2), np.moveaxis(second, 0, 2), spacing_mm=(1.5, 1.0, 9.0))
+    assert dataclasses.astuple(upright) == numbers(flat)
+
+
+# Oracles: independent packages, where the definitions coincide (docs/reference/metrics.md says where).
+
+
+def blobs(seed):
+    """A pair of masks as a good and a bad network would give: smooth, partly equal, with far specks."""
+    from scipy import ndimage
+
+    generator = np.random.default_rng(seed)
+    field = ndimage.gaussian_filter(generator.standard_normal((20, 30, 40)), 3)
+    other = field + 0.3 * ndimage.gaussian_filter(generator.standard_normal(field.shape), 1.5)
+    return field > 0.03, other > 0.03
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("spacing_mm", [ISOTROPIC, (1.5, 0.9375, 0.9375)])
+def test_medpy_finds_the_same(seed, spacing_mm):
+    binary = pytest.importorskip("medpy.metric.binary")
+    prediction, reference = blobs(seed)
+    found = surface_distances(prediction, reference, spacing_mm=spacing_mm)
+    # With face connectivity MedPy erodes as we do, the border counting as outside: surfaces and HD are the same.
+    assert found.hausdorff_mm == pytest.approx(binary.hd(prediction, reference, voxelspacing=spacing_mm), rel=1e-14)
+    # It pools both directions before the percentile and averages the directions' means, so take its parts.
+    directions = vars(binary)["__surface_distances"]
+    there, back = directions(prediction, reference, spacing_mm), directions(reference, prediction, spacing_mm)
+    assert found.hausdorff95_mm == pytest.approx(max(np.percentile(there, 95), np.percentile(back, 95)), rel=1e-12)
+    assert found.assd_mm == pytest.approx(np.concatenate([there, back]).mean(), rel=1e-12)
+
+
+def test_medpy_finds_the_same_for_a_picture():
+    binary = pytest.importorskip("medpy.metric.binary")
+    prediction, reference = (mask[10] for mask in blobs(0))
+    found = surface_distances(prediction[None], reference[None], spacing_mm=(7.0, 1.5, 1.0))
+    assert found.hausdorff_mm == pytest.approx(binary.hd(prediction, reference, voxelspacing=(1.5, 1.0)), rel=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("spacing_mm", [ISOTROPIC, (1.5, 0.9375, 0.9375)])
+def test_monai_finds_the_same(seed, spacing_mm):
+    monai = pytest.importorskip("monai.metrics")
+    import torch
+
+    prediction, reference = blobs(seed)
+    batches = [torch.from_numpy(mask[None, None].astype(np.float32)) for mask in (prediction, reference)]
+    found = surface_distances(prediction, reference, spacing_mm=spacing_mm)
+    for percentile, ours in ((None, found.hausdorff_mm), (95, found.hausdorff95_mm)):
+        theirs = monai.compute_hausdorff_distance(
+            *batches, include_background=True, percentile=percentile, spacing=list(spacing_mm)
+        )
+        assert ours == pytest.approx(float(theirs), rel=1e-5)  # single precision
+    average = monai.compute_average_surface_distance(
+        *batches, include_background=True, symmetric=True, spacing=list(spacing_mm)
+    )
+    assert found.assd_mm == pytest.approx(float(average), rel=1e-5)
