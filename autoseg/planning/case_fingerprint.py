@@ -1,0 +1,197 @@
+"""One labelled case in numbers.
+
+Numbers are rounded to six significant digits: the last digits of a mean depend on the processor's vector width, and a
+plan must not.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from autoseg import files
+from autoseg.data.dataset import Case
+from autoseg.data.geometry import ANATOMICAL_AXES
+from autoseg.data.image import Image, LabelMap
+from autoseg.errors import ImageError
+
+T = TypeVar("T")
+AnatomicalAxis = Literal["left-right", "posterior-anterior", "inferior-superior"]
+Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+"""First voxel and the one after the last, along the array axes (Z, Y, X)."""
+
+_DIGITS: Final = 6
+_QUANTILES: Final = (0.005, 0.25, 0.5, 0.75, 0.995)
+_QUANTILE_SAMPLE: Final = 10_000_000
+"""Quantiles of larger foregrounds are taken from evenly spaced voxels.
+
+Source: chosen, because sorting them all would take longer than reading the file, and ten million suffice."""
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class IntensityStatistics(_Document):
+    """Intensities of a group of voxels, in the scan's units."""
+
+    voxels: int = Field(ge=1, description="size of the group")
+    mean: float
+    deviation: float = Field(ge=0, description="standard deviation")
+    minimum: float
+    percentile_00_5: float
+    percentile_25: float
+    percentile_50: float
+    percentile_75: float
+    percentile_99_5: float
+    maximum: float
+
+
+class ChannelStatistics(_Document):
+    """One channel's intensities over the two foregrounds that normalisations use; null where a foreground is empty."""
+
+    positive: IntensityStatistics | None = Field(description="voxels > 0")
+    labelled: IntensityStatistics | None = Field(description="voxels whose label is > 0")
+
+
+class CaseFingerprint(_Document):
+    """One labelled case in numbers."""
+
+    id: str
+    image_sha256: tuple[str, ...] = Field(min_length=1, description="checksum of each image file")
+    label_sha256: str
+    shape: tuple[int, int, int] = Field(description="voxels along (Z, Y, X)")
+    spacing_mm: tuple[float, float, float] = Field(description="along (Z, Y, X)")
+    dimensions: int = Field(description="3, or 2 for a single picture")
+    axes: tuple[AnatomicalAxis, AnatomicalAxis, AnatomicalAxis] = Field(description="nearest to (Z, Y, X)")
+    channels: tuple[ChannelStatistics, ...] = Field(min_length=1)
+    class_voxels: dict[int, int] = Field(description="voxels of each label value over the whole, uncropped scan")
+    nonzero_voxels: int = Field(ge=1, description="voxels other than 0 in any channel")
+    nonzero_box: Box = Field(description="smallest box around them")
+    label_box: Box | None = Field(description="smallest box around the labels > 0; null: there are none")
+    overhang_px: int = Field(ge=0, description="voxels by which the labels leave the nonzero box, at the worst side")
+    symmetry: tuple[float, float, float] | None = Field(
+        description="per axis (Z, Y, X): Dice of the labels with their own mirror image inside the label box, mean "
+        "over the classes present, background excluded; null: no labels"
+    )
+
+
+def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
+    """Put one case into numbers.
+
+    Args:
+        case: a labelled case; its files' checksums become part of the fingerprint.
+        image: its image, on the grid of the labels.
+        labels: its label map, 0 is background.
+
+    Raises:
+        ValueError: the case has no label map.
+        ImageError: a channel is constant, so that nothing could be learnt from it.
+    """
+    if case.label is None:
+        msg = f"case {case.id} has no label map"
+        raise ValueError(msg)
+    _refuse_constant_channels(case, image.array)
+    nonzero, foreground = np.any(image.array != 0, axis=0), labels.array > 0
+    nonzero_box = _bounding_box(nonzero)
+    label_box = _bounding_box(foreground) if foreground.any() else None
+    inside = labels.array[_slices(label_box)] if label_box else labels.array[:0]
+    counts = _foreground_voxels(inside)
+    geometry = image.geometry
+    return CaseFingerprint(
+        id=case.id,
+        image_sha256=tuple(files.sha256_file(path) for path in case.images),
+        label_sha256=files.sha256_file(case.label),
+        shape=geometry.shape,
+        spacing_mm=_triple(_rounded(spacing) for spacing in geometry.spacing_mm),
+        dimensions=geometry.dimensions,
+        axes=_triple(ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()),
+        channels=tuple(
+            ChannelStatistics(positive=_statistics(channel[channel > 0]), labelled=_statistics(channel[foreground]))
+            for channel in image.array
+        ),
+        class_voxels={0: labels.array.size - sum(counts.values()), **counts},
+        nonzero_voxels=int(np.count_nonzero(nonzero)),
+        nonzero_box=nonzero_box,
+        label_box=label_box,
+        overhang_px=_overhang_px(label_box, nonzero_box) if label_box else 0,
+        symmetry=_symmetry(inside, counts) if label_box else None,
+    )
+
+
+def _refuse_constant_channels(case: Case, array: NDArray[np.float32]) -> None:
+    for index, channel in enumerate(array):
+        if channel.min() == channel.max():
+            raise ImageError(
+                "every voxel has the same value, so there is nothing to learn from",
+                where=case.images[index] if len(case.images) == len(array) else f"{case.images[0]}, channel {index}",
+                expected="an image with contrast",
+                found=f"{channel.flat[0]:g} everywhere",
+                remedy="Replace the file, or take the case out of the training data.",
+            )
+
+
+def _statistics(values: NDArray[np.float32]) -> IntensityStatistics | None:
+    if not values.size:
+        return None
+    sample = values[:: -(-values.size // _QUANTILE_SAMPLE)]
+    lowest, lower, median, upper, highest = (_rounded(value) for value in np.quantile(sample, _QUANTILES))
+    return IntensityStatistics(
+        voxels=values.size,
+        mean=_rounded(values.mean(dtype=np.float64)),
+        deviation=_rounded(values.std(dtype=np.float64)),
+        minimum=_rounded(values.min()),
+        percentile_00_5=lowest,
+        percentile_25=lower,
+        percentile_50=median,
+        percentile_75=upper,
+        percentile_99_5=highest,
+        maximum=_rounded(values.max()),
+    )
+
+
+def _foreground_voxels(labels: NDArray[np.uint16]) -> dict[int, int]:
+    counts = np.bincount(labels.ravel(), minlength=1)
+    return {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value > 0}
+
+
+def _symmetry(labels: NDArray[np.uint16], counts: Mapping[int, int]) -> tuple[float, float, float]:
+    """Mean Dice of the classes with their mirror image, per axis.
+
+    Mask and mirror image are equally large, so Dice is the share of the mask that meets its own class in the mirror.
+    """
+    return _triple(_mirror_dice(labels, counts, axis=axis) for axis in range(3))
+
+
+def _mirror_dice(labels: NDArray[np.uint16], counts: Mapping[int, int], *, axis: int) -> float:
+    agreeing = _foreground_voxels(labels[labels == np.flip(labels, axis)])
+    return _rounded(np.mean([agreeing.get(value, 0) / count for value, count in counts.items()]))
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> Box:
+    return _triple(_extent(np.any(mask, axis=tuple({0, 1, 2} - {axis}))) for axis in range(3))
+
+
+def _extent(occupied: NDArray[np.bool_]) -> tuple[int, int]:
+    places = np.flatnonzero(occupied)
+    return int(places[0]), int(places[-1]) + 1
+
+
+def _slices(box: Box) -> tuple[slice, ...]:
+    return tuple(slice(start, stop) for start, stop in box)
+
+
+def _overhang_px(inner: Box, outer: Box) -> int:
+    sides = zip(inner, outer, strict=True)
+    return max(max(0, first[0] - start, stop - first[1]) for (start, stop), first in sides)
+
+
+def _rounded(value: Any) -> float:
+    return float(f"{float(value):.{_DIGITS}g}")
+
+
+def _triple(values: Iterable[T]) -> tuple[T, T, T]:
+    first, second, third = values
+    return first, second, third

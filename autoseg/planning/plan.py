@@ -1,0 +1,244 @@
+"""The plan: every decision that the data dictates, as a document a person may read and edit.
+
+Its sections hold the values; `decisions` says for each value which rule chose it and from what evidence. Field
+descriptions are the reference documentation.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from autoseg import catalogue, files
+from autoseg.data.dataset import LabelClass
+from autoseg.errors import PlanError
+
+PLAN_VERSION = 1
+
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+PixelPair = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Inputs(_Section):
+    """What, besides the data, the plan was made from: the same inputs and data give the same plan."""
+
+    name: str = Field(min_length=1, description="name of the data set")
+    recipe: catalogue.Recipe = Field(description="`auto`: what measured best; `paper`: the published method")
+    plane: catalogue.Plane | Literal["auto"] = Field(description="the slice plane asked for")
+    device: catalogue.DeviceKind = Field(description="kind of machine the plan is sized for")
+    memory_gb: Positive = Field(description="memory one training step may take, in GB")
+    folds: int | None = Field(ge=2, description="number of folds asked for; null: by rule")
+
+
+class DataSection(_Section):
+    """What the networks read and write."""
+
+    channels: tuple[str, ...] = Field(min_length=1, description="what each input channel shows")
+    classes: tuple[LabelClass, ...] = Field(min_length=2, description="classes by rising label value, background first")
+
+
+class NormalisationStep(_Section):
+    """How one channel's intensities are brought to a common scale."""
+
+    method: catalogue.Normalisation = Field(
+        description="`quantile_zscore`: eq. 1 of the paper per scan; `zscore`: mean and deviation of voxels > 0 per "
+        "scan; `ct`: clip to and scale by the data set's own foreground; `none`: leave as it is"
+    )
+    lower: float | None = Field(default=None, description="`ct`: lower clipping bound, in the scan's units")
+    upper: float | None = Field(default=None, description="`ct`: upper clipping bound, in the scan's units")
+    mean: float | None = Field(default=None, description="`ct`: mean to subtract, in the scan's units")
+    deviation: Positive | None = Field(default=None, description="`ct`: standard deviation to divide by")
+    limit: Positive | None = Field(
+        default=None, description="normalised values are clipped to [-limit, limit]; null: not clipped"
+    )
+
+    @model_validator(mode="after")
+    def _ct_is_complete(self) -> "NormalisationStep":
+        if self.method == "ct" and None in (self.lower, self.upper, self.mean, self.deviation):
+            msg = "method `ct` needs lower, upper, mean and deviation"
+            raise ValueError(msg)
+        return self
+
+
+class PreprocessingSection(_Section):
+    """From a scan to the slices a network sees. Changing anything here rebuilds the preprocessed arrays."""
+
+    plane: catalogue.Plane | None = Field(description="plane of the slices; null for 2D images, which have none")
+    spacing_mm: tuple[Positive, Positive] | None = Field(
+        description="in-plane spacing (rows, columns) that slices are resampled to; null: each scan keeps its own"
+    )
+    crop: catalogue.Crop = Field(description="`nonzero`: cut to the box around voxels other than 0; `none`: keep all")
+    crop_margin_px: int = Field(ge=0, description="voxels kept around that box")
+    normalisation: tuple[NormalisationStep, ...] = Field(min_length=1, description="one step per channel")
+
+
+class NetworkSection(_Section):
+    """Size of the networks."""
+
+    features: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        min_length=2, description="channels at each level, from full resolution to the bottleneck; each level halves"
+    )
+    convolutions: int = Field(ge=1, le=4, description="convolutions (or separable blocks) per level")
+    expansion: Positive = Field(description="hidden width of the inverse bottleneck, as a multiple of its input width")
+    skips: catalogue.Skip = Field(description="how the Sep-Res U-Net joins encoder and decoder")
+
+    @property
+    def divisor(self) -> int:
+        """Slice sides must be multiples of this many pixels inside the network."""
+        return 1 << (len(self.features) - 1)
+
+
+class TrainingSection(_Section):
+    """How the networks learn."""
+
+    patch_px: PixelPair = Field(description="rows and columns of the pictures in a batch")
+    batch_size: int = Field(ge=1, description="slices per optimiser step")
+    steps_per_epoch: int = Field(ge=1, description="optimiser steps between two validations")
+    loss: catalogue.Loss = Field(description="`cross_entropy` (weighted), `dice`, or their sum")
+    class_weights: tuple[Positive, ...] = Field(description="weight of each class in the cross-entropy, background first")
+    optimiser: catalogue.Optimiser = Field(description="`adam` or `adamw`")
+    learning_rate: Positive = Field(description="initial (plateau) or highest (cosine) learning rate")
+    weight_decay: float = Field(ge=0, description="decoupled weight decay of `adamw`")
+    gradient_limit: Positive | None = Field(description="largest norm of a gradient; null: unlimited")
+    schedule: catalogue.Schedule = Field(
+        description="`cosine`: warm-up, then a cosine that ends with the run; `plateau`: a tenth after `patience` epochs"
+    )
+    warmup: Share = Field(description="`cosine`: share of the run during which the learning rate rises")
+    patience: int | None = Field(
+        ge=1, description="`plateau`: epochs without a lower validation loss before a lower learning rate"
+    )
+    stop_after: int | None = Field(ge=1, description="epochs without a lower validation loss before the end; null: never")
+    best_model: catalogue.BestModel = Field(description="which epoch's weights become the model")
+    epochs: int | None = Field(ge=1, description="length of a run in epochs; null: by time")
+    minutes: Positive | None = Field(description="length of a run in minutes, where `epochs` is null")
+
+    @model_validator(mode="after")
+    def _has_a_length(self) -> "TrainingSection":
+        if (self.epochs is None) == (self.minutes is None):
+            msg = "exactly one of `epochs` and `minutes` must be set"
+            raise ValueError(msg)
+        if self.schedule == "plateau" and self.patience is None:
+            msg = "the schedule `plateau` needs a `patience`"
+            raise ValueError(msg)
+        return self
+
+
+class AugmentationSection(_Section):
+    """Random changes of the training slices. Each is drawn per slice; a probability of 0 switches it off."""
+
+    mirror_axes: tuple[Literal["rows", "columns"], ...] = Field(description="in-plane axes flipped with probability 1/2")
+    spatial_probability: Share = Field(description="share of slices that are rotated, scaled and shifted")
+    rotation_deg: float = Field(ge=0, le=180, description="largest rotation in either direction, in degrees")
+    scale: tuple[Positive, Positive] = Field(description="smallest and largest magnification")
+    shift: Share = Field(description="largest displacement as a share of the patch")
+    intensity_probability: Share = Field(description="probability of each of the following, per slice")
+    contrast: tuple[Positive, Positive] = Field(description="smallest and largest factor on the distance from the mean")
+    brightness: tuple[Positive, Positive] = Field(description="smallest and largest factor on the intensity")
+    gamma: tuple[Positive, Positive] = Field(description="smallest and largest exponent")
+    noise: float = Field(ge=0, description="largest variance of added Gaussian noise, in normalised units")
+    blur_px: tuple[float, float] = Field(description="smallest and largest sigma of a Gaussian blur; (0, 0): none")
+
+
+class PredictionSection(_Section):
+    """How trained networks are applied."""
+
+    mirror_axes: tuple[Literal["rows", "columns"], ...] = Field(
+        description="predictions are averaged over flips of these in-plane axes; empty: no flips"
+    )
+    batch_size: int = Field(ge=1, description="slices predicted at once")
+
+
+class Decision(_Section):
+    """Why one value is what it is."""
+
+    rule: str = Field(description="name of the rule that chose the value")
+    value: Any = Field(description="the value as chosen, for comparison with an edited one")
+    reason: str = Field(description="the evidence, in words")
+
+
+class Plan(_Section):
+    """Everything the data dictates; what the user chooses for one run is not part of it."""
+
+    version: Literal[1] = Field(description="version of this document's format")
+    planned_digest: str = Field(description="digest of the values as planned; differs from the plan's own after an edit")
+    inputs: Inputs
+    data: DataSection
+    folds: int = Field(ge=1, description="folds of the cross-validation; 1: too few cases, only `full` can be trained")
+    preprocessing: PreprocessingSection
+    network: NetworkSection
+    training: TrainingSection
+    augmentation: AugmentationSection
+    prediction: PredictionSection
+    decisions: dict[str, Decision] = Field(description="for each value, by its path: rule, value as planned, evidence")
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> "Plan":
+        if len(self.training.class_weights) != len(self.data.classes):
+            msg = f"training.class_weights needs {len(self.data.classes)} entries, one per class"
+            raise ValueError(msg)
+        if len(self.preprocessing.normalisation) != len(self.data.channels):
+            msg = f"preprocessing.normalisation needs {len(self.data.channels)} entries, one per channel"
+            raise ValueError(msg)
+        if any(side % self.network.divisor for side in self.training.patch_px):
+            msg = (
+                f"training.patch_px must be multiples of {self.network.divisor}, "
+                f"because network.features has {len(self.network.features)} levels"
+            )
+            raise ValueError(msg)
+        return self
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The plan without its reasons, as plain JSON data."""
+        return self.model_dump(mode="json", exclude={"decisions", "planned_digest"})
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the values: marks everything made from this plan."""
+        return files.sha256_json(self.values)
+
+    @property
+    def edited(self) -> bool:
+        """Whether somebody changed a value after planning."""
+        return self.digest != self.planned_digest
+
+
+def assemble(sections: Mapping[str, Any], decisions: Mapping[str, Decision]) -> Plan:
+    """Make a plan from its values and reasons, and seal it with its digest."""
+    draft = Plan.model_validate({"version": PLAN_VERSION, "planned_digest": "", **sections, "decisions": decisions})
+    return draft.model_copy(update={"planned_digest": draft.digest})
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Store a plan as JSON."""
+    files.write_json(path, plan.model_dump(mode="json"))
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan that may have been edited by hand.
+
+    Raises:
+        PlanError: missing, not JSON, or a key is unknown, missing or has a value that is not allowed; names all such
+            keys.
+    """
+    remedy = "Run `autoseg plan DATASET` to make a plan."
+    document = files.read_json(path, error=PlanError, remedy=remedy)
+    try:
+        return Plan.model_validate_json(files.json_text(document))
+    except ValidationError as invalid:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'plan'}: {problem['msg']}"
+            + (f" (found {problem['input']!r})" if not isinstance(problem["input"], dict) else "")
+            for problem in invalid.errors()
+        )
+        raise PlanError(
+            f"not a usable plan: {problems}",
+            where=path,
+            remedy="Correct the named keys, or run `autoseg plan DATASET --force` to start from a fresh plan.",
+        ) from None

@@ -1,0 +1,205 @@
+"""Puts a plan together: asks every rule in turn and writes down which one decided what."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from autoseg.data.dataset import Dataset
+from autoseg.errors import DatasetError
+from autoseg.planning import rules, sizing
+from autoseg.planning.fingerprint import Fingerprint, found_classes
+from autoseg.planning.plan import (
+    AugmentationSection,
+    DataSection,
+    Decision,
+    Inputs,
+    NetworkSection,
+    Plan,
+    PredictionSection,
+    PreprocessingSection,
+    TrainingSection,
+    assemble,
+)
+from autoseg.planning.recipes import CONSTANTS, PAPER_LEAVES_OPEN, Choice
+from autoseg.planning.slicing import Stack, stack_of
+
+T = TypeVar("T")
+
+_SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
+    "data": DataSection,
+    "preprocessing": PreprocessingSection,
+    "network": NetworkSection,
+    "training": TrainingSection,
+    "augmentation": AugmentationSection,
+    "prediction": PredictionSection,
+}
+
+DECIDED: Final = (
+    "folds",
+    *(f"{name}.{field}" for name, section in _SECTIONS.items() for field in section.model_fields),
+)
+"""The path of every value that a plan gives a reason for."""
+
+
+def make_plan(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Plan:
+    """Decide everything that the data dictates.
+
+    Args:
+        dataset: names channels and classes, and says which cases train.
+        fingerprint: of the same data set.
+        inputs: what the user asked for, and the machine to size for.
+
+    Returns:
+        A sealed plan; the same arguments give the same bytes.
+
+    Raises:
+        DatasetError: no training case, no class to learn, or fewer subjects than the folds asked for.
+        UsageError: what was asked for does not fit the data.
+    """
+    _refuse_unlearnable(dataset, fingerprint)
+    draft = _Draft(inputs)
+    for path, choice in CONSTANTS[inputs.recipe].items():
+        draft.settle(path, f"recipe_{inputs.recipe}", choice)
+    _settle_data(draft, dataset, fingerprint)
+    _settle_preprocessing(draft, dataset, fingerprint, inputs)
+    _settle_size(draft, dataset, fingerprint, inputs)
+    _settle_training(draft, fingerprint, inputs)
+    _settle_mirroring(draft, fingerprint, inputs)
+    draft.settle("prediction.batch_size", "prediction_batch", sizing.prediction_batch(device=inputs.device))
+    return draft.finish()
+
+
+class _Draft:
+    """What is settled so far."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self._choices: dict[str, Choice[Any]] = {}
+        self._rules: dict[str, str] = {}
+
+    def settle(self, path: str, rule: str, choice: Choice[T]) -> T:
+        self._choices[path] = choice
+        self._rules[path] = rule
+        return choice.value
+
+    def __getitem__(self, path: str) -> Any:
+        return self._choices[path].value
+
+    def finish(self) -> Plan:
+        sections: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        decisions: dict[str, Decision] = {}
+        for path in DECIDED:
+            choice = self._choices[path]
+            section, _, field = path.rpartition(".")
+            sections[section][field] = choice.value
+            ours = self._inputs.recipe == "paper" and path in PAPER_LEAVES_OPEN
+            decisions[path] = Decision(
+                rule=self._rules[path],
+                value=to_jsonable_python(choice.value),
+                reason=f"Ours, as the paper leaves it open: {choice.reason}" if ours else choice.reason,
+            )
+        return assemble({"inputs": self._inputs, **sections.pop(""), **sections}, decisions)
+
+
+def _refuse_unlearnable(dataset: Dataset, fingerprint: Fingerprint) -> None:
+    if not dataset.training:
+        raise DatasetError(
+            "no training scan has a label map",
+            where=dataset.root,
+            remedy="Put labelled scans into the training set; those of the validation set alone cannot be learnt from.",
+        )
+    if not any(fingerprint.class_voxels.get(label.value) for label in found_classes(dataset, fingerprint)[1:]):
+        raise DatasetError(
+            "all label maps are empty",
+            where=dataset.root,
+            expected="voxels of at least one class besides the background",
+            remedy="Check that the label files are the right ones.",
+        )
+
+
+def _settle_data(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint) -> None:
+    channels = Choice(dataset.channels, f"As the data set declares them (layout {dataset.layout}).")
+    origin = "As declared by the data set" if dataset.classes is not None else "Every value found in the label maps"
+    listing = ", ".join(str(value) for value in fingerprint.class_voxels)
+    classes = Choice(
+        found_classes(dataset, fingerprint), f"{origin}; values met in {len(fingerprint.cases)} label maps: {listing}."
+    )
+    draft.settle("data.channels", "declared_channels", channels)
+    draft.settle("data.classes", "found_classes", classes)
+
+
+def _settle_preprocessing(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> None:
+    plane = draft.settle(
+        "preprocessing.plane",
+        "slice_plane",
+        rules.slice_plane(fingerprint, asked=inputs.plane, recipe=inputs.recipe),
+    )
+    draft.settle("preprocessing.spacing_mm", "in_plane_spacing", rules.in_plane_spacing(fingerprint, plane=plane))
+    crop = draft.settle("preprocessing.crop", "crop", rules.crop(fingerprint))
+    draft.settle("preprocessing.crop_margin_px", "crop_margin", rules.crop_margin(fingerprint, crop=crop))
+    steps = [
+        rules.normalisation(fingerprint, channel=index, name=name, recipe=inputs.recipe)
+        for index, name in enumerate(dataset.channels)
+    ]
+    together = Choice(tuple(step.value for step in steps), " ".join(step.reason for step in steps))
+    draft.settle("preprocessing.normalisation", "normalisation", together)
+
+
+def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> None:
+    stacks = _stacks(draft, fingerprint)
+    features = draft.settle("network.features", "features", sizing.features(list(stacks.values()), device=inputs.device))
+    pixel_bytes = sizing.bytes_per_pixel(
+        features, convolutions=draft["network.convolutions"], expansion=draft["network.expansion"]
+    )
+    patch = sizing.patch(
+        list(stacks.values()),
+        divisor=2 ** (len(features) - 1),
+        device=inputs.device,
+        pixel_bytes=pixel_bytes,
+        memory_gb=inputs.memory_gb,
+    )
+    draft.settle("training.patch_px", "patch", patch)
+    subjects = {case.subject for case in dataset.training}
+    folds = draft.settle("folds", "folds", rules.folds(len(subjects), asked=inputs.folds))
+    slices = sizing.training_slices([stacks[case.id] for case in dataset.training], folds=folds)
+    batch = sizing.batch_size(
+        patch.value,
+        device=inputs.device,
+        pixel_bytes=pixel_bytes,
+        memory_gb=inputs.memory_gb,
+        training_slices=slices,
+    )
+    draft.settle("training.batch_size", "batch_size", batch)
+    draft.settle("training.steps_per_epoch", "steps_per_epoch", sizing.steps_per_epoch(slices, batch_size=batch.value))
+
+
+def _stacks(draft: _Draft, fingerprint: Fingerprint) -> dict[str, Stack]:
+    return {
+        case.id: stack_of(
+            case,
+            plane=draft["preprocessing.plane"],
+            spacing_mm=draft["preprocessing.spacing_mm"],
+            crop=draft["preprocessing.crop"],
+            margin_px=draft["preprocessing.crop_margin_px"],
+        )
+        for case in fingerprint.cases
+    }
+
+
+def _settle_training(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> None:
+    weights = rules.class_weights(fingerprint.class_voxels, classes=draft["data.classes"], recipe=inputs.recipe)
+    draft.settle("training.class_weights", "class_weights", weights)
+    draft.settle("training.epochs", "run_epochs", sizing.run_epochs(recipe=inputs.recipe, device=inputs.device))
+    draft.settle("training.minutes", "run_minutes", sizing.run_minutes(recipe=inputs.recipe, device=inputs.device))
+
+
+def _settle_mirroring(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> None:
+    trained = draft.settle(
+        "augmentation.mirror_axes",
+        "training_mirror",
+        rules.training_mirror(fingerprint, plane=draft["preprocessing.plane"], recipe=inputs.recipe),
+    )
+    draft.settle("prediction.mirror_axes", "prediction_mirror", rules.prediction_mirror(trained, recipe=inputs.recipe))

@@ -1,0 +1,104 @@
+"""What the two recipes fix beforehand: choices that experience made and no single data set decides.
+
+`paper` is the published method; what its text leaves open is marked "ours". `auto` starts from it and departs where
+real data showed a gain (docs/explanation/decisions.md).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar
+
+from autoseg.catalogue import Recipe
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True)
+class Choice(Generic[T_co]):
+    """A value and the evidence for it, in one or two plain sentences."""
+
+    value: T_co
+    reason: str
+
+
+_UNUSED: Final = "Switched off: the paper augments by flips and rotations only."
+
+_SHARED: Final[Mapping[str, Choice[Any]]] = {
+    "network.convolutions": Choice(2, "Two per level, as in the U-Net of Ronneberger et al."),
+    "network.expansion": Choice(2.0, "Chosen: twice the width inside a block costs little, because it is separable."),
+    "network.skips": Choice("add", "Chosen: Sep-Res steps are 1.6 times as fast as with concatenated skips."),
+}
+
+_AUTO: Final[Mapping[str, Choice[Any]]] = {
+    "training.loss": Choice(
+        "cross_entropy_dice", "The Dice term is what is evaluated; the weighted cross-entropy keeps gradients smooth."
+    ),
+    "training.optimiser": Choice("adamw", "Adam with decoupled weight decay suits short schedules."),
+    "training.learning_rate": Choice(2e-3, "Chosen: it took IBSR18 to a mean Dice of .921 in 35 minutes on one core."),
+    "training.weight_decay": Choice(0.01, "The usual value for AdamW."),
+    "training.gradient_limit": Choice(12.0, "Chosen: guards against a single bad batch."),
+    "training.schedule": Choice("cosine", "It ends when the run ends, so that any budget is used to its last minute."),
+    "training.warmup": Choice(0.05, "Adam's estimates need some steps before the full learning rate is safe."),
+    "training.patience": Choice(None, "Only the schedule `plateau` needs it."),
+    "training.stop_after": Choice(None, "The cosine has to reach its end: stopping early would skip the annealing."),
+    "training.best_model": Choice("last", "After annealing the last weights are the settled ones, and need no selection."),
+    "augmentation.spatial_probability": Choice(0.7, "Chosen: most slices change, some stay as they are."),
+    "augmentation.rotation_deg": Choice(15.0, "Chosen: patients lie straight within some 15 degrees."),
+    "augmentation.scale": Choice((0.85, 1.18), "Covers the usual differences in size and in-plane spacing."),
+    "augmentation.shift": Choice(0.06, "Chosen: structures move a little, and stay inside the patch."),
+    "augmentation.intensity_probability": Choice(0.3, "Chosen: per change, so most slices get about one."),
+    "augmentation.contrast": Choice((0.75, 1.3), "Chosen: about a quarter either way, as between scanners."),
+    "augmentation.brightness": Choice((0.85, 1.15), "Chosen: normalisation leaves little of it between scans."),
+    "augmentation.gamma": Choice((0.8, 1.25), "Chosen: a moderate bend of the intensity scale either way."),
+    "augmentation.noise": Choice(0.05, "Chosen: a deviation of at most 0.22 normalised units."),
+    "augmentation.blur_px": Choice((0.0, 0.0), "None: chosen, to keep thin structures visible."),
+}
+
+_PAPER: Final[Mapping[str, Choice[Any]]] = {
+    "training.loss": Choice("cross_entropy", "The paper's weighted categorical cross-entropy (eq. 2)."),
+    "training.optimiser": Choice("adam", "The usual optimiser of its time."),
+    "training.learning_rate": Choice(5e-4, "The paper's initial learning rate."),
+    "training.weight_decay": Choice(0.0, "The paper mentions none."),
+    "training.gradient_limit": Choice(None, "The paper mentions none."),
+    "training.schedule": Choice("plateau", "The paper divides the learning rate by ten when the loss stays."),
+    "training.warmup": Choice(0.0, "The paper mentions none."),
+    "training.patience": Choice(10, "The paper's ten epochs; that they watch the validation loss is ours."),
+    "training.stop_after": Choice(20, "The paper's twenty epochs."),
+    "training.best_model": Choice("validation_loss", "The paper takes the epoch with the lowest validation loss."),
+    "augmentation.spatial_probability": Choice(0.5, "Random rotations are the paper's; how many slices turn is ours."),
+    "augmentation.rotation_deg": Choice(20.0, "Random rotations are the paper's; the largest angle is ours."),
+    "augmentation.scale": Choice((1.0, 1.0), _UNUSED),
+    "augmentation.shift": Choice(0.0, _UNUSED),
+    "augmentation.intensity_probability": Choice(0.0, _UNUSED),
+    "augmentation.contrast": Choice((1.0, 1.0), _UNUSED),
+    "augmentation.brightness": Choice((1.0, 1.0), _UNUSED),
+    "augmentation.gamma": Choice((1.0, 1.0), _UNUSED),
+    "augmentation.noise": Choice(0.0, _UNUSED),
+    "augmentation.blur_px": Choice((0.0, 0.0), _UNUSED),
+}
+
+CONSTANTS: Final[Mapping[Recipe, Mapping[str, Choice[Any]]]] = {
+    "auto": {**_SHARED, **_AUTO},
+    "paper": {**_SHARED, **_PAPER},
+}
+"""For each recipe, the values it fixes, by their path in the plan."""
+
+PAPER_LEAVES_OPEN: Final = frozenset(
+    {
+        "preprocessing.crop",
+        "preprocessing.crop_margin_px",
+        "preprocessing.spacing_mm",
+        "network.features",
+        "network.convolutions",
+        "network.expansion",
+        "network.skips",
+        "training.patch_px",
+        "training.batch_size",
+        "training.steps_per_epoch",
+        "training.optimiser",
+        "training.epochs",
+        "prediction.mirror_axes",
+        "folds",
+    }
+)
+"""Paths that the paper's text does not settle: their reasons are marked "Ours" under the recipe `paper`."""

@@ -1,0 +1,273 @@
+"""What the data dictates about preprocessing, losses and mirroring: one small pure function per decision."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Final, Literal
+
+from autoseg.catalogue import Crop, Plane, Recipe
+from autoseg.data.dataset import LabelClass
+from autoseg.data.splits import fold_count
+from autoseg.errors import UsageError
+from autoseg.planning.case_fingerprint import AnatomicalAxis, IntensityStatistics
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.plan import NormalisationStep
+from autoseg.planning.recipes import Choice
+from autoseg.planning.slicing import PLANE_AXES, array_axes, in_plane_spacing_mm
+
+Mirror = tuple[Literal["rows", "columns"], ...]
+
+THICK_RATIO: Final = 1.3
+"""An axis this much coarser than the next is across the slices.
+
+Source: chosen, because below it the planes hardly differ; on IBSR18 (1.5 : 0.94 mm) coronal slices reached a mean Dice
+of .923, axial ones .911."""
+
+SPACING_TOLERANCE: Final = 1.25
+"""In-plane spacings within this ratio are left as they are.
+
+Source: chosen, because scaling in the augmentation covers about as much, and resampling blurs."""
+
+CROP_BELOW: Final = 0.75
+"""A nonzero box that holds a smaller share of the scan is worth cutting to.
+
+Source: chosen: then at least a quarter of the work is saved."""
+
+LARGEST_MARGIN_PX: Final = 16
+"""Labels further outside the image than this are outliers that would undo the cropping. Source: chosen."""
+
+NORMALISED_LIMIT: Final = 10.0
+"""Clipping limit after `quantile_zscore`, in normalised units.
+
+Source: the middle half of a normal distribution has 0.378 times its deviation, so the limit lies 3.8 deviations from
+the mean and only reaches outliers."""
+
+WEIGHT_POWER: Final = 0.38
+"""Class weights are inverse frequencies to this power.
+
+Source: fitted to the paper's table 2 on IBSR18; 0 would ignore the frequencies, 1 would let the rarest class
+dominate."""
+
+PAPER_WEIGHTS: Final = (1.0, 10.0, 3.0, 3.0)
+"""Source: the paper's table 2, for background, CSF, GM, WM."""
+
+SYMMETRY_NEEDED: Final = 0.6
+"""Dice between a label map and its mirror image from which mirroring is harmless.
+
+Source: chosen between the medians of IBSR18's tissues (.70, left and right alike) and of the hippocampus (.52, one side
+of the brain, whose mirror image does not occur in the data)."""
+
+_PLANE_ACROSS: Final[Mapping[AnatomicalAxis, Plane]] = {axes[0]: plane for plane, axes in PLANE_AXES.items()}
+
+
+def slice_plane(fingerprint: Fingerprint, *, asked: Plane | Literal["auto"], recipe: Recipe) -> Choice[Plane | None]:
+    """Which way to cut volumes into slices: so that the slices show the finest plane.
+
+    Raises:
+        UsageError: a plane was asked for 2D images, which have none.
+    """
+    if fingerprint.dimensions == 2:
+        if asked != "auto":
+            raise UsageError(f"2D images have no {asked} plane", remedy="Leave out --plane.")
+        return Choice(None, "The images are 2D: each is one slice.")
+    if asked != "auto":
+        return Choice(asked, "Asked for.")
+    if recipe == "paper":
+        return Choice("axial", "The paper uses axial slices.")
+    if single := _single_slice_axis(fingerprint):
+        return Choice(_PLANE_ACROSS[single], f"Every scan has a single voxel along {single}: it is one slice.")
+    spacing = {axis: _median_spacing_mm(fingerprint, axis) for axis in _PLANE_ACROSS}
+    thick, middle, _ = sorted(spacing, key=lambda axis: -spacing[axis])
+    ratio = spacing[thick] / spacing[middle]
+    words = ", ".join(f"{axis} {value:.3g}" for axis, value in spacing.items())
+    if ratio >= THICK_RATIO:
+        return Choice(
+            _PLANE_ACROSS[thick],
+            f"Median spacing in mm is {words}: {thick} is {ratio:.2f} times coarser than the next axis, so slices "
+            "across it show the finest plane.",
+        )
+    return Choice(
+        "axial",
+        f"Median spacing in mm is {words}: no axis is {THICK_RATIO:g} times coarser than the next, so the usual plane "
+        "is taken.",
+    )
+
+
+def in_plane_spacing(fingerprint: Fingerprint, *, plane: Plane | None) -> Choice[tuple[float, float] | None]:
+    """The in-plane spacing to resample to, only where the scans' own differ more than augmentation covers."""
+    pairs = [in_plane_spacing_mm(case, plane) for case in fingerprint.cases]
+    rows, columns = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    ratio = max(max(rows) / min(rows), max(columns) / min(columns))
+    if ratio <= SPACING_TOLERANCE:
+        return Choice(
+            None,
+            f"In-plane spacings differ by a factor of {ratio:.2f} at most, which scaling in the augmentation covers; "
+            "resampling would blur.",
+        )
+    target = (_significant(median(rows), 4), _significant(median(columns), 4))
+    return Choice(
+        target,
+        f"In-plane spacings differ by a factor of {ratio:.2f}, more than {SPACING_TOLERANCE:g}: take the median.",
+    )
+
+
+def crop(fingerprint: Fingerprint) -> Choice[Crop]:
+    """Whether cutting to the voxels other than 0 is worth it."""
+    share = median(
+        math.prod(stop - start for start, stop in case.nonzero_box) / math.prod(case.shape) for case in fingerprint.cases
+    )
+    kind: Crop = "nonzero" if share < CROP_BELOW else "none"
+    compared = "less than" if kind == "nonzero" else "not less than"
+    return Choice(kind, f"The box around nonzero voxels holds {share:.1%} of the median scan, {compared} {CROP_BELOW:.0%}.")
+
+
+def crop_margin(fingerprint: Fingerprint, *, crop: Crop) -> Choice[int]:
+    """How many voxels to keep around the box, so that no label is cut off."""
+    if crop == "none":
+        return Choice(0, "Nothing is cropped.")
+    overhang = max(case.overhang_px for case in fingerprint.cases)
+    if overhang > LARGEST_MARGIN_PX:
+        return Choice(
+            LARGEST_MARGIN_PX,
+            f"Labels reach up to {overhang} voxels beyond the box, more than {LARGEST_MARGIN_PX}: those beyond are not "
+            "learnt.",
+        )
+    return Choice(overhang, f"Labels reach up to {overhang} voxels beyond the box in some scan.")
+
+
+def normalisation(fingerprint: Fingerprint, *, channel: int, name: str, recipe: Recipe) -> Choice[NormalisationStep]:
+    """How to bring one channel to a common scale, by what its name says it shows."""
+    if re.search(r"\bct\b", name, re.IGNORECASE):
+        return _ct_normalisation(fingerprint, channel=channel, name=name)
+    if name.lower() == "nonorm":
+        return Choice(NormalisationStep(method="none"), f"{name}: the data set asks for none.")
+    if recipe == "paper":
+        return Choice(NormalisationStep(method="quantile_zscore"), f"{name}: eq. 1 of the paper, per scan.")
+    return Choice(
+        NormalisationStep(method="quantile_zscore", limit=NORMALISED_LIMIT),
+        f"{name}: {_intensity_range(fingerprint, channel)}, so each scan is brought to a common scale by the middle "
+        f"half of its own intensities; beyond {NORMALISED_LIMIT:g} lie only outliers.",
+    )
+
+
+def folds(subjects: int, *, asked: int | None) -> Choice[int]:
+    """Folds of the cross-validation, over the subjects with labelled training scans.
+
+    Raises:
+        DatasetError: more folds than subjects were asked for.
+    """
+    count = fold_count(subjects, asked=asked)
+    if count == asked:
+        return Choice(count, "Asked for.")
+    if count == 1:
+        return Choice(count, f"{subjects} training subject(s) are too few for a cross-validation.")
+    return Choice(count, f"There are {subjects} training subjects; no more than five folds are needed.")
+
+
+def class_weights(voxels: Mapping[int, int], *, classes: Sequence[LabelClass], recipe: Recipe) -> Choice[tuple[float, ...]]:
+    """Weights for the cross-entropy: inverse frequency, tempered, and 1 for the background.
+
+    Args:
+        voxels: voxels of each label value over all whole scans.
+        classes: by rising value, background first; at least one other class has voxels.
+        recipe: `paper` takes the published constants where they apply.
+
+    Source: w = (f / f_background) ^ -0.38 gives weights near the paper's table 2 (1, 10, 3, 3) on IBSR18.
+    """
+    if recipe == "paper" and [label.name.lower() for label in classes[1:]] == ["csf", "gm", "wm"]:
+        return Choice(PAPER_WEIGHTS, "The paper's table 2, for background, CSF, GM and WM.")
+    counts = [voxels.get(label.value, 0) for label in classes]
+    reference = counts[0] or max(counts)
+    weights = [_significant((count / reference) ** -WEIGHT_POWER, 3) if count else None for count in counts]
+    largest = max(weight for weight in weights if weight is not None)
+    total = sum(counts)
+    shares = ", ".join(f"{label.name} {count / total:.3%}" for label, count in zip(classes, counts, strict=True))
+    reason = f"Voxels over whole scans: {shares}; weight = (share / background's share) ^ -{WEIGHT_POWER:g}."
+    if absent := [label.name for label, count in zip(classes, counts, strict=True) if not count]:
+        reason += f" No voxel has {', '.join(absent)}: given the largest weight of the others."
+    return Choice(tuple(largest if weight is None else weight for weight in weights), reason)
+
+
+def training_mirror(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe) -> Choice[Mirror]:
+    """Which in-plane axes may be flipped during training.
+
+    Only left and right are ever alike in a patient: upside-down or back-to-front anatomy does not occur. For 2D images,
+    whose axes have no anatomical meaning, the labels of both axes have to be symmetric.
+    """
+    if recipe == "paper":
+        return Choice(("rows", "columns"), "The paper uses random flips; that they go along both axes is ours.")
+    if plane is None:
+        rows, columns = (_median_symmetry(fingerprint, axes=[axis] * len(fingerprint.cases)) for axis in (1, 2))
+        alike = min(rows, columns) >= SYMMETRY_NEEDED
+        return Choice(
+            ("rows", "columns") if alike else (),
+            f"Labels agree with their mirror images to a Dice of {rows:.2f} (rows) and {columns:.2f} (columns); both "
+            f"must reach {SYMMETRY_NEEDED:g}.",
+        )
+    if "left-right" not in PLANE_AXES[plane][1:]:
+        return Choice((), f"{plane.capitalize()} slices do not show left and right, the only symmetric axis of a patient.")
+    symmetry = _median_symmetry(fingerprint, axes=[array_axes(case, plane)[2] for case in fingerprint.cases])
+    return Choice(
+        ("columns",) if symmetry >= SYMMETRY_NEEDED else (),
+        f"Left and right of the label maps agree to a Dice of {symmetry:.2f} in the median scan; mirroring needs "
+        f"{SYMMETRY_NEEDED:g}.",
+    )
+
+
+def prediction_mirror(trained: Mirror, *, recipe: Recipe) -> Choice[Mirror]:
+    """Over which flips predictions are averaged."""
+    if recipe == "paper":
+        return Choice((), "The paper mentions no averaging over flips.")
+    if not trained:
+        return Choice((), "No axis is mirrored in training.")
+    return Choice(trained, "The axes mirrored in training: averaging over their flips steadies the prediction.")
+
+
+def _ct_normalisation(fingerprint: Fingerprint, *, channel: int, name: str) -> Choice[NormalisationStep]:
+    groups = [group for case in fingerprint.cases if (group := case.channels[channel].labelled) is not None]
+    lower = _significant(median(group.percentile_00_5 for group in groups), 6)
+    upper = _significant(median(group.percentile_99_5 for group in groups), 6)
+    mean, deviation = _pooled(groups)
+    step = NormalisationStep(method="ct", lower=lower, upper=upper, mean=mean, deviation=deviation or 1.0)
+    return Choice(
+        step,
+        f"{name}: intensities of CT have a physical meaning, so all scans share one scale: clipped to {lower:g} .. "
+        f"{upper:g} (medians of the scans' 0.5 % and 99.5 % quantiles inside the labels), mean {mean:g}, deviation "
+        f"{deviation:g}.",
+    )
+
+
+def _pooled(groups: Sequence[IntensityStatistics]) -> tuple[float, float]:
+    # Mean and deviation of all voxels together, from those of the parts.
+    total = sum(group.voxels for group in groups)
+    mean = sum(group.voxels * group.mean for group in groups) / total
+    variance = sum(group.voxels * (group.deviation**2 + (group.mean - mean) ** 2) for group in groups) / total
+    return _significant(mean, 6), _significant(math.sqrt(variance), 6)
+
+
+def _intensity_range(fingerprint: Fingerprint, channel: int) -> str:
+    medians = [group.percentile_50 for case in fingerprint.cases if (group := case.channels[channel].positive)]
+    if not medians:
+        return "no voxel is > 0"
+    return f"medians of voxels > 0 range from {min(medians):.4g} to {max(medians):.4g} between scans"
+
+
+def _median_spacing_mm(fingerprint: Fingerprint, axis: AnatomicalAxis) -> float:
+    return median(case.spacing_mm[case.axes.index(axis)] for case in fingerprint.cases)
+
+
+def _single_slice_axis(fingerprint: Fingerprint) -> AnatomicalAxis | None:
+    for axis in _PLANE_ACROSS:
+        if all(case.shape[case.axes.index(axis)] == 1 for case in fingerprint.cases):
+            return axis
+    return None
+
+
+def _median_symmetry(fingerprint: Fingerprint, *, axes: Sequence[int]) -> float:
+    known = [case.symmetry[axis] for case, axis in zip(fingerprint.cases, axes, strict=True) if case.symmetry is not None]
+    return median(known)
+
+
+def _significant(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")

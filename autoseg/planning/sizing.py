@@ -1,0 +1,173 @@
+"""How large the networks and their batches are: one small pure function per decision."""
+
+import math
+from collections.abc import Sequence
+from statistics import median
+from typing import Final
+
+from autoseg.catalogue import DeviceKind, Recipe
+from autoseg.planning.recipes import Choice
+from autoseg.planning.slicing import Stack
+
+SMALLEST_SIDE_PX: Final = 4
+"""What the shorter side of a typical slice may shrink to at the bottleneck.
+
+Source: chosen; nnU-Net stops at the same size, and on hippocampus scans (about 35 pixels) it gives four levels, with
+which 40 of them reached a test Dice of .881 after five minutes on one core."""
+
+LEVELS: Final[dict[DeviceKind, tuple[int, int]]] = {"cpu": (2, 5), "gpu": (2, 6)}
+FEATURES: Final[dict[DeviceKind, tuple[int, int]]] = {"cpu": (16, 256), "gpu": (32, 512)}
+"""Features at full resolution, and at most.
+
+Source: chosen; with 16 a network reached a mean Dice of .921 on IBSR18 within 35 minutes on one core."""
+
+CPU_PATCH_LIMIT: Final = 512 * 512
+"""Pixels per picture beyond which a step on a CPU takes too long. Source: chosen."""
+
+CPU_PIXELS_PER_STEP: Final = 200_000
+CPU_BATCHES: Final = (8, 16)
+"""Smallest and largest batch on a CPU.
+
+Source: after five minutes of training on 40 hippocampus scans a batch of 12 had reached a test Dice of .816, one of 58
+only .574: small batches make more steps."""
+
+GPU_BATCHES: Final = (2, 64)
+SMALLEST_BATCH: Final = 2
+"""Batch normalisation needs more than one picture."""
+
+LARGEST_SHARE: Final = 0.05
+"""A batch holds at most this share of the training slices, so that batches differ. Source: nnU-Net's rule."""
+
+STEPS_PER_EPOCH: Final = (20, 250)
+"""Fewest and most.
+
+Source: chosen: fewer would validate most of the time, more would report too rarely; 250 is nnU-Net's number."""
+
+EPOCHS: Final = 200
+CPU_MINUTES: Final = 60.0
+"""Source: chosen; hippocampus models settled within 10, IBSR18 models within 35 minutes on one core."""
+
+PREDICTION_BATCH: Final[dict[DeviceKind, int]] = {"cpu": 16, "gpu": 64}
+
+
+def features(stacks: Sequence[Stack], *, device: DeviceKind) -> Choice[tuple[int, ...]]:
+    """Features per level: as many levels as a typical slice allows, each twice as wide as the one before."""
+    side = median(min(stack.rows_px, stack.columns_px) for stack in stacks)
+    fewest, most = LEVELS[device]
+    fitting = 1 + math.floor(math.log2(max(side, SMALLEST_SIDE_PX) / SMALLEST_SIDE_PX))
+    levels = min(max(fitting, fewest), most)
+    base, limit = FEATURES[device]
+    return Choice(
+        tuple(min(base * 2**level, limit) for level in range(levels)),
+        f"The shorter side of a typical slice has {side:g} pixels, so {fitting} levels leave at least "
+        f"{SMALLEST_SIDE_PX} at the bottleneck; on a {device} networks have {fewest} to {most} levels and start from "
+        f"{base} features.",
+    )
+
+
+def bytes_per_pixel(features: Sequence[int], *, convolutions: int, expansion: float) -> float:
+    """Memory that one pixel of a training picture takes, in bytes, for the hungriest of the networks.
+
+    A separable block with inverse bottleneck keeps for the backward pass a convolution's output, its normalised and its
+    activated form, twice at the expanded width and once at the plain one. Encoder and decoder have `convolutions`
+    blocks each per level; a level has a quarter of the pixels of the one above; numbers have four bytes.
+
+    Source: counted from the blocks' definition. It exceeds what the Sep-Res U-Net, the hungriest, was measured to keep
+    for the backward pass (saved tensors, 2 to 6 levels) by a factor of 1.04 to 1.8, which leaves room for gradients.
+    """
+    tensors = 2 * convolutions * 3 * (2 * expansion + 1)
+    return 4 * tensors * sum(width * 0.25**level for level, width in enumerate(features))
+
+
+def patch(
+    stacks: Sequence[Stack], *, divisor: int, device: DeviceKind, pixel_bytes: float, memory_gb: float
+) -> Choice[tuple[int, int]]:
+    """Rows and columns of training pictures: whole slices where they fit, the longer side cut first where not.
+
+    Args:
+        stacks: the training cases' slices.
+        divisor: sides must be multiples of it.
+        device: kind of machine.
+        pixel_bytes: memory that one pixel takes in training, in bytes.
+        memory_gb: memory a training step may take, in GB.
+    """
+    rows, columns = max(stack.rows_px for stack in stacks), max(stack.columns_px for stack in stacks)
+    whole = (_up(rows, divisor), _up(columns, divisor))
+    limit = int(memory_gb * 1e9 / (SMALLEST_BATCH * pixel_bytes))
+    if device == "cpu":
+        limit = min(limit, CPU_PATCH_LIMIT)
+    found = f"The largest slices have {rows} rows and {columns} columns"
+    if math.prod(whole) <= limit:
+        return Choice(whole, f"{found}; rounded up to multiples of {divisor}, they fit whole.")
+    short = _down(min(*whole, math.isqrt(limit)), divisor)
+    long = _down(min(max(whole), limit // short), divisor)
+    return Choice(
+        (short, long) if whole[0] <= whole[1] else (long, short),
+        f"{found}, more than the {limit} pixels that a step on this {device} can take; the longer side is cut "
+        f"first, to multiples of {divisor}.",
+    )
+
+
+def batch_size(
+    patch_px: tuple[int, int], *, device: DeviceKind, pixel_bytes: float, memory_gb: float, training_slices: int
+) -> Choice[int]:
+    """Slices per step: few on a CPU, where steps are dear; as many as fit on a GPU."""
+    pixels = math.prod(patch_px)
+    fitting = max(SMALLEST_BATCH, int(memory_gb * 1e9 / (pixel_bytes * pixels)))
+    share = max(SMALLEST_BATCH, int(LARGEST_SHARE * training_slices))
+    fewest, most = CPU_BATCHES if device == "cpu" else GPU_BATCHES
+    wanted = round(CPU_PIXELS_PER_STEP / pixels) if device == "cpu" else fitting
+    size = min(max(wanted, fewest), most, fitting, share)
+    aim = f"{CPU_PIXELS_PER_STEP} pixels per step would be {wanted} slices" if device == "cpu" else "As many as fit"
+    return Choice(
+        size,
+        f"{aim}, kept between {fewest} and {most}; {memory_gb:g} GB hold {fitting}, and {LARGEST_SHARE:.0%} of the "
+        f"{training_slices} training slices are {share}.",
+    )
+
+
+def training_slices(stacks: Sequence[Stack], *, folds: int) -> int:
+    """Slices that a run of the cross-validation trains on: all but one fold's; all where there is a single fold."""
+    slices = sum(stack.slices for stack in stacks)
+    return slices if folds == 1 else round(slices * (folds - 1) / folds)
+
+
+def steps_per_epoch(training_slices: int, *, batch_size: int) -> Choice[int]:
+    """Steps between two validations: one pass over the training slices of a fold, within limits."""
+    fewest, most = STEPS_PER_EPOCH
+    once = math.ceil(training_slices / batch_size)
+    return Choice(
+        min(max(once, fewest), most),
+        f"One pass over {training_slices} training slices takes {once} steps; kept between {fewest} and {most}.",
+    )
+
+
+def run_epochs(*, recipe: Recipe, device: DeviceKind) -> Choice[int | None]:
+    """Length of a run in epochs, where it is not measured in time."""
+    if recipe == "paper":
+        return Choice(EPOCHS, "The paper stops early and names no limit; this one is out of the way.")
+    if device == "cpu":
+        return Choice(None, "On a CPU a run is measured in minutes.")
+    return Choice(EPOCHS, "Chosen for a GPU, where an epoch takes seconds.")
+
+
+def run_minutes(*, recipe: Recipe, device: DeviceKind) -> Choice[float | None]:
+    """Length of a run in minutes, where it is not measured in epochs."""
+    if recipe == "auto" and device == "cpu":
+        return Choice(
+            CPU_MINUTES, "Chosen: an hour is affordable on a CPU, and the learning rate anneals to whatever is given."
+        )
+    return Choice(None, "The run is measured in epochs.")
+
+
+def prediction_batch(*, device: DeviceKind) -> Choice[int]:
+    """Slices predicted at once."""
+    return Choice(PREDICTION_BATCH[device], f"Chosen for a {device}: predicting keeps nothing for a backward pass.")
+
+
+def _up(size: int, divisor: int) -> int:
+    return -(-size // divisor) * divisor
+
+
+def _down(size: int, divisor: int) -> int:
+    return max(size // divisor, 1) * divisor

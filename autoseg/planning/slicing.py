@@ -1,0 +1,62 @@
+"""How a plane cuts a case into slices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from autoseg.catalogue import Crop, Plane
+from autoseg.planning.case_fingerprint import AnatomicalAxis, CaseFingerprint
+
+PLANE_AXES: Final[Mapping[Plane, tuple[AnatomicalAxis, AnatomicalAxis, AnatomicalAxis]]] = {
+    "axial": ("inferior-superior", "posterior-anterior", "left-right"),
+    "coronal": ("posterior-anterior", "inferior-superior", "left-right"),
+    "sagittal": ("left-right", "inferior-superior", "posterior-anterior"),
+}
+"""For each plane, the patient axes across the slices, along their rows and along their columns."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The slices of one case: how many, and their size in pixels."""
+
+    slices: int
+    rows_px: int
+    columns_px: int
+
+
+def array_axes(case: CaseFingerprint, plane: Plane | None) -> tuple[int, int, int]:
+    """The array axes (0, 1, 2 for Z, Y, X) across the slices, along rows and along columns; None: a 2D image."""
+    if plane is None:
+        return 0, 1, 2
+    across, rows, columns = PLANE_AXES[plane]
+    return case.axes.index(across), case.axes.index(rows), case.axes.index(columns)
+
+
+def in_plane_spacing_mm(case: CaseFingerprint, plane: Plane | None) -> tuple[float, float]:
+    """The case's own spacing along rows and columns, in mm."""
+    _, rows, columns = array_axes(case, plane)
+    return case.spacing_mm[rows], case.spacing_mm[columns]
+
+
+def stack_of(
+    case: CaseFingerprint, *, plane: Plane | None, spacing_mm: tuple[float, float] | None, crop: Crop, margin_px: int
+) -> Stack:
+    """The slices that preprocessing will make of a case.
+
+    Args:
+        case: the case before preprocessing.
+        plane: plane of the slices; None for a 2D image.
+        spacing_mm: in-plane spacing (rows, columns) after resampling; None: the case keeps its own.
+        crop: what is cut away.
+        margin_px: voxels kept around the nonzero box.
+    """
+    kept = [
+        min(stop + margin_px, size) - max(start - margin_px, 0) if crop == "nonzero" else size
+        for (start, stop), size in zip(case.nonzero_box, case.shape, strict=True)
+    ]
+    across, rows, columns = (kept[axis] for axis in array_axes(case, plane))
+    if spacing_mm is not None:
+        own = in_plane_spacing_mm(case, plane)
+        rows = max(1, round(rows * own[0] / spacing_mm[0]))
+        columns = max(1, round(columns * own[1] / spacing_mm[1]))
+    return Stack(slices=across, rows_px=rows, columns_px=columns)

@@ -1,0 +1,152 @@
+from functools import reduce
+from pathlib import Path
+
+import pytest
+
+from autoseg.data.dataset import Case, Dataset, LabelClass
+from autoseg.errors import DatasetError
+from autoseg.planning.plan import Inputs, read_plan, write_plan
+from autoseg.planning.planner import DECIDED, make_plan
+from autoseg.planning.recipes import CONSTANTS, PAPER_LEAVES_OPEN
+
+TISSUES = tuple(LabelClass(value=value, name=name) for value, name in enumerate(["background", "CSF", "GM", "WM"]))
+
+
+def dataset_for(fingerprint, *, classes=TISSUES, subset="training") -> Dataset:
+    cases = tuple(
+        Case(id=case.id, images=(Path("image"),), label=Path("label"), subject=case.id, subset=subset)
+        for case in fingerprint.cases
+    )
+    return Dataset(name="demo", root=Path("demo"), layout="table", channels=("T1",), classes=classes, cases=cases)
+
+
+def inputs(**changes) -> Inputs:
+    values = {"name": "demo", "recipe": "auto", "plane": "auto", "device": "cpu", "memory_gb": 4.0, "folds": None}
+    return Inputs(**(values | changes))
+
+
+@pytest.fixture
+def brains(make_fingerprint):
+    """Ten scans with the shape, spacing and tissue volumes of whole heads cut to the brain."""
+    brain = {
+        "shape": (256, 128, 256),
+        "spacing_mm": (0.94, 1.5, 0.94),
+        "nonzero_box": ((62, 201), (2, 119), (55, 200)),
+        "label_box": ((61, 201), (1, 120), (56, 198)),
+        "overhang_px": 5,
+        "class_voxels": {0: 7_344_000, 1: 14_700, 2: 672_000, 3: 357_000},
+        "symmetry": (0.35, 0.38, 0.71),
+    }
+    return make_fingerprint(*[brain] * 10)
+
+
+def test_a_plan_for_brains(brains):
+    plan = make_plan(dataset_for(brains), brains, inputs())
+    assert plan.preprocessing.plane == "coronal"
+    assert plan.preprocessing.spacing_mm is None
+    assert (plan.preprocessing.crop, plan.preprocessing.crop_margin_px) == ("nonzero", 5)
+    assert plan.network.features == (16, 32, 64, 128, 256)
+    assert plan.training.patch_px == (160, 160)  # 139 + 10 rows, 145 + 10 columns, to multiples of 16
+    assert plan.training.batch_size == 8
+    # Slices 0 (2 - 5, clipped) to 124 (119 + 5), of four fifths of ten scans, eight at a time.
+    assert plan.training.steps_per_epoch == 124
+    assert plan.training.class_weights == pytest.approx((1, 10.6, 2.48, 3.15), rel=0.01)
+    assert plan.augmentation.mirror_axes == plan.prediction.mirror_axes == ("columns",)
+    assert (plan.training.epochs, plan.training.minutes) == (None, 60)
+    assert plan.folds == 5
+
+
+def test_the_published_method(brains):
+    plan = make_plan(dataset_for(brains), brains, inputs(recipe="paper"))
+    training = plan.training
+    assert plan.preprocessing.plane == "axial"
+    assert (plan.preprocessing.normalisation[0].method, plan.preprocessing.normalisation[0].limit) == (
+        "quantile_zscore",
+        None,
+    )
+    assert training.class_weights == (1, 10, 3, 3)
+    assert (training.loss, training.optimiser, training.learning_rate) == ("cross_entropy", "adam", 5e-4)
+    assert (training.schedule, training.patience, training.stop_after) == ("plateau", 10, 20)
+    assert training.best_model == "validation_loss"
+    assert plan.augmentation.mirror_axes == ("rows", "columns")
+    assert plan.augmentation.rotation_deg > 0
+    assert plan.augmentation.intensity_probability == 0
+    assert plan.prediction.mirror_axes == ()
+    assert all(plan.decisions[path].reason.startswith("Ours") for path in PAPER_LEAVES_OPEN)
+
+
+@pytest.mark.parametrize("recipe", ["auto", "paper"])
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_every_value_has_its_reason(brains, recipe, device):
+    plan = make_plan(dataset_for(brains), brains, inputs(recipe=recipe, device=device))
+    assert tuple(plan.decisions) == DECIDED
+    for path, decision in plan.decisions.items():
+        assert decision.value == reduce(lambda part, key: part[key], path.split("."), plan.values)
+        assert decision.rule
+        assert decision.reason.endswith(".")
+
+
+def test_decided_paths_are_all_of_the_plan(brains):
+    values = make_plan(dataset_for(brains), brains, inputs()).values
+    del values["version"], values["inputs"]
+    leaves = {
+        f"{name}.{key}" if isinstance(section, dict) else name
+        for name, section in values.items()
+        for key in (section if isinstance(section, dict) else [""])
+    }
+    assert leaves == set(DECIDED)
+
+
+def test_recipes_fix_the_same_paths():
+    assert CONSTANTS["auto"].keys() == CONSTANTS["paper"].keys()
+    assert CONSTANTS["auto"].keys() | PAPER_LEAVES_OPEN <= set(DECIDED)
+
+
+def test_the_same_data_give_the_same_bytes(brains, tmp_path):
+    dataset = dataset_for(brains)
+    shuffled = sorted(dataset.cases, key=lambda case: case.id[::-1], reverse=True)
+    write_plan(make_plan(dataset, brains, inputs()), tmp_path / "one.json")
+    write_plan(make_plan(dataset.model_copy(update={"cases": tuple(shuffled)}), brains, inputs()), tmp_path / "two.json")
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+    assert not read_plan(tmp_path / "one.json").edited
+
+
+def test_what_was_asked_for_is_done(brains):
+    plan = make_plan(dataset_for(brains), brains, inputs(plane="sagittal", folds=3))
+    assert (plan.preprocessing.plane, plan.folds) == ("sagittal", 3)
+    assert plan.augmentation.mirror_axes == ()
+    assert plan.inputs.plane == "sagittal"
+
+
+def test_folds_count_subjects_not_scans(brains):
+    dataset = dataset_for(brains)
+    twins = tuple(case.model_copy(update={"subject": f"s{index // 5}"}) for index, case in enumerate(dataset.cases))
+    assert make_plan(dataset.model_copy(update={"cases": twins}), brains, inputs()).folds == 2
+
+
+def test_a_gpu_gets_a_wider_network(brains):
+    plan = make_plan(dataset_for(brains), brains, inputs(device="gpu", memory_gb=16))
+    assert plan.network.features == (32, 64, 128, 256, 512, 512)
+    assert plan.training.epochs == 200
+    assert plan.training.batch_size > 8
+
+
+def test_tiny_pictures_can_be_planned(make_fingerprint):
+    flat = {"dimensions": 2, "shape": (1, 9, 7), "nonzero_box": ((0, 1), (0, 9), (0, 7)), "symmetry": (1.0, 0.2, 0.3)}
+    fingerprint = make_fingerprint(flat, flat)
+    plan = make_plan(dataset_for(fingerprint, classes=None), fingerprint, inputs())
+    assert plan.preprocessing.plane is None
+    assert plan.training.patch_px == (10, 8)
+    assert plan.training.batch_size == 2
+    assert [label.name for label in plan.data.classes] == ["background", "class 1"]
+
+
+def test_validation_cases_alone_cannot_train(brains):
+    with pytest.raises(DatasetError, match="no training scan"):
+        make_plan(dataset_for(brains, subset="validation"), brains, inputs())
+
+
+def test_empty_label_maps_cannot_train(make_fingerprint):
+    fingerprint = make_fingerprint({"class_voxels": {0: 192_000}, "label_box": None, "symmetry": None})
+    with pytest.raises(DatasetError, match="all label maps are empty"):
+        make_plan(dataset_for(fingerprint), fingerprint, inputs())

@@ -1,0 +1,140 @@
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoseg.planning import sizing
+from autoseg.planning.slicing import Stack
+
+SIDES = st.integers(1, 2000)
+DEVICES = st.sampled_from(["cpu", "gpu"])
+
+
+def stacks(*sizes: tuple[int, int]) -> list[Stack]:
+    return [Stack(slices=10, rows_px=rows, columns_px=columns) for rows, columns in sizes]
+
+
+@pytest.mark.parametrize(
+    ("side", "cpu", "gpu"),
+    [(1, 2, 2), (8, 2, 2), (16, 3, 3), (31, 3, 3), (32, 4, 4), (35, 4, 4), (64, 5, 5), (128, 5, 6), (2000, 5, 6)],
+)
+def test_levels_by_the_side_of_a_slice(side, cpu, gpu):
+    assert len(sizing.features(stacks((side, side)), device="cpu").value) == cpu
+    assert len(sizing.features(stacks((side, side)), device="gpu").value) == gpu
+
+
+def test_features_double_up_to_their_limit():
+    assert sizing.features(stacks((160, 150)), device="cpu").value == (16, 32, 64, 128, 256)
+    assert sizing.features(stacks((160, 150)), device="gpu").value == (32, 64, 128, 256, 512, 512)
+
+
+def test_levels_follow_the_median_case_not_an_outlier():
+    assert len(sizing.features(stacks((35, 35), (36, 36), (5, 5)), device="cpu").value) == 4
+
+
+@given(side=st.integers(1, 1000), more=st.integers(0, 1000), device=DEVICES)
+@settings(deadline=None, max_examples=50)
+def test_larger_slices_never_get_fewer_levels(side, more, device):
+    small = sizing.features(stacks((side, side)), device=device).value
+    large = sizing.features(stacks((side + more, side + more)), device=device).value
+    assert len(large) >= len(small)
+
+
+def test_memory_per_pixel_by_hand():
+    # 4 bytes x 2 paths x 1 block x 3 forms x (2 x 2 + 1) widths x (16 + 32 / 4) features
+    assert sizing.bytes_per_pixel((16, 32), convolutions=1, expansion=2.0) == 4 * 2 * 3 * 5 * 24
+
+
+def test_patch_holds_the_largest_slice_rounded_up():
+    choice = sizing.patch(stacks((40, 59), (43, 31)), divisor=8, device="cpu", pixel_bytes=1000, memory_gb=8)
+    assert choice.value == (48, 64)
+    assert "43 rows and 59 columns" in choice.reason
+
+
+def test_patch_is_cut_along_its_longer_side_first():
+    choice = sizing.patch(stacks((2000, 256)), divisor=16, device="cpu", pixel_bytes=1, memory_gb=8)
+    assert choice.value == (1024, 256)
+    choice = sizing.patch(stacks((256, 2000)), divisor=16, device="cpu", pixel_bytes=1, memory_gb=8)
+    assert choice.value == (256, 1024)
+
+
+def test_patch_of_a_huge_slice_is_square():
+    assert sizing.patch(stacks((3000, 2000)), divisor=16, device="cpu", pixel_bytes=1, memory_gb=8).value == (512, 512)
+
+
+def test_memory_limits_the_patch_on_a_gpu():
+    # 0.1 GB for two slices of 1000 bytes per pixel: 50,000 pixels, 223 squared.
+    choice = sizing.patch(stacks((800, 800)), divisor=16, device="gpu", pixel_bytes=1000, memory_gb=0.1)
+    assert choice.value == (208, 240)
+
+
+@given(rows=SIDES, columns=SIDES, levels=st.integers(1, 5), device=DEVICES, memory_gb=st.floats(0.1, 100))
+@settings(deadline=None, max_examples=50)
+def test_patch_fits_the_network_and_the_memory(rows, columns, levels, device, memory_gb):
+    divisor, pixel_bytes = 2**levels, 1000
+    patch = sizing.patch(
+        stacks((rows, columns)), divisor=divisor, device=device, pixel_bytes=pixel_bytes, memory_gb=memory_gb
+    ).value
+    assert all(side > 0 and side % divisor == 0 for side in patch)
+    assert 2 * math.prod(patch) * pixel_bytes <= max(memory_gb * 1e9, 2 * divisor**2 * pixel_bytes)
+    assert all(side < size + divisor for side, size in zip(patch, (rows, columns), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("patch_px", "slices", "expected"),
+    [
+        ((160, 192), 1000, 8),  # 6.5 slices would make 200,000 pixels
+        ((128, 128), 1000, 12),
+        ((48, 64), 1000, 16),
+        ((48, 64), 100, 5),  # 5 % of the slices
+        ((48, 64), 3, 2),
+    ],
+)
+def test_batch_size_on_a_cpu(patch_px, slices, expected):
+    choice = sizing.batch_size(patch_px, device="cpu", pixel_bytes=1000, memory_gb=16, training_slices=slices)
+    assert choice.value == expected
+
+
+def test_batch_size_on_a_gpu_is_what_fits():
+    choice = sizing.batch_size((100, 100), device="gpu", pixel_bytes=10_000, memory_gb=1.05, training_slices=5000)
+    assert choice.value == 10
+
+
+def test_little_memory_makes_small_batches_on_a_cpu_too():
+    choice = sizing.batch_size((100, 100), device="cpu", pixel_bytes=10_000, memory_gb=0.45, training_slices=5000)
+    assert choice.value == 4
+
+
+@given(
+    memory_gb=st.floats(0.1, 50),
+    more=st.floats(0, 50),
+    slices=st.integers(1, 10_000),
+    side=st.integers(8, 600),
+    kind=DEVICES,
+)
+@settings(deadline=None, max_examples=50)
+def test_more_memory_never_makes_smaller_batches(memory_gb, more, slices, side, kind):
+    def size(memory: float) -> int:
+        return sizing.batch_size((side, side), device=kind, pixel_bytes=7000, memory_gb=memory, training_slices=slices).value
+
+    assert 2 <= size(memory_gb) <= size(memory_gb + more) <= 64
+
+
+def test_training_slices_leave_one_fold_out():
+    assert sizing.training_slices(stacks((1, 1), (1, 1), (1, 1), (1, 1), (1, 1)), folds=5) == 40
+    assert sizing.training_slices(stacks((1, 1)), folds=1) == 10
+
+
+@pytest.mark.parametrize(("slices", "batch", "steps"), [(1000, 10, 100), (1001, 10, 101), (30, 10, 20), (9999, 8, 250)])
+def test_an_epoch_is_one_pass_within_limits(slices, batch, steps):
+    assert sizing.steps_per_epoch(slices, batch_size=batch).value == steps
+
+
+@pytest.mark.parametrize("recipe", ["auto", "paper"])
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_a_run_has_exactly_one_length(recipe, device):
+    epochs = sizing.run_epochs(recipe=recipe, device=device).value
+    minutes = sizing.run_minutes(recipe=recipe, device=device).value
+    assert (epochs is None) != (minutes is None)
+    assert (minutes is not None) == (recipe == "auto" and device == "cpu")
