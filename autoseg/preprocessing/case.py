@@ -1,0 +1,215 @@
+"""One scan on its way to the network and back.
+
+There: slices in a canonical orientation, cut to what matters, on the plan's pixel grid, normalised. Back: exactly onto
+the scan's own voxels.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from autoseg import catalogue
+from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
+from autoseg.data.image import Image
+from autoseg.planning.plan import PreprocessingSection
+from autoseg.planning.slicing import PLANE_AXES
+from autoseg.preprocessing.intensity import normalise
+from autoseg.preprocessing.resampling import resample_labels, resample_slices
+
+Triple = tuple[int, int, int]
+_Voxel = TypeVar("_Voxel", bound=np.generic)
+
+_CANONICAL_SIGN: Final = {"left-right": 1, "posterior-anterior": 1, "inferior-superior": -1}
+"""Which way indices grow: towards left, posterior (as SimpleITK's coordinates) and inferior, so that slices have the
+orientation in which they are usually shown."""
+
+_SLICES_AT_ONCE: Final = 32
+"""Slices whose probabilities are resampled together, which bounds memory."""
+
+
+class Footprint(BaseModel):
+    """All that is needed to bring slices back onto the scan they came from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shape: Triple = Field(description="the scan's voxels along (Z, Y, X)")
+    axes: Triple = Field(description="the scan's axes across the slices, along rows and along columns")
+    flipped: tuple[bool, bool, bool] = Field(description="whether each of these is reversed")
+    start: Triple = Field(description="first voxel kept, along the reordered axes")
+    stop: Triple = Field(description="the voxel after the last one kept")
+    size_px: tuple[int, int] = Field(description="rows and columns of the slices after resampling")
+    spacing_mm: tuple[float, float, float] = Field(description="of the slices: across, rows, columns")
+    pad_value: tuple[float, ...] = Field(description="per channel: the darkest value, to extend slices with")
+
+    @property
+    def kept(self) -> Triple:
+        """Voxels kept along the reordered axes."""
+        first, second, third = (stop - start for start, stop in zip(self.start, self.stop, strict=True))
+        return first, second, third
+
+    @property
+    def resampled(self) -> bool:
+        """Whether slices are on another pixel grid than the scan."""
+        return self.kept[1:] != self.size_px
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A scan as a network sees it.
+
+    Attributes:
+        array: normalised slices, (C, S, H, W), float32.
+        footprint: the way back.
+    """
+
+    array: NDArray[np.float32]
+    footprint: Footprint
+
+
+def apply(image: Image, section: PreprocessingSection) -> Prepared:
+    """Turn a scan into slices.
+
+    Args:
+        image: the scan, (C, Z, Y, X), float32.
+        section: the plan's preprocessing.
+
+    Returns:
+        slices, (C, S, H, W), and the way back.
+
+    Raises:
+        ValueError: the scan and the plan have different numbers of channels.
+    """
+    axes, flipped = _orientation(image.geometry, section.plane)
+    oriented = [_oriented(channel, axes, flipped) for channel in image.array]
+    start, stop = _kept_box(oriented, section)
+    box = tuple(slice(first, last) for first, last in zip(start, stop, strict=True))
+    size_px, spacing_mm = _grid(image.geometry, section, axes=axes, start=start, stop=stop)
+    # Statistics are those of the whole scan: what is cut away decides nothing about intensities.
+    normalised = [normalise(channel, step)[box] for channel, step in zip(oriented, section.normalisation, strict=True)]
+    if size_px != normalised[0].shape[1:]:
+        normalised = [resample_slices(channel, size_px) for channel in normalised]
+    array = np.stack(normalised)  # (C, S, H, W)
+    footprint = Footprint(
+        shape=image.geometry.shape,
+        axes=axes,
+        flipped=flipped,
+        start=start,
+        stop=stop,
+        size_px=size_px,
+        spacing_mm=spacing_mm,
+        pad_value=tuple(float(channel.min()) for channel in array),
+    )
+    return Prepared(array, footprint)
+
+
+def apply_to_labels(labels: NDArray[_Voxel], footprint: Footprint) -> NDArray[_Voxel]:
+    """Turn a label map of the same scan, (Z, Y, X), into slices, (S, H, W)."""
+    box = tuple(slice(first, last) for first, last in zip(footprint.start, footprint.stop, strict=True))
+    cut = _oriented(labels, footprint.axes, footprint.flipped)[box]
+    return np.ascontiguousarray(resample_labels(cut, footprint.size_px))
+
+
+def restore_labels(probabilities: NDArray[np.float32], footprint: Footprint) -> NDArray[np.uint16]:
+    """The most probable class of every voxel of the scan.
+
+    Args:
+        probabilities: (K, S, H, W), float32.
+        footprint: the way back.
+
+    Returns:
+        class indices, (Z, Y, X), uint16; 0, background, wherever the scan was cut away.
+    """
+    classes = np.empty(footprint.kept, dtype=np.uint16)
+    for window, restored in _on_own_grid(probabilities, footprint):
+        classes[window] = restored.argmax(axis=0)
+    return _pasted(classes, footprint, fill=np.uint16(0))
+
+
+def restore_probabilities(probabilities: NDArray[np.float32], footprint: Footprint) -> NDArray[np.float32]:
+    """The probability of every class at every voxel of the scan.
+
+    Args:
+        probabilities: (K, S, H, W), float32.
+        footprint: the way back.
+
+    Returns:
+        (K, Z, Y, X), float32; background has probability 1 wherever the scan was cut away.
+    """
+    restored = np.empty((len(probabilities), *footprint.kept), dtype=np.float32)
+    for window, block in _on_own_grid(probabilities, footprint):
+        restored[:, window] = block
+    fills = [np.float32(index == 0) for index in range(len(probabilities))]
+    volumes = [_pasted(channel, footprint, fill=fill) for channel, fill in zip(restored, fills, strict=True)]
+    return np.stack(volumes)  # (K, Z, Y, X)
+
+
+def _orientation(geometry: Geometry, plane: catalogue.Plane | None) -> tuple[Triple, tuple[bool, bool, bool]]:
+    """Which array axes lie across slices, along rows and along columns, and which of them run the wrong way."""
+    if plane is None:
+        return (0, 1, 2), (False, False, False)
+    patient = [ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()]
+    signs = geometry.axis_signs()
+    across, rows, columns = (patient.index(name) for name in PLANE_AXES[plane])
+    first, second, third = (signs[axis] != _CANONICAL_SIGN[patient[axis]] for axis in (across, rows, columns))
+    return (across, rows, columns), (first, second, third)
+
+
+def _oriented(volume: NDArray[_Voxel], axes: Sequence[int], flipped: Sequence[bool]) -> NDArray[_Voxel]:
+    """A view of a volume (Z, Y, X) with its axes reordered, then reversed where they should be."""
+    steps = tuple(slice(None, None, -1 if reverse else 1) for reverse in flipped)
+    return volume.transpose(axes)[steps]
+
+
+def _kept_box(channels: Sequence[NDArray[np.float32]], section: PreprocessingSection) -> tuple[Triple, Triple]:
+    """The box to keep, along the reordered axes: first voxel, and the one after the last."""
+    shape = channels[0].shape
+    whole: tuple[Triple, Triple] = ((0, 0, 0), (shape[0], shape[1], shape[2]))
+    if section.crop == "none":
+        return whole
+    occupied = np.logical_or.reduce([channel != 0 for channel in channels])
+    if not occupied.any():
+        return whole
+    start, stop = [], []
+    for axis, length in enumerate(shape):
+        others = tuple(other for other in range(3) if other != axis)
+        indices = np.flatnonzero(occupied.any(axis=others))
+        start.append(max(int(indices[0]) - section.crop_margin_px, 0))
+        stop.append(min(int(indices[-1]) + 1 + section.crop_margin_px, length))
+    return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+
+
+def _grid(
+    geometry: Geometry, section: PreprocessingSection, *, axes: Triple, start: Triple, stop: Triple
+) -> tuple[tuple[int, int], tuple[float, float, float]]:
+    """Rows and columns of the slices, and their spacing (across, rows, columns) in mm."""
+    across, rows, columns = (geometry.spacing_mm[axis] for axis in axes)
+    height, width = (last - first for first, last in zip(start[1:], stop[1:], strict=True))
+    if section.spacing_mm is None:
+        return (height, width), (across, rows, columns)
+    size = (
+        max(1, round(height * rows / section.spacing_mm[0])),
+        max(1, round(width * columns / section.spacing_mm[1])),
+    )
+    return size, (across, height * rows / size[0], width * columns / size[1])
+
+
+def _on_own_grid(probabilities: NDArray[np.float32], footprint: Footprint) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Probabilities (K, s, h, w) of a few slices at a time on the scan's own pixel grid."""
+    for first in range(0, probabilities.shape[1], _SLICES_AT_ONCE):
+        window = slice(first, first + _SLICES_AT_ONCE)
+        block = probabilities[:, window]
+        if footprint.resampled:
+            block = resample_slices(block, (footprint.kept[1], footprint.kept[2]))
+        yield window, block
+
+
+def _pasted(volume: NDArray[_Voxel], footprint: Footprint, *, fill: _Voxel) -> NDArray[_Voxel]:
+    """Put a cut volume back into the scan's own axes, surrounded by `fill`."""
+    full = np.full(footprint.shape, fill, dtype=volume.dtype)
+    box = tuple(slice(first, last) for first, last in zip(footprint.start, footprint.stop, strict=True))
+    _oriented(full, footprint.axes, footprint.flipped)[box] = volume  # a view: writes into `full`
+    return full

@@ -1,0 +1,86 @@
+"""How a channel's intensities are brought to a common scale."""
+
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg import catalogue
+from autoseg.planning.plan import NormalisationStep
+
+Normalisation = Callable[[NDArray[np.float32], NormalisationStep], tuple[float, float]]
+"""Takes a channel (Z, Y, X) and its step; gives what to subtract and what to divide by, in the scan's units."""
+
+
+def normalise(channel: NDArray[np.float32], step: NormalisationStep) -> NDArray[np.float32]:
+    """Bring one channel to a common scale.
+
+    Args:
+        channel: intensities in the scan's own units, (Z, Y, X), float32.
+        step: which normalisation, and its constants.
+
+    Returns:
+        normalised intensities of the same shape, float32, within [-limit, limit] where the step has a limit. A constant
+        channel becomes 0 everywhere.
+    """
+    centre, width = NORMALISATIONS[step.method](channel, step)
+    scaled = channel
+    if step.lower is not None or step.upper is not None:
+        scaled = np.clip(scaled, step.lower, step.upper)
+    scaled = (scaled - np.float32(centre)) * np.float32(1.0 / (width or 1.0))
+    if step.limit is not None:
+        np.clip(scaled, -step.limit, step.limit, out=scaled)
+    return scaled
+
+
+def quantile_zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001
+    """Mean and standard deviation of the voxels > 0 that lie between their 25th and 75th quantile.
+
+    Voxels <= 0 go through the same map (ours: the paper leaves them open); so the background of a skull-stripped scan
+    stays clearly darker than tissue. Where more than half of the voxels have one value, so that nothing spreads between
+    the quantiles, all voxels > 0 count.
+
+    Source: eq. 1 of the paper.
+    """
+    positive = channel[channel > 0]
+    if not positive.size:
+        return _mean_and_deviation(channel)
+    ranks = ((positive.size - 1) // 4, (3 * (positive.size - 1) + 3) // 4)
+    low, high = np.partition(positive, ranks)[list(ranks)]
+    centre, width = _mean_and_deviation(positive[(positive >= low) & (positive <= high)])
+    return (centre, width) if width > 0 else _mean_and_deviation(positive)
+
+
+def zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001
+    """Mean and standard deviation of the voxels > 0, or of all voxels where none is."""
+    positive = channel[channel > 0]
+    return _mean_and_deviation(positive if positive.size else channel)
+
+
+def ct(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001
+    """The data set's own mean and standard deviation: CT numbers mean the same in every scan.
+
+    Source: nnU-Net's CT normalisation (Isensee et al. 2021); clipping to the 0.5 % and 99.5 % quantiles goes with it.
+    """
+    if step.mean is None or step.deviation is None:
+        msg = "a plan with the normalisation `ct` has its constants"
+        raise ValueError(msg)
+    return step.mean, step.deviation
+
+
+def unchanged(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001
+    """Nothing to subtract, nothing to divide by."""
+    return 0.0, 1.0
+
+
+def _mean_and_deviation(values: NDArray[np.float32]) -> tuple[float, float]:
+    return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
+
+
+NORMALISATIONS: Final[dict[catalogue.Normalisation, Normalisation]] = {
+    "quantile_zscore": quantile_zscore,
+    "zscore": zscore,
+    "ct": ct,
+    "none": unchanged,
+}

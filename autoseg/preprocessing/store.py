@@ -1,0 +1,217 @@
+"""Preprocessed cases on disk: plain arrays that training maps into memory.
+
+They live under a key made of the source files' checksums and of everything in the plan that shapes them. A changed key
+means new arrays; an equal one means that they can be used as they are. Each case's document is written after its arrays
+and says that they are whole.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoseg import files
+from autoseg.data.dataset import Case
+from autoseg.data.image import check_same_grid, read_image, read_labels
+from autoseg.errors import AutosegError, CasesFailedError, WorkspaceError
+from autoseg.events import Events
+from autoseg.planning.plan import Plan
+from autoseg.preprocessing.case import Footprint, apply, apply_to_labels
+from autoseg.processes import ordered_map
+
+STORE_VERSION: Final = 1
+_REMEDY: Final = "Delete this folder; the next `autoseg train` or `autoseg preprocess` makes it anew."
+
+
+class _CaseDocument(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    footprint: Footprint
+    image_sha256: str
+    label_sha256: str = Field(description="of the label array's file")
+
+
+@dataclass(frozen=True, eq=False)
+class StoredCase:
+    """A preprocessed case.
+
+    Attributes:
+        image: normalised slices, (C, S, H, W), float32, mapped from disk.
+        label: class indices (not label values), (S, H, W), uint8 or uint16, mapped from disk.
+        footprint: the way back onto the scan.
+    """
+
+    image: NDArray[np.float32]
+    label: NDArray[np.integer[Any]]
+    footprint: Footprint
+
+
+@dataclass(frozen=True)
+class Store:
+    """The preprocessed cases of one key.
+
+    Attributes:
+        folder: where they lie.
+        key: what they were made from.
+    """
+
+    folder: Path
+    key: str
+
+    def load(self, case: str) -> StoredCase:
+        """Map a case's arrays into memory.
+
+        Raises:
+            WorkspaceError: it is missing or cannot be understood.
+        """
+        document = self._document(case)
+        arrays = []
+        for path in (self._image(case), self._label(case)):
+            try:
+                arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
+            except (OSError, ValueError) as cause:
+                raise WorkspaceError(f"cannot be read ({cause})", where=path, remedy=_REMEDY) from None
+        return StoredCase(arrays[0], arrays[1], document.footprint)
+
+    def verify(self, case: str) -> None:
+        """Compare a case's arrays with their checksums.
+
+        Raises:
+            WorkspaceError: they have changed since they were written.
+        """
+        document = self._document(case)
+        expected = {self._image(case): document.image_sha256, self._label(case): document.label_sha256}
+        for path, digest in expected.items():
+            found = files.sha256_file(path) if path.exists() else "no file"
+            if found != digest:
+                raise WorkspaceError(
+                    "the preprocessed array has changed",
+                    where=path,
+                    expected=f"sha256 {digest}",
+                    found=found,
+                    remedy=_REMEDY,
+                )
+
+    def holds(self, case: str) -> bool:
+        """Whether a case is there, whole."""
+        return self._document_path(case).exists()
+
+    def write(self, case: str, image: NDArray[np.float32], label: NDArray[Any], footprint: Footprint) -> None:
+        """Store a case: its arrays first, then the document that says they are whole."""
+        for path, array in ((self._image(case), image), (self._label(case), label)):
+            with files.atomic_path(path) as temporary:
+                np.save(temporary, array, allow_pickle=False)
+        document = _CaseDocument(
+            footprint=footprint,
+            image_sha256=files.sha256_file(self._image(case)),
+            label_sha256=files.sha256_file(self._label(case)),
+        )
+        files.write_json(self._document_path(case), document.model_dump(mode="json"))
+
+    def _document(self, case: str) -> _CaseDocument:
+        path = self._document_path(case)
+        document = files.read_json(path, remedy=_REMEDY)
+        try:
+            return _CaseDocument.model_validate_json(files.json_text(document))
+        except ValidationError as invalid:
+            problem = invalid.errors()[0]["msg"]
+            raise WorkspaceError(f"cannot be understood ({problem})", where=path, remedy=_REMEDY) from None
+
+    def _image(self, case: str) -> Path:
+        return self.folder / f"{case}.image.npy"
+
+    def _label(self, case: str) -> Path:
+        return self.folder / f"{case}.label.npy"
+
+    def _document_path(self, case: str) -> Path:
+        return self.folder / f"{case}.json"
+
+
+def case_checksum(case: Case) -> str:
+    """SHA-256 over the contents of a case's files."""
+    paths = [*case.images, *([case.label] if case.label else [])]
+    return files.sha256_json([files.sha256_file(path) for path in paths])
+
+
+def store_key(plan: Plan, checksums: Mapping[str, str]) -> str:
+    """SHA-256 over everything that preprocessed arrays depend on.
+
+    Args:
+        plan: only its preprocessing section and class values matter.
+        checksums: `case_checksum` by case id.
+    """
+    return files.sha256_json(
+        {
+            "version": STORE_VERSION,
+            "preprocessing": plan.preprocessing.model_dump(mode="json"),
+            "values": [label.value for label in plan.data.classes],
+            "channels": len(plan.data.channels),
+            "cases": dict(sorted(checksums.items())),
+        }
+    )
+
+
+def build_store(folder: Path, cases: Sequence[Case], *, plan: Plan, jobs: int, events: Events) -> Store:
+    """The preprocessed arrays of labelled cases, made where they are missing.
+
+    Args:
+        folder: gets one sub-folder per key.
+        cases: labelled cases.
+        plan: says how.
+        jobs: processes that work side by side, each with one case in memory.
+        events: told of progress.
+
+    Raises:
+        CasesFailedError: some cases cannot be read; the others are stored.
+        WorkspaceError: another process is preprocessing the same cases.
+    """
+    key = store_key(plan, {case.id: case_checksum(case) for case in cases})
+    store = Store(folder / key[:16], key)
+    if all(store.holds(case.id) for case in cases):
+        return store
+    failures = []
+    with files.lock(store.folder / ".lock"):
+        missing = [case for case in cases if not store.holds(case.id)]
+        work = partial(_prepare, store=store, plan=plan)
+        with (
+            events.track("preprocessing", total=len(missing), unit="cases") as progress,
+            ordered_map(work, missing, jobs=jobs) as errors,
+        ):
+            for case, error in zip(missing, errors, strict=True):
+                if error is not None:
+                    failures.append((case.id, error))
+                progress.advance()
+    if failures:
+        raise CasesFailedError(failures, done=len(cases) - len(failures))
+    return store
+
+
+def _prepare(case: Case, *, store: Store, plan: Plan) -> AutosegError | None:
+    """Preprocess and store one case; an error is returned, so that the other cases go on."""
+    if case.label is None:
+        msg = f"case {case.id} has no label"
+        raise ValueError(msg)
+    values = [label.value for label in plan.data.classes]
+    try:
+        image = read_image(case.images, channels=len(plan.data.channels))
+        labels = read_labels(case.label, values=values)
+        check_same_grid(image.geometry, labels.geometry, where=case.label, other=case.images[0])
+        prepared = apply(image, plan.preprocessing)
+        indices = apply_to_labels(_class_indices(labels.array, values), prepared.footprint)
+        store.write(case.id, prepared.array, indices, prepared.footprint)
+    except AutosegError as error:
+        return error
+    return None
+
+
+def _class_indices(labels: NDArray[np.uint16], values: Sequence[int]) -> NDArray[np.integer[Any]]:
+    """Replace label values, which may have gaps, by their places among the classes."""
+    kind = np.uint8 if len(values) <= np.iinfo(np.uint8).max + 1 else np.uint16
+    table: NDArray[np.integer[Any]] = np.zeros(max(values) + 1, dtype=kind)
+    table[list(values)] = np.arange(len(values))
+    return table[labels]
