@@ -1,0 +1,189 @@
+"""A trained model on disk: one JSON document and one file of weights, nothing that could run.
+
+The document is written last and names its weights by digest, so that the pair is replaced in one step; weights that do
+not match their digest are never used.
+"""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from autoseg import catalogue, files
+from autoseg.errors import BundleError
+from autoseg.networks import build_network
+from autoseg.planning.plan import Plan
+
+BUNDLE_FILE = "bundle.json"
+BUNDLE_VERSION = 1
+
+
+class Provenance(BaseModel):
+    """Where a model comes from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    versions: dict[str, str] = Field(description="versions of the software it was trained with")
+    seed: int
+    precision: str = Field(description="number format of the convolutions in training")
+    training_cases: tuple[str, ...]
+    validation_cases: tuple[str, ...]
+    epochs: int = Field(description="epochs trained when these weights were taken")
+    minutes: float = Field(description="minutes trained when these weights were taken")
+
+
+class BundleDocument(BaseModel):
+    """What a model is, without its weights."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = 1
+    architecture: catalogue.Architecture
+    fold: str = Field(description="a number, `official` or `full`")
+    plan_digest: str
+    plan: Plan
+    provenance: Provenance
+    weights_file: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model ready to use: its description and the network with its weights, in evaluation mode, on the CPU."""
+
+    document: BundleDocument
+    network: nn.Module
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of whatever influences a result."""
+    packages = ("autoseg", "torch", "numpy", "scipy", "SimpleITK", "batchgenerators")
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
+
+
+def save_bundle(
+    folder: Path,
+    network: nn.Module,
+    *,
+    architecture: catalogue.Architecture,
+    fold: str,
+    plan: Plan,
+    provenance: Provenance,
+) -> None:
+    """Store a model so that an interruption leaves the former one or this one, whole."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    file, digest = save_tensors(folder, state, prefix="weights")
+    document = BundleDocument(
+        architecture=architecture,
+        fold=fold,
+        plan_digest=plan.digest,
+        plan=plan,
+        provenance=provenance,
+        weights_file=file,
+        weights_sha256=digest,
+    )
+    files.write_json(folder / BUNDLE_FILE, document.model_dump(mode="json"))
+    drop_other_tensors(folder, keep=file, prefix="weights")
+
+
+def read_document(folder: Path) -> BundleDocument:
+    """Read what a model is, without its weights.
+
+    Raises:
+        BundleError: there is no model, or its document cannot be understood.
+    """
+    path = folder / BUNDLE_FILE
+    document = files.read_json(path, error=BundleError, remedy="Train the model, or point to a folder that holds one.")
+    if isinstance(document, dict) and isinstance(document.get("version"), int) and document["version"] > BUNDLE_VERSION:
+        raise BundleError(
+            "the model was written by a newer autoseg",
+            where=path,
+            expected=f"format {BUNDLE_VERSION} or older",
+            found=f"format {document['version']}",
+            remedy="Update autoseg and try again.",
+        )
+    try:
+        return BundleDocument.model_validate_json(files.json_text(document))
+    except ValidationError as invalid:
+        problem = invalid.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise BundleError(
+            f"not a model description: {place}: {problem['msg']}", where=path, remedy="Train the model again."
+        ) from None
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a model and check its weights against their digest.
+
+    Raises:
+        BundleError: something is missing, damaged, or does not fit together.
+    """
+    document = read_document(folder)
+    weights = load_tensors(folder / document.weights_file, sha256=document.weights_sha256)
+    plan = document.plan
+    network = build_network(
+        document.architecture,
+        in_channels=len(plan.data.channels),
+        classes=len(plan.data.classes),
+        size=plan.network,
+    )
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as mismatch:
+        raise BundleError(
+            f"the weights do not fit the network `{document.architecture}` of the plan ({mismatch})",
+            where=folder / document.weights_file,
+            remedy="Train the model again.",
+        ) from None
+    return Bundle(document, network.eval())
+
+
+def save_tensors(folder: Path, tensors: Mapping[str, torch.Tensor], *, prefix: str) -> tuple[str, str]:
+    """Store tensors under a name made of their content.
+
+    Returns:
+        the file's name and its SHA-256.
+    """
+    content = save(dict(tensors))
+    digest = files.sha256_bytes(content)
+    name = f"{prefix}-{digest[:12]}.safetensors"
+    files.write_bytes(folder / name, content)
+    return name, digest
+
+
+def load_tensors(path: Path, *, sha256: str) -> dict[str, torch.Tensor]:
+    """Read tensors, but only if the file is the one that was stored.
+
+    Raises:
+        BundleError: the file is missing, changed or not a safetensors file.
+    """
+    remedy = "Restore the file from a copy, or train again with --restart."
+    try:
+        content = path.read_bytes()
+    except OSError as cause:
+        raise BundleError(f"cannot be read ({cause.strerror})", where=path, remedy=remedy) from None
+    found = files.sha256_bytes(content)
+    if found != sha256:
+        raise BundleError(
+            "the stored weights have changed", where=path, expected=f"sha256 {sha256}", found=found, remedy=remedy
+        )
+    try:
+        tensors: dict[str, torch.Tensor] = load(content)
+    except SafetensorError as cause:
+        raise BundleError(f"not a safetensors file ({cause})", where=path, remedy=remedy) from None
+    return tensors
+
+
+def drop_other_tensors(folder: Path, *, keep: str, prefix: str) -> None:
+    """Remove weights that no document names any more."""
+    for path in folder.glob(f"{prefix}-*.safetensors"):
+        if path.name != keep:
+            path.unlink()

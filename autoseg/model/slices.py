@@ -1,0 +1,142 @@
+"""Applying networks to the slices of a preprocessed scan.
+
+Slices go through whole wherever that is affordable; only pictures far larger than the training patches are covered with
+overlapping tiles.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Final, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.signal.windows import gaussian
+from torch import nn
+
+from autoseg.model.compute import Compute, evaluating
+
+WHOLE_SLICE_PATCHES: Final = 4
+"""Slices of up to this many times a patch's area are predicted whole.
+
+Source: ours; without gradients a slice takes less than a quarter of the memory it takes in training.
+"""
+
+MirrorAxis = Literal["rows", "columns"]
+_AXIS_NUMBER: Final[dict[MirrorAxis, int]] = {"rows": -2, "columns": -1}
+
+
+def slice_batches(image: NDArray[np.float32], *, batch_size: int, compute: Compute) -> Iterator[tuple[slice, torch.Tensor]]:
+    """Walk through a scan's slices in batches.
+
+    Args:
+        image: preprocessed scan, (C, S, H, W), float32.
+        batch_size: slices per batch, >= 1.
+        compute: where the batches go.
+
+    Yields:
+        the range of slices, and their pictures (B, C, H, W) on the device.
+    """
+    for start in range(0, image.shape[1], batch_size):
+        window = slice(start, min(start + batch_size, image.shape[1]))
+        # A copy: the array may be mapped from a file that must not be written to.
+        pictures = torch.from_numpy(np.moveaxis(image[:, window], 1, 0).copy())  # (B, C, H, W)
+        yield window, compute.tensor(pictures)
+
+
+def predict_slices(
+    networks: Sequence[nn.Module],
+    image: NDArray[np.float32],
+    *,
+    patch_px: tuple[int, int],
+    batch_size: int,
+    mirror_axes: Sequence[MirrorAxis],
+    compute: Compute,
+) -> NDArray[np.float32]:
+    """Class probabilities of every slice, averaged over networks and mirror images.
+
+    Args:
+        networks: one or more networks with equal classes, already on the device.
+        image: preprocessed scan, (C, S, H, W), float32.
+        patch_px: rows and columns of the training patches.
+        batch_size: slices predicted at once.
+        mirror_axes: in-plane axes to average flips over; empty for none.
+        compute: device and number format.
+
+    Returns:
+        probabilities, (K, S, H, W), float32, in [0, 1], summing to 1 over K.
+    """
+    volume: NDArray[np.float32] | None = None
+    flips = _flips(mirror_axes)
+    for window, pictures in slice_batches(image, batch_size=batch_size, compute=compute):
+        total = torch.zeros(())
+        for network in networks:
+            with evaluating(network):
+                for axes in flips:
+                    flipped = torch.flip(pictures, axes)  # (B, C, H, W)
+                    probabilities = _probabilities(network, flipped, patch_px=patch_px, compute=compute)
+                    total = total.to(probabilities.device) + torch.flip(probabilities, axes)  # (B, K, H, W)
+        mean = (total / (len(networks) * len(flips))).cpu().numpy()
+        if volume is None:
+            volume = np.empty((mean.shape[1], *image.shape[1:]), dtype=np.float32)
+        volume[:, window] = np.moveaxis(mean, 0, 1)  # (K, B, H, W)
+    if volume is None:
+        msg = "a scan without slices cannot be predicted"
+        raise ValueError(msg)
+    return volume
+
+
+def tile_starts(length: int, tile: int) -> list[int]:
+    """Where tiles of size `tile` start so that they cover `length` pixels, overlapping by at least half a tile."""
+    if length <= tile:
+        return [0]
+    steps = int(np.ceil((length - tile) / (tile / 2)))
+    return [round(step * (length - tile) / steps) for step in range(steps + 1)]
+
+
+def _flips(mirror_axes: Sequence[MirrorAxis]) -> list[list[int]]:
+    """Every combination of the axes, the empty one first, as tensor axes to flip."""
+    numbers = [_AXIS_NUMBER[axis] for axis in mirror_axes]
+    return [list(chosen) for count in range(len(numbers) + 1) for chosen in combinations(numbers, count)]
+
+
+def _probabilities(
+    network: nn.Module, pictures: torch.Tensor, *, patch_px: tuple[int, int], compute: Compute
+) -> torch.Tensor:
+    height, width = pictures.shape[-2:]
+    if height * width <= WHOLE_SLICE_PATCHES * patch_px[0] * patch_px[1]:
+        with compute.autocast():
+            logits = network(pictures)
+        return torch.softmax(logits.float(), dim=1)  # (B, K, H, W)
+    return _tiled_probabilities(network, pictures, patch_px=patch_px, compute=compute)
+
+
+def _tiled_probabilities(
+    network: nn.Module, pictures: torch.Tensor, *, patch_px: tuple[int, int], compute: Compute
+) -> torch.Tensor:
+    height, width = pictures.shape[-2:]
+    weight = _tile_weight(patch_px, pictures.device)  # (h, w)
+    total, coverage = torch.zeros(()), torch.zeros((height, width), device=pictures.device)
+    for top in tile_starts(height, patch_px[0]):
+        for left in tile_starts(width, patch_px[1]):
+            rows, columns = slice(top, top + patch_px[0]), slice(left, left + patch_px[1])
+            with compute.autocast():
+                logits = network(pictures[..., rows, columns])
+            probabilities = torch.softmax(logits.float(), dim=1)  # (B, K, h, w)
+            if total.ndim == 0:
+                total = probabilities.new_zeros((*probabilities.shape[:2], height, width))
+            share = weight[: probabilities.shape[-2], : probabilities.shape[-1]]
+            total[..., rows, columns] += probabilities * share
+            coverage[rows, columns] += share
+    return total / coverage  # (B, K, H, W)
+
+
+def _tile_weight(patch_px: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """Weight that falls from a tile's centre to its border, where a network sees least context.
+
+    Source: a Gaussian with a standard deviation of an eighth of the tile, as nnU-Net uses; kept above 1 % so that no
+    pixel is left without weight.
+    """
+    profiles = [gaussian(side, std=max(side / 8, 1.0)) for side in patch_px]
+    weight = np.maximum(np.outer(profiles[0], profiles[1]), 1e-2)
+    return torch.from_numpy(weight.astype(np.float32)).to(device)

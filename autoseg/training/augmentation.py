@@ -1,0 +1,155 @@
+"""Random changes of training slices: the only place that knows batchgenerators.
+
+A pipeline takes and returns a whole batch as batchgenerators does, a dictionary of `data` (B, C, H, W) float32 and `seg`
+(B, 1, H, W) int16. Mirroring and intensity changes are batchgenerators' own; rotation, scaling and shifting run on the
+whole batch in torch, because batchgenerators' spatial transform takes 25 times as long (docs/explanation/decisions.md).
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Literal, TypedDict
+
+import numpy as np
+import torch
+from batchgenerators.transforms.abstract_transforms import AbstractTransform, Compose
+from batchgenerators.transforms.color_transforms import (
+    BrightnessMultiplicativeTransform,
+    ContrastAugmentationTransform,
+    GammaTransform,
+)
+from batchgenerators.transforms.noise_transforms import GaussianBlurTransform, GaussianNoiseTransform
+from batchgenerators.transforms.spatial_transforms import MirrorTransform
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from autoseg.planning.plan import AugmentationSection
+
+_MIRROR_AXIS: Final[dict[Literal["rows", "columns"], int]] = {"rows": 0, "columns": 1}
+
+
+class Batch(TypedDict):
+    """Pictures and their class indices, as batchgenerators passes them on."""
+
+    data: NDArray[np.float32]
+    seg: NDArray[np.int16]
+
+
+class Augmentation:
+    """The random changes a plan names, applied to one batch at a time.
+
+    The same generator state gives the same batch in any process: batchgenerators draws from the global generators of
+    numpy and of Python, so both are seeded for the duration of a call and put back afterwards.
+    """
+
+    def __init__(self, section: AugmentationSection) -> None:
+        self._transform = Compose(list(_transforms(section)))
+
+    def __call__(self, batch: Batch, *, generator: np.random.Generator) -> Batch:
+        """Change a batch.
+
+        Args:
+            batch: `data` (B, C, H, W) float32, `seg` (B, 1, H, W) int16; may be changed in place.
+            generator: where all randomness comes from.
+
+        Returns:
+            a batch of the same shapes and types.
+        """
+        with _seeded(int(generator.integers(2**32))):
+            changed = self._transform(**batch)
+        return {"data": changed["data"].astype(np.float32, copy=False), "seg": changed["seg"]}
+
+
+class BatchSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batchgenerators is not typed
+    """Rotate, scale and shift pictures in one pass over the batch.
+
+    Pictures are interpolated linearly, labels by nearest neighbour. What comes in from outside a picture is its darkest
+    value, channel by channel, and background.
+
+    Args:
+        probability: share of pictures that are changed; the others keep their exact values.
+        rotation_deg: largest angle in either direction.
+        scale: smallest and largest magnification; drawn so that shrinking and enlarging are equally likely.
+        shift: largest displacement as a share of the picture's sides.
+    """
+
+    def __init__(self, *, probability: float, rotation_deg: float, scale: tuple[float, float], shift: float) -> None:
+        self.probability = probability
+        self.rotation_deg = rotation_deg
+        self.scale = scale
+        self.shift = shift
+
+    def __call__(self, **batch: Any) -> dict[str, Any]:
+        """Change a batch of `data` (B, C, H, W) and `seg` (B, 1, H, W) in place."""
+        count = len(batch["data"])
+        chosen = np.flatnonzero(np.random.uniform(size=count) < self.probability)  # noqa: NPY002 - batchgenerators' way
+        matrices = self._matrices(count, batch["data"].shape[-2:])[chosen]
+        if chosen.size:
+            batch["data"][chosen] = _warp_pictures(batch["data"][chosen], matrices)
+            batch["seg"][chosen] = _warp_labels(batch["seg"][chosen], matrices)
+        return batch
+
+    def _matrices(self, count: int, sides: tuple[int, int]) -> NDArray[np.float32]:
+        """One affine matrix (2 x 3) per picture, from output to input, in grid_sample's coordinates (x, y) in [-1, 1]."""
+        uniform = np.random.uniform
+        angle = np.deg2rad(uniform(-self.rotation_deg, self.rotation_deg, count))
+        zoom = np.exp(uniform(np.log(self.scale[0]), np.log(self.scale[1]), count))
+        moved = uniform(-2 * self.shift, 2 * self.shift, (count, 2))
+        height, width = sides
+        cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
+        rows = [[cosine, -sine * height / width, moved[:, 0]], [sine * width / height, cosine, moved[:, 1]]]
+        return np.moveaxis(np.array(rows, dtype=np.float32), -1, 0)  # (B, 2, 3)
+
+
+def _transforms(section: AugmentationSection) -> Iterator[AbstractTransform]:
+    if section.spatial_probability:
+        yield BatchSpatialTransform(
+            probability=section.spatial_probability,
+            rotation_deg=section.rotation_deg,
+            scale=section.scale,
+            shift=section.shift,
+        )
+    if section.mirror_axes:
+        yield MirrorTransform(axes=tuple(_MIRROR_AXIS[axis] for axis in section.mirror_axes))
+    probability = section.intensity_probability
+    if not probability:
+        return
+    if section.noise:
+        yield GaussianNoiseTransform(noise_variance=(0, section.noise), p_per_sample=probability)
+    if section.blur_px[1]:
+        yield GaussianBlurTransform(blur_sigma=section.blur_px, p_per_sample=probability)
+    if section.brightness != (1.0, 1.0):
+        yield BrightnessMultiplicativeTransform(multiplier_range=section.brightness, p_per_sample=probability)
+    if section.contrast != (1.0, 1.0):
+        yield ContrastAugmentationTransform(contrast_range=section.contrast, p_per_sample=probability)
+    if section.gamma != (1.0, 1.0):
+        yield GammaTransform(gamma_range=section.gamma, retain_stats=True, p_per_sample=probability)
+
+
+def _warp_pictures(pictures: NDArray[np.float32], matrices: NDArray[np.float32]) -> NDArray[np.float32]:
+    darkest = pictures.min(axis=(2, 3), keepdims=True)  # (B, C, 1, 1)
+    source = torch.from_numpy(pictures - darkest)
+    grid = F.affine_grid(torch.from_numpy(matrices), list(source.shape), align_corners=False)  # (B, H, W, 2)
+    warped = F.grid_sample(source, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    result: NDArray[np.float32] = warped.numpy() + darkest
+    return result
+
+
+def _warp_labels(labels: NDArray[np.int16], matrices: NDArray[np.float32]) -> NDArray[np.int16]:
+    source = torch.from_numpy(labels.astype(np.float32))
+    grid = F.affine_grid(torch.from_numpy(matrices), list(source.shape), align_corners=False)  # (B, H, W, 2)
+    warped = F.grid_sample(source, grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    result: NDArray[np.int16] = warped.numpy().astype(np.int16)
+    return result
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - batchgenerators draws from it
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002

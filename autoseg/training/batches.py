@@ -1,0 +1,145 @@
+"""Training batches: which slices, in which order, cut to patches and augmented.
+
+Every batch is a function of (seed, epoch, number of the batch) and of nothing else, so that any number of workers, and a
+run that was interrupted, see the same batches bit by bit.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from acvl_utils.cropping_and_padding.padding import pad_nd_image
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from autoseg.planning.plan import Plan
+from autoseg.preprocessing.store import StoredCase
+from autoseg.training.augmentation import Augmentation
+
+_Voxel = TypeVar("_Voxel", np.float32, np.int16)
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """Pictures to learn from.
+
+    Attributes:
+        pictures: (B, C, H, W), float32, normalised intensities.
+        labels: (B, H, W), int64, class indices.
+        sources: case id and slice number of every picture, to name them when something goes wrong.
+    """
+
+    pictures: torch.Tensor
+    labels: torch.Tensor
+    sources: tuple[tuple[str, int], ...]
+
+    def pin_memory(self) -> "TrainingBatch":
+        """Move to page-locked memory, from which a GPU copies faster; called by the loader."""
+        return TrainingBatch(self.pictures.pin_memory(), self.labels.pin_memory(), self.sources)
+
+
+class SliceBatches(Dataset[TrainingBatch]):
+    """All batches of a run, addressed by (epoch, number)."""
+
+    def __init__(self, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, seed: int) -> None:
+        self._cases = tuple(cases)
+        self._training = plan.training
+        self._augmentation = Augmentation(plan.augmentation)
+        self._seed = seed
+        self._slices = np.array(
+            [(number, index) for number, (_, case) in enumerate(cases) for index in range(case.image.shape[1])]
+        )
+
+    @property
+    def slice_count(self) -> int:
+        """Slices to choose from."""
+        return len(self._slices)
+
+    def __getitem__(self, address: tuple[int, int]) -> TrainingBatch:
+        epoch, number = address
+        generator = np.random.default_rng((self._seed, epoch, number))
+        chosen = self._order(epoch)[number * self._training.batch_size :][: self._training.batch_size]
+        sources = tuple((self._cases[case][0], int(index)) for case, index in chosen)
+        patches = [self._patch(self._cases[case][1], int(index), generator=generator) for case, index in chosen]
+        batch = self._augmentation(
+            {
+                "data": np.stack([picture for picture, _ in patches]),  # (B, C, H, W)
+                "seg": np.stack([labels for _, labels in patches]),  # (B, 1, H, W)
+            },
+            generator=generator,
+        )
+        pictures = torch.from_numpy(np.ascontiguousarray(batch["data"]))
+        return TrainingBatch(pictures, torch.from_numpy(batch["seg"][:, 0].astype(np.int64)), sources)
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """The slices of one epoch, as rows of (case number, slice number): passes over all of them, each shuffled."""
+        wanted = self._training.steps_per_epoch * self._training.batch_size
+        generator = np.random.default_rng((self._seed, epoch))
+        passes = -(-wanted // len(self._slices))
+        order = np.concatenate([generator.permutation(len(self._slices)) for _ in range(passes)])
+        chosen: NDArray[np.int64] = self._slices[order[:wanted]]
+        return chosen
+
+    def _patch(
+        self, case: StoredCase, index: int, *, generator: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
+        """One slice cut or padded to the patch: picture (C, H, W) and labels (1, H, W), at a random place."""
+        picture = np.asarray(case.image[:, index], dtype=np.float32)
+        labels = np.asarray(case.label[index], dtype=np.int16)[np.newaxis]
+        patch = self._training.patch_px
+        for axis, side in enumerate(patch, start=1):
+            surplus = picture.shape[axis] - side
+            if surplus > 0:
+                start = int(generator.integers(surplus + 1))
+                window = (slice(None),) * axis + (slice(start, start + side),)
+                picture, labels = picture[window], labels[window]
+        return _pad(picture, patch, values=case.footprint.pad_value), _pad(labels, patch, values=(0,))
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Addresses of one epoch's batches; the epoch is set before each pass."""
+
+    def __init__(self, steps_per_epoch: int) -> None:
+        self.epoch = 0
+        self._steps = steps_per_epoch
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        return iter([(self.epoch, number) for number in range(self._steps)])
+
+    def __len__(self) -> int:
+        return self._steps
+
+
+def build_loader(
+    batches: SliceBatches, *, steps_per_epoch: int, workers: int, pin_memory: bool
+) -> tuple[DataLoader[TrainingBatch], EpochSampler]:
+    """A loader of whole batches, and the sampler that tells it which epoch comes next."""
+    sampler = EpochSampler(steps_per_epoch)
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=sampler,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        persistent_workers=workers > 0,
+        worker_init_fn=_single_thread,
+    )
+    return loader, sampler
+
+
+def _single_thread(worker: int) -> None:  # noqa: ARG001 - the loader's signature
+    # Workers prepare batches beside the training process; more threads would only take cores from it.
+    torch.set_num_threads(1)
+
+
+def _pad(array: NDArray[_Voxel], patch_px: tuple[int, int], *, values: Sequence[float]) -> NDArray[_Voxel]:
+    """Centre (C, h, w) in (C, H, W), filling channel c with values[c]."""
+    if array.shape[1:] == patch_px:
+        return array
+    padded = [
+        pad_nd_image(channel, patch_px, mode="constant", kwargs={"constant_values": value})
+        for channel, value in zip(array, values, strict=True)
+    ]
+    return np.stack(padded)

@@ -1,0 +1,121 @@
+"""The state of a run after an epoch, stored so that a kill at any moment loses at most the epoch under way.
+
+One JSON document names one safetensors file by its digest and is written last. No pickle: the optimiser's tensors are
+stored by parameter number and name, everything else is plain data.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import nn
+
+from autoseg import files
+from autoseg.errors import WorkspaceError
+from autoseg.model.bundle import drop_other_tensors, load_tensors, save_tensors
+from autoseg.training.config import TrainConfig
+from autoseg.training.history import EpochRecord, StepRecord
+
+CHECKPOINT_FILE = "checkpoint.json"
+_NETWORK, _OPTIMISER, _GENERATOR = "network.", "optimiser.", "generator"
+
+
+class RunState(BaseModel):
+    """A run after an epoch, without its tensors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    plan_digest: str
+    data_key: str
+    config: TrainConfig
+    elapsed_s: float = 0.0
+    closing_s: float = 0.0
+    finished: bool = False
+    epochs: list[EpochRecord] = []
+    steps: list[StepRecord] = []
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+
+    state: RunState
+    tensors_file: str
+    tensors_sha256: str
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A stored run."""
+
+    state: RunState
+    tensors: Mapping[str, torch.Tensor]
+
+
+def save_checkpoint(folder: Path, state: RunState, *, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Store a run after an epoch in one step."""
+    tensors = {_NETWORK + name: value.detach().cpu() for name, value in network.state_dict().items()}
+    for number, entries in optimiser.state_dict()["state"].items():
+        tensors |= {f"{_OPTIMISER}{number}.{name}": value.detach().cpu() for name, value in entries.items()}
+    tensors[_GENERATOR] = torch.get_rng_state()
+    contiguous = {name: value.contiguous() for name, value in tensors.items()}
+    file, digest = save_tensors(folder, contiguous, prefix="checkpoint")
+    document = _Document(state=state, tensors_file=file, tensors_sha256=digest)
+    files.write_text(folder / CHECKPOINT_FILE, document.model_dump_json() + "\n")
+    drop_other_tensors(folder, keep=file, prefix="checkpoint")
+
+
+def read_state(folder: Path) -> RunState | None:
+    """Read a stored run without its tensors; None where there is none.
+
+    Raises:
+        WorkspaceError: its document cannot be understood.
+    """
+    document = _read_document(folder)
+    return None if document is None else document.state
+
+
+def read_checkpoint(folder: Path) -> Checkpoint | None:
+    """Read a stored run; None where there is none.
+
+    Raises:
+        BundleError: its tensors are missing or changed.
+        WorkspaceError: its document cannot be understood.
+    """
+    document = _read_document(folder)
+    if document is None:
+        return None
+    tensors = load_tensors(folder / document.tensors_file, sha256=document.tensors_sha256)
+    return Checkpoint(document.state, tensors)
+
+
+def restore(checkpoint: Checkpoint, *, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+    """Put network, optimiser and torch's generator back to where they were."""
+    network.load_state_dict(_with_prefix(checkpoint.tensors, _NETWORK))
+    entries: dict[int, dict[str, Any]] = {}
+    for name, value in _with_prefix(checkpoint.tensors, _OPTIMISER).items():
+        number, _, key = name.partition(".")
+        entries.setdefault(int(number), {})[key] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": entries, "param_groups": groups})
+    torch.set_rng_state(checkpoint.tensors[_GENERATOR])
+
+
+def _with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _read_document(folder: Path) -> _Document | None:
+    path = folder / CHECKPOINT_FILE
+    if not path.exists():
+        return None
+    try:
+        return _Document.model_validate_json(path.read_bytes())
+    except ValidationError as invalid:
+        raise WorkspaceError(
+            f"not a checkpoint ({invalid.errors()[0]['msg']})",
+            where=path,
+            remedy="Train with --restart to begin this model anew.",
+        ) from None

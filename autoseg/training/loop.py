@@ -1,0 +1,366 @@
+"""The loop: epochs of optimiser steps, each followed by a validation, a record and a checkpoint.
+
+It knows no network and no data set by name; the plan says what to build, and the configuration how long.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import torch
+from torch import nn
+
+from autoseg.errors import TrainingError, WorkspaceError
+from autoseg.events import Events, Progress
+from autoseg.model.bundle import Provenance, save_bundle, software_versions
+from autoseg.model.compute import Compute
+from autoseg.networks import build_network
+from autoseg.planning.plan import Plan
+from autoseg.preprocessing.store import StoredCase
+from autoseg.training.batches import SliceBatches, TrainingBatch, build_loader
+from autoseg.training.checkpoint import RunState, read_checkpoint, restore, save_checkpoint
+from autoseg.training.clock import Stopwatch, build_budget
+from autoseg.training.config import TrainConfig
+from autoseg.training.history import EpochRecord, StepRecord, write_history, write_steps
+from autoseg.training.losses import LossFunction, build_loss
+from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
+from autoseg.training.validation import (
+    ValidationResult,
+    confusion_matrix,
+    dice_of_classes,
+    mean_of_defined,
+    validate,
+)
+
+HISTORY_FILE: Final = "history.csv"
+STEPS_FILE: Final = "steps.csv"
+_STORING_S: Final = 0.5
+"""Time kept free for storing a first model. Source: ours; storing 2 million weights takes a third of it."""
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """The preprocessed cases of one fold.
+
+    Attributes:
+        key: key of the preprocessed arrays, so that a run never continues on other data.
+        training: case ids and arrays to learn from.
+        validation: case ids and arrays to watch; may be empty.
+    """
+
+    key: str
+    training: Sequence[tuple[str, StoredCase]]
+    validation: Sequence[tuple[str, StoredCase]]
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Where a run takes place; nothing here changes its result on one machine.
+
+    Attributes:
+        folder: the model's folder.
+        compute: device and number format.
+        workers: processes that prepare batches; 0: the training process does it itself.
+        events: where progress goes.
+        stopwatch: counts from the start of the command.
+        on_epoch: called with all epochs so far after each one.
+    """
+
+    folder: Path
+    compute: Compute
+    workers: int
+    events: Events
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    on_epoch: Callable[[Sequence[EpochRecord]], None] = lambda _: None
+
+
+def train(plan: Plan, config: TrainConfig, data: FoldData, *, around: Surroundings) -> RunState:
+    """Train one network on one fold, or go on where an earlier call stopped.
+
+    After every epoch the folder holds a checkpoint, a model, `history.csv` and `steps.csv`.
+
+    Returns:
+        the finished run.
+
+    Raises:
+        WorkspaceError: the folder holds a run of another plan, configuration or data.
+        TrainingError: the loss is not finite, or a loading process died.
+    """
+    run = _Run(plan, config, data, around=around)
+    run.resume()
+    run.rehearse()
+    with around.events.track(run.title, total=run.budget.length, unit=run.budget.unit) as progress:
+        run.show(progress)
+        while not run.over:
+            run.epoch(progress)
+    run.finish()
+    return run.state
+
+
+def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, data_key: str, folder: Path) -> None:
+    """Refuse to go on with a run that was begun differently.
+
+    Raises:
+        WorkspaceError: names every key that differs.
+    """
+    differences = [
+        f"{name} ({before!r} before, {now!r} now)"
+        for name, now in config.model_dump().items()
+        if (before := getattr(state.config, name)) != now
+    ]
+    differences += ["plan.json"] if state.plan_digest != plan.digest else []
+    differences += ["the training data"] if state.data_key != data_key else []
+    if differences:
+        raise WorkspaceError(
+            f"holds a run that was begun differently: {', '.join(differences)}",
+            where=folder,
+            remedy="Repeat the earlier choices to continue it, or add --restart to discard it and begin anew.",
+        )
+
+
+class _Run:
+    """One run in the making: network, optimiser, rules, and the state that a checkpoint stores."""
+
+    def __init__(self, plan: Plan, config: TrainConfig, data: FoldData, *, around: Surroundings) -> None:
+        self._plan, self._config, self._data, self._around = plan, config, data, around
+        self._compute = around.compute
+        torch.manual_seed(config.seed)
+        network = build_network(
+            config.architecture,
+            in_channels=len(plan.data.channels),
+            classes=len(plan.data.classes),
+            size=plan.network,
+        )
+        self._network = self._compute.place(network)
+        self._optimiser = _build_optimiser(self._network, plan)
+        self._loss: LossFunction = build_loss(
+            plan.training.loss, class_weights=plan.training.class_weights, device=self._compute.device
+        )
+        self._schedule = build_schedule(plan.training)
+        self._stopping = EarlyStopping(plan.training.stop_after)
+        self._best = BestEpoch(plan.training.best_model)
+        self.budget = build_budget(plan.training, config)
+        self._loader, self._sampler = build_loader(
+            SliceBatches(data.training, plan=plan, seed=config.seed),
+            steps_per_epoch=plan.training.steps_per_epoch,
+            workers=around.workers,
+            pin_memory=self._compute.device.type == "cuda",
+        )
+        self._shown = 0.0
+        self.state = RunState(plan_digest=plan.digest, data_key=data.key, config=config)
+
+    @property
+    def title(self) -> str:
+        """What the progress bar is called."""
+        return f"{self._config.architecture}, fold {self._config.fold}"
+
+    @property
+    def over(self) -> bool:
+        """Whether no further epoch is to come."""
+        return bool(self.state.epochs) and (self._stopping.reached or self._progress() >= 1.0)
+
+    def resume(self) -> None:
+        """Go back to the last checkpoint, where there is one."""
+        checkpoint = read_checkpoint(self._around.folder)
+        if checkpoint is None:
+            return
+        check_same_run(
+            checkpoint.state,
+            plan=self._plan,
+            config=self._config,
+            data_key=self._data.key,
+            folder=self._around.folder,
+        )
+        self.state = checkpoint.state
+        self._around.stopwatch.before_s = self.state.elapsed_s
+        restore(checkpoint, network=self._network, optimiser=self._optimiser)
+        for record in self.state.epochs:  # the rules remember nothing but the epochs they have seen
+            self._take_note(_watched(record))
+        self._around.events.note(f"{self.title}: continuing after epoch {len(self.state.epochs)}")
+
+    def rehearse(self) -> None:
+        """Find out how long a validation takes, for a run whose first epoch may already be its last."""
+        if self.budget.seconds is None or self.state.epochs or not self._data.validation:
+            return
+        _, first = self._data.validation[0]
+        batch = self._plan.prediction.batch_size
+        sample = StoredCase(first.image[:, :batch], first.label[:batch], first.footprint)
+        slices = sum(case.image.shape[1] for _, case in self._data.validation)
+        for _ in range(2):  # the first pass also pays for what happens only once
+            started = self._around.stopwatch.elapsed_s
+            self._validate([sample])
+            took_s = self._around.stopwatch.elapsed_s - started
+        self.state.closing_s = took_s * slices / sample.image.shape[1] + _STORING_S
+
+    def show(self, progress: Progress, **fields: float | str) -> None:
+        """Bring the progress bar to where the run is."""
+        done = self.budget.done(step=len(self.state.steps), elapsed_s=self._around.stopwatch.elapsed_s)
+        progress.advance(done - self._shown, **fields)
+        self._shown = done
+
+    def epoch(self, progress: Progress) -> None:
+        """One epoch: steps, validation, record, checkpoint, model."""
+        number = len(self.state.epochs)
+        started, first_step = self._around.stopwatch.elapsed_s, len(self.state.steps)
+        confusion = self._steps(number, progress)
+        trained_s = self._around.stopwatch.elapsed_s - started
+        steps = self.state.steps[first_step:]
+        validation = self._validate([case for _, case in self._data.validation])
+        training_dice = dice_of_classes(confusion)
+        record = EpochRecord(
+            epoch=number + 1,
+            seconds=self._around.stopwatch.elapsed_s,
+            learning_rate=steps[-1].learning_rate,
+            slices_per_s=len(steps) * self._plan.training.batch_size / max(trained_s, 1e-9),
+            training_loss=sum(step.loss for step in steps) / len(steps),
+            training_dice=mean_of_defined(training_dice),
+            validation_loss=validation.loss,
+            validation_dice=validation.dice,
+            class_dice=dict(zip(self._foreground, validation.class_dice, strict=True)),
+        )
+        best = self._take_note(_watched(record))
+        self.state.epochs.append(record)
+        self._store(best=best)
+        closing_s = self._around.stopwatch.elapsed_s - started - trained_s
+        self.state.closing_s = max(self.state.closing_s, closing_s)
+        self.show(progress, epoch=str(record.epoch), validation_loss=validation.loss, validation_dice=validation.dice)
+
+    def finish(self) -> None:
+        """Mark run and model as finished."""
+        self.state.finished = True
+        save_checkpoint(self._around.folder, self.state, network=self._network, optimiser=self._optimiser)
+
+    @property
+    def _foreground(self) -> list[str]:
+        return [label.name for label in self._plan.data.classes[1:]]
+
+    def _progress(self) -> float:
+        return self.budget.progress(
+            step=len(self.state.steps),
+            elapsed_s=self._around.stopwatch.elapsed_s,
+            closing_s=self.state.closing_s,
+        )
+
+    def _steps(self, epoch: int, progress: Progress) -> torch.Tensor:
+        """The optimiser steps of one epoch, at least one; ends early when the run's time is over."""
+        classes = len(self._plan.data.classes)
+        confusion = torch.zeros((classes, classes), dtype=torch.int64, device=self._compute.device)
+        self._network.train()
+        self._sampler.epoch = epoch
+        started, first_step = self._around.stopwatch.elapsed_s, len(self.state.steps)
+        with _explain_dead_workers():
+            for batch in self._loader:
+                confusion += self._step(batch)
+                last = self.state.steps[-1]
+                pace = (last.step - first_step) * len(batch.sources) / (last.seconds - started)
+                self.show(progress, loss=last.loss, lr=last.learning_rate, slices_per_s=pace)
+                if self._progress() >= 1.0:
+                    break
+        return confusion
+
+    def _step(self, batch: TrainingBatch) -> torch.Tensor:
+        """One optimiser step; returns the confusion matrix of its batch."""
+        rate = self._schedule.rate(self._progress())
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        target = batch.labels.to(self._compute.device, non_blocking=True)  # (B, H, W)
+        with self._compute.autocast():
+            logits = self._network(self._compute.tensor(batch.pictures))
+        logits = logits.float()  # (B, K, H, W)
+        loss = self._loss(logits, target)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise _not_finite(value, batch, step=len(self.state.steps))
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        if self._plan.training.gradient_limit is not None:
+            nn.utils.clip_grad_norm_(self._network.parameters(), self._plan.training.gradient_limit)
+        self._optimiser.step()
+        elapsed = self._around.stopwatch.elapsed_s
+        step = len(self.state.steps) + 1
+        self.state.steps.append(StepRecord(step=step, seconds=elapsed, learning_rate=rate, loss=value))
+        return confusion_matrix(logits.detach().argmax(dim=1), target, classes=logits.shape[1])
+
+    def _validate(self, cases: Sequence[StoredCase]) -> ValidationResult:
+        """Scores on some cases; all NaN where there are none."""
+        if not cases:
+            return ValidationResult(math.nan, (math.nan,) * len(self._foreground))
+        return validate(
+            self._network,
+            cases,
+            loss=self._loss,
+            classes=len(self._plan.data.classes),
+            batch_size=self._plan.prediction.batch_size,
+            compute=self._compute,
+        )
+
+    def _take_note(self, result: EpochResult) -> bool:
+        """Tell every rule about an epoch; says whether its weights become the model."""
+        self._schedule.epoch_ended(result)
+        self._stopping.epoch_ended(result)
+        return self._best.epoch_ended(result)
+
+    def _store(self, *, best: bool) -> None:
+        around, state = self._around, self.state
+        if best:
+            save_bundle(
+                around.folder,
+                self._network,
+                architecture=self._config.architecture,
+                fold=self._config.fold,
+                plan=self._plan,
+                provenance=Provenance(
+                    versions=software_versions(),
+                    seed=self._config.seed,
+                    precision=self._config.precision,
+                    training_cases=tuple(case for case, _ in self._data.training),
+                    validation_cases=tuple(case for case, _ in self._data.validation),
+                    epochs=len(state.epochs),
+                    minutes=around.stopwatch.elapsed_s / 60,
+                ),
+            )
+        write_history(around.folder / HISTORY_FILE, state.epochs)
+        write_steps(around.folder / STEPS_FILE, state.steps)
+        state.elapsed_s = around.stopwatch.elapsed_s
+        save_checkpoint(around.folder, state, network=self._network, optimiser=self._optimiser)
+        around.on_epoch(state.epochs)
+
+
+def _watched(record: EpochRecord) -> EpochResult:
+    """What the rules watch: the validation, or the training where nothing is held out."""
+    if math.isnan(record.validation_loss):
+        return EpochResult(validation_loss=record.training_loss, validation_dice=record.training_dice)
+    return EpochResult(validation_loss=record.validation_loss, validation_dice=record.validation_dice)
+
+
+def _build_optimiser(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    section = plan.training
+    if section.optimiser == "adam":
+        return torch.optim.Adam(network.parameters(), lr=section.learning_rate)
+    return torch.optim.AdamW(network.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay)
+
+
+def _not_finite(value: float, batch: TrainingBatch, *, step: int) -> TrainingError:
+    sources = ", ".join(f"{case} slice {index}" for case, index in batch.sources)
+    return TrainingError(
+        f"the loss became {value} in step {step + 1}, on: {sources}",
+        remedy="Look at these slices; if they are sound, lower training.learning_rate in plan.json, "
+        "or train with --precision float32. The model of the last good epoch is kept.",
+    )
+
+
+@contextmanager
+def _explain_dead_workers() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as failure:
+        if "DataLoader worker" not in str(failure):
+            raise
+        raise TrainingError(
+            f"a process that prepares batches died ({failure})",
+            remedy="Often the machine ran out of memory: close other programs, or train with --workers 0. "
+            "The same command continues from the last epoch.",
+        ) from None

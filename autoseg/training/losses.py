@@ -1,0 +1,77 @@
+"""The losses a plan may name."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import torch
+from torch.nn import functional as F
+
+from autoseg import catalogue
+
+LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+"""Takes logits (B, K, H, W) and class indices (B, H, W), gives a scalar."""
+
+_DICE_SMOOTHING: Final = 1.0
+"""Voxels added to numerator and denominator, so that a class absent from a batch has a defined, small gradient.
+
+Source: ours; one voxel is far below the size of any class in a batch.
+"""
+
+
+def build_loss(name: catalogue.Loss, *, class_weights: Sequence[float], device: torch.device) -> LossFunction:
+    """Make the loss that a plan names.
+
+    Args:
+        name: key of `LOSSES`.
+        class_weights: weight of each class in the cross-entropy, background first.
+        device: where the logits will be.
+    """
+    weights = torch.tensor(class_weights, dtype=torch.float32, device=device)
+    return LOSSES[name](weights)
+
+
+def weighted_cross_entropy(weights: torch.Tensor) -> LossFunction:
+    """Weighted categorical cross-entropy, averaged over voxels by their weights.
+
+    Source: eq. 2 of the paper, -sum w y log(y_hat). The paper leaves the normalisation open; dividing by the sum of the
+    voxels' weights keeps the loss independent of picture size and of the weights' scale.
+    """
+
+    def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits, target, weight=weights)
+
+    return loss
+
+
+def soft_dice(weights: torch.Tensor) -> LossFunction:  # noqa: ARG001 - every loss is built alike
+    """One minus the mean soft Dice of the foreground classes, each pooled over the batch.
+
+    Source: Milletari et al. 2016 (V-Net), with softmax probabilities and without squares; pooled over the batch because
+    a single slice often lacks a class.
+    """
+
+    def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        probabilities = torch.softmax(logits, dim=1)  # (B, K, H, W)
+        reference = F.one_hot(target, logits.shape[1]).movedim(-1, 1).to(probabilities.dtype)  # (B, K, H, W)
+        overlap = (probabilities * reference).sum(dim=(0, 2, 3))[1:]  # (K - 1,)
+        size = (probabilities + reference).sum(dim=(0, 2, 3))[1:]  # (K - 1,)
+        return 1.0 - ((2.0 * overlap + _DICE_SMOOTHING) / (size + _DICE_SMOOTHING)).mean()
+
+    return loss
+
+
+def cross_entropy_and_dice(weights: torch.Tensor) -> LossFunction:
+    """Sum of the weighted cross-entropy and the soft Dice loss."""
+    cross_entropy, dice = weighted_cross_entropy(weights), soft_dice(weights)
+
+    def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return cross_entropy(logits, target) + dice(logits, target)
+
+    return loss
+
+
+LOSSES: Final[dict[catalogue.Loss, Callable[[torch.Tensor], LossFunction]]] = {
+    "cross_entropy": weighted_cross_entropy,
+    "dice": soft_dice,
+    "cross_entropy_dice": cross_entropy_and_dice,
+}

@@ -1,0 +1,139 @@
+"""What changes in the course of a run: learning rate, the decision to stop, the choice of the best epoch."""
+
+import math
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from autoseg import catalogue
+from autoseg.planning.plan import TrainingSection
+
+FINAL_SHARE: Final = 0.01
+"""The cosine ends at this share of the highest learning rate. Source: ours; ending at 0 would waste the last steps."""
+
+PLATEAU_FACTOR: Final = 0.1
+"""Source: the paper, section 3.3: "reduced by a factor of ten"."""
+
+
+class EpochResult(BaseModel):
+    """What the rules below look at after an epoch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    validation_loss: float
+    validation_dice: float
+
+
+class Schedule(Protocol):
+    """A learning rate that follows the run."""
+
+    def rate(self, progress: float) -> float:
+        """Learning rate when the share `progress`, in [0, 1], of the run is done."""
+
+    def epoch_ended(self, result: EpochResult) -> None:
+        """Take note of an epoch's validation."""
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """A linear warm-up, then half a cosine that ends with the run.
+
+    Source: Loshchilov and Hutter 2017 (SGDR) without restarts; warm-up after Goyal et al. 2017.
+    """
+
+    highest: float
+    warmup: float
+
+    def rate(self, progress: float) -> float:
+        """Learning rate at `progress`, in [0, 1]."""
+        if progress < self.warmup:
+            return self.highest * max(progress / self.warmup, FINAL_SHARE)
+        fall = min((progress - self.warmup) / max(1.0 - self.warmup, 1e-9), 1.0)
+        return self.highest * (FINAL_SHARE + (1.0 - FINAL_SHARE) * 0.5 * (1.0 + math.cos(math.pi * fall)))
+
+    def epoch_ended(self, result: EpochResult) -> None:
+        """Nothing: the cosine knows only progress."""
+
+
+class Plateau:
+    """A constant learning rate, a tenth of it after `patience` epochs in a row without a lower validation loss.
+
+    Source: the paper, section 3.3; it leaves open which loss is watched, and the validation loss is ours.
+    """
+
+    def __init__(self, *, initial: float, patience: int) -> None:
+        self._rate = initial
+        self._patience = patience
+        self._lowest = math.inf
+        self._waited = 0
+
+    def rate(self, progress: float) -> float:  # noqa: ARG002 - the Protocol's signature
+        """Learning rate now, whatever the progress."""
+        return self._rate
+
+    def epoch_ended(self, result: EpochResult) -> None:
+        """Lower the rate where the loss has not fallen for `patience` epochs."""
+        if result.validation_loss < self._lowest:
+            self._lowest, self._waited = result.validation_loss, 0
+            return
+        self._waited += 1
+        if self._waited >= self._patience:
+            self._rate *= PLATEAU_FACTOR
+            self._waited = 0
+
+
+class EarlyStopping:
+    """Says when `patience` epochs in a row have not lowered the validation loss.
+
+    Source: the paper, section 3.3.
+    """
+
+    def __init__(self, patience: int | None) -> None:
+        self._patience = patience
+        self._lowest = math.inf
+        self._waited = 0
+
+    def epoch_ended(self, result: EpochResult) -> None:
+        """Take note of an epoch's validation."""
+        if result.validation_loss < self._lowest:
+            self._lowest, self._waited = result.validation_loss, 0
+        else:
+            self._waited += 1
+
+    @property
+    def reached(self) -> bool:
+        """Whether the run should end."""
+        return self._patience is not None and self._waited >= self._patience
+
+
+class BestEpoch:
+    """Says whether the epoch that just ended gives the model.
+
+    Source: lowest validation loss is the paper's rule, section 3.3; `last` is ours for runs whose learning rate ends
+    near zero: it lets the validation cases judge the model without having chosen it.
+    """
+
+    def __init__(self, rule: catalogue.BestModel) -> None:
+        self._rule = rule
+        self._best = -math.inf
+
+    def epoch_ended(self, result: EpochResult) -> bool:
+        """Take note of an epoch's validation and say whether it is the best so far."""
+        if self._rule == "last":
+            return True
+        score = -result.validation_loss if self._rule == "validation_loss" else result.validation_dice
+        if score > self._best:
+            self._best = score
+            return True
+        return False
+
+
+def build_schedule(section: TrainingSection) -> Schedule:
+    """Make the learning-rate schedule that a plan names."""
+    if section.schedule == "cosine":
+        return Cosine(highest=section.learning_rate, warmup=section.warmup)
+    if section.patience is None:
+        msg = "a plan with the schedule `plateau` has a patience"
+        raise ValueError(msg)
+    return Plateau(initial=section.learning_rate, patience=section.patience)

@@ -1,0 +1,95 @@
+"""How good the network is now: loss and Dice on whole slices of the held-out cases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from autoseg.model.compute import Compute, evaluating
+from autoseg.model.slices import slice_batches
+from autoseg.preprocessing.store import StoredCase
+from autoseg.training.losses import LossFunction
+
+
+@dataclass(frozen=True)
+class ValidationResult:
+    """Scores of one pass over the validation cases.
+
+    Attributes:
+        loss: mean over slices.
+        class_dice: for each foreground class, the mean Dice over cases, each pooled over its slices; NaN for a class
+            that neither occurs nor is predicted anywhere.
+    """
+
+    loss: float
+    class_dice: tuple[float, ...]
+
+    @property
+    def dice(self) -> float:
+        """Mean over the classes that have a Dice; NaN where none has."""
+        return mean_of_defined(self.class_dice)
+
+
+def validate(
+    network: nn.Module,
+    cases: Sequence[StoredCase],
+    *,
+    loss: LossFunction,
+    classes: int,
+    batch_size: int,
+    compute: Compute,
+) -> ValidationResult:
+    """Score a network on whole slices, without mirroring and before going back to the scans' own grids."""
+    losses, slices = 0.0, 0
+    dice_by_case = []
+    with evaluating(network):
+        for case in cases:
+            confusion = torch.zeros((classes, classes), dtype=torch.int64, device=compute.device)
+            for window, pictures in slice_batches(case.image, batch_size=batch_size, compute=compute):
+                target = torch.from_numpy(case.label[window].astype(np.int64)).to(compute.device)  # (B, H, W)
+                with compute.autocast():
+                    logits = network(pictures)
+                logits = logits.float()  # (B, K, H, W)
+                losses += float(loss(logits, target)) * len(pictures)
+                slices += len(pictures)
+                confusion += confusion_matrix(logits.argmax(dim=1), target, classes=classes)
+            dice_by_case.append(dice_of_classes(confusion))
+    by_class = np.array(dice_by_case).T  # (K - 1, cases)
+    return ValidationResult(losses / max(slices, 1), tuple(mean_of_defined(row) for row in by_class))
+
+
+def confusion_matrix(prediction: torch.Tensor, target: torch.Tensor, *, classes: int) -> torch.Tensor:
+    """Count voxels by (target, prediction).
+
+    Args:
+        prediction: class indices, any shape, integer.
+        target: class indices of the same shape.
+        classes: number of classes K.
+
+    Returns:
+        counts, (K, K), int64.
+    """
+    pairs = target.flatten() * classes + prediction.flatten()
+    return torch.bincount(pairs, minlength=classes * classes).reshape(classes, classes)  # (K, K)
+
+
+def dice_of_classes(confusion: torch.Tensor) -> NDArray[np.float64]:
+    """Dice of each foreground class from a confusion matrix (K, K); NaN where a class neither occurs nor is predicted.
+
+    Source: eq. 3 of the paper.
+    """
+    counts = confusion.cpu().numpy().astype(np.float64)
+    sizes = (counts.sum(axis=0) + counts.sum(axis=1))[1:]
+    with np.errstate(invalid="ignore"):
+        dice: NDArray[np.float64] = 2.0 * np.diag(counts)[1:] / sizes
+    return dice
+
+
+def mean_of_defined(values: Sequence[float] | NDArray[np.float64]) -> float:
+    """Mean of the values that are not NaN; NaN where there are none."""
+    array = np.asarray(values, dtype=np.float64)
+    defined = array[~np.isnan(array)]
+    return float(defined.mean()) if defined.size else float("nan")

@@ -1,0 +1,195 @@
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from autoseg.errors import BundleError, TrainingError, WorkspaceError
+from autoseg.events import Progress, Silent
+from autoseg.model.bundle import load_bundle
+from autoseg.model.compute import Compute
+from autoseg.planning.plan import Plan
+from autoseg.preprocessing.store import StoredCase
+from autoseg.training.checkpoint import RunState, read_state
+from autoseg.training.clock import Stopwatch
+from autoseg.training.config import TrainConfig
+from autoseg.training.history import EpochRecord, read_history
+from autoseg.training.loop import FoldData, Surroundings, train
+
+MakePlan = Callable[..., Plan]
+CPU = Compute(torch.device("cpu"), bfloat16=False)
+
+
+def config(**choices: Any) -> TrainConfig:
+    return TrainConfig.model_validate({"architecture": "unet", "fold": "0", "precision": "float32"} | choices)
+
+
+def run(plan: Plan, fold: FoldData, folder: Path, *, workers: int = 0, **choices: Any) -> RunState:
+    return train(plan, config(**choices), fold, around=Surroundings(folder, CPU, workers, Silent()))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return dict(load_bundle(folder).network.state_dict())
+
+
+def same(first: Path, second: Path) -> bool:
+    one, other = weights(first), weights(second)
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+def losses(state: RunState) -> list[float]:
+    return [step.loss for step in state.steps]
+
+
+def test_training_learns_and_leaves_everything_behind(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    state = run(make_plan(), fold, tmp_path, epochs=12)
+    assert state.finished
+    assert state.epochs[-1].validation_loss < state.epochs[0].validation_loss
+    assert state.epochs[-1].validation_dice > 0.8
+    assert len(read_history(tmp_path / "history.csv")) == 12
+    rows = read_history(tmp_path / "steps.csv")
+    assert [row["step"] for row in rows] == list(range(1, 37))
+    assert rows[-1]["learning_rate"] < rows[10]["learning_rate"]
+    bundle = load_bundle(tmp_path)
+    assert bundle.document.provenance.epochs == 12
+    assert bundle.document.provenance.validation_cases == ("held-out",)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_same_seed_gives_the_same_bits_with_any_number_of_workers(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path
+) -> None:
+    first = run(make_plan(), fold, tmp_path / "a")
+    second = run(make_plan(), fold, tmp_path / "b", workers=2)
+    other = run(make_plan(), fold, tmp_path / "c", seed=1)
+    assert same(tmp_path / "a", tmp_path / "b")
+    assert losses(first) == losses(second)
+    assert losses(first) != losses(other)
+
+
+class _StopAfter(Silent):
+    """Interrupts training after some steps, as Ctrl-C does."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @contextmanager
+    def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
+        yield self
+
+    def advance(self, steps: float = 1, **fields: float | str) -> None:
+        if "lr" in fields:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("architecture", ["unet", "sepres", "attention"])
+def test_an_interrupted_run_ends_with_the_same_bits(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path, architecture: str
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    uninterrupted = run(make_plan(), fold, whole, epochs=3, architecture=architecture)
+    for steps in (2, 4, 5):
+        with pytest.raises(KeyboardInterrupt):
+            train(
+                make_plan(),
+                config(epochs=3, architecture=architecture),
+                fold,
+                around=Surroundings(parts, CPU, 0, _StopAfter(steps)),
+            )
+    resumed = run(make_plan(), fold, parts, epochs=3, architecture=architecture)
+    assert same(whole, parts)
+    assert losses(resumed) == losses(uninterrupted)
+    assert [epoch.validation_loss for epoch in resumed.epochs] == [e.validation_loss for e in uninterrupted.epochs]
+
+
+def test_rules_with_a_memory_resume_where_they_were(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    plateau = {"schedule": "plateau", "patience": 1, "learning_rate": 0.5, "best_model": "validation_loss"}
+    plan = make_plan(training=plateau)
+    uninterrupted = run(plan, fold, tmp_path / "whole", epochs=15)
+    with pytest.raises(KeyboardInterrupt):
+        train(plan, config(epochs=15), fold, around=Surroundings(tmp_path / "parts", CPU, 0, _StopAfter(35)))
+    resumed = run(plan, fold, tmp_path / "parts", epochs=15)
+    rates = [step.learning_rate for step in resumed.steps]
+    assert rates == [step.learning_rate for step in uninterrupted.steps]
+    assert len(set(rates)) > 1
+    assert same(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_another_configuration_plan_or_data_is_refused_and_named(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path
+) -> None:
+    run(make_plan(), fold, tmp_path, epochs=1)
+    with pytest.raises(WorkspaceError, match=r"seed \(0 before, 5 now\).*--restart"):
+        run(make_plan(), fold, tmp_path, epochs=1, seed=5)
+    with pytest.raises(WorkspaceError, match=r"plan\.json"):
+        run(make_plan(training={"learning_rate": 0.5}), fold, tmp_path, epochs=1)
+    with pytest.raises(WorkspaceError, match="training data"):
+        run(make_plan(), FoldData("other", fold.training, fold.validation), tmp_path, epochs=1)
+
+
+def test_a_time_budget_is_kept_and_the_learning_rate_comes_down(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    stopwatch = Stopwatch()
+    around = Surroundings(tmp_path, CPU, 0, Silent(), stopwatch)
+    state = train(make_plan(training={"epochs": None, "minutes": 60}), config(minutes=0.05), fold, around=around)
+    assert state.finished
+    assert 1.5 < state.epochs[-1].seconds < 3.2
+    assert state.steps[-1].learning_rate < 0.1 * max(step.learning_rate for step in state.steps)
+
+
+def test_early_stopping_ends_a_run(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    plan = make_plan(training={"stop_after": 2, "learning_rate": 1e-12, "best_model": "validation_loss"})
+    state = run(plan, fold, tmp_path, epochs=50)
+    assert len(state.epochs) < 50
+
+
+def test_the_model_is_that_of_the_best_epoch(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    plan = make_plan(training={"learning_rate": 0.3, "best_model": "validation_loss", "warmup": 0.0})
+    state = run(plan, fold, tmp_path, epochs=6)
+    best = min(range(6), key=lambda index: state.epochs[index].validation_loss)
+    assert load_bundle(tmp_path).document.provenance.epochs == best + 1
+
+
+def test_nothing_held_out_means_that_training_itself_is_watched(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    state = run(make_plan(), FoldData("tiny", fold.training, []), tmp_path)
+    assert math.isnan(state.epochs[-1].validation_loss)
+    stored = read_state(tmp_path)
+    assert stored is not None
+    assert math.isnan(stored.epochs[-1].validation_dice)
+
+
+def test_a_loss_that_is_not_finite_names_cases_and_slices(
+    make_plan: MakePlan, make_case: Callable[..., StoredCase], tmp_path: Path
+) -> None:
+    case = make_case(0)
+    case.image[:] = np.nan
+    with pytest.raises(TrainingError, match=r"broken slice \d") as failure:
+        run(make_plan(), FoldData("tiny", [("broken", case)], []), tmp_path)
+    assert failure.value.exit_code == 8
+
+
+def test_every_epoch_is_reported(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    def note(epochs: "list[EpochRecord]") -> None:
+        seen.append(len(epochs))
+
+    train(make_plan(), config(), fold, around=Surroundings(tmp_path, CPU, 0, Silent(), on_epoch=note))
+    assert seen == [1, 2]
+
+
+def test_a_changed_checkpoint_is_noticed(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    run(make_plan(), fold, tmp_path, epochs=1)
+    for path in tmp_path.glob("*.safetensors"):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 1
+        path.write_bytes(content)
+    with pytest.raises(BundleError, match="changed"):
+        load_bundle(tmp_path)
+    with pytest.raises(BundleError, match="changed"):
+        run(make_plan(), fold, tmp_path, epochs=1)
