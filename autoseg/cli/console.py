@@ -1,0 +1,284 @@
+"""How commands look in a terminal or a log file: the only place that draws with rich.
+
+Remarks, warnings, errors and progress go to stderr, so that stdout holds results alone. Without a terminal there are no
+bars, colours or control characters, but plain lines now and then. Text from outside (file names, class names) is never
+read as markup, and its control characters are shown, not obeyed.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TextIO
+
+from rich.console import Console as RichConsole
+from rich.console import RenderableType
+from rich.text import Text
+
+from autoseg.errors import AutosegError
+from autoseg.events import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+PLAIN_WIDTH: Final = 120
+"""Columns of tables that go to a file or a pipe."""
+
+PLAIN_INTERVAL_S: Final = 10.0
+"""Seconds between two progress lines of one track where there is no terminal."""
+
+_SHOWN_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+class Console:
+    """Events drawn for a person.
+
+    Args:
+        quiet: show warnings and errors only.
+        verbose: say when things happened.
+        stream: where to; None: stderr.
+        terminal: whether it is a terminal that can move its cursor; None: find out.
+        now: monotonic clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        verbose: bool = False,
+        stream: TextIO | None = None,
+        terminal: bool | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        stream = sys.stderr if stream is None else stream
+        self.is_terminal = _is_terminal(stream) if terminal is None else terminal
+        self._rich = _rich_console(stream, terminal=self.is_terminal, soft_wrap=True)
+        self._quiet = quiet
+        self._verbose = verbose
+        self._now = now
+        self._bars: Bars | None = None
+
+    def note(self, message: str) -> None:
+        """Show something worth knowing."""
+        if not self._quiet:
+            self._say(self._stamp() + message)
+
+    def warn(self, message: str) -> None:
+        """Show something that may make the result worse than the user thinks."""
+        self._say(f"{self._stamp()}Warning: {message}", style="yellow")
+
+    def error(self, message: str, *, remedy: str) -> None:
+        """Show why the command ends, and on its own line what to do next."""
+        self._say(f"Error: {message}", style="bold red")
+        self._say(remedy)
+
+    @contextmanager
+    def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
+        """Show how a piece of work gets on: a bar in a terminal, else a line at both ends and some between.
+
+        Args:
+            label: what is being done.
+            total: its length; None: unknown.
+            unit: what is counted; "s" is shown as minutes and seconds.
+        """
+        if self._quiet:
+            yield _Hidden()
+        elif self.is_terminal:
+            with self._bar(_printable(label), total=total, unit=unit) as bar:
+                yield bar
+        else:
+            lines = _Lines(label, total=total, unit=unit, say=self.note, now=self._now)
+            yield lines
+            lines.close()
+
+    def table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, stream: TextIO | None = None
+    ) -> None:
+        """Show a table in which nothing is cut off: the first column stays whole, the others wrap.
+
+        Args:
+            title: what the table shows.
+            columns: headings.
+            rows: as many cells each as there are columns.
+            stream: where to; None: stdout.
+        """
+        from rich.table import Table  # noqa: PLC0415 - only commands that show tables pay for it
+
+        stream = sys.stdout if stream is None else stream
+        table = Table(title=Text(_printable(title), style="bold"), title_justify="left", box=None, pad_edge=False)
+        for index, column in enumerate(columns):
+            table.add_column(_printable(column), overflow="fold", no_wrap=index == 0)
+        for row in rows:
+            table.add_row(*(Text(_printable(cell)) for cell in row))
+        _rich_console(stream, terminal=_is_terminal(stream)).print(table)
+
+    def _stamp(self) -> str:
+        return time.strftime("%H:%M:%S ") if self._verbose else ""
+
+    def _say(self, message: str, *, style: str = "") -> None:
+        self._rich.print(Text(_printable(message), style=style))
+
+    @contextmanager
+    def _bar(self, label: str, *, total: float | None, unit: str) -> "Iterator[_Bar]":
+        """A bar in the one live display, which all bars open at the same time share."""
+        outermost = self._bars is None
+        bars = self._bars = self._bars or _make_bars(self._rich, now=self._now)
+        task = bars.add_task(label, total=total, unit=unit, fields="")
+        bars.start()
+        try:
+            yield _Bar(bars, task)
+            if total is None:
+                bars.update(task, total=bars.tasks[bars.task_ids.index(task)].completed)
+        finally:
+            if outermost:
+                bars.stop()
+                self._bars = None
+            else:  # finished inner bars would pile up
+                bars.remove_task(task)
+
+
+def show_error(error: AutosegError, *, console: Console) -> None:
+    """Say what went wrong and what to do next, without a traceback."""
+    console.error(str(error).removesuffix(f". {error.remedy}").rstrip(), remedy=error.remedy)
+
+
+class _Hidden:
+    def advance(self, steps: float = 1, **fields: float | str) -> None:
+        pass
+
+
+class _Bar:
+    def __init__(self, bars: "Bars", task: "TaskID") -> None:
+        self._bars, self._task = bars, task
+        self._fields: dict[str, float | str] = {}
+
+    def advance(self, steps: float = 1, **fields: float | str) -> None:
+        self._fields |= fields
+        self._bars.update(self._task, advance=steps, fields=_describe(self._fields))
+
+
+class _Lines:
+    def __init__(
+        self, label: str, *, total: float | None, unit: str, say: Callable[[str], None], now: Callable[[], float]
+    ) -> None:
+        self._label, self._total, self._unit, self._say, self._now = label, total, unit, say, now
+        self._done = 0.0
+        self._fields: dict[str, float | str] = {}
+        self._started_s = self._last_s = now()
+        say(f"{label} ..." if total is None else f"{label}: {_count(total, unit)}")
+
+    def advance(self, steps: float = 1, **fields: float | str) -> None:
+        self._done += steps
+        self._fields |= fields
+        now_s = self._now()
+        if now_s - self._last_s >= PLAIN_INTERVAL_S:
+            self._last_s = now_s
+            share = f" ({self._done / self._total:.0%})" if self._total else ""
+            self._show(share)
+
+    def close(self) -> None:
+        self._show(f", done in {_clock(self._now() - self._started_s)}")
+
+    def _show(self, remark: str) -> None:
+        progress = _progress(self._done, self._total, self._unit)
+        self._say(f"{self._label}: {progress}{remark}  {_describe(self._fields)}".rstrip())
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    return stream.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
+
+
+def _rich_console(stream: TextIO, *, terminal: bool, soft_wrap: bool = False) -> RichConsole:
+    return RichConsole(
+        file=stream,
+        force_terminal=terminal,
+        width=None if terminal else PLAIN_WIDTH,
+        highlight=False,
+        soft_wrap=soft_wrap,
+    )
+
+
+def _printable(text: str) -> str:
+    """The text with control characters spelled out, so that no file name can steer the terminal."""
+    return text.translate(_SHOWN_CONTROLS)
+
+
+def _make_bars(console: RichConsole, *, now: Callable[[], float]) -> "Bars":
+    # rich.progress takes a while to load, and many commands show no bar.
+    from rich import progress as rp  # noqa: PLC0415
+    from rich.table import Column  # noqa: PLC0415
+
+    class Count(rp.ProgressColumn):
+        def render(self, task: rp.Task) -> Text:
+            return Text(_progress(task.completed, task.total, task.fields["unit"]))
+
+    class Times(rp.ProgressColumn):
+        max_refresh = 0.5  # estimates that change faster cannot be read
+
+        def render(self, task: rp.Task) -> Text:
+            left = "" if task.time_remaining is None or task.finished else f", {_clock(task.time_remaining)} left"
+            return Text(_clock(task.finished_time or task.elapsed or 0.0) + left)
+
+    class Share(rp.ProgressColumn):
+        def render(self, task: rp.Task) -> Text:
+            return Text("" if task.total is None else f"{task.percentage:3.0f}%")
+
+    class FieldsBelow(rp.Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            for task in self.tasks:  # beside the bars they would be squeezed into a narrow column
+                if task.fields["fields"]:
+                    yield Text(f"  {_printable(task.fields['fields'])}", no_wrap=True, overflow="ellipsis")
+
+    return FieldsBelow(
+        rp.TextColumn("{task.description}", markup=False),
+        rp.BarColumn(bar_width=16),
+        Share(Column(no_wrap=True)),
+        Count(Column(no_wrap=True)),
+        Times(Column(no_wrap=True)),
+        console=console,
+        get_time=now,
+        refresh_per_second=4,
+        # Results on stdout stay there; and a forked loading process that writes to a redirected stderr could wait for
+        # ever for a lock that the display held at the moment of the fork.
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
+
+
+def _progress(done: float, total: float | None, unit: str) -> str:
+    if total is None:
+        return _count(done, unit)
+    return f"{_amount(done, unit)}/{_count(total, unit)}"
+
+
+def _count(value: float, unit: str) -> str:
+    return _amount(value, unit) + ("" if unit == "s" else f" {unit}")
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "s":
+        return _clock(value)
+    return f"{value:.0f}" if value == int(value) else f"{value:.1f}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, whole = divmod(int(seconds), 60)
+    return f"{minutes}:{whole:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{whole:02d}"
+
+
+def _describe(fields: Mapping[str, float | str]) -> str:
+    """Fields as `loss 0.213  12.3 slices/s`: a rate's name, ending in `_per_s`, follows its value."""
+    cells = []
+    for name, value in fields.items():
+        shown = value if isinstance(value, str) else _digits(value)
+        rate = name.removesuffix("_per_s")
+        words = rate.replace("_", " ")
+        cells.append(f"{words} {shown}" if rate == name else f"{shown} {words}/s")
+    return "  ".join(cells)
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"

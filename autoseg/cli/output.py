@@ -1,0 +1,120 @@
+"""What a command says when it is done: a few lines for people, and the same as data for `--json`."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from autoseg.cli.console import Console
+
+if TYPE_CHECKING:  # types only: loading the training stage here would load torch for every command
+    from autoseg.evaluation.tables import Summary
+    from autoseg.pipeline.demo import DemoResult
+    from autoseg.pipeline.evaluate import EvaluateResult
+    from autoseg.pipeline.plan import PlanResult
+    from autoseg.pipeline.predict import PredictResult
+    from autoseg.pipeline.preprocess import PreprocessResult
+    from autoseg.pipeline.train import TrainResult
+
+Output = tuple[str, dict[str, Any]]
+"""Lines for people, and a document."""
+
+
+def plan(result: "PlanResult", *, console: Console, table: bool) -> Output:
+    """The workspace; the decisions themselves as a table where it is wanted."""
+    if table:
+        rows = [(path, _shown(decision.value), decision.reason) for path, decision in result.plan.decisions.items()]
+        console.table(f"Plan for {result.plan.inputs.name}", ("what", "value", "why"), rows)
+    text = (
+        f"\nWrote {result.workspace.plan_file}, which you may edit.\n"
+        f"Next: autoseg train --arch unet --fold 0 --workspace {result.workspace.root}"
+    )
+    return text, {
+        "workspace": str(result.workspace.root),
+        "digest": result.plan.digest,
+        "plan": result.plan.model_dump(mode="json"),
+    }
+
+
+def preprocess(result: "PreprocessResult") -> Output:
+    """Where the arrays are."""
+    text = f"{len(result.cases)} cases are preprocessed in {result.store.folder}"
+    return text, {"folder": str(result.store.folder), "cases": [case.id for case in result.cases]}
+
+
+def train(result: "TrainResult") -> Output:
+    """Each model with its scores on the cases it has not seen."""
+    lines, models = [], []
+    for model in result.models:
+        lines += [f"{model.architecture}, fold {model.fold}: {model.epochs} epochs in {model.minutes:.1f} min"]
+        lines += [f"  wrote {model.folder}"]
+        lines += [] if model.summary is None else _scores(model.summary)
+        models.append(
+            {
+                "architecture": model.architecture,
+                "fold": model.fold,
+                "folder": str(model.folder),
+                "epochs": model.epochs,
+                "minutes": model.minutes,
+                "trained_now": model.trained_now,
+                "scores": None if model.summary is None else _document(model.summary),
+            }
+        )
+    return "\n".join(lines), {"workspace": str(result.workspace.root), "models": models}
+
+
+def predict(result: "PredictResult") -> Output:
+    """The scans with their volumes."""
+    lines = [
+        f"{row.case}: " + ", ".join(f"{name} {volume:.2f} ml" for name, volume in row.volumes_ml.items())
+        for row in result.rows
+    ]
+    if result.skipped:
+        lines.append(f"{len(result.skipped)} scan(s) had been segmented before and were left as they are")
+    lines.append(f"Wrote {result.table}")
+    return "\n".join(lines), {
+        "models": [str(path) for path in result.models],
+        "table": str(result.table),
+        "skipped": list(result.skipped),
+        "cases": [{"case": row.case, "volumes_ml": dict(row.volumes_ml)} for row in result.rows],
+    }
+
+
+def evaluate(result: "EvaluateResult") -> Output:
+    """The scores and the files that hold them all."""
+    lines = [f"{len(result.evaluation.cases)} cases", *_scores(result.summary)]
+    lines += [f"Wrote {path}" for path in result.written]
+    return "\n".join(lines), {"summary": _document(result.summary), "written": [str(path) for path in result.written]}
+
+
+def demo(result: "DemoResult") -> Output:
+    """All of it."""
+    parts = {
+        "plan": plan(result.planned, console=Console(), table=False),
+        "train": train(result.trained),
+        "predict": predict(result.predicted),
+        "evaluate": evaluate(result.evaluated),
+    }
+    texts = [f"-- {name}\n{text.strip()}" for name, (text, _) in parts.items()]
+    texts.append(f"\nLook around in {result.folder}/: plan.json, curves.png, label maps, tables and plots.")
+    return "\n".join(texts), {name: document for name, (_, document) in parts.items()}
+
+
+def _scores(summary: "Summary") -> list[str]:
+    lines = []
+    for label in summary.classes:
+        dice, distance = label.metrics["dice"], label.metrics["hausdorff_mm"]
+        undefined = f" ({dice.undefined} undefined)" if dice.undefined else ""
+        lines.append(
+            f"  {label.name}: Dice {dice.mean:.3f} +- {dice.sd:.3f}{undefined}, "
+            f"Hausdorff distance {distance.mean:.1f} +- {distance.sd:.1f} mm"
+        )
+    return [*lines, f"  mean: Dice {summary.mean['dice']:.3f}, {summary.mean['hausdorff_mm']:.1f} mm"]
+
+
+def _document(summary: "Summary") -> dict[str, Any]:
+    from autoseg.evaluation.tables import summary_document  # noqa: PLC0415 - see above
+
+    return summary_document(summary)
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)

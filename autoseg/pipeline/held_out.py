@@ -1,0 +1,81 @@
+"""The end of every training: predict the held-out cases on their own grids, keep what was predicted, score it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg import files
+from autoseg.data.dataset import Case
+from autoseg.data.image import read_labels, write_labels
+from autoseg.evaluation.cases import CaseMetrics, score_case
+from autoseg.evaluation.tables import Summary, read_cases, summarise, write_cases, write_summary
+from autoseg.events import Events
+from autoseg.inference.ensemble import Ensemble, load_ensemble
+from autoseg.model.compute import Compute
+from autoseg.preprocessing.store import Store
+
+FOLDER: Final = "validation"
+METRICS_FILE: Final = "metrics.csv"
+SUMMARY_FILE: Final = "summary.json"
+_MODEL_FILE: Final = "model.sha256"
+
+
+def score_held_out(model: Path, cases: Sequence[Case], *, store: Store, compute: Compute, events: Events) -> Summary | None:
+    """Predict and score the cases a model has not seen; done once per model.
+
+    Beside the tables, the model's `validation/` folder gets each case's label map and its probabilities as 8-bit arrays
+    (K, S, H, W) on the preprocessed grid, so that later steps need not predict again.
+
+    Returns:
+        mean scores; None where there are no such cases.
+    """
+    if not cases:
+        return None
+    folder = model / FOLDER
+    ensemble = load_ensemble([model], compute=compute, mirror=True)
+    if _done(folder, ensemble):
+        return summarise(read_cases(folder / METRICS_FILE))
+    scores = []
+    with events.track("scoring held-out cases", total=len(cases), unit="cases") as progress:
+        for case in cases:
+            scores.append(_score(case, ensemble, folder=folder, store=store))
+            progress.advance()
+    summary = summarise(scores)
+    write_cases(folder / METRICS_FILE, scores)
+    write_summary(folder / SUMMARY_FILE, summary)
+    files.write_text(folder / _MODEL_FILE, ensemble.digest + "\n")  # last: says that the rest is whole
+    return summary
+
+
+def to_8_bit(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Probabilities in [0, 1] as whole numbers in [0, 255]."""
+    return np.rint(probabilities * 255).astype(np.uint8)
+
+
+def _done(folder: Path, ensemble: Ensemble) -> bool:
+    mark = folder / _MODEL_FILE
+    return mark.exists() and mark.read_text(encoding="utf-8").strip() == ensemble.digest
+
+
+def _score(case: Case, ensemble: Ensemble, *, folder: Path, store: Store) -> CaseMetrics:
+    if case.label is None:
+        msg = f"held-out case {case.id} has a label by definition"
+        raise ValueError(msg)
+    classes = ensemble.plan.data.classes
+    reference = read_labels(case.label, values=[label.value for label in classes])
+    stored = store.load(case.id)
+    probabilities = ensemble.probabilities(np.asarray(stored.image))
+    prediction = ensemble.label_map(probabilities, stored.footprint, reference.geometry)
+    write_labels(folder / f"{case.id}.nii.gz", prediction.array, prediction.geometry)
+    with files.atomic_path(folder / f"{case.id}.npy") as temporary:
+        np.save(temporary, to_8_bit(probabilities), allow_pickle=False)
+    return score_case(
+        case.id,
+        prediction.array,
+        reference.array,
+        classes=classes,
+        spacing_mm=reference.geometry.spacing_mm,
+    )

@@ -1,0 +1,112 @@
+"""`autoseg plan`: look at the data, decide everything, say why."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from autoseg import catalogue, files
+from autoseg.data.layouts import find_dataset
+from autoseg.data.splits import classes_missing, make_splits
+from autoseg.errors import PlanError, WorkspaceError
+from autoseg.events import Events
+from autoseg.machine import device_kind
+from autoseg.planning.fingerprint import fingerprint_dataset
+from autoseg.planning.plan import Inputs, Plan, read_plan, write_plan
+from autoseg.planning.planner import make_plan
+from autoseg.workspace import RUNS, Workspace, write_document
+
+MEMORY_GB: dict[catalogue.DeviceKind, float] = {"cpu": 4.0, "gpu": 8.0}
+"""Memory target of a training step. Source: 8 GB is what nnU-Net plans for; half of a laptop's 8 GB on a CPU."""
+
+
+@dataclass(frozen=True)
+class PlanConfig:
+    """What the user chose for planning.
+
+    Attributes:
+        dataset: folder of the data set.
+        workspace: where to put everything; None: `runs/<name>`.
+        name: name of the data set; None: from the data set or its folder.
+        recipe: `auto` or `paper`.
+        plane: slice plane, or `auto`.
+        folds: folds of the cross-validation; None: by rule.
+        device: kind of machine to plan for; `auto`: this one.
+        memory_gb: memory one training step may take; None: by kind of machine.
+        jobs: processes that read scans.
+        force: replace a plan that was edited by hand.
+    """
+
+    dataset: Path
+    workspace: Path | None = None
+    name: str | None = None
+    recipe: catalogue.Recipe = "auto"
+    plane: catalogue.Plane | Literal["auto"] = "auto"
+    folds: int | None = None
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    memory_gb: float | None = None
+    jobs: int = 1
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What planning made."""
+
+    workspace: Workspace
+    plan: Plan
+
+
+def run(config: PlanConfig, events: Events) -> PlanResult:
+    """Make the workspace of a data set.
+
+    Raises:
+        DatasetError: the folder is no data set, or cases are unusable.
+        WorkspaceError: a plan edited by hand is in the way, or another command uses the workspace.
+    """
+    dataset = find_dataset(config.dataset, name=config.name)
+    workspace = Workspace(config.workspace or RUNS / dataset.name)
+    events.note(
+        f"{dataset.name}: {dataset.layout} layout, {len(dataset.training)} labelled training case(s), "
+        f"{len(dataset.validation)} labelled validation case(s), "
+        f"{len(dataset.cases) - len(dataset.labelled)} without a part in training"
+    )
+    with files.lock(workspace.lock_file):
+        _protect_edited_plan(workspace, force=config.force)
+        fingerprint = fingerprint_dataset(dataset, jobs=config.jobs, events=events)
+        plan = make_plan(dataset, fingerprint, _inputs(config, name=dataset.name))
+        present = {case.id: [value for value, count in case.class_voxels.items() if count] for case in fingerprint.cases}
+        splits = make_splits(dataset, classes_present=present, folds=plan.folds)
+        for fold, values in sorted(classes_missing(splits, present).items()):
+            events.warn(f"fold {fold}: no training case has label {', '.join(map(str, sorted(values)))}")
+        write_document(workspace.dataset_file, dataset)
+        write_document(workspace.fingerprint_file, fingerprint)
+        write_document(workspace.splits_file, splits)
+        write_plan(plan, workspace.plan_file)
+    return PlanResult(workspace, plan)
+
+
+def _inputs(config: PlanConfig, *, name: str) -> Inputs:
+    kind: catalogue.DeviceKind = device_kind() if config.device == "auto" else "cpu" if config.device == "cpu" else "gpu"
+    return Inputs(
+        name=name,
+        recipe=config.recipe,
+        plane=config.plane,
+        device=kind,
+        memory_gb=config.memory_gb or MEMORY_GB[kind],
+        folds=config.folds,
+    )
+
+
+def _protect_edited_plan(workspace: Workspace, *, force: bool) -> None:
+    if force or not workspace.plan_file.exists():
+        return
+    try:
+        edited = read_plan(workspace.plan_file).edited
+    except PlanError:
+        edited = True
+    if edited:
+        raise WorkspaceError(
+            "the plan was edited by hand",
+            where=workspace.plan_file,
+            remedy="Keep it and go on with `autoseg train`, or replace it with --force.",
+        )

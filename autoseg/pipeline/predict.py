@@ -1,0 +1,177 @@
+"""`autoseg predict`: segment scans with everything trained so far."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from autoseg import files
+from autoseg.data.image import IMAGE_SUFFIXES, Image, read_image, write_channels, write_labels
+from autoseg.errors import AutosegError, BundleError, CasesFailedError, UsageError
+from autoseg.events import Events
+from autoseg.inference.ensemble import Ensemble, load_ensemble
+from autoseg.inference.scans import Scan, find_scans
+from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table, volumes_ml, write_table
+from autoseg.model.bundle import BUNDLE_FILE, read_document
+from autoseg.model.compute import DeviceChoice, PrecisionChoice, choose_compute
+from autoseg.planning.plan import Plan
+from autoseg.training.checkpoint import read_state
+from autoseg.workspace import Workspace, find_workspace
+
+PROBABILITIES: Final = "probabilities"
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    """What the user chose for prediction.
+
+    Attributes:
+        source: a scan, or a folder searched with everything below it.
+        target: folder of the results.
+        workspace: the workspace; None: the only one under `runs/`.
+        probabilities: also write the probability of every class.
+        mirror: average over the flips that the plan names.
+        device: where to predict.
+        precision: number format of the convolutions.
+        force: predict again what is already there.
+    """
+
+    source: Path
+    target: Path
+    workspace: Path | None = None
+    probabilities: bool = False
+    mirror: bool = True
+    device: DeviceChoice = "auto"
+    precision: PrecisionChoice = "auto"
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class PredictResult:
+    """What prediction made.
+
+    Attributes:
+        models: folders of the models that were averaged.
+        rows: every scan with its volumes.
+        table: the CSV file that holds them.
+        skipped: ids of the scans that an earlier call had segmented with the same models.
+    """
+
+    models: tuple[Path, ...]
+    rows: tuple[PredictionRow, ...]
+    table: Path
+    skipped: tuple[str, ...]
+
+
+def run(config: PredictConfig, events: Events) -> PredictResult:
+    """Segment every scan of a file or folder; a bad one is reported and the others go on.
+
+    Raises:
+        CasesFailedError: some scans could not be segmented.
+    """
+    workspace = find_workspace(config.workspace)
+    plan = workspace.plan()
+    models = choose_models(workspace, plan)
+    scans = find_scans(config.source, channels=len(plan.data.channels))
+    _protect_inputs(config, scans)
+    events.note("averaging: " + ", ".join(f"{path.parent.name}/{path.name}" for path in models))
+    compute = choose_compute(config.device, config.precision)
+    ensemble = load_ensemble(models, compute=compute, mirror=config.mirror)
+    table, classes = config.target / TABLE_FILE, plan.data.classes
+    rows = read_table(table, classes=classes)
+    skipped: list[str] = []
+    failures: list[tuple[str, AutosegError]] = []
+    with events.track("predicting", total=len(scans), unit="scans") as progress:
+        for scan in scans:
+            try:
+                row = _predict_one(scan, ensemble, config, earlier=rows.get(scan.id), events=events)
+            except AutosegError as error:
+                events.warn(f"{scan.id}: {error}")
+                failures.append((scan.id, error))
+            else:
+                skipped += [scan.id] if row is rows.get(scan.id) else []
+                rows[scan.id] = row
+                write_table(table, list(rows.values()), classes=classes)
+            progress.advance(1, scan=scan.id)
+    if failures:
+        raise CasesFailedError(failures, done=len(scans) - len(failures))
+    wanted = {scan.id for scan in scans}
+    done = tuple(row for row in rows.values() if row.case in wanted)
+    return PredictResult(models=models, rows=done, table=table, skipped=tuple(skipped))
+
+
+def choose_models(workspace: Workspace, plan: Plan) -> tuple[Path, ...]:
+    """The models to average: finished numbered folds under the current plan, else `full`, else `official`.
+
+    Raises:
+        BundleError: nothing usable was trained; lists what there is and why it is not used.
+    """
+    finished, passed_over = [], []
+    for path in sorted(path.parent for path in workspace.models.glob(f"*/fold_*/{BUNDLE_FILE}")):
+        state = read_state(path)
+        if read_document(path).plan_digest != plan.digest:
+            passed_over.append(f"{path} (trained under another plan)")
+        elif state is None or not state.finished:
+            passed_over.append(f"{path} (not finished: repeat its train command)")
+        else:
+            finished.append(path)
+    for kind in (str.isdigit, "full".__eq__, "official".__eq__):
+        chosen = tuple(path for path in finished if kind(path.name.removeprefix("fold_")))
+        if chosen:
+            return chosen
+    raise BundleError(
+        "no finished model under the current plan",
+        where=workspace.models,
+        found="; ".join(passed_over) or "no models",
+        remedy="Train one with `autoseg train --arch unet --fold 0`.",
+    )
+
+
+def _predict_one(
+    scan: Scan, ensemble: Ensemble, config: PredictConfig, *, earlier: PredictionRow | None, events: Events
+) -> PredictionRow:
+    """Segment one scan, or find that this was done; in that case the earlier row itself comes back."""
+    output = config.target / f"{scan.id}.nii.gz"
+    probabilities = config.target / PROBABILITIES / f"{scan.id}.nii.gz"
+    image = read_image(scan.images, channels=len(ensemble.plan.data.channels))
+    digest = files.sha256_json([files.sha256_file(path) for path in scan.images])
+    complete = probabilities.exists() or not config.probabilities
+    if earlier is not None and complete and not config.force and _is_current(earlier, digest, ensemble, output):
+        return earlier
+    _warn_about(image, scan, events)
+    prediction = ensemble.predict(image, with_probabilities=config.probabilities)
+    write_labels(output, prediction.labels.array, prediction.labels.geometry)
+    if prediction.probabilities is not None:
+        write_channels(probabilities, prediction.probabilities, prediction.labels.geometry)
+    return PredictionRow(
+        case=scan.id,
+        input_sha256=digest,
+        model_digest=ensemble.digest,
+        output_sha256=files.sha256_file(output),
+        volumes_ml=volumes_ml(prediction.labels, ensemble.plan.data.classes),
+    )
+
+
+def _is_current(row: PredictionRow, input_sha256: str, ensemble: Ensemble, output: Path) -> bool:
+    same = row.input_sha256 == input_sha256 and row.model_digest == ensemble.digest
+    return same and output.exists() and files.sha256_file(output) == row.output_sha256
+
+
+def _warn_about(image: Image, scan: Scan, events: Events) -> None:
+    for note in image.notes:
+        events.note(f"{scan.id}: {note}")
+    constant = [index for index, channel in enumerate(image.array) if channel.min() == channel.max()]
+    if constant:
+        events.warn(f"{scan.id}: every voxel has the same value; the segmentation means nothing")
+
+
+def _protect_inputs(config: PredictConfig, scans: Sequence[Scan]) -> None:
+    """Refuse to write over the scans themselves."""
+    outputs = {(config.target / f"{scan.id}.nii.gz").resolve() for scan in scans}
+    endangered = [path for scan in scans for path in scan.images if path.resolve() in outputs]
+    if endangered:
+        raise UsageError(
+            "the results would replace the scans",
+            where=endangered[0],
+            remedy=f"Choose another output folder (scans end in one of {', '.join(IMAGE_SUFFIXES[:3])}, ...).",
+        )

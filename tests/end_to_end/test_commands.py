@@ -1,0 +1,174 @@
+"""The README's commands, run as a user runs them, on a phantom in a folder called IBSR18."""
+
+import csv
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg.data.image import read_labels
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def autoseg(*arguments: str, cwd: Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run the installed command; its exit code must be as expected."""
+    process = subprocess.run(
+        [sys.executable, "-m", "autoseg", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert process.returncode == expect, process.stdout + process.stderr
+    return process
+
+
+def readme_lines() -> list[list[str]]:
+    """The README's `autoseg` lines, without comments, as argument lists; `demo` has a test of its own."""
+    blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
+    return [line[1:] for line in lines if line[:1] == ["autoseg"]]
+
+
+@pytest.fixture(scope="module")
+def home(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder in which every README line has been run, training cut to one epoch."""
+    folder = tmp_path_factory.mktemp("home")
+    shutil.copytree(cohort, folder / "IBSR18")
+    (folder / "references").mkdir()
+    lines = readme_lines()
+    assert [line[0] for line in lines] == ["plan", "train", "predict", "evaluate"]
+    for line in lines:
+        if line[0] == "evaluate":  # the README's user has references of the same scans
+            for path in (folder / "results").glob("*.nii.gz"):
+                shutil.copy(path, folder / "references")
+        short = ["--epochs", "1", "--precision", "float32"] if line[0] == "train" else []
+        autoseg(*line, *short, cwd=folder)
+    return folder
+
+
+def test_the_workspace_holds_what_the_documentation_says(home: Path) -> None:
+    workspace = home / "runs" / "IBSR18"
+    model = workspace / "models" / "sepres" / "fold_0"
+    for name in ("dataset.json", "fingerprint.json", "plan.json", "splits.json"):
+        assert json.loads((workspace / name).read_text(encoding="utf-8"))
+    for name in ("bundle.json", "checkpoint.json", "history.csv", "steps.csv", "curves.png", "validation/metrics.csv"):
+        assert (model / name).stat().st_size > 0
+
+
+def test_predictions_have_the_scans_geometry_and_the_data_sets_values(home: Path) -> None:
+    (scan,) = (home / "IBSR18" / "Test_Set").glob("*/*.nii.gz")
+    prediction = read_labels(home / "results" / scan.name)
+    image = read_labels(scan)  # the phantom's intensities are whole numbers, so this reads them as they are
+    assert prediction.geometry == image.geometry
+    assert set(np.unique(prediction.array)) <= {0, 1, 2, 3}
+    with (home / "results" / "predictions.csv").open(encoding="utf-8") as stream:
+        (row,) = csv.DictReader(stream)
+    voxels = int((prediction.array == 3).sum())
+    assert float(row["WM_ml"]) == pytest.approx(voxels * image.geometry.voxel_volume_ml, abs=1e-3)
+
+
+def test_evaluation_of_equal_label_maps_is_perfect(home: Path) -> None:
+    with (home / "results" / "evaluation" / "metrics.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["class"] for row in rows] == ["CSF", "GM", "WM"]
+    assert all(float(row["dice"]) == 1.0 or row["dice"] in {"", "nan"} for row in rows)
+
+
+def test_a_second_prediction_repeats_nothing(home: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (home / "results").glob("*.nii.gz")}
+    result = json.loads(autoseg("predict", "IBSR18/Test_Set/", "results/", "--json", cwd=home).stdout)
+    assert len(result["skipped"]) == len(before)
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_finished_run_says_so_and_a_different_one_is_refused(home: Path) -> None:
+    train = ["train", "--arch", "sepres", "--fold", "0", "--precision", "float32"]
+    again = autoseg(*train, "--epochs", "1", cwd=home)
+    assert "finished earlier" in again.stderr
+    refused = autoseg(*train, "--epochs", "2", "--seed", "7", cwd=home, expect=5)
+    assert "epochs" in refused.stderr
+    assert "seed" in refused.stderr
+    assert "--restart" in refused.stderr
+
+
+def test_the_same_data_give_the_same_plan_byte_for_byte(home: Path) -> None:
+    first = (home / "runs" / "IBSR18" / "plan.json").read_bytes()
+    autoseg("plan", "IBSR18/", "-w", "elsewhere", "--jobs", "2", cwd=home)
+    assert (home / "elsewhere" / "plan.json").read_bytes() == first
+
+
+def test_an_edited_plan_is_kept_unless_forced(home: Path) -> None:
+    autoseg("plan", "IBSR18/", "-w", "edited", cwd=home)
+    path = home / "edited" / "plan.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["training"]["learning_rate"] = 1e-4
+    path.write_text(json.dumps(document), encoding="utf-8")
+    edited = path.read_bytes()
+    autoseg("plan", "IBSR18/", "-w", "edited", cwd=home, expect=5)
+    assert path.read_bytes() == edited
+    autoseg("plan", "IBSR18/", "-w", "edited", "--force", cwd=home)
+    assert json.loads(path.read_text(encoding="utf-8"))["training"]["learning_rate"] != 1e-4
+
+
+def test_an_unknown_key_in_the_plan_is_named(home: Path) -> None:
+    autoseg("plan", "IBSR18/", "-w", "broken", cwd=home)
+    path = home / "broken" / "plan.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    document["training"]["learning_speed"] = 1
+    path.write_text(json.dumps(document), encoding="utf-8")
+    failure = autoseg("train", "-w", "broken", cwd=home, expect=4)
+    assert "training.learning_speed" in failure.stderr
+
+
+def test_a_bad_scan_is_reported_and_the_others_are_predicted(home: Path, tmp_path: Path) -> None:
+    (scan,) = (home / "IBSR18" / "Test_Set").glob("*/*.nii.gz")
+    shutil.copy(scan, tmp_path / "good.nii.gz")
+    (tmp_path / "bad.nii.gz").write_bytes(scan.read_bytes()[:5000])
+    failure = autoseg("predict", str(tmp_path), "mixed", "--json", cwd=home, expect=7)
+    assert "bad.nii.gz" in failure.stderr
+    assert set(json.loads(failure.stdout)["failures"]) == {"bad"}
+    assert (home / "mixed" / "good.nii.gz").exists()
+    assert not (home / "mixed" / "bad.nii.gz").exists()
+
+
+def test_no_data_set_no_model_and_no_workspace_have_their_own_exit_codes(home: Path, tmp_path: Path) -> None:
+    autoseg("plan", str(tmp_path), cwd=tmp_path, expect=3)
+    autoseg("train", cwd=tmp_path, expect=5)
+    autoseg("plan", "IBSR18/", "-w", "untrained", cwd=home)
+    autoseg("predict", "IBSR18/Test_Set/", "nothing", "-w", "untrained", cwd=home, expect=6)
+    autoseg("train", "--fold", "9", "-w", "untrained", cwd=home, expect=2)
+    autoseg("train", "--arch", "resnet", cwd=home, expect=2)
+
+
+def test_training_within_minutes_ends_in_time_with_a_model(home: Path) -> None:
+    autoseg("plan", "IBSR18/", "-w", "timed", cwd=home)
+    result = json.loads(autoseg("train", "--minutes", "0.3", "-w", "timed", "--json", cwd=home).stdout)
+    assert result["models"][0]["minutes"] <= 0.3
+    assert (home / "timed" / "models" / "unet" / "fold_0" / "bundle.json").exists()
+
+
+def test_probabilities_sum_to_one(home: Path) -> None:
+    import SimpleITK as sitk
+
+    autoseg("predict", "IBSR18/Test_Set/", "soft", "--probabilities", cwd=home)
+    (path,) = (home / "soft" / "probabilities").glob("*.nii.gz")
+    array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))  # (K, Z, Y, X)
+    assert array.shape[0] == 4
+    np.testing.assert_allclose(array.sum(axis=0), 1.0, atol=1e-4)
+
+
+def test_help_does_not_load_torch(home: Path) -> None:
+    code = (
+        "import sys, autoseg.cli.app; from typer.testing import CliRunner as R; "
+        "assert R().invoke(autoseg.cli.app.app, ['--help']).exit_code == 0; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_planning_does_not_load_torch(home: Path) -> None:
+    code = "import sys, autoseg.pipeline.plan; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
