@@ -1,11 +1,14 @@
 """What many tests share: a small synthetic cohort on disk and a plan small enough to train in seconds."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from autoseg.data.phantom import PhantomSettings, write_cohort
+from autoseg.planning.plan import Plan, assemble
 
 SMALL = (40, 24, 40)
 """Shape (Z, Y, X) of the scans most tests use: large enough for every class, small enough for seconds."""
@@ -23,3 +26,71 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data") / "IBSR18"
     write_cohort(root, PhantomSettings(training=4, validation=2, test=1, shape=SMALL))
     return root
+
+
+SECTIONS: dict[str, dict[str, Any]] = {
+    "inputs": {
+        "name": "tiny", "recipe": "auto", "plane": "auto", "device": "cpu", "memory_gb": 1.0, "folds": None,
+    },
+    "data": {
+        "channels": ["T1"],
+        "classes": [{"value": 0, "name": "background"}, {"value": 2, "name": "disc"}],
+    },
+    "preprocessing": {
+        "plane": "axial",
+        "spacing_mm": None,
+        "crop": "none",
+        "crop_margin_px": 0,
+        "normalisation": [{"method": "none"}],
+    },
+    "network": {"features": [4, 8], "convolutions": 1, "expansion": 2.0, "skips": "concatenate"},
+    "training": {
+        "patch_px": [16, 12],
+        "batch_size": 4,
+        "steps_per_epoch": 3,
+        "loss": "cross_entropy_dice",
+        "class_weights": [1.0, 2.0],
+        "optimiser": "adamw",
+        "learning_rate": 1e-2,
+        "weight_decay": 0.01,
+        "gradient_limit": 12.0,
+        "schedule": "cosine",
+        "warmup": 0.1,
+        "patience": None,
+        "stop_after": None,
+        "best_model": "last",
+        "epochs": 2,
+        "minutes": None,
+    },
+    "augmentation": {
+        "mirror_axes": ["columns"],
+        "spatial_probability": 0.7,
+        "rotation_deg": 15.0,
+        "scale": [0.85, 1.18],
+        "shift": 0.06,
+        "intensity_probability": 0.5,
+        "contrast": [0.75, 1.3],
+        "brightness": [0.85, 1.15],
+        "gamma": [0.8, 1.25],
+        "noise": 0.05,
+        "blur_px": [0.5, 1.0],
+    },
+    "prediction": {"mirror_axes": [], "batch_size": 4},
+}  # fmt: skip
+
+
+def _plan(**changes: dict[str, Any]) -> Plan:
+    """The plan above, with sections changed key by key."""
+    sections = {name: {**section, **changes.get(name, {})} for name, section in SECTIONS.items()}
+    return assemble({**sections, "folds": 2}, {})
+
+
+@pytest.fixture
+def make_plan() -> Callable[..., Plan]:
+    """Makes plans for networks of a few hundred weights; sections are changed key by key."""
+    return _plan
+
+
+@pytest.fixture
+def tiny_plan() -> Plan:
+    return _plan()

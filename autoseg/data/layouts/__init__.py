@@ -6,7 +6,7 @@ from typing import Final
 
 from autoseg.data.dataset import Case, Dataset
 from autoseg.data.layouts.cases_csv import CasesCsv
-from autoseg.data.layouts.common import Layout, Mismatch
+from autoseg.data.layouts.common import Layout, Mismatch, refuse_several
 from autoseg.data.layouts.decathlon import Decathlon
 from autoseg.data.layouts.ibsr18 import Ibsr18
 from autoseg.data.layouts.nnunet_raw import NnunetRaw
@@ -32,25 +32,46 @@ def find_dataset(root: Path, *, name: str | None = None) -> Dataset:
         the data set, with absolute paths and its cases by rising id.
 
     Raises:
-        DatasetError: no layout fits (says what each was missing), or the one that fits has contradictions.
+        DatasetError: no layout fits (says what each was missing), the one that fits has contradictions, or something
+            may not be read.
     """
     folder = root.absolute()
-    if not folder.is_dir():
-        what = "is a file, not the folder of a data set" if folder.exists() else "no such folder"
-        raise DatasetError(what, where=root, remedy="Give the folder that holds the scans and their labels.")
+    try:
+        _refuse_no_folder(folder)
+        dataset = _recognised(folder)
+        _check(dataset)
+    except OSError as cause:
+        raise DatasetError(
+            f"cannot be read ({cause.strerror})",
+            where=cause.filename or folder,
+            remedy="Check what is there and its permissions.",
+        ) from None
+    return dataset if name is None else dataset.model_copy(update={"name": name})
+
+
+def _refuse_no_folder(folder: Path) -> None:
+    if not folder.exists():
+        what = "a broken link" if folder.is_symlink() else "no such folder"
+    elif not folder.is_dir():
+        what = "a file, not the folder of a data set"
+    elif next(folder.iterdir(), None) is None:
+        what = "the folder is empty"
+    else:
+        return
+    raise DatasetError(what, where=folder, remedy="Give the folder that holds the scans and their labels.")
+
+
+def _recognised(folder: Path) -> Dataset:
     missing = []
     for key, layout in LAYOUTS.items():
         try:
-            dataset = layout.read(folder)
+            return layout.read(folder)
         except Mismatch as mismatch:
             missing.append(f"{key}: {mismatch}")
-            continue
-        _check(dataset)
-        return dataset if name is None else dataset.model_copy(update={"name": name})
     tried = "\n  ".join(missing)
     raise DatasetError(
         f"no layout fits; tried\n  {tried}\n",
-        where=root,
+        where=folder,
         remedy="Arrange the folder like one of these, or add a table cases.csv with the columns id, image and label.",
     )
 
@@ -58,11 +79,11 @@ def find_dataset(root: Path, *, name: str | None = None) -> Dataset:
 def _check(dataset: Dataset) -> None:
     _refuse_repeated(dataset.cases, root=dataset.root)
     broken = [
-        str(path) for case in dataset.cases for path in (*case.images, case.label) if path is not None and not path.exists()
+        str(path) for case in dataset.cases for path in (*case.images, case.label) if path is not None and not path.is_file()
     ]
     if broken:
         raise DatasetError(
-            "files are missing or are broken links",
+            "files are missing, or are folders or broken links",
             where=dataset.root,
             found=", ".join(broken),
             remedy="Restore them, or remove their cases.",
@@ -76,13 +97,7 @@ def _check(dataset: Dataset) -> None:
 
 
 def _refuse_repeated(cases: Sequence[Case], *, root: Path) -> None:
-    seen: dict[str, Case] = {}
+    by_id: dict[str, list[Path]] = {}
     for case in cases:
-        other = seen.setdefault(case.id, case)
-        if other is not case:
-            raise DatasetError(
-                f"two cases are called {case.id}",
-                where=root,
-                found=f"{other.images[0]} and {case.images[0]}",
-                remedy="Rename or remove one of them.",
-            )
+        by_id.setdefault(case.id, []).append(case.images[0])
+    refuse_several(by_id, root=root)

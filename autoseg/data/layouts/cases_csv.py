@@ -53,7 +53,8 @@ def _rows(path: Path) -> tuple[Sequence[str], list[tuple[int, Mapping[str, str]]
     """The header, and every row that is not empty with its line number, without spaces around cells."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(stream), start=1)]
+            reader = csv.reader(stream)
+            lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except (UnicodeDecodeError, csv.Error) as cause:
         raise DatasetError(f"not a CSV table ({cause})", where=path, remedy="Save it as CSV in UTF-8.") from None
     filled = [(number, cells) for number, cells in lines if any(cells)]
@@ -77,7 +78,8 @@ def _image_columns(header: Sequence[str], path: Path) -> list[str]:
     unknown = [column for column in header if column not in images and column not in _OTHERS]
     missing = [column for column in ("id", "label") if column not in header] + ([] if images else [_IMAGE])
     mixed = _IMAGE in images and len(images) > 1
-    if unknown or missing or mixed or len(set(header)) != len(header):
+    nameless = f"{_IMAGE}_" in images
+    if unknown or missing or mixed or nameless or len(set(header)) != len(header):
         raise DatasetError(
             "the header does not fit",
             where=path,
@@ -92,22 +94,18 @@ def _case(row: Mapping[str, str], images: Sequence[str], *, root: Path, where: s
     for column in ("id", *images):
         if not row[column]:
             raise DatasetError(f"column `{column}` is empty", where=where, remedy="Fill it in, or remove the line.")
-    split = row.get("split", "").lower()
-    if split not in _SPLITS:
-        raise DatasetError(
-            "unknown split", where=where, expected="training, validation or test", found=split, remedy="Correct it."
-        )
+    _refuse_unusable_id(row["id"], where=where)
     label = root / row["label"] if row["label"] else None
-    if label is None and split in {"training", "train"}:
-        raise DatasetError(
-            "a training case has no label",
-            where=where,
-            remedy="Name its label map, or set its split to test.",
-        )
-    for path in [*(root / row[column] for column in images), *([label] if label else [])]:
-        if not path.is_file():
-            raise DatasetError("no such file", where=where, found=str(path), remedy="Correct the path.")
-    subset = _SPLITS[split] if split or label is not None else "test"
+    subset = _subset(row.get("split", ""), labelled=label is not None, where=where)
+    for column in (*images, "label"):
+        path = root / row[column]
+        if row[column] and not path.is_file():
+            raise DatasetError(
+                f"column `{column}` names no file",
+                where=where,
+                found=str(path),
+                remedy="Correct the path, or restore the file.",
+            )
     return Case(
         id=row["id"],
         images=tuple(root / row[column] for column in images),
@@ -115,3 +113,36 @@ def _case(row: Mapping[str, str], images: Sequence[str], *, root: Path, where: s
         subject=row.get("subject") or row["id"],
         subset=subset,
     )
+
+
+def _refuse_unusable_id(name: str, *, where: str) -> None:
+    # Ids become names of files: one with a path in it would write outside its folder.
+    if name.startswith(".") or not name.isprintable() or any(sign in name for sign in "/\\:"):
+        raise DatasetError(
+            "column `id` does not do as a file's name",
+            where=where,
+            expected="no path, no colon and no leading dot",
+            found=repr(name),
+            remedy="Give the case another id.",
+        )
+
+
+def _subset(split: str, *, labelled: bool, where: str) -> Subset:
+    """The part of the data set a case belongs to; what has no label can only be predicted."""
+    if split.lower() not in _SPLITS:
+        raise DatasetError(
+            "column `split` holds an unknown word",
+            where=where,
+            expected="training, validation or test",
+            found=split,
+            remedy="Correct it, or leave it empty.",
+        )
+    if labelled:
+        return _SPLITS[split.lower()]
+    if split and _SPLITS[split.lower()] == "training":
+        raise DatasetError(
+            "column `label` is empty in a training case",
+            where=where,
+            remedy="Name its label map, or set its split to test.",
+        )
+    return "test"

@@ -1,12 +1,13 @@
 """What all layouts share."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from autoseg.data.dataset import Dataset, LabelClass
 from autoseg.data.image import image_stem
+from autoseg.data.voxels import LARGEST_LABEL
 from autoseg.errors import DatasetError
 
 
@@ -27,35 +28,65 @@ class Layout(Protocol):
 
 
 def images_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The images of a folder with their names without suffix, by name; hidden files are passed over."""
+    """The images of a folder with their names without suffix, by name; hidden files are passed over.
+
+    Broken links and folders with an image's name are among them: whoever meant them should hear that they are none.
+
+    Raises:
+        DatasetError: the folder is a broken link.
+    """
+    refuse_broken_links([folder])
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
             stem = image_stem(path)
-            if stem is not None and not path.name.startswith(".") and not path.is_dir():
+            if stem is not None and not path.name.startswith("."):
                 yield stem, path
 
 
-def unique_images(folder: Path) -> dict[str, Path]:
+def unique_images(folder: Path, *, ending: str = "") -> dict[str, Path]:
     """The images of a folder by their names without suffix.
 
+    Args:
+        folder: where to look; none are found where it does not exist.
+        ending: only files whose names end like this.
+
     Raises:
-        DatasetError: two files differ in their suffix only.
+        DatasetError: files differ in their suffix only.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, list[Path]] = {}
     for stem, path in images_in(folder):
-        if stem in found:
-            raise DatasetError(
-                f"two files stand for {stem}",
-                where=folder,
-                found=f"{found[stem].name} and {path.name}",
-                remedy="Remove one of them.",
-            )
-        found[stem] = path
-    return found
+        if path.name.endswith(ending):
+            found.setdefault(stem, []).append(path)
+    refuse_several(found, root=folder)
+    return {stem: paths[0] for stem, paths in found.items()}
+
+
+def refuse_several(found: Mapping[str, Sequence[Path]], *, root: Path) -> None:
+    """Refuse names that several files claim, naming all of them.
+
+    Raises:
+        DatasetError: there are such.
+    """
+    several = [f"{name}: {', '.join(map(str, paths))}" for name, paths in sorted(found.items()) if len(paths) > 1]
+    if several:
+        raise DatasetError(
+            "several files for one id", where=root, found="; ".join(several), remedy="Rename them, or keep one of each."
+        )
+
+
+def refuse_broken_links(paths: Iterable[Path]) -> None:
+    """Refuse links that lead nowhere, where a folder could be meant.
+
+    Raises:
+        DatasetError: there are such.
+    """
+    broken = [str(path) for path in paths if path.is_symlink() and not path.exists()]
+    if broken:
+        raise DatasetError("broken link(s)", found=", ".join(broken), remedy="Restore what they point to, or remove them.")
 
 
 def refuse_unpaired(*, images: Iterable[str], labels: Iterable[str], root: Path) -> None:
-    """Refuse training images without label and labels without image, naming all of both.
+    """Refuse images that lack their label and labels that lack their image, naming all of both.
 
     Raises:
         DatasetError: there are such.
@@ -70,10 +101,11 @@ def refuse_unpaired(*, images: Iterable[str], labels: Iterable[str], root: Path)
     if without_image:
         found.append(f"label(s) without image: {', '.join(without_image)}")
     raise DatasetError(
-        "training images and labels do not belong together one by one",
+        "images and labels do not belong together one by one",
         where=root,
         found="; ".join(found),
-        remedy="Add what is missing; move scans without labels to the test set, or give them to `autoseg predict`.",
+        remedy="Add what is missing; move scans without labels to the test set (Test_Set, imagesTs), "
+        "or give them to `autoseg predict`.",
     )
 
 
@@ -90,7 +122,7 @@ def read_description(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         msg = f"no {path.name}"
         raise Mismatch(msg) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as cause:
+    except (ValueError, RecursionError) as cause:  # not JSON, not UTF-8, a number of thousands of digits; nested without end
         raise DatasetError(f"not a JSON document ({cause})", where=path, remedy=remedy) from None
     if not isinstance(document, dict):
         raise DatasetError("not a JSON object", where=path, remedy=remedy)
@@ -116,6 +148,19 @@ def _names_channels(entry: Mapping[Any, Any]) -> bool:
     return bool(entry) and numbered and all(isinstance(name, str) and name for name in entry.values())
 
 
+def read_labels(document: Mapping[str, Any], *, path: Path) -> Mapping[str, Any]:
+    """The object `labels` of a description; what it holds is for `make_classes` to judge."""
+    labels = document.get("labels")
+    if not isinstance(labels, dict) or not labels:
+        raise DatasetError(
+            "`labels` is not an object that names the classes",
+            where=path,
+            found=json.dumps(labels),
+            remedy="Mend this entry.",
+        )
+    return labels
+
+
 def make_classes(pairs: Iterable[tuple[object, object]], *, path: Path) -> tuple[LabelClass, ...]:
     """Classes from (label value, name) pairs; values may be text, and background is added where it is not declared."""
     classes: dict[int, str] = {}
@@ -128,10 +173,11 @@ def make_classes(pairs: Iterable[tuple[object, object]], *, path: Path) -> tuple
                 remedy="Make one label map with exclusive classes, and declare these.",
             )
         text = str(value)
-        if not text.isdecimal() or isinstance(value, bool) or not isinstance(name, str) or not name:
+        if not _is_label_value(text) or not isinstance(name, str) or not name:
             raise DatasetError(
                 "`labels` does not give every class a name and a whole number",
                 where=path,
+                expected=f"numbers from 0 to {LARGEST_LABEL}",
                 found=f"{name!r}: {value!r}",
                 remedy="Mend this entry.",
             )
@@ -145,3 +191,8 @@ def make_classes(pairs: Iterable[tuple[object, object]], *, path: Path) -> tuple
         classes[int(text)] = name
     classes.setdefault(0, "background")
     return tuple(LabelClass(value=value, name=name) for value, name in sorted(classes.items()))
+
+
+def _is_label_value(text: str) -> bool:
+    digits = len(str(LARGEST_LABEL))
+    return text.isascii() and text.isdecimal() and len(text) <= digits and int(text) <= LARGEST_LABEL

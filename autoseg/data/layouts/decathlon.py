@@ -12,11 +12,11 @@ from autoseg.data.layouts.common import (
     make_classes,
     read_channels,
     read_description,
+    read_labels,
     refuse_unpaired,
     unique_images,
 )
 from autoseg.data.layouts.naming import dataset_name
-from autoseg.errors import DatasetError
 
 
 class Decathlon:
@@ -33,9 +33,6 @@ class Decathlon:
             if not (root / folder).is_dir():
                 msg = f"no folder {folder}"
                 raise Mismatch(msg)
-        labels = document.get("labels")
-        if not isinstance(labels, dict):
-            raise DatasetError("`labels` is not an object", where=path, found=repr(labels), remedy="Mend this entry.")
         images, references = unique_images(root / "imagesTr"), unique_images(root / "labelsTr")
         refuse_unpaired(images=images, labels=references, root=root)
         training = [Case(id=name, images=(images[name],), label=references[name], subject=name) for name in images]
@@ -49,6 +46,6 @@ class Decathlon:
             root=root,
             layout="decathlon",
             channels=read_channels(document, "modality", path=path),
-            classes=make_classes(labels.items(), path=path),
+            classes=make_classes(read_labels(document, path=path).items(), path=path),
             cases=tuple(sorted([*training, *test], key=lambda case: case.id)),
         )

@@ -6,15 +6,14 @@ and without a folder per case. Published: `<id>_ana_strip` beside `<id>_segTRI_a
 Source: http://www.cma.mgh.harvard.edu/ibsr/.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, LabelClass, Subset
-from autoseg.data.layouts.common import Mismatch, refuse_unpaired, unique_images
+from autoseg.data.layouts.common import Mismatch, images_in, refuse_broken_links, refuse_several, refuse_unpaired
 from autoseg.data.layouts.naming import dataset_name
-from autoseg.errors import DatasetError
 
 SET_FOLDERS: Final[dict[str, Subset]] = {
     "Training_Set": "training",
@@ -24,15 +23,19 @@ SET_FOLDERS: Final[dict[str, Subset]] = {
 TISSUES: Final = tuple(LabelClass(value=value, name=name) for value, name in enumerate(("background", "CSF", "GM", "WM")))
 _LABEL: Final = "_seg"
 _PUBLISHED_IMAGE, _PUBLISHED_LABEL = "_ana_strip", "_segTRI_ana"
+_PUBLISHED_OTHERS: Final = ("_ana", "_seg_ana", "_ana_brainmask", "_segTRI_fill_ana")
+"""Unstripped scan, 34 structures, brain mask, labels with filled gaps: published beside what is used."""
 
 
-@dataclass
-class _Found:
-    """The files of one set: images and labels by case id, and whether they have their published names."""
+@dataclass(frozen=True)
+class _Set:
+    """The files of one set by case id, and the ids that have their published names."""
 
-    images: dict[str, Path]
-    labels: dict[str, Path]
-    published: bool
+    place: Path
+    subset: Subset
+    published: frozenset[str]
+    images: dict[str, list[Path]] = field(default_factory=dict)
+    labels: dict[str, list[Path]] = field(default_factory=dict)
 
 
 class Ibsr18:
@@ -41,19 +44,18 @@ class Ibsr18:
     def read(self, root: Path) -> Dataset:
         """Understand a folder."""
         places = {root / name: subset for name, subset in SET_FOLDERS.items() if (root / name).is_dir()}
-        sets = [(subset, _find(place)) for place, subset in (places or {root: "training"}).items()]
-        if not any(found.labels for _, found in sets):
-            expected = "<id>_seg beside <id>" if not places else f"<id>_seg beside <id> in {', '.join(SET_FOLDERS)}"
-            msg = f"no {expected}, nor <id>_segTRI_ana beside <id>_ana_strip"
+        sets = [_find(place, subset) for place, subset in (places or {root: "training"}).items()]
+        if not any(found.labels for found in sets):
+            where = f" in {', '.join(place.name for place in places)}" if places else ""
+            msg = f"no <id>_seg beside <id>{where}, nor <id>_segTRI_ana beside <id>_ana_strip"
             raise Mismatch(msg)
-        cases: list[Case] = []
-        for subset, found in sets:
-            if subset == "training":
-                refuse_unpaired(images=found.images, labels=found.labels, root=root)
-            else:
-                refuse_unpaired(images=set(found.images) & set(found.labels), labels=found.labels, root=root)
-            cases += _cases(found, subset)
-        known = all(case.id.upper().startswith("IBSR") for case in cases) or any(found.published for _, found in sets)
+        refuse_broken_links([*root.iterdir(), *(path for place in places for path in place.iterdir())])
+        for found in sets:
+            refuse_several(found.images, root=found.place)
+            refuse_several(found.labels, root=found.place)
+        _refuse_unpaired(sets, root)
+        cases = [case for found in sets for case in _cases(found)]
+        known = all(case.id.startswith("IBSR") for case in cases) or any(found.published for found in sets)
         return Dataset(
             name=dataset_name(root, {}),
             root=root,
@@ -64,38 +66,51 @@ class Ibsr18:
         )
 
 
-def _cases(found: _Found, subset: Subset) -> Iterator[Case]:
-    for name, image in found.images.items():
-        label = found.labels.get(name)
-        # Scans that a validation set has no labels for can only be predicted.
-        yield Case(id=name, images=(image,), label=label, subject=name, subset="test" if label is None else subset)
-
-
-def _find(place: Path) -> _Found:
+def _find(place: Path, subset: Subset) -> _Set:
     """Sort the files of a set, which lie in it or in one folder per case."""
     folders = [place, *sorted(path for path in place.iterdir() if path.is_dir() and not path.name.startswith("."))]
-    files: dict[str, list[Path]] = {}
-    for folder in folders:
-        for stem, path in unique_images(folder).items():
-            files.setdefault(stem, []).append(path)
-    published = any(stem.endswith(_PUBLISHED_LABEL) for stem in files)
-    image_end, label_end = (_PUBLISHED_IMAGE, _PUBLISHED_LABEL) if published else ("", _LABEL)
-    single = {stem: _only(stem, paths) for stem, paths in files.items()}
-    labels = {stem.removesuffix(label_end): path for stem, path in single.items() if stem.endswith(label_end)}
-    images = {
-        stem.removesuffix(image_end): path
-        for stem, path in single.items()
-        if stem.endswith(image_end) and not stem.endswith(label_end)
-    }
-    return _Found(images, labels, published)
+    files = [(stem, path) for folder in folders for stem, path in images_in(folder)]
+    found = _Set(place, subset, frozenset(_published(stem for stem, _ in files)))
+    for stem, path in files:
+        if (name := _stripped(stem, _PUBLISHED_LABEL)) or (name := _stripped(stem, _LABEL)):
+            found.labels.setdefault(name, []).append(path)
+        elif name := _stripped(stem, _PUBLISHED_IMAGE):
+            found.images.setdefault(name, []).append(path)
+        elif not _is_other(stem, found.published):
+            found.images.setdefault(stem, []).append(path)
+    return found
 
 
-def _only(stem: str, paths: list[Path]) -> Path:
-    if len(paths) > 1:
-        raise DatasetError(
-            f"two files stand for {stem}",
-            where=paths[0].parent,
-            found=", ".join(str(path) for path in paths),
-            remedy="Rename or remove one of them.",
-        )
-    return paths[0]
+def _published(stems: Iterable[str]) -> Iterator[str]:
+    """Ids of the files that have their published names."""
+    for stem in stems:
+        if name := _stripped(stem, _PUBLISHED_IMAGE) or _stripped(stem, _PUBLISHED_LABEL):
+            yield name
+
+
+def _is_other(stem: str, published: Collection[str]) -> bool:
+    return any(_stripped(stem, end) in published for end in _PUBLISHED_OTHERS)
+
+
+def _stripped(stem: str, end: str) -> str:
+    """What stands before an end; empty where the stem ends in another way."""
+    return stem.removesuffix(end) if stem.endswith(end) else ""
+
+
+def _refuse_unpaired(sets: Iterable[_Set], root: Path) -> None:
+    """Refuse training images without label, and labels without image in any set, all at once."""
+    images: set[str] = set()
+    labels: set[str] = set()
+    for found in sets:
+        where = "" if found.place == root else f"{found.place.name}/"
+        wanting = found.images.keys() if found.subset == "training" else found.images.keys() & found.labels.keys()
+        images |= {f"{where}{name}" for name in wanting}
+        labels |= {f"{where}{name}" for name in found.labels}
+    refuse_unpaired(images=images, labels=labels, root=root)
+
+
+def _cases(found: _Set) -> Iterator[Case]:
+    for name, images in found.images.items():
+        label = found.labels[name][0] if name in found.labels else None
+        # Scans that a validation set has no labels for can only be predicted.
+        yield Case(id=name, images=(images[0],), label=label, subject=name, subset="test" if label is None else found.subset)

@@ -5,12 +5,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from autoseg.errors import DatasetError
+
 _PREFIX: Final = re.compile(r"^(Dataset|Task)\d+_(?=.)")
 
 
 def dataset_name(root: Path, document: Mapping[str, Any]) -> str:
-    """The name a description gives, else the folder's without a prefix such as `Task04_` or `Dataset001_`."""
-    given = document.get("name")
-    name = given if isinstance(given, str) and given.strip() else _PREFIX.sub("", root.name)
+    """The name a description gives, else the folder's without a prefix such as `Task04_` or `Dataset001_`.
+
+    Raises:
+        DatasetError: the description's `name` is not text.
+    """
+    given = document.get("name", "")
+    if not isinstance(given, str):
+        raise DatasetError(
+            "`name` is not text", where=root / "dataset.json", found=repr(given), remedy="Mend or remove this entry."
+        )
+    name = given if given.strip() else _PREFIX.sub("", root.name)
     # The name becomes a folder's.
     return re.sub(r"[^\w.-]+", "_", name.strip()).strip("._") or "dataset"

@@ -8,7 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from autoseg.data.dataset import Case, Dataset
 from autoseg.data.layouts.common import (
@@ -16,6 +16,7 @@ from autoseg.data.layouts.common import (
     make_classes,
     read_channels,
     read_description,
+    read_labels,
     refuse_unpaired,
     unique_images,
 )
@@ -36,21 +37,24 @@ class NnunetRaw:
         if key not in document:
             msg = "dataset.json has no `channel_names`"
             raise Mismatch(msg)
-        found = unique_images(root / "imagesTr")
-        if not found or not all(_CHANNEL.match(stem) for stem in found):
-            msg = "imagesTr does not hold files called <id>_0000, <id>_0001, ..."
+        ending = _file_ending(document, path)
+        found = unique_images(root / "imagesTr", ending=ending)
+        references = unique_images(root / "labelsTr", ending=ending)
+        if not any(_CHANNEL.match(stem) for stem in found):
+            msg = f"imagesTr does not hold files called <id>_0000{ending}, <id>_0001{ending}, ..."
+            raise Mismatch(msg)
+        if key == "modality" and found.keys() & references.keys():
+            msg = "imagesTr and labelsTr hold files of equal names, so that four digits at their ends are no channel"
             raise Mismatch(msg)
         channels = read_channels(document, key, path=path)
-        labels = document.get("labels")
-        if not isinstance(labels, dict):
-            raise DatasetError("`labels` is not an object", where=path, found=repr(labels), remedy="Mend this entry.")
+        labels = read_labels(document, path=path)
         swapped = key == "modality" and all(str(name).isdecimal() for name in labels)  # version 1: value to name
         pairs = labels.items() if swapped else [(value, name) for name, value in labels.items()]
-        images, references = _by_case(found, len(channels), root / "imagesTr"), unique_images(root / "labelsTr")
+        images = _by_case(found, len(channels), root / "imagesTr")
         refuse_unpaired(images=images, labels=references, root=root)
         training = [Case(id=name, images=images[name], label=references[name], subject=name) for name in images]
-        tests = _by_case(unique_images(root / "imagesTs"), len(channels), root / "imagesTs")
-        test_labels = unique_images(root / "labelsTs")
+        tests = _by_case(unique_images(root / "imagesTs", ending=ending), len(channels), root / "imagesTs")
+        test_labels = unique_images(root / "labelsTs", ending=ending)
         test = [
             Case(id=name, images=paths, label=test_labels.get(name), subject=name, subset="test")
             for name, paths in tests.items()
@@ -63,6 +67,20 @@ class NnunetRaw:
             classes=make_classes(pairs, path=path),
             cases=tuple(sorted([*training, *test], key=lambda case: case.id)),
         )
+
+
+def _file_ending(document: Mapping[str, Any], path: Path) -> str:
+    """The ending of all files of the data set; empty where the description gives none."""
+    ending = document.get("file_ending", "")
+    if not isinstance(ending, str):
+        raise DatasetError(
+            "`file_ending` is not text",
+            where=path,
+            expected="such as .nii.gz",
+            found=repr(ending),
+            remedy="Mend this entry.",
+        )
+    return ending
 
 
 def _by_case(found: Mapping[str, Path], channels: int, folder: Path) -> dict[str, tuple[Path, ...]]:

@@ -1,0 +1,111 @@
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from autoseg.model.compute import Compute
+from autoseg.model.slices import MirrorAxis, predict_slices, tile_starts
+
+CPU = Compute(torch.device("cpu"), bfloat16=False)
+
+
+class Pointwise(nn.Module):
+    """Logits that depend on nothing but the pixel itself: tiles, batches and flips must not change them."""
+
+    def __init__(self, slope: float = 1.0) -> None:
+        super().__init__()
+        self.slope = slope
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        return torch.cat([torch.zeros_like(pictures[:, :1]), self.slope * pictures[:, :1]], dim=1)
+
+
+class LeftHalf(nn.Module):
+    """Sees class 1 in the left half, whatever the picture."""
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        logits = torch.zeros((len(pictures), 2, *pictures.shape[2:]))
+        logits[:, 1, :, : pictures.shape[3] // 2] = 40.0
+        logits[:, 0, :, pictures.shape[3] // 2 :] = 40.0
+        return logits
+
+
+def image(*, slices: int = 5, height: int = 9, width: int = 12) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(1, slices, height, width)).astype(np.float32)
+
+
+def predict(
+    networks: Sequence[nn.Module],
+    scan: np.ndarray,
+    *,
+    patch: tuple[int, int] = (16, 16),
+    batch: int = 2,
+    mirror: Sequence[MirrorAxis] = (),
+) -> np.ndarray:
+    return predict_slices(networks, scan, patch_px=patch, batch_size=batch, mirror_axes=mirror, compute=CPU)
+
+
+def sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-values))
+
+
+def test_probabilities_are_softmax_in_the_order_of_slices() -> None:
+    scan = image()
+    probabilities = predict([Pointwise()], scan)
+    assert probabilities.shape == (2, 5, 9, 12)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities[1], sigmoid(scan[0]), rtol=1e-5)
+    np.testing.assert_allclose(probabilities.sum(axis=0), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 100])
+def test_the_batch_size_changes_nothing(batch: int) -> None:
+    np.testing.assert_array_equal(predict([Pointwise()], image(), batch=batch), predict([Pointwise()], image()))
+
+
+def test_several_networks_are_averaged() -> None:
+    scan = image()
+    mean = (sigmoid(scan[0]) + sigmoid(3 * scan[0])) / 2
+    np.testing.assert_allclose(predict([Pointwise(1.0), Pointwise(3.0)], scan)[1], mean, rtol=1e-5)
+
+
+def test_mirroring_averages_predictions_put_back_in_place() -> None:
+    probabilities = predict([LeftHalf()], image(width=12), mirror=("columns",))
+    np.testing.assert_allclose(probabilities[1], 0.5, atol=1e-6)
+    unchanged = predict([LeftHalf()], image(width=12), mirror=("rows",))
+    np.testing.assert_allclose(unchanged[1, :, :, :6], 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize("mirror", [("rows",), ("columns",), ("rows", "columns")])
+def test_mirroring_does_not_move_anything(mirror: tuple[MirrorAxis, ...]) -> None:
+    scan = image()
+    np.testing.assert_allclose(predict([Pointwise()], scan, mirror=mirror)[1], sigmoid(scan[0]), rtol=1e-5)
+
+
+def test_large_slices_are_tiled_without_seams() -> None:
+    scan = image(height=50, width=37)
+    np.testing.assert_allclose(predict([Pointwise()], scan, patch=(16, 16))[1], sigmoid(scan[0]), rtol=1e-4)
+
+
+def test_a_network_is_left_in_the_mode_it_was_in() -> None:
+    network = Pointwise()
+    network.train()
+    predict([network], image())
+    assert network.training
+
+
+@given(length=st.integers(1, 300), tile=st.integers(2, 64))
+@settings(deadline=None)
+def test_tiles_cover_every_pixel_and_overlap_by_half(length: int, tile: int) -> None:
+    starts = tile_starts(length, tile)
+    covered = {pixel for start in starts for pixel in range(start, start + tile)}
+    assert set(range(length)) <= covered
+    assert starts == sorted(set(starts))
+    if length > tile:
+        assert starts[0] == 0
+        assert starts[-1] == length - tile
+        assert max(np.diff(starts)) <= max(1, tile / 2 + 1)
