@@ -1,0 +1,160 @@
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoseg.data.dataset import Case, Dataset, Subset
+from autoseg.data.splits import Fold, Splits, classes_missing, fold_count, make_splits
+from autoseg.errors import DatasetError
+
+FEW = settings(deadline=None, max_examples=50)
+
+
+def case(name: str, *, subject: str = "", subset: Subset = "training", labelled: bool = True) -> Case:
+    label = Path(f"/d/{name}_seg.nii") if labelled else None
+    return Case(id=name, images=(Path(f"/d/{name}.nii"),), label=label, subject=subject or name, subset=subset)
+
+
+def dataset(*cases: Case) -> Dataset:
+    return Dataset(name="d", root=Path("/d"), layout="ibsr18", channels=("T1",), classes=None, cases=cases)
+
+
+@st.composite
+def cohorts(draw: st.DrawFn) -> tuple[list[Case], dict[str, set[int]], int]:
+    """Cases of two to ten subjects with up to three scans each, their classes, and a possible number of folds."""
+    scans = draw(st.dictionaries(st.text(min_size=1, max_size=6), st.integers(1, 3), min_size=2, max_size=10))
+    cases = [case(f"{subject}#{scan}", subject=subject) for subject, count in scans.items() for scan in range(count)]
+    present = {one.id: {0} | draw(st.sets(st.integers(1, 6), max_size=3)) for one in cases}
+    return cases, present, draw(st.integers(2, len(scans)))
+
+
+def subjects_by_class(cases: list[Case], present: dict[str, set[int]]) -> dict[int, set[str]]:
+    holders: dict[int, set[str]] = {}
+    for one in cases:
+        for value in present[one.id]:
+            holders.setdefault(value, set()).add(one.subject)
+    return holders
+
+
+@pytest.mark.parametrize(
+    ("subjects", "asked", "folds"),
+    [(1, None, 1), (2, None, 2), (4, None, 4), (5, None, 5), (99, None, 5), (9, 3, 3), (9, 9, 9)],
+)
+def test_fold_count(subjects: int, asked: int | None, folds: int) -> None:
+    assert fold_count(subjects, asked=asked) == folds
+
+
+def test_more_folds_than_subjects_are_refused() -> None:
+    with pytest.raises(DatasetError, match="at most 3 folds; found 4"):
+        fold_count(3, asked=4)
+
+
+@FEW
+@given(cohorts())
+def test_every_case_validates_once_and_trains_everywhere_else(cohort: tuple[list[Case], dict[str, set[int]], int]) -> None:
+    cases, present, folds = cohort
+    made = make_splits(dataset(*cases), classes_present=present, folds=folds).folds
+    everyone = sorted(one.id for one in cases)
+    assert len(made) == folds
+    assert sorted(name for fold in made for name in fold.validation) == everyone
+    assert all(sorted(fold.training + fold.validation) == everyone for fold in made)
+
+
+@FEW
+@given(cohorts())
+def test_subjects_stay_together_in_folds_of_equal_size(cohort: tuple[list[Case], dict[str, set[int]], int]) -> None:
+    cases, present, folds = cohort
+    subject = {one.id: one.subject for one in cases}
+    sides = [
+        {subject[name] for name in fold.validation}
+        for fold in make_splits(dataset(*cases), classes_present=present, folds=folds).folds
+    ]
+    assert all(one.isdisjoint(other) for one, other in combinations(sides, 2))
+    assert max(map(len, sides)) - min(map(len, sides)) <= 1
+
+
+@FEW
+@given(cohorts(), st.randoms(use_true_random=False))
+def test_order_of_cases_does_not_matter(cohort: tuple[list[Case], dict[str, set[int]], int], random: object) -> None:
+    cases, present, folds = cohort
+    shuffled = list(cases)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    one = make_splits(dataset(*cases), classes_present=present, folds=folds)
+    assert make_splits(dataset(*shuffled), classes_present=present, folds=folds) == one
+
+
+@FEW
+@given(st.integers(4, 30), st.integers(2, 5), st.data())
+def test_a_rare_class_is_never_missing_where_two_subjects_have_it(subjects: int, folds: int, data: st.DataObject) -> None:
+    folds = min(folds, subjects)
+    names = [f"s{number}" for number in range(subjects)]
+    rare = data.draw(st.sets(st.sampled_from(names), min_size=2, max_size=max(2, subjects // folds)))
+    present = {name: {0, 1, 7} if name in rare else {0, 1} for name in names}
+    splits = make_splits(dataset(*map(case, names)), classes_present=present, folds=folds)
+    assert classes_missing(splits, present) == {}
+
+
+def test_exchanging_subjects_brings_a_class_to_every_training_side() -> None:
+    names = [f"s{number}" for number in range(12)]
+    common = {key: {0} for key in names}
+    together = make_splits(dataset(*map(case, names)), classes_present=common, folds=3).folds[0].validation
+    present = {name: {0, 5} if name in together else {0} for name in names}
+    splits = make_splits(dataset(*map(case, names)), classes_present=present, folds=3)
+    assert splits.folds[0].validation != together
+    assert classes_missing(splits, present) == {}
+
+
+def smallest_number_of_gaps(cases: list[Case], present: dict[str, set[int]]) -> int:
+    """Over all ways to halve the subjects: how few classes of several subjects can be missing from a training side."""
+    everyone = {one.subject for one in cases}
+    shared = [holders for holders in subjects_by_class(cases, present).values() if len(holders) > 1]
+    halves = combinations(sorted(everyone), len(everyone) // 2)
+    return min(sum(held <= set(half) or held.isdisjoint(half) for held in shared) for half in halves)
+
+
+@FEW
+@given(cohorts())
+def test_two_folds_lack_no_more_classes_than_the_best_of_all_halvings(
+    cohort: tuple[list[Case], dict[str, set[int]], int],
+) -> None:
+    cases, present, _ = cohort
+    missing = classes_missing(make_splits(dataset(*cases), classes_present=present, folds=2), present)
+    lone = sum(len(holders) == 1 for holders in subjects_by_class(cases, present).values())
+    assert sum(map(len, missing.values())) == lone + smallest_number_of_gaps(cases, present)
+
+
+def test_folds_are_the_same_everywhere_and_always() -> None:
+    # SHA-256 of the ids begins: a ca97, b 3e23, c 2e7d, d 18ac; so the deal is d, c, b, a.
+    present = {key: {0, 1} for key in "abcd"}
+    splits = make_splits(dataset(*map(case, "abcd")), classes_present=present, folds=2)
+    assert [fold.validation for fold in splits.folds] == [("b", "d"), ("a", "c")]
+
+
+def test_only_labelled_training_cases_take_part() -> None:
+    cases = (case("a"), case("b"), case("v", subset="validation"), case("t", subset="test"), case("u", labelled=False))
+    splits = make_splits(dataset(*cases), classes_present={key: {0, 1} for key in "abv"}, folds=2)
+    assert sorted(name for fold in splits.folds for name in fold.validation) == ["a", "b"]
+
+
+def test_the_official_split_is_the_data_sets_own() -> None:
+    cases = (case("b"), case("a"), case("v", subset="validation"), case("t", subset="test"))
+    splits = make_splits(dataset(*cases), classes_present={key: {0} for key in "abv"}, folds=2)
+    assert splits.official == Fold(training=("a", "b"), validation=("v",))
+
+
+def test_without_a_labelled_validation_set_there_is_no_official_split() -> None:
+    cases = (case("a"), case("b"), case("v", subset="validation", labelled=False))
+    assert make_splits(dataset(*cases), classes_present={key: {0} for key in "ab"}, folds=2).official is None
+
+
+def test_one_fold_means_no_cross_validation() -> None:
+    assert make_splits(dataset(case("a")), classes_present={"a": {0, 1}}, folds=1) == Splits(folds=(), official=None)
+
+
+def test_a_class_of_one_subject_is_missing_where_that_subject_validates() -> None:
+    present = {"a": {0, 1}, "b": {0, 1}, "c": {0, 1, 9}}
+    splits = make_splits(dataset(*map(case, "abc")), classes_present=present, folds=3)
+    (number,) = [number for number, fold in enumerate(splits.folds) if fold.validation == ("c",)]
+    assert classes_missing(splits, present) == {number: {9}}
