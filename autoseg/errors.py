@@ -38,13 +38,18 @@ class AutosegError(Exception):
         self.found = None if found is None else str(found)
         super().__init__(what)
 
-    def __str__(self) -> str:
+    @property
+    def message(self) -> str:
+        """What is wrong, without the remedy."""
         parts = [f"{self.where}: {self.what}" if self.where else self.what]
         if self.expected is not None:
             parts.append(f"expected {self.expected}")
         if self.found is not None:
             parts.append(f"found {self.found}")
-        return f"{'; '.join(parts)}. {self.remedy}"
+        return "; ".join(parts)
+
+    def __str__(self) -> str:
+        return f"{self.message}. {self.remedy}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions cross process borders by their arguments, and these are keywords.
@@ -110,11 +115,18 @@ class CasesFailedError(AutosegError):
     def __init__(self, failures: Sequence[tuple[str, AutosegError]], *, done: int) -> None:
         self.failures = tuple(failures)
         self.done = done
-        listing = "\n".join(f"  {case}: {error}" for case, error in failures)
         super().__init__(
-            f"{len(failures)} case(s) failed, {done} succeeded and are written:\n{listing}\n",
+            f"{len(failures)} case(s) failed, {done} succeeded and are written",
             remedy="Mend the listed cases and run the same command again; finished ones are skipped.",
         )
+
+    @property
+    def message(self) -> str:
+        """How many cases failed, and each failure on a line of its own."""
+        return "\n".join([f"{self.what}:", *(f"  {case}: {error}" for case, error in self.failures)])
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.remedy}"
 
     def as_dict(self) -> dict[str, object]:
         """The error as plain data, with one entry per failed case."""

@@ -17,6 +17,7 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,13 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def read_json(path: Path, *, error: type[AutosegError] = WorkspaceError, remedy: str) -> Any:
-    """Read a JSON file; a missing or unparsable one becomes `error` with `remedy`."""
+    """Read a JSON file; a missing, unreadable or unparsable one becomes `error` with `remedy`."""
     try:
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
     except FileNotFoundError:
         raise error("the file does not exist", where=path, remedy=remedy) from None
+    except OSError as cause:
+        raise error(f"cannot be read ({cause.strerror or cause})", where=path, remedy=remedy) from None
     except ValueError as cause:  # not JSON, not UTF-8
         raise error(f"not a JSON document ({cause})", where=path, remedy=remedy) from None
 
@@ -104,23 +107,14 @@ def lock(path: Path) -> Iterator[None]:
 
     Raises:
         WorkspaceError: another process holds it.
+        SystemFailureError: the disk is full, the place may not be written, or its file system has no locks.
     """
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("a+", encoding="utf-8")
+        stream = path.open("ab+", buffering=0)  # unbuffered: a name that could not be written is not tried again
     with stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            stream.seek(0)
-            raise WorkspaceError(
-                f"in use by {stream.read().strip() or 'another process'}",
-                where=path.parent,
-                remedy="Wait for it to end, or stop it.",
-            ) from None
-        stream.truncate(0)
-        stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        stream.flush()
+        with explain_os_errors(path):
+            _take(stream, path)
         try:
             yield
         finally:
@@ -138,6 +132,20 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         raise SystemFailureError(
             "the disk is full" if full else f"cannot be written ({cause.strerror or cause})", where=path, remedy=remedy
         ) from cause
+
+
+def _take(stream: FileIO, path: Path) -> None:
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.seek(0)
+        raise WorkspaceError(
+            f"in use by {stream.read().decode().strip() or 'another process'}",
+            where=path.parent,
+            remedy="Wait for it to end, or stop it.",
+        ) from None
+    stream.truncate(0)
+    stream.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
 
 def _refuse_constant(name: str) -> None:

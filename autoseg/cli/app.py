@@ -218,6 +218,9 @@ def predict(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write the probability of every class.")
     ] = False,
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Also draw every label map over its scan, in three planes.")
+    ] = False,
     mirror: Annotated[bool, typer.Option(help="Average over the flips that the plan names.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Predict again what is already there.")] = False,
     device: Device = "auto",
@@ -238,6 +241,7 @@ def predict(
             target=results,
             workspace=workspace,
             probabilities=probabilities,
+            pictures=pictures,
             mirror=mirror,
             device=device,
             precision=precision,

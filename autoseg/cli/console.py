@@ -141,7 +141,7 @@ class Console:
 
 def show_error(error: AutosegError, *, console: Console) -> None:
     """Say what went wrong and what to do next, without a traceback."""
-    console.error(str(error).removesuffix(f". {error.remedy}").rstrip(), remedy=error.remedy)
+    console.error(error.message, remedy=error.remedy)
 
 
 class _Hidden:

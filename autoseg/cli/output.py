@@ -94,7 +94,7 @@ def demo(result: "DemoResult") -> Output:
         "evaluate": evaluate(result.evaluated),
     }
     texts = [f"-- {name}\n{text.strip()}" for name, (text, _) in parts.items()]
-    texts.append(f"\nLook around in {result.folder}/: plan.json, curves.png, label maps, tables and plots.")
+    texts.append(f"\nLook around in {result.folder}/: the plan, learning curves, label maps, pictures, tables and plots.")
     return "\n".join(texts), {name: document for name, (_, document) in parts.items()}
 
 

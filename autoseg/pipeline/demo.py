@@ -71,7 +71,11 @@ def run(config: DemoConfig, events: Events) -> DemoResult:
     )
     predicted = predict.run(
         predict.PredictConfig(
-            source=cohort / "Test_Set", target=config.folder / "predictions", workspace=workspace, device=config.device
+            source=cohort / "Test_Set",
+            target=config.folder / "predictions",
+            workspace=workspace,
+            device=config.device,
+            pictures=True,
         ),
         events,
     )

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from autoseg import files
 from autoseg.data.dataset import Case
-from autoseg.data.image import read_labels, write_labels
+from autoseg.data.image import read_image, read_labels, write_labels
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.evaluation.tables import Summary, read_cases, summarise, write_cases, write_summary
 from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.model.compute import Compute
+from autoseg.pipeline.pictures import draw_case
 from autoseg.preprocessing.store import Store
 
 FOLDER: Final = "validation"
@@ -26,8 +27,8 @@ _MODEL_FILE: Final = "model.sha256"
 def score_held_out(model: Path, cases: Sequence[Case], *, store: Store, compute: Compute, events: Events) -> Summary | None:
     """Predict and score the cases a model has not seen; done once per model.
 
-    Beside the tables, the model's `validation/` folder gets each case's label map and its probabilities as 8-bit arrays
-    (K, S, H, W) on the preprocessed grid, so that later steps need not predict again.
+    Beside the tables, the model's `validation/` folder gets each case's label map, a picture of it beside the reference,
+    and its probabilities as 8-bit arrays (K, S, H, W) on the preprocessed grid, so that later steps need not predict again.
 
     Returns:
         mean scores; None where there are no such cases.
@@ -70,6 +71,12 @@ def _score(case: Case, ensemble: Ensemble, *, folder: Path, store: Store) -> Cas
     probabilities = ensemble.probabilities(np.asarray(stored.image))
     prediction = ensemble.label_map(probabilities, stored.footprint, reference.geometry)
     write_labels(folder / f"{case.id}.nii.gz", prediction.array, prediction.geometry)
+    draw_case(
+        folder / f"{case.id}.png",
+        read_image(case.images, channels=len(ensemble.plan.data.channels)),
+        {"prediction": prediction.array, "reference": reference.array},
+        classes=classes,
+    )
     with files.atomic_path(folder / f"{case.id}.npy") as temporary:
         np.save(temporary, to_8_bit(probabilities), allow_pickle=False)
     return score_case(

@@ -14,11 +14,13 @@ from autoseg.inference.scans import Scan, find_scans
 from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table, volumes_ml, write_table
 from autoseg.model.bundle import BUNDLE_FILE, read_document
 from autoseg.model.compute import DeviceChoice, PrecisionChoice, choose_compute
+from autoseg.pipeline.pictures import draw_case
 from autoseg.planning.plan import Plan
 from autoseg.training.checkpoint import read_state
 from autoseg.workspace import Workspace, find_workspace
 
 PROBABILITIES: Final = "probabilities"
+PICTURES: Final = "pictures"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class PredictConfig:
         target: folder of the results.
         workspace: the workspace; None: the only one under `runs/`.
         probabilities: also write the probability of every class.
+        pictures: also draw every label map over its scan in three planes.
         mirror: average over the flips that the plan names.
         device: where to predict.
         precision: number format of the convolutions.
@@ -40,6 +43,7 @@ class PredictConfig:
     target: Path
     workspace: Path | None = None
     probabilities: bool = False
+    pictures: bool = False
     mirror: bool = True
     device: DeviceChoice = "auto"
     precision: PrecisionChoice = "auto"
@@ -133,9 +137,11 @@ def _predict_one(
     """Segment one scan, or find that this was done; in that case the earlier row itself comes back."""
     output = config.target / f"{scan.id}.nii.gz"
     probabilities = config.target / PROBABILITIES / f"{scan.id}.nii.gz"
+    picture = config.target / PICTURES / f"{scan.id}.png"
     image = read_image(scan.images, channels=len(ensemble.plan.data.channels))
     digest = files.sha256_json([files.sha256_file(path) for path in scan.images])
-    complete = probabilities.exists() or not config.probabilities
+    wanted = {probabilities: config.probabilities, picture: config.pictures}
+    complete = all(path.exists() for path, asked in wanted.items() if asked)
     if earlier is not None and complete and not config.force and _is_current(earlier, digest, ensemble, output):
         return earlier
     _warn_about(image, scan, events)
@@ -143,6 +149,8 @@ def _predict_one(
     write_labels(output, prediction.labels.array, prediction.labels.geometry)
     if prediction.probabilities is not None:
         write_channels(probabilities, prediction.probabilities, prediction.labels.geometry)
+    if config.pictures:
+        draw_case(picture, image, {"prediction": prediction.labels.array}, classes=ensemble.plan.data.classes)
     return PredictionRow(
         case=scan.id,
         input_sha256=digest,

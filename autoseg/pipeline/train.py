@@ -1,7 +1,8 @@
 """`autoseg train`: preprocess where needed, train, then predict and score the held-out cases."""
 
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
@@ -23,10 +24,13 @@ from autoseg.reporting.figures import draw_curves
 from autoseg.training.checkpoint import read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.config import TrainConfig
+from autoseg.training.history import EpochRecord
 from autoseg.training.loop import FoldData, Surroundings, check_same_run, train
 from autoseg.workspace import Workspace, find_workspace, fold_of
 
 CURVES_FILE: Final = "curves.png"
+DRAWING_SHARE: Final = 0.03
+"""Largest share of a run that goes into drawing its curves. Source: ours; epochs of small data sets last seconds."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,7 @@ def _train_one(session: _Session, name: catalogue.Architecture, fold: str, membe
         trained_now = state is None or not state.finished
         if trained_now:
             state = train(plan, config, _fold_data(session, members), around=_surroundings(session, folder))
+            _Curves(folder)(state.epochs)  # the last one may have been passed over
         else:
             session.events.note(f"{name}, fold {fold}: finished earlier; --restart trains it anew")
         summary = score_held_out(
@@ -219,8 +224,24 @@ def _surroundings(session: _Session, folder: Path) -> Surroundings:
         workers=_default_workers(session.compute) if workers is None else workers,
         events=session.events,
         stopwatch=session.stopwatch,
-        on_epoch=lambda epochs: draw_curves({folder.parent.name: [e.row() for e in epochs]}, folder / CURVES_FILE),
+        on_epoch=_Curves(folder),
     )
+
+
+class _Curves:
+    """Draws the learning curves after every epoch, unless epochs are so short that drawing would cost too much of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._rest_until_s = 0.0
+
+    def __call__(self, epochs: Sequence[EpochRecord]) -> None:
+        started = time.monotonic()
+        if started < self._rest_until_s:
+            return
+        draw_curves({self._folder.parent.name: [epoch.row() for epoch in epochs]}, self._folder / CURVES_FILE)
+        took_s = time.monotonic() - started
+        self._rest_until_s = started + took_s / DRAWING_SHARE
 
 
 def _default_workers(compute: Compute) -> int:

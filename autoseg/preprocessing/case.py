@@ -147,6 +147,22 @@ def restore_probabilities(probabilities: NDArray[np.float32], footprint: Footpri
     return np.stack(volumes)  # (K, Z, Y, X)
 
 
+def canonical(volume: NDArray[_Voxel], geometry: Geometry) -> tuple[NDArray[_Voxel], tuple[float, float, float]]:
+    """A volume as pictures show it, with its spacing.
+
+    Args:
+        volume: voxels in the scan's own axes, (Z, Y, X).
+        geometry: where they lie.
+
+    Returns:
+        a view, (Z, Y, X), whose indices grow towards inferior, posterior and left, and its spacing along these axes in mm.
+        A 2D image stays as it is.
+    """
+    axes, flipped = _orientation(geometry, None if geometry.dimensions == 2 else "axial")
+    first, second, third = (geometry.spacing_mm[axis] for axis in axes)
+    return _oriented(volume, axes, flipped), (first, second, third)
+
+
 def _orientation(geometry: Geometry, plane: catalogue.Plane | None) -> tuple[Triple, tuple[bool, bool, bool]]:
     """Which array axes lie across slices, along rows and along columns, and which of them run the wrong way."""
     if plane is None:

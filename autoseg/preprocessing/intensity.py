@@ -39,23 +39,24 @@ def quantile_zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tu
 
     Voxels <= 0 go through the same map (ours: the paper leaves them open); so the background of a skull-stripped scan
     stays clearly darker than tissue. Where more than half of the voxels have one value, so that nothing spreads between
-    the quantiles, all voxels > 0 count.
+    the quantiles, all voxels > 0 count; where these are all equal, all voxels.
 
     Source: eq. 1 of the paper.
     """
     positive = channel[channel > 0]
     if not positive.size:
-        return _mean_and_deviation(channel)
+        return zscore(channel, step)
     ranks = ((positive.size - 1) // 4, (3 * (positive.size - 1) + 3) // 4)
     low, high = np.partition(positive, ranks)[list(ranks)]
     centre, width = _mean_and_deviation(positive[(positive >= low) & (positive <= high)])
-    return (centre, width) if width > 0 else _mean_and_deviation(positive)
+    return (centre, width) if width > 0 else zscore(channel, step)
 
 
 def zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001
-    """Mean and standard deviation of the voxels > 0, or of all voxels where none is."""
+    """Mean and standard deviation of the voxels > 0, or of all voxels where those are none or all equal."""
     positive = channel[channel > 0]
-    return _mean_and_deviation(positive if positive.size else channel)
+    spread = positive.size > 0 and positive.min() < positive.max()
+    return _mean_and_deviation(positive if spread else channel)
 
 
 def ct(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001
