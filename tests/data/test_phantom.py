@@ -1,5 +1,6 @@
 """The synthetic cohort has what makes IBSR18 hard, and is the same everywhere."""
 
+import hashlib
 import os
 import subprocess
 import sys
