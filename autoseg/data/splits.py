@@ -42,14 +42,14 @@ def fold_count(subjects: int, *, asked: int | None) -> int:
     """Number of folds for a number of subjects; 1 means that no cross-validation is possible.
 
     Raises:
-        DatasetError: more folds than subjects were asked for.
+        DatasetError: no fold at all, or more folds than subjects, were asked for.
     """
-    if asked is not None and asked > subjects:
+    if asked is not None and not 1 <= asked <= subjects:
         raise DatasetError(
-            "more folds than subjects",
-            expected=f"at most {subjects} folds",
+            "the subjects cannot be split like this",
+            expected=f"1 to {subjects} folds",
             found=str(asked),
-            remedy="Ask for fewer with --folds, or leave it out.",
+            remedy="Ask for another number with --folds, or leave it out.",
         )
     return asked if asked is not None else max(1, min(DEFAULT_FOLDS, subjects))
 

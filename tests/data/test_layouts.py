@@ -88,6 +88,21 @@ def test_paths_are_absolute_and_a_given_name_wins(tmp_path: Path, monkeypatch: p
     assert data.cases[0].images == (tmp_path / "Kohorte ä" / "x 1.nii.gz",)
 
 
+@pytest.mark.parametrize("name", ["", "../x", "/x", "a:b", ".x", "a\n"])
+def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "a.nii", "a_seg.nii")
+    with pytest.raises(DatasetError, match="the name given to the data set"):
+        find_dataset(tmp_path, name=name)
+
+
+def test_numbers_in_ids_count_by_value(tmp_path: Path) -> None:
+    ids = ["7", "a", "a1", "a01", "a2", "a2b", "a10", "a10b3", "a10b20", "b1"]
+    for name in ids:
+        touch(tmp_path, f"{name}.nii", f"{name}_seg.nii")
+    found = [case.id for case in find_dataset(tmp_path).cases]
+    assert found == ["7", "a", "a01", "a1", "a2", "a2b", "a10", "a10b3", "a10b20", "b1"]
+
+
 def test_links_to_scans_are_kept(tmp_path: Path) -> None:
     touch(tmp_path, "store/blob", "data/a_seg.nii")
     (tmp_path / "data/a.nii").symlink_to(tmp_path / "store/blob")
@@ -120,7 +135,7 @@ def test_every_pair_becomes_one_case_in_order(tmp_path_factory: pytest.TempPathF
     for number in ids:
         touch(root / ("" if flat else f"p{number}"), f"p{number}.nii.gz", f"p{number}_seg.nii.gz")
     names = [case.id for case in find_dataset(root).cases]
-    assert names == sorted(f"p{number}" for number in ids)
+    assert names == [f"p{number}" for number in sorted(ids)]
 
 
 # --- IBSR18 ----------------------------------------------------------------------------------------------------------
@@ -216,7 +231,7 @@ TASK: dict[str, Any] = {
     "name": "Hippocampus",
     "modality": {"0": "MRI"},
     "labels": {"0": "background", "1": "Anterior", "2": "Posterior"},
-    "training": [{"image": "./imagesTr/gone.nii.gz", "label": "./labelsTr/gone.nii.gz"}],
+    "training": [{"image": "./imagesTr/h_2.nii.gz", "label": "./labelsTr/h_2.nii.gz"}],
 }
 
 
@@ -245,13 +260,40 @@ def test_decathlon_test_labels_are_attached(tmp_path: Path) -> None:
 
 
 def test_decathlon_ids_may_end_in_four_digits(tmp_path: Path) -> None:
-    root = describe(touch(tmp_path, "imagesTr/scan_0017.nii.gz", "labelsTr/scan_0017.nii.gz"), **TASK)
+    root = touch(tmp_path, "imagesTr/scan_0017.nii.gz", "labelsTr/scan_0017.nii.gz")
+    describe(root, **{**TASK, "training": []})
     assert (find_dataset(root).layout, find_dataset(root).cases[0].id) == ("decathlon", "scan_0017")
 
 
 def test_decathlon_unpaired_files(tmp_path: Path) -> None:
     text = message(touch(decathlon(tmp_path), "imagesTr/alone.nii.gz", "labelsTr/lost.nii.gz"))
     assert mentions(text, ["without label: alone", "without image: lost"])
+
+
+def test_decathlon_files_that_are_listed_but_missing_are_all_named(tmp_path: Path) -> None:
+    training = [*TASK["training"], {"image": "./imagesTr/gone.nii.gz", "label": "./labelsTr/lost.nii.gz"}]
+    text = message(decathlon(tmp_path, training=training, test=["./imagesTs/t.nii.gz", {"image": "imagesTs/u.nii.gz"}]))
+    assert mentions(text, ["dataset.json", "gone.nii.gz", "lost.nii.gz", "imagesTs/t.nii.gz", "imagesTs/u.nii.gz"])
+    assert "h_2" not in text
+
+
+def test_a_listed_broken_link_is_called_one(tmp_path: Path) -> None:
+    training = [*TASK["training"], {"image": "imagesTr/x.nii.gz", "label": "labelsTr/x.nii.gz"}]
+    root = touch(decathlon(tmp_path, training=training), "labelsTr/x.nii.gz")
+    (root / "imagesTr/x.nii.gz").symlink_to(root / "nowhere")
+    assert mentions(message(root), ["broken links", "imagesTr/x.nii.gz"])
+
+
+@pytest.mark.parametrize("key", ["training", "test"])
+@pytest.mark.parametrize("entries", ["imagesTr", {}, None, [5], [None], [{"image": 5}], [["a"]]], ids=repr)
+def test_decathlon_lists_of_wrong_types_are_named(tmp_path: Path, key: str, entries: object) -> None:
+    assert mentions(message(decathlon(tmp_path, **{key: entries})), ["dataset.json", f"`{key}` is not a list of files"])
+
+
+@pytest.mark.parametrize("form", ["decathlon", "nnunet_raw"])
+def test_test_labels_without_image_are_named(tmp_path: Path, form: str) -> None:
+    root = decathlon(tmp_path) if form == "decathlon" else raw(tmp_path)
+    assert mentions(message(touch(root, "labelsTs/lost.nii.gz")), ["labelsTs", "label(s) without image: lost"])
 
 
 def test_decathlon_same_id_twice(tmp_path: Path) -> None:
@@ -416,12 +458,12 @@ def test_rows_without_label_are_test_cases(tmp_path: Path, split: str) -> None:
         ("b,a.nii", ["line 3", "expected 4", "found 2"]),
         ("../b,a.nii,a.nii,", ["line 3", "`id`", "../b"]),
         (".b,a.nii,a.nii,", ["line 3", "`id`"]),
-        ("a,a.nii,a.nii,", ["several files for one id", "a: "]),
+        ("a,a.nii,a.nii,", ["column `id` repeats", "a in lines 2, 3"]),
     ],
 )
 def test_wrong_rows_name_line_and_column(tmp_path: Path, row: str, words: list[str]) -> None:
     root = table(touch(tmp_path, "a.nii"), f"id,image,label,split\na,a.nii,a.nii,\n{row}\n")
-    assert mentions(message(root), ["cases.csv" if "several" not in words[0] else "a.nii", *words])
+    assert mentions(message(root), ["cases.csv", *words])
 
 
 def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:

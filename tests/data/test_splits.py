@@ -46,9 +46,10 @@ def test_fold_count(subjects: int, asked: int | None, folds: int) -> None:
     assert fold_count(subjects, asked=asked) == folds
 
 
-def test_more_folds_than_subjects_are_refused() -> None:
-    with pytest.raises(DatasetError, match="at most 3 folds; found 4"):
-        fold_count(3, asked=4)
+@pytest.mark.parametrize("asked", [4, 0, -1])
+def test_impossible_numbers_of_folds_are_refused(asked: int) -> None:
+    with pytest.raises(DatasetError, match=f"1 to 3 folds; found {asked}"):
+        fold_count(3, asked=asked)
 
 
 @FEW

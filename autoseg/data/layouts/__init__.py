@@ -9,6 +9,7 @@ from autoseg.data.layouts.cases_csv import CasesCsv
 from autoseg.data.layouts.common import Layout, Mismatch, refuse_several
 from autoseg.data.layouts.decathlon import Decathlon
 from autoseg.data.layouts.ibsr18 import Ibsr18
+from autoseg.data.layouts.naming import is_file_name
 from autoseg.data.layouts.nnunet_raw import NnunetRaw
 from autoseg.errors import DatasetError
 
@@ -26,15 +27,17 @@ def find_dataset(root: Path, *, name: str | None = None) -> Dataset:
 
     Args:
         root: the folder.
-        name: what to call the data set; None: by its own name or the folder's.
+        name: what to call the data set, without a path in it; None: by its own name or the folder's.
 
     Returns:
         the data set, with absolute paths and its cases by rising id.
 
     Raises:
-        DatasetError: no layout fits (says what each was missing), the one that fits has contradictions, or something
-            may not be read.
+        DatasetError: no layout fits (says what each was missing), the one that fits has contradictions, something
+            may not be read, or the name does not do as a folder's.
     """
+    if name is not None:
+        _refuse_unusable_name(name)
     folder = root.absolute()
     try:
         _refuse_no_folder(folder)
@@ -47,6 +50,16 @@ def find_dataset(root: Path, *, name: str | None = None) -> Dataset:
             remedy="Check what is there and its permissions.",
         ) from None
     return dataset if name is None else dataset.model_copy(update={"name": name})
+
+
+def _refuse_unusable_name(name: str) -> None:
+    if not is_file_name(name):
+        raise DatasetError(
+            "the name given to the data set does not do as a folder's name",
+            expected="no path, no colon and no leading dot",
+            found=repr(name),
+            remedy="Give another name.",
+        )
 
 
 def _refuse_no_folder(folder: Path) -> None:

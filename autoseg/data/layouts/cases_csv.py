@@ -5,13 +5,13 @@ optionally `split` (training, validation or test) and `subject`. Paths are relat
 """
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, Subset
-from autoseg.data.layouts.common import Mismatch
-from autoseg.data.layouts.naming import dataset_name
+from autoseg.data.layouts.common import Mismatch, in_natural_order
+from autoseg.data.layouts.naming import dataset_name, is_file_name
 from autoseg.errors import DatasetError
 
 TABLE: Final = "cases.csv"
@@ -38,6 +38,7 @@ class CasesCsv:
             raise Mismatch(msg)
         header, rows = _rows(path)
         images = _image_columns(header, path)
+        _refuse_repeated_ids(rows, path)
         cases = [_case(row, images, root=root, where=f"{path}, line {line}") for line, row in rows]
         return Dataset(
             name=dataset_name(root, {}),
@@ -45,7 +46,7 @@ class CasesCsv:
             layout="cases_csv",
             channels=tuple(column.removeprefix(f"{_IMAGE}_") for column in images),
             classes=None,
-            cases=tuple(sorted(cases, key=lambda case: case.id)),
+            cases=in_natural_order(cases),
         )
 
 
@@ -90,6 +91,17 @@ def _image_columns(header: Sequence[str], path: Path) -> list[str]:
     return images
 
 
+def _refuse_repeated_ids(rows: Iterable[tuple[int, Mapping[str, str]]], path: Path) -> None:
+    lines: dict[str, list[str]] = {}
+    for line, row in rows:
+        lines.setdefault(row["id"], []).append(str(line))
+    several = [f"{name} in lines {', '.join(numbers)}" for name, numbers in lines.items() if name and len(numbers) > 1]
+    if several:
+        raise DatasetError(
+            "column `id` repeats itself", where=path, found="; ".join(several), remedy="Give every case an id of its own."
+        )
+
+
 def _case(row: Mapping[str, str], images: Sequence[str], *, root: Path, where: str) -> Case:
     for column in ("id", *images):
         if not row[column]:
@@ -116,8 +128,7 @@ def _case(row: Mapping[str, str], images: Sequence[str], *, root: Path, where: s
 
 
 def _refuse_unusable_id(name: str, *, where: str) -> None:
-    # Ids become names of files: one with a path in it would write outside its folder.
-    if name.startswith(".") or not name.isprintable() or any(sign in name for sign in "/\\:"):
+    if not is_file_name(name):
         raise DatasetError(
             "column `id` does not do as a file's name",
             where=where,

@@ -1,11 +1,12 @@
 """What all layouts share."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from autoseg.data.dataset import Dataset, LabelClass
+from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.image import image_stem
 from autoseg.data.voxels import LARGEST_LABEL
 from autoseg.errors import DatasetError
@@ -59,6 +60,45 @@ def unique_images(folder: Path, *, ending: str = "") -> dict[str, Path]:
             found.setdefault(stem, []).append(path)
     refuse_several(found, root=folder)
     return {stem: paths[0] for stem, paths in found.items()}
+
+
+def training_and_test(
+    root: Path, *, read_images: Callable[[Path], Mapping[str, tuple[Path, ...]]], ending: str = ""
+) -> tuple[Case, ...]:
+    """Cases of `imagesTr` with `labelsTr`, and of `imagesTs` with what `labelsTs` holds of them.
+
+    Args:
+        root: the folder that holds these folders.
+        read_images: gives the images of a folder by case id, one path per file of a case.
+        ending: how the names of label files end.
+
+    Raises:
+        DatasetError: a training image has no label, or any label no image.
+    """
+    images, labels = read_images(root / "imagesTr"), unique_images(root / "labelsTr", ending=ending)
+    tests, test_labels = read_images(root / "imagesTs"), unique_images(root / "labelsTs", ending=ending)
+    refuse_unpaired(images=images, labels=labels, root=root)
+    refuse_unpaired(images=tests.keys() & test_labels.keys(), labels=test_labels, root=root / "labelsTs")
+    training = (Case(id=name, images=images[name], label=labels[name], subject=name) for name in images)
+    test = (
+        Case(id=name, images=paths, label=test_labels.get(name), subject=name, subset="test")
+        for name, paths in tests.items()
+    )
+    return in_natural_order([*training, *test])
+
+
+def in_natural_order(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """Cases by rising id, with the numbers in ids by their value: s2 stands before s10."""
+    return tuple(sorted(cases, key=lambda case: (_parts(case.id), case.id)))
+
+
+def _parts(name: str) -> list[tuple[int, str]]:
+    """The text and the numbers of a name in turn; numbers compare by their length first, however long they are."""
+    parts = re.split("([0-9]+)", name)
+    numbers = (digits.lstrip("0") for digits in parts[1::2])
+    ranked = [(0, part) for part in parts]
+    ranked[1::2] = [(len(digits), digits) for digits in numbers]
+    return ranked
 
 
 def refuse_several(found: Mapping[str, Sequence[Path]], *, root: Path) -> None:

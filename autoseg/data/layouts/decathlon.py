@@ -4,23 +4,26 @@ Source: http://medicaldecathlon.com (Antonelli et al. 2022): `imagesTr`, `labels
 `modality` and `labels`; several modalities lie in one 4D file.
 """
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from autoseg.data.dataset import Case, Dataset
+from autoseg.data.dataset import Dataset
 from autoseg.data.layouts.common import (
     Mismatch,
     make_classes,
     read_channels,
     read_description,
     read_labels,
-    refuse_unpaired,
+    training_and_test,
     unique_images,
 )
 from autoseg.data.layouts.naming import dataset_name
+from autoseg.errors import DatasetError
 
 
 class Decathlon:
-    """`imagesTr/<id>.nii.gz` beside `labelsTr/<id>.nii.gz`. What lies in the folders counts, not the lists of the JSON."""
+    """`imagesTr/<id>.nii.gz` beside `labelsTr/<id>.nii.gz`; the folders may hold more than the JSON lists, but not less."""
 
     def read(self, root: Path) -> Dataset:
         """Understand a folder."""
@@ -33,19 +36,46 @@ class Decathlon:
             if not (root / folder).is_dir():
                 msg = f"no folder {folder}"
                 raise Mismatch(msg)
-        images, references = unique_images(root / "imagesTr"), unique_images(root / "labelsTr")
-        refuse_unpaired(images=images, labels=references, root=root)
-        training = [Case(id=name, images=(images[name],), label=references[name], subject=name) for name in images]
-        tests, test_labels = unique_images(root / "imagesTs"), unique_images(root / "labelsTs")
-        test = [
-            Case(id=name, images=(image,), label=test_labels.get(name), subject=name, subset="test")
-            for name, image in tests.items()
-        ]
+        _refuse_missing(document, path)
         return Dataset(
             name=dataset_name(root, document),
             root=root,
             layout="decathlon",
             channels=read_channels(document, "modality", path=path),
             classes=make_classes(read_labels(document, path=path).items(), path=path),
-            cases=tuple(sorted([*training, *test], key=lambda case: case.id)),
+            cases=training_and_test(root, read_images=_images_in),
         )
+
+
+def _images_in(folder: Path) -> dict[str, tuple[Path, ...]]:
+    return {name: (path,) for name, path in unique_images(folder).items()}
+
+
+def _refuse_missing(document: Mapping[str, Any], path: Path) -> None:
+    """Refuse a description that lists files which are not there: a download or copy may have stopped half-way."""
+    listed = [path.parent / name for name in _listed(document, path)]
+    missing = [str(file) for file in listed if not file.exists() and not file.is_symlink()]
+    if missing:
+        raise DatasetError(
+            "lists files that are not there",
+            where=path,
+            found=", ".join(missing),
+            remedy="Restore them, or remove their entries from the file.",
+        )
+
+
+def _listed(document: Mapping[str, Any], path: Path) -> Iterator[str]:
+    """The files that the lists `training` and `test` name; an entry is a path, or an object with `image` and `label`."""
+    for key in ("training", "test"):
+        entries = document.get(key, [])
+        for entry in entries if isinstance(entries, list) else [entries]:
+            files = [entry[part] for part in ("image", "label") if part in entry] if isinstance(entry, dict) else [entry]
+            if not isinstance(entries, list) or not all(isinstance(file, str) for file in files):
+                raise DatasetError(
+                    f"`{key}` is not a list of files",
+                    where=path,
+                    expected='entries such as {"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}',
+                    found=repr(entry),
+                    remedy="Mend or remove this entry.",
+                )
+            yield from files

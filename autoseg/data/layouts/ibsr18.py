@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, LabelClass, Subset
-from autoseg.data.layouts.common import Mismatch, images_in, refuse_broken_links, refuse_several, refuse_unpaired
+from autoseg.data.layouts.common import (
+    Mismatch,
+    images_in,
+    in_natural_order,
+    refuse_broken_links,
+    refuse_several,
+    refuse_unpaired,
+)
 from autoseg.data.layouts.naming import dataset_name
 
 SET_FOLDERS: Final[dict[str, Subset]] = {
@@ -62,7 +69,7 @@ class Ibsr18:
             layout="ibsr18",
             channels=("T1",) if known else ("image",),
             classes=TISSUES if known else None,
-            cases=tuple(sorted(cases, key=lambda case: case.id)),
+            cases=in_natural_order(cases),
         )
 
 

@@ -10,6 +10,11 @@ from autoseg.errors import DatasetError
 _PREFIX: Final = re.compile(r"^(Dataset|Task)\d+_(?=.)")
 
 
+def is_file_name(text: str) -> bool:
+    """Whether a text may become the name of a file: one with a path in it would be written outside its folder."""
+    return text.isprintable() and not text.startswith((".", " ")) and bool(text) and not any(sign in text for sign in "/\\:")
+
+
 def dataset_name(root: Path, document: Mapping[str, Any]) -> str:
     """The name a description gives, else the folder's without a prefix such as `Task04_` or `Dataset001_`.
 

@@ -7,17 +7,18 @@ Source: nnU-Net v2's documentation of its data set format: `imagesTr/<id>_0000.n
 import re
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from autoseg.data.dataset import Case, Dataset
+from autoseg.data.dataset import Dataset
 from autoseg.data.layouts.common import (
     Mismatch,
     make_classes,
     read_channels,
     read_description,
     read_labels,
-    refuse_unpaired,
+    training_and_test,
     unique_images,
 )
 from autoseg.data.layouts.naming import dataset_name
@@ -39,33 +40,25 @@ class NnunetRaw:
             raise Mismatch(msg)
         ending = _file_ending(document, path)
         found = unique_images(root / "imagesTr", ending=ending)
-        references = unique_images(root / "labelsTr", ending=ending)
         if not any(_CHANNEL.match(stem) for stem in found):
             msg = f"imagesTr does not hold files called <id>_0000{ending}, <id>_0001{ending}, ..."
             raise Mismatch(msg)
-        if key == "modality" and found.keys() & references.keys():
+        if key == "modality" and found.keys() & unique_images(root / "labelsTr", ending=ending).keys():
             msg = "imagesTr and labelsTr hold files of equal names, so that four digits at their ends are no channel"
             raise Mismatch(msg)
         channels = read_channels(document, key, path=path)
         labels = read_labels(document, path=path)
         swapped = key == "modality" and all(str(name).isdecimal() for name in labels)  # version 1: value to name
         pairs = labels.items() if swapped else [(value, name) for name, value in labels.items()]
-        images = _by_case(found, len(channels), root / "imagesTr")
-        refuse_unpaired(images=images, labels=references, root=root)
-        training = [Case(id=name, images=images[name], label=references[name], subject=name) for name in images]
-        tests = _by_case(unique_images(root / "imagesTs", ending=ending), len(channels), root / "imagesTs")
-        test_labels = unique_images(root / "labelsTs", ending=ending)
-        test = [
-            Case(id=name, images=paths, label=test_labels.get(name), subject=name, subset="test")
-            for name, paths in tests.items()
-        ]
         return Dataset(
             name=dataset_name(root, document),
             root=root,
             layout="nnunet_raw",
             channels=channels,
             classes=make_classes(pairs, path=path),
-            cases=tuple(sorted([*training, *test], key=lambda case: case.id)),
+            cases=training_and_test(
+                root, read_images=partial(_by_case, channels=len(channels), ending=ending), ending=ending
+            ),
         )
 
 
@@ -83,10 +76,10 @@ def _file_ending(document: Mapping[str, Any], path: Path) -> str:
     return ending
 
 
-def _by_case(found: Mapping[str, Path], channels: int, folder: Path) -> dict[str, tuple[Path, ...]]:
-    """Files by case, in the order of channels; every case must have exactly the channels declared."""
+def _by_case(folder: Path, *, channels: int, ending: str) -> dict[str, tuple[Path, ...]]:
+    """The files of a folder by case, in the order of channels; every case must have exactly the channels declared."""
     numbered: dict[str, dict[int, Path]] = defaultdict(dict)
-    for stem, path in found.items():
+    for stem, path in unique_images(folder, ending=ending).items():
         match = _CHANNEL.match(stem)
         if match is None:
             raise DatasetError(
