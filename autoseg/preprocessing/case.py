@@ -108,9 +108,7 @@ def apply(image: Image, section: PreprocessingSection) -> Prepared:
 
 def apply_to_labels(labels: NDArray[_Voxel], footprint: Footprint) -> NDArray[_Voxel]:
     """Turn a label map of the same scan, (Z, Y, X), into slices, (S, H, W)."""
-    box = tuple(slice(first, last) for first, last in zip(footprint.start, footprint.stop, strict=True))
-    cut = _oriented(labels, footprint.axes, footprint.flipped)[box]
-    return np.ascontiguousarray(resample_labels(cut, footprint.size_px))
+    return np.ascontiguousarray(resample_labels(_kept(labels, footprint), footprint.size_px))
 
 
 def restore_labels(probabilities: NDArray[np.float32], footprint: Footprint) -> NDArray[np.uint16]:
@@ -123,10 +121,11 @@ def restore_labels(probabilities: NDArray[np.float32], footprint: Footprint) -> 
     Returns:
         class indices, (Z, Y, X), uint16; 0, background, wherever the scan was cut away.
     """
-    classes = np.empty(footprint.kept, dtype=np.uint16)
-    for window, restored in _on_own_grid(probabilities, footprint):
-        classes[window] = restored.argmax(axis=0)
-    return _pasted(classes, footprint, fill=np.uint16(0))
+    classes = np.zeros(footprint.shape, dtype=np.uint16)
+    kept = _kept(classes, footprint)
+    for window, block in _on_own_grid(probabilities, footprint):
+        kept[window] = block.argmax(axis=0)
+    return classes
 
 
 def restore_probabilities(probabilities: NDArray[np.float32], footprint: Footprint) -> NDArray[np.float32]:
@@ -139,12 +138,13 @@ def restore_probabilities(probabilities: NDArray[np.float32], footprint: Footpri
     Returns:
         (K, Z, Y, X), float32; background has probability 1 wherever the scan was cut away.
     """
-    restored = np.empty((len(probabilities), *footprint.kept), dtype=np.float32)
+    restored = np.zeros((len(probabilities), *footprint.shape), dtype=np.float32)  # (K, Z, Y, X)
+    restored[0] = 1.0
+    kept = [_kept(channel, footprint) for channel in restored]
     for window, block in _on_own_grid(probabilities, footprint):
-        restored[:, window] = block
-    fills = [np.float32(index == 0) for index in range(len(probabilities))]
-    volumes = [_pasted(channel, footprint, fill=fill) for channel, fill in zip(restored, fills, strict=True)]
-    return np.stack(volumes)  # (K, Z, Y, X)
+        for channel, values in zip(kept, block, strict=True):
+            channel[window] = values
+    return restored
 
 
 def canonical(volume: NDArray[_Voxel], geometry: Geometry) -> tuple[NDArray[_Voxel], tuple[float, float, float]]:
@@ -215,6 +215,10 @@ def _grid(
 
 def _on_own_grid(probabilities: NDArray[np.float32], footprint: Footprint) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Probabilities (K, s, h, w) of a few slices at a time on the scan's own pixel grid."""
+    expected = (footprint.kept[0], *footprint.size_px)
+    if probabilities.shape[1:] != expected:
+        msg = f"slices of shape {probabilities.shape[1:]} cannot return to a scan that gave {expected}"
+        raise ValueError(msg)
     for first in range(0, probabilities.shape[1], _SLICES_AT_ONCE):
         window = slice(first, first + _SLICES_AT_ONCE)
         block = probabilities[:, window]
@@ -223,9 +227,7 @@ def _on_own_grid(probabilities: NDArray[np.float32], footprint: Footprint) -> It
         yield window, block
 
 
-def _pasted(volume: NDArray[_Voxel], footprint: Footprint, *, fill: _Voxel) -> NDArray[_Voxel]:
-    """Put a cut volume back into the scan's own axes, surrounded by `fill`."""
-    full = np.full(footprint.shape, fill, dtype=volume.dtype)
+def _kept(volume: NDArray[_Voxel], footprint: Footprint) -> NDArray[_Voxel]:
+    """The part of a volume (Z, Y, X) that slices show, along the reordered axes: a view, for reading and writing."""
     box = tuple(slice(first, last) for first, last in zip(footprint.start, footprint.stop, strict=True))
-    _oriented(full, footprint.axes, footprint.flipped)[box] = volume  # a view: writes into `full`
-    return full
+    return _oriented(volume, footprint.axes, footprint.flipped)[box]

@@ -34,7 +34,7 @@ def normalise(channel: NDArray[np.float32], step: NormalisationStep) -> NDArray[
     return scaled
 
 
-def quantile_zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001
+def quantile_zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:
     """Mean and standard deviation of the voxels > 0 that lie between their 25th and 75th quantile.
 
     Voxels <= 0 go through the same map (ours: the paper leaves them open); so the background of a skull-stripped scan
@@ -56,7 +56,7 @@ def zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float
     """Mean and standard deviation of the voxels > 0, or of all voxels where those are none or all equal."""
     positive = channel[channel > 0]
     spread = positive.size > 0 and positive.min() < positive.max()
-    return _mean_and_deviation(positive if spread else channel)
+    return _mean_and_deviation(positive if spread else channel.ravel())
 
 
 def ct(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001

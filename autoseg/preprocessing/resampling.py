@@ -28,7 +28,8 @@ def resample_slices(slices: NDArray[np.float32], size_px: tuple[int, int]) -> ND
     """
     rows = _weights(slices.shape[-2], size_px[0])
     columns = _weights(slices.shape[-1], size_px[1])
-    resampled: NDArray[np.float32] = np.matmul(np.matmul(rows, slices), columns.T)  # (..., H', W')
+    # In one order of memory, so that the way a scan is stored decides no rounding.
+    resampled: NDArray[np.float32] = rows @ np.ascontiguousarray(slices) @ columns.T  # (..., H', W')
     return resampled
 
 

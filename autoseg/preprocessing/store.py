@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -73,7 +74,7 @@ class Store:
         arrays = []
         for path in (self._image(case), self._label(case)):
             try:
-                arrays.append(np.load(path, mmap_mode="r", allow_pickle=False))
+                arrays.append(open_memmap(path, mode="r"))  # reads nothing but arrays: no archives, no pickle
             except (OSError, ValueError) as cause:
                 raise WorkspaceError(f"cannot be read ({cause})", where=path, remedy=_REMEDY) from None
         return StoredCase(arrays[0], arrays[1], document.footprint)
@@ -117,7 +118,7 @@ class Store:
         path = self._document_path(case)
         document = files.read_json(path, remedy=_REMEDY)
         try:
-            return _CaseDocument.model_validate_json(files.json_text(document))
+            return _CaseDocument.model_validate(document)
         except ValidationError as invalid:
             problem = invalid.errors()[0]["msg"]
             raise WorkspaceError(f"cannot be understood ({problem})", where=path, remedy=_REMEDY) from None
@@ -133,9 +134,9 @@ class Store:
 
 
 def case_checksum(case: Case) -> str:
-    """SHA-256 over the contents of a case's files."""
+    """SHA-256 over the contents of a case's files; one that is missing counts as such: reading the case says so."""
     paths = [*case.images, *([case.label] if case.label else [])]
-    return files.sha256_json([files.sha256_file(path) for path in paths])
+    return files.sha256_json([files.sha256_file(path) if path.is_file() else None for path in paths])
 
 
 def store_key(plan: Plan, checksums: Mapping[str, str]) -> str:
@@ -150,7 +151,6 @@ def store_key(plan: Plan, checksums: Mapping[str, str]) -> str:
             "version": STORE_VERSION,
             "preprocessing": plan.preprocessing.model_dump(mode="json"),
             "values": [label.value for label in plan.data.classes],
-            "channels": len(plan.data.channels),
             "cases": dict(sorted(checksums.items())),
         }
     )
@@ -169,6 +169,7 @@ def build_store(folder: Path, cases: Sequence[Case], *, plan: Plan, jobs: int, e
     Raises:
         CasesFailedError: some cases cannot be read; the others are stored.
         WorkspaceError: another process is preprocessing the same cases.
+        SystemFailureError: the disk is full, or the folder may not be written.
     """
     key = store_key(plan, {case.id: case_checksum(case) for case in cases})
     store = Store(folder / key[:16], key)
@@ -192,7 +193,7 @@ def build_store(folder: Path, cases: Sequence[Case], *, plan: Plan, jobs: int, e
 
 
 def _prepare(case: Case, *, store: Store, plan: Plan) -> AutosegError | None:
-    """Preprocess and store one case; an error is returned, so that the other cases go on."""
+    """Preprocess and store one case; why it cannot be read is returned, so that the other cases go on."""
     if case.label is None:
         msg = f"case {case.id} has no label"
         raise ValueError(msg)
@@ -201,11 +202,11 @@ def _prepare(case: Case, *, store: Store, plan: Plan) -> AutosegError | None:
         image = read_image(case.images, channels=len(plan.data.channels))
         labels = read_labels(case.label, values=values)
         check_same_grid(image.geometry, labels.geometry, where=case.label, other=case.images[0])
-        prepared = apply(image, plan.preprocessing)
-        indices = apply_to_labels(_class_indices(labels.array, values), prepared.footprint)
-        store.write(case.id, prepared.array, indices, prepared.footprint)
     except AutosegError as error:
         return error
+    prepared = apply(image, plan.preprocessing)
+    indices = apply_to_labels(_class_indices(labels.array, values), prepared.footprint)
+    store.write(case.id, prepared.array, indices, prepared.footprint)  # a full disk concerns every case: it ends the work
     return None
 
 

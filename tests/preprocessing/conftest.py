@@ -1,0 +1,118 @@
+"""A tiny plan made by hand, and tiny scans on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autoseg.data.dataset import Case
+from autoseg.data.geometry import Geometry
+from autoseg.data.image import write_channels, write_labels
+from autoseg.planning.plan import Plan, PreprocessingSection, assemble
+
+SECTIONS: dict[str, dict[str, Any]] = {
+    "inputs": {
+        "name": "tiny", "recipe": "auto", "plane": "auto", "device": "cpu", "memory_gb": 1.0, "folds": None,
+    },
+    "data": {
+        "channels": ["T1"],
+        "classes": [
+            {"value": 0, "name": "background"}, {"value": 5, "name": "edge"}, {"value": 9, "name": "core"},
+        ],
+    },
+    "preprocessing": {
+        "plane": "axial",
+        "spacing_mm": None,
+        "crop": "nonzero",
+        "crop_margin_px": 1,
+        "normalisation": [{"method": "quantile_zscore", "limit": 5.0}],
+    },
+    "network": {"features": [4, 8], "convolutions": 1, "expansion": 2.0, "skips": "concatenate"},
+    "training": {
+        "patch_px": [16, 12],
+        "batch_size": 4,
+        "steps_per_epoch": 3,
+        "loss": "cross_entropy_dice",
+        "class_weights": [1.0, 2.0, 2.0],
+        "optimiser": "adamw",
+        "learning_rate": 1e-2,
+        "weight_decay": 0.01,
+        "gradient_limit": 12.0,
+        "schedule": "cosine",
+        "warmup": 0.1,
+        "patience": None,
+        "stop_after": None,
+        "best_model": "last",
+        "epochs": 2,
+        "minutes": None,
+    },
+    "augmentation": {
+        "mirror_axes": ["columns"],
+        "spatial_probability": 0.7,
+        "rotation_deg": 15.0,
+        "scale": [0.85, 1.18],
+        "shift": 0.06,
+        "intensity_probability": 0.5,
+        "contrast": [0.75, 1.3],
+        "brightness": [0.85, 1.15],
+        "gamma": [0.8, 1.25],
+        "noise": 0.05,
+        "blur_px": [0.5, 1.0],
+    },
+    "prediction": {"mirror_axes": [], "batch_size": 4},
+}  # fmt: skip
+
+
+def tiny_plan(**changes: dict[str, Any]) -> Plan:
+    """The plan above, with sections changed key by key."""
+    sections = {name: {**section, **changes.get(name, {})} for name, section in SECTIONS.items()}
+    return assemble({**sections, "folds": 2}, {})
+
+
+def preprocessing_section(**changes: Any) -> PreprocessingSection:
+    """Axial slices, whole and untouched, with settings changed key by key."""
+    untouched = {
+        "plane": "axial",
+        "spacing_mm": None,
+        "crop": "none",
+        "crop_margin_px": 0,
+        "normalisation": ({"method": "none"},),
+    }
+    return PreprocessingSection.model_validate(untouched | changes)
+
+
+def write_case(folder: Path, name: str, *, seed: int) -> Case:
+    """A scan of 5 x 7 x 6 voxels (Z, Y, X), 0 at its border, labelled 0, 5 and 9 in nested boxes."""
+    generator = np.random.default_rng(seed)
+    geometry = Geometry(shape=(5, 7, 6), spacing_mm=(3.0, 1.0, 1.0))
+    scan = np.zeros((1, *geometry.shape), dtype=np.float32)
+    scan[0, 1:-1, 1:-1, 1:-1] = generator.integers(1, 200, (3, 5, 4))
+    labels = np.zeros(geometry.shape, dtype=np.uint8)
+    labels[1:-1, 1:-1, 1:-1] = 5
+    labels[2:-2, 2:-2, 2:-2] = 9
+    write_channels(folder / f"{name}.nii.gz", scan, geometry)
+    write_labels(folder / f"{name}_seg.nii.gz", labels, geometry)
+    return Case(id=name, images=(folder / f"{name}.nii.gz",), label=folder / f"{name}_seg.nii.gz", subject=name)
+
+
+@pytest.fixture
+def make_plan() -> Callable[..., Plan]:
+    return tiny_plan
+
+
+@pytest.fixture(scope="session")
+def make_section() -> Callable[..., PreprocessingSection]:
+    return preprocessing_section
+
+
+@pytest.fixture
+def make_case() -> Callable[..., Case]:
+    return write_case
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> list[Case]:
+    """Three labelled cases on disk."""
+    return [write_case(tmp_path / "data", f"case_{number}", seed=number) for number in range(3)]

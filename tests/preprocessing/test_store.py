@@ -1,0 +1,340 @@
+"""Preprocessed arrays on disk: when they are made, kept, refused."""
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from autoseg import files
+from autoseg.data.dataset import Case
+from autoseg.data.image import read_image, read_labels, write_channels, write_labels
+from autoseg.data.phantom import make_scan
+from autoseg.errors import CasesFailedError, ImageError, SystemFailureError, WorkspaceError
+from autoseg.events import Silent
+from autoseg.planning.case_fingerprint import measure
+from autoseg.planning.plan import Plan
+from autoseg.planning.slicing import stack_of
+from autoseg.preprocessing import store as store_module
+from autoseg.preprocessing.store import Store, build_store, case_checksum, store_key
+
+MakePlan = Callable[..., Plan]
+
+
+class Counted(Silent):
+    """Events that remember how many cases were announced and finished."""
+
+    def __init__(self) -> None:
+        self.total: float | None = None
+        self.done = 0.0
+
+    @contextmanager
+    def track(self, label: str, *, total: float | None, unit: str) -> Any:
+        self.total = total
+        yield self
+
+    def advance(self, steps: float = 1, **fields: float | str) -> None:
+        self.done += steps
+
+
+def built(folder: Path, cases: list[Case], plan: Plan, *, jobs: int = 1, events: Silent | None = None) -> Store:
+    return build_store(folder / "preprocessed", cases, plan=plan, jobs=jobs, events=events or Silent())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def times(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+
+
+def write_label_map(case: Case, labels: NDArray[np.integer[Any]], **header: Any) -> None:
+    """Replace a case's label map by another on the scan's grid, or on one with a changed header."""
+    geometry = read_image(case.images, channels=1).geometry
+    write_labels(Path(str(case.label)), labels, dataclasses.replace(geometry, **header))
+
+
+def replace(case: Case, other: Case) -> None:
+    for old, new in zip((*case.images, case.label), (*other.images, other.label), strict=True):
+        shutil.copyfile(Path(str(new)), Path(str(old)))
+
+
+# What is stored.
+
+
+def test_label_values_with_gaps_become_the_places_of_their_classes(
+    cases: list[Case], make_plan: MakePlan, tmp_path: Path
+) -> None:
+    # The occupied box with its margin of 1 is the whole scan; axial slices run from superior to inferior.
+    expected = np.zeros((5, 7, 6), dtype=np.uint8)
+    expected[1:-1, 1:-1, 1:-1] = 1
+    expected[2:-2, 2:-2, 2:-2] = 2
+    stored = built(tmp_path, cases, make_plan()).load("case_0")
+    np.testing.assert_array_equal(stored.label, expected)
+    assert stored.label.dtype == np.uint8
+    assert stored.image.dtype == np.float32
+    assert stored.image.shape == (1, 5, 7, 6)
+    np.testing.assert_array_equal(stored.image[0] == stored.image.min(), expected == 0)
+    assert stored.footprint.pad_value == (float(stored.image.min()),)
+
+
+def test_more_than_256_classes_need_wider_labels(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    classes = [{"value": 3 * index, "name": f"class {index}"} for index in range(257)]
+    labels = np.zeros((5, 7, 6), dtype=np.uint16)
+    labels[0, 0, :2] = (255 * 3, 256 * 3)
+    write_label_map(cases[0], labels)
+    plan = make_plan(data={"classes": classes}, training={"class_weights": [1.0] * 257})
+    stored = built(tmp_path, cases[:1], plan).load("case_0")
+    assert stored.label.dtype == np.uint16
+    assert stored.label[-1, 0, :3].tolist() == [255, 256, 0]
+
+
+def test_arrays_are_mapped_and_cannot_be_changed(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    stored = built(tmp_path, cases, make_plan()).load("case_0")
+    for array in (stored.image, stored.label):
+        assert isinstance(array, np.memmap)
+        with pytest.raises(ValueError, match="read-only"):
+            array[...] = 0
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("spacing_mm", [None, (7.0, 9.5)])
+def test_a_phantom_has_the_slices_that_planning_expects(
+    plane: str, spacing_mm: tuple[float, float] | None, make_plan: MakePlan, tmp_path: Path
+) -> None:
+    scan, labels, geometry = make_scan(3, shape=(24, 24, 24))
+    write_channels(tmp_path / "head.nii.gz", scan[np.newaxis].astype(np.float32), geometry)
+    write_labels(tmp_path / "head_seg.nii.gz", labels, geometry)
+    case = Case(id="head", images=(tmp_path / "head.nii.gz",), label=tmp_path / "head_seg.nii.gz", subject="head")
+    plan = make_plan(
+        data={"classes": [{"value": value, "name": f"class {value}"} for value in range(4)]},
+        training={"class_weights": [1.0] * 4},
+        preprocessing={"plane": plane, "spacing_mm": spacing_mm},
+    )
+    stored = built(tmp_path, [case], plan).load("head")
+    assert case.label is not None
+    fingerprint = measure(case, read_image(case.images, channels=1), read_labels(case.label))
+    settings = plan.preprocessing
+    stack = stack_of(fingerprint, plane=settings.plane, spacing_mm=spacing_mm, crop=settings.crop, margin_px=1)
+    assert stored.image.shape == (1, stack.slices, stack.rows_px, stack.columns_px)
+    assert stored.label.shape == stored.image.shape[1:]
+    assert np.unique(stored.label).tolist() == [0, 1, 2, 3]
+
+
+def test_one_and_two_jobs_give_identical_bytes(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    one = built(tmp_path / "one", cases, make_plan(), jobs=1)
+    two = built(tmp_path / "two", cases, make_plan(), jobs=2)
+    assert one.key == two.key
+    assert contents(one.folder) == contents(two.folder)
+    assert {name for name in contents(one.folder) if name.startswith("case_0")} == {
+        "case_0.image.npy", "case_0.label.npy", "case_0.json",
+    }  # fmt: skip
+
+
+# When it is stored.
+
+
+def test_the_key_follows_preprocessing_and_classes_but_not_training(make_plan: MakePlan) -> None:
+    checksums = {"b": "1", "a": "2"}
+    key = store_key(make_plan(), checksums)
+    other_values = [{"value": value, "name": "any"} for value in (0, 5, 10)]
+    other_names = [{"value": value, "name": "other"} for value in (0, 5, 9)]
+    same = [
+        store_key(make_plan(), {"a": "2", "b": "1"}),
+        store_key(make_plan(training={"batch_size": 9}, network={"features": [8, 16]}), checksums),
+        store_key(make_plan(data={"classes": other_names}), checksums),
+    ]
+    changed = [
+        store_key(make_plan(), {"a": "1", "b": "2"}),
+        store_key(make_plan(), {"a": "2"}),
+        store_key(make_plan(data={"classes": other_values}), checksums),
+        store_key(make_plan(preprocessing={"plane": "coronal"}), checksums),
+        store_key(make_plan(preprocessing={"spacing_mm": [1.0, 1.0]}), checksums),
+        store_key(make_plan(preprocessing={"crop": "none"}), checksums),
+        store_key(make_plan(preprocessing={"crop_margin_px": 2}), checksums),
+        store_key(make_plan(preprocessing={"normalisation": [{"method": "zscore"}]}), checksums),
+    ]
+    assert set(same) == {key}
+    assert len({key, *changed}) == 1 + len(changed)
+
+
+def test_a_checksum_follows_contents_and_roles_but_not_names(cases: list[Case], tmp_path: Path) -> None:
+    first = cases[0]
+    moved = tmp_path / "moved.nii.gz"
+    shutil.copyfile(first.images[0], moved)
+    assert case_checksum(first.model_copy(update={"images": (moved,)})) == case_checksum(first)
+    exchanged = first.model_copy(update={"images": (Path(str(first.label)),), "label": first.images[0]})
+    relabelled = first.model_copy(update={"label": cases[1].images[0]})
+    unlabelled = first.model_copy(update={"label": None})
+    assert len({case_checksum(case) for case in (*cases, exchanged, relabelled, unlabelled)}) == 6
+
+
+def test_an_equal_key_is_used_as_it_is(
+    cases: list[Case], make_plan: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = built(tmp_path, cases, make_plan())
+    stamps = times(before.folder)
+    monkeypatch.setattr(store_module, "_prepare", None)  # would fail when called
+    events = Counted()
+    assert built(tmp_path, cases, make_plan(training={"batch_size": 5}), events=events) == before
+    assert times(before.folder) == stamps
+    assert events.total is None
+
+
+def test_changed_data_get_a_place_of_their_own(
+    cases: list[Case], make_case: Callable[..., Case], make_plan: MakePlan, tmp_path: Path
+) -> None:
+    before = built(tmp_path, cases, make_plan())
+    kept = contents(before.folder)
+    replace(cases[1], make_case(tmp_path / "other", "x", seed=77))
+    after = built(tmp_path, cases, make_plan())
+    assert after.folder != before.folder
+    assert contents(before.folder) == kept
+    assert contents(after.folder)["case_0.image.npy"] == kept["case_0.image.npy"]
+    assert contents(after.folder)["case_1.image.npy"] != kept["case_1.image.npy"]
+
+
+def test_an_interrupted_build_goes_on_where_it_stopped(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    store = built(tmp_path, cases, make_plan())
+    whole = contents(store.folder)
+    (store.folder / "case_1.json").unlink()  # killed between arrays and document
+    (store.folder / "case_1.label.npy").write_bytes(b"half")
+    stamps = times(store.folder)
+    events = Counted()
+    assert not store.holds("case_1")
+    built(tmp_path, cases, make_plan(), events=events)
+    assert (events.total, events.done) == (1, 1)
+    assert contents(store.folder) == whole
+    unchanged = {name for name, stamp in times(store.folder).items() if stamps.get(name) == stamp}
+    assert {name for name in whole if name.startswith(("case_0", "case_2"))} <= unchanged
+
+
+# What goes wrong.
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_bad_case_does_not_keep_the_others(cases: list[Case], make_plan: MakePlan, tmp_path: Path, jobs: int) -> None:
+    cases[1].images[0].write_bytes(b"no scan at all")
+    events = Counted()
+    with pytest.raises(CasesFailedError) as caught:
+        built(tmp_path, cases, make_plan(), jobs=jobs, events=events)
+    ((name, error),) = caught.value.failures
+    assert name == "case_1"
+    assert isinstance(error, ImageError)
+    assert error.where == str(cases[1].images[0])
+    assert caught.value.done == 2
+    assert events.done == 3
+    (folder,) = (tmp_path / "preprocessed").iterdir()
+    store = Store(folder, "")
+    assert [store.holds(case.id) for case in cases] == [True, False, True]
+    store.verify("case_2")
+
+
+def test_a_missing_scan_is_a_failed_case_like_any_other(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    cases[1].images[0].unlink()
+    with pytest.raises(CasesFailedError) as caught:
+        built(tmp_path, cases, make_plan())
+    assert [(name, error.what) for name, error in caught.value.failures] == [("case_1", "the file does not exist")]
+    assert caught.value.done == 2
+
+
+def test_a_label_map_on_another_grid_is_refused(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    write_label_map(cases[0], np.zeros((5, 7, 6), dtype=np.uint8), origin_mm=(1.0, 0.0, 0.0))
+    with pytest.raises(CasesFailedError, match="not on the grid"):
+        built(tmp_path, cases, make_plan())
+
+
+def test_undeclared_label_values_are_refused(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    classes = [{"value": 0, "name": "background"}, {"value": 5, "name": "edge"}, {"value": 7, "name": "other"}]
+    with pytest.raises(CasesFailedError, match="9"):
+        built(tmp_path, cases, make_plan(data={"classes": classes}))
+
+
+def test_a_full_disk_ends_the_work_instead_of_failing_every_case(
+    cases: list[Case], make_plan: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = []
+
+    def refuse(path: Path, array: Any, **options: Any) -> None:
+        attempts.append(path)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", refuse)
+    with pytest.raises(SystemFailureError, match="the disk is full"):
+        built(tmp_path, cases, make_plan())
+    assert len(attempts) == 1
+
+
+def test_a_case_without_label_is_a_mistake(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="case_0 has no label"):
+        built(tmp_path, [cases[0].model_copy(update={"label": None})], make_plan())
+
+
+def test_two_at_once_are_refused(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    store = built(tmp_path, cases, make_plan())
+    (store.folder / "case_1.json").unlink()
+    with files.lock(store.folder / ".lock"), pytest.raises(WorkspaceError, match="in use by process"):
+        built(tmp_path, cases, make_plan())
+
+
+@pytest.mark.parametrize("name", ["case_0.image.npy", "case_0.label.npy"])
+@pytest.mark.parametrize("place", [0, 90, -1])
+def test_verify_notices_a_flipped_bit(name: str, place: int, cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    store = built(tmp_path, cases, make_plan())
+    store.verify("case_0")
+    content = bytearray((store.folder / name).read_bytes())
+    content[place] ^= 1
+    (store.folder / name).write_bytes(content)
+    with pytest.raises(WorkspaceError, match="has changed") as caught:
+        store.verify("case_0")
+    assert caught.value.where == str(store.folder / name)
+
+
+def test_verify_notices_a_missing_array(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    store = built(tmp_path, cases, make_plan())
+    (store.folder / "case_0.label.npy").unlink()
+    with pytest.raises(WorkspaceError, match="found no file"):
+        store.verify("case_0")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda content: b"", id="empty"),
+        pytest.param(lambda content: content[:40], id="half a header"),
+        pytest.param(lambda content: content[:-8], id="cut off"),
+        pytest.param(lambda content: b"PK\x03\x04" + content, id="an archive by its first bytes"),
+        pytest.param(lambda content: b"text", id="not an array"),
+        pytest.param(lambda content: content.replace(b"<f4", b"|O "), id="pickled objects"),
+        pytest.param(lambda content: content.replace(b"'descr'", b"'descr("), id="a header that is no dictionary"),
+    ],
+)
+def test_a_damaged_array_is_refused(
+    damage: Callable[[bytes], bytes], cases: list[Case], make_plan: MakePlan, tmp_path: Path
+) -> None:
+    store = built(tmp_path, cases[:1], make_plan())
+    path = store.folder / "case_0.image.npy"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(WorkspaceError, match="cannot be read") as caught:
+        store.load("case_0")
+    assert caught.value.where == str(path)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"footprint": 1}', "\x00"])
+def test_a_damaged_document_is_refused(content: str, cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    store = built(tmp_path, cases[:1], make_plan())
+    (store.folder / "case_0.json").write_text(content)
+    for question in (store.load, store.verify):
+        with pytest.raises(WorkspaceError, match=r"case_0\.json"):
+            question("case_0")
+
+
+def test_an_unknown_case_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="does not exist"):
+        Store(tmp_path, "").load("nobody")
