@@ -35,9 +35,7 @@ class Compute:
         """Move a network here, in the memory layout that suits the number format."""
         placed = network.to(self.device)
         if self.bfloat16:
-            for parameter in placed.parameters():
-                if parameter.ndim == 4:
-                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            placed = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         return placed
 
     def tensor(self, images: torch.Tensor) -> torch.Tensor:
