@@ -43,7 +43,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "crop_margin_px": 0,
         "normalisation": [{"method": "none"}],
     },
-    "network": {"features": [4, 8], "convolutions": 1, "expansion": 2.0, "skips": "concatenate"},
+    "network": {"features": [4, 8], "convolutions": 1, "expansion": 2.0, "skips": "concatenate", "neighbours": 0},
     "training": {
         "patch_px": [16, 12],
         "batch_size": 4,

@@ -56,6 +56,7 @@ class Ensemble:
             self.networks,
             image,
             patch_px=self.plan.training.patch_px,
+            neighbours=self.plan.network.neighbours,
             batch_size=self.plan.prediction.batch_size,
             mirror_axes=self.plan.prediction.mirror_axes if self.mirror else (),
             compute=self.compute,

@@ -131,7 +131,7 @@ def load_bundle(folder: Path) -> Bundle:
     plan = document.plan
     network = build_network(
         document.architecture,
-        in_channels=len(plan.data.channels),
+        in_channels=plan.input_channels,
         classes=len(plan.data.classes),
         size=plan.network,
     )

@@ -26,11 +26,32 @@ MirrorAxis = Literal["rows", "columns"]
 _AXIS_NUMBER: Final[dict[MirrorAxis, int]] = {"rows": -2, "columns": -1}
 
 
-def slice_batches(image: NDArray[np.float32], *, batch_size: int, compute: Compute) -> Iterator[tuple[slice, torch.Tensor]]:
+def with_neighbours(image: NDArray[np.float32], slices: Sequence[int], *, neighbours: int) -> NDArray[np.float32]:
+    """Slices as a network sees them: each together with its neighbours on either side.
+
+    Args:
+        image: preprocessed scan, (C, S, H, W), float32.
+        slices: numbers of B slices.
+        neighbours: how many on either side, N; beyond the first and last slice these are repeated.
+
+    Returns:
+        a copy, (B, C * (2 N + 1), H, W), float32; channel by channel, its slices from the first to the last.
+    """
+    offsets = np.arange(-neighbours, neighbours + 1)
+    chosen = np.clip(np.asarray(slices)[:, np.newaxis] + offsets, 0, image.shape[1] - 1)  # (B, 2 N + 1)
+    stacked = np.moveaxis(image[:, chosen], 1, 0)  # (B, C, 2 N + 1, H, W)
+    pictures: NDArray[np.float32] = stacked.reshape(len(slices), -1, *image.shape[2:])  # (B, C * (2 N + 1), H, W)
+    return np.ascontiguousarray(pictures)
+
+
+def slice_batches(
+    image: NDArray[np.float32], *, neighbours: int, batch_size: int, compute: Compute
+) -> Iterator[tuple[slice, torch.Tensor]]:
     """Walk through a scan's slices in batches.
 
     Args:
         image: preprocessed scan, (C, S, H, W), float32.
+        neighbours: slices on either side that are shown with each.
         batch_size: slices per batch, >= 1.
         compute: where the batches go.
 
@@ -39,9 +60,8 @@ def slice_batches(image: NDArray[np.float32], *, batch_size: int, compute: Compu
     """
     for start in range(0, image.shape[1], batch_size):
         window = slice(start, min(start + batch_size, image.shape[1]))
-        # A copy: the array may be mapped from a file that must not be written to.
-        pictures = torch.from_numpy(np.moveaxis(image[:, window], 1, 0).copy())  # (B, C, H, W)
-        yield window, compute.tensor(pictures)
+        pictures = with_neighbours(image, range(window.start, window.stop), neighbours=neighbours)
+        yield window, compute.tensor(torch.from_numpy(pictures))
 
 
 def predict_slices(
@@ -49,6 +69,7 @@ def predict_slices(
     image: NDArray[np.float32],
     *,
     patch_px: tuple[int, int],
+    neighbours: int,
     batch_size: int,
     mirror_axes: Sequence[MirrorAxis],
     compute: Compute,
@@ -59,6 +80,7 @@ def predict_slices(
         networks: one or more networks with equal classes, already on the device.
         image: preprocessed scan, (C, S, H, W), float32.
         patch_px: rows and columns of the training patches.
+        neighbours: slices on either side that are shown with each.
         batch_size: slices predicted at once.
         mirror_axes: in-plane axes to average flips over; empty for none.
         compute: device and number format.
@@ -68,7 +90,7 @@ def predict_slices(
     """
     volume: NDArray[np.float32] | None = None
     flips = _flips(mirror_axes)
-    for window, pictures in slice_batches(image, batch_size=batch_size, compute=compute):
+    for window, pictures in slice_batches(image, neighbours=neighbours, batch_size=batch_size, compute=compute):
         total = torch.zeros(())
         for network in networks:
             with evaluating(network):

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from autoseg import catalogue, files
-from autoseg.data.dataset import LabelClass
+from autoseg.data.dataset import LabelClass, check_classes
 from autoseg.errors import PlanError
 
 PLAN_VERSION = 1
@@ -41,6 +41,11 @@ class DataSection(_Section):
 
     channels: tuple[str, ...] = Field(min_length=1, description="what each input channel shows")
     classes: tuple[LabelClass, ...] = Field(min_length=2, description="classes by rising label value, background first")
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> "DataSection":
+        check_classes(self.classes)
+        return self
 
 
 class NormalisationStep(_Section):
@@ -87,6 +92,9 @@ class NetworkSection(_Section):
     convolutions: int = Field(ge=1, le=4, description="convolutions (or separable blocks) per level")
     expansion: Positive = Field(description="hidden width of the inverse bottleneck, as a multiple of its input width")
     skips: catalogue.Skip = Field(description="how the Sep-Res U-Net joins encoder and decoder")
+    neighbours: int = Field(
+        ge=0, le=5, description="slices on either side that are shown together with each slice, as further input channels"
+    )
 
     @property
     def divisor(self) -> int:
@@ -192,6 +200,11 @@ class Plan(_Section):
             )
             raise ValueError(msg)
         return self
+
+    @property
+    def input_channels(self) -> int:
+        """Channels of a network's input: those of the data, once for a slice and once for each of its neighbours."""
+        return len(self.data.channels) * (2 * self.network.neighbours + 1)
 
     @property
     def values(self) -> dict[str, Any]:

@@ -119,9 +119,11 @@ def _transforms(section: AugmentationSection) -> Iterator[AbstractTransform]:
     if section.blur_px[1]:
         yield GaussianBlurTransform(blur_sigma=section.blur_px, p_per_sample=probability)
     if section.brightness != (1.0, 1.0):
-        yield BrightnessMultiplicativeTransform(multiplier_range=section.brightness, p_per_sample=probability)
+        yield BrightnessMultiplicativeTransform(
+            multiplier_range=section.brightness, per_channel=False, p_per_sample=probability
+        )
     if section.contrast != (1.0, 1.0):
-        yield ContrastAugmentationTransform(contrast_range=section.contrast, p_per_sample=probability)
+        yield ContrastAugmentationTransform(section.contrast, per_channel=False, p_per_sample=probability)
     if section.gamma != (1.0, 1.0):
         yield GammaTransform(gamma_range=section.gamma, retain_stats=True, p_per_sample=probability)
 

@@ -14,6 +14,7 @@ from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from autoseg.model.slices import with_neighbours
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import StoredCase
 from autoseg.training.augmentation import Augmentation
@@ -46,6 +47,7 @@ class SliceBatches(Dataset[TrainingBatch]):
     def __init__(self, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, seed: int) -> None:
         self._cases = tuple(cases)
         self._training = plan.training
+        self._neighbours = plan.network.neighbours
         self._augmentation = Augmentation(plan.augmentation)
         self._seed = seed
         self._slices = np.array(
@@ -86,7 +88,7 @@ class SliceBatches(Dataset[TrainingBatch]):
         self, case: StoredCase, index: int, *, generator: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
         """One slice cut or padded to the patch: picture (C, H, W) and labels (1, H, W), at a random place."""
-        picture = np.asarray(case.image[:, index], dtype=np.float32)
+        picture = with_neighbours(case.image, [index], neighbours=self._neighbours)[0]
         labels = np.asarray(case.label[index], dtype=np.int16)[np.newaxis]
         patch = self._training.patch_px
         for axis, side in enumerate(patch, start=1):
@@ -95,7 +97,8 @@ class SliceBatches(Dataset[TrainingBatch]):
                 start = int(generator.integers(surplus + 1))
                 window = (slice(None),) * axis + (slice(start, start + side),)
                 picture, labels = picture[window], labels[window]
-        return _pad(picture, patch, values=case.footprint.pad_value), _pad(labels, patch, values=(0,))
+        darkest = np.repeat(case.footprint.pad_value, 2 * self._neighbours + 1)
+        return _pad(picture, patch, values=darkest.tolist()), _pad(labels, patch, values=(0,))
 
 
 class EpochSampler(Sampler[tuple[int, int]]):

@@ -114,8 +114,10 @@ def _read_document(folder: Path) -> _Document | None:
     try:
         return _Document.model_validate_json(path.read_bytes())
     except ValidationError as invalid:
+        problem = invalid.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
         raise WorkspaceError(
-            f"not a checkpoint ({invalid.errors()[0]['msg']})",
+            f"not a checkpoint of this version ({place}: {problem['msg']})",
             where=path,
             remedy="Train with --restart to begin this model anew.",
         ) from None

@@ -130,7 +130,7 @@ class _Run:
         torch.manual_seed(config.seed)
         network = build_network(
             config.architecture,
-            in_channels=len(plan.data.channels),
+            in_channels=plan.input_channels,
             classes=len(plan.data.classes),
             size=plan.network,
         )
@@ -209,6 +209,7 @@ class _Run:
         trained_s = self._around.stopwatch.elapsed_s - started
         steps = self.state.steps[first_step:]
         validation = self._validate([case for _, case in self._data.validation])
+        self._refuse_broken_weights(validation)
         training_dice = dice_of_classes(confusion)
         record = EpochRecord(
             epoch=number + 1,
@@ -293,9 +294,21 @@ class _Run:
             cases,
             loss=self._loss,
             classes=len(self._plan.data.classes),
+            neighbours=self._plan.network.neighbours,
             batch_size=self._plan.prediction.batch_size,
             compute=self._compute,
         )
+
+    def _refuse_broken_weights(self, validation: ValidationResult) -> None:
+        """Keep weights that became NaN or infinite since the last loss was seen from replacing a good model."""
+        floats = (tensor for tensor in self._network.state_dict().values() if tensor.is_floating_point())
+        sound = all(bool(tensor.isfinite().all()) for tensor in floats)
+        if not sound or (self._data.validation and not math.isfinite(validation.loss)):
+            raise TrainingError(
+                f"the network's weights or its validation loss are not finite after epoch {len(self.state.epochs) + 1}",
+                remedy="Lower training.learning_rate in plan.json, or train with --precision float32. "
+                "The model of the last good epoch is kept.",
+            )
 
     def _take_note(self, result: EpochResult) -> bool:
         """Tell every rule about an epoch; says whether its weights become the model."""

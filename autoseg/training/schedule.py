@@ -116,17 +116,19 @@ class BestEpoch:
 
     def __init__(self, rule: catalogue.BestModel) -> None:
         self._rule = rule
-        self._best = -math.inf
+        self._best: float | None = None
 
     def epoch_ended(self, result: EpochResult) -> bool:
         """Take note of an epoch's validation and say whether it is the best so far."""
         if self._rule == "last":
             return True
         score = -result.validation_loss if self._rule == "validation_loss" else result.validation_dice
-        if score > self._best:
-            self._best = score
-            return True
-        return False
+        # A Dice that no class defines is worse than any other; but even a run of such epochs ends with a model.
+        score = -math.inf if math.isnan(score) else score
+        if self._best is not None and score <= self._best:
+            return False
+        self._best = score
+        return True
 
 
 def build_schedule(section: TrainingSection) -> Schedule:

@@ -39,6 +39,7 @@ def validate(
     *,
     loss: LossFunction,
     classes: int,
+    neighbours: int,
     batch_size: int,
     compute: Compute,
 ) -> ValidationResult:
@@ -48,7 +49,8 @@ def validate(
     with evaluating(network):
         for case in cases:
             confusion = torch.zeros((classes, classes), dtype=torch.int64, device=compute.device)
-            for window, pictures in slice_batches(case.image, batch_size=batch_size, compute=compute):
+            batches = slice_batches(case.image, neighbours=neighbours, batch_size=batch_size, compute=compute)
+            for window, pictures in batches:
                 target = torch.from_numpy(case.label[window].astype(np.int64)).to(compute.device)  # (B, H, W)
                 with compute.autocast():
                     logits = network(pictures)

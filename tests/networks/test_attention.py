@@ -11,7 +11,7 @@ from autoseg.planning.plan import NetworkSection
 
 def attention_unet() -> AttentionUNet:
     torch.manual_seed(0)
-    size = NetworkSection(features=(4, 8, 16), convolutions=2, expansion=2, skips="concatenate")
+    size = NetworkSection(features=(4, 8, 16), convolutions=2, expansion=2, skips="concatenate", neighbours=0)
     return AttentionUNet(in_channels=1, classes=3, size=size)
 
 

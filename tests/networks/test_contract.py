@@ -12,7 +12,7 @@ from autoseg import catalogue
 from autoseg.networks import ARCHITECTURES, build_network
 from autoseg.planning.plan import NetworkSection
 
-SMALL = NetworkSection(features=(4, 8, 12), convolutions=2, expansion=2, skips="add")
+SMALL = NetworkSection(features=(4, 8, 12), convolutions=2, expansion=2, skips="add", neighbours=0)
 
 pytestmark = pytest.mark.parametrize("architecture", ARCHITECTURES)
 

@@ -29,7 +29,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "crop_margin_px": 1,
         "normalisation": [{"method": "quantile_zscore", "limit": 5.0}],
     },
-    "network": {"features": [4, 8], "convolutions": 1, "expansion": 2.0, "skips": "concatenate"},
+    "network": {"features": [4, 8], "convolutions": 1, "expansion": 2.0, "skips": "concatenate", "neighbours": 0},
     "training": {
         "patch_px": [16, 12],
         "batch_size": 4,

@@ -193,3 +193,26 @@ def test_a_changed_checkpoint_is_noticed(make_plan: MakePlan, fold: FoldData, tm
         load_bundle(tmp_path)
     with pytest.raises(BundleError, match="changed"):
         run(make_plan(), fold, tmp_path, epochs=1)
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["held out", "nothing held out"])
+def test_weights_that_break_in_an_epochs_last_step_do_not_become_the_model(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watched: bool
+) -> None:
+    steps = torch.optim.AdamW.step
+    taken = 0
+
+    def step(optimiser: torch.optim.AdamW) -> None:
+        nonlocal taken
+        taken += 1
+        steps(optimiser)
+        if taken == 6:
+            with torch.no_grad():
+                optimiser.param_groups[0]["params"][0].fill_(math.nan)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", step)
+    data = fold if watched else FoldData("tiny", fold.training, [])
+    with pytest.raises(TrainingError, match="after epoch 2"):
+        run(make_plan(), data, tmp_path, epochs=4)
+    assert load_bundle(tmp_path).document.provenance.epochs == 1
+    assert all(bool(tensor.isfinite().all()) for tensor in weights(tmp_path).values())

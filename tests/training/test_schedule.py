@@ -73,3 +73,10 @@ def test_the_best_model_by_dice_ignores_the_loss() -> None:
 def test_the_last_model_is_always_the_best() -> None:
     best = BestEpoch("last")
     assert [best.epoch_ended(result(loss)) for loss in (1.0, 2.0, 3.0)] == [True, True, True]
+
+
+def test_the_first_epoch_gives_a_model_even_if_no_class_has_a_dice() -> None:
+    best = BestEpoch("validation_dice")
+    assert [best.epoch_ended(result(1.0, dice)) for dice in (math.nan, math.nan, 0.2, math.nan, 0.1)] == [
+        True, False, True, False, False,
+    ]  # fmt: skip
