@@ -129,7 +129,7 @@ def fold_of(splits: Splits, dataset: Dataset, fold: str) -> Fold:
             found=f"{len(dataset.training)} training case(s)",
             remedy="Train with --fold full, or add labelled cases.",
         )
-    if not fold.isdigit() or int(fold) >= len(splits.folds):
+    if fold not in {str(number) for number in range(len(splits.folds))}:  # not 00 either: it would be a model of its own
         raise UsageError(
             "no such fold",
             expected=f"0 to {len(splits.folds) - 1}, all, official or full",

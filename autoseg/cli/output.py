@@ -1,12 +1,13 @@
 """What a command says when it is done: a few lines for people, and the same as data for `--json`."""
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from autoseg.cli.console import Console
 
 if TYPE_CHECKING:  # types only: loading the training stage here would load torch for every command
-    from autoseg.evaluation.tables import Summary
+    from autoseg.evaluation.tables import MetricSummary, Summary
     from autoseg.pipeline.demo import DemoResult
     from autoseg.pipeline.evaluate import EvaluateResult
     from autoseg.pipeline.plan import PlanResult
@@ -104,10 +105,14 @@ def _scores(summary: "Summary") -> list[str]:
         dice, distance = label.metrics["dice"], label.metrics["hausdorff_mm"]
         undefined = f" ({dice.undefined} undefined)" if dice.undefined else ""
         lines.append(
-            f"  {label.name}: Dice {dice.mean:.3f} +- {dice.sd:.3f}{undefined}, "
-            f"Hausdorff distance {distance.mean:.1f} +- {distance.sd:.1f} mm"
+            f"  {label.name}: Dice {_spread(dice, '.3f')}{undefined}, Hausdorff distance {_spread(distance, '.1f')} mm"
         )
     return [*lines, f"  mean: Dice {summary.mean['dice']:.3f}, {summary.mean['hausdorff_mm']:.1f} mm"]
+
+
+def _spread(metric: "MetricSummary", form: str) -> str:
+    """Mean and standard deviation, where there are enough cases for one."""
+    return f"{metric.mean:{form}}" if math.isnan(metric.sd) else f"{metric.mean:{form}} +- {metric.sd:{form}}"
 
 
 def _document(summary: "Summary") -> dict[str, Any]:

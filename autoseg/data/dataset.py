@@ -1,5 +1,6 @@
 """Cases and the data set they form."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,21 @@ class LabelClass(BaseModel):
 
     value: int = Field(ge=0, description="the voxel value that stands for this class in label files")
     name: str = Field(min_length=1)
+
+
+def check_classes(classes: Sequence[LabelClass]) -> None:
+    """Insist that classes can be told apart: values that rise from 0, and a name for each alone.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    values, names = [label.value for label in classes], [label.name for label in classes]
+    if values != sorted(set(values)) or values[:1] != [0]:
+        msg = f"class values must rise from 0 without repetition, not {values}"
+        raise ValueError(msg)
+    if len(set(names)) < len(names):
+        msg = f"every class needs a name of its own, not {names}"
+        raise ValueError(msg)
 
 
 class Case(BaseModel):
@@ -48,12 +64,9 @@ class Dataset(BaseModel):
     cases: tuple[Case, ...]
 
     @model_validator(mode="after")
-    def _classes_start_with_background(self) -> "Dataset":
+    def _classes_differ(self) -> "Dataset":
         if self.classes is not None:
-            values = [label.value for label in self.classes]
-            if values != sorted(set(values)) or values[:1] != [0]:
-                msg = f"class values must rise from 0 without repetition, not {values}"
-                raise ValueError(msg)
+            check_classes(self.classes)
         return self
 
     @property

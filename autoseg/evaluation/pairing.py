@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 from autoseg.data.image import IMAGE_SUFFIXES, image_stem
 from autoseg.errors import DatasetError, SystemFailureError, UsageError
 
-IGNORED_FOLDERS: Final = frozenset({"probabilities", "uncertainty", "evaluation"})
+IGNORED_FOLDERS: Final = frozenset({"probabilities", "uncertainty", "pictures", "evaluation"})
 """Sub-folders in which this tool keeps images that are no label maps."""
 
 _LABEL_ENDING: Final = "_seg"

@@ -12,6 +12,7 @@ import numpy as np
 from autoseg import files
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import LabelMap
+from autoseg.errors import WorkspaceError
 
 TABLE_FILE: Final = "predictions.csv"
 _FIXED: Final = ("case", "input_sha256", "model_digest", "output_sha256")
@@ -55,19 +56,35 @@ def write_table(path: Path, rows: Sequence[PredictionRow], *, classes: Sequence[
 
 
 def read_table(path: Path, *, classes: Sequence[LabelClass]) -> dict[str, PredictionRow]:
-    """Read the table of an earlier run, by case; empty where there is none or it has other columns."""
+    """Read the table of an earlier run, by case; empty where there is none.
+
+    Raises:
+        WorkspaceError: it is not such a table, or one of other classes: going on would overwrite it.
+    """
     if not path.exists():
         return {}
     names = [label.name for label in classes[1:]]
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.DictReader(stream)
-        if list(reader.fieldnames or ()) != [*_FIXED, *(f"{name}_ml" for name in names)]:
-            return {}
-        rows = [
-            PredictionRow(
-                **{name: line[name] for name in _FIXED},
-                volumes_ml={name: float(line[f"{name}_ml"]) for name in names},
-            )
-            for line in reader
-        ]
-    return {row.case: row for row in rows}
+    columns = [*_FIXED, *(f"{name}_ml" for name in names)]
+    try:
+        with path.open(newline="", encoding="utf-8") as stream:
+            reader = csv.DictReader(stream)
+            if list(reader.fieldnames or ()) != columns:
+                raise _unusable(path, found=f"the columns {', '.join(reader.fieldnames or ())}", columns=columns)
+            return {line["case"]: _row(line, names) for line in reader}
+    except (ValueError, TypeError, csv.Error) as cause:  # TypeError: a line with too few cells
+        raise _unusable(path, found=f"{cause} in line {reader.line_num}", columns=columns) from None
+
+
+def _row(line: Mapping[str, str], names: Sequence[str]) -> PredictionRow:
+    volumes_ml = {name: float(line[f"{name}_ml"]) for name in names}
+    return PredictionRow(**{name: line[name] for name in _FIXED}, volumes_ml=volumes_ml)
+
+
+def _unusable(path: Path, *, found: str, columns: Sequence[str]) -> WorkspaceError:
+    return WorkspaceError(
+        "not a table of predictions with these classes",
+        where=path,
+        expected=f"the columns {', '.join(columns)}",
+        found=found,
+        remedy="Choose another output folder, or move this file away.",
+    )

@@ -19,6 +19,7 @@ from autoseg.pipeline.pictures import draw_case
 from autoseg.preprocessing.store import Store
 
 FOLDER: Final = "validation"
+PICTURES: Final = "pictures"
 METRICS_FILE: Final = "metrics.csv"
 SUMMARY_FILE: Final = "summary.json"
 _MODEL_FILE: Final = "model.sha256"
@@ -72,7 +73,7 @@ def _score(case: Case, ensemble: Ensemble, *, folder: Path, store: Store) -> Cas
     prediction = ensemble.label_map(probabilities, stored.footprint, reference.geometry)
     write_labels(folder / f"{case.id}.nii.gz", prediction.array, prediction.geometry)
     draw_case(
-        folder / f"{case.id}.png",
+        folder / PICTURES / f"{case.id}.png",
         read_image(case.images, channels=len(ensemble.plan.data.channels)),
         {"prediction": prediction.array, "reference": reference.array},
         classes=classes,

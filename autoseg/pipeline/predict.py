@@ -1,11 +1,12 @@
 """`autoseg predict`: segment scans with everything trained so far."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from autoseg import files
+from autoseg.data.checksum import image_checksum
 from autoseg.data.image import IMAGE_SUFFIXES, Image, read_image, write_channels, write_labels
 from autoseg.errors import AutosegError, BundleError, CasesFailedError, UsageError
 from autoseg.events import Events
@@ -76,7 +77,8 @@ def run(config: PredictConfig, events: Events) -> PredictResult:
     workspace = find_workspace(config.workspace)
     plan = workspace.plan()
     models = choose_models(workspace, plan)
-    scans = find_scans(config.source, channels=len(plan.data.channels))
+    found = find_scans(config.source, channels=len(plan.data.channels), results=config.target)
+    scans = found.scans
     _protect_inputs(config, scans)
     events.note("averaging: " + ", ".join(f"{path.parent.name}/{path.name}" for path in models))
     compute = choose_compute(config.device, config.precision)
@@ -84,7 +86,9 @@ def run(config: PredictConfig, events: Events) -> PredictResult:
     table, classes = config.target / TABLE_FILE, plan.data.classes
     rows = read_table(table, classes=classes)
     skipped: list[str] = []
-    failures: list[tuple[str, AutosegError]] = []
+    failures: list[tuple[str, AutosegError]] = list(found.failures)
+    for scan_id, error in failures:
+        events.warn(f"{scan_id}: {error}")
     with events.track("predicting", total=len(scans), unit="scans") as progress:
         for scan in scans:
             try:
@@ -98,7 +102,7 @@ def run(config: PredictConfig, events: Events) -> PredictResult:
                 write_table(table, list(rows.values()), classes=classes)
             progress.advance(1, scan=scan.id)
     if failures:
-        raise CasesFailedError(failures, done=len(scans) - len(failures))
+        raise CasesFailedError(failures, done=len(scans) + len(found.failures) - len(failures))
     wanted = {scan.id for scan in scans}
     done = tuple(row for row in rows.values() if row.case in wanted)
     return PredictResult(models=models, rows=done, table=table, skipped=tuple(skipped))
@@ -108,9 +112,10 @@ def choose_models(workspace: Workspace, plan: Plan) -> tuple[Path, ...]:
     """The models to average: finished numbered folds under the current plan, else `full`, else `official`.
 
     Raises:
-        BundleError: nothing usable was trained; lists what there is and why it is not used.
+        BundleError: nothing usable was trained (lists what there is and why it is not used), or on different data.
     """
-    finished, passed_over = [], []
+    finished: dict[Path, str] = {}
+    passed_over = []
     for path in sorted(path.parent for path in workspace.models.glob(f"*/fold_*/{BUNDLE_FILE}")):
         state = read_state(path)
         if read_document(path).plan_digest != plan.digest:
@@ -118,17 +123,29 @@ def choose_models(workspace: Workspace, plan: Plan) -> tuple[Path, ...]:
         elif state is None or not state.finished:
             passed_over.append(f"{path} (not finished: repeat its train command)")
         else:
-            finished.append(path)
+            finished[path] = state.data_key
     for kind in (str.isdigit, "full".__eq__, "official".__eq__):
-        chosen = tuple(path for path in finished if kind(path.name.removeprefix("fold_")))
+        chosen = {path: key for path, key in finished.items() if kind(path.name.removeprefix("fold_"))}
         if chosen:
-            return chosen
+            _refuse_mixed_data(chosen)
+            return tuple(chosen)
     raise BundleError(
         "no finished model under the current plan",
         where=workspace.models,
         found="; ".join(passed_over) or "no models",
         remedy="Train one with `autoseg train --arch unet --fold 0`.",
     )
+
+
+def _refuse_mixed_data(models: Mapping[Path, str]) -> None:
+    """Models whose training data differ form no cross-validation, and their mean has no score."""
+    if len(set(models.values())) > 1:
+        raise BundleError(
+            "models under one plan were trained on different data",
+            where=next(iter(models)).parent.parent,
+            found=", ".join(f"{path.parent.name}/{path.name} on {key[:8]}" for path, key in models.items()),
+            remedy="Train the outdated ones again with --restart, or move them away.",
+        )
 
 
 def _predict_one(
@@ -139,13 +156,14 @@ def _predict_one(
     probabilities = config.target / PROBABILITIES / f"{scan.id}.nii.gz"
     picture = config.target / PICTURES / f"{scan.id}.png"
     image = read_image(scan.images, channels=len(ensemble.plan.data.channels))
-    digest = files.sha256_json([files.sha256_file(path) for path in scan.images])
+    digest = files.sha256_json([image_checksum(path) for path in scan.images])
     wanted = {probabilities: config.probabilities, picture: config.pictures}
     complete = all(path.exists() for path, asked in wanted.items() if asked)
     if earlier is not None and complete and not config.force and _is_current(earlier, digest, ensemble, output):
         return earlier
     _warn_about(image, scan, events)
     prediction = ensemble.predict(image, with_probabilities=config.probabilities)
+    _remove([path for path, asked in wanted.items() if not asked])  # they show what another model found
     write_labels(output, prediction.labels.array, prediction.labels.geometry)
     if prediction.probabilities is not None:
         write_channels(probabilities, prediction.probabilities, prediction.labels.geometry)
@@ -158,6 +176,12 @@ def _predict_one(
         output_sha256=files.sha256_file(output),
         volumes_ml=volumes_ml(prediction.labels, ensemble.plan.data.classes),
     )
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        with files.explain_os_errors(path):
+            path.unlink(missing_ok=True)
 
 
 def _is_current(row: PredictionRow, input_sha256: str, ensemble: Ensemble, output: Path) -> bool:

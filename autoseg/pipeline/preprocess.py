@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg import files
 from autoseg.data.dataset import Case
 from autoseg.events import Events
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.store import Store, build_store
+from autoseg.preprocessing.store import Store, build_store, case_checksum
 from autoseg.workspace import Workspace, find_workspace
 
 
@@ -42,4 +43,16 @@ def run(config: PreprocessConfig, events: Events) -> PreprocessResult:
 
 def preprocess(workspace: Workspace, plan: Plan, cases: tuple[Case, ...], *, jobs: int, events: Events) -> Store:
     """The arrays of all labelled cases, made where missing."""
+    _warn_of_changed_data(workspace, cases, events)
     return build_store(workspace.preprocessed, cases, plan=plan, jobs=jobs, events=events)
+
+
+def _warn_of_changed_data(workspace: Workspace, cases: tuple[Case, ...], events: Events) -> None:
+    """Say which cases are no longer those that the plan was made from."""
+    planned = {case.id: files.sha256_json([*case.image_sha256, case.label_sha256]) for case in workspace.fingerprint().cases}
+    changed = [case.id for case in cases if planned.get(case.id) != case_checksum(case)]
+    if changed:
+        events.warn(
+            f"changed since the plan was made: {', '.join(changed)}. "
+            "`autoseg plan` looks at the data again and may decide otherwise."
+        )

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from autoseg import files
+from autoseg.data.checksum import image_checksum
 from autoseg.data.dataset import Case
 from autoseg.data.geometry import ANATOMICAL_AXES
 from autoseg.data.image import Image, LabelMap
@@ -102,8 +102,8 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
     geometry = image.geometry
     return CaseFingerprint(
         id=case.id,
-        image_sha256=tuple(files.sha256_file(path) for path in case.images),
-        label_sha256=files.sha256_file(case.label),
+        image_sha256=tuple(image_checksum(path) for path in case.images),
+        label_sha256=image_checksum(case.label),
         shape=geometry.shape,
         spacing_mm=_triple(_rounded(spacing) for spacing in geometry.spacing_mm),
         dimensions=geometry.dimensions,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import files
+from autoseg.data.checksum import image_checksum
 from autoseg.data.dataset import Case
 from autoseg.data.image import check_same_grid, read_image, read_labels
 from autoseg.errors import AutosegError, CasesFailedError, WorkspaceError
@@ -136,7 +137,7 @@ class Store:
 def case_checksum(case: Case) -> str:
     """SHA-256 over the contents of a case's files; one that is missing counts as such: reading the case says so."""
     paths = [*case.images, *([case.label] if case.label else [])]
-    return files.sha256_json([files.sha256_file(path) if path.is_file() else None for path in paths])
+    return files.sha256_json([image_checksum(path) if path.is_file() else None for path in paths])
 
 
 def store_key(plan: Plan, checksums: Mapping[str, str]) -> str:

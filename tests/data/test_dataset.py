@@ -68,3 +68,8 @@ def test_a_case_has_an_image_and_cannot_be_changed() -> None:
 def test_a_data_set_survives_its_own_json() -> None:
     data = dataset(classes=(BACKGROUND, LESION), cases=(case("ä b", "training", labelled=True),))
     assert Dataset.model_validate_json(data.model_dump_json()) == data
+
+
+def test_no_two_classes_share_a_name() -> None:
+    with pytest.raises(ValidationError, match="a name of its own"):
+        dataset(classes=(BACKGROUND, LESION, LabelClass(value=8, name="lesion")))

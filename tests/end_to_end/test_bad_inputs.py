@@ -4,6 +4,7 @@ The rows are numbered as in the project's list of bad inputs. Each makes its own
 """
 
 import gzip
+import json
 import shutil
 import struct
 import subprocess
@@ -169,3 +170,23 @@ def test_row_6_a_plain_file_with_the_wrong_name_is_read_with_a_note(cohort: Path
     )
     assert process.returncode == 0, process.stderr
     assert "IBSR_02" in process.stderr
+
+
+def test_two_classes_of_one_name_are_refused(cohort: Path, tmp_path: Path) -> None:
+    case = cohort / "Training_Set" / "IBSR_02"
+    for folder, name in (("imagesTr", "IBSR_02.nii.gz"), ("labelsTr", "IBSR_02_seg.nii.gz")):
+        (tmp_path / "Task01_Heads" / folder).mkdir(parents=True)
+        shutil.copy(case / name, tmp_path / "Task01_Heads" / folder / "IBSR_02.nii.gz")
+    labels = {"0": "background", "1": "fluid", "2": "brain", "3": "brain"}
+    description = {"modality": {"0": "MRI"}, "labels": labels}
+    (tmp_path / "Task01_Heads" / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
+    process = subprocess.run(
+        [sys.executable, "-m", "autoseg", "plan", "Task01_Heads/", "--jobs", "1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert process.returncode == 3, process.stderr
+    assert "3: brain" in process.stderr

@@ -172,3 +172,20 @@ def test_help_does_not_load_torch(home: Path) -> None:
 def test_planning_does_not_load_torch(home: Path) -> None:
     code = "import sys, autoseg.pipeline.plan; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_probabilities_and_pictures_of_another_model_do_not_stay_beside_its_label_maps(home: Path) -> None:
+    predict = ["predict", "IBSR18/Test_Set/", "changing"]
+    autoseg(*predict, "--probabilities", "--pictures", cwd=home)
+    autoseg(*predict, "--no-mirror", cwd=home)
+    assert not list((home / "changing").glob("*/*.*"))
+    result = json.loads(autoseg(*predict, "--no-mirror", "--probabilities", "--json", cwd=home).stdout)
+    assert result["skipped"] == []
+    assert len(list((home / "changing" / "probabilities").iterdir())) == 1
+
+
+def test_predictions_with_pictures_can_be_evaluated(home: Path) -> None:
+    autoseg("predict", "IBSR18/Test_Set/", "drawn", "--pictures", cwd=home)
+    autoseg("evaluate", "drawn", "references", cwd=home)
+    held_out = home / "runs" / "IBSR18" / "models" / "sepres" / "fold_0" / "validation"
+    autoseg("evaluate", str(held_out), str(held_out), "--output", "held_out_scores", cwd=home)

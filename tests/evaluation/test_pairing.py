@@ -54,6 +54,7 @@ def test_what_predict_and_evaluate_leave_behind_does_not_count(tmp_path):
         "a.nii.gz",
         "predictions.csv",
         "probabilities/a.nii.gz",
+        "pictures/a.png",
         "sub/uncertainty/a.nii.gz",
         "evaluation/dice.png",
         ".1234.a.nii.gz",

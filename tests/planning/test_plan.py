@@ -121,3 +121,12 @@ def test_ct_normalisation_has_to_be_complete():
 def test_divisor_halves_once_per_level(features, divisor):
     size = NetworkSection(features=features, convolutions=2, expansion=2, skips="add", neighbours=0)
     assert size.divisor == divisor
+
+
+def test_classes_edited_until_they_cannot_be_told_apart_are_refused(plan, tmp_path):
+    path = tmp_path / "plan.json"
+    for key, value in (("value", 0), ("name", "background")):
+        write_plan(plan, path)
+        edited(path, lambda document, key=key, value=value: document["data"]["classes"][1].update({key: value}))
+        with pytest.raises(PlanError, match="data"):
+            read_plan(path)

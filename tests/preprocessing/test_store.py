@@ -143,8 +143,8 @@ def test_one_and_two_jobs_give_identical_bytes(cases: list[Case], make_plan: Mak
 def test_the_key_follows_preprocessing_and_classes_but_not_training(make_plan: MakePlan) -> None:
     checksums = {"b": "1", "a": "2"}
     key = store_key(make_plan(), checksums)
-    other_values = [{"value": value, "name": "any"} for value in (0, 5, 10)]
-    other_names = [{"value": value, "name": "other"} for value in (0, 5, 9)]
+    other_values = [{"value": value, "name": f"any {value}"} for value in (0, 5, 10)]
+    other_names = [{"value": value, "name": f"other {value}"} for value in (0, 5, 9)]
     same = [
         store_key(make_plan(), {"a": "2", "b": "1"}),
         store_key(make_plan(training={"batch_size": 9}, network={"features": [8, 16]}), checksums),
@@ -173,6 +173,22 @@ def test_a_checksum_follows_contents_and_roles_but_not_names(cases: list[Case], 
     relabelled = first.model_copy(update={"label": cases[1].images[0]})
     unlabelled = first.model_copy(update={"label": None})
     assert len({case_checksum(case) for case in (*cases, exchanged, relabelled, unlabelled)}) == 6
+
+
+def test_changed_voxels_beside_an_unchanged_header_get_a_place_of_their_own(
+    cases: list[Case], make_plan: MakePlan, tmp_path: Path
+) -> None:
+    image = read_image(cases[0].images, channels=1)
+    write_channels(tmp_path / "pair.nii", image.array, image.geometry)
+    content = (tmp_path / "pair.nii").read_bytes()
+    header = tmp_path / "pair.hdr"
+    header.write_bytes(content[:344] + b"ni1\0")  # vox_offset 352 counts in the voxel file
+    (tmp_path / "pair.img").write_bytes(content)
+    case = cases[0].model_copy(update={"images": (header,)})
+    before = built(tmp_path, [case], make_plan())
+    write_channels(tmp_path / "pair.nii", image.array * 2, image.geometry)
+    (tmp_path / "pair.img").write_bytes((tmp_path / "pair.nii").read_bytes())
+    assert built(tmp_path, [case], make_plan()).key != before.key
 
 
 def test_an_equal_key_is_used_as_it_is(

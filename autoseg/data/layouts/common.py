@@ -230,6 +230,13 @@ def make_classes(pairs: Iterable[tuple[object, object]], *, path: Path) -> tuple
             )
         classes[int(text)] = name
     classes.setdefault(0, "background")
+    if len(set(classes.values())) < len(classes):
+        raise DatasetError(
+            "two classes have the same name",
+            where=path,
+            found=", ".join(f"{value}: {name}" for value, name in sorted(classes.items())),
+            remedy="Give every class its own name.",
+        )
     return tuple(LabelClass(value=value, name=name) for value, name in sorted(classes.items()))
 
 
