@@ -151,8 +151,9 @@ def _read(path: Path, kind: type[_Document]) -> _Document:
     except ValidationError as invalid:
         problem = invalid.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
+        what = f"{place}: {problem['msg']}" if place else problem["msg"]
         raise WorkspaceError(
-            f"cannot be understood: {place}: {problem['msg']}",
+            f"cannot be understood: {what}",
             where=path,
             remedy="Run `autoseg plan DATASET` again to rewrite it.",
         ) from None

@@ -144,11 +144,17 @@ _Seat = tuple[int, int]  # fold, place in the fold
 def _swaps(
     sides: Sequence[Sequence[str]], classes: Mapping[str, Collection[int]], lonely: set[int]
 ) -> Iterator[tuple[_Seat, _Seat]]:
-    """Exchanges that can help: one of the two subjects must take a lonely class to another fold."""
-    seats = [(fold, place) for fold, side in enumerate(sides) for place in range(len(side))]
-    for seat in seats:
-        if not lonely.isdisjoint(classes[sides[seat[0]][seat[1]]]):
-            yield from ((seat, other) for other in seats if other[0] != seat[0])
+    """Exchanges that can help: one of the two subjects must take a lonely class to another fold.
+
+    Of the subjects of a fold that have the same classes, one stands for all: their exchanges have equal effects.
+    """
+    seats: dict[tuple[int, frozenset[int]], _Seat] = {}
+    for fold, side in enumerate(sides):
+        for place, subject in enumerate(side):
+            seats.setdefault((fold, frozenset(classes[subject])), (fold, place))
+    for (fold, present), seat in seats.items():
+        if not lonely.isdisjoint(present):
+            yield from ((seat, other) for other in seats.values() if other[0] != fold)
 
 
 def _gain(

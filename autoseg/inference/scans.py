@@ -2,12 +2,13 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from autoseg.data.image import image_stem
+from autoseg.data.layouts.naming import printable, refuse_undecodable
 from autoseg.errors import AutosegError, DatasetError, UsageError
 
 _NUMBERED: Final = re.compile(r"^(?P<id>.+)_(?P<number>\d{4})$")
@@ -36,10 +37,10 @@ class FoundScans:
 
 
 def find_scans(place: Path, *, channels: int, results: Path | None = None) -> FoundScans:
-    """List the scans of a file or of a folder with everything below it.
+    """List the scans of a file or of a folder with everything below it, links followed.
 
     Names ending in `_0000`, `_0001`, ... up to the model's number of channels are the channels of one scan; other numbers
-    belong to the name. Label files (`_seg`) and hidden files are ignored.
+    belong to the name. Label files (`_seg`), hidden files and what lies in hidden folders are ignored.
 
     Args:
         place: a scan, or a folder of scans.
@@ -47,56 +48,85 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
         results: folder of label maps; where it lies within `place`, nothing in it is a scan.
 
     Raises:
-        UsageError: there is no such place, or nothing in it is an image by its name.
+        UsageError: there is no such place, a folder in it cannot be read, or nothing in it is an image by its name.
     """
     if not place.exists():
         raise UsageError("no such file or folder", where=place, remedy="Check the path to the scans.")
-    by_channel: dict[str, dict[int, list[Path]]] = defaultdict(lambda: defaultdict(list))
+    by_name: dict[str, dict[Path, int | None]] = defaultdict(dict)
     for path in _candidates(place, channels=channels, results=results):
         stem = image_stem(path)
         if stem is None or stem.endswith(_LABEL_SUFFIX) or path.name.startswith("."):
             continue
         name, channel = _name_and_channel(stem, channels=channels)
-        by_channel[name][channel].append(path)
-    if not by_channel:
+        by_name[name][path] = channel
+    if not by_name:
         raise UsageError(
             "holds no scans", where=place, expected="images such as .nii.gz, .mha or .nrrd", remedy="Check the path."
         )
     scans, failures = [], []
-    for name, found in sorted(by_channel.items()):
+    for name, found in sorted(by_name.items()):
         try:
             scans.append(_scan(name, found, channels=channels))
         except DatasetError as error:
-            failures.append((name, error))
+            failures.append((printable(name), error))
     return FoundScans(tuple(scans), tuple(failures))
 
 
-def _name_and_channel(stem: str, *, channels: int) -> tuple[str, int]:
+def _name_and_channel(stem: str, *, channels: int) -> tuple[str, int | None]:
     """A scan's id and the channel a file holds: `t_0001` is channel 1 of t for two channels, and scan t_0001 for one."""
     match = _NUMBERED.match(stem)
     if match is None or int(match["number"]) >= channels:
-        return stem, 0
+        return stem, None
     return match["id"], int(match["number"])
 
 
 def _candidates(place: Path, *, channels: int, results: Path | None) -> Iterable[Path]:
-    if place.is_dir():
-        found = sorted(path for path in place.rglob("*") if path.is_file())
-        if results is None or place.resolve() not in results.resolve().parents:
-            return found
-        return [path for path in found if results.resolve() not in path.resolve().parents]
-    name, _ = _name_and_channel(image_stem(place) or "", channels=channels)
-    beside = [path for path in sorted(place.parent.iterdir()) if path.is_file() and image_stem(path) is not None]
-    siblings = [path for path in beside if _name_and_channel(image_stem(path) or "", channels=channels)[0] == name]
-    return siblings if channels > 1 and len(siblings) > 1 else [place]
+    try:
+        if place.is_dir():
+            return list(_files_below(place, visited=set() if results is None else {results.resolve()}))
+        name, channel = _name_and_channel(image_stem(place) or "", channels=channels)
+        if channel is None or channels == 1:
+            return [place]
+        beside = ((path, image_stem(path)) for path in sorted(place.parent.iterdir()))
+        named = ((path, _name_and_channel(stem, channels=channels)) for path, stem in beside if stem is not None)
+        return [path for path, (other, number) in named if other == name and number is not None]
+    except OSError as cause:
+        raise UsageError(
+            f"cannot be read ({cause.strerror})", where=cause.filename or place, remedy="Check its permissions."
+        ) from None
 
 
-def _scan(name: str, found: dict[int, list[Path]], *, channels: int) -> Scan:
-    twice = [str(path) for paths in found.values() if len(paths) > 1 for path in paths]
-    if twice:
-        raise DatasetError(f"two scans are called {name}", found=", ".join(twice), remedy="Rename or move one of them.")
-    paths = tuple(found[channel][0] for channel in sorted(found))
-    if len(paths) > 1 and sorted(found) != list(range(channels)):
+def _files_below(folder: Path, *, visited: set[Path]) -> Iterator[Path]:
+    """What lies in a folder and in those below it that are neither hidden nor visited; links may lead in circles."""
+    visited.add(folder.resolve())
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if not path.is_dir():
+            yield path
+        elif path.resolve() not in visited:
+            yield from _files_below(path, visited=visited)
+
+
+def _scan(name: str, found: Mapping[Path, int | None], *, channels: int) -> Scan:
+    """One scan from files of one name and the channels they hold; a file without number stands for a whole scan."""
+    for path in found:
+        refuse_undecodable(path)
+        if not path.is_file():
+            what = "a broken link" if path.is_symlink() else "not a file"
+            raise DatasetError(what, where=path, remedy="Restore what it points to, or remove it.")
+    by_channel = {channel: path for path, channel in found.items()}
+    if len(by_channel) < len(found) or (None in by_channel and len(found) > 1):
+        listing = ", ".join(map(str, found))
+        raise DatasetError(f"several scans are called {name}", found=listing, remedy="Rename or move all but one of them.")
+    paths = tuple(sorted(found, key=lambda path: found[path] or 0))
+    if len({path.parent for path in paths}) > 1:
+        raise DatasetError(
+            f"the channels of scan {name} lie in different folders",
+            found=", ".join(map(str, paths)),
+            remedy="Move them into one folder, or rename them if they are different scans.",
+        )
+    if len(paths) > 1 and len(paths) < channels:
         raise DatasetError(
             f"scan {name} has other channels than the model",
             where=paths[0].parent,

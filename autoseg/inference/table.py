@@ -59,7 +59,7 @@ def read_table(path: Path, *, classes: Sequence[LabelClass]) -> dict[str, Predic
     """Read the table of an earlier run, by case; empty where there is none.
 
     Raises:
-        WorkspaceError: it is not such a table, or one of other classes: going on would overwrite it.
+        WorkspaceError: it is not such a table, cannot be read, or has other classes: going on would overwrite it.
     """
     if not path.exists():
         return {}
@@ -71,11 +71,16 @@ def read_table(path: Path, *, classes: Sequence[LabelClass]) -> dict[str, Predic
             if list(reader.fieldnames or ()) != columns:
                 raise _unusable(path, found=f"the columns {', '.join(reader.fieldnames or ())}", columns=columns)
             return {line["case"]: _row(line, names) for line in reader}
+    except OSError as cause:
+        raise _unusable(path, found=f"what cannot be read ({cause.strerror})", columns=columns) from None
     except (ValueError, TypeError, csv.Error) as cause:  # TypeError: a line with too few cells
         raise _unusable(path, found=f"{cause} in line {reader.line_num}", columns=columns) from None
 
 
 def _row(line: Mapping[str, str], names: Sequence[str]) -> PredictionRow:
+    if None in line:
+        msg = "too many cells"
+        raise ValueError(msg)
     volumes_ml = {name: float(line[f"{name}_ml"]) for name in names}
     return PredictionRow(**{name: line[name] for name in _FIXED}, volumes_ml=volumes_ml)
 

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -114,6 +115,16 @@ def test_broken_links_are_named(tmp_path: Path, broken: str) -> None:
     touch(tmp_path, "a_seg.nii", "c.nii", "c_seg.nii", *([] if broken == "a.nii" else ["a.nii"]))
     (tmp_path / broken).symlink_to(tmp_path / "nowhere")
     assert mentions(message(tmp_path), ["broken link", str(tmp_path / broken)])
+
+
+@pytest.mark.parametrize("place", ["", "\udcff"], ids=["file", "folder"])
+def test_names_that_are_not_utf8_are_shown_in_escapes(tmp_path: Path, place: str) -> None:
+    name = "b" if place else "\udcff"  # how the byte ff in a file's name reads
+    try:
+        root = touch(tmp_path / place, f"{name}.nii", f"{name}_seg.nii")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    assert mentions(message(root), ["not UTF-8", os.fspath(tmp_path / "\\xff")])
 
 
 def test_a_looping_link_is_a_broken_one(tmp_path: Path) -> None:
@@ -277,6 +288,12 @@ def test_decathlon_files_that_are_listed_but_missing_are_all_named(tmp_path: Pat
     assert "h_2" not in text
 
 
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 5000], ids=["empty", "zero byte", "long"])
+def test_listed_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
+    text = message(decathlon(tmp_path, training=[{"image": f"imagesTr/{name}.nii.gz"}]))
+    assert str(tmp_path) in text
+
+
 def test_a_listed_broken_link_is_called_one(tmp_path: Path) -> None:
     training = [*TASK["training"], {"image": "imagesTr/x.nii.gz", "label": "labelsTr/x.nii.gz"}]
     root = touch(decathlon(tmp_path, training=training), "labelsTr/x.nii.gz")
@@ -337,6 +354,13 @@ def test_nnunet_version_1(tmp_path: Path) -> None:
     assert class_pairs(data) == [(0, "background"), (1, "liver")]
 
 
+def test_nnunet_version_1_with_several_channels(tmp_path: Path) -> None:
+    touch(tmp_path, "imagesTr/a_0000.nii.gz", "imagesTr/a_0001.nii.gz", "labelsTr/a.nii.gz")
+    data = find_dataset(describe(tmp_path, modality={"0": "T1", "1": "T2"}, labels={"0": "background", "5": "x"}))
+    assert (data.layout, data.channels) == ("nnunet_raw", ("T1", "T2"))
+    assert [path.name for path in data.cases[0].images] == ["a_0000.nii.gz", "a_0001.nii.gz"]
+
+
 def test_nnunet_missing_channels_are_named(tmp_path: Path) -> None:
     text = message(touch(raw(tmp_path), "imagesTr/c_0001.nii.gz", "labelsTr/c.nii.gz"))
     assert mentions(text, ["expected 0000, 0001", "found c: 0001"])
@@ -384,13 +408,21 @@ def test_wrong_entries_of_a_description_are_named(tmp_path: Path, change: dict[s
     assert mentions(message(raw(tmp_path, **change)), [key, "dataset.json"])
 
 
+@pytest.mark.parametrize("form", ["decathlon", "nnunet_raw"])
+def test_two_classes_of_one_name_are_refused(tmp_path: Path, form: str) -> None:
+    labels = {"0": "background", "1": "x", "2": "x"}
+    touch(tmp_path, "labelsTr/a.nii.gz", "imagesTr/a.nii.gz" if form == "decathlon" else "imagesTr/a_0000.nii.gz")
+    text = message(describe(tmp_path, modality={"0": "MRI"}, labels=labels))
+    assert mentions(text, ["two classes have the same name", "1: x", "2: x"])
+
+
 def test_a_background_that_is_not_declared_is_added(tmp_path: Path) -> None:
     assert class_pairs(find_dataset(raw(tmp_path, labels={"lesion": 2}))) == [(0, "background"), (2, "lesion")]
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"{", b"[]", b"null", b"\xff\xfe", b"[" * 100_000, b'{"labels": ' + b"9" * 5000 + b"}"],
+    [b"{", b"[]", b"null", b"\xff\xfe", b'{"name": "\\ud800"}', b"[" * 100_000, b'{"labels": ' + b"9" * 5000 + b"}"],
     ids=lambda c: repr(c[:12]),
 )
 def test_descriptions_that_are_no_json_objects(tmp_path: Path, content: bytes) -> None:

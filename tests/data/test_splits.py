@@ -1,3 +1,4 @@
+import time
 from itertools import combinations
 from pathlib import Path
 
@@ -107,6 +108,20 @@ def test_exchanging_subjects_brings_a_class_to_every_training_side() -> None:
     assert classes_missing(splits, present) == {}
 
 
+def test_many_classes_of_two_subjects_are_all_spread() -> None:
+    # A blind deal parts fifteen pairs about once in 2 ** 15 times.
+    present = {f"s{number}": {0, 1 + number // 2} for number in range(30)}
+    splits = make_splits(dataset(*map(case, present)), classes_present=present, folds=2)
+    assert classes_missing(splits, present) == {}
+
+
+def test_where_no_single_exchange_helps_another_deal_does() -> None:
+    # Only a and b against c, d and e parts the three pairs; the first deal is two exchanges away from it.
+    present = {"a": {0}, "b": {0, 1, 2, 3}, "c": {0, 2}, "d": {0, 1}, "e": {0, 3}}
+    splits = make_splits(dataset(*map(case, present)), classes_present=present, folds=2)
+    assert sorted(fold.validation for fold in splits.folds) == [("a", "b"), ("c", "d", "e")]
+
+
 def smallest_number_of_gaps(cases: list[Case], present: dict[str, set[int]]) -> int:
     """Over all ways to halve the subjects: how few classes of several subjects can be missing from a training side."""
     everyone = {one.subject for one in cases}
@@ -159,3 +174,18 @@ def test_a_class_of_one_subject_is_missing_where_that_subject_validates() -> Non
     splits = make_splits(dataset(*map(case, "abc")), classes_present=present, folds=3)
     (number,) = [number for number, fold in enumerate(splits.folds) if fold.validation == ("c",)]
     assert classes_missing(splits, present) == {number: {9}}
+
+
+@pytest.mark.parametrize("folds", [2, 5, 500])
+def test_large_cohorts_with_classes_that_cannot_all_be_spread_take_no_second(folds: int) -> None:
+    # Each pair of seven subjects has a class of its own: with 2 folds, 4 + 3 subjects make 6 + 3 pairs on one side;
+    # with 5 folds, two folds hold two of the subjects.
+    names = [f"s{number}" for number in range(500)]
+    present = {name: {0} for name in names}
+    for value, pair in enumerate(combinations(names[:7], 2), start=1):
+        for name in pair:
+            present[name].add(value)
+    start_s = time.process_time()
+    missing = classes_missing(make_splits(dataset(*map(case, names)), classes_present=present, folds=folds), present)
+    assert time.process_time() - start_s < 1.0
+    assert sum(map(len, missing.values())) == {2: 9, 5: 2, 500: 0}[folds]

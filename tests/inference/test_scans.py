@@ -1,3 +1,6 @@
+import errno
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,8 +46,8 @@ def test_numbered_files_are_the_channels_of_a_scan(tmp_path: Path) -> None:
 
 
 def test_for_one_channel_only_0000_is_a_channel(tmp_path: Path) -> None:
-    touch(tmp_path, "x_0000.nii.gz", "sub_2015.nii.gz", "sub_2016.nii.gz")
-    assert list(names(tmp_path)) == ["sub_2015", "sub_2016", "x"]
+    touch(tmp_path, "x_0000.nii.gz", "sub_0001.nii.gz", "sub_2016.nii.gz")
+    assert list(names(tmp_path)) == ["sub_0001", "sub_2016", "x"]
 
 
 def test_a_single_file_finds_its_other_channels(tmp_path: Path) -> None:
@@ -68,6 +71,95 @@ def test_a_bad_scan_does_not_hide_the_good_ones(tmp_path: Path, files: tuple[str
     (failure,) = found.failures
     assert failure[0] == "bad"
     assert "bad_0000" in str(failure[1])
+
+
+def failure(place: Path, *, channels: int) -> tuple[str, str]:
+    """The id and the message of the only scan that cannot be used."""
+    ((name, error),) = find_scans(place, channels=channels).failures
+    return name, str(error)
+
+
+def test_channels_of_different_folders_are_never_mixed(tmp_path: Path) -> None:
+    touch(tmp_path, "anna/t_0000.nii", "bert/t_0001.nii", "carl/u_0000.nii", "carl/u_0001.nii")
+    name, text = failure(tmp_path, channels=2)
+    assert name == "t"
+    assert "different folders" in text
+    assert str(tmp_path / "bert/t_0001.nii") in text
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_file_without_number_is_no_channel_of_a_numbered_scan(tmp_path: Path, channels: int) -> None:
+    numbered = f"t_{channels - 1:04d}.nii"
+    touch(tmp_path, "t.nii", numbered)
+    name, text = failure(tmp_path, channels=channels)
+    assert name == "t"
+    assert "several scans are called t" in text
+    for given in ("t.nii", numbered):
+        assert names(tmp_path / given, channels=channels) == {"t": [given]}
+
+
+def test_a_file_given_by_name_is_taken_whatever_lies_beside_it(tmp_path: Path) -> None:
+    touch(tmp_path, "t_0000.nii", "t_0000.nii.gz", "t_seg.nii")
+    assert names(tmp_path / "t_0000.nii") == {"t": ["t_0000.nii"]}
+
+
+def test_hidden_folders_are_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "t.nii", ".snapshot/t.nii", "deep/.cache/u.nii")
+    assert list(names(tmp_path)) == ["t"]
+
+
+def test_linked_folders_are_searched_once(tmp_path: Path) -> None:
+    scans = touch(tmp_path / "in", "b.nii")
+    touch(tmp_path / "store", "c.nii")
+    (scans / "linked").symlink_to(tmp_path / "store")
+    (scans / "again").symlink_to(tmp_path / "store")
+    (scans / "circle").symlink_to(scans)
+    assert list(names(scans)) == ["b", "c"]
+
+
+def test_broken_links_are_reported(tmp_path: Path) -> None:
+    touch(tmp_path, "good.nii")
+    (tmp_path / "lost.nii").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "loop.nii").symlink_to(tmp_path / "loop.nii")
+    (tmp_path / "notes.txt").symlink_to(tmp_path / "nowhere")
+    found = find_scans(tmp_path, channels=1)
+    assert [scan.id for scan in found.scans] == ["good"]
+    assert [name for name, error in found.failures if "a broken link" in str(error)] == ["loop", "lost"]
+
+
+def test_what_is_no_file_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.nii")
+    assert "not a file" in failure(tmp_path, channels=1)[1]
+
+
+def test_names_that_are_not_utf8_are_reported_in_escapes(tmp_path: Path) -> None:
+    try:
+        touch(tmp_path, "good.nii", "\udcff.nii")  # how the byte ff in a file's name reads
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    name, text = failure(tmp_path, channels=1)
+    assert name == "\\xff"
+    assert "not UTF-8" in text
+    assert text.isprintable()
+
+
+def test_a_folder_that_cannot_be_read_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "a.nii", "closed/b.nii")
+    listing = Path.iterdir
+
+    def iterdir(folder: Path) -> Iterator[Path]:
+        if folder.name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return listing(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    with pytest.raises(UsageError, match=r"closed: cannot be read \(Permission denied\)"):
+        find_scans(tmp_path, channels=1)
+
+
+def test_spaces_and_unicode_survive(tmp_path: Path) -> None:
+    touch(tmp_path / "Kohorte ä", "Zoë 1_0000.nii", "Zoë 1_0001.nii")
+    assert names(tmp_path, channels=2) == {"Zoë 1": ["Zoë 1_0000.nii", "Zoë 1_0001.nii"]}
 
 
 def test_nothing_there_is_a_usage_error(tmp_path: Path) -> None:

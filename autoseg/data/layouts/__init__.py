@@ -9,7 +9,7 @@ from autoseg.data.layouts.cases_csv import CasesCsv
 from autoseg.data.layouts.common import Layout, Mismatch, refuse_several
 from autoseg.data.layouts.decathlon import Decathlon
 from autoseg.data.layouts.ibsr18 import Ibsr18
-from autoseg.data.layouts.naming import is_file_name
+from autoseg.data.layouts.naming import is_file_name, refuse_undecodable
 from autoseg.data.layouts.nnunet_raw import NnunetRaw
 from autoseg.errors import DatasetError
 
@@ -63,6 +63,7 @@ def _refuse_unusable_name(name: str) -> None:
 
 
 def _refuse_no_folder(folder: Path) -> None:
+    refuse_undecodable(folder)
     if not folder.exists():
         what = "a broken link" if folder.is_symlink() else "no such folder"
     elif not folder.is_dir():

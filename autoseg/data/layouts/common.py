@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.image import image_stem
+from autoseg.data.layouts.naming import refuse_undecodable
 from autoseg.data.voxels import LARGEST_LABEL
 from autoseg.errors import DatasetError
 
@@ -34,13 +35,14 @@ def images_in(folder: Path) -> Iterator[tuple[str, Path]]:
     Broken links and folders with an image's name are among them: whoever meant them should hear that they are none.
 
     Raises:
-        DatasetError: the folder is a broken link.
+        DatasetError: the folder is a broken link, or the name of an image is not UTF-8.
     """
     refuse_broken_links([folder])
     if folder.is_dir():
         for path in sorted(folder.iterdir()):
             stem = image_stem(path)
             if stem is not None and not path.name.startswith("."):
+                refuse_undecodable(path)
                 yield stem, path
 
 
@@ -159,6 +161,7 @@ def read_description(path: Path) -> Mapping[str, Any]:
     remedy = "Mend the file; it should be a JSON object with labels and channels."
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
+        json.dumps(document, ensure_ascii=False).encode()  # JSON can escape half a character, which is no text
     except FileNotFoundError:
         msg = f"no {path.name}"
         raise Mismatch(msg) from None

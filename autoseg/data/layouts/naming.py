@@ -1,5 +1,6 @@
-"""What a data set is called."""
+"""What a data set and its files may be called."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +14,21 @@ _PREFIX: Final = re.compile(r"^(Dataset|Task)\d+_(?=.)")
 def is_file_name(text: str) -> bool:
     """Whether a text may become the name of a file: one with a path in it would be written outside its folder."""
     return text.isprintable() and not text.startswith((".", " ")) and bool(text) and not any(sign in text for sign in "/\\:")
+
+
+def printable(name: str) -> str:
+    r"""A file's name as it can be shown and stored: bytes that are not UTF-8 become escapes such as `\xff`."""
+    return os.fsencode(name).decode(errors="backslashreplace")
+
+
+def refuse_undecodable(path: Path) -> None:
+    """Refuse a path that is not UTF-8: tables and JSON documents could not name it.
+
+    Raises:
+        DatasetError: it is not.
+    """
+    if (shown := printable(str(path))) != str(path):
+        raise DatasetError("the name is not UTF-8", where=shown, remedy="Rename it.")
 
 
 def dataset_name(root: Path, document: Mapping[str, Any]) -> str:

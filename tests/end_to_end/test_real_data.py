@@ -1,0 +1,46 @@
+"""Planning the real data sets. `AUTOSEG_REALDATA` names the folder that holds `IBSR18` and `Task04_Hippocampus`.
+
+Run with `AUTOSEG_REALDATA=... pytest -m realdata`.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from autoseg.events import Silent
+from autoseg.pipeline import plan, preprocess
+
+FOLDER = Path(os.environ.get("AUTOSEG_REALDATA", "no such folder"))
+
+pytestmark = [
+    pytest.mark.realdata,
+    pytest.mark.skipif(not FOLDER.is_dir(), reason="AUTOSEG_REALDATA names no folder"),
+]
+
+
+def make(name: str, workspace: Path) -> plan.PlanResult:
+    return plan.run(plan.PlanConfig(dataset=FOLDER / name, workspace=workspace, device="cpu"), Silent())
+
+
+def test_ibsr18_is_planned_as_its_description_says(tmp_path: Path) -> None:
+    result = make("IBSR18", tmp_path)
+    values = result.plan
+    assert [label.name for label in values.data.classes] == ["background", "CSF", "GM", "WM"]
+    assert values.preprocessing.plane == "coronal"
+    assert values.folds == 5
+    for found, published in zip(values.training.class_weights, (1, 10, 3, 3), strict=True):
+        assert found == pytest.approx(published, rel=0.25)
+    dataset = result.workspace.dataset()
+    assert len(dataset.training) == 10
+    assert {case.subset for case in dataset.cases if case.label is None} == {"test"}
+
+
+def test_hippocampus_slices_fit_whole(tmp_path: Path) -> None:
+    result = make("Task04_Hippocampus", tmp_path)
+    store = preprocess.run(preprocess.PreprocessConfig(workspace=tmp_path), Silent()).store
+    rows, columns = result.plan.training.patch_px
+    for case in result.workspace.dataset().training:
+        image = store.load(case.id).image
+        assert image.shape[2] <= rows
+        assert image.shape[3] <= columns
