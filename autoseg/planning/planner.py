@@ -149,6 +149,8 @@ def _settle_preprocessing(draft: _Draft, dataset: Dataset, fingerprint: Fingerpr
 
 
 def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> None:
+    beside = rules.neighbours(fingerprint, plane=draft["preprocessing.plane"], recipe=inputs.recipe)
+    draft.settle("network.neighbours", "neighbours", beside)
     stacks = _stacks(draft, fingerprint)
     features = draft.settle("network.features", "features", sizing.features(list(stacks.values()), device=inputs.device))
     pixel_bytes = sizing.bytes_per_pixel(

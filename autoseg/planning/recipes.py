@@ -30,7 +30,6 @@ _SHARED: Final[Mapping[str, Choice[Any]]] = {
 }
 
 _AUTO: Final[Mapping[str, Choice[Any]]] = {
-    "network.neighbours": Choice(1, "Chosen: the slices before and after tell where structures begin and end."),
     "training.loss": Choice(
         "cross_entropy_dice", "The Dice term is what is evaluated; the weighted cross-entropy keeps gradients smooth."
     ),
@@ -58,7 +57,6 @@ _AUTO: Final[Mapping[str, Choice[Any]]] = {
 }
 
 _PAPER: Final[Mapping[str, Choice[Any]]] = {
-    "network.neighbours": Choice(0, "The paper's networks see one slice at a time."),
     "training.loss": Choice("cross_entropy", "The paper's weighted categorical cross-entropy (eq. 2)."),
     "training.optimiser": Choice("adam", "The usual optimiser of its time."),
     "training.learning_rate": Choice(5e-4, "The paper's initial learning rate."),

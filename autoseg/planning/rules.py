@@ -29,6 +29,12 @@ SPACING_TOLERANCE: Final = 1.25
 
 Source: chosen, because scaling in the augmentation covers about as much, and resampling blurs."""
 
+NEIGHBOUR_REACH_MM: Final = 2.0
+"""Neighbouring slices this near are shown together with a slice. Source: ours; one on either side for IBSR18."""
+
+MOST_NEIGHBOURS: Final = 2
+"""More than this on either side costs time for little context. Source: ours."""
+
 CROP_BELOW: Final = 0.75
 """A nonzero box that holds a smaller share of the scan is worth cutting to.
 
@@ -109,6 +115,24 @@ def in_plane_spacing(fingerprint: Fingerprint, *, plane: Plane | None) -> Choice
     return Choice(
         target,
         f"In-plane spacings differ by a factor of {ratio:.2f}, more than {SPACING_TOLERANCE:g}: take the median.",
+    )
+
+
+def neighbours(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe) -> Choice[int]:
+    """How many slices on either side are shown together with each: those within reach, at least one, at most two.
+
+    Source: reach and limits are ours; on the hippocampus neighbours raised held-out Dice (docs/explanation/decisions.md).
+    """
+    if recipe == "paper":
+        return Choice(0, "The paper's networks see one slice at a time.")
+    if plane is None:
+        return Choice(0, "2D images have no neighbours.")
+    across = _median_spacing_mm(fingerprint, PLANE_AXES[plane][0])
+    count = min(max(int(NEIGHBOUR_REACH_MM / across), 1), MOST_NEIGHBOURS)
+    return Choice(
+        count,
+        f"Slices lie {across:.3g} mm apart; those within {NEIGHBOUR_REACH_MM:g} mm, at least one and at most "
+        f"{MOST_NEIGHBOURS} on either side, tell where structures begin and end.",
     )
 
 

@@ -125,6 +125,8 @@ def test_names_that_are_not_utf8_are_shown_in_escapes(tmp_path: Path, place: str
     except OSError:
         pytest.skip("this file system takes UTF-8 only")
     assert mentions(message(root), ["not UTF-8", os.fspath(tmp_path / "\\xff")])
+    if place:
+        assert "not UTF-8" in message(table(root, "id,image,label\nb,b.nii,b_seg.nii\n"))
 
 
 def test_a_looping_link_is_a_broken_one(tmp_path: Path) -> None:

@@ -49,6 +49,17 @@ def test_a_single_slice_stays_whole(make_fingerprint):
     assert rules.slice_plane(make_fingerprint(single), asked="auto", recipe="auto").value == "sagittal"
 
 
+@pytest.mark.parametrize(("across_mm", "count"), [(0.5, 2), (1.0, 2), (1.01, 1), (1.5, 1), (2.0, 1), (5.0, 1)])
+def test_neighbours_are_the_slices_within_two_millimetres_but_one_or_two(make_fingerprint, across_mm, count):
+    fingerprint = make_fingerprint({"spacing_mm": (across_mm, 1.0, 1.0)})
+    assert rules.neighbours(fingerprint, plane="axial", recipe="auto").value == count
+
+
+def test_pictures_and_the_papers_networks_have_no_neighbours(make_fingerprint):
+    assert rules.neighbours(make_fingerprint({}), plane="axial", recipe="paper").value == 0
+    assert rules.neighbours(make_fingerprint(FLAT), plane=None, recipe="auto").value == 0
+
+
 @pytest.mark.parametrize("recipe", ["auto", "paper"])
 def test_the_plane_asked_for_wins(make_fingerprint, recipe):
     fingerprint = make_fingerprint({"spacing_mm": (1.0, 2.0, 1.0)})
