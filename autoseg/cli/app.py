@@ -111,7 +111,7 @@ def plan(
     memory: Annotated[
         float | None, typer.Option(min=0.1, help="GB one training step may take; default: 4 on a CPU, 8 on a GPU.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a plan that was edited by hand.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an edited plan, or another data set's.")] = False,
     device: Device = "auto",
     jobs: Jobs = None,
     json: Json = False,

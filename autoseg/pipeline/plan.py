@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from autoseg import catalogue, files
+from autoseg.data.dataset import Dataset
 from autoseg.data.layouts import find_dataset
 from autoseg.data.splits import classes_missing, make_splits
 from autoseg.errors import PlanError, WorkspaceError
@@ -33,7 +34,7 @@ class PlanConfig:
         device: kind of machine to plan for; `auto`: this one.
         memory_gb: memory one training step may take; None: by kind of machine.
         jobs: processes that read scans.
-        force: replace a plan that was edited by hand.
+        force: replace a plan that was edited by hand, or that of another data set.
     """
 
     dataset: Path
@@ -61,7 +62,7 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
 
     Raises:
         DatasetError: the folder is no data set, or cases are unusable.
-        WorkspaceError: a plan edited by hand is in the way, or another command uses the workspace.
+        WorkspaceError: a plan edited by hand or another data set's workspace is in the way, or another command uses it.
     """
     dataset = find_dataset(config.dataset, name=config.name)
     workspace = Workspace(config.workspace or RUNS / dataset.name)
@@ -72,6 +73,7 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
     )
     with files.lock(workspace.lock_file):
         _protect_edited_plan(workspace, force=config.force)
+        _protect_other_dataset(workspace, dataset, force=config.force)
         fingerprint = fingerprint_dataset(dataset, jobs=config.jobs, events=events)
         plan = make_plan(dataset, fingerprint, _inputs(config, name=dataset.name))
         present = {case.id: [value for value, count in case.class_voxels.items() if count] for case in fingerprint.cases}
@@ -95,6 +97,21 @@ def _inputs(config: PlanConfig, *, name: str) -> Inputs:
         memory_gb=config.memory_gb or MEMORY_GB[kind],
         folds=config.folds,
     )
+
+
+def _protect_other_dataset(workspace: Workspace, dataset: Dataset, *, force: bool) -> None:
+    """Refuse to take over the workspace of another folder that happens to have the same name."""
+    if force or not workspace.dataset_file.exists():
+        return
+    other = workspace.dataset().root
+    if other.exists() and not other.samefile(dataset.root):
+        raise WorkspaceError(
+            "belongs to another data set",
+            where=workspace.root,
+            expected=str(dataset.root),
+            found=str(other),
+            remedy="Choose another place with --workspace DIR or another --name, or take this one over with --force.",
+        )
 
 
 def _protect_edited_plan(workspace: Workspace, *, force: bool) -> None:

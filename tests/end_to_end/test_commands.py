@@ -114,6 +114,14 @@ def test_an_edited_plan_is_kept_unless_forced(home: Path) -> None:
     assert json.loads(path.read_text(encoding="utf-8"))["training"]["learning_rate"] != 1e-4
 
 
+def test_a_workspace_is_not_taken_over_by_another_folder_of_the_same_name(home: Path) -> None:
+    shutil.copytree(home / "IBSR18", home / "other" / "IBSR18")
+    autoseg("plan", "IBSR18/", "-w", "taken", cwd=home)
+    refused = autoseg("plan", "other/IBSR18/", "-w", "taken", cwd=home, expect=5)
+    assert "belongs to another data set" in refused.stderr
+    autoseg("plan", "other/IBSR18/", "-w", "taken", "--force", cwd=home)
+
+
 def test_an_unknown_key_in_the_plan_is_named(home: Path) -> None:
     autoseg("plan", "IBSR18/", "-w", "broken", cwd=home)
     path = home / "broken" / "plan.json"
