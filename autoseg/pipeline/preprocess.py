@@ -1,5 +1,6 @@
 """`autoseg preprocess`: make the arrays that training reads."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +44,15 @@ def run(config: PreprocessConfig, events: Events) -> PreprocessResult:
 
 def preprocess(workspace: Workspace, plan: Plan, cases: tuple[Case, ...], *, jobs: int, events: Events) -> Store:
     """The arrays of all labelled cases, made where missing."""
-    _warn_of_changed_data(workspace, cases, events)
-    return build_store(workspace.preprocessed, cases, plan=plan, jobs=jobs, events=events)
+    checksums = {case.id: case_checksum(case) for case in cases}
+    _warn_of_changed_data(workspace, checksums, events)
+    return build_store(workspace.preprocessed, cases, plan=plan, checksums=checksums, jobs=jobs, events=events)
 
 
-def _warn_of_changed_data(workspace: Workspace, cases: tuple[Case, ...], events: Events) -> None:
+def _warn_of_changed_data(workspace: Workspace, checksums: Mapping[str, str], events: Events) -> None:
     """Say which cases are no longer those that the plan was made from."""
     planned = {case.id: files.sha256_json([*case.image_sha256, case.label_sha256]) for case in workspace.fingerprint().cases}
-    changed = [case.id for case in cases if planned.get(case.id) != case_checksum(case)]
+    changed = [case for case, checksum in checksums.items() if planned.get(case) != checksum]
     if changed:
         events.warn(
             f"changed since the plan was made: {', '.join(changed)}. "

@@ -157,13 +157,16 @@ def store_key(plan: Plan, checksums: Mapping[str, str]) -> str:
     )
 
 
-def build_store(folder: Path, cases: Sequence[Case], *, plan: Plan, jobs: int, events: Events) -> Store:
+def build_store(
+    folder: Path, cases: Sequence[Case], *, plan: Plan, checksums: Mapping[str, str], jobs: int, events: Events
+) -> Store:
     """The preprocessed arrays of labelled cases, made where they are missing.
 
     Args:
         folder: gets one sub-folder per key.
         cases: labelled cases.
         plan: says how.
+        checksums: `case_checksum` of every case, by id.
         jobs: processes that work side by side, each with one case in memory.
         events: told of progress.
 
@@ -172,7 +175,7 @@ def build_store(folder: Path, cases: Sequence[Case], *, plan: Plan, jobs: int, e
         WorkspaceError: another process is preprocessing the same cases.
         SystemFailureError: the disk is full, or the folder may not be written.
     """
-    key = store_key(plan, {case.id: case_checksum(case) for case in cases})
+    key = store_key(plan, checksums)
     store = Store(folder / key[:16], key)
     if all(store.holds(case.id) for case in cases):
         return store

@@ -136,19 +136,23 @@ ROWS = (
 )
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.number}-{row.spoil.__name__}")
-def test_plan_refuses(row: Row, cohort: Path, tmp_path: Path) -> None:
-    shutil.copytree(cohort, tmp_path / "IBSR18")
-    case = tmp_path / "IBSR18" / "Training_Set" / "IBSR_02"
-    row.spoil(case / "IBSR_02.nii.gz", case / "IBSR_02_seg.nii.gz")
-    process = subprocess.run(
-        [sys.executable, "-m", "autoseg", "plan", "IBSR18/", "--jobs", "1"],
-        cwd=tmp_path,
+def run_plan(dataset: str, *, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "autoseg", "plan", dataset, "--jobs", "1"],
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.number}-{row.spoil.__name__}")
+def test_plan_refuses(row: Row, cohort: Path, tmp_path: Path) -> None:
+    shutil.copytree(cohort, tmp_path / "IBSR18")
+    case = tmp_path / "IBSR18" / "Training_Set" / "IBSR_02"
+    row.spoil(case / "IBSR_02.nii.gz", case / "IBSR_02_seg.nii.gz")
+    process = run_plan("IBSR18/", cwd=tmp_path)
     assert process.returncode == 3, process.stderr
     assert "Traceback" not in process.stderr
     for words in row.says:
@@ -160,14 +164,7 @@ def test_row_6_a_plain_file_with_the_wrong_name_is_read_with_a_note(cohort: Path
     shutil.copytree(cohort, tmp_path / "IBSR18")
     image = tmp_path / "IBSR18" / "Training_Set" / "IBSR_02" / "IBSR_02.nii.gz"
     image.write_bytes(_raw(image))
-    process = subprocess.run(
-        [sys.executable, "-m", "autoseg", "plan", "IBSR18/", "--jobs", "1"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    process = run_plan("IBSR18/", cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     assert "IBSR_02" in process.stderr
 
@@ -180,13 +177,6 @@ def test_two_classes_of_one_name_are_refused(cohort: Path, tmp_path: Path) -> No
     labels = {"0": "background", "1": "fluid", "2": "brain", "3": "brain"}
     description = {"modality": {"0": "MRI"}, "labels": labels}
     (tmp_path / "Task01_Heads" / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
-    process = subprocess.run(
-        [sys.executable, "-m", "autoseg", "plan", "Task01_Heads/", "--jobs", "1"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    process = run_plan("Task01_Heads/", cwd=tmp_path)
     assert process.returncode == 3, process.stderr
     assert "3: brain" in process.stderr

@@ -1,4 +1,4 @@
-"""A tiny plan made by hand, and tiny scans on disk."""
+"""A tiny plan with classes of its own, and tiny scans on disk."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,65 +10,20 @@ import pytest
 from autoseg.data.dataset import Case
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import write_channels, write_labels
-from autoseg.planning.plan import Plan, PreprocessingSection, assemble
+from autoseg.planning.plan import Plan, PreprocessingSection
 
-SECTIONS: dict[str, dict[str, Any]] = {
-    "inputs": {
-        "name": "tiny", "recipe": "auto", "plane": "auto", "device": "cpu", "memory_gb": 1.0, "folds": None,
-    },
+OWN: dict[str, dict[str, Any]] = {
     "data": {
-        "channels": ["T1"],
-        "classes": [
-            {"value": 0, "name": "background"}, {"value": 5, "name": "edge"}, {"value": 9, "name": "core"},
-        ],
+        "classes": [{"value": 0, "name": "background"}, {"value": 5, "name": "edge"}, {"value": 9, "name": "core"}],
     },
     "preprocessing": {
-        "plane": "axial",
-        "spacing_mm": None,
         "crop": "nonzero",
         "crop_margin_px": 1,
         "normalisation": [{"method": "quantile_zscore", "limit": 5.0}],
     },
-    "network": {"features": [4, 8], "convolutions": 1, "expansion": 2.0, "skips": "concatenate", "neighbours": 0},
-    "training": {
-        "patch_px": [16, 12],
-        "batch_size": 4,
-        "steps_per_epoch": 3,
-        "loss": "cross_entropy_dice",
-        "class_weights": [1.0, 2.0, 2.0],
-        "optimiser": "adamw",
-        "learning_rate": 1e-2,
-        "weight_decay": 0.01,
-        "gradient_limit": 12.0,
-        "schedule": "cosine",
-        "warmup": 0.1,
-        "patience": None,
-        "stop_after": None,
-        "best_model": "last",
-        "epochs": 2,
-        "minutes": None,
-    },
-    "augmentation": {
-        "mirror_axes": ["columns"],
-        "spatial_probability": 0.7,
-        "rotation_deg": 15.0,
-        "scale": [0.85, 1.18],
-        "shift": 0.06,
-        "intensity_probability": 0.5,
-        "contrast": [0.75, 1.3],
-        "brightness": [0.85, 1.15],
-        "gamma": [0.8, 1.25],
-        "noise": 0.05,
-        "blur_px": [0.5, 1.0],
-    },
-    "prediction": {"mirror_axes": [], "batch_size": 4},
-}  # fmt: skip
-
-
-def tiny_plan(**changes: dict[str, Any]) -> Plan:
-    """The plan above, with sections changed key by key."""
-    sections = {name: {**section, **changes.get(name, {})} for name, section in SECTIONS.items()}
-    return assemble({**sections, "folds": 2}, {})
+    "training": {"class_weights": [1.0, 2.0, 2.0]},
+}
+"""Where these tests' plan differs from the one all tests share."""
 
 
 def preprocessing_section(**changes: Any) -> PreprocessingSection:
@@ -98,8 +53,11 @@ def write_case(folder: Path, name: str, *, seed: int) -> Case:
 
 
 @pytest.fixture
-def make_plan() -> Callable[..., Plan]:
-    return tiny_plan
+def make_plan(make_plan: Callable[..., Plan]) -> Callable[..., Plan]:
+    def plan(**changes: dict[str, Any]) -> Plan:
+        return make_plan(**{name: {**OWN.get(name, {}), **changes.get(name, {})} for name in {**OWN, **changes}})
+
+    return plan
 
 
 @pytest.fixture(scope="session")

@@ -43,7 +43,8 @@ class Counted(Silent):
 
 
 def built(folder: Path, cases: list[Case], plan: Plan, *, jobs: int = 1, events: Silent | None = None) -> Store:
-    return build_store(folder / "preprocessed", cases, plan=plan, jobs=jobs, events=events or Silent())
+    checksums = {case.id: case_checksum(case) for case in cases}
+    return build_store(folder / "preprocessed", cases, plan=plan, checksums=checksums, jobs=jobs, events=events or Silent())
 
 
 def contents(folder: Path) -> dict[str, bytes]:
