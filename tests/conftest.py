@@ -43,8 +43,12 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "crop_margin_px": 0,
         "normalisation": [{"method": "none"}],
     },
-    "network": {"features": [4, 8], "convolutions": 1, "expansion": 2.0, "skips": "concatenate", "neighbours": 0},
+    "network": {
+        "features": [4, 8], "convolutions": 1, "expansion": 2.0, "skips": "concatenate", "neighbours": 0,
+        "deep_supervision": False,
+    },
     "training": {
+        "slices": {"rule": "all"},
         "patch_px": [16, 12],
         "batch_size": 4,
         "steps_per_epoch": 3,

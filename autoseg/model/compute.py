@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from autoseg.errors import UsageError
 
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
+_Network = TypeVar("_Network", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Compute:
         """Name of the number format, as stored with every run."""
         return "bfloat16" if self.bfloat16 else "float32"
 
-    def place(self, network: nn.Module) -> nn.Module:
+    def place(self, network: _Network) -> _Network:
         """Move a network here, in the memory layout that suits the number format."""
         placed = network.to(self.device)
         if self.bfloat16:

@@ -2,26 +2,22 @@
 
 from typing import Final, Protocol
 
-from torch import nn
-
 from autoseg import catalogue
 from autoseg.networks.attention import AttentionUNet
+from autoseg.networks.blocks import SegmentationNetwork
 from autoseg.networks.sepres import SepResUNet
 from autoseg.networks.unet import UNet
 from autoseg.planning.plan import NetworkSection
 
 
 class Architecture(Protocol):
-    """What an entry of the table offers: a title to show, and a network when called.
-
-    The network maps slices (B, C, H, W), float, any size, to logits (B, K, H, W).
-    """
+    """What an entry of the table offers: a title to show, and a network when called."""
 
     @property
     def title(self) -> str:
         """Name for people: in tables, figures and reports."""
 
-    def __call__(self, *, in_channels: int, classes: int, size: NetworkSection) -> nn.Module:
+    def __call__(self, *, in_channels: int, classes: int, size: NetworkSection) -> SegmentationNetwork:
         """Build the network."""
 
 
@@ -34,7 +30,7 @@ ARCHITECTURES: Final[dict[catalogue.Architecture, Architecture]] = {
 
 def build_network(
     architecture: catalogue.Architecture, *, in_channels: int, classes: int, size: NetworkSection
-) -> nn.Module:
+) -> SegmentationNetwork:
     """Build a network with fresh weights, drawn from torch's current generator: seed that for equal weights.
 
     Args:

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from autoseg.networks.blocks import (
     Encoder,
-    crop_like,
+    Heads,
+    SegmentationNetwork,
+    crop_levels,
     pad_to_multiple,
     separable_stage,
     separable_stem,
@@ -49,7 +51,7 @@ class AttentionGate(nn.Module):
         return F.interpolate(coefficients, scale_factor=2, mode="bilinear")  # (B, 1, 2h, 2w)
 
 
-class AttentionUNet(nn.Module):
+class AttentionUNet(SegmentationNetwork):
     """A U-Net of residual inverse bottlenecks whose gated skips are added to the decoder's features.
 
     Logits, not probabilities: see `UNet`.
@@ -80,35 +82,31 @@ class AttentionUNet(nn.Module):
         self.decoder = nn.ModuleList(
             separable_stage(width, width, blocks=blocks, expansion=expansion) for _, width in steps_up
         )
-        self.head = nn.Conv2d(size.features[0], classes, kernel_size=1)
+        self.heads = Heads(size.features[:-1], classes, deep_supervision=size.deep_supervision)
 
-    def forward(self, slices: Tensor) -> Tensor:
-        """Logits (B, K, H, W) of slices (B, C, H, W) of any size."""
+    def forward_levels(self, slices: Tensor) -> list[Tensor]:
+        """Logits at every supervised resolution: see `SegmentationNetwork`."""
         logits, _ = self.forward_with_attention(slices)
         return logits
 
-    def forward_with_attention(self, slices: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def forward_with_attention(self, slices: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Logits, and what the gates let through on the way to them.
 
         Args:
             slices: (B, C, H, W), any size.
 
         Returns:
-            Logits (B, K, H, W); attention coefficients in [0, 1], one map (B, 1, h, w) per skip from full resolution
-            downwards, with h = ceil(H / 2^l) and w = ceil(W / 2^l): the padding is cut off.
+            Logits as of `forward_levels`; attention coefficients in [0, 1], one map (B, 1, h, w) per skip from full
+            resolution downwards, with h = ceil(H / 2^l) and w = ceil(W / 2^l): the padding is cut off.
         """
         *skips, features = self.encoder(pad_to_multiple(slices, self.divisor))
+        levels: list[Tensor] = []
         attention: list[Tensor] = []
         ascent = zip(self.gates, self.upsamplers, self.decoder, reversed(skips), strict=True)
         for gate, upsample, stage, skip in ascent:
             coefficients = gate(skip, features)  # (B, 1, H / 2^l, W / 2^l)
             features = torch.addcmul(upsample(features), skip, coefficients)  # (B, F_l, H / 2^l, W / 2^l)
             features = stage(features)  # (B, F_l, H / 2^l, W / 2^l)
+            levels.insert(0, features)
             attention.insert(0, coefficients)
-        logits = crop_like(self.head(features), slices)  # (B, K, H, W)
-        return logits, [_crop_level(maps, slices, level) for level, maps in enumerate(attention)]
-
-
-def _crop_level(maps: Tensor, slices: Tensor, level: int) -> Tensor:
-    rows, columns = (-(-side // 2**level) for side in slices.shape[-2:])
-    return maps[..., :rows, :columns]  # (B, 1, ceil(H / 2^l), ceil(W / 2^l))
+        return crop_levels(self.heads(levels), slices), crop_levels(attention, slices)

@@ -1,6 +1,7 @@
-"""What the networks are built from: convolution blocks, up-sampling, the encoder, and padding of odd sizes."""
+"""What the networks are built from: convolution blocks, up-sampling, encoder, heads, and padding of odd sizes."""
 
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,10 +35,18 @@ def pad_to_multiple(slices: Tensor, divisor: int) -> Tensor:
     return F.pad(slices, (0, missing_columns, 0, missing_rows), mode="replicate")  # (B, C, H', W')
 
 
-def crop_like(maps: Tensor, slices: Tensor) -> Tensor:
-    """Undo `pad_to_multiple`: cut maps (B, K, H', W') back to the rows and columns of the slices (B, C, H, W)."""
+def crop_levels(maps: Sequence[Tensor], slices: Tensor) -> list[Tensor]:
+    """Undo `pad_to_multiple` at every level.
+
+    Args:
+        maps: (B, K, H' / 2^l, W' / 2^l) for l = 0, 1, ...: from full resolution downwards.
+        slices: the slices before they were extended, (B, C, H, W).
+
+    Returns:
+        the maps without what lies beyond the slices, (B, K, ceil(H / 2^l), ceil(W / 2^l)).
+    """
     rows, columns = slices.shape[-2:]
-    return maps[..., :rows, :columns]  # (B, K, H, W)
+    return [level[..., : -(-rows // 2**depth), : -(-columns // 2**depth)] for depth, level in enumerate(maps)]
 
 
 def _padded_side(side: int, divisor: int) -> int:
@@ -149,3 +158,43 @@ class Encoder(nn.Module):
         for stage in deeper:
             levels.append(stage(F.max_pool2d(levels[-1], kernel_size=2)))  # (B, F_l, H / 2^l, W / 2^l)
         return levels
+
+
+class Heads(nn.Module):
+    """1x1 convolutions from the decoder's features to logits: at full resolution, and with deep supervision everywhere.
+
+    Args:
+        widths: channels of the decoder's levels, from full resolution downwards.
+        classes: classes to tell apart, background included.
+        deep_supervision: whether every level answers, or only the first.
+
+    Source: deep supervision: Lee et al. 2015; every level of the decoder: as in nnU-Net.
+    """
+
+    def __init__(self, widths: Sequence[int], classes: int, *, deep_supervision: bool) -> None:
+        super().__init__()
+        answering = widths if deep_supervision else widths[:1]
+        self.convolutions = nn.ModuleList(nn.Conv2d(width, classes, kernel_size=1) for width in answering)
+
+    def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Logits (B, K, h, w) of every answering level, from features (B, F_l, h, w) of all of them."""
+        return [convolution(level) for convolution, level in zip(self.convolutions, features, strict=False)]
+
+
+class SegmentationNetwork(nn.Module, ABC):
+    """What all networks of the table are: slices in, logits out, for training at several resolutions."""
+
+    @abstractmethod
+    def forward_levels(self, slices: Tensor) -> list[Tensor]:
+        """Logits at every resolution that is supervised.
+
+        Args:
+            slices: (B, C, H, W), any size.
+
+        Returns:
+            (B, K, ceil(H / 2^l), ceil(W / 2^l)) for l = 0, 1, ...; only l = 0 without deep supervision.
+        """
+
+    def forward(self, slices: Tensor) -> Tensor:
+        """Logits (B, K, H, W) of slices (B, C, H, W) of any size."""
+        return self.forward_levels(slices)[0]

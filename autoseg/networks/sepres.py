@@ -8,7 +8,9 @@ from torch import Tensor, nn
 
 from autoseg.networks.blocks import (
     Encoder,
-    crop_like,
+    Heads,
+    SegmentationNetwork,
+    crop_levels,
     pad_to_multiple,
     separable_stage,
     separable_stem,
@@ -17,7 +19,7 @@ from autoseg.networks.blocks import (
 from autoseg.planning.plan import NetworkSection
 
 
-class SepResUNet(nn.Module):
+class SepResUNet(SegmentationNetwork):
     """A U-Net of residual inverse bottlenecks, with skips that are concatenated or added.
 
     Logits, not probabilities: see `UNet`. Added skips halve the width of the first block of every decoder level, and
@@ -50,15 +52,17 @@ class SepResUNet(nn.Module):
         self.decoder = nn.ModuleList(
             separable_stage(joined * width, width, blocks=blocks, expansion=expansion) for _, width in steps_up
         )
-        self.head = nn.Conv2d(size.features[0], classes, kernel_size=1)
+        self.heads = Heads(size.features[:-1], classes, deep_supervision=size.deep_supervision)
 
-    def forward(self, slices: Tensor) -> Tensor:
-        """Logits (B, K, H, W) of slices (B, C, H, W) of any size."""
+    def forward_levels(self, slices: Tensor) -> list[Tensor]:
+        """Logits at every supervised resolution: see `SegmentationNetwork`."""
         *skips, features = self.encoder(pad_to_multiple(slices, self.divisor))
+        levels: list[Tensor] = []
         for upsample, stage, skip in zip(self.upsamplers, self.decoder, reversed(skips), strict=True):
             features = self._join(skip, upsample(features))
             features = stage(features)  # (B, F_l, H / 2^l, W / 2^l)
-        return crop_like(self.head(features), slices)  # (B, K, H, W)
+            levels.insert(0, features)
+        return crop_levels(self.heads(levels), slices)  # (B, K, ceil(H / 2^l), ceil(W / 2^l))
 
     def _join(self, skip: Tensor, upsampled: Tensor) -> Tensor:
         if self.concatenates:

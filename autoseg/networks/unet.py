@@ -6,11 +6,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from autoseg.networks.blocks import Encoder, crop_like, pad_to_multiple, plain_stage, upsampler
+from autoseg.networks.blocks import (
+    Encoder,
+    Heads,
+    SegmentationNetwork,
+    crop_levels,
+    pad_to_multiple,
+    plain_stage,
+    upsampler,
+)
 from autoseg.planning.plan import NetworkSection
 
 
-class UNet(nn.Module):
+class UNet(SegmentationNetwork):
     """Convolution - BN - ReLU blocks, max-pooling down, transposed convolutions up, concatenated skips.
 
     The head gives logits. The paper writes "sigmoid" but trains a categorical loss on classes that exclude one another,
@@ -19,7 +27,7 @@ class UNet(nn.Module):
     Args:
         in_channels: channels of a slice.
         classes: classes to tell apart, background included.
-        size: widths, and `convolutions` per level; the rest of the section does not concern this network.
+        size: widths, `convolutions` per level and `deep_supervision`; the rest does not concern this network.
 
     Source: section 3.2 of the paper, model 1, after Ronneberger et al. 2015, with padded convolutions and BN.
     """
@@ -34,12 +42,14 @@ class UNet(nn.Module):
         self.encoder = Encoder(plain_stage(above, width, convolutions=size.convolutions) for above, width in steps_down)
         self.upsamplers = nn.ModuleList(upsampler(below, width) for below, width in steps_up)
         self.decoder = nn.ModuleList(plain_stage(2 * width, width, convolutions=size.convolutions) for _, width in steps_up)
-        self.head = nn.Conv2d(size.features[0], classes, kernel_size=1)
+        self.heads = Heads(size.features[:-1], classes, deep_supervision=size.deep_supervision)
 
-    def forward(self, slices: Tensor) -> Tensor:
-        """Logits (B, K, H, W) of slices (B, C, H, W) of any size."""
+    def forward_levels(self, slices: Tensor) -> list[Tensor]:
+        """Logits at every supervised resolution: see `SegmentationNetwork`."""
         *skips, features = self.encoder(pad_to_multiple(slices, self.divisor))
+        levels: list[Tensor] = []
         for upsample, stage, skip in zip(self.upsamplers, self.decoder, reversed(skips), strict=True):
             features = torch.cat([skip, upsample(features)], dim=1)  # (B, 2 F_l, H / 2^l, W / 2^l)
             features = stage(features)  # (B, F_l, H / 2^l, W / 2^l)
-        return crop_like(self.head(features), slices)  # (B, K, H, W)
+            levels.insert(0, features)
+        return crop_levels(self.heads(levels), slices)  # (B, K, ceil(H / 2^l), ceil(W / 2^l))

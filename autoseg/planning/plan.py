@@ -95,6 +95,9 @@ class NetworkSection(_Section):
     neighbours: int = Field(
         ge=0, le=5, description="slices on either side that are shown together with each slice, as further input channels"
     )
+    deep_supervision: bool = Field(
+        description="whether coarser decoder levels answer too in training, each with half the weight of the one above"
+    )
 
     @property
     def divisor(self) -> int:
@@ -102,9 +105,34 @@ class NetworkSection(_Section):
         return 1 << (len(self.features) - 1)
 
 
+class SliceSelection(_Section):
+    """Which slices of the training scans a network learns from; validation and prediction always take all."""
+
+    rule: catalogue.SliceRule = Field(
+        description="`all`: every slice once per pass; `with_class`: only slices that show `label`; `foreground_share`: "
+        "that `share` of an epoch comes from slices with any foreground, the rest from all"
+    )
+    label: int | None = Field(default=None, description="`with_class`: label value that a slice must show")
+    share: Share | None = Field(
+        default=None, description="`foreground_share`: share of slices drawn from those with foreground"
+    )
+
+    @model_validator(mode="after")
+    def _rule_is_complete(self) -> "SliceSelection":
+        needed = {"all": None, "with_class": "label", "foreground_share": "share"}[self.rule]
+        given = {name for name in ("label", "share") if getattr(self, name) is not None}
+        if given != ({needed} if needed else set()):
+            msg = f"the rule `{self.rule}` needs " + (
+                f"`{needed}` and nothing else" if needed else "neither label nor share"
+            )
+            raise ValueError(msg)
+        return self
+
+
 class TrainingSection(_Section):
     """How the networks learn."""
 
+    slices: SliceSelection = Field(description="which slices are learnt from")
     patch_px: PixelPair = Field(description="rows and columns of the pictures in a batch")
     batch_size: int = Field(ge=1, description="slices per optimiser step")
     steps_per_epoch: int = Field(ge=1, description="optimiser steps between two validations")
@@ -187,8 +215,12 @@ class Plan(_Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Plan":
+        foreground = [label.value for label in self.data.classes[1:]]
         if len(self.training.class_weights) != len(self.data.classes):
             msg = f"training.class_weights needs {len(self.data.classes)} entries, one per class"
+            raise ValueError(msg)
+        if self.training.slices.rule == "with_class" and self.training.slices.label not in foreground:
+            msg = f"training.slices.label must be one of {foreground}, the values of data.classes without the background"
             raise ValueError(msg)
         if len(self.preprocessing.normalisation) != len(self.data.channels):
             msg = f"preprocessing.normalisation needs {len(self.data.channels)} entries, one per channel"

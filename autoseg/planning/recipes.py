@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from autoseg.catalogue import Recipe
+from autoseg.planning.plan import SliceSelection
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -27,6 +28,12 @@ _SHARED: Final[Mapping[str, Choice[Any]]] = {
     "network.convolutions": Choice(2, "Two per level, as in the U-Net of Ronneberger et al."),
     "network.expansion": Choice(2.0, "Chosen: twice the width inside a block costs little, because it is separable."),
     "network.skips": Choice("add", "Chosen: Sep-Res steps are 1.6 times as fast as with concatenated skips."),
+    "network.deep_supervision": Choice(
+        value=False, reason="Chosen: in few minutes the full resolution alone learns as well, in less time."
+    ),
+    "training.slices": Choice(
+        SliceSelection(rule="all"), "All slices: the paper tried to choose among them and did not keep it."
+    ),
 }
 
 _AUTO: Final[Mapping[str, Choice[Any]]] = {
@@ -94,6 +101,7 @@ PAPER_LEAVES_OPEN: Final = frozenset(
         "network.convolutions",
         "network.expansion",
         "network.skips",
+        "network.deep_supervision",
         "training.patch_px",
         "training.batch_size",
         "training.steps_per_epoch",

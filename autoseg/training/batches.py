@@ -18,6 +18,7 @@ from autoseg.model.slices import with_neighbours
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import StoredCase
 from autoseg.training.augmentation import Augmentation
+from autoseg.training.slice_selection import draw_epoch, slice_pools
 
 _Voxel = TypeVar("_Voxel", np.float32, np.int16)
 
@@ -50,14 +51,7 @@ class SliceBatches(Dataset[TrainingBatch]):
         self._neighbours = plan.network.neighbours
         self._augmentation = Augmentation(plan.augmentation)
         self._seed = seed
-        self._slices = np.array(
-            [(number, index) for number, (_, case) in enumerate(cases) for index in range(case.image.shape[1])]
-        )
-
-    @property
-    def slice_count(self) -> int:
-        """Slices to choose from."""
-        return len(self._slices)
+        self._pools = slice_pools(self._cases, plan)
 
     def __getitem__(self, address: tuple[int, int]) -> TrainingBatch:
         epoch, number = address
@@ -76,13 +70,9 @@ class SliceBatches(Dataset[TrainingBatch]):
         return TrainingBatch(pictures, torch.from_numpy(batch["seg"][:, 0].astype(np.int64)), sources)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
-        """The slices of one epoch, as rows of (case number, slice number): passes over all of them, each shuffled."""
+        """The slices of one epoch, as rows of (case number, slice number)."""
         wanted = self._training.steps_per_epoch * self._training.batch_size
-        generator = np.random.default_rng((self._seed, epoch))
-        passes = -(-wanted // len(self._slices))
-        order = np.concatenate([generator.permutation(len(self._slices)) for _ in range(passes)])
-        chosen: NDArray[np.int64] = self._slices[order[:wanted]]
-        return chosen
+        return draw_epoch(self._pools, count=wanted, generator=np.random.default_rng((self._seed, epoch)))
 
     def _patch(
         self, case: StoredCase, index: int, *, generator: np.random.Generator

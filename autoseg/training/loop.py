@@ -25,7 +25,7 @@ from autoseg.training.checkpoint import RunState, read_checkpoint, restore, save
 from autoseg.training.clock import Stopwatch, build_budget
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StepRecord, write_history, write_steps
-from autoseg.training.losses import LossFunction, build_loss
+from autoseg.training.losses import LossFunction, build_loss, over_levels
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
 from autoseg.training.validation import (
     ValidationResult,
@@ -139,6 +139,7 @@ class _Run:
         self._loss: LossFunction = build_loss(
             plan.training.loss, class_weights=plan.training.class_weights, device=self._compute.device
         )
+        self._levels_loss = over_levels(self._loss)
         self._schedule = build_schedule(plan.training)
         self._stopping = EarlyStopping(plan.training.stop_after)
         self._best = BestEpoch(plan.training.best_model)
@@ -269,9 +270,9 @@ class _Run:
             group["lr"] = rate
         target = batch.labels.to(self._compute.device, non_blocking=True)  # (B, H, W)
         with self._compute.autocast():
-            logits = self._network(self._compute.tensor(batch.pictures))
-        logits = logits.float()  # (B, K, H, W)
-        loss = self._loss(logits, target)
+            answers = self._network.forward_levels(self._compute.tensor(batch.pictures))
+        levels = [logits.float() for logits in answers]  # (B, K, H / 2^l, W / 2^l)
+        loss = self._levels_loss(levels, target)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise _not_finite(value, batch, step=len(self.state.steps))
@@ -283,7 +284,7 @@ class _Run:
         elapsed = self._around.stopwatch.elapsed_s
         step = len(self.state.steps) + 1
         self.state.steps.append(StepRecord(step=step, seconds=elapsed, learning_rate=rate, loss=value))
-        return confusion_matrix(logits.detach().argmax(dim=1), target, classes=logits.shape[1])
+        return confusion_matrix(levels[0].detach().argmax(dim=1), target, classes=levels[0].shape[1])
 
     def _validate(self, cases: Sequence[StoredCase]) -> ValidationResult:
         """Scores on some cases; all NaN where there are none."""

@@ -11,6 +11,9 @@ from autoseg import catalogue
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Takes logits (B, K, H, W) and class indices (B, H, W), gives a scalar."""
 
+LevelsLoss = Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor]
+"""Takes logits at every supervised level, from full resolution downwards, and class indices (B, H, W)."""
+
 _DICE_SMOOTHING: Final = 1.0
 """Voxels added to numerator and denominator, so that a class absent from a batch has a defined, small gradient.
 
@@ -28,6 +31,25 @@ def build_loss(name: catalogue.Loss, *, class_weights: Sequence[float], device: 
     """
     weights = torch.tensor(class_weights, dtype=torch.float32, device=device)
     return LOSSES[name](weights)
+
+
+def over_levels(loss: LossFunction) -> LevelsLoss:
+    """Deep supervision: a loss at every level, each with half the weight of the one above; the weights sum to 1.
+
+    A coarser level is compared with every second, fourth, ... pixel of the labels. A single level gives the loss itself.
+
+    Source: weights as in nnU-Net (Isensee et al. 2021); the lowest decoder level takes part, which is ours.
+    """
+
+    def total(levels: Sequence[torch.Tensor], target: torch.Tensor) -> torch.Tensor:
+        weights = [0.5**depth for depth in range(len(levels))]
+        parts = [
+            weight * loss(logits, target[:, :: 2**depth, :: 2**depth])
+            for depth, (weight, logits) in enumerate(zip(weights, levels, strict=True))
+        ]
+        return torch.stack(parts).sum() / sum(weights)
+
+    return total
 
 
 def weighted_cross_entropy(weights: torch.Tensor) -> LossFunction:

@@ -11,7 +11,9 @@ from autoseg.planning.plan import NetworkSection
 
 def attention_unet() -> AttentionUNet:
     torch.manual_seed(0)
-    size = NetworkSection(features=(4, 8, 16), convolutions=2, expansion=2, skips="concatenate", neighbours=0)
+    size = NetworkSection(
+        features=(4, 8, 16), convolutions=2, expansion=2, skips="concatenate", neighbours=0, deep_supervision=False
+    )
     return AttentionUNet(in_channels=1, classes=3, size=size)
 
 
@@ -52,7 +54,7 @@ def test_coefficient_by_hand() -> None:
 def test_attention_maps_of_every_skip_without_padding() -> None:
     network = attention_unet().eval()
     slices = random_maps(2, 1, 21, 30)
-    logits, attention = network.forward_with_attention(slices)
+    (logits,), attention = network.forward_with_attention(slices)
     assert torch.equal(logits, network(slices))
     assert [tuple(maps.shape) for maps in attention] == [(2, 1, 21, 30), (2, 1, 11, 15)]
     assert all(maps.min() >= 0 and maps.max() <= 1 for maps in attention)

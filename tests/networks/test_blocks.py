@@ -8,7 +8,7 @@ from autoseg.networks.blocks import (
     Encoder,
     InverseBottleneck,
     conv_bn_relu,
-    crop_like,
+    crop_levels,
     pad_to_multiple,
     plain_stage,
     separable_stage,
@@ -44,7 +44,8 @@ def test_padding_is_least_and_undone_by_cropping(rows: int, columns: int, diviso
         assert padded_side % divisor == 0
         assert padded_side >= 2 * divisor
         assert padded_side - side < divisor or padded_side == 2 * divisor
-    assert torch.equal(crop_like(padded, slices), slices)
+    (cropped,) = crop_levels([padded], slices)
+    assert torch.equal(cropped, slices)
 
 
 def test_convolution_block_order_and_missing_bias() -> None:

@@ -10,14 +10,15 @@ from torch import Tensor, nn
 
 from autoseg import catalogue
 from autoseg.networks import ARCHITECTURES, build_network
+from autoseg.networks.blocks import SegmentationNetwork
 from autoseg.planning.plan import NetworkSection
 
-SMALL = NetworkSection(features=(4, 8, 12), convolutions=2, expansion=2, skips="add", neighbours=0)
+SMALL = NetworkSection(features=(4, 8, 12), convolutions=2, expansion=2, skips="add", neighbours=0, deep_supervision=False)
 
 pytestmark = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 
-def small_network(architecture: catalogue.Architecture, *, in_channels: int = 1, classes: int = 3) -> nn.Module:
+def small_network(architecture: catalogue.Architecture, *, in_channels: int = 1, classes: int = 3) -> SegmentationNetwork:
     torch.manual_seed(0)
     return build_network(architecture, in_channels=in_channels, classes=classes, size=SMALL)
 
@@ -26,7 +27,7 @@ def random_slices(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
 
-def settled_network(architecture: catalogue.Architecture) -> nn.Module:
+def settled_network(architecture: catalogue.Architecture) -> SegmentationNetwork:
     """In evaluation mode, with running statistics that are no longer the initial ones."""
     network = small_network(architecture)
     network(random_slices(4, 1, 24, 24))
@@ -151,3 +152,38 @@ def test_it_learns(architecture: catalogue.Architecture) -> None:
         optimiser.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 2
+
+
+def test_without_deep_supervision_only_full_resolution_answers(architecture: catalogue.Architecture) -> None:
+    network = settled_network(architecture)
+    slices = random_slices(2, 1, 21, 30)
+    (logits,) = network.forward_levels(slices)
+    assert torch.equal(logits, network(slices))
+
+
+def deeply_supervised(architecture: catalogue.Architecture) -> SegmentationNetwork:
+    torch.manual_seed(0)
+    size = SMALL.model_copy(update={"deep_supervision": True})
+    return build_network(architecture, in_channels=1, classes=3, size=size)
+
+
+def test_with_deep_supervision_every_decoder_level_answers(architecture: catalogue.Architecture) -> None:
+    network = deeply_supervised(architecture).eval()
+    slices = random_slices(2, 1, 21, 30)
+    levels = network.forward_levels(slices)
+    assert [tuple(level.shape) for level in levels] == [(2, 3, 21, 30), (2, 3, 11, 15)]
+    assert torch.equal(levels[0], network(slices))
+
+
+def test_deep_supervision_adds_one_small_convolution_per_coarser_level(architecture: catalogue.Architecture) -> None:
+    plain = sum(parameter.numel() for parameter in small_network(architecture).parameters())
+    deep = sum(parameter.numel() for parameter in deeply_supervised(architecture).parameters())
+    assert deep - plain == 8 * 3 + 3
+
+
+def test_coarse_answers_teach_the_coarse_levels(architecture: catalogue.Architecture) -> None:
+    network = deeply_supervised(architecture)
+    network.forward_levels(random_slices(2, 1, 24, 24))[1].square().mean().backward()
+    reached = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
+    assert any(name.startswith("decoder.0") for name in reached)
+    assert not any(name.startswith("decoder.1") for name in reached)

@@ -11,7 +11,14 @@ from autoseg.planning.plan import NetworkSection
 
 def sepres(*, skips: catalogue.Skip, expansion: float = 2, convolutions: int = 2) -> SepResUNet:
     torch.manual_seed(0)
-    size = NetworkSection(features=(4, 8, 16), convolutions=convolutions, expansion=expansion, skips=skips, neighbours=0)
+    size = NetworkSection(
+        features=(4, 8, 16),
+        convolutions=convolutions,
+        expansion=expansion,
+        skips=skips,
+        neighbours=0,
+        deep_supervision=False,
+    )
     return SepResUNet(in_channels=1, classes=3, size=size)
 
 

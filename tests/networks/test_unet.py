@@ -9,7 +9,9 @@ from autoseg.planning.plan import NetworkSection
 
 
 def unet(*features: int, convolutions: int = 2) -> UNet:
-    size = NetworkSection(features=features, convolutions=convolutions, expansion=2, skips="add", neighbours=0)
+    size = NetworkSection(
+        features=features, convolutions=convolutions, expansion=2, skips="add", neighbours=0, deep_supervision=False
+    )
     return UNet(in_channels=1, classes=3, size=size)
 
 

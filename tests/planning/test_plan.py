@@ -22,8 +22,12 @@ def sections() -> dict:
             "plane": "axial", "spacing_mm": None, "crop": "none", "crop_margin_px": 0,
             "normalisation": [{"method": "quantile_zscore"}],
         },
-        "network": {"features": [16, 32, 64], "convolutions": 2, "expansion": 2.0, "skips": "concatenate", "neighbours": 0},
+        "network": {
+            "features": [16, 32, 64], "convolutions": 2, "expansion": 2.0, "skips": "concatenate", "neighbours": 0,
+            "deep_supervision": False,
+        },
         "training": {
+            "slices": {"rule": "all"},
             "patch_px": [64, 48], "batch_size": 8, "steps_per_epoch": 20, "loss": "cross_entropy",
             "class_weights": [1.0, 4.0], "optimiser": "adam", "learning_rate": 5e-4, "weight_decay": 0.0,
             "gradient_limit": None, "schedule": "plateau", "warmup": 0.0, "patience": 10, "stop_after": 20,
@@ -119,7 +123,7 @@ def test_ct_normalisation_has_to_be_complete():
 
 @pytest.mark.parametrize(("features", "divisor"), [((8, 16), 2), ((16, 32, 64, 128, 256), 16)])
 def test_divisor_halves_once_per_level(features, divisor):
-    size = NetworkSection(features=features, convolutions=2, expansion=2, skips="add", neighbours=0)
+    size = NetworkSection(features=features, convolutions=2, expansion=2, skips="add", neighbours=0, deep_supervision=False)
     assert size.divisor == divisor
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from autoseg import catalogue
-from autoseg.training.losses import LOSSES, build_loss
+from autoseg.training.losses import LOSSES, build_loss, over_levels
 
 
 def test_the_table_holds_exactly_the_names_a_plan_may_contain() -> None:
@@ -59,3 +59,24 @@ def test_class_weights_weigh_classes_and_not_their_common_scale() -> None:
     )
     assert first == pytest.approx(tenfold)
     assert first != pytest.approx(other)
+
+
+def test_a_single_level_has_the_loss_itself() -> None:
+    logits = torch.randn((2, 3, 8, 8), generator=torch.Generator().manual_seed(2))
+    target = torch.randint(0, 3, (2, 8, 8), generator=torch.Generator().manual_seed(3))
+    loss = build_loss("cross_entropy_dice", class_weights=[1.0, 2.0, 3.0], device=torch.device("cpu"))
+    assert torch.equal(over_levels(loss)([logits], target), loss(logits, target))
+
+
+def test_each_level_weighs_half_of_the_one_above() -> None:
+    seen = []
+
+    def counting(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        seen.append(target)
+        return logits.mean()
+
+    target = torch.arange(35).reshape(1, 5, 7)
+    levels = [torch.full((1, 2, 5, 7), 7.0), torch.full((1, 2, 3, 4), 14.0), torch.full((1, 2, 2, 2), 28.0)]
+    assert float(over_levels(counting)(levels, target)) == pytest.approx((7 + 14 / 2 + 28 / 4) / (1 + 1 / 2 + 1 / 4))
+    assert seen[1].tolist() == [[[0, 2, 4, 6], [14, 16, 18, 20], [28, 30, 32, 34]]]
+    assert seen[2].tolist() == [[[0, 4], [28, 32]]]

@@ -1,0 +1,94 @@
+"""Which slices of the training scans a run learns from, and how often."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.errors import TrainingError
+from autoseg.planning.plan import Plan
+from autoseg.preprocessing.store import StoredCase
+
+
+@dataclass(frozen=True)
+class SlicePool:
+    """Slices to draw from.
+
+    Attributes:
+        slices: (N, 2), int64: number of the case, number of the slice; N >= 1.
+        share: share of an epoch's slices that come from here, in [0, 1].
+    """
+
+    slices: NDArray[np.int64]
+    share: float
+
+
+def slice_pools(cases: Sequence[tuple[str, StoredCase]], plan: Plan) -> tuple[SlicePool, ...]:
+    """The pools that a plan's slice selection draws from; their shares sum to 1.
+
+    Args:
+        cases: ids and arrays of the training cases.
+        plan: its `training.slices` says which slices.
+
+    Raises:
+        TrainingError: no slice of these cases shows what is asked for.
+
+    Source: section 3.1.3 of the paper names the choice between all slices and those with a class; drawing a share from
+    slices with foreground is nnU-Net's habit.
+    """
+    selection = plan.training.slices
+    every = _slices(cases, [np.ones(case.label.shape[0], dtype=np.bool_) for _, case in cases])
+    if selection.rule == "with_class":
+        values = [label.value for label in plan.data.classes]
+        index = values.index(selection.label) if selection.label is not None else 0
+        showing = [(case.label == index).any(axis=(1, 2)) for _, case in cases]
+        return (SlicePool(_found(_slices(cases, showing), what=f"the class {plan.data.classes[index].name}"), share=1.0),)
+    if selection.rule == "foreground_share" and selection.share is not None:
+        showing = [np.asarray(case.label).any(axis=(1, 2)) for _, case in cases]
+        foreground = _found(_slices(cases, showing), what="any foreground")
+        return SlicePool(foreground, share=selection.share), SlicePool(every, share=1.0 - selection.share)
+    return (SlicePool(every, share=1.0),)
+
+
+def draw_epoch(pools: Sequence[SlicePool], *, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    """The slices of one epoch in random order: from each pool its share, in shuffled passes over all of it.
+
+    Args:
+        pools: as of `slice_pools`.
+        count: slices wanted.
+        generator: where all randomness comes from.
+
+    Returns:
+        (count, 2), int64: number of the case, number of the slice.
+    """
+    first = round(pools[0].share * count)
+    drawn = [
+        _passes(pool.slices, count=part, generator=generator)
+        for pool, part in zip(pools, (first, count - first)[: len(pools)], strict=True)
+    ]
+    if len(drawn) == 1:
+        return drawn[0]
+    mixed: NDArray[np.int64] = generator.permutation(np.concatenate(drawn))
+    return mixed
+
+
+def _passes(slices: NDArray[np.int64], *, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    passes = -(-count // len(slices))
+    order = [generator.permutation(len(slices)) for _ in range(passes)]
+    chosen: NDArray[np.int64] = slices[np.concatenate([np.zeros(0, dtype=np.int64), *order])[:count]]
+    return chosen
+
+
+def _slices(cases: Sequence[tuple[str, StoredCase]], showing: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
+    rows = [(number, index) for number in range(len(cases)) for index in np.flatnonzero(showing[number])]
+    return np.array(rows, dtype=np.int64).reshape(-1, 2)
+
+
+def _found(slices: NDArray[np.int64], *, what: str) -> NDArray[np.int64]:
+    if not len(slices):
+        raise TrainingError(
+            f"no slice of the training cases shows {what}, which training.slices asks for",
+            remedy="Choose another rule for training.slices in plan.json, for example `all`.",
+        )
+    return slices
