@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final, Literal, NoReturn
 
 import typer
 
-from autoseg import files
+from autoseg import catalogue, files
 from autoseg.cli.console import Console, show_error
 from autoseg.errors import AutosegError, InterruptedRunError
 from autoseg.machine import usable_cores
@@ -179,6 +179,10 @@ def train(
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that prepare batches; default: by number of cores.")
     ] = None,
+    track: Annotated[
+        catalogue.Tracker | None,
+        typer.Option(help="Also send every epoch to TensorBoard or Weights & Biases, offline unless WANDB_MODE is set."),
+    ] = None,
     jobs: Jobs = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -204,6 +208,7 @@ def train(
             workers=workers,
             jobs=_jobs(jobs),
             restart=restart,
+            track=track,
         )
         return output.train(stage.run(command, console, stopwatch=Stopwatch(started=_STARTED)))
 
@@ -276,6 +281,28 @@ def evaluate(
             predictions=predictions, references=references, output=out, workspace=workspace, jobs=_jobs(jobs)
         )
         return output.evaluate(stage.run(config, console))
+
+    _Talk(json, quiet, verbose, show_traceback).run(work)
+
+
+@app.command(epilog="Example: autoseg report --workspace runs/IBSR18")
+def report(
+    workspace: Workspace = None,
+    out: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of tables and figures; default: report/ in the workspace.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    show_traceback: Traceback = False,
+) -> None:
+    """Compare everything trained so far: tables (CSV, Markdown, LaTeX) and figures (PNG, SVG) for a paper."""
+
+    def work(console: Console) -> tuple[str, dict[str, Any]]:
+        from autoseg.cli import output
+        from autoseg.pipeline import report as stage
+
+        return output.report(stage.run(stage.ReportConfig(workspace=workspace, output=out), console))
 
     _Talk(json, quiet, verbose, show_traceback).run(work)
 

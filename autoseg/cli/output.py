@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # types only: loading the training stage here would load torc
     from autoseg.pipeline.plan import PlanResult
     from autoseg.pipeline.predict import PredictResult
     from autoseg.pipeline.preprocess import PreprocessResult
+    from autoseg.pipeline.report import ReportResult
     from autoseg.pipeline.train import TrainResult
 
 Output = tuple[str, dict[str, Any]]
@@ -84,6 +85,17 @@ def evaluate(result: "EvaluateResult") -> Output:
     lines = [f"{len(result.evaluation.cases)} cases", *_scores(result.summary)]
     lines += [f"Wrote {path}" for path in result.written]
     return "\n".join(lines), {"summary": _document(result.summary), "written": [str(path) for path in result.written]}
+
+
+def report(result: "ReportResult") -> Output:
+    """Where tables and figures are."""
+    names = [path.relative_to(result.folder) for path in result.written]
+    lines = [f"{len(result.models)} model(s)", *(f"  {name}" for name in names), f"Wrote {result.folder}"]
+    return "\n".join(lines), {
+        "folder": str(result.folder),
+        "models": [str(path) for path in result.models],
+        "written": [str(path) for path in result.written],
+    }
 
 
 def demo(result: "DemoResult") -> Output:

@@ -52,6 +52,11 @@ def score_held_out(model: Path, cases: Sequence[Case], *, store: Store, compute:
     return summary
 
 
+def is_scored(model: Path) -> bool:
+    """Whether a model's held-out cases were scored to the end."""
+    return (model / FOLDER / _MODEL_FILE).exists()
+
+
 def to_8_bit(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Probabilities in [0, 1] as whole numbers in [0, 255]."""
     return np.rint(probabilities * 255).astype(np.uint8)

@@ -1,6 +1,6 @@
 """`autoseg predict`: segment scans with everything trained so far."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -8,17 +8,15 @@ from typing import Final
 from autoseg import files
 from autoseg.data.checksum import image_checksum
 from autoseg.data.image import IMAGE_SUFFIXES, Image, read_image, write_channels, write_labels
-from autoseg.errors import AutosegError, BundleError, CasesFailedError, UsageError
+from autoseg.errors import AutosegError, CasesFailedError, UsageError
 from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.inference.scans import Scan, find_scans
 from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table, volumes_ml, write_table
-from autoseg.model.bundle import BUNDLE_FILE, read_document
 from autoseg.model.compute import DeviceChoice, PrecisionChoice, choose_compute
+from autoseg.pipeline.models import choose_models
 from autoseg.pipeline.pictures import draw_case
-from autoseg.planning.plan import Plan
-from autoseg.training.checkpoint import read_state
-from autoseg.workspace import Workspace, find_workspace
+from autoseg.workspace import find_workspace
 
 PROBABILITIES: Final = "probabilities"
 PICTURES: Final = "pictures"
@@ -106,46 +104,6 @@ def run(config: PredictConfig, events: Events) -> PredictResult:
     wanted = {scan.id for scan in scans}
     done = tuple(row for row in rows.values() if row.case in wanted)
     return PredictResult(models=models, rows=done, table=table, skipped=tuple(skipped))
-
-
-def choose_models(workspace: Workspace, plan: Plan) -> tuple[Path, ...]:
-    """The models to average: finished numbered folds under the current plan, else `full`, else `official`.
-
-    Raises:
-        BundleError: nothing usable was trained (lists what there is and why it is not used), or on different data.
-    """
-    finished: dict[Path, str] = {}
-    passed_over = []
-    for path in sorted(path.parent for path in workspace.models.glob(f"*/fold_*/{BUNDLE_FILE}")):
-        state = read_state(path)
-        if read_document(path).plan_digest != plan.digest:
-            passed_over.append(f"{path} (trained under another plan)")
-        elif state is None or not state.finished:
-            passed_over.append(f"{path} (not finished: repeat its train command)")
-        else:
-            finished[path] = state.data_key
-    for kind in (str.isdigit, "full".__eq__, "official".__eq__):
-        chosen = {path: key for path, key in finished.items() if kind(path.name.removeprefix("fold_"))}
-        if chosen:
-            _refuse_mixed_data(chosen)
-            return tuple(chosen)
-    raise BundleError(
-        "no finished model under the current plan",
-        where=workspace.models,
-        found="; ".join(passed_over) or "no models",
-        remedy="Train one with `autoseg train --arch unet --fold 0`.",
-    )
-
-
-def _refuse_mixed_data(models: Mapping[Path, str]) -> None:
-    """Models whose training data differ form no cross-validation, and their mean has no score."""
-    if len(set(models.values())) > 1:
-        raise BundleError(
-            "models under one plan were trained on different data",
-            where=next(iter(models)).parent.parent,
-            found=", ".join(f"{path.parent.name}/{path.name} on {key[:8]}" for path, key in models.items()),
-            remedy="Train the outdated ones again with --restart, or move them away.",
-        )
 
 
 def _predict_one(

@@ -21,11 +21,12 @@ from autoseg.pipeline.preprocess import preprocess
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store
 from autoseg.reporting.figures import draw_curves
-from autoseg.training.checkpoint import read_state
+from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord
 from autoseg.training.loop import FoldData, Surroundings, check_same_run, train
+from autoseg.training.monitor import TrackedRun, Tracker, check_installed, tracking
 from autoseg.workspace import Workspace, find_workspace, fold_of
 
 CURVES_FILE: Final = "curves.png"
@@ -49,6 +50,7 @@ class TrainCommand:
         workers: processes that prepare batches; None: by number of cores.
         jobs: processes that preprocess scans.
         restart: discard what an earlier run left.
+        track: who else is told about every epoch; None: nobody but `history.csv` and the curves.
     """
 
     architecture: catalogue.Architecture | Literal["all"]
@@ -62,6 +64,7 @@ class TrainCommand:
     workers: int | None = None
     jobs: int = 1
     restart: bool = False
+    track: catalogue.Tracker | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def run(command: TrainCommand, events: Events, *, stopwatch: Stopwatch | None = 
     Raises:
         CasesFailedError: some of several runs failed; the others are done.
     """
+    check_installed(command.track)
     stopwatch = stopwatch or Stopwatch()
     workspace = find_workspace(command.workspace)
     plan, dataset, splits = workspace.plan(), workspace.dataset(), workspace.splits()
@@ -170,7 +174,10 @@ def _train_one(session: _Session, name: catalogue.Architecture, fold: str, membe
             check_same_run(state, plan=plan, config=config, data_key=session.store.key, folder=folder)
         trained_now = state is None or not state.finished
         if trained_now:
-            state = train(plan, config, _fold_data(session, members), around=_surroundings(session, folder))
+            data = _fold_data(session, members)
+            tracked = _tracked_run(plan, config, folder, cases=members.validation, state=state)
+            with tracking(command.track, tracked, events=session.events) as tracker:
+                state = train(plan, config, data, around=_surroundings(session, folder, tracker=tracker))
             _Curves(folder)(state.epochs)  # the last one may have been passed over
         else:
             session.events.note(f"{name}, fold {fold}: finished earlier; --restart trains it anew")
@@ -216,7 +223,19 @@ def _fold_data(session: _Session, members: Fold) -> FoldData:
     )
 
 
-def _surroundings(session: _Session, folder: Path) -> Surroundings:
+def _tracked_run(
+    plan: Plan, config: TrainConfig, folder: Path, *, cases: Sequence[str], state: RunState | None
+) -> TrackedRun:
+    return TrackedRun(
+        folder=folder,
+        name=f"{config.architecture}, fold {config.fold}",
+        settings={"run": config.model_dump(), "plan": plan.model_dump(mode="json", exclude={"decisions"})},
+        cases=cases,
+        epochs=len(state.epochs) if state is not None else 0,
+    )
+
+
+def _surroundings(session: _Session, folder: Path, *, tracker: Tracker) -> Surroundings:
     workers = session.command.workers
     return Surroundings(
         folder=folder,
@@ -225,6 +244,7 @@ def _surroundings(session: _Session, folder: Path) -> Surroundings:
         events=session.events,
         stopwatch=session.stopwatch,
         on_epoch=_Curves(folder),
+        tracker=tracker,
     )
 
 

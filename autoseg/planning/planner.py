@@ -158,6 +158,7 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
     )
     patch = sizing.patch(
         list(stacks.values()),
+        recipe=inputs.recipe,
         divisor=2 ** (len(features) - 1),
         device=inputs.device,
         pixel_bytes=pixel_bytes,

@@ -86,7 +86,7 @@ def draw_planes(
     slices = [plane.cut(image, indices) for plane in planes]
     maps = {name: [plane.cut(labels, indices) for plane in planes] for name, labels in overlays.items()}
     names = _all_names(class_names, maps.values())
-    low, high = _window(slices)
+    low, high = intensity_window(slices)
     extent_mm = [size * spacing for size, spacing in zip(image.shape, spacing_mm, strict=True)]
     layout = _Layout([plane.sides(extent_mm) for plane in planes], rows=len(maps), names=len(names))
     with picture(path, height_in=layout.height_in) as figure:
@@ -96,11 +96,11 @@ def draw_planes(
             for panel, plane, pixels, labels in zip(panels, planes, slices, row, strict=True):
                 rows_mm, columns_mm = plane.sides(spacing_mm)
                 panel.imshow(pixels, cmap="gray", vmin=low, vmax=high, aspect=rows_mm / columns_mm)
-                _draw_labels(panel, labels, tuple(names))
+                draw_labels(panel, labels, tuple(names))
                 _letter(panel, plane)
         for panel, plane in zip(grid[0], planes, strict=True):
             panel.set_title(plane.name, loc="center")
-        handles = [Patch(**_fill_look(index)) for index in range(len(names))]
+        handles = [Patch(**fill_look(index)) for index in range(len(names))]
         figure.legend(handles, legend_texts(names.values()), loc="lower center", ncols=_LEGEND_COLUMNS)
 
 
@@ -166,7 +166,7 @@ def _all_names(class_names: Mapping[int, str], rows: Iterable[Sequence[NDArray[n
     return {value: name for value, name in {**class_names, **unknown}.items() if value != 0}
 
 
-def _window(slices: Sequence[NDArray[Any]]) -> tuple[float, float]:
+def intensity_window(slices: Sequence[NDArray[Any]]) -> tuple[float, float]:
     """Intensities shown as black and white: 0.5 % and 99.5 % quantile of what is in sight, against single outliers."""
     seen = np.concatenate([pixels.ravel() for pixels in slices])
     seen = seen[np.isfinite(seen)]
@@ -174,13 +174,20 @@ def _window(slices: Sequence[NDArray[Any]]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _fill_look(index: int) -> dict[str, Any]:
+def fill_look(index: int) -> dict[str, Any]:
+    """How the index-th class looks in a legend."""
     look = line_look(index)
     return {"facecolor": to_rgba(look["color"], _FILL), "edgecolor": look["color"], "linestyle": look["linestyle"]}
 
 
-def _draw_labels(panel: Axes, labels: NDArray[np.integer[Any]], values: Sequence[int]) -> None:
-    """Each class filled and outlined."""
+def draw_labels(panel: Axes, labels: NDArray[np.integer[Any]], values: Sequence[int]) -> None:
+    """Draw each class over a picture, filled and outlined.
+
+    Args:
+        panel: where the picture is.
+        labels: label values, (rows, columns).
+        values: the values to draw, in the order of their colours.
+    """
     fill = np.zeros((*labels.shape, 4))
     for index, value in enumerate(values):
         mask = labels == value

@@ -26,6 +26,7 @@ from autoseg.training.clock import Stopwatch, build_budget
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StepRecord, write_history, write_steps
 from autoseg.training.losses import LossFunction, build_loss, over_levels
+from autoseg.training.monitor import Tracker, Untracked
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
 from autoseg.training.validation import (
     ValidationResult,
@@ -67,6 +68,7 @@ class Surroundings:
         events: where progress goes.
         stopwatch: counts from the start of the command.
         on_epoch: called with all epochs so far after each one.
+        tracker: told about each epoch, with a few of its validation slices.
     """
 
     folder: Path
@@ -75,6 +77,7 @@ class Surroundings:
     events: Events
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     on_epoch: Callable[[Sequence[EpochRecord]], None] = lambda _: None
+    tracker: Tracker = field(default_factory=Untracked)
 
 
 def train(plan: Plan, config: TrainConfig, data: FoldData, *, around: Surroundings) -> RunState:
@@ -226,6 +229,7 @@ class _Run:
         best = self._take_note(_watched(record))
         self.state.epochs.append(record)
         self._store(best=best)
+        self._around.tracker.epoch_ended(record, validation.samples)
         closing_s = self._around.stopwatch.elapsed_s - started - trained_s
         self.state.closing_s = max(self.state.closing_s, closing_s)
         self.show(progress, epoch=str(record.epoch), validation_loss=validation.loss, validation_dice=validation.dice)

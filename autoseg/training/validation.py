@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -13,6 +14,28 @@ from autoseg.model.slices import slice_batches
 from autoseg.preprocessing.store import StoredCase
 from autoseg.training.losses import LossFunction
 
+SAMPLED_CASES: Final = 4
+"""Cases of which one slice is kept for looking at. Source: ours; as many as fit on a screen side by side."""
+
+
+@dataclass(frozen=True, eq=False)
+class SampleSlice:
+    """One slice of a validation case, for looking at.
+
+    Attributes:
+        case: number of the case in the order given.
+        index: number of the slice.
+        picture: first channel as the network sees it, normalised, (H, W), float32.
+        prediction: class indices, (H, W), int16.
+        reference: class indices, (H, W), int16.
+    """
+
+    case: int
+    index: int
+    picture: NDArray[np.float32]
+    prediction: NDArray[np.int16]
+    reference: NDArray[np.int16]
+
 
 @dataclass(frozen=True)
 class ValidationResult:
@@ -22,10 +45,12 @@ class ValidationResult:
         loss: mean over slices.
         class_dice: for each foreground class, the mean Dice over cases, each pooled over its slices; NaN for a class
             that neither occurs nor is predicted anywhere.
+        samples: of each of the first `SAMPLED_CASES` cases the slice with the most foreground in its reference.
     """
 
     loss: float
     class_dice: tuple[float, ...]
+    samples: tuple[SampleSlice, ...] = ()
 
     @property
     def dice(self) -> float:
@@ -45,9 +70,10 @@ def validate(
 ) -> ValidationResult:
     """Score a network on whole slices, without mirroring and before going back to the scans' own grids."""
     losses, slices = 0.0, 0
-    dice_by_case = []
+    dice_by_case, samples = [], []
     with evaluating(network):
-        for case in cases:
+        for number, case in enumerate(cases):
+            sampled = fullest_slice(case.label) if number < SAMPLED_CASES else None
             confusion = torch.zeros((classes, classes), dtype=torch.int64, device=compute.device)
             batches = slice_batches(case.image, neighbours=neighbours, batch_size=batch_size, compute=compute)
             for window, pictures in batches:
@@ -57,10 +83,33 @@ def validate(
                 logits = logits.float()  # (B, K, H, W)
                 losses += float(loss(logits, target)) * len(pictures)
                 slices += len(pictures)
-                confusion += confusion_matrix(logits.argmax(dim=1), target, classes=classes)
+                prediction = logits.argmax(dim=1)  # (B, H, W)
+                confusion += confusion_matrix(prediction, target, classes=classes)
+                if sampled is not None and window.start <= sampled < window.stop:
+                    samples.append(_sample(case, prediction[sampled - window.start], number=number, index=sampled))
             dice_by_case.append(dice_of_classes(confusion))
     by_class = np.array(dice_by_case).T  # (K - 1, cases)
-    return ValidationResult(losses / max(slices, 1), tuple(mean_of_defined(row) for row in by_class))
+    return ValidationResult(losses / max(slices, 1), tuple(mean_of_defined(row) for row in by_class), samples=tuple(samples))
+
+
+def fullest_slice(label: NDArray[np.integer[Any]]) -> int:
+    """The slice with the most foreground, the first of equals.
+
+    Args:
+        label: class indices, (S, H, W), S >= 1.
+    """
+    # Slice by slice, because counting along axes would first copy a scan that is only mapped from disk.
+    return max(range(len(label)), key=lambda index: int(np.count_nonzero(label[index])))
+
+
+def _sample(case: StoredCase, prediction: torch.Tensor, *, number: int, index: int) -> SampleSlice:
+    return SampleSlice(
+        case=number,
+        index=index,
+        picture=np.array(case.image[0, index], dtype=np.float32),  # (H, W)
+        prediction=prediction.cpu().numpy().astype(np.int16),  # (H, W)
+        reference=np.array(case.label[index], dtype=np.int16),  # (H, W)
+    )
 
 
 def confusion_matrix(prediction: torch.Tensor, target: torch.Tensor, *, classes: int) -> torch.Tensor:

@@ -46,39 +46,46 @@ def test_memory_per_pixel_by_hand():
     assert sizing.bytes_per_pixel((16, 32), convolutions=1, expansion=2.0) == 4 * 2 * 3 * 5 * 24
 
 
-def test_patch_holds_the_largest_slice_rounded_up():
-    choice = sizing.patch(stacks((40, 59), (43, 31)), divisor=8, device="cpu", pixel_bytes=1000, memory_gb=8)
+def patch(*sizes, recipe="auto", divisor=16, device="cpu", pixel_bytes=1, memory_gb=8):
+    return sizing.patch(
+        stacks(*sizes), recipe=recipe, divisor=divisor, device=device, pixel_bytes=pixel_bytes, memory_gb=memory_gb
+    )
+
+
+def test_patch_holds_the_typical_slice_rounded_up():
+    choice = patch((40, 59), (42, 31), (90, 32), (43, 30), divisor=8)
+    assert choice.value == (48, 32)  # medians 42.5 and 31.5
+    assert "43 rows and 32 columns" in choice.reason
+
+
+def test_patch_of_the_paper_holds_the_largest_slice():
+    choice = patch((40, 59), (43, 31), (41, 32), divisor=8, recipe="paper")
     assert choice.value == (48, 64)
     assert "43 rows and 59 columns" in choice.reason
 
 
 def test_patch_is_cut_along_its_longer_side_first():
-    choice = sizing.patch(stacks((2000, 256)), divisor=16, device="cpu", pixel_bytes=1, memory_gb=8)
-    assert choice.value == (1024, 256)
-    choice = sizing.patch(stacks((256, 2000)), divisor=16, device="cpu", pixel_bytes=1, memory_gb=8)
-    assert choice.value == (256, 1024)
+    assert patch((2000, 256)).value == (1024, 256)
+    assert patch((256, 2000)).value == (256, 1024)
 
 
 def test_patch_of_a_huge_slice_is_square():
-    assert sizing.patch(stacks((3000, 2000)), divisor=16, device="cpu", pixel_bytes=1, memory_gb=8).value == (512, 512)
+    assert patch((3000, 2000)).value == (512, 512)
 
 
 def test_memory_limits_the_patch_on_a_gpu():
     # 0.1 GB for two slices of 1000 bytes per pixel: 50,000 pixels, 223 squared.
-    choice = sizing.patch(stacks((800, 800)), divisor=16, device="gpu", pixel_bytes=1000, memory_gb=0.1)
-    assert choice.value == (208, 240)
+    assert patch((800, 800), device="gpu", pixel_bytes=1000, memory_gb=0.1).value == (208, 240)
 
 
 @given(rows=SIDES, columns=SIDES, levels=st.integers(1, 5), device=DEVICES, memory_gb=st.floats(0.1, 100))
 @settings(deadline=None, max_examples=50)
 def test_patch_fits_the_network_and_the_memory(rows, columns, levels, device, memory_gb):
     divisor, pixel_bytes = 2**levels, 1000
-    patch = sizing.patch(
-        stacks((rows, columns)), divisor=divisor, device=device, pixel_bytes=pixel_bytes, memory_gb=memory_gb
-    ).value
-    assert all(side > 0 and side % divisor == 0 for side in patch)
-    assert 2 * math.prod(patch) * pixel_bytes <= max(memory_gb * 1e9, 2 * divisor**2 * pixel_bytes)
-    assert all(side < size + divisor for side, size in zip(patch, (rows, columns), strict=True))
+    sides = patch((rows, columns), divisor=divisor, device=device, pixel_bytes=pixel_bytes, memory_gb=memory_gb).value
+    assert all(side > 0 and side % divisor == 0 for side in sides)
+    assert 2 * math.prod(sides) * pixel_bytes <= max(memory_gb * 1e9, 2 * divisor**2 * pixel_bytes)
+    assert all(side < size + divisor for side, size in zip(sides, (rows, columns), strict=True))
 
 
 @pytest.mark.parametrize(

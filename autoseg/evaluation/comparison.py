@@ -1,0 +1,106 @@
+"""Networks side by side: one number per case and network, as in the paper's tables 3 and 4."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from autoseg.evaluation.cases import CaseMetrics
+
+ComparedMetric = Literal["dice", "hausdorff_mm", "hausdorff95_mm", "assd_mm"]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One case under one network.
+
+    Attributes:
+        value: mean over the classes for which the metric is defined; NaN where it is for none.
+        undefined: classes for which it is not; they are missing from the mean, which may then look too good.
+    """
+
+    value: float
+    undefined: int
+
+
+@dataclass(frozen=True)
+class Column:
+    """One network.
+
+    Attributes:
+        network: its name for people.
+        cells: by case; a case it was not scored on is missing.
+    """
+
+    network: str
+    cells: Mapping[str, Cell]
+
+    @property
+    def mean(self) -> float:
+        """Over the cases whose value is defined; NaN where there are none."""
+        values = self._defined
+        return math.fsum(values) / len(values) if values else math.nan
+
+    @property
+    def deviation(self) -> float:
+        """Sample standard deviation (n - 1) over the same cases; NaN for fewer than two."""
+        values = self._defined
+        if len(values) < 2:
+            return math.nan
+        return math.sqrt(math.fsum((value - self.mean) ** 2 for value in values) / (len(values) - 1))
+
+    @property
+    def _defined(self) -> list[float]:
+        return [cell.value for cell in self.cells.values() if not math.isnan(cell.value)]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of several networks, case by case.
+
+    Attributes:
+        metric: which number.
+        cases: the rows, every case that any network was scored on, in order of their ids.
+        columns: the networks.
+    """
+
+    metric: ComparedMetric
+    cases: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every network was scored on every case, without which their means cannot be compared."""
+        return all(case in column.cells for column in self.columns for case in self.cases)
+
+
+def compare(scores: Mapping[str, Sequence[CaseMetrics]], *, metric: ComparedMetric) -> Comparison:
+    """Put networks side by side.
+
+    Args:
+        scores: name of a network to the scores of its cases, each case once.
+        metric: which of the numbers to compare.
+
+    Raises:
+        ValueError: a network has two scores for one case.
+
+    Source: tables 3 and 4 of the paper, which average over the three tissues.
+    """
+    columns = []
+    for network, cases in scores.items():
+        cells = {case.id: _cell(case, metric) for case in cases}
+        if len(cells) < len(cases):
+            msg = f"{network} has several scores for one case"
+            raise ValueError(msg)
+        columns.append(Column(network, cells))
+    every = sorted({case for column in columns for case in column.cells})
+    return Comparison(metric, tuple(every), tuple(columns))
+
+
+def _cell(case: CaseMetrics, metric: ComparedMetric) -> Cell:
+    values = [float(getattr(scores, metric)) for scores in case.classes]
+    defined = [value for value in values if not math.isnan(value)]
+    return Cell(
+        value=math.fsum(defined) / len(defined) if defined else math.nan,
+        undefined=len(values) - len(defined),
+    )

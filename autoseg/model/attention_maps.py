@@ -1,0 +1,30 @@
+"""What the gates of an attention network let through on one slice."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from autoseg.model.compute import Compute, evaluating
+from autoseg.model.slices import with_neighbours
+from autoseg.networks.attention import AttentionUNet
+
+
+def attention_maps(
+    network: AttentionUNet, image: NDArray[np.float32], index: int, *, neighbours: int, compute: Compute
+) -> list[NDArray[np.float32]]:
+    """Attention coefficients of one slice.
+
+    Args:
+        network: already on the device.
+        image: preprocessed scan, (C, S, H, W), float32.
+        index: which slice.
+        neighbours: slices on either side that are shown with it.
+        compute: device and number format.
+
+    Returns:
+        one map per skip, from full resolution downwards, (ceil(H / 2^l), ceil(W / 2^l)), float32, in [0, 1].
+    """
+    picture = compute.tensor(torch.from_numpy(with_neighbours(image, [index], neighbours=neighbours)))  # (1, C, H, W)
+    with evaluating(network), compute.autocast():
+        _, maps = network.forward_with_attention(picture)
+    return [level[0, 0].float().cpu().numpy() for level in maps]

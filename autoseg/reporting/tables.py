@@ -1,0 +1,171 @@
+"""Comparisons of networks as text: CSV for programs, Markdown for pages, LaTeX (booktabs) for papers."""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from autoseg.evaluation.comparison import Cell, Column, ComparedMetric, Comparison
+
+MISSING: Final = "-"
+UNDEFINED: Final = "n/a"
+
+
+@dataclass(frozen=True)
+class _Wording:
+    """How a metric is written: its title, its number of decimals, and which end is the good one."""
+
+    title: str
+    decimals: int
+    best: Callable[[Sequence[float]], float]
+
+
+_WORDING: Final[dict[ComparedMetric, _Wording]] = {
+    "dice": _Wording("Dice", 4, max),
+    "hausdorff_mm": _Wording("Hausdorff distance (mm)", 2, min),
+    "hausdorff95_mm": _Wording("95th percentile of the Hausdorff distance (mm)", 2, min),
+    "assd_mm": _Wording("Average symmetric surface distance (mm)", 2, min),
+}
+
+_LATEX_SPECIAL: Final = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+}
+
+
+def caption(comparison: Comparison, *, cases: str) -> str:
+    """One or two sentences above a table.
+
+    Args:
+        comparison: what the table shows.
+        cases: what the cases are, for example "held-out cases of the cross-validation".
+    """
+    title = _WORDING[comparison.metric].title
+    text = f"{title}, mean over the classes, by network and case ({cases}); the best of each row in bold."
+    if any(cell.undefined for column in comparison.columns for cell in column.cells.values()):
+        text += " *: undefined for some classes, which are left out of that mean."
+    if not comparison.complete:
+        text += " The networks were not scored on the same cases: their means cannot be compared."
+    return text
+
+
+def to_csv(comparison: Comparison) -> str:
+    """A row per case, and two columns per network: its value with all digits, and for how many classes it is undefined."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [column.network for column in comparison.columns]
+    writer.writerow(["case", *(title for name in names for title in (name, f"{name}: undefined classes"))])
+    for case in comparison.cases:
+        cells = [column.cells.get(case) for column in comparison.columns]
+        writer.writerow([case, *(entry for cell in cells for entry in _csv_cell(cell))])
+    return text.getvalue()
+
+
+def to_markdown(comparison: Comparison, *, cases: str) -> str:
+    """The table with its caption; below the cases the mean over them, their standard deviation and their number."""
+
+    def bold(text: str) -> str:
+        return f"**{text}**"
+
+    names = [_markdown(column.network) for column in comparison.columns]
+    lines = [caption(comparison, cases=cases), "", _markdown_row(["Case", *names])]
+    lines.append("|---" + "|---:" * len(names) + "|")
+    lines += [_markdown_row([_markdown(case), *row]) for case, row in _case_rows(comparison, bold=bold, star="\\*")]
+    lines += [_markdown_row([name, *row]) for name, row in _closing_rows(comparison, bold=bold)]
+    return "\n".join(lines) + "\n"
+
+
+def to_latex(comparison: Comparison, *, cases: str, label: str) -> str:
+    """The same as a floating table for LaTeX; needs the package booktabs.
+
+    Args:
+        comparison: what the table shows.
+        cases: what the cases are.
+        label: the table's label, letters and dashes.
+    """
+
+    def bold(text: str) -> str:
+        return rf"\textbf{{{text}}}"
+
+    names = [_latex(column.network) for column in comparison.columns]
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{_latex(caption(comparison, cases=cases))}}}",
+        rf"  \label{{tab:{label}}}",
+        rf"  \begin{{tabular}}{{l{'r' * len(names)}}}",
+        r"    \toprule",
+        _latex_row(["Case", *names]),
+        r"    \midrule",
+        *(_latex_row([_latex(case), *row]) for case, row in _case_rows(comparison, bold=bold, star="*")),
+        r"    \midrule",
+        *(_latex_row([name, *row]) for name, row in _closing_rows(comparison, bold=bold)),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _csv_cell(cell: Cell | None) -> tuple[str, str]:
+    if cell is None:
+        return "", ""
+    return "" if math.isnan(cell.value) else repr(cell.value), str(cell.undefined)
+
+
+def _case_rows(comparison: Comparison, *, bold: Callable[[str], str], star: str) -> Iterator[tuple[str, list[str]]]:
+    """Each case with its cells as text; the best, as far as can be told after rounding, in bold."""
+    for case in comparison.cases:
+        cells = [column.cells.get(case) for column in comparison.columns]
+        numbers = [math.nan if cell is None else cell.value for cell in cells]
+        texts = _numbers(comparison, numbers, bold=bold)
+        yield (
+            case,
+            [
+                MISSING if cell is None else text + star * (cell.undefined > 0)
+                for cell, text in zip(cells, texts, strict=True)
+            ],
+        )
+
+
+def _closing_rows(comparison: Comparison, *, bold: Callable[[str], str]) -> Iterator[tuple[str, list[str]]]:
+    columns = comparison.columns
+    means = [column.mean for column in columns]
+    yield "Mean", _numbers(comparison, means, bold=bold if comparison.complete else str)
+    yield "Standard deviation", _numbers(comparison, [column.deviation for column in columns], bold=str)
+    yield "Cases", [_case_count(column) for column in columns]
+
+
+def _case_count(column: Column) -> str:
+    return str(sum(not math.isnan(cell.value) for cell in column.cells.values()))
+
+
+def _numbers(comparison: Comparison, values: Sequence[float], *, bold: Callable[[str], str]) -> list[str]:
+    wording = _WORDING[comparison.metric]
+    texts = [UNDEFINED if math.isnan(value) else f"{value:.{wording.decimals}f}" for value in values]
+    defined = [value for value in values if not math.isnan(value)]
+    if len(defined) < 2:
+        return texts
+    best = f"{wording.best(defined):.{wording.decimals}f}"
+    return [bold(text) if text == best else text for text in texts]
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _markdown(text: str) -> str:
+    return "".join(f"\\{sign}" if sign in r"\`*_{}[]<>#|" else sign for sign in text)
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return "    " + " & ".join(cells) + r" \\"
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX_SPECIAL.get(sign, sign) for sign in text)

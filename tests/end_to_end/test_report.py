@@ -1,0 +1,117 @@
+"""`autoseg report` on whatever was trained: nothing, some networks, the official split."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def autoseg(*arguments: str, cwd: Path) -> dict[str, Any]:
+    """Run the installed command, which must succeed, and return its JSON."""
+    process = subprocess.run(
+        [sys.executable, "-m", "autoseg", *arguments, "--json"],
+        cwd=cwd, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert process.returncode == 0, process.stdout + process.stderr
+    document: dict[str, Any] = json.loads(process.stdout)
+    return document
+
+
+def names(report: dict[str, Any]) -> set[str]:
+    return {str(Path(path).relative_to(report["folder"])) for path in report["written"]}
+
+
+@pytest.fixture(scope="module")
+def home(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A planned workspace without models."""
+    folder = tmp_path_factory.mktemp("home")
+    autoseg("plan", str(cohort), cwd=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def before(home: Path) -> dict[str, Any]:
+    """The report on nothing but data."""
+    return autoseg("report", cwd=home)
+
+
+@pytest.fixture(scope="module")
+def after(home: Path, before: dict[str, Any]) -> dict[str, Any]:
+    """The report on two networks of one fold and one of the official split, written over the first one."""
+    stale = Path(before["folder"]) / "figures" / "attention_fold_3.png"
+    (home / stale).write_bytes(b"of a model that is no more")
+    (home / before["folder"] / "figures" / "mine.txt").write_text("not the report's")
+    for arch, fold in (("unet", "0"), ("attention", "0"), ("unet", "official")):
+        autoseg("train", "--arch", arch, "--fold", fold, "--epochs", "1", "--precision", "float32", cwd=home)
+    return autoseg("report", cwd=home)
+
+
+def test_without_models_it_shows_the_data(before: dict[str, Any], home: Path) -> None:
+    assert names(before) == {"figures/figure_1_data.png", "figures/figure_1_data.svg"}
+    assert before["models"] == []
+
+
+def test_every_table_and_figure_of_the_paper_is_there_in_every_format(after: dict[str, Any], home: Path) -> None:
+    tables = {f"tables/{name}.{kind}" for name in ("table_3_dice", "table_4_hausdorff") for kind in ("csv", "md", "tex")}
+    figures = {
+        f"figures/{name}.{kind}"
+        for name in (
+            "figure_1_data",
+            "figure_2_dice",
+            "figure_2_hausdorff",
+            "figure_3_curves_fold_0",
+            "figure_3_curves_fold_official",
+            "figure_4_planes",
+            "attention_fold_0",
+        )
+        for kind in ("png", "svg")
+    }
+    assert tables | figures <= names(after)
+    assert all((home / path).stat().st_size > 50 for path in after["written"])
+    assert len(after["models"]) == 3
+
+
+def test_the_official_split_has_tables_of_its_own(after: dict[str, Any], home: Path) -> None:
+    def cases(name: str) -> list[str]:
+        text = (home / after["folder"] / "tables" / name).read_text(encoding="utf-8")
+        return [line.split(",")[0] for line in text.splitlines()[1:]]
+
+    splits = json.loads((home / "runs" / "IBSR18" / "splits.json").read_text(encoding="utf-8"))
+    assert cases("table_3_dice.csv") == sorted(splits["folds"][0]["validation"])
+    assert cases("table_3_dice_official.csv") == sorted(splits["official"]["validation"])
+
+
+def test_tables_hold_the_scores_of_training(after: dict[str, Any], home: Path) -> None:
+    models = home / "runs" / "IBSR18" / "models"
+    header, first, *_ = (home / after["folder"] / "tables" / "table_3_dice.csv").read_text(encoding="utf-8").splitlines()
+    assert header.split(",")[1::2] == ["U-Net", "Attention U-Net"]
+    for column, arch in ((1, "unet"), (3, "attention")):
+        summary = json.loads((models / arch / "fold_0" / "validation" / "summary.json").read_text(encoding="utf-8"))
+        assert summary["cases"] == 1
+        assert float(first.split(",")[column]) == pytest.approx(summary["mean"]["dice"])
+
+
+def test_what_an_earlier_report_left_goes_and_what_is_not_its_own_stays(after: dict[str, Any], home: Path) -> None:
+    figures = home / after["folder"] / "figures"
+    assert not (figures / "attention_fold_3.png").exists()
+    assert (figures / "mine.txt").exists()
+
+
+def test_an_edited_plan_leaves_older_models_out_and_says_so(after: dict[str, Any], home: Path) -> None:
+    path = home / "runs" / "IBSR18" / "plan.json"
+    original = path.read_text(encoding="utf-8")
+    document = json.loads(original)
+    document["training"]["learning_rate"] = 1e-5
+    path.write_text(json.dumps(document), encoding="utf-8")
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", "autoseg", "report", "-o", "elsewhere"],
+            cwd=home, capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+    finally:
+        path.write_text(original, encoding="utf-8")
+    assert "trained under another plan" in process.stderr
+    assert not list((home / "elsewhere").glob("tables/*"))

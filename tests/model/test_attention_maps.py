@@ -1,0 +1,25 @@
+import numpy as np
+import torch
+
+from autoseg.model.attention_maps import attention_maps
+from autoseg.model.compute import Compute
+from autoseg.model.slices import with_neighbours
+from autoseg.networks.attention import AttentionUNet
+from autoseg.planning.plan import NetworkSection
+
+CPU = Compute(torch.device("cpu"), bfloat16=False)
+
+
+def test_maps_are_those_of_the_slice_asked_for_with_its_neighbours() -> None:
+    torch.manual_seed(0)
+    size = NetworkSection(
+        features=(4, 8, 16), convolutions=1, expansion=2, skips="add", neighbours=1, deep_supervision=False
+    )
+    network = AttentionUNet(in_channels=3, classes=2, size=size)
+    scan = np.random.default_rng(0).normal(size=(1, 5, 21, 30)).astype(np.float32)
+    maps = attention_maps(network, scan, 3, neighbours=1, compute=CPU)
+    assert [level.shape for level in maps] == [(21, 30), (11, 15)]
+    picture = torch.from_numpy(with_neighbours(scan, [3], neighbours=1))
+    _, expected = network.eval().forward_with_attention(picture)
+    np.testing.assert_allclose(maps[0], expected[0][0, 0].detach(), atol=1e-6)
+    assert not np.allclose(maps[0], attention_maps(network, scan, 2, neighbours=1, compute=CPU)[0])

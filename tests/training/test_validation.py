@@ -1,0 +1,115 @@
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from autoseg.model.compute import Compute
+from autoseg.preprocessing.store import StoredCase
+from autoseg.training.losses import build_loss
+from autoseg.training.validation import (
+    SAMPLED_CASES,
+    ValidationResult,
+    confusion_matrix,
+    dice_of_classes,
+    fullest_slice,
+    mean_of_defined,
+    validate,
+)
+
+MakeCase = Callable[..., StoredCase]
+CPU = Compute(torch.device("cpu"), bfloat16=False)
+
+
+class Threshold(nn.Module):
+    """Calls a pixel foreground where its first channel exceeds 1, and counts its calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slices = 0
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        self.slices += len(pictures)
+        return torch.cat([torch.ones_like(pictures), pictures], dim=1)  # (B, 2, H, W)
+
+
+def result(network: nn.Module, *cases: StoredCase, batch_size: int = 3) -> ValidationResult:
+    loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), device=CPU.device)
+    return validate(network, cases, loss=loss, classes=2, neighbours=0, batch_size=batch_size, compute=CPU)
+
+
+def numbered(make_case: MakeCase) -> StoredCase:
+    """A case of six slices whose fullest one is the fifth, and whose pixels say where they are."""
+    case = make_case(0, slices=6, shape=(3, 4))
+    case.image[0] = np.arange(6 * 12, dtype=np.float32).reshape(6, 3, 4) / 36.0  # above 1 from slice 3, pixel 1
+    case.label[:] = 0
+    case.label[1, 0, :3] = 1
+    case.label[4, 1:] = 1
+    return case
+
+
+def test_scores_are_those_worked_out_by_hand(make_case: MakeCase) -> None:
+    case = make_case(0, slices=2, shape=(1, 2))
+    case.image[0] = [[[0.0, 2.0]], [[2.0, 2.0]]]
+    case.label[:] = [[[0, 1]], [[0, 1]]]
+    got = result(Threshold(), case)
+    assert got.class_dice == (2 * 2 / (3 + 2),)
+    assert got.dice == 0.8
+    # Logits (1, p): the loss of the right class is log(1 + exp(-margin)), with margins 1, 1, -1, 1.
+    assert got.loss == pytest.approx((3 * math.log1p(math.exp(-1)) + math.log1p(math.exp(1))) / 4)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 5, 16])
+def test_a_sample_is_the_fullest_slice_with_its_prediction_and_reference(make_case: MakeCase, batch_size: int) -> None:
+    case = numbered(make_case)
+    network = Threshold()
+    (sample,) = result(network, case, batch_size=batch_size).samples
+    assert (sample.case, sample.index) == (0, 4)
+    assert np.array_equal(sample.picture, case.image[0, 4])
+    assert np.array_equal(sample.reference, [[0] * 4, [1] * 4, [1] * 4])
+    assert np.array_equal(sample.prediction, np.ones((3, 4)))
+    assert (sample.picture.dtype, sample.prediction.dtype, sample.reference.dtype) == (np.float32, np.int16, np.int16)
+    assert network.slices == 6  # no pass beyond those that are scored
+
+
+def test_a_sample_owns_its_pixels(make_case: MakeCase) -> None:
+    case = numbered(make_case)
+    (sample,) = result(Threshold(), case).samples
+    case.image[:] = -1.0
+    case.label[:] = 0
+    assert sample.picture.min() > 0
+    assert sample.reference.max() == 1
+
+
+def test_only_the_first_cases_are_sampled(make_case: MakeCase) -> None:
+    cases = [make_case(seed, slices=2, shape=(4, 4)) for seed in range(SAMPLED_CASES + 2)]
+    assert [sample.case for sample in result(Threshold(), *cases).samples] == list(range(SAMPLED_CASES))
+    assert [sample.case for sample in result(Threshold(), *cases[:2]).samples] == [0, 1]
+
+
+def test_the_fullest_slice_counts_every_class_and_takes_the_first_of_equals() -> None:
+    label = np.zeros((4, 2, 3), dtype=np.uint8)
+    assert fullest_slice(label) == 0
+    label[1, 0, 0] = 9
+    label[2, 0, :2] = [1, 2]
+    label[3, 1, :2] = [3, 3]
+    assert fullest_slice(label) == 2
+
+
+def test_the_confusion_matrix_has_references_in_its_rows() -> None:
+    prediction, target = torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 1, 2])
+    assert confusion_matrix(prediction, target, classes=3).tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
+
+
+def test_a_class_that_is_nowhere_has_no_dice() -> None:
+    dice = dice_of_classes(torch.tensor([[5, 0, 0], [1, 3, 0], [0, 0, 0]]))
+    assert dice[0] == pytest.approx(2 * 3 / (4 + 3))
+    assert math.isnan(dice[1])
+
+
+def test_the_mean_leaves_out_what_is_undefined() -> None:
+    assert mean_of_defined([math.nan, 0.5, 1.0]) == 0.75
+    assert math.isnan(mean_of_defined([math.nan]))
+    assert math.isnan(ValidationResult(0.0, (math.nan,)).dice)
