@@ -11,13 +11,11 @@ from pathlib import Path
 from typing import Final
 
 import torch
-from torch import nn
 
 from autoseg.errors import TrainingError, WorkspaceError
 from autoseg.events import Events, Progress
 from autoseg.model.bundle import Provenance, save_bundle, software_versions
 from autoseg.model.compute import Compute
-from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import StoredCase
 from autoseg.training.batches import SliceBatches, TrainingBatch, build_loader
@@ -25,16 +23,10 @@ from autoseg.training.checkpoint import RunState, read_checkpoint, restore, save
 from autoseg.training.clock import Stopwatch, build_budget
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StepRecord, write_history, write_steps
-from autoseg.training.losses import LossFunction, build_loss, over_levels
+from autoseg.training.learner import Learner
 from autoseg.training.monitor import Tracker, Untracked
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
-from autoseg.training.validation import (
-    ValidationResult,
-    confusion_matrix,
-    dice_of_classes,
-    mean_of_defined,
-    validate,
-)
+from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
 
 HISTORY_FILE: Final = "history.csv"
 STEPS_FILE: Final = "steps.csv"
@@ -125,24 +117,12 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, data_key
 
 
 class _Run:
-    """One run in the making: network, optimiser, rules, and the state that a checkpoint stores."""
+    """One run in the making: learner, rules, and the state that a checkpoint stores."""
 
     def __init__(self, plan: Plan, config: TrainConfig, data: FoldData, *, around: Surroundings) -> None:
         self._plan, self._config, self._data, self._around = plan, config, data, around
-        self._compute = around.compute
         torch.manual_seed(config.seed)
-        network = build_network(
-            config.architecture,
-            in_channels=plan.input_channels,
-            classes=len(plan.data.classes),
-            size=plan.network,
-        )
-        self._network = self._compute.place(network)
-        self._optimiser = _build_optimiser(self._network, plan)
-        self._loss: LossFunction = build_loss(
-            plan.training.loss, class_weights=plan.training.class_weights, device=self._compute.device
-        )
-        self._levels_loss = over_levels(self._loss)
+        self._learner = Learner(plan, architecture=config.architecture, compute=around.compute)
         self._schedule = build_schedule(plan.training)
         self._stopping = EarlyStopping(plan.training.stop_after)
         self._best = BestEpoch(plan.training.best_model)
@@ -151,7 +131,7 @@ class _Run:
             SliceBatches(data.training, plan=plan, seed=config.seed),
             steps_per_epoch=plan.training.steps_per_epoch,
             workers=around.workers,
-            pin_memory=self._compute.device.type == "cuda",
+            pin_memory=around.compute.device.type == "cuda",
         )
         self._shown = 0.0
         self.state = RunState(plan_digest=plan.digest, data_key=data.key, config=config)
@@ -180,7 +160,7 @@ class _Run:
         )
         self.state = checkpoint.state
         self._around.stopwatch.before_s = self.state.elapsed_s
-        restore(checkpoint, network=self._network, optimiser=self._optimiser)
+        restore(checkpoint, network=self._learner.network, optimiser=self._learner.optimiser)
         for record in self.state.epochs:  # the rules remember nothing but the epochs they have seen
             self._take_note(_watched(record))
         self._around.events.note(f"{self.title}: continuing after epoch {len(self.state.epochs)}")
@@ -195,7 +175,7 @@ class _Run:
         slices = sum(case.image.shape[1] for _, case in self._data.validation)
         for _ in range(2):  # the first pass also pays for what happens only once
             started = self._around.stopwatch.elapsed_s
-            self._validate([sample])
+            self._learner.validate([sample])
             took_s = self._around.stopwatch.elapsed_s - started
         self.state.closing_s = took_s * slices / sample.image.shape[1] + _STORING_S
 
@@ -212,7 +192,7 @@ class _Run:
         confusion = self._steps(number, progress)
         trained_s = self._around.stopwatch.elapsed_s - started
         steps = self.state.steps[first_step:]
-        validation = self._validate([case for _, case in self._data.validation])
+        validation = self._learner.validate([case for _, case in self._data.validation])
         self._refuse_broken_weights(validation)
         training_dice = dice_of_classes(confusion)
         record = EpochRecord(
@@ -237,7 +217,7 @@ class _Run:
     def finish(self) -> None:
         """Mark run and model as finished."""
         self.state.finished = True
-        save_checkpoint(self._around.folder, self.state, network=self._network, optimiser=self._optimiser)
+        self._save_checkpoint()
 
     @property
     def _foreground(self) -> list[str]:
@@ -252,9 +232,7 @@ class _Run:
 
     def _steps(self, epoch: int, progress: Progress) -> torch.Tensor:
         """The optimiser steps of one epoch, at least one; ends early when the run's time is over."""
-        classes = len(self._plan.data.classes)
-        confusion = torch.zeros((classes, classes), dtype=torch.int64, device=self._compute.device)
-        self._network.train()
+        confusion = self._learner.no_confusion()
         self._sampler.epoch = epoch
         started, first_step = self._around.stopwatch.elapsed_s, len(self.state.steps)
         with _explain_dead_workers():
@@ -268,47 +246,16 @@ class _Run:
         return confusion
 
     def _step(self, batch: TrainingBatch) -> torch.Tensor:
-        """One optimiser step; returns the confusion matrix of its batch."""
-        rate = self._schedule.rate(self._progress())
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-        target = batch.labels.to(self._compute.device, non_blocking=True)  # (B, H, W)
-        with self._compute.autocast():
-            answers = self._network.forward_levels(self._compute.tensor(batch.pictures))
-        levels = [logits.float() for logits in answers]  # (B, K, H / 2^l, W / 2^l)
-        loss = self._levels_loss(levels, target)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise _not_finite(value, batch, step=len(self.state.steps))
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-        if self._plan.training.gradient_limit is not None:
-            nn.utils.clip_grad_norm_(self._network.parameters(), self._plan.training.gradient_limit)
-        self._optimiser.step()
-        elapsed = self._around.stopwatch.elapsed_s
-        step = len(self.state.steps) + 1
-        self.state.steps.append(StepRecord(step=step, seconds=elapsed, learning_rate=rate, loss=value))
-        return confusion_matrix(levels[0].detach().argmax(dim=1), target, classes=levels[0].shape[1])
-
-    def _validate(self, cases: Sequence[StoredCase]) -> ValidationResult:
-        """Scores on some cases; all NaN where there are none."""
-        if not cases:
-            return ValidationResult(math.nan, (math.nan,) * len(self._foreground))
-        return validate(
-            self._network,
-            cases,
-            loss=self._loss,
-            classes=len(self._plan.data.classes),
-            neighbours=self._plan.network.neighbours,
-            batch_size=self._plan.prediction.batch_size,
-            compute=self._compute,
-        )
+        """One optimiser step and its record; returns the confusion matrix of its batch."""
+        number, rate = len(self.state.steps) + 1, self._schedule.rate(self._progress())
+        result = self._learner.step(batch, rate=rate, number=number)
+        elapsed_s = self._around.stopwatch.elapsed_s
+        self.state.steps.append(StepRecord(step=number, seconds=elapsed_s, learning_rate=rate, loss=result.loss))
+        return result.confusion
 
     def _refuse_broken_weights(self, validation: ValidationResult) -> None:
         """Keep weights that became NaN or infinite since the last loss was seen from replacing a good model."""
-        floats = (tensor for tensor in self._network.state_dict().values() if tensor.is_floating_point())
-        sound = all(bool(tensor.isfinite().all()) for tensor in floats)
-        if not sound or (self._data.validation and not math.isfinite(validation.loss)):
+        if not self._learner.sound or (self._data.validation and not math.isfinite(validation.loss)):
             raise TrainingError(
                 f"the network's weights or its validation loss are not finite after epoch {len(self.state.epochs) + 1}",
                 remedy="Lower training.learning_rate in plan.json, or train with --precision float32. "
@@ -326,7 +273,7 @@ class _Run:
         if best:
             save_bundle(
                 around.folder,
-                self._network,
+                self._learner.network,
                 architecture=self._config.architecture,
                 fold=self._config.fold,
                 plan=self._plan,
@@ -343,8 +290,12 @@ class _Run:
         write_history(around.folder / HISTORY_FILE, state.epochs)
         write_steps(around.folder / STEPS_FILE, state.steps)
         state.elapsed_s = around.stopwatch.elapsed_s
-        save_checkpoint(around.folder, state, network=self._network, optimiser=self._optimiser)
+        self._save_checkpoint()
         around.on_epoch(state.epochs)
+
+    def _save_checkpoint(self) -> None:
+        learner = self._learner
+        save_checkpoint(self._around.folder, self.state, network=learner.network, optimiser=learner.optimiser)
 
 
 def _watched(record: EpochRecord) -> EpochResult:
@@ -352,22 +303,6 @@ def _watched(record: EpochRecord) -> EpochResult:
     if math.isnan(record.validation_loss):
         return EpochResult(validation_loss=record.training_loss, validation_dice=record.training_dice)
     return EpochResult(validation_loss=record.validation_loss, validation_dice=record.validation_dice)
-
-
-def _build_optimiser(network: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    section = plan.training
-    if section.optimiser == "adam":
-        return torch.optim.Adam(network.parameters(), lr=section.learning_rate)
-    return torch.optim.AdamW(network.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay)
-
-
-def _not_finite(value: float, batch: TrainingBatch, *, step: int) -> TrainingError:
-    sources = ", ".join(f"{case} slice {index}" for case, index in batch.sources)
-    return TrainingError(
-        f"the loss became {value} in step {step + 1}, on: {sources}",
-        remedy="Look at these slices; if they are sound, lower training.learning_rate in plan.json, "
-        "or train with --precision float32. The model of the last good epoch is kept.",
-    )
 
 
 @contextmanager

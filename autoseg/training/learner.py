@@ -1,0 +1,122 @@
+"""A network that learns, one batch at a time. It knows nothing of epochs, clocks or files: those are the loop's."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from autoseg import catalogue
+from autoseg.errors import TrainingError
+from autoseg.model.compute import Compute
+from autoseg.networks import build_network
+from autoseg.planning.plan import Plan, TrainingSection
+from autoseg.preprocessing.store import StoredCase
+from autoseg.training.batches import TrainingBatch
+from autoseg.training.losses import build_loss, over_levels
+from autoseg.training.validation import ValidationResult, confusion_matrix, validate
+
+
+@dataclass(frozen=True, eq=False)
+class StepResult:
+    """What one optimiser step saw.
+
+    Attributes:
+        loss: before the step, finite.
+        confusion: counts of pixels by (target, prediction), (K, K), int64.
+    """
+
+    loss: float
+    confusion: torch.Tensor
+
+
+class Learner:
+    """Network, loss and optimiser of one run.
+
+    Args:
+        plan: what to build and how it learns.
+        architecture: key of `ARCHITECTURES`; the weights are drawn from torch's current generator.
+        compute: device and number format.
+    """
+
+    def __init__(self, plan: Plan, *, architecture: catalogue.Architecture, compute: Compute) -> None:
+        self._plan = plan
+        self._compute = compute
+        classes = len(plan.data.classes)
+        network = build_network(architecture, in_channels=plan.input_channels, classes=classes, size=plan.network)
+        self.network = compute.place(network)
+        self.optimiser = _build_optimiser(self.network, plan.training)
+        self._loss = build_loss(plan.training.loss, class_weights=plan.training.class_weights, device=compute.device)
+        self._levels_loss = over_levels(self._loss)
+
+    @property
+    def sound(self) -> bool:
+        """Whether every weight and running statistic is finite."""
+        floats = (tensor for tensor in self.network.state_dict().values() if tensor.is_floating_point())
+        return all(bool(tensor.isfinite().all()) for tensor in floats)
+
+    def no_confusion(self) -> torch.Tensor:
+        """Counts to begin with: a confusion matrix of zeros, where those of the steps are."""
+        classes = len(self._plan.data.classes)
+        return torch.zeros((classes, classes), dtype=torch.int64, device=self._compute.device)
+
+    def step(self, batch: TrainingBatch, *, rate: float, number: int) -> StepResult:
+        """Learn from one batch.
+
+        Args:
+            batch: pictures and labels.
+            rate: learning rate.
+            number: of the step, from 1, to name it when something goes wrong.
+
+        Raises:
+            TrainingError: the loss is not finite; names the batch's slices.
+        """
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.network.train()
+        target = batch.labels.to(self._compute.device, non_blocking=True)  # (B, H, W)
+        with self._compute.autocast():
+            answers = self.network.forward_levels(self._compute.tensor(batch.pictures))
+        levels = [logits.float() for logits in answers]  # (B, K, ceil(H / 2^l), ceil(W / 2^l))
+        loss = self._levels_loss(levels, target)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise _not_finite(value, batch, number=number)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        if self._plan.training.gradient_limit is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._plan.training.gradient_limit)
+        self.optimiser.step()
+        prediction = levels[0].detach().argmax(dim=1)  # (B, H, W)
+        return StepResult(value, confusion_matrix(prediction, target, classes=levels[0].shape[1]))
+
+    def validate(self, cases: Sequence[StoredCase]) -> ValidationResult:
+        """Scores on some cases; all NaN where there are none."""
+        classes = len(self._plan.data.classes)
+        if not cases:
+            return ValidationResult(math.nan, (math.nan,) * (classes - 1))
+        return validate(
+            self.network,
+            cases,
+            loss=self._loss,
+            classes=classes,
+            neighbours=self._plan.network.neighbours,
+            batch_size=self._plan.prediction.batch_size,
+            compute=self._compute,
+        )
+
+
+def _build_optimiser(network: nn.Module, section: TrainingSection) -> torch.optim.Optimizer:
+    if section.optimiser == "adam":
+        return torch.optim.Adam(network.parameters(), lr=section.learning_rate)
+    return torch.optim.AdamW(network.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay)
+
+
+def _not_finite(value: float, batch: TrainingBatch, *, number: int) -> TrainingError:
+    sources = ", ".join(f"{case} slice {index}" for case, index in batch.sources)
+    return TrainingError(
+        f"the loss became {value} in step {number}, on: {sources}",
+        remedy="Look at these slices; if they are sound, lower training.learning_rate in plan.json, "
+        "or train with --precision float32. The model of the last good epoch is kept.",
+    )
