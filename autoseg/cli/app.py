@@ -320,7 +320,7 @@ def demo(
     verbose: Verbose = False,
     show_traceback: Traceback = False,
 ) -> None:
-    """Run the whole story on a synthetic cohort: plan, train, predict, evaluate; minutes on a laptop."""
+    """Run the whole story on a synthetic cohort: plan, train, predict, evaluate, report; minutes on a laptop."""
 
     def work(console: Console) -> tuple[str, dict[str, Any]]:
         from autoseg.cli import output

@@ -105,6 +105,7 @@ def demo(result: "DemoResult") -> Output:
         "train": train(result.trained),
         "predict": predict(result.predicted),
         "evaluate": evaluate(result.evaluated),
+        "report": report(result.reported),
     }
     texts = [f"-- {name}\n{text.strip()}" for name, (text, _) in parts.items()]
     texts.append(f"\nLook around in {result.folder}/: the plan, learning curves, label maps, pictures, tables and plots.")

@@ -9,7 +9,7 @@ from autoseg.data.phantom import PhantomSettings, write_cohort
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
 from autoseg.model.compute import DeviceChoice
-from autoseg.pipeline import evaluate, plan, predict, train
+from autoseg.pipeline import evaluate, plan, predict, report, train
 
 _MARK = ".autoseg-demo"
 
@@ -44,10 +44,11 @@ class DemoResult:
     trained: train.TrainResult
     predicted: predict.PredictResult
     evaluated: evaluate.EvaluateResult
+    reported: report.ReportResult
 
 
 def run(config: DemoConfig, events: Events) -> DemoResult:
-    """Make a cohort, plan, train one fold, predict the test scan, evaluate the held-out cases.
+    """Make a cohort, plan, train one fold, predict the test scan, evaluate the held-out cases, report.
 
     Raises:
         WorkspaceError: the folder holds something that is not an earlier demonstration.
@@ -89,7 +90,8 @@ def run(config: DemoConfig, events: Events) -> DemoResult:
         ),
         events,
     )
-    return DemoResult(config.folder, planned, trained, predicted, evaluated)
+    reported = report.run(report.ReportConfig(workspace=workspace), events)
+    return DemoResult(config.folder, planned, trained, predicted, evaluated, reported)
 
 
 def _clear(folder: Path) -> None:

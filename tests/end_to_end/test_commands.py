@@ -27,7 +27,7 @@ def autoseg(*arguments: str, cwd: Path, expect: int = 0) -> subprocess.Completed
 
 
 def readme_lines() -> list[list[str]]:
-    """The README's `autoseg` lines, without comments, as argument lists; `demo` has a test of its own."""
+    """The README's `autoseg` lines, without comments, as argument lists; `demo` has tests of its own."""
     blocks = re.findall(r"```sh\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
     lines = [shlex.split(line, comments=True) for block in blocks for line in block.splitlines()]
     return [line[1:] for line in lines if line[:1] == ["autoseg"]]
@@ -40,7 +40,7 @@ def home(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(cohort, folder / "IBSR18")
     (folder / "references").mkdir()
     lines = readme_lines()
-    assert [line[0] for line in lines] == ["plan", "train", "predict", "evaluate"]
+    assert [line[0] for line in lines] == ["plan", "train", "predict", "evaluate", "report"]
     for line in lines:
         if line[0] == "evaluate":  # the README's user has references of the same scans
             for path in (folder / "results").glob("*.nii.gz"):
