@@ -3,21 +3,15 @@
 Stages are imported inside the commands, so that `--help` and `plan` start without torch.
 """
 
-import signal
 import time
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, Final, Literal, NoReturn
+from typing import Annotated, Final, Literal
 
 import typer
 
-from autoseg import catalogue, files
-from autoseg.cli.console import Console, show_error
-from autoseg.errors import AutosegError, InterruptedRunError
+from autoseg import catalogue
+from autoseg.cli.command import Output, command
+from autoseg.cli.console import Console
 from autoseg.machine import usable_cores
 
 app = typer.Typer(
@@ -43,61 +37,15 @@ Precision = Annotated[
     typer.Option(help="Number format of convolutions; auto: bfloat16 where the hardware is made for it."),
 ]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes that read scans; default: one per core, at most 8.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout, everything else on stderr.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and errors only.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say when things happened.")]
-Traceback = Annotated[bool, typer.Option("--traceback", help="Show where in the code an error arose.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
 Architecture = Annotated[
     Literal["unet", "sepres", "attention", "all"], typer.Option("--arch", "-a", help="Network, or all in turn.")
 ]
 
 
-@dataclass(frozen=True)
-class _Talk:
-    """How a command speaks to its user."""
-
-    json: bool
-    quiet: bool
-    verbose: bool
-    traceback: bool
-
-    def run(self, work: Callable[[Console], tuple[str, dict[str, Any]]]) -> None:
-        """Do the work, print its result, and turn every failure into its exit code."""
-        console = Console(quiet=self.quiet, verbose=self.verbose)
-        with self._failures(console):
-            text, document = work(console)
-            if self.json:
-                typer.echo(files.json_text(document), nl=False)
-            elif not self.quiet:
-                typer.echo(text)
-
-    @contextmanager
-    def _failures(self, console: Console) -> Iterator[None]:
-        signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            yield
-        except AutosegError as error:
-            self._fail(error, console)
-        except KeyboardInterrupt:
-            remedy = "Finished parts are kept; the same command goes on from there."
-            self._fail(InterruptedRunError("interrupted", remedy=remedy), console)
-
-    def _fail(self, error: AutosegError, console: Console) -> NoReturn:
-        if self.traceback:
-            traceback.print_exception(error)
-        show_error(error, console=console)
-        if self.json:
-            typer.echo(files.json_text(error.as_dict()), nl=False)
-        raise typer.Exit(error.exit_code) from None
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-@app.command(epilog="Example: autoseg plan IBSR18/ --plane coronal", no_args_is_help=True)
+@command(app, example="autoseg plan IBSR18/ --plane coronal")
 def plan(
+    console: Console,
     dataset: Annotated[Path, typer.Argument(help="Folder of the data set; its layout is recognised.")],
     workspace: Annotated[
         Path | None, typer.Option("--workspace", "-w", help="Where to put everything; default: runs/<name>.")
@@ -114,57 +62,43 @@ def plan(
     force: Annotated[bool, typer.Option("--force", help="Replace an edited plan, or another data set's.")] = False,
     device: Device = "auto",
     jobs: Jobs = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    show_traceback: Traceback = False,
-) -> None:
+) -> Output:
     """Look at a data set, decide everything, say why, and write the workspace."""
+    from autoseg.cli import output
+    from autoseg.pipeline import plan as stage
 
-    def work(console: Console) -> tuple[str, dict[str, Any]]:
-        from autoseg.cli import output
-        from autoseg.pipeline import plan as stage
-
-        config = stage.PlanConfig(
-            dataset=dataset,
-            workspace=workspace,
-            name=name,
-            recipe=recipe,
-            plane=plane,
-            folds=folds,
-            device=device,
-            memory_gb=memory,
-            jobs=_jobs(jobs),
-            force=force,
-        )
-        return output.plan(stage.run(config, console), console=console, table=not (json or quiet))
-
-    _Talk(json, quiet, verbose, show_traceback).run(work)
+    config = stage.PlanConfig(
+        dataset=dataset,
+        workspace=workspace,
+        name=name,
+        recipe=recipe,
+        plane=plane,
+        folds=folds,
+        device=device,
+        memory_gb=memory,
+        jobs=_jobs(jobs),
+        force=force,
+    )
+    return output.plan(stage.run(config, console), console=console)
 
 
-@app.command(epilog="Example: autoseg preprocess --workspace runs/IBSR18")
+@command(app, example="autoseg preprocess --workspace runs/IBSR18")
 def preprocess(
+    console: Console,
     workspace: Workspace = None,
     jobs: Jobs = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    show_traceback: Traceback = False,
-) -> None:
+) -> Output:
     """Make the arrays that training reads; `train` does this by itself where needed."""
+    from autoseg.cli import output
+    from autoseg.pipeline import preprocess as stage
 
-    def work(console: Console) -> tuple[str, dict[str, Any]]:
-        from autoseg.cli import output
-        from autoseg.pipeline import preprocess as stage
-
-        config = stage.PreprocessConfig(workspace=workspace, jobs=_jobs(jobs))
-        return output.preprocess(stage.run(config, console))
-
-    _Talk(json, quiet, verbose, show_traceback).run(work)
+    config = stage.PreprocessConfig(workspace=workspace, jobs=_jobs(jobs))
+    return output.preprocess(stage.run(config, console))
 
 
-@app.command(epilog="Example: autoseg train --arch sepres --fold 0 --minutes 30")
+@command(app, example="autoseg train --arch sepres --fold 0 --minutes 30")
 def train(
+    console: Console,
     arch: Architecture = "unet",
     fold: Annotated[str, typer.Option("--fold", "-f", help="A number, all, official or full.")] = "0",
     workspace: Workspace = None,
@@ -184,39 +118,32 @@ def train(
         typer.Option(help="Also send every epoch to TensorBoard or Weights & Biases, offline unless WANDB_MODE is set."),
     ] = None,
     jobs: Jobs = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    show_traceback: Traceback = False,
-) -> None:
+) -> Output:
     """Train what the plan says, then predict and score the held-out cases. Interrupted? The same command goes on."""
+    from autoseg.cli import output
+    from autoseg.pipeline import train as stage
+    from autoseg.training.clock import Stopwatch
 
-    def work(console: Console) -> tuple[str, dict[str, Any]]:
-        from autoseg.cli import output
-        from autoseg.pipeline import train as stage
-        from autoseg.training.clock import Stopwatch
-
-        command = stage.TrainCommand(
-            architecture=arch,
-            fold=fold,
-            workspace=workspace,
-            epochs=epochs,
-            minutes=minutes,
-            seed=seed,
-            device=device,
-            precision=precision,
-            workers=workers,
-            jobs=_jobs(jobs),
-            restart=restart,
-            track=track,
-        )
-        return output.train(stage.run(command, console, stopwatch=Stopwatch(started=_STARTED)))
-
-    _Talk(json, quiet, verbose, show_traceback).run(work)
+    command = stage.TrainCommand(
+        architecture=arch,
+        fold=fold,
+        workspace=workspace,
+        epochs=epochs,
+        minutes=minutes,
+        seed=seed,
+        device=device,
+        precision=precision,
+        workers=workers,
+        jobs=_jobs(jobs),
+        restart=restart,
+        track=track,
+    )
+    return output.train(stage.run(command, console, stopwatch=Stopwatch(started=_STARTED)))
 
 
-@app.command(epilog="Example: autoseg predict new_scans/ results/ --probabilities", no_args_is_help=True)
+@command(app, example="autoseg predict new_scans/ results/ --probabilities")
 def predict(
+    console: Console,
     scans: Annotated[Path, typer.Argument(metavar="IN", help="A scan, or a folder searched with all below it.")],
     results: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of label maps and predictions.csv.")],
     workspace: Workspace = None,
@@ -230,35 +157,28 @@ def predict(
     force: Annotated[bool, typer.Option("--force", help="Predict again what is already there.")] = False,
     device: Device = "auto",
     precision: Precision = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    show_traceback: Traceback = False,
-) -> None:
+) -> Output:
     """Segment scans with everything trained so far: one label map per scan, and a table of volumes."""
+    from autoseg.cli import output
+    from autoseg.pipeline import predict as stage
 
-    def work(console: Console) -> tuple[str, dict[str, Any]]:
-        from autoseg.cli import output
-        from autoseg.pipeline import predict as stage
-
-        config = stage.PredictConfig(
-            source=scans,
-            target=results,
-            workspace=workspace,
-            probabilities=probabilities,
-            pictures=pictures,
-            mirror=mirror,
-            device=device,
-            precision=precision,
-            force=force,
-        )
-        return output.predict(stage.run(config, console))
-
-    _Talk(json, quiet, verbose, show_traceback).run(work)
+    config = stage.PredictConfig(
+        source=scans,
+        target=results,
+        workspace=workspace,
+        probabilities=probabilities,
+        pictures=pictures,
+        mirror=mirror,
+        device=device,
+        precision=precision,
+        force=force,
+    )
+    return output.predict(stage.run(config, console))
 
 
-@app.command(epilog="Example: autoseg evaluate results/ references/", no_args_is_help=True)
+@command(app, example="autoseg evaluate results/ references/")
 def evaluate(
+    console: Console,
     predictions: Annotated[Path, typer.Argument(help="Label maps to judge: a file or a folder.")],
     references: Annotated[Path, typer.Argument(help="Label maps to compare with, called <id> or <id>_seg.")],
     out: Annotated[
@@ -266,72 +186,48 @@ def evaluate(
     ] = None,
     workspace: Workspace = None,
     jobs: Jobs = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    show_traceback: Traceback = False,
-) -> None:
+) -> Output:
     """Compare label maps with references: Dice, Hausdorff distances and volumes per case and class."""
+    from autoseg.cli import output
+    from autoseg.pipeline import evaluate as stage
 
-    def work(console: Console) -> tuple[str, dict[str, Any]]:
-        from autoseg.cli import output
-        from autoseg.pipeline import evaluate as stage
-
-        config = stage.EvaluateConfig(
-            predictions=predictions, references=references, output=out, workspace=workspace, jobs=_jobs(jobs)
-        )
-        return output.evaluate(stage.run(config, console))
-
-    _Talk(json, quiet, verbose, show_traceback).run(work)
+    config = stage.EvaluateConfig(
+        predictions=predictions, references=references, output=out, workspace=workspace, jobs=_jobs(jobs)
+    )
+    return output.evaluate(stage.run(config, console))
 
 
-@app.command(epilog="Example: autoseg report --workspace runs/IBSR18")
+@command(app, example="autoseg report --workspace runs/IBSR18")
 def report(
+    console: Console,
     workspace: Workspace = None,
     out: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of tables and figures; default: report/ in the workspace.")
     ] = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    show_traceback: Traceback = False,
-) -> None:
+) -> Output:
     """Compare everything trained so far: tables (CSV, Markdown, LaTeX) and figures (PNG, SVG) for a paper."""
+    from autoseg.cli import output
+    from autoseg.pipeline import report as stage
 
-    def work(console: Console) -> tuple[str, dict[str, Any]]:
-        from autoseg.cli import output
-        from autoseg.pipeline import report as stage
-
-        return output.report(stage.run(stage.ReportConfig(workspace=workspace, output=out), console))
-
-    _Talk(json, quiet, verbose, show_traceback).run(work)
+    return output.report(stage.run(stage.ReportConfig(workspace=workspace, output=out), console))
 
 
-@app.command(epilog="Example: autoseg demo --minutes 1")
+@command(app, example="autoseg demo --minutes 1")
 def demo(
+    console: Console,
     arch: Annotated[Literal["unet", "sepres", "attention"], typer.Option("--arch", "-a", help="Network.")] = "unet",
     folder: Annotated[Path, typer.Option(help="Where everything goes; made anew by every call.")] = Path("autoseg-demo"),
     minutes: Annotated[float, typer.Option(min=0.01, help="Time for training.")] = 1.5,
     seed: Seed = 0,
     device: Device = "auto",
     jobs: Jobs = None,
-    json: Json = False,
-    quiet: Quiet = False,
-    verbose: Verbose = False,
-    show_traceback: Traceback = False,
-) -> None:
+) -> Output:
     """Run the whole story on a synthetic cohort: plan, train, predict, evaluate, report; minutes on a laptop."""
+    from autoseg.cli import output
+    from autoseg.pipeline import demo as stage
 
-    def work(console: Console) -> tuple[str, dict[str, Any]]:
-        from autoseg.cli import output
-        from autoseg.pipeline import demo as stage
-
-        config = stage.DemoConfig(
-            folder=folder, architecture=arch, minutes=minutes, seed=seed, device=device, jobs=_jobs(jobs)
-        )
-        return output.demo(stage.run(config, console))
-
-    _Talk(json, quiet, verbose, show_traceback).run(work)
+    config = stage.DemoConfig(folder=folder, architecture=arch, minutes=minutes, seed=seed, device=device, jobs=_jobs(jobs))
+    return output.demo(stage.run(config, console))
 
 
 def _jobs(chosen: int | None) -> int:

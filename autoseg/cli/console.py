@@ -38,6 +38,7 @@ class Console:
     Args:
         quiet: show warnings and errors only.
         verbose: say when things happened.
+        tables: show tables; without, stdout is left to something else.
         stream: where to; None: stderr.
         terminal: whether it is a terminal that can move its cursor; None: find out.
         now: monotonic clock, in seconds.
@@ -48,6 +49,7 @@ class Console:
         *,
         quiet: bool = False,
         verbose: bool = False,
+        tables: bool = True,
         stream: TextIO | None = None,
         terminal: bool | None = None,
         now: Callable[[], float] = time.monotonic,
@@ -57,6 +59,7 @@ class Console:
         self._rich = _rich_console(stream, terminal=self.is_terminal, soft_wrap=True)
         self._quiet = quiet
         self._verbose = verbose
+        self._tables = tables
         self._now = now
         self._bars: Bars | None = None
 
@@ -104,6 +107,8 @@ class Console:
             rows: as many cells each as there are columns.
             stream: where to; None: stdout.
         """
+        if not self._tables:
+            return
         from rich.table import Table  # noqa: PLC0415 - only commands that show tables pay for it
 
         stream = sys.stdout if stream is None else stream

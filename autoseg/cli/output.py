@@ -4,6 +4,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
+from autoseg.cli.command import Output
 from autoseg.cli.console import Console
 
 if TYPE_CHECKING:  # types only: loading the training stage here would load torch for every command
@@ -16,13 +17,10 @@ if TYPE_CHECKING:  # types only: loading the training stage here would load torc
     from autoseg.pipeline.report import ReportResult
     from autoseg.pipeline.train import TrainResult
 
-Output = tuple[str, dict[str, Any]]
-"""Lines for people, and a document."""
 
-
-def plan(result: "PlanResult", *, console: Console, table: bool) -> Output:
-    """The workspace; the decisions themselves as a table where it is wanted."""
-    if table:
+def plan(result: "PlanResult", *, console: Console | None = None) -> Output:
+    """The workspace; the decisions themselves as a table on a console."""
+    if console is not None:
         rows = [(path, _shown(decision.value), decision.reason) for path, decision in result.plan.decisions.items()]
         console.table(f"Plan for {result.plan.inputs.name}", ("what", "value", "why"), rows)
     text = (
@@ -101,7 +99,7 @@ def report(result: "ReportResult") -> Output:
 def demo(result: "DemoResult") -> Output:
     """All of it."""
     parts = {
-        "plan": plan(result.planned, console=Console(), table=False),
+        "plan": plan(result.planned),
         "train": train(result.trained),
         "predict": predict(result.predicted),
         "evaluate": evaluate(result.evaluated),
