@@ -68,18 +68,16 @@ def make_splits(dataset: Dataset, *, classes_present: Mapping[str, Collection[in
 
     Returns:
         folds whose numbers of subjects differ by at most one.
+
+    Raises:
+        DatasetError: a subject has labelled scans in the training set and in the validation set.
     """
     members: dict[str, list[str]] = defaultdict(list)
     classes: dict[str, set[int]] = defaultdict(set)
     for case in dataset.training:
         members[case.subject].append(case.id)
         classes[case.subject] |= set(classes_present[case.id])
-    official = None
-    if dataset.validation:
-        official = Fold(
-            training=tuple(sorted(case.id for case in dataset.training)),
-            validation=tuple(sorted(case.id for case in dataset.validation)),
-        )
+    official = _official(dataset)
     if folds == 1:
         return Splits(folds=(), official=official)
     sides = _best_deal(classes, folds)
@@ -91,6 +89,25 @@ def make_splits(dataset: Dataset, *, classes_present: Mapping[str, Collection[in
         training = tuple(case for case in everyone if case not in held_out)
         made.append(Fold(training=training, validation=tuple(validation)))
     return Splits(folds=tuple(made), official=official)
+
+
+def _official(dataset: Dataset) -> Fold | None:
+    """The data set's own split; None without a labelled validation set."""
+    if not dataset.validation:
+        return None
+    shared = {case.subject for case in dataset.training} & {case.subject for case in dataset.validation}
+    if shared:
+        raise DatasetError(
+            "a subject is in the training set and in the validation set",
+            where=dataset.root,
+            expected="all scans of a subject in one of them",
+            found=", ".join(sorted(shared)),
+            remedy="Move its scans to one side: a model would be validated on a patient it has learnt from.",
+        )
+    return Fold(
+        training=tuple(sorted(case.id for case in dataset.training)),
+        validation=tuple(sorted(case.id for case in dataset.validation)),
+    )
 
 
 def classes_missing(splits: Splits, classes_present: Mapping[str, Collection[int]]) -> dict[int, set[int]]:

@@ -160,6 +160,14 @@ def test_the_official_split_is_the_data_sets_own() -> None:
     assert splits.official == Fold(training=("a", "b"), validation=("v",))
 
 
+def test_a_subject_on_both_sides_of_the_official_split_is_refused() -> None:
+    cases = (case("a", subject="ada"), case("b"), case("v", subject="ada", subset="validation"))
+    with pytest.raises(DatasetError, match="ada"):
+        make_splits(dataset(*cases), classes_present={key: {0} for key in "abv"}, folds=2)
+    unlabelled = (*cases[:2], case("v", subject="ada", subset="validation", labelled=False))
+    assert make_splits(dataset(*unlabelled), classes_present={key: {0} for key in "ab"}, folds=2).official is None
+
+
 def test_without_a_labelled_validation_set_there_is_no_official_split() -> None:
     cases = (case("a"), case("b"), case("v", subset="validation", labelled=False))
     assert make_splits(dataset(*cases), classes_present={key: {0} for key in "ab"}, folds=2).official is None
