@@ -15,7 +15,7 @@ class LabelClass(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: int = Field(ge=0, description="the voxel value that stands for this class in label files")
-    name: str = Field(min_length=1)
+    name: str = Field(min_length=1, description="the class's name in tables and figures")
 
 
 def check_classes(classes: Sequence[LabelClass]) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from autoseg import files
 from autoseg.data import voxels
+from autoseg.data.dicom import check_series
 from autoseg.data.geometry import Geometry
 from autoseg.data.verification import verify_file
 from autoseg.errors import ImageError, SystemFailureError
@@ -27,6 +28,7 @@ __all__ = [
     "image_stem",
     "read_image",
     "read_labels",
+    "read_series",
     "verify_file",
     "write_channels",
     "write_labels",
@@ -118,6 +120,34 @@ def read_image(paths: Sequence[Path], *, channels: int) -> Image:
     if any(scan.volumes.dtype.kind == "f" for scan in scans):
         voxels.check_finite(array, paths)
     return Image(array=array, geometry=geometry, notes=_merged_notes(paths, scans))
+
+
+def read_series(paths: Sequence[Path]) -> Image:
+    """Read the slices of a DICOM series as one volume.
+
+    Args:
+        paths: its files in the order of the slices.
+
+    Returns:
+        the scan, with one channel.
+
+    Raises:
+        ImageError: a file is damaged, or the files are not the evenly spaced slices of one volume.
+    """
+    check_series(paths)
+    reader = sitk.ImageSeriesReader()
+    reader.SetImageIO("GDCMImageIO")
+    reader.SetFileNames([str(path) for path in paths])
+    try:
+        image = reader.Execute()
+    except RuntimeError as cause:
+        raise _unreadable(paths[0].parent, str(cause)) from None
+    if image.GetNumberOfComponentsPerPixel() != 1:
+        raise _not_scalar(paths[0], image.GetNumberOfComponentsPerPixel(), image.GetPixelIDTypeAsString())
+    geometry = _geometry(image)
+    array = sitk.GetArrayFromImage(image).astype(np.float32).reshape(1, *geometry.shape)
+    voxels.check_finite(array, paths)
+    return Image(array=array, geometry=geometry)
 
 
 def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMap:
@@ -232,13 +262,17 @@ _ONE_VOLUME = "Choose one volume of the series and save it as a 3D file."
 def _check_scalar(reader: Any, path: Path) -> None:
     kind = sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())
     if reader.GetNumberOfComponents() != 1 or "complex" in kind:
-        raise ImageError(
-            "not a scalar image",
-            where=path,
-            expected="one number per voxel",
-            found=f"{reader.GetNumberOfComponents()} ({kind})",
-            remedy="Convert it to greyscale, or store each channel in a file of its own.",
-        )
+        raise _not_scalar(path, reader.GetNumberOfComponents(), kind)
+
+
+def _not_scalar(path: Path, components: int, kind: str) -> ImageError:
+    return ImageError(
+        "not a scalar image",
+        where=path,
+        expected="one number per voxel",
+        found=f"{components} ({kind})",
+        remedy="Convert it to greyscale, or store each channel in a file of its own.",
+    )
 
 
 def _unreadable(path: Path, message: str) -> ImageError:

@@ -1,13 +1,15 @@
 """Which scans a folder holds, for prediction."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from autoseg.data.image import image_stem
+from autoseg.data.dicom import find_series, is_dicom
+from autoseg.data.image import Image, image_stem, read_image, read_series
 from autoseg.data.layouts.naming import printable, refuse_undecodable
 from autoseg.errors import AutosegError, DatasetError, UsageError
 
@@ -17,10 +19,25 @@ _LABEL_SUFFIX: Final = "_seg"
 
 @dataclass(frozen=True)
 class Scan:
-    """A scan to be segmented: its id and one file per channel, or a single file that may hold them all."""
+    """A scan to be segmented.
+
+    Attributes:
+        id: names its results.
+        images: one file per channel, or a single file that may hold them all; of a DICOM series every slice.
+        series: whether it is a DICOM series.
+    """
 
     id: str
     images: tuple[Path, ...]
+    series: bool = False
+
+    def read(self, *, channels: int) -> Image:
+        """Read it.
+
+        Raises:
+            ImageError: it is damaged or not what the model reads.
+        """
+        return read_series(self.images) if self.series else read_image(self.images, channels=channels)
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,8 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
     """List the scans of a file or of a folder with everything below it, links followed.
 
     Names ending in `_0000`, `_0001`, ... up to the model's number of channels are the channels of one scan; other numbers
-    belong to the name. Label files (`_seg`), hidden files and what lies in hidden folders are ignored.
+    belong to the name. DICOM files are recognised by their content; every series in a folder is a scan, called after the
+    folder. Label files (`_seg`), hidden files and what lies in hidden folders are ignored.
 
     Args:
         place: a scan, or a folder of scans.
@@ -53,23 +71,83 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
     if not place.exists():
         raise UsageError("no such file or folder", where=place, remedy="Check the path to the scans.")
     by_name: dict[str, dict[Path, int | None]] = defaultdict(dict)
+    dicom: dict[Path, list[Path]] = defaultdict(list)
     for path in _candidates(place, channels=channels, results=results):
         stem = image_stem(path)
-        if stem is None or stem.endswith(_LABEL_SUFFIX) or path.name.startswith("."):
+        if path.name.startswith(".") or (stem or "").endswith(_LABEL_SUFFIX):
             continue
-        name, channel = _name_and_channel(stem, channels=channels)
-        by_name[name][path] = channel
-    if not by_name:
+        if stem is not None:
+            name, channel = _name_and_channel(stem, channels=channels)
+            by_name[name][path] = channel
+        elif _holds_dicom(path):
+            dicom[path.parent].append(path)
+    if not (by_name or dicom):
         raise UsageError(
-            "holds no scans", where=place, expected="images such as .nii.gz, .mha or .nrrd", remedy="Check the path."
+            "holds no scans",
+            where=place,
+            expected="images such as .nii.gz, .mha or .nrrd, or DICOM series",
+            remedy="Check the path.",
         )
-    scans, failures = [], []
-    for name, found in sorted(by_name.items()):
+    groups = [
+        *((_folder_name(folder, place), partial(_series, paths=paths)) for folder, paths in dicom.items()),
+        *((name, partial(_scan, found=found)) for name, found in sorted(by_name.items())),
+    ]
+    scans: list[Scan] = []
+    failures: list[tuple[str, AutosegError]] = []
+    for name, understand in groups:
         try:
-            scans.append(_scan(name, found, channels=channels))
-        except DatasetError as error:
+            scans += understand(name, channels=channels)
+        except AutosegError as error:
             failures.append((printable(name), error))
-    return FoundScans(tuple(scans), tuple(failures))
+    return _without_namesakes(scans, failures)
+
+
+def _without_namesakes(scans: list[Scan], failures: list[tuple[str, AutosegError]]) -> FoundScans:
+    """What was found, by id; scans that share one would replace each other's results, so all of them fail."""
+    names = Counter(scan.id for scan in scans)
+    repeated = [
+        (printable(name), _same_name(name, [scan.images[0] for scan in scans if scan.id == name]))
+        for name, count in names.items()
+        if count > 1
+    ]
+    alone = sorted((scan for scan in scans if names[scan.id] == 1), key=lambda scan: scan.id)
+    return FoundScans(tuple(alone), (*failures, *repeated))
+
+
+def _same_name(name: str, paths: Iterable[Path]) -> DatasetError:
+    listing = ", ".join(map(str, paths))
+    return DatasetError(f"several scans are called {name}", found=listing, remedy="Rename or move all but one of them.")
+
+
+def _holds_dicom(path: Path) -> bool:
+    """Whether a file without an image's name is DICOM; what cannot be read is none: such files are often no images."""
+    try:
+        return path.is_file() and is_dicom(path)
+    except OSError:
+        return False
+
+
+def _folder_name(folder: Path, place: Path) -> str:
+    """A name for what lies in a folder: its way down from the place that was given, because scanners name folders alike."""
+    if folder == place or place.is_file():
+        return folder.resolve().name
+    return "_".join(folder.relative_to(place).parts)
+
+
+def _series(name: str, *, paths: list[Path], channels: int) -> list[Scan]:
+    """The DICOM series of one folder as scans; several are told apart by their numbers."""
+    if channels != 1:
+        raise DatasetError(
+            "a DICOM series has one channel",
+            where=paths[0].parent,
+            expected=f"{channels} channels",
+            remedy="Convert them to NIfTI, one file per channel, ending in _0000, _0001, ... in the order of training.",
+        )
+    refuse_undecodable(paths[0].parent)
+    found = find_series(paths)
+    if len(found) == 1:
+        return [Scan(name, found[0].files, series=True)]
+    return [Scan(f"{name}_{series.number or index}", series.files, series=True) for index, series in enumerate(found)]
 
 
 def _name_and_channel(stem: str, *, channels: int) -> tuple[str, int | None]:
@@ -108,7 +186,7 @@ def _files_below(folder: Path, *, visited: set[Path]) -> Iterator[Path]:
             yield from _files_below(path, visited=visited)
 
 
-def _scan(name: str, found: Mapping[Path, int | None], *, channels: int) -> Scan:
+def _scan(name: str, *, found: Mapping[Path, int | None], channels: int) -> list[Scan]:
     """One scan from files of one name and the channels they hold; a file without number stands for a whole scan."""
     for path in found:
         refuse_undecodable(path)
@@ -117,8 +195,7 @@ def _scan(name: str, found: Mapping[Path, int | None], *, channels: int) -> Scan
             raise DatasetError(what, where=path, remedy="Restore what it points to, or remove it.")
     by_channel = {channel: path for path, channel in found.items()}
     if len(by_channel) < len(found) or (None in by_channel and len(found) > 1):
-        listing = ", ".join(map(str, found))
-        raise DatasetError(f"several scans are called {name}", found=listing, remedy="Rename or move all but one of them.")
+        raise _same_name(name, found)
     paths = tuple(sorted(found, key=lambda path: found[path] or 0))
     if len({path.parent for path in paths}) > 1:
         raise DatasetError(
@@ -134,4 +211,4 @@ def _scan(name: str, found: Mapping[Path, int | None], *, channels: int) -> Scan
             found=", ".join(path.name for path in paths),
             remedy="Give one file per channel, ending in _0000, _0001, ... in the order of training.",
         )
-    return Scan(name, paths)  # a single file may hold all channels: reading it will tell
+    return [Scan(name, paths)]  # a single file may hold all channels: reading it will tell

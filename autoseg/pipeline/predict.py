@@ -7,7 +7,7 @@ from typing import Final
 
 from autoseg import files
 from autoseg.data.checksum import image_checksum
-from autoseg.data.image import IMAGE_SUFFIXES, Image, read_image, write_channels, write_labels
+from autoseg.data.image import IMAGE_SUFFIXES, Image, write_channels, write_labels
 from autoseg.errors import AutosegError, CasesFailedError, UsageError
 from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble, load_ensemble
@@ -113,7 +113,7 @@ def _predict_one(
     output = config.target / f"{scan.id}.nii.gz"
     probabilities = config.target / PROBABILITIES / f"{scan.id}.nii.gz"
     picture = config.target / PICTURES / f"{scan.id}.png"
-    image = read_image(scan.images, channels=len(ensemble.plan.data.channels))
+    image = scan.read(channels=len(ensemble.plan.data.channels))
     digest = files.sha256_json([image_checksum(path) for path in scan.images])
     wanted = {probabilities: config.probabilities, picture: config.pictures}
     complete = all(path.exists() for path, asked in wanted.items() if asked)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oracles.dicom_files import write_series
 
 from autoseg.data.image import read_labels
 
@@ -197,3 +198,16 @@ def test_predictions_with_pictures_can_be_evaluated(home: Path) -> None:
     autoseg("evaluate", "drawn", "references", cwd=home)
     held_out = home / "runs" / "IBSR18" / "models" / "sepres" / "fold_0" / "validation"
     autoseg("evaluate", str(held_out), str(held_out), "--output", "held_out_scores", cwd=home)
+
+
+def test_a_dicom_series_is_segmented_like_the_same_scan_as_a_file(home: Path) -> None:
+    (scan,) = (home / "IBSR18" / "Test_Set").glob("*/*.nii.gz")
+    image = read_labels(scan)  # the phantom's intensities are whole numbers
+    assert image.geometry.direction == (-1, 0, 0, 0, -1, 0, 0, 0, 1)
+    straight = image.array[:, ::-1, ::-1].astype(np.int16)  # the same patient along DICOM's own axes
+    write_series(home / "export" / "ada", straight, spacing_mm=image.geometry.spacing_mm)
+    result = json.loads(autoseg("predict", "export", "from_dicom", "--json", cwd=home).stdout)
+    assert [case["case"] for case in result["cases"]] == ["ada"]
+    found = read_labels(home / "from_dicom" / "ada.nii.gz")
+    np.testing.assert_array_equal(found.array[:, ::-1, ::-1], read_labels(home / "results" / scan.name).array)
+    assert found.geometry.origin_mm == pytest.approx((-10.0, 20.0, 30.0))

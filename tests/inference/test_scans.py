@@ -3,7 +3,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from oracles.dicom_files import write_series
 
 from autoseg.errors import UsageError
 from autoseg.inference.scans import find_scans
@@ -166,3 +168,45 @@ def test_nothing_there_is_a_usage_error(tmp_path: Path) -> None:
     for place in (tmp_path / "missing", touch(tmp_path, "notes.txt")):
         with pytest.raises(UsageError):
             find_scans(place, channels=1)
+
+
+VOLUME = np.arange(5 * 8 * 9, dtype=np.int16).reshape(5, 8, 9)
+
+
+def test_every_folder_of_a_dicom_export_is_a_scan_beside_other_files(tmp_path: Path) -> None:
+    write_series(tmp_path / "ada" / "DICOM", VOLUME)
+    write_series(tmp_path / "bob" / "DICOM", VOLUME, names="{:d}.dcm")
+    touch(tmp_path, "c.nii.gz", "ada/DICOM/notes.txt")
+    found = names(tmp_path)
+    assert {name: len(files) for name, files in found.items()} == {"ada_DICOM": 5, "bob_DICOM": 5, "c": 1}
+
+
+def test_a_dicom_folder_given_itself_is_called_by_its_name_and_read_as_a_volume(tmp_path: Path) -> None:
+    write_series(tmp_path / "ada", VOLUME)
+    (scan,) = find_scans(tmp_path / "ada", channels=1).scans
+    assert scan.id == "ada"
+    np.testing.assert_array_equal(scan.read(channels=1).array[0], VOLUME)
+
+
+def test_several_series_of_a_folder_bear_their_numbers(tmp_path: Path) -> None:
+    write_series(tmp_path / "ada", VOLUME, number=3)
+    write_series(tmp_path / "ada", VOLUME, number=12, names="other{:d}")
+    assert list(names(tmp_path / "ada")) == ["ada_12", "ada_3"]
+
+
+def test_a_dicom_series_for_a_model_of_several_channels_fails_alone(tmp_path: Path) -> None:
+    write_series(tmp_path / "ada", VOLUME)
+    touch(tmp_path, "b_0000.nii.gz", "b_0001.nii.gz")
+    found = find_scans(tmp_path, channels=2)
+    assert [scan.id for scan in found.scans] == ["b"]
+    ((name, error),) = found.failures
+    assert name == "ada"
+    assert "one channel" in str(error)
+
+
+def test_a_series_and_a_file_of_the_same_name_are_not_mixed_up(tmp_path: Path) -> None:
+    write_series(tmp_path / "ada", VOLUME)
+    touch(tmp_path, "ada.nii.gz", "b.nii.gz")
+    found = find_scans(tmp_path, channels=1)
+    assert [scan.id for scan in found.scans] == ["b"]
+    assert [name for name, _ in found.failures] == ["ada"]
