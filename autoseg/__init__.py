@@ -1,1 +1,287 @@
-"""Self-configuring segmentation of medical images in 2D."""
+"""Self-configuring segmentation of medical images in 2D.
+
+What the commands do is here as functions, for notebooks and programs:
+
+    import autoseg
+
+    planned = autoseg.plan("IBSR18")
+    autoseg.train("unet", fold=0, minutes=30)
+    autoseg.predict("new_scans", "results")
+    model = autoseg.load_model()
+    prediction = model.predict(volume, spacing_mm=(1.5, 0.94, 0.94))
+
+They take the same choices as the commands, return what the commands print, and raise the same errors
+(`autoseg.errors.AutosegError`). Nothing heavy is loaded before it is needed.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from autoseg import catalogue
+from autoseg.events import Events, Silent
+
+if TYPE_CHECKING:
+    from autoseg.model.compute import DeviceChoice, PrecisionChoice
+    from autoseg.pipeline.evaluate import EvaluateResult
+    from autoseg.pipeline.load_model import LoadedModel
+    from autoseg.pipeline.plan import PlanResult
+    from autoseg.pipeline.predict import PredictResult
+    from autoseg.pipeline.report import ReportResult
+    from autoseg.pipeline.train import TrainResult
+
+__all__ = ["evaluate", "load_model", "plan", "predict", "report", "train"]
+
+PathLike = str | Path
+
+
+def plan(
+    dataset: PathLike,
+    *,
+    workspace: PathLike | None = None,
+    name: str | None = None,
+    recipe: catalogue.Recipe = "auto",
+    plane: catalogue.Plane | Literal["auto"] = "auto",
+    folds: int | None = None,
+    device: "DeviceChoice" = "auto",
+    memory_gb: float | None = None,
+    jobs: int = 1,
+    force: bool = False,
+    events: Events | None = None,
+) -> "PlanResult":
+    """Look at a data set, decide everything, and write the workspace: `autoseg plan`.
+
+    Args:
+        dataset: folder of the data set; its layout is recognised.
+        workspace: where to put everything; None: `runs/<name>`.
+        name: name of the data set; None: its own or its folder's.
+        recipe: `auto`: what measured best; `paper`: the published method.
+        plane: slice plane; `auto`: by rule.
+        folds: folds of the cross-validation; None: by rule.
+        device: kind of machine to plan for; `auto`: this one.
+        memory_gb: memory one training step may take; None: by kind of machine.
+        jobs: processes that read scans.
+        force: replace a plan that was edited by hand, or that of another data set.
+        events: where progress and remarks go; None: nowhere.
+
+    Returns:
+        the workspace and the plan, whose `decisions` say why.
+
+    Raises:
+        AutosegError: what is wrong, where, and what to do next.
+    """
+    from autoseg.pipeline import plan as stage
+
+    config = stage.PlanConfig(
+        dataset=Path(dataset),
+        workspace=_path(workspace),
+        name=name,
+        recipe=recipe,
+        plane=plane,
+        folds=folds,
+        device=device,
+        memory_gb=memory_gb,
+        jobs=jobs,
+        force=force,
+    )
+    return stage.run(config, events or Silent())
+
+
+def train(
+    architecture: catalogue.Architecture | Literal["all"] = "unet",
+    *,
+    fold: int | str = 0,
+    workspace: PathLike | None = None,
+    minutes: float | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    device: "DeviceChoice" = "auto",
+    precision: "PrecisionChoice" = "auto",
+    workers: int | None = None,
+    jobs: int = 1,
+    restart: bool = False,
+    track: catalogue.Tracker | None = None,
+    events: Events | None = None,
+) -> "TrainResult":
+    """Train what the plan says, then predict and score the held-out cases: `autoseg train`.
+
+    An interrupted run goes on where it stopped when called again with the same choices.
+
+    Args:
+        architecture: a network, or `all`, one after the other.
+        fold: a number, `all`, `official` or `full`.
+        workspace: folder of the plan; None: the only one under `runs/`.
+        minutes: wall-clock budget of each run; None: the plan's.
+        epochs: length of each run in epochs; None: the plan's.
+        seed: of all randomness.
+        device: where to train.
+        precision: number format of the convolutions; `auto`: what is fast on the device.
+        workers: processes that prepare batches; None: by number of cores.
+        jobs: processes that preprocess scans.
+        restart: discard what an earlier run left.
+        track: also send every epoch to TensorBoard or Weights & Biases.
+        events: where progress and remarks go; None: nowhere.
+
+    Returns:
+        every model with its scores.
+
+    Raises:
+        AutosegError: what is wrong, where, and what to do next.
+    """
+    from autoseg.pipeline import train as stage
+
+    command = stage.TrainCommand(
+        architecture=architecture,
+        fold=str(fold),
+        workspace=_path(workspace),
+        epochs=epochs,
+        minutes=minutes,
+        seed=seed,
+        device=device,
+        precision=precision,
+        workers=workers,
+        jobs=jobs,
+        restart=restart,
+        track=track,
+    )
+    return stage.run(command, events or Silent())
+
+
+def predict(
+    source: PathLike,
+    target: PathLike,
+    *,
+    workspace: PathLike | None = None,
+    probabilities: bool = False,
+    pictures: bool = False,
+    mirror: bool = True,
+    device: "DeviceChoice" = "auto",
+    precision: "PrecisionChoice" = "auto",
+    force: bool = False,
+    events: Events | None = None,
+) -> "PredictResult":
+    """Segment files with everything trained so far: `autoseg predict`. For arrays, see `load_model`.
+
+    Args:
+        source: a scan, or a folder searched with everything below it.
+        target: folder of the label maps and `predictions.csv`.
+        workspace: folder of the models; None: the only one under `runs/`.
+        probabilities: also write the probability of every class.
+        pictures: also draw every label map over its scan.
+        mirror: average over the flips that the plan names.
+        device: where to predict.
+        precision: number format of the convolutions.
+        force: predict again what is already there.
+        events: where progress and remarks go; None: nowhere.
+
+    Returns:
+        every scan with its volumes.
+
+    Raises:
+        AutosegError: what is wrong, where, and what to do next.
+    """
+    from autoseg.pipeline import predict as stage
+
+    config = stage.PredictConfig(
+        source=Path(source),
+        target=Path(target),
+        workspace=_path(workspace),
+        probabilities=probabilities,
+        pictures=pictures,
+        mirror=mirror,
+        device=device,
+        precision=precision,
+        force=force,
+    )
+    return stage.run(config, events or Silent())
+
+
+def load_model(
+    workspace: PathLike | None = None,
+    *,
+    folders: Sequence[PathLike] | None = None,
+    mirror: bool = True,
+    device: "DeviceChoice" = "auto",
+    precision: "PrecisionChoice" = "auto",
+) -> "LoadedModel":
+    """Load what `predict` would use, to segment arrays in memory.
+
+    Args:
+        workspace: folder of the models; None: the only one under `runs/`.
+        folders: the models to average, `<workspace>/models/<network>/fold_<f>`; None: all that are finished.
+        mirror: average over the flips that the plan names.
+        device: where to predict.
+        precision: number format of the convolutions.
+
+    Returns:
+        a model with a method `predict`.
+
+    Raises:
+        AutosegError: what is wrong, where, and what to do next.
+    """
+    from autoseg.pipeline import load_model as stage
+
+    chosen = None if folders is None else tuple(Path(folder) for folder in folders)
+    return stage.load_model(_path(workspace), folders=chosen, mirror=mirror, device=device, precision=precision)
+
+
+def evaluate(
+    predictions: PathLike,
+    references: PathLike,
+    *,
+    output: PathLike | None = None,
+    workspace: PathLike | None = None,
+    jobs: int = 1,
+    events: Events | None = None,
+) -> "EvaluateResult":
+    """Compare label maps with references: `autoseg evaluate`.
+
+    Args:
+        predictions: label maps to judge, a file or a folder.
+        references: label maps to compare with, called `<id>` or `<id>_seg`.
+        output: folder of tables and plots; None: `evaluation/` beside the predictions.
+        workspace: takes class names from this workspace; None: from the only one under `runs/`, if there is one.
+        jobs: processes that compare.
+        events: where progress and remarks go; None: nowhere.
+
+    Returns:
+        scores per case and class, and their summary.
+
+    Raises:
+        AutosegError: what is wrong, where, and what to do next.
+    """
+    from autoseg.pipeline import evaluate as stage
+
+    config = stage.EvaluateConfig(
+        predictions=Path(predictions),
+        references=Path(references),
+        output=_path(output),
+        workspace=_path(workspace),
+        jobs=jobs,
+    )
+    return stage.run(config, events or Silent())
+
+
+def report(
+    workspace: PathLike | None = None, *, output: PathLike | None = None, events: Events | None = None
+) -> "ReportResult":
+    """Write tables and figures of everything trained so far: `autoseg report`.
+
+    Args:
+        workspace: folder of the plan and the models; None: the only one under `runs/`.
+        output: folder of tables and figures; None: `report/` in the workspace.
+        events: where progress and remarks go; None: nowhere.
+
+    Returns:
+        the files written.
+
+    Raises:
+        AutosegError: what is wrong, where, and what to do next.
+    """
+    from autoseg.pipeline import report as stage
+
+    return stage.run(stage.ReportConfig(workspace=_path(workspace), output=_path(output)), events or Silent())
+
+
+def _path(place: PathLike | None) -> Path | None:
+    return None if place is None else Path(place)

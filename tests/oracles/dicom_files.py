@@ -1,5 +1,6 @@
 """DICOM series as a scanner would export them, written slice by slice."""
 
+import locale
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,5 +73,7 @@ def _write_slice(writer: Any, pixels: Any, path: Path, tags: Mapping[str, str]) 
     for tag, value in tags.items():
         pixels.SetMetaData(tag, value)
     writer.SetFileName(f"{path}.dcm")  # its format is chosen by name; scanners often use none
+    before = locale.setlocale(locale.LC_ALL)
     writer.Execute(pixels)
+    locale.setlocale(locale.LC_ALL, before)  # writing, unlike reading, leaves the C locale behind
     path.with_name(f"{path.name}.dcm").rename(path)

@@ -7,6 +7,7 @@ from autoseg.training.config import TrainConfig
 
 def section(**changes: object) -> TrainingSection:
     values: dict[str, object] = {
+        "slices": {"rule": "all"},
         "patch_px": (32, 32),
         "batch_size": 4,
         "steps_per_epoch": 10,

@@ -1,0 +1,139 @@
+"""The package's face: the commands as functions, and models for arrays."""
+
+import inspect
+import json
+import subprocess
+import sys
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import autoseg
+from autoseg.data.geometry import Geometry
+from autoseg.data.image import read_image, read_labels
+from autoseg.errors import AutosegError, ImageError
+from autoseg.pipeline.evaluate import EvaluateConfig
+from autoseg.pipeline.load_model import LoadedModel
+from autoseg.pipeline.plan import PlanConfig
+from autoseg.pipeline.predict import PredictConfig
+from autoseg.pipeline.report import ReportConfig
+from autoseg.pipeline.train import TrainCommand
+
+
+@pytest.mark.parametrize(
+    ("function", "config"),
+    [
+        (autoseg.plan, PlanConfig),
+        (autoseg.train, TrainCommand),
+        (autoseg.predict, PredictConfig),
+        (autoseg.evaluate, EvaluateConfig),
+        (autoseg.report, ReportConfig),
+    ],
+)
+def test_a_function_takes_what_its_command_takes_with_the_same_defaults(function: Any, config: Any) -> None:
+    parameters = inspect.signature(function).parameters
+    assert set(parameters) - {"events"} == {field.name for field in fields(config)}
+    for field in fields(config):
+        default = parameters[field.name].default
+        if field.default is not MISSING and default is not inspect.Parameter.empty:
+            assert str(default) == str(field.default)  # a fold may be the number 0 here, and is the text 0 there
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    code = "import sys, autoseg; sys.exit(any(name in sys.modules for name in ('torch', 'SimpleITK', 'numpy', 'pydantic')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def workspace(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Planned, trained for an epoch, and used to segment the test scan, all through functions."""
+    folder = tmp_path_factory.mktemp("python")
+    planned = autoseg.plan(cohort, workspace=folder / "run")
+    trained = autoseg.train("unet", fold=0, workspace=folder / "run", epochs=1, precision="float32")
+    assert trained.models[0].summary is not None
+    autoseg.predict(cohort / "Test_Set", folder / "out", workspace=folder / "run", precision="float32")
+    assert planned.workspace.root == folder / "run"
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(workspace: Path) -> LoadedModel:
+    return autoseg.load_model(workspace / "run", precision="float32")
+
+
+def scan_of(cohort: Path) -> tuple[Path, np.ndarray, Geometry]:
+    (path,) = (cohort / "Test_Set").glob("*/*.nii.gz")
+    image = read_image([path], channels=1)
+    return path, image.array[0], image.geometry
+
+
+def test_an_array_is_segmented_like_its_file(workspace: Path, cohort: Path, model: LoadedModel) -> None:
+    path, volume, geometry = scan_of(cohort)
+    prediction = model.predict(volume, spacing_mm=geometry.spacing_mm, direction=geometry.direction, with_probabilities=True)
+    from_file = read_labels(workspace / "out" / path.name)
+    np.testing.assert_array_equal(prediction.labels.array, from_file.array)
+    assert prediction.probabilities is not None
+    np.testing.assert_allclose(prediction.probabilities.sum(axis=0), 1, atol=1e-4)
+    assert [label.name for label in model.classes] == ["background", "CSF", "GM", "WM"]
+
+
+def test_models_can_be_chosen_by_their_folders(workspace: Path, cohort: Path, model: LoadedModel) -> None:
+    _, volume, geometry = scan_of(cohort)
+    folder = workspace / "run" / "models" / "unet" / "fold_0"
+    chosen = autoseg.load_model(folders=[folder], precision="float32")
+    one, other = (each.predict(volume, spacing_mm=geometry.spacing_mm).labels.array for each in (model, chosen))
+    np.testing.assert_array_equal(one, other)
+
+
+def test_the_direction_matters(cohort: Path, model: LoadedModel) -> None:
+    _, volume, geometry = scan_of(cohort)
+    turned = (-1, 0, 0, 0, 1, 0, 0, 0, -1)
+    right, wrong = (
+        model.predict(volume, spacing_mm=geometry.spacing_mm, direction=direction).labels.array
+        for direction in (geometry.direction, turned)
+    )
+    assert not np.array_equal(right, wrong)
+
+
+@pytest.mark.parametrize(
+    ("volume", "spacing_mm", "words"),
+    [
+        (np.zeros((4, 5)), (1, 1, 1), "axes"),
+        (np.zeros((0, 4, 5)), (1, 1, 1), "axes"),
+        (np.zeros((2, 4, 5, 6)), (1, 1, 1), "channels"),
+        (np.full((4, 5, 6), np.nan), (1, 1, 1), "intensities"),
+        (np.zeros((4, 5, 6), dtype=complex), (1, 1, 1), "intensities"),
+        (np.zeros((4, 5, 6)), (1, 1), "spacing"),
+        (np.zeros((4, 5, 6)), (1, 0, 1), "spacing"),
+        (np.zeros((4, 5, 6)), (1, float("nan"), 1), "spacing"),
+    ],
+)
+def test_what_is_no_scan_is_refused(model: LoadedModel, volume: np.ndarray, spacing_mm: Any, words: str) -> None:
+    with pytest.raises(ImageError, match=words):
+        model.predict(volume, spacing_mm=spacing_mm)
+
+
+def test_a_skewed_direction_is_refused(model: LoadedModel) -> None:
+    with pytest.raises(ImageError, match="direction"):
+        model.predict(np.zeros((4, 5, 6)), spacing_mm=(1, 1, 1), direction=(1, 1, 0, 0, 1, 0, 0, 0, 1))
+
+
+def test_errors_are_those_of_the_commands(tmp_path: Path, workspace: Path) -> None:
+    with pytest.raises(AutosegError) as missing:
+        autoseg.plan(tmp_path / "nowhere")
+    assert missing.value.exit_code == 3
+    with pytest.raises(AutosegError) as unknown:
+        autoseg.train(fold=77, workspace=workspace / "run")
+    assert unknown.value.exit_code == 2
+
+
+def test_evaluate_and_report_return_what_they_wrote(workspace: Path) -> None:
+    held_out = workspace / "run" / "models" / "unet" / "fold_0" / "validation"
+    evaluated = autoseg.evaluate(held_out, held_out, output=workspace / "scores", workspace=workspace / "run")
+    assert evaluated.summary.mean["dice"] == pytest.approx(1.0, nan_ok=True)
+    reported = autoseg.report(workspace / "run", output=workspace / "report")
+    assert all(path.exists() for path in reported.written)
+    assert json.loads((workspace / "scores" / "summary.json").read_text(encoding="utf-8"))["cases"] == 1
