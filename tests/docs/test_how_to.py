@@ -1,0 +1,99 @@
+"""What the how-to pages show works as shown."""
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import autoseg
+from autoseg.data.layouts import find_dataset
+from autoseg.planning.plan import NetworkSection, Plan
+from autoseg.training.losses import build_loss
+
+PAGES = Path(__file__).parents[2] / "docs" / "how-to"
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (PAGES / page).read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def execute(code: str) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(compile(code, "page", "exec"), names)  # noqa: S102 - our own documentation
+    return names
+
+
+def test_the_network_of_the_page_learns(make_plan: Callable[..., Plan]) -> None:
+    (code,) = blocks("bring-your-own-network.md", "python")
+    size = NetworkSection.model_validate(make_plan().network.model_dump())
+    torch.manual_seed(0)
+    network = execute(code)["FlatNet"](in_channels=1, classes=2, size=size)
+    slices = torch.rand(2, 1, 9, 7)
+    assert network(slices).shape == (2, 2, 9, 7)
+    loss = build_loss("cross_entropy", class_weights=[1.0, 1.0], device=torch.device("cpu"))
+    loss(network(slices), torch.ones((2, 9, 7), dtype=torch.int64)).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_the_table_of_the_page_is_a_data_set(tmp_path: Path) -> None:
+    (table,) = blocks("bring-your-own-layout.md", "")
+    (tmp_path / "cases.csv").write_text(table)
+    for name in re.findall(r"[\w/]+\.(?:nii\.gz|nrrd|mha)", table):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    cases = find_dataset(tmp_path).cases
+    assert [(case.id, case.subset, case.subject) for case in cases] == [
+        ("anna_1", "training", "anna"),
+        ("anna_2", "training", "anna"),
+        ("ben", "validation", "ben"),
+        ("carl", "test", "carl"),
+    ]
+
+
+def edits() -> list[tuple[str, str]]:
+    text = (PAGES / "edit-the-plan.md").read_text(encoding="utf-8")
+    return re.findall(r'\| `("\w+": .*?)` in `(\w+)`', text)
+
+
+@pytest.mark.parametrize(("entry", "section"), edits())
+def test_every_edit_of_the_page_is_a_plan(make_plan: Callable[..., Plan], entry: str, section: str) -> None:
+    change = json.loads(f"{{{entry}}}")
+    classes = [{"value": 0, "name": "background"}, {"value": 1, "name": "CSF"}]
+    sections: dict[str, dict[str, Any]] = {"training": {"patch_px": [32, 32]}, "data": {"classes": classes}}
+    sections[section] = {**sections.get(section, {}), **change}
+    plan = make_plan(**sections)
+    ((key, value),) = change.items()
+    found = plan.model_dump(mode="json")[section][key]
+    assert found == value
+
+
+def test_the_edits_are_found() -> None:
+    assert len(edits()) == 7
+
+
+@pytest.fixture
+def home(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a trained workspace, a scan and a folder of scans, as the page on Python has it."""
+    autoseg.plan(cohort, workspace=tmp_path / "runs" / "IBSR18")
+    autoseg.train(workspace=tmp_path / "runs" / "IBSR18", epochs=1, precision="float32")
+    shutil.copytree(cohort / "Test_Set", tmp_path / "new_scans")
+    (scan,) = (tmp_path / "new_scans").glob("*/*.nii.gz")
+    shutil.copy(scan, tmp_path / "scan.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_prediction_from_python_runs_as_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arrays, files = blocks("predict-from-python.md", "python")
+    names = execute(arrays)
+    assert names["labels"].shape == names["probabilities"].shape[1:]
+    assert "CSF" in capsys.readouterr().out
+    execute(files)
+    assert list((home / "results").glob("*.nii.gz"))
+    assert "averaging" in capsys.readouterr().out
