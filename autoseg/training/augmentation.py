@@ -83,10 +83,13 @@ class BatchSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batchge
         """Change a batch of `data` (B, C, H, W) and `seg` (B, 1, H, W) in place."""
         count = len(batch["data"])
         chosen = np.flatnonzero(np.random.uniform(size=count) < self.probability)  # noqa: NPY002 - batchgenerators' way
-        matrices = self._matrices(count, batch["data"].shape[-2:])[chosen]
+        height, width = batch["data"].shape[-2:]
+        matrices = self._matrices(count, (height, width))[chosen]
         if chosen.size:
-            batch["data"][chosen] = _warp_pictures(batch["data"][chosen], matrices)
-            batch["seg"][chosen] = _warp_labels(batch["seg"][chosen], matrices)
+            size = [len(chosen), 1, height, width]
+            grid = F.affine_grid(torch.from_numpy(matrices), size, align_corners=False)  # (B, H, W, 2)
+            batch["data"][chosen] = _warp_pictures(batch["data"][chosen], grid)
+            batch["seg"][chosen] = _warp_labels(batch["seg"][chosen], grid)
         return batch
 
     def _matrices(self, count: int, sides: tuple[int, int]) -> NDArray[np.float32]:
@@ -128,18 +131,16 @@ def _transforms(section: AugmentationSection) -> Iterator[AbstractTransform]:
         yield GammaTransform(gamma_range=section.gamma, retain_stats=True, p_per_sample=probability)
 
 
-def _warp_pictures(pictures: NDArray[np.float32], matrices: NDArray[np.float32]) -> NDArray[np.float32]:
+def _warp_pictures(pictures: NDArray[np.float32], grid: torch.Tensor) -> NDArray[np.float32]:
     darkest = pictures.min(axis=(2, 3), keepdims=True)  # (B, C, 1, 1)
     source = torch.from_numpy(pictures - darkest)
-    grid = F.affine_grid(torch.from_numpy(matrices), list(source.shape), align_corners=False)  # (B, H, W, 2)
     warped = F.grid_sample(source, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     result: NDArray[np.float32] = warped.numpy() + darkest
     return result
 
 
-def _warp_labels(labels: NDArray[np.int16], matrices: NDArray[np.float32]) -> NDArray[np.int16]:
+def _warp_labels(labels: NDArray[np.int16], grid: torch.Tensor) -> NDArray[np.int16]:
     source = torch.from_numpy(labels.astype(np.float32))
-    grid = F.affine_grid(torch.from_numpy(matrices), list(source.shape), align_corners=False)  # (B, H, W, 2)
     warped = F.grid_sample(source, grid, mode="nearest", padding_mode="zeros", align_corners=False)
     result: NDArray[np.int16] = warped.numpy().astype(np.int16)
     return result
