@@ -138,7 +138,7 @@ def _draw_learning_rate(panel: Axes, rows: Sequence[Row]) -> None:
         return
     right.set_ylabel("Learning rate (dotted)", color=GREY)
     right.set_ylim(bottom=0)
-    right.yaxis.set_major_formatter("{x:.2g}")
+    right.yaxis.set_major_formatter("{x:.3g}")
     right.tick_params(axis="y", colors=GREY)
 
 
