@@ -1,10 +1,13 @@
 """The paper's schedule, early stop and choice of the model, in the real loop, driven by scripted validation losses."""
 
+import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from autoseg.errors import AutosegError
 from autoseg.events import Silent
@@ -12,16 +15,17 @@ from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.planning.recipes import CONSTANTS
+from autoseg.preprocessing.store import StoredCase
 from autoseg.training import learner
+from autoseg.training.batches import TrainingBatch
 from autoseg.training.checkpoint import RunState, read_checkpoint
 from autoseg.training.config import TrainConfig
-from autoseg.training.history import EpochRecord, read_history
+from autoseg.training.history import read_history
 from autoseg.training.loop import FoldData, Surroundings, train
 from autoseg.training.validation import ValidationResult
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
-HEAD = "heads.convolutions.0.weight"
 CONFIG = TrainConfig(architecture="unet", fold="0", precision="float32")
 
 
@@ -53,29 +57,29 @@ def rates(folder: Path) -> list[float]:
     return [row["learning_rate"] for row in read_history(folder / "history.csv")]
 
 
-def falling(epochs: int, *, start: float = 1.0) -> list[float]:
-    return [start - 0.001 * epoch for epoch in range(epochs)]
+def test_eq_2_by_hand_in_training_and_in_validation(make_plan: MakePlan, make_case: Callable[..., StoredCase]) -> None:
+    """A network that answers 1/2, 1/4, 1/8, 1/8 everywhere, on one voxel each of background, CSF and WM."""
+    classes = [{"value": value, "name": name} for value, name in enumerate(["background", "CSF", "GM", "WM"])]
+    plan = make_plan(data={"classes": classes}, training={"loss": "cross_entropy", "class_weights": [1.0, 10.0, 3.0, 3.0]})
+    learns = learner.Learner(plan, architecture="unet", compute=CPU)
+    (head,) = learns.network.heads.convolutions
+    nn.init.zeros_(head.weight)
+    head.bias.data = torch.tensor([1 / 2, 1 / 4, 1 / 8, 1 / 8]).log()
+    # 1 log 2 + 10 log 4 + 3 log 8 = 30 log 2, over the voxels' weights 1 + 10 + 3.
+    expected = 30 / 14 * math.log(2)
 
-
-def test_the_recipe_holds_the_papers_numbers() -> None:
-    values = {path: choice.value for path, choice in CONSTANTS["paper"].items()}
-    assert values["training.loss"] == "cross_entropy"
-    assert values["training.optimiser"] == "adam"
-    assert values["training.learning_rate"] == 5e-4
-    assert values["training.schedule"] == "plateau"
-    assert values["training.patience"] == 10
-    assert values["training.stop_after"] == 20
-    assert values["training.best_model"] == "validation_loss"
-    assert values["training.slices"].rule == "all"
-    assert values["network.deep_supervision"] is False
-    assert values["augmentation.intensity_probability"] == 0
+    labels = np.array([[[0, 1, 3]]], np.uint8)
+    case = StoredCase(np.ones((1, 1, 1, 3), np.float32), labels, make_case(0).footprint)
+    assert learns.validate([case]).loss == pytest.approx(expected)
+    batch = TrainingBatch(torch.ones(1, 1, 1, 3), torch.from_numpy(labels.astype(np.int64)), (("case", 0),))
+    assert learns.step(batch, rate=5e-4, number=1).loss == pytest.approx(expected)
 
 
 def test_a_tenth_of_the_rate_after_ten_epochs_and_the_end_after_twenty(
     run: Callable[[Iterable[float]], RunState], tmp_path: Path
 ) -> None:
     # Epoch 5 has the lowest loss; ten epochs later the rate falls, twenty epochs later the run ends.
-    state = run([*falling(5), *[2.0] * 100])
+    state = run([1.0, 0.9, 0.8, 0.7, 0.6, *[2.0] * 100])
     assert len(state.epochs) == 25
     assert rates(tmp_path) == pytest.approx([5e-4] * 15 + [5e-5] * 10)
 
@@ -93,23 +97,30 @@ def test_an_equal_loss_is_no_lower_loss(run: Callable[[Iterable[float]], RunStat
     assert rates(tmp_path) == pytest.approx([5e-4] * 11 + [5e-5] * 10)
 
 
-def test_the_rate_falls_again_after_ten_more(run: Callable[[Iterable[float]], RunState], tmp_path: Path) -> None:
-    # A lower loss at the 15th epoch in vain keeps the run alive; the rate has fallen once by then and falls again.
-    run([1.0, *[1.5] * 14, 0.9, *[1.5] * 100])
-    assert sorted({round(rate, 9) for rate in rates(tmp_path)}, reverse=True) == pytest.approx([5e-4, 5e-5, 5e-6])
+def test_the_rate_falls_again(run: Callable[[Iterable[float]], RunState], tmp_path: Path) -> None:
+    # Down after epoch 11; epoch 16 has a lower loss and keeps the run alive; down again after 26, the end after 36.
+    state = run([1.0, *[1.5] * 14, 0.9, *[1.5] * 100])
+    assert len(state.epochs) == 36
+    assert rates(tmp_path) == pytest.approx([5e-4] * 11 + [5e-5] * 15 + [5e-6] * 10)
 
 
-class _Keep(Silent):
-    """Copies the checkpoint's weights after every epoch."""
+class _Keep:
+    """Copies the weights of every epoch's checkpoint."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.weights: list[torch.Tensor] = []
+        self._folder = folder
+        self.weights: list[dict[str, torch.Tensor]] = []
 
-    def __call__(self, _: list[EpochRecord]) -> None:
-        checkpoint = read_checkpoint(self.folder)
+    def __call__(self, _: object) -> None:
+        checkpoint = read_checkpoint(self._folder)
         assert checkpoint is not None
-        self.weights.append(checkpoint.tensors[f"network.{HEAD}"].clone())
+        self.weights.append(
+            {
+                name.removeprefix("network."): tensor.clone()
+                for name, tensor in checkpoint.tensors.items()
+                if name.startswith("network.")
+            }
+        )
 
 
 @pytest.mark.parametrize(("lowest", "stopped"), [(4, True), (0, True), (11, False)])
@@ -125,24 +136,27 @@ def test_the_model_is_that_of_the_lowest_validation_loss_stopped_or_not(
     assert len(state.epochs) == (lowest + 21 if stopped else lowest + 3)
     bundle = load_bundle(tmp_path)
     assert bundle.document.provenance.epochs == lowest + 1
-    head = bundle.network.state_dict()[HEAD]
-    same = [torch.equal(head, weights) for weights in keep.weights]
-    assert same == [epoch == lowest for epoch in range(len(keep.weights))]
+    model = bundle.network.state_dict()
+    same = [
+        weights.keys() == model.keys() and all(torch.equal(model[name], weights[name]) for name in model)
+        for weights in keep.weights
+    ]
+    assert same == [epoch == lowest for epoch in range(len(state.epochs))]
 
 
-def test_an_interrupted_wait_goes_on_counting(
-    run: Callable[[Iterable[float]], RunState], paper: Plan, tmp_path: Path
-) -> None:
-    def broken() -> Iterable[float]:
-        yield from [1.0, *[1.5] * 6]
+@pytest.mark.parametrize("done", [7, 15], ids=["before the rate falls", "after it fell"])
+def test_an_interrupted_wait_goes_on_counting(run: Callable[[Iterable[float]], RunState], tmp_path: Path, done: int) -> None:
+    def interrupted() -> Iterable[float]:
+        yield from [1.0, *[1.5] * (done - 1)]
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(broken())
-    assert len(rates(tmp_path)) == 7
+        run(interrupted())
+    assert len(rates(tmp_path)) == done
     state = run([1.5] * 100)
     assert len(state.epochs) == 21
     assert rates(tmp_path) == pytest.approx([5e-4] * 11 + [5e-5] * 10)
+    assert load_bundle(tmp_path).document.provenance.epochs == 1
 
 
 def test_a_loss_that_is_not_a_number_never_becomes_the_model(
