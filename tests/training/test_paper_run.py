@@ -95,6 +95,7 @@ def test_an_equal_loss_is_no_lower_loss(run: Callable[[Iterable[float]], RunStat
     state = run([1.0] * 100)
     assert len(state.epochs) == 21
     assert rates(tmp_path) == pytest.approx([5e-4] * 11 + [5e-5] * 10)
+    assert load_bundle(tmp_path).document.provenance.epochs == 1
 
 
 def test_the_rate_falls_again(run: Callable[[Iterable[float]], RunState], tmp_path: Path) -> None:
