@@ -74,6 +74,7 @@ def run(config: ReportConfig, events: Events) -> ReportResult:
 
     Raises:
         BundleError: models of one plan were trained on different data.
+        WorkspaceError: a case that a model held out is not in the data set any more.
     """
     workspace = find_workspace(config.workspace)
     plan = workspace.plan()

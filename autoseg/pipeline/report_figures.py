@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import Case, Dataset
 from autoseg.data.image import read_image, read_labels
+from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import compare
 from autoseg.events import Events
@@ -138,7 +139,14 @@ def _evenly(cases: Sequence[Case], most: int) -> list[Case]:
 
 
 def _case(dataset: Dataset, case_id: str) -> Case:
-    return next(case for case in dataset.cases if case.id == case_id)
+    for case in dataset.cases:
+        if case.id == case_id:
+            return case
+    raise WorkspaceError(
+        f"{case_id} was held out by a model, but is not in the data set any more",
+        where=dataset.root,
+        remedy="Plan the data set as it was, or train that model again with --restart.",
+    )
 
 
 def _middle_case(scores: Scores) -> str:

@@ -115,3 +115,23 @@ def test_an_edited_plan_leaves_older_models_out_and_says_so(after: dict[str, Any
         path.write_text(original, encoding="utf-8")
     assert "trained under another plan" in process.stderr
     assert not list((home / "elsewhere").glob("tables/*"))
+
+
+def test_a_case_that_is_gone_is_named(after: dict[str, Any], home: Path) -> None:
+    path = home / "runs" / "IBSR18" / "dataset.json"
+    original = path.read_text(encoding="utf-8")
+    document = json.loads(original)
+    (held_out,) = json.loads((home / "runs" / "IBSR18" / "splits.json").read_text(encoding="utf-8"))["folds"][0][
+        "validation"
+    ]
+    document["cases"] = [case for case in document["cases"] if case["id"] != held_out]
+    path.write_text(json.dumps(document), encoding="utf-8")
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", "autoseg", "report", "-o", "gone"],
+            cwd=home, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+    finally:
+        path.write_text(original, encoding="utf-8")
+    assert process.returncode == 5
+    assert f"{held_out} was held out" in process.stderr
