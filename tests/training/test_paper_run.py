@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -26,7 +29,6 @@ from autoseg.training.validation import ValidationResult
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
-CONFIG = TrainConfig(architecture="unet", fold="0", precision="float32")
 
 
 @pytest.fixture
@@ -38,17 +40,44 @@ def paper(make_plan: MakePlan) -> Plan:
     return make_plan(training={**chosen, "steps_per_epoch": 1, "epochs": 200, "minutes": None})
 
 
+class Snapshots:
+    """The weights of every epoch's checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.weights: list[dict[str, torch.Tensor]] = []
+
+    def __call__(self, _: object) -> None:
+        checkpoint = read_checkpoint(self._folder)
+        assert checkpoint is not None
+        self.weights.append(
+            {
+                name.removeprefix("network."): tensor.clone()
+                for name, tensor in checkpoint.tensors.items()
+                if name.startswith("network.")
+            }
+        )
+
+
 @pytest.fixture
-def run(
-    paper: Plan, fold: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[Iterable[float]], RunState]:
+def snapshots(tmp_path: Path) -> Snapshots:
+    return Snapshots(tmp_path)
+
+
+class Run(Protocol):
+    def __call__(self, script: Iterable[float], *, epochs: int | None = None) -> RunState: ...
+
+
+@pytest.fixture
+def run(paper: Plan, fold: FoldData, tmp_path: Path, snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Trains with scripted validation losses; the Dice gets better from epoch to epoch, so that it decides nothing."""
 
-    def follow(script: Iterable[float]) -> RunState:
+    def follow(script: Iterable[float], *, epochs: int | None = None) -> RunState:
         losses = iter(script)
         dice = iter(index / 1000 for index in range(1000))
         monkeypatch.setattr(learner, "validate", lambda *_, **__: ValidationResult(next(losses), (next(dice),)))
-        return train(paper, CONFIG, fold, around=Surroundings(tmp_path, CPU, 0, Silent()))
+        config = TrainConfig(architecture="unet", fold="0", precision="float32", epochs=epochs)
+        return train(paper, config, fold, around=Surroundings(tmp_path, CPU, 0, Silent(), on_epoch=snapshots))
 
     return follow
 
@@ -75,78 +104,65 @@ def test_eq_2_by_hand_in_training_and_in_validation(make_plan: MakePlan, make_ca
     assert learns.step(batch, rate=5e-4, number=1).loss == pytest.approx(expected)
 
 
-def test_a_tenth_of_the_rate_after_ten_epochs_and_the_end_after_twenty(
-    run: Callable[[Iterable[float]], RunState], tmp_path: Path
-) -> None:
+def test_a_tenth_of_the_rate_after_ten_epochs_and_the_end_after_twenty(run: Run, tmp_path: Path) -> None:
     # Epoch 5 has the lowest loss; ten epochs later the rate falls, twenty epochs later the run ends.
     state = run([1.0, 0.9, 0.8, 0.7, 0.6, *[2.0] * 100])
     assert len(state.epochs) == 25
     assert rates(tmp_path) == pytest.approx([5e-4] * 15 + [5e-5] * 10)
 
 
-def test_a_lower_loss_starts_both_counts_anew(run: Callable[[Iterable[float]], RunState], tmp_path: Path) -> None:
+def test_a_lower_loss_starts_both_counts_anew(run: Run, tmp_path: Path) -> None:
     # Nine epochs in vain, then a lower loss: no fall of the rate until ten more have passed.
     state = run([1.0, *[1.5] * 9, 0.9, *[1.5] * 100])
     assert len(state.epochs) == 11 + 20
     assert rates(tmp_path) == pytest.approx([5e-4] * 21 + [5e-5] * 10)
 
 
-def test_an_equal_loss_is_no_lower_loss(run: Callable[[Iterable[float]], RunState], tmp_path: Path) -> None:
+def test_an_equal_loss_is_no_lower_loss(run: Run, tmp_path: Path) -> None:
     state = run([1.0] * 100)
     assert len(state.epochs) == 21
     assert rates(tmp_path) == pytest.approx([5e-4] * 11 + [5e-5] * 10)
     assert load_bundle(tmp_path).document.provenance.epochs == 1
 
 
-def test_the_rate_falls_again(run: Callable[[Iterable[float]], RunState], tmp_path: Path) -> None:
+def test_the_rate_falls_again(run: Run, tmp_path: Path) -> None:
     # Down after epoch 11; epoch 16 has a lower loss and keeps the run alive; down again after 26, the end after 36.
     state = run([1.0, *[1.5] * 14, 0.9, *[1.5] * 100])
     assert len(state.epochs) == 36
     assert rates(tmp_path) == pytest.approx([5e-4] * 11 + [5e-5] * 15 + [5e-6] * 10)
 
 
-class _Keep:
-    """Copies the weights of every epoch's checkpoint."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.weights: list[dict[str, torch.Tensor]] = []
-
-    def __call__(self, _: object) -> None:
-        checkpoint = read_checkpoint(self._folder)
-        assert checkpoint is not None
-        self.weights.append(
-            {
-                name.removeprefix("network."): tensor.clone()
-                for name, tensor in checkpoint.tensors.items()
-                if name.startswith("network.")
-            }
-        )
+def test_the_network_learns_at_the_rates_that_are_recorded(run: Run, snapshots: Snapshots) -> None:
+    # Adam's steps are about as long as the rate, which falls to a tenth after epoch 11.
+    run([1.0] * 100)
+    parameters = [
+        torch.cat([tensor.flatten() for name, tensor in sorted(weights.items()) if name.endswith((".weight", ".bias"))])
+        for weights in snapshots.weights
+    ]
+    lengths = [float((later - earlier).abs().median()) for earlier, later in pairwise(parameters)]
+    assert 1e-4 < median(lengths[:10]) < 1e-3
+    assert 1e-5 < median(lengths[10:]) < 1e-4
 
 
 @pytest.mark.parametrize(("lowest", "stopped"), [(4, True), (0, True), (11, False)])
 def test_the_model_is_that_of_the_lowest_validation_loss_stopped_or_not(
-    paper: Plan, fold: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lowest: int, stopped: bool
+    run: Run, snapshots: Snapshots, tmp_path: Path, lowest: int, stopped: bool
 ) -> None:
-    script = [0.5 if epoch == lowest else 1.0 for epoch in range(100 if stopped else lowest + 3)]
-    losses = iter(script)
-    monkeypatch.setattr(learner, "validate", lambda *_, **__: ValidationResult(next(losses), (0.5,)))
-    keep = _Keep(tmp_path)
-    config = CONFIG if stopped else CONFIG.model_copy(update={"epochs": len(script)})
-    state = train(paper, config, fold, around=Surroundings(tmp_path, CPU, 0, Silent(), on_epoch=keep))
+    script = [0.5 if epoch == lowest else 1.0 for epoch in range(100)]
+    state = run(script, epochs=None if stopped else lowest + 3)
     assert len(state.epochs) == (lowest + 21 if stopped else lowest + 3)
     bundle = load_bundle(tmp_path)
     assert bundle.document.provenance.epochs == lowest + 1
     model = bundle.network.state_dict()
     same = [
         weights.keys() == model.keys() and all(torch.equal(model[name], weights[name]) for name in model)
-        for weights in keep.weights
+        for weights in snapshots.weights
     ]
     assert same == [epoch == lowest for epoch in range(len(state.epochs))]
 
 
 @pytest.mark.parametrize("done", [7, 15], ids=["before the rate falls", "after it fell"])
-def test_an_interrupted_wait_goes_on_counting(run: Callable[[Iterable[float]], RunState], tmp_path: Path, done: int) -> None:
+def test_an_interrupted_wait_goes_on_counting(run: Run, tmp_path: Path, done: int) -> None:
     def interrupted() -> Iterable[float]:
         yield from [1.0, *[1.5] * (done - 1)]
         raise KeyboardInterrupt
@@ -160,9 +176,7 @@ def test_an_interrupted_wait_goes_on_counting(run: Callable[[Iterable[float]], R
     assert load_bundle(tmp_path).document.provenance.epochs == 1
 
 
-def test_a_loss_that_is_not_a_number_never_becomes_the_model(
-    run: Callable[[Iterable[float]], RunState], tmp_path: Path
-) -> None:
+def test_a_loss_that_is_not_a_number_never_becomes_the_model(run: Run, tmp_path: Path) -> None:
     with pytest.raises(AutosegError, match="not finite"):
         run([1.0, 0.9, float("nan")])
     assert load_bundle(tmp_path).document.provenance.epochs == 2
