@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from autoseg.pipeline.plan import PlanResult
     from autoseg.pipeline.predict import PredictResult
     from autoseg.pipeline.report import ReportResult
+    from autoseg.pipeline.select import SelectResult
     from autoseg.pipeline.train import TrainResult
 
-__all__ = ["evaluate", "load_model", "plan", "predict", "report", "train"]
+__all__ = ["evaluate", "load_model", "plan", "predict", "report", "select", "train"]
 
 PathLike = str | Path
 
@@ -260,6 +261,25 @@ def evaluate(
         jobs=jobs,
     )
     return stage.run(config, events or Silent())
+
+
+def select(workspace: PathLike | None = None, *, jobs: int = 1, events: Events | None = None) -> "SelectResult":
+    """Choose, from the cross-validation, the networks and the clean-up that `predict` then uses: `autoseg select`.
+
+    Args:
+        workspace: folder of the models; None: the only one under `runs/`.
+        jobs: processes that score cases.
+        events: where progress and remarks go; None: nowhere.
+
+    Returns:
+        the selection, as written to `selection.json`.
+
+    Raises:
+        AutosegError: what is wrong, where, and what to do next.
+    """
+    from autoseg.pipeline import select as stage
+
+    return stage.run(stage.SelectConfig(workspace=_path(workspace), jobs=jobs), events or Silent())
 
 
 def report(

@@ -5,12 +5,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from autoseg.errors import SystemFailureError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class Apply(Protocol):
+    """Applies a function to every item; results come one by one, in the order of the items."""
+
+    def __call__(self, work: Callable[[Item], Result], items: Sequence[Item], /) -> Iterable[Result]:
+        """`work` of every item."""
 
 
 @contextmanager
@@ -25,14 +32,27 @@ def ordered_map(work: Callable[[Item], Result], items: Sequence[Item], *, jobs: 
     Raises:
         SystemFailureError: a process died.
     """
-    workers = min(jobs, len(items))
-    if workers <= 1:
-        yield map(work, items)
+    with workers(min(jobs, len(items))) as apply:
+        yield apply(work, items)
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[Apply]:
+    """Processes for several rounds of work, started once.
+
+    Args:
+        jobs: how many; 1 or fewer: this process does the work itself.
+
+    Raises:
+        SystemFailureError: a process died.
+    """
+    if jobs <= 1:
+        yield map
         return
     # Fresh processes instead of forks: a fork of a process that runs threads may hang.
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
     try:
-        yield pool.map(work, items)
+        yield pool.map
     except BrokenProcessPool:
         raise SystemFailureError(
             "a process that read scans died", remedy="It may have run out of memory: try again with --jobs 1."

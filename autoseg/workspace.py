@@ -45,6 +45,11 @@ class Workspace:
         return self.root / "splits.json"
 
     @property
+    def selection_file(self) -> Path:
+        """Which models predict, and how their label maps are cleaned; meant to be read and edited."""
+        return self.root / "selection.json"
+
+    @property
     def lock_file(self) -> Path:
         """Held while the plan changes."""
         return self.root / ".lock"

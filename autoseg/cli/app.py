@@ -197,6 +197,22 @@ def evaluate(
     return output.evaluate(stage.run(config, console))
 
 
+@command(app, example="autoseg select --workspace runs/IBSR18")
+def select(
+    console: Console,
+    workspace: Workspace = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes that score cases; default: one per core, at most 8.")
+    ] = None,
+) -> Output:
+    """Choose, from the cross-validation, the networks that predict together and the clean-up that helps."""
+    from autoseg.cli import output
+    from autoseg.pipeline import select as stage
+
+    config = stage.SelectConfig(workspace=workspace, jobs=_jobs(jobs))
+    return output.select(stage.run(config, console), console=console)
+
+
 @command(app, example="autoseg report --workspace runs/IBSR18")
 def report(
     console: Console,

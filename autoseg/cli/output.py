@@ -15,7 +15,9 @@ if TYPE_CHECKING:  # types only: loading the training stage here would load torc
     from autoseg.pipeline.predict import PredictResult
     from autoseg.pipeline.preprocess import PreprocessResult
     from autoseg.pipeline.report import ReportResult
+    from autoseg.pipeline.select import SelectResult
     from autoseg.pipeline.train import TrainResult
+    from autoseg.postprocessing.selection import Candidate, Estimate, TriedStep
 
 
 def plan(result: "PlanResult", *, console: Console | None = None) -> Output:
@@ -85,6 +87,26 @@ def evaluate(result: "EvaluateResult") -> Output:
     return "\n".join(lines), {"summary": _document(result.summary), "written": [str(path) for path in result.written]}
 
 
+def select(result: "SelectResult", *, console: Console | None = None) -> Output:
+    """The decision with its reasons; candidates and clean-up steps as tables on a console."""
+    selection = result.selection
+    if console is not None:
+        console.table(
+            f"Networks on {len(selection.compared_cases)} held-out case(s)",
+            ("networks", "Dice (95 % interval)", "HD (mm)", "difference in Dice", "p"),
+            [_candidate(candidate) for candidate in selection.candidates],
+        )
+        trials = [_trial(trial) for trial in selection.tried]
+        console.table("Clean-up steps tried", ("step", "Dice", "HD (mm)", "verdict"), trials)
+    models = ", ".join(f"{model.architecture}/fold_{model.fold}" for model in selection.models)
+    lines = [f"Averaging {len(selection.models)} model(s): {models}"]
+    lines += [f"  {reason}" for reason in selection.reasons]
+    lines += [f"  missing: {line}" for line in selection.missing]
+    lines += [f"Wrote {result.file}, which you may edit, and the held-out label maps in {result.folder}"]
+    files = {"file": str(result.file), "folder": str(result.folder)}
+    return "\n".join(lines), {**files, "selection": selection.model_dump(mode="json")}
+
+
 def report(result: "ReportResult") -> Output:
     """Where tables and figures are."""
     names = [path.relative_to(result.folder) for path in result.written]
@@ -108,6 +130,39 @@ def demo(result: "DemoResult") -> Output:
     texts = [f"-- {name}\n{text.strip()}" for name, (text, _) in parts.items()]
     texts.append(f"\nLook around in {result.folder}/: the plan, learning curves, label maps, pictures, tables and plots.")
     return "\n".join(texts), {name: document for name, (_, document) in parts.items()}
+
+
+def _candidate(candidate: "Candidate") -> tuple[str, ...]:
+    dice, distance, difference = candidate.score.dice, candidate.score.hausdorff_mm, candidate.difference
+    return (
+        " + ".join(candidate.networks),
+        _interval(dice, 4),
+        _number(distance.mean, 2),
+        "best" if difference is None else _number(difference.mean, 4),
+        "" if candidate.p is None else f"{candidate.p:.3f}",
+    )
+
+
+def _trial(trial: "TriedStep") -> tuple[str, ...]:
+    before, after = trial.before, trial.after
+    verdict = "kept" if trial.kept else "not kept"
+    gains = _gain(before.dice, after.dice, 4), _gain(before.hausdorff_mm, after.hausdorff_mm, 2)
+    return trial.phrase, *gains, f"{verdict}: {trial.reason}"
+
+
+def _interval(estimate: "Estimate", digits: int) -> str:
+    bounds = "" if estimate.low is None else f" ({_number(estimate.low, digits)} to {_number(estimate.high, digits)})"
+    return _number(estimate.mean, digits) + bounds
+
+
+def _gain(before: "Estimate", after: "Estimate", digits: int) -> str:
+    if before.mean is None or after.mean is None:
+        return "n/a"
+    return f"{after.mean - before.mean:+.{digits}f}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "n/a" if value is None else f"{value:.{digits}f}"
 
 
 def _scores(summary: "Summary") -> list[str]:

@@ -57,6 +57,11 @@ def is_scored(model: Path) -> bool:
     return (model / FOLDER / _MODEL_FILE).exists()
 
 
+def probabilities_file(model: Path, case_id: str) -> Path:
+    """Where a model keeps the 8-bit probabilities of a case it held out."""
+    return model / FOLDER / f"{case_id}.npy"
+
+
 def to_8_bit(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Probabilities in [0, 1] as whole numbers in [0, 255]."""
     return np.rint(probabilities * 255).astype(np.uint8)
@@ -83,7 +88,7 @@ def _score(case: Case, ensemble: Ensemble, *, folder: Path, store: Store) -> Cas
         {"prediction": prediction.array, "reference": reference.array},
         classes=classes,
     )
-    with files.atomic_path(folder / f"{case.id}.npy") as temporary:
+    with files.atomic_path(probabilities_file(folder.parent, case.id)) as temporary:
         np.save(temporary, to_8_bit(probabilities), allow_pickle=False)
     return score_case(
         case.id,

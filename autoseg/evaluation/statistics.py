@@ -1,0 +1,126 @@
+"""How sure a mean over cases is, and whether two methods differ: both by resampling, for few cases of any distribution."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+LEVEL: Final = 0.95
+"""Coverage of the intervals; 1 - LEVEL is the level at which a difference counts as one."""
+
+_RESAMPLES: Final = 9_999
+_SEED: Final = 0
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over cases and how far it may be off.
+
+    Attributes:
+        mean: of the defined values; NaN where there are none.
+        low: lower bound of the bootstrap interval; NaN for fewer than two values.
+        high: upper bound.
+        cases: how many values are defined.
+    """
+
+    mean: float
+    low: float
+    high: float
+    cases: int
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """Whether one method scores differently from another on the same cases.
+
+    Attributes:
+        difference: the first method's score minus the second's, over the cases for which both are defined.
+        p: two-sided, of no difference; NaN without such cases.
+    """
+
+    difference: Interval
+    p: float
+
+
+def meaningful(cases: int) -> bool:
+    """Whether a paired test on so many cases can find a difference at all.
+
+    With few cases even the most extreme outcome, every case on the same side, is not rare enough: its p is 2 / 2^cases.
+    """
+    return 0.5 ** (cases - 1) <= 1 - LEVEL
+
+
+def bootstrap(values: Sequence[float]) -> Interval:
+    """Mean with a percentile bootstrap interval over cases.
+
+    Args:
+        values: one number per case; NaN where it is undefined.
+
+    Returns:
+        the same for the same values: the resampling has a fixed seed.
+
+    Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 13.3.
+    """
+    defined = np.array([value for value in values if not math.isnan(value)])
+    mean = float(defined.mean()) if defined.size else math.nan
+    low, high = _bounds(defined)
+    return Interval(mean, low, high, cases=defined.size)
+
+
+def paired_test(first: Sequence[float], second: Sequence[float]) -> PairedTest:
+    """Compare two methods case by case with a permutation test that flips the signs of their differences.
+
+    Args:
+        first: one number per case; NaN where it is undefined.
+        second: the same of the other method, in the same order.
+
+    Returns:
+        exact for up to thirteen cases; beyond, from 9,999 random flips with a fixed seed.
+
+    Raises:
+        ValueError: the lengths differ.
+
+    Source: Good, Permutation, Parametric and Bootstrap Tests of Hypotheses (2005), section 3.2.
+    """
+    differences = np.array(first, dtype=np.float64) - np.array(second, dtype=np.float64)
+    p = _sign_flip_p(differences[~np.isnan(differences)])
+    return PairedTest(bootstrap(differences.tolist()), p)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values of several comparisons, corrected so that one false alarm among all stays as rare as the level says.
+
+    Args:
+        p_values: in any order; NaN is kept and not counted.
+
+    Source: Holm, A simple sequentially rejective multiple test procedure, Scand. J. Statist. 6 (1979).
+    """
+    corrected = list(p_values)
+    order = sorted((index for index, p in enumerate(p_values) if not math.isnan(p)), key=lambda index: p_values[index])
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, p_values[index] * (len(order) - rank)))
+        corrected[index] = largest
+    return corrected
+
+
+def _bounds(values: NDArray[np.float64]) -> tuple[float, float]:
+    if values.size < 2:
+        return math.nan, math.nan
+    resampled = stats.bootstrap(
+        (values,), np.mean, n_resamples=_RESAMPLES, confidence_level=LEVEL, method="percentile", rng=_SEED
+    )
+    return float(resampled.confidence_interval.low), float(resampled.confidence_interval.high)
+
+
+def _sign_flip_p(differences: NDArray[np.float64]) -> float:
+    if differences.size < 2:
+        return 1.0 if differences.size else math.nan
+    test = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=_RESAMPLES, vectorized=True, rng=_SEED
+    )
+    return min(1.0, float(test.pvalue))

@@ -1,0 +1,85 @@
+"""Which networks, averaged, score best on held-out cases, and how sure that is."""
+
+import math
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import combinations
+from typing import Final
+
+from autoseg.catalogue import Architecture
+from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.statistics import holm, paired_test
+from autoseg.postprocessing.scoring import as_estimate, case_means, defined, score_of
+from autoseg.postprocessing.selection import Candidate, Score
+
+Networks = tuple[Architecture, ...]
+
+TIE_DICE: Final = 0.0005
+"""Mean Dice within this of the best counts as equal, and the Hausdorff distance decides. Source: ours; half of the last
+digit that is published."""
+
+
+def comparable(cases: Mapping[Architecture, AbstractSet[str]]) -> tuple[Networks, tuple[str, ...]]:
+    """Networks that can be compared, and the cases they can be compared on.
+
+    Args:
+        cases: ids of the held-out cases of every network; any network with none is left out.
+
+    Returns:
+        networks in the order given, and the ids held out by all of them, sorted. A network that would leave no common
+        case is left out, the one with fewer cases first.
+    """
+    by_size = sorted(cases, key=lambda network: -len(cases[network]))  # a stable sort: equal ones keep their order
+    chosen: list[Architecture] = []
+    common: set[str] = set()
+    for network in by_size:
+        shared = common & cases[network] if chosen else set(cases[network])
+        if shared:
+            chosen.append(network)
+            common = shared
+    return tuple(network for network in cases if network in chosen), tuple(sorted(common))
+
+
+def all_combinations(networks: Sequence[Architecture]) -> list[Networks]:
+    """Every network, then every pair, and so on to all of them together."""
+    return [chosen for count in range(1, len(networks) + 1) for chosen in combinations(networks, count)]
+
+
+def rank(scores: Mapping[Networks, Sequence[CaseMetrics]]) -> tuple[Candidate, ...]:
+    """Order candidates: by mean Dice; those that tie with the best by Hausdorff distance, then by fewer networks.
+
+    Args:
+        scores: the same cases in the same order for every candidate.
+
+    Returns:
+        the best first, each of the others with its difference from the best and the chance of seeing such a difference
+        where there is none.
+    """
+    means = {networks: score_of(cases) for networks, cases in scores.items()}
+    top = max(_dice(score) for score in means.values())
+
+    def order(networks: Networks) -> tuple[float, ...]:
+        score = means[networks]
+        if _dice(score) >= top - TIE_DICE:
+            return (0, _distance_mm(score), len(networks))
+        return (1, -_dice(score), _distance_mm(score))
+
+    best, *others = sorted(means, key=order)
+    dice = {networks: case_means(cases, "dice") for networks, cases in scores.items()}
+    tests = [paired_test(dice[networks], dice[best]) for networks in others]
+    corrected = holm([test.p for test in tests])
+    return (
+        Candidate(networks=best, score=means[best], difference=None, p=None),
+        *(
+            Candidate(networks=networks, score=means[networks], difference=as_estimate(test.difference), p=defined(p))
+            for networks, test, p in zip(others, tests, corrected, strict=True)
+        ),
+    )
+
+
+def _dice(score: Score) -> float:
+    return -math.inf if score.dice.mean is None else score.dice.mean
+
+
+def _distance_mm(score: Score) -> float:
+    return math.inf if score.hausdorff_mm.mean is None else score.hausdorff_mm.mean

@@ -1,0 +1,82 @@
+"""Connected parts of masks: the only door to cc3d, which acvl-utils brings along.
+
+Source: cc3d labels a volume 5 to 8 times as fast as scipy (docs/explanation/decisions.md).
+"""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+Slices = tuple[slice, slice, slice]
+
+_FOREGROUND: Final = 26
+_BACKGROUND: Final = 6
+"""Foreground voxels touch by faces, edges and corners, background voxels by faces: no line crosses both."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """Connected parts of a mask.
+
+    Attributes:
+        labels: number of the part each voxel belongs to, from 1; 0 outside the mask; (Z, Y, X).
+        voxels: size of part 1, 2, ...
+        boxes: where they lie.
+    """
+
+    labels: NDArray[np.integer[Any]]
+    voxels: NDArray[np.int64]
+    boxes: tuple[Slices, ...]
+
+    @property
+    def largest(self) -> int | None:
+        """Number of the largest part; of several, the one whose voxel comes first; None where there is none."""
+        return int(self.voxels.argmax()) + 1 if self.voxels.size else None
+
+
+def foreground_components(mask: NDArray[np.bool_]) -> Components:
+    """Parts of a mask, (Z, Y, X), connected by faces, edges or corners."""
+    return _components(mask, connectivity=_FOREGROUND)
+
+
+def background_components(mask: NDArray[np.bool_]) -> Components:
+    """Parts of a mask, (Z, Y, X), connected by faces."""
+    return _components(mask, connectivity=_BACKGROUND)
+
+
+def neighbour_counts(labels: NDArray[np.uint16], part: NDArray[np.bool_]) -> dict[int, int]:
+    """How often each label value lies behind a face of a part.
+
+    Args:
+        labels: label values, (Z, Y, X).
+        part: the part, of the same shape.
+
+    Returns:
+        value to number of faces between the part and voxels of that value outside it.
+    """
+    counts: dict[int, int] = {}
+    for axis in range(labels.ndim):
+        for first, second in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+            inside: list[slice] = [slice(None)] * labels.ndim
+            outside = list(inside)
+            inside[axis], outside[axis] = first, second
+            faces = part[tuple(inside)] & ~part[tuple(outside)]
+            values, numbers = np.unique(labels[tuple(outside)][faces], return_counts=True)
+            for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
+                counts[value] = counts.get(value, 0) + number
+    return counts
+
+
+def _components(mask: NDArray[np.bool_], *, connectivity: int) -> Components:
+    if 0 in mask.shape or not mask.any():
+        return Components(np.zeros(mask.shape, np.uint32), np.zeros(0, np.int64), ())
+    labels = cc3d.connected_components(np.ascontiguousarray(mask), connectivity=connectivity)
+    found = cc3d.statistics(labels, no_slice_conversion=False)
+    return Components(
+        labels=labels,
+        voxels=found["voxel_counts"][1:].astype(np.int64),
+        boxes=tuple(found["bounding_boxes"][1:]),
+    )

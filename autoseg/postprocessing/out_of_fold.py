@@ -1,0 +1,116 @@
+"""Held-out cases as they were predicted by models that never saw them, from the probabilities stored after training."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from autoseg.catalogue import Architecture
+from autoseg.data.dataset import LabelClass
+from autoseg.data.image import LabelMap, read_labels
+from autoseg.errors import WorkspaceError
+from autoseg.evaluation.cases import CaseMetrics, score_case
+from autoseg.postprocessing.choosing import Networks
+from autoseg.postprocessing.quality import by_class, expected_dice
+from autoseg.postprocessing.steps import Step, apply_steps
+from autoseg.preprocessing.case import Footprint, restore_labels
+
+STEPS_8_BIT: Final = 255
+"""Probabilities are stored as whole numbers from 0 to this."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One held-out case.
+
+    Attributes:
+        id: the case.
+        reference: file of its label map.
+        footprint: from the slices of the stored probabilities back to the scan.
+        probabilities: file of each network's probabilities, (K, S, H, W), uint8.
+        classes: what the label values stand for, background first.
+    """
+
+    id: str
+    reference: Path
+    footprint: Footprint
+    probabilities: Mapping[Architecture, Path]
+    classes: tuple[LabelClass, ...]
+
+    def read_reference(self) -> LabelMap:
+        """The label map the case came with."""
+        return read_labels(self.reference, values=[label.value for label in self.classes])
+
+
+def mean_probabilities(case: HeldOut, networks: Sequence[Architecture]) -> NDArray[np.float32]:
+    """Average of the networks' probabilities, (K, S, H, W), float32, in [0, 1].
+
+    Raises:
+        WorkspaceError: probabilities are missing or do not fit the case.
+    """
+    total: NDArray[np.uint16] | None = None
+    for network in networks:
+        stored = _stored(case, network)
+        total = stored.astype(np.uint16) if total is None else np.add(total, stored, out=total)
+    if total is None:
+        msg = "an average needs networks"
+        raise ValueError(msg)
+    mean: NDArray[np.float32] = total.astype(np.float32)
+    mean /= np.float32(STEPS_8_BIT * len(networks))
+    return mean
+
+
+def label_map(case: HeldOut, networks: Sequence[Architecture]) -> NDArray[np.uint16]:
+    """Label values that the networks together give the scan, (Z, Y, X)."""
+    indices = restore_labels(mean_probabilities(case, networks), case.footprint)
+    values = np.array([label.value for label in case.classes], dtype=np.uint16)
+    return values[indices]
+
+
+def score_choices(case: HeldOut, *, choices: Sequence[Networks]) -> tuple[CaseMetrics, ...]:
+    """Scores of the case under several choices of networks, in their order."""
+    reference = case.read_reference()
+    return tuple(_score(case, label_map(case, networks), reference) for networks in choices)
+
+
+def cleaned(
+    case: HeldOut, *, networks: Networks, steps: Sequence[Step], spacing_mm: tuple[float, float, float]
+) -> NDArray[np.uint16]:
+    """The label map of one choice of networks, cleaned, (Z, Y, X)."""
+    return apply_steps(label_map(case, networks), steps, spacing_mm=spacing_mm)
+
+
+def expectations(case: HeldOut, *, networks: Networks) -> dict[str, float]:
+    """By class name, the Dice that the networks expect of themselves, without background."""
+    expected = expected_dice(mean_probabilities(case, networks))
+    return by_class([label.name for label in case.classes[1:]], expected)
+
+
+def _score(case: HeldOut, prediction: NDArray[np.uint16], reference: LabelMap) -> CaseMetrics:
+    return score_case(case.id, prediction, reference.array, classes=case.classes, spacing_mm=reference.geometry.spacing_mm)
+
+
+def _stored(case: HeldOut, network: Architecture) -> NDArray[np.uint8]:
+    path = case.probabilities[network]
+    expected = (len(case.classes), case.footprint.kept[0], *case.footprint.size_px)
+    try:
+        stored: NDArray[Any] = open_memmap(path, mode="r")  # reads nothing but arrays: no archives, no pickle
+    except (OSError, ValueError) as cause:
+        raise _unusable(path, expected=expected, found=f"a file that cannot be read ({cause})") from None
+    if stored.dtype != np.uint8 or stored.shape != expected:
+        raise _unusable(path, expected=expected, found=f"{stored.dtype}, {stored.shape}")
+    return stored
+
+
+def _unusable(path: Path, *, expected: tuple[int, ...], found: str) -> WorkspaceError:
+    return WorkspaceError(
+        "not the probabilities of this held-out case",
+        where=path,
+        expected=f"uint8, {expected}",
+        found=found,
+        remedy=f"Delete {path.parent} and repeat the train command of that model: it predicts its held-out cases again.",
+    )

@@ -1,0 +1,119 @@
+"""How good a segmentation probably is, from nothing but the probabilities of the networks that made it.
+
+Networks that agree and are sure of themselves expect a high Dice of their own label map; those that disagree average to
+middling probabilities and expect a low one. What they expect is calibrated on held-out cases, whose Dice is known.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.postprocessing.selection import ClassQuality, Quality, QualityPoint
+
+_FEWEST_FOR_A_SLOPE: Final = 4
+"""Fewer cases give an offset alone. Source: ours; a line through three points fits anything."""
+
+
+def expected_dice(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The Dice that probabilities expect of their own most probable classes.
+
+    Args:
+        probabilities: (K, S, H, W), float32, summing to 1 over K.
+
+    Returns:
+        per class (K,): with mask M of the voxels where class k is the most probable, 2 sum_M p / (|M| + sum p); NaN where
+        nothing of a class is expected.
+
+    Source: expected intersection and size of a reference drawn from the probabilities, put into the Dice coefficient.
+    """
+    labels = probabilities.argmax(axis=0)
+    expected = []
+    for index, channel in enumerate(probabilities):
+        inside = labels == index
+        size = float(np.count_nonzero(inside)) + float(channel.sum(dtype=np.float64))
+        shared = float(channel[inside].sum(dtype=np.float64))
+        expected.append(2 * shared / size if size > 0 else math.nan)
+    return np.array(expected)
+
+
+def calibrate(expected: Mapping[str, Mapping[str, float]], reached: Mapping[str, Mapping[str, float]]) -> Quality:
+    """Learn from held-out cases how Dice follows from what networks expect.
+
+    Args:
+        expected: class name to case to expected Dice.
+        reached: the same of the Dice reached. Cases for which either is undefined are passed over.
+
+    Returns:
+        a straight line or an offset per class, whichever errs less when each case is predicted without itself; classes
+        without cases are missing.
+    """
+    classes, points = [], []
+    for name, by_case in expected.items():
+        cases = [case for case, value in by_case.items() if not math.isnan(value) and not math.isnan(reached[name][case])]
+        if not cases:
+            continue
+        x = np.array([by_case[case] for case in cases])
+        y = np.array([reached[name][case] for case in cases])
+        slope_allowed, left_out = _better_kind(x, y)
+        intercept, slope = _fit(x, y, slope_allowed=slope_allowed)
+        error = None if left_out is None else float(np.abs(left_out - y).mean())
+        classes.append(ClassQuality(name=name, intercept=intercept, slope=slope, error=error, lowest=float(y.min())))
+        points += [
+            QualityPoint(
+                case=case,
+                name=name,
+                expected=float(x[index]),
+                reached=float(y[index]),
+                predicted=None if left_out is None else float(left_out[index]),
+            )
+            for index, case in enumerate(cases)
+        ]
+    return Quality(classes=tuple(classes), points=tuple(points))
+
+
+def predicted_dice(expected: float, quality: ClassQuality) -> float:
+    """The Dice a class probably reaches, in [0, 1]; NaN where nothing of it is expected."""
+    return min(max(quality.intercept + quality.slope * expected, 0.0), 1.0) if not math.isnan(expected) else math.nan
+
+
+def is_low(predicted: float, quality: ClassQuality) -> bool:
+    """Whether a prediction is below everything that held-out cases reached, by more than the usual error."""
+    return predicted < quality.lowest - (quality.error or 0.0)
+
+
+def _better_kind(x: NDArray[Any], y: NDArray[Any]) -> tuple[bool, NDArray[np.float64] | None]:
+    """Whether a slope pays, and the predictions of each case without itself; None where there is but one case."""
+    if len(x) < 2:
+        return False, None
+    offset = _left_out(x, y, slope_allowed=False)
+    if len(x) < _FEWEST_FOR_A_SLOPE:
+        return False, offset
+    line = _left_out(x, y, slope_allowed=True)
+    pays = np.abs(line - y).mean() < np.abs(offset - y).mean()
+    return bool(pays), line if pays else offset
+
+
+def _left_out(x: NDArray[Any], y: NDArray[Any], *, slope_allowed: bool) -> NDArray[np.float64]:
+    predictions = np.empty(len(x))
+    for index in range(len(x)):
+        others = np.arange(len(x)) != index
+        intercept, slope = _fit(x[others], y[others], slope_allowed=slope_allowed)
+        predictions[index] = np.clip(intercept + slope * x[index], 0.0, 1.0)
+    return predictions
+
+
+def _fit(x: NDArray[Any], y: NDArray[Any], *, slope_allowed: bool) -> tuple[float, float]:
+    """Intercept and slope >= 0 of least squares; an offset, slope 1, where no slope is allowed or none can be found."""
+    spread = float(np.var(x))
+    if not slope_allowed or spread == 0:
+        return float((y - x).mean()), 1.0
+    slope = max(float(np.mean((x - x.mean()) * (y - y.mean()))) / spread, 0.0)
+    return float(y.mean() - slope * x.mean()), slope
+
+
+def by_class(names: Sequence[str], values: NDArray[np.float64]) -> dict[str, float]:
+    """Numbers of all classes, background first (K,), by name and without background."""
+    return {name: float(value) for name, value in zip(names, values[1:], strict=True)}

@@ -1,0 +1,48 @@
+"""Scores of many cases as a selection holds them: means with how sure they are."""
+
+import math
+from collections.abc import Sequence
+
+from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.comparison import ComparedMetric, compare
+from autoseg.evaluation.statistics import Interval, bootstrap
+from autoseg.postprocessing.selection import ClassScore, Estimate, Score
+
+
+def score_of(cases: Sequence[CaseMetrics]) -> Score:
+    """Mean Dice and Hausdorff distance over cases, of the classes' mean and class by class."""
+    names = [scores.name for scores in cases[0].classes]
+    return Score(
+        dice=estimate(case_means(cases, "dice")),
+        hausdorff_mm=estimate(case_means(cases, "hausdorff_mm")),
+        classes=tuple(
+            ClassScore(
+                name=name,
+                dice=estimate([case.classes[index].dice for case in cases]),
+                hausdorff_mm=estimate([case.classes[index].hausdorff_mm for case in cases]),
+            )
+            for index, name in enumerate(names)
+        ),
+    )
+
+
+def case_means(cases: Sequence[CaseMetrics], metric: ComparedMetric) -> list[float]:
+    """Each case's mean over the classes for which the metric is defined; NaN where it is for none."""
+    (column,) = compare({"": cases}, metric=metric).columns
+    return [column.cells[case.id].value for case in cases]
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """A mean over cases with its bootstrap interval."""
+    return as_estimate(bootstrap(values))
+
+
+def as_estimate(interval: Interval) -> Estimate:
+    """An interval with null for NaN."""
+    low, high = defined(interval.low), defined(interval.high)
+    return Estimate(mean=defined(interval.mean), low=low, high=high, cases=interval.cases)
+
+
+def defined(value: float) -> float | None:
+    """A number as documents hold it: null for NaN."""
+    return None if math.isnan(value) else value

@@ -1,0 +1,165 @@
+"""The selection: which models predict together and how their label maps are cleaned, with every score it rests on.
+
+`models` and `postprocessing` decide what `predict` does and are meant to be read and edited; all else is the evidence.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoseg import catalogue, files
+from autoseg.errors import AutosegError, WorkspaceError
+from autoseg.postprocessing.steps import Step
+
+SELECTION_FILE = "selection.json"
+SELECTION_VERSION = 1
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_AGAIN = "Run `autoseg select` to make it again."
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SelectedModel(_Part):
+    """One trained network."""
+
+    architecture: catalogue.Architecture
+    fold: str = Field(description="a number, `official` or `full`")
+    weights_sha256: Sha256 = Field(description="which weights were judged: another training gives others")
+
+
+class Estimate(_Part):
+    """A mean over cases with its 95 % bootstrap interval; null where undefined."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    cases: int = Field(ge=0, description="cases for which the number is defined")
+
+
+class ClassScore(_Part):
+    """How a class scores over the compared cases."""
+
+    name: str
+    dice: Estimate
+    hausdorff_mm: Estimate
+
+
+class Score(_Part):
+    """How label maps score: means over cases, of the classes' mean and class by class."""
+
+    dice: Estimate
+    hausdorff_mm: Estimate
+    classes: tuple[ClassScore, ...]
+
+
+class Candidate(_Part):
+    """Networks whose probabilities are averaged."""
+
+    networks: tuple[catalogue.Architecture, ...] = Field(min_length=1)
+    score: Score
+    difference: Estimate | None = Field(
+        description="mean Dice minus that of the best, case by case; null for the best itself"
+    )
+    p: float | None = Field(description="of no difference from the best, corrected for their number (Holm)")
+
+
+class TriedStep(_Part):
+    """A clean-up step that was tried on top of those kept before it."""
+
+    step: Step
+    phrase: str = Field(description="the step in words")
+    kept: bool
+    reason: str
+    before: Score
+    after: Score
+
+
+class ClassQuality(_Part):
+    """How the Dice of a class follows from what its models expect of themselves: intercept + slope x expected."""
+
+    name: str
+    intercept: float
+    slope: float = Field(ge=0)
+    error: float | None = Field(description="mean absolute error over cases, each left out in turn; null for one case")
+    lowest: float = Field(description="lowest Dice any held-out case reached")
+
+
+class QualityPoint(_Part):
+    """One class of one held-out case."""
+
+    case: str
+    name: str
+    expected: float = Field(description="what the models expect of themselves, in [0, 1]")
+    reached: float = Field(description="Dice, in [0, 1]")
+    predicted: float | None = Field(description="by a calibration without this case; null for one case")
+
+
+class Quality(_Part):
+    """The calibration of predicted Dice, and the points it rests on."""
+
+    classes: tuple[ClassQuality, ...]
+    points: tuple[QualityPoint, ...]
+
+
+class Selection(_Part):
+    """What `autoseg select` decided, and why."""
+
+    version: Literal[1] = 1
+    plan_digest: Sha256
+    data_key: Sha256 = Field(description="of the arrays the models were trained on")
+    models: tuple[SelectedModel, ...] = Field(min_length=1, description="averaged by `predict`")
+    postprocessing: tuple[Step, ...] = Field(description="applied to every label map, in this order")
+    decided_sha256: Sha256 = Field(description="of models and postprocessing as they were decided")
+    reasons: tuple[str, ...]
+    missing: tuple[str, ...] = Field(description="networks and folds that could not take part, and why")
+    compared_cases: tuple[str, ...] = Field(description="held-out cases that all candidates were scored on")
+    candidates: tuple[Candidate, ...] = Field(description="best first")
+    tried: tuple[TriedStep, ...] = Field(description="clean-up steps, in the order of trial")
+    score: Score = Field(description="of what was decided, over every held-out case of its networks")
+    quality: Quality
+
+    @property
+    def edited(self) -> bool:
+        """Whether somebody changed what was decided."""
+        return self.decided_sha256 != decision_digest(self.models, self.postprocessing)
+
+
+def decision_digest(models: tuple[SelectedModel, ...], postprocessing: tuple[Step, ...]) -> str:
+    """SHA-256 of what a selection decides."""
+    return files.sha256_json([[part.model_dump(mode="json") for part in parts] for parts in (models, postprocessing)])
+
+
+def write_selection(selection: Selection, path: Path) -> None:
+    """Store a selection as JSON."""
+    files.write_json(path, selection.model_dump(mode="json"))
+
+
+def read_selection(path: Path) -> Selection:
+    """Read a selection that may have been edited by hand.
+
+    Raises:
+        WorkspaceError: missing, not JSON, or keys are unknown, missing or have values that are not allowed; names them.
+    """
+    return parse_selection(files.json_text(files.read_json(path, remedy=_AGAIN)), where=path)
+
+
+def parse_selection(text: str | bytes, *, where: Path | str, error: type[AutosegError] = WorkspaceError) -> Selection:
+    """Understand the text of a selection.
+
+    Raises:
+        error: keys are unknown, missing or have values that are not allowed; names them.
+    """
+    try:
+        return Selection.model_validate_json(text)
+    except ValidationError as invalid:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or 'selection'}: {problem['msg']}"
+            for problem in invalid.errors()
+        )
+        raise error(
+            f"not a usable selection: {problems}", where=where, remedy=f"Correct the named keys. Or: {_AGAIN}"
+        ) from None
