@@ -1,7 +1,7 @@
 """Several models as one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,26 +10,13 @@ from torch import nn
 
 from autoseg import files
 from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image, LabelMap
+from autoseg.data.image import LabelMap
 from autoseg.errors import BundleError
-from autoseg.model.bundle import load_bundle
+from autoseg.model.bundle import Bundle, load_bundle
 from autoseg.model.compute import Compute
 from autoseg.model.slices import predict_slices
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.case import Footprint, apply, restore_labels, restore_probabilities
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A segmented scan.
-
-    Attributes:
-        labels: the data set's own label values on the scan's own grid.
-        probabilities: (K, Z, Y, X), float32, in [0, 1], on that grid; None unless asked for.
-    """
-
-    labels: LabelMap
-    probabilities: NDArray[np.float32] | None
+from autoseg.preprocessing.case import Footprint, restore_labels
 
 
 @dataclass(frozen=True)
@@ -39,6 +26,7 @@ class Ensemble:
     Attributes:
         plan: the plan they share.
         networks: on the device, in evaluation mode.
+        folds: the fold each network was trained on.
         digest: SHA-256 of everything that decides a prediction.
         compute: device and number format.
         mirror: whether predictions are averaged over the flips that the plan names.
@@ -46,6 +34,7 @@ class Ensemble:
 
     plan: Plan
     networks: Sequence[nn.Module]
+    folds: Sequence[str]
     digest: str
     compute: Compute
     mirror: bool
@@ -62,21 +51,17 @@ class Ensemble:
             compute=self.compute,
         )
 
-    def predict(self, image: Image, *, with_probabilities: bool = False) -> Prediction:
-        """Segment a scan.
-
-        Args:
-            image: the scan, (C, Z, Y, X), float32, in its own geometry.
-            with_probabilities: also give probabilities on the scan's grid.
-
-        Returns:
-            label values in the scan's exact geometry.
-        """
-        prepared = apply(image, self.plan.preprocessing)
-        probabilities = self.probabilities(prepared.array)
-        labels = self.label_map(probabilities, prepared.footprint, image.geometry)
-        full = restore_probabilities(probabilities, prepared.footprint) if with_probabilities else None
-        return Prediction(labels, full)
+    def by_fold(self) -> tuple["Ensemble", ...]:
+        """The networks of each fold as an ensemble of their own: to a new scan they are what they were to that fold's
+        held-out cases."""
+        return tuple(
+            replace(
+                self,
+                networks=[network for network, of in zip(self.networks, self.folds, strict=True) if of == fold],
+                folds=[of for of in self.folds if of == fold],
+            )
+            for fold in dict.fromkeys(self.folds)
+        )
 
     def label_map(self, probabilities: NDArray[np.float32], footprint: Footprint, geometry: Geometry) -> LabelMap:
         """Most probable class of every voxel, as label values on the scan's own grid."""
@@ -91,20 +76,39 @@ def load_ensemble(folders: Sequence[Path], *, compute: Compute, mirror: bool) ->
     Raises:
         BundleError: there is none, one is damaged, or they stem from different plans.
     """
-    bundles = [load_bundle(folder) for folder in folders]
+    return make_ensemble([(str(folder), load_bundle(folder)) for folder in folders], compute=compute, mirror=mirror)
+
+
+def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mirror: bool) -> Ensemble:
+    """Put models together.
+
+    Args:
+        bundles: models, each with the place it comes from.
+        compute: device and number format.
+        mirror: average over the flips that the plan names.
+
+    Raises:
+        BundleError: there is none, or they stem from different plans.
+    """
     if not bundles:
         raise BundleError("no model to predict with", remedy="Train one with `autoseg train` first.")
-    first = bundles[0].document
-    for folder, bundle in zip(folders, bundles, strict=True):
+    first = bundles[0][1].document
+    for place, bundle in bundles:
         if bundle.document.plan_digest != first.plan_digest:
             raise BundleError(
                 "trained under another plan than the other models",
-                where=folder,
+                where=place,
                 expected=first.plan_digest[:12],
                 found=bundle.document.plan_digest[:12],
                 remedy="Choose models of one plan, or train this one again with --restart.",
             )
-    weights = sorted(bundle.document.weights_sha256 for bundle in bundles)
-    digest = files.sha256_json([first.plan_digest, weights, mirror, compute.precision, compute.device.type])
-    networks = [compute.place(bundle.network) for bundle in bundles]
-    return Ensemble(plan=first.plan, networks=networks, digest=digest, compute=compute, mirror=mirror)
+    documents = [bundle.document for _, bundle in bundles]
+    weights = sorted(document.weights_sha256 for document in documents)
+    return Ensemble(
+        plan=first.plan,
+        networks=[compute.place(bundle.network) for _, bundle in bundles],
+        folds=[document.fold for document in documents],
+        digest=files.sha256_json([first.plan_digest, weights, mirror, compute.precision, compute.device.type]),
+        compute=compute,
+        mirror=mirror,
+    )

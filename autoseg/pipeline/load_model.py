@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from autoseg.data.dataset import LabelClass
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image
-from autoseg.errors import ImageError
-from autoseg.inference.ensemble import Ensemble, Prediction, load_ensemble
+from autoseg.errors import ImageError, UsageError
+from autoseg.events import Events
+from autoseg.inference.ensemble import load_ensemble
 from autoseg.model.compute import DeviceChoice, PrecisionChoice, choose_compute
-from autoseg.pipeline.models import choose_models
+from autoseg.pipeline.segmenters import exported_segmenter, workspace_segmenter
+from autoseg.postprocessing.segmenter import Segmentation, Segmenter
 from autoseg.workspace import find_workspace
 
 
@@ -23,15 +25,15 @@ class LoadedModel:
     """One or more networks, ready to segment.
 
     Attributes:
-        ensemble: the networks and their plan.
+        segmenter: the networks, their plan and the clean-up of their label maps.
     """
 
-    ensemble: Ensemble
+    segmenter: Segmenter
 
     @property
     def classes(self) -> tuple[LabelClass, ...]:
         """What the values of a label map stand for, background first."""
-        return self.ensemble.plan.data.classes
+        return self.segmenter.ensemble.plan.data.classes
 
     def predict(
         self,
@@ -40,7 +42,8 @@ class LoadedModel:
         spacing_mm: Sequence[float],
         direction: Sequence[float] = (1, 0, 0, 0, 1, 0, 0, 0, 1),
         with_probabilities: bool = False,
-    ) -> Prediction:
+        with_uncertainty: bool = False,
+    ) -> Segmentation:
         """Segment a scan.
 
         Args:
@@ -50,16 +53,17 @@ class LoadedModel:
             direction: for volumes, nine direction cosines as SimpleITK's `GetDirection` gives them. The default says that
                 X, Y and Z run towards left, posterior and superior. A wrong direction gives a wrong segmentation.
             with_probabilities: also give the probability of every class.
+            with_uncertainty: also give the entropy and the Dice that is probably reached.
 
         Returns:
-            `labels.array`, the data set's own label values, uint16, (Z, Y, X), Z being 1 for a 2D image; and
-            `probabilities`, (K, Z, Y, X), float32, in [0, 1], or None.
+            `labels.array`, the data set's own label values, uint16, (Z, Y, X), Z being 1 for a 2D image; `remarks` on what is
+            unusual; and what was asked for besides.
 
         Raises:
             ImageError: the array is not a scan this model reads: wrong axes or channels, NaN, infinite or complex values,
                 spacings that are not positive, directions that are not at right angles.
         """
-        plan = self.ensemble.plan
+        plan = self.segmenter.ensemble.plan
         flat = plan.preprocessing.plane is None
         spatial = 2 if flat else 3
         channels = np.asarray(volume)
@@ -77,28 +81,46 @@ class LoadedModel:
             dimensions=spatial,
         )
         image = Image(array=channels.astype(np.float32), geometry=geometry)
-        return self.ensemble.predict(image, with_probabilities=with_probabilities)
+        return self.segmenter.segment(
+            image, with_probabilities=with_probabilities, with_uncertainty=with_uncertainty
+        )
 
 
 def load_model(
-    workspace: Path | None, *, folders: Sequence[Path] | None, mirror: bool, device: DeviceChoice, precision: PrecisionChoice
+    workspace: Path | None,
+    *,
+    model: Path | None,
+    folders: Sequence[Path] | None,
+    mirror: bool,
+    device: DeviceChoice,
+    precision: PrecisionChoice,
+    events: Events,
 ) -> LoadedModel:
     """Load models to segment arrays with.
 
     Args:
-        workspace: the workspace; None: the only one under `runs/`. Not looked at where folders are given.
-        folders: the models to average; None: those that `predict` would take.
+        workspace: the workspace; None: the only one under `runs/`. Not looked at where `model` is given.
+        model: an exported model.
+        folders: models of the workspace to average; None: those that `predict` would take.
         mirror: average over the flips that the plan names.
         device: where to predict.
         precision: number format of the convolutions.
+        events: where remarks go.
 
     Raises:
         BundleError: there is no model, one is damaged, or they stem from different plans.
+        UsageError: both `model` and `folders` are given.
     """
+    compute = choose_compute(device, precision)
+    if model is not None:
+        if folders is not None or workspace is not None:
+            raise UsageError("an exported model stands for itself", remedy="Give no workspace or folders beside it.")
+        return LoadedModel(exported_segmenter(model, compute=compute, mirror=mirror, events=events))
+    found = find_workspace(workspace)
     if folders is None:
-        found = find_workspace(workspace)
-        folders = choose_models(found, found.plan())
-    return LoadedModel(load_ensemble(folders, compute=choose_compute(device, precision), mirror=mirror))
+        return LoadedModel(workspace_segmenter(found, compute=compute, mirror=mirror, events=events))
+    ensemble = load_ensemble(folders, compute=compute, mirror=mirror)
+    return LoadedModel(Segmenter(ensemble, steps=(), quality=None, fingerprint=found.fingerprint()))
 
 
 def _check(channels: NDArray[Any], spacing_mm: Sequence[float], *, spatial: int, channels_wanted: int) -> None:

@@ -109,7 +109,7 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
         dimensions=geometry.dimensions,
         axes=_triple(ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()),
         channels=tuple(
-            ChannelStatistics(positive=_statistics(channel[channel > 0]), labelled=_statistics(channel[foreground]))
+            ChannelStatistics(positive=intensity_statistics(channel[channel > 0]), labelled=intensity_statistics(channel[foreground]))
             for channel in image.array
         ),
         class_voxels={0: labels.array.size - sum(counts.values()), **counts},
@@ -133,7 +133,8 @@ def _refuse_constant_channels(case: Case, array: NDArray[np.float32]) -> None:
             )
 
 
-def _statistics(values: NDArray[np.float32]) -> IntensityStatistics | None:
+def intensity_statistics(values: NDArray[np.float32]) -> IntensityStatistics | None:
+    """Put a group of voxels, of any number, into numbers; None for none."""
     if not values.size:
         return None
     sample = values[:: -(-values.size // _QUANTILE_SAMPLE)]

@@ -10,8 +10,12 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import xlogy
 
 from autoseg.postprocessing.selection import ClassQuality, Quality, QualityPoint
+
+_LEAST: Final = 0.5 / 255
+"""Smaller probabilities do not count: the 8-bit ones stored of held-out cases have none."""
 
 _FEWEST_FOR_A_SLOPE: Final = 4
 """Fewer cases give an offset alone. Source: ours; a line through three points fits anything."""
@@ -33,10 +37,28 @@ def expected_dice(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     expected = []
     for index, channel in enumerate(probabilities):
         inside = labels == index
-        size = float(np.count_nonzero(inside)) + float(channel.sum(dtype=np.float64))
-        shared = float(channel[inside].sum(dtype=np.float64))
+        size = np.count_nonzero(inside) + float(channel.sum(where=channel >= _LEAST, dtype=np.float64))
+        shared = float(channel.sum(where=inside, dtype=np.float64))
         expected.append(2 * shared / size if size > 0 else math.nan)
     return np.array(expected)
+
+
+def entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How undecided probabilities are.
+
+    Args:
+        probabilities: (K, S, H, W), float32, summing to 1 over K.
+
+    Returns:
+        (S, H, W), float32: -sum p ln p / ln K, from 0, one class is sure, to 1, all are equally probable.
+
+    Source: Shannon's entropy relative to its largest value.
+    """
+    total = np.zeros(probabilities.shape[1:], dtype=np.float32)
+    for channel in probabilities:
+        total -= xlogy(channel, channel)
+    total /= np.float32(math.log(len(probabilities)))
+    return np.clip(total, 0.0, 1.0, out=total)
 
 
 def calibrate(expected: Mapping[str, Mapping[str, float]], reached: Mapping[str, Mapping[str, float]]) -> Quality:

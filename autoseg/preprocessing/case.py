@@ -147,6 +147,15 @@ def restore_probabilities(probabilities: NDArray[np.float32], footprint: Footpri
     return restored
 
 
+def restore_map(values: NDArray[np.float32], footprint: Footprint) -> NDArray[np.float32]:
+    """One number per pixel, (S, H, W), float32, on the scan's own grid, (Z, Y, X); 0 wherever the scan was cut away."""
+    restored = np.zeros(footprint.shape, dtype=np.float32)
+    kept = _kept(restored, footprint)
+    for window, block in _on_own_grid(values[np.newaxis], footprint):
+        kept[window] = block[0]
+    return restored
+
+
 def canonical(volume: NDArray[_Voxel], geometry: Geometry) -> tuple[NDArray[_Voxel], tuple[float, float, float]]:
     """A volume as pictures show it, with its spacing.
 
