@@ -24,6 +24,8 @@ from autoseg.events import Events, Silent
 if TYPE_CHECKING:
     from autoseg.model.compute import DeviceChoice, PrecisionChoice
     from autoseg.pipeline.evaluate import EvaluateResult
+    from autoseg.pipeline.export import ExportResult
+    from autoseg.pipeline.info import InfoResult
     from autoseg.pipeline.load_model import LoadedModel
     from autoseg.pipeline.plan import PlanResult
     from autoseg.pipeline.predict import PredictResult
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from autoseg.pipeline.select import SelectResult
     from autoseg.pipeline.train import TrainResult
 
-__all__ = ["evaluate", "load_model", "plan", "predict", "report", "select", "train"]
+__all__ = ["evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train"]
 
 PathLike = str | Path
 
@@ -100,6 +102,7 @@ def train(
     precision: "PrecisionChoice" = "auto",
     workers: int | None = None,
     jobs: int = 1,
+    readers: int = 1,
     restart: bool = False,
     track: catalogue.Tracker | None = None,
     events: Events | None = None,
@@ -109,8 +112,8 @@ def train(
     An interrupted run goes on where it stopped when called again with the same choices.
 
     Args:
-        architecture: a network, or `all`, one after the other.
-        fold: a number, `all`, `official` or `full`.
+        architecture: a network, or `all`.
+        fold: a number, `all`, `official` or `full`; several runs go fold by fold.
         workspace: folder of the plan; None: the only one under `runs/`.
         minutes: wall-clock budget of each run; None: the plan's.
         epochs: length of each run in epochs; None: the plan's.
@@ -118,7 +121,9 @@ def train(
         device: where to train.
         precision: number format of the convolutions; `auto`: what is fast on the device.
         workers: processes that prepare batches; None: by number of cores.
-        jobs: processes that preprocess scans.
+        jobs: runs at a time where there are several. More than one: each in a process of its own with its share of the
+            cores, for which a script must be guarded by `if __name__ == "__main__":`.
+        readers: processes that preprocess scans; the same holds for more than one.
         restart: discard what an earlier run left.
         track: also send every epoch to TensorBoard or Weights & Biases.
         events: where progress and remarks go; None: nowhere.
@@ -142,6 +147,7 @@ def train(
         precision=precision,
         workers=workers,
         jobs=jobs,
+        readers=readers,
         restart=restart,
         track=track,
     )
@@ -153,7 +159,9 @@ def predict(
     target: PathLike,
     *,
     workspace: PathLike | None = None,
+    model: PathLike | None = None,
     probabilities: bool = False,
+    uncertainty: bool = False,
     pictures: bool = False,
     mirror: bool = True,
     device: "DeviceChoice" = "auto",
@@ -161,13 +169,15 @@ def predict(
     force: bool = False,
     events: Events | None = None,
 ) -> "PredictResult":
-    """Segment files with everything trained so far: `autoseg predict`. For arrays, see `load_model`.
+    """Segment files with what was selected, else with everything trained: `autoseg predict`. For arrays, see `load_model`.
 
     Args:
         source: a scan, or a folder searched with everything below it.
         target: folder of the label maps and `predictions.csv`.
         workspace: folder of the models; None: the only one under `runs/`.
+        model: an exported model to use instead of a workspace.
         probabilities: also write the probability of every class.
+        uncertainty: also write how undecided the networks are, and predict the Dice.
         pictures: also draw every label map over its scan.
         mirror: average over the flips that the plan names.
         device: where to predict.
@@ -187,7 +197,9 @@ def predict(
         source=Path(source),
         target=Path(target),
         workspace=_path(workspace),
+        model=_path(model),
         probabilities=probabilities,
+        uncertainty=uncertainty,
         pictures=pictures,
         mirror=mirror,
         device=device,
@@ -200,19 +212,24 @@ def predict(
 def load_model(
     workspace: PathLike | None = None,
     *,
+    model: PathLike | None = None,
     folders: Sequence[PathLike] | None = None,
     mirror: bool = True,
     device: "DeviceChoice" = "auto",
     precision: "PrecisionChoice" = "auto",
+    events: Events | None = None,
 ) -> "LoadedModel":
     """Load what `predict` would use, to segment arrays in memory.
 
     Args:
         workspace: folder of the models; None: the only one under `runs/`.
-        folders: the models to average, `<workspace>/models/<network>/fold_<f>`; None: all that are finished.
+        model: an exported model to use instead of a workspace.
+        folders: the models to average, `<workspace>/models/<network>/fold_<f>`; None: what was selected, else all that are
+            finished.
         mirror: average over the flips that the plan names.
         device: where to predict.
         precision: number format of the convolutions.
+        events: where remarks go; None: nowhere.
 
     Returns:
         a model with a method `predict`.
@@ -223,7 +240,15 @@ def load_model(
     from autoseg.pipeline import load_model as stage
 
     chosen = None if folders is None else tuple(Path(folder) for folder in folders)
-    return stage.load_model(_path(workspace), folders=chosen, mirror=mirror, device=device, precision=precision)
+    return stage.load_model(
+        _path(workspace),
+        model=_path(model),
+        folders=chosen,
+        mirror=mirror,
+        device=device,
+        precision=precision,
+        events=events or Silent(),
+    )
 
 
 def evaluate(
@@ -301,6 +326,52 @@ def report(
     from autoseg.pipeline import report as stage
 
     return stage.run(stage.ReportConfig(workspace=_path(workspace), output=_path(output)), events or Silent())
+
+
+def export(
+    file: PathLike,
+    *,
+    workspace: PathLike | None = None,
+    onnx: PathLike | None = None,
+    force: bool = False,
+    events: Events | None = None,
+) -> "ExportResult":
+    """Write what `predict` would use as one file to pass on: `autoseg export`.
+
+    Args:
+        file: the file to write, ending in `.autoseg`.
+        workspace: folder of the models; None: the only one under `runs/`.
+        onnx: folder that also gets an ONNX model per network; None: none is written.
+        force: replace files that are there.
+        events: where progress and remarks go; None: nowhere.
+
+    Returns:
+        what went into it.
+
+    Raises:
+        AutosegError: what is wrong, where, and what to do next.
+    """
+    from autoseg.pipeline import export as stage
+
+    config = stage.ExportConfig(target=Path(file), workspace=_path(workspace), onnx=_path(onnx), force=force)
+    return stage.run(config, events or Silent())
+
+
+def info(file: PathLike) -> "InfoResult":
+    """Say what an exported model is: `autoseg info`.
+
+    Args:
+        file: an exported model.
+
+    Returns:
+        its documents: plan, scores, selection, training data in numbers.
+
+    Raises:
+        AutosegError: what is wrong, where, and what to do next.
+    """
+    from autoseg.pipeline import info as stage
+
+    return stage.run(Path(file))
 
 
 def _path(place: PathLike | None) -> Path | None:

@@ -73,13 +73,20 @@ def write_json(path: Path, document: Any) -> None:
 def read_json(path: Path, *, error: type[AutosegError] = WorkspaceError, remedy: str) -> Any:
     """Read a JSON file; a missing, unreadable or unparsable one becomes `error` with `remedy`."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise error("the file does not exist", where=path, remedy=remedy) from None
     except OSError as cause:
         raise error(f"cannot be read ({cause.strerror or cause})", where=path, remedy=remedy) from None
-    except ValueError as cause:  # not JSON, not UTF-8
-        raise error(f"not a JSON document ({cause})", where=path, remedy=remedy) from None
+    return parse_json(content, error=error, where=path, remedy=remedy)
+
+
+def parse_json(content: bytes, *, error: type[AutosegError], where: Path | str, remedy: str) -> Any:
+    """Understand a JSON document; an unparsable one becomes `error` with `remedy`."""
+    try:
+        return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as cause:  # not JSON, not UTF-8; nested without end
+        raise error(f"not a JSON document ({cause})", where=where, remedy=remedy) from None
 
 
 def sha256_bytes(content: bytes) -> str:

@@ -117,7 +117,9 @@ def train(
         catalogue.Tracker | None,
         typer.Option(help="Also send every epoch to TensorBoard or Weights & Biases, offline unless WANDB_MODE is set."),
     ] = None,
-    jobs: Jobs = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Runs at a time where there are several, each with its share of the cores.")
+    ] = 1,
 ) -> Output:
     """Train what the plan says, then predict and score the held-out cases. Interrupted? The same command goes on."""
     from autoseg.cli import output
@@ -134,7 +136,8 @@ def train(
         device=device,
         precision=precision,
         workers=workers,
-        jobs=_jobs(jobs),
+        jobs=jobs,
+        readers=_jobs(None),
         restart=restart,
         track=track,
     )
@@ -147,8 +150,14 @@ def predict(
     scans: Annotated[Path, typer.Argument(metavar="IN", help="A scan, or a folder searched with all below it.")],
     results: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of label maps and predictions.csv.")],
     workspace: Workspace = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", "-m", help="An exported model to use instead of a workspace.")
+    ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Also write the probability of every class.")
+    ] = False,
+    uncertainty: Annotated[
+        bool, typer.Option("--uncertainty", help="Also write how undecided the networks are, and predict the Dice.")
     ] = False,
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Also draw every label map over its scan, in three planes.")
@@ -158,7 +167,7 @@ def predict(
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> Output:
-    """Segment scans with everything trained so far: one label map per scan, and a table of volumes."""
+    """Segment scans with what was selected, else with everything trained: a label map per scan, and a table of volumes."""
     from autoseg.cli import output
     from autoseg.pipeline import predict as stage
 
@@ -166,7 +175,9 @@ def predict(
         source=scans,
         target=results,
         workspace=workspace,
+        model=model,
         probabilities=probabilities,
+        uncertainty=uncertainty,
         pictures=pictures,
         mirror=mirror,
         device=device,
@@ -226,6 +237,36 @@ def report(
     from autoseg.pipeline import report as stage
 
     return output.report(stage.run(stage.ReportConfig(workspace=workspace, output=out), console))
+
+
+@command(app, example="autoseg export brain.autoseg --workspace runs/IBSR18")
+def export(
+    console: Console,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, ending in .autoseg.")],
+    workspace: Workspace = None,
+    onnx: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Also write an ONNX model per network into this folder.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> Output:
+    """Write what predict would use as one file, which works elsewhere: autoseg predict IN OUT --model FILE."""
+    from autoseg.cli import output
+    from autoseg.pipeline import export as stage
+
+    config = stage.ExportConfig(target=file, workspace=workspace, onnx=onnx, force=force)
+    return output.export(stage.run(config, console))
+
+
+@command(app, example="autoseg info brain.autoseg")
+def info(
+    console: Console,  # noqa: ARG001 - every command is given one
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An exported model.")],
+) -> Output:
+    """Say what an exported model is: trained on what, how good, and which scans it expects."""
+    from autoseg.cli import output
+    from autoseg.pipeline import info as stage
+
+    return output.info(stage.run(file))
 
 
 @command(app, example="autoseg demo --minutes 1")

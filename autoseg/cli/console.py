@@ -235,7 +235,8 @@ def _make_bars(console: RichConsole, *, now: Callable[[], float]) -> "Bars":
             yield self.make_tasks_table(self.tasks)
             for task in self.tasks:  # beside the bars they would be squeezed into a narrow column
                 if task.fields["fields"]:
-                    yield Text(f"  {_printable(task.fields['fields'])}", no_wrap=True, overflow="ellipsis")
+                    owner = f"{task.description}: " if len(self.tasks) > 1 else ""
+                    yield Text(f"  {owner}{_printable(task.fields['fields'])}", no_wrap=True, overflow="ellipsis")
 
     return FieldsBelow(
         rp.TextColumn("{task.description}", markup=False),

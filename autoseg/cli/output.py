@@ -11,6 +11,8 @@ if TYPE_CHECKING:  # types only: loading the training stage here would load torc
     from autoseg.evaluation.tables import MetricSummary, Summary
     from autoseg.pipeline.demo import DemoResult
     from autoseg.pipeline.evaluate import EvaluateResult
+    from autoseg.pipeline.export import ExportResult
+    from autoseg.pipeline.info import InfoResult
     from autoseg.pipeline.plan import PlanResult
     from autoseg.pipeline.predict import PredictResult
     from autoseg.pipeline.preprocess import PreprocessResult
@@ -65,18 +67,28 @@ def train(result: "TrainResult") -> Output:
 
 def predict(result: "PredictResult") -> Output:
     """The scans with their volumes."""
-    lines = [
-        f"{row.case}: " + ", ".join(f"{name} {volume:.2f} ml" for name, volume in row.volumes_ml.items())
-        for row in result.rows
-    ]
+    lines = []
+    for row in result.rows:
+        volumes = ", ".join(f"{name} {volume:.2f} ml" for name, volume in row.volumes_ml.items())
+        predicted = ", ".join(f"{name} {dice:.2f}" for name, dice in row.predicted_dice.items())
+        lines.append(f"{row.case}: {volumes}" + (f"; probable Dice: {predicted}" if predicted else ""))
+        lines += [f"  doubtful: {row.remarks}"] if row.remarks else []
     if result.skipped:
         lines.append(f"{len(result.skipped)} scan(s) had been segmented before and were left as they are")
     lines.append(f"Wrote {result.table}")
     return "\n".join(lines), {
-        "models": [str(path) for path in result.models],
+        "models": list(result.models),
         "table": str(result.table),
         "skipped": list(result.skipped),
-        "cases": [{"case": row.case, "volumes_ml": dict(row.volumes_ml)} for row in result.rows],
+        "cases": [
+            {
+                "case": row.case,
+                "volumes_ml": dict(row.volumes_ml),
+                "predicted_dice": dict(row.predicted_dice),
+                "remarks": row.remarks,
+            }
+            for row in result.rows
+        ],
     }
 
 
@@ -116,6 +128,37 @@ def report(result: "ReportResult") -> Output:
         "models": [str(path) for path in result.models],
         "written": [str(path) for path in result.written],
     }
+
+
+def export(result: "ExportResult") -> Output:
+    """What went into the file."""
+    description = result.description
+    lines = [
+        f"{len(description.bundles)} network(s): {', '.join(name.removeprefix('models/') for name in description.bundles)}",
+        *(
+            f"  {model.path}: probabilities differ from torch by at most {model.largest_difference:.1e}; "
+            f"slices in multiples of {model.multiple_px} px"
+            for model in result.onnx
+        ),
+        f"Wrote {description.path} ({result.bytes / 1e6:.1f} MB)",
+        f"Elsewhere: autoseg predict IN OUT --model {description.path.name}",
+    ]
+    return "\n".join(lines), {
+        "file": str(description.path),
+        "bytes": result.bytes,
+        "models": list(description.bundles),
+        "onnx": [
+            {"file": str(model.path), "largest_difference": model.largest_difference, "multiple_px": model.multiple_px}
+            for model in result.onnx
+        ],
+    }
+
+
+def info(result: "InfoResult") -> Output:
+    """What a person needs to know before using the model."""
+    from autoseg.cli.model_card import describe  # noqa: PLC0415 - see above
+
+    return describe(result)
 
 
 def demo(result: "DemoResult") -> Output:

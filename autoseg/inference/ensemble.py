@@ -25,6 +25,7 @@ class Ensemble:
 
     Attributes:
         plan: the plan they share.
+        names: of the networks, with their folds.
         networks: on the device, in evaluation mode.
         folds: the fold each network was trained on.
         digest: SHA-256 of everything that decides a prediction.
@@ -33,6 +34,7 @@ class Ensemble:
     """
 
     plan: Plan
+    names: tuple[str, ...]
     networks: Sequence[nn.Module]
     folds: Sequence[str]
     digest: str
@@ -52,11 +54,11 @@ class Ensemble:
         )
 
     def by_fold(self) -> tuple["Ensemble", ...]:
-        """The networks of each fold as an ensemble of their own: to a new scan they are what they were to that fold's
-        held-out cases."""
+        """The networks of each fold as an ensemble of their own: to new scans what they were to its held-out cases."""
         return tuple(
             replace(
                 self,
+                names=tuple(name for name, of in zip(self.names, self.folds, strict=True) if of == fold),
                 networks=[network for network, of in zip(self.networks, self.folds, strict=True) if of == fold],
                 folds=[of for of in self.folds if of == fold],
             )
@@ -106,6 +108,7 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
     weights = sorted(document.weights_sha256 for document in documents)
     return Ensemble(
         plan=first.plan,
+        names=tuple(f"{document.architecture}/fold_{document.fold}" for document in documents),
         networks=[compute.place(bundle.network) for _, bundle in bundles],
         folds=[document.fold for document in documents],
         digest=files.sha256_json([first.plan_digest, weights, mirror, compute.precision, compute.device.type]),

@@ -1,7 +1,8 @@
-"""The table of predictions: what was made from what, and the volume of every tissue."""
+"""The table of predictions: what was made from what, the volume of every tissue, and how far it can be trusted."""
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ class PredictionRow:
         model_digest: digest of the models and settings that segmented it.
         output_sha256: digest of the written label map.
         volumes_ml: volume of each foreground class by name, in ml.
+        predicted_dice: Dice that each class probably reaches, by name; NaN or missing where nothing was predicted.
+        remarks: what makes the scan unusual or its result doubtful, in one line; empty where nothing does.
     """
 
     case: str
@@ -35,6 +38,8 @@ class PredictionRow:
     model_digest: str
     output_sha256: str
     volumes_ml: Mapping[str, float]
+    predicted_dice: Mapping[str, float]
+    remarks: str
 
 
 def volumes_ml(labels: LabelMap, classes: Sequence[LabelClass]) -> dict[str, float]:
@@ -44,14 +49,19 @@ def volumes_ml(labels: LabelMap, classes: Sequence[LabelClass]) -> dict[str, flo
 
 
 def write_table(path: Path, rows: Sequence[PredictionRow], *, classes: Sequence[LabelClass]) -> None:
-    """Write the table as CSV, one line per scan; volumes are columns `<class>_ml`."""
+    """Write the table as CSV, one line per scan.
+
+    Volumes are columns `<class>_ml`, predicted Dice `<class>_predicted_dice`, empty where nothing was predicted.
+    """
     text = io.StringIO()
     names = [label.name for label in classes[1:]]
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_FIXED, *(f"{name}_ml" for name in names)])
+    writer.writerow(_columns(names))
     for row in sorted(rows, key=lambda row: row.case):
+        fixed = [getattr(row, name) for name in _FIXED]
         volumes = [f"{row.volumes_ml[name]:.4f}" for name in names]
-        writer.writerow([row.case, row.input_sha256, row.model_digest, row.output_sha256, *volumes])
+        predicted = [_shown(row.predicted_dice.get(name, math.nan)) for name in names]
+        writer.writerow([*fixed, *volumes, *predicted, row.remarks])
     files.write_text(path, text.getvalue())
 
 
@@ -64,7 +74,7 @@ def read_table(path: Path, *, classes: Sequence[LabelClass]) -> dict[str, Predic
     if not path.exists():
         return {}
     names = [label.name for label in classes[1:]]
-    columns = [*_FIXED, *(f"{name}_ml" for name in names)]
+    columns = _columns(names)
     try:
         with path.open(newline="", encoding="utf-8") as stream:
             reader = csv.DictReader(stream)
@@ -77,12 +87,25 @@ def read_table(path: Path, *, classes: Sequence[LabelClass]) -> dict[str, Predic
         raise _unusable(path, found=f"{cause} in line {reader.line_num}", columns=columns) from None
 
 
+def _columns(names: Sequence[str]) -> list[str]:
+    return [*_FIXED, *(f"{name}_ml" for name in names), *(f"{name}_predicted_dice" for name in names), "remarks"]
+
+
+def _shown(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.4f}"
+
+
 def _row(line: Mapping[str, str], names: Sequence[str]) -> PredictionRow:
     if None in line:
         msg = "too many cells"
         raise ValueError(msg)
-    volumes_ml = {name: float(line[f"{name}_ml"]) for name in names}
-    return PredictionRow(**{name: line[name] for name in _FIXED}, volumes_ml=volumes_ml)
+    predicted = {name: line[f"{name}_predicted_dice"] for name in names}
+    return PredictionRow(
+        **{name: line[name] for name in _FIXED},
+        volumes_ml={name: float(line[f"{name}_ml"]) for name in names},
+        predicted_dice={name: float(value) for name, value in predicted.items() if value},
+        remarks=line["remarks"],
+    )
 
 
 def _unusable(path: Path, *, found: str, columns: Sequence[str]) -> WorkspaceError:

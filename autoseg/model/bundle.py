@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,6 +24,7 @@ from autoseg.planning.plan import Plan
 
 BUNDLE_FILE = "bundle.json"
 BUNDLE_VERSION = 1
+_RESTORE = "Restore the file from a copy, or train again with --restart."
 
 
 class Provenance(BaseModel):
@@ -101,11 +102,77 @@ def read_document(folder: Path) -> BundleDocument:
         BundleError: there is no model, or its document cannot be understood.
     """
     path = folder / BUNDLE_FILE
-    document = files.read_json(path, error=BundleError, remedy="Train the model, or point to a folder that holds one.")
+    remedy = "Train the model, or point to a folder that holds one."
+    return _understood(files.read_json(path, error=BundleError, remedy=remedy), where=path)
+
+
+def parse_document(content: bytes, *, where: Path | str) -> BundleDocument:
+    """Understand a model's description that was read elsewhere.
+
+    Raises:
+        BundleError: it cannot be understood.
+    """
+    remedy = "Ask for the model again, or export it anew."
+    return _understood(files.parse_json(content, error=BundleError, where=where, remedy=remedy), where=where)
+
+
+def load_bundle(folder: Path) -> Bundle:
+    """Read a model and check its weights against their digest.
+
+    Raises:
+        BundleError: something is missing, damaged, or does not fit together.
+    """
+    document = read_document(folder)
+    weights = folder / document.weights_file
+    return assemble(document, load_tensors(weights, sha256=document.weights_sha256), where=weights)
+
+
+def assemble(document: BundleDocument, weights: Mapping[str, torch.Tensor], *, where: Path | str) -> Bundle:
+    """Put weights into the network they belong to.
+
+    Raises:
+        BundleError: they do not fit it.
+    """
+    try:
+        with torch.device("meta"):  # allocates nothing, whatever the plan claims
+            expected = {name: _kind(tensor) for name, tensor in _network(document).state_dict().items()}
+    except (RuntimeError, ValueError, TypeError, OverflowError) as cause:
+        raise _misfit(document, str(cause), where=where) from None
+    found = {name: _kind(tensor) for name, tensor in weights.items()}
+    if found != expected:
+        names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        raise _misfit(document, f"{len(names)} differ, such as {names[0]}", where=where)
+    if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
+        raise _misfit(document, "some are not finite", where=where)
+    network = _network(document)
+    network.load_state_dict(dict(weights))
+    return Bundle(document, network.eval())
+
+
+def _network(document: BundleDocument) -> nn.Module:
+    plan = document.plan
+    return build_network(
+        document.architecture, in_channels=plan.input_channels, classes=len(plan.data.classes), size=plan.network
+    )
+
+
+def _kind(tensor: torch.Tensor) -> tuple[tuple[int, ...], torch.dtype]:
+    return tuple(tensor.shape), tensor.dtype
+
+
+def _misfit(document: BundleDocument, why: str, *, where: Path | str) -> BundleError:
+    return BundleError(
+        f"the weights do not fit the network `{document.architecture}` of the plan ({why})",
+        where=where,
+        remedy="Train the model again, or ask for it again.",
+    )
+
+
+def _understood(document: Any, *, where: Path | str) -> BundleDocument:
     if isinstance(document, dict) and isinstance(document.get("version"), int) and document["version"] > BUNDLE_VERSION:
         raise BundleError(
             "the model was written by a newer autoseg",
-            where=path,
+            where=where,
             expected=f"format {BUNDLE_VERSION} or older",
             found=f"format {document['version']}",
             remedy="Update autoseg and try again.",
@@ -116,34 +183,8 @@ def read_document(folder: Path) -> BundleDocument:
         problem = invalid.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
         raise BundleError(
-            f"not a model description: {place}: {problem['msg']}", where=path, remedy="Train the model again."
+            f"not a model description: {place}: {problem['msg']}", where=where, remedy="Train the model again."
         ) from None
-
-
-def load_bundle(folder: Path) -> Bundle:
-    """Read a model and check its weights against their digest.
-
-    Raises:
-        BundleError: something is missing, damaged, or does not fit together.
-    """
-    document = read_document(folder)
-    weights = load_tensors(folder / document.weights_file, sha256=document.weights_sha256)
-    plan = document.plan
-    network = build_network(
-        document.architecture,
-        in_channels=plan.input_channels,
-        classes=len(plan.data.classes),
-        size=plan.network,
-    )
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as mismatch:
-        raise BundleError(
-            f"the weights do not fit the network `{document.architecture}` of the plan ({mismatch})",
-            where=folder / document.weights_file,
-            remedy="Train the model again.",
-        ) from None
-    return Bundle(document, network.eval())
 
 
 def save_tensors(folder: Path, tensors: Mapping[str, torch.Tensor], *, prefix: str) -> tuple[str, str]:
@@ -165,20 +206,28 @@ def load_tensors(path: Path, *, sha256: str) -> dict[str, torch.Tensor]:
     Raises:
         BundleError: the file is missing, changed or not a safetensors file.
     """
-    remedy = "Restore the file from a copy, or train again with --restart."
     try:
         content = path.read_bytes()
     except OSError as cause:
-        raise BundleError(f"cannot be read ({cause.strerror})", where=path, remedy=remedy) from None
+        raise BundleError(f"cannot be read ({cause.strerror})", where=path, remedy=_RESTORE) from None
+    return parse_tensors(content, sha256=sha256, where=path)
+
+
+def parse_tensors(content: bytes, *, sha256: str, where: Path | str) -> dict[str, torch.Tensor]:
+    """Understand stored tensors, but only if they are those that were stored.
+
+    Raises:
+        BundleError: they have changed, or are not in the safetensors format.
+    """
     found = files.sha256_bytes(content)
     if found != sha256:
         raise BundleError(
-            "the stored weights have changed", where=path, expected=f"sha256 {sha256}", found=found, remedy=remedy
+            "the stored weights have changed", where=where, expected=f"sha256 {sha256}", found=found, remedy=_RESTORE
         )
     try:
         tensors: dict[str, torch.Tensor] = load(content)
-    except SafetensorError as cause:
-        raise BundleError(f"not a safetensors file ({cause})", where=path, remedy=remedy) from None
+    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError, OverflowError) as cause:
+        raise BundleError(f"not a safetensors file ({cause})", where=where, remedy=_RESTORE) from None
     return tensors
 
 

@@ -66,7 +66,7 @@ def run(config: DemoConfig, events: Events) -> DemoResult:
             minutes=config.minutes,
             seed=config.seed,
             device=config.device,
-            jobs=config.jobs,
+            readers=config.jobs,
         ),
         events,
     )

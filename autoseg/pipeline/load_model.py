@@ -56,8 +56,8 @@ class LoadedModel:
             with_uncertainty: also give the entropy and the Dice that is probably reached.
 
         Returns:
-            `labels.array`, the data set's own label values, uint16, (Z, Y, X), Z being 1 for a 2D image; `remarks` on what is
-            unusual; and what was asked for besides.
+            `labels.array`, the data set's own label values, uint16, (Z, Y, X), Z being 1 for a 2D image; `remarks` on what
+            is unusual; and what was asked for besides.
 
         Raises:
             ImageError: the array is not a scan this model reads: wrong axes or channels, NaN, infinite or complex values,
@@ -81,9 +81,7 @@ class LoadedModel:
             dimensions=spatial,
         )
         image = Image(array=channels.astype(np.float32), geometry=geometry)
-        return self.segmenter.segment(
-            image, with_probabilities=with_probabilities, with_uncertainty=with_uncertainty
-        )
+        return self.segmenter.segment(image, with_probabilities=with_probabilities, with_uncertainty=with_uncertainty)
 
 
 def load_model(

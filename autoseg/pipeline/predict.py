@@ -1,24 +1,27 @@
-"""`autoseg predict`: segment scans with everything trained so far."""
+"""`autoseg predict`: segment scans with what was selected, or else with everything trained so far."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from autoseg import files
 from autoseg.data.checksum import image_checksum
 from autoseg.data.image import IMAGE_SUFFIXES, Image, write_channels, write_labels
 from autoseg.errors import AutosegError, CasesFailedError, UsageError
 from autoseg.events import Events
-from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.inference.scans import Scan, find_scans
 from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table, volumes_ml, write_table
-from autoseg.model.compute import DeviceChoice, PrecisionChoice, choose_compute
-from autoseg.pipeline.models import choose_models
+from autoseg.model.compute import Compute, DeviceChoice, PrecisionChoice, choose_compute
 from autoseg.pipeline.pictures import draw_case
+from autoseg.pipeline.segmenters import exported_segmenter, workspace_segmenter
+from autoseg.postprocessing.segmenter import Segmenter
 from autoseg.workspace import find_workspace
 
 PROBABILITIES: Final = "probabilities"
+UNCERTAINTY: Final = "uncertainty"
 PICTURES: Final = "pictures"
 
 
@@ -30,7 +33,9 @@ class PredictConfig:
         source: a scan, or a folder searched with everything below it.
         target: folder of the results.
         workspace: the workspace; None: the only one under `runs/`.
+        model: an exported model to use instead of a workspace.
         probabilities: also write the probability of every class.
+        uncertainty: also write how undecided the networks are, and predict the Dice.
         pictures: also draw every label map over its scan in three planes.
         mirror: average over the flips that the plan names.
         device: where to predict.
@@ -41,7 +46,9 @@ class PredictConfig:
     source: Path
     target: Path
     workspace: Path | None = None
+    model: Path | None = None
     probabilities: bool = False
+    uncertainty: bool = False
     pictures: bool = False
     mirror: bool = True
     device: DeviceChoice = "auto"
@@ -54,13 +61,13 @@ class PredictResult:
     """What prediction made.
 
     Attributes:
-        models: folders of the models that were averaged.
+        models: names of the models that were averaged.
         rows: every scan with its volumes.
         table: the CSV file that holds them.
         skipped: ids of the scans that an earlier call had segmented with the same models.
     """
 
-    models: tuple[Path, ...]
+    models: tuple[str, ...]
     rows: tuple[PredictionRow, ...]
     table: Path
     skipped: tuple[str, ...]
@@ -72,15 +79,12 @@ def run(config: PredictConfig, events: Events) -> PredictResult:
     Raises:
         CasesFailedError: some scans could not be segmented.
     """
-    workspace = find_workspace(config.workspace)
-    plan = workspace.plan()
-    models = choose_models(workspace, plan)
+    compute = choose_compute(config.device, config.precision)
+    segmenter = _segmenter(config, compute, events)
+    plan = segmenter.ensemble.plan
     found = find_scans(config.source, channels=len(plan.data.channels), results=config.target)
     scans = found.scans
     _protect_inputs(config, scans)
-    events.note("averaging: " + ", ".join(f"{path.parent.name}/{path.name}" for path in models))
-    compute = choose_compute(config.device, config.precision)
-    ensemble = load_ensemble(models, compute=compute, mirror=config.mirror)
     table, classes = config.target / TABLE_FILE, plan.data.classes
     rows = read_table(table, classes=classes)
     skipped: list[str] = []
@@ -90,7 +94,7 @@ def run(config: PredictConfig, events: Events) -> PredictResult:
     with events.track("predicting", total=len(scans), unit="scans") as progress:
         for scan in scans:
             try:
-                row = _predict_one(scan, ensemble, config, earlier=rows.get(scan.id), events=events)
+                row = _predict_one(scan, segmenter, config, earlier=rows.get(scan.id), events=events)
             except AutosegError as error:
                 events.warn(f"{scan.id}: {error}")
                 failures.append((scan.id, error))
@@ -103,36 +107,53 @@ def run(config: PredictConfig, events: Events) -> PredictResult:
         raise CasesFailedError(failures, done=len(scans) + len(found.failures) - len(failures))
     wanted = {scan.id for scan in scans}
     done = tuple(row for row in rows.values() if row.case in wanted)
-    return PredictResult(models=models, rows=done, table=table, skipped=tuple(skipped))
+    return PredictResult(models=segmenter.ensemble.names, rows=done, table=table, skipped=tuple(skipped))
+
+
+def _segmenter(config: PredictConfig, compute: Compute, events: Events) -> Segmenter:
+    if config.model is None:
+        workspace = find_workspace(config.workspace)
+        return workspace_segmenter(workspace, compute=compute, mirror=config.mirror, events=events)
+    if config.workspace is not None:
+        raise UsageError("both a workspace and an exported model are given", remedy="Choose one of them.")
+    return exported_segmenter(config.model, compute=compute, mirror=config.mirror, events=events)
 
 
 def _predict_one(
-    scan: Scan, ensemble: Ensemble, config: PredictConfig, *, earlier: PredictionRow | None, events: Events
+    scan: Scan, segmenter: Segmenter, config: PredictConfig, *, earlier: PredictionRow | None, events: Events
 ) -> PredictionRow:
     """Segment one scan, or find that this was done; in that case the earlier row itself comes back."""
     output = config.target / f"{scan.id}.nii.gz"
     probabilities = config.target / PROBABILITIES / f"{scan.id}.nii.gz"
+    uncertainty = config.target / UNCERTAINTY / f"{scan.id}.nii.gz"
     picture = config.target / PICTURES / f"{scan.id}.png"
-    image = scan.read(channels=len(ensemble.plan.data.channels))
+    classes = segmenter.ensemble.plan.data.classes
+    image = scan.read(channels=len(segmenter.ensemble.plan.data.channels))
     digest = files.sha256_json([image_checksum(path) for path in scan.images])
-    wanted = {probabilities: config.probabilities, picture: config.pictures}
+    wanted = {probabilities: config.probabilities, uncertainty: config.uncertainty, picture: config.pictures}
     complete = all(path.exists() for path, asked in wanted.items() if asked)
-    if earlier is not None and complete and not config.force and _is_current(earlier, digest, ensemble, output):
+    if earlier is not None and complete and not config.force and _is_current(earlier, digest, segmenter, output):
         return earlier
     _warn_about(image, scan, events)
-    prediction = ensemble.predict(image, with_probabilities=config.probabilities)
+    found = segmenter.segment(image, with_probabilities=config.probabilities, with_uncertainty=config.uncertainty)
+    for remark in found.remarks:
+        events.warn(f"{scan.id}: {remark}")
     _remove([path for path, asked in wanted.items() if not asked])  # they show what another model found
-    write_labels(output, prediction.labels.array, prediction.labels.geometry)
-    if prediction.probabilities is not None:
-        write_channels(probabilities, prediction.probabilities, prediction.labels.geometry)
+    write_labels(output, found.labels.array, found.labels.geometry)
+    if found.probabilities is not None:
+        write_channels(probabilities, found.probabilities, found.labels.geometry)
+    if found.entropy is not None:
+        write_channels(uncertainty, found.entropy[np.newaxis], found.labels.geometry)
     if config.pictures:
-        draw_case(picture, image, {"prediction": prediction.labels.array}, classes=ensemble.plan.data.classes)
+        draw_case(picture, image, {"prediction": found.labels.array}, classes=classes)
     return PredictionRow(
         case=scan.id,
         input_sha256=digest,
-        model_digest=ensemble.digest,
+        model_digest=segmenter.digest,
         output_sha256=files.sha256_file(output),
-        volumes_ml=volumes_ml(prediction.labels, ensemble.plan.data.classes),
+        volumes_ml=volumes_ml(found.labels, classes),
+        predicted_dice=found.predicted_dice or {},
+        remarks="; ".join(found.remarks),
     )
 
 
@@ -142,8 +163,8 @@ def _remove(paths: Sequence[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _is_current(row: PredictionRow, input_sha256: str, ensemble: Ensemble, output: Path) -> bool:
-    same = row.input_sha256 == input_sha256 and row.model_digest == ensemble.digest
+def _is_current(row: PredictionRow, input_sha256: str, segmenter: Segmenter, output: Path) -> bool:
+    same = row.input_sha256 == input_sha256 and row.model_digest == segmenter.digest
     return same and output.exists() and files.sha256_file(output) == row.output_sha256
 
 

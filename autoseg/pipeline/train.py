@@ -2,22 +2,28 @@
 
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
+import torch
+
 from autoseg import catalogue, files
-from autoseg.data.dataset import Case
-from autoseg.data.splits import Fold
-from autoseg.errors import AutosegError, CasesFailedError
+from autoseg.data.dataset import Case, Dataset
+from autoseg.data.splits import Fold, Splits
+from autoseg.errors import AutosegError, TrainingError
 from autoseg.evaluation.tables import Summary
 from autoseg.events import Events
 from autoseg.machine import usable_cores
 from autoseg.model.compute import Compute, DeviceChoice, PrecisionChoice, choose_compute
 from autoseg.networks import ARCHITECTURES
-from autoseg.pipeline.held_out import score_held_out
+from autoseg.pipeline.held_out import is_scored, score_held_out
 from autoseg.pipeline.preprocess import preprocess
+from autoseg.pipeline.series import run_series
+from autoseg.pipeline.side_by_side import Run
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store
 from autoseg.reporting.figures import draw_curves
@@ -26,7 +32,7 @@ from autoseg.training.clock import Stopwatch
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord
 from autoseg.training.loop import FoldData, Surroundings, check_same_run, train
-from autoseg.training.monitor import TrackedRun, Tracker, check_installed, tracking
+from autoseg.training.monitor import TrackedRun, check_installed, tracking
 from autoseg.workspace import Workspace, find_workspace, fold_of
 
 CURVES_FILE: Final = "curves.png"
@@ -39,7 +45,7 @@ class TrainCommand:
     """What the user chose for training.
 
     Attributes:
-        architecture: a network, or `all`, one after the other.
+        architecture: a network, or `all`.
         fold: a number, `all`, `official` or `full`.
         workspace: the workspace; None: the only one under `runs/`.
         epochs: length in epochs; None: the plan's.
@@ -48,7 +54,8 @@ class TrainCommand:
         device: where to train.
         precision: number format of the convolutions; `auto`: what is fast on the device.
         workers: processes that prepare batches; None: by number of cores.
-        jobs: processes that preprocess scans.
+        jobs: runs at a time; more than one: each in a process of its own, with its share of the cores.
+        readers: processes that preprocess scans.
         restart: discard what an earlier run left.
         track: who else is told about every epoch; None: nobody but `history.csv` and the curves.
     """
@@ -63,6 +70,7 @@ class TrainCommand:
     precision: PrecisionChoice = "auto"
     workers: int | None = None
     jobs: int = 1
+    readers: int = 1
     restart: bool = False
     track: catalogue.Tracker | None = None
 
@@ -107,44 +115,79 @@ class _Session:
     cases: Mapping[str, Case]
     store: Store
     compute: Compute
+    cores: int
     command: TrainCommand
-    events: Events
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What one run trains."""
+
+    architecture: catalogue.Architecture
+    fold: str
+    members: Fold
+
+    @property
+    def name(self) -> str:
+        return f"{self.architecture}, fold {self.fold}"
 
 
 def run(command: TrainCommand, events: Events, *, stopwatch: Stopwatch | None = None) -> TrainResult:
-    """Train what was asked for, one run after the other.
+    """Train what was asked for: one run, or several with an overview.
+
+    Several go fold by fold, so that an interrupted series leaves networks that can be compared.
+
+    Args:
+        command: what the user chose.
+        events: told of everything.
+        stopwatch: counts from the start of the command, for the budget of a single run; in a series, each counts from its
+            own start.
 
     Raises:
         CasesFailedError: some of several runs failed; the others are done.
     """
-    check_installed(command.track)
     stopwatch = stopwatch or Stopwatch()
+    check_installed(command.track)
     workspace = find_workspace(command.workspace)
-    plan, dataset, splits = workspace.plan(), workspace.dataset(), workspace.splits()
+    plan, dataset = workspace.plan(), workspace.dataset()
+    targets = _targets(command, dataset, workspace.splits())
+    compute = choose_compute(command.device, command.precision)
+    _announce(plan, command, compute, events)
+    store = preprocess(workspace, plan, dataset.labelled, jobs=command.readers, events=events)
+    jobs = min(command.jobs, len(targets))
+    cases = {case.id: case for case in dataset.labelled}
+    session = _Session(workspace, plan, cases, store, compute, max(1, usable_cores() // jobs), command)
+    if len(targets) == 1:
+        return TrainResult(workspace, (_train_one(session, targets[0], events=events, started=stopwatch.started),))
+    runs = [Run(target.name, partial(_train_one, session, target), brief=_is_brief(session, target)) for target in targets]
+    models = run_series(runs, jobs=jobs, initialise=partial(_limit_threads, session.cores), events=events)
+    return TrainResult(workspace, tuple(models))
+
+
+def _targets(command: TrainCommand, dataset: Dataset, splits: Splits) -> list[_Target]:
+    """The runs asked for, fold by fold."""
     names = tuple(ARCHITECTURES) if command.architecture == "all" else (command.architecture,)
     numbers = [str(number) for number in range(len(splits.folds))] if command.fold == "all" else [command.fold]
     if not numbers:
         fold_of(splits, dataset, "0")  # says why there are no folds
-    pairs = [(name, fold, fold_of(splits, dataset, fold)) for name in names for fold in numbers]
-    compute = choose_compute(command.device, command.precision)
-    _announce(plan, command, compute, events)
-    store = preprocess(workspace, plan, dataset.labelled, jobs=command.jobs, events=events)
-    cases = {case.id: case for case in dataset.labelled}
-    models, failures = [], []
-    for name, fold, members in pairs:
-        session = _Session(workspace, plan, cases, store, compute, command, events, stopwatch)
-        try:
-            models.append(_train_one(session, name, fold, members))
-        except AutosegError as error:
-            if len(pairs) == 1:
-                raise
-            events.warn(f"{name}, fold {fold}: {error}")
-            failures.append((f"{name}, fold {fold}", error))
-        stopwatch = Stopwatch()  # every further run has its own budget
-    if failures:
-        raise CasesFailedError(failures, done=len(models))
-    return TrainResult(workspace, tuple(models))
+    return [_Target(name, fold, fold_of(splits, dataset, fold)) for fold in numbers for name in names]
+
+
+def _limit_threads(cores: int) -> None:
+    """Compute on no more cores than this process has a share of."""
+    torch.set_num_threads(min(torch.get_num_threads(), cores))
+
+
+def _is_brief(session: _Session, target: _Target) -> bool:
+    """Whether a run ends at once: it is finished and scored, or may not go on."""
+    folder = session.workspace.model(target.architecture, target.fold)
+    if session.command.restart:
+        return False
+    try:
+        state = _earlier_state(session, folder, _config(session, target))
+    except AutosegError:
+        return True
+    return state is not None and state.finished and (not target.members.validation or is_scored(folder))
 
 
 def _announce(plan: Plan, command: TrainCommand, compute: Compute, events: Events) -> None:
@@ -155,51 +198,88 @@ def _announce(plan: Plan, command: TrainCommand, compute: Compute, events: Event
     events.note(f"training on {compute.device.type} in {compute.precision}")
 
 
-def _train_one(session: _Session, name: catalogue.Architecture, fold: str, members: Fold) -> TrainedModel:
-    command, plan = session.command, session.plan
-    folder = session.workspace.model(name, fold)
-    config = TrainConfig(
-        architecture=name,
-        fold=fold,
-        seed=command.seed,
-        epochs=command.epochs,
-        minutes=command.minutes,
-        precision=session.compute.precision,
-    )
-    with files.lock(folder / ".lock"):
-        if command.restart:
+def _train_one(session: _Session, target: _Target, *, events: Events, started: float) -> TrainedModel:
+    """Train one network on one fold where that is not done, and score its held-out cases."""
+    folder = session.workspace.model(target.architecture, target.fold)
+    config = _config(session, target)
+    with files.lock(folder / ".lock"), _explain_full_gpu(target.name):
+        if session.command.restart:
             _discard(folder)
-        state = read_state(folder)
-        if state is not None:
-            check_same_run(state, plan=plan, config=config, data_key=session.store.key, folder=folder)
+        state = _earlier_state(session, folder, config)
         trained_now = state is None or not state.finished
-        if trained_now:
-            data = _fold_data(session, members)
-            tracked = _tracked_run(plan, config, folder, cases=members.validation, state=state)
-            with tracking(command.track, tracked, events=session.events) as tracker:
-                state = train(plan, config, data, around=_surroundings(session, folder, tracker=tracker))
-            _Curves(folder)(state.epochs)  # the last one may have been passed over
+        if state is None or not state.finished:
+            state = _train_on(session, target, state, events=events, started=started)
         else:
-            session.events.note(f"{name}, fold {fold}: finished earlier; --restart trains it anew")
+            events.note(f"{target.name}: finished earlier; --restart trains it anew")
         summary = score_held_out(
             folder,
-            [session.cases[case] for case in members.validation],
+            [session.cases[case] for case in target.members.validation],
             store=session.store,
             compute=session.compute,
-            events=session.events,
+            events=events,
         )
-    if state is None:
-        msg = "a trained model has a state"
-        raise RuntimeError(msg)
     return TrainedModel(
-        architecture=name,
-        fold=fold,
+        architecture=target.architecture,
+        fold=target.fold,
         folder=folder,
         epochs=len(state.epochs),
         minutes=state.elapsed_s / 60,
         trained_now=trained_now,
         summary=summary,
     )
+
+
+def _config(session: _Session, target: _Target) -> TrainConfig:
+    return TrainConfig(
+        architecture=target.architecture,
+        fold=target.fold,
+        seed=session.command.seed,
+        epochs=session.command.epochs,
+        minutes=session.command.minutes,
+        precision=session.compute.precision,
+    )
+
+
+def _earlier_state(session: _Session, folder: Path, config: TrainConfig) -> RunState | None:
+    """What an earlier call left, if it can be continued with this configuration."""
+    state = read_state(folder)
+    if state is not None:
+        check_same_run(state, plan=session.plan, config=config, data_key=session.store.key, folder=folder)
+    return state
+
+
+def _train_on(session: _Session, target: _Target, state: RunState | None, *, events: Events, started: float) -> RunState:
+    """Train to the end, from the beginning or from where an earlier call stopped."""
+    folder = session.workspace.model(target.architecture, target.fold)
+    config, command = _config(session, target), session.command
+    data = _fold_data(session.store, target.members)
+    tracked = _tracked_run(session.plan, config, folder, cases=target.members.validation, state=state)
+    with tracking(command.track, tracked, events=events) as tracker:
+        around = Surroundings(
+            folder=folder,
+            compute=session.compute,
+            workers=_default_workers(session) if command.workers is None else command.workers,
+            events=events,
+            stopwatch=Stopwatch(started=started),
+            on_epoch=_Curves(folder),
+            tracker=tracker,
+        )
+        trained = train(session.plan, config, data, around=around)
+    _Curves(folder)(trained.epochs)  # the last one may have been passed over
+    return trained
+
+
+@contextmanager
+def _explain_full_gpu(name: str) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise TrainingError(
+            "the GPU has too little memory left",
+            where=name,
+            remedy="Choose fewer --jobs, end other programs that use it, or plan with less --memory. "
+            "The same command continues from the last epoch.",
+        ) from None
 
 
 def _discard(folder: Path) -> None:
@@ -212,8 +292,7 @@ def _discard(folder: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _fold_data(session: _Session, members: Fold) -> FoldData:
-    store = session.store
+def _fold_data(store: Store, members: Fold) -> FoldData:
     for case in (*members.training, *members.validation):
         store.verify(case)
     return FoldData(
@@ -235,19 +314,6 @@ def _tracked_run(
     )
 
 
-def _surroundings(session: _Session, folder: Path, *, tracker: Tracker) -> Surroundings:
-    workers = session.command.workers
-    return Surroundings(
-        folder=folder,
-        compute=session.compute,
-        workers=_default_workers(session.compute) if workers is None else workers,
-        events=session.events,
-        stopwatch=session.stopwatch,
-        on_epoch=_Curves(folder),
-        tracker=tracker,
-    )
-
-
 class _Curves:
     """Draws the learning curves after every epoch, unless epochs are so short that drawing would cost too much of them."""
 
@@ -264,6 +330,6 @@ class _Curves:
         self._rest_until_s = started + took_s / DRAWING_SHARE
 
 
-def _default_workers(compute: Compute) -> int:
+def _default_workers(session: _Session) -> int:
     """Processes that prepare batches: many beside a GPU, none where they would only take cores from the training."""
-    return min(8, usable_cores() - 1) if compute.device.type == "cuda" else 0
+    return min(8, session.cores - 1) if session.compute.device.type == "cuda" else 0

@@ -109,7 +109,9 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
         dimensions=geometry.dimensions,
         axes=_triple(ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()),
         channels=tuple(
-            ChannelStatistics(positive=intensity_statistics(channel[channel > 0]), labelled=intensity_statistics(channel[foreground]))
+            ChannelStatistics(
+                positive=intensity_statistics(channel[channel > 0]), labelled=intensity_statistics(channel[foreground])
+            )
             for channel in image.array
         ),
         class_voxels={0: labels.array.size - sum(counts.values()), **counts},

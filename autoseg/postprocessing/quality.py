@@ -14,6 +14,9 @@ from scipy.special import xlogy
 
 from autoseg.postprocessing.selection import ClassQuality, Quality, QualityPoint
 
+LOW_MARGIN: Final = 0.02
+"""A predicted Dice this little below the worst held-out case is not worth a warning. Source: ours; two scorers differ by more."""
+
 _LEAST: Final = 0.5 / 255
 """Smaller probabilities do not count: the 8-bit ones stored of held-out cases have none."""
 
@@ -102,8 +105,8 @@ def predicted_dice(expected: float, quality: ClassQuality) -> float:
 
 
 def is_low(predicted: float, quality: ClassQuality) -> bool:
-    """Whether a prediction is below everything that held-out cases reached, by more than the usual error."""
-    return predicted < quality.lowest - (quality.error or 0.0)
+    """Whether a predicted Dice is clearly below everything that held-out cases reached."""
+    return predicted < quality.lowest - max(quality.error or 0.0, LOW_MARGIN)
 
 
 def _better_kind(x: NDArray[Any], y: NDArray[Any]) -> tuple[bool, NDArray[np.float64] | None]:

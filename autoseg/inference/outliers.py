@@ -1,0 +1,104 @@
+"""Scans that differ from everything a model has seen: there its label maps may be wrong without looking wrong."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
+from autoseg.planning.case_fingerprint import IntensityStatistics, intensity_statistics
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.plan import NormalisationStep
+
+SPACING_MARGIN: Final = 1.25
+"""Spacings beyond the training range by more than this factor are remarked on.
+
+Source: ours; the plan's augmentation scales by about as much, so that a network has seen such sizes."""
+
+VOLUME_MARGIN: Final = 1.5
+"""The same for the volume of all foreground. Source: ours; whole scans of IBSR18 and the hippocampus left out one at a time
+stay within 1.3 of the others' range."""
+
+INTENSITY_MARGIN: Final = 1.5
+"""The same for ratios of intensities. Source: as above; an inverted contrast and strong noise are beyond."""
+
+_SCALE_FREE: Final = {"quantile_zscore", "zscore"}
+"""Normalisations after which only the shape of the histogram matters, not its scale."""
+
+
+def unusual_spacing(geometry: Geometry, fingerprint: Fingerprint) -> list[str]:
+    """Remarks on spacings outside those of training, per anatomical axis."""
+    remarks = []
+    for name, spacing_mm in _spacing_by_axis(geometry).items():
+        seen_mm = [case.spacing_mm[case.axes.index(name)] for case in fingerprint.cases if name in case.axes]
+        if seen_mm and _beyond(spacing_mm, seen_mm, SPACING_MARGIN):
+            remarks.append(f"spacing {spacing_mm:.3g} mm {name} (training: {_range(seen_mm)} mm)")
+    return remarks
+
+
+def unusual_intensities(
+    channels: NDArray[np.float32], steps: Sequence[NormalisationStep], fingerprint: Fingerprint, *, names: Sequence[str]
+) -> list[str]:
+    """Remarks on channels whose histogram, of the voxels > 0, is unlike those of training.
+
+    Args:
+        channels: the scan, (C, Z, Y, X), float32.
+        steps: each channel's normalisation: where it takes the scale away, the scale is not looked at.
+        fingerprint: of the training data.
+        names: of the channels.
+    """
+    remarks = []
+    for index, (channel, step, name) in enumerate(zip(channels, steps, names, strict=True)):
+        seen = [case.channels[index].positive for case in fingerprint.cases]
+        trained = [_shape(statistics, step) for statistics in seen if statistics is not None]
+        statistics = intensity_statistics(channel[channel > 0])
+        if statistics is None:
+            remarks.append(f"no voxel of {name} is > 0")
+            continue
+        for what, value in _shape(statistics, step).items():
+            values = [shape[what] for shape in trained if what in shape]
+            if values and _beyond(value, values, INTENSITY_MARGIN):
+                remarks.append(f"{what} of {name} {value:.3g} (training: {_range(values)})")
+    return remarks
+
+
+def unusual_volume(volumes_ml: Mapping[str, float], fingerprint: Fingerprint) -> list[str]:
+    """Remarks on the volume of all foreground together."""
+    total_ml = sum(volumes_ml.values())
+    seen_ml = [
+        sum(count for value, count in case.class_voxels.items() if value > 0) * float(np.prod(case.spacing_mm)) / 1000
+        for case in fingerprint.cases
+    ]
+    if total_ml == 0:
+        return ["nothing was found"] if min(seen_ml) > 0 else []
+    seen_ml = [volume_ml for volume_ml in seen_ml if volume_ml > 0]
+    if seen_ml and _beyond(total_ml, seen_ml, VOLUME_MARGIN):
+        return [f"{total_ml:.4g} ml of foreground (training: {_range(seen_ml)} ml)"]
+    return []
+
+
+def _spacing_by_axis(geometry: Geometry) -> dict[str, float]:
+    names = [ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()]
+    axes = range(3) if geometry.dimensions == 3 else range(1, 3)  # a picture has no third axis
+    return {names[axis]: geometry.spacing_mm[axis] for axis in axes}
+
+
+def _shape(statistics: IntensityStatistics, step: NormalisationStep) -> dict[str, float]:
+    """Positive numbers that describe a histogram."""
+    median, spread = statistics.percentile_50, statistics.percentile_75 - statistics.percentile_25
+    if step.method not in _SCALE_FREE:
+        return {"median intensity": median, "spread of intensities": spread}
+    return {
+        "darkest over median intensity": statistics.percentile_00_5 / median,
+        "brightest over median intensity": statistics.percentile_99_5 / median,
+        "spread over median intensity": spread / median,
+    }
+
+
+def _beyond(value: float, seen: Sequence[float], margin: float) -> bool:
+    return not min(seen) / margin <= value <= max(seen) * margin  # all are >= 0
+
+
+def _range(values: Sequence[float]) -> str:
+    return f"{min(values):.3g} to {max(values):.3g}"
