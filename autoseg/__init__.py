@@ -353,7 +353,7 @@ def export(
     """
     from autoseg.pipeline import export as stage
 
-    config = stage.ExportConfig(target=Path(file), workspace=_path(workspace), onnx=_path(onnx), force=force)
+    config = stage.ExportConfig(file=Path(file), workspace=_path(workspace), onnx=_path(onnx), force=force)
     return stage.run(config, events or Silent())
 
 

@@ -16,10 +16,12 @@ from autoseg.data.geometry import Geometry
 from autoseg.data.image import read_image, read_labels
 from autoseg.errors import AutosegError, ImageError
 from autoseg.pipeline.evaluate import EvaluateConfig
+from autoseg.pipeline.export import ExportConfig
 from autoseg.pipeline.load_model import LoadedModel
 from autoseg.pipeline.plan import PlanConfig
 from autoseg.pipeline.predict import PredictConfig
 from autoseg.pipeline.report import ReportConfig
+from autoseg.pipeline.select import SelectConfig
 from autoseg.pipeline.train import TrainCommand
 
 
@@ -31,6 +33,8 @@ from autoseg.pipeline.train import TrainCommand
         (autoseg.predict, PredictConfig),
         (autoseg.evaluate, EvaluateConfig),
         (autoseg.report, ReportConfig),
+        (autoseg.select, SelectConfig),
+        (autoseg.export, ExportConfig),
     ],
 )
 def test_a_function_takes_what_its_command_takes_with_the_same_defaults(function: Any, config: Any) -> None:

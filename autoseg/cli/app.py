@@ -253,7 +253,7 @@ def export(
     from autoseg.cli import output
     from autoseg.pipeline import export as stage
 
-    config = stage.ExportConfig(target=file, workspace=workspace, onnx=onnx, force=force)
+    config = stage.ExportConfig(file=file, workspace=workspace, onnx=onnx, force=force)
     return output.export(stage.run(config, console))
 
 

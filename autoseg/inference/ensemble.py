@@ -20,31 +20,47 @@ from autoseg.preprocessing.case import Footprint, restore_labels
 
 
 @dataclass(frozen=True)
+class Member:
+    """One network of an ensemble.
+
+    Attributes:
+        name: the network with its fold.
+        fold: what it was trained on.
+        network: on the device, in evaluation mode.
+    """
+
+    name: str
+    fold: str
+    network: nn.Module
+
+
+@dataclass(frozen=True)
 class Ensemble:
     """Networks trained under one plan, ready to predict together.
 
     Attributes:
         plan: the plan they share.
-        names: of the networks, with their folds.
-        networks: on the device, in evaluation mode.
-        folds: the fold each network was trained on.
+        members: the networks.
         digest: SHA-256 of everything that decides a prediction.
         compute: device and number format.
         mirror: whether predictions are averaged over the flips that the plan names.
     """
 
     plan: Plan
-    names: tuple[str, ...]
-    networks: Sequence[nn.Module]
-    folds: Sequence[str]
+    members: tuple[Member, ...]
     digest: str
     compute: Compute
     mirror: bool
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the networks, with their folds."""
+        return tuple(member.name for member in self.members)
+
     def probabilities(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities of a preprocessed scan: (C, S, H, W) to (K, S, H, W), float32."""
         return predict_slices(
-            self.networks,
+            [member.network for member in self.members],
             image,
             patch_px=self.plan.training.patch_px,
             neighbours=self.plan.network.neighbours,
@@ -55,14 +71,9 @@ class Ensemble:
 
     def by_fold(self) -> tuple["Ensemble", ...]:
         """The networks of each fold as an ensemble of their own: to new scans what they were to its held-out cases."""
+        folds = dict.fromkeys(member.fold for member in self.members)
         return tuple(
-            replace(
-                self,
-                names=tuple(name for name, of in zip(self.names, self.folds, strict=True) if of == fold),
-                networks=[network for network, of in zip(self.networks, self.folds, strict=True) if of == fold],
-                folds=[of for of in self.folds if of == fold],
-            )
-            for fold in dict.fromkeys(self.folds)
+            replace(self, members=tuple(member for member in self.members if member.fold == fold)) for fold in folds
         )
 
     def label_map(self, probabilities: NDArray[np.float32], footprint: Footprint, geometry: Geometry) -> LabelMap:
@@ -104,13 +115,17 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
                 found=bundle.document.plan_digest[:12],
                 remedy="Choose models of one plan, or train this one again with --restart.",
             )
-    documents = [bundle.document for _, bundle in bundles]
-    weights = sorted(document.weights_sha256 for document in documents)
+    weights = sorted(bundle.document.weights_sha256 for _, bundle in bundles)
     return Ensemble(
         plan=first.plan,
-        names=tuple(f"{document.architecture}/fold_{document.fold}" for document in documents),
-        networks=[compute.place(bundle.network) for _, bundle in bundles],
-        folds=[document.fold for document in documents],
+        members=tuple(
+            Member(
+                f"{bundle.document.architecture}/fold_{bundle.document.fold}",
+                bundle.document.fold,
+                compute.place(bundle.network),
+            )
+            for _, bundle in bundles
+        ),
         digest=files.sha256_json([first.plan_digest, weights, mirror, compute.precision, compute.device.type]),
         compute=compute,
         mirror=mirror,

@@ -27,13 +27,13 @@ class ExportConfig:
     """What the user chose for the export.
 
     Attributes:
-        target: the file to write, ending in `.autoseg`.
+        file: the file to write, ending in `.autoseg`.
         workspace: the workspace; None: the only one under `runs/`.
         onnx: folder of an ONNX model per network; None: none.
         force: replace files that are there.
     """
 
-    target: Path
+    file: Path
     workspace: Path | None = None
     onnx: Path | None = None
     force: bool = False
@@ -70,8 +70,8 @@ def run(config: ExportConfig, events: Events) -> ExportResult:
         events.note("nothing was selected: exporting everything that was trained, without clean-up (see `autoseg select`)")
     names = _neutral_names(workspace)
     events.note("case names are replaced by numbers; the networks themselves may still remember something of their scans")
-    write_archive(config.target, _members(workspace, folders, selection, names))
-    read_back = exported.read_exported(config.target)
+    write_archive(config.file, _members(workspace, folders, selection, names))
+    read_back = exported.read_exported(config.file)
     models = []
     if config.onnx is not None:
         with events.track("writing ONNX models", total=len(folders), unit="networks") as progress:
@@ -79,19 +79,19 @@ def run(config: ExportConfig, events: Events) -> ExportResult:
                 stem = name.removeprefix("models/").replace("/", "_")
                 models.append(write_onnx(bundle, config.onnx / f"{stem}.onnx"))
                 progress.advance()
-    return ExportResult(read_back.description, config.target.stat().st_size, tuple(models))
+    return ExportResult(read_back.description, config.file.stat().st_size, tuple(models))
 
 
 def _check(config: ExportConfig) -> None:
-    if config.target.suffix != ARCHIVE_SUFFIX:
+    if config.file.suffix != ARCHIVE_SUFFIX:
         raise UsageError(
             "an exported model has an ending of its own",
-            where=config.target,
+            where=config.file,
             expected=f"a name ending in {ARCHIVE_SUFFIX}",
-            remedy=f"Write {config.target.with_suffix(ARCHIVE_SUFFIX)}.",
+            remedy=f"Write {config.file.with_suffix(ARCHIVE_SUFFIX)}.",
         )
-    if config.target.exists() and not config.force:
-        raise UsageError("the file is there already", where=config.target, remedy="Choose another name, or add --force.")
+    if config.file.exists() and not config.force:
+        raise UsageError("the file is there already", where=config.file, remedy="Choose another name, or add --force.")
     if config.onnx is not None:
         check_onnx_installed()
 

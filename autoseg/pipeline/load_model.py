@@ -97,9 +97,9 @@ def load_model(
     """Load models to segment arrays with.
 
     Args:
-        workspace: the workspace; None: the only one under `runs/`. Not looked at where `model` is given.
+        workspace: the workspace; None: the only one under `runs/`. Not looked at where `folders` are given.
         model: an exported model.
-        folders: models of the workspace to average; None: those that `predict` would take.
+        folders: models to average, uncleaned; None: what `predict` would take.
         mirror: average over the flips that the plan names.
         device: where to predict.
         precision: number format of the convolutions.
@@ -114,11 +114,10 @@ def load_model(
         if folders is not None or workspace is not None:
             raise UsageError("an exported model stands for itself", remedy="Give no workspace or folders beside it.")
         return LoadedModel(exported_segmenter(model, compute=compute, mirror=mirror, events=events))
-    found = find_workspace(workspace)
     if folders is None:
-        return LoadedModel(workspace_segmenter(found, compute=compute, mirror=mirror, events=events))
+        return LoadedModel(workspace_segmenter(find_workspace(workspace), compute=compute, mirror=mirror, events=events))
     ensemble = load_ensemble(folders, compute=compute, mirror=mirror)
-    return LoadedModel(Segmenter(ensemble, steps=(), quality=None, fingerprint=found.fingerprint()))
+    return LoadedModel(Segmenter(ensemble, steps=(), quality=None, fingerprint=None))
 
 
 def _check(channels: NDArray[Any], spacing_mm: Sequence[float], *, spatial: int, channels_wanted: int) -> None:

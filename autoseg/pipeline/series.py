@@ -96,9 +96,9 @@ class _Overview:
 
     def _moved(self, name: str, share: float) -> None:
         self._shares[name] = math.floor(share * _GRAIN) / _GRAIN
-        done = math.fsum(self._shares.values())
         if len(self._shares) < self._at_once:
             return
+        done = math.fsum(self._shares.values())
         failures = {"failed": self._failed} if self._failed else {}
         self._progress.advance(done - self._shown, finished=self._finished, **failures)
         self._shown = done

@@ -15,7 +15,7 @@ from scipy.special import xlogy
 from autoseg.postprocessing.selection import ClassQuality, Quality, QualityPoint
 
 LOW_MARGIN: Final = 0.02
-"""A predicted Dice this little below the worst held-out case is not worth a warning. Source: ours; two scorers differ by more."""
+"""A predicted Dice so little below the worst held-out case is no cause for a warning. Source: ours; raters differ more."""
 
 _LEAST: Final = 0.5 / 255
 """Smaller probabilities do not count: the 8-bit ones stored of held-out cases have none."""

@@ -48,13 +48,13 @@ class Segmenter:
         ensemble: the networks.
         steps: clean-up of the label map.
         quality: how Dice follows from what networks expect of themselves; None where no cross-validation tells.
-        fingerprint: of the training data.
+        fingerprint: of the training data; None: nothing is compared with it.
     """
 
     ensemble: Ensemble
     steps: tuple[Step, ...]
     quality: Quality | None
-    fingerprint: Fingerprint
+    fingerprint: Fingerprint | None
 
     @cached_property
     def digest(self) -> str:
@@ -86,10 +86,10 @@ class Segmenter:
         """Mean probabilities (K, S, H, W) of all networks, and per class the Dice that each fold's expect, averaged (K,)."""
         total: NDArray[np.float32] | None = None
         expected = []
-        for members in self.ensemble.by_fold():
-            part = members.probabilities(image)
+        for group in self.ensemble.by_fold():
+            part = group.probabilities(image)
             expected.append(expected_dice(part))
-            part *= np.float32(len(members.networks) / len(self.ensemble.networks))
+            part *= np.float32(len(group.members) / len(self.ensemble.members))
             total = part if total is None else np.add(total, part, out=total)
         if total is None:
             msg = "an ensemble has networks"
@@ -110,6 +110,8 @@ class Segmenter:
 
     def _unusual(self, image: Image, labels: LabelMap) -> list[str]:
         plan, fingerprint = self.ensemble.plan, self.fingerprint
+        if fingerprint is None:
+            return []
         return [
             *unusual_spacing(image.geometry, fingerprint),
             *unusual_intensities(image.array, plan.preprocessing.normalisation, fingerprint, names=plan.data.channels),

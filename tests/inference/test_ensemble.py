@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image
 from autoseg.errors import BundleError
 from autoseg.inference.ensemble import load_ensemble
 from autoseg.model.bundle import Provenance, save_bundle
@@ -14,12 +12,6 @@ from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 
 CPU = Compute(torch.device("cpu"), bfloat16=False)
-GEOMETRY = Geometry(
-    shape=(4, 11, 13),
-    spacing_mm=(2.0, 1.0, 1.0),
-    origin_mm=(3.0, 4.0, 5.0),
-    direction=(-1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0),
-)
 
 
 def save(folder: Path, plan: Plan, *, seed: int) -> Path:
@@ -32,23 +24,6 @@ def save(folder: Path, plan: Plan, *, seed: int) -> Path:
     return folder
 
 
-def scan() -> Image:
-    array = np.random.default_rng(0).normal(size=(1, *GEOMETRY.shape)).astype(np.float32)
-    return Image(array, GEOMETRY)
-
-
-def test_a_prediction_has_the_scans_grid_and_the_data_sets_values(tiny_plan: Plan, tmp_path: Path) -> None:
-    prediction = load_ensemble([save(tmp_path / "a", tiny_plan, seed=0)], compute=CPU, mirror=False).predict(
-        scan(), with_probabilities=True
-    )
-    assert prediction.labels.geometry == GEOMETRY
-    assert prediction.labels.array.shape == GEOMETRY.shape
-    assert set(np.unique(prediction.labels.array)) <= {0, 2}  # the plan's label values, not class indices
-    assert prediction.probabilities is not None
-    most_probable = np.where(prediction.probabilities.argmax(axis=0) == 1, 2, 0)
-    np.testing.assert_array_equal(prediction.labels.array, most_probable)
-
-
 def test_an_ensemble_is_the_mean_of_its_members(tiny_plan: Plan, tmp_path: Path) -> None:
     folders = [save(tmp_path / str(seed), tiny_plan, seed=seed) for seed in range(2)]
     array = np.random.default_rng(1).normal(size=(1, 3, 16, 12)).astype(np.float32)
@@ -58,6 +33,14 @@ def test_an_ensemble_is_the_mean_of_its_members(tiny_plan: Plan, tmp_path: Path)
     )
     np.testing.assert_allclose(both, (first + second) / 2, atol=1e-6)
     assert not np.allclose(first, second)
+
+
+def test_each_fold_is_an_ensemble_of_its_own(tiny_plan: Plan, tmp_path: Path) -> None:
+    folders = [save(tmp_path / str(seed), tiny_plan, seed=seed) for seed in (0, 1)]
+    both = load_ensemble(folders, compute=CPU, mirror=False)
+    first, second = both.by_fold()
+    assert (first.names, second.names) == (("unet/fold_0",), ("unet/fold_1",))
+    assert (*first.members, *second.members) == both.members
 
 
 def test_the_digest_tells_models_and_settings_apart(tiny_plan: Plan, tmp_path: Path) -> None:

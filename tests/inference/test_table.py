@@ -11,8 +11,10 @@ from autoseg.inference.table import PredictionRow, read_table, volumes_ml, write
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=4, name="grey, matter"), LabelClass(value=9, name="CSF"))
 ROWS = tuple(
-    PredictionRow(case, "in", "model", "out", volumes_ml={"grey, matter": 1.25, "CSF": 0.0})
-    for case in ("IBSR_02", "IBSR_10")
+    PredictionRow(
+        case, "in", "model", "out", volumes_ml={"grey, matter": 1.25, "CSF": 0.0}, predicted_dice=dice, remarks=remarks
+    )
+    for case, dice, remarks in (("IBSR_02", {}, ""), ("IBSR_10", {"CSF": 0.875}, 'spacing 3 mm; "odd", very'))
 )
 
 
@@ -45,9 +47,10 @@ def test_the_file_as_users_see_it(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     write_table(path, ROWS[::-1], classes=CLASSES)
     assert path.read_text(encoding="utf-8") == (
-        'case,input_sha256,model_digest,output_sha256,"grey, matter_ml",CSF_ml\n'
-        "IBSR_02,in,model,out,1.2500,0.0000\n"
-        "IBSR_10,in,model,out,1.2500,0.0000\n"
+        'case,input_sha256,model_digest,output_sha256,"grey, matter_ml",CSF_ml,'
+        '"grey, matter_predicted_dice",CSF_predicted_dice,remarks\n'
+        "IBSR_02,in,model,out,1.2500,0.0000,,,\n"
+        'IBSR_10,in,model,out,1.2500,0.0000,,0.8750,"spacing 3 mm; ""odd"", very"\n'
     )
 
 
@@ -61,8 +64,13 @@ def test_what_is_no_table_is_not_overwritten(tmp_path: Path, content: bytes | No
 
 @pytest.mark.parametrize(
     "spoilt",
-    ["IBSR_02,in,model,out,1.25,none\n", "IBSR_02,in,model,out\n", "IBSR_02,in,model,out,1,25,0\n"],
-    ids=["no number", "short", "long"],
+    [
+        "IBSR_02,in,model,out,1.25,none,,,\n",
+        "IBSR_02,in,model,out,1.25,0,high,,\n",
+        "IBSR_02,in,model,out\n",
+        "IBSR_02,in,model,out,1,25,0,,,fine\n",
+    ],
+    ids=["no volume", "no Dice", "short", "long"],
 )
 def test_a_spoilt_line_is_named(tmp_path: Path, spoilt: str) -> None:
     path = tmp_path / "predictions.csv"

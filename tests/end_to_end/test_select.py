@@ -1,0 +1,196 @@
+"""`autoseg select`, and what `predict` makes of it, on networks trained for a moment."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import autoseg
+from autoseg.data.image import read_image, read_labels
+from autoseg.errors import AutosegError
+from autoseg.evaluation.tables import read_cases
+from autoseg.events import Silent
+from autoseg.postprocessing.selection import Selection, read_selection, write_selection
+from autoseg.postprocessing.steps import Step
+
+MODELS = (("unet", "0"), ("unet", "1"), ("sepres", "0"))
+
+
+class Listener(Silent):
+    """Remembers every remark."""
+
+    def __init__(self) -> None:
+        self.remarks = ""
+
+    def note(self, message: str) -> None:
+        self.remarks += message + "\n"
+
+    warn = note
+
+
+def train(workspace: Path, architecture: str, fold: str, *, epochs: int = 3) -> None:
+    autoseg.train(architecture, fold=fold, workspace=workspace, epochs=epochs, precision="float32", restart=True)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One network on two folds, another on one."""
+    workspace = tmp_path_factory.mktemp("trained") / "run"
+    autoseg.plan(cohort, workspace=workspace, folds=2)
+    for architecture, fold in MODELS:
+        train(workspace, architecture, fold)
+    return workspace
+
+
+@pytest.fixture
+def workspace(trained: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    shutil.copytree(trained, tmp_path / "run")
+    return tmp_path / "run"
+
+
+@pytest.fixture(scope="module")
+def selected(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Selection]:
+    workspace = tmp_path_factory.mktemp("selected") / "run"
+    shutil.copytree(trained, workspace)
+    return workspace, autoseg.select(workspace).selection
+
+
+def test_every_network_and_combination_is_scored_on_the_cases_they_share(selected: tuple[Path, Selection]) -> None:
+    workspace, selection = selected
+    splits = json.loads((workspace / "splits.json").read_text(encoding="utf-8"))
+    assert list(selection.compared_cases) == sorted(splits["folds"][0]["validation"])
+    assert {candidate.networks for candidate in selection.candidates} == {("unet",), ("sepres",), ("unet", "sepres")}
+    assert any("sepres: fold 1" in line for line in selection.missing)
+    assert any("attention" in line for line in selection.missing)
+    assert any("too few" in reason for reason in selection.reasons)
+    assert read_selection(workspace / "selection.json") == selection
+
+
+def test_a_single_networks_scores_are_those_of_its_training(selected: tuple[Path, Selection]) -> None:
+    workspace, selection = selected
+    for candidate in selection.candidates:
+        if len(candidate.networks) == 1:
+            cases = read_cases(workspace / "models" / candidate.networks[0] / "fold_0" / "validation" / "metrics.csv")
+            dice = [
+                np.mean([scores.dice for scores in case.classes]) for case in cases if case.id in selection.compared_cases
+            ]
+            assert candidate.score.dice.mean == pytest.approx(np.mean(dice), abs=2e-3)  # 8-bit probabilities
+
+
+def test_the_label_maps_of_the_selection_are_those_it_scored(selected: tuple[Path, Selection], cohort: Path) -> None:
+    workspace, selection = selected
+    cases = read_cases(workspace / "selection" / "metrics.csv")
+    assert np.mean([scores.dice for case in cases for scores in case.classes]) == pytest.approx(selection.score.dice.mean)
+    for case in cases:
+        reference = read_labels(cohort / "Training_Set" / case.id / f"{case.id}_seg.nii.gz")
+        labels = read_labels(workspace / "selection" / f"{case.id}.nii.gz")
+        for scores in case.classes:
+            masks = labels.array == scores.value, reference.array == scores.value
+            assert 2 * np.count_nonzero(masks[0] & masks[1]) / sum(mask.sum() for mask in masks) == pytest.approx(
+                scores.dice
+            )
+
+
+def test_predict_uses_an_edited_selection_and_its_clean_up(
+    selected: tuple[Path, Selection], cohort: Path, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "run"
+    shutil.copytree(selected[0], workspace)
+    model = selected[1].models[0]
+    nothing_left = Step(kind="drop_small", label=None, smallest_ml=1e6)
+    edited = selected[1].model_copy(update={"models": (model,), "postprocessing": (nothing_left,)})
+    assert edited.edited
+    write_selection(edited, workspace / "selection.json")
+    listener = Listener()
+    result = autoseg.predict(cohort / "Test_Set", tmp_path / "out", workspace=workspace, uncertainty=True, events=listener)
+    assert result.models == (f"{model.architecture}/fold_{model.fold}",)
+    (row,) = result.rows
+    assert sum(row.volumes_ml.values()) == 0
+    assert "nothing was found" in row.remarks
+    assert row.predicted_dice == {}  # what was calibrated is not what predicts now
+    assert "edited by hand" in listener.remarks
+
+
+def test_predict_says_how_good_its_results_probably_are(
+    selected: tuple[Path, Selection], cohort: Path, tmp_path: Path
+) -> None:
+    result = autoseg.predict(cohort / "Test_Set", tmp_path, workspace=selected[0], uncertainty=True)
+    (row,) = result.rows
+    assert set(row.predicted_dice) == {"CSF", "GM", "WM"}
+    assert all(0 <= dice <= 1 for dice in row.predicted_dice.values())
+    assert (tmp_path / "uncertainty" / f"{row.case}.nii.gz").exists()
+
+
+def test_an_array_is_segmented_like_its_file(selected: tuple[Path, Selection], cohort: Path, tmp_path: Path) -> None:
+    scan = next((cohort / "Test_Set").rglob("*.nii.gz"))
+    autoseg.predict(scan, tmp_path, workspace=selected[0])
+    image = read_image([scan], channels=1)
+    found = autoseg.load_model(selected[0]).predict(
+        image.array[0], spacing_mm=image.geometry.spacing_mm, direction=image.geometry.direction
+    )
+    assert np.array_equal(found.labels.array, read_labels(tmp_path / scan.name).array)
+
+
+def test_a_selection_of_another_plan_is_refused(selected: tuple[Path, Selection], cohort: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "run"
+    shutil.copytree(selected[0], workspace)
+    other = selected[1].model_copy(update={"plan_digest": "0" * 64})
+    write_selection(other, workspace / "selection.json")
+    with pytest.raises(AutosegError, match="another plan") as refused:
+        autoseg.predict(cohort / "Test_Set", tmp_path / "out", workspace=workspace)
+    assert refused.value.exit_code == 5
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_trained_again_is_not_taken_for_the_one_that_was_judged(
+    selected: tuple[Path, Selection], cohort: Path, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "run"
+    shutil.copytree(selected[0], workspace)
+    model = selected[1].models[0]
+    train(workspace, model.architecture, model.fold, epochs=1)
+    with pytest.raises(AutosegError, match=r"trained again.*autoseg select") as refused:
+        autoseg.predict(cohort / "Test_Set", tmp_path / "out", workspace=workspace)
+    assert refused.value.exit_code == 6
+
+
+def test_one_network_on_one_fold_is_enough(workspace: Path) -> None:
+    shutil.rmtree(workspace / "models" / "sepres")
+    shutil.rmtree(workspace / "models" / "unet" / "fold_1")
+    selection = autoseg.select(workspace).selection
+    assert [candidate.networks for candidate in selection.candidates] == [("unet",)]
+    assert len(selection.models) == 1
+
+
+def test_networks_without_a_common_case_are_not_compared(workspace: Path) -> None:
+    shutil.rmtree(workspace / "models" / "unet" / "fold_0")
+    listener = Listener()
+    assert len(autoseg.select(workspace, events=listener).selection.candidates) == 1
+    assert "not compared" in listener.remarks
+
+
+def test_nothing_to_select_from_is_an_error(workspace: Path) -> None:
+    shutil.rmtree(workspace / "models")
+    with pytest.raises(AutosegError, match="autoseg train") as refused:
+        autoseg.select(workspace)
+    assert refused.value.exit_code == 6
+
+
+@pytest.mark.parametrize("spoil", [b"", b"not an array", None], ids=["empty", "text", "missing"])
+def test_damaged_probabilities_are_named_with_the_way_to_get_them_again(workspace: Path, spoil: bytes | None) -> None:
+    path = min((workspace / "models" / "unet" / "fold_0" / "validation").glob("*.npy"))
+    path.unlink() if spoil is None else path.write_bytes(spoil)
+    with pytest.raises(AutosegError, match=path.name) as refused:
+        autoseg.select(workspace)
+    assert refused.value.exit_code == 5
+    assert not (workspace / "selection.json").exists()
+    shutil.rmtree(path.parent)
+    autoseg.train("unet", fold=0, workspace=workspace, epochs=3, precision="float32")
+    autoseg.select(workspace)
+
+
+def test_more_processes_give_the_same_selection(workspace: Path, selected: tuple[Path, Selection]) -> None:
+    assert autoseg.select(workspace, jobs=2).selection == selected[1]

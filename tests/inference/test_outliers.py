@@ -1,0 +1,111 @@
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from autoseg.data.dataset import Case
+from autoseg.data.geometry import Geometry
+from autoseg.data.image import Image, LabelMap
+from autoseg.inference.outliers import unusual_intensities, unusual_spacing, unusual_volume
+from autoseg.planning.case_fingerprint import intensity_statistics, measure
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.plan import NormalisationStep
+
+SHAPE = (10, 12, 14)
+SCALE_FREE = [NormalisationStep(method="quantile_zscore")]
+ABSOLUTE = [NormalisationStep(method="none")]
+
+
+def intensities(seed: int, *, scale: float = 1.0) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    values = np.random.default_rng(seed).uniform(50, 150, size=(1, *SHAPE))
+    return (scale * values).astype(np.float32)
+
+
+@pytest.fixture
+def fingerprint(monkeypatch: pytest.MonkeyPatch) -> Fingerprint:
+    """Two scans with spacings of 1 and 1.2 mm, intensities from 50 to 150, and 100 and 200 labelled voxels."""
+    monkeypatch.setattr("autoseg.planning.case_fingerprint.image_checksum", lambda _: "0" * 64)
+    cases = []
+    for seed, (spacing_mm, voxels) in enumerate([(1.0, 100), (1.2, 200)]):
+        geometry = Geometry(SHAPE, (3.0, spacing_mm, 1.0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1))
+        labels = np.zeros(SHAPE, np.uint16)
+        labels.reshape(-1)[:voxels] = 1
+        case = Case(id=f"c{seed}", images=("c.nii",), label="s.nii", subject=f"c{seed}")  # type: ignore[arg-type]
+        cases.append(measure(case, Image(intensities(seed), geometry), LabelMap(labels, geometry)))
+    return Fingerprint(cases=tuple(cases))
+
+
+def test_spacings_of_training_are_usual(fingerprint: Fingerprint) -> None:
+    for spacing_mm in (1.0, 1.1, 1.2, 1.2 * 1.24, 1.0 / 1.24):
+        assert unusual_spacing(Geometry(SHAPE, (3.0, spacing_mm, 1.0)), fingerprint) == []
+
+
+def test_other_spacings_are_named_with_their_axis(fingerprint: Fingerprint) -> None:
+    assert unusual_spacing(Geometry(SHAPE, (3.0, 2.0, 0.7)), fingerprint) == [
+        "spacing 2 mm posterior-anterior (training: 1 to 1.2 mm)",
+        "spacing 0.7 mm left-right (training: 1 to 1 mm)",
+    ]
+
+
+def test_spacings_are_compared_along_the_patients_axes(fingerprint: Fingerprint) -> None:
+    # The same scan with its array axes in another order: thick slices still run inferior-superior.
+    direction = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0)  # X: inferior-superior, Y: left-right, Z: posterior-anterior
+    assert unusual_spacing(Geometry(SHAPE, (1.0, 1.0, 3.0), direction=direction), fingerprint) == []
+    assert len(unusual_spacing(Geometry(SHAPE, (3.0, 1.0, 1.0), direction=direction), fingerprint)) == 2
+
+
+def test_the_scale_matters_only_where_normalisation_keeps_it(fingerprint: Fingerprint) -> None:
+    brighter = intensities(7, scale=10)
+    assert unusual_intensities(brighter, SCALE_FREE, fingerprint, names=["T1"]) == []
+    remarks = unusual_intensities(brighter, ABSOLUTE, fingerprint, names=["T1"])
+    assert len(remarks) == 2
+    assert remarks[0].startswith("median intensity of T1")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: np.where(values > 145, values * 20, values),
+        lambda values: values + 300,
+        lambda values: np.where(values < 60, 1e-3, values),
+    ],
+    ids=["very bright spots", "low contrast", "very dark spots"],
+)
+def test_another_shape_of_the_histogram_is_remarked_on(
+    fingerprint: Fingerprint,
+    change: Callable[[np.ndarray], np.ndarray],  # type: ignore[type-arg]
+) -> None:
+    assert unusual_intensities(intensities(7), SCALE_FREE, fingerprint, names=["T1"]) == []
+    assert unusual_intensities(change(intensities(7)).astype(np.float32), SCALE_FREE, fingerprint, names=["T1"])
+
+
+def test_a_scan_without_signal_is_remarked_on(fingerprint: Fingerprint) -> None:
+    empty = np.zeros((1, *SHAPE), np.float32)
+    assert unusual_intensities(empty, SCALE_FREE, fingerprint, names=["T1"]) == ["no voxel of T1 is > 0"]
+
+
+@pytest.mark.parametrize(
+    ("volume_ml", "found"),
+    # Training: 100 voxels of 3 mm3 and 200 of 3.6 mm3, 0.3 and 0.72 ml.
+    [(0.3, []), (0.72, []), (0.21, []), (1.0, []), (0.0, ["nothing was found"]),
+     (1.2, ["1.2 ml of foreground (training: 0.3 to 0.72 ml)"]), (0.1, ["0.1 ml of foreground (training: 0.3 to 0.72 ml)"])],
+)  # fmt: skip
+def test_the_volume_of_all_foreground(fingerprint: Fingerprint, volume_ml: float, found: list[str]) -> None:
+    assert unusual_volume({"CSF": volume_ml / 2, "GM": volume_ml / 2}, fingerprint) == found
+
+
+def test_finding_nothing_is_usual_where_some_training_scans_show_nothing(fingerprint: Fingerprint) -> None:
+    empty = fingerprint.cases[0].model_copy(update={"class_voxels": {0: 1680}})
+    assert unusual_volume({"CSF": 0.0}, Fingerprint(cases=(empty, fingerprint.cases[1]))) == []
+
+
+def test_a_picture_has_no_third_axis(fingerprint: Fingerprint) -> None:
+    flat = Geometry((1, 12, 14), (1.0, 1.1, 1.0), dimensions=2)
+    assert unusual_spacing(flat, fingerprint) == []
+
+
+def test_statistics_name_what_they_saw() -> None:
+    statistics = intensity_statistics(np.arange(1, 101, dtype=np.float32))
+    assert statistics is not None
+    assert (statistics.voxels, statistics.percentile_50) == (100, 50.5)
+    assert intensity_statistics(np.zeros(0, np.float32)) is None
