@@ -39,7 +39,7 @@ Precision = Annotated[
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes that read scans; default: one per core, at most 8.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
 Architecture = Annotated[
-    Literal["unet", "sepres", "attention", "all"], typer.Option("--arch", "-a", help="Network, or all in turn.")
+    Literal["unet", "sepres", "attention", "all"], typer.Option("--arch", "-a", help="Network, or all of them.")
 ]
 
 

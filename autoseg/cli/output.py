@@ -123,7 +123,9 @@ def report(result: "ReportResult") -> Output:
     """Where tables and figures are."""
     names = [path.relative_to(result.folder) for path in result.written]
     lines = [f"{len(result.models)} model(s)", *(f"  {name}" for name in names), f"Wrote {result.folder}"]
+    lines.append(f"Open {result.page} in a browser")
     return "\n".join(lines), {
+        "page": str(result.page),
         "folder": str(result.folder),
         "models": [str(path) for path in result.models],
         "written": [str(path) for path in result.written],

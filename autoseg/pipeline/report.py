@@ -1,4 +1,4 @@
-"""`autoseg report`: the paper's tables and figures, from whatever was trained."""
+"""`autoseg report`: one page to look at, and the paper's tables and figures, from whatever was trained."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,10 +14,16 @@ from autoseg.events import Events
 from autoseg.networks import ARCHITECTURES
 from autoseg.pipeline import held_out, report_figures
 from autoseg.pipeline.models import FinishedModel, refuse_mixed_data, take_inventory
+from autoseg.pipeline.report_findings import Findings
+from autoseg.pipeline.report_page import build_page
+from autoseg.pipeline.select import FOLDER as SELECTION_FOLDER
 from autoseg.planning.plan import Plan
+from autoseg.postprocessing.selection import Selection, read_selection
+from autoseg.reporting.page import render
 from autoseg.reporting.tables import to_csv, to_latex, to_markdown
 from autoseg.workspace import Workspace, find_workspace
 
+PAGE: Final = "report.html"
 TABLES: Final = "tables"
 FIGURES: Final = "figures"
 _TABLES: Final[Mapping[str, ComparedMetric]] = {"table_3_dice": "dice", "table_4_hausdorff": "hausdorff_mm"}
@@ -30,7 +36,7 @@ class ReportConfig:
 
     Attributes:
         workspace: the workspace; None: the only one under `runs/`.
-        output: where tables and figures go; None: `report/` in the workspace.
+        output: where page, tables and figures go; None: `report.html` and `report/` in the workspace.
     """
 
     workspace: Path | None = None
@@ -42,11 +48,13 @@ class ReportResult:
     """What was written.
 
     Attributes:
-        folder: where.
-        written: all files, in the order of the paper.
+        page: the page; it needs none of the other files.
+        folder: where tables and figures are.
+        written: these files, in the order of the paper.
         models: folders of the models that went into it.
     """
 
+    page: Path
     folder: Path
     written: tuple[Path, ...]
     models: tuple[Path, ...]
@@ -79,6 +87,7 @@ def run(config: ReportConfig, events: Events) -> ReportResult:
     workspace = find_workspace(config.workspace)
     plan = workspace.plan()
     folder = config.output or workspace.root / "report"
+    page = (config.output or workspace.root) / PAGE
     inventory = take_inventory(workspace, plan)
     for reason in inventory.passed_over:
         events.note(f"left out: {reason}")
@@ -86,16 +95,46 @@ def run(config: ReportConfig, events: Events) -> ReportResult:
         refuse_mixed_data(inventory.finished)
     else:
         events.note("nothing is trained yet: the report shows the data only")
+    selection = _current_selection(workspace, plan, events)
     groups = [group for group in (_cross_validation(inventory.finished), _official(inventory.finished)) if group.scores]
     written = [path for group in groups for path in _write_tables(group, folder / TABLES)]
     written += _draw_all(workspace, plan, groups, inventory.finished, folder / FIGURES, events)
+    written += [] if selection is None else report_figures.draw_calibration(selection.quality, folder / FIGURES)
     _drop_stale(folder, written)
-    return ReportResult(folder, tuple(written), tuple(model.folder for model in inventory.finished))
+    first = groups[0] if groups else ScoredModels("", "", {}, {})
+    selected = workspace.root / SELECTION_FOLDER
+    found = Findings(
+        dataset=workspace.dataset(),
+        fingerprint=workspace.fingerprint(),
+        plan=plan,
+        inventory=inventory,
+        scores=first.scores,
+        models=first.models,
+        cases=first.cases,
+        selection=selection,
+        selected=() if selection is None else read_cases(selected / held_out.METRICS_FILE),
+        label_maps=selected,
+        figures=written,
+    )
+    with events.track("writing the page", total=None, unit="pages"):
+        files.write_text(page, render(build_page(found)))
+    return ReportResult(page, folder, tuple(written), tuple(model.folder for model in inventory.finished))
+
+
+def _current_selection(workspace: Workspace, plan: Plan, events: Events) -> Selection | None:
+    """The selection, unless it was made under another plan."""
+    if not workspace.selection_file.exists():
+        return None
+    selection = read_selection(workspace.selection_file)
+    if selection.plan_digest == plan.digest:
+        return selection
+    events.warn("the selection was made under another plan and is left out: run `autoseg select` again")
+    return None
 
 
 def _drop_stale(folder: Path, written: list[Path]) -> None:
     """Remove what an earlier report made of models that are no more: it would be taken for a part of this one."""
-    for pattern in (f"{TABLES}/table_*", f"{FIGURES}/figure_*", f"{FIGURES}/attention_*"):
+    for pattern in (f"{TABLES}/table_*", f"{FIGURES}/figure_*", f"{FIGURES}/attention_*", f"{FIGURES}/calibration.*"):
         for path in set(folder.glob(pattern)) - set(written):
             with files.explain_os_errors(path):
                 path.unlink()

@@ -25,10 +25,11 @@ from autoseg.pipeline import held_out
 from autoseg.pipeline.models import FinishedModel
 from autoseg.pipeline.pictures import draw_case
 from autoseg.planning.plan import Plan
+from autoseg.postprocessing.selection import Quality
 from autoseg.preprocessing.case import Prepared, apply, apply_to_labels
 from autoseg.reporting.attention import draw_attention
 from autoseg.reporting.cohort import CohortSlice, draw_cohort
-from autoseg.reporting.figures import draw_bars, draw_curves
+from autoseg.reporting.figures import draw_agreement, draw_bars, draw_curves
 from autoseg.training.history import read_history
 from autoseg.training.loop import HISTORY_FILE
 from autoseg.training.validation import fullest_slice
@@ -95,6 +96,15 @@ def draw_example(models: Models, scores: Scores, dataset: Dataset, plan: Plan, f
     image = read_image(case.images, channels=len(plan.data.channels))
     draw = partial(draw_case, image=image, overlays=overlays, classes=plan.data.classes)
     return _in_both_formats(folder / f"figure_4_planes{suffix}", draw)
+
+
+def draw_calibration(quality: Quality, folder: Path) -> list[Path]:
+    """How well the Dice predicted for left-out cases agrees with the Dice they reached; nothing for fewer than two cases."""
+    points: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+    for point in quality.points:
+        if point.predicted is not None:
+            points[point.name].append((point.predicted, point.reached))
+    return _in_both_formats(folder / "calibration", partial(draw_agreement, points)) if points else []
 
 
 def draw_gates(models: Models, dataset: Dataset, folder: Path) -> list[Path]:

@@ -25,6 +25,8 @@ _CURVES: Final = {
 _LOG_SPAN: Final = 30.0
 """Losses that span more than this factor get a logarithmic axis, else one bad epoch would flatten all others."""
 
+_MARKERS: Final = ("o", "s", "^", "D", "v")
+
 _CROWDED: Final = 10
 """More classes than this, or longer names, are written aslant."""
 
@@ -94,6 +96,40 @@ def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *
         if len(tables) > 1:
             handles = [Patch(**bar_look(index)) for index in range(len(tables))]
             figure.legend(handles, legend_texts(tables), loc="outside upper center", ncols=4)
+
+
+def draw_agreement(points: Mapping[str, Sequence[tuple[float, float]]], path: Path) -> None:
+    """Draw predicted against reached Dice, a dot for each case, and the line on which both are equal.
+
+    Args:
+        points: class name to pairs (predicted, reached).
+        path: a `.png` or `.svg` file.
+    """
+    values = [value for pairs in points.values() for pair in pairs for value in pair]
+    low = max(min(values, default=0.0) - 0.02, 0.0)
+    with picture(path, width_in=4.2, height_in=3.8) as figure:
+        figure.set_layout_engine("constrained")
+        panel = figure.subplots()
+        panel.plot([low, 1], [low, 1], color=GREY, linewidth=0.8)
+        for index, pairs in enumerate(points.values()):
+            predicted, reached = zip(*pairs, strict=True) if pairs else ((), ())
+            panel.scatter(
+                predicted, reached, s=22, color=COLOURS[index % len(COLOURS)], marker=_MARKERS[index % len(_MARKERS)]
+            )
+        panel.set(
+            xlabel="Dice predicted without the case", ylabel="Dice reached", xlim=(low, 1), ylim=(low, 1), aspect="equal"
+        )
+        handles = [
+            Line2D([], [], linestyle="", color=COLOURS[index % len(COLOURS)], marker=_MARKERS[index % len(_MARKERS)])
+            for index in range(len(points))
+        ]
+        figure.legend(handles, legend_texts(points), loc="outside upper center", ncols=4)
+
+
+def _dot_look(index: int) -> dict[str, Any]:
+    """Colour and shape of the index-th of several sets of dots."""
+    marker, colour = _MARKERS[index % len(_MARKERS)], COLOURS[index % len(COLOURS)]
+    return {"linestyle": "", "markersize": 5, "marker": marker, "color": colour}
 
 
 def _say_nothing(panel: Axes) -> None:

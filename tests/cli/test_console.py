@@ -155,6 +155,26 @@ def test_bars_nest_in_one_display(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue().count("\x1b[?25l") == stream.getvalue().count("\x1b[?25h") == 1  # cursor hidden, shown again
 
 
+def test_bars_may_end_in_any_order_and_their_fields_say_whose_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    console, stream = terminal(monkeypatch)
+    with console.track("all runs", total=2, unit="runs") as overview:
+        first, second, third = (console.track(f"fold [{fold}]", total=4, unit="steps") for fold in range(3))
+        first.__enter__().advance(2, loss=0.25)
+        overview.advance(0.75, finished=0)
+        second.__enter__().advance(1, loss=0.5)  # a new bar has everything drawn anew
+        first.__exit__(None, None, None)
+        console.note("the first is over")
+        with third:
+            pass
+        second.__exit__(None, None, None)
+    before, after = MOVES.sub("", stream.getvalue()).split("the first is over")
+    assert "  all runs: finished 0\n  fold [0]: loss 0.25" in before
+    assert re.search(r"all runs .* 38% 0.8/2 runs", before)
+    newest = after[after.index("fold [2]") :]
+    assert "  fold [1]: loss 0.5" in newest
+    assert "fold [0]" not in newest
+
+
 def test_a_failure_inside_nested_bars_gives_the_terminal_back(monkeypatch: pytest.MonkeyPatch) -> None:
     console, stream = terminal(monkeypatch)
     with (

@@ -1,0 +1,204 @@
+"""A methods paragraph ready for a paper: what was done, in sentences with numbers, versions and references."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from autoseg import catalogue
+from autoseg.planning.plan import NormalisationStep, Plan
+
+Words = Mapping[str, str]
+
+_NORMALISATION: Final[Words] = {
+    "quantile_zscore": "were normalised per scan by mean and standard deviation of the voxels between the 25th and the 75th "
+    "percentile of all positive intensities",
+    "zscore": "were normalised per scan by mean and standard deviation of the positive intensities",
+    "ct": "were clipped to and scaled by the intensities of the training data's foreground",
+    "none": "were left as they are",
+}
+_LOSS: Final[Words] = {
+    "cross_entropy": "class-weighted cross-entropy",
+    "dice": "soft Dice loss",
+    "cross_entropy_dice": "the sum of class-weighted cross-entropy and soft Dice loss",
+}
+_OPTIMISER: Final[Words] = {"adam": "Adam (Kingma and Ba 2015)", "adamw": "AdamW (Loshchilov and Hutter 2019)"}
+_NETWORK: Final[Mapping[catalogue.Architecture, str]] = {
+    "unet": "a U-Net (Ronneberger et al. 2015)",
+    "sepres": "a U-Net of depthwise-separable residual blocks with inverse bottlenecks (Sep-Res U-Net)",
+    "attention": "an Attention U-Net (Oktay et al. 2018) of depthwise-separable blocks",
+}
+_REFERENCES: Final[Mapping[str, str]] = {
+    "Ronneberger": "Ronneberger O, Fischer P, Brox T (2015). U-Net: Convolutional Networks for Biomedical Image "
+    "Segmentation. MICCAI.",
+    "Oktay": "Oktay O, et al. (2018). Attention U-Net: Learning Where to Look for the Pancreas. arXiv:1804.03999.",
+    "Kingma": "Kingma DP, Ba J (2015). Adam: A Method for Stochastic Optimization. ICLR.",
+    "Loshchilov": "Loshchilov I, Hutter F (2019). Decoupled Weight Decay Regularization. ICLR.",
+    "Isensee": "Isensee F, et al. (2021). nnU-Net: a self-configuring method for deep learning-based biomedical image "
+    "segmentation. Nature Methods 18.",
+    "Holm": "Holm S (1979). A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of Statistics 6.",
+    "Efron": "Efron B, Tibshirani RJ (1993). An Introduction to the Bootstrap. Chapman & Hall.",
+    "Paszke": "Paszke A, et al. (2019). PyTorch: An Imperative Style, High-Performance Deep Learning Library. NeurIPS.",
+    "Lowekamp": "Lowekamp BC, et al. (2013). The Design of SimpleITK. Frontiers in Neuroinformatics 7.",
+}
+
+_MEASURES: Final = (
+    "Overlap was measured by the Dice coefficient and distance by the exact symmetric Hausdorff distance in mm between "
+    "surfaces, per class and case; intervals are 95 % bootstrap intervals over cases (Efron and Tibshirani 1993)."
+)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the paragraph is about, beside the plan.
+
+    Attributes:
+        cases: labelled cases.
+        models: network to the folds it was trained on.
+        minutes: shortest and longest training of one network on one fold.
+        epochs: fewest and most epochs.
+        versions: of the software.
+        averaged: networks that were selected; empty where nothing was.
+        cleaning: the clean-up that was kept, in words.
+        compared: held-out cases that the selection rests on.
+    """
+
+    cases: int
+    models: Mapping[catalogue.Architecture, Sequence[str]]
+    minutes: tuple[float, float]
+    epochs: tuple[int, int]
+    versions: Mapping[str, str]
+    averaged: Sequence[catalogue.Architecture] = ()
+    cleaning: Sequence[str] = ()
+    compared: int = 0
+
+
+def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
+    """The paragraph and its references, each of which it cites."""
+    sentences = [
+        _data(plan, study),
+        _preprocessing(plan),
+        _networks(plan, study),
+        _training(plan, study),
+        _augmentation(plan),
+        _prediction(plan),
+        _selection(study),
+        _MEASURES,
+        _software(study),
+    ]
+    text = " ".join(sentence for sentence in sentences if sentence)
+    return text, [reference for name, reference in _REFERENCES.items() if name in text]
+
+
+def _data(plan: Plan, study: Study) -> str:
+    classes = _listing([label.name for label in plan.data.classes[1:]])
+    return (
+        f"{study.cases} labelled {'images' if plan.preprocessing.plane is None else 'scans'} of {plan.inputs.name} "
+        f"({_listing(plan.data.channels)}) were segmented into {classes} with autoseg, which derives its settings from the "
+        f"data by fixed rules (recipe `{plan.inputs.recipe}`), as proposed by Isensee et al. (2021)."
+    )
+
+
+def _preprocessing(plan: Plan) -> str:
+    section = plan.preprocessing
+    verbs = ["cropped to their content"] if section.crop == "nonzero" else []
+    if section.spacing_mm is not None:
+        verbs.append(f"resampled to {section.spacing_mm[0]:g} x {section.spacing_mm[1]:g} mm")
+    if section.plane is not None:
+        verbs.append(f"cut into {section.plane} slices")
+    what = "Images" if section.plane is None else "Scans"
+    joined = f"{what} were {_listing(verbs)}" if verbs else f"{what} were taken as they are"
+    joined += "" if section.spacing_mm is not None else ", at their own in-plane resolution"
+    methods = list(dict.fromkeys(_normalisation(step) for step in section.normalisation))
+    return f"{joined}. Intensities {_listing(methods)}."
+
+
+def _normalisation(step: NormalisationStep) -> str:
+    return _NORMALISATION[step.method]
+
+
+def _networks(plan: Plan, study: Study) -> str:
+    if not study.models:
+        return ""
+    size = plan.network
+    neighbours = f" Each slice was shown with {size.neighbours} neighbour(s) on either side." if size.neighbours else ""
+    return (
+        f"The networks were {_listing([_NETWORK[name] for name in study.models])}, with {len(size.features)} levels from "
+        f"{size.features[0]} to {size.features[-1]} features and batch normalisation.{neighbours}"
+    )
+
+
+def _training(plan: Plan, study: Study) -> str:
+    if not study.models:
+        return ""
+    section = plan.training
+    weights = ", ".join(f"{weight:.3g}" for weight in section.class_weights)
+    schedule = (
+        f"after a linear warm-up over {section.warmup:.0%} of the training followed a cosine to its end"
+        if section.schedule == "cosine"
+        else f"was divided by ten after {section.patience} epochs without a lower validation loss"
+    )
+    folds = sorted({fold for folds in study.models.values() for fold in folds})
+    split = (
+        f"in {plan.folds}-fold cross-validation (fold(s) {_listing(folds)})"
+        if all(fold.isdigit() for fold in folds)
+        else f"on the split(s) {_listing(folds)}"
+    )
+    return (
+        f"They were trained {split} on patches of {section.patch_px[0]} x {section.patch_px[1]} pixels in batches of "
+        f"{section.batch_size}, with {_LOSS[section.loss]} (class weights {weights}), by {_OPTIMISER[section.optimiser]} "
+        f"with a learning rate of {section.learning_rate:g} that {schedule}, for {_range(study.epochs, '{:.0f}')} epochs "
+        f"({_range(study.minutes, '{:.0f}')} minutes) each."
+    )
+
+
+def _augmentation(plan: Plan) -> str:
+    section = plan.augmentation
+    changes = [f"rotation by up to {section.rotation_deg:g} degrees"] if section.spatial_probability else []
+    if section.spatial_probability and section.scale != (1.0, 1.0):
+        changes.append(f"scaling by {section.scale[0]:g} to {section.scale[1]:g}")
+    if section.spatial_probability and section.shift:
+        changes.append(f"shifts by up to {section.shift:.0%} of the patch")
+    if section.mirror_axes:
+        changes.append(f"mirroring along {_listing(section.mirror_axes)}")
+    if section.intensity_probability:
+        changes.append("random contrast, brightness, gamma, noise and blur")
+    return f"Training slices were augmented by {_listing(changes)}." if changes else ""
+
+
+def _prediction(plan: Plan) -> str:
+    axes = plan.prediction.mirror_axes
+    return f"Predicted probabilities were averaged over mirror images along {_listing(axes)}." if axes else ""
+
+
+def _selection(study: Study) -> str:
+    if not study.averaged:
+        return ""
+    cleaning = (
+        f" Label maps were cleaned ({'; '.join(study.cleaning)})."
+        if study.cleaning
+        else " No clean-up of label maps helped."
+    )
+    return (
+        f"From the cross-validation ({study.compared} held-out cases), {_listing(study.averaged)} "
+        f"{'were' if len(study.averaged) > 1 else 'was'} selected by mean Dice; differences between networks were tested by "
+        f"paired permutation tests corrected after Holm (1979).{cleaning}"
+    )
+
+
+def _software(study: Study) -> str:
+    versions = study.versions
+    return (
+        f"Software: autoseg {versions.get('autoseg', '')}, PyTorch {versions.get('torch', '')} (Paszke et al. 2019), "
+        f"SimpleITK {versions.get('SimpleITK', '')} (Lowekamp et al. 2013), Python {versions.get('python', '')}."
+    )
+
+
+def _listing(items: Sequence[str]) -> str:
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _range(values: tuple[float, float], form: str) -> str:
+    low, high = (form.format(value) for value in values)
+    return low if low == high else f"{low} to {high}"

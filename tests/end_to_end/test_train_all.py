@@ -1,0 +1,115 @@
+"""Several runs of one command: side by side, with failures, interrupted and repeated."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from oracles.watched_runs import Recorder
+
+import autoseg
+from autoseg.model.bundle import read_document
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_per_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same arithmetic whatever the share of the cores."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def make_workspace(root: Path, cohort: Path, *, folds: int) -> Path:
+    """A plan whose epochs last a fraction of a second."""
+    autoseg.plan(cohort, workspace=root, folds=folds)
+    path = root / "plan.json"
+    plan = json.loads(path.read_text(encoding="utf-8"))
+    plan["training"]["steps_per_epoch"] = 5
+    plan["network"]["features"] = [4, 8, 8, 8][: len(plan["network"]["features"])]
+    path.write_text(json.dumps(plan), encoding="utf-8")
+    return root
+
+
+def start(root: Path, *, epochs: int) -> subprocess.Popen[str]:
+    """The command, two runs at a time."""
+    choices = ["--fold", "all", "--precision", "float32", "--epochs", str(epochs), "--jobs", "2", "--json", "-w", str(root)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "autoseg", "train", *choices], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    for _ in range(1200):
+        if condition():
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    pytest.fail("waited in vain")
+
+
+def holder(folder: Path) -> int:
+    """The process at work on a model."""
+    found = re.match(r"process (\d+)", (folder / ".lock").read_text(encoding="utf-8"))
+    assert found, "nobody is at work"
+    return int(found[1])
+
+
+def digests(root: Path) -> list[str]:
+    return [read_document(root / "models" / "unet" / f"fold_{fold}").weights_sha256 for fold in (0, 1)]
+
+
+def test_an_interrupted_series_goes_on_side_by_side_with_the_weights_of_one_in_turn(cohort: Path, tmp_path: Path) -> None:
+    turn = make_workspace(tmp_path / "turn", cohort, folds=2)
+    side = Path(shutil.copytree(turn, tmp_path / "side"))
+    autoseg.train(fold="all", epochs=15, precision="float32", workspace=turn)
+
+    process = start(side, epochs=15)
+    folders = [side / "models" / "unet" / f"fold_{fold}" for fold in (0, 1)]
+    wait_for(lambda: all((folder / "checkpoint.json").exists() for folder in folders), process)
+    children = [holder(folder) for folder in folders]
+    assert len({*children, process.pid}) == 3
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "same command" in errors
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+
+    events = Recorder()
+    autoseg.train(fold="all", epochs=15, precision="float32", workspace=side, jobs=2, events=events)
+    assert sum("continuing after epoch" in note for note in events.notes) == 2
+    assert digests(side) == digests(turn)
+
+
+def test_a_broken_and_a_killed_run_do_not_keep_the_others(cohort: Path, tmp_path: Path) -> None:
+    root = make_workspace(tmp_path / "run", cohort, folds=3)
+    broken, killed = (root / "models" / "unet" / f"fold_{fold}" / "checkpoint.json" for fold in (0, 1))
+    broken.parent.mkdir(parents=True)
+    broken.write_text("{}", encoding="utf-8")
+
+    process = start(root, epochs=6)
+    wait_for(killed.exists, process)
+    os.kill(holder(killed.parent), signal.SIGKILL)
+    output, errors = process.communicate(timeout=200)
+    assert process.returncode == 7, errors
+    failures = json.loads(output)["failures"]
+    assert list(failures) == ["unet, fold 0", "unet, fold 1"]
+    assert failures["unet, fold 0"]["where"] == str(broken)
+    assert failures["unet, fold 1"]["error"] == "TrainingError"
+    assert "SIGKILL" in failures["unet, fold 1"]["what"]
+    assert "all runs: 3/3 runs, done" in errors
+    assert "finished 1  failed 2" in errors
+
+    broken.unlink()
+    events = Recorder()
+    result = autoseg.train(fold="all", epochs=6, precision="float32", workspace=root, events=events)
+    assert [model.trained_now for model in result.models] == [True, True, False]
+    assert any(note.startswith("unet, fold 1: continuing after epoch") for note in events.notes)
+    assert any(note.startswith("unet, fold 2: finished earlier") for note in events.notes)

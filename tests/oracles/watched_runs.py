@@ -1,0 +1,147 @@
+"""Runs small enough to be done in processes of their own within a test, and events that remember what they were told."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from autoseg.errors import WorkspaceError
+from autoseg.events import Events, Progress
+from autoseg.pipeline.side_by_side import SENDING_INTERVAL_S, Run, side_by_side
+
+
+class Bar:
+    """A bar that adds up its steps."""
+
+    def __init__(self) -> None:
+        self.done = 0.0
+        self.moves: list[float] = []
+        self.fields: dict[str, float | str] = {}
+        self.end = "open"
+
+    def advance(self, steps: float = 1, **fields: float | str) -> None:
+        self.done += steps
+        self.moves.append(self.done)
+        self.fields |= fields
+
+
+class Recorder:
+    """Events that keep everything."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+        self.bars: dict[str, Bar] = {}
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    @contextmanager
+    def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
+        bar = self.bars[label] = Bar()
+        try:
+            yield bar
+        except GeneratorExit:
+            bar.end = "forgotten"
+            raise
+        except BaseException:
+            bar.end = "given up"
+            raise
+        bar.end = "done"
+
+
+def nothing() -> None:
+    """What is called first in a process that needs no preparation."""
+
+
+def prepare() -> None:
+    """Leave a mark that a run can see."""
+    os.environ["WATCHED_RUN_PREPARED"] = "yes"
+
+
+def report(*, events: Events, started: float) -> dict[str, object]:
+    """Say where and when the run takes place."""
+    began = time.monotonic()
+    time.sleep(0.2)
+    prepared = os.environ.get("WATCHED_RUN_PREPARED")
+    return {"process": os.getpid(), "started": started, "began": began, "ended": time.monotonic(), "prepared": prepared}
+
+
+def count(name: str, *, events: Events, started: float) -> str:
+    """Ten steps of a bar called like the run, with remarks."""
+    events.note("begun")
+    events.warn(f"{name}: careful")
+    with events.track(name, total=10, unit="steps") as progress:
+        for step in range(10):
+            progress.advance(loss=float(step))
+    with events.track("scoring", total=3, unit="cases") as progress:
+        progress.advance(3)
+    return name
+
+
+def refuse(*, events: Events, started: float) -> str:
+    """Fail with a cure, in the midst of a bar."""
+    with events.track("refused", total=2, unit="steps"):
+        raise WorkspaceError("is another run's", where="models", expected="one", found="two", remedy="Choose another.")
+
+
+def stumble(folder: Path, *, events: Events, started: float) -> str:
+    """Fail with a bug as soon as another run lingers in the folder."""
+    while not list(folder.iterdir()):
+        time.sleep(0.02)
+    return str(1 / 0)
+
+
+def die(number: int, *, events: Events, started: float) -> str:
+    """Be killed in the midst of a bar."""
+    with events.track("dying", total=2, unit="steps"):
+        time.sleep(2 * SENDING_INTERVAL_S)
+        signal.raise_signal(number)
+        time.sleep(60)
+    return ""
+
+
+def exit_early(*, events: Events, started: float) -> str:
+    """End the process in the midst of a bar."""
+    with events.track("dying", total=2, unit="steps"):
+        time.sleep(2 * SENDING_INTERVAL_S)
+        os._exit(3)
+
+
+def chatter(mark: Path, *, events: Events, started: float) -> str:
+    """More remarks and progress than a pipe holds; then leave a mark."""
+    with events.track("talk", total=100_000, unit="words") as progress:
+        for number in range(2000):
+            events.note(f"remark {number} {'.' * 100}")
+        for _ in range(100_000):
+            progress.advance()
+        mark.touch()
+    return "said"
+
+
+def linger(folder: Path, *, events: Events, started: float) -> str:
+    """Wait for ever; leave a mark with the process id at the beginning and another in the end."""
+    (folder / f"{os.getpid()}.began").touch()
+    try:
+        while True:
+            time.sleep(0.05)
+    finally:
+        (folder / f"{os.getpid()}.stopped").touch()
+
+
+def linger_twice(folder: Path) -> None:
+    """Two runs that wait for ever, side by side."""
+    runs = [Run(name, partial(linger, folder)) for name in ("one", "two")]
+    for _ in side_by_side(runs, jobs=2, initialise=nothing, events_of=lambda _: Recorder()):
+        pass
+
+
+if __name__ == "__main__":
+    linger_twice(Path(sys.argv[1]))
