@@ -41,7 +41,9 @@ def home(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(cohort, folder / "IBSR18")
     (folder / "references").mkdir()
     lines = readme_lines()
-    assert [line[0] for line in lines] == ["plan", "train", "predict", "evaluate", "report"]
+    names = [line[0] for line in lines]
+    assert names == ["plan", "train", "predict", "select", "evaluate", "report", "export", "predict"]
+    shutil.copytree(folder / "IBSR18" / "Test_Set", folder / "new_scans")
     for line in lines:
         if line[0] == "evaluate":  # the README's user has references of the same scans
             for path in (folder / "results").glob("*.nii.gz"):
