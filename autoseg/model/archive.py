@@ -1,19 +1,22 @@
 """Many files as one, to pass on: a ZIP whose every member is checked before any of it is used.
 
 Nothing is ever unpacked to the disk: members are read into memory one by one, within limits, and held against the
-manifest's digests. An archive from a stranger is data, and can do no more than be refused.
+manifest's digests. An archive from a stranger is data, and can do no more than be refused: what a plain ZIP written by
+`write_archive` cannot contain is not read at all, so that no two programs can disagree on what is inside.
 """
 
+import os
 import re
 import stat
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, Literal
+from typing import BinaryIO, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,17 +29,33 @@ FORMAT: Final = 1
 
 MOST_MEMBERS: Final = 500
 MOST_TEXT_BYTES: Final = 16 << 20
-MOST_WEIGHTS_BYTES: Final = 2 << 30
+MOST_WEIGHTS_BYTES: Final = 1 << 30
 MOST_BYTES: Final = 8 << 30
-"""Limits on what is read. Source: ours; a hundred times what the largest plan on IBSR18 needs."""
+"""Limits on what is read: members, all documents together, the weights of one network, everything.
+
+Source: ours; a hundred times what the largest plan on IBSR18 needs."""
+
+MOST_VALUES: Final = 300_000
+"""Values in one document, counted by the commas that separate them.
+
+Source: ours; enough for the fingerprint of 5000 cases. A megabyte of zeros where objects belong makes a parser list half
+a million problems in a gigabyte of memory."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _WEIGHTS: Final = ".safetensors"
-_LOCAL_HEADER_BYTES: Final = 30
+_LOCAL_HEADER: Final = struct.Struct("<4s5H3L2H")
+_MOST_DIRECTORY_BYTES: Final = MOST_MEMBERS * 256
+_END_BYTES: Final = 22
+_END_64_BYTES: Final = 56 + 20
+"""Of the records at the end: the plain one, and before it those of archives beyond 4 GB.
+
+Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.14 to 4.3.16."""
+
 _DATE: Final = (1980, 1, 1, 0, 0, 0)
 _REMEDY: Final = "Ask for the file again, or make it anew with `autoseg export`."
 _ZIP_FAILURES: Final = (
     zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError, OverflowError, OSError,
+    struct.error,
 )  # fmt: skip
 """What reading a damaged or hostile ZIP may raise in the standard library."""
 
@@ -78,24 +97,45 @@ class Archive:
         """All members but the manifest."""
         return tuple(self._members)
 
+    def size(self, name: str) -> int:
+        """A member's size in bytes, before it is read.
+
+        Raises:
+            BundleError: there is no such member.
+        """
+        return self._member(name).size
+
     def read(self, name: str) -> bytes:
         """A member's content, verified.
 
         Raises:
             BundleError: there is no such member, or it is damaged.
         """
-        if name not in self._members:
-            raise _refused(self.path, "a part is missing", expected=name)
-        member = self._members[name]
+        member = self._member(name)
         content = _content(self._zip, name, member.size, path=self.path)
         found = files.sha256_bytes(content)
         if found != member.sha256:
             raise _refused(self.path, f"{name} has changed", expected=f"sha256 {member.sha256}", found=found)
         return content
 
+    def read_json(self, name: str) -> bytes:
+        """The text of a JSON document, verified, and safe to be understood.
+
+        Raises:
+            BundleError: there is no such member, it is damaged, not JSON, or holds too much.
+        """
+        content = self.read(name)
+        _check_json(content, where=self.place(name))
+        return content
+
     def place(self, name: str) -> str:
         """A member as errors name it."""
         return f"{self.path} ({name})"
+
+    def _member(self, name: str) -> _Member:
+        if name not in self._members:
+            raise _refused(self.path, "a part is missing", expected=name)
+        return self._members[name]
 
 
 def write_archive(path: Path, members: Mapping[str, bytes | Path]) -> None:
@@ -106,8 +146,12 @@ def write_archive(path: Path, members: Mapping[str, bytes | Path]) -> None:
         members: name to content, or to the file that holds it.
 
     Raises:
+        BundleError: it would be larger than what is read.
         SystemFailureError: the disk is full, or the place may not be written.
     """
+    sizes = {name: len(source) if isinstance(source, bytes) else source.stat().st_size for name, source in members.items()}
+    if excess := _excess(sizes):
+        raise BundleError(f"would be too large: {excess}", where=path, remedy="Select fewer networks with `autoseg select`.")
     listing = []
     with files.atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as target:
         for name, source in members.items():
@@ -125,14 +169,9 @@ def open_archive(path: Path) -> Iterator[Archive]:
     Raises:
         BundleError: not an archive, damaged, hostile, or written by a newer autoseg.
     """
-    try:
-        archive = zipfile.ZipFile(path)
-    except FileNotFoundError:
-        raise _refused(path, "no such file") from None
-    except _ZIP_FAILURES as cause:
-        raise _refused(path, "not an exported model", found=f"a file that is no ZIP archive ({cause})") from None
-    with archive:
-        sizes = _check_contents(archive, path)
+    with _opened(path) as stream:
+        archive = _zip(stream, path)
+        sizes = _check_contents(archive, stream, path)
         if MANIFEST not in sizes:
             raise _refused(path, "not an exported model", expected=f"a member {MANIFEST}", found="none")
         text = _content(archive, MANIFEST, sizes.pop(MANIFEST), path=path)
@@ -143,55 +182,121 @@ def open_archive(path: Path) -> Iterator[Archive]:
         yield Archive(path, files.sha256_bytes(text), manifest.written_by, archive, members)
 
 
+def _opened(path: Path) -> BinaryIO:
+    try:
+        if path.is_file():  # anything else, such as a pipe, may never end
+            return path.open("rb")
+    except OSError as cause:
+        raise _refused(path, f"cannot be read ({cause.strerror})") from None
+    raise _refused(path, "no such file")
+
+
+def _zip(stream: BinaryIO, path: Path) -> zipfile.ZipFile:
+    try:
+        _check_end(stream, path)
+        return zipfile.ZipFile(stream)
+    except _ZIP_FAILURES as cause:
+        raise _refused(path, "not an exported model", found=f"a file that is no ZIP archive ({cause})") from None
+
+
+def _check_end(stream: BinaryIO, path: Path) -> None:
+    """Look at how large the table of contents claims to be: the standard library reads all of it before any check."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(size - _END_BYTES - _END_64_BYTES, 0))
+    tail = stream.read()
+    end_64, end = tail[:-_END_BYTES], tail[-_END_BYTES:]
+    if len(end) < _END_BYTES or end[:4] != b"PK\5\6" or end[-2:] != b"\0\0":
+        raise _refused(
+            path, "not an exported model", found="a file that does not end as a ZIP archive: another kind, or cut off"
+        )
+    claims = [int.from_bytes(end[12:16], "little")]
+    if end_64[-20:-16] == b"PK\6\7":
+        claims.append(int.from_bytes(end_64[40:48], "little"))
+    if max(claims) > _MOST_DIRECTORY_BYTES:
+        raise _refused(
+            path, "too many members", expected=f"a table of at most {_MOST_DIRECTORY_BYTES} bytes", found=max(claims)
+        )
+
+
 def _add(target: zipfile.ZipFile, name: str, content: bytes) -> None:
     entry = zipfile.ZipInfo(name, date_time=_DATE)
+    entry.create_system = 3  # Unix, wherever it is written: the attributes mean nothing otherwise
     entry.external_attr = (stat.S_IFREG | 0o644) << 16
     compression = zipfile.ZIP_STORED if name.endswith(_WEIGHTS) else zipfile.ZIP_DEFLATED
     target.writestr(entry, content, compress_type=compression)
 
 
-def _check_contents(archive: zipfile.ZipFile, path: Path) -> dict[str, int]:
+def _check_contents(archive: zipfile.ZipFile, stream: BinaryIO, path: Path) -> dict[str, int]:
     """Size of every member by name, after everything that is claimed about them was found harmless."""
     entries = archive.infolist()
-    if len(entries) > MOST_MEMBERS:
-        raise _refused(path, "too many members", expected=f"at most {MOST_MEMBERS}", found=len(entries))
     for entry in entries:
         if problem := _problem(entry):
             raise _refused(path, f"the member {entry.filename[:100]!r} {problem}")
-    names = [entry.filename for entry in entries]
-    if len({name.lower() for name in names}) < len(names):
+    if len({entry.filename.lower() for entry in entries}) < len(entries):
         raise _refused(path, "two members have one name")
-    if sum(entry.file_size for entry in entries) > MOST_BYTES:
-        raise _refused(path, "too large", expected=f"at most {MOST_BYTES} bytes when read")
-    _refuse_overlap(entries, end=archive.start_dir, path=path)
-    return {entry.filename: entry.file_size for entry in entries}
+    sizes = {entry.filename: entry.file_size for entry in entries}
+    if excess := _excess(sizes):
+        raise _refused(path, f"too large: {excess}")
+    _check_layout(entries, stream, end=archive.start_dir, path=path)
+    return sizes
+
+
+def _excess(sizes: Mapping[str, int]) -> str | None:
+    """Which limit members of these sizes exceed."""
+    weights = [size for name, size in sizes.items() if name.endswith(_WEIGHTS)]
+    found = {
+        f"more than {MOST_MEMBERS} members": len(sizes) > MOST_MEMBERS,
+        f"weights of more than {MOST_WEIGHTS_BYTES} bytes": max(weights, default=0) > MOST_WEIGHTS_BYTES,
+        f"documents of more than {MOST_TEXT_BYTES} bytes": sum(sizes.values()) - sum(weights) > MOST_TEXT_BYTES,
+        f"more than {MOST_BYTES} bytes": sum(sizes.values()) > MOST_BYTES,
+    }
+    return next((what for what, exceeded in found.items() if exceeded), None)
 
 
 def _problem(entry: zipfile.ZipInfo) -> str | None:
     """What is wrong with what the table of contents says of a member."""
     kind = stat.S_IFMT(entry.external_attr >> 16)
-    most = MOST_WEIGHTS_BYTES if entry.filename.endswith(_WEIGHTS) else MOST_TEXT_BYTES
     stored = entry.compress_type == zipfile.ZIP_STORED
+    readable = stored or (entry.compress_type == zipfile.ZIP_DEFLATED and not entry.filename.endswith(_WEIGHTS))
     problems = {
         "has a name that is not allowed": not _NAME.fullmatch(entry.filename) or entry.filename != entry.orig_filename,
         "is not a plain file": entry.is_dir() or kind not in {0, stat.S_IFREG},
         "is encrypted": entry.flag_bits & 1,
-        "is compressed in a way that is not read": not stored and entry.compress_type != zipfile.ZIP_DEFLATED,
+        "has flags that are not read": entry.flag_bits != 0,
+        "is compressed in a way that is not read": not readable,
         "has two sizes": stored and entry.compress_size != entry.file_size,
-        f"is too large ({entry.file_size} bytes, at most {most})": entry.file_size > most,
     }
     return next((what for what, found in problems.items() if found), None)
 
 
-def _refuse_overlap(entries: list[zipfile.ZipInfo], *, end: int, path: Path) -> None:
-    """Members that share bytes unfold to more than the file holds."""
+def _check_layout(entries: Sequence[zipfile.ZipInfo], stream: BinaryIO, *, end: int, path: Path) -> None:
+    """Insist that members lie end to end from the first byte, each behind a header that repeats the table of contents.
+
+    Members that share bytes would unfold to more than the file holds; bytes that belong to none, or a header that tells
+    another story than the table, would show other programs another content.
+    """
     position = 0
     for entry in sorted(entries, key=lambda entry: entry.header_offset):
-        if entry.header_offset < position:
-            raise _refused(path, "members overlap")
-        position = entry.header_offset + _LOCAL_HEADER_BYTES + len(entry.filename) + entry.compress_size
-    if position > end:
-        raise _refused(path, "a member reaches beyond the end")
+        if entry.header_offset != position:
+            raise _refused(path, "members overlap, or something lies between them")
+        name = entry.filename.encode()
+        stream.seek(position)
+        header = stream.read(_LOCAL_HEADER.size + len(name))
+        if header[_LOCAL_HEADER.size :] != name or not _repeats(header[: _LOCAL_HEADER.size], entry):
+            raise _refused(path, f"the member {entry.filename!r} has a header that contradicts the table of contents")
+        position += len(header) + entry.compress_size
+        if position > end:
+            raise _refused(path, f"the member {entry.filename!r} reaches beyond the end")
+    if position != end:
+        raise _refused(path, "something lies between the last member and the table of contents")
+
+
+def _repeats(header: bytes, entry: zipfile.ZipInfo) -> bool:
+    """Whether a member's own header says what the table of contents says of it."""
+    signature, _, flags, method, _, _, crc, compressed, size, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
+    found = (signature, flags, method, crc, compressed, size, name_bytes, extra_bytes)
+    claimed = (entry.flag_bits, entry.compress_type, entry.CRC, entry.compress_size, entry.file_size)
+    return found == (b"PK\3\4", *claimed, len(entry.filename), 0)
 
 
 def _content(archive: zipfile.ZipFile, name: str, size: int, *, path: Path) -> bytes:
@@ -206,13 +311,13 @@ def _content(archive: zipfile.ZipFile, name: str, size: int, *, path: Path) -> b
 
 
 def _parse_manifest(text: bytes, path: Path) -> _Manifest:
-    document = files.parse_json(text, error=BundleError, where=f"{path} ({MANIFEST})", remedy=_REMEDY)
+    document = _check_json(text, where=f"{path} ({MANIFEST})")
     if isinstance(document, dict) and isinstance(document.get("version"), int) and document["version"] > FORMAT:
         raise BundleError(
             "the model was exported by a newer autoseg",
             where=path,
             expected=f"format {FORMAT} or older",
-            found=f"format {document['version']}, written by autoseg {document.get('written_by', 'of unknown version')}",
+            found=f"format {document['version']}, written by autoseg {str(document.get('written_by'))[:20]!r}",
             remedy="Update autoseg to at least that version.",
         )
     try:
@@ -221,5 +326,12 @@ def _parse_manifest(text: bytes, path: Path) -> _Manifest:
         raise _refused(path, f"not a manifest: {invalid.errors()[0]['msg']}") from None
 
 
-def _refused(path: Path, what: str, *, expected: object = None, found: object = None) -> BundleError:
-    return BundleError(what, where=path, expected=expected, found=found, remedy=_REMEDY)
+def _check_json(content: bytes, *, where: str) -> object:
+    """Understand a JSON document that is not too much to be validated."""
+    if content.count(b",") > MOST_VALUES:
+        raise _refused(where, "too many values", expected=f"at most {MOST_VALUES}")
+    return files.parse_json(content, error=BundleError, where=where, remedy=_REMEDY)
+
+
+def _refused(where: Path | str, what: str, *, expected: object = None, found: object = None) -> BundleError:
+    return BundleError(what, where=where, expected=expected, found=found, remedy=_REMEDY)
