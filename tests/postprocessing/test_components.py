@@ -1,0 +1,51 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+
+from autoseg.postprocessing.components import background_components, foreground_components, neighbour_counts
+
+Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+masks = arrays(np.bool_, (3, 4, 5), elements=st.booleans())
+
+
+def same_parts(first: np.ndarray, second: np.ndarray) -> bool:  # type: ignore[type-arg]
+    """Whether two labellings are equal but for the numbers."""
+    pairs = set(zip(first.ravel().tolist(), second.ravel().tolist(), strict=True))
+    return len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
+
+
+@given(masks)
+def test_parts_are_those_of_an_independent_labelling(mask: Mask) -> None:
+    by_scipy, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    found = foreground_components(mask)
+    assert len(found.voxels) == len(found.boxes) == count
+    assert same_parts(found.labels, by_scipy)
+    by_scipy, count = ndimage.label(mask)
+    found = background_components(mask)
+    assert len(found.voxels) == count
+    assert same_parts(found.labels, by_scipy)
+
+
+@given(masks)
+def test_sizes_and_boxes_belong_to_their_parts(mask: Mask) -> None:
+    found = foreground_components(mask)
+    for number, (voxels, box) in enumerate(zip(found.voxels, found.boxes, strict=True), start=1):
+        part = found.labels == number
+        assert part.sum() == voxels == part[box].sum()
+        assert all(part[box].any(axis=tuple({0, 1, 2} - {axis})).all() for axis in range(3))  # no wider than needed
+
+
+def test_the_largest_part() -> None:
+    mask = np.zeros((1, 1, 7), bool)
+    assert foreground_components(mask).largest is None
+    mask[0, 0, [0, 2, 3, 5, 6]] = True
+    found = foreground_components(mask)
+    assert found.largest == found.labels[0, 0, 2]  # the first of two equals
+
+
+def test_faces_are_counted_once_for_each_pair_of_voxels() -> None:
+    labels = np.array([[[0, 2, 2], [1, 1, 3], [0, 3, 3]]], np.uint16)
+    assert neighbour_counts(labels, labels == 1) == {0: 2, 2: 1, 3: 2}
+    assert neighbour_counts(labels, np.ones_like(labels, bool)) == {}
