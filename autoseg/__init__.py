@@ -23,6 +23,7 @@ from autoseg.events import Events, Silent
 
 if TYPE_CHECKING:
     from autoseg.model.compute import DeviceChoice, PrecisionChoice
+    from autoseg.pipeline.check import CheckResult
     from autoseg.pipeline.evaluate import EvaluateResult
     from autoseg.pipeline.export import ExportResult
     from autoseg.pipeline.info import InfoResult
@@ -33,9 +34,28 @@ if TYPE_CHECKING:
     from autoseg.pipeline.select import SelectResult
     from autoseg.pipeline.train import TrainResult
 
-__all__ = ["evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train"]
+__all__ = ["check", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train"]
 
 PathLike = str | Path
+
+
+def check(dataset: PathLike, *, jobs: int = 1, events: Events | None = None) -> "CheckResult":
+    """Examine every file of a data set: `autoseg check`.
+
+    Args:
+        dataset: folder of the data set; its layout is recognised.
+        jobs: processes that read scans.
+        events: where progress and remarks go; None: nowhere.
+
+    Returns:
+        what there is.
+
+    Raises:
+        AutosegError: everything that is wrong, with what to do next.
+    """
+    from autoseg.pipeline import check as stage
+
+    return stage.run(stage.CheckConfig(dataset=Path(dataset), jobs=jobs), events or Silent())
 
 
 def plan(

@@ -84,6 +84,35 @@ class ImageError(DatasetError):
     """One file is not an image, is damaged, or does not fit its case."""
 
 
+class ProblemsError(DatasetError):
+    """Several things are wrong with a data set.
+
+    Args:
+        problems: ids of the cases concerned with what is wrong, in the order found; a case may come several times.
+        where: folder of the data set.
+    """
+
+    def __init__(self, problems: Sequence[tuple[str, AutosegError]], *, where: Path) -> None:
+        self.problems = tuple(problems)
+        super().__init__(
+            f"{len(problems)} problem(s) in {len({case for case, _ in problems})} case(s)",
+            where=where,
+            remedy="Mend or remove the listed files and run the same command again.",
+        )
+
+    @property
+    def message(self) -> str:
+        """How many problems there are, and each on a line of its own."""
+        return "\n".join([f"{super().message}:", *(f"  {case}: {error}" for case, error in self.problems)])
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.remedy}"
+
+    def as_dict(self) -> dict[str, object]:
+        """The error as plain data, with one entry per problem."""
+        return {**super().as_dict(), "problems": [{"case": case, **error.as_dict()} for case, error in self.problems]}
+
+
 class PlanError(AutosegError):
     """The plan is missing, unreadable or contradicts itself."""
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from autoseg import errors
-from autoseg.errors import AutosegError, CasesFailedError, ImageError
+from autoseg.errors import AutosegError, CasesFailedError, ImageError, ProblemsError
 
 EXIT_CODES = {
     "UsageError": 2,
     "DatasetError": 3,
     "ImageError": 3,
+    "ProblemsError": 3,
     "PlanError": 4,
     "WorkspaceError": 5,
     "BundleError": 6,
@@ -81,7 +82,7 @@ def test_failed_cases_as_plain_data() -> None:
     assert document["failures"] == {"one": SHORT.as_dict(), "two": FULL.as_dict()}
 
 
-@pytest.mark.parametrize("kind", [kind for kind in everything() if kind is not CasesFailedError])
+@pytest.mark.parametrize("kind", [kind for kind in everything() if kind not in {CasesFailedError, ProblemsError}])
 def test_every_error_crosses_process_borders_unchanged(kind: type[AutosegError]) -> None:
     original = kind("cut off", where="case 3", expected=1, found=2, remedy="Copy it again.")
     copy = pickle.loads(pickle.dumps(original))  # noqa: S301
@@ -89,6 +90,36 @@ def test_every_error_crosses_process_borders_unchanged(kind: type[AutosegError])
     assert str(copy) == str(original)
     assert copy.as_dict() == original.as_dict()
     assert copy.args == original.args
+
+
+def found() -> ProblemsError:
+    return ProblemsError([("one", SHORT), ("two", FULL), ("two", SHORT)], where=Path("data"))
+
+
+def test_problems_are_listed_each_on_its_line() -> None:
+    assert str(found()) == (
+        "data: 3 problem(s) in 2 case(s):\n"
+        "  one: the file is empty. Copy it again.\n"
+        "  two: a/b.nii: cut off; expected 352; found 12 bytes. Copy it again.\n"
+        "  two: the file is empty. Copy it again.\n"
+        "Mend or remove the listed files and run the same command again."
+    )
+
+
+def test_problems_as_plain_data() -> None:
+    document = found().as_dict()
+    assert document["exit_code"] == 3
+    assert document["problems"] == [
+        {"case": "one", **SHORT.as_dict()},
+        {"case": "two", **FULL.as_dict()},
+        {"case": "two", **SHORT.as_dict()},
+    ]
+
+
+def test_problems_cross_process_borders_unchanged() -> None:
+    copy = pickle.loads(pickle.dumps(found()))  # noqa: S301
+    assert str(copy) == str(found())
+    assert copy.as_dict() == found().as_dict()
 
 
 def test_failed_cases_cross_process_borders_unchanged() -> None:

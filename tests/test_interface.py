@@ -15,6 +15,7 @@ import autoseg
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import read_image, read_labels
 from autoseg.errors import AutosegError, ImageError
+from autoseg.pipeline.check import CheckConfig
 from autoseg.pipeline.evaluate import EvaluateConfig
 from autoseg.pipeline.export import ExportConfig
 from autoseg.pipeline.load_model import LoadedModel
@@ -28,6 +29,7 @@ from autoseg.pipeline.train import TrainCommand
 @pytest.mark.parametrize(
     ("function", "config"),
     [
+        (autoseg.check, CheckConfig),
         (autoseg.plan, PlanConfig),
         (autoseg.train, TrainCommand),
         (autoseg.predict, PredictConfig),

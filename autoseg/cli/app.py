@@ -82,6 +82,19 @@ def plan(
     return output.plan(stage.run(config, console), console=console)
 
 
+@command(app, example="autoseg check IBSR18/")
+def check(
+    console: Console,
+    dataset: Annotated[Path, typer.Argument(help="Folder of the data set; its layout is recognised.")],
+    jobs: Jobs = None,
+) -> Output:
+    """Say whether a data set can train at all, and everything that is wrong with its files, in one go."""
+    from autoseg.cli import output
+    from autoseg.pipeline import check as stage
+
+    return output.check(stage.run(stage.CheckConfig(dataset=dataset, jobs=_jobs(jobs)), console), console=console)
+
+
 @command(app, example="autoseg preprocess --workspace runs/IBSR18")
 def preprocess(
     console: Console,
@@ -279,7 +292,7 @@ def demo(
     device: Device = "auto",
     jobs: Jobs = None,
 ) -> Output:
-    """Run the whole story on a synthetic cohort: plan, train, predict, evaluate, report; minutes on a laptop."""
+    """Run the whole story on a synthetic cohort, from plan to report and export; minutes on a laptop."""
     from autoseg.cli import output
     from autoseg.pipeline import demo as stage
 

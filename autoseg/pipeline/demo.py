@@ -9,7 +9,7 @@ from autoseg.data.phantom import PhantomSettings, write_cohort
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
 from autoseg.model.compute import DeviceChoice
-from autoseg.pipeline import evaluate, plan, predict, report, train
+from autoseg.pipeline import evaluate, export, plan, predict, report, select, train
 
 _MARK = ".autoseg-demo"
 
@@ -42,13 +42,15 @@ class DemoResult:
     folder: Path
     planned: plan.PlanResult
     trained: train.TrainResult
+    selected: select.SelectResult
     predicted: predict.PredictResult
     evaluated: evaluate.EvaluateResult
     reported: report.ReportResult
+    exported: export.ExportResult
 
 
 def run(config: DemoConfig, events: Events) -> DemoResult:
-    """Make a cohort, plan, train one fold, predict the test scan, evaluate the held-out cases, report.
+    """Make a cohort, plan, train one fold, select, predict the test scan, evaluate the held-out cases, report, export.
 
     Raises:
         WorkspaceError: the folder holds something that is not an earlier demonstration.
@@ -70,12 +72,14 @@ def run(config: DemoConfig, events: Events) -> DemoResult:
         ),
         events,
     )
+    selected = select.run(select.SelectConfig(workspace=workspace, jobs=config.jobs), events)
     predicted = predict.run(
         predict.PredictConfig(
             source=cohort / "Test_Set",
             target=config.folder / "predictions",
             workspace=workspace,
             device=config.device,
+            uncertainty=True,
             pictures=True,
         ),
         events,
@@ -91,7 +95,8 @@ def run(config: DemoConfig, events: Events) -> DemoResult:
         events,
     )
     reported = report.run(report.ReportConfig(workspace=workspace), events)
-    return DemoResult(config.folder, planned, trained, predicted, evaluated, reported)
+    exported = export.run(export.ExportConfig(file=config.folder / "phantom.autoseg", workspace=workspace), events)
+    return DemoResult(config.folder, planned, trained, selected, predicted, evaluated, reported, exported)
 
 
 def _clear(folder: Path) -> None:

@@ -1,23 +1,17 @@
 """What a data set looks like, in numbers: the only thing the planning rules see of it."""
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections import Counter
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg import files
-from autoseg.data.dataset import Case, Dataset, LabelClass
-from autoseg.data.image import check_same_grid, read_image, read_labels
-from autoseg.errors import AutosegError, DatasetError, WorkspaceError
+from autoseg.data.dataset import Dataset, LabelClass
+from autoseg.errors import DatasetError, ProblemsError, WorkspaceError
 from autoseg.events import Events
-from autoseg.planning.case_fingerprint import CaseFingerprint, measure
-from autoseg.processes import ordered_map
-
-_LISTED: Final = 5
+from autoseg.planning.case_fingerprint import CaseFingerprint
+from autoseg.planning.examination import examine, problems_of
 
 
 class Fingerprint(BaseModel):
@@ -57,22 +51,13 @@ def fingerprint_dataset(dataset: Dataset, *, jobs: int, events: Events) -> Finge
     cases = sorted(dataset.labelled, key=lambda case: case.id)
     if not cases:
         raise DatasetError("no scan has a label map", where=dataset.root, remedy="Put label maps beside the training scans.")
-    values = None if dataset.classes is None else tuple(label.value for label in dataset.classes)
-    examine = partial(_examine, channels=len(dataset.channels), values=values)
-    outcomes: list[_Outcome] = []
-    with (
-        events.track("looking at the data", total=len(cases), unit="cases") as progress,
-        ordered_map(examine, cases, jobs=jobs) as results,
-    ):
-        for outcome in results:
-            outcomes.append(outcome)
-            progress.advance()
-    _tell_notes(outcomes, events=events)
-    _refuse_failures(outcomes, root=dataset.root)
-    fingerprints = tuple(outcome.fingerprint for outcome in outcomes if outcome.fingerprint is not None)
-    _refuse_mixed_dimensions(fingerprints, root=dataset.root)
-    _warn_of_empty_labels(fingerprints, events=events)
-    return Fingerprint(cases=fingerprints)
+    examined = examine(cases, dataset, jobs=jobs, events=events)
+    problems = problems_of(examined, root=dataset.root)
+    if len(problems) == 1:
+        raise problems[0][1]
+    if problems:
+        raise ProblemsError(problems, where=dataset.root)
+    return Fingerprint(cases=tuple(case.fingerprint for case in examined if case.fingerprint is not None))
 
 
 def found_classes(dataset: Dataset, fingerprint: Fingerprint) -> tuple[LabelClass, ...]:
@@ -100,71 +85,3 @@ def read_fingerprint(path: Path) -> Fingerprint:
         return Fingerprint.model_validate_json(files.json_text(document))
     except ValueError as invalid:
         raise WorkspaceError(f"not a fingerprint ({invalid})", where=path, remedy=remedy) from None
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    id: str
-    fingerprint: CaseFingerprint | None = None
-    error: AutosegError | None = None
-    notes: tuple[str, ...] = ()
-
-
-def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None) -> _Outcome:
-    # Errors travel as values, so that one bad case does not hide the next.
-    label = cast(Path, case.label)
-    try:
-        image = read_image(case.images, channels=channels)
-        labels = read_labels(label, values=values)
-        check_same_grid(image.geometry, labels.geometry, where=label, other=case.images[0])
-        notes = (*image.notes, *labels.notes)
-        return _Outcome(case.id, fingerprint=measure(case, image, labels), notes=notes)
-    except AutosegError as error:
-        return _Outcome(case.id, error=error)
-
-
-def _tell_notes(outcomes: Sequence[_Outcome], *, events: Events) -> None:
-    # Scans of one origin share their peculiarities: one line for each of those, not one for each scan.
-    cases: defaultdict[str, list[str]] = defaultdict(list)
-    for outcome in outcomes:
-        for note in dict.fromkeys(outcome.notes):
-            cases[note].append(outcome.id)
-    for note, ids in cases.items():
-        events.note(f"{_listing(ids)}: {note}")
-
-
-def _warn_of_empty_labels(cases: Sequence[CaseFingerprint], *, events: Events) -> None:
-    if empty := [case.id for case in cases if case.label_box is None]:
-        events.warn(
-            f"{_listing(empty)}: nothing is labelled, so these scans teach the background only, and metrics of the "
-            "other classes are undefined on them"
-        )
-
-
-def _listing(ids: Sequence[str]) -> str:
-    return ", ".join(ids) if len(ids) <= _LISTED else f"{', '.join(ids[:_LISTED])} and {len(ids) - _LISTED} more"
-
-
-def _refuse_failures(outcomes: Sequence[_Outcome], *, root: Path) -> None:
-    failures = {outcome.id: outcome.error for outcome in outcomes if outcome.error is not None}
-    if len(failures) == 1:
-        raise next(iter(failures.values()))
-    if failures:
-        listing = "\n".join(f"  {case}: {error}" for case, error in failures.items())
-        raise DatasetError(
-            f"{len(failures)} of {len(outcomes)} labelled cases cannot be used:\n{listing}\n",
-            where=root,
-            remedy="Mend or remove the listed files and run the same command again.",
-        )
-
-
-def _refuse_mixed_dimensions(cases: Sequence[CaseFingerprint], *, root: Path) -> None:
-    flat = [case.id for case in cases if case.dimensions == 2]
-    if flat and len(flat) < len(cases):
-        raise DatasetError(
-            "pictures and volumes are mixed",
-            where=root,
-            expected="only 2D or only 3D images",
-            found=f"{len(flat)} 2D images (such as {flat[0]}) and {len(cases) - len(flat)} 3D images",
-            remedy="Make two data sets of them.",
-        )

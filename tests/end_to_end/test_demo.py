@@ -22,12 +22,14 @@ def test_it_tells_the_whole_story_in_a_folder_of_its_own(home: Path) -> None:
     process = demo(home)
     assert process.returncode == 0, process.stderr
     result = json.loads(process.stdout)
-    assert list(result) == ["plan", "train", "predict", "evaluate", "report"]
+    assert list(result) == ["plan", "train", "select", "predict", "evaluate", "report", "export"]
     folder = home / "autoseg-demo"
     assert [path.name for path in home.iterdir()] == ["autoseg-demo"]
     assert list((folder / "predictions").glob("*.nii.gz"))
     assert list((folder / "predictions" / "pictures").glob("*.png"))
     assert (folder / "evaluation" / "metrics.csv").exists()
+    assert (folder / "run" / "report.html").exists()
+    assert (folder / "phantom.autoseg").exists()
     assert (folder / "run" / "report" / "tables" / "table_3_dice.csv").exists()
     scores = result["train"]["models"][0]["scores"]
     assert result["evaluate"]["summary"]["mean"]["dice"] == pytest.approx(scores["mean"]["dice"])

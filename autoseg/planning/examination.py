@@ -1,0 +1,124 @@
+"""Looking at every file of a data set once: what is wrong with it, or what it holds in numbers."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from autoseg.data.dataset import Case, Dataset
+from autoseg.data.image import Image, LabelMap, check_same_grid, read_image, read_labels
+from autoseg.errors import AutosegError, DatasetError
+from autoseg.events import Events
+from autoseg.planning.case_fingerprint import CaseFingerprint, measure
+from autoseg.processes import ordered_map
+
+_LISTED: Final = 5
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What became known of one case.
+
+    Attributes:
+        id: the case.
+        fingerprint: the case in numbers; None where it has no label map or cannot be used.
+        errors: everything that is wrong with its files.
+        notes: what its files give cause to remark.
+    """
+
+    id: str
+    fingerprint: CaseFingerprint | None = None
+    errors: tuple[AutosegError, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def examine(cases: Sequence[Case], dataset: Dataset, *, jobs: int, events: Events) -> list[Examined]:
+    """Read cases, check them, and put the labelled ones into numbers.
+
+    Args:
+        cases: of the data set.
+        dataset: says what is expected of them.
+        jobs: processes at work, each with one case in memory; 1: this process alone. The result is the same.
+        events: gets a progress bar and what the files gave cause to remark.
+
+    Raises:
+        SystemFailureError: a worker died.
+    """
+    values = None if dataset.classes is None else tuple(label.value for label in dataset.classes)
+    look = partial(_examine, channels=len(dataset.channels), values=values)
+    examined = []
+    with (
+        events.track("looking at the data", total=len(cases), unit="cases") as progress,
+        ordered_map(look, cases, jobs=jobs) as results,
+    ):
+        for result in results:
+            examined.append(result)
+            progress.advance()
+    _tell_notes(examined, events=events)
+    _warn_of_empty_labels(examined, events=events)
+    return examined
+
+
+def problems_of(examined: Sequence[Examined], *, root: Path) -> list[tuple[str, AutosegError]]:
+    """Everything that is wrong: with single cases, by id, and with all of them together."""
+    problems = [(case.id, error) for case in examined for error in case.errors]
+    usable = [case.fingerprint for case in examined if case.fingerprint is not None]
+    flat = [case.id for case in usable if case.dimensions == 2]
+    if flat and len(flat) < len(usable):
+        mixed = DatasetError(
+            "pictures and volumes are mixed",
+            where=root,
+            expected="only 2D or only 3D images",
+            found=f"{len(flat)} 2D images (such as {flat[0]}) and {len(usable) - len(flat)} 3D images",
+            remedy="Make two data sets of them.",
+        )
+        problems.append(("all cases", mixed))
+    return problems
+
+
+def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None) -> Examined:
+    # Errors travel as values, so that one bad file does not hide the next.
+    errors: list[AutosegError] = []
+    image: Image | None = None
+    labels: LabelMap | None = None
+    fingerprint = None
+    try:
+        image = read_image(case.images, channels=channels)
+    except AutosegError as error:
+        errors.append(error)
+    try:
+        labels = None if case.label is None else read_labels(case.label, values=values)
+    except AutosegError as error:
+        errors.append(error)
+    if image is not None and labels is not None and case.label is not None:
+        try:
+            check_same_grid(image.geometry, labels.geometry, where=case.label, other=case.images[0])
+            fingerprint = measure(case, image, labels)
+        except AutosegError as error:
+            errors.append(error)
+    notes = tuple(note for part in (image, labels) if part is not None for note in part.notes)
+    return Examined(case.id, fingerprint, tuple(errors), notes)
+
+
+def _tell_notes(examined: Sequence[Examined], *, events: Events) -> None:
+    # Scans of one origin share their peculiarities: one line for each of those, not one for each scan.
+    cases: defaultdict[str, list[str]] = defaultdict(list)
+    for case in examined:
+        for note in dict.fromkeys(case.notes):
+            cases[note].append(case.id)
+    for note, ids in cases.items():
+        events.note(f"{_listing(ids)}: {note}")
+
+
+def _warn_of_empty_labels(examined: Sequence[Examined], *, events: Events) -> None:
+    if empty := [case.id for case in examined if case.fingerprint is not None and case.fingerprint.label_box is None]:
+        events.warn(
+            f"{_listing(empty)}: nothing is labelled, so these scans teach the background only, and metrics of the "
+            "other classes are undefined on them"
+        )
+
+
+def _listing(ids: Sequence[str]) -> str:
+    return ", ".join(ids) if len(ids) <= _LISTED else f"{', '.join(ids[:_LISTED])} and {len(ids) - _LISTED} more"

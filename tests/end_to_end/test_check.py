@@ -1,0 +1,72 @@
+"""`autoseg check`: everything that is wrong with a data set, in one go."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autoseg.data.geometry import Geometry
+from autoseg.data.image import read_labels, write_labels
+
+
+def check(dataset: Path) -> tuple[int, dict[str, Any], str]:
+    """Exit code, document and what was said."""
+    process = subprocess.run(
+        [sys.executable, "-m", "autoseg", "check", str(dataset), "--json"],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    return process.returncode, json.loads(process.stdout), process.stderr
+
+
+@pytest.fixture
+def data(cohort: Path, tmp_path: Path) -> Path:
+    shutil.copytree(cohort, tmp_path / "IBSR18")
+    return tmp_path / "IBSR18"
+
+
+def test_a_sound_data_set_can_be_trained(cohort: Path) -> None:
+    code, document, _ = check(cohort)
+    assert code == 0
+    assert document["problems"] == []
+    assert len(document["labelled"]) == 6
+    assert document["unlabelled"] == 1
+    assert document["classes"] == {"0": "background", "1": "CSF", "2": "GM", "3": "WM"}
+
+
+def test_every_problem_of_every_file_is_named_at_once(data: Path) -> None:
+    first, second, third, fourth = sorted(path.name for path in (data / "Training_Set").iterdir())
+    (test_scan,) = (data / "Test_Set").rglob("*.nii.gz")
+
+    def scan(name: str, ending: str = "") -> Path:
+        return data / "Training_Set" / name / f"{name}{ending}.nii.gz"
+
+    scan(first).write_bytes(b"")  # both files of one case
+    scan(first, "_seg").write_text("<html>")
+    content = scan(second).read_bytes()
+    scan(second).write_bytes(content[: len(content) // 2])
+    labels = read_labels(scan(third, "_seg"))
+    write_labels(scan(third, "_seg"), labels.array[:-1], Geometry(labels.array[:-1].shape, labels.geometry.spacing_mm))  # type: ignore[arg-type]
+    odd = read_labels(scan(fourth, "_seg"))
+    odd.array[0, 0, 0] = np.uint16(9)
+    write_labels(scan(fourth, "_seg"), odd.array, odd.geometry)
+    test_scan.write_bytes(b"not a scan")
+    code, document, said = check(data)
+    assert code == 3
+    problems = document["problems"]
+    assert [problem["case"] for problem in problems] == sorted([first, first, second, third, fourth, test_scan.name[:-7]])
+    assert all(problem["remedy"] and problem["where"] for problem in problems)
+    for path in (scan(first), scan(first, "_seg"), scan(second), scan(third, "_seg"), scan(fourth, "_seg"), test_scan):
+        assert str(path) in said
+
+
+def test_a_folder_without_labels_is_named(data: Path) -> None:
+    for path in data.rglob("*_seg.nii.gz"):
+        path.unlink()
+    code, document, _ = check(data)
+    assert code == 3
+    assert "label" in json.dumps(document)
