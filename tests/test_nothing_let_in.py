@@ -1,0 +1,96 @@
+"""What the package must never do, shown over its own syntax tree: run what it reads, unpack to the disk, talk to the net."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "autoseg"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+RUNS_WHAT_IT_READS = {
+    "pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "jsonpickle", "yaml", "code",
+    "runpy",
+}  # fmt: skip
+TALKS_TO_THE_NET = {
+    "urllib", "http", "requests", "httpx", "aiohttp", "ftplib", "smtplib", "telnetlib", "xmlrpc", "socketserver", "ssl",
+}  # fmt: skip
+RUNS_A_SHELL = {"subprocess", "pty", "pexpect"}
+BUILTINS = {"eval", "exec", "compile", "__import__"}
+METHODS = {
+    "extractall",  # of archives: writes wherever their members say
+    "extract",
+    "unpack_archive",
+    "system",
+    "popen",
+    "import_module",
+}
+
+
+def calls(tree: ast.AST) -> Iterator[ast.Call]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name.split(".")[0], node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0], node.lineno
+
+
+def faults(source: str) -> list[str]:
+    """Everything forbidden in a module."""
+    tree = ast.parse(source)
+    forbidden = RUNS_WHAT_IT_READS | TALKS_TO_THE_NET | RUNS_A_SHELL
+    found = [f"line {line}: imports {name}" for name, line in imports(tree) if name in forbidden]
+    for call in calls(tree):
+        keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+        match call.func:
+            case ast.Name(name) if name in BUILTINS:  # a method called eval, such as a network's, is another thing
+                found.append(f"line {call.lineno}: calls {name}")
+            case ast.Attribute(attr=name) if name in METHODS:
+                found.append(f"line {call.lineno}: calls .{name}")
+            case ast.Attribute(value=ast.Name("torch"), attr="load" | "save" as name):
+                found.append(f"line {call.lineno}: calls torch.{name}, which pickles")
+            case ast.Attribute(value=ast.Name("np"), attr="load" | "save") if not _is(keywords.get("allow_pickle"), False):
+                found.append(f"line {call.lineno}: numpy may pickle")
+        if _is(keywords.get("allow_pickle"), True) or "shell" in keywords:
+            found.append(f"line {call.lineno}: allows pickles or a shell")
+    return found
+
+
+def _is(node: ast.expr | None, value: object) -> bool:
+    return isinstance(node, ast.Constant) and node.value is value
+
+
+@pytest.mark.parametrize("module", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES])
+def test_a_module_lets_nothing_in(module: Path) -> None:
+    assert faults(module.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle", "from pickle import loads", "import urllib.request", "import subprocess", "eval('1')", "exec(x)",
+        "compile(x, '', 'exec')", "__import__('os')", "archive.extractall(place)", "os.system('ls')", "torch.load(path)",
+        "torch.save(x, path)", "np.load(path)", "np.load(path, allow_pickle=True)", "run('ls', shell=True)",
+        "importlib.import_module(name)", "shutil.unpack_archive(path)",
+    ],
+)  # fmt: skip
+def test_the_search_finds_what_it_looks_for(source: str) -> None:
+    assert faults(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["network.eval()", "re.compile('a')", "np.load(path, allow_pickle=False)", "from safetensors.torch import load"],
+)
+def test_the_search_leaves_the_rest_alone(source: str) -> None:
+    assert not faults(source)
+
+
+def test_nothing_is_stored_that_could_run() -> None:
+    kinds = {path.suffix for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    assert kinds == {".py", ".typed", ".css", ".js", ".jinja"}
