@@ -1,0 +1,159 @@
+"""kill -9 at random moments: afterwards nothing is half-written, and the same command ends as if nothing had happened.
+
+A few kills in every test run; `pytest -m slow tests/end_to_end/test_kills.py` makes a hundred and says how many it made.
+"""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg.data.image import read_labels, verify_file
+from autoseg.errors import AutosegError
+from autoseg.files import sha256_file
+from autoseg.model.bundle import load_bundle
+from autoseg.pipeline.exported import read_exported
+from autoseg.planning.plan import read_plan
+from autoseg.postprocessing.selection import read_selection
+
+MANY = 102
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A command, with the state it starts from and what it must leave.
+
+    Attributes:
+        arguments: of the command, run in the folder that holds `data` and `run`.
+        before: folder with that state.
+        seconds: how long it takes when it is left alone.
+        after: digests of what it makes, by file.
+    """
+
+    arguments: tuple[str, ...]
+    before: Path
+    seconds: float
+    after: Mapping[str, str]
+
+
+COMMANDS: Mapping[str, tuple[str, ...]] = {
+    "plan": ("plan", "data", "-w", "run", "--folds", "2", "--jobs", "2"),
+    "preprocess": ("preprocess", "-w", "run", "--jobs", "2"),
+    "train": ("train", "-w", "run", "--epochs", "4", "--precision", "float32"),
+    "select": ("select", "-w", "run", "--jobs", "1"),
+    "predict": ("predict", "data/Test_Set", "out", "-w", "run", "--uncertainty", "--precision", "float32"),
+    "export": ("export", "model.autoseg", "-w", "run", "--force"),
+}
+"""In the order of the story: each starts from what the one before left."""
+
+
+def start(arguments: tuple[str, ...], folder: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "autoseg", *arguments],
+        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+def run(arguments: tuple[str, ...], folder: Path) -> float:
+    """Run to the end; gives the seconds it took."""
+    began = time.monotonic()
+    process = start(arguments, folder)
+    _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said.decode()
+    return time.monotonic() - began
+
+
+def made(folder: Path) -> dict[str, str]:
+    """Digests of every result; what tells times, places or is only looked at is left out."""
+    results = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        timed = path.suffix == ".csv" or path.name in {"checkpoint.json", "bundle.json", "dataset.json"} or ".png" in path.suffixes
+        if path.is_file() and not name.startswith("data") and not path.name.startswith(".") and not timed:
+            results[name] = "" if path.suffix == ".autoseg" else sha256_file(path)  # its bundle.json tells the minutes
+    return results
+
+
+def whole(folder: Path) -> None:
+    """Everything that is there can be read to its end."""
+    for path in folder.rglob("*"):
+        if not path.is_file() or path.name.startswith(".") or "data" in path.relative_to(folder).parts[:1]:
+            continue
+        if path.suffix == ".json":
+            json.loads(path.read_text(encoding="utf-8"))
+        elif path.suffix == ".npy":
+            np.load(path, allow_pickle=False)
+        elif path.name.endswith(".nii.gz"):
+            read_labels(path) if "uncertainty" not in path.parts else verify_file(path)
+        elif path.suffix == ".autoseg":
+            read_exported(path)
+        elif path.name == "plan.json":
+            read_plan(path)
+        elif path.name == "selection.json":
+            read_selection(path)
+        if path.name == "bundle.json":
+            load_bundle(path.parent)
+
+
+@pytest.fixture(scope="module")
+def stages(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stage]:
+    """The story once without interruption, its state before each command kept."""
+    root = tmp_path_factory.mktemp("story")
+    now = root / "now"
+    shutil.copytree(cohort, now / "data")
+    found = {}
+    for name, arguments in COMMANDS.items():
+        before = root / name
+        shutil.copytree(now, before, symlinks=True)
+        seconds = run(arguments, now)
+        found[name] = Stage(arguments, before, seconds, made(now))
+    return found
+
+
+def kill_once(stage: Stage, folder: Path, *, dice: random.Random) -> bool:
+    """Start, kill, look, start again, look again; says whether the kill came before the end."""
+    shutil.copytree(stage.before, folder)
+    process = start(stage.arguments, folder)
+    time.sleep(dice.uniform(0, stage.seconds))
+    killed = process.poll() is None
+    os.killpg(process.pid, signal.SIGKILL) if killed else None
+    process.communicate()
+    try:
+        whole(folder)
+    except (AutosegError, ValueError, OSError) as broken:
+        pytest.fail(f"after kill -9: {broken}")
+    run(stage.arguments, folder)
+    whole(folder)
+    results = made(folder)
+    assert results.keys() == stage.after.keys()
+    assert {name for name in results if results[name] != stage.after[name]} == set()
+    shutil.rmtree(folder)
+    return killed
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_killed_command_goes_on_as_if_nothing_had_happened(stages: dict[str, Stage], tmp_path: Path, name: str) -> None:
+    kill_once(stages[name], tmp_path / "home", dice=random.Random(name))  # noqa: S311
+
+
+@pytest.mark.slow
+def test_a_hundred_kills(stages: dict[str, Stage], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dice, kills, tries = random.Random(0), dict.fromkeys(stages, 0), 0  # noqa: S311
+    while sum(kills.values()) < MANY and tries < 3 * MANY:
+        name = list(stages)[tries % len(stages)]
+        kills[name] += kill_once(stages[name], tmp_path / f"home{tries}", dice=dice)
+        tries += 1
+    with capsys.disabled():
+        print(f"\n{sum(kills.values())} kills in {tries} runs: {kills}")
+    assert sum(kills.values()) >= 100
