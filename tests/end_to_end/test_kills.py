@@ -79,7 +79,7 @@ def made(folder: Path) -> dict[str, str]:
     results = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        timed = path.suffix == ".csv" or path.name in {"checkpoint.json", "bundle.json", "dataset.json"} or ".png" in path.suffixes
+        timed = path.suffix in {".csv", ".png"} or path.name in {"checkpoint.json", "bundle.json", "dataset.json"}
         if path.is_file() and not name.startswith("data") and not path.name.startswith(".") and not timed:
             results[name] = "" if path.suffix == ".autoseg" else sha256_file(path)  # its bundle.json tells the minutes
     return results
