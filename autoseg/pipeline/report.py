@@ -116,8 +116,8 @@ def run(config: ReportConfig, events: Events) -> ReportResult:
         label_maps=selected,
         figures=written,
     )
-    with events.track("writing the page", total=None, unit="pages"):
-        files.write_text(page, render(build_page(found)))
+    events.note("writing the page")
+    files.write_text(page, render(build_page(found)))
     return ReportResult(page, folder, tuple(written), tuple(model.folder for model in inventory.finished))
 
 

@@ -102,10 +102,13 @@ def run(config: SelectConfig, events: Events) -> SelectResult:
     with files.lock(workspace.lock_file):
         material = _gather(workspace, events)
         with workers(min(config.jobs, len(material.cases))) as apply:
-            candidates, compared = _compare(material, apply, events)
+            compared, scores = _compare(material, apply, events)
+            candidates = rank(scores)
             networks = candidates[0].networks
             cases = material.held_out_by(networks)
-            uncleaned = _scores(cases, [networks], apply, events)[networks]
+            if tuple(case.id for case in cases) != compared:  # it may have held out more than all have in common
+                scores = _scores(cases, [networks], apply, events)
+            uncleaned = scores[networks]
             cleaning = find_cleaning(cases, networks=networks, before=uncleaned, apply=apply, events=events)
             quality = _calibrate(cases, networks, cleaning.scores, apply)
             _write_results(workspace.root / FOLDER, cases, networks, cleaning, apply)
@@ -195,8 +198,10 @@ def _held_out_cases(workspace: Workspace, plan: Plan, models: Sequence[FinishedM
     )
 
 
-def _compare(material: _Material, apply: Apply, events: Events) -> tuple[tuple[Candidate, ...], tuple[str, ...]]:
-    """All candidates, best first, and the ids of the cases they were compared on."""
+def _compare(
+    material: _Material, apply: Apply, events: Events
+) -> tuple[tuple[str, ...], dict[Networks, tuple[CaseMetrics, ...]]]:
+    """The ids of the cases that all candidates can be compared on, and every candidate's scores on them."""
     held_out_ids = {
         name: {case.id for case in material.cases if name in case.probabilities}
         for name in ARCHITECTURES
@@ -206,7 +211,7 @@ def _compare(material: _Material, apply: Apply, events: Events) -> tuple[tuple[C
     for name in held_out_ids.keys() - set(networks):
         events.warn(f"{name} is not compared: it held out none of the cases that the other networks did")
     cases = [case for case in material.cases if case.id in common]
-    return rank(_scores(cases, all_combinations(networks), apply, events)), common
+    return common, _scores(cases, all_combinations(networks), apply, events)
 
 
 def _scores(
@@ -263,15 +268,20 @@ def _reasons(
     candidates: Sequence[Candidate], compared: Sequence[str], cleaning: Cleaning, classes: Sequence[LabelClass]
 ) -> tuple[str, ...]:
     best, *others = candidates
-    reasons = [f"{_names(best.networks)}: highest mean Dice of {len(candidates)} on {len(compared)} held-out case(s)"]
-    if others and (best.score.dice.mean or 0) < max(candidate.score.dice.mean or 0 for candidate in others):
-        reasons = [f"{_names(best.networks)}: mean Dice within {TIE_DICE} of the highest, and the least Hausdorff distance"]
+    reasons = [f"{_names(best.networks)}: {_why(best, others, compared)}"]
     if others and not meaningful(len(compared)):
         reasons.append(f"{len(compared)} case(s) are too few to tell a difference from chance: at least six are needed")
-    similar = [_names(candidate.networks) for candidate in others if (candidate.p or 0) > 1 - LEVEL]
-    if similar and meaningful(len(compared)):
+    elif similar := [_names(candidate.networks) for candidate in others if (candidate.p or 0) > 1 - LEVEL]:
         reasons.append(f"not significantly different (p > {1 - LEVEL:.2f}): {'; '.join(similar)}")
     return (*reasons, *(f"clean-up kept: {describe(step, classes)}" for step in cleaning.steps))
+
+
+def _why(best: Candidate, others: Sequence[Candidate], compared: Sequence[str]) -> str:
+    if not others:
+        return "nothing else was trained"
+    if (best.score.dice.mean or 0) < max(candidate.score.dice.mean or 0 for candidate in others):
+        return f"mean Dice within {TIE_DICE} of the highest, and the least Hausdorff distance"
+    return f"highest mean Dice of {len(others) + 1} on {len(compared)} held-out case(s)"
 
 
 def _names(networks: Networks) -> str:
