@@ -6,10 +6,12 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import files
 from autoseg.data.dataset import Case
 from autoseg.data.image import read_image, read_labels, write_labels
+from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.evaluation.tables import Summary, read_cases, summarise, write_cases, write_summary
 from autoseg.events import Events
@@ -22,7 +24,16 @@ FOLDER: Final = "validation"
 PICTURES: Final = "pictures"
 METRICS_FILE: Final = "metrics.csv"
 SUMMARY_FILE: Final = "summary.json"
-_MODEL_FILE: Final = "model.sha256"
+_RECORD_FILE: Final = "record.json"
+
+
+class Record(BaseModel):
+    """That the cases a model has not seen were predicted and scored to the end, and by which model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_digest: str = Field(description="of the model and of everything else that decides its predictions")
+    probabilities_sha256: dict[str, str] = Field(description="by case, of the file of its probabilities")
 
 
 def score_held_out(model: Path, cases: Sequence[Case], *, store: Store, compute: Compute, events: Events) -> Summary | None:
@@ -38,23 +49,41 @@ def score_held_out(model: Path, cases: Sequence[Case], *, store: Store, compute:
         return None
     folder = model / FOLDER
     ensemble = load_ensemble([model], compute=compute, mirror=True)
-    if _done(folder, ensemble):
+    if _done(model, ensemble):
         return summarise(read_cases(folder / METRICS_FILE))
-    scores = []
+    scores, digests = [], {}
     with events.track("scoring held-out cases", total=len(cases), unit="cases") as progress:
         for case in cases:
             scores.append(_score(case, ensemble, folder=folder, store=store))
+            digests[case.id] = files.sha256_file(probabilities_file(model, case.id))
             progress.advance()
     summary = summarise(scores)
     write_cases(folder / METRICS_FILE, scores)
     write_summary(folder / SUMMARY_FILE, summary)
-    files.write_text(folder / _MODEL_FILE, ensemble.digest + "\n")  # last: says that the rest is whole
+    record = Record(model_digest=ensemble.digest, probabilities_sha256=digests)
+    files.write_json(folder / _RECORD_FILE, record.model_dump(mode="json"))  # last: says that the rest is whole
     return summary
 
 
 def is_scored(model: Path) -> bool:
     """Whether a model's held-out cases were scored to the end."""
-    return (model / FOLDER / _MODEL_FILE).exists()
+    return (model / FOLDER / _RECORD_FILE).exists()
+
+
+def read_record(model: Path) -> Record:
+    """What a model's held-out cases were scored with.
+
+    Raises:
+        WorkspaceError: missing, or cannot be understood.
+    """
+    path = model / FOLDER / _RECORD_FILE
+    remedy = f"Delete {path.parent} and repeat the train command of that model: it predicts its held-out cases again."
+    document = files.read_json(path, remedy=remedy)
+    try:
+        return Record.model_validate(document)
+    except ValidationError as invalid:
+        problem = invalid.errors()[0]["msg"]
+        raise WorkspaceError(f"cannot be understood ({problem})", where=path, remedy=remedy) from None
 
 
 def probabilities_file(model: Path, case_id: str) -> Path:
@@ -67,9 +96,8 @@ def to_8_bit(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(probabilities * 255).astype(np.uint8)
 
 
-def _done(folder: Path, ensemble: Ensemble) -> bool:
-    mark = folder / _MODEL_FILE
-    return mark.exists() and mark.read_text(encoding="utf-8").strip() == ensemble.digest
+def _done(model: Path, ensemble: Ensemble) -> bool:
+    return is_scored(model) and read_record(model).model_digest == ensemble.digest
 
 
 def _score(case: Case, ensemble: Ensemble, *, folder: Path, store: Store) -> CaseMetrics:

@@ -23,7 +23,7 @@ from autoseg.pipeline.preprocess import preprocess
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.choosing import TIE_DICE, Networks, all_combinations, comparable, rank
 from autoseg.postprocessing.cleaning import Cleaning, find_cleaning
-from autoseg.postprocessing.out_of_fold import HeldOut, cleaned, expectations, score_choices
+from autoseg.postprocessing.out_of_fold import HeldOut, cleaned, expectations, score_choices, verify
 from autoseg.postprocessing.quality import calibrate
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import (
@@ -102,6 +102,7 @@ def run(config: SelectConfig, events: Events) -> SelectResult:
     with files.lock(workspace.lock_file):
         material = _gather(workspace, events)
         with workers(min(config.jobs, len(material.cases))) as apply:
+            list(apply(verify, material.cases))
             compared, scores = _compare(material, apply, events)
             candidates = rank(scores)
             networks = candidates[0].networks
@@ -167,7 +168,7 @@ def _missing(workspace: Workspace, inventory: Inventory, models: Sequence[Finish
     for name in ARCHITECTURES:
         lacking = [fold for fold in folds if (name, fold) not in there]
         if lacking:
-            what = "not trained to its end" if len(lacking) < len(folds) else "not trained on any fold"
+            what = "not trained and scored to its end" if len(lacking) < len(folds) else "not trained on any fold"
             absent.append(f"{name}: fold {', '.join(lacking)} {what}" if len(lacking) < len(folds) else f"{name}: {what}")
     return (*absent, *inventory.passed_over)
 
@@ -175,9 +176,11 @@ def _missing(workspace: Workspace, inventory: Inventory, models: Sequence[Finish
 def _held_out_cases(workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], store: Store) -> tuple[HeldOut, ...]:
     dataset, splits = workspace.dataset(), workspace.splits()
     predicted: dict[str, dict[Architecture, Path]] = {}
+    sha256: dict[str, dict[Architecture, str]] = {}
     for model in models:
         held_out_ids = read_document(model.folder).provenance.validation_cases
-        if set(held_out_ids) != set(fold_of(splits, dataset, model.fold).validation):
+        digests = held_out.read_record(model.folder).probabilities_sha256
+        if not set(held_out_ids) == set(digests) == set(fold_of(splits, dataset, model.fold).validation):
             raise BundleError(
                 "the model held out other cases than its fold does now",
                 where=model.folder,
@@ -185,12 +188,14 @@ def _held_out_cases(workspace: Workspace, plan: Plan, models: Sequence[FinishedM
             )
         for case_id in held_out_ids:
             predicted.setdefault(case_id, {})[model.architecture] = held_out.probabilities_file(model.folder, case_id)
+            sha256.setdefault(case_id, {})[model.architecture] = digests[case_id]
     return tuple(
         HeldOut(
             id=case.id,
             reference=case.label,
             footprint=store.load(case.id).footprint,
             probabilities=predicted[case.id],
+            sha256=sha256[case.id],
             classes=plan.data.classes,
         )
         for case in sorted(dataset.training, key=lambda case: case.id)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from autoseg import files
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import LabelMap, read_labels
@@ -32,6 +33,7 @@ class HeldOut:
         reference: file of its label map.
         footprint: from the slices of the stored probabilities back to the scan.
         probabilities: file of each network's probabilities, (K, S, H, W), uint8.
+        sha256: of each of these files, as they were written.
         classes: what the label values stand for, background first.
     """
 
@@ -39,11 +41,24 @@ class HeldOut:
     reference: Path
     footprint: Footprint
     probabilities: Mapping[Architecture, Path]
+    sha256: Mapping[Architecture, str]
     classes: tuple[LabelClass, ...]
 
     def read_reference(self) -> LabelMap:
         """The label map the case came with."""
         return read_labels(self.reference, values=[label.value for label in self.classes])
+
+
+def verify(case: HeldOut) -> None:
+    """Compare a case's probabilities with their checksums.
+
+    Raises:
+        WorkspaceError: they are missing, or have changed since they were written.
+    """
+    for network, path in case.probabilities.items():
+        found = files.sha256_file(path) if path.exists() else "no file"
+        if found != case.sha256[network]:
+            raise _unusable(path, expected=f"sha256 {case.sha256[network]}", found=found)
 
 
 def mean_probabilities(case: HeldOut, networks: Sequence[Architecture]) -> NDArray[np.float32]:
@@ -100,17 +115,17 @@ def _stored(case: HeldOut, network: Architecture) -> NDArray[np.uint8]:
     try:
         stored: NDArray[Any] = open_memmap(path, mode="r")  # reads nothing but arrays: no archives, no pickle
     except (OSError, ValueError) as cause:
-        raise _unusable(path, expected=expected, found=f"a file that cannot be read ({cause})") from None
+        raise _unusable(path, expected="an array", found=f"a file that cannot be read ({cause})") from None
     if stored.dtype != np.uint8 or stored.shape != expected:
-        raise _unusable(path, expected=expected, found=f"{stored.dtype}, {stored.shape}")
+        raise _unusable(path, expected=f"uint8, {expected}", found=f"{stored.dtype}, {stored.shape}")
     return stored
 
 
-def _unusable(path: Path, *, expected: tuple[int, ...], found: str) -> WorkspaceError:
+def _unusable(path: Path, *, expected: str, found: str) -> WorkspaceError:
     return WorkspaceError(
         "not the probabilities of this held-out case",
         where=path,
-        expected=f"uint8, {expected}",
+        expected=expected,
         found=found,
         remedy=f"Delete {path.parent} and repeat the train command of that model: it predicts its held-out cases again.",
     )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -179,10 +180,18 @@ def test_nothing_to_select_from_is_an_error(workspace: Path) -> None:
     assert refused.value.exit_code == 6
 
 
-@pytest.mark.parametrize("spoil", [b"", b"not an array", None], ids=["empty", "text", "missing"])
-def test_damaged_probabilities_are_named_with_the_way_to_get_them_again(workspace: Path, spoil: bytes | None) -> None:
+def one_bit(content: bytes) -> bytes:
+    return content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda _: b"", lambda _: b"not an array", None, one_bit], ids=["empty", "text", "missing", "one bit"]
+)
+def test_damaged_probabilities_are_named_with_the_way_to_get_them_again(
+    workspace: Path, spoil: Callable[[bytes], bytes] | None
+) -> None:
     path = min((workspace / "models" / "unet" / "fold_0" / "validation").glob("*.npy"))
-    path.unlink() if spoil is None else path.write_bytes(spoil)
+    path.unlink() if spoil is None else path.write_bytes(spoil(path.read_bytes()))
     with pytest.raises(AutosegError, match=path.name) as refused:
         autoseg.select(workspace)
     assert refused.value.exit_code == 5

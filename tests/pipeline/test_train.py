@@ -67,7 +67,7 @@ def test_what_was_begun_differently_fails_at_once(workspace: Path) -> None:
 def test_a_finished_run_without_scores_is_not_over_at_once(workspace: Path, tmp_path: Path) -> None:
     session, (_, second) = session_of(workspace, command(workspace, architecture="unet"))
     assert train._is_brief(session, second)
-    mark = workspace / "models" / "unet" / "fold_1" / "validation" / "model.sha256"
+    mark = workspace / "models" / "unet" / "fold_1" / "validation" / "record.json"
     aside = mark.rename(tmp_path / "mark")
     assert not train._is_brief(session, second)
     aside.rename(mark)

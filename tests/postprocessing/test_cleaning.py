@@ -40,7 +40,7 @@ def held_out(folder: Path, name: str, prediction: Volume, reference: Volume) -> 
         shape=SHAPE, axes=(0, 1, 2), flipped=(False, False, False), start=(0, 0, 0), stop=SHAPE,
         size_px=SHAPE[1:], spacing_mm=(1.0, 1.0, 1.0), pad_value=(0.0,),
     )  # fmt: skip
-    return HeldOut(name, folder / f"{name}_seg.nii.gz", footprint, {"unet": folder / f"{name}.npy"}, CLASSES)
+    return HeldOut(name, folder / f"{name}_seg.nii.gz", footprint, {"unet": folder / f"{name}.npy"}, {}, CLASSES)
 
 
 def search(cases: Sequence[HeldOut]) -> Cleaning:
