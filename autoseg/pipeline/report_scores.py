@@ -16,7 +16,7 @@ from autoseg.postprocessing.selection import Candidate, ClassQuality, Estimate, 
 from autoseg.postprocessing.steps import describe
 from autoseg.preprocessing.case import canonical
 from autoseg.reporting.page import Section, Table, Text, Viewer
-from autoseg.reporting.volume_view import encode
+from autoseg.reporting.volume_view import MOST_CLASSES, encode
 
 
 def scores_section(found: Findings) -> Section:
@@ -49,7 +49,7 @@ def cases_section(found: Findings) -> Section:
     viewers = [
         _viewer(found, by_id[ranking[place]], title=f"{word} case: {ranking[place]}, mean Dice {dice[ranking[place]]:.3f}")
         for place, word in sorted(places.items())
-        if ranking[place] in by_id
+        if ranking[place] in by_id and len(found.plan.data.classes) <= MOST_CLASSES + 1
     ]
     return Section(
         "cases",

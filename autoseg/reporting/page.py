@@ -1,20 +1,21 @@
 """The report as one HTML file: what it is made of, and how it becomes text.
 
 The file holds everything it shows and asks nobody for anything. Text from outside (names of cases, classes, folders) is
-escaped by the template; the page may run no script but its own.
+escaped by the template, and the page's own policy lets the browser run no script but the page's.
 """
 
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, ClassVar, Final, Literal
 
 import jinja2
 
-from autoseg.reporting.volume_view import VolumeView
+from autoseg.reporting.volume_view import VolumeView, data_uri
 
 _TEMPLATE: Final = files("autoseg.reporting") / "template"
 
@@ -29,15 +30,18 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under headings; all columns but the first are numbers, unless `words` says otherwise.
+    """Rows under headings; the first column names the row.
 
     Attributes:
         caption: what it shows.
         columns: headings.
         rows: as many cells each.
-        strong: cells (row, column) in bold type.
-        words: whether cells are text, aligned to the left.
+        strong: cells (row, column) in bold type, from 0.
+        words: whether cells hold sentences, which may be broken into lines.
         folded: whether it is closed until opened.
+
+    Raises:
+        ValueError: a row has more or fewer cells than there are columns.
     """
 
     kind: ClassVar[str] = "table"
@@ -47,6 +51,23 @@ class Table:
     strong: frozenset[tuple[int, int]] = frozenset()
     words: bool = False
     folded: bool = False
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                msg = f"{self.caption}: {len(row)} cells under {len(self.columns)} columns: {row}"
+                raise ValueError(msg)
+
+    @property
+    def numbers(self) -> frozenset[int]:
+        """Columns of numbers, which stand to the right: not the first, and none without a single digit."""
+        if self.words:
+            return frozenset()
+        return frozenset(
+            column
+            for column in range(1, len(self.columns))
+            if any(character.isdigit() for row in self.rows for character in row[column])
+        )
 
 
 @dataclass(frozen=True)
@@ -135,16 +156,24 @@ class Section:
     """A part of the page.
 
     Attributes:
-        id: letters and dashes, for links.
+        id: lower-case letters and dashes, for links.
         title: its heading.
-        lead: what it is about.
+        lead: what it is about; empty for none.
         blocks: what it shows.
+
+    Raises:
+        ValueError: the id is not of that form.
     """
 
     id: str
     title: str
     lead: str
     blocks: Sequence[Block]
+
+    def __post_init__(self) -> None:
+        if re.fullmatch("[a-z]+(-[a-z]+)*", self.id) is None:
+            msg = f"a section's id is made of lower-case letters and dashes, not {self.id!r}"
+            raise ValueError(msg)
 
 
 @dataclass(frozen=True)
@@ -161,11 +190,15 @@ class Page:
     title: str
     subtitle: str
     cards: Sequence[tuple[str, str, str]] = ()
-    sections: Sequence[Section] = field(default_factory=tuple)
+    sections: Sequence[Section] = ()
 
 
 def render(page: Page) -> str:
-    """The page as one HTML document."""
+    """Write the page as one HTML document.
+
+    Returns:
+        the document, to be stored as UTF-8; equal pages give equal documents.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_source),
         autoescape=True,
@@ -178,11 +211,6 @@ def render(page: Page) -> str:
     return environment.get_template("page.html.jinja").render(
         page=page, style=_source("style.css"), script=script, script_hash=_hash(script)
     )
-
-
-def data_uri(content: bytes, mime: str) -> str:
-    """A file as an address that holds it."""
-    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _source(name: str) -> str:

@@ -4,6 +4,8 @@ Chromium alone is enough, no driver: the script that looks is added to a copy of
 document that Chromium prints.
 """
 
+import base64
+import hashlib
 import html
 import json
 import re
@@ -15,14 +17,14 @@ from typing import Any, Final
 
 import pytest
 
-_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS: Final = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--hide-scrollbars",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=20000",
-    "--enable-logging=stderr", "--v=0",
+    "--enable-logging=stderr", "--v=0", "--host-resolver-rules=MAP * ~NOTFOUND",
 )  # fmt: skip
-_OWN: Final = re.compile(r"https?://([a-z0-9-]+\.)*(google|googleapis|gvt1|gstatic)\.com[/:?]")
-"""What Chromium asks for by itself, whatever the page."""
+_OWN: Final = "not an origin"
+"""Who asks in Chromium's log, where it asks something for itself and not for a page."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Visit:
     Attributes:
         found: what the script returned.
         console: lines the page wrote to the console, errors among them.
-        requests: addresses that were asked for, without the page itself and its data.
+        requests: addresses the page asked for, without those of files and data; none of them was reached.
     """
 
     found: Any
@@ -48,30 +50,26 @@ def browser() -> str:
     pytest.skip("no Chromium to look at pages with")
 
 
-def visit(page: str, folder: Path, *, script: str = "return null;", width: int = 1400, height: int = 12000) -> Visit:
+def visit(
+    page: str, folder: Path, *, script: str = "return null;", width: int = 1400, height: int = 12000, dark: bool = False
+) -> Visit:
     """Open a page and run a script in it.
 
     Args:
         page: the HTML document.
         folder: for the copy and what the browser leaves.
         script: body of an async function; what it returns, as JSON, is what was found.
-        width: of the window, in px.
+        width: of the window, in px, at least 500.
         height: of the window, in px: all of a long page is in sight.
+        dark: whether the system prefers dark colours.
     """
-    looking = (
-        "<script>(async () => { let found; try { found = {value: await (async () => {" + script + "})()}; }"
-        " catch (failure) { found = {failure: String(failure)}; }"
-        " const box = document.createElement('pre'); box.id = 'found'; box.textContent = JSON.stringify(found);"
-        " document.body.append(box); })();</script>"
-    )
-    # The copy may also run the script that looks; the page itself may not.
-    copy = re.sub(r"script-src '[^']*'", "script-src 'unsafe-inline'", page).replace("</body>", looking + "</body>")
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "page.html").write_text(copy, encoding="utf-8")
+    (folder / "page.html").write_text(_with_script(page, script), encoding="utf-8", newline="\n")
     process = subprocess.run(
         [browser(), *_FLAGS, f"--user-data-dir={folder / 'profile'}", f"--log-net-log={folder / 'net.json'}",
-         f"--window-size={width},{height}", "--dump-dom", (folder / "page.html").as_uri()],
-        capture_output=True, text=True, timeout=120, check=False,
+         *(["--blink-settings=preferredColorScheme=0"] if dark else []), f"--window-size={width},{height}", "--dump-dom",
+         (folder / "page.html").as_uri()],
+        capture_output=True, text=True, encoding="utf-8", timeout=120, check=False,
     )  # fmt: skip
     answer = re.search(r'<pre id="found">(.*?)</pre>', process.stdout, flags=re.DOTALL)
     assert answer is not None, process.stderr
@@ -81,7 +79,28 @@ def visit(page: str, folder: Path, *, script: str = "return null;", width: int =
     return Visit(found.get("value"), console, _requests(folder / "net.json"))
 
 
+def _with_script(page: str, script: str) -> str:
+    """The page with a script at its end that its policy allows, beside those it allows already, and no other."""
+    looking = (
+        "(async () => { let found; try { found = {value: await (async () => {" + script + "})()}; }"
+        " catch (failure) { found = {failure: String(failure)}; }"
+        " const box = document.createElement('pre'); box.id = 'found'; box.textContent = JSON.stringify(found);"
+        " document.body.append(box); })();"
+    )
+    digest = base64.b64encode(hashlib.sha256(looking.encode()).digest()).decode()
+    allowed = page.replace("script-src ", f"script-src 'sha256-{digest}' ", 1)
+    head, end, tail = allowed.rpartition("</body>")
+    return f"{head}<script>{looking}</script>{end}{tail}"
+
+
 def _requests(log: Path) -> list[str]:
-    addresses = re.findall(r'"url":"([^"]+)"', log.read_text(encoding="utf-8", errors="replace"))
-    asked = {address for address in addresses if not address.startswith(("file:", "data:", "chrome", "about:"))}
-    return sorted(address for address in asked if not _OWN.match(address))
+    document = json.loads(log.read_text(encoding="utf-8", errors="replace"))
+    start = document["constants"]["logEventTypes"]["URL_REQUEST_START_JOB"]
+    asked = [event.get("params", {}) for event in document["events"] if event["type"] == start]
+    return sorted(
+        {
+            entry["url"]
+            for entry in asked
+            if entry.get("initiator") != _OWN and not entry.get("url", "data:").startswith(("file:", "data:"))
+        }
+    )

@@ -1,7 +1,6 @@
 "use strict";
 
-// The way through a scan: each volume arrives as one picture of its axial slices, is turned back into an array once, and
-// is cut in three planes from there.
+// The way through a scan: each volume is turned back into an array once, and is cut in three planes from there.
 
 const PLANES = [
   {name: "axial", axis: 0, rows: 1, columns: 2, left: "R", right: "L"},
@@ -9,6 +8,8 @@ const PLANES = [
   {name: "sagittal", axis: 2, rows: 0, columns: 1, left: "A", right: "P"},
 ];
 const SHARPNESS = 3; // canvas pixels per voxel, so that outlines run between voxels
+const LONGEST_SIDE = 2048; // canvas pixels: more than any screen gives to a plane, less than any browser refuses
+const DIFFERENCE = "#f0e442"; // the one colour of the palette that no class has, and the brightest
 
 function element(name, properties = {}, children = []) {
   const made = Object.assign(document.createElement(name), properties);
@@ -16,17 +17,29 @@ function element(name, properties = {}, children = []) {
   return made;
 }
 
+function group(name, children) {
+  const made = element("span", {className: "overlay"}, children);
+  made.setAttribute("role", "group");
+  made.setAttribute("aria-label", name);
+  return made;
+}
+
 function decode(uri) {
   return new Promise((resolve, reject) => {
     const image = new Image();
     image.onload = () => resolve(image);
-    image.onerror = () => reject(new Error("a picture of this scan cannot be decoded"));
+    image.onerror = () => reject(new Error("a picture of it cannot be decoded"));
     image.src = uri;
   });
 }
 
-async function volume(uri, shape, columns) {
-  const [slices, height, width] = shape;
+// The voxels of a volume, one byte each. Intensities come as a picture of the axial slices side by side. Label maps come as
+// compressed bytes, because browsers that guard against fingerprinting add noise to what is read back from a canvas.
+function volume(uri, shape, columns) {
+  return uri.startsWith("data:image/") ? fromPicture(uri, shape, columns) : fromBytes(uri);
+}
+
+async function fromPicture(uri, [slices, height, width], columns) {
   const picture = await decode(uri);
   const canvas = element("canvas", {width: picture.naturalWidth, height: picture.naturalHeight});
   const context = canvas.getContext("2d", {willReadFrequently: true});
@@ -40,6 +53,12 @@ async function volume(uri, shape, columns) {
   return voxels;
 }
 
+async function fromBytes(uri) {
+  const packed = Uint8Array.from(atob(uri.slice(uri.indexOf(",") + 1)), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
 function cut(voxels, shape, plane, position) {
   const strides = [shape[1] * shape[2], shape[2], 1];
   const height = shape[plane.rows], width = shape[plane.columns];
@@ -51,34 +70,56 @@ function cut(voxels, shape, plane, position) {
   return {pixels, height, width};
 }
 
-function rgb(colour) {
-  return [1, 3, 5].map((start) => parseInt(colour.slice(start, start + 2), 16));
+// Four bytes for each of 256 values: looked up for every pixel on every move of a slider.
+function palette(colour) {
+  const table = new Uint8ClampedArray(4 * 256);
+  for (let value = 0; value < 256; value++) table.set(colour(value), 4 * value);
+  return new Uint32Array(table.buffer);
 }
+
+function rgba(colour, opacity) {
+  return [...[1, 3, 5].map((start) => parseInt(colour.slice(start, start + 2), 16)), 255 * opacity];
+}
+
+const GREYS = palette((value) => [value, value, value, 255]);
 
 class View {
   constructor(figure) {
     this.figure = figure;
     this.data = JSON.parse(figure.querySelector("script").textContent);
     this.status = figure.querySelector(".status");
-    this.colours = this.data.classes.map((entry) => rgb(entry.colour));
-    this.started = false;
+    this.overlays = this.data.overlays.map(({name}, index) => ({name, shown: true, outline: index > 0}));
+    this.opacity = 0.45;
+    this.differences = false;
+    this.crosshair = true;
   }
 
-  async start() {
-    if (this.started) return;
-    this.started = true;
-    this.status.textContent = "Loading ...";
+  // Room for the planes, so that nothing on the page moves when the scan arrives.
+  build() {
+    const {shape} = this.data;
+    const planes = PLANES.filter((plane) => shape[plane.rows] > 1 && shape[plane.columns] > 1);
+    this.panels = (planes.length ? planes : PLANES.slice(0, 1)).map((plane) => this.panel(plane));
+    const box = this.figure.querySelector(".planes");
+    box.style.setProperty("--columns", this.panels.map(({canvas}) => `minmax(9rem, ${canvas.width}fr)`).join(" "));
+    box.append(...this.panels.map((panel) => panel.box));
+    this.figure.querySelector(".controls").append(...this.controls());
+    this.status.textContent = "Loading the scan ...";
+  }
+
+  start() {
+    this.started ??= this.load();
+    return this.started;
+  }
+
+  async load() {
     try {
-      const {shape, columns} = this.data;
-      this.image = await volume(this.data.image, shape, columns);
-      this.overlays = [];
-      for (const [index, overlay] of this.data.overlays.entries()) {
-        const labels = await volume(overlay.labels, shape, columns);
-        this.overlays.push({name: overlay.name, labels, shown: true, outline: index > 0});
+      const {shape, columns, image, overlays} = this.data;
+      this.image = await volume(image, shape, columns);
+      for (const [index, overlay] of overlays.entries()) {
+        this.overlays[index].labels = await volume(overlay.labels, shape, columns);
       }
-      this.opacity = 0.45;
       this.position = this.fullest();
-      this.build();
+      this.draw();
       this.status.textContent = "";
       this.figure.dataset.ready = "true";
     } catch (failure) {
@@ -97,69 +138,73 @@ class View {
       }
     }
     return counts.map((count, axis) => {
-      const most = Math.max(...count);
+      const most = count.reduce((one, other) => Math.max(one, other));
       return most ? count.indexOf(most) : Math.floor(shape[axis] / 2);
     });
   }
 
-  build() {
-    this.figure.querySelector(".controls").append(...this.controls());
-    const planes = this.data.flat ? PLANES.slice(0, 1) : PLANES;
-    this.panels = planes.map((plane) => this.panel(plane));
-    this.figure.querySelector(".planes").append(...this.panels.map((panel) => panel.box));
-    this.draw();
-  }
-
   controls() {
-    const made = [];
-    for (const overlay of this.overlays) {
-      const shown = element("input", {type: "checkbox", checked: true, name: `show ${overlay.name}`});
-      shown.addEventListener("change", () => { overlay.shown = shown.checked; this.draw(); });
-      const outline = element("input", {type: "checkbox", checked: overlay.outline, name: `outline ${overlay.name}`});
-      outline.addEventListener("change", () => { overlay.outline = outline.checked; this.draw(); });
-      const labels = [element("label", {}, [shown, overlay.name]), element("label", {}, [outline, "as outline"])];
-      made.push(element("span", {className: "overlay"}, labels));
+    const made = this.overlays.map((overlay) => group(overlay.name, [
+      this.box(overlay.name, `show ${overlay.name}`, overlay.shown, (checked) => { overlay.shown = checked; }),
+      this.box("as outline", `outline ${overlay.name}`, overlay.outline, (checked) => { overlay.outline = checked; }),
+    ]));
+    if (this.overlays.length) {
+      const opacity = element("input", {type: "range", min: 0, max: 100, value: 100 * this.opacity, name: "opacity"});
+      opacity.addEventListener("input", () => { this.opacity = opacity.value / 100; this.draw(); });
+      made.push(element("label", {}, ["opacity", opacity]));
     }
-    const opacity = element("input", {type: "range", min: 0, max: 100, value: 100 * this.opacity, name: "opacity"});
-    opacity.addEventListener("input", () => { this.opacity = opacity.value / 100; this.draw(); });
-    if (this.overlays.length) made.push(element("label", {}, ["opacity", opacity]));
     if (this.overlays.length === 2) {
-      const differences = element("input", {type: "checkbox", name: "differences"});
-      differences.addEventListener("change", () => { this.differences = differences.checked; this.draw(); });
-      made.push(element("label", {}, [differences, "only where they differ"]));
+      const patch = element("i");
+      patch.style.background = DIFFERENCE;
+      const box = this.box("only where they differ", "differences", false, (checked) => { this.differences = checked; });
+      box.append(patch);
+      made.push(box);
     }
-    const legend = this.data.classes.map((entry) => {
+    if (this.panels.length > 1) {
+      made.push(this.box("crosshair", "crosshair", true, (checked) => { this.crosshair = checked; }));
+    }
+    made.push(element("div", {className: "legend"}, this.data.classes.map((entry) => {
       const patch = element("i");
       patch.style.background = entry.colour;
       return element("span", {}, [patch, entry.name]);
-    });
-    made.push(element("div", {className: "legend"}, legend));
+    })));
     return made;
+  }
+
+  box(text, name, checked, take) {
+    const input = element("input", {type: "checkbox", name, checked});
+    input.addEventListener("change", () => { take(input.checked); this.draw(); });
+    return element("label", {}, [input, text]);
   }
 
   panel(plane) {
     const {shape, spacing} = this.data;
-    const finest = Math.min(spacing[plane.rows], spacing[plane.columns]);
-    const canvas = element("canvas", {
-      width: Math.round(SHARPNESS * shape[plane.columns] * spacing[plane.columns] / finest),
-      height: Math.round(SHARPNESS * shape[plane.rows] * spacing[plane.rows] / finest),
-    });
+    const sides = [plane.columns, plane.rows].map((axis) => shape[axis] * spacing[axis]);
+    const scale = Math.min(SHARPNESS / Math.min(spacing[plane.rows], spacing[plane.columns]), LONGEST_SIDE / Math.max(...sides));
+    const [width, height] = sides.map((side) => Math.max(1, Math.round(side * scale)));
+    const canvas = element("canvas", {width, height});
     canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `${plane.name} slice`);
     canvas.addEventListener("click", (event) => this.jump(plane, canvas, event));
-    const name = element("span");
+    canvas.addEventListener("pointermove", (event) => { if (event.buttons === 1) this.jump(plane, canvas, event); });
+    const name = element("span", {textContent: plane.name});
     const slider = element("input", {type: "range", min: 0, max: shape[plane.axis] - 1, step: 1, name: plane.name});
     slider.setAttribute("aria-label", `${plane.name} slice`);
-    slider.addEventListener("input", () => { this.position[plane.axis] = Number(slider.value); this.draw(); });
-    const sides = this.data.flat ? [] : [
+    slider.addEventListener("input", () => {
+      if (this.position) this.position[plane.axis] = Number(slider.value);
+      this.draw();
+    });
+    const letters = this.data.flat ? [] : [
       element("span", {className: "side left", textContent: plane.left}),
       element("span", {className: "side right", textContent: plane.right}),
     ];
-    const stage = element("div", {className: "stage"}, [canvas, ...sides]);
     const moves = shape[plane.axis] > 1 ? [element("label", {}, [name, slider])] : [];
+    const stage = element("div", {className: "stage"}, [canvas, ...letters]);
     return {plane, canvas, slider, name, box: element("div", {className: "plane"}, [stage, ...moves])};
   }
 
   jump(plane, canvas, event) {
+    if (!this.position) return;
     const {shape} = this.data;
     // The picture keeps its proportions inside its box: what is left over lies at its sides.
     const scale = Math.min(canvas.clientWidth / canvas.width, canvas.clientHeight / canvas.height);
@@ -172,114 +217,136 @@ class View {
   }
 
   draw() {
-    for (const panel of this.panels) this.drawPanel(panel);
+    if (!this.position) return;
+    const fills = palette((value) => {
+      const entry = this.data.classes[value - 1];
+      return entry ? rgba(entry.colour, this.opacity) : [0, 0, 0, 0];
+    });
+    for (const panel of this.panels) this.drawPanel(panel, fills);
   }
 
-  drawPanel({plane, canvas, slider, name}) {
+  drawPanel({plane, canvas, slider, name}, fills) {
     const {shape} = this.data, position = this.position[plane.axis];
     slider.value = position;
     name.textContent = `${plane.name} ${position + 1} / ${shape[plane.axis]}`;
     slider.setAttribute("aria-valuetext", `${position + 1} of ${shape[plane.axis]}`);
     canvas.setAttribute("aria-label", `${plane.name} slice ${position + 1} of ${shape[plane.axis]}`);
     const context = canvas.getContext("2d");
-    const grey = cut(this.image, shape, plane, position);
-    this.paint(context, canvas, grey, (value) => [value, value, value, 255], true);
-    const cuts = this.overlays.map((overlay) => cut(overlay.labels, shape, plane, position));
-    if (this.differences) this.hideAgreement(cuts);
-    this.overlays.forEach((overlay, index) => {
-      if (!overlay.shown) return;
-      if (overlay.outline && !this.differences) this.outline(context, canvas, cuts[index]);
-      else this.paint(context, canvas, cuts[index], (value) => this.fill(value), false);
-    });
-    if (!this.data.flat) this.cross(context, canvas, plane);
+    this.paint(context, cut(this.image, shape, plane, position), GREYS, true);
+    const cuts = this.overlays.map(({labels}) => cut(labels, shape, plane, position));
+    const shown = cuts.filter((_, index) => this.overlays[index].shown && !this.overlays[index].outline);
+    const outlined = cuts.filter((_, index) => this.overlays[index].shown && this.overlays[index].outline);
+    if (this.differences) this.paint(context, unlike(cuts), palette((value) => rgba(DIFFERENCE, value ? 0.85 : 0)), false);
+    else for (const labels of shown) this.paint(context, labels, fills, false);
+    for (const labels of outlined) this.outline(context, labels);
+    if (this.crosshair && this.panels.length > 1) this.cross(context, plane);
   }
 
-  hideAgreement([first, second]) {
-    for (let index = 0; index < first.pixels.length; index++) {
-      if (first.pixels[index] === second.pixels[index]) first.pixels[index] = second.pixels[index] = 0;
+  paint(context, {pixels, height, width}, colours, smooth) {
+    const small = element("canvas", {width, height});
+    const target = small.getContext("2d"), picture = target.createImageData(width, height);
+    const colour = new Uint32Array(picture.data.buffer);
+    for (let index = 0; index < pixels.length; index++) colour[index] = colours[pixels[index]];
+    target.putImageData(picture, 0, 0);
+    context.imageSmoothingEnabled = smooth;
+    context.drawImage(small, 0, 0, context.canvas.width, context.canvas.height);
+  }
+
+  outline(context, {pixels, height, width}) {
+    const across = context.canvas.width / width, down = context.canvas.height / height;
+    const paths = this.data.classes.map(() => new Path2D());
+    for (let row = 0; row < height; row++) for (let column = 0; column < width; column++) {
+      const place = row * width + column, value = pixels[place];
+      if (!value) continue;
+      const path = paths[value - 1], x = column * across, y = row * down;
+      const edge = (x1, y1, x2, y2) => { path.moveTo(x1, y1); path.lineTo(x2, y2); };
+      if (row === 0 || pixels[place - width] !== value) edge(x, y, x + across, y);
+      if (row === height - 1 || pixels[place + width] !== value) edge(x, y + down, x + across, y + down);
+      if (column === 0 || pixels[place - 1] !== value) edge(x, y, x, y + down);
+      if (column === width - 1 || pixels[place + 1] !== value) edge(x + across, y, x + across, y + down);
+    }
+    context.lineWidth = 1.5;
+    for (const [index, path] of paths.entries()) {
+      context.strokeStyle = this.data.classes[index].colour;
+      context.stroke(path);
     }
   }
 
-  fill(value) {
-    return value && value <= this.colours.length ? [...this.colours[value - 1], Math.round(255 * this.opacity)] : [0, 0, 0, 0];
-  }
-
-  paint(context, canvas, {pixels, height, width}, colour, smooth) {
-    const small = element("canvas", {width, height});
-    const target = small.getContext("2d"), picture = target.createImageData(width, height);
-    for (let index = 0; index < pixels.length; index++) picture.data.set(colour(pixels[index]), 4 * index);
-    target.putImageData(picture, 0, 0);
-    context.imageSmoothingEnabled = smooth;
-    context.drawImage(small, 0, 0, canvas.width, canvas.height);
-  }
-
-  outline(context, canvas, {pixels, height, width}) {
-    const across = canvas.width / width, down = canvas.height / height;
-    this.data.classes.forEach((entry, index) => {
-      const value = index + 1, path = new Path2D();
-      for (let row = 0; row < height; row++) for (let column = 0; column < width; column++) {
-        if (pixels[row * width + column] !== value) continue;
-        const x = column * across, y = row * down;
-        if (row === 0 || pixels[(row - 1) * width + column] !== value) { path.moveTo(x, y); path.lineTo(x + across, y); }
-        if (row === height - 1 || pixels[(row + 1) * width + column] !== value) { path.moveTo(x, y + down); path.lineTo(x + across, y + down); }
-        if (column === 0 || pixels[row * width + column - 1] !== value) { path.moveTo(x, y); path.lineTo(x, y + down); }
-        if (column === width - 1 || pixels[row * width + column + 1] !== value) { path.moveTo(x + across, y); path.lineTo(x + across, y + down); }
-      }
-      context.strokeStyle = entry.colour;
-      context.lineWidth = 1.5;
-      context.stroke(path);
-    });
-  }
-
-  cross(context, canvas, plane) {
-    const {shape} = this.data;
-    const x = (this.position[plane.columns] + 0.5) / shape[plane.columns] * canvas.width;
-    const y = (this.position[plane.rows] + 0.5) / shape[plane.rows] * canvas.height;
-    context.strokeStyle = "rgba(255, 255, 255, 0.35)";
+  cross(context, plane) {
+    const {shape} = this.data, {width, height} = context.canvas;
+    const x = (this.position[plane.columns] + 0.5) / shape[plane.columns] * width;
+    const y = (this.position[plane.rows] + 0.5) / shape[plane.rows] * height;
+    context.strokeStyle = "rgba(255, 255, 255, 0.45)";
     context.lineWidth = 1;
     context.beginPath();
-    context.moveTo(x, 0); context.lineTo(x, canvas.height);
-    context.moveTo(0, y); context.lineTo(canvas.width, y);
+    context.moveTo(x, 0); context.lineTo(x, height);
+    context.moveTo(0, y); context.lineTo(width, y);
     context.stroke();
   }
 }
 
+function unlike([first, second]) {
+  return {...first, pixels: first.pixels.map((value, index) => (value === second.pixels[index] ? 0 : 1))};
+}
+
+// Scans in sight come first; the others follow one by one while nothing else happens, so that a print shows them all.
 function showScans() {
-  const views = [...document.querySelectorAll("figure.viewer")].map((figure) => new View(figure));
+  const views = new Map([...document.querySelectorAll("figure.viewer")].map((figure) => [figure, new View(figure)]));
   const near = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) views.find((view) => view.figure === entry.target).start();
+    for (const entry of entries) if (entry.isIntersecting) views.get(entry.target).start();
   }, {rootMargin: "400px"});
-  for (const view of views) near.observe(view.figure);
-  window.addEventListener("beforeprint", () => {
-    for (const view of views) view.start();
-    for (const closed of document.querySelectorAll("details:not([open])")) closed.open = true;
+  for (const [figure, view] of views) {
+    view.build();
+    near.observe(figure);
+  }
+  window.addEventListener("load", async () => {
+    for (const view of views.values()) {
+      await new Promise((resolve) => { setTimeout(resolve, 200); });
+      await view.start();
+    }
   });
 }
 
+function openForPrint() {
+  let opened = [];
+  window.addEventListener("beforeprint", () => {
+    opened = [...document.querySelectorAll("main details:not([open])")];
+    for (const details of opened) details.open = true;
+  });
+  window.addEventListener("afterprint", () => { for (const details of opened) details.open = false; });
+}
+
+// The old command works on a page opened from a folder, where the new interface may be refused. What is copied is plain
+// text: a paper needs none of the page's colours.
 function offerCopies() {
   for (const button of document.querySelectorAll("button.copy")) {
+    const source = document.getElementById(button.dataset.from);
     button.addEventListener("click", () => {
-      const source = document.getElementById(button.dataset.from);
-      const range = document.createRange();
-      range.selectNodeContents(source);
-      const selection = window.getSelection();
-      selection.removeAllRanges();
-      selection.addRange(range);
-      button.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl-C"; // works on files, too
+      window.getSelection().selectAllChildren(source);
+      const take = (event) => { event.clipboardData.setData("text/plain", plainText(source)); event.preventDefault(); };
+      document.addEventListener("copy", take);
+      button.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl-C";
+      document.removeEventListener("copy", take);
       setTimeout(() => { button.textContent = "Copy"; }, 1500);
     });
   }
 }
 
+function plainText(source) {
+  const text = source.querySelector("pre, p").textContent;
+  const references = [...source.querySelectorAll("li")].map((entry, index) => `${index + 1}. ${entry.textContent}`);
+  return [text, ...(references.length ? ["", ...references] : [])].join("\n");
+}
+
 function offerThemes() {
   const button = document.getElementById("theme"), choices = ["system", "light", "dark"];
   let chosen = 0;
+  button.hidden = false;
   button.addEventListener("click", () => {
     chosen = (chosen + 1) % choices.length;
     if (chosen) document.documentElement.dataset.theme = choices[chosen];
     else delete document.documentElement.dataset.theme;
     button.textContent = `Colours: ${choices[chosen]}`;
-    button.setAttribute("aria-label", chosen ? button.textContent : "Colours: as the system has them");
   });
 }
 
@@ -287,15 +354,23 @@ function markPlace() {
   const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
   const seen = new IntersectionObserver((entries) => {
     for (const entry of entries) if (entry.isIntersecting) {
-      for (const link of links.values()) link.classList.remove("here");
-      links.get(entry.target.id).classList.add("here");
+      for (const link of links.values()) link.removeAttribute("aria-current");
+      links.get(entry.target.id).setAttribute("aria-current", "true");
     }
   }, {rootMargin: "-20% 0px -70% 0px"});
   for (const section of document.querySelectorAll("main > section")) seen.observe(section);
-  if (window.innerWidth < 1000) document.querySelector("nav details").open = false;
+}
+
+// At the side the list is always open and has no handle; above the page it starts folded.
+function foldSections() {
+  const details = document.querySelector("nav details"), wide = window.matchMedia("(min-width: 1000px)");
+  details.open = wide.matches;
+  wide.addEventListener("change", () => { details.open = wide.matches; });
 }
 
 offerThemes();
 offerCopies();
+foldSections();
 markPlace();
 showScans();
+openForPrint();
