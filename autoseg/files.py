@@ -12,6 +12,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import math
 import os
 import secrets
 import socket
@@ -84,7 +85,7 @@ def read_json(path: Path, *, error: type[AutosegError] = WorkspaceError, remedy:
 def parse_json(content: bytes, *, error: type[AutosegError], where: Path | str, remedy: str) -> Any:
     """Understand a JSON document; an unparsable one becomes `error` with `remedy`."""
     try:
-        return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
+        return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as cause:  # not JSON, not UTF-8; nested without end
         raise error(f"not a JSON document ({cause})", where=where, remedy=remedy) from None
 
@@ -158,6 +159,13 @@ def _take(stream: FileIO, path: Path) -> None:
 def _refuse_constant(name: str) -> None:
     msg = f"{name} is not a JSON number"
     raise ValueError(msg)
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        _refuse_constant(digits)
+    return number
 
 
 def _sync_folder(folder: Path) -> None:

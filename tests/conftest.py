@@ -89,7 +89,7 @@ def _plan(**changes: dict[str, Any]) -> Plan:
     return assemble({**sections, "folds": 2}, {})
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_plan() -> Callable[..., Plan]:
     """Makes plans for networks of a few hundred weights; sections are changed key by key."""
     return _plan

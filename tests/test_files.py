@@ -163,7 +163,7 @@ def test_numbers_that_json_has_not_are_a_mistake(value: float, tmp_path: Path) -
     assert names(tmp_path) == []
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1,]", b'{"a": NaN}', b"[-Infinity]", b"\xff\xfe", b"{} {}"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[1,]", b'{"a": NaN}', b"[-Infinity]", b"[1e999]", b"\xff\xfe", b"{} {}"])
 def test_what_is_not_json_names_file_and_cure(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes(content)
     with pytest.raises(PlanError, match=r"x\.json: not a JSON document.*Plan again") as caught:

@@ -47,7 +47,9 @@ def _expects(description: "ExportDescription") -> Iterator[str]:
     for axis in cases[0].axes if plane is not None else cases[0].axes[1:]:
         spacings = [case.spacing_mm[case.axes.index(axis)] for case in cases]
         yield f"spacing {axis}: {min(spacings):.3g} to {max(spacings):.3g} mm"
-    yield f"intensities: any, normalised by {', '.join(step.method for step in plan.preprocessing.normalisation)}"
+    rows, columns = plan.training.patch_px
+    yield f"slices of any size; learnt from pictures of {rows} x {columns} px"
+    yield f"intensities, normalised by: {', '.join(step.method for step in plan.preprocessing.normalisation)}"
 
 
 def _gives(description: "ExportDescription") -> Iterator[str]:
@@ -78,7 +80,7 @@ def _scores(description: "ExportDescription") -> Iterator[str]:
     for name, score in document.scores.items():
         yield f"{name}, {document.scored_cases[name]} case(s): mean Dice {_interval(score.dice, 3)}"
         for label in score.classes:
-            yield f"  {label.name}: Dice {_interval(label.dice, 3)}, HD {_interval(label.hausdorff_mm, 1)} mm"
+            yield f"  {label.name}: Dice {_interval(label.dice, 3)}, HD {_interval(label.hausdorff_mm, 1, unit=' mm')}"
     if document.scores:
         yield "(in brackets: 95 % bootstrap interval over cases)"
 
@@ -88,9 +90,9 @@ def _file(result: "InfoResult") -> Iterator[str]:
     yield f"sha256 {result.sha256}"
 
 
-def _interval(estimate: "Estimate", digits: int) -> str:
+def _interval(estimate: "Estimate", digits: int, *, unit: str = "") -> str:
     if estimate.mean is None:
         return "undefined"
     if estimate.low is None or estimate.high is None:
-        return f"{estimate.mean:.{digits}f}"
-    return f"{estimate.mean:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+        return f"{estimate.mean:.{digits}f}{unit}"
+    return f"{estimate.mean:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f}){unit}"

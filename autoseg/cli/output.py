@@ -9,6 +9,7 @@ from autoseg.cli.console import Console
 
 if TYPE_CHECKING:  # types only: loading the training stage here would load torch for every command
     from autoseg.evaluation.tables import MetricSummary, Summary
+    from autoseg.pipeline.check import CheckResult
     from autoseg.pipeline.demo import DemoResult
     from autoseg.pipeline.evaluate import EvaluateResult
     from autoseg.pipeline.export import ExportResult
@@ -35,6 +36,37 @@ def plan(result: "PlanResult", *, console: Console | None = None) -> Output:
         "workspace": str(result.workspace.root),
         "digest": result.plan.digest,
         "plan": result.plan.model_dump(mode="json"),
+    }
+
+
+def check(result: "CheckResult", *, console: Console | None = None) -> Output:
+    """That nothing is wrong, and what there is; the cases as a table on a console."""
+    dataset, fingerprint = result.dataset, result.fingerprint
+    if console is not None:
+        rows = [
+            (
+                case.id,
+                " x ".join(str(length) for length in case.shape),
+                " x ".join(f"{spacing:.4g}" for spacing in case.spacing_mm),
+                ", ".join(str(value) for value, count in case.class_voxels.items() if count),
+            )
+            for case in fingerprint.cases
+        ]
+        console.table(f"{dataset.name}, labelled cases", ("case", "voxels (Z, Y, X)", "spacing (mm)", "labels"), rows)
+    unlabelled = len(dataset.cases) - len(fingerprint.cases)
+    classes = ", ".join(f"{label.value} {label.name}" for label in result.classes)
+    text = (
+        f"{dataset.name} ({dataset.layout} layout) can be trained: {len(fingerprint.cases)} labelled case(s), {unlabelled} "
+        f"without labels, {result.folds} fold(s)\nclasses: {classes}\nNext: autoseg plan {dataset.root}"
+    )
+    return text, {
+        "name": dataset.name,
+        "layout": dataset.layout,
+        "problems": [],
+        "labelled": [case.id for case in fingerprint.cases],
+        "unlabelled": unlabelled,
+        "classes": {label.value: label.name for label in result.classes},
+        "folds": result.folds,
     }
 
 
@@ -139,7 +171,7 @@ def export(result: "ExportResult") -> Output:
         f"{len(description.bundles)} network(s): {', '.join(name.removeprefix('models/') for name in description.bundles)}",
         *(
             f"  {model.path}: probabilities differ from torch by at most {model.largest_difference:.1e}; "
-            f"slices in multiples of {model.multiple_px} px"
+            f"slices in multiples of {model.multiple_px} px, from {model.smallest_px}"
             for model in result.onnx
         ),
         f"Wrote {description.path} ({result.bytes / 1e6:.1f} MB)",
@@ -150,7 +182,12 @@ def export(result: "ExportResult") -> Output:
         "bytes": result.bytes,
         "models": list(description.bundles),
         "onnx": [
-            {"file": str(model.path), "largest_difference": model.largest_difference, "multiple_px": model.multiple_px}
+            {
+                "file": str(model.path),
+                "largest_difference": model.largest_difference,
+                "multiple_px": model.multiple_px,
+                "smallest_px": model.smallest_px,
+            }
             for model in result.onnx
         ],
     }
@@ -168,12 +205,14 @@ def demo(result: "DemoResult") -> Output:
     parts = {
         "plan": plan(result.planned),
         "train": train(result.trained),
+        "select": select(result.selected),
         "predict": predict(result.predicted),
         "evaluate": evaluate(result.evaluated),
         "report": report(result.reported),
+        "export": export(result.exported),
     }
     texts = [f"-- {name}\n{text.strip()}" for name, (text, _) in parts.items()]
-    texts.append(f"\nLook around in {result.folder}/: the plan, learning curves, label maps, pictures, tables and plots.")
+    texts.append(f"\nOpen {result.reported.page} in a browser, and look around in {result.folder}/.")
     return "\n".join(texts), {name: document for name, (_, document) in parts.items()}
 
 

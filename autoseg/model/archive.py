@@ -42,6 +42,7 @@ Source: ours; enough for the fingerprint of 5000 cases. A megabyte of zeros wher
 a million problems in a gigabyte of memory."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _WEIGHTS: Final = ".safetensors"
 _LOCAL_HEADER: Final = struct.Struct("<4s5H3L2H")
 _MOST_DIRECTORY_BYTES: Final = MOST_MEMBERS * 256
@@ -150,7 +151,7 @@ def write_archive(path: Path, members: Mapping[str, bytes | Path]) -> None:
         SystemFailureError: the disk is full, or the place may not be written.
     """
     sizes = {name: len(source) if isinstance(source, bytes) else source.stat().st_size for name, source in members.items()}
-    if excess := _excess(sizes):
+    if excess := _excess({**sizes, MANIFEST: 0}):
         raise BundleError(f"would be too large: {excess}", where=path, remedy="Select fewer networks with `autoseg select`.")
     listing = []
     with files.atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as target:
@@ -210,7 +211,7 @@ def _check_end(stream: BinaryIO, path: Path) -> None:
             path, "not an exported model", found="a file that does not end as a ZIP archive: another kind, or cut off"
         )
     claims = [int.from_bytes(end[12:16], "little")]
-    if end_64[-20:-16] == b"PK\6\7":
+    if end_64[:4] == b"PK\6\6":
         claims.append(int.from_bytes(end_64[40:48], "little"))
     if max(claims) > _MOST_DIRECTORY_BYTES:
         raise _refused(
@@ -260,7 +261,7 @@ def _problem(entry: zipfile.ZipInfo) -> str | None:
     readable = stored or (entry.compress_type == zipfile.ZIP_DEFLATED and not entry.filename.endswith(_WEIGHTS))
     problems = {
         "has a name that is not allowed": not _NAME.fullmatch(entry.filename) or entry.filename != entry.orig_filename,
-        "is not a plain file": entry.is_dir() or kind not in {0, stat.S_IFREG},
+        "is not a plain file": kind not in {0, stat.S_IFREG},
         "is encrypted": entry.flag_bits & 1,
         "has flags that are not read": entry.flag_bits != 0,
         "is compressed in a way that is not read": not readable,
@@ -317,7 +318,7 @@ def _parse_manifest(text: bytes, path: Path) -> _Manifest:
             "the model was exported by a newer autoseg",
             where=path,
             expected=f"format {FORMAT} or older",
-            found=f"format {document['version']}, written by autoseg {str(document.get('written_by'))[:20]!r}",
+            found=f"format {str(document['version'])[:20]}, written by autoseg {str(document.get('written_by'))[:20]}",
             remedy="Update autoseg to at least that version.",
         )
     try:
@@ -330,7 +331,23 @@ def _check_json(content: bytes, *, where: str) -> object:
     """Understand a JSON document that is not too much to be validated."""
     if content.count(b",") > MOST_VALUES:
         raise _refused(where, "too many values", expected=f"at most {MOST_VALUES}")
-    return files.parse_json(content, error=BundleError, where=where, remedy=_REMEDY)
+    document = files.parse_json(content, error=BundleError, where=where, remedy=_REMEDY)
+    if culprit := next((text for text in _texts(document) if _CONTROL.search(text)), None):
+        raise _refused(where, "holds characters that steer a terminal", found=ascii(culprit[:100]))
+    return document
+
+
+def _texts(document: object) -> Iterator[str]:
+    """All keys and texts of a JSON document. No recursion: it may be nested deeper than that goes."""
+    pending = [document]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            pending += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            pending += value
 
 
 def _refused(where: Path | str, what: str, *, expected: object = None, found: object = None) -> BundleError:

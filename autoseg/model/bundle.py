@@ -4,12 +4,13 @@ The document is written last and names its weights by digest, so that the pair i
 not match their digest are never used.
 """
 
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -26,11 +27,20 @@ BUNDLE_FILE = "bundle.json"
 BUNDLE_VERSION = 1
 _RESTORE = "Restore the file from a copy, or train again with --restart."
 
+_MOST_LEVELS: Final = 32
+"""Of a network. Source: ours; with so many, the sides of its slices are multiples of 2 ** 31 pixels."""
+
+_DESCRIPTION_BYTES: Final = 512
+"""Room for the description of one tensor in a file of weights. Source: ours; the networks' own take about 130."""
+
+
+_Kind = tuple[tuple[int, ...], torch.dtype]
+
 
 class Provenance(BaseModel):
     """Where a model comes from."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     versions: dict[str, str] = Field(description="versions of the software it was trained with")
     seed: int
@@ -103,7 +113,8 @@ def read_document(folder: Path) -> BundleDocument:
     """
     path = folder / BUNDLE_FILE
     remedy = "Train the model, or point to a folder that holds one."
-    return _understood(files.read_json(path, error=BundleError, remedy=remedy), where=path)
+    document = files.read_json(path, error=BundleError, remedy=remedy)
+    return _understood(document, files.json_text(document), where=path)
 
 
 def parse_document(content: bytes, *, where: Path | str) -> BundleDocument:
@@ -113,7 +124,8 @@ def parse_document(content: bytes, *, where: Path | str) -> BundleDocument:
         BundleError: it cannot be understood.
     """
     remedy = "Ask for the model again, or export it anew."
-    return _understood(files.parse_json(content, error=BundleError, where=where, remedy=remedy), where=where)
+    document = files.parse_json(content, error=BundleError, where=where, remedy=remedy)
+    return _understood(document, content, where=where)
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -127,26 +139,46 @@ def load_bundle(folder: Path) -> Bundle:
     return assemble(document, load_tensors(weights, sha256=document.weights_sha256), where=weights)
 
 
+def check_size(document: BundleDocument, size_bytes: int, *, where: Path | str) -> None:
+    """Find out whether a file of this size can hold the weights of a model, before it is read.
+
+    Raises:
+        BundleError: it cannot, or the model's plan describes no network.
+    """
+    shapes = _expected(document, where=where).values()
+    needed = sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes)
+    if not needed <= size_bytes <= needed + _DESCRIPTION_BYTES * (len(shapes) + 1):
+        raise _misfit(document, f"{needed} bytes are expected, and the file has {size_bytes}", where=where)
+
+
 def assemble(document: BundleDocument, weights: Mapping[str, torch.Tensor], *, where: Path | str) -> Bundle:
     """Put weights into the network they belong to.
 
     Raises:
         BundleError: they do not fit it.
     """
-    try:
-        with torch.device("meta"):  # allocates nothing, whatever the plan claims
-            expected = {name: _kind(tensor) for name, tensor in _network(document).state_dict().items()}
-    except (RuntimeError, ValueError, TypeError, OverflowError) as cause:
-        raise _misfit(document, str(cause), where=where) from None
+    expected = _expected(document, where=where)
     found = {name: _kind(tensor) for name, tensor in weights.items()}
     if found != expected:
         names = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-        raise _misfit(document, f"{len(names)} differ, such as {names[0]}", where=where)
+        raise _misfit(document, f"{len(names)} differ, such as {names[0][:100]!a}", where=where)
     if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
         raise _misfit(document, "some are not finite", where=where)
     network = _network(document)
     network.load_state_dict(dict(weights))
     return Bundle(document, network.eval())
+
+
+def _expected(document: BundleDocument, *, where: Path | str) -> dict[str, _Kind]:
+    """The tensors that the network of a plan has."""
+    levels = len(document.plan.network.features)
+    if levels > _MOST_LEVELS:
+        raise _misfit(document, f"{levels} levels, at most {_MOST_LEVELS}", where=where)
+    try:
+        with torch.device("meta"):  # allocates nothing, whatever the plan claims
+            return {name: _kind(tensor) for name, tensor in _network(document).state_dict().items()}
+    except (RuntimeError, ValueError, TypeError, OverflowError) as cause:
+        raise _misfit(document, str(cause)[:200], where=where) from None
 
 
 def _network(document: BundleDocument) -> nn.Module:
@@ -156,7 +188,7 @@ def _network(document: BundleDocument) -> nn.Module:
     )
 
 
-def _kind(tensor: torch.Tensor) -> tuple[tuple[int, ...], torch.dtype]:
+def _kind(tensor: torch.Tensor) -> _Kind:
     return tuple(tensor.shape), tensor.dtype
 
 
@@ -168,17 +200,17 @@ def _misfit(document: BundleDocument, why: str, *, where: Path | str) -> BundleE
     )
 
 
-def _understood(document: Any, *, where: Path | str) -> BundleDocument:
+def _understood(document: Any, text: str | bytes, *, where: Path | str) -> BundleDocument:
     if isinstance(document, dict) and isinstance(document.get("version"), int) and document["version"] > BUNDLE_VERSION:
         raise BundleError(
             "the model was written by a newer autoseg",
             where=where,
             expected=f"format {BUNDLE_VERSION} or older",
-            found=f"format {document['version']}",
+            found=f"format {str(document['version'])[:20]}",
             remedy="Update autoseg and try again.",
         )
     try:
-        return BundleDocument.model_validate_json(files.json_text(document))
+        return BundleDocument.model_validate_json(text)
     except ValidationError as invalid:
         problem = invalid.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
@@ -227,7 +259,7 @@ def parse_tensors(content: bytes, *, sha256: str, where: Path | str) -> dict[str
     try:
         tensors: dict[str, torch.Tensor] = load(content)
     except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError, OverflowError) as cause:
-        raise BundleError(f"not a safetensors file ({cause})", where=where, remedy=_RESTORE) from None
+        raise BundleError(f"not a safetensors file ({str(cause)[:200]!a})", where=where, remedy=_RESTORE) from None
     return tensors
 
 

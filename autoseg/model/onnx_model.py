@@ -17,6 +17,7 @@ from torch import nn
 from autoseg import files
 from autoseg.errors import BundleError, UsageError
 from autoseg.model.bundle import Bundle
+from autoseg.networks.blocks import SMALLEST_BOTTLENECK_PX
 
 if TYPE_CHECKING:
     import onnx
@@ -37,11 +38,13 @@ class OnnxModel:
         path: the file.
         largest_difference: between its probabilities and those of torch, on random slices of two sizes.
         multiple_px: rows and columns of its input must be multiples of this.
+        smallest_px: and at least as many; for smaller ones its probabilities are wrong.
     """
 
     path: Path
     largest_difference: float
     multiple_px: int
+    smallest_px: int
 
 
 def check_onnx_installed() -> None:
@@ -62,8 +65,10 @@ def check_onnx_installed() -> None:
 def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
     """Write a network from normalised slices, (B, C, H, W), to probabilities, (B, K, H, W), and verify it.
 
-    B, H and W are free; H and W must be multiples of the network's divisor. Normalisation, neighbouring slices,
-    mirroring and the way back onto the scan are not part of it: the plan, in the model's metadata, says how they are done.
+    B, H and W are free; H and W must be multiples of the network's divisor, and at least twice as long: smaller slices,
+    which autoseg extends by repeating their last row and column, give other probabilities, and no error. Normalisation,
+    neighbouring slices, mirroring and the way back onto the scan are not part of it: the plan, in the model's metadata, says
+    how they are done.
 
     Raises:
         BundleError: its probabilities are not those of torch. No file is left then.
@@ -71,7 +76,8 @@ def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
     plan = bundle.document.plan
     divisor = plan.network.divisor
     network = nn.Sequential(bundle.network, nn.Softmax(dim=1)).eval()
-    sizes = [(2, 2 * divisor, 3 * divisor), (1, 5 * divisor, 4 * divisor)]
+    smallest = SMALLEST_BOTTLENECK_PX * divisor
+    sizes = [(2, smallest, smallest + divisor), (1, smallest + 3 * divisor, smallest)]
     examples = [_random_slices(plan.input_channels, size) for size in sizes]
     with _quiet():
         program = torch.onnx.export(
@@ -99,7 +105,7 @@ def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
             remedy="Use the exported autoseg model instead, and report this with the versions of torch and onnx.",
         )
     files.write_bytes(path, content)
-    return OnnxModel(path, difference, divisor)
+    return OnnxModel(path, difference, multiple_px=divisor, smallest_px=smallest)
 
 
 def _describe(model: "onnx.ModelProto", bundle: Bundle) -> None:
@@ -109,6 +115,7 @@ def _describe(model: "onnx.ModelProto", bundle: Bundle) -> None:
         "autoseg.fold": document.fold,
         "autoseg.classes": ", ".join(f"{label.value} {label.name}" for label in document.plan.data.classes),
         "autoseg.multiple_px": str(document.plan.network.divisor),
+        "autoseg.smallest_px": str(SMALLEST_BOTTLENECK_PX * document.plan.network.divisor),
         "autoseg.plan": files.json_text(document.plan.model_dump(mode="json")),
         "autoseg.weights_sha256": document.weights_sha256,
     }.items():

@@ -1,7 +1,7 @@
 """`autoseg export`: what predicts in a workspace, as one file to pass on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -12,7 +12,7 @@ from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.tables import read_cases
 from autoseg.events import Events
 from autoseg.model.archive import ARCHIVE_SUFFIX, write_archive
-from autoseg.model.bundle import BundleDocument, read_document
+from autoseg.model.bundle import BundleDocument, load_bundle
 from autoseg.model.onnx_model import OnnxModel, check_onnx_installed, write_onnx
 from autoseg.pipeline import exported, held_out
 from autoseg.pipeline.segmenters import models_to_use, selection_of
@@ -68,16 +68,15 @@ def run(config: ExportConfig, events: Events) -> ExportResult:
     folders = models_to_use(workspace, plan, selection, events)
     if selection is None:
         events.note("nothing was selected: exporting everything that was trained, without clean-up (see `autoseg select`)")
-    names = _neutral_names(workspace)
+    onnx_files = [config.onnx / f"{folder.parent.name}_{folder.name}.onnx" for folder in folders] if config.onnx else []
+    _protect([config.file, *onnx_files], force=config.force)
     events.note("case names are replaced by numbers; the networks themselves may still remember something of their scans")
-    write_archive(config.file, _members(workspace, folders, selection, names))
-    read_back = exported.read_exported(config.file)
+    read_back = _write(config.file, _members(workspace, folders, selection, _neutral_names(workspace)))
     models = []
-    if config.onnx is not None:
-        with events.track("writing ONNX models", total=len(folders), unit="networks") as progress:
-            for name, (_, bundle) in zip(read_back.description.document.bundles, read_back.bundles, strict=True):
-                stem = name.removeprefix("models/").replace("/", "_")
-                models.append(write_onnx(bundle, config.onnx / f"{stem}.onnx"))
+    if onnx_files:
+        with events.track("writing ONNX models", total=len(onnx_files), unit="networks") as progress:
+            for (_, bundle), path in zip(read_back.bundles, onnx_files, strict=True):
+                models.append(write_onnx(bundle, path))
                 progress.advance()
     return ExportResult(read_back.description, config.file.stat().st_size, tuple(models))
 
@@ -90,10 +89,23 @@ def _check(config: ExportConfig) -> None:
             expected=f"a name ending in {ARCHIVE_SUFFIX}",
             remedy=f"Write {config.file.with_suffix(ARCHIVE_SUFFIX)}.",
         )
-    if config.file.exists() and not config.force:
-        raise UsageError("the file is there already", where=config.file, remedy="Choose another name, or add --force.")
     if config.onnx is not None:
         check_onnx_installed()
+
+
+def _protect(paths: Sequence[Path], *, force: bool) -> None:
+    """Refuse to replace files, unless asked to."""
+    there = [path for path in paths if path.exists()]
+    if there and not force:
+        raise UsageError("the file is there already", where=there[0], remedy="Choose another name, or add --force.")
+
+
+def _write(path: Path, members: Mapping[str, bytes | Path]) -> exported.ExportedModel:
+    """Write a model and read it back; only one that can be read takes the place of what is there."""
+    with files.atomic_path(path) as draft:
+        write_archive(draft, members)
+        model = exported.read_exported(draft)
+    return replace(model, description=replace(model.description, path=path))
 
 
 def _neutral_names(workspace: Workspace) -> dict[str, str]:
@@ -106,7 +118,8 @@ def _members(
     workspace: Workspace, folders: Sequence[Path], selection: Selection | None, names: Mapping[str, str]
 ) -> dict[str, bytes | Path]:
     plan = workspace.plan()
-    documents = {f"models/{folder.parent.name}/{folder.name}": (folder, read_document(folder)) for folder in folders}
+    bundles = [(folder, load_bundle(folder).document) for folder in folders]  # whole: damage is to be found here, not there
+    documents = {exported.bundle_folder(bundle.architecture, bundle.fold): (folder, bundle) for folder, bundle in bundles}
     scores, cases = _scores(folders, selection)
     described = exported.ModelDocument(name=plan.inputs.name, bundles=tuple(documents), scores=scores, scored_cases=cases)
     members: dict[str, bytes | Path] = {

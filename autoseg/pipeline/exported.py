@@ -1,24 +1,29 @@
 """What an exported model holds, and reading it back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from autoseg.data.voxels import LARGEST_LABEL
 from autoseg.errors import BundleError
 from autoseg.model.archive import Archive, open_archive
-from autoseg.model.bundle import Bundle, BundleDocument, assemble, parse_document, parse_tensors
+from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_document, parse_tensors
+from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
-from autoseg.postprocessing.selection import Score, Selection, parse_selection
+from autoseg.postprocessing.selection import Score, Selection
 
 MODEL_FILE: Final = "model.json"
 PLAN_FILE: Final = "plan.json"
 FINGERPRINT_FILE: Final = "fingerprint.json"
 SELECTION_FILE: Final = "selection.json"
 README_FILE: Final = "README.txt"
+
+_MOST_VOXELS: Final = 1 << 53
+"""Of one class in one scan. Source: ours; beyond it a float no longer counts one by one, and no scan comes near."""
 
 _Document = TypeVar("_Document", bound=BaseModel)
 
@@ -97,6 +102,11 @@ def read_exported(path: Path) -> ExportedModel:
     return ExportedModel(description, bundles)
 
 
+def bundle_folder(architecture: str, fold: str) -> str:
+    """Name of a network's folder inside the archive."""
+    return f"models/{architecture}/fold_{fold}"
+
+
 def bundle_file(folder: str) -> str:
     """Name of a network's description inside the archive."""
     return f"{folder}/bundle.json"
@@ -105,12 +115,9 @@ def bundle_file(folder: str) -> str:
 def _describe(archive: Archive) -> ExportDescription:
     document = _parsed(archive, MODEL_FILE, ModelDocument)
     plan = _parsed(archive, PLAN_FILE, Plan)
-    selection = None
-    if SELECTION_FILE in archive.names:
-        place = archive.place(SELECTION_FILE)
-        selection = parse_selection(archive.read(SELECTION_FILE), where=place, error=BundleError)
+    selection = _parsed(archive, SELECTION_FILE, Selection) if SELECTION_FILE in archive.names else None
     bundles = {
-        folder: parse_document(archive.read(bundle_file(folder)), where=archive.place(bundle_file(folder)))
+        folder: parse_document(archive.read_json(bundle_file(folder)), where=archive.place(bundle_file(folder)))
         for folder in document.bundles
     }
     description = ExportDescription(
@@ -123,32 +130,75 @@ def _describe(archive: Archive) -> ExportDescription:
         selection=selection,
         bundles=bundles,
     )
-    _check(description)
+    _check_members(archive, description)
+    if contradiction := next(_contradictions(description), None):
+        raise _broken(archive.path, contradiction)
     return description
 
 
-def _check(description: ExportDescription) -> None:
-    """Insist that the parts belong together."""
-    digests = {bundle.plan_digest for bundle in description.bundles.values()} | {description.plan.digest}
-    digests |= {bundle.plan.digest for bundle in description.bundles.values()}
-    if description.selection is not None:
-        digests.add(description.selection.plan_digest)
-        selected = sorted(model.weights_sha256 for model in description.selection.models)
-        if selected != sorted(bundle.weights_sha256 for bundle in description.bundles.values()):
-            raise _broken(description.path, "the networks are not those of the selection")
-    if len(digests) > 1:
-        raise _broken(description.path, "the parts belong to different plans")
+def _check_members(archive: Archive, description: ExportDescription) -> None:
+    """Insist on exactly the parts that a model has: what nobody looks at, nobody verifies."""
+    known = {README_FILE, MODEL_FILE, PLAN_FILE, FINGERPRINT_FILE}
+    known |= {SELECTION_FILE} if description.selection is not None else set()
+    for folder, document in description.bundles.items():
+        known |= {bundle_file(folder), f"{folder}/{document.weights_file}"}
+    if differing := sorted(known ^ set(archive.names)):
+        raise _broken(description.path, f"holds other parts than a model has, such as {differing[0]}")
+    archive.read(README_FILE)  # for people, and verified like everything else
+
+
+def _contradictions(description: ExportDescription) -> Iterator[str]:
+    """What keeps the parts from belonging together."""
+    plan, selection = description.plan, description.selection
+    digests = {digest for bundle in description.bundles.values() for digest in (bundle.plan_digest, bundle.plan.digest)}
+    if digests | ({selection.plan_digest} if selection is not None else set()) != {plan.digest}:
+        yield "the parts belong to different plans"
+    if selection is not None and not _same_networks(selection, description.bundles.values()):
+        yield "the networks are not those of the selection"
+    for folder, bundle in description.bundles.items():
+        if folder != bundle_folder(bundle.architecture, bundle.fold):
+            yield f"{folder} holds {bundle.architecture}, fold {bundle.fold[:20]!a}"
+    values = [label.value for label in plan.data.classes]
+    if values[-1] > LARGEST_LABEL:
+        yield f"a label value is above {LARGEST_LABEL}"
+    if selection is not None and not {step.label for step in selection.postprocessing} <= {None, *values}:
+        yield "the selection cleans a class that the plan does not know"
+    if description.document.name != plan.inputs.name:
+        yield "the model is named after other data than the plan"
+    if description.document.scores.keys() != description.document.scored_cases.keys():
+        yield "scores and numbers of scored cases do not agree"
+    if not all(_fits(case, plan) for case in description.fingerprint.cases):
+        yield "the fingerprint is of other data than the plan, or of none that can be"
+
+
+def _same_networks(selection: Selection, bundles: Iterable[BundleDocument]) -> bool:
+    selected = sorted((model.architecture, model.fold, model.weights_sha256) for model in selection.models)
+    return selected == sorted((bundle.architecture, bundle.fold, bundle.weights_sha256) for bundle in bundles)
+
+
+def _fits(case: CaseFingerprint, plan: Plan) -> bool:
+    """Whether a case can be one that a plan was made from, and new scans be compared with it."""
+    positive = [channel.positive for channel in case.channels if channel.positive is not None]
+    return (
+        case.dimensions == (2 if plan.preprocessing.plane is None else 3)
+        and len(case.channels) == len(plan.data.channels)
+        and len(set(case.axes)) == len(case.axes)
+        and min(case.spacing_mm) > 0
+        and all(0 <= voxels <= _MOST_VOXELS for voxels in case.class_voxels.values())
+        and all(statistics.percentile_50 > 0 for statistics in positive)
+    )
 
 
 def _bundle(archive: Archive, folder: str, document: BundleDocument) -> Bundle:
     name = f"{folder}/{document.weights_file}"
+    check_size(document, archive.size(name), where=archive.place(name))
     weights = parse_tensors(archive.read(name), sha256=document.weights_sha256, where=archive.place(name))
     return assemble(document, weights, where=archive.place(name))
 
 
 def _parsed(archive: Archive, name: str, kind: type[_Document]) -> _Document:
     try:
-        return kind.model_validate_json(archive.read(name))
+        return kind.model_validate_json(archive.read_json(name))
     except ValidationError as invalid:
         problem = invalid.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])

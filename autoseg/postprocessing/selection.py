@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import catalogue, files
-from autoseg.errors import AutosegError, WorkspaceError
+from autoseg.errors import WorkspaceError
 from autoseg.postprocessing.steps import Step
 
 SELECTION_FILE = "selection.json"
@@ -144,15 +144,7 @@ def read_selection(path: Path) -> Selection:
     Raises:
         WorkspaceError: missing, not JSON, or keys are unknown, missing or have values that are not allowed; names them.
     """
-    return parse_selection(files.json_text(files.read_json(path, remedy=_AGAIN)), where=path)
-
-
-def parse_selection(text: str | bytes, *, where: Path | str, error: type[AutosegError] = WorkspaceError) -> Selection:
-    """Understand the text of a selection.
-
-    Raises:
-        error: keys are unknown, missing or have values that are not allowed; names them.
-    """
+    text = files.json_text(files.read_json(path, remedy=_AGAIN))
     try:
         return Selection.model_validate_json(text)
     except ValidationError as invalid:
@@ -160,6 +152,6 @@ def parse_selection(text: str | bytes, *, where: Path | str, error: type[Autoseg
             f"{'.'.join(str(part) for part in problem['loc']) or 'selection'}: {problem['msg']}"
             for problem in invalid.errors()
         )
-        raise error(
-            f"not a usable selection: {problems}", where=where, remedy=f"Correct the named keys. Or: {_AGAIN}"
+        raise WorkspaceError(
+            f"not a usable selection: {problems}", where=path, remedy=f"Correct the named keys. Or: {_AGAIN}"
         ) from None

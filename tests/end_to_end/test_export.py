@@ -210,7 +210,7 @@ def test_damaged_weights_are_found_before_anything_is_replaced(workspace: Path, 
     spoilt = bytearray(damaged.read_bytes())
     spoilt[-1] ^= 1
     damaged.write_bytes(spoilt)
-    with pytest.raises(BundleError, match=rf"{damaged.name}.*have changed"):
+    with pytest.raises(BundleError, match=rf"^{re.escape(str(damaged))}: .*have changed"):
         autoseg.export(path, workspace=workspace, force=True)
     assert path.read_bytes() == content
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["brain.autoseg", "run"]

@@ -1,11 +1,30 @@
 import json
+import math
+import struct
+import time
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save
 
+from autoseg import files
 from autoseg.errors import BundleError
-from autoseg.model.bundle import BUNDLE_FILE, Provenance, load_bundle, read_document, save_bundle
+from autoseg.model.bundle import (
+    BUNDLE_FILE,
+    BundleDocument,
+    Provenance,
+    assemble,
+    check_size,
+    load_bundle,
+    parse_document,
+    parse_tensors,
+    read_document,
+    save_bundle,
+)
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 
@@ -91,3 +110,192 @@ def test_weights_of_another_network_do_not_load(saved: Path) -> None:
 def test_nothing_there_is_a_bundle_error(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="does not exist"):
         load_bundle(tmp_path)
+
+
+WHERE = "brain.autoseg (bundle.json)"
+
+
+def described(saved: Path, **changes: Any) -> bytes:
+    """The text of a model's description, with keys changed."""
+    document = json.loads((saved / BUNDLE_FILE).read_text(encoding="utf-8"))
+    return json.dumps({**document, **changes}).encode()
+
+
+def planned(saved: Path, plan: Plan, **network: Any) -> BundleDocument:
+    """A model's description under a plan with another network, of which nobody asked whether it can be."""
+    size = plan.network.model_copy(update=network)
+    return read_document(saved).model_copy(update={"plan": plan.model_copy(update={"network": size})})
+
+
+def test_a_description_read_elsewhere_is_the_one_that_was_stored(saved: Path) -> None:
+    assert parse_document((saved / BUNDLE_FILE).read_bytes(), where=WHERE) == read_document(saved)
+
+
+def test_a_description_of_a_newer_version_says_so(saved: Path) -> None:
+    with pytest.raises(BundleError, match=r"brain\.autoseg.*newer.*format 1 or older.*format 2.*Update"):
+        parse_document(described(saved, version=2), where=WHERE)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"version": NaN}',
+        b'{"version": 1e999}',
+        b'{"version": 1' + b"0" * 5000 + b"}",
+        b'{"version": 1, "fold": "\\ud800"}',
+        b'{"version": 1' + b"".join(b', "%d": 0' % number for number in range(1000)) + b"}",
+    ],
+    ids=["empty", "null", "list", "cut", "bytes", "deep", "nan", "infinite", "huge", "surrogate", "unknown keys"],
+)
+def test_what_is_no_description_is_refused_where_it_was_found(text: bytes) -> None:
+    with pytest.raises(BundleError) as refused:
+        parse_document(text, where=WHERE)
+    assert refused.value.where == WHERE
+    assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize(("key", "number"), [("minutes", "NaN"), ("minutes", "1e999"), ("minutes", "-1e999")])
+def test_numbers_that_are_none_are_refused(saved: Path, key: str, number: str) -> None:
+    path = saved / BUNDLE_FILE
+    spoilt = path.read_text(encoding="utf-8").replace(f'"{key}": 0.5', f'"{key}": {number}')
+    assert number in spoilt
+    with pytest.raises(BundleError, match="not a JSON document"):
+        parse_document(spoilt.encode(), where=WHERE)
+    path.write_text(spoilt, encoding="utf-8")
+    with pytest.raises(BundleError, match="not a JSON document"):
+        read_document(saved)
+
+
+def test_a_deep_description_is_not_written_out_again(saved: Path) -> None:
+    """Indented, a list of 300 kB inside 150 others would take 50 MB."""
+    value = "[" * 150 + "0," * 150_000 + "0" + "]" * 150
+    text = described(saved).replace(
+        b'"decisions": {}', b'"decisions": {"a": {"rule": "", "reason": "", "value": %s}}' % value.encode()
+    )
+    tracemalloc.start()
+    try:
+        parse_document(text, where=WHERE)
+        assert tracemalloc.get_traced_memory()[1] < 20 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_weights_put_together_in_memory_are_those_on_disk(saved: Path) -> None:
+    stored = load_bundle(saved)
+    (path,) = saved.glob("*.safetensors")
+    weights = parse_tensors(path.read_bytes(), sha256=stored.document.weights_sha256, where=path)
+    check_size(stored.document, path.stat().st_size, where=path)
+    bundle = assemble(stored.document, weights, where=path)
+    state = bundle.network.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in stored.network.state_dict().items())
+    assert not bundle.network.training
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda weights: weights.pop("heads.convolutions.0.bias"), r"1 differ, such as 'heads.convolutions.0.bias'"),
+        (lambda weights: weights.update(more=torch.zeros(1)), "1 differ, such as 'more'"),
+        (lambda weights: weights.update({"\x1b[2J": torch.zeros(1)}), r"1 differ, such as '\\x1b\[2J'"),
+        (lambda weights: weights.update({"heads.convolutions.0.bias": torch.zeros(3)}), "1 differ"),
+        (lambda weights: weights.update({"heads.convolutions.0.bias": torch.zeros(2, dtype=torch.float64)}), "1 differ"),
+        (lambda weights: weights["heads.convolutions.0.bias"].fill_(math.nan), "not finite"),
+        (lambda weights: weights["heads.convolutions.0.bias"].fill_(math.inf), "not finite"),
+        (lambda weights: weights.clear(), "differ"),
+    ],
+    ids=["missing", "more", "name", "shape", "type", "nan", "infinite", "none"],
+)
+def test_weights_that_do_not_fit_are_refused(saved: Path, change: Callable[[dict[str, Any]], object], what: str) -> None:
+    bundle = load_bundle(saved)
+    weights = {name: tensor.clone() for name, tensor in bundle.network.state_dict().items()}
+    change(weights)
+    with pytest.raises(BundleError, match=rf"do not fit the network `sepres` of the plan \(.*{what}"):
+        assemble(bundle.document, weights, where=WHERE)
+
+
+GIANTS: dict[str, dict[str, Any]] = {
+    "wide": {"features": (1 << 20, 1 << 21)},
+    "beyond any memory": {"features": (1 << 40, 1 << 41)},
+    "beyond any number": {"features": (10**30, 10**31)},
+    "deep": {"features": (4,) * 33},
+    "without end": {"features": (1,) * 100_000},
+    "expanded": {"expansion": 1e15},
+    "infinitely expanded": {"expansion": 1e308},
+}
+
+
+@pytest.mark.parametrize("network", GIANTS.values(), ids=GIANTS.keys())
+def test_a_giant_network_is_refused_before_it_is_made(saved: Path, tiny_plan: Plan, network: dict[str, Any]) -> None:
+    document = planned(saved, tiny_plan, **network)
+    weights = dict(load_bundle(saved).network.state_dict())
+    started = time.monotonic()
+    with pytest.raises(BundleError, match="do not fit"):
+        assemble(document, weights, where=WHERE)
+    with pytest.raises(BundleError, match="do not fit"):
+        check_size(document, 10_000, where=WHERE)
+    assert time.monotonic() - started < 2
+
+
+def test_weights_have_the_size_of_their_network(saved: Path) -> None:
+    document = read_document(saved)
+    (path,) = saved.glob("*.safetensors")
+    numbers = sum(tensor.numel() * tensor.itemsize for tensor in load_bundle(saved).network.state_dict().values())
+    tensors = len(load_bundle(saved).network.state_dict())
+    for size in (path.stat().st_size, numbers, numbers + 512 * tensors):
+        check_size(document, size, where=path)
+    for size in (0, numbers - 1, numbers + 600 * tensors, 1 << 40):
+        with pytest.raises(BundleError, match=f"{numbers} bytes are expected, and the file has {size}"):
+            check_size(document, size, where=path)
+
+
+def tensor_file(header: object, data: bytes = b"") -> bytes:
+    """A file in the safetensors format with any header."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def one(dtype: str, shape: list[int], offsets: list[int]) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+SPOILT: dict[str, bytes] = {
+    "empty": b"",
+    "cut": b"123",
+    "a header of 2 ** 63 bytes": struct.pack("<Q", 1 << 63) + b"{}",
+    "a header beyond the end": struct.pack("<Q", 99_000_000) + b"{}",
+    "no JSON": tensor_file(b"xx"),
+    "a list": tensor_file([]),
+    "deep": tensor_file(b"[" * 100_000),
+    "overlapping": tensor_file({"a": one("F32", [2], [0, 8]), "b": one("F32", [2], [4, 12])}, bytes(12)),
+    "turned round": tensor_file({"a": one("F32", [1], [4, 0])}, bytes(4)),
+    "beyond the end": tensor_file({"a": one("F32", [4], [0, 16])}, bytes(4)),
+    "something behind": tensor_file({"a": one("F32", [1], [0, 4])}, bytes(5)),
+    "a huge shape": tensor_file({"a": one("F32", [1 << 62, 8], [0, 8])}, bytes(8)),
+    "a huge shape of nothing": tensor_file({"a": one("F32", [0, 1 << 63], [0, 0])}),
+    "a huge area of nothing": tensor_file({"a": one("F32", [0, 1 << 62, 1 << 62], [0, 0])}),
+    "a negative shape": tensor_file({"a": one("F32", [-1], [0, 4])}, bytes(4)),
+    "an unknown type": tensor_file({"a": one("X9", [1], [0, 4])}, bytes(4)),
+    "a type without arrays": tensor_file({"a": one("F4", [8], [0, 4])}, bytes(4)),
+    "notes that are none": tensor_file({"__metadata__": {"a": 1}}),
+    "a pickle": b"\x80\x04\x95\x1a\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R.",
+}
+
+
+@pytest.mark.parametrize("content", SPOILT.values(), ids=SPOILT.keys())
+def test_a_spoilt_file_of_tensors_is_refused_though_its_digest_is_right(content: bytes) -> None:
+    with pytest.raises(BundleError, match="not a safetensors file") as refused:
+        parse_tensors(content, sha256=files.sha256_bytes(content), where=WHERE)
+    assert refused.value.message.isprintable()
+
+
+def test_tensors_are_not_looked_at_before_their_digest() -> None:
+    content = save({"a": torch.ones(2)})
+    assert torch.equal(parse_tensors(content, sha256=files.sha256_bytes(content), where=WHERE)["a"], torch.ones(2))
+    with pytest.raises(BundleError, match="have changed"):
+        parse_tensors(content, sha256="0" * 64, where=WHERE)
