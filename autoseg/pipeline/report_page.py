@@ -12,6 +12,7 @@ from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.statistics import Interval, bootstrap
 from autoseg.model.bundle import read_document, software_versions
 from autoseg.networks import ARCHITECTURES
+from autoseg.pipeline import held_out
 from autoseg.pipeline.report_captions import figures
 from autoseg.pipeline.report_findings import Findings
 from autoseg.pipeline.report_scores import cases_section, scores_section, selection_section
@@ -130,6 +131,11 @@ def _attention(found: Findings) -> Section:
 
 def _warnings(found: Findings) -> Section:
     lines = [f"Not used: {reason}." for reason in found.inventory.passed_over]
+    lines += [
+        f"{model.folder} was trained, but its held-out cases were not scored to the end: repeat its train command."
+        for model in found.inventory.finished
+        if model.fold != "full" and not held_out.is_scored(model.folder)
+    ]
     if not found.inventory.finished:
         lines.append("Nothing is trained yet.")
     _, cases = found.best

@@ -210,6 +210,13 @@ def test_every_label_arrives_exactly(page: str, workspace: Path, tmp_path: Path)
         assert entry["counts"][1:] == [int((reference == value).sum()) for value in (1, 2, 3)] + [0]
 
 
+def test_a_model_without_scores_is_named(workspace: Path, tmp_path: Path) -> None:
+    shutil.copytree(workspace, tmp_path / "run", ignore=shutil.ignore_patterns("record.json", "selection*", "attention"))
+    anatomy = Anatomy(autoseg.report(tmp_path / "run").page.read_text(encoding="utf-8"))
+    assert "unet/fold_0 was trained, but its held-out cases were not scored" in anatomy.words
+    assert "scores" not in [entry["id"] for entry in anatomy.attributes("section")]
+
+
 def test_the_page_without_models_shows_the_data(workspace: Path, tmp_path: Path) -> None:
     shutil.copytree(workspace, tmp_path / "run", ignore=shutil.ignore_patterns("models", "selection*", "report*"))
     result = autoseg.report(tmp_path / "run")
