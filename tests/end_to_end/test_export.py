@@ -118,6 +118,8 @@ def test_what_was_selected_is_what_is_exported(selected: Path, elsewhere: Elsewh
     assert description.document.scores == {"selection": original.score}
     assert description.document.scored_cases == {"selection": original.score.dice.cases}
     assert description.selection.edited == original.edited
+    assert original.missing
+    assert not description.selection.missing  # it may name folders
 
 
 def test_without_a_selection_each_network_brings_its_own_scores(trained: Path, tmp_path: Path) -> None:

@@ -254,6 +254,13 @@ def test_weights_have_the_size_of_their_network(saved: Path) -> None:
             check_size(document, size, where=path)
 
 
+def test_asking_what_a_network_would_be_makes_none(saved: Path) -> None:
+    (path,) = saved.glob("*.safetensors")
+    before = torch.get_rng_state()
+    check_size(read_document(saved), path.stat().st_size, where=path)
+    assert torch.equal(torch.get_rng_state(), before)  # fresh weights would have been drawn
+
+
 def tensor_file(header: object, data: bytes = b"") -> bytes:
     """A file in the safetensors format with any header."""
     text = header if isinstance(header, bytes) else json.dumps(header).encode()

@@ -266,7 +266,7 @@ def test_one_bit_in_the_weights_is_noticed(members: Members, write: Callable[[Me
 def test_what_is_for_people_is_verified_too(members: Members, write: Callable[[Members], Path]) -> None:
     path = write(members)
     content = bytearray(path.read_bytes())
-    content[content.find(b"README.txt") + len("README.txt")] ^= 1
+    content[content.find(b"README.txt") + len("README.txt") + 3] ^= 1
     path.write_bytes(content)
     refuse(path, r"README\.txt")
 
