@@ -62,6 +62,16 @@ def selection_of(workspace: Workspace, plan: Plan) -> Selection | None:
             found=selection.plan_digest[:12],
             remedy=f"{_SELECT_AGAIN} Or delete the file to use everything that was trained.",
         )
+    values = {label.value for label in plan.data.classes}
+    unknown = sorted({step.label for step in selection.postprocessing if step.label is not None} - values)
+    if unknown:
+        raise WorkspaceError(
+            "the clean-up names classes that the plan does not know",
+            where=path,
+            expected=f"labels among {sorted(values - {0})}, or null",
+            found=str(unknown),
+            remedy=f"Correct postprocessing. Or: {_SELECT_AGAIN}",
+        )
     return selection
 
 

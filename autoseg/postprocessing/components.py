@@ -22,7 +22,8 @@ class Components:
     """Connected parts of a mask.
 
     Attributes:
-        labels: number of the part each voxel belongs to, from 1; 0 outside the mask; (Z, Y, X).
+        labels: number of the part each voxel belongs to, (Z, Y, X), from 1 in the order of their first voxels; 0 outside
+            the mask.
         voxels: size of part 1, 2, ...
         boxes: where they lie.
     """
@@ -33,7 +34,7 @@ class Components:
 
     @property
     def largest(self) -> int | None:
-        """Number of the largest part; of several, the one whose voxel comes first; None where there is none."""
+        """Number of the largest part; of several, the one whose first voxel comes first; None where there is none."""
         return int(self.voxels.argmax()) + 1 if self.voxels.size else None
 
 
@@ -57,24 +58,23 @@ def neighbour_counts(labels: NDArray[np.uint16], part: NDArray[np.bool_]) -> dic
     Returns:
         value to number of faces between the part and voxels of that value outside it.
     """
-    counts: dict[int, int] = {}
+    faces = []
     for axis in range(labels.ndim):
         for first, second in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
             inside: list[slice] = [slice(None)] * labels.ndim
             outside = list(inside)
             inside[axis], outside[axis] = first, second
-            faces = part[tuple(inside)] & ~part[tuple(outside)]
-            values, numbers = np.unique(labels[tuple(outside)][faces], return_counts=True)
-            for value, number in zip(values.tolist(), numbers.tolist(), strict=True):
-                counts[value] = counts.get(value, 0) + number
-    return counts
+            faces.append(labels[tuple(outside)][part[tuple(inside)] & ~part[tuple(outside)]])
+    values, numbers = np.unique(np.concatenate(faces), return_counts=True)
+    return dict(zip(values.tolist(), numbers.tolist(), strict=True))
 
 
 def _components(mask: NDArray[np.bool_], *, connectivity: int) -> Components:
     if 0 in mask.shape or not mask.any():
         return Components(np.zeros(mask.shape, np.uint32), np.zeros(0, np.int64), ())
-    # In small or thin volumes cc3d expects fewer parts than there can be, and fails: a frame of background gives it room.
-    framed = cc3d.connected_components(np.pad(mask, 1), connectivity=connectivity)
+    # cc3d numbers parts in the order of memory. In small or thin volumes it expects fewer parts than there can be, and
+    # fails: a frame of background gives it room.
+    framed = cc3d.connected_components(np.pad(np.ascontiguousarray(mask), 1), connectivity=connectivity)
     labels = np.ascontiguousarray(framed[1:-1, 1:-1, 1:-1])
     found = cc3d.statistics(labels, no_slice_conversion=False)
     return Components(

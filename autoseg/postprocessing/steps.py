@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoseg.data.dataset import LabelClass
+from autoseg.data.voxels import LARGEST_LABEL
 from autoseg.postprocessing.components import Slices, background_components, foreground_components, neighbour_counts
 
 StepKind = Literal["largest_component", "drop_small", "fill_holes"]
@@ -24,7 +25,9 @@ class Step(BaseModel):
         description="`largest_component`: only the largest connected part stays; `drop_small`: parts under a size go; "
         "`fill_holes`: enclosed background is filled"
     )
-    label: int | None = Field(description="label value of the class it is for; null: all foreground taken together")
+    label: Annotated[int, Field(ge=1, le=LARGEST_LABEL)] | None = Field(
+        description="label value of the class it is for; null: all foreground taken together"
+    )
     smallest_ml: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="`drop_small`: the smallest volume that stays, in ml"
     )
@@ -33,9 +36,6 @@ class Step(BaseModel):
     def _size_where_it_is_needed(self) -> "Step":
         if (self.kind == "drop_small") != (self.smallest_ml is not None):
             msg = "`drop_small` needs smallest_ml, the other steps must not have it"
-            raise ValueError(msg)
-        if self.label == 0:
-            msg = "background, label 0, is not cleaned"
             raise ValueError(msg)
         return self
 

@@ -146,6 +146,16 @@ def test_a_selection_of_another_plan_is_refused(selected: tuple[Path, Selection]
     assert not (tmp_path / "out").exists()
 
 
+def test_a_clean_up_of_an_unknown_class_is_refused(selected: tuple[Path, Selection], cohort: Path, tmp_path: Path) -> None:
+    workspace = tmp_path / "run"
+    shutil.copytree(selected[0], workspace)
+    typo = selected[1].model_copy(update={"postprocessing": (Step(kind="fill_holes", label=33),)})
+    write_selection(typo, workspace / "selection.json")
+    with pytest.raises(AutosegError, match=r"does not know.*\[1, 2, 3\].*\[33\]") as refused:
+        autoseg.predict(cohort / "Test_Set", tmp_path / "out", workspace=workspace)
+    assert refused.value.exit_code == 5
+
+
 def test_a_model_trained_again_is_not_taken_for_the_one_that_was_judged(
     selected: tuple[Path, Selection], cohort: Path, tmp_path: Path
 ) -> None:

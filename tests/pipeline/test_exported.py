@@ -142,7 +142,7 @@ CONTRADICTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] =
         "selection.json", lambda it: it["models"][0].update(fold="7"), "not those of the selection",
     ),
     "an unknown class cleaned": (
-        "selection.json", lambda it: it["postprocessing"][0].update(label=10**30), "a class that the plan does not know",
+        "selection.json", lambda it: it["postprocessing"][0].update(label=4321), "a class that the plan does not know",
     ),
     "a clean-up that is none": (
         "selection.json", lambda it: it["postprocessing"][0].update(kind="rm -rf"), r"postprocessing\.0\.kind",

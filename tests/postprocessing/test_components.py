@@ -1,4 +1,7 @@
+from typing import Literal
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -7,7 +10,8 @@ from scipy import ndimage
 from autoseg.postprocessing.components import background_components, foreground_components, neighbour_counts
 
 Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
-masks = arrays(np.bool_, (3, 4, 5), elements=st.booleans())
+shapes = st.sampled_from([(3, 4, 5), (1, 5, 6), (5, 1, 6), (4, 5, 1), (1, 1, 7)])
+masks = shapes.flatmap(lambda shape: arrays(np.bool_, shape, elements=st.booleans()))
 
 
 def same_parts(first: np.ndarray, second: np.ndarray) -> bool:  # type: ignore[type-arg]
@@ -35,6 +39,24 @@ def test_sizes_and_boxes_belong_to_their_parts(mask: Mask) -> None:
         part = found.labels == number
         assert part.sum() == voxels == part[box].sum()
         assert all(part[box].any(axis=tuple({0, 1, 2} - {axis})).all() for axis in range(3))  # no wider than needed
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_parts_are_numbered_by_their_first_voxels(share: float, order: Literal["C", "F"]) -> None:
+    mask = np.random.default_rng(5).random((21, 22, 23)) < share
+    for find, structure in ((foreground_components, np.ones((3, 3, 3))), (background_components, None)):
+        by_scipy, _ = ndimage.label(mask, structure=structure)  # numbers in the order of rows, whatever the memory
+        np.testing.assert_array_equal(find(np.asarray(mask, order=order)).labels, by_scipy)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 3), (2, 3, 4)])
+def test_nothing_has_no_parts(shape: tuple[int, int, int]) -> None:
+    for find in (foreground_components, background_components):
+        found = find(np.zeros(shape, bool))
+        assert found.labels.shape == shape
+        assert not found.labels.any()
+        assert (found.voxels.tolist(), found.boxes, found.largest) == ([], (), None)
 
 
 def test_the_largest_part() -> None:

@@ -1,0 +1,164 @@
+"""Stored probabilities back on the scan: a scan of 2 x 3 x 4 voxels, of which the networks saw 2 x 2 x 2."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autoseg import files
+from autoseg.catalogue import Architecture
+from autoseg.data.dataset import LabelClass
+from autoseg.data.geometry import Geometry
+from autoseg.data.image import write_labels
+from autoseg.errors import WorkspaceError
+from autoseg.postprocessing.out_of_fold import (
+    HeldOut,
+    cleaned,
+    expectations,
+    label_map,
+    mean_probabilities,
+    score_choices,
+    verify,
+)
+from autoseg.postprocessing.steps import Step
+from autoseg.preprocessing.case import Footprint
+
+CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=3, name="CSF"), LabelClass(value=70, name="GM"))
+SHAPE, SPACING_MM = (2, 3, 4), (1.0, 2.0, 0.5)
+# Slices lie across Y, last first; the first of them is cut away, and so are the outer columns along X.
+FOOTPRINT = Footprint(
+    shape=SHAPE, axes=(1, 0, 2), flipped=(True, False, False), start=(1, 0, 1), stop=(3, 2, 3),
+    size_px=(2, 2), spacing_mm=(2.0, 1.0, 0.5), pad_value=(0.0,),
+)  # fmt: skip
+Probabilities = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+Labels = np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
+
+
+def sure(*places: tuple[int, int, int, int]) -> Probabilities:
+    """Background everywhere but at these places (class index, slice, row, column)."""
+    stored = np.zeros((3, 2, 2, 2), np.uint8)
+    stored[0] = 255
+    for index, *place in places:
+        stored[:, *place] = 0
+        stored[index, *place] = 255
+    return stored
+
+
+FIRST, SECOND = sure((1, 1, 0, 0), (2, 0, 1, 1)), sure((1, 1, 0, 0))
+TRUTH = np.zeros(SHAPE, np.uint16)
+TRUTH[0, 0, 1] = 3  # slice 1 is Y = 0; column 0 is X = 1
+TRUTH[1, 1, 2] = 70  # slice 0 is Y = 1
+
+
+def held_out(folder: Path, stored: Mapping[Architecture, np.ndarray[Any, Any]], *, reference: Labels = TRUTH) -> HeldOut:
+    write_labels(folder / "s_seg.nii.gz", reference, Geometry(SHAPE, SPACING_MM))
+    paths = {network: folder / network / "s.npy" for network in stored}
+    for network, path in paths.items():
+        path.parent.mkdir()
+        np.save(path, stored[network])
+    sums = {network: files.sha256_file(path) for network, path in paths.items()}
+    return HeldOut("s", folder / "s_seg.nii.gz", FOOTPRINT, paths, sums, CLASSES)
+
+
+def test_networks_are_averaged_alike(tmp_path: Path) -> None:
+    case = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND, "attention": SECOND})
+    assert mean_probabilities(case, ["unet"])[:, 0, 1, 1].tolist() == [0.0, 0.0, 1.0]
+    mean = mean_probabilities(case, ["unet", "sepres", "attention"])
+    assert mean.shape == (3, 2, 2, 2)
+    assert mean.dtype == np.float32
+    assert mean[:, 0, 1, 1] == pytest.approx([2 / 3, 0.0, 1 / 3])
+    assert mean[:, 1, 0, 0].tolist() == [0.0, 1.0, 0.0]  # 3 x 255 overflows nothing
+
+
+def test_an_average_of_nothing_is_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="needs networks"):
+        mean_probabilities(held_out(tmp_path, {"unet": FIRST}), [])
+
+
+def test_a_label_map_has_the_scans_grid_and_the_data_sets_values(tmp_path: Path) -> None:
+    found = label_map(held_out(tmp_path, {"unet": FIRST}), ["unet"])
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, TRUTH)
+
+
+def test_choices_are_scored_in_their_order(tmp_path: Path) -> None:
+    case = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND})
+    sepres, unet, both = score_choices(case, choices=[("sepres",), ("unet",), ("unet", "sepres")])
+    assert sepres.id == "s"
+    assert [(scores.value, scores.name, scores.dice) for scores in sepres.classes] == [(3, "CSF", 1.0), (70, "GM", 0.0)]
+    assert [scores.dice for scores in unet.classes] == [1.0, 1.0]
+    assert unet.classes[0].hausdorff_mm == 0.0
+    assert unet.classes[0].reference_volume_ml == pytest.approx(0.001)  # a voxel of 1 x 2 x 0.5 mm3
+    assert both.classes[0].dice == 1.0
+
+
+def test_distances_are_those_of_the_scan_in_mm(tmp_path: Path) -> None:
+    shifted = np.zeros(SHAPE, np.uint16)
+    shifted[0, 1, 3] = 3  # one voxel on along Y, 2 mm, and two along X, 1 mm
+    (found,) = score_choices(held_out(tmp_path, {"unet": SECOND}, reference=shifted), choices=[("unet",)])
+    assert found.classes[0].hausdorff_mm == pytest.approx(np.hypot(2.0, 1.0))
+
+
+def test_label_maps_are_cleaned_by_volume(tmp_path: Path) -> None:
+    case = held_out(tmp_path, {"unet": FIRST})
+    small = Step(kind="drop_small", label=70, smallest_ml=0.0015)  # a voxel has 0.001 ml
+    without = np.where(TRUTH == 70, 0, TRUTH)
+    np.testing.assert_array_equal(cleaned(case, networks=("unet",), steps=[small], spacing_mm=SPACING_MM), without)
+    np.testing.assert_array_equal(cleaned(case, networks=("unet",), steps=[small], spacing_mm=(2.0, 2.0, 0.5)), TRUTH)
+
+
+def test_networks_that_disagree_expect_less_of_themselves(tmp_path: Path) -> None:
+    case = held_out(tmp_path, {"unet": sure((1, 0, 0, 0), (2, 1, 1, 1)), "sepres": sure((1, 0, 0, 0), (1, 1, 1, 1))})
+    assert expectations(case, networks=("unet",)) == {"CSF": 1.0, "GM": 1.0}
+    # CSF wins in both places with probabilities 1 and 1/2: 2 x 1.5 / (2 + 1.5). GM never wins.
+    assert expectations(case, networks=("unet", "sepres")) == pytest.approx({"CSF": 3 / 3.5, "GM": 0.0})
+
+
+def test_what_was_written_passes_verification(tmp_path: Path) -> None:
+    verify(held_out(tmp_path, {"unet": FIRST, "sepres": SECOND}))
+
+
+def test_what_changed_since_does_not(tmp_path: Path) -> None:
+    case = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND})
+    np.save(case.probabilities["sepres"], FIRST)
+    with pytest.raises(WorkspaceError) as raised:
+        verify(case)
+    assert raised.value.where == str(tmp_path / "sepres" / "s.npy")
+    assert raised.value.expected == f"sha256 {case.sha256['sepres']}"
+    assert raised.value.found == files.sha256_file(case.probabilities["sepres"])
+    assert str(tmp_path / "sepres") in raised.value.remedy
+    case.probabilities["sepres"].unlink()
+    with pytest.raises(WorkspaceError, match="no file"):
+        verify(case)
+
+
+@pytest.mark.parametrize(
+    ("stored", "found"),
+    [
+        (FIRST.astype(np.float32), "float32"),
+        (FIRST[:2], "(2, 2, 2, 2)"),
+        (FIRST[:, :1], "(3, 1, 2, 2)"),
+        (np.array([{"a": 1}], dtype=object), "cannot be read"),
+    ],
+)
+def test_arrays_of_something_else_are_refused(tmp_path: Path, stored: np.ndarray[Any, Any], found: str) -> None:
+    case = held_out(tmp_path, {"unet": FIRST})
+    np.save(case.probabilities["unet"], stored)
+    with pytest.raises(WorkspaceError) as raised:
+        mean_probabilities(case, ["unet"])
+    assert raised.value.where == str(case.probabilities["unet"])
+    assert found in str(raised.value.found)
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 5, 64, -1, None])
+def test_files_that_are_cut_short_or_missing_are_refused(tmp_path: Path, kept_bytes: int | None) -> None:
+    case = held_out(tmp_path, {"unet": FIRST})
+    path = case.probabilities["unet"]
+    content = path.read_bytes()
+    path.unlink()
+    if kept_bytes is not None:
+        path.write_bytes(content[:kept_bytes])
+    with pytest.raises(WorkspaceError, match="cannot be read"):
+        label_map(case, ["unet"])

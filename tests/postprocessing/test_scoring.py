@@ -1,0 +1,63 @@
+import math
+
+import pytest
+
+from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
+from autoseg.evaluation.statistics import Interval
+from autoseg.postprocessing.scoring import as_estimate, case_means, defined, estimate, score_of
+from autoseg.postprocessing.selection import Estimate
+
+NAN = math.nan
+
+
+def case(name: str, *, csf: tuple[float, float], gm: tuple[float, float]) -> CaseMetrics:
+    """A case with Dice and Hausdorff distance of two classes."""
+    classes = []
+    for value, (label, (dice, hausdorff_mm)) in enumerate({"CSF": csf, "GM": gm}.items(), start=1):
+        numbers = {**dict.fromkeys(METRICS, 77.0), "dice": dice, "hausdorff_mm": hausdorff_mm}
+        classes.append(ClassMetrics(value=value, name=label, **numbers))
+    return CaseMetrics(name, tuple(classes))
+
+
+CASES = (
+    case("b", csf=(0.8, 4.0), gm=(1.0, 2.0)),  # means .9 and 3
+    case("a", csf=(0.6, NAN), gm=(NAN, NAN)),  # means .6 and none
+)
+
+
+def test_a_score_is_the_mean_over_cases_of_their_means_over_classes() -> None:
+    score = score_of(CASES)
+    assert score.dice.mean == pytest.approx(0.75)  # over the classes it would be (.7 + 1) / 2 = .85
+    assert score.dice.cases == 2
+    assert (score.dice.low, score.dice.high) == pytest.approx((0.6, 0.9))
+    assert score.hausdorff_mm == Estimate(mean=3.0, low=None, high=None, cases=1)
+
+
+def test_each_class_is_averaged_over_the_cases_that_define_it() -> None:
+    csf, gm = score_of(CASES).classes
+    assert (csf.name, gm.name) == ("CSF", "GM")
+    assert csf.dice.mean == pytest.approx(0.7)
+    assert (csf.dice.low, csf.dice.high) == pytest.approx((0.6, 0.8))
+    assert csf.hausdorff_mm == Estimate(mean=4.0, low=None, high=None, cases=1)
+    assert gm.dice == Estimate(mean=1.0, low=None, high=None, cases=1)
+    assert gm.hausdorff_mm == Estimate(mean=2.0, low=None, high=None, cases=1)
+
+
+def test_means_keep_the_order_of_the_cases() -> None:
+    assert case_means(CASES, "dice") == pytest.approx([0.9, 0.6])
+    assert case_means(CASES, "hausdorff_mm") == pytest.approx([3.0, NAN], nan_ok=True)
+
+
+def test_a_case_scored_twice_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="several scores"):
+        case_means([CASES[0], CASES[0]], "dice")
+
+
+def test_a_number_defined_for_no_case_is_null() -> None:
+    assert estimate([NAN, NAN]) == Estimate(mean=None, low=None, high=None, cases=0)
+
+
+def test_documents_hold_null_for_nan_and_keep_zero() -> None:
+    assert defined(NAN) is None
+    assert defined(0.0) == 0.0
+    assert as_estimate(Interval(0.0, NAN, 0.25, cases=3)) == Estimate(mean=0.0, low=None, high=0.25, cases=3)
