@@ -11,7 +11,7 @@ from autoseg.postprocessing.components import background_components, foreground_
 
 Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 shapes = st.sampled_from([(3, 4, 5), (1, 5, 6), (5, 1, 6), (4, 5, 1), (1, 1, 7)])
-masks = shapes.flatmap(lambda shape: arrays(np.bool_, shape, elements=st.booleans()))
+masks = shapes.flatmap(lambda shape: arrays(np.bool_, shape, elements=st.booleans(), fill=st.nothing()))
 
 
 def same_parts(first: np.ndarray, second: np.ndarray) -> bool:  # type: ignore[type-arg]

