@@ -131,6 +131,7 @@ def fold_of(splits: Splits, dataset: Dataset, fold: str) -> Fold:
     if not splits.folds:
         raise UsageError(
             "there are too few labelled cases for a cross-validation",
+            where=dataset.root,
             found=f"{len(dataset.training)} training case(s)",
             remedy="Train with --fold full, or add labelled cases.",
         )

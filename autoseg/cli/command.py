@@ -14,7 +14,7 @@ import typer
 
 from autoseg import files
 from autoseg.cli.console import Console, show_error
-from autoseg.errors import AutosegError, InterruptedRunError
+from autoseg.errors import AutosegError, InterruptedRunError, SystemFailureError
 
 Output = tuple[str, dict[str, Any]]
 """What a command has to say: lines for people, and the same as a document."""
@@ -90,6 +90,11 @@ class _Talk:
         except KeyboardInterrupt:
             remedy = "Finished parts are kept; the same command goes on from there."
             self._fail(InterruptedRunError("interrupted", remedy=remedy), console)
+        except (OSError, MemoryError, RuntimeError) as cause:
+            if (failure := _of_the_surroundings(cause)) is None:
+                raise
+            failure.__cause__ = cause
+            self._fail(failure, console)
 
     def _fail(self, error: AutosegError, console: Console) -> NoReturn:
         if self.traceback:
@@ -102,3 +107,19 @@ class _Talk:
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _of_the_surroundings(cause: Exception) -> SystemFailureError | None:
+    """What no stage expected of the operating system, as an error with a cure; None for what is not its fault."""
+    if isinstance(cause, MemoryError) or "DefaultCPUAllocator" in str(cause):  # numpy's way of saying it, and torch's
+        return SystemFailureError(
+            "the memory is used up",
+            remedy="Close other programs, let fewer processes work side by side (--jobs 1), or plan with less --memory.",
+        )
+    if isinstance(cause, OSError) and not isinstance(cause, BrokenPipeError):  # nobody is left who could read about that
+        return SystemFailureError(
+            f"the operating system refuses ({cause.strerror or cause})",
+            where=cause.filename,
+            remedy="Check the file, its folder, their permissions and the space left, then run the same command again.",
+        )
+    return None

@@ -15,16 +15,24 @@ def image_checksum(path: Path) -> str:
     by one are not followed.
 
     Args:
-        path: the image's file, which exists.
+        path: the image's file.
 
     Returns:
         64 hexadecimal digits; for an image in a single file those of the file itself.
+
+    Raises:
+        ImageError: a file is missing or cannot be read.
     """
-    own = files.sha256_file(path)
-    voxels = _voxel_file(path)
-    if voxels is None:
-        return own
-    return files.sha256_json([own, files.sha256_file(voxels) if voxels.is_file() else None])
+    try:
+        own = files.sha256_file(path)
+        voxels = _voxel_file(path)
+        if voxels is None:
+            return own
+        return files.sha256_json([own, files.sha256_file(voxels) if voxels.is_file() else None])
+    except OSError as cause:
+        raise ImageError(
+            f"cannot be read ({cause.strerror or cause})", where=path, remedy="Check the file, its permissions and its disk."
+        ) from None
 
 
 def _voxel_file(path: Path) -> Path | None:

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from autoseg.data.dataset import Dataset
-from autoseg.errors import DatasetError
+from autoseg.errors import DatasetError, UsageError
 from autoseg.files import sha256_bytes
 
 DEFAULT_FOLDS: Final = 5
@@ -42,11 +42,12 @@ def fold_count(subjects: int, *, asked: int | None) -> int:
     """Number of folds for a number of subjects; 1 means that no cross-validation is possible.
 
     Raises:
-        DatasetError: no fold at all, or more folds than subjects, were asked for.
+        UsageError: no fold at all, or more folds than subjects, were asked for.
     """
     if asked is not None and not 1 <= asked <= subjects:
-        raise DatasetError(
+        raise UsageError(
             "the subjects cannot be split like this",
+            where=f"--folds {asked}",
             expected=f"1 to {subjects} folds",
             found=str(asked),
             remedy="Ask for another number with --folds, or leave it out.",

@@ -18,7 +18,7 @@ import numpy as np
 from autoseg.data import headers
 from autoseg.data.headers import Header
 from autoseg.data.voxels import not_finite
-from autoseg.errors import ImageError, SystemFailureError
+from autoseg.errors import ImageError
 
 TAIL_BYTES: Final = 4096
 """Bytes after the voxel data that pass as padding. Source: chosen, one page; more means that the header is wrong."""
@@ -43,8 +43,7 @@ def verify_file(path: Path) -> tuple[str, ...]:
         remarks that the user should know, for example that orientation or spacing are unknown; often none.
 
     Raises:
-        ImageError: the file is missing, empty, no image, damaged, or its header cannot be true.
-        SystemFailureError: the operating system refuses to read it.
+        ImageError: the file is missing, unreadable, empty, no image, damaged, or its header cannot be true.
     """
     _check_present(path)
     try:
@@ -55,7 +54,7 @@ def verify_file(path: Path) -> tuple[str, ...]:
         header = headers.parse(head, path)
         return _verify_other(path, head) if header is None else _verify_data(path, header)
     except OSError as cause:
-        raise SystemFailureError(
+        raise ImageError(
             f"cannot be read ({cause.strerror or cause})",
             where=path,
             remedy="Check the file's permissions and its disk.",

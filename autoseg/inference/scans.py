@@ -115,8 +115,13 @@ def _without_namesakes(scans: list[Scan], failures: list[tuple[str, AutosegError
 
 
 def _same_name(name: str, paths: Iterable[Path]) -> DatasetError:
-    listing = ", ".join(map(str, paths))
-    return DatasetError(f"several scans are called {name}", found=listing, remedy="Rename or move all but one of them.")
+    paths = list(paths)
+    return DatasetError(
+        f"several scans are called {name}",
+        where=paths[0],
+        found=", ".join(map(str, paths)),
+        remedy="Rename or move all but one of them.",
+    )
 
 
 def _holds_dicom(path: Path) -> bool:

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoseg import catalogue
+from autoseg import catalogue, files
 from autoseg.data.phantom import PhantomSettings, write_cohort
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
@@ -101,16 +101,17 @@ def run(config: DemoConfig, events: Events) -> DemoResult:
 
 def _clear(folder: Path) -> None:
     """Remove an earlier demonstration, and nothing else."""
-    if folder.exists():
-        if not (folder / _MARK).exists():
-            raise WorkspaceError(
-                "exists and is not an earlier demonstration",
-                where=folder,
-                remedy="Move it away, or run `autoseg demo` in another folder.",
-            )
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True)
-    (folder / _MARK).touch()
+    if folder.exists() and not (folder / _MARK).exists():
+        raise WorkspaceError(
+            "exists and is not an earlier demonstration",
+            where=folder,
+            remedy="Move it away, or run `autoseg demo` in another folder.",
+        )
+    with files.explain_os_errors(folder):
+        if folder.exists():
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True)
+        (folder / _MARK).touch()
 
 
 def _references(predictions: Path, cohort: Path, target: Path) -> Path:

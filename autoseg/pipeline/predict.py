@@ -10,9 +10,9 @@ import numpy as np
 from autoseg import files
 from autoseg.data.checksum import image_checksum
 from autoseg.data.image import IMAGE_SUFFIXES, Image, write_channels, write_labels
-from autoseg.errors import AutosegError, CasesFailedError, UsageError
+from autoseg.errors import AutosegError, CasesFailedError, SystemFailureError, UsageError
 from autoseg.events import Events
-from autoseg.inference.scans import Scan, find_scans
+from autoseg.inference.scans import FoundScans, Scan, find_scans
 from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table, volumes_ml, write_table
 from autoseg.model.compute import Compute, DeviceChoice, PrecisionChoice, choose_compute
 from autoseg.pipeline.pictures import draw_case
@@ -78,13 +78,19 @@ def run(config: PredictConfig, events: Events) -> PredictResult:
 
     Raises:
         CasesFailedError: some scans could not be segmented.
+        SystemFailureError: results cannot be written; those written before are whole.
+        WorkspaceError: another process writes to the same folder.
     """
     compute = choose_compute(config.device, config.precision)
     segmenter = _segmenter(config, compute, events)
-    plan = segmenter.ensemble.plan
-    found = find_scans(config.source, channels=len(plan.data.channels), results=config.target)
-    scans = found.scans
-    _protect_inputs(config, scans)
+    found = find_scans(config.source, channels=len(segmenter.ensemble.plan.data.channels), results=config.target)
+    _protect_inputs(config, found.scans)
+    with files.lock(config.target / ".lock"):
+        return _predict_all(found, segmenter, config, events=events)
+
+
+def _predict_all(found: FoundScans, segmenter: Segmenter, config: PredictConfig, *, events: Events) -> PredictResult:
+    plan, scans = segmenter.ensemble.plan, found.scans
     table, classes = config.target / TABLE_FILE, plan.data.classes
     rows = read_table(table, classes=classes)
     skipped: list[str] = []
@@ -95,6 +101,8 @@ def run(config: PredictConfig, events: Events) -> PredictResult:
         for scan in scans:
             try:
                 row = _predict_one(scan, segmenter, config, earlier=rows.get(scan.id), events=events)
+            except SystemFailureError:
+                raise  # a full disk concerns every scan
             except AutosegError as error:
                 events.warn(f"{scan.id}: {error}")
                 failures.append((scan.id, error))

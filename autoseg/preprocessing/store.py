@@ -20,7 +20,7 @@ from autoseg import files
 from autoseg.data.checksum import image_checksum
 from autoseg.data.dataset import Case
 from autoseg.data.image import check_same_grid, read_image, read_labels
-from autoseg.errors import AutosegError, CasesFailedError, WorkspaceError
+from autoseg.errors import AutosegError, CasesFailedError, ImageError, WorkspaceError
 from autoseg.events import Events
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint, apply, apply_to_labels
@@ -135,9 +135,16 @@ class Store:
 
 
 def case_checksum(case: Case) -> str:
-    """SHA-256 over the contents of a case's files; one that is missing counts as such: reading the case says so."""
+    """SHA-256 over the contents of a case's files; one that cannot be read counts as such: reading the case says so."""
     paths = [*case.images, *([case.label] if case.label else [])]
-    return files.sha256_json([image_checksum(path) if path.is_file() else None for path in paths])
+    return files.sha256_json([_checksum(path) for path in paths])
+
+
+def _checksum(path: Path) -> str | None:
+    try:
+        return image_checksum(path)
+    except ImageError:
+        return None
 
 
 def store_key(plan: Plan, checksums: Mapping[str, str]) -> str:

@@ -54,6 +54,32 @@ def test_quiet_says_nothing() -> None:
     assert (result.stdout, result.stderr) == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("cause", "says"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/data/scan"),
+            "/data/scan: the operating system refuses (Permission denied)",
+        ),
+        (OSError("strange"), "the operating system refuses (strange)"),
+        (MemoryError(), "the memory is used up"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "the memory is used up"),
+    ],
+    ids=str,
+)
+def test_what_the_surroundings_refuse_is_no_bug(cause: Exception, says: str) -> None:
+    result = invoke("Ada", "--json", fails=cause)
+    assert result.exit_code == 9
+    assert says in result.stderr
+    assert json.loads(result.stdout)["remedy"]
+
+
+@pytest.mark.parametrize("cause", [RuntimeError("a bug"), BrokenPipeError(32, "Broken pipe")], ids=str)
+def test_what_has_no_cure_stays_what_it_is(cause: Exception) -> None:
+    result = invoke("Ada", fails=cause)
+    assert result.exit_code == 1
+
+
 def test_a_failure_has_its_exit_code_its_message_and_its_document() -> None:
     broken = DatasetError("is broken", where="scan.nii", remedy="Copy it anew.")
     result = invoke("Ada", "--json", fails=broken)

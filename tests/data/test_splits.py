@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from autoseg.data.dataset import Case, Dataset, Subset
 from autoseg.data.splits import Fold, Splits, classes_missing, fold_count, make_splits
-from autoseg.errors import DatasetError
+from autoseg.errors import DatasetError, UsageError
 
 FEW = settings(deadline=None, max_examples=50)
 
@@ -49,7 +49,7 @@ def test_fold_count(subjects: int, asked: int | None, folds: int) -> None:
 
 @pytest.mark.parametrize("asked", [4, 0, -1])
 def test_impossible_numbers_of_folds_are_refused(asked: int) -> None:
-    with pytest.raises(DatasetError, match=f"1 to 3 folds; found {asked}"):
+    with pytest.raises(UsageError, match=f"1 to 3 folds; found {asked}"):
         fold_count(3, asked=asked)
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoseg.data.verification import TAIL_BYTES, verify_file
-from autoseg.errors import AutosegError, ImageError, SystemFailureError
+from autoseg.errors import AutosegError, ImageError
 
 SHAPE = (10, 20, 30)  # Z, Y, X
 DATA_BYTES = 10 * 20 * 30 * 2
@@ -208,7 +208,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, nifti: bytearray, monkeypat
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", denied)
-    with pytest.raises(SystemFailureError, match="Permission denied"):
+    with pytest.raises(ImageError, match="Permission denied"):
         verify_file(path)
 
 

@@ -1,297 +1,377 @@
-"""What the commands do with input they cannot use: exit codes and messages, through the installed command.
+"""The project's list of bad inputs, row by row, through the installed command: exit codes, messages, and what is left.
 
-The rows are numbered as in the project's list of bad inputs. Each makes its own file.
+Each row spoils a home of its own (see `oracles.bad_inputs`) and says what every command that can meet it does. A new row
+is one entry.
 """
 
-import gzip
 import json
+import os
+import shlex
 import shutil
-import struct
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
-
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import read_image, read_labels, write_channels, write_labels
-
-Spoil = Callable[[Path, Path], None]
-"""Takes the image and the label map of a case, and spoils one of them."""
-
-
-def _raw(path: Path) -> bytearray:
-    return bytearray(gzip.decompress(path.read_bytes()))
-
-
-def cut_in_half(image: Path, label: Path) -> None:
-    content = image.read_bytes()
-    image.write_bytes(content[: len(content) // 2])
-
-
-def flip_a_bit(image: Path, label: Path) -> None:
-    content = bytearray(image.read_bytes())
-    content[len(content) // 2] ^= 0b1000
-    image.write_bytes(content)
-
-
-def wrong_crc(image: Path, label: Path) -> None:
-    content = bytearray(image.read_bytes())
-    content[-8] ^= 0xFF
-    image.write_bytes(content)
-
-
-def empty(image: Path, label: Path) -> None:
-    image.write_bytes(b"")
-
-
-def short_raw_data(image: Path, label: Path) -> None:
-    content = _raw(image)
-    image.unlink()
-    image.with_name(image.name.removesuffix(".gz")).write_bytes(content[:-100])
-
-
-def not_an_image(image: Path, label: Path) -> None:
-    image.write_text("<html><body>404 not found</body></html>", encoding="utf-8")
-
-
-def two_volumes(image: Path, label: Path) -> None:
-    scan = read_image([image], channels=1)
-    write_channels(image, np.concatenate([scan.array, scan.array]), scan.geometry)
-
-
-def other_shape(image: Path, label: Path) -> None:
-    labels = read_labels(label)
-    smaller = labels.array[:-1]
-    geometry = Geometry(
-        shape=smaller.shape,
-        spacing_mm=labels.geometry.spacing_mm,
-        origin_mm=labels.geometry.origin_mm,
-        direction=labels.geometry.direction,
-    )
-    write_labels(label, smaller, geometry)
-
-
-def other_spacing(image: Path, label: Path) -> None:
-    labels = read_labels(label)
-    geometry = Geometry(
-        shape=labels.geometry.shape,
-        spacing_mm=(2.0, 2.0, 2.0),
-        origin_mm=labels.geometry.origin_mm,
-        direction=labels.geometry.direction,
-    )
-    write_labels(label, labels.array, geometry)
-
-
-def spacing_of_zero(image: Path, label: Path) -> None:
-    content = _raw(image)
-    struct.pack_into("<f", content, 76 + 4, 0.0)  # pixdim[1]
-    image.write_bytes(gzip.compress(bytes(content)))
-
-
-def undeclared_label(image: Path, label: Path) -> None:
-    labels = read_labels(label)
-    changed = labels.array.copy()
-    changed[0, 0, :5] = 77
-    write_labels(label, changed, labels.geometry)
-
-
-def the_same_id_twice(image: Path, label: Path) -> None:
-    image.with_name(image.name.removesuffix(".gz")).write_bytes(_raw(image))
-
-
-def no_label(image: Path, label: Path) -> None:
-    label.unlink()
-
-
-def no_image(image: Path, label: Path) -> None:
-    image.unlink()
-
-
-def _patch(image: Path, offset: int, form: str, value: float) -> None:
-    """Change a field of a NIfTI header."""
-    content = _raw(image)
-    struct.pack_into(form, content, offset, value)
-    image.write_bytes(gzip.compress(bytes(content), mtime=0))
-
-
-def nan_voxels(image: Path, label: Path) -> None:
-    content = _raw(image)
-    struct.pack_into("<f", content, len(content) - 400, float("nan"))
-    image.write_bytes(gzip.compress(bytes(content), mtime=0))
-
-
-def constant(image: Path, label: Path) -> None:
-    scan = read_image([image], channels=1)
-    write_channels(image, np.full_like(scan.array, 7), scan.geometry)
-
-
-def fractional_labels(image: Path, label: Path) -> None:
-    labels = read_labels(label)
-    write_channels(label, labels.array[np.newaxis].astype(np.float32) / 2, labels.geometry)
-
-
-def other_origin(image: Path, label: Path) -> None:
-    labels = read_labels(label)
-    write_labels(label, labels.array, replace(labels.geometry, origin_mm=(50.0, 0.0, 0.0)))
-
-
-def other_direction(image: Path, label: Path) -> None:
-    labels = read_labels(label)
-    turned = tuple(value * sign for value, sign in zip(labels.geometry.direction, (-1, 1, -1) * 3, strict=True))
-    write_labels(label, labels.array, replace(labels.geometry, direction=turned))
-
-
-def sheared(image: Path, label: Path) -> None:
-    content = _raw(image)
-    struct.pack_into("<h", content, 252, 0)  # qform_code: the sform decides
-    struct.pack_into("<h", content, 254, 1)
-    struct.pack_into("<12f", content, 280, 1, 0.5, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0)
-    image.write_bytes(gzip.compress(bytes(content), mtime=0))
-
-
-def negative_spacing(image: Path, label: Path) -> None:
-    _patch(image, 80, "<f", -1.0)
-
-
-def spacing_that_is_no_number(image: Path, label: Path) -> None:
-    _patch(image, 80, "<f", float("nan"))
-
-
-def colour_voxels(image: Path, label: Path) -> None:
-    content = _raw(image)
-    struct.pack_into("<h", content, 70, 128)  # datatype: RGB24
-    struct.pack_into("<h", content, 72, 24)
-    image.write_bytes(gzip.compress(bytes(content), mtime=0))
-
-
-def complex_voxels(image: Path, label: Path) -> None:
-    content = _raw(image)
-    struct.pack_into("<h", content, 70, 32)  # datatype: complex64
-    struct.pack_into("<h", content, 72, 64)
-    image.write_bytes(gzip.compress(bytes(content), mtime=0))
-
-
-def a_universe_of_voxels(image: Path, label: Path) -> None:
-    content = _raw(image)
-    struct.pack_into("<3h", content, 42, 30000, 30000, 30000)
-    image.write_bytes(gzip.compress(bytes(content), mtime=0))
-
-
-def negative_dimension(image: Path, label: Path) -> None:
-    _patch(image, 42, "<h", -5)
-
-
-def absurd_offset(image: Path, label: Path) -> None:
-    _patch(image, 108, "<f", 1e9)
-
-
-def a_huge_tail(image: Path, label: Path) -> None:
-    image.write_bytes(gzip.compress(bytes(_raw(image)) + bytes(64 << 20), mtime=0))
-
-
-def a_folder_for_a_file(image: Path, label: Path) -> None:
-    image.unlink()
-    image.mkdir()
-
-
-def a_broken_link(image: Path, label: Path) -> None:
-    image.unlink()
-    image.symlink_to("nowhere.nii.gz")
-
-
-def a_looping_link(image: Path, label: Path) -> None:
-    image.unlink()
-    image.symlink_to(image.name)
+from oracles import bad_inputs as bad
+from oracles.bad_inputs import RAN, Home
+from oracles.restricted import as_ordinary_user
+
+from autoseg.data.image import read_labels
+
+CHECK, PLAN = "check data --jobs 1", "plan data -w other --jobs 1"
+TRAIN = "train -w run --fold 1 --epochs 1 --precision float32"
+PREDICT = "predict data/Training_Set/IBSR_02 out -w run --precision float32"
+EXPORTED = "predict data/Test_Set out --model model.autoseg --precision float32"
+
+REFUSED: Mapping[str, int] = {CHECK: 3, PLAN: 3}
+ACCEPTED: Mapping[str, int] = {CHECK: 0, PLAN: 0}
+IN_THE_PLAN: Mapping[str, int] = {TRAIN: 4, "preprocess -w run": 4}
+IN_A_MODEL: Mapping[str, int] = {PREDICT: 6, "export again.autoseg -w run": 6}
+IN_AN_EXPORTED_MODEL: Mapping[str, int] = {EXPORTED: 6, "info model.autoseg": 6}
+
+CROWD: Mapping[str, str] = {
+    "check": "check data --jobs 2",
+    "train": "train -w run --fold 0 --epochs 1 --precision float32",
+    "predict": "predict data/Training_Set out --model ../kept/model.autoseg --precision float32",
+    "evaluate predictions": "evaluate judged good -o scores",
+    "evaluate references": "evaluate good judged -o scores",
+}
+"""Commands that meet many odd cases at once: one for each row, each spoilt in its own way, and good ones."""
+
+A_SCAN = ("check", "train", "predict")
+A_LABEL_MAP = ("check", "train", "evaluate predictions", "evaluate references")
+AN_ODD_LABEL = ("check", "train")
+EVERYTHING = tuple(CROWD)
 
 
 @dataclass(frozen=True)
 class Row:
+    """A bad input.
+
+    Attributes:
+        number: of the row in the list.
+        spoil: makes it.
+        commands: exit code by command.
+        says: words that each command's message holds; none where it has nothing to say.
+        crowd: which of `CROWD` treat a case that is spoilt like this among others likewise: refuse it with the same words,
+            or accept it.
+    """
+
     number: int
-    spoil: Spoil
-    says: tuple[str, ...]
+    spoil: Callable[[Home], None]
+    commands: Mapping[str, int]
+    says: tuple[str, ...] = ()
+    crowd: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return f"{self.number}-{self.spoil.__name__}"
+
+    @property
+    def refused(self) -> bool:
+        return max(self.commands.values()) > 0
 
 
 ROWS = (
-    Row(1, cut_in_half, ("IBSR_02", "bytes")),
-    Row(2, flip_a_bit, ("IBSR_02",)),
-    Row(3, wrong_crc, ("IBSR_02", "checksum")),
-    Row(4, empty, ("IBSR_02", "empty")),
-    Row(5, short_raw_data, ("IBSR_02.nii", "expected", "found")),
-    Row(7, not_an_image, ("IBSR_02", "not an image")),
-    Row(8, two_volumes, ("IBSR_02", "2 volumes")),
-    Row(9, nan_voxels, ("IBSR_02", "NaN")),
-    Row(10, constant, ("IBSR_02", "same value")),
-    Row(11, undeclared_label, ("IBSR_02_seg", "77", "5")),
-    Row(12, fractional_labels, ("IBSR_02_seg", "whole")),
-    Row(15, other_shape, ("IBSR_02_seg", "shape")),
-    Row(15, other_spacing, ("IBSR_02_seg", "spacing", "tolerance")),
-    Row(15, other_origin, ("IBSR_02_seg", "origin", "tolerance")),
-    Row(15, other_direction, ("IBSR_02_seg", "direction", "tolerance")),
-    Row(17, sheared, ("IBSR_02",)),
-    Row(19, spacing_of_zero, ("IBSR_02", "spacing")),
-    Row(19, negative_spacing, ("IBSR_02", "spacing")),
-    Row(19, spacing_that_is_no_number, ("IBSR_02", "spacing")),
-    Row(21, colour_voxels, ("IBSR_02",)),
-    Row(21, complex_voxels, ("IBSR_02",)),
-    Row(22, a_universe_of_voxels, ("IBSR_02",)),
-    Row(23, negative_dimension, ("IBSR_02",)),
-    Row(23, absurd_offset, ("IBSR_02",)),
-    Row(24, a_huge_tail, ("IBSR_02",)),
-    Row(26, a_folder_for_a_file, ("IBSR_02",)),
-    Row(28, a_broken_link, ("IBSR_02", "link")),
-    Row(28, a_looping_link, ("IBSR_02", "link")),
-    Row(30, the_same_id_twice, ("IBSR_02.nii", "IBSR_02.nii.gz")),
-    Row(36, no_label, ("IBSR_02", "without label")),
-    Row(36, no_image, ("IBSR_02", "without image")),
+    Row(1, bad.cut_in_half, REFUSED, ("IBSR_02.nii.gz", "cut off", "expected", "bytes", "found"), A_SCAN),
+    Row(2, bad.flip_a_bit, REFUSED, ("IBSR_02.nii.gz", "damaged"), A_SCAN),
+    Row(3, bad.wrong_crc, REFUSED, ("IBSR_02.nii.gz", "checksum"), A_SCAN),
+    Row(4, bad.empty, REFUSED, ("IBSR_02.nii.gz", "the file is empty"), A_SCAN),
+    Row(5, bad.short_raw_data, REFUSED, ("IBSR_02.nii.gz", "expected", "bytes", "found"), A_SCAN),
+    Row(6, bad.plain_behind_a_compressed_name, ACCEPTED, ("IBSR_02", "plain NIfTI"), EVERYTHING),
+    Row(7, bad.a_web_page, REFUSED, ("IBSR_02.nii.gz", "not an image", "<html>"), A_SCAN),
+    Row(8, bad.two_volumes, REFUSED, ("IBSR_02.nii.gz", "2 volumes", "which one"), A_SCAN),
+    Row(8, bad.one_volume_of_four_axes, ACCEPTED, (), EVERYTHING),
+    Row(9, bad.nan_voxels, REFUSED, ("IBSR_02.nii.gz", "1 NaN or infinite", "(Z, Y, X)"), A_SCAN),
+    Row(9, bad.infinite_voxels, REFUSED, ("IBSR_02.nii.gz", "1 NaN or infinite", "(Z, Y, X)"), A_SCAN),
+    Row(10, bad.constant, {CHECK: 3, PLAN: 3, PREDICT: 0}, ("IBSR_02", "same value")),
+    Row(11, bad.undeclared_label, REFUSED, ("IBSR_02_seg.nii.gz", "77", "5"), AN_ODD_LABEL),
+    Row(11, bad.negative_label, REFUSED, ("IBSR_02_seg.nii.gz", "-3", "5"), A_LABEL_MAP),
+    Row(12, bad.fractional_labels, REFUSED, ("IBSR_02_seg.nii.gz", "whole"), A_LABEL_MAP),
+    Row(12, bad.whole_labels_as_floats, ACCEPTED, (), EVERYTHING),
+    Row(13, bad.labels_of_64_bits, ACCEPTED, (), EVERYTHING),
+    Row(14, bad.an_empty_label_map, ACCEPTED, ("IBSR_02", "empty"), EVERYTHING),
+    Row(15, bad.other_shape, REFUSED, ("IBSR_02_seg.nii.gz", "shape"), A_LABEL_MAP),
+    Row(15, bad.other_spacing, REFUSED, ("IBSR_02_seg.nii.gz", "spacing", "tolerance"), A_LABEL_MAP),
+    Row(15, bad.other_origin, REFUSED, ("IBSR_02_seg.nii.gz", "origin", "tolerance"), A_LABEL_MAP),
+    Row(15, bad.other_direction, REFUSED, ("IBSR_02_seg.nii.gz", "direction", "tolerance"), A_LABEL_MAP),
+    Row(16, bad.oblique, ACCEPTED, (), A_SCAN),
+    Row(17, bad.sheared, REFUSED, ("IBSR_02.nii.gz", "right angles", "set_qform"), A_SCAN),
+    Row(18, bad.two_forms_that_disagree, ACCEPTED, ("IBSR_02", "qform", "sform"), EVERYTHING),
+    Row(19, bad.spacing_of_zero, REFUSED, ("IBSR_02.nii.gz", "spacing", "found 0.0"), A_SCAN),
+    Row(19, bad.negative_spacing, REFUSED, ("IBSR_02.nii.gz", "spacing", "found -1.0"), A_SCAN),
+    Row(19, bad.spacing_that_is_no_number, REFUSED, ("IBSR_02.nii.gz", "spacing", "found nan"), A_SCAN),
+    Row(20, bad.a_single_slice, ACCEPTED, (), A_SCAN),
+    Row(21, bad.colour_voxels, REFUSED, ("IBSR_02.nii.gz", "not a scalar image", "RGB"), A_SCAN),
+    Row(21, bad.complex_voxels, REFUSED, ("IBSR_02.nii.gz", "not a scalar image", "complex"), A_SCAN),
+    Row(22, bad.a_universe_of_voxels, REFUSED, ("IBSR_02.nii.gz", "bytes"), A_SCAN),
+    Row(23, bad.negative_dimension, REFUSED, ("IBSR_02.nii.gz", "size", "-5"), A_SCAN),
+    Row(23, bad.absurd_offset, REFUSED, ("IBSR_02.nii.gz", "bytes"), A_SCAN),
+    Row(24, bad.a_huge_tail, REFUSED, ("IBSR_02.nii.gz", "more data than the header accounts for"), A_SCAN),
+    Row(25, bad.a_picture, {"predict pictures out -w run --precision float32": 0}, ("scan", "PNG", "spacing")),
+    Row(25, bad.a_colour_picture, {"predict pictures out -w run --precision float32": 7}, ("scan", "not a scalar image")),
+    Row(26, bad.a_dicom_series, {"predict dicom out -w run --precision float32": 0}),
+    Row(26, bad.a_dicom_series, {"check dicom": 3, "plan dicom": 3}, ("dicom", "no layout fits", "Arrange the folder")),
+    Row(26, bad.a_folder_for_a_file, REFUSED, ("IBSR_02",)),
+    Row(
+        27,
+        bad.an_unusual_name,
+        {
+            "check 'meine Köpfe 頭/IBSR 18' --jobs 1": 0,
+            "plan 'meine Köpfe 頭/IBSR 18' -w 'größe 1' --jobs 1": 0,
+            "predict 'meine Köpfe 頭/IBSR 18/Training_Set/IBSR_äé 頭 2' 'ergebnis ü' -w run": 0,
+        },
+    ),
+    Row(28, bad.a_broken_link, {**REFUSED, TRAIN: 7, PREDICT: 7}, ("IBSR_02.nii.gz", "broken link")),
+    Row(28, bad.a_looping_link, {**REFUSED, TRAIN: 7, PREDICT: 7}, ("IBSR_02.nii.gz", "broken link")),
+    Row(29, bad.one_case, {"plan data -w other": 0}),
+    Row(29, bad.two_cases, {"plan data -w other --folds 5": 2}, ("--folds 5", "1 to 2 folds", "leave it out")),
+    Row(29, bad.a_class_in_one_case_only, {CHECK: 0, PLAN: 0}, ("fold", "no training case has label 1")),
+    Row(30, bad.the_same_id_twice, {CHECK: 3, PLAN: 3, PREDICT: 7}, ("IBSR_02.nii", "IBSR_02.nii.gz")),
+    Row(
+        31,
+        bad.an_unreadable_file,
+        {**REFUSED, TRAIN: 7, PREDICT: 7},
+        ("IBSR_02.nii.gz", "cannot be read", "Permission denied"),
+    ),
+    Row(31, bad.a_read_only_workspace, {TRAIN: 9, "preprocess -w run": 9}, ("cannot be written", "permissions")),
+    Row(
+        31,
+        bad.a_read_only_place,
+        {
+            "plan data -w locked/run": 9,
+            "predict data/Test_Set locked/out -w run --precision float32": 9,
+            "export locked/model.autoseg -w run": 9,
+            "report -w run -o locked/report": 9,
+            "evaluate good good -o locked/scores": 9,
+            "demo --folder locked/demo": 9,
+        },
+        ("locked", "cannot be written", "permissions"),
+    ),
+    Row(
+        31,
+        bad.a_file_in_the_place_of_a_folder,
+        {"plan data -w locked/run": 9, "predict data/Test_Set locked/out -w run --precision float32": 9},
+        ("locked", "cannot be written"),
+    ),
+    Row(32, bad.a_run_that_goes_on, {TRAIN: 5}, ("fold_1", "in use by process", "Wait")),
+    Row(32, bad.a_plan_in_the_making, {PLAN: 5}, ("other", "in use by process", "Wait")),
+    Row(33, bad.a_pickle_for_weights, IN_A_MODEL, ("weights-", "not a safetensors file")),
+    Row(33, bad.a_pickle_for_an_exported_model, IN_AN_EXPORTED_MODEL, ("model.autoseg", "not an exported model")),
+    Row(33, bad.a_pickle_for_an_array, {TRAIN: 5}, (".image.npy", "cannot be read")),
+    Row(34, bad.an_archive_that_climbs, IN_AN_EXPORTED_MODEL, ("model.autoseg",)),
+    Row(34, bad.an_archive_with_an_absolute_name, IN_AN_EXPORTED_MODEL, ("model.autoseg",)),
+    Row(34, bad.an_archive_with_a_link, IN_AN_EXPORTED_MODEL, ("model.autoseg",)),
+    Row(34, bad.an_archive_that_is_a_bomb, IN_AN_EXPORTED_MODEL, ("model.autoseg",)),
+    Row(36, bad.no_label, {**REFUSED, TRAIN: 7}, ("IBSR_02",)),
+    Row(36, bad.no_image, {**REFUSED, TRAIN: 7}, ("IBSR_02",)),
+    Row(37, bad.two_channels_for_one, {"predict scans/both.nii.gz out -w run": 7}, ("both.nii.gz", "2", "1")),
+    Row(38, bad.unknown_key, IN_THE_PLAN, ("plan.json", "training.learning_rat")),
+    Row(38, bad.wrong_type, IN_THE_PLAN, ("plan.json", "training.batch_size", "integer", "many")),
+    Row(38, bad.unknown_choice, IN_THE_PLAN, ("plan.json", "training.loss", "'dice'", "hinge")),
+    Row(38, bad.indivisible_patch, IN_THE_PLAN, ("plan.json", "training.patch_px", "multiples of 4")),
+    Row(38, bad.one_weight_for_many_classes, IN_THE_PLAN, ("plan.json", "training.class_weights", "4 entries")),
+    Row(38, bad.no_plan_at_all, IN_THE_PLAN, ("plan.json", "not a JSON document")),
+    Row(39, bad.one_bit_of_the_weights, IN_A_MODEL, ("weights-", "have changed", "sha256")),
+    Row(
+        39, bad.one_bit_of_the_checkpoint, {TRAIN.replace("fold 1", "fold 0"): 6}, ("checkpoint-", "have changed", "sha256")
+    ),
+    Row(39, bad.one_bit_of_an_array, {TRAIN: 5}, ("IBSR_02.image.npy", "has changed", "sha256")),
+    Row(40, bad.a_newer_model, IN_A_MODEL, ("bundle.json", "newer", "99", "Update")),
+    Row(40, bad.a_newer_exported_model, IN_AN_EXPORTED_MODEL, ("model.autoseg", "newer", "99", "Update")),
 )
 
 
-def run(command: str, dataset: str, *, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "autoseg", command, dataset, "--jobs", "1"],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+def autoseg(command: str, *, cwd: Path) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "autoseg", *shlex.split(command), "--json"],
+        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=as_ordinary_user,  # noqa: PLW1509 - no threads here
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "1000"},
+    )  # fmt: skip
+
+
+def finish(process: "subprocess.Popen[str]", *, expect: int) -> tuple[str, str]:
+    told, said = process.communicate(timeout=200)
+    assert process.returncode == expect, f"{process.args}: {process.returncode} instead of {expect}\n{told}\n{said}"
+    assert "Traceback" not in said
+    return told, said
+
+
+@pytest.fixture(scope="module")
+def story(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home before anything is spoilt."""
+    root = tmp_path_factory.mktemp("bad") / "home"
+    shutil.copytree(cohort, root / "data")
+    (root / "good").mkdir()
+    shutil.copy(root / "data" / "Training_Set" / "IBSR_02" / "IBSR_02_seg.nii.gz", root / "good")
+    for command in (
+        "plan data -w run --folds 2 --jobs 1",
+        "train -w run --fold 0 --epochs 1 --precision float32",
+        "export model.autoseg -w run",
+    ):
+        finish(autoseg(command, cwd=root), expect=0)
+    shutil.copytree(root, root.with_name("kept"), symlinks=True)
+    return root
+
+
+@pytest.fixture
+def home(story: Path) -> Iterator[Home]:
+    """The story's home, made anew at the same place, because a workspace remembers where its data lie."""
+    shutil.rmtree(story)
+    shutil.copytree(story.with_name("kept"), story, symlinks=True)
+    with ExitStack() as while_running:
+        yield Home(story, while_running)
+
+
+def failures_in(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """The single failures that a command tells about as JSON."""
+    several = [*document.get("problems", ()), *document.get("failures", {}).values()]
+    return several or [document]
+
+
+def check_failure(failure: Mapping[str, Any], *, says: tuple[str, ...]) -> None:
+    """A failure names its place and a cure, and says what it should."""
+    assert failure["where"], f"no place: {failure}"
+    assert failure["remedy"].endswith("."), f"no cure: {failure}"
+    message = "{where}: {what}; expected {expected}; found {found}. {remedy}".format(**failure)
+    for words in says:
+        assert words in message
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name}-{max(row.commands.values())}")
+def test_what_the_commands_do_with_it(row: Row, home: Home) -> None:
+    row.spoil(home)
+    running = {command: autoseg(command, cwd=home.root) for command in row.commands}
+    for command, code in row.commands.items():
+        told, said = finish(running[command], expect=code)
+        for words in row.says:
+            assert words in said, f"{command}: {said}"
+        if code:
+            document = json.loads(told)
+            assert document["exit_code"] == code
+            for failure in failures_in(document):
+                check_failure(failure, says=())
+    refused = {command.split()[0] for command, code in row.commands.items() if code}
+    assert not ("plan" in refused and (home.root / "other" / "plan.json").exists())
+    assert not ("predict" in refused and list((home.root / "out").glob("*.nii.gz")))
+    assert not (home.root / RAN).exists()
+    assert not list(home.root.parent.glob("outside*"))
+
+
+IN_THE_CROWD = tuple(row for row in ROWS if row.crowd)
+Answers = Mapping[str, tuple[str, Mapping[str, list[dict[str, Any]]]]]
+"""What each command of `CROWD` said, and the failures it told about, by case."""
+
+
+def case_of(row: Row) -> str:
+    """A case for every row, called so that the layout is recognised."""
+    return f"IBSR_{20 + IN_THE_CROWD.index(row)}"
+
+
+def gathered(story: Path, folder: str, rows: Sequence[Row], *, refused: bool) -> Answers:
+    """Let every command of `CROWD` meet one case for each row."""
+    root = story.with_name(folder)
+    cases = root / "data" / "Training_Set"
+    shutil.copytree(story.with_name("kept") / "data", root / "data")
+    for row in rows:
+        shutil.copytree(cases / "IBSR_02", cases / case_of(row))
+        for path in (cases / case_of(row)).iterdir():
+            path.rename(path.with_name(path.name.replace("IBSR_02", case_of(row))))
+    copy_label_maps(cases, root / "good")
+    finish(autoseg("plan data -w run --folds 2 --jobs 2", cwd=root), expect=0)
+    with ExitStack() as while_running:
+        for row in rows:
+            row.spoil(Home(root, while_running, case_of(row)))
+        copy_label_maps(cases, root / "judged")
+        running = {name: autoseg(command, cwd=root) for name, command in CROWD.items()}
+        found = {}
+        for name, process in running.items():
+            told, said = finish(process, expect=(3 if name == "check" else 7) if refused else 0)
+            found[name] = said, by_case(json.loads(told))
+    return found
+
+
+def copy_label_maps(cases: Path, folder: Path) -> None:
+    """Those that `evaluate` is to meet."""
+    others = {case_of(row) for row in IN_THE_CROWD if "evaluate references" not in row.crowd}
+    folder.mkdir()
+    for path in cases.glob("*/*_seg.nii.gz"):
+        if path.parent.name not in others:
+            shutil.copy(path, folder)
+
+
+def by_case(document: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """The single failures that a command tells about as JSON, by case."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for problem in document.get("problems", ()):
+        found.setdefault(problem["case"], []).append(problem)
+    return found or {case: [failure] for case, failure in document.get("failures", {}).items()}
+
+
+@pytest.fixture(scope="module")
+def bad_crowd(story: Path) -> Answers:
+    return gathered(story, "bad_crowd", [row for row in IN_THE_CROWD if row.refused], refused=True)
+
+
+@pytest.fixture(scope="module")
+def odd_crowd(story: Path) -> Answers:
+    return gathered(story, "odd_crowd", [row for row in IN_THE_CROWD if not row.refused], refused=False)
+
+
+@pytest.mark.parametrize("row", [row for row in IN_THE_CROWD if row.refused], ids=lambda row: row.name)
+def test_each_of_many_bad_cases_is_named(row: Row, bad_crowd: Answers) -> None:
+    case = case_of(row)
+    says = tuple(words.replace("IBSR_02", case) for words in row.says)
+    for command in row.crowd:
+        (failure,) = bad_crowd[command][1][case]
+        check_failure(failure, says=says)
+
+
+def test_good_cases_among_bad_ones_are_not_blamed(bad_crowd: Answers) -> None:
+    for command, (_, failures) in bad_crowd.items():
+        assert failures.keys() == {case_of(row) for row in IN_THE_CROWD if row.refused and command in row.crowd}, command
+
+
+@pytest.mark.parametrize("row", [row for row in IN_THE_CROWD if not row.refused], ids=lambda row: row.name)
+def test_each_of_many_odd_cases_is_used(row: Row, odd_crowd: Answers, story: Path) -> None:
+    case, root = case_of(row), story.with_name("odd_crowd")
+    for words in row.says:
+        assert words.replace("IBSR_02", case) in odd_crowd["check"][0]
+    assert (root / "out" / f"{case}.nii.gz").exists()
+    splits = json.loads((root / "run" / "splits.json").read_text(encoding="utf-8"))
+    assert case in str(splits["folds"])  # and training came to its end
+    assert (f"\n{case}," in (root / "scores" / "metrics.csv").read_text(encoding="utf-8")) == (
+        "evaluate references" in row.crowd
     )
 
 
-@pytest.mark.parametrize("command", ["check", "plan"])
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.number}-{row.spoil.__name__}")
-def test_a_bad_input_is_refused(row: Row, command: str, cohort: Path, tmp_path: Path) -> None:
-    shutil.copytree(cohort, tmp_path / "IBSR18")
-    case = tmp_path / "IBSR18" / "Training_Set" / "IBSR_02"
-    row.spoil(case / "IBSR_02.nii.gz", case / "IBSR_02_seg.nii.gz")
-    process = run(command, "IBSR18/", cwd=tmp_path)
-    assert process.returncode == 3, process.stderr
-    assert "Traceback" not in process.stderr
-    for words in row.says:
-        assert words in process.stderr
-    assert not (tmp_path / "runs" / "IBSR18" / "plan.json").exists()
+def test_a_good_scan_beside_a_bad_one_is_segmented(home: Home) -> None:
+    bad.cut_in_half(home)
+    finish(autoseg("predict data/Training_Set out -w run --precision float32", cwd=home.root), expect=7)
+    good = {folder.name for folder in home.cases.iterdir()} - {"IBSR_02"}
+    assert {path.name.removesuffix(".nii.gz") for path in (home.root / "out").glob("*.nii.gz")} == good
 
 
-def test_row_6_a_plain_file_with_the_wrong_name_is_read_with_a_note(cohort: Path, tmp_path: Path) -> None:
-    shutil.copytree(cohort, tmp_path / "IBSR18")
-    image = tmp_path / "IBSR18" / "Training_Set" / "IBSR_02" / "IBSR_02.nii.gz"
-    image.write_bytes(_raw(image))
-    process = run("plan", "IBSR18/", cwd=tmp_path)
-    assert process.returncode == 0, process.stderr
-    assert "IBSR_02" in process.stderr
+def test_a_slanted_scan_gets_a_label_map_on_its_own_grid(home: Home) -> None:
+    bad.oblique(home)
+    finish(autoseg(PREDICT, cwd=home.root), expect=0)
+    geometry = read_labels(home.root / "out" / "IBSR_02.nii.gz").geometry
+    assert not geometry.difference(read_labels(home.label).geometry)
 
 
-def test_two_classes_of_one_name_are_refused(cohort: Path, tmp_path: Path) -> None:
-    case = cohort / "Training_Set" / "IBSR_02"
-    for folder, name in (("imagesTr", "IBSR_02.nii.gz"), ("labelsTr", "IBSR_02_seg.nii.gz")):
-        (tmp_path / "Task01_Heads" / folder).mkdir(parents=True)
-        shutil.copy(case / name, tmp_path / "Task01_Heads" / folder / "IBSR_02.nii.gz")
+def test_two_classes_of_one_name_are_refused(home: Home) -> None:
+    task = home.root / "Task01_Heads"
+    for folder, path in (("imagesTr", home.image), ("labelsTr", home.label)):
+        (task / folder).mkdir(parents=True)
+        shutil.copy(path, task / folder / "IBSR_02.nii.gz")
     labels = {"0": "background", "1": "fluid", "2": "brain", "3": "brain"}
     description = {"modality": {"0": "MRI"}, "labels": labels}
-    (tmp_path / "Task01_Heads" / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
-    process = run("plan", "Task01_Heads/", cwd=tmp_path)
-    assert process.returncode == 3, process.stderr
-    assert "3: brain" in process.stderr
+    (task / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
+    _, said = finish(autoseg("plan Task01_Heads", cwd=home.root), expect=3)
+    assert "3: brain" in said

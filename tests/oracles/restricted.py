@@ -1,0 +1,47 @@
+"""Surroundings that refuse: permissions that bind even an administrator, files that may not grow, full disks."""
+
+import ctypes
+import resource
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PR_CAPBSET_DROP = 24
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
+"""Source: linux/prctl.h, linux/capability.h."""
+
+
+def as_ordinary_user() -> None:
+    """Called between fork and exec: permissions of files hold for the new process, whoever runs the tests."""
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
+            libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # an ordinary user may not, and need not
+
+
+def with_small_files(limit_bytes: int) -> Callable[[], None]:
+    """Called between fork and exec: no file of the new process may grow beyond a limit."""
+
+    def restrict() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+
+    return restrict
+
+
+@contextmanager
+def small_disk(folder: Path, *, size_bytes: int) -> Iterator[bool]:
+    """A file system of its own on a folder; says whether the system permits it."""
+    mounted = (
+        sys.platform == "linux"
+        and subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(folder)], capture_output=True, check=False
+        ).returncode
+        == 0
+    )
+    try:
+        yield mounted
+    finally:
+        if mounted:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
