@@ -5,11 +5,8 @@ is one entry.
 """
 
 import json
-import os
 import shlex
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from typing import Any
 import pytest
 from oracles import bad_inputs as bad
 from oracles.bad_inputs import RAN, Home
+from oracles.installed import Process, finish, start
 from oracles.restricted import as_ordinary_user
 
 from autoseg.data.image import read_labels
@@ -187,20 +185,9 @@ ROWS = (
 )
 
 
-def autoseg(command: str, *, cwd: Path) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-m", "autoseg", *shlex.split(command), "--json"],
-        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=as_ordinary_user,  # noqa: PLW1509 - no threads here
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "1000"},
-    )  # fmt: skip
-
-
-def finish(process: "subprocess.Popen[str]", *, expect: int) -> tuple[str, str]:
-    told, said = process.communicate(timeout=200)
-    assert process.returncode == expect, f"{process.args}: {process.returncode} instead of {expect}\n{told}\n{said}"
-    assert "Traceback" not in said
-    return told, said
+def begin(command: str, home: Path) -> Process:
+    alone = {"OMP_NUM_THREADS": "1"}
+    return start(*shlex.split(command), "--json", cwd=home, surroundings=as_ordinary_user, environment=alone)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +202,7 @@ def story(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train -w run --fold 0 --epochs 1 --precision float32",
         "export model.autoseg -w run",
     ):
-        finish(autoseg(command, cwd=root), expect=0)
+        finish(begin(command, root))
     shutil.copytree(root, root.with_name("kept"), symlinks=True)
     return root
 
@@ -247,15 +234,14 @@ def check_failure(failure: Mapping[str, Any], *, says: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name}-{max(row.commands.values())}")
 def test_what_the_commands_do_with_it(row: Row, home: Home) -> None:
     row.spoil(home)
-    running = {command: autoseg(command, cwd=home.root) for command in row.commands}
+    running = {command: begin(command, home.root) for command in row.commands}
     for command, code in row.commands.items():
-        told, said = finish(running[command], expect=code)
+        answer = finish(running[command], expect=code)
         for words in row.says:
-            assert words in said, f"{command}: {said}"
+            assert words in answer.said, f"{command}: {answer.said}"
         if code:
-            document = json.loads(told)
-            assert document["exit_code"] == code
-            for failure in failures_in(document):
+            assert answer.document["exit_code"] == code
+            for failure in failures_in(answer.document):
                 check_failure(failure, says=())
     refused = {command.split()[0] for command, code in row.commands.items() if code}
     assert not ("plan" in refused and (home.root / "other" / "plan.json").exists())
@@ -284,16 +270,16 @@ def gathered(story: Path, folder: str, rows: Sequence[Row], *, refused: bool) ->
         for path in (cases / case_of(row)).iterdir():
             path.rename(path.with_name(path.name.replace("IBSR_02", case_of(row))))
     copy_label_maps(cases, root / "good")
-    finish(autoseg("plan data -w run --folds 2 --jobs 2", cwd=root), expect=0)
+    finish(begin("plan data -w run --folds 2 --jobs 2", root))
     with ExitStack() as while_running:
         for row in rows:
             row.spoil(Home(root, while_running, case_of(row)))
         copy_label_maps(cases, root / "judged")
-        running = {name: autoseg(command, cwd=root) for name, command in CROWD.items()}
+        running = {name: begin(command, root) for name, command in CROWD.items()}
         found = {}
         for name, process in running.items():
-            told, said = finish(process, expect=(3 if name == "check" else 7) if refused else 0)
-            found[name] = said, by_case(json.loads(told))
+            answer = finish(process, expect=(3 if name == "check" else 7) if refused else 0)
+            found[name] = answer.said, by_case(answer.document)
     return found
 
 
@@ -353,14 +339,14 @@ def test_each_of_many_odd_cases_is_used(row: Row, odd_crowd: Answers, story: Pat
 
 def test_a_good_scan_beside_a_bad_one_is_segmented(home: Home) -> None:
     bad.cut_in_half(home)
-    finish(autoseg("predict data/Training_Set out -w run --precision float32", cwd=home.root), expect=7)
+    finish(begin("predict data/Training_Set out -w run --precision float32", home.root), expect=7)
     good = {folder.name for folder in home.cases.iterdir()} - {"IBSR_02"}
     assert {path.name.removesuffix(".nii.gz") for path in (home.root / "out").glob("*.nii.gz")} == good
 
 
 def test_a_slanted_scan_gets_a_label_map_on_its_own_grid(home: Home) -> None:
     bad.oblique(home)
-    finish(autoseg(PREDICT, cwd=home.root), expect=0)
+    finish(begin(PREDICT, home.root))
     geometry = read_labels(home.root / "out" / "IBSR_02.nii.gz").geometry
     assert not geometry.difference(read_labels(home.label).geometry)
 
@@ -373,5 +359,4 @@ def test_two_classes_of_one_name_are_refused(home: Home) -> None:
     labels = {"0": "background", "1": "fluid", "2": "brain", "3": "brain"}
     description = {"modality": {"0": "MRI"}, "labels": labels}
     (task / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
-    _, said = finish(autoseg("plan Task01_Heads", cwd=home.root), expect=3)
-    assert "3: brain" in said
+    assert "3: brain" in finish(begin("plan Task01_Heads", home.root), expect=3).said

@@ -1,26 +1,18 @@
 """`autoseg check`: everything that is wrong with a data set, in one go."""
 
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from oracles.installed import Answer, autoseg
 
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import read_labels, write_labels
 
 
-def check(dataset: Path) -> tuple[int, dict[str, Any], str]:
-    """Exit code, document and what was said."""
-    process = subprocess.run(
-        [sys.executable, "-m", "autoseg", "check", str(dataset), "--json"],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    return process.returncode, json.loads(process.stdout), process.stderr
+def check(dataset: Path, *, expect: int = 3) -> Answer:
+    return autoseg("check", str(dataset), "--json", expect=expect)
 
 
 @pytest.fixture
@@ -30,8 +22,7 @@ def data(cohort: Path, tmp_path: Path) -> Path:
 
 
 def test_a_sound_data_set_can_be_trained(cohort: Path) -> None:
-    code, document, _ = check(cohort)
-    assert code == 0
+    document = check(cohort, expect=0).document
     assert document["problems"] == []
     assert len(document["labelled"]) == 6
     assert document["unlabelled"] == 1
@@ -55,18 +46,15 @@ def test_every_problem_of_every_file_is_named_at_once(data: Path) -> None:
     odd.array[0, 0, 0] = np.uint16(9)
     write_labels(scan(fourth, "_seg"), odd.array, odd.geometry)
     test_scan.write_bytes(b"not a scan")
-    code, document, said = check(data)
-    assert code == 3
-    problems = document["problems"]
+    answer = check(data)
+    problems = answer.document["problems"]
     assert [problem["case"] for problem in problems] == sorted([first, first, second, third, fourth, test_scan.name[:-7]])
     assert all(problem["remedy"] and problem["where"] for problem in problems)
     for path in (scan(first), scan(first, "_seg"), scan(second), scan(third, "_seg"), scan(fourth, "_seg"), test_scan):
-        assert str(path) in said
+        assert str(path) in answer.said
 
 
 def test_a_folder_without_labels_is_named(data: Path) -> None:
     for path in data.rglob("*_seg.nii.gz"):
         path.unlink()
-    code, document, _ = check(data)
-    assert code == 3
-    assert "label" in json.dumps(document)
+    assert "label" in check(data).told

@@ -12,19 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from oracles.dicom_files import write_series
+from oracles.installed import autoseg
 
 from autoseg.data.image import read_labels
 
 README = Path(__file__).parents[2] / "README.md"
-
-
-def autoseg(*arguments: str, cwd: Path, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the installed command; its exit code must be as expected."""
-    process = subprocess.run(
-        [sys.executable, "-m", "autoseg", *arguments], cwd=cwd, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert process.returncode == expect, process.stdout + process.stderr
-    return process
 
 
 def readme_lines() -> list[list[str]]:
@@ -83,7 +75,7 @@ def test_evaluation_of_equal_label_maps_is_perfect(home: Path) -> None:
 
 def test_a_second_prediction_repeats_nothing(home: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in (home / "results").glob("*.nii.gz")}
-    result = json.loads(autoseg("predict", "IBSR18/Test_Set/", "results/", "--json", cwd=home).stdout)
+    result = autoseg("predict", "IBSR18/Test_Set/", "results/", "--json", cwd=home).document
     assert len(result["skipped"]) == len(before)
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -91,11 +83,11 @@ def test_a_second_prediction_repeats_nothing(home: Path) -> None:
 def test_a_finished_run_says_so_and_a_different_one_is_refused(home: Path) -> None:
     train = ["train", "--arch", "sepres", "--fold", "0", "--precision", "float32"]
     again = autoseg(*train, "--epochs", "1", cwd=home)
-    assert "finished earlier" in again.stderr
+    assert "finished earlier" in again.said
     refused = autoseg(*train, "--epochs", "2", "--seed", "7", cwd=home, expect=5)
-    assert "epochs" in refused.stderr
-    assert "seed" in refused.stderr
-    assert "--restart" in refused.stderr
+    assert "epochs" in refused.said
+    assert "seed" in refused.said
+    assert "--restart" in refused.said
 
 
 def test_the_same_data_give_the_same_plan_byte_for_byte(home: Path) -> None:
@@ -121,7 +113,7 @@ def test_a_workspace_is_not_taken_over_by_another_folder_of_the_same_name(home: 
     shutil.copytree(home / "IBSR18", home / "other" / "IBSR18")
     autoseg("plan", "IBSR18/", "-w", "taken", cwd=home)
     refused = autoseg("plan", "other/IBSR18/", "-w", "taken", cwd=home, expect=5)
-    assert "belongs to another data set" in refused.stderr
+    assert "belongs to another data set" in refused.said
     autoseg("plan", "other/IBSR18/", "-w", "taken", "--force", cwd=home)
 
 
@@ -132,7 +124,7 @@ def test_an_unknown_key_in_the_plan_is_named(home: Path) -> None:
     document["training"]["learning_speed"] = 1
     path.write_text(json.dumps(document), encoding="utf-8")
     failure = autoseg("train", "-w", "broken", cwd=home, expect=4)
-    assert "training.learning_speed" in failure.stderr
+    assert "training.learning_speed" in failure.said
 
 
 def test_a_bad_scan_is_reported_and_the_others_are_predicted(home: Path, tmp_path: Path) -> None:
@@ -140,8 +132,8 @@ def test_a_bad_scan_is_reported_and_the_others_are_predicted(home: Path, tmp_pat
     shutil.copy(scan, tmp_path / "good.nii.gz")
     (tmp_path / "bad.nii.gz").write_bytes(scan.read_bytes()[:5000])
     failure = autoseg("predict", str(tmp_path), "mixed", "--json", cwd=home, expect=7)
-    assert "bad.nii.gz" in failure.stderr
-    assert set(json.loads(failure.stdout)["failures"]) == {"bad"}
+    assert "bad.nii.gz" in failure.said
+    assert set(failure.document["failures"]) == {"bad"}
     assert (home / "mixed" / "good.nii.gz").exists()
     assert not (home / "mixed" / "bad.nii.gz").exists()
 
@@ -157,7 +149,7 @@ def test_no_data_set_no_model_and_no_workspace_have_their_own_exit_codes(home: P
 
 def test_training_within_minutes_ends_in_time_with_a_model(home: Path) -> None:
     autoseg("plan", "IBSR18/", "-w", "timed", cwd=home)
-    result = json.loads(autoseg("train", "--minutes", "0.3", "-w", "timed", "--json", cwd=home).stdout)
+    result = autoseg("train", "--minutes", "0.3", "-w", "timed", "--json", cwd=home).document
     assert result["models"][0]["minutes"] <= 0.3
     assert (home / "timed" / "models" / "unet" / "fold_0" / "bundle.json").exists()
 
@@ -190,7 +182,7 @@ def test_probabilities_and_pictures_of_another_model_do_not_stay_beside_its_labe
     autoseg(*predict, "--probabilities", "--pictures", cwd=home)
     autoseg(*predict, "--no-mirror", cwd=home)
     assert not list((home / "changing").glob("*/*.*"))
-    result = json.loads(autoseg(*predict, "--no-mirror", "--probabilities", "--json", cwd=home).stdout)
+    result = autoseg(*predict, "--no-mirror", "--probabilities", "--json", cwd=home).document
     assert result["skipped"] == []
     assert len(list((home / "changing" / "probabilities").iterdir())) == 1
 
@@ -208,7 +200,7 @@ def test_a_dicom_series_is_segmented_like_the_same_scan_as_a_file(home: Path) ->
     assert image.geometry.direction == (-1, 0, 0, 0, -1, 0, 0, 0, 1)
     straight = image.array[:, ::-1, ::-1].astype(np.int16)  # the same patient along DICOM's own axes
     write_series(home / "export" / "ada", straight, spacing_mm=image.geometry.spacing_mm)
-    result = json.loads(autoseg("predict", "export", "from_dicom", "--json", cwd=home).stdout)
+    result = autoseg("predict", "export", "from_dicom", "--json", cwd=home).document
     assert [case["case"] for case in result["cases"]] == ["ada"]
     found = read_labels(home / "from_dicom" / "ada.nii.gz")
     np.testing.assert_array_equal(found.array[:, ::-1, ::-1], read_labels(home / "results" / scan.name).array)

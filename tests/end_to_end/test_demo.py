@@ -1,16 +1,13 @@
 """`autoseg demo`: the README's first command, with seconds of training instead of minutes."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from oracles.installed import Answer, autoseg
 
 
-def demo(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "autoseg", "demo", "--minutes", "0.05", "--jobs", "1", "--json", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+def demo(cwd: Path, *arguments: str, expect: int = 0) -> Answer:
+    return autoseg("demo", "--minutes", "0.05", "--jobs", "1", "--json", *arguments, cwd=cwd, expect=expect)
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +16,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_tells_the_whole_story_in_a_folder_of_its_own(home: Path) -> None:
-    process = demo(home)
-    assert process.returncode == 0, process.stderr
-    result = json.loads(process.stdout)
+    result = demo(home).document
     assert list(result) == ["plan", "train", "select", "predict", "evaluate", "report", "export"]
     folder = home / "autoseg-demo"
     assert [path.name for path in home.iterdir()] == ["autoseg-demo"]
@@ -38,7 +33,5 @@ def test_it_tells_the_whole_story_in_a_folder_of_its_own(home: Path) -> None:
 def test_it_replaces_an_earlier_demonstration_and_nothing_else(home: Path) -> None:
     (home / "mine").mkdir()
     (home / "mine" / "thesis.txt").write_text("years of work")
-    refused = demo(home, "--folder", "mine")
-    assert refused.returncode == 5
-    assert "not an earlier demonstration" in refused.stderr
+    assert "not an earlier demonstration" in demo(home, "--folder", "mine", expect=5).said
     assert (home / "mine" / "thesis.txt").exists()

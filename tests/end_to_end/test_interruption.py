@@ -2,43 +2,19 @@
 
 import json
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
+from oracles.installed import autoseg, start, wait_until
 
 from autoseg.model.bundle import read_document
 
 TRAIN = ["train", "--epochs", "4", "--precision", "float32", "-w", "run"]
 
 
-def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "autoseg", *arguments], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def finish(*arguments: str, cwd: Path) -> str:
-    process = start(*arguments, cwd=cwd)
-    _, errors = process.communicate(timeout=200)
-    assert process.returncode == 0, errors
-    return errors
-
-
-def wait_for(path: Path, process: "subprocess.Popen[str]") -> None:
-    for _ in range(1200):
-        if path.exists():
-            return
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)
-    pytest.fail(f"{path} did not appear")
-
-
 def make_workspace(folder: Path, cohort: Path) -> None:
     """A plan whose epochs last about a second."""
-    finish("plan", str(cohort), "-w", "run", "-q", cwd=folder)
+    autoseg("plan", str(cohort), "-w", "run", "-q", cwd=folder)
     path = folder / "run" / "plan.json"
     plan = json.loads(path.read_text(encoding="utf-8"))
     plan["training"]["steps_per_epoch"] = 5
@@ -55,17 +31,17 @@ def test_a_stopped_training_goes_on(cohort: Path, tmp_path: Path, stop: signal.S
     for name in ("whole", "parts"):
         (tmp_path / name).mkdir()
         make_workspace(tmp_path / name, cohort)
-    finish(*TRAIN, cwd=tmp_path / "whole")
+    autoseg(*TRAIN, cwd=tmp_path / "whole")
     process = start(*TRAIN, cwd=tmp_path / "parts")
     model = Path("run", "models", "unet", "fold_0")
-    wait_for(tmp_path / "parts" / model / "checkpoint.json", process)
+    wait_until((tmp_path / "parts" / model / "checkpoint.json").exists, process)
     process.send_signal(stop)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code, errors
     if code == 130:
         assert "Traceback" not in errors
         assert "same command" in errors
-    assert "continuing after epoch" in finish(*TRAIN, cwd=tmp_path / "parts")
+    assert "continuing after epoch" in autoseg(*TRAIN, cwd=tmp_path / "parts").said
     digests = {read_document(tmp_path / name / model).weights_sha256 for name in ("whole", "parts")}
     assert len(digests) == 1
 
@@ -73,7 +49,7 @@ def test_a_stopped_training_goes_on(cohort: Path, tmp_path: Path, stop: signal.S
 def test_a_second_run_in_the_same_place_is_refused_while_the_first_goes_on(cohort: Path, tmp_path: Path) -> None:
     make_workspace(tmp_path, cohort)
     first = start("train", "--epochs", "1000", "--precision", "float32", "-w", "run", cwd=tmp_path)
-    wait_for(tmp_path / "run" / "models" / "unet" / "fold_0" / "checkpoint.json", first)
+    wait_until((tmp_path / "run" / "models" / "unet" / "fold_0" / "checkpoint.json").exists, first)
     second = start("train", "--epochs", "1000", "--precision", "float32", "-w", "run", cwd=tmp_path)
     _, errors = second.communicate(timeout=60)
     first.kill()

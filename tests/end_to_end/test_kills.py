@@ -8,8 +8,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oracles.installed import Process, finish, start
 
 from autoseg.data.image import read_labels, verify_file
 from autoseg.errors import AutosegError
@@ -57,20 +56,14 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 """In the order of the story: each starts from what the one before left."""
 
 
-def start(arguments: tuple[str, ...], folder: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "autoseg", *arguments],
-        cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+def begin(arguments: tuple[str, ...], folder: Path) -> Process:
+    return start(*arguments, cwd=folder, environment={"OMP_NUM_THREADS": "1"})
 
 
 def run(arguments: tuple[str, ...], folder: Path) -> float:
     """Run to the end; gives the seconds it took."""
     began = time.monotonic()
-    process = start(arguments, folder)
-    _, said = process.communicate(timeout=300)
-    assert process.returncode == 0, said.decode()
+    finish(begin(arguments, folder))
     return time.monotonic() - began
 
 
@@ -124,7 +117,7 @@ def stages(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def kill_once(stage: Stage, folder: Path, *, dice: random.Random) -> bool:
     """Start, kill, look, start again, look again; says whether the kill came before the end."""
     shutil.copytree(stage.before, folder)
-    process = start(stage.arguments, folder)
+    process = begin(stage.arguments, folder)
     time.sleep(dice.uniform(0, stage.seconds))
     killed = process.poll() is None
     os.killpg(process.pid, signal.SIGKILL) if killed else None

@@ -3,18 +3,12 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from oracles.installed import autoseg
 
 TRAIN = ("train", "--fold", "official", "--epochs", "2", "--precision", "float32")
-
-
-def autoseg(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "autoseg", *arguments]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +16,7 @@ def home(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder in which the paper's recipe was planned and trained for two epochs."""
     folder = tmp_path_factory.mktemp("home")
     for arguments in (("plan", str(cohort), "--recipe", "paper"), TRAIN):
-        process = autoseg(*arguments, cwd=folder)
-        assert process.returncode == 0, process.stderr
+        autoseg(*arguments, cwd=folder)
     return folder
 
 
@@ -54,8 +47,6 @@ def test_a_data_set_without_a_labelled_validation_set_has_none(cohort: Path, tmp
     shutil.copytree(cohort, copy)
     for path in (copy / "Validation_Set").glob("*/*_seg.nii.gz"):
         path.unlink()
-    assert autoseg("plan", "IBSR18", cwd=tmp_path).returncode == 0
-    refused = autoseg(*TRAIN, cwd=tmp_path)
-    assert refused.returncode == 5
-    assert "no labelled validation set" in refused.stderr
+    autoseg("plan", "IBSR18", cwd=tmp_path)
+    assert "no labelled validation set" in autoseg(*TRAIN, cwd=tmp_path, expect=5).said
     assert not (tmp_path / "runs" / "IBSR18" / "models" / "unet" / "fold_official" / "bundle.json").exists()

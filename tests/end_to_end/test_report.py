@@ -1,23 +1,16 @@
 """`autoseg report` on whatever was trained: nothing, some networks, the official split."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from oracles.installed import autoseg
 
 
-def autoseg(*arguments: str, cwd: Path) -> dict[str, Any]:
-    """Run the installed command, which must succeed, and return its JSON."""
-    process = subprocess.run(
-        [sys.executable, "-m", "autoseg", *arguments, "--json"],
-        cwd=cwd, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert process.returncode == 0, process.stdout + process.stderr
-    document: dict[str, Any] = json.loads(process.stdout)
-    return document
+def result(*arguments: str, cwd: Path) -> dict[str, Any]:
+    """What a command tells as JSON."""
+    return autoseg(*arguments, "--json", cwd=cwd).document
 
 
 def names(report: dict[str, Any]) -> set[str]:
@@ -28,14 +21,14 @@ def names(report: dict[str, Any]) -> set[str]:
 def home(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A planned workspace without models."""
     folder = tmp_path_factory.mktemp("home")
-    autoseg("plan", str(cohort), cwd=folder)
+    result("plan", str(cohort), cwd=folder)
     return folder
 
 
 @pytest.fixture(scope="module")
 def before(home: Path) -> dict[str, Any]:
     """The report on nothing but data."""
-    return autoseg("report", cwd=home)
+    return result("report", cwd=home)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +38,8 @@ def after(home: Path, before: dict[str, Any]) -> dict[str, Any]:
     (home / stale).write_bytes(b"of a model that is no more")
     (home / before["folder"] / "figures" / "mine.txt").write_text("not the report's")
     for arch, fold in (("unet", "0"), ("attention", "0"), ("unet", "official")):
-        autoseg("train", "--arch", arch, "--fold", fold, "--epochs", "1", "--precision", "float32", cwd=home)
-    return autoseg("report", cwd=home)
+        result("train", "--arch", arch, "--fold", fold, "--epochs", "1", "--precision", "float32", cwd=home)
+    return result("report", cwd=home)
 
 
 def test_without_models_it_shows_the_data(before: dict[str, Any], home: Path) -> None:
@@ -107,13 +100,10 @@ def test_an_edited_plan_leaves_older_models_out_and_says_so(after: dict[str, Any
     document["training"]["learning_rate"] = 1e-5
     path.write_text(json.dumps(document), encoding="utf-8")
     try:
-        process = subprocess.run(
-            [sys.executable, "-m", "autoseg", "report", "-o", "elsewhere"],
-            cwd=home, capture_output=True, text=True, timeout=120, check=True,
-        )  # fmt: skip
+        answer = autoseg("report", "-o", "elsewhere", cwd=home)
     finally:
         path.write_text(original, encoding="utf-8")
-    assert "trained under another plan" in process.stderr
+    assert "trained under another plan" in answer.said
     assert not list((home / "elsewhere").glob("tables/*"))
 
 
@@ -127,11 +117,7 @@ def test_a_case_that_is_gone_is_named(after: dict[str, Any], home: Path) -> None
     document["cases"] = [case for case in document["cases"] if case["id"] != held_out]
     path.write_text(json.dumps(document), encoding="utf-8")
     try:
-        process = subprocess.run(
-            [sys.executable, "-m", "autoseg", "report", "-o", "gone"],
-            cwd=home, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
+        answer = autoseg("report", "-o", "gone", cwd=home, expect=5)
     finally:
         path.write_text(original, encoding="utf-8")
-    assert process.returncode == 5
-    assert f"{held_out} was held out" in process.stderr
+    assert f"{held_out} was held out" in answer.said

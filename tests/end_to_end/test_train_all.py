@@ -5,13 +5,10 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from oracles.installed import Process, start, wait_until
 from oracles.watched_runs import Recorder
 
 import autoseg
@@ -35,21 +32,10 @@ def make_workspace(root: Path, cohort: Path, *, folds: int) -> Path:
     return root
 
 
-def start(root: Path, *, epochs: int) -> subprocess.Popen[str]:
+def begin(root: Path, *, epochs: int) -> Process:
     """The command, two runs at a time."""
-    choices = ["--fold", "all", "--precision", "float32", "--epochs", str(epochs), "--jobs", "2", "--json", "-w", str(root)]
-    return subprocess.Popen(
-        [sys.executable, "-m", "autoseg", "train", *choices], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
-    for _ in range(1200):
-        if condition():
-            return
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.05)
-    pytest.fail("waited in vain")
+    choices = ("--fold", "all", "--precision", "float32", "--epochs", str(epochs), "--jobs", "2", "--json", "-w", str(root))
+    return start("train", *choices)
 
 
 def holder(folder: Path) -> int:
@@ -68,9 +54,9 @@ def test_an_interrupted_series_goes_on_side_by_side_with_the_weights_of_one_in_t
     side = Path(shutil.copytree(turn, tmp_path / "side"))
     autoseg.train(fold="all", epochs=15, precision="float32", workspace=turn)
 
-    process = start(side, epochs=15)
+    process = begin(side, epochs=15)
     folders = [side / "models" / "unet" / f"fold_{fold}" for fold in (0, 1)]
-    wait_for(lambda: all((folder / "checkpoint.json").exists() for folder in folders), process)
+    wait_until(lambda: all((folder / "checkpoint.json").exists() for folder in folders), process)
     children = [holder(folder) for folder in folders]
     assert len({*children, process.pid}) == 3
     process.send_signal(signal.SIGTERM)
@@ -94,8 +80,8 @@ def test_a_broken_and_a_killed_run_do_not_keep_the_others(cohort: Path, tmp_path
     broken.parent.mkdir(parents=True)
     broken.write_text("{}", encoding="utf-8")
 
-    process = start(root, epochs=6)
-    wait_for(killed.exists, process)
+    process = begin(root, epochs=6)
+    wait_until(killed.exists, process)
     os.kill(holder(killed.parent), signal.SIGKILL)
     output, errors = process.communicate(timeout=200)
     assert process.returncode == 7, errors

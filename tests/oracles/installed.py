@@ -1,0 +1,82 @@
+"""The installed command, run as a user runs it: in a process of its own, with real exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Process = subprocess.Popen[str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a command ended.
+
+    Attributes:
+        code: its exit code.
+        told: its result, on standard output.
+        said: everything else, on standard error.
+    """
+
+    code: int
+    told: str
+    said: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What was told, where `--json` asked for it."""
+        document: dict[str, Any] = json.loads(self.told)
+        return document
+
+
+def start(
+    *arguments: str,
+    cwd: Path | None = None,
+    surroundings: Callable[[], None] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Process:
+    """Start a command in a group of processes of its own.
+
+    Args:
+        arguments: of `autoseg`.
+        cwd: the working folder.
+        surroundings: called before the command begins, in its process.
+        environment: variables to set.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", "autoseg", *arguments],
+        cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=surroundings,  # noqa: PLW1509 - tests run no threads
+        env={**os.environ, "COLUMNS": "1000", **(environment or {})},
+    )  # fmt: skip
+
+
+def finish(process: Process, *, expect: int = 0) -> Answer:
+    """Wait for a command, which must end as expected."""
+    told, said = process.communicate(timeout=300)
+    assert process.returncode == expect, f"{process.args}: {process.returncode} instead of {expect}\n{told}\n{said}"
+    assert "Traceback" not in said
+    return Answer(process.returncode, told, said)
+
+
+def autoseg(*arguments: str, cwd: Path | None = None, expect: int = 0) -> Answer:
+    """Run a command, which must end as expected."""
+    return finish(start(*arguments, cwd=cwd), expect=expect)
+
+
+def wait_until(condition: Callable[[], object], process: Process) -> None:
+    """Wait for something that a running command does."""
+    for _ in range(2400):
+        if condition():
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.025)
+    process.kill()
+    pytest.fail("waited in vain")
