@@ -16,15 +16,19 @@ import math
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from autoseg.errors import AutosegError, SystemFailureError, WorkspaceError
 
 _CHUNK_BYTES = 1 << 20
+
+_MOST_LEVELS: Final = 100
+"""Of a JSON document. Source: chosen; ours have at most ten, and writing one must not run out of stack."""
 
 
 @contextmanager
@@ -83,11 +87,15 @@ def read_json(path: Path, *, error: type[AutosegError] = WorkspaceError, remedy:
 
 
 def parse_json(content: bytes, *, error: type[AutosegError], where: Path | str, remedy: str) -> Any:
-    """Understand a JSON document; an unparsable one becomes `error` with `remedy`."""
+    """Understand a JSON document; one that cannot be parsed, or only in several ways, becomes `error` with `remedy`."""
     try:
-        return json.loads(content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite)
+        document = json.loads(
+            content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_named_once
+        )
+        _check_depth(document)
     except (ValueError, RecursionError) as cause:  # not JSON, not UTF-8; nested without end
         raise error(f"not a JSON document ({cause})", where=where, remedy=remedy) from None
+    return document
 
 
 def sha256_bytes(content: bytes) -> str:
@@ -166,6 +174,31 @@ def _finite(digits: str) -> float:
     if math.isinf(number):
         _refuse_constant(digits)
     return number
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        msg = f"the key {twice[:100]!a} comes twice"
+        raise ValueError(msg)
+    return document
+
+
+def _check_depth(document: Any) -> None:
+    level = [document]
+    for _ in range(_MOST_LEVELS):
+        level = [inner for value in level for inner in _inside(value)]
+        if not level:
+            return
+    msg = f"nested more than {_MOST_LEVELS} levels deep"
+    raise ValueError(msg)
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _sync_folder(folder: Path) -> None:

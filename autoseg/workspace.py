@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from autoseg import catalogue, files
 from autoseg.data.dataset import Dataset
 from autoseg.data.splits import Fold, Splits
+from autoseg.documents import understand
 from autoseg.errors import UsageError, WorkspaceError
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan, read_plan
@@ -153,7 +154,7 @@ def write_document(path: Path, document: BaseModel) -> None:
 def _read(path: Path, kind: type[_Document]) -> _Document:
     content = files.read_json(path, remedy=_PLAN_FIRST)
     try:
-        return kind.model_validate_json(files.json_text(content))
+        return understand(content, kind)
     except ValidationError as invalid:
         problem = invalid.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])

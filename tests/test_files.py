@@ -171,6 +171,24 @@ def test_what_is_not_json_names_file_and_cure(content: bytes, tmp_path: Path) ->
     assert caught.value.where == str(tmp_path / "x.json")
 
 
+@pytest.mark.parametrize("content", [b'{"a": 1, "a": 1}', b'[{"b": {"a": 1, "c": 2, "a": 3}}]', b'{"a": 1, "\\u0061": 2}'])
+def test_a_key_that_comes_twice_is_refused(content: bytes) -> None:
+    """Other readers take the first; this one would have taken the last, and nobody would know."""
+    with pytest.raises(PlanError, match=r"plan\.json: not a JSON document \(the key 'a' comes twice\)"):
+        files.parse_json(content, error=PlanError, where="plan.json", remedy="Plan again.")
+
+
+def test_documents_are_read_as_deep_as_they_can_be_written(tmp_path: Path) -> None:
+    for levels in (1, 100):
+        document = json.loads(b"[" * levels + b"]" * levels)
+        files.write_json(tmp_path / "x.json", document)
+        assert files.read_json(tmp_path / "x.json", remedy="") == document
+    for levels in (101, 900, 100_000):
+        for text in (b"[" * levels + b"]" * levels, b'{"a":' * levels + b"1" + b"}" * levels):
+            with pytest.raises(PlanError, match="not a JSON document"):
+                files.parse_json(text, error=PlanError, where="x.json", remedy="Plan again.")
+
+
 def test_a_missing_document_names_file_and_cure(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"x\.json: the file does not exist\. Plan first"):
         files.read_json(tmp_path / "x.json", remedy="Plan first.")

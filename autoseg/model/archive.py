@@ -21,6 +21,7 @@ from typing import BinaryIO, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import files
+from autoseg.documents import understand
 from autoseg.errors import BundleError
 
 ARCHIVE_SUFFIX: Final = ".autoseg"
@@ -119,15 +120,13 @@ class Archive:
             raise _refused(self.path, f"{name} has changed", expected=f"sha256 {member.sha256}", found=found)
         return content
 
-    def read_json(self, name: str) -> bytes:
-        """The text of a JSON document, verified, and safe to be understood.
+    def read_json(self, name: str) -> object:
+        """A JSON document, verified, and safe to be understood.
 
         Raises:
             BundleError: there is no such member, it is damaged, not JSON, or holds too much.
         """
-        content = self.read(name)
-        _check_json(content, where=self.place(name))
-        return content
+        return _safe_json(self.read(name), where=self.place(name))
 
     def place(self, name: str) -> str:
         """A member as errors name it."""
@@ -312,7 +311,7 @@ def _content(archive: zipfile.ZipFile, name: str, size: int, *, path: Path) -> b
 
 
 def _parse_manifest(text: bytes, path: Path) -> _Manifest:
-    document = _check_json(text, where=f"{path} ({MANIFEST})")
+    document = _safe_json(text, where=f"{path} ({MANIFEST})")
     if isinstance(document, dict) and isinstance(document.get("version"), int) and document["version"] > FORMAT:
         raise BundleError(
             "the model was exported by a newer autoseg",
@@ -322,12 +321,12 @@ def _parse_manifest(text: bytes, path: Path) -> _Manifest:
             remedy="Update autoseg to at least that version.",
         )
     try:
-        return _Manifest.model_validate_json(text)
+        return understand(document, _Manifest)
     except ValidationError as invalid:
         raise _refused(path, f"not a manifest: {invalid.errors()[0]['msg']}") from None
 
 
-def _check_json(content: bytes, *, where: str) -> object:
+def _safe_json(content: bytes, *, where: str) -> object:
     """Understand a JSON document that is not too much to be validated."""
     if content.count(b",") > MOST_VALUES:
         raise _refused(where, "too many values", expected=f"at most {MOST_VALUES}")

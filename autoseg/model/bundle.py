@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -19,6 +19,7 @@ from safetensors.torch import load, save
 from torch import nn
 
 from autoseg import catalogue, files
+from autoseg.documents import understand
 from autoseg.errors import BundleError
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
@@ -27,12 +28,12 @@ BUNDLE_FILE = "bundle.json"
 BUNDLE_VERSION = 1
 _RESTORE = "Restore the file from a copy, or train again with --restart."
 
-_MOST_LEVELS: Final = 32
-"""Of a network. Source: ours; with so many, the sides of its slices are multiples of 2 ** 31 pixels."""
-
 _DESCRIPTION_BYTES: Final = 512
 """Room for the description of one tensor in a file of weights. Source: ours; the networks' own take about 130."""
 
+
+TensorsFile = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+\.safetensors$")]
+"""Name of a file of tensors, which lies beside the document that names it."""
 
 _Kind = tuple[tuple[int, ...], torch.dtype]
 
@@ -62,7 +63,7 @@ class BundleDocument(BaseModel):
     plan_digest: str
     plan: Plan
     provenance: Provenance
-    weights_file: str
+    weights_file: TensorsFile
     weights_sha256: str
 
 
@@ -114,18 +115,40 @@ def read_document(folder: Path) -> BundleDocument:
     path = folder / BUNDLE_FILE
     remedy = "Train the model, or point to a folder that holds one."
     document = files.read_json(path, error=BundleError, remedy=remedy)
-    return _understood(document, files.json_text(document), where=path)
+    return understand_document(document, where=path)
 
 
-def parse_document(content: bytes, *, where: Path | str) -> BundleDocument:
-    """Understand a model's description that was read elsewhere.
+def understand_document(document: Any, *, where: Path | str) -> BundleDocument:
+    """A model's description from a JSON document.
 
     Raises:
-        BundleError: it cannot be understood.
+        BundleError: it cannot be understood, or its plan is not the one the model was trained under.
     """
-    remedy = "Ask for the model again, or export it anew."
-    document = files.parse_json(content, error=BundleError, where=where, remedy=remedy)
-    return _understood(document, content, where=where)
+    if isinstance(document, dict) and isinstance(document.get("version"), int) and document["version"] > BUNDLE_VERSION:
+        raise BundleError(
+            "the model was written by a newer autoseg",
+            where=where,
+            expected=f"format {BUNDLE_VERSION} or older",
+            found=f"format {str(document['version'])[:20]}",
+            remedy="Update autoseg and try again.",
+        )
+    try:
+        description = understand(document, BundleDocument)
+    except ValidationError as invalid:
+        problem = invalid.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise BundleError(
+            f"not a model description: {place}: {problem['msg']}", where=where, remedy="Train the model again."
+        ) from None
+    if description.plan.digest != description.plan_digest:
+        raise BundleError(
+            "the plan inside has changed since the model was trained",
+            where=where,
+            expected=f"digest {description.plan_digest[:64]!a}",
+            found=description.plan.digest,
+            remedy=_RESTORE,
+        )
+    return description
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -171,9 +194,6 @@ def assemble(document: BundleDocument, weights: Mapping[str, torch.Tensor], *, w
 
 def _expected(document: BundleDocument, *, where: Path | str) -> dict[str, _Kind]:
     """The tensors that the network of a plan has."""
-    levels = len(document.plan.network.features)
-    if levels > _MOST_LEVELS:
-        raise _misfit(document, f"{levels} levels, at most {_MOST_LEVELS}", where=where)
     try:
         with torch.device("meta"):  # allocates nothing, whatever the plan claims
             return {name: _kind(tensor) for name, tensor in _network(document).state_dict().items()}
@@ -198,25 +218,6 @@ def _misfit(document: BundleDocument, why: str, *, where: Path | str) -> BundleE
         where=where,
         remedy="Train the model again, or ask for it again.",
     )
-
-
-def _understood(document: Any, text: str | bytes, *, where: Path | str) -> BundleDocument:
-    if isinstance(document, dict) and isinstance(document.get("version"), int) and document["version"] > BUNDLE_VERSION:
-        raise BundleError(
-            "the model was written by a newer autoseg",
-            where=where,
-            expected=f"format {BUNDLE_VERSION} or older",
-            found=f"format {str(document['version'])[:20]}",
-            remedy="Update autoseg and try again.",
-        )
-    try:
-        return BundleDocument.model_validate_json(text)
-    except ValidationError as invalid:
-        problem = invalid.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise BundleError(
-            f"not a model description: {place}: {problem['msg']}", where=where, remedy="Train the model again."
-        ) from None
 
 
 def save_tensors(folder: Path, tensors: Mapping[str, torch.Tensor], *, prefix: str) -> tuple[str, str]:

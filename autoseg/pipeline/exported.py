@@ -7,10 +7,10 @@ from typing import Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from autoseg.data.voxels import LARGEST_LABEL
+from autoseg.documents import understand
 from autoseg.errors import BundleError
 from autoseg.model.archive import Archive, open_archive
-from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_document, parse_tensors
+from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_tensors, understand_document
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
@@ -117,7 +117,7 @@ def _describe(archive: Archive) -> ExportDescription:
     plan = _parsed(archive, PLAN_FILE, Plan)
     selection = _parsed(archive, SELECTION_FILE, Selection) if SELECTION_FILE in archive.names else None
     bundles = {
-        folder: parse_document(archive.read_json(bundle_file(folder)), where=archive.place(bundle_file(folder)))
+        folder: understand_document(archive.read_json(bundle_file(folder)), where=archive.place(bundle_file(folder)))
         for folder in document.bundles
     }
     description = ExportDescription(
@@ -159,10 +159,10 @@ def _contradictions(description: ExportDescription) -> Iterator[str]:
         if folder != bundle_folder(bundle.architecture, bundle.fold):
             yield f"{folder} holds {bundle.architecture}, fold {bundle.fold[:20]!a}"
     values = [label.value for label in plan.data.classes]
-    if values[-1] > LARGEST_LABEL:
-        yield f"a label value is above {LARGEST_LABEL}"
     if selection is not None and not {step.label for step in selection.postprocessing} <= {None, *values}:
         yield "the selection cleans a class that the plan does not know"
+    if len(description.bundles) < len(description.document.bundles):
+        yield "a network is listed twice"
     if description.document.name != plan.inputs.name:
         yield "the model is named after other data than the plan"
     if description.document.scores.keys() != description.document.scored_cases.keys():
@@ -198,7 +198,7 @@ def _bundle(archive: Archive, folder: str, document: BundleDocument) -> Bundle:
 
 def _parsed(archive: Archive, name: str, kind: type[_Document]) -> _Document:
     try:
-        return kind.model_validate_json(archive.read_json(name))
+        return understand(archive.read_json(name), kind)
     except ValidationError as invalid:
         problem = invalid.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from autoseg import files
 from autoseg.data.dataset import Case
 from autoseg.data.image import read_image, read_labels, write_labels
+from autoseg.documents import understand
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.evaluation.tables import Summary, read_cases, summarise, write_cases, write_summary
@@ -80,7 +81,7 @@ def read_record(model: Path) -> Record:
     remedy = f"Delete {path.parent} and repeat the train command of that model: it predicts its held-out cases again."
     document = files.read_json(path, remedy=remedy)
     try:
-        return Record.model_validate(document)
+        return understand(document, Record)
     except ValidationError as invalid:
         problem = invalid.errors()[0]["msg"]
         raise WorkspaceError(f"cannot be understood ({problem})", where=path, remedy=remedy) from None

@@ -193,7 +193,7 @@ def _held_out_cases(workspace: Workspace, plan: Plan, models: Sequence[FinishedM
         HeldOut(
             id=case.id,
             reference=case.label,
-            footprint=store.load(case.id).footprint,
+            footprint=store.footprint(case.id),
             probabilities=predicted[case.id],
             sha256=sha256[case.id],
             classes=plan.data.classes,

@@ -293,8 +293,6 @@ def _discard(folder: Path) -> None:
 
 
 def _fold_data(store: Store, members: Fold) -> FoldData:
-    for case in (*members.training, *members.validation):
-        store.verify(case)
     return FoldData(
         key=store.key,
         training=[(case, store.load(case)) for case in members.training],

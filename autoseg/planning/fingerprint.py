@@ -4,10 +4,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import files
 from autoseg.data.dataset import Dataset, LabelClass
+from autoseg.documents import understand
 from autoseg.errors import DatasetError, ProblemsError, WorkspaceError
 from autoseg.events import Events
 from autoseg.planning.case_fingerprint import CaseFingerprint
@@ -82,6 +83,8 @@ def read_fingerprint(path: Path) -> Fingerprint:
     remedy = "Run `autoseg plan DATASET --force` to make it again."
     document = files.read_json(path, remedy=remedy)
     try:
-        return Fingerprint.model_validate_json(files.json_text(document))
-    except ValueError as invalid:
-        raise WorkspaceError(f"not a fingerprint ({invalid})", where=path, remedy=remedy) from None
+        return understand(document, Fingerprint)
+    except ValidationError as invalid:
+        problem = invalid.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise WorkspaceError(f"not a fingerprint ({place}: {problem['msg']})", where=path, remedy=remedy) from None

@@ -6,19 +6,45 @@ descriptions are the reference documentation.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from autoseg import catalogue, files
 from autoseg.data.dataset import LabelClass, check_classes
+from autoseg.data.voxels import LARGEST_LABEL
+from autoseg.documents import understand
 from autoseg.errors import PlanError
+from autoseg.planning.memory import training_step_bytes
 
 PLAN_VERSION = 1
 
+_MOST_LEVELS: Final = 12
+"""Of a network. Source: chosen; with so many, the sides of its slices are multiples of 2048 pixels."""
+
+_MOST_STEP_GB: Final = 10_000
+"""Memory of a training step. Source: chosen; a hundred times that of a large GPU, so that only a mistake exceeds it."""
+
+_MOST_SLICES_PER_EPOCH: Final = 10_000_000
+"""Source: chosen; a hundred times the slices of a thousand scans. The order of an epoch's slices is made beforehand."""
+
+# Upper limits of single values are chosen: beyond what anybody uses, and low enough that nothing made of them fills a
+# memory or exceeds what a float can hold. What values amount to together is limited by the plan as a whole.
 Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-PixelPair = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+Range = tuple[Positive, Positive]
+Side = Annotated[int, Field(ge=1, le=65_536)]
+PixelPair = tuple[Side, Side]
+
+
+def _each_once(axes: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(axes)) < len(axes):
+        msg = f"each axis at most once, not {len(axes)} entries for {len(set(axes))}"
+        raise ValueError(msg)
+    return axes
+
+
+MirrorAxes = Annotated[tuple[Literal["rows", "columns"], ...], AfterValidator(_each_once)]
 
 
 class _Section(BaseModel):
@@ -33,7 +59,7 @@ class Inputs(_Section):
     plane: catalogue.Plane | Literal["auto"] = Field(description="the slice plane asked for")
     device: catalogue.DeviceKind = Field(description="kind of machine the plan is sized for")
     memory_gb: Positive = Field(description="memory one training step may take, in GB")
-    folds: int | None = Field(ge=2, description="number of folds asked for; null: by rule")
+    folds: int | None = Field(ge=2, le=100_000, description="number of folds asked for; null: by rule")
 
 
 class DataSection(_Section):
@@ -45,6 +71,9 @@ class DataSection(_Section):
     @model_validator(mode="after")
     def _classes_differ(self) -> "DataSection":
         check_classes(self.classes)
+        if self.classes[-1].value > LARGEST_LABEL:
+            msg = f"class values must not be above {LARGEST_LABEL}, the largest that label maps are stored with"
+            raise ValueError(msg)
         return self
 
 
@@ -79,18 +108,20 @@ class PreprocessingSection(_Section):
         description="in-plane spacing (rows, columns) that slices are resampled to; null: each scan keeps its own"
     )
     crop: catalogue.Crop = Field(description="`nonzero`: cut to the box around voxels other than 0; `none`: keep all")
-    crop_margin_px: int = Field(ge=0, description="voxels kept around that box")
+    crop_margin_px: int = Field(ge=0, le=100_000, description="voxels kept around that box")
     normalisation: tuple[NormalisationStep, ...] = Field(min_length=1, description="one step per channel")
 
 
 class NetworkSection(_Section):
     """Size of the networks."""
 
-    features: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    features: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = Field(
         min_length=2, description="channels at each level, from full resolution to the bottleneck; each level halves"
     )
     convolutions: int = Field(ge=1, le=4, description="convolutions (or separable blocks) per level")
-    expansion: Positive = Field(description="hidden width of the inverse bottleneck, as a multiple of its input width")
+    expansion: Positive = Field(
+        le=64, description="hidden width of the inverse bottleneck, as a multiple of its input width"
+    )
     skips: catalogue.Skip = Field(description="how the Sep-Res U-Net joins encoder and decoder")
     neighbours: int = Field(
         ge=0, le=5, description="slices on either side that are shown together with each slice, as further input channels"
@@ -98,6 +129,13 @@ class NetworkSection(_Section):
     deep_supervision: bool = Field(
         description="whether coarser decoder levels answer too in training, each with half the weight of the one above"
     )
+
+    @model_validator(mode="after")
+    def _levels_can_be_halved(self) -> "NetworkSection":
+        if len(self.features) > _MOST_LEVELS:
+            msg = f"at most {_MOST_LEVELS} levels, because each halves the slices; features has {len(self.features)}"
+            raise ValueError(msg)
+        return self
 
     @property
     def divisor(self) -> int:
@@ -134,7 +172,7 @@ class TrainingSection(_Section):
 
     slices: SliceSelection = Field(description="which slices are learnt from")
     patch_px: PixelPair = Field(description="rows and columns of the pictures in a batch")
-    batch_size: int = Field(ge=1, description="slices per optimiser step")
+    batch_size: int = Field(ge=1, le=65_536, description="slices per optimiser step")
     steps_per_epoch: int = Field(ge=1, description="optimiser steps between two validations")
     loss: catalogue.Loss = Field(description="`cross_entropy` (weighted), `dice`, or their sum")
     class_weights: tuple[Positive, ...] = Field(description="weight of each class in the cross-entropy, background first")
@@ -147,17 +185,22 @@ class TrainingSection(_Section):
     )
     warmup: Share = Field(description="`cosine`: share of the run during which the learning rate rises")
     patience: int | None = Field(
-        ge=1, description="`plateau`: epochs without a lower validation loss before a lower learning rate"
+        ge=1, le=1_000_000, description="`plateau`: epochs without a lower validation loss before a lower learning rate"
     )
-    stop_after: int | None = Field(ge=1, description="epochs without a lower validation loss before the end; null: never")
+    stop_after: int | None = Field(
+        ge=1, le=1_000_000, description="epochs without a lower validation loss before the end; null: never"
+    )
     best_model: catalogue.BestModel = Field(description="which epoch's weights become the model")
-    epochs: int | None = Field(ge=1, description="length of a run in epochs; null: by time")
+    epochs: int | None = Field(ge=1, le=1_000_000, description="length of a run in epochs; null: by time")
     minutes: Positive | None = Field(description="length of a run in minutes, where `epochs` is null")
 
     @model_validator(mode="after")
-    def _has_a_length(self) -> "TrainingSection":
+    def _is_complete_and_ends(self) -> "TrainingSection":
         if (self.epochs is None) == (self.minutes is None):
             msg = "exactly one of `epochs` and `minutes` must be set"
+            raise ValueError(msg)
+        if self.steps_per_epoch * self.batch_size > _MOST_SLICES_PER_EPOCH:
+            msg = f"steps_per_epoch times batch_size must not be above {_MOST_SLICES_PER_EPOCH} slices"
             raise ValueError(msg)
         if self.schedule == "plateau" and self.patience is None:
             msg = "the schedule `plateau` needs a `patience`"
@@ -168,26 +211,37 @@ class TrainingSection(_Section):
 class AugmentationSection(_Section):
     """Random changes of the training slices. Each is drawn per slice; a probability of 0 switches it off."""
 
-    mirror_axes: tuple[Literal["rows", "columns"], ...] = Field(description="in-plane axes flipped with probability 1/2")
+    mirror_axes: MirrorAxes = Field(description="in-plane axes flipped with probability 1/2")
     spatial_probability: Share = Field(description="share of slices that are rotated, scaled and shifted")
     rotation_deg: float = Field(ge=0, le=180, description="largest rotation in either direction, in degrees")
-    scale: tuple[Positive, Positive] = Field(description="smallest and largest magnification")
+    scale: Range = Field(description="smallest and largest magnification")
     shift: Share = Field(description="largest displacement as a share of the patch")
     intensity_probability: Share = Field(description="probability of each of the following, per slice")
-    contrast: tuple[Positive, Positive] = Field(description="smallest and largest factor on the distance from the mean")
-    brightness: tuple[Positive, Positive] = Field(description="smallest and largest factor on the intensity")
-    gamma: tuple[Positive, Positive] = Field(description="smallest and largest exponent")
+    contrast: Range = Field(description="smallest and largest factor on the distance from the mean")
+    brightness: Range = Field(description="smallest and largest factor on the intensity")
+    gamma: Range = Field(description="smallest and largest exponent")
     noise: float = Field(ge=0, description="largest variance of added Gaussian noise, in normalised units")
-    blur_px: tuple[float, float] = Field(description="smallest and largest sigma of a Gaussian blur; (0, 0): none")
+    blur_px: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = Field(
+        description="smallest and largest sigma of a Gaussian blur; (0, 0): none"
+    )
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> "AugmentationSection":
+        for name in ("scale", "contrast", "brightness", "gamma", "blur_px"):
+            smallest, largest = getattr(self, name)
+            if smallest > largest:
+                msg = f"{name} needs the smallest value first, not {smallest:g} before {largest:g}"
+                raise ValueError(msg)
+        return self
 
 
 class PredictionSection(_Section):
     """How trained networks are applied."""
 
-    mirror_axes: tuple[Literal["rows", "columns"], ...] = Field(
+    mirror_axes: MirrorAxes = Field(
         description="predictions are averaged over flips of these in-plane axes; empty: no flips"
     )
-    batch_size: int = Field(ge=1, description="slices predicted at once")
+    batch_size: int = Field(ge=1, le=65_536, description="slices predicted at once")
 
 
 class Decision(_Section):
@@ -205,7 +259,9 @@ class Plan(_Section):
     planned_digest: str = Field(description="digest of the values as planned; differs from the plan's own after an edit")
     inputs: Inputs
     data: DataSection
-    folds: int = Field(ge=1, description="folds of the cross-validation; 1: too few cases, only `full` can be trained")
+    folds: int = Field(
+        ge=1, le=100_000, description="folds of the cross-validation; 1: too few cases, only `full` can be trained"
+    )
     preprocessing: PreprocessingSection
     network: NetworkSection
     training: TrainingSection
@@ -231,7 +287,28 @@ class Plan(_Section):
                 f"because network.features has {len(self.network.features)} levels"
             )
             raise ValueError(msg)
+        if self._step_gb > _MOST_STEP_GB:
+            msg = (
+                f"a training step would take about {self._step_gb:.0e} GB, at most {_MOST_STEP_GB}: lower "
+                "network.features, network.expansion, training.patch_px, or batch_size of training and prediction"
+            )
+            raise ValueError(msg)
         return self
+
+    @property
+    def _step_gb(self) -> float:
+        """Memory of a training step; a prediction keeps less for each slice, so its batch counts as one of training."""
+        size, training = self.network, self.training
+        step_bytes = training_step_bytes(
+            size.features,
+            channels=self.input_channels,
+            classes=len(self.data.classes),
+            convolutions=size.convolutions,
+            expansion=size.expansion,
+            patch_px=training.patch_px,
+            batch_size=max(training.batch_size, self.prediction.batch_size),
+        )
+        return step_bytes / 1e9
 
     @property
     def input_channels(self) -> int:
@@ -275,11 +352,11 @@ def read_plan(path: Path) -> Plan:
     remedy = "Run `autoseg plan DATASET` to make a plan."
     document = files.read_json(path, error=PlanError, remedy=remedy)
     try:
-        return Plan.model_validate_json(files.json_text(document))
+        return understand(document, Plan)
     except ValidationError as invalid:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in problem['loc']) or 'plan'}: {problem['msg']}"
-            + (f" (found {problem['input']!r})" if not isinstance(problem["input"], dict) else "")
+            + (f" (found {problem['input']!r:.80})" if not isinstance(problem["input"], dict) else "")
             for problem in invalid.errors()
         )
         raise PlanError(

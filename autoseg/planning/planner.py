@@ -11,6 +11,7 @@ from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError
 from autoseg.planning import rules, sizing
 from autoseg.planning.fingerprint import Fingerprint, found_classes
+from autoseg.planning.memory import bytes_per_pixel
 from autoseg.planning.plan import (
     AugmentationSection,
     DataSection,
@@ -153,9 +154,7 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
     draft.settle("network.neighbours", "neighbours", beside)
     stacks = _stacks(draft, fingerprint)
     features = draft.settle("network.features", "features", sizing.features(list(stacks.values()), device=inputs.device))
-    pixel_bytes = sizing.bytes_per_pixel(
-        features, convolutions=draft["network.convolutions"], expansion=draft["network.expansion"]
-    )
+    pixel_bytes = bytes_per_pixel(features, convolutions=draft["network.convolutions"], expansion=draft["network.expansion"])
     patch = sizing.patch(
         list(stacks.values()),
         recipe=inputs.recipe,

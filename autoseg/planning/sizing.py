@@ -65,20 +65,6 @@ def features(stacks: Sequence[Stack], *, device: DeviceKind) -> Choice[tuple[int
     )
 
 
-def bytes_per_pixel(features: Sequence[int], *, convolutions: int, expansion: float) -> float:
-    """Memory that one pixel of a training picture takes, in bytes, for the hungriest of the networks.
-
-    A separable block with inverse bottleneck keeps for the backward pass a convolution's output, its normalised and its
-    activated form, twice at the expanded width and once at the plain one. Encoder and decoder have `convolutions`
-    blocks each per level; a level has a quarter of the pixels of the one above; numbers have four bytes.
-
-    Source: counted from the blocks' definition. It exceeds what the Sep-Res U-Net, the hungriest, was measured to keep
-    for the backward pass (saved tensors, 2 to 6 levels) by a factor of 1.04 to 1.8, which leaves room for gradients.
-    """
-    tensors = 2 * convolutions * 3 * (2 * expansion + 1)
-    return 4 * tensors * sum(width * 0.25**level for level, width in enumerate(features))
-
-
 def patch(
     stacks: Sequence[Stack],
     *,

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import catalogue, files
+from autoseg.documents import understand
 from autoseg.errors import WorkspaceError
 from autoseg.postprocessing.steps import Step
 
@@ -144,9 +145,9 @@ def read_selection(path: Path) -> Selection:
     Raises:
         WorkspaceError: missing, not JSON, or keys are unknown, missing or have values that are not allowed; names them.
     """
-    text = files.json_text(files.read_json(path, remedy=_AGAIN))
+    document = files.read_json(path, remedy=_AGAIN)
     try:
-        return Selection.model_validate_json(text)
+        return understand(document, Selection)
     except ValidationError as invalid:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in problem['loc']) or 'selection'}: {problem['msg']}"

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from autoseg import catalogue
 from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
 from autoseg.data.image import Image
+from autoseg.errors import PlanError
 from autoseg.planning.plan import PreprocessingSection
 from autoseg.planning.slicing import PLANE_AXES
 from autoseg.preprocessing.intensity import normalise
@@ -26,6 +27,14 @@ _Voxel = TypeVar("_Voxel", bound=np.generic)
 _CANONICAL_SIGN: Final = {"left-right": 1, "posterior-anterior": 1, "inferior-superior": -1}
 """Which way indices grow: towards left, posterior (as SimpleITK's coordinates) and inferior, so that slices have the
 orientation in which they are usually shown."""
+
+_MOST_VOXELS: Final = 1 << 31
+"""Of one channel on another pixel grid.
+
+Source: chosen; a scan of 512 x 512 x 2048 voxels with its pixels halved, 8 GiB as float32."""
+
+_MOST_WEIGHTS: Final = 1 << 28
+"""Of one side's old pixels in its new ones. Source: chosen; 16384 pixels on 16384, for which resampling takes 2 GiB."""
 
 _SLICES_AT_ONCE: Final = 32
 """Slices whose probabilities are resampled together, which bounds memory."""
@@ -81,6 +90,7 @@ def apply(image: Image, section: PreprocessingSection) -> Prepared:
         slices, (C, S, H, W), and the way back.
 
     Raises:
+        PlanError: the plan's pixels are so small that the slices would fill any memory.
         ValueError: the scan and the plan have different numbers of channels.
     """
     axes, flipped = _orientation(image.geometry, section.plane)
@@ -215,11 +225,28 @@ def _grid(
     height, width = (last - first for first, last in zip(start[1:], stop[1:], strict=True))
     if section.spacing_mm is None:
         return (height, width), (across, rows, columns)
+    # The least of the two, because the quotient of two floats may be infinite.
     size = (
-        max(1, round(height * rows / section.spacing_mm[0])),
-        max(1, round(width * columns / section.spacing_mm[1])),
+        max(1, round(min(height * rows / section.spacing_mm[0], _MOST_VOXELS))),
+        max(1, round(min(width * columns / section.spacing_mm[1], _MOST_VOXELS))),
     )
+    slices = stop[0] - start[0]
+    if size != (height, width) and not _affordable((slices, height, width), size):
+        raise PlanError(
+            "preprocessing.spacing_mm makes pixels so small that the slices of a scan would fill any memory",
+            expected=f"at most {_MOST_VOXELS} voxels, and {_MOST_WEIGHTS} pairs of old and new pixels along a side",
+            found=f"{slices} slices of {height} x {width} pixels that would become {size[0]} x {size[1]}",
+            remedy="Raise preprocessing.spacing_mm in plan.json, or check the spacing in the scan's header.",
+        )
     return size, (across, height * rows / size[0], width * columns / size[1])
+
+
+def _affordable(kept: Triple, size: tuple[int, int]) -> bool:
+    """Whether slices of some size can be made of a scan's voxels (across, rows, columns)."""
+    across, rows, columns = kept
+    return (
+        across * size[0] * size[1] <= _MOST_VOXELS and rows * size[0] <= _MOST_WEIGHTS and columns * size[1] <= _MOST_WEIGHTS
+    )
 
 
 def _on_own_grid(probabilities: NDArray[np.float32], footprint: Footprint) -> Iterator[tuple[slice, NDArray[np.float32]]]:

@@ -20,13 +20,14 @@ from autoseg import files
 from autoseg.data.checksum import image_checksum
 from autoseg.data.dataset import Case
 from autoseg.data.image import check_same_grid, read_image, read_labels
+from autoseg.documents import understand
 from autoseg.errors import AutosegError, CasesFailedError, ImageError, WorkspaceError
 from autoseg.events import Events
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint, apply, apply_to_labels
 from autoseg.processes import ordered_map
 
-STORE_VERSION: Final = 1
+STORE_VERSION: Final = 2
 _REMEDY: Final = "Delete this folder; the next `autoseg train` or `autoseg preprocess` makes it anew."
 
 
@@ -34,7 +35,8 @@ class _CaseDocument(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     footprint: Footprint
-    image_sha256: str
+    footprint_sha256: str = Field(description="of the footprint: one that was moved would displace label maps")
+    image_sha256: str = Field(description="of the image array's file")
     label_sha256: str = Field(description="of the label array's file")
 
 
@@ -66,38 +68,23 @@ class Store:
     key: str
 
     def load(self, case: str) -> StoredCase:
-        """Map a case's arrays into memory.
+        """Map a case's arrays into memory, after comparing them with their checksums.
 
         Raises:
-            WorkspaceError: it is missing or cannot be understood.
+            WorkspaceError: something is missing, cannot be understood, or has changed since it was written.
         """
         document = self._document(case)
-        arrays = []
-        for path in (self._image(case), self._label(case)):
-            try:
-                arrays.append(open_memmap(path, mode="r"))  # reads nothing but arrays: no archives, no pickle
-            except (OSError, ValueError) as cause:
-                raise WorkspaceError(f"cannot be read ({cause})", where=path, remedy=_REMEDY) from None
-        return StoredCase(arrays[0], arrays[1], document.footprint)
+        image = _mapped(self._image(case), sha256=document.image_sha256)
+        label = _mapped(self._label(case), sha256=document.label_sha256)
+        return StoredCase(image, label, document.footprint)
 
-    def verify(self, case: str) -> None:
-        """Compare a case's arrays with their checksums.
+    def footprint(self, case: str) -> Footprint:
+        """The way back onto a case's scan; its arrays are not looked at.
 
         Raises:
-            WorkspaceError: they have changed since they were written.
+            WorkspaceError: the case is missing, cannot be understood, or has changed since it was written.
         """
-        document = self._document(case)
-        expected = {self._image(case): document.image_sha256, self._label(case): document.label_sha256}
-        for path, digest in expected.items():
-            found = files.sha256_file(path) if path.exists() else "no file"
-            if found != digest:
-                raise WorkspaceError(
-                    "the preprocessed array has changed",
-                    where=path,
-                    expected=f"sha256 {digest}",
-                    found=found,
-                    remedy=_REMEDY,
-                )
+        return self._document(case).footprint
 
     def holds(self, case: str) -> bool:
         """Whether a case is there, whole."""
@@ -110,6 +97,7 @@ class Store:
                 np.save(temporary, array, allow_pickle=False)
         document = _CaseDocument(
             footprint=footprint,
+            footprint_sha256=_digest(footprint),
             image_sha256=files.sha256_file(self._image(case)),
             label_sha256=files.sha256_file(self._label(case)),
         )
@@ -117,12 +105,13 @@ class Store:
 
     def _document(self, case: str) -> _CaseDocument:
         path = self._document_path(case)
-        document = files.read_json(path, remedy=_REMEDY)
         try:
-            return _CaseDocument.model_validate(document)
+            document = understand(files.read_json(path, remedy=_REMEDY), _CaseDocument)
         except ValidationError as invalid:
             problem = invalid.errors()[0]["msg"]
             raise WorkspaceError(f"cannot be understood ({problem})", where=path, remedy=_REMEDY) from None
+        _insist("the footprint", path, expected=document.footprint_sha256, found=_digest(document.footprint))
+        return document
 
     def _image(self, case: str) -> Path:
         return self.folder / f"{case}.image.npy"
@@ -132,6 +121,25 @@ class Store:
 
     def _document_path(self, case: str) -> Path:
         return self.folder / f"{case}.json"
+
+
+def _digest(footprint: Footprint) -> str:
+    return files.sha256_json(footprint.model_dump(mode="json"))
+
+
+def _mapped(path: Path, *, sha256: str) -> NDArray[Any]:
+    """Map an array that is still the one that was written."""
+    try:
+        _insist("the preprocessed array", path, expected=sha256, found=files.sha256_file(path))
+        mapped: NDArray[Any] = open_memmap(path, mode="r")  # reads nothing but arrays: no archives, no pickle
+    except (OSError, ValueError) as cause:
+        raise WorkspaceError(f"cannot be read ({cause})", where=path, remedy=_REMEDY) from None
+    return mapped
+
+
+def _insist(what: str, path: Path, *, expected: str, found: str) -> None:
+    if found != expected:
+        raise WorkspaceError(f"{what} has changed", where=path, expected=f"sha256 {expected}", found=found, remedy=_REMEDY)
 
 
 def case_checksum(case: Case) -> str:
@@ -213,9 +221,9 @@ def _prepare(case: Case, *, store: Store, plan: Plan) -> AutosegError | None:
         image = read_image(case.images, channels=len(plan.data.channels))
         labels = read_labels(case.label, values=values)
         check_same_grid(image.geometry, labels.geometry, where=case.label, other=case.images[0])
+        prepared = apply(image, plan.preprocessing)
     except AutosegError as error:
         return error
-    prepared = apply(image, plan.preprocessing)
     indices = apply_to_labels(_class_indices(labels.array, values), prepared.footprint)
     store.write(case.id, prepared.array, indices, prepared.footprint)  # a full disk concerns every case: it ends the work
     return None

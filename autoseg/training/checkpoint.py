@@ -7,20 +7,22 @@ stored by parameter number and name, everything else is plain data.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from autoseg import files
+from autoseg.documents import understand
 from autoseg.errors import WorkspaceError
-from autoseg.model.bundle import drop_other_tensors, load_tensors, save_tensors
+from autoseg.model.bundle import TensorsFile, drop_other_tensors, load_tensors, save_tensors
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StepRecord
 
 CHECKPOINT_FILE = "checkpoint.json"
 _NETWORK, _OPTIMISER, _GENERATOR = "network.", "optimiser.", "generator"
+_BEGIN_ANEW: Final = "Train with --restart to begin this model anew."
 
 
 class RunState(BaseModel):
@@ -42,7 +44,7 @@ class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
     state: RunState
-    tensors_file: str
+    tensors_file: TensorsFile
     tensors_sha256: str
 
 
@@ -111,13 +113,12 @@ def _read_document(folder: Path) -> _Document | None:
     path = folder / CHECKPOINT_FILE
     if not path.exists():
         return None
+    document = files.read_json(path, remedy=_BEGIN_ANEW)
     try:
-        return _Document.model_validate_json(path.read_bytes())
+        return understand(document, _Document)
     except ValidationError as invalid:
         problem = invalid.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
         raise WorkspaceError(
-            f"not a checkpoint of this version ({place}: {problem['msg']})",
-            where=path,
-            remedy="Train with --restart to begin this model anew.",
+            f"not a checkpoint of this version ({place}: {problem['msg']})", where=path, remedy=_BEGIN_ANEW
         ) from None

@@ -41,11 +41,6 @@ def test_larger_slices_never_get_fewer_levels(side, more, device):
     assert len(large) >= len(small)
 
 
-def test_memory_per_pixel_by_hand():
-    # 4 bytes x 2 paths x 1 block x 3 forms x (2 x 2 + 1) widths x (16 + 32 / 4) features
-    assert sizing.bytes_per_pixel((16, 32), convolutions=1, expansion=2.0) == 4 * 2 * 3 * 5 * 24
-
-
 def patch(*sizes, recipe="auto", divisor=16, device="cpu", pixel_bytes=1, memory_gb=8):
     return sizing.patch(
         stacks(*sizes), recipe=recipe, divisor=divisor, device=device, pixel_bytes=pixel_bytes, memory_gb=memory_gb

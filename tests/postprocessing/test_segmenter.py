@@ -39,7 +39,7 @@ def ensemble(plan: Plan, *, folds: tuple[str, ...]) -> Ensemble:
         )
         document = BundleDocument(
             architecture="unet", fold=fold, plan_digest=plan.digest, plan=plan, provenance=provenance,
-            weights_file="", weights_sha256=str(seed),
+            weights_file="weights.safetensors", weights_sha256=str(seed),
         )  # fmt: skip
         network = build_network("unet", in_channels=1, classes=2, size=plan.network)
         bundles.append((fold, Bundle(document, network.eval())))

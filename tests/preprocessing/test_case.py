@@ -1,6 +1,7 @@
 """From scan to slices and exactly back, whatever way the scan is stored."""
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from autoseg import catalogue
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image
+from autoseg.errors import PlanError
 from autoseg.planning.plan import PreprocessingSection
 from autoseg.preprocessing.case import Footprint, apply, apply_to_labels, restore_labels, restore_probabilities
 
@@ -316,3 +318,31 @@ def test_a_footprint_survives_json(storage: Storage, shape: Triple, seed: int, m
     again = Footprint.model_validate_json(footprint.model_dump_json())
     assert again == footprint
     assert again.resampled == footprint.resampled
+
+
+# Pixels without end.
+
+
+@pytest.mark.parametrize(
+    "spacing_mm", [(1e-6, 1e-6), (1e-300, 1.0), (1.0, 5e-324), (1e-4, 1.0), (1.0, 1e-8), (1e-3, 1e-3)], ids=str
+)
+def test_slices_that_would_fill_any_memory_are_refused_before_they_are_made(
+    spacing_mm: tuple[float, float], make_section: MakeSection
+) -> None:
+    scan = Image(np.ones((1, 30, 40, 50), dtype=np.float32), Geometry(shape=(30, 40, 50), spacing_mm=(1.0, 1.0, 1e3)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(PlanError, match=r"preprocessing\.spacing_mm.*30 slices of 40 x 50 pixels") as refused:
+            apply(scan, make_section(spacing_mm=spacing_mm))
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
+    assert "plan.json" in refused.value.remedy
+
+
+def test_large_scans_are_never_refused_for_staying_as_they_are(make_section: MakeSection) -> None:
+    shape = (1, 20_000, 2)
+    scan = Image(np.ones((1, *shape), dtype=np.float32), Geometry(shape=shape, spacing_mm=(1.0, 1.0, 1.0)))
+    assert apply(scan, make_section(spacing_mm=(1.0, 1.0))).footprint.size_px == shape[1:]
+    with pytest.raises(PlanError, match="20000 x 2 pixels that would become 40000 x 2"):
+        apply(scan, make_section(spacing_mm=(0.5, 1.0)))

@@ -1,6 +1,7 @@
 """Preprocessed arrays on disk: when they are made, kept, refused."""
 
 import dataclasses
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -250,7 +251,7 @@ def test_a_bad_case_does_not_keep_the_others(cases: list[Case], make_plan: MakeP
     (folder,) = (tmp_path / "preprocessed").iterdir()
     store = Store(folder, "")
     assert [store.holds(case.id) for case in cases] == [True, False, True]
-    store.verify("case_2")
+    store.load("case_2")
 
 
 def test_a_missing_scan_is_a_failed_case_like_any_other(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
@@ -302,22 +303,24 @@ def test_two_at_once_are_refused(cases: list[Case], make_plan: MakePlan, tmp_pat
 
 @pytest.mark.parametrize("name", ["case_0.image.npy", "case_0.label.npy"])
 @pytest.mark.parametrize("place", [0, 90, -1])
-def test_verify_notices_a_flipped_bit(name: str, place: int, cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+def test_loading_notices_a_flipped_bit(
+    name: str, place: int, cases: list[Case], make_plan: MakePlan, tmp_path: Path
+) -> None:
     store = built(tmp_path, cases, make_plan())
-    store.verify("case_0")
+    store.load("case_0")
     content = bytearray((store.folder / name).read_bytes())
     content[place] ^= 1
     (store.folder / name).write_bytes(content)
     with pytest.raises(WorkspaceError, match="has changed") as caught:
-        store.verify("case_0")
+        store.load("case_0")
     assert caught.value.where == str(store.folder / name)
 
 
-def test_verify_notices_a_missing_array(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+def test_loading_notices_a_missing_array(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
     store = built(tmp_path, cases, make_plan())
     (store.folder / "case_0.label.npy").unlink()
-    with pytest.raises(WorkspaceError, match="found no file"):
-        store.verify("case_0")
+    with pytest.raises(WorkspaceError, match=r"case_0\.label\.npy: cannot be read .*No such file"):
+        store.load("case_0")
 
 
 @pytest.mark.parametrize(
@@ -338,16 +341,51 @@ def test_a_damaged_array_is_refused(
     store = built(tmp_path, cases[:1], make_plan())
     path = store.folder / "case_0.image.npy"
     path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(WorkspaceError, match="has changed"):
+        store.load("case_0")
+    seal(store.folder / "case_0.json", image_sha256=files.sha256_file(path))
     with pytest.raises(WorkspaceError, match="cannot be read") as caught:
         store.load("case_0")
     assert caught.value.where == str(path)
+
+
+def seal(path: Path, **changes: Any) -> None:
+    """Change keys of a case's document."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(document | changes), encoding="utf-8")
+
+
+def test_a_footprint_that_was_moved_is_refused(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    """Its label maps would lie one voxel beside the scan."""
+    store = built(tmp_path, cases[:1], make_plan())
+    footprint = store.footprint("case_0").model_dump(mode="json")
+    for key in ("start", "stop"):
+        footprint[key] = [side + 1 for side in footprint[key]]
+    seal(store.folder / "case_0.json", footprint=footprint)
+    for question in (store.load, store.footprint):
+        with pytest.raises(WorkspaceError, match=r"case_0\.json: the footprint has changed.*expected sha256"):
+            question("case_0")
+
+
+def test_asking_for_the_footprint_reads_no_arrays(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    store = built(tmp_path, cases[:1], make_plan())
+    expected = store.load("case_0").footprint
+    (store.folder / "case_0.image.npy").unlink()
+    assert store.footprint("case_0") == expected
+
+
+def test_pixels_without_end_fail_the_case_before_they_are_made(
+    cases: list[Case], make_plan: MakePlan, tmp_path: Path
+) -> None:
+    with pytest.raises(CasesFailedError, match=r"preprocessing\.spacing_mm makes pixels so small"):
+        built(tmp_path, cases, make_plan(preprocessing={"spacing_mm": [1e-6, 1e-6]}))
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"footprint": 1}', "\x00"])
 def test_a_damaged_document_is_refused(content: str, cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
     store = built(tmp_path, cases[:1], make_plan())
     (store.folder / "case_0.json").write_text(content)
-    for question in (store.load, store.verify):
+    for question in (store.load, store.footprint):
         with pytest.raises(WorkspaceError, match=r"case_0\.json"):
             question("case_0")
 

@@ -1,0 +1,81 @@
+"""Many attempts in a process that may neither hang nor fill the memory; whichever does so is named by its number."""
+
+import multiprocessing
+import resource
+import signal
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Iterable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+_MORE_BYTES = 1 << 30
+_SECONDS_EACH = 20
+_ENOUGH_FAILURES = 20
+
+
+class Attempt(Protocol):
+    """Something to try by number; sent to another process, so it holds plain data only."""
+
+    def prepare(self) -> None:
+        """Import and load whatever every attempt needs: this is not counted against the memory."""
+
+    def __call__(self, number: int) -> str:
+        """Try one; says how it ended."""
+
+
+class Outcomes(NamedTuple):
+    """How attempts ended, counted, and what must not happen: by number, what did."""
+
+    counts: Counter[str]
+    failures: dict[int, str]
+
+
+def attempt_all(attempt: Attempt, numbers: range, *, seconds_each: int = _SECONDS_EACH) -> Outcomes:
+    """Try every number, in one process as long as it lives; one that dies is replaced and goes on behind."""
+    outcomes = Outcomes(Counter(), {})
+    while numbers and len(outcomes.failures) < _ENOUGH_FAILURES:
+        context = multiprocessing.get_context("spawn")
+        receiver, sender = context.Pipe(duplex=False)
+        process = context.Process(target=_attempt, args=(attempt, numbers, sender, seconds_each))
+        process.start()
+        sender.close()
+        for number, outcome, failure in _received(receiver):
+            numbers = range(number + 1, numbers.stop)
+            outcomes.counts[outcome] += 1
+            if failure:
+                outcomes.failures[number] = failure
+        process.join()
+        if numbers:
+            outcomes.failures[numbers.start] = f"ended the process ({process.exitcode}): a crash, or {seconds_each} s"
+            numbers = numbers[1:]
+    return outcomes
+
+
+def _received(receiver: Connection) -> Iterable[tuple[int, str, str]]:
+    while True:
+        try:
+            yield receiver.recv()
+        except EOFError:
+            return
+
+
+def _attempt(attempt: Attempt, numbers: range, sender: Connection, seconds_each: int) -> None:
+    attempt.prepare()
+    _limit_memory()
+    for number in numbers:
+        signal.alarm(seconds_each)  # ends the process, even inside a library
+        try:
+            sender.send((number, attempt(number), ""))
+        except Exception:  # noqa: BLE001 - any exception is what these runs look for
+            sender.send((number, "failed", traceback.format_exc(limit=-6)))
+    signal.alarm(0)
+
+
+def _limit_memory() -> None:
+    if sys.platform == "linux":
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        limit = pages * resource.getpagesize() + _MORE_BYTES
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -1,0 +1,79 @@
+"""A run on disk: what comes back, and what is refused."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from autoseg import files
+from autoseg.errors import WorkspaceError
+from autoseg.networks import build_network
+from autoseg.planning.plan import Plan
+from autoseg.training.checkpoint import CHECKPOINT_FILE, RunState, read_checkpoint, read_state, save_checkpoint
+from autoseg.training.config import TrainConfig
+from autoseg.training.history import EpochRecord
+
+
+@pytest.fixture
+def saved(tiny_plan: Plan, tmp_path: Path) -> Path:
+    """A run after an epoch in which one class did not occur."""
+    network = build_network("unet", in_channels=1, classes=2, size=tiny_plan.network)
+    record = EpochRecord(
+        epoch=1,
+        seconds=2.5,
+        learning_rate=0.01,
+        slices_per_s=3.0,
+        training_loss=1.25,
+        training_dice=0.5,
+        validation_loss=math.nan,
+        validation_dice=math.nan,
+        class_dice={"disc": math.nan},
+    )
+    config = TrainConfig(architecture="unet", fold="0", seed=2**63 + 1, precision="float32")
+    state = RunState(plan_digest=tiny_plan.digest, data_key="key", config=config, elapsed_s=2.5, epochs=[record])
+    save_checkpoint(tmp_path, state, network=network, optimiser=torch.optim.Adam(network.parameters()))
+    return tmp_path
+
+
+def edit(folder: Path, **changes: object) -> None:
+    path = folder / CHECKPOINT_FILE
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
+
+
+def test_numbers_that_are_none_and_large_seeds_come_back(saved: Path) -> None:
+    state = read_state(saved)
+    assert state is not None
+    assert state.config.seed == 2**63 + 1
+    assert math.isnan(state.epochs[0].validation_loss)
+    assert math.isnan(state.epochs[0].class_dice["disc"])
+    assert state.epochs[0].training_loss == 1.25
+
+
+def test_no_checkpoint_is_none(tmp_path: Path) -> None:
+    assert read_state(tmp_path) is None
+    assert read_checkpoint(tmp_path) is None
+
+
+def test_values_that_would_be_read_as_others_are_refused(saved: Path) -> None:
+    state = json.loads((saved / CHECKPOINT_FILE).read_text(encoding="utf-8"))["state"]
+    edit(saved, state={**state, "finished": 1})
+    with pytest.raises(WorkspaceError, match=r"checkpoint\.json.*state\.finished: Would be read as true.*--restart"):
+        read_state(saved)
+
+
+def test_a_key_that_comes_twice_is_refused(saved: Path) -> None:
+    path = saved / CHECKPOINT_FILE
+    text = path.read_text(encoding="utf-8").replace('"elapsed_s":2.5', '"elapsed_s":2.5,"elapsed_s":9.0')
+    assert "9.0" in text
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(WorkspaceError, match="the key 'elapsed_s' comes twice"):
+        read_state(saved)
+
+
+@pytest.mark.parametrize("name", ["../other/x.safetensors", "a\0.safetensors", "checkpoint.json"])
+def test_tensors_lie_beside_their_document(saved: Path, name: str) -> None:
+    edit(saved, tensors_file=name, tensors_sha256=files.sha256_bytes(b""))
+    with pytest.raises(WorkspaceError, match="tensors_file"):
+        read_checkpoint(saved)
