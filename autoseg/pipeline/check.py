@@ -5,10 +5,10 @@ from pathlib import Path
 
 from autoseg.data.dataset import Dataset, LabelClass
 from autoseg.data.layouts import find_dataset
-from autoseg.data.splits import classes_missing, fold_count, make_splits
+from autoseg.data.splits import fold_count, make_splits
 from autoseg.errors import AutosegError, DatasetError, ProblemsError
 from autoseg.events import Events
-from autoseg.planning.examination import Examined, examine, problems_of
+from autoseg.planning.examination import classes_present, examine, problems_of, warn_of_missing_classes
 from autoseg.planning.fingerprint import Fingerprint, found_classes
 
 
@@ -59,21 +59,11 @@ def run(config: CheckConfig, events: Events) -> CheckResult:
         raise ProblemsError(problems, where=dataset.root)
     fingerprint = Fingerprint(cases=tuple(case.fingerprint for case in examined if case.fingerprint is not None))
     folds = fold_count(len({case.subject for case in dataset.training}), asked=None)
-    _warn_of_thin_folds(dataset, examined, folds=folds, events=events)
-    return CheckResult(dataset, found_classes(dataset, fingerprint), fingerprint, folds)
+    present, classes = classes_present(fingerprint.cases), found_classes(dataset, fingerprint)
+    splits = make_splits(dataset, classes_present=present, folds=folds)
+    warn_of_missing_classes(splits, present, classes=classes, events=events)
+    return CheckResult(dataset, classes, fingerprint, folds)
 
 
 def _nothing_to_learn_from(dataset: Dataset) -> AutosegError:
     return DatasetError("no scan has a label map", where=dataset.root, remedy="Put label maps beside the training scans.")
-
-
-def _warn_of_thin_folds(dataset: Dataset, examined: list[Examined], *, folds: int, events: Events) -> None:
-    """Say which folds cannot learn every class."""
-    present = {
-        case.id: [value for value, count in case.fingerprint.class_voxels.items() if count]
-        for case in examined
-        if case.fingerprint is not None
-    }
-    splits = make_splits(dataset, classes_present=present, folds=folds)
-    for fold, values in sorted(classes_missing(splits, present).items()):
-        events.warn(f"fold {fold}: no training case has label {', '.join(map(str, sorted(values)))}")

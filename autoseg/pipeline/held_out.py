@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import files
+from autoseg.arrays import write_array
 from autoseg.data.dataset import Case
 from autoseg.data.image import read_image, read_labels, write_labels
 from autoseg.documents import understand
@@ -117,8 +118,7 @@ def _score(case: Case, ensemble: Ensemble, *, folder: Path, store: Store) -> Cas
         {"prediction": prediction.array, "reference": reference.array},
         classes=classes,
     )
-    with files.atomic_path(probabilities_file(folder.parent, case.id)) as temporary:
-        np.save(temporary, to_8_bit(probabilities), allow_pickle=False)
+    write_array(probabilities_file(folder.parent, case.id), to_8_bit(probabilities))
     return score_case(
         case.id,
         prediction.array,

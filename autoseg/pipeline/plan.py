@@ -7,10 +7,11 @@ from typing import Literal
 from autoseg import catalogue, files
 from autoseg.data.dataset import Dataset
 from autoseg.data.layouts import find_dataset
-from autoseg.data.splits import classes_missing, make_splits
+from autoseg.data.splits import make_splits
 from autoseg.errors import PlanError, WorkspaceError
 from autoseg.events import Events
 from autoseg.machine import device_kind
+from autoseg.planning.examination import classes_present, warn_of_missing_classes
 from autoseg.planning.fingerprint import fingerprint_dataset
 from autoseg.planning.plan import Inputs, Plan, read_plan, write_plan
 from autoseg.planning.planner import make_plan
@@ -76,10 +77,9 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
         _protect_other_dataset(workspace, dataset, force=config.force)
         fingerprint = fingerprint_dataset(dataset, jobs=config.jobs, events=events)
         plan = make_plan(dataset, fingerprint, _inputs(config, name=dataset.name))
-        present = {case.id: [value for value, count in case.class_voxels.items() if count] for case in fingerprint.cases}
+        present = classes_present(fingerprint.cases)
         splits = make_splits(dataset, classes_present=present, folds=plan.folds)
-        for fold, values in sorted(classes_missing(splits, present).items()):
-            events.warn(f"fold {fold}: no training case has label {', '.join(map(str, sorted(values)))}")
+        warn_of_missing_classes(splits, present, classes=plan.data.classes, events=events)
         write_document(workspace.dataset_file, dataset)
         write_document(workspace.fingerprint_file, fingerprint)
         write_document(workspace.splits_file, splits)

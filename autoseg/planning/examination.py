@@ -1,14 +1,15 @@
 """Looking at every file of a data set once: what is wrong with it, or what it holds in numbers."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from autoseg.data.dataset import Case, Dataset
+from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.image import Image, LabelMap, check_same_grid, read_image, read_labels
+from autoseg.data.splits import Splits, classes_missing
 from autoseg.errors import AutosegError, DatasetError
 from autoseg.events import Events
 from autoseg.planning.case_fingerprint import CaseFingerprint, measure
@@ -76,6 +77,25 @@ def problems_of(examined: Sequence[Examined], *, root: Path) -> list[tuple[str, 
         )
         problems.append(("all cases", mixed))
     return problems
+
+
+def classes_present(cases: Sequence[CaseFingerprint]) -> dict[str, list[int]]:
+    """The label values, background included, that each case shows."""
+    return {case.id: [value for value, count in case.class_voxels.items() if count] for case in cases}
+
+
+def warn_of_missing_classes(
+    splits: Splits, present: Mapping[str, Sequence[int]], *, classes: Sequence[LabelClass], events: Events
+) -> None:
+    """Say which classes no scan shows at all, and which folds have none to learn them from."""
+    anywhere = {value for values in present.values() for value in values}
+    for label in classes[1:]:
+        if label.value not in anywhere:
+            events.warn(
+                f"no scan shows label {label.value} ({label.name}): it cannot be learnt, and its scores are undefined"
+            )
+    for fold, values in sorted(classes_missing(splits, present).items()):
+        events.warn(f"fold {fold}: no training case has label {', '.join(map(str, sorted(values)))}")
 
 
 def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None) -> Examined:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from autoseg import files
+from autoseg.arrays import map_array
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import LabelMap, read_labels
@@ -113,7 +113,7 @@ def _stored(case: HeldOut, network: Architecture) -> NDArray[np.uint8]:
     path = case.probabilities[network]
     expected = (len(case.classes), case.footprint.kept[0], *case.footprint.size_px)
     try:
-        stored: NDArray[Any] = open_memmap(path, mode="r")  # reads nothing but arrays: no archives, no pickle
+        stored = map_array(path)
     except (OSError, ValueError) as cause:
         raise _unusable(path, expected="an array", found=f"a file that cannot be read ({cause})") from None
     if stored.dtype != np.uint8 or stored.shape != expected:

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import files
+from autoseg.arrays import map_array, write_array
 from autoseg.data.checksum import image_checksum
 from autoseg.data.dataset import Case
 from autoseg.data.image import check_same_grid, read_image, read_labels
@@ -93,8 +93,7 @@ class Store:
     def write(self, case: str, image: NDArray[np.float32], label: NDArray[Any], footprint: Footprint) -> None:
         """Store a case: its arrays first, then the document that says they are whole."""
         for path, array in ((self._image(case), image), (self._label(case), label)):
-            with files.atomic_path(path) as temporary:
-                np.save(temporary, array, allow_pickle=False)
+            write_array(path, array)
         document = _CaseDocument(
             footprint=footprint,
             footprint_sha256=_digest(footprint),
@@ -131,10 +130,9 @@ def _mapped(path: Path, *, sha256: str) -> NDArray[Any]:
     """Map an array that is still the one that was written."""
     try:
         _insist("the preprocessed array", path, expected=sha256, found=files.sha256_file(path))
-        mapped: NDArray[Any] = open_memmap(path, mode="r")  # reads nothing but arrays: no archives, no pickle
+        return map_array(path)
     except (OSError, ValueError) as cause:
         raise WorkspaceError(f"cannot be read ({cause})", where=path, remedy=_REMEDY) from None
-    return mapped
 
 
 def _insist(what: str, path: Path, *, expected: str, found: str) -> None:

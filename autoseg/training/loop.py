@@ -89,8 +89,9 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, around: Surroundin
     run.rehearse()
     with around.events.track(run.title, total=run.budget.length, unit=run.budget.unit) as progress:
         run.show(progress)
-        while not run.over:
-            run.epoch(progress)
+        with _explain_dead_workers():  # torch tells of their death wherever this process happens to be
+            while not run.over:
+                run.epoch(progress)
     run.finish()
     return run.state
 
@@ -235,14 +236,13 @@ class _Run:
         confusion = self._learner.no_confusion()
         self._sampler.epoch = epoch
         started, first_step = self._around.stopwatch.elapsed_s, len(self.state.steps)
-        with _explain_dead_workers():
-            for batch in self._loader:
-                confusion += self._step(batch)
-                last = self.state.steps[-1]
-                pace = (last.step - first_step) * len(batch.sources) / (last.seconds - started)
-                self.show(progress, loss=last.loss, lr=last.learning_rate, slices_per_s=pace)
-                if self._progress() >= 1.0:
-                    break
+        for batch in self._loader:
+            confusion += self._step(batch)
+            last = self.state.steps[-1]
+            pace = (last.step - first_step) * len(batch.sources) / (last.seconds - started)
+            self.show(progress, loss=last.loss, lr=last.learning_rate, slices_per_s=pace)
+            if self._progress() >= 1.0:
+                break
         return confusion
 
     def _step(self, batch: TrainingBatch) -> torch.Tensor:

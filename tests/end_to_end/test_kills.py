@@ -3,7 +3,6 @@
 A few kills in every test run; `pytest -m slow tests/end_to_end/test_kills.py` makes a hundred and says how many it made.
 """
 
-import json
 import os
 import random
 import shutil
@@ -13,17 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 from oracles.installed import Process, finish, start
+from oracles.leftovers import read_everything
 
-from autoseg.data.image import read_labels, verify_file
 from autoseg.errors import AutosegError
 from autoseg.files import sha256_file
-from autoseg.model.bundle import load_bundle
-from autoseg.pipeline.exported import read_exported
-from autoseg.planning.plan import read_plan
-from autoseg.postprocessing.selection import read_selection
 
 MANY = 102
 
@@ -78,27 +72,6 @@ def made(folder: Path) -> dict[str, str]:
     return results
 
 
-def whole(folder: Path) -> None:
-    """Everything that is there can be read to its end."""
-    for path in folder.rglob("*"):
-        if not path.is_file() or path.name.startswith(".") or "data" in path.relative_to(folder).parts[:1]:
-            continue
-        if path.suffix == ".json":
-            json.loads(path.read_text(encoding="utf-8"))
-        elif path.suffix == ".npy":
-            np.load(path, allow_pickle=False)
-        elif path.name.endswith(".nii.gz"):
-            read_labels(path) if "uncertainty" not in path.parts else verify_file(path)
-        elif path.suffix == ".autoseg":
-            read_exported(path)
-        elif path.name == "plan.json":
-            read_plan(path)
-        elif path.name == "selection.json":
-            read_selection(path)
-        if path.name == "bundle.json":
-            load_bundle(path.parent)
-
-
 @pytest.fixture(scope="module")
 def stages(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stage]:
     """The story once without interruption, its state before each command kept."""
@@ -123,11 +96,11 @@ def kill_once(stage: Stage, folder: Path, *, dice: random.Random) -> bool:
     os.killpg(process.pid, signal.SIGKILL) if killed else None
     process.communicate()
     try:
-        whole(folder)
+        read_everything(folder)
     except (AutosegError, ValueError, OSError) as broken:
         pytest.fail(f"after kill -9: {broken}")
     run(stage.arguments, folder)
-    whole(folder)
+    read_everything(folder)
     results = made(folder)
     assert results.keys() == stage.after.keys()
     assert {name for name in results if results[name] != stage.after[name]} == set()

@@ -1,4 +1,5 @@
 import math
+import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from autoseg.errors import BundleError, TrainingError, WorkspaceError
 from autoseg.events import Progress, Silent
+from autoseg.inference.ensemble import load_ensemble
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
@@ -106,6 +109,38 @@ def test_an_interrupted_run_ends_with_the_same_bits(
     assert same(whole, parts)
     assert losses(resumed) == losses(uninterrupted)
     assert [epoch.validation_loss for epoch in resumed.epochs] == [e.validation_loss for e in uninterrupted.epochs]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_interruptions_at_random_batches_leave_no_trace(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path, workers: int
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    uninterrupted = run(make_plan(), fold, whole, epochs=6)
+    dice, interruptions = random.Random(workers), 0  # noqa: S311
+    while interruptions < 12:
+        surroundings = Surroundings(parts, CPU, workers, _StopAfter(dice.randint(1, 5)))
+        with pytest.raises(KeyboardInterrupt):  # an epoch has three batches: in the first, in a later one, after the last
+            train(make_plan(), config(epochs=6), fold, around=surroundings)
+        interruptions += 1
+        if len((read_state(parts) or uninterrupted).epochs) == 5:
+            break
+    resumed = run(make_plan(), fold, parts, epochs=6, workers=2 - workers)
+    assert interruptions >= 5
+    assert same(whole, parts)
+    assert losses(resumed) == losses(uninterrupted)
+    unchanging = {"exclude": {"seconds", "slices_per_s"}}
+    assert [epoch.model_dump(**unchanging) for epoch in resumed.epochs] == [
+        epoch.model_dump(**unchanging) for epoch in uninterrupted.epochs
+    ]
+    probabilities = [
+        load_ensemble([folder], compute=CPU, mirror=True).probabilities(held_out(fold)) for folder in (whole, parts)
+    ]
+    np.testing.assert_array_equal(*probabilities)
+
+
+def held_out(fold: FoldData) -> NDArray[np.float32]:
+    return np.asarray(fold.validation[0][1].image)
 
 
 def test_rules_with_a_memory_resume_where_they_were(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
