@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oracles.restricted import UNMEASURED
 
 from autoseg import files
 from autoseg.errors import PlanError, SystemFailureError, WorkspaceError
@@ -20,7 +21,8 @@ from autoseg.errors import PlanError, SystemFailureError, WorkspaceError
 def run_python(code: str, *arguments: object) -> subprocess.Popen[str]:
     """Start a Python process that may be killed."""
     command = [sys.executable, "-c", code, *(str(argument) for argument in arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    environment = {name: value for name, value in os.environ.items() if name not in UNMEASURED}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def names(folder: Path) -> list[str]:

@@ -28,9 +28,25 @@ _REMEDY = "The header is damaged: get the file again from its source, or write i
 _MOST_DIMENSIONS = 7  # NIfTI's limit; readers stop earlier
 _NIFTI_DATA_START = 352  # the header and the four bytes that announce extensions
 _NIFTI_VOXEL_BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8}
+_LEAST_SLOPE = 1e-15  # ITK 5.4 compares with the spacing of doubles at 1, 2.2e-16
 _NIFTI_FLOATS = {16: "f4", 64: "f8"}
 _NIFTI_NOT_SCALAR = {32: "complex", 1792: "complex", 2048: "complex", 128: "RGB", 2304: "RGBA"}
 _SCALAR_BYTES = {"char": 1, "short": 2, "int": 4, "long": 4, "long_long": 8, "float": 4, "double": 8}
+_FORMATS = {
+    ".nii": "NIfTI", ".hdr": "NIfTI or ANALYZE", ".mha": "MetaImage", ".mhd": "MetaImage", ".nrrd": "NRRD", ".nhdr": "NRRD",
+}  # fmt: skip
+_METAIMAGE_VECTORS = ("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin")
+_METAIMAGE_MATRICES = ("TransformMatrix", "Rotation", "Orientation")
+_METAIMAGE_SWITCHES = ("BinaryData", "CompressedData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+_METAIMAGE_SYNONYMS = (("Offset", "Position", "Origin"), _METAIMAGE_MATRICES, _METAIMAGE_SWITCHES[2:])
+_METAIMAGE_KEYS = {
+    *_METAIMAGE_VECTORS, *_METAIMAGE_MATRICES, *_METAIMAGE_SWITCHES, "ObjectType", "NDims", "ElementType", "HeaderSize",
+    "ElementNumberOfChannels", "ElementDataFile",
+    "CompressedDataSize",
+}  # fmt: skip
+_NRRD_SPACES = {
+    "left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las",
+}  # fmt: skip
 _NRRD_GRID_KINDS = {"domain", "space", "time", "???", "none"}
 _NRRD_ALIASES = {"longlong": "long_long", "int8": "char", "int16": "short", "int32": "int", "int64": "long_long"}
 
@@ -47,6 +63,7 @@ class Header:
         data_start: bytes before the voxel data in the file that holds them.
         data_file: name of that file where it is another one, relative to the header's folder.
         encoding: how the voxel data are stored; "unchecked" where their size cannot be told beforehand.
+        stored_bytes: how many bytes they take compressed, where the header says so.
         must_be_finite: numpy's name for the type of voxels whose reader replaces NaN and infinities by 0 in silence.
         notes: remarks for the user.
     """
@@ -58,6 +75,7 @@ class Header:
     data_start: int
     data_file: str | None = None
     encoding: Encoding = "raw"
+    stored_bytes: int | None = None
     must_be_finite: str | None = None
     notes: tuple[str, ...] = ()
 
@@ -87,6 +105,11 @@ def parse(content: bytes, path: Path) -> Header | None:
     if header is not None:
         _check_claims(header, path)
     return header
+
+
+def format_by_name(path: Path) -> str | None:
+    """The format that a file's name promises, where it is one that is understood here."""
+    return _FORMATS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
 
 
 def _parse_any(content: bytes, path: Path) -> Header | None:
@@ -164,8 +187,13 @@ def _parse_nifti(content: bytes, path: Path) -> Header:
         data_start=_nifti_data_start(struct.unpack_from(f"{order}f", content, 108)[0], path, single=single),
         data_file=None if single else path.with_suffix(".img").name,
         must_be_finite=order + _NIFTI_FLOATS[datatype] if datatype in _NIFTI_FLOATS else None,
-        notes=nifti_orientation.remarks(content, order) if named else (nifti_orientation.UNKNOWN,),
+        notes=_nifti_remarks(content, order) if named else (nifti_orientation.UNKNOWN,),
     )
+
+
+def _nifti_remarks(content: bytes, order: str) -> tuple[str, ...]:
+    nifti_orientation.check(content, order)
+    return nifti_orientation.remarks(content, order)
 
 
 def _nifti_voxel_bytes(datatype: int, path: Path) -> int:
@@ -182,7 +210,23 @@ def _nifti_voxel_bytes(datatype: int, path: Path) -> int:
 
 def _check_nifti_scaling(slope: float, intercept: float, *, path: Path) -> None:
     # By the standard a slope of 0 switches scaling off; SimpleITK then adds the intercept all the same.
+    if 0 < abs(slope) < _LEAST_SLOPE:
+        raise ImageError(
+            "the header scales voxels to next to nothing (scl_slope), which SimpleITK takes for no scaling",
+            where=path,
+            expected=f"scl_slope 0, or at least {_LEAST_SLOPE:g}",
+            found=slope,
+            remedy="Store the image in a larger unit, or set scl_slope to 1.",
+        )
     off = slope == 0 or not math.isfinite(slope)
+    if not off and not math.isfinite(intercept):
+        raise ImageError(
+            "the header shifts voxels by no number (scl_inter)",
+            where=path,
+            expected="a finite number",
+            found=intercept,
+            remedy=_REMEDY,
+        )
     if off and intercept != 0 and math.isfinite(intercept):
         raise ImageError(
             "the header scales voxels by nothing and shifts them (scl_slope and scl_inter)",
@@ -214,8 +258,12 @@ def _parse_metaimage(content: bytes, path: Path) -> Header:
     position = 0
     while "ElementDataFile" not in fields:
         line, position = _next_line(content, position)
-        key, _, value = line.partition("=")
-        fields[key.strip()] = value.strip()
+        key, separator, value = (part.strip() for part in line.partition("="))
+        if not separator or key in fields:
+            msg = f"the line {line[:60]!r} " + ("repeats a key" if separator else "is not of the form key = value")
+            raise ValueError(msg)
+        fields[key] = value
+    _check_metaimage_fields(fields)
     _check_metaimage_lengths(fields)
     if int(fields.get("ElementNumberOfChannels", 1)) != 1:
         raise _not_scalar(path, f"{fields['ElementNumberOfChannels']} numbers per voxel")
@@ -231,19 +279,46 @@ def _parse_metaimage(content: bytes, path: Path) -> Header:
         data_start=position if own else max(0, int(fields.get("HeaderSize", 0))),
         data_file=None if own or _is_series(source) else source,
         encoding=_metaimage_encoding(fields),
+        stored_bytes=_metaimage_stored_bytes(fields),
         notes=() if spacing else (_UNSPACED,),
     )
+
+
+def _check_metaimage_fields(fields: Mapping[str, str]) -> None:
+    # MetaIO takes what it does not understand for 0, False or absent, without a word.
+    known = {key.lower() for key in _METAIMAGE_KEYS}
+    misspelt = [key for key in fields if key.lower() in known and key not in _METAIMAGE_KEYS]
+    if misspelt or fields.get("ObjectType", "Image") != "Image":
+        msg = f"unknown key {misspelt[0]}" if misspelt else f"ObjectType {fields['ObjectType']}"
+        raise ValueError(msg)
+    for key in (*_METAIMAGE_VECTORS, *_METAIMAGE_MATRICES):
+        if not all(math.isfinite(float(number)) for number in fields.get(key, "").split()):
+            msg = f"{key} = {fields[key]}"
+            raise ValueError(msg)
+    for key in _METAIMAGE_SWITCHES:
+        if fields.get(key, "True").lower() not in {"true", "false"}:
+            msg = f"{key} = {fields[key]}"
+            raise ValueError(msg)
+    for synonyms in _METAIMAGE_SYNONYMS:
+        if len({fields[key] for key in synonyms if key in fields}) > 1:
+            msg = f"{' and '.join(key for key in synonyms if key in fields)} differ"
+            raise ValueError(msg)
 
 
 def _check_metaimage_lengths(fields: Mapping[str, str]) -> None:
     # MetaIO 5.4 trusts NDims: a wrong one makes it write beyond its memory, which ends the whole process.
     dimensions = int(fields["NDims"])
-    vectors = dict.fromkeys(("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin"), dimensions)
-    matrices = dict.fromkeys(("TransformMatrix", "Rotation", "Orientation"), dimensions**2)
+    vectors = dict.fromkeys(_METAIMAGE_VECTORS, dimensions)
+    matrices = dict.fromkeys(_METAIMAGE_MATRICES, dimensions**2)
     for key, length in {**vectors, **matrices}.items():
         if key in fields and len(fields[key].split()) != length:
             msg = f"{key} has not the {length} numbers that NDims = {dimensions} asks for"
             raise ValueError(msg)
+
+
+def _metaimage_stored_bytes(fields: Mapping[str, str]) -> int | None:
+    # Without this key MetaIO takes compressed data for voxels.
+    return int(fields["CompressedDataSize"]) if fields.get("CompressedData", "False").lower() == "true" else None
 
 
 def _metaimage_encoding(fields: Mapping[str, str]) -> Encoding:
@@ -262,8 +337,11 @@ def _parse_nrrd(content: bytes, path: Path) -> Header:
     _, position = _next_line(content, 0)
     line, position = _next_line(content, position)
     while line:
-        key, separator, value = line.partition(": ")
-        if separator and not line.startswith("#"):
+        key, separator, value = line.partition(":=" if ":=" in line else ": ")
+        if not (separator or line.startswith("#")):
+            msg = f"the line {line[:60]!r} is neither a field nor a remark"
+            raise ValueError(msg)
+        if separator == ": " and not line.startswith("#"):
             fields[key.lower().replace(" ", "")] = value.strip()
         detached_end = "datafile" in fields and position >= len(content)  # only a header of its own may lack the empty line
         line, position = ("", position) if detached_end else _next_line(content, position)
@@ -283,8 +361,15 @@ def _parse_nrrd(content: bytes, path: Path) -> Header:
         data_start=0 if source else position,
         data_file=None if source is None or _is_series(source) else source,
         encoding=_nrrd_encoding(fields),
-        notes=() if spacing else (_UNSPACED,),
+        notes=_nrrd_notes(fields, spacing),
     )
+
+
+def _nrrd_notes(fields: Mapping[str, str], spacing: tuple[float, ...]) -> tuple[str, ...]:
+    notes = () if spacing else (_UNSPACED,)
+    if fields.get("space", "").lower() not in _NRRD_SPACES or "spacedirections" not in fields:
+        notes = (*notes, nifti_orientation.UNKNOWN)
+    return notes
 
 
 def _nrrd_spacing(fields: Mapping[str, str]) -> tuple[float, ...]:

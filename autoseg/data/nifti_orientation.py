@@ -17,6 +17,7 @@ UNKNOWN: Final = "the header states no orientation; the axes are taken as stored
 _SCANNER = 1
 _TOLERANCE_MM = 0.1  # as for origins in Geometry.difference
 _RIGHT_ANGLES = 1e-4
+_LONGEST_QUATERNION = 1.001  # 1, and rounding
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +28,31 @@ class _Statements:
     sform: NDArray[np.float64] | None
 
 
-@np.errstate(invalid="ignore", over="ignore")  # the header is not yet judged and may hold infinities
+def check(content: bytes, order: str) -> None:
+    """Insist that what a NIfTI-1 header says about orientation consists of numbers and of a rotation.
+
+    Args:
+        content: the header's bytes, at least 348.
+        order: its byte order, "<" or ">".
+
+    Raises:
+        ValueError: SimpleITK would go on with NaN, or with a rotation that is none.
+    """
+    qform_code, sform_code = struct.unpack_from(f"{order}2h", content, 252)
+    quaternion = struct.unpack_from(f"{order}3f", content, 256)
+    stated = [
+        *((*quaternion, *struct.unpack_from(f"{order}3f", content, 268)) if qform_code > 0 else ()),
+        *(struct.unpack_from(f"{order}12f", content, 280) if sform_code > 0 else ()),
+    ]
+    if not all(math.isfinite(number) for number in stated):
+        msg = "the orientation holds NaN or infinities"
+        raise ValueError(msg)
+    if qform_code > 0 and math.hypot(*quaternion) > _LONGEST_QUATERNION:
+        msg = f"the quaternion {quaternion} is no rotation"
+        raise ValueError(msg)
+
+
+@np.errstate(invalid="ignore", over="ignore")  # products of the largest numbers may be infinite
 def remarks(content: bytes, order: str) -> tuple[str, ...]:
     """Say what a NIfTI-1 header leaves open or contradicts, and which statement SimpleITK follows.
 

@@ -117,6 +117,9 @@ def _verify_data(path: Path, header: Header) -> tuple[str, ...]:
         if header.must_be_finite:
             deque(_judged(path, _plain(data), header), maxlen=0)
     else:
+        stored = data.stat().st_size - header.data_start
+        if header.stored_bytes not in {None, stored}:
+            raise _cut_off(path, expected=f"{header.stored_bytes} compressed bytes", found=stored)
         wbits = _GZIP_WBITS if header.encoding == "gzip" else _ZLIB_OR_GZIP_WBITS
         _check_inflated(data, _inflate(data, start=header.data_start, wbits=wbits), expected=header.data_bytes)
     return notes
@@ -124,6 +127,12 @@ def _verify_data(path: Path, header: Header) -> tuple[str, ...]:
 
 def _verify_other(path: Path, head: bytes) -> tuple[str, ...]:
     """Anything whose voxels only its reader can check."""
+    if (expected := headers.format_by_name(path)) is not None:
+        if _is_text(head):
+            _refuse(path, head)
+        raise ImageError(
+            f"named like a {expected} file, but begins otherwise", where=path, found=f"{head[:8]!r}", remedy=_AGAIN
+        )
     kind = next((name for magic, name in _PICTURES.items() if head.startswith(magic)), None)
     if kind is None:
         if _is_text(head) and not head.startswith(b"# vtk"):

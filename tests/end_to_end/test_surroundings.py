@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from oracles.installed import Answer, Process, autoseg, finish, start, wait_until
 from oracles.leftovers import read_everything
-from oracles.restricted import small_disk, with_small_files
+from oracles.restricted import UNMEASURED, small_disk, with_small_files
 
 COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
     "plan": (("plan", "data", "-w", "run", "--folds", "2", "--jobs", "1"), 4_000),
@@ -62,7 +62,9 @@ def story(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_full_disk_ends_a_command_which_then_goes_on(story: Path, name: str) -> None:
     """One story: every command first meets files that may not grow, then none of that."""
     arguments, limit_bytes = COMMANDS[name]
-    answer = finish(start(*arguments, "--json", cwd=story, surroundings=with_small_files(limit_bytes)), expect=9)
+    answer = finish(
+        start(*arguments, "--json", cwd=story, surroundings=with_small_files(limit_bytes), environment=UNMEASURED), expect=9
+    )
     assert answer.document["what"].startswith(("the disk is full", "could not be written whole"))
     assert "space" in answer.document["remedy"]
     assert answer.document["where"]

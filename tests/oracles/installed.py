@@ -40,7 +40,7 @@ def start(
     *arguments: str,
     cwd: Path | None = None,
     surroundings: Callable[[], None] | None = None,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str | None] | None = None,
 ) -> Process:
     """Start a command in a group of processes of its own.
 
@@ -48,13 +48,14 @@ def start(
         arguments: of `autoseg`.
         cwd: the working folder.
         surroundings: called before the command begins, in its process.
-        environment: variables to set.
+        environment: variables to set, or to leave out where they are None.
     """
+    variables = {**os.environ, "COLUMNS": "1000", **(environment or {})}
     return subprocess.Popen(
         [sys.executable, "-m", "autoseg", *arguments],
         cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=surroundings,  # noqa: PLW1509 - tests run no threads
-        env={**os.environ, "COLUMNS": "1000", **(environment or {})},
+        env={name: value for name, value in variables.items() if value is not None},
     )  # fmt: skip
 
 

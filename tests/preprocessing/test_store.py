@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from autoseg import files
+from autoseg import arrays, files
 from autoseg.data.dataset import Case
 from autoseg.data.image import read_image, read_labels, write_channels, write_labels
 from autoseg.data.phantom import make_scan
@@ -279,11 +279,11 @@ def test_a_full_disk_ends_the_work_instead_of_failing_every_case(
 ) -> None:
     attempts = []
 
-    def refuse(path: Path, array: Any, **options: Any) -> None:
-        attempts.append(path)
+    def refuse(stream: Any, header: Any) -> None:
+        attempts.append(stream)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", refuse)
+    monkeypatch.setattr(arrays, "write_array_header_1_0", refuse)
     with pytest.raises(SystemFailureError, match="the disk is full"):
         built(tmp_path, cases, make_plan())
     assert len(attempts) == 1
