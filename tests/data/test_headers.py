@@ -1,5 +1,6 @@
 """What headers claim, on headers written by hand."""
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,72 @@ def test_a_missing_field_is_an_error() -> None:
 
 def test_other_content_has_no_header() -> None:
     assert parse(b"\x89PNG\r\n\x1a\n", Path("a.png")) is None
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("NDims", "Offset = `7 8 9\nNDims", "could not convert"),
+        ("NDims", "Offset = nan 8 9\nNDims", "Offset = nan 8 9"),
+        ("NDims", "TransformMatrix = 1 0 0 0 1 0 0 0 inf\nNDims", "TransformMatrix"),
+        ("NDims", "BinaryDataByteOrderMSB = maybe\nNDims", "BinaryDataByteOrderMSB = maybe"),
+        ("NDims", "CompressedData = 1\nNDims", "CompressedData = 1"),
+        ("NDims", "CompressedData = True\nNDims", "CompressedDataSize"),
+        ("NDims", "NDims = 3\nNDims", "repeats a key"),
+        ("NDims", "a remark\nNDims", "not of the form key = value"),
+        ("NDims", "Offset = 1 2 3\nOrigin = 3 2 1\nNDims", "Offset and Origin differ"),
+        ("ElementSpacing", "elementspacing", "unknown key elementspacing"),
+        ("NDims", "ObjectType = Mesh\nNDims", "ObjectType Mesh"),
+    ],
+)
+def test_what_a_metaimage_reader_would_take_for_nothing_is_refused(before: str, after: str, says: str) -> None:
+    with pytest.raises(ImageError, match=says):
+        parsed("Comment = by hand\n" + METAIMAGE.format(type="MET_SHORT").replace(before, after, 1))
+
+
+def test_a_line_that_is_nothing_in_nrrd_is_refused() -> None:
+    with pytest.raises(ImageError, match="neither a field nor a remark"):
+        parsed(NRRD.format(type="short").replace("encoding", "spacing 1 1 1\nencoding"))
+
+
+@pytest.mark.parametrize(
+    ("line", "known"),
+    [
+        ("space: left-posterior-superior\nspace directions: (1,0,0) (0,1.5,0) (0,0,2)", True),
+        ("space: RAS\nspace directions: (1,0,0) (0,1.5,0) (0,0,2)", True),
+        ("space: scanner-xyz\nspace directions: (1,0,0) (0,1.5,0) (0,0,2)", False),
+        ("spacings: 1 1.5 2", False),
+    ],
+)
+def test_an_nrrd_without_a_patient_is_remarked(line: str, *, known: bool) -> None:
+    header = parsed(NRRD.format(type="short").replace("spacings: 1 1.5 2", line))
+    assert any("no orientation" in note for note in header.notes) != known
+
+
+def nifti(offset: int, form: str, *values: float) -> bytes:
+    """A header with both forms, and one field changed."""
+    header = bytearray(352)
+    for place, kind, numbers in (
+        (0, "i", (348,)), (40, "4h", (3, 3, 4, 5)), (70, "2h", (4, 16)), (76, "4f", (1, 1, 1.5, 2)), (108, "2f", (352, 1)),
+        (252, "2h", (1, 1)), (256, "6f", (0, 0, 1, 7, 8, 9)), (280, "12f", (-1, 0, 0, 7, 0, -1.5, 0, 8, 0, 0, 2, 9)),
+        (offset, form, values),
+    ):  # fmt: skip
+        struct.pack_into(f"<{kind}", header, place, *numbers)
+    header[344:348] = b"n+1\0"
+    return bytes(header)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ((280, "f", float("nan")), "NaN or infinities"),
+        ((268, "f", float("inf")), "NaN or infinities"),
+        ((256, "f", 400.0), "no rotation"),
+        ((112, "f", 1e-30), "next to nothing"),
+        ((112, "2f", 2.0, float("nan")), "shifts voxels by no number"),
+    ],
+)
+def test_what_a_nifti_reader_would_go_on_with_is_refused(change: tuple[int, str, float], says: str) -> None:
+    assert parse(nifti(112, "f", 1.0), Path("a.nii")) is not None
+    with pytest.raises(ImageError, match=says):
+        parse(nifti(*change), Path("a.nii"))

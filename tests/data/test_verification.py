@@ -399,3 +399,15 @@ def test_storage_that_cannot_be_checked_is_remarked(tmp_path: Path, voxels: np.n
 
 def test_a_compressed_nifti_named_nii(tmp_path: Path, nifti: bytearray) -> None:
     assert "Rename it to a.nii.gz" in refusal(written(tmp_path / "a.nii", gzip.compress(nifti)))
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.hdr", "a.mha", "a.mhd", "a.nrrd", "a.nhdr"])
+def test_a_name_that_promises_another_beginning(tmp_path: Path, nifti: bytearray, name: str) -> None:
+    assert "begins otherwise" in refusal(written(tmp_path / name, b"\x5d\1" + nifti[2:]))
+
+
+def test_compressed_metaimage_data_have_the_length_that_is_stated(tmp_path: Path, voxels: np.ndarray) -> None:
+    content = stored(tmp_path / "a.mha", voxels, compressed=True)
+    shorter = content.replace(b"CompressedDataSize = ", b"CompressedDataSize = 1", 1)
+    assert shorter != content
+    assert "compressed bytes" in refusal(written(tmp_path / "a.mha", shorter))

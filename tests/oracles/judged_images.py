@@ -119,6 +119,7 @@ def _nifti_axes(content: bytes, order: str) -> tuple[tuple[NDArray[np.float64], 
         origins.append(rows[:, 3])
     if qform_code > 0:
         b, c, d, *shift = struct.unpack_from(f"{order}6f", content, 256)
+        b, c, d = (part / max(1.0, math.hypot(b, c, d)) for part in (b, c, d))  # rounded to more than a rotation
         a = math.sqrt(max(0.0, 1 - b * b - c * c - d * d))
         handed = -1.0 if struct.unpack_from(f"{order}f", content, 76)[0] < 0 else 1.0
         turn = np.array(
