@@ -22,6 +22,7 @@ from autoseg import catalogue
 from autoseg.events import Events, Silent
 
 if TYPE_CHECKING:
+    from autoseg.data.voxels import NotFinite
     from autoseg.model.compute import DeviceChoice, PrecisionChoice
     from autoseg.pipeline.check import CheckResult
     from autoseg.pipeline.evaluate import EvaluateResult
@@ -39,11 +40,14 @@ __all__ = ["check", "evaluate", "export", "info", "load_model", "plan", "predict
 PathLike = str | Path
 
 
-def check(dataset: PathLike, *, jobs: int = 1, events: Events | None = None) -> "CheckResult":
+def check(
+    dataset: PathLike, *, not_finite: "NotFinite" = "refuse", jobs: int = 1, events: Events | None = None
+) -> "CheckResult":
     """Examine every file of a data set: `autoseg check`.
 
     Args:
         dataset: folder of the data set; its layout is recognised.
+        not_finite: what to do with voxels that are NaN or infinite: `refuse` the scan, or take them for `zero`.
         jobs: processes that read scans.
         events: where progress and remarks go; None: nowhere.
 
@@ -55,7 +59,7 @@ def check(dataset: PathLike, *, jobs: int = 1, events: Events | None = None) -> 
     """
     from autoseg.pipeline import check as stage
 
-    return stage.run(stage.CheckConfig(dataset=Path(dataset), jobs=jobs), events or Silent())
+    return stage.run(stage.CheckConfig(dataset=Path(dataset), not_finite=not_finite, jobs=jobs), events or Silent())
 
 
 def plan(
@@ -66,6 +70,7 @@ def plan(
     recipe: catalogue.Recipe = "auto",
     plane: catalogue.Plane | Literal["auto"] = "auto",
     folds: int | None = None,
+    not_finite: "NotFinite" = "refuse",
     device: "DeviceChoice" = "auto",
     memory_gb: float | None = None,
     jobs: int = 1,
@@ -81,6 +86,7 @@ def plan(
         recipe: `auto`: what measured best; `paper`: the published method.
         plane: slice plane; `auto`: by rule.
         folds: folds of the cross-validation; None: by rule.
+        not_finite: what to do with voxels that are NaN or infinite: `refuse` the scan, or take them for `zero`.
         device: kind of machine to plan for; `auto`: this one.
         memory_gb: memory one training step may take; None: by kind of machine.
         jobs: processes that read scans.
@@ -102,6 +108,7 @@ def plan(
         recipe=recipe,
         plane=plane,
         folds=folds,
+        not_finite=not_finite,
         device=device,
         memory_gb=memory_gb,
         jobs=jobs,
@@ -184,6 +191,7 @@ def predict(
     uncertainty: bool = False,
     pictures: bool = False,
     mirror: bool = True,
+    not_finite: "NotFinite | None" = None,
     device: "DeviceChoice" = "auto",
     precision: "PrecisionChoice" = "auto",
     force: bool = False,
@@ -200,6 +208,7 @@ def predict(
         uncertainty: also write how undecided the networks are, and predict the Dice.
         pictures: also draw every label map over its scan.
         mirror: average over the flips that the plan names.
+        not_finite: what to do with voxels that are NaN or infinite; None: as planned.
         device: where to predict.
         precision: number format of the convolutions.
         force: predict again what is already there.
@@ -222,6 +231,7 @@ def predict(
         uncertainty=uncertainty,
         pictures=pictures,
         mirror=mirror,
+        not_finite=not_finite,
         device=device,
         precision=precision,
         force=force,

@@ -37,6 +37,10 @@ Precision = Annotated[
     typer.Option(help="Number format of convolutions; auto: bfloat16 where the hardware is made for it."),
 ]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes that read scans; default: one per core, at most 8.")]
+NotFinite = Annotated[
+    Literal["refuse", "zero"],
+    typer.Option(help="A scan with NaN or infinite voxels is refused, or these are taken for 0, with a remark."),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
 Architecture = Annotated[
     Literal["unet", "sepres", "attention", "all"], typer.Option("--arch", "-a", help="Network, or all of them.")
@@ -60,6 +64,7 @@ def plan(
         float | None, typer.Option(min=0.1, help="GB one training step may take; default: 4 on a CPU, 8 on a GPU.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an edited plan, or another data set's.")] = False,
+    not_finite: NotFinite = "refuse",
     device: Device = "auto",
     jobs: Jobs = None,
 ) -> Output:
@@ -76,6 +81,7 @@ def plan(
         folds=folds,
         device=device,
         memory_gb=memory,
+        not_finite=not_finite,
         jobs=_jobs(jobs),
         force=force,
     )
@@ -86,13 +92,15 @@ def plan(
 def check(
     console: Console,
     dataset: Annotated[Path, typer.Argument(help="Folder of the data set; its layout is recognised.")],
+    not_finite: NotFinite = "refuse",
     jobs: Jobs = None,
 ) -> Output:
     """Say whether a data set can train at all, and everything that is wrong with its files, in one go."""
     from autoseg.cli import output
     from autoseg.pipeline import check as stage
 
-    return output.check(stage.run(stage.CheckConfig(dataset=dataset, jobs=_jobs(jobs)), console), console=console)
+    config = stage.CheckConfig(dataset=dataset, not_finite=not_finite, jobs=_jobs(jobs))
+    return output.check(stage.run(config, console), console=console)
 
 
 @command(app, example="autoseg preprocess --workspace runs/IBSR18")
@@ -176,6 +184,10 @@ def predict(
         bool, typer.Option("--pictures", help="Also draw every label map over its scan, in three planes.")
     ] = False,
     mirror: Annotated[bool, typer.Option(help="Average over the flips that the plan names.")] = True,
+    not_finite: Annotated[
+        Literal["refuse", "zero"] | None,
+        typer.Option(help="What to do with a scan with NaN or infinite voxels; default: as planned."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Predict again what is already there.")] = False,
     device: Device = "auto",
     precision: Precision = "auto",
@@ -193,6 +205,7 @@ def predict(
         uncertainty=uncertainty,
         pictures=pictures,
         mirror=mirror,
+        not_finite=not_finite,
         device=device,
         precision=precision,
         force=force,

@@ -23,6 +23,7 @@ NIFTI_BYTES: Final = 348
 
 Encoding = Literal["raw", "gzip", "zlib", "unchecked"]
 
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ufffd]")
 _UNSPACED = "the header states no voxel spacing; 1 mm is assumed"
 _REMEDY = "The header is damaged: get the file again from its source, or write it anew with the tool that made it."
 _MOST_DIMENSIONS = 7  # NIfTI's limit; readers stop earlier
@@ -35,7 +36,7 @@ _SCALAR_BYTES = {"char": 1, "short": 2, "int": 4, "long": 4, "long_long": 8, "fl
 _FORMATS = {
     ".nii": "NIfTI", ".hdr": "NIfTI or ANALYZE", ".mha": "MetaImage", ".mhd": "MetaImage", ".nrrd": "NRRD", ".nhdr": "NRRD",
 }  # fmt: skip
-_METAIMAGE_VECTORS = ("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin")
+_METAIMAGE_VECTORS = ("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "CenterOfRotation")
 _METAIMAGE_MATRICES = ("TransformMatrix", "Rotation", "Orientation")
 _METAIMAGE_SWITCHES = ("BinaryData", "CompressedData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 _METAIMAGE_SYNONYMS = (("Offset", "Position", "Origin"), _METAIMAGE_MATRICES, _METAIMAGE_SWITCHES[2:])
@@ -269,7 +270,7 @@ def _parse_metaimage(content: bytes, path: Path) -> Header:
         raise _not_scalar(path, f"{fields['ElementNumberOfChannels']} numbers per voxel")
     sizes = tuple(int(size) for size in fields["DimSize"].split())
     spacing = tuple(float(number) for number in fields.get("ElementSpacing", fields.get("ElementSize", "")).split())
-    source = fields["ElementDataFile"]
+    source = _one_file(fields["ElementDataFile"])
     own = source.upper() == "LOCAL"
     return Header(
         kind="MetaImage",
@@ -277,7 +278,7 @@ def _parse_metaimage(content: bytes, path: Path) -> Header:
         spacing_mm=spacing[:3],
         voxel_bytes=_SCALAR_BYTES[fields["ElementType"].removeprefix("MET_").lower().removeprefix("u")],
         data_start=position if own else max(0, int(fields.get("HeaderSize", 0))),
-        data_file=None if own or _is_series(source) else source,
+        data_file=None if own else source,
         encoding=_metaimage_encoding(fields),
         stored_bytes=_metaimage_stored_bytes(fields),
         notes=() if spacing else (_UNSPACED,),
@@ -324,7 +325,7 @@ def _metaimage_stored_bytes(fields: Mapping[str, str]) -> int | None:
 def _metaimage_encoding(fields: Mapping[str, str]) -> Encoding:
     counted_from_end = int(fields.get("HeaderSize", 0)) < 0
     text = fields.get("BinaryData", "True").lower() == "false"
-    if _is_series(fields["ElementDataFile"]) or counted_from_end or text:
+    if counted_from_end or text:
         return "unchecked"
     return "zlib" if fields.get("CompressedData", "False").lower() == "true" else "raw"
 
@@ -337,32 +338,53 @@ def _parse_nrrd(content: bytes, path: Path) -> Header:
     _, position = _next_line(content, 0)
     line, position = _next_line(content, position)
     while line:
-        key, separator, value = line.partition(":=" if ":=" in line else ": ")
-        if not (separator or line.startswith("#")):
-            msg = f"the line {line[:60]!r} is neither a field nor a remark"
-            raise ValueError(msg)
-        if separator == ": " and not line.startswith("#"):
+        key, separator, value = _nrrd_parts(line)
+        if separator == ": ":
             fields[key.lower().replace(" ", "")] = value.strip()
         detached_end = "datafile" in fields and position >= len(content)  # only a header of its own may lack the empty line
         line, position = ("", position) if detached_end else _next_line(content, position)
     spacing = _nrrd_spacing(fields)
+    origin = _nrrd_vectors(fields.get("spaceorigin", "(0)"))
+    if len(origin) != 1 or not all(math.isfinite(number) for number in origin[0]):
+        msg = f"space origin {fields['spaceorigin'][:60]!r}"
+        raise ValueError(msg)
     if not set(fields.get("kinds", "").lower().split()) <= _NRRD_GRID_KINDS:
         raise _not_scalar(path, f"kinds: {fields['kinds']}")
     sizes = tuple(int(size) for size in fields["sizes"].split())
     if int(fields["dimension"]) != len(sizes):
         msg = f"dimension {fields['dimension']}, but sizes {fields['sizes']}"
         raise ValueError(msg)
-    source = fields.get("datafile")
+    source = _one_file(fields["datafile"]) if "datafile" in fields else None
     return Header(
         kind="NRRD",
         sizes=sizes,
         spacing_mm=spacing[:3],
         voxel_bytes=_nrrd_voxel_bytes(fields["type"]),
         data_start=0 if source else position,
-        data_file=None if source is None or _is_series(source) else source,
+        data_file=source,
         encoding=_nrrd_encoding(fields),
         notes=_nrrd_notes(fields, spacing),
     )
+
+
+def _nrrd_parts(line: str) -> tuple[str, str, str]:
+    """A field (": "), a pair (":=") or a remark ("#"), taken apart."""
+    if line.startswith("#"):
+        return "", "#", line
+    found = re.match(r"(?P<key>[^:]*)(?P<separator>: |:=)(?P<value>.*)", line)
+    if found is None:
+        msg = f"the line {line[:60]!r} is neither a field nor a remark"
+        raise ValueError(msg)
+    return found["key"], found["separator"], found["value"]
+
+
+def _nrrd_vectors(text: str) -> list[tuple[float, ...]]:
+    """Vectors such as (1,0,0) (0,1,0); `none` stands for an axis without a direction."""
+    parts = re.findall(r"\([^()]*\)|none|\S", text)
+    if not all(part[0] in "(n" for part in parts):
+        msg = f"{text[:60]!r} are no vectors"
+        raise ValueError(msg)
+    return [tuple(float(number) for number in part[1:-1].split(",")) for part in parts if part != "none"]
 
 
 def _nrrd_notes(fields: Mapping[str, str], spacing: tuple[float, ...]) -> tuple[str, ...]:
@@ -375,8 +397,7 @@ def _nrrd_notes(fields: Mapping[str, str], spacing: tuple[float, ...]) -> tuple[
 def _nrrd_spacing(fields: Mapping[str, str]) -> tuple[float, ...]:
     if "spacings" in fields:
         return tuple(float(number) for number in fields["spacings"].split())
-    vectors = re.findall(r"\(([^)]*)\)", fields.get("spacedirections", ""))
-    return tuple(math.hypot(*(float(number) for number in vector.split(","))) for vector in vectors)
+    return tuple(math.hypot(*vector) for vector in _nrrd_vectors(fields.get("spacedirections", "")))
 
 
 def _nrrd_voxel_bytes(name: str) -> int:
@@ -388,14 +409,18 @@ def _nrrd_voxel_bytes(name: str) -> int:
 
 def _nrrd_encoding(fields: Mapping[str, str]) -> Encoding:
     skips = fields.get("lineskip", "0") != "0" or fields.get("byteskip", "0") != "0"
-    if skips or _is_series(fields.get("datafile", "")):
+    if skips:
         return "unchecked"
     names: dict[str, Encoding] = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
     return names.get(fields["encoding"].lower(), "unchecked")
 
 
-def _is_series(source: str) -> bool:
-    return source.upper().startswith("LIST") or "%" in source
+def _one_file(source: str) -> str:
+    """The file that holds the voxels; readers take files that are missing from a series for slices of zeros."""
+    if source.upper().startswith("LIST") or "%" in source:
+        msg = f"the voxels are said to lie in a series of files ({source[:60]}); convert it to a single file"
+        raise ValueError(msg)
+    return source
 
 
 def _next_line(content: bytes, position: int) -> tuple[str, int]:
@@ -405,4 +430,8 @@ def _next_line(content: bytes, position: int) -> tuple[str, int]:
         raise ValueError(msg)
     end = content.find(b"\n", position)
     end = len(content) if end < 0 else end
-    return content[position:end].decode("utf-8", errors="replace").rstrip("\r"), end + 1
+    line = content[position:end].decode("utf-8", errors="replace").removesuffix("\r")
+    if _CONTROL.search(line):  # readers part there, or stop
+        msg = f"control characters in the line {line[:60]!r}"
+        raise ValueError(msg)
+    return line, end + 1

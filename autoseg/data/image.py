@@ -18,6 +18,7 @@ from autoseg.data import voxels
 from autoseg.data.dicom import check_series
 from autoseg.data.geometry import Geometry
 from autoseg.data.verification import verify_file
+from autoseg.data.voxels import NotFinite
 from autoseg.errors import ImageError, SystemFailureError
 
 __all__ = [
@@ -84,12 +85,13 @@ def image_stem(path: Path) -> str | None:
     return None
 
 
-def read_image(paths: Sequence[Path], *, channels: int) -> Image:
+def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = "refuse") -> Image:
     """Read a scan of one or several channels.
 
     Args:
         paths: one file per channel, or a single 4D file whose last axis (in the file's order) holds the channels.
         channels: how many channels there must be.
+        not_finite: what to do with voxels that are NaN or infinite.
 
     Returns:
         the scan, in float32: integers beyond 2^24 are rounded.
@@ -97,7 +99,7 @@ def read_image(paths: Sequence[Path], *, channels: int) -> Image:
     Raises:
         ImageError: a file is damaged, holds NaN or infinite voxels, or has not the channels or the grid asked for.
     """
-    scans = [_read(path) for path in paths]
+    scans = [_read(path, not_finite=not_finite) for path in paths]
     if len(scans) > 1:
         for path, scan in zip(paths, scans, strict=True):
             _single_volume(scan, path)
@@ -117,9 +119,13 @@ def read_image(paths: Sequence[Path], *, channels: int) -> Image:
     array = np.empty((channels, *geometry.shape), dtype=np.float32)
     with np.errstate(over="ignore"):  # doubles beyond float32 become infinite, which is found below
         np.concatenate([scan.volumes for scan in scans], out=array, casting="unsafe")
+    notes = _merged_notes(paths, scans)
     if any(scan.volumes.dtype.kind == "f" for scan in scans):
+        if not_finite == "zero":
+            stored = np.concatenate([scan.volumes for scan in scans])
+            notes = (*notes, *voxels.zero_not_finite(array, stored))
         voxels.check_finite(array, paths)
-    return Image(array=array, geometry=geometry, notes=_merged_notes(paths, scans))
+    return Image(array=array, geometry=geometry, notes=notes)
 
 
 def read_series(paths: Sequence[Path]) -> Image:
@@ -238,8 +244,8 @@ class _Scan:
     notes: tuple[str, ...]
 
 
-def _read(path: Path) -> _Scan:
-    notes = verify_file(path)
+def _read(path: Path, *, not_finite: NotFinite = "refuse") -> _Scan:
+    notes = verify_file(path, not_finite=not_finite)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:

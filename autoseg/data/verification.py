@@ -15,9 +15,9 @@ from typing import Final, NoReturn
 
 import numpy as np
 
-from autoseg.data import headers
+from autoseg.data import headers, voxels
 from autoseg.data.headers import Header
-from autoseg.data.voxels import not_finite
+from autoseg.data.voxels import NotFinite
 from autoseg.errors import ImageError
 
 TAIL_BYTES: Final = 4096
@@ -33,11 +33,15 @@ _JPEG_END = b"\xff\xd9"
 _AGAIN = "Get the file again from its source."
 
 
-def verify_file(path: Path) -> tuple[str, ...]:
+def verify_file(path: Path, *, not_finite: NotFinite = "refuse") -> tuple[str, ...]:
     """Check that a file exists, is an image and holds all the voxels it claims.
 
     Compressed data are read to their checksum; sizes and spacing come from the raw header. Formats other than NIfTI,
     ANALYZE, MetaImage and NRRD are only recognised and left to their reader.
+
+    Args:
+        path: the file.
+        not_finite: what to do with NaN and infinite voxels that their reader would take for 0 in silence.
 
     Returns:
         remarks that the user should know, for example that orientation or spacing are unknown; often none.
@@ -50,9 +54,9 @@ def verify_file(path: Path) -> tuple[str, ...]:
         with path.open("rb") as stream:
             head = stream.read(headers.HEADER_BYTES)
         if head.startswith(_GZIP_MAGIC):
-            return _verify_gzip(path)
+            return _verify_gzip(path, not_finite=not_finite)
         header = headers.parse(head, path)
-        return _verify_other(path, head) if header is None else _verify_data(path, header)
+        return _verify_other(path, head) if header is None else _verify_data(path, header, not_finite=not_finite)
     except OSError as cause:
         raise ImageError(
             f"cannot be read ({cause.strerror or cause})",
@@ -76,7 +80,7 @@ def _check_present(path: Path) -> None:
         raise ImageError("the file is empty", where=path, remedy=_AGAIN)
 
 
-def _verify_gzip(path: Path) -> tuple[str, ...]:
+def _verify_gzip(path: Path, *, not_finite: NotFinite) -> tuple[str, ...]:
     """A NIfTI file compressed as a whole."""
     if path.name.lower().endswith(".nii"):
         raise ImageError("compressed, but named .nii", where=path, remedy=f"Rename it to {path.name}.gz.")
@@ -85,9 +89,9 @@ def _verify_gzip(path: Path) -> tuple[str, ...]:
     header = headers.parse(head, path)
     if header is None or header.kind != "NIfTI":
         _refuse(path, head)
-    content = chain([head], pieces)
-    _check_inflated(path, _judged(path, content, header), expected=header.data_start + header.data_bytes)
-    return header.notes
+    judge = _Judge(header)
+    _check_inflated(path, judge.watch(chain([head], pieces)), expected=header.data_start + header.data_bytes)
+    return (*header.notes, *judge.verdict(path, not_finite=not_finite))
 
 
 def _first_bytes(path: Path, pieces: Iterator[bytes]) -> bytes:
@@ -102,7 +106,7 @@ def _first_bytes(path: Path, pieces: Iterator[bytes]) -> bytes:
     return head
 
 
-def _verify_data(path: Path, header: Header) -> tuple[str, ...]:
+def _verify_data(path: Path, header: Header, *, not_finite: NotFinite) -> tuple[str, ...]:
     """Hold the claims of an uncompressed header against the voxel data, wherever they are."""
     notes = header.notes
     if header.kind == "NIfTI" and path.name.lower().endswith(".gz"):
@@ -115,7 +119,9 @@ def _verify_data(path: Path, header: Header) -> tuple[str, ...]:
     if header.encoding == "raw":
         _check_length(data, found=data.stat().st_size, expected=header.data_start + header.data_bytes)
         if header.must_be_finite:
-            deque(_judged(path, _plain(data), header), maxlen=0)
+            judge = _Judge(header)
+            deque(judge.watch(_plain(data)), maxlen=0)
+            notes = (*notes, *judge.verdict(path, not_finite=not_finite))
     else:
         stored = data.stat().st_size - header.data_start
         if header.stored_bytes not in {None, stored}:
@@ -184,33 +190,49 @@ def _plain(path: Path) -> Iterator[bytes]:
             yield piece
 
 
-def _judged(path: Path, pieces: Iterator[bytes], header: Header) -> Iterator[bytes]:
-    """Pass the pieces of a file on and, where the header asks for it, insist at the end that all voxels are finite.
+class _Judge:
+    """Looks at the voxels of a file as it passes by, where SimpleITK would read NaN and infinities as 0."""
 
-    Raises:
-        ImageError: some are not. SimpleITK would read a NIfTI file's NaN and infinities as 0.
-    """
-    if header.must_be_finite is None:
-        yield from pieces
-        return
-    kind = np.dtype(header.must_be_finite)
-    wrong, first, passed = 0, 0, 0
-    position = -header.data_start  # of the next piece, in bytes of voxel data
-    rest = b""
-    for piece in pieces:
-        yield piece
-        data = rest + piece[max(0, -position) : max(0, header.data_bytes - position)]
-        position += len(piece)
-        whole = len(data) // kind.itemsize
-        rest = data[whole * kind.itemsize :]
-        bad = np.flatnonzero(~np.isfinite(np.frombuffer(data, kind, count=whole)))
-        if bad.size and not wrong:
-            first = passed + int(bad[0])
-        wrong += bad.size
-        passed += whole
-    if wrong:
-        padded = (*header.sizes, 1)[: max(3, len(header.sizes))]  # a 2D image has one slice
-        raise not_finite(path, count=wrong, first=np.unravel_index(first, padded[::-1]))
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._wrong = 0
+        self._first = 0
+
+    def watch(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass the pieces of a file on."""
+        header = self._header
+        if header.must_be_finite is None:
+            yield from pieces
+            return
+        kind = np.dtype(header.must_be_finite)
+        passed = 0
+        position = -header.data_start  # of the next piece, in bytes of voxel data
+        rest = b""
+        for piece in pieces:
+            yield piece
+            data = rest + piece[max(0, -position) : max(0, header.data_bytes - position)]
+            position += len(piece)
+            whole = len(data) // kind.itemsize
+            rest = data[whole * kind.itemsize :]
+            bad = np.flatnonzero(~np.isfinite(np.frombuffer(data, kind, count=whole)))
+            if bad.size and not self._wrong:
+                self._first = passed + int(bad[0])
+            self._wrong += bad.size
+            passed += whole
+
+    def verdict(self, path: Path, *, not_finite: NotFinite) -> tuple[str, ...]:
+        """What there is to say once all has passed.
+
+        Raises:
+            ImageError: some voxels are not finite, and that was not allowed.
+        """
+        if not self._wrong:
+            return ()
+        if not_finite == "zero":
+            return (voxels.zeroed(self._wrong),)
+        sizes = self._header.sizes
+        padded = (*sizes, 1)[: max(3, len(sizes))]  # a 2D image has one slice
+        raise voxels.not_finite(path, count=self._wrong, first=np.unravel_index(self._first, padded[::-1]))
 
 
 def _check_length(path: Path, *, found: int, expected: int) -> None:

@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
+
+NotFinite = Literal["refuse", "zero"]
+"""What to do with a scan some of whose voxels are NaN or infinite: refuse it, or take them for 0 and say so."""
 
 LARGEST_LABEL: Final = int(np.iinfo(np.uint16).max)
 
@@ -30,6 +33,27 @@ def check_finite(array: NDArray[np.float32], paths: Sequence[Path]) -> None:
     first = np.unravel_index(np.argmin(finite), finite.shape)
     path = paths[min(int(first[0]), len(paths) - 1)]
     raise not_finite(path, count=int(np.count_nonzero(~finite)), first=first)
+
+
+def zero_not_finite(array: NDArray[np.float32], stored: NDArray[Any]) -> tuple[str, ...]:
+    """Take NaN and infinities for 0.
+
+    Args:
+        array: intensities, changed in place.
+        stored: the same as they are in the file, where numbers too large for float32 are still finite and stay.
+
+    Returns:
+        a remark, where there were any.
+    """
+    wrong = ~np.isfinite(stored)
+    array[wrong] = 0.0
+    count = int(np.count_nonzero(wrong))
+    return (zeroed(count),) if count else ()
+
+
+def zeroed(count: int) -> str:
+    """The remark about voxels that were taken for 0."""
+    return f"{count} voxel(s) that are NaN or infinite are taken for 0, as asked"
 
 
 def not_finite(where: Path, *, count: int, first: Sequence[np.intp]) -> ImageError:

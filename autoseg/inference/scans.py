@@ -11,6 +11,7 @@ from typing import Final
 from autoseg.data.dicom import find_series, is_dicom
 from autoseg.data.image import Image, image_stem, read_image, read_series
 from autoseg.data.layouts.naming import printable, refuse_undecodable
+from autoseg.data.voxels import NotFinite
 from autoseg.errors import AutosegError, DatasetError, UsageError
 
 _NUMBERED: Final = re.compile(r"^(?P<id>.+)_(?P<number>\d{4})$")
@@ -31,13 +32,13 @@ class Scan:
     images: tuple[Path, ...]
     series: bool = False
 
-    def read(self, *, channels: int) -> Image:
+    def read(self, *, channels: int, not_finite: NotFinite = "refuse") -> Image:
         """Read it.
 
         Raises:
             ImageError: it is damaged or not what the model reads.
         """
-        return read_series(self.images) if self.series else read_image(self.images, channels=channels)
+        return read_series(self.images) if self.series else read_image(self.images, channels=channels, not_finite=not_finite)
 
 
 @dataclass(frozen=True)

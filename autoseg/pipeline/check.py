@@ -6,6 +6,7 @@ from pathlib import Path
 from autoseg.data.dataset import Dataset, LabelClass
 from autoseg.data.layouts import find_dataset
 from autoseg.data.splits import fold_count, make_splits
+from autoseg.data.voxels import NotFinite
 from autoseg.errors import AutosegError, DatasetError, ProblemsError
 from autoseg.events import Events
 from autoseg.planning.examination import classes_present, examine, problems_of, warn_of_missing_classes
@@ -18,10 +19,12 @@ class CheckConfig:
 
     Attributes:
         dataset: folder of the data set.
+        not_finite: what to do with voxels that are NaN or infinite.
         jobs: processes that read scans.
     """
 
     dataset: Path
+    not_finite: NotFinite = "refuse"
     jobs: int = 1
 
 
@@ -51,7 +54,7 @@ def run(config: CheckConfig, events: Events) -> CheckResult:
     """
     dataset = find_dataset(config.dataset)
     cases = sorted(dataset.cases, key=lambda case: case.id)
-    examined = examine(cases, dataset, jobs=config.jobs, events=events)
+    examined = examine(cases, dataset, not_finite=config.not_finite, jobs=config.jobs, events=events)
     problems = problems_of(examined, root=dataset.root)
     if not dataset.labelled:
         problems.append(("all cases", _nothing_to_learn_from(dataset)))

@@ -114,7 +114,11 @@ def _score(case: Case, ensemble: Ensemble, *, folder: Path, store: Store) -> Cas
     write_labels(folder / f"{case.id}.nii.gz", prediction.array, prediction.geometry)
     draw_case(
         folder / PICTURES / f"{case.id}.png",
-        read_image(case.images, channels=len(ensemble.plan.data.channels)),
+        read_image(
+            case.images,
+            channels=len(ensemble.plan.data.channels),
+            not_finite=ensemble.plan.preprocessing.not_finite,
+        ),
         {"prediction": prediction.array, "reference": reference.array},
         classes=classes,
     )

@@ -126,7 +126,7 @@ def _check(channels: NDArray[Any], spacing_mm: Sequence[float], *, spatial: int,
         raise _unfit("has not the axes of a scan", f"{axes}, or channels first", f"shape {channels.shape}")
     if len(channels) != channels_wanted:
         raise _unfit("has another number of channels than the model reads", f"{channels_wanted}", f"{len(channels)}")
-    if channels.dtype.kind not in "buif" or not np.isfinite(channels).all():
+    if channels.dtype.kind not in "buif" or not np.isfinite(channels.astype(np.float32)).all():
         raise _unfit("holds values that are no intensities", "finite real numbers", f"{channels.dtype}, or NaN or infinite")
     if len(spacing_mm) != spatial or not all(0 < side < np.inf for side in spacing_mm):
         raise _unfit("has no usable spacing", f"{spatial} numbers > 0, in mm, along {axes}", f"{tuple(spacing_mm)}")

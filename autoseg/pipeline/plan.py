@@ -8,6 +8,7 @@ from autoseg import catalogue, files
 from autoseg.data.dataset import Dataset
 from autoseg.data.layouts import find_dataset
 from autoseg.data.splits import make_splits
+from autoseg.data.voxels import NotFinite
 from autoseg.errors import PlanError, WorkspaceError
 from autoseg.events import Events
 from autoseg.machine import device_kind
@@ -32,6 +33,7 @@ class PlanConfig:
         recipe: `auto` or `paper`.
         plane: slice plane, or `auto`.
         folds: folds of the cross-validation; None: by rule.
+        not_finite: what to do with voxels that are NaN or infinite, here and wherever the plan is used.
         device: kind of machine to plan for; `auto`: this one.
         memory_gb: memory one training step may take; None: by kind of machine.
         jobs: processes that read scans.
@@ -44,6 +46,7 @@ class PlanConfig:
     recipe: catalogue.Recipe = "auto"
     plane: catalogue.Plane | Literal["auto"] = "auto"
     folds: int | None = None
+    not_finite: NotFinite = "refuse"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     memory_gb: float | None = None
     jobs: int = 1
@@ -75,7 +78,7 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
     with files.lock(workspace.lock_file):
         _protect_edited_plan(workspace, force=config.force)
         _protect_other_dataset(workspace, dataset, force=config.force)
-        fingerprint = fingerprint_dataset(dataset, jobs=config.jobs, events=events)
+        fingerprint = fingerprint_dataset(dataset, not_finite=config.not_finite, jobs=config.jobs, events=events)
         plan = make_plan(dataset, fingerprint, _inputs(config, name=dataset.name))
         present = classes_present(fingerprint.cases)
         splits = make_splits(dataset, classes_present=present, folds=plan.folds)
@@ -96,6 +99,7 @@ def _inputs(config: PlanConfig, *, name: str) -> Inputs:
         device=kind,
         memory_gb=config.memory_gb or MEMORY_GB[kind],
         folds=config.folds,
+        not_finite=config.not_finite,
     )
 
 

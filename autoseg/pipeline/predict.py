@@ -10,6 +10,7 @@ import numpy as np
 from autoseg import files
 from autoseg.data.checksum import image_checksum
 from autoseg.data.image import IMAGE_SUFFIXES, Image, write_channels, write_labels
+from autoseg.data.voxels import NotFinite
 from autoseg.errors import AutosegError, CasesFailedError, SystemFailureError, UsageError
 from autoseg.events import Events
 from autoseg.inference.scans import FoundScans, Scan, find_scans
@@ -38,6 +39,7 @@ class PredictConfig:
         uncertainty: also write how undecided the networks are, and predict the Dice.
         pictures: also draw every label map over its scan in three planes.
         mirror: average over the flips that the plan names.
+        not_finite: what to do with voxels that are NaN or infinite; None: as planned.
         device: where to predict.
         precision: number format of the convolutions.
         force: predict again what is already there.
@@ -51,6 +53,7 @@ class PredictConfig:
     uncertainty: bool = False
     pictures: bool = False
     mirror: bool = True
+    not_finite: NotFinite | None = None
     device: DeviceChoice = "auto"
     precision: PrecisionChoice = "auto"
     force: bool = False
@@ -136,7 +139,9 @@ def _predict_one(
     uncertainty = config.target / UNCERTAINTY / f"{scan.id}.nii.gz"
     picture = config.target / PICTURES / f"{scan.id}.png"
     classes = segmenter.ensemble.plan.data.classes
-    image = scan.read(channels=len(segmenter.ensemble.plan.data.channels))
+    plan = segmenter.ensemble.plan
+    not_finite = config.not_finite or plan.preprocessing.not_finite
+    image = scan.read(channels=len(plan.data.channels), not_finite=not_finite)
     digest = files.sha256_json([image_checksum(path) for path in scan.images])
     wanted = {probabilities: config.probabilities, uncertainty: config.uncertainty, picture: config.pictures}
     complete = all(path.exists() for path, asked in wanted.items() if asked)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import Case, Dataset
-from autoseg.data.image import read_image, read_labels
+from autoseg.data.image import Image, read_image, read_labels
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import compare
@@ -93,7 +93,7 @@ def draw_example(models: Models, scores: Scores, dataset: Dataset, plan: Plan, f
                 overlays[ARCHITECTURES[network].title] = read_labels(path, values=values).array
     if case.label is not None:
         overlays[f"reference ({case.id})"] = read_labels(case.label, values=values).array
-    image = read_image(case.images, channels=len(plan.data.channels))
+    image = _image(case, plan)
     draw = partial(draw_case, image=image, overlays=overlays, classes=plan.data.classes)
     return _in_both_formats(folder / f"figure_4_planes{suffix}", draw)
 
@@ -185,7 +185,7 @@ def _cohort_slice(case: Case, plan: Plan) -> CohortSlice:
 
 def _prepare(case: Case, plan: Plan) -> tuple[Prepared, NDArray[np.uint16] | None]:
     """A case as the networks see it, with its label values on the same slices."""
-    prepared = apply(read_image(case.images, channels=len(plan.data.channels)), plan.preprocessing)
+    prepared = apply(_image(case, plan), plan.preprocessing)
     if case.label is None:
         return prepared, None
     reference = read_labels(case.label, values=[label.value for label in plan.data.classes])
@@ -195,3 +195,7 @@ def _prepare(case: Case, plan: Plan) -> tuple[Prepared, NDArray[np.uint16] | Non
 def _fullest(prepared: Prepared, labels: NDArray[np.uint16] | None) -> int:
     """The slice with the most foreground; without a reference, with the most voxels above the darkest."""
     return fullest_slice(prepared.array[0] > prepared.array[0].min() if labels is None else labels)
+
+
+def _image(case: Case, plan: Plan) -> Image:
+    return read_image(case.images, channels=len(plan.data.channels), not_finite=plan.preprocessing.not_finite)

@@ -135,7 +135,7 @@ def _class_table(found: Findings) -> Table:
 def _viewer(found: Findings, case: Case, *, title: str) -> Viewer:
     classes = found.plan.data.classes
     values = [label.value for label in classes]
-    image = read_image(case.images, channels=len(found.plan.data.channels))
+    image = read_image(case.images, channels=len(found.plan.data.channels), not_finite=found.plan.preprocessing.not_finite)
     prediction = read_labels(found.prediction_file(case.id), values=values)
     overlays: dict[str, NDArray[np.integer[Any]]] = {"prediction": prediction.array}
     if case.label is not None:

@@ -10,6 +10,7 @@ from typing import Final
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.image import Image, LabelMap, check_same_grid, read_image, read_labels
 from autoseg.data.splits import Splits, classes_missing
+from autoseg.data.voxels import NotFinite
 from autoseg.errors import AutosegError, DatasetError
 from autoseg.events import Events
 from autoseg.planning.case_fingerprint import CaseFingerprint, measure
@@ -35,12 +36,13 @@ class Examined:
     notes: tuple[str, ...] = ()
 
 
-def examine(cases: Sequence[Case], dataset: Dataset, *, jobs: int, events: Events) -> list[Examined]:
+def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, jobs: int, events: Events) -> list[Examined]:
     """Read cases, check them, and put the labelled ones into numbers.
 
     Args:
         cases: of the data set.
         dataset: says what is expected of them.
+        not_finite: what to do with voxels that are NaN or infinite.
         jobs: processes at work, each with one case in memory; 1: this process alone. The result is the same.
         events: gets a progress bar and what the files gave cause to remark.
 
@@ -48,7 +50,7 @@ def examine(cases: Sequence[Case], dataset: Dataset, *, jobs: int, events: Event
         SystemFailureError: a worker died.
     """
     values = None if dataset.classes is None else tuple(label.value for label in dataset.classes)
-    look = partial(_examine, channels=len(dataset.channels), values=values)
+    look = partial(_examine, channels=len(dataset.channels), values=values, not_finite=not_finite)
     examined = []
     with (
         events.track("looking at the data", total=len(cases), unit="cases") as progress,
@@ -98,14 +100,14 @@ def warn_of_missing_classes(
         events.warn(f"fold {fold}: no training case has label {', '.join(map(str, sorted(values)))}")
 
 
-def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None) -> Examined:
+def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None, not_finite: NotFinite) -> Examined:
     # Errors travel as values, so that one bad file does not hide the next.
     errors: list[AutosegError] = []
     image: Image | None = None
     labels: LabelMap | None = None
     fingerprint = None
     try:
-        image = read_image(case.images, channels=channels)
+        image = read_image(case.images, channels=channels, not_finite=not_finite)
     except AutosegError as error:
         errors.append(error)
     try:

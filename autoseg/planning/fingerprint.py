@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import files
 from autoseg.data.dataset import Dataset, LabelClass
+from autoseg.data.voxels import NotFinite
 from autoseg.documents import understand
 from autoseg.errors import DatasetError, ProblemsError, WorkspaceError
 from autoseg.events import Events
@@ -37,13 +38,14 @@ class Fingerprint(BaseModel):
         return dict(sorted(total.items()))
 
 
-def fingerprint_dataset(dataset: Dataset, *, jobs: int, events: Events) -> Fingerprint:
+def fingerprint_dataset(dataset: Dataset, *, jobs: int, events: Events, not_finite: NotFinite = "refuse") -> Fingerprint:
     """Read every labelled case once, check it, and put it into numbers.
 
     Args:
         dataset: only its labelled cases are read.
         jobs: processes at work, each with one case in memory; 1: this process alone. The result is the same.
         events: gets a progress bar and what the files gave cause to remark.
+        not_finite: what to do with voxels that are NaN or infinite.
 
     Raises:
         DatasetError: there is nothing to learn from, or cases cannot be used; names every such case.
@@ -52,7 +54,7 @@ def fingerprint_dataset(dataset: Dataset, *, jobs: int, events: Events) -> Finge
     cases = sorted(dataset.labelled, key=lambda case: case.id)
     if not cases:
         raise DatasetError("no scan has a label map", where=dataset.root, remedy="Put label maps beside the training scans.")
-    examined = examine(cases, dataset, jobs=jobs, events=events)
+    examined = examine(cases, dataset, not_finite=not_finite, jobs=jobs, events=events)
     problems = problems_of(examined, root=dataset.root)
     if len(problems) == 1:
         raise problems[0][1]

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from autoseg import catalogue, files
 from autoseg.data.dataset import LabelClass, check_classes
-from autoseg.data.voxels import LARGEST_LABEL
+from autoseg.data.voxels import LARGEST_LABEL, NotFinite
 from autoseg.documents import understand
 from autoseg.errors import PlanError
 from autoseg.planning.memory import training_step_bytes
@@ -60,6 +60,7 @@ class Inputs(_Section):
     device: catalogue.DeviceKind = Field(description="kind of machine the plan is sized for")
     memory_gb: Positive = Field(description="memory one training step may take, in GB")
     folds: int | None = Field(ge=2, le=100_000, description="number of folds asked for; null: by rule")
+    not_finite: NotFinite = Field(default="refuse", description="what was to be done with NaN and infinite voxels")
 
 
 class DataSection(_Section):
@@ -109,6 +110,10 @@ class PreprocessingSection(_Section):
     )
     crop: catalogue.Crop = Field(description="`nonzero`: cut to the box around voxels other than 0; `none`: keep all")
     crop_margin_px: int = Field(ge=0, le=100_000, description="voxels kept around that box")
+    not_finite: NotFinite = Field(
+        default="refuse",
+        description="`refuse`: a scan with NaN or infinite voxels is an error; `zero`: such voxels are taken for 0",
+    )
     normalisation: tuple[NormalisationStep, ...] = Field(min_length=1, description="one step per channel")
 
 

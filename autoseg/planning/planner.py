@@ -147,6 +147,8 @@ def _settle_preprocessing(draft: _Draft, dataset: Dataset, fingerprint: Fingerpr
     ]
     together = Choice(tuple(step.value for step in steps), " ".join(step.reason for step in steps))
     draft.settle("preprocessing.normalisation", "normalisation", together)
+    asked = Choice(inputs.not_finite, "As asked with --not-finite; no voxel is changed without being asked.")
+    draft.settle("preprocessing.not_finite", "asked_not_finite", asked)
 
 
 def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> None:

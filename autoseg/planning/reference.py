@@ -29,6 +29,7 @@ _RECIPES: Final[tuple[Recipe, ...]] = get_args(Recipe)
 _RULE_MODULES: Final[tuple[ModuleType, ...]] = (rules, sizing, fingerprint)
 _RULES_WITHOUT_FUNCTION: Final[Mapping[str, str]] = {
     "declared_channels": "What each channel shows, as the data set declares it.",
+    "asked_not_finite": "What was asked for with `--not-finite`.",
     "recipe_auto": "A constant of the recipe `auto`: see below.",
     "recipe_paper": "A constant of the recipe `paper`: see below.",
 }

@@ -216,7 +216,7 @@ def _prepare(case: Case, *, store: Store, plan: Plan) -> AutosegError | None:
         raise ValueError(msg)
     values = [label.value for label in plan.data.classes]
     try:
-        image = read_image(case.images, channels=len(plan.data.channels))
+        image = read_image(case.images, channels=len(plan.data.channels), not_finite=plan.preprocessing.not_finite)
         labels = read_labels(case.label, values=values)
         check_same_grid(image.geometry, labels.geometry, where=case.label, other=case.images[0])
         prepared = apply(image, plan.preprocessing)

@@ -77,9 +77,6 @@ def test_missing_spacing_is_remarked(text: str) -> None:
     [
         NRRD.format(type="short").replace("raw", "hex"),
         NRRD.format(type="short").replace("encoding", "byte skip: -1\nencoding"),
-        NRRD.format(type="short").replace("encoding", "data file: slice%03d.raw 1 5 1\nencoding"),
-        METAIMAGE.format(type="MET_SHORT").replace("LOCAL", "LIST"),
-        METAIMAGE.format(type="MET_SHORT").replace("LOCAL", "slice%03d.raw 1 5 1"),
         "BinaryData = False\n" + METAIMAGE.format(type="MET_SHORT"),
         "HeaderSize = -1\n" + METAIMAGE.format(type="MET_SHORT"),
     ],
@@ -87,6 +84,19 @@ def test_missing_spacing_is_remarked(text: str) -> None:
 def test_ways_of_storing_that_cannot_be_measured(text: str) -> None:
     comment = "" if text.startswith("NRRD") else "Comment = by hand\n"
     assert parsed(comment + text).encoding == "unchecked"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        NRRD.format(type="short").replace("encoding", "data file: slice%03d.raw 1 5 1\nencoding"),
+        METAIMAGE.format(type="MET_SHORT").replace("LOCAL", "LIST"),
+        METAIMAGE.format(type="MET_SHORT").replace("LOCAL", "slice%03d.raw 1 5 1"),
+    ],
+)
+def test_voxels_in_a_series_of_files_are_refused(text: str) -> None:
+    with pytest.raises(ImageError, match="series of files"):
+        parsed(text if text.startswith("NRRD") else "Comment = by hand\n" + text)
 
 
 def test_a_missing_field_is_an_error() -> None:
@@ -112,6 +122,8 @@ def test_other_content_has_no_header() -> None:
         ("NDims", "Offset = 1 2 3\nOrigin = 3 2 1\nNDims", "Offset and Origin differ"),
         ("ElementSpacing", "elementspacing", "unknown key elementspacing"),
         ("NDims", "ObjectType = Mesh\nNDims", "ObjectType Mesh"),
+        ("NDims", "CenterOfRotation = 0\nNDims", "CenterOfRotation has not the 3 numbers"),
+        ("NDims", "Name = a\0\nNDims", "control characters"),
     ],
 )
 def test_what_a_metaimage_reader_would_take_for_nothing_is_refused(before: str, after: str, says: str) -> None:
@@ -119,9 +131,23 @@ def test_what_a_metaimage_reader_would_take_for_nothing_is_refused(before: str, 
         parsed("Comment = by hand\n" + METAIMAGE.format(type="MET_SHORT").replace(before, after, 1))
 
 
-def test_a_line_that_is_nothing_in_nrrd_is_refused() -> None:
-    with pytest.raises(ImageError, match="neither a field nor a remark"):
-        parsed(NRRD.format(type="short").replace("encoding", "spacing 1 1 1\nencoding"))
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("spacing 1 1 1", "neither a field nor a remark"),
+        ("space origin: none", "space origin"),
+        ("space origin: (1,2,3) x", "no vectors"),
+        ("space origin: (1,2,x)", "could not convert"),
+        ("space origin: (1,2,nan)", "space origin"),
+        ("space directions: (1,0,0) (0,1,0) 7", "no vectors"),
+        ("space origin: (1,2,3)subject:=nobody", "no vectors"),
+        ("content: \x01", "control characters"),
+        ("content: a\r", "control characters"),
+    ],
+)
+def test_a_line_that_nrrd_readers_would_pass_over_is_refused(line: str, says: str) -> None:
+    with pytest.raises(ImageError, match=says):
+        parsed(NRRD.format(type="short").replace("spacings: 1 1.5 2\n", "").replace("encoding", f"{line}\r\nencoding"))
 
 
 @pytest.mark.parametrize(

@@ -343,6 +343,27 @@ def test_wrong_labels_name_the_file(tmp_path: Path) -> None:
         read_labels(stored(path, np.full(SHAPE, -1, dtype=np.int16)))
 
 
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mha", ".nrrd"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_voxels_that_are_not_finite_are_taken_for_0_where_that_is_asked(
+    tmp_path: Path, scan: np.ndarray, suffix: str, dtype: type
+) -> None:
+    wrong = scan.astype(dtype)
+    wrong[0, 0, :3] = np.nan, np.inf, -np.inf
+    path = stored(tmp_path / f"scan{suffix}", wrong)
+    image = read_image([path], channels=1, not_finite="zero")
+    assert np.array_equal(image.array[0, 0, 0, :3], [0, 0, 0])
+    assert np.array_equal(image.array[0, 1:], scan[1:])
+    assert "3 voxel(s) that are NaN or infinite are taken for 0, as asked" in image.notes
+
+
+def test_numbers_too_large_for_float32_are_refused_even_then(tmp_path: Path, scan: np.ndarray) -> None:
+    large = scan.astype(np.float64)
+    large[0, 0, 0] = 1e300
+    with pytest.raises(ImageError, match="32-bit"):
+        read_image([stored(tmp_path / "scan.mha", large)], channels=1, not_finite="zero")
+
+
 def test_an_empty_label_map_is_remarked(tmp_path: Path) -> None:
     labels = read_labels(stored(tmp_path / "a.nii.gz", np.zeros(SHAPE, dtype=np.uint8)))
     assert not labels.array.any()

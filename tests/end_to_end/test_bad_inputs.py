@@ -87,6 +87,16 @@ ROWS = (
     Row(8, bad.one_volume_of_four_axes, ACCEPTED, (), EVERYTHING),
     Row(9, bad.nan_voxels, REFUSED, ("IBSR_02.nii.gz", "1 NaN or infinite", "(Z, Y, X)"), A_SCAN),
     Row(9, bad.infinite_voxels, REFUSED, ("IBSR_02.nii.gz", "1 NaN or infinite", "(Z, Y, X)"), A_SCAN),
+    Row(
+        9,
+        bad.nan_voxels,
+        {
+            "check data --not-finite zero": 0,
+            "plan data -w other --not-finite zero": 0,
+            f"{PREDICT} --not-finite zero": 0,
+        },
+        ("IBSR_02", "1 voxel(s) that are NaN or infinite are taken for 0"),
+    ),
     Row(10, bad.constant, {CHECK: 3, PLAN: 3, PREDICT: 0}, ("IBSR_02", "same value")),
     Row(11, bad.undeclared_label, REFUSED, ("IBSR_02_seg.nii.gz", "77", "5"), AN_ODD_LABEL),
     Row(11, bad.negative_label, REFUSED, ("IBSR_02_seg.nii.gz", "-3", "5"), A_LABEL_MAP),

@@ -87,16 +87,16 @@ def _nifti(content: bytes, files: Files, name: str) -> Decoded:
     (code,) = struct.unpack_from(f"{order}h", content, 70)
     kind = next(kind for kind, (number, _) in NIFTI_TYPES.items() if number == code)
     offset, slope, intercept = struct.unpack_from(f"{order}3f", content, 108)
-    alone = content[344:348] == b"n+1\0"
+    alone, pair = content[344:348] == b"n+1\0", content[344:348] == b"ni1\0"
     data = content if alone else files[Path(name).with_suffix(".img").name]
     array = _shaped(data[int(offset) :], order + kind, sizes)
-    if slope != 0 and math.isfinite(slope):
+    if slope != 0 and math.isfinite(slope) and (alone or pair):  # ANALYZE has neither scaling nor orientation
         if not math.isfinite(intercept):
             msg = f"intercept {intercept}"
             raise UndecidedError(msg)
         array = array * slope + intercept
     spacing_mm = _nifti_spacing(content, order, dims[0])
-    if dims[0] < 3 or not (alone or content[344:348] == b"ni1\0"):  # a picture, or ANALYZE, which has no orientation
+    if dims[0] < 3 or not (alone or pair):
         return Decoded(array, spacing_mm)
     return Decoded(array, spacing_mm, *_nifti_axes(content, order))
 
@@ -238,13 +238,11 @@ def _nrrd_fields(content: bytes) -> tuple[dict[str, str], bytes]:
     position = content.index(b"\n") + 1
     while True:
         end = content.find(b"\n", position)
-        if end < 0:
-            if "data file" not in fields:
-                msg = "no end of the header"
-                raise UndecidedError(msg)
-            return fields, b""
-        line = content[position:end].decode("latin-1").rstrip("\r")
-        position = end + 1
+        if end < 0 and "data file" not in fields and not content[position:].startswith(b"data file"):
+            msg = "no end of the header"
+            raise UndecidedError(msg)
+        line = content[position : end if end >= 0 else None].decode("latin-1").removesuffix("\r")
+        position = end + 1 if end >= 0 else len(content)
         if not line:
             return fields, content[position:]
         if line.startswith("#") or ":=" in line:

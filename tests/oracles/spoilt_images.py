@@ -237,7 +237,7 @@ def _nifti_fields(content: bytes, generator: Generator) -> bytes:
 
 def _header_bits(content: bytes, generator: Generator) -> bytes:
     changed = bytearray(content)
-    for _ in range(int(generator.integers(1, 4))):
+    for _ in range(int(generator.integers(1, 4)) if changed else 0):
         changed[int(generator.integers(min(352, len(changed))))] ^= 1 << int(generator.integers(8))
     return bytes(changed)
 

@@ -1,8 +1,10 @@
 """Preprocessed arrays on disk: when they are made, kept, refused."""
 
 import dataclasses
+import gzip
 import json
 import shutil
+import struct
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -393,3 +395,18 @@ def test_a_damaged_document_is_refused(content: str, cases: list[Case], make_pla
 def test_an_unknown_case_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match="does not exist"):
         Store(tmp_path, "").load("nobody")
+
+
+def test_what_is_done_with_nan_is_part_of_the_key(make_plan: MakePlan) -> None:
+    keys = {store_key(make_plan(preprocessing={"not_finite": how}), {"case": "0"}) for how in ("refuse", "zero")}
+    assert len(keys) == 2
+
+
+def test_nan_is_taken_for_0_where_the_plan_says_so(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    content = bytearray(gzip.decompress(cases[0].images[0].read_bytes()))
+    struct.pack_into("<f", content, len(content) - 4, float("nan"))
+    cases[0].images[0].write_bytes(gzip.compress(bytes(content)))
+    with pytest.raises(CasesFailedError, match="not finite"):
+        built(tmp_path, cases, make_plan())
+    stored = built(tmp_path, cases, make_plan(preprocessing={"not_finite": "zero"})).load(cases[0].id)
+    assert np.isfinite(stored.image).all()
