@@ -63,7 +63,7 @@ WITHOUT_INFLUENCE = {
     "prediction.batch_size",
     "preprocessing.not_finite",
 }
-"""The data's own names, the budget that is not used, how many slices are predicted at once, and NaN, which was not asked about."""
+"""The data's own names, the budget that is not used, slices predicted at once, and NaN, which nobody asked about."""
 
 
 @pytest.fixture(scope="module")
