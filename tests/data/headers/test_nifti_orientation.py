@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from autoseg.data import nifti_orientation
+from autoseg.data.headers import nifti_orientation
+from autoseg.data.headers.claims import UNORIENTED
 
 SPACING = (1.0, 2.0, 3.0)
 
@@ -49,7 +50,7 @@ def test_the_remark_names_the_form_that_simpleitk_uses(tmp_path: Path, qform_cod
     elif qform_code or sform_code:
         assert remarks == ()
     else:
-        assert remarks == (nifti_orientation.UNKNOWN,)
+        assert remarks == (UNORIENTED,)
 
 
 @pytest.mark.parametrize("code", [1, 2])

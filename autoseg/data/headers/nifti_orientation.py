@@ -7,12 +7,11 @@ A header may place its voxels twice, by a rotation (qform) and by a matrix (sfor
 import math
 import struct
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-UNKNOWN: Final = "the header states no orientation; the axes are taken as stored, so left and right are not certain"
+from autoseg.data.headers.claims import UNORIENTED
 
 _SCANNER = 1
 _TOLERANCE_MM = 0.1  # as for origins in Geometry.difference
@@ -69,7 +68,7 @@ def remarks(content: bytes, order: str) -> tuple[str, ...]:
     sform_says_scanner = struct.unpack_from(f"{order}h", content, 254)[0] == _SCANNER
     stated = _statements(content, order)
     if stated.sform is None:
-        return (UNKNOWN,) if stated.qform is None else ()
+        return (UNORIENTED,) if stated.qform is None else ()
     straight = _with_spacing(stated.sform, stated.spacing_mm)
     if stated.qform is None:
         if straight is None or _largest_distance_mm(straight, stated.sform, stated.shape) <= _TOLERANCE_MM:

@@ -1,0 +1,81 @@
+"""What a header claims, whatever its format, and whether that can be."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+from autoseg.errors import ImageError
+
+Encoding = Literal["raw", "gzip", "zlib", "unchecked"]
+
+UNSPACED: Final = "the header states no voxel spacing; 1 mm is assumed"
+UNORIENTED: Final = "the header states no orientation; the axes are taken as stored, so left and right are not certain"
+DAMAGED: Final = "The header is damaged: get the file again from its source, or write it anew with the tool that made it."
+MOST_DIMENSIONS: Final = 7
+"""Axes of an image. Source: NIfTI's limit; readers stop earlier."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """The claims of a header.
+
+    Attributes:
+        kind: name of the format.
+        sizes: voxels along the file's axes (X, Y, Z, ...), each >= 1.
+        spacing_mm: distance between voxel centres along the first three axes at most, not yet judged.
+        voxel_bytes: bytes of one voxel.
+        data_start: bytes before the voxel data in the file that holds them.
+        data_file: name of that file where it is another one, relative to the header's folder.
+        encoding: how the voxel data are stored; "unchecked" where their size cannot be told beforehand.
+        stored_bytes: how many bytes they take compressed, where the header says so.
+        must_be_finite: numpy's name for the type of voxels whose reader replaces NaN and infinities by 0 in silence.
+        notes: remarks for the user.
+    """
+
+    kind: str
+    sizes: tuple[int, ...]
+    spacing_mm: tuple[float, ...]
+    voxel_bytes: int
+    data_start: int
+    data_file: str | None = None
+    encoding: Encoding = "raw"
+    stored_bytes: int | None = None
+    must_be_finite: str | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of the voxel data once decompressed."""
+        return math.prod(self.sizes) * self.voxel_bytes
+
+
+def check_claims(header: Header, path: Path) -> None:
+    """Insist on sizes and spacings that an image can have.
+
+    Raises:
+        ImageError: it cannot have them.
+    """
+    if not 1 <= len(header.sizes) <= MOST_DIMENSIONS or any(size < 1 for size in header.sizes):
+        raise ImageError("impossible image size", where=path, expected="sizes >= 1", found=header.sizes, remedy=DAMAGED)
+    for axis, (size, spacing) in enumerate(zip(header.sizes, header.spacing_mm, strict=False)):
+        without_extent = size == 1 and spacing == 0  # the one voxel of a 2D image has no neighbour to be distant from
+        if not (math.isfinite(spacing) and spacing > 0) and not without_extent:
+            raise ImageError(
+                f"impossible voxel spacing along axis {'XYZ'[axis]}",
+                where=path,
+                expected="a positive number of mm",
+                found=spacing,
+                remedy="Correct the spacing in the header: distances and volumes depend on it.",
+            )
+
+
+def not_scalar(path: Path, found: str) -> ImageError:
+    """The error for voxels that are several numbers, or none that autoseg reads."""
+    return ImageError(
+        "not a scalar image",
+        where=path,
+        expected="one number per voxel",
+        found=found,
+        remedy="Convert it to greyscale, or store each channel in a file of its own.",
+    )
