@@ -93,7 +93,7 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
     if case.label is None:
         msg = f"case {case.id} has no label map"
         raise ValueError(msg)
-    _refuse_constant_channels(case, image.array)
+    refuse_constant_channels(case, image.array)
     nonzero, foreground = np.any(image.array != 0, axis=0), labels.array > 0
     nonzero_box = _bounding_box(nonzero)
     label_box = _bounding_box(foreground) if foreground.any() else None
@@ -123,7 +123,12 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
     )
 
 
-def _refuse_constant_channels(case: Case, array: NDArray[np.float32]) -> None:
+def refuse_constant_channels(case: Case, array: NDArray[np.float32]) -> None:
+    """Insist that every channel of a training case, (C, Z, Y, X), has contrast.
+
+    Raises:
+        ImageError: one has none.
+    """
     for index, channel in enumerate(array):
         if channel.min() == channel.max():
             raise ImageError(

@@ -23,6 +23,7 @@ from autoseg.data.image import check_same_grid, read_image, read_labels
 from autoseg.documents import understand
 from autoseg.errors import AutosegError, CasesFailedError, ImageError, WorkspaceError
 from autoseg.events import Events
+from autoseg.planning.case_fingerprint import refuse_constant_channels
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint, apply, apply_to_labels
 from autoseg.processes import ordered_map
@@ -219,6 +220,7 @@ def _prepare(case: Case, *, store: Store, plan: Plan) -> AutosegError | None:
         image = read_image(case.images, channels=len(plan.data.channels), not_finite=plan.preprocessing.not_finite)
         labels = read_labels(case.label, values=values)
         check_same_grid(image.geometry, labels.geometry, where=case.label, other=case.images[0])
+        refuse_constant_channels(case, image.array)
         prepared = apply(image, plan.preprocessing)
     except AutosegError as error:
         return error

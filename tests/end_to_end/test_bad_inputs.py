@@ -43,7 +43,7 @@ CROWD: Mapping[str, str] = {
 
 A_SCAN = ("check", "train", "predict")
 A_LABEL_MAP = ("check", "train", "evaluate predictions", "evaluate references")
-AN_ODD_LABEL = ("check", "train")
+IN_TRAINING = ("check", "train")
 EVERYTHING = tuple(CROWD)
 
 
@@ -97,8 +97,8 @@ ROWS = (
         },
         ("IBSR_02", "1 voxel(s) that are NaN or infinite are taken for 0"),
     ),
-    Row(10, bad.constant, {CHECK: 3, PLAN: 3, PREDICT: 0}, ("IBSR_02", "same value")),
-    Row(11, bad.undeclared_label, REFUSED, ("IBSR_02_seg.nii.gz", "77", "5"), AN_ODD_LABEL),
+    Row(10, bad.constant, {**REFUSED, PREDICT: 0}, ("IBSR_02", "same value"), IN_TRAINING),
+    Row(11, bad.undeclared_label, REFUSED, ("IBSR_02_seg.nii.gz", "77", "5"), IN_TRAINING),
     Row(11, bad.negative_label, REFUSED, ("IBSR_02_seg.nii.gz", "-3", "5"), A_LABEL_MAP),
     Row(12, bad.fractional_labels, REFUSED, ("IBSR_02_seg.nii.gz", "whole"), A_LABEL_MAP),
     Row(12, bad.whole_labels_as_floats, ACCEPTED, (), EVERYTHING),
