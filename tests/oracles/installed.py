@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -50,11 +51,16 @@ def start(
         surroundings: called before the command begins, in its process.
         environment: variables to set, or to leave out where they are None.
     """
+    def prepare() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # a run of the tests in the background may ignore it
+        if surroundings is not None:
+            surroundings()
+
     variables = {**os.environ, "COLUMNS": "1000", **(environment or {})}
     return subprocess.Popen(
         [sys.executable, "-m", "autoseg", *arguments],
         cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=surroundings,  # noqa: PLW1509 - tests run no threads
+        preexec_fn=prepare,  # noqa: PLW1509 - tests run no threads
         env={name: value for name, value in variables.items() if value is not None},
     )  # fmt: skip
 
