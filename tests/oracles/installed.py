@@ -51,6 +51,7 @@ def start(
         surroundings: called before the command begins, in its process.
         environment: variables to set, or to leave out where they are None.
     """
+
     def prepare() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # a run of the tests in the background may ignore it
         if surroundings is not None:
