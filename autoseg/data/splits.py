@@ -187,7 +187,7 @@ def _gain(
     gain = 0
     for value in (leaving ^ coming) & counts.keys():
         step = 1 if value in leaving else -1
-        after = counts[value] + Counter()
+        after = counts[value].copy()
         after[one] -= step
         after[other] += step
         gain += _alone(counts[value]) - _alone(after)

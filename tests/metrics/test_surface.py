@@ -8,6 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from autoseg.metrics import surface
 from autoseg.metrics.surface import UNDEFINED, surface_distances
 
 ISOTROPIC = (1.0, 1.0, 1.0)
@@ -52,6 +53,15 @@ def test_nearest_means_in_millimetres_not_in_voxels():
     # from the source 4; back from the targets 5 and 4
     assert found.hausdorff_mm == 5.0
     assert found.assd_mm == pytest.approx((4 + 5 + 4) / 3)
+
+
+def test_nearest_is_found_beyond_the_reach_of_neighbours_of_fine_voxels():
+    shape = (5, 4, 4)
+    source = voxels(shape, (0, 0, 0))
+    target = voxels(shape, (0, 3, 3), (4, 0, 0))  # three voxels off twice: .42 mm; four voxels off once: .4 mm
+    found = surface_distances(source, target, spacing_mm=(0.1, 0.1, 0.1))
+    # from the source .4; back from the targets .3 x root 2 and .4
+    assert found.assd_mm == pytest.approx((0.4 + 0.3 * ROOT2 + 0.4) / 3)
 
 
 def test_cube_against_its_centre():
@@ -108,6 +118,8 @@ def test_an_empty_mask_has_no_distances(prediction, reference):
     found = surface_distances(np.full((2, 3, 4), prediction), np.full((2, 3, 4), reference), spacing_mm=ISOTROPIC)
     assert found is UNDEFINED
     assert all(math.isnan(value) for value in dataclasses.astuple(found))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        found.hausdorff_mm = 0.0
 
 
 @pytest.mark.parametrize(
@@ -214,6 +226,21 @@ def test_a_picture_measures_the_same_along_any_axis(first, second):
     flat = surface_distances(first, second, spacing_mm=(9.0, 1.5, 1.0))
     upright = surface_distances(np.moveaxis(first, 0, 2), np.moveaxis(second, 0, 2), spacing_mm=(1.5, 1.0, 9.0))
     assert dataclasses.astuple(upright) == numbers(flat)
+
+
+# What makes it fast.
+
+
+def test_surfaces_up_to_three_voxels_apart_need_no_tree(monkeypatch):
+    monkeypatch.setattr(surface, "cKDTree", None)
+    shape = (9, 9, 9)
+    plate, other = voxels(shape, np.s_[2, 1:8, 1:8]), voxels(shape, np.s_[5, 1:8, 1:8])
+    assert surface_distances(plate, other, spacing_mm=ISOTROPIC).hausdorff_mm == 3.0
+
+
+def test_only_the_box_around_the_mask_is_searched():
+    corners = voxels((9, 8, 7), (2, 3, 1), (6, 4, 5))
+    assert surface._bounding_box(corners) == np.s_[2:7, 3:5, 1:6]
 
 
 # Oracles: independent packages, where the definitions coincide (docs/reference/metrics.md says where).

@@ -24,7 +24,8 @@ TISSUES = tuple(LabelClass(value=value, name=name) for value, name in enumerate(
         ((0.94, 1.5, 0.94), "coronal"),
         ((1.0, 1.0, 2.0), "sagittal"),
         ((1.0, 1.29, 1.0), "axial"),
-        ((1.0, 1.31, 1.0), "coronal"),
+        ((1.0, 1.3, 1.0), "coronal"),
+        ((2.0, 2.2, 2.0), "axial"),
         ((3.0, 3.0, 1.0), "axial"),
     ],
 )
@@ -73,15 +74,21 @@ def test_the_paper_is_axial(make_fingerprint):
 
 def test_pictures_have_no_plane(make_fingerprint):
     assert rules.slice_plane(make_fingerprint(FLAT), asked="auto", recipe="paper").value is None
-    with pytest.raises(UsageError, match="coronal"):
+    with pytest.raises(UsageError) as refused:
         rules.slice_plane(make_fingerprint(FLAT), asked="coronal", recipe="auto")
+    assert str(refused.value) == "2D images have no coronal plane. Leave out --plane."
 
 
-def test_similar_spacings_are_kept(make_fingerprint):
-    fingerprint = make_fingerprint({"spacing_mm": (1.0, 1.0, 1.0)}, {"spacing_mm": (9.0, 1.2, 0.9)})
-    choice = rules.in_plane_spacing(fingerprint, plane="axial")
-    assert choice.value is None
-    assert "1.20" in choice.reason
+@pytest.mark.parametrize("others_mm", [(9.0, 1.2, 0.9), (1.0, 1.25, 1.0), (1.0, 1.0, 1.25)])
+def test_similar_spacings_are_kept(make_fingerprint, others_mm):
+    fingerprint = make_fingerprint({"spacing_mm": (1.0, 1.0, 1.0)}, {"spacing_mm": others_mm})
+    assert rules.in_plane_spacing(fingerprint, plane="axial").value is None
+
+
+@pytest.mark.parametrize("spacing_mm", [(2.0, 2.0, 2.0), (0.5, 0.5, 0.5)])
+def test_equal_spacings_are_kept_whatever_they_are(make_fingerprint, spacing_mm):
+    fingerprint = make_fingerprint(*[{"spacing_mm": spacing_mm}] * 2)
+    assert rules.in_plane_spacing(fingerprint, plane="axial").value is None
 
 
 def test_different_spacings_are_brought_to_the_median(make_fingerprint):
@@ -89,6 +96,12 @@ def test_different_spacings_are_brought_to_the_median(make_fingerprint):
     fingerprint = make_fingerprint(*({"spacing_mm": spacing} for spacing in spacings))
     assert rules.in_plane_spacing(fingerprint, plane="axial").value == (2.0, 0.7)
     assert rules.in_plane_spacing(fingerprint, plane="coronal").value == (1.0, 0.7)
+
+
+def test_the_median_spacing_is_rounded_to_four_digits(make_fingerprint):
+    spacings = [(1.0, 0.5, 0.5), (1.0, 0.937549, 0.123456), (1.0, 2.0, 0.1)]
+    fingerprint = make_fingerprint(*({"spacing_mm": spacing} for spacing in spacings))
+    assert rules.in_plane_spacing(fingerprint, plane="axial").value == (0.9375, 0.1235)
 
 
 @given(factor=st.floats(1, 4), more=st.floats(0, 4))
@@ -104,9 +117,7 @@ def test_more_different_spacings_are_never_less_resampled(make_fingerprint, fact
 @pytest.mark.parametrize(("rows", "crop"), [(59, "nonzero"), (60, "none"), (80, "none")])
 def test_crop_where_the_box_is_small(make_fingerprint, rows, crop):
     box = ((0, 40), (0, rows), (0, 60))  # of 40 x 80 x 60
-    choice = rules.crop(make_fingerprint({"nonzero_box": box}))
-    assert choice.value == crop
-    assert f"{rows / 80:.1%}" in choice.reason
+    assert rules.crop(make_fingerprint({"nonzero_box": box})).value == crop
 
 
 def test_crop_margin_covers_the_worst_overhang_within_reason(make_fingerprint):
@@ -140,6 +151,20 @@ def test_ct_pools_the_labelled_voxels_of_all_scans(make_fingerprint, make_intens
     step = rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value
     assert (step.lower, step.upper, step.mean) == (-20.0, 90.0, 30.0)
     assert step.deviation == pytest.approx(300**0.5, rel=1e-5)
+
+
+def test_ct_rounds_to_six_digits_and_counts_the_deviation_within_scans(make_fingerprint, make_intensities):
+    # Deviation 3 within, none between: the pooled one is that of each scan.
+    group = make_intensities(mean=101.23456, deviation=3.1234567, percentile_00_5=-20.123456, percentile_99_5=310.12345)
+    fingerprint = make_fingerprint(*[{"channels": (ChannelStatistics(positive=None, labelled=group),)}] * 2)
+    step = rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value
+    assert (step.lower, step.upper, step.mean, step.deviation) == (-20.1235, 310.123, 101.235, 3.12346)
+
+
+def test_constant_ct_is_not_divided_by_nothing(make_fingerprint, make_intensities):
+    constant = make_intensities(deviation=0.0)
+    fingerprint = make_fingerprint({"channels": (ChannelStatistics(positive=None, labelled=constant),)})
+    assert rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value.deviation == 1.0
 
 
 def test_class_weights_by_hand():
@@ -185,7 +210,7 @@ def test_the_paper_has_its_own_weights_for_its_own_classes_only():
 @pytest.mark.parametrize(
     ("plane", "symmetry", "axes"),
     [
-        ("axial", (0.9, 0.9, 0.61), ("columns",)),
+        ("axial", (0.9, 0.9, 0.6), ("columns",)),
         ("axial", (0.9, 0.9, 0.59), ()),
         ("coronal", (0.1, 0.1, 0.61), ("columns",)),
         ("sagittal", (0.9, 0.9, 0.9), ()),
@@ -196,9 +221,16 @@ def test_only_left_and_right_are_mirrored(make_fingerprint, plane, symmetry, axe
     assert rules.training_mirror(fingerprint, plane=plane, recipe="auto").value == axes
 
 
-@pytest.mark.parametrize(("columns", "axes"), [(0.61, ("rows", "columns")), (0.59, ())])
-def test_pictures_are_mirrored_where_both_axes_are_symmetric(make_fingerprint, columns, axes):
-    fingerprint = make_fingerprint({**FLAT, "symmetry": (1.0, 0.8, columns)})
+def test_left_and_right_are_those_of_the_patient_not_of_the_array(make_fingerprint):
+    stored = {"axes": ("left-right", "inferior-superior", "posterior-anterior"), "symmetry": (0.8, 0.1, 0.2)}
+    assert rules.training_mirror(make_fingerprint(stored), plane="axial", recipe="auto").value == ("columns",)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "axes"), [(0.8, 0.6, ("rows", "columns")), (0.8, 0.59, ()), (0.59, 0.8, ()), (0.59, 0.59, ())]
+)
+def test_pictures_are_mirrored_where_both_axes_are_symmetric(make_fingerprint, rows, columns, axes):
+    fingerprint = make_fingerprint({**FLAT, "symmetry": (1.0, rows, columns)})
     assert rules.training_mirror(fingerprint, plane=None, recipe="auto").value == axes
 
 
@@ -222,3 +254,129 @@ def test_the_paper_flips_both_axes_and_predicts_once(make_fingerprint):
 @pytest.mark.parametrize(("subjects", "asked", "count"), [(10, None, 5), (3, None, 3), (10, 4, 4), (1, None, 1)])
 def test_folds_by_the_number_of_subjects(subjects, asked, count):
     assert rules.folds(subjects, asked=asked).value == count
+
+
+# The plan is read by its owner: every sentence that a rule can give, word for word.
+
+
+def test_why_a_plane(make_fingerprint):
+    def why(case, *, asked="auto", recipe="auto"):
+        return rules.slice_plane(make_fingerprint(case), asked=asked, recipe=recipe).reason
+
+    assert why(FLAT) == "The images are 2D: each is one slice."
+    assert why({}, asked="coronal") == "Asked for."
+    assert why({}, recipe="paper") == "The paper uses axial slices."
+    assert why({"shape": (40, 1, 60)}) == "Every scan has a single voxel along posterior-anterior: it is one slice."
+    assert why({"spacing_mm": (2.0, 3.0, 0.5)}) == (
+        "Median spacing in mm is inferior-superior 2, posterior-anterior 3, left-right 0.5: posterior-anterior is 1.50 "
+        "times coarser than the next axis, so slices across it show the finest plane."
+    )
+    assert why({"spacing_mm": (1.0, 1.2, 0.9)}) == (
+        "Median spacing in mm is inferior-superior 1, posterior-anterior 1.2, left-right 0.9: no axis is 1.3 times coarser "
+        "than the next, so the usual plane is taken."
+    )
+
+
+def test_why_a_spacing(make_fingerprint):
+    def why(columns_mm):
+        fingerprint = make_fingerprint({"spacing_mm": (1.0, 1.0, 1.0)}, {"spacing_mm": (1.0, 1.0, columns_mm)})
+        return rules.in_plane_spacing(fingerprint, plane="axial").reason
+
+    assert why(2.0) == "In-plane spacings differ by a factor of 2.00, more than 1.25: take the median."
+    assert why(1.2) == (
+        "In-plane spacings differ by a factor of 1.20 at most, which scaling in the augmentation covers; resampling "
+        "would blur."
+    )
+
+
+def test_why_so_many_neighbours(make_fingerprint):
+    def why(*, plane="axial", recipe="auto"):
+        return rules.neighbours(make_fingerprint({"spacing_mm": (1.5, 1.0, 1.0)}), plane=plane, recipe=recipe).reason
+
+    assert why(recipe="paper") == "The paper's networks see one slice at a time."
+    assert why(plane=None) == "2D images have no neighbours."
+    assert why() == (
+        "Slices lie 1.5 mm apart; those within 2 mm, at least one and at most 2 on either side, tell where structures begin "
+        "and end."
+    )
+
+
+def test_why_a_crop(make_fingerprint):
+    def why(rows):
+        return rules.crop(make_fingerprint({"nonzero_box": ((0, 40), (0, rows), (0, 60))})).reason
+
+    assert why(20) == "The box around nonzero voxels holds 25.0% of the median scan, less than 75%."
+    assert why(60) == "The box around nonzero voxels holds 75.0% of the median scan, not less than 75%."
+
+
+def test_why_a_margin(make_fingerprint):
+    def why(overhang_px, *, crop="nonzero"):
+        return rules.crop_margin(make_fingerprint({"overhang_px": overhang_px}), crop=crop).reason
+
+    assert why(2, crop="none") == "Nothing is cropped."
+    assert why(16) == "Labels reach up to 16 voxels beyond the box in some scan."
+    assert why(17) == "Labels reach up to 17 voxels beyond the box, more than 16: those beyond are not learnt."
+
+
+def test_why_a_normalisation(make_fingerprint, make_intensities):
+    brighter = ChannelStatistics(positive=make_intensities(percentile_50=70.0), labelled=make_intensities())
+    dark = ChannelStatistics(positive=None, labelled=make_intensities())
+
+    def why(name, *cases, recipe="auto"):
+        return rules.normalisation(make_fingerprint(*cases), channel=0, name=name, recipe=recipe).reason
+
+    assert why("noNorm", {}) == "noNorm: the data set asks for none."
+    assert why("T1", {}, recipe="paper") == "T1: eq. 1 of the paper, per scan."
+    assert why("T1", {}, {"channels": (brighter,)}) == (
+        "T1: medians of voxels > 0 range from 50 to 70 between scans, so each scan is brought to a common scale by the "
+        "middle half of its own intensities; beyond 10 lie only outliers."
+    )
+    assert why("T1", {"channels": (dark,)}).startswith("T1: no voxel is > 0, so each scan is brought to a common scale")
+    assert why("CT", {}) == (
+        "CT: intensities of CT have a physical meaning, so all scans share one scale: clipped to 20 .. 90 (medians of the "
+        "scans' 0.5 % and 99.5 % quantiles inside the labels), mean 50, deviation 10."
+    )
+
+
+def test_why_so_many_folds():
+    assert rules.folds(10, asked=4).reason == "Asked for."
+    assert rules.folds(1, asked=None).reason == "1 training subject(s) are too few for a cross-validation."
+    assert rules.folds(2, asked=None).reason == "There are 2 training subjects; no more than five folds are needed."
+
+
+def test_why_these_weights():
+    def why(voxels, *, recipe="auto"):
+        return rules.class_weights(voxels, classes=TISSUES, recipe=recipe).reason
+
+    assert why({}, recipe="paper") == "The paper's table 2, for background, CSF, GM and WM."
+    assert why({0: 800, 1: 20, 2: 80, 3: 100}) == (
+        "Voxels over whole scans: background 80.000%, CSF 2.000%, GM 8.000%, WM 10.000%; weight = (share / background's "
+        "share) ^ -0.38."
+    )
+    assert why({0: 900, 1: 100}) == (
+        "Voxels over whole scans: background 90.000%, CSF 10.000%, GM 0.000%, WM 0.000%; weight = (share / background's "
+        "share) ^ -0.38. No voxel has GM, WM: given the largest weight of the others."
+    )
+
+
+def test_why_mirrored_in_training(make_fingerprint):
+    def why(plane, *, recipe="auto"):
+        return rules.training_mirror(make_fingerprint({}), plane=plane, recipe=recipe).reason
+
+    assert why("axial", recipe="paper") == "The paper uses random flips; that they go along both axes is ours."
+    assert why("sagittal") == "Sagittal slices do not show left and right, the only symmetric axis of a patient."
+    assert why("axial") == (
+        "Left and right of the label maps agree to a Dice of 0.80 in the median scan; mirroring needs 0.6."
+    )
+    assert why(None) == (
+        "Labels agree with their mirror images to a Dice of 0.50 (rows) and 0.80 (columns); both must reach 0.6."
+    )
+
+
+def test_why_averaged_over_flips():
+    def why(trained, *, recipe="auto"):
+        return rules.prediction_mirror(trained, recipe=recipe).reason
+
+    assert why(("columns",), recipe="paper") == "The paper mentions no averaging over flips."
+    assert why(()) == "No axis is mirrored in training."
+    assert why(("columns",)) == "The axes mirrored in training: averaging over their flips steadies the prediction."
