@@ -269,16 +269,15 @@ def load_model(
     """
     from autoseg.pipeline import load_model as stage
 
-    chosen = None if folders is None else tuple(Path(folder) for folder in folders)
-    return stage.load_model(
-        _path(workspace),
+    config = stage.LoadConfig(
+        workspace=_path(workspace),
         model=_path(model),
-        folders=chosen,
+        folders=None if folders is None else tuple(Path(folder) for folder in folders),
         mirror=mirror,
         device=device,
         precision=precision,
-        events=events or Silent(),
     )
+    return stage.load_model(config, events or Silent())
 
 
 def evaluate(

@@ -4,7 +4,6 @@ import inspect
 import json
 import subprocess
 import sys
-from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,11 @@ import pytest
 import autoseg
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import read_image, read_labels
-from autoseg.errors import AutosegError, ImageError
+from autoseg.errors import AutosegError, ImageError, UsageError
 from autoseg.pipeline.check import CheckConfig
 from autoseg.pipeline.evaluate import EvaluateConfig
 from autoseg.pipeline.export import ExportConfig
-from autoseg.pipeline.load_model import LoadedModel
+from autoseg.pipeline.load_model import LoadConfig, LoadedModel
 from autoseg.pipeline.plan import PlanConfig
 from autoseg.pipeline.predict import PredictConfig
 from autoseg.pipeline.report import ReportConfig
@@ -37,15 +36,60 @@ from autoseg.pipeline.train import TrainCommand
         (autoseg.report, ReportConfig),
         (autoseg.select, SelectConfig),
         (autoseg.export, ExportConfig),
+        (autoseg.load_model, LoadConfig),
     ],
 )
 def test_a_function_takes_what_its_command_takes_with_the_same_defaults(function: Any, config: Any) -> None:
     parameters = inspect.signature(function).parameters
-    assert set(parameters) - {"events"} == {field.name for field in fields(config)}
-    for field in fields(config):
-        default = parameters[field.name].default
-        if field.default is not MISSING and default is not inspect.Parameter.empty:
+    assert set(parameters) - {"events"} == set(config.model_fields)
+    for name, field in config.model_fields.items():
+        default = parameters[name].default
+        if not field.is_required() and default is not inspect.Parameter.empty:
             assert str(default) == str(field.default)  # a fold may be the number 0 here, and is the text 0 there
+
+
+@pytest.mark.parametrize(
+    ("function", "choices", "words"),
+    [
+        (autoseg.check, {"dataset": "d", "jobs": 0}, "jobs: input should be greater than or equal to 1; found 0"),
+        (
+            autoseg.check,
+            {"dataset": "d", "not_finite": "keep"},
+            "not_finite: input should be 'refuse' or 'zero'; found 'keep'",
+        ),
+        (
+            autoseg.plan,
+            {"dataset": "d", "plane": "oblique"},
+            "plane: input should be 'axial', 'coronal', 'sagittal' or 'auto'",
+        ),
+        (autoseg.plan, {"dataset": "d", "memory_gb": 0}, "memory_gb: input should be greater than 0; found 0"),
+        (autoseg.plan, {"dataset": "d", "folds": 1}, "folds: input should be greater than or equal to 2; found 1"),
+        (autoseg.plan, {"dataset": "d", "name": ""}, "name: string should have at least 1 character"),
+        (autoseg.train, {"architecture": "unett"}, "architecture: input should be 'unet', 'sepres', 'attention' or 'all'"),
+        (autoseg.train, {"minutes": float("inf")}, "minutes: input should be a finite number; found inf"),
+        (autoseg.train, {"minutes": 0}, "minutes: input should be greater than 0; found 0"),
+        (autoseg.train, {"minutes": 1e300}, "minutes: input should be less than or equal to 1000000"),
+        (autoseg.train, {"epochs": 0}, "epochs: input should be greater than or equal to 1; found 0"),
+        (autoseg.train, {"seed": 2**64}, "seed: input should be less than 18446744073709551616"),
+        (autoseg.train, {"precision": "float16"}, "precision: input should be 'auto', 'float32' or 'bfloat16'"),
+        (autoseg.train, {"workers": -1}, "workers: input should be greater than or equal to 0; found -1"),
+        (
+            autoseg.predict,
+            {"source": "a", "target": "b", "device": "tpu"},
+            "device: input should be 'auto', 'cpu', 'cuda' or 'mps'",
+        ),
+        (autoseg.load_model, {"precision": "float16"}, "precision: input should be 'auto', 'float32' or 'bfloat16'"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused(function: Any, choices: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        function(**choices)
+    assert words in str(refused.value)
+
+
+def test_a_choice_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UsageError, match="minute: extra inputs are not permitted; found 3"):
+        TrainCommand(architecture="unet", minute=3)  # type: ignore[call-arg]
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

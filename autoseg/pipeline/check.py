@@ -9,12 +9,12 @@ from autoseg.data.splits import fold_count, make_splits
 from autoseg.data.voxels import NotFinite
 from autoseg.errors import AutosegError, DatasetError, ProblemsError
 from autoseg.events import Events
+from autoseg.pipeline.choices import Choices, Processes
 from autoseg.planning.examination import classes_present, examine, problems_of, warn_of_missing_classes
 from autoseg.planning.fingerprint import Fingerprint, found_classes
 
 
-@dataclass(frozen=True)
-class CheckConfig:
+class CheckConfig(Choices):
     """What the user chose for the examination.
 
     Attributes:
@@ -25,7 +25,7 @@ class CheckConfig:
 
     dataset: Path
     not_finite: NotFinite = "refuse"
-    jobs: int = 1
+    jobs: Processes = 1
 
 
 @dataclass(frozen=True)

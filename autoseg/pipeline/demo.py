@@ -10,12 +10,14 @@ from autoseg.errors import WorkspaceError
 from autoseg.events import Events
 from autoseg.model.compute import DeviceChoice
 from autoseg.pipeline import evaluate, export, plan, predict, report, select, train
+from autoseg.pipeline.choices import Choices, Processes
+from autoseg.planning.plan import Minutes
+from autoseg.training.config import Seed
 
 _MARK = ".autoseg-demo"
 
 
-@dataclass(frozen=True)
-class DemoConfig:
+class DemoConfig(Choices):
     """What the user chose for the demonstration.
 
     Attributes:
@@ -29,10 +31,10 @@ class DemoConfig:
 
     folder: Path = Path("autoseg-demo")
     architecture: catalogue.Architecture = "unet"
-    minutes: float = 1.5
-    seed: int = 0
+    minutes: Minutes = 1.5
+    seed: Seed = 0
     device: DeviceChoice = "auto"
-    jobs: int = 1
+    jobs: Processes = 1
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from autoseg.errors import AutosegError, CasesFailedError, DatasetError, Workspa
 from autoseg.evaluation.cases import Evaluation, evaluate_folders
 from autoseg.evaluation.tables import Summary, summarise, write_cases, write_summary
 from autoseg.events import Events
+from autoseg.pipeline.choices import Choices, Processes
 from autoseg.reporting.figures import draw_bars
 from autoseg.workspace import find_workspace
 
@@ -16,8 +17,7 @@ METRICS_FILE: Final = "metrics.csv"
 SUMMARY_FILE: Final = "summary.json"
 
 
-@dataclass(frozen=True)
-class EvaluateConfig:
+class EvaluateConfig(Choices):
     """What the user chose for evaluation.
 
     Attributes:
@@ -32,7 +32,7 @@ class EvaluateConfig:
     references: Path
     output: Path | None = None
     workspace: Path | None = None
-    jobs: int = 1
+    jobs: Processes = 1
 
 
 @dataclass(frozen=True)

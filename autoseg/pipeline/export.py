@@ -15,6 +15,7 @@ from autoseg.model.archive import ARCHIVE_SUFFIX, write_archive
 from autoseg.model.bundle import BundleDocument, load_bundle
 from autoseg.model.onnx_model import OnnxModel, check_onnx_installed, write_onnx
 from autoseg.pipeline import exported, held_out
+from autoseg.pipeline.choices import Choices
 from autoseg.pipeline.segmenters import models_to_use, selection_of
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.postprocessing.scoring import score_of
@@ -22,8 +23,7 @@ from autoseg.postprocessing.selection import Score, Selection
 from autoseg.workspace import Workspace, find_workspace
 
 
-@dataclass(frozen=True)
-class ExportConfig:
+class ExportConfig(Choices):
     """What the user chose for the export.
 
     Attributes:

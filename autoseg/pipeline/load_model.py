@@ -15,9 +15,30 @@ from autoseg.errors import ImageError, UsageError
 from autoseg.events import Events
 from autoseg.inference.ensemble import load_ensemble
 from autoseg.model.compute import DeviceChoice, PrecisionChoice, choose_compute
+from autoseg.pipeline.choices import Choices
 from autoseg.pipeline.segmenters import exported_segmenter, workspace_segmenter
 from autoseg.postprocessing.segmenter import Segmentation, Segmenter
 from autoseg.workspace import find_workspace
+
+
+class LoadConfig(Choices):
+    """What the user chose to load.
+
+    Attributes:
+        workspace: the workspace; None: the only one under `runs/`. Not looked at where `folders` are given.
+        model: an exported model.
+        folders: models to average, uncleaned; None: what `predict` would take.
+        mirror: average over the flips that the plan names.
+        device: where to predict.
+        precision: number format of the convolutions.
+    """
+
+    workspace: Path | None = None
+    model: Path | None = None
+    folders: tuple[Path, ...] | None = None
+    mirror: bool = True
+    device: DeviceChoice = "auto"
+    precision: PrecisionChoice = "auto"
 
 
 @dataclass(frozen=True)
@@ -84,39 +105,22 @@ class LoadedModel:
         return self.segmenter.segment(image, with_probabilities=with_probabilities, with_uncertainty=with_uncertainty)
 
 
-def load_model(
-    workspace: Path | None,
-    *,
-    model: Path | None,
-    folders: Sequence[Path] | None,
-    mirror: bool,
-    device: DeviceChoice,
-    precision: PrecisionChoice,
-    events: Events,
-) -> LoadedModel:
+def load_model(config: LoadConfig, events: Events) -> LoadedModel:
     """Load models to segment arrays with.
-
-    Args:
-        workspace: the workspace; None: the only one under `runs/`. Not looked at where `folders` are given.
-        model: an exported model.
-        folders: models to average, uncleaned; None: what `predict` would take.
-        mirror: average over the flips that the plan names.
-        device: where to predict.
-        precision: number format of the convolutions.
-        events: where remarks go.
 
     Raises:
         BundleError: there is no model, one is damaged, or they stem from different plans.
-        UsageError: both `model` and `folders` are given.
+        UsageError: a workspace or folders are given beside an exported model.
     """
-    compute = choose_compute(device, precision)
-    if model is not None:
-        if folders is not None or workspace is not None:
+    compute, mirror = choose_compute(config.device, config.precision), config.mirror
+    if config.model is not None:
+        if config.folders is not None or config.workspace is not None:
             raise UsageError("an exported model stands for itself", remedy="Give no workspace or folders beside it.")
-        return LoadedModel(exported_segmenter(model, compute=compute, mirror=mirror, events=events))
-    if folders is None:
-        return LoadedModel(workspace_segmenter(find_workspace(workspace), compute=compute, mirror=mirror, events=events))
-    ensemble = load_ensemble(folders, compute=compute, mirror=mirror)
+        return LoadedModel(exported_segmenter(config.model, compute=compute, mirror=mirror, events=events))
+    if config.folders is None:
+        workspace = find_workspace(config.workspace)
+        return LoadedModel(workspace_segmenter(workspace, compute=compute, mirror=mirror, events=events))
+    ensemble = load_ensemble(config.folders, compute=compute, mirror=mirror)
     return LoadedModel(Segmenter(ensemble, steps=(), quality=None, fingerprint=None))
 
 

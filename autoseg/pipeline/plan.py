@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from autoseg import catalogue, files
 from autoseg.data.dataset import Dataset
@@ -12,9 +14,10 @@ from autoseg.data.voxels import NotFinite
 from autoseg.errors import PlanError, WorkspaceError
 from autoseg.events import Events
 from autoseg.machine import device_kind
+from autoseg.pipeline.choices import Choices, Processes
 from autoseg.planning.examination import classes_present, warn_of_missing_classes
 from autoseg.planning.fingerprint import fingerprint_dataset
-from autoseg.planning.plan import Inputs, Plan, read_plan, write_plan
+from autoseg.planning.plan import FoldCount, Inputs, Plan, Positive, read_plan, write_plan
 from autoseg.planning.planner import make_plan
 from autoseg.workspace import RUNS, Workspace, write_document
 
@@ -22,8 +25,7 @@ MEMORY_GB: dict[catalogue.DeviceKind, float] = {"cpu": 4.0, "gpu": 8.0}
 """Memory target of a training step. Source: 8 GB is what nnU-Net plans for; half of a laptop's 8 GB on a CPU."""
 
 
-@dataclass(frozen=True)
-class PlanConfig:
+class PlanConfig(Choices):
     """What the user chose for planning.
 
     Attributes:
@@ -42,14 +44,14 @@ class PlanConfig:
 
     dataset: Path
     workspace: Path | None = None
-    name: str | None = None
+    name: Annotated[str, Field(min_length=1)] | None = None
     recipe: catalogue.Recipe = "auto"
-    plane: catalogue.Plane | Literal["auto"] = "auto"
-    folds: int | None = None
+    plane: Literal[catalogue.Plane, "auto"] = "auto"
+    folds: FoldCount | None = None
     not_finite: NotFinite = "refuse"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    memory_gb: float | None = None
-    jobs: int = 1
+    memory_gb: Positive | None = None
+    jobs: Processes = 1
     force: bool = False
 
 

@@ -16,6 +16,7 @@ from autoseg.events import Events
 from autoseg.inference.scans import FoundScans, Scan, find_scans
 from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table, volumes_ml, write_table
 from autoseg.model.compute import Compute, DeviceChoice, PrecisionChoice, choose_compute
+from autoseg.pipeline.choices import Choices
 from autoseg.pipeline.pictures import draw_case
 from autoseg.pipeline.segmenters import exported_segmenter, workspace_segmenter
 from autoseg.postprocessing.segmenter import Segmenter
@@ -26,8 +27,7 @@ UNCERTAINTY: Final = "uncertainty"
 PICTURES: Final = "pictures"
 
 
-@dataclass(frozen=True)
-class PredictConfig:
+class PredictConfig(Choices):
     """What the user chose for prediction.
 
     Attributes:

@@ -7,13 +7,13 @@ from pathlib import Path
 from autoseg import files
 from autoseg.data.dataset import Case
 from autoseg.events import Events
+from autoseg.pipeline.choices import Choices, Processes
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store, build_store, case_checksum
 from autoseg.workspace import Workspace, find_workspace
 
 
-@dataclass(frozen=True)
-class PreprocessConfig:
+class PreprocessConfig(Choices):
     """What the user chose for preprocessing.
 
     Attributes:
@@ -22,7 +22,7 @@ class PreprocessConfig:
     """
 
     workspace: Path | None = None
-    jobs: int = 1
+    jobs: Processes = 1
 
 
 @dataclass(frozen=True)

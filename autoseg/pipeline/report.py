@@ -13,6 +13,7 @@ from autoseg.evaluation.tables import read_cases
 from autoseg.events import Events
 from autoseg.networks import ARCHITECTURES
 from autoseg.pipeline import held_out, report_figures
+from autoseg.pipeline.choices import Choices
 from autoseg.pipeline.models import FinishedModel, refuse_mixed_data, take_inventory
 from autoseg.pipeline.report_findings import Findings
 from autoseg.pipeline.report_page import build_page
@@ -30,8 +31,7 @@ _TABLES: Final[Mapping[str, ComparedMetric]] = {"table_3_dice": "dice", "table_4
 """Name of a table's files to its metric; numbered as in the paper."""
 
 
-@dataclass(frozen=True)
-class ReportConfig:
+class ReportConfig(Choices):
     """What the user chose for the report.
 
     Attributes:

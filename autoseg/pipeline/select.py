@@ -18,6 +18,7 @@ from autoseg.events import Events
 from autoseg.model.bundle import read_document
 from autoseg.networks import ARCHITECTURES
 from autoseg.pipeline import held_out
+from autoseg.pipeline.choices import Choices, Processes
 from autoseg.pipeline.models import FinishedModel, Inventory, refuse_mixed_data, take_inventory
 from autoseg.pipeline.preprocess import preprocess
 from autoseg.planning.plan import Plan
@@ -42,8 +43,7 @@ from autoseg.workspace import Workspace, find_workspace, fold_of
 FOLDER: Final = "selection"
 
 
-@dataclass(frozen=True)
-class SelectConfig:
+class SelectConfig(Choices):
     """What the user chose for the selection.
 
     Attributes:
@@ -52,7 +52,7 @@ class SelectConfig:
     """
 
     workspace: Path | None = None
-    jobs: int = 1
+    jobs: Processes = 1
 
 
 @dataclass(frozen=True)

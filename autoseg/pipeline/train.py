@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import torch
+from pydantic import Field
 
 from autoseg import catalogue, files
 from autoseg.data.dataset import Case, Dataset
@@ -20,16 +21,17 @@ from autoseg.events import Events
 from autoseg.machine import usable_cores
 from autoseg.model.compute import Compute, DeviceChoice, PrecisionChoice, choose_compute
 from autoseg.networks import ARCHITECTURES
+from autoseg.pipeline.choices import Choices, Processes
 from autoseg.pipeline.held_out import is_scored, score_held_out
 from autoseg.pipeline.preprocess import preprocess
 from autoseg.pipeline.series import run_series
 from autoseg.pipeline.side_by_side import Run
-from autoseg.planning.plan import Plan
+from autoseg.planning.plan import Epochs, Minutes, Plan
 from autoseg.preprocessing.store import Store
 from autoseg.reporting.figures import draw_curves
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
-from autoseg.training.config import TrainConfig
+from autoseg.training.config import Seed, TrainConfig
 from autoseg.training.history import EpochRecord
 from autoseg.training.loop import FoldData, Surroundings, check_same_run, train
 from autoseg.training.monitor import TrackedRun, check_installed, tracking
@@ -40,8 +42,7 @@ DRAWING_SHARE: Final = 0.03
 """Largest share of a run that goes into drawing its curves. Source: ours; epochs of small data sets last seconds."""
 
 
-@dataclass(frozen=True)
-class TrainCommand:
+class TrainCommand(Choices):
     """What the user chose for training.
 
     Attributes:
@@ -60,17 +61,17 @@ class TrainCommand:
         track: who else is told about every epoch; None: nobody but `history.csv` and the curves.
     """
 
-    architecture: catalogue.Architecture | Literal["all"]
+    architecture: Literal[catalogue.Architecture, "all"]
     fold: str = "0"
     workspace: Path | None = None
-    epochs: int | None = None
-    minutes: float | None = None
-    seed: int = 0
+    epochs: Epochs | None = None
+    minutes: Minutes | None = None
+    seed: Seed = 0
     device: DeviceChoice = "auto"
     precision: PrecisionChoice = "auto"
-    workers: int | None = None
-    jobs: int = 1
-    readers: int = 1
+    workers: Annotated[int, Field(ge=0, le=1024)] | None = None
+    jobs: Processes = 1
+    readers: Processes = 1
     restart: bool = False
     track: catalogue.Tracker | None = None
 

@@ -31,6 +31,9 @@ _MOST_SLICES_PER_EPOCH: Final = 10_000_000
 # Upper limits of single values are chosen: beyond what anybody uses, and low enough that nothing made of them fills a
 # memory or exceeds what a float can hold. What values amount to together is limited by the plan as a whole.
 Positive = Annotated[float, Field(gt=0)]
+Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
+Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
+FoldCount = Annotated[int, Field(ge=2, le=100_000)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Range = tuple[Positive, Positive]
 Side = Annotated[int, Field(ge=1, le=65_536)]
@@ -59,7 +62,7 @@ class Inputs(_Section):
     plane: catalogue.Plane | Literal["auto"] = Field(description="the slice plane asked for")
     device: catalogue.DeviceKind = Field(description="kind of machine the plan is sized for")
     memory_gb: Positive = Field(description="memory one training step may take, in GB")
-    folds: int | None = Field(ge=2, le=100_000, description="number of folds asked for; null: by rule")
+    folds: FoldCount | None = Field(description="number of folds asked for; null: by rule")
     not_finite: NotFinite = Field(default="refuse", description="what was to be done with NaN and infinite voxels")
 
 
@@ -196,8 +199,8 @@ class TrainingSection(_Section):
         ge=1, le=1_000_000, description="epochs without a lower validation loss before the end; null: never"
     )
     best_model: catalogue.BestModel = Field(description="which epoch's weights become the model")
-    epochs: int | None = Field(ge=1, le=1_000_000, description="length of a run in epochs; null: by time")
-    minutes: Positive | None = Field(description="length of a run in minutes, where `epochs` is null")
+    epochs: Epochs | None = Field(description="length of a run in epochs; null: by time")
+    minutes: Minutes | None = Field(description="length of a run in minutes, where `epochs` is null")
 
     @model_validator(mode="after")
     def _is_complete_and_ends(self) -> "TrainingSection":

@@ -5,6 +5,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg import catalogue
+from autoseg.planning.plan import Epochs, Minutes
+
+Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
 
 class TrainConfig(BaseModel):
@@ -14,9 +17,9 @@ class TrainConfig(BaseModel):
 
     architecture: catalogue.Architecture
     fold: str = Field(pattern=r"^(\d+|official|full)$", description="a number, `official` or `full`")
-    seed: int = Field(default=0, ge=0)
-    epochs: Annotated[int, Field(ge=1)] | None = Field(default=None, description="length in epochs; null: the plan's")
-    minutes: Annotated[float, Field(gt=0)] | None = Field(
+    seed: Seed = 0
+    epochs: Epochs | None = Field(default=None, description="length in epochs; null: the plan's")
+    minutes: Minutes | None = Field(
         default=None, description="wall-clock budget from the start of the command to the last epoch's validation"
     )
     precision: Literal["float32", "bfloat16"] = Field(description="number format of the convolutions")
