@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from autoseg import catalogue, files
 from autoseg.data.dataset import Dataset
-from autoseg.data.splits import Fold, Splits
+from autoseg.data.splits import Fold, Splits, misfit
 from autoseg.documents import understand
 from autoseg.errors import UsageError, WorkspaceError
 from autoseg.planning.fingerprint import Fingerprint
@@ -71,14 +71,26 @@ class Workspace:
 
     def dataset(self) -> Dataset:
         """The cases as they were found when the plan was made."""
-        return _read(self.dataset_file, Dataset)
+        dataset = _read(self.dataset_file, Dataset)
+        if not dataset.training:
+            raise _unusable(self.dataset_file, "no training case has a label map")
+        if len({case.id for case in dataset.cases}) < len(dataset.cases):
+            raise _unusable(self.dataset_file, "several cases have one id")
+        return dataset
 
     def fingerprint(self) -> Fingerprint:
         """What the planner saw."""
         return _read(self.fingerprint_file, Fingerprint)
 
     def splits(self) -> Splits:
-        """The folds."""
+        """The folds, perhaps edited by hand."""
+        splits = self.stored_splits()
+        if (fault := misfit(splits, self.dataset())) is not None:
+            raise _unusable(self.splits_file, fault)
+        return splits
+
+    def stored_splits(self) -> Splits:
+        """The folds, whether or not they fit the data set."""
         return _read(self.splits_file, Splits)
 
     def plan(self) -> Plan:
@@ -159,8 +171,8 @@ def _read(path: Path, kind: type[_Document]) -> _Document:
         problem = invalid.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
         what = f"{place}: {problem['msg']}" if place else problem["msg"]
-        raise WorkspaceError(
-            f"cannot be understood: {what}",
-            where=path,
-            remedy="Run `autoseg plan DATASET` again to rewrite it.",
-        ) from None
+        raise _unusable(path, f"cannot be understood: {what}") from None
+
+
+def _unusable(path: Path, what: str) -> WorkspaceError:
+    return WorkspaceError(what, where=path, remedy="Correct it, or rewrite it with `autoseg plan DATASET --force`.")

@@ -107,6 +107,38 @@ def test_spoilt_documents_name_file_and_key(tmp_path: Path, content: str, proble
     assert problem in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("cases", "problem"),
+    [
+        (CASES[2:], "no training case has a label map"),
+        ((*CASES, CASES[0]), "several cases have one id"),
+    ],
+)
+def test_a_data_set_that_cannot_be_is_refused(tmp_path: Path, cases: tuple[Case, ...], problem: str) -> None:
+    workspace = Workspace(tmp_path)
+    write_document(workspace.dataset_file, DATASET.model_copy(update={"cases": cases}))
+    with pytest.raises(WorkspaceError, match=rf"dataset.json: {problem}\. Correct it, or rewrite it with .* --force"):
+        workspace.dataset()
+
+
+@pytest.mark.parametrize("name", ["../a", "/a", "a/b", "a\0b", ""])
+def test_a_case_that_would_be_written_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    workspace = Workspace(tmp_path)
+    document = DATASET.model_dump(mode="json")
+    document["cases"][0]["id"] = name
+    workspace.dataset_file.write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(WorkspaceError, match=r"cases\.0\.id: "):
+        workspace.dataset()
+
+
+def test_folds_that_do_not_fit_the_data_set_are_refused(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    write_document(workspace.dataset_file, DATASET)
+    write_document(workspace.splits_file, Splits(folds=(Fold(training=("a",), validation=("a",)),), official=None))
+    with pytest.raises(WorkspaceError, match=r"splits.json: fold 0 has subjects in training and in validation: a\."):
+        workspace.splits()
+
+
 def test_models_have_a_folder_per_network_and_fold(tmp_path: Path) -> None:
     assert Workspace(tmp_path).model("unet", "official") == tmp_path / "models/unet/fold_official"
 

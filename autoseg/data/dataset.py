@@ -38,7 +38,7 @@ class Case(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(min_length=1)
+    id: str = Field(pattern=r"^[^/\x00]+$", description="also the name of files made for the case")
     images: tuple[Path, ...] = Field(min_length=1, description="one file per channel, or one 4D file with all of them")
     label: Path | None = None
     subject: str = Field(description="scans of one subject stay on one side of every split; the id where none is given")

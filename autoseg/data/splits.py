@@ -1,14 +1,14 @@
 """Folds: which cases train and which validate."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError, UsageError
-from autoseg.files import sha256_bytes
+from autoseg.files import sha256_bytes, sha256_json
 
 DEFAULT_FOLDS: Final = 5
 
@@ -36,6 +36,19 @@ class Splits(BaseModel):
 
     folds: tuple[Fold, ...]
     official: Fold | None
+    dealt_sha256: str | None = Field(
+        default=None, description="digest of the folds as they were dealt; differs from their own after an edit"
+    )
+
+    @property
+    def sha256(self) -> str:
+        """Digest of all folds."""
+        return sha256_json(self.model_dump(mode="json", exclude={"dealt_sha256"}))
+
+    @property
+    def edited(self) -> bool:
+        """Whether somebody changed a fold after they were dealt."""
+        return self.dealt_sha256 is not None and self.dealt_sha256 != self.sha256
 
 
 def fold_count(subjects: int, *, asked: int | None) -> int:
@@ -78,9 +91,15 @@ def make_splits(dataset: Dataset, *, classes_present: Mapping[str, Collection[in
     for case in dataset.training:
         members[case.subject].append(case.id)
         classes[case.subject] |= set(classes_present[case.id])
-    official = _official(dataset)
+    dealt = Splits(folds=_dealt_folds(members, classes, folds=folds), official=_official(dataset))
+    return dealt.model_copy(update={"dealt_sha256": dealt.sha256})
+
+
+def _dealt_folds(
+    members: Mapping[str, Sequence[str]], classes: Mapping[str, Collection[int]], *, folds: int
+) -> tuple[Fold, ...]:
     if folds == 1:
-        return Splits(folds=(), official=official)
+        return ()
     sides = _best_deal(classes, folds)
     everyone = sorted(case for cases in members.values() for case in cases)
     made = []
@@ -89,7 +108,7 @@ def make_splits(dataset: Dataset, *, classes_present: Mapping[str, Collection[in
         held_out = set(validation)
         training = tuple(case for case in everyone if case not in held_out)
         made.append(Fold(training=training, validation=tuple(validation)))
-    return Splits(folds=tuple(made), official=official)
+    return tuple(made)
 
 
 def _official(dataset: Dataset) -> Fold | None:
@@ -102,13 +121,55 @@ def _official(dataset: Dataset) -> Fold | None:
             "a subject is in the training set and in the validation set",
             where=dataset.root,
             expected="all scans of a subject in one of them",
-            found=", ".join(sorted(shared)),
+            found=_listed(shared),
             remedy="Move its scans to one side: a model would be validated on a patient it has learnt from.",
         )
     return Fold(
         training=tuple(sorted(case.id for case in dataset.training)),
         validation=tuple(sorted(case.id for case in dataset.validation)),
     )
+
+
+def misfit(splits: Splits, dataset: Dataset) -> str | None:
+    """What keeps folds, which may have been edited, from judging models on cases they have not learnt from.
+
+    Args:
+        splits: the folds.
+        dataset: the cases.
+
+    Returns:
+        the first fault as a sentence without a full stop: a side of a fold is empty; a case is unknown, has no label map or
+        comes twice; a subject is on both sides; a case validates in several folds. None: there is none.
+    """
+    subjects = {case.id: case.subject for case in dataset.labelled}
+    for name, fold in _named(splits):
+        for side, cases in (("training", fold.training), ("validation", fold.validation)):
+            if not cases:
+                return f"{name} has no {side} cases"
+            if strangers := set(cases) - subjects.keys():
+                return f"{name} names {side} cases that the data set does not hold with a label map: {_listed(strangers)}"
+            if repeated := _repeated(cases):
+                return f"{name} names {side} cases twice: {_listed(repeated)}"
+        learnt, judged = ({subjects[case] for case in side} for side in (fold.training, fold.validation))
+        if learnt & judged:
+            return f"{name} has subjects in training and in validation: {_listed(learnt & judged)}"
+    if repeated := _repeated(case for fold in splits.folds for case in fold.validation):
+        return f"cases validate in several folds: {_listed(repeated)}"
+    return None
+
+
+def _named(splits: Splits) -> Iterator[tuple[str, Fold]]:
+    yield from ((f"fold {number}", fold) for number, fold in enumerate(splits.folds))
+    if splits.official is not None:
+        yield "the official split", splits.official
+
+
+def _repeated(cases: Iterable[str]) -> set[str]:
+    return {case for case, count in Counter(cases).items() if count > 1}
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def classes_missing(splits: Splits, classes_present: Mapping[str, Collection[int]]) -> dict[int, set[int]]:

@@ -28,7 +28,9 @@ _SCALE_FREE: Final = {"quantile_zscore", "zscore"}
 
 
 def unusual_spacing(geometry: Geometry, fingerprint: Fingerprint) -> list[str]:
-    """Remarks on spacings outside those of training, per anatomical axis."""
+    """Remarks on spacings outside those of training, per anatomical axis, and on a picture where volumes were learnt."""
+    if geometry.dimensions < fingerprint.dimensions:
+        return ["a 2D image, taken for one slice (training: volumes)"]
     remarks = []
     for name, spacing_mm in _spacing_by_axis(geometry).items():
         seen_mm = [case.spacing_mm[case.axes.index(name)] for case in fingerprint.cases if name in case.axes]

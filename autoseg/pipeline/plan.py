@@ -78,8 +78,10 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
         f"{len(dataset.cases) - len(dataset.labelled)} without a part in training"
     )
     with files.lock(workspace.lock_file):
-        _protect_edited_plan(workspace, force=config.force)
-        _protect_other_dataset(workspace, dataset, force=config.force)
+        if not config.force:
+            _protect_edited_plan(workspace)
+            _protect_edited_folds(workspace)
+            _protect_other_dataset(workspace, dataset)
         fingerprint = fingerprint_dataset(dataset, not_finite=config.not_finite, jobs=config.jobs, events=events)
         plan = make_plan(dataset, fingerprint, _inputs(config, name=dataset.name))
         present = classes_present(fingerprint.cases)
@@ -105,9 +107,9 @@ def _inputs(config: PlanConfig, *, name: str) -> Inputs:
     )
 
 
-def _protect_other_dataset(workspace: Workspace, dataset: Dataset, *, force: bool) -> None:
+def _protect_other_dataset(workspace: Workspace, dataset: Dataset) -> None:
     """Refuse to take over the workspace of another folder that happens to have the same name."""
-    if force or not workspace.dataset_file.exists():
+    if not workspace.dataset_file.exists():
         return
     other = workspace.dataset().root
     if other.exists() and not other.samefile(dataset.root):
@@ -120,8 +122,17 @@ def _protect_other_dataset(workspace: Workspace, dataset: Dataset, *, force: boo
         )
 
 
-def _protect_edited_plan(workspace: Workspace, *, force: bool) -> None:
-    if force or not workspace.plan_file.exists():
+def _protect_edited_folds(workspace: Workspace) -> None:
+    if workspace.splits_file.exists() and workspace.stored_splits().edited:
+        raise WorkspaceError(
+            "the folds were edited by hand",
+            where=workspace.splits_file,
+            remedy="Keep them and go on with `autoseg train`, or replace them with --force.",
+        )
+
+
+def _protect_edited_plan(workspace: Workspace) -> None:
+    if not workspace.plan_file.exists():
         return
     try:
         edited = read_plan(workspace.plan_file).edited

@@ -151,9 +151,10 @@ def run(command: TrainCommand, events: Events, *, stopwatch: Stopwatch | None = 
     check_installed(command.track)
     workspace = find_workspace(command.workspace)
     plan, dataset = workspace.plan(), workspace.dataset()
-    targets = _targets(command, dataset, workspace.splits())
+    splits = workspace.splits()
+    targets = _targets(command, dataset, splits)
     compute = choose_compute(command.device, command.precision)
-    _announce(plan, command, compute, events)
+    _announce(plan, splits, command, compute, events)
     store = preprocess(workspace, plan, dataset.labelled, jobs=command.readers, events=events)
     jobs = min(command.jobs, len(targets))
     cases = {case.id: case for case in dataset.labelled}
@@ -185,15 +186,17 @@ def _is_brief(session: _Session, target: _Target) -> bool:
     if session.command.restart:
         return False
     try:
-        state = _earlier_state(session, folder, _config(session, target))
+        state = _earlier_state(session, target, folder)
     except AutosegError:
         return True
     return state is not None and state.finished and (not target.members.validation or is_scored(folder))
 
 
-def _announce(plan: Plan, command: TrainCommand, compute: Compute, events: Events) -> None:
+def _announce(plan: Plan, splits: Splits, command: TrainCommand, compute: Compute, events: Events) -> None:
     if plan.edited:
         events.note("using a plan that was edited by hand")
+    if splits.edited:
+        events.note("using folds that were edited by hand")
     if command.minutes is None and command.epochs is None and plan.training.minutes is not None:
         events.note(f"each run takes {plan.training.minutes:g} minutes (the plan's; choose another with --minutes)")
     events.note(f"training on {compute.device.type} in {compute.precision}")
@@ -202,11 +205,10 @@ def _announce(plan: Plan, command: TrainCommand, compute: Compute, events: Event
 def _train_one(session: _Session, target: _Target, *, events: Events, started: float) -> TrainedModel:
     """Train one network on one fold where that is not done, and score its held-out cases."""
     folder = session.workspace.model(target.architecture, target.fold)
-    config = _config(session, target)
     with files.lock(folder / ".lock"), _explain_full_gpu(target.name):
         if session.command.restart:
             _discard(folder)
-        state = _earlier_state(session, folder, config)
+        state = _earlier_state(session, target, folder)
         trained_now = state is None or not state.finished
         if state is None or not state.finished:
             state = _train_on(session, target, state, events=events, started=started)
@@ -241,11 +243,18 @@ def _config(session: _Session, target: _Target) -> TrainConfig:
     )
 
 
-def _earlier_state(session: _Session, folder: Path, config: TrainConfig) -> RunState | None:
-    """What an earlier call left, if it can be continued with this configuration."""
+def _earlier_state(session: _Session, target: _Target, folder: Path) -> RunState | None:
+    """What an earlier call left, if it can be continued as this run."""
     state = read_state(folder)
     if state is not None:
-        check_same_run(state, plan=session.plan, config=config, data_key=session.store.key, folder=folder)
+        check_same_run(
+            state,
+            plan=session.plan,
+            config=_config(session, target),
+            data_key=session.store.key,
+            members=target.members,
+            folder=folder,
+        )
     return state
 
 

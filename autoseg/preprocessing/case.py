@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from autoseg import catalogue
 from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
 from autoseg.data.image import Image
-from autoseg.errors import PlanError
+from autoseg.errors import ImageError, PlanError
 from autoseg.planning.plan import PreprocessingSection
 from autoseg.planning.slicing import PLANE_AXES
 from autoseg.preprocessing.intensity import normalise
@@ -90,9 +90,11 @@ def apply(image: Image, section: PreprocessingSection) -> Prepared:
         slices, (C, S, H, W), and the way back.
 
     Raises:
+        ImageError: the scan is a volume and the plan is for 2D images.
         PlanError: the plan's pixels are so small that the slices would fill any memory.
         ValueError: the scan and the plan have different numbers of channels.
     """
+    _refuse_volume_as_picture(image.geometry, section.plane)
     axes, flipped = _orientation(image.geometry, section.plane)
     oriented = [_oriented(channel, axes, flipped) for channel in image.array]
     start, stop = _kept_box(oriented, section)
@@ -177,14 +179,28 @@ def canonical(volume: NDArray[_Voxel], geometry: Geometry) -> tuple[NDArray[_Vox
         a view, (Z, Y, X), whose indices grow towards inferior, posterior and left, and its spacing along these axes in mm.
         A 2D image stays as it is.
     """
-    axes, flipped = _orientation(geometry, None if geometry.dimensions == 2 else "axial")
+    axes, flipped = _orientation(geometry, "axial")
     first, second, third = (geometry.spacing_mm[axis] for axis in axes)
     return _oriented(volume, axes, flipped), (first, second, third)
 
 
+def _refuse_volume_as_picture(geometry: Geometry, plane: catalogue.Plane | None) -> None:
+    """Refuse to cut a volume along whichever axis it is stored by."""
+    if plane is None and geometry.dimensions == 3 and geometry.shape[0] != 1:
+        raise ImageError(
+            "a volume, and the plan is for 2D images (`preprocessing.plane` is null)",
+            expected="one slice",
+            found=f"{geometry.shape[0]} slices",
+            remedy="Give its slices as images of their own, or use a plan made from volumes.",
+        )
+
+
 def _orientation(geometry: Geometry, plane: catalogue.Plane | None) -> tuple[Triple, tuple[bool, bool, bool]]:
-    """Which array axes lie across slices, along rows and along columns, and which of them run the wrong way."""
-    if plane is None:
+    """Which array axes lie across slices, along rows and along columns, and which of them run the wrong way.
+
+    A 2D image is one slice of whatever plane.
+    """
+    if plane is None or geometry.dimensions == 2:
         return (0, 1, 2), (False, False, False)
     patient = [ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()]
     signs = geometry.axis_signs()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from autoseg import files
+from autoseg.data.splits import Fold
 from autoseg.documents import understand
 from autoseg.errors import WorkspaceError
 from autoseg.model.bundle import TensorsFile, drop_other_tensors, load_tensors, save_tensors
@@ -32,6 +33,7 @@ class RunState(BaseModel):
 
     plan_digest: str
     data_key: str
+    members: Fold
     config: TrainConfig
     elapsed_s: float = 0.0
     closing_s: float = 0.0

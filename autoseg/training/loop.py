@@ -12,6 +12,7 @@ from typing import Final
 
 import torch
 
+from autoseg.data.splits import Fold
 from autoseg.errors import TrainingError, WorkspaceError
 from autoseg.events import Events, Progress
 from autoseg.model.bundle import Provenance, save_bundle, software_versions
@@ -47,6 +48,11 @@ class FoldData:
     key: str
     training: Sequence[tuple[str, StoredCase]]
     validation: Sequence[tuple[str, StoredCase]]
+
+    @property
+    def members(self) -> Fold:
+        """The case ids on both sides."""
+        return Fold(training=tuple(case for case, _ in self.training), validation=tuple(case for case, _ in self.validation))
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, around: Surroundin
     return run.state
 
 
-def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, data_key: str, folder: Path) -> None:
+def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, data_key: str, members: Fold, folder: Path) -> None:
     """Refuse to go on with a run that was begun differently.
 
     Raises:
@@ -109,6 +115,7 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, data_key
     ]
     differences += ["plan.json"] if state.plan_digest != plan.digest else []
     differences += ["the training data"] if state.data_key != data_key else []
+    differences += ["the cases of its fold (splits.json)"] if state.members != members else []
     if differences:
         raise WorkspaceError(
             f"holds a run that was begun differently: {', '.join(differences)}",
@@ -135,7 +142,7 @@ class _Run:
             pin_memory=around.compute.device.type == "cuda",
         )
         self._shown = 0.0
-        self.state = RunState(plan_digest=plan.digest, data_key=data.key, config=config)
+        self.state = RunState(plan_digest=plan.digest, data_key=data.key, members=data.members, config=config)
 
     @property
     def title(self) -> str:
@@ -157,6 +164,7 @@ class _Run:
             plan=self._plan,
             config=self._config,
             data_key=self._data.key,
+            members=self._data.members,
             folder=self._around.folder,
         )
         self.state = checkpoint.state

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from autoseg.data import splits as splitting
 from autoseg.data.dataset import Case, Dataset, Subset
-from autoseg.data.splits import Fold, Splits, classes_missing, fold_count, make_splits
+from autoseg.data.splits import Fold, Splits, classes_missing, fold_count, make_splits, misfit
 from autoseg.errors import DatasetError, UsageError
 
 FEW = settings(deadline=None, max_examples=50)
@@ -27,7 +27,14 @@ def dataset(*cases: Case) -> Dataset:
 @st.composite
 def cohorts(draw: st.DrawFn) -> tuple[list[Case], dict[str, set[int]], int]:
     """Cases of two to ten subjects with up to three scans each, their classes, and a possible number of folds."""
-    scans = draw(st.dictionaries(st.text(min_size=1, max_size=6), st.integers(1, 3), min_size=2, max_size=10))
+    scans = draw(
+        st.dictionaries(
+            st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=6),
+            st.integers(1, 3),
+            min_size=2,
+            max_size=10,
+        )
+    )
     cases = [case(f"{subject}#{scan}", subject=subject) for subject, count in scans.items() for scan in range(count)]
     present = {one.id: {0} | draw(st.sets(st.integers(1, 6), max_size=3)) for one in cases}
     return cases, present, draw(st.integers(2, len(scans)))
@@ -142,6 +149,54 @@ def test_the_gain_of_an_exchange_is_what_it_changes(members: list[set[int]], fol
         assert gain == len(lonely) - len(splitting._lonely(exchanged, classes))
 
 
+TRIO = dataset(case("a"), case("a2", subject="a"), case("b"), case("t", labelled=False, subset="test"))
+
+
+@pytest.mark.parametrize(
+    ("training", "validation", "fault"),
+    [
+        (["a", "a2"], ["b"], None),
+        (["a"], ["b"], None),
+        ([], ["b"], "fold 0 has no training cases"),
+        (["a"], [], "fold 0 has no validation cases"),
+        (
+            ["a", "x", "nobody"],
+            ["b"],
+            "fold 0 names training cases that the data set does not hold with a label map: nobody, x",
+        ),
+        (["a"], ["t"], "fold 0 names validation cases that the data set does not hold with a label map: t"),
+        (["a", "b", "a"], ["b"], "fold 0 names training cases twice: a"),
+        (["a"], ["b", "b"], "fold 0 names validation cases twice: b"),
+        (["a", "b"], ["b"], "fold 0 has subjects in training and in validation: b"),
+        (["a2"], ["a"], "fold 0 has subjects in training and in validation: a"),
+    ],
+)
+def test_folds_that_cannot_be_trusted_are_found(training: list[str], validation: list[str], fault: str | None) -> None:
+    fold = Fold(training=tuple(training), validation=tuple(validation))
+    assert misfit(Splits(folds=(fold,), official=None), TRIO) == fault
+    said = None if fault is None else fault.replace("fold 0", "the official split")
+    assert misfit(Splits(folds=(), official=fold), TRIO) == said
+
+
+def test_the_fold_that_cannot_be_trusted_is_named() -> None:
+    good, bad = Fold(training=("a",), validation=("b",)), Fold(training=("b",), validation=())
+    assert misfit(Splits(folds=(good, bad), official=None), TRIO) == "fold 1 has no validation cases"
+
+
+def test_a_case_validates_in_one_fold_only() -> None:
+    fold = Fold(training=("a",), validation=("b",))
+    assert misfit(Splits(folds=(fold, fold), official=None), TRIO) == "cases validate in several folds: b"
+    assert misfit(Splits(folds=(fold,), official=fold), TRIO) is None
+
+
+def test_folds_know_when_they_were_edited() -> None:
+    dealt = make_splits(TRIO, classes_present={name: {0} for name in ("a", "a2", "b")}, folds=2)
+    assert not dealt.edited
+    assert dealt.model_copy(update={"folds": dealt.folds[::-1]}).edited
+    assert dealt.model_copy(update={"official": dealt.folds[0]}).edited
+    assert not Splits(folds=dealt.folds, official=None).edited  # nobody knows
+
+
 def test_a_class_of_one_subject_is_not_to_be_spread() -> None:
     assert splitting._lonely([["a", "b"], ["c", "d"]], {"a": {1, 3}, "b": {1}, "c": {2, 3}, "d": set()}) == {1}
 
@@ -221,10 +276,12 @@ def test_without_a_labelled_validation_set_there_is_no_official_split() -> None:
 
 
 def test_one_fold_means_no_cross_validation() -> None:
-    assert make_splits(dataset(case("a")), classes_present={"a": {0, 1}}, folds=1) == Splits(folds=(), official=None)
+    alone = make_splits(dataset(case("a")), classes_present={"a": {0, 1}}, folds=1)
+    assert (alone.folds, alone.official) == ((), None)
     cases = (case("a"), case("v", subset="validation"))
     official = Fold(training=("a",), validation=("v",))
-    assert make_splits(dataset(*cases), classes_present={"a": {0}}, folds=1) == Splits(folds=(), official=official)
+    split = make_splits(dataset(*cases), classes_present={"a": {0}}, folds=1)
+    assert (split.folds, split.official) == ((), official)
 
 
 def test_a_class_of_one_subject_is_missing_where_that_subject_validates() -> None:

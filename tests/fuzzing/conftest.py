@@ -13,6 +13,7 @@ from oracles.exported_models import SCORE, estimate, selection_of
 
 import autoseg
 from autoseg import files
+from autoseg.data.splits import Fold
 from autoseg.networks import build_network
 from autoseg.pipeline.held_out import Record
 from autoseg.planning.plan import Plan, write_plan
@@ -89,6 +90,7 @@ def write_checkpoint(folder: Path, plan: Plan) -> None:
     state = RunState(
         plan_digest=plan.digest,
         data_key="0" * 64,
+        members=Fold(training=("a", "b"), validation=("c",)),
         config=TrainConfig(architecture="unet", fold="0", seed=7, epochs=2, precision="float32"),
         elapsed_s=2.5,
         epochs=[epoch],

@@ -101,7 +101,13 @@ def test_finding_nothing_is_usual_where_some_training_scans_show_nothing(fingerp
 
 def test_a_picture_has_no_third_axis(fingerprint: Fingerprint) -> None:
     flat = Geometry((1, 12, 14), (1.0, 1.1, 1.0), dimensions=2)
-    assert unusual_spacing(flat, fingerprint) == []
+    pictures = tuple(case.model_copy(update={"dimensions": 2}) for case in fingerprint.cases)
+    assert unusual_spacing(flat, fingerprint.model_copy(update={"cases": pictures})) == []
+
+
+def test_a_picture_is_unlike_volumes(fingerprint: Fingerprint) -> None:
+    flat = Geometry((1, 12, 14), (1.0, 1.1, 1.0), dimensions=2)
+    assert unusual_spacing(flat, fingerprint) == ["a 2D image, taken for one slice (training: volumes)"]
 
 
 def test_statistics_name_what_they_saw() -> None:

@@ -138,7 +138,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "plan": _plan,
     "selection": lambda path: _says(read_selection(path)),
     "dataset": lambda path: _says(Workspace(path.parent).dataset()),
-    "splits": lambda path: _says(Workspace(path.parent).splits()),
+    "splits": lambda path: _says(Workspace(path.parent).stored_splits()),
     "fingerprint": lambda path: _says(read_fingerprint(path)),
     "checkpoint": _checkpoint,
     "case": _case,

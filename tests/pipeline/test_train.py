@@ -1,3 +1,5 @@
+import json
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -6,7 +8,7 @@ import pytest
 import torch
 from oracles.watched_runs import Recorder
 
-from autoseg.errors import TrainingError
+from autoseg.errors import TrainingError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.model.compute import Compute
 from autoseg.pipeline import plan as planning
@@ -62,6 +64,38 @@ def test_what_was_begun_differently_fails_at_once(workspace: Path) -> None:
     session, (first, second) = session_of(workspace, work)
     assert not train._is_brief(session, first)
     assert train._is_brief(session, second)
+
+
+@pytest.fixture
+def dealt_anew(workspace: Path) -> Iterator[Path]:
+    """The folds, their validation sides exchanged by hand."""
+    path = workspace / "splits.json"
+    before = path.read_text(encoding="utf-8")
+    splits = json.loads(before)
+    path.write_text(json.dumps({**splits, "folds": splits["folds"][::-1]}), encoding="utf-8")
+    yield path
+    path.write_text(before, encoding="utf-8")
+
+
+def test_a_run_does_not_go_on_with_other_cases(workspace: Path, dealt_anew: Path) -> None:
+    with pytest.raises(WorkspaceError, match=r"begun differently: the cases of its fold \(splits\.json\)\..*--restart"):
+        train.run(command(workspace, architecture="unet", fold="1"), Silent())
+
+
+def test_folds_edited_by_hand_are_used_and_said(workspace: Path, dealt_anew: Path, begun: list[tuple[str, float]]) -> None:
+    events = Recorder()
+    train.run(command(workspace, architecture="sepres", fold="0"), events)
+    assert "using folds that were edited by hand" in events.notes
+
+
+def test_planning_again_keeps_folds_edited_by_hand(workspace: Path, cohort: Path, dealt_anew: Path) -> None:
+    config = planning.PlanConfig(dataset=cohort, workspace=workspace, folds=2)
+    edited = dealt_anew.read_text(encoding="utf-8")
+    with pytest.raises(WorkspaceError, match=r"splits\.json: the folds were edited by hand.*--force"):
+        planning.run(config, Silent())
+    assert dealt_anew.read_text(encoding="utf-8") == edited
+    planning.run(config.model_copy(update={"force": True}), Silent())
+    assert dealt_anew.read_text(encoding="utf-8") != edited
 
 
 def test_a_finished_run_without_scores_is_not_over_at_once(workspace: Path, tmp_path: Path) -> None:

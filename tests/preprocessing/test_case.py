@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from autoseg import catalogue
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image
-from autoseg.errors import PlanError
+from autoseg.errors import ImageError, PlanError
 from autoseg.planning.plan import PreprocessingSection
 from autoseg.preprocessing.case import Footprint, apply, apply_to_labels, restore_labels, restore_probabilities
 
@@ -210,15 +210,24 @@ def test_pad_value_is_the_darkest_value_of_each_channel(make_section: MakeSectio
     assert apply(scan_of(anatomy, Storage()), section).footprint.pad_value == (0.0, -7.0)
 
 
-def test_a_picture_stays_as_it_is(make_section: MakeSection) -> None:
+@pytest.mark.parametrize("plane", [None, "axial", "coronal", "sagittal"])
+def test_a_picture_is_one_slice_of_any_plane(make_section: MakeSection, plane: catalogue.Plane | None) -> None:
     picture = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)
     flipped = (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0)
     geometry = Geometry(shape=(1, 3, 4), spacing_mm=(1.0, 0.5, 0.5), direction=flipped, dimensions=2)
-    prepared = apply(Image(picture, geometry), make_section(plane=None))
+    prepared = apply(Image(picture, geometry), make_section(plane=plane))
     np.testing.assert_array_equal(prepared.array, picture)
+    assert prepared.footprint.spacing_mm == (1.0, 0.5, 0.5)
     labels = (picture[0] % 3).astype(np.uint8)
     slices = apply_to_labels(labels, prepared.footprint)
     np.testing.assert_array_equal(restore_labels(one_hot(slices, 3), prepared.footprint), labels)
+
+
+def test_a_volume_is_no_picture(make_section: MakeSection) -> None:
+    volume = np.ones((1, 2, 3, 4), dtype=np.float32)
+    with pytest.raises(ImageError, match=r"a volume, and the plan is for 2D images .*; expected one slice; found 2 slices"):
+        apply(scan_of(volume, Storage()), make_section(plane=None))
+    assert apply(scan_of(volume[:, :1], Storage()), make_section(plane=None)).array.shape == (1, 1, 3, 4)
 
 
 def test_another_number_of_channels_than_planned_is_a_mistake(make_section: MakeSection) -> None:

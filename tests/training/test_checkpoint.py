@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from autoseg import files
+from autoseg.data.splits import Fold
 from autoseg.errors import WorkspaceError
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
@@ -32,7 +33,10 @@ def saved(tiny_plan: Plan, tmp_path: Path) -> Path:
         class_dice={"disc": math.nan},
     )
     config = TrainConfig(architecture="unet", fold="0", seed=2**63 + 1, precision="float32")
-    state = RunState(plan_digest=tiny_plan.digest, data_key="key", config=config, elapsed_s=2.5, epochs=[record])
+    members = Fold(training=("a", "b"), validation=("c",))
+    state = RunState(
+        plan_digest=tiny_plan.digest, data_key="key", members=members, config=config, elapsed_s=2.5, epochs=[record]
+    )
     save_checkpoint(tmp_path, state, network=network, optimiser=torch.optim.Adam(network.parameters()))
     return tmp_path
 
