@@ -50,12 +50,27 @@ def workers(jobs: int) -> Iterator[Apply]:
         yield map
         return
     # Fresh processes instead of forks: a fork of a process that runs threads may hang.
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
     try:
         yield pool.map
-    except BrokenProcessPool:
+    except (BrokenProcessPool, OSError):
+        if not _is_broken(pool):
+            raise
+        # The pool stops its processes, but for one that was just being started; for that it would wait for ever.
+        for process in set(multiprocessing.active_children()) - others:
+            process.kill()
         raise SystemFailureError(
             "a process that read scans died", remedy="It may have run out of memory: try again with --jobs 1."
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _is_broken(pool: ProcessPoolExecutor) -> bool:
+    """Whether a process of the pool died; starting another one then fails in several ways."""
+    try:
+        pool.submit(bool)
+    except BrokenProcessPool:
+        return True
+    return False

@@ -3,8 +3,10 @@
 import math
 import os
 import signal
+import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from autoseg.processes import ordered_map
 
 # Other processes cannot import this file, so that the work is made of what they can.
 PROCESS_ID = "__import__('os').getpid()"
+DEATH = "__import__('os')._exit(7)"
 SLOW_THEN_FAST = ["[__import__('time').sleep(0.3), 0][1]", "1", "2", "3"]
 
 
@@ -71,3 +74,28 @@ def test_an_error_keeps_its_fields_between_processes(tmp_path: Path) -> None:
 def test_a_killed_process_is_a_failure_of_the_surroundings_and_never_hangs() -> None:
     with pytest.raises(SystemFailureError, match="died"):
         results(signal.raise_signal, [signal.SIGKILL] * 2, jobs=2)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_process_killed_while_another_starts_never_hangs(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    start, started = SpawnProcess.start, list[SpawnProcess]()
+
+    def start_slowly(process: SpawnProcess) -> None:
+        if moment == "after":
+            start(process)
+        if started:
+            started[0].join()
+            time.sleep(0.5)  # the pool sees the first one's end, and does not know of this one yet
+        if moment == "before":
+            start(process)
+        started.append(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", start_slowly)
+    with pytest.raises(SystemFailureError, match="died"):
+        results(eval, [DEATH, "1", "2"], jobs=2)
+    assert all(process.exitcode is not None for process in started)
+
+
+def test_errors_of_files_are_those_of_the_work(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        results(os.stat, [tmp_path / "a", tmp_path / "b"], jobs=2)

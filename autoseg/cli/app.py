@@ -188,7 +188,9 @@ def predict(
         Literal["refuse", "zero"] | None,
         typer.Option(help="What to do with a scan with NaN or infinite voxels; default: as planned."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Predict again what is already there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Predict again what is already there, even if it was corrected by hand.")
+    ] = False,
     device: Device = "auto",
     precision: Precision = "auto",
 ) -> Output:

@@ -51,7 +51,7 @@ def run(config: EvaluateConfig, events: Events) -> EvaluateResult:
         CasesFailedError: some pairs could not be compared or some files have no partner; the others are written.
     """
     evaluation = evaluate_folders(
-        config.predictions, config.references, classes=_classes(config), events=events, jobs=config.jobs
+        config.predictions, config.references, classes=_classes(config, events), events=events, jobs=config.jobs
     )
     summary = summarise(evaluation.cases)
     output = config.output or _beside(config.predictions)
@@ -69,14 +69,18 @@ def _beside(predictions: Path) -> Path:
     return (predictions if predictions.is_dir() else predictions.parent) / "evaluation"
 
 
-def _classes(config: EvaluateConfig) -> tuple[LabelClass, ...] | None:
+def _classes(config: EvaluateConfig, events: Events) -> tuple[LabelClass, ...] | None:
     """Class names of the workspace meant; None where none was chosen and none is there."""
     try:
-        return find_workspace(config.workspace).plan().data.classes
+        workspace = find_workspace(config.workspace)
+        classes = workspace.plan().data.classes
     except WorkspaceError:
         if config.workspace is not None:
             raise
         return None
+    if config.workspace is None:
+        events.note(f"classes are those of {workspace.root}; choose another with --workspace")
+    return classes
 
 
 def _draw(evaluation: Evaluation, output: Path) -> tuple[Path, ...]:

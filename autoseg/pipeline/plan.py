@@ -17,7 +17,7 @@ from autoseg.machine import device_kind
 from autoseg.pipeline.choices import Choices, Processes
 from autoseg.planning.examination import classes_present, warn_of_missing_classes
 from autoseg.planning.fingerprint import fingerprint_dataset
-from autoseg.planning.plan import FoldCount, Inputs, Plan, Positive, read_plan, write_plan
+from autoseg.planning.plan import FoldCount, Gigabytes, Inputs, Plan, read_plan, write_plan
 from autoseg.planning.planner import make_plan
 from autoseg.workspace import RUNS, Workspace, write_document
 
@@ -50,7 +50,7 @@ class PlanConfig(Choices):
     folds: FoldCount | None = None
     not_finite: NotFinite = "refuse"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    memory_gb: Positive | None = None
+    memory_gb: Gigabytes | None = None
     jobs: Processes = 1
     force: bool = False
 
@@ -77,6 +77,7 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
         f"{len(dataset.validation)} labelled validation case(s), "
         f"{len(dataset.cases) - len(dataset.labelled)} without a part in training"
     )
+    _refuse_data_as_workspace(workspace, dataset)
     with files.lock(workspace.lock_file):
         if not config.force:
             _protect_edited_plan(workspace)
@@ -105,6 +106,25 @@ def _inputs(config: PlanConfig, *, name: str) -> Inputs:
         folds=config.folds,
         not_finite=config.not_finite,
     )
+
+
+def _refuse_data_as_workspace(workspace: Workspace, dataset: Dataset) -> None:
+    """Refuse to write among scans: data sets have a dataset.json of their own."""
+    on_data = workspace.root.exists() and workspace.root.samefile(dataset.root)
+    if on_data or (not workspace.plan_file.exists() and _is_foreign(workspace.dataset_file)):
+        raise WorkspaceError(
+            "a data set, not a workspace",
+            where=workspace.root,
+            remedy="Choose another place with --workspace DIR; even --force does not write over data.",
+        )
+
+
+def _is_foreign(dataset_file: Path) -> bool:
+    """Whether a file is there that no planning has written."""
+    if not dataset_file.exists():
+        return False
+    document = files.read_json(dataset_file, remedy="Restore or remove this file.")
+    return not (isinstance(document, dict) and Dataset.model_fields.keys() <= document.keys())
 
 
 def _protect_other_dataset(workspace: Workspace, dataset: Dataset) -> None:

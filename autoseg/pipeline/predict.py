@@ -1,6 +1,6 @@
 """`autoseg predict`: segment scans with what was selected, or else with everything trained so far."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,7 @@ from autoseg.workspace import find_workspace
 PROBABILITIES: Final = "probabilities"
 UNCERTAINTY: Final = "uncertainty"
 PICTURES: Final = "pictures"
+_PENDING: Final = ".pending.json"
 
 
 class PredictConfig(Choices):
@@ -82,6 +83,7 @@ def run(config: PredictConfig, events: Events) -> PredictResult:
     Raises:
         CasesFailedError: some scans could not be segmented.
         SystemFailureError: results cannot be written; those written before are whole.
+        UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since.
         WorkspaceError: another process writes to the same folder.
     """
     compute = choose_compute(config.device, config.precision)
@@ -96,6 +98,8 @@ def _predict_all(found: FoundScans, segmenter: Segmenter, config: PredictConfig,
     plan, scans = segmenter.ensemble.plan, found.scans
     table, classes = config.target / TABLE_FILE, plan.data.classes
     rows = read_table(table, classes=classes)
+    if not config.force:
+        _protect_results(config, scans, rows)
     skipped: list[str] = []
     failures: list[tuple[str, AutosegError]] = list(found.failures)
     for scan_id, error in failures:
@@ -114,6 +118,7 @@ def _predict_all(found: FoundScans, segmenter: Segmenter, config: PredictConfig,
                 rows[scan.id] = row
                 write_table(table, list(rows.values()), classes=classes)
             progress.advance(1, scan=scan.id)
+    _remove([config.target / _PENDING])
     if failures:
         raise CasesFailedError(failures, done=len(scans) + len(found.failures) - len(failures))
     wanted = {scan.id for scan in scans}
@@ -134,7 +139,7 @@ def _predict_one(
     scan: Scan, segmenter: Segmenter, config: PredictConfig, *, earlier: PredictionRow | None, events: Events
 ) -> PredictionRow:
     """Segment one scan, or find that this was done; in that case the earlier row itself comes back."""
-    output = config.target / f"{scan.id}.nii.gz"
+    output = _output(config, scan)
     probabilities = config.target / PROBABILITIES / f"{scan.id}.nii.gz"
     uncertainty = config.target / UNCERTAINTY / f"{scan.id}.nii.gz"
     picture = config.target / PICTURES / f"{scan.id}.png"
@@ -151,6 +156,7 @@ def _predict_one(
     found = segmenter.segment(image, with_probabilities=config.probabilities, with_uncertainty=config.uncertainty)
     for remark in found.remarks:
         events.warn(f"{scan.id}: {remark}")
+    files.write_json(config.target / _PENDING, {"case": scan.id})
     _remove([path for path, asked in wanted.items() if not asked])  # they show what another model found
     write_labels(output, found.labels.array, found.labels.geometry)
     if found.probabilities is not None:
@@ -168,6 +174,10 @@ def _predict_one(
         predicted_dice=found.predicted_dice or {},
         remarks="; ".join(found.remarks),
     )
+
+
+def _output(config: PredictConfig, scan: Scan) -> Path:
+    return config.target / f"{scan.id}.nii.gz"
 
 
 def _remove(paths: Sequence[Path]) -> None:
@@ -189,9 +199,37 @@ def _warn_about(image: Image, scan: Scan, events: Events) -> None:
         events.warn(f"{scan.id}: every voxel has the same value; the segmentation means nothing")
 
 
+def _protect_results(config: PredictConfig, scans: Sequence[Scan], rows: Mapping[str, PredictionRow]) -> None:
+    """Refuse to replace label maps that were corrected by hand, or are none of ours."""
+    pending = _pending_case(config.target)
+    foreign = [
+        output
+        for scan in scans
+        if (output := _output(config, scan)).exists()
+        and scan.id != pending
+        and (scan.id not in rows or files.sha256_file(output) != rows[scan.id].output_sha256)
+    ]
+    if foreign:
+        raise UsageError(
+            "holds label maps that were changed since, or that autoseg did not write",
+            where=config.target,
+            found=", ".join(path.name for path in foreign),
+            remedy="Choose another output folder, or replace them with --force.",
+        )
+
+
+def _pending_case(target: Path) -> str | None:
+    """The case whose results a killed command may have written without entering them in the table."""
+    path = target / _PENDING
+    if not path.exists():
+        return None
+    document = files.read_json(path, remedy="Delete this file.")
+    return document.get("case") if isinstance(document, dict) else None
+
+
 def _protect_inputs(config: PredictConfig, scans: Sequence[Scan]) -> None:
     """Refuse to write over the scans themselves."""
-    outputs = {(config.target / f"{scan.id}.nii.gz").resolve() for scan in scans}
+    outputs = {_output(config, scan).resolve() for scan in scans}
     endangered = [path for scan in scans for path in scan.images if path.resolve() in outputs]
     if endangered:
         raise UsageError(

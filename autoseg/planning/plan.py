@@ -31,6 +31,7 @@ _MOST_SLICES_PER_EPOCH: Final = 10_000_000
 # Upper limits of single values are chosen: beyond what anybody uses, and low enough that nothing made of them fills a
 # memory or exceeds what a float can hold. What values amount to together is limited by the plan as a whole.
 Positive = Annotated[float, Field(gt=0)]
+Gigabytes = Annotated[float, Field(gt=0, le=10_000)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
 Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
 FoldCount = Annotated[int, Field(ge=2, le=100_000)]
@@ -61,7 +62,7 @@ class Inputs(_Section):
     recipe: catalogue.Recipe = Field(description="`auto`: what measured best; `paper`: the published method")
     plane: catalogue.Plane | Literal["auto"] = Field(description="the slice plane asked for")
     device: catalogue.DeviceKind = Field(description="kind of machine the plan is sized for")
-    memory_gb: Positive = Field(description="memory one training step may take, in GB")
+    memory_gb: Gigabytes = Field(description="memory one training step may take, in GB")
     folds: FoldCount | None = Field(description="number of folds asked for; null: by rule")
     not_finite: NotFinite = Field(default="refuse", description="what was to be done with NaN and infinite voxels")
 
@@ -228,7 +229,7 @@ class AugmentationSection(_Section):
     contrast: Range = Field(description="smallest and largest factor on the distance from the mean")
     brightness: Range = Field(description="smallest and largest factor on the intensity")
     gamma: Range = Field(description="smallest and largest exponent")
-    noise: float = Field(ge=0, description="largest variance of added Gaussian noise, in normalised units")
+    noise: float = Field(ge=0, le=100, description="largest variance of added Gaussian noise, in normalised units")
     blur_px: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = Field(
         description="smallest and largest sigma of a Gaussian blur; (0, 0): none"
     )

@@ -118,5 +118,5 @@ def _not_finite(value: float, batch: TrainingBatch, *, number: int) -> TrainingE
     return TrainingError(
         f"the loss became {value} in step {number}, on: {sources}",
         remedy="Look at these slices; if they are sound, lower training.learning_rate in plan.json, "
-        "or train with --precision float32. The model of the last good epoch is kept.",
+        "or train with --precision float32. What earlier epochs saved is kept.",
     )

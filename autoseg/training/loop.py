@@ -267,7 +267,7 @@ class _Run:
             raise TrainingError(
                 f"the network's weights or its validation loss are not finite after epoch {len(self.state.epochs) + 1}",
                 remedy="Lower training.learning_rate in plan.json, or train with --precision float32. "
-                "The model of the last good epoch is kept.",
+                "What earlier epochs saved is kept.",
             )
 
     def _take_note(self, result: EpochResult) -> bool:

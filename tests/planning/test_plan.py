@@ -89,7 +89,10 @@ def test_the_digest_is_of_values_not_of_reasons(plan):
         (lambda d: d.update(version=True), "version: Would be read as 1"),
         (lambda d: d["training"].update(batch_size="3"), "training.batch_size: Would be read as 3"),
         (lambda d: d["training"].update(batch_size=True), "training.batch_size: Would be read as 1"),
-        (lambda d: d["inputs"].update(memory_gb=2**53 + 1), "inputs.memory_gb: Would be read as 9007199254740992"),
+        (
+            lambda d: d["training"].update(learning_rate=2**53 + 1),
+            "training.learning_rate: Would be read as 9007199254740992",
+        ),
         (lambda d: d["augmentation"].update(scale=[1.2, 0.8]), "scale needs the smallest value first, not 1.2 before 0.8"),
         (
             lambda d: d["augmentation"].update(mirror_axes=["rows", "rows"]),
