@@ -14,7 +14,7 @@ import pytest
 from oracles.dicom_files import write_series
 from oracles.installed import autoseg
 
-from autoseg.data.image import read_labels
+from autoseg.data.image import read_labels, write_labels
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -78,6 +78,45 @@ def test_a_second_prediction_repeats_nothing(home: Path) -> None:
     result = autoseg("predict", "IBSR18/Test_Set/", "results/", "--json", cwd=home).document
     assert len(result["skipped"]) == len(before)
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_label_maps_that_are_not_its_own_are_replaced_only_when_asked(home: Path, tmp_path: Path) -> None:
+    (path,) = (home / "results").glob("*.nii.gz")
+    corrected, foreign = tmp_path / "corrected", tmp_path / "foreign"
+    shutil.copytree(home / "results", corrected)
+    labels = read_labels(path)
+    write_labels(corrected / path.name, np.roll(labels.array, 1, axis=0), labels.geometry)
+    foreign.mkdir()
+    shutil.copy(path, foreign)
+    for folder in (corrected, foreign):
+        before = (folder / path.name).read_bytes()
+        refused = autoseg("predict", "IBSR18/Test_Set", str(folder), cwd=home, expect=2)
+        assert f"{folder}: holds label maps that were changed since, or that autoseg did not write" in refused.said
+        assert f"found {path.name}" in refused.said
+        assert "--force" in refused.said
+        assert (folder / path.name).read_bytes() == before
+        autoseg("predict", "IBSR18/Test_Set", str(folder), "--force", cwd=home)
+        assert (folder / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_data_set_is_never_made_a_workspace(home: Path, tmp_path: Path) -> None:
+    cohort, decathlon = tmp_path / "IBSR18", tmp_path / "decathlon"
+    shutil.copytree(home / "IBSR18", cohort)
+    decathlon.mkdir()
+    (decathlon / "dataset.json").write_text('{"name": "hearts", "training": []}', encoding="utf-8")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
+    for workspace in (cohort, decathlon):
+        for force in ([], ["--force"]):
+            refused = autoseg("plan", str(cohort), "-w", str(workspace), *force, cwd=tmp_path, expect=5)
+            assert f"{workspace}: a data set, not a workspace" in refused.said
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+def test_evaluation_says_whose_classes_it_takes(home: Path) -> None:
+    said = autoseg("evaluate", "references", "references", "--output", "own", cwd=home).said
+    assert "classes are those of runs/IBSR18; choose another with --workspace" in said
+    said = autoseg("evaluate", "references", "references", "--output", "own", "-w", "runs/IBSR18", cwd=home).said
+    assert "classes are those" not in said
 
 
 def test_a_finished_run_says_so_and_a_different_one_is_refused(home: Path) -> None:
