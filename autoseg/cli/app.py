@@ -61,7 +61,8 @@ def plan(
     plane: Annotated[Literal["auto", "axial", "coronal", "sagittal"], typer.Option(help="Plane of the slices.")] = "auto",
     folds: Annotated[int | None, typer.Option(min=2, help="Folds of the cross-validation; default: 5 or fewer.")] = None,
     memory: Annotated[
-        float | None, typer.Option(min=0.1, help="GB one training step may take; default: 4 on a CPU, 8 on a GPU.")
+        float | None,
+        typer.Option(min=0.1, max=10_000, help="GB one training step may take; default: 4 on a CPU, 8 on a GPU."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an edited plan, or another data set's.")] = False,
     not_finite: NotFinite = "refuse",
@@ -124,9 +125,10 @@ def train(
     fold: Annotated[str, typer.Option("--fold", "-f", help="A number, all, official or full.")] = "0",
     workspace: Workspace = None,
     minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="Wall-clock budget of each run; its schedule anneals to it.")
+        float | None,
+        typer.Option(min=0.01, max=1_000_000, help="Wall-clock budget of each run; its schedule anneals to it."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Length of each run in epochs.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Length of each run in epochs.")] = None,
     restart: Annotated[bool, typer.Option("--restart", help="Discard an earlier run in the same place.")] = False,
     seed: Seed = 0,
     device: Device = "auto",
@@ -302,7 +304,7 @@ def demo(
     console: Console,
     arch: Annotated[Literal["unet", "sepres", "attention"], typer.Option("--arch", "-a", help="Network.")] = "unet",
     folder: Annotated[Path, typer.Option(help="Where everything goes; made anew by every call.")] = Path("autoseg-demo"),
-    minutes: Annotated[float, typer.Option(min=0.01, help="Time for training.")] = 1.5,
+    minutes: Annotated[float, typer.Option(min=0.01, max=1_000_000, help="Time for training.")] = 1.5,
     seed: Seed = 0,
     device: Device = "auto",
     jobs: Jobs = None,
