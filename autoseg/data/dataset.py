@@ -19,7 +19,7 @@ class LabelClass(BaseModel):
 
 
 def check_classes(classes: Sequence[LabelClass]) -> None:
-    """Insist that classes can be told apart: values that rise from 0, and a name for each alone.
+    """Insist that classes can be told apart and shown: values that rise from 0, and a printable name for each alone.
 
     Raises:
         ValueError: they cannot.
@@ -27,6 +27,9 @@ def check_classes(classes: Sequence[LabelClass]) -> None:
     values, names = [label.value for label in classes], [label.name for label in classes]
     if values != sorted(set(values)) or values[:1] != [0]:
         msg = f"class values must rise from 0 without repetition, not {values}"
+        raise ValueError(msg)
+    if not all(name.isprintable() for name in names):
+        msg = f"class names must be printable, unlike {[name for name in names if not name.isprintable()]}"
         raise ValueError(msg)
     if len(set(names)) < len(names):
         msg = f"every class needs a name of its own, not {names}"

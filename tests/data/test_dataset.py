@@ -73,3 +73,9 @@ def test_a_data_set_survives_its_own_json() -> None:
 def test_no_two_classes_share_a_name() -> None:
     with pytest.raises(ValidationError, match="a name of its own"):
         dataset(classes=(BACKGROUND, LESION, LabelClass(value=8, name="lesion")))
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\x1b[2J"])
+def test_class_names_can_be_shown(name: str) -> None:
+    with pytest.raises(ValidationError, match="class names must be printable"):
+        dataset(classes=(BACKGROUND, LabelClass(value=8, name=name)))

@@ -394,6 +394,7 @@ def test_nnunet_unpaired_files(tmp_path: Path) -> None:
         ({"labels": {"background": 0, "x": 1.5}}, "`labels`"),
         ({"labels": {"background": 0, "x": -1}}, "`labels`"),
         ({"labels": {"background": 0, "x": True}}, "`labels`"),
+        ({"labels": {"background": 0, "x\x1b[2J": 1}}, "a printable name"),
         ({"labels": {"background": 0, "x": 65536}}, "`labels`"),
         ({"labels": {"background": 0, "x": "9" * 5000}}, "`labels`"),
         ({"labels": {"background": 0, "": 1}}, "`labels`"),

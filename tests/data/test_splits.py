@@ -29,7 +29,7 @@ def cohorts(draw: st.DrawFn) -> tuple[list[Case], dict[str, set[int]], int]:
     """Cases of two to ten subjects with up to three scans each, their classes, and a possible number of folds."""
     scans = draw(
         st.dictionaries(
-            st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=6),
+            st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1, max_size=6),
             st.integers(1, 3),
             min_size=2,
             max_size=10,

@@ -216,9 +216,9 @@ def make_classes(pairs: Iterable[tuple[object, object]], *, path: Path) -> tuple
                 remedy="Make one label map with exclusive classes, and declare these.",
             )
         text = str(value)
-        if not _is_label_value(text) or not isinstance(name, str) or not name:
+        if not _is_label_value(text) or not isinstance(name, str) or not name or not name.isprintable():
             raise DatasetError(
-                "`labels` does not give every class a name and a whole number",
+                "`labels` does not give every class a printable name and a whole number",
                 where=path,
                 expected=f"numbers from 0 to {LARGEST_LABEL}",
                 found=f"{name!r}: {value!r}",
