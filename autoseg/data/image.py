@@ -54,11 +54,13 @@ class Image:
         array: intensities, (C, Z, Y, X), float32, finite, in the file's own units.
         geometry: where the voxels lie; the same for all channels.
         notes: what the user should know about the files.
+        source: the file, the first channel's, or the folder of slices that a message should name; None: there is none.
     """
 
     array: NDArray[np.float32]
     geometry: Geometry
     notes: tuple[str, ...] = ()
+    source: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +127,7 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
             stored = np.concatenate([scan.volumes for scan in scans])
             notes = (*notes, *voxels.zero_not_finite(array, stored))
         voxels.check_finite(array, paths)
-    return Image(array=array, geometry=geometry, notes=notes)
+    return Image(array=array, geometry=geometry, notes=notes, source=paths[0])
 
 
 def read_series(paths: Sequence[Path]) -> Image:
@@ -153,7 +155,7 @@ def read_series(paths: Sequence[Path]) -> Image:
     geometry = _geometry(image)
     array = sitk.GetArrayFromImage(image).astype(np.float32).reshape(1, *geometry.shape)
     voxels.check_finite(array, paths)
-    return Image(array=array, geometry=geometry)
+    return Image(array=array, geometry=geometry, source=paths[0].parent)
 
 
 def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMap:

@@ -94,7 +94,7 @@ def apply(image: Image, section: PreprocessingSection) -> Prepared:
         PlanError: the plan's pixels are so small that the slices would fill any memory.
         ValueError: the scan and the plan have different numbers of channels.
     """
-    _refuse_volume_as_picture(image.geometry, section.plane)
+    _refuse_volume_as_picture(image, section.plane)
     axes, flipped = _orientation(image.geometry, section.plane)
     oriented = [_oriented(channel, axes, flipped) for channel in image.array]
     start, stop = _kept_box(oriented, section)
@@ -184,11 +184,13 @@ def canonical(volume: NDArray[_Voxel], geometry: Geometry) -> tuple[NDArray[_Vox
     return _oriented(volume, axes, flipped), (first, second, third)
 
 
-def _refuse_volume_as_picture(geometry: Geometry, plane: catalogue.Plane | None) -> None:
+def _refuse_volume_as_picture(image: Image, plane: catalogue.Plane | None) -> None:
     """Refuse to cut a volume along whichever axis it is stored by."""
+    geometry = image.geometry
     if plane is None and geometry.dimensions == 3 and geometry.shape[0] != 1:
         raise ImageError(
             "a volume, and the plan is for 2D images (`preprocessing.plane` is null)",
+            where=image.source,
             expected="one slice",
             found=f"{geometry.shape[0]} slices",
             remedy="Give its slices as images of their own, or use a plan made from volumes.",

@@ -29,6 +29,7 @@ EXPORTED = "predict data/Test_Set out --model model.autoseg --precision float32"
 REFUSED: Mapping[str, int] = {CHECK: 3, PLAN: 3}
 ACCEPTED: Mapping[str, int] = {CHECK: 0, PLAN: 0}
 IN_THE_PLAN: Mapping[str, int] = {TRAIN: 4, "preprocess -w run": 4}
+IN_THE_FOLDS: Mapping[str, int] = {TRAIN: 5, "select -w run": 5}
 IN_A_MODEL: Mapping[str, int] = {PREDICT: 6, "export again.autoseg -w run": 6}
 IN_AN_EXPORTED_MODEL: Mapping[str, int] = {EXPORTED: 6, "info model.autoseg": 6}
 
@@ -184,6 +185,10 @@ ROWS = (
     Row(38, bad.unknown_choice, IN_THE_PLAN, ("plan.json", "training.loss", "'dice'", "hinge")),
     Row(38, bad.indivisible_patch, IN_THE_PLAN, ("plan.json", "training.patch_px", "multiples of 4")),
     Row(38, bad.one_weight_for_many_classes, IN_THE_PLAN, ("plan.json", "training.class_weights", "4 entries")),
+    Row(38, bad.a_plane_for_none, {TRAIN: 7, "preprocess -w run": 7}, ("a volume", "preprocessing.plane", "is null")),
+    Row(38, bad.a_case_on_both_sides, IN_THE_FOLDS, ("splits.json", "fold 1 has subjects in training and in validation")),
+    Row(38, bad.an_unknown_case_in_a_fold, IN_THE_FOLDS, ("splits.json", "fold 0", "IBSR_99")),
+    Row(38, bad.a_fold_of_nothing, IN_THE_FOLDS, ("splits.json", "fold 1 has no training cases")),
     Row(38, bad.no_plan_at_all, IN_THE_PLAN, ("plan.json", "not a JSON document")),
     Row(39, bad.one_bit_of_the_weights, IN_A_MODEL, ("weights-", "have changed", "sha256")),
     Row(

@@ -1,5 +1,4 @@
 import math
-import time
 from contextlib import contextmanager
 
 import numpy as np
@@ -162,20 +161,3 @@ def test_several_processes_find_the_same(folders):
         (case, str(error)) for case, error in alone.failures
     ]
     assert [case for case, _ in together.failures] == ["b"]
-
-
-@pytest.mark.benchmark
-def test_time_of_twenty_small_cases(tmp_path):
-    generator = np.random.default_rng(0)
-    for index in range(20):
-        labels = np.zeros((36, 50, 35), np.uint16)
-        labels[10:25, 15:35, 10:25] = 1
-        labels[10:25, 25:35, 10:25] = 2
-        noisy = np.where(generator.random(labels.shape) < 0.01, 1, labels)
-        write(tmp_path / "ours", f"{index:02}.nii.gz", noisy)
-        write(tmp_path / "theirs", f"{index:02}.nii.gz", labels)
-    for jobs in (1, 2):
-        start = time.perf_counter()
-        evaluation = evaluate_folders(tmp_path / "ours", tmp_path / "theirs", classes=None, events=Silent(), jobs=jobs)
-        print(f"20 cases of 36 x 50 x 35, {jobs} process(es): {time.perf_counter() - start:.2f} s")
-        assert len(evaluation.cases) == 20

@@ -1,7 +1,6 @@
 import json
 import math
 import struct
-import time
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -250,15 +249,13 @@ GIANTS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("network", GIANTS.values(), ids=GIANTS.keys())
-def test_a_giant_network_is_refused_before_it_is_made(saved: Path, tiny_plan: Plan, network: dict[str, Any]) -> None:
+def test_what_no_memory_holds_is_refused_before_it_is_made(saved: Path, tiny_plan: Plan, network: dict[str, Any]) -> None:
     document = planned(saved, tiny_plan, **network)
     weights = dict(load_bundle(saved).network.state_dict())
-    started = time.monotonic()
     with pytest.raises(BundleError, match="do not fit"):
         assemble(document, weights, where=WHERE)
     with pytest.raises(BundleError, match="do not fit"):
         check_size(document, 10_000, where=WHERE)
-    assert time.monotonic() - started < 2
 
 
 def test_weights_have_the_size_of_their_network(saved: Path) -> None:

@@ -66,6 +66,10 @@ class Home:
     def plan(self) -> Path:
         return self.root / "run" / "plan.json"
 
+    @property
+    def splits(self) -> Path:
+        return self.root / "run" / "splits.json"
+
 
 def _raw(path: Path) -> bytearray:
     return bytearray(gzip.decompress(path.read_bytes()))
@@ -475,6 +479,22 @@ def indivisible_patch(home: Home) -> None:
 
 def one_weight_for_many_classes(home: Home) -> None:
     _edit_json(home.plan, lambda plan: plan["training"].update(class_weights=[1.0]))
+
+
+def a_plane_for_none(home: Home) -> None:
+    _edit_json(home.plan, lambda plan: plan["preprocessing"].update(plane=None))
+
+
+def a_case_on_both_sides(home: Home) -> None:
+    _edit_json(home.splits, lambda splits: splits["folds"][1]["training"].extend(splits["folds"][1]["validation"]))
+
+
+def an_unknown_case_in_a_fold(home: Home) -> None:
+    _edit_json(home.splits, lambda splits: splits["folds"][0]["validation"].append("IBSR_99"))
+
+
+def a_fold_of_nothing(home: Home) -> None:
+    _edit_json(home.splits, lambda splits: splits["folds"][1].update(training=[]))
 
 
 def no_plan_at_all(home: Home) -> None:

@@ -1,7 +1,6 @@
 import math
 import subprocess
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -189,12 +188,3 @@ def test_any_name_can_be_drawn(tmp_path: Path) -> None:
     for some in (names[:4], names[4:]):
         shown = curves({"$": history(2, **{f"validation_dice_{name}": 0.5 for name in some})}, tmp_path)
         assert {" _" if name == "_" else name for name in some} - {"", " ", "<&>", "two\nlines"} <= set(shown)
-
-
-@pytest.mark.benchmark
-def test_curves_are_redrawn_within_half_a_second(tmp_path: Path) -> None:
-    rows = history(1000)
-    draw_curves({"unet": rows}, tmp_path / "curves.png")  # loads fonts
-    begun = time.perf_counter()
-    draw_curves({"unet": rows}, tmp_path / "curves.png")
-    assert time.perf_counter() - begun < 0.5
