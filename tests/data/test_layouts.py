@@ -89,7 +89,7 @@ def test_paths_are_absolute_and_a_given_name_wins(tmp_path: Path, monkeypatch: p
     assert data.cases[0].images == (tmp_path / "Kohorte ä" / "x 1.nii.gz",)
 
 
-@pytest.mark.parametrize("name", ["", "../x", "/x", "a:b", ".x", "a\n"])
+@pytest.mark.parametrize("name", ["", "../x", "/x", "a:b", ".x", "a\n", "x" * 201])
 def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
     touch(tmp_path, "a.nii", "a_seg.nii")
     with pytest.raises(DatasetError, match="the name given to the data set"):
@@ -492,6 +492,7 @@ def test_rows_without_label_are_test_cases(tmp_path: Path, split: str) -> None:
         ("b,a.nii,,training", ["line 3", "`label`", "training case"]),
         ("b,a.nii", ["line 3", "expected 4", "found 2"]),
         ("../b,a.nii,a.nii,", ["line 3", "`id`", "../b"]),
+        ("b" * 300 + ",a.nii,a.nii,", ["line 3", "`id`", "at most 200 bytes"]),
         (".b,a.nii,a.nii,", ["line 3", "`id`"]),
         ("a,a.nii,a.nii,", ["column `id` repeats", "a in lines 2, 3"]),
     ],

@@ -9,7 +9,7 @@ from autoseg.data.layouts.cases_csv import CasesCsv
 from autoseg.data.layouts.common import Layout, Mismatch, refuse_several
 from autoseg.data.layouts.decathlon import Decathlon
 from autoseg.data.layouts.ibsr18 import Ibsr18
-from autoseg.data.layouts.naming import is_file_name, refuse_undecodable
+from autoseg.data.layouts.naming import FILE_NAMES, is_file_name, refuse_undecodable
 from autoseg.data.layouts.nnunet_raw import NnunetRaw
 from autoseg.errors import DatasetError
 
@@ -56,7 +56,7 @@ def _refuse_unusable_name(name: str) -> None:
     if not is_file_name(name):
         raise DatasetError(
             "the name given to the data set does not do as a folder's name",
-            expected="no path, no colon and no leading dot",
+            expected=FILE_NAMES,
             found=repr(name),
             remedy="Give another name.",
         )

@@ -11,7 +11,7 @@ from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, Subset
 from autoseg.data.layouts.common import Mismatch, in_natural_order
-from autoseg.data.layouts.naming import dataset_name, is_file_name
+from autoseg.data.layouts.naming import FILE_NAMES, dataset_name, is_file_name
 from autoseg.errors import DatasetError
 
 TABLE: Final = "cases.csv"
@@ -132,7 +132,7 @@ def _refuse_unusable_id(name: str, *, where: str) -> None:
         raise DatasetError(
             "column `id` does not do as a file's name",
             where=where,
-            expected="no path, no colon and no leading dot",
+            expected=FILE_NAMES,
             found=repr(name),
             remedy="Give the case another id.",
         )

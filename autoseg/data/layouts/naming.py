@@ -8,12 +8,17 @@ from typing import Any, Final
 
 from autoseg.errors import DatasetError
 
+FILE_NAMES: Final = "printable text of at most 200 bytes, with no slash, no colon and no leading dot or blank"
+"""What a name needs to become the name of files and folders."""
 _PREFIX: Final = re.compile(r"^(Dataset|Task)\d+_(?=.)")
+_MOST_BYTES: Final = 200
+"""File systems allow 255, and endings are added."""
 
 
 def is_file_name(text: str) -> bool:
     """Whether a text may become the name of a file: one with a path in it would be written outside its folder."""
-    return text.isprintable() and not text.startswith((".", " ")) and bool(text) and not any(sign in text for sign in "/\\:")
+    fits = text.isprintable() and 0 < len(text.encode(errors="replace")) <= _MOST_BYTES
+    return fits and not text.startswith((".", " ")) and not any(sign in text for sign in "/\\:")
 
 
 def printable(name: str) -> str:
