@@ -123,7 +123,7 @@ def test_a_write_that_breaks_off_leaves_the_old_content(tmp_path: Path) -> None:
     target = tmp_path / "file"
     files.write_text(target, "old")
     writer = run_python(LIMITED.format(limit=10, attempt="files.write_bytes(Path(sys.argv[1]), b'x' * 11)"), target)
-    output, complaints = writer.communicate(timeout=60)
+    output, complaints = writer.communicate(timeout=300)
     assert (output, complaints) == ("the disk is full\n", "")
     assert target.read_text() == "old"
     assert names(tmp_path) == ["file"]
@@ -131,7 +131,7 @@ def test_a_write_that_breaks_off_leaves_the_old_content(tmp_path: Path) -> None:
 
 def test_a_lock_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
     writer = run_python(LIMITED.format(limit=0, attempt="files.lock(Path(sys.argv[1])).__enter__()"), tmp_path / ".lock")
-    output, complaints = writer.communicate(timeout=60)
+    output, complaints = writer.communicate(timeout=300)
     assert (output, complaints) == ("the disk is full\n", "")
 
 

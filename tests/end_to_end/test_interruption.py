@@ -36,7 +36,7 @@ def test_a_stopped_training_goes_on(cohort: Path, tmp_path: Path, stop: signal.S
     model = Path("run", "models", "unet", "fold_0")
     wait_until((tmp_path / "parts" / model / "checkpoint.json").exists, process)
     process.send_signal(stop)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == code, errors
     if code == 130:
         assert "Traceback" not in errors
@@ -51,8 +51,8 @@ def test_a_second_run_in_the_same_place_is_refused_while_the_first_goes_on(cohor
     first = start("train", "--epochs", "1000", "--precision", "float32", "-w", "run", cwd=tmp_path)
     wait_until((tmp_path / "run" / "models" / "unet" / "fold_0" / "checkpoint.json").exists, first)
     second = start("train", "--epochs", "1000", "--precision", "float32", "-w", "run", cwd=tmp_path)
-    _, errors = second.communicate(timeout=60)
+    _, errors = second.communicate(timeout=300)
     first.kill()
-    first.communicate(timeout=60)
+    first.communicate(timeout=300)
     assert second.returncode == 5
     assert f"process {first.pid}" in errors

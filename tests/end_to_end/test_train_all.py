@@ -66,7 +66,7 @@ def test_an_interrupted_series_goes_on_side_by_side_with_the_weights_of_one_in_t
     children = [holder(folder) for folder in folders]
     assert len({*children, process.pid}) == 3
     process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
     assert "same command" in errors
@@ -89,7 +89,7 @@ def test_a_broken_and_a_killed_run_do_not_keep_the_others(cohort: Path, tmp_path
     process = begin(root, epochs=30)
     wait_until(killed.exists, process)
     os.kill(holder(killed.parent), signal.SIGKILL)
-    output, errors = process.communicate(timeout=200)
+    output, errors = process.communicate(timeout=300)
     assert process.returncode == 7, errors
     failures = json.loads(output)["failures"]
     assert list(failures) == ["unet, fold 0", "unet, fold 1"]

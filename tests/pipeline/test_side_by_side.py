@@ -15,7 +15,7 @@ from oracles.watched_runs import Recorder
 from autoseg.errors import AutosegError, TrainingError, WorkspaceError
 from autoseg.pipeline.side_by_side import Run, side_by_side
 
-PATIENCE_S = 90.0
+PATIENCE_S = 300.0
 
 
 def outcomes(
