@@ -1,32 +1,37 @@
-"""DICOM series: found in a folder, and examined before they are read as one volume.
+"""DICOM series: found in a folder, and read as one volume.
 
-SimpleITK reads a series with a missing slice without complaint and stretches the others over the gap, so positions and
-orientations are compared first.
+SimpleITK reads a series with a missing slice without complaint and stretches the others over the gap, ignores a sideways
+shift, and rounds what a slice's own scaling makes of its pixels to the type of the first slice. So slices are held against
+each other and then read one by one.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from autoseg.data.dicom_slice import ORIENTATION_TOLERANCE, Slice, open_slice
+from autoseg.data.geometry import Geometry
 from autoseg.errors import ImageError
 
 GAP_TOLERANCE: Final = 0.01
-"""Gaps between slices may differ by this share of the usual one. Source: ours; positions are often rounded to 0.01 mm."""
+"""Slices may lie this share of their usual distance from where they should, besides rounding. Source: ours."""
 
-ORIENTATION_TOLERANCE: Final = 1e-3
-"""Direction cosines of one series may differ by this much. Source: ours; they are often rounded to three decimals."""
+ROUNDING_MM: Final = 0.01
+"""What rounding may add to the distance of two slices: positions are often written with two decimals."""
+
+MOST_GAP_TOLERANCE: Final = 0.1
+"""Rounding included, no more than this share of the usual distance. Source: ours."""
+
+SPACING_TOLERANCE: Final = 1e-3
+"""The pixels of two slices may differ in size by this share. Source: ours."""
 
 _PREAMBLE_BYTES: Final = 128
 _MAGIC: Final = b"DICM"
-_SERIES_UID, _SERIES_NUMBER = "0020|000e", "0020|0011"
-_POSITION, _ORIENTATION = "0020|0032", "0020|0037"
-_EXPORT_AGAIN: Final = "Export the series again, or convert it to NIfTI, for example with dcm2niix."
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,21 @@ class Series:
 
     number: str
     files: tuple[Path, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A series, read.
+
+    Attributes:
+        array: intensities, (Z, Y, X), float32, each slice's own scaling applied.
+        geometry: where the voxels lie.
+        notes: what the user should know about the files.
+    """
+
+    array: NDArray[np.float32]
+    geometry: Geometry
+    notes: tuple[str, ...]
 
 
 def is_dicom(path: Path) -> bool:
@@ -56,108 +76,105 @@ def find_series(paths: Sequence[Path]) -> tuple[Series, ...]:
     """Group DICOM files of one folder by series.
 
     Args:
-        paths: DICOM files.
+        paths: DICOM files; what is no image, such as a report or the table of contents of a disc, is passed over.
 
     Returns:
         the series by rising number.
 
     Raises:
-        ImageError: a file's header cannot be read.
+        ImageError: a file cannot be read.
     """
-    members: defaultdict[str, list[tuple[Path, Any]]] = defaultdict(list)
+    members: defaultdict[str, list[Slice]] = defaultdict(list)
     for path in sorted(paths):
-        header = _header(path)
-        members[_tag(header, _SERIES_UID)].append((path, header))
-    found = [
-        Series(number=_tag(slices[0][1], _SERIES_NUMBER), files=tuple(path for path, _ in _in_order(slices)))
+        if (found := open_slice(path)) is not None:
+            members[found.series_uid].append(found)
+    series = [
+        Series(number=slices[0].series_number, files=tuple(found.path for found in _in_order(slices)))
         for slices in members.values()
     ]
-    return tuple(sorted(found, key=lambda series: (series.number.zfill(12), series.files)))
+    return tuple(sorted(series, key=lambda one: (one.number.zfill(12), one.files)))
 
 
-def check_series(paths: Sequence[Path]) -> None:
-    """Insist that files are the parallel, evenly spaced slices of one volume.
+def read_slices(paths: Sequence[Path]) -> Volume:
+    """Read the slices of one series.
 
     Args:
-        paths: the files of a series in the order of its slices.
+        paths: its files in the order of the slices.
 
     Raises:
-        ImageError: a slice is missing or there twice, or slices differ in size or orientation.
+        ImageError: a file is damaged, holds several slices or no grey values, or says what cannot be; a slice is missing,
+            repeated or out of place; slices differ in size, orientation, spacing or the meaning of greys.
     """
-    if len(paths) == 1:  # alone it may also hold all slices
+    slices = [_opened(path) for path in paths]
+    first = slices[0]
+    for one in slices:
+        one.check()
+        _check_alike(one, first)
+    (gap_mm, rows_mm, columns_mm), origin_mm, direction = first.grid
+    geometry = Geometry(
+        shape=(len(slices), *first.size_px),
+        spacing_mm=(gap_mm if len(slices) == 1 else _gap_mm(slices), rows_mm, columns_mm),
+        origin_mm=origin_mm,
+        direction=direction,
+    )
+    array = np.empty(geometry.shape, dtype=np.float32)
+    for target, one in zip(array, slices, strict=True):
+        target[:] = one.pixels()
+    return Volume(array, geometry, first.notes)
+
+
+def _opened(path: Path) -> Slice:
+    if (found := open_slice(path)) is None:
+        raise ImageError("a DICOM file without an image", where=path, remedy="Give the files of one series of images.")
+    return found
+
+
+def _check_alike(one: Slice, first: Slice) -> None:
+    """Insist that a slice is as the first."""
+    if one.size_px != first.size_px:
+        raise one.mismatch("the slices of the series differ in size", first.size_px, one.size_px)
+    if one.greys != first.greys:
+        raise one.mismatch("the slices of the series differ in the meaning of their greys", first.greys, one.greys)
+    if one is first:  # alone it need not say where it lies
         return
-    headers = [_header(path) for path in paths]
-    for path, header in zip(paths, headers, strict=True):
-        if header.GetSize() != headers[0].GetSize():
-            raise _mismatch("the slices of the series differ in size", path, headers[0].GetSize(), header.GetSize())
-        turned = np.abs(_numbers(header, _ORIENTATION, path) - _numbers(headers[0], _ORIENTATION, paths[0])).max()
-        if turned > ORIENTATION_TOLERANCE:
-            first, other = _tag(headers[0], _ORIENTATION), _tag(header, _ORIENTATION)
-            raise _mismatch("the slices of the series are not parallel", path, first, other)
-    _check_gaps(paths, np.diff([_height_mm(header, path) for path, header in zip(paths, headers, strict=True)]))
+    if not np.allclose(one.spacing_mm, first.spacing_mm, rtol=SPACING_TOLERANCE, atol=0):
+        raise one.mismatch("the slices of the series differ in the size of their pixels", first.spacing_mm, one.spacing_mm)
+    if np.abs(one.orientation - first.orientation).max() > ORIENTATION_TOLERANCE:
+        raise one.mismatch("the slices of the series are not parallel", first.orientation, one.orientation)
 
 
-def _check_gaps(paths: Sequence[Path], gaps_mm: NDArray[np.float64]) -> None:
-    usual_mm = float(np.median(gaps_mm))
-    uneven = np.flatnonzero(np.abs(gaps_mm - usual_mm) > GAP_TOLERANCE * usual_mm)
-    if usual_mm <= 0 or uneven.size:
-        index = int(uneven[0]) if uneven.size else 0
-        raise _mismatch(
+def _gap_mm(slices: Sequence[Slice]) -> float:
+    """The distance between slices, which must be everywhere the same and straight ahead."""
+    steps_mm = np.diff([one.position_mm for one in slices], axis=0)  # (S - 1, 3)
+    normal = _normal(slices[0])
+    ahead_mm = steps_mm @ normal
+    aside_mm = np.linalg.norm(steps_mm - np.outer(ahead_mm, normal), axis=1)
+    usual_mm = float(np.median(ahead_mm))
+    tolerance_mm = min(GAP_TOLERANCE * usual_mm + ROUNDING_MM, MOST_GAP_TOLERANCE * usual_mm)
+    uneven = np.abs(ahead_mm - usual_mm) > tolerance_mm
+    if usual_mm <= 0 or uneven.any():
+        index = int(np.argmax(uneven))
+        raise slices[index + 1].mismatch(
             "a slice of the series is missing, repeated or out of place",
-            paths[index + 1],
             f"{usual_mm:.4g} mm between slices",
-            f"{gaps_mm[index]:.4g} mm after {paths[index].name}",
+            f"{ahead_mm[index]:.4g} mm after {slices[index].path.name}",
         )
+    if (aside_mm > tolerance_mm).any():
+        index = int(np.argmax(aside_mm))
+        raise slices[index + 1].mismatch(
+            "the slices of the series do not lie straight above each other, as with a tilted gantry",
+            f"at most {tolerance_mm:.2g} mm aside",
+            f"{aside_mm[index]:.4g} mm aside of {slices[index].path.name}",
+        )
+    return float(ahead_mm.mean())
 
 
-def _mismatch(what: str, path: Path, expected: object, found: object) -> ImageError:
-    return ImageError(what, where=path, expected=expected, found=found, remedy=_EXPORT_AGAIN)
-
-
-def _in_order(slices: Sequence[tuple[Path, Any]]) -> list[tuple[Path, Any]]:
+def _in_order(slices: Sequence[Slice]) -> list[Slice]:
     """By position along the slices' common normal; files without a position keep the order of their names."""
-    if any(not header.HasMetaDataKey(_POSITION) for _, header in slices):
+    if not all(one.has_position for one in slices):
         return list(slices)
-    return sorted(slices, key=lambda item: (_height_mm(item[1], item[0]), item[0]))
+    return sorted(slices, key=lambda one: (float(one.position_mm @ _normal(one)), one.path))
 
 
-def _height_mm(header: Any, path: Path) -> float:
-    """Where a slice lies along its normal."""
-    orientation = _numbers(header, _ORIENTATION, path)
-    normal = np.cross(orientation[:3], orientation[3:])
-    return float(_numbers(header, _POSITION, path) @ normal)
-
-
-def _numbers(header: Any, tag: str, path: Path) -> NDArray[np.float64]:
-    count = {_POSITION: 3, _ORIENTATION: 6}[tag]
-    text = _tag(header, tag)
-    try:
-        values = np.array([float(number) for number in text.split("\\")])
-    except ValueError:
-        values = np.zeros(0)
-    if values.size != count or not np.isfinite(values).all():
-        raise ImageError(
-            f"DICOM tag ({tag.replace('|', ',')}) does not say where the slice lies",
-            where=path,
-            expected=f"{count} numbers",
-            found=text or "nothing",
-            remedy=_EXPORT_AGAIN,
-        )
-    return values
-
-
-def _tag(header: Any, tag: str) -> str:
-    return str(header.GetMetaData(tag)).strip() if header.HasMetaDataKey(tag) else ""
-
-
-def _header(path: Path) -> Any:
-    reader = sitk.ImageFileReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileName(str(path))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as cause:
-        raise ImageError(
-            f"its DICOM header cannot be read ({str(cause).strip().splitlines()[-1]})", where=path, remedy=_EXPORT_AGAIN
-        ) from None
-    return reader
+def _normal(one: Slice) -> NDArray[np.float64]:
+    return np.cross(one.orientation[:3], one.orientation[3:])

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from autoseg import files
 from autoseg.data import voxels
-from autoseg.data.dicom import check_series
+from autoseg.data.dicom import read_slices
 from autoseg.data.geometry import Geometry
 from autoseg.data.verification import verify_file
 from autoseg.data.voxels import NotFinite
@@ -142,20 +142,10 @@ def read_series(paths: Sequence[Path]) -> Image:
     Raises:
         ImageError: a file is damaged, or the files are not the evenly spaced slices of one volume.
     """
-    check_series(paths)
-    reader = sitk.ImageSeriesReader()
-    reader.SetImageIO("GDCMImageIO")
-    reader.SetFileNames([str(path) for path in paths])
-    try:
-        image = reader.Execute()
-    except RuntimeError as cause:
-        raise _unreadable(paths[0].parent, str(cause)) from None
-    if image.GetNumberOfComponentsPerPixel() != 1:
-        raise _not_scalar(paths[0], image.GetNumberOfComponentsPerPixel(), image.GetPixelIDTypeAsString())
-    geometry = _geometry(image)
-    array = sitk.GetArrayFromImage(image).astype(np.float32).reshape(1, *geometry.shape)
+    volume = read_slices(paths)
+    array = volume.array[np.newaxis]
     voxels.check_finite(array, paths)
-    return Image(array=array, geometry=geometry, source=paths[0].parent)
+    return Image(array=array, geometry=volume.geometry, notes=volume.notes, source=paths[0].parent)
 
 
 def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMap:

@@ -59,7 +59,8 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
 
     Names ending in `_0000`, `_0001`, ... up to the model's number of channels are the channels of one scan; other numbers
     belong to the name. DICOM files are recognised by their content; every series in a folder is a scan, called after the
-    folder. Label files (`_seg`), hidden files and what lies in hidden folders are ignored.
+    folder; DICOM without an image, such as a report, is passed over. Label files (`_seg`), hidden files and what lies in
+    hidden folders are ignored.
 
     Args:
         place: a scan, or a folder of scans.
@@ -82,13 +83,6 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
             by_name[name][path] = channel
         elif _holds_dicom(path):
             dicom[path.parent].append(path)
-    if not (by_name or dicom):
-        raise UsageError(
-            "holds no scans",
-            where=place,
-            expected="images such as .nii.gz, .mha or .nrrd, or DICOM series",
-            remedy="Check the path.",
-        )
     groups = [
         *((_folder_name(folder, place), partial(_series, paths=paths)) for folder, paths in dicom.items()),
         *((name, partial(_scan, found=found)) for name, found in sorted(by_name.items())),
@@ -100,6 +94,13 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
             scans += understand(name, channels=channels)
         except AutosegError as error:
             failures.append((printable(name), error))
+    if not (scans or failures):
+        raise UsageError(
+            "holds no scans",
+            where=place,
+            expected="images such as .nii.gz, .mha or .nrrd, or DICOM series",
+            remedy="Check the path.",
+        )
     return _without_namesakes(scans, failures)
 
 

@@ -30,6 +30,7 @@ REFUSED: Mapping[str, int] = {CHECK: 3, PLAN: 3}
 ACCEPTED: Mapping[str, int] = {CHECK: 0, PLAN: 0}
 IN_THE_PLAN: Mapping[str, int] = {TRAIN: 4, "preprocess -w run": 4}
 IN_THE_FOLDS: Mapping[str, int] = {TRAIN: 5, "select -w run": 5}
+SERIES: Mapping[str, int] = {"predict dicom out -w run --precision float32": 7}
 IN_A_MODEL: Mapping[str, int] = {PREDICT: 6, "export again.autoseg -w run": 6}
 IN_AN_EXPORTED_MODEL: Mapping[str, int] = {EXPORTED: 6, "info model.autoseg": 6}
 
@@ -125,6 +126,10 @@ ROWS = (
     Row(25, bad.a_picture, {"predict pictures out -w run --precision float32": 0}, ("scan", "PNG", "spacing")),
     Row(25, bad.a_colour_picture, {"predict pictures out -w run --precision float32": 7}, ("scan", "not a scalar image")),
     Row(26, bad.a_dicom_series, {"predict dicom out -w run --precision float32": 0}),
+    Row(26, bad.a_series_without_a_slice, SERIES, ("a slice of the series is missing", "expected", "mm", "dcm2niix")),
+    Row(26, bad.a_series_with_a_slice_cut_off, SERIES, ("IM0003", "claims 1920 bytes where 1420 are left")),
+    Row(26, bad.a_series_with_two_sizes_of_pixels, SERIES, ("IM0003", "differ in the size of their pixels", "found 2, 2")),
+    Row(26, bad.a_series_that_claims_gigabytes, SERIES, ("IM0003", "claims 4043309040 bytes")),
     Row(26, bad.a_dicom_series, {"check dicom": 3, "plan dicom": 3}, ("dicom", "no layout fits", "Arrange the folder")),
     Row(26, bad.a_folder_for_a_file, REFUSED, ("IBSR_02",)),
     Row(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracles.dicom_files import write_series
+from oracles.dicom_files import dicom_file, write_series
 
 from autoseg.errors import UsageError
 from autoseg.inference.scans import find_scans
@@ -192,6 +192,32 @@ def test_several_series_of_a_folder_bear_their_numbers(tmp_path: Path) -> None:
     write_series(tmp_path / "ada", VOLUME, number=3)
     write_series(tmp_path / "ada", VOLUME, number=12, names="other{:d}")
     assert list(names(tmp_path / "ada")) == ["ada_12", "ada_3"]
+
+
+REPORT = dicom_file({"0008|0016": "1.2.840.10008.5.1.4.1.1.88.11", "0008|0018": "1.2.3", "0020|000e": "1.2"}, b"")
+
+
+def test_dicom_that_is_no_image_is_passed_over(tmp_path: Path) -> None:
+    """Reports, and the table of contents of a disc."""
+    report = REPORT[: REPORT.rindex(b"\xe0\x7f\x10\x00")] + b"\x40\x00\x30\xa7SQ" + bytes(6)
+    write_series(tmp_path / "ada", VOLUME)
+    (tmp_path / "ada" / "report").write_bytes(report)
+    (tmp_path / "DICOMDIR").write_bytes(report)
+    (scan,) = find_scans(tmp_path, channels=1).scans
+    assert (scan.id, len(scan.images)) == ("ada", 5)
+    with pytest.raises(UsageError, match="holds no scans"):
+        find_scans(tmp_path / "DICOMDIR", channels=1)
+
+
+def test_a_damaged_slice_fails_its_series_alone(tmp_path: Path) -> None:
+    write_series(tmp_path / "ada", VOLUME)
+    path = write_series(tmp_path / "bob", VOLUME)[1]
+    path.write_bytes(path.read_bytes()[:-3])
+    found = find_scans(tmp_path, channels=1)
+    assert [scan.id for scan in found.scans] == ["ada"]
+    ((name, error),) = found.failures
+    assert name == "bob"
+    assert str(path) in str(error)
 
 
 def test_a_dicom_series_for_a_model_of_several_channels_fails_alone(tmp_path: Path) -> None:

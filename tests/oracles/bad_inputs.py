@@ -316,8 +316,33 @@ def a_colour_picture(home: Home) -> None:
     sitk.WriteImage(colours, str(home.root / "pictures" / "scan.png"))
 
 
+def _series(home: Home, **spoilt: Any) -> list[Path]:
+    volume = np.random.default_rng(0).integers(0, 900, (5, 24, 40)).astype(np.int16)
+    return write_series(home.root / "dicom" / "series", volume, **spoilt)
+
+
 def a_dicom_series(home: Home) -> None:
-    write_series(home.root / "dicom" / "series", np.random.default_rng(0).integers(0, 900, (5, 24, 40)).astype(np.int16))
+    _series(home)
+
+
+def a_series_without_a_slice(home: Home) -> None:
+    _series(home, left_out=[2])
+
+
+def a_series_with_a_slice_cut_off(home: Home) -> None:
+    path = _series(home)[2]
+    path.write_bytes(path.read_bytes()[:-500])
+
+
+def a_series_with_two_sizes_of_pixels(home: Home) -> None:
+    _series(home, changes={2: {"0028|0030": "2\\2"}})
+
+
+def a_series_that_claims_gigabytes(home: Home) -> None:
+    path = _series(home)[2]
+    content = path.read_bytes()
+    place = content.rindex(b"OW\x00\x00") + 4
+    path.write_bytes(content[:place] + b"\xf0\xff\xff\xf0" + content[place + 4 :])
 
 
 def a_folder_for_a_file(home: Home) -> None:

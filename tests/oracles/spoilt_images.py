@@ -207,16 +207,16 @@ def spoil(images: Mapping[str, Files], generator: Generator) -> tuple[str, Files
 def _spoilt(content: bytes, kind: str, images: Mapping[str, Files], generator: Generator) -> bytes:
     if content[:2] == b"\x1f\x8b":
         if generator.random() < 0.3:
-            return _any_bytes(content, generator)
+            return any_bytes(content, generator)
         return gzip.compress(_spoilt(gzip.decompress(content), kind, images, generator), mtime=0)
     if generator.random() < 0.04:
         return _spliced(content, images, generator)
     if content[:4] in {struct.pack("<i", 348), struct.pack(">i", 348)}:
-        ways: tuple[Callable[[bytes, Generator], bytes], ...] = (_nifti_fields, _nifti_fields, _header_bits, _any_bytes)
+        ways: tuple[Callable[[bytes, Generator], bytes], ...] = (_nifti_fields, _nifti_fields, _header_bits, any_bytes)
     elif content[:4] in {b"Obje", b"NRRD"}:
-        ways = (_lines, _lines, _lines, _any_bytes)
+        ways = (_lines, _lines, _lines, any_bytes)
     else:
-        ways = (_any_bytes,)
+        ways = (any_bytes,)
     for _ in range(int(generator.integers(1, 3))):
         content = ways[int(generator.integers(len(ways)))](content, generator)
     return content
@@ -242,7 +242,8 @@ def _header_bits(content: bytes, generator: Generator) -> bytes:
     return bytes(changed)
 
 
-def _any_bytes(content: bytes, generator: Generator) -> bytes:
+def any_bytes(content: bytes, generator: Generator) -> bytes:
+    """Remove, repeat, overwrite, append or flip some."""
     start = int(generator.integers(len(content) + 1))
     stop = min(len(content), start + int(generator.integers(1, 20)))
     way = generator.integers(6)

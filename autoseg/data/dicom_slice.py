@@ -1,0 +1,197 @@
+"""One slice of a DICOM series: its header, held against what SimpleITK makes of it, and its pixels."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from autoseg.data.headers.dicom import DicomHeader, Field, parse_dicom
+from autoseg.errors import ImageError
+
+ORIENTATION_TOLERANCE: Final = 1e-3
+"""Direction cosines may differ by this much; they are often rounded to three decimals. Source: ours."""
+
+_UNPROVEN_BYTES: Final = 1 << 26
+"""So many bytes of pixels are possible, however few they are compressed to: a blank slice takes hardly any."""
+
+_MOST_COMPRESSED: Final = 1000
+"""Larger slices have at least this share of their bytes in the file. Source: chosen; run lengths save at most 64-fold."""
+
+_GREYS: Final = ("MONOCHROME2", "MONOCHROME1")
+_COUNTS: Final = {Field.POSITION: 3, Field.ORIENTATION: 6, Field.SPACING: 2}
+_NAMES: Final = {
+    Field.POSITION: "the position of the slice",
+    Field.ORIENTATION: "the orientation of the slice",
+    Field.SPACING: "the size of the pixels",
+    Field.SLOPE: "the slope of the scaling",
+    Field.INTERCEPT: "the intercept of the scaling",
+}
+_EXPORT_AGAIN: Final = "Export the series again, or convert it to NIfTI, for example with dcm2niix."
+
+
+def open_slice(path: Path) -> "Slice | None":
+    """Read the header of a DICOM file; None for one that is no image, such as a report.
+
+    Raises:
+        ImageError: it cannot be read.
+    """
+    try:
+        header = parse_dicom(path.read_bytes())
+        return None if header is None else Slice(path, header)
+    except OSError as cause:
+        raise ImageError(f"cannot be read ({cause.strerror})", where=path, remedy="Check its permissions.") from None
+    except (RuntimeError, ValueError) as cause:
+        raise _undecodable(path, cause) from None
+
+
+class Slice:
+    """A DICOM file that holds one slice."""
+
+    def __init__(self, path: Path, header: DicomHeader) -> None:
+        """Let SimpleITK read the header, too.
+
+        Raises:
+            RuntimeError: it cannot.
+        """
+        self.path = path
+        self._header = header
+        self._reader: Any = sitk.ImageFileReader()
+        self._reader.SetImageIO("GDCMImageIO")
+        self._reader.SetFileName(str(path))
+        self._reader.ReadImageInformation()
+
+    @property
+    def series_uid(self) -> str:
+        """What slices of one series have in common."""
+        return self._header.fields.get(Field.SERIES_UID, "")
+
+    @property
+    def series_number(self) -> str:
+        """Number of the series in the examination; empty where there is none."""
+        return self._header.fields.get(Field.SERIES_NUMBER, "")
+
+    @property
+    def greys(self) -> str:
+        """What grey values mean, MONOCHROME1 or MONOCHROME2."""
+        return self._header.fields.get(Field.GREYS, "")
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self._header.number(Field.ROWS), self._header.number(Field.COLUMNS)
+
+    @property
+    def has_position(self) -> bool:
+        """Whether the header says where the slice lies."""
+        return Field.POSITION in self._header.fields
+
+    @property
+    def position_mm(self) -> NDArray[np.float64]:
+        """Of the first pixel, (x, y, z)."""
+        return self._numbers(Field.POSITION)
+
+    @property
+    def orientation(self) -> NDArray[np.float64]:
+        """Directions in which columns and rows are counted, (x, y, z, x, y, z)."""
+        return self._numbers(Field.ORIENTATION)
+
+    @property
+    def spacing_mm(self) -> NDArray[np.float64]:
+        """Of rows and columns."""
+        return self._numbers(Field.SPACING)
+
+    @property
+    def grid(self) -> tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, ...]]:
+        """Spacing along (Z, Y, X) and origin (x, y, z) in mm, and the direction, as far as a slice alone can tell."""
+        columns_mm, rows_mm, thickness_mm = self._reader.GetSpacing()
+        if Field.SPACING in self._header.fields:
+            rows_mm, columns_mm = self.spacing_mm.tolist()
+        x_mm, y_mm, z_mm = self.position_mm.tolist() if self.has_position else self._reader.GetOrigin()
+        return (thickness_mm, rows_mm, columns_mm), (x_mm, y_mm, z_mm), self._reader.GetDirection()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know about it."""
+        notes = []
+        if self.greys == "MONOCHROME1":
+            notes.append("its greys are stored the wrong way round (MONOCHROME1), and were turned")
+        if not {Field.SPACING, Field.DETECTOR_SPACING} & self._header.fields.keys():
+            notes.append("it does not say how large its pixels are: taken for 1 mm")
+        return tuple(notes)
+
+    def check(self) -> None:
+        """Insist that the file holds one slice, whole, and that its header makes sense.
+
+        Raises:
+            ImageError: it does not.
+        """
+        fields = self._header.fields
+        if fields.get(Field.SAMPLES) != "1" or self.greys not in _GREYS:
+            found = f"{fields.get(Field.SAMPLES, 'unknown')} ({self.greys or 'unknown'})"
+            raise self.mismatch("not a scalar image", "one grey value per pixel", found)
+        if fields.get(Field.FRAMES, "1") != "1":
+            raise self.mismatch("several slices in one DICOM file", "one slice per file", fields[Field.FRAMES])
+        size = (*self.size_px[::-1], 1)
+        if self._reader.GetNumberOfComponents() != 1 or self._reader.GetSize() != size:
+            raise self.mismatch("SimpleITK takes it for something else", size, self._reader.GetSize())
+        self._check_place()
+        if Field.INTERCEPT in fields:
+            self._numbers(Field.INTERCEPT)
+        if Field.SLOPE in fields and self._numbers(Field.SLOPE)[0] == 0:
+            raise self._senseless(Field.SLOPE, "not 0")
+        wanted = size[0] * size[1] * self._header.number(Field.BITS_ALLOCATED) // 8
+        proven = wanted if not self._header.compressed else 0 if wanted <= _UNPROVEN_BYTES else wanted // _MOST_COMPRESSED
+        if self._header.pixel_bytes < proven:
+            raise self.mismatch("the pixels are cut off", f"{wanted} bytes", f"{self._header.pixel_bytes} bytes")
+
+    def pixels(self) -> NDArray[Any]:
+        """Its grey values, (Y, X), the slice's own scaling applied, in the type which that needs.
+
+        Raises:
+            ImageError: they cannot be decoded.
+        """
+        try:
+            return np.asarray(sitk.GetArrayFromImage(self._reader.Execute())[0])
+        except RuntimeError as cause:
+            raise _undecodable(self.path, cause) from None
+
+    def mismatch(self, what: str, expected: object, found: object) -> ImageError:
+        """An error that names the file."""
+        return ImageError(what, where=self.path, expected=_listed(expected), found=_listed(found), remedy=_EXPORT_AGAIN)
+
+    def _check_place(self) -> None:
+        if Field.SPACING in self._header.fields and self.spacing_mm.min() <= 0:
+            raise self._senseless(Field.SPACING, "two numbers > 0")
+        if Field.ORIENTATION in self._header.fields:
+            understood = np.reshape(self._reader.GetDirection(), (3, 3))[:, :2].T.ravel()
+            if np.abs(self.orientation - understood).max() > ORIENTATION_TOLERANCE:
+                raise self._senseless(Field.ORIENTATION, "two directions of length 1 at right angles")
+
+    def _senseless(self, field: Field, expected: str) -> ImageError:
+        return self.mismatch(f"DICOM tag {_name(field)}, cannot be true", expected, self._header.fields[field])
+
+    def _numbers(self, field: Field) -> NDArray[np.float64]:
+        count = _COUNTS.get(field, 1)
+        text = self._header.fields.get(field, "")
+        try:
+            values = np.array([float(number) for number in text.split("\\")])
+        except ValueError:
+            values = np.zeros(0)
+        if values.size != count or not np.isfinite(values).all():
+            raise self.mismatch(f"DICOM tag {_name(field)}, is missing or damaged", f"{count} number(s)", text or "nothing")
+        return values
+
+
+def _undecodable(path: Path, cause: Exception) -> ImageError:
+    last = str(cause).strip().splitlines()[-1]
+    return ImageError(f"cannot be read as DICOM ({last})", where=path, remedy=_EXPORT_AGAIN)
+
+
+def _name(field: Field) -> str:
+    return f"({field.replace('|', ',')}), {_NAMES[field]}"
+
+
+def _listed(value: object) -> object:
+    return ", ".join(f"{number:g}" for number in value) if isinstance(value, tuple | np.ndarray) else value
