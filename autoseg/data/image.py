@@ -17,7 +17,7 @@ from autoseg import files
 from autoseg.data import voxels
 from autoseg.data.dicom import read_slices
 from autoseg.data.geometry import Geometry
-from autoseg.data.verification import verify_file
+from autoseg.data.verification import is_lossy, verify_file
 from autoseg.data.voxels import NotFinite
 from autoseg.errors import ImageError, SystemFailureError
 
@@ -159,6 +159,13 @@ def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMa
         ImageError: the file is damaged, is no single volume, or holds fractions, negative or undeclared values.
     """
     scan = _read(path)
+    if is_lossy(path):
+        raise ImageError(
+            "a label map that is stored with loss, so that its values may have changed",
+            where=path,
+            expected="a format that keeps every value, such as .nii.gz or .png",
+            remedy="Save it anew from its source; what the loss has changed cannot be told.",
+        )
     found = _single_volume(scan, path)
     labels = voxels.exact_labels(found, path, values=values)
     notes = scan.notes if labels.any() else (*scan.notes, "the label map is empty: every voxel is 0")

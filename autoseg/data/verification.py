@@ -17,6 +17,7 @@ import numpy as np
 
 from autoseg.data import headers, voxels
 from autoseg.data.headers import Header
+from autoseg.data.headers.tiff import check_tiff, is_lossy_tiff
 from autoseg.data.voxels import NotFinite
 from autoseg.errors import ImageError
 
@@ -28,7 +29,14 @@ _PIECE_BYTES = 1 << 18
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_WBITS = 31
 _ZLIB_OR_GZIP_WBITS = 47
-_PICTURES = {b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
+_PICTURES = {
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+}
 _JPEG_END = b"\xff\xd9"
 _AGAIN = "Get the file again from its source."
 
@@ -63,6 +71,14 @@ def verify_file(path: Path, *, not_finite: NotFinite = "refuse") -> tuple[str, .
             where=path,
             remedy="Check the file's permissions and its disk.",
         ) from cause
+
+
+def is_lossy(path: Path) -> bool:
+    """Whether a file that was verified stores values inexactly, as JPEG does."""
+    with path.open("rb") as stream:
+        head = stream.read(4)
+    kind = next((name for magic, name in _PICTURES.items() if head.startswith(magic[:4])), None)
+    return kind == "JPEG" or (kind == "TIFF" and is_lossy_tiff(path))
 
 
 def _check_present(path: Path) -> None:
@@ -146,6 +162,8 @@ def _verify_other(path: Path, head: bytes) -> tuple[str, ...]:
         return ("files of this format cannot be checked for damage beforehand",)
     if kind == "JPEG" and not _ends_with_marker(path):
         raise ImageError("the file is cut off", where=path, expected="a JPEG end marker", found="none", remedy=_AGAIN)
+    if kind == "TIFF":
+        check_tiff(path)
     return (f"a {kind} picture states no reliable spacing; distances in mm and volumes in ml are not to be trusted",)
 
 

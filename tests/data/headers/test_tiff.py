@@ -1,0 +1,117 @@
+"""TIFF files as other programs write them; those that readers would take for something else are refused."""
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Pictures
+
+from autoseg.data.image import read_image, read_labels
+from autoseg.errors import ImageError
+
+GREY = np.random.default_rng(0).integers(0, 255, (10, 12)).astype(np.uint8)
+SOUND: dict[str, NDArray[Any]] = {
+    "8 bits": GREY,
+    "16 bits": GREY.astype(np.uint16) * 200,
+    "signed": GREY.astype(np.int32) - 100,
+    "floats": GREY.astype(np.float32) / 3,
+}
+
+
+def save(path: Path, array: NDArray[Any], **options: Any) -> Path:
+    Pictures.fromarray(array).save(path, **options)
+    return path
+
+
+def read(path: Path) -> NDArray[np.float32]:
+    return read_image([path], channels=1).array[0]
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+@pytest.mark.parametrize("array", SOUND.values(), ids=SOUND.keys())
+@pytest.mark.parametrize("wide", [False, True])
+def test_grey_values_are_read_as_they_are(tmp_path: Path, array: NDArray[Any], compression: str | None, wide: bool) -> None:
+    path = save(tmp_path / "a.tif", array, compression=compression, big_tiff=wide)
+    np.testing.assert_array_equal(read(path)[0], array)
+
+
+def test_pages_are_slices(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.tif", GREY, save_all=True, append_images=[Pictures.fromarray(255 - GREY)])
+    np.testing.assert_array_equal(read(path), np.stack([GREY, 255 - GREY]))
+
+
+def of_pages(path: Path, *others: NDArray[Any]) -> Path:
+    return save(path, GREY, save_all=True, append_images=[Pictures.fromarray(other) for other in others])
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [(GREY.astype(np.uint16), "12 x 10 of 16 bits, format 1 on page 3"), (GREY[:5], "12 x 5 of 8 bits, format 1 on page 3")],
+)
+def test_pages_that_differ_are_refused(tmp_path: Path, other: NDArray[Any], found: str) -> None:
+    """ITK takes what follows the first page for more of the same."""
+    path = of_pages(tmp_path / "a.tif", GREY, other)
+    with pytest.raises(ImageError, match=f"differ in size or type; expected 12 x 10 of 8 bits, format 1; found {found}"):
+        read(path)
+
+
+def test_what_is_not_plain_grey_is_refused(tmp_path: Path) -> None:
+    """ITK stretches a palette to 16 bits, reads transparency as grey values, and turns white and black round."""
+    palette = Pictures.fromarray(GREY % 4).convert("P")
+    palette.save(tmp_path / "palette.tif")
+    Pictures.merge("LA", [Pictures.fromarray(GREY)] * 2).save(tmp_path / "transparent.tif")
+    save(tmp_path / "inverted.tif", GREY, tiffinfo={262: 0})
+    save(tmp_path / "colours.tif", np.stack([GREY] * 3, axis=-1))
+    for name, found in {
+        "palette": "1 per pixel, a palette",
+        "transparent": "2 per pixel, black is 0",
+        "inverted": "1 per pixel, white is 0",
+        "colours": "3 per pixel, colours",
+    }.items():
+        with pytest.raises(
+            ImageError, match=f"not plain grey values; expected one number per pixel, 0 for black; found {found}"
+        ):
+            read(tmp_path / f"{name}.tif")
+
+
+def test_a_picture_to_be_turned_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match="orientation 1; found orientation 6"):
+        read(save(tmp_path / "a.tif", GREY, tiffinfo={274: 6}))
+
+
+def test_pages_that_lead_in_a_circle_are_refused(tmp_path: Path) -> None:
+    path = of_pages(tmp_path / "a.tif", GREY)
+    content = bytearray(path.read_bytes())
+    (first,) = struct.unpack_from("<I", content, 4)
+    (entries,) = struct.unpack_from("<H", content, first)
+    struct.pack_into("<I", content, first + 2 + 12 * entries, first)
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match="no last one"):
+        read(path)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_a_header_that_is_cut_off_is_refused(tmp_path: Path, wide: bool) -> None:
+    path = save(tmp_path / "a.tif", GREY, big_tiff=wide)
+    content = path.read_bytes()
+    for length in range(4, len(content), 7):
+        path.write_bytes(content[:length])
+        with pytest.raises(ImageError):
+            read(path)
+
+
+def test_label_maps_stored_with_loss_are_refused(tmp_path: Path) -> None:
+    labels = np.kron(np.arange(4, dtype=np.uint8).reshape(2, 2), np.ones((8, 8), np.uint8))
+    for path in (
+        save(tmp_path / "a.jpg", labels),
+        save(tmp_path / "b.tif", labels, compression="jpeg"),
+        save(tmp_path / "c.tif", labels, compression="jpeg", big_tiff=True),
+    ):
+        assert read(path).shape == (1, 16, 16)
+        with pytest.raises(ImageError, match="stored with loss"):
+            read_labels(path)
+    for path in (save(tmp_path / "d.tif", labels, compression="tiff_lzw"), save(tmp_path / "e.png", labels)):
+        np.testing.assert_array_equal(read_labels(path).array[0], labels)
