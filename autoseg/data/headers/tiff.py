@@ -1,7 +1,7 @@
 """TIFF. Source: TIFF 6.0 and its extension to 64 bits, and what ITK 5.4 makes of pages it does not expect."""
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,7 @@ _ABSENT: Final = {_BITS: 1, _COMPRESSION: 1, _ORIENTATION: 1, _SAMPLES: 1, _FORM
 """What is meant where a tag is not there."""
 
 _TAGS: Final = {*_ABSENT, _WIDTH, _HEIGHT, _MEANING}
-_MEANINGS: Final = {0: "white is 0", 2: "colours", 3: "a palette", 4: "a mask", 5: "colours", 6: "colours", 8: "colours"}
+_MEANINGS: Final = {0: "white is 0", 1: "black is 0", 2: "colours", 3: "a palette", 4: "a mask", 6: "colours"}
 _BLACK_IS_0, _UPRIGHT = 1, 1
 _LOSSY: Final = {6, 7, 33003, 33005, 34712, 34892, 50001}
 """Compressions that may change values: JPEG of all ages, and WebP."""
@@ -23,19 +23,21 @@ _NUMBERS: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _WIDE: Final = 43
 """Version of files of 64 bits."""
 
-_MOST_PAGES: Final = 1 << 16
-"""Source: chosen; a chain that is longer leads in a circle."""
-
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where things stand: in files of 32 bits, or of 64."""
+    """How files of 32 bits, or of 64, are laid out: where the first page is named, and the forms of numbers."""
 
     order: str
     first: int
     count: str
     entry: str
     pointer: str
+
+    @property
+    def entry_bytes(self) -> int:
+        """Of one tag, its value or the place of it included."""
+        return struct.calcsize(self.order + self.entry + self.pointer)
 
     def unpack(self, form: str, content: bytes, position: int) -> tuple[Any, ...]:
         """Numbers at a place of the file."""
@@ -78,7 +80,7 @@ def _check_page(path: Path, page: Mapping[int, int]) -> None:
             "not plain grey values",
             where=path,
             expected="one number per pixel, 0 for black",
-            found=f"{page[_SAMPLES]} per pixel, {_MEANINGS.get(page[_MEANING], 'black is 0')}",
+            found=f"{page[_SAMPLES]} per pixel, {_MEANINGS.get(page[_MEANING], f'meaning {page[_MEANING]}')}",
             remedy="Convert it to greyscale, or store each channel in a file of its own.",
         )
     if page[_ORIENTATION] != _UPRIGHT:
@@ -95,46 +97,47 @@ def _described(page: Mapping[int, int]) -> str:
     return f"{page[_WIDTH]} x {page[_HEIGHT]} of {page[_BITS]} bits, format {page[_FORMAT]}"
 
 
-def _pages(path: Path) -> Iterator[dict[int, int]]:
+def _pages(path: Path) -> Sequence[Mapping[int, int]]:
     """The tags of each page that decide how it is read."""
-    content = path.read_bytes()
     try:
-        layout = _layout(content)
-        (position,) = layout.unpack(layout.pointer, content, layout.first)
-        seen = 0
-        while position and seen < _MOST_PAGES:
-            page, position = _page(layout, content, position)
-            seen += 1
-            yield page
-    except (KeyError, ValueError, struct.error) as cause:
-        raise ImageError(f"the header cannot be understood ({cause!r})", where=path, remedy=DAMAGED) from None
-    if not seen or position:
-        raise ImageError("the header has no page, or no last one", where=path, remedy=DAMAGED)
+        return list(_chain(path.read_bytes()))
+    except (KeyError, OverflowError, ValueError, struct.error) as cause:
+        raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=DAMAGED) from None
+
+
+def _chain(content: bytes) -> Iterator[Mapping[int, int]]:
+    """Page after page."""
+    layout = _layout(content)
+    (position,) = layout.unpack(layout.pointer, content, layout.first)
+    described = 0
+    while position or not described:
+        (entries,) = layout.unpack(layout.count, content, position)
+        described += entries * layout.entry_bytes
+        if described > len(content):
+            msg = "its pages overlap, or lead in a circle"
+            raise ValueError(msg)
+        page, position = _page(layout, content, position + struct.calcsize(layout.count), entries)
+        yield page
 
 
 def _layout(content: bytes) -> _Layout:
     order = "<" if content.startswith(b"II") else ">"
     (version,) = struct.unpack_from(f"{order}H", content, 2)
-    wide = version == _WIDE
-    return _Layout(order, 8, "Q", "HHQ", "Q") if wide else _Layout(order, 4, "H", "HHI", "I")
+    return _Layout(order, 8, "Q", "HHQ", "Q") if version == _WIDE else _Layout(order, 4, "H", "HHI", "I")
 
 
-def _page(layout: _Layout, content: bytes, position: int) -> tuple[dict[int, int], int]:
-    """One page, and where the next begins; 0: nowhere."""
-    (entries,) = layout.unpack(layout.count, content, position)
-    position += struct.calcsize(layout.count)
-    head, inline = struct.calcsize(layout.order + layout.entry), struct.calcsize(layout.pointer)
+def _page(layout: _Layout, content: bytes, position: int, entries: int) -> tuple[Mapping[int, int], int]:
+    """One page, whose entries begin at `position`, and where the next page is; 0: nowhere."""
     page = dict(_ABSENT)
-    for _ in range(entries):
-        tag, kind, count = layout.unpack(layout.entry, content, position)
+    for start in range(position, position + entries * layout.entry_bytes, layout.entry_bytes):
+        tag, kind, count = layout.unpack(layout.entry, content, start)
         if tag in _TAGS:
-            form, place = _NUMBERS[kind], position + head
-            if count * struct.calcsize(form) > inline:
+            form, place = _NUMBERS[kind], start + layout.entry_bytes - struct.calcsize(layout.pointer)
+            if count * struct.calcsize(form) > struct.calcsize(layout.pointer):
                 (place,) = layout.unpack(layout.pointer, content, place)
             (page[tag],) = layout.unpack(form, content, place)
-        position += head + inline
     if missing := _TAGS - page.keys():
         msg = f"without tags {sorted(missing)}"
         raise ValueError(msg)
-    (following,) = layout.unpack(layout.pointer, content, position)
+    (following,) = layout.unpack(layout.pointer, content, position + entries * layout.entry_bytes)
     return page, following

@@ -1,0 +1,105 @@
+"""TIFF files, spoilt, and what Pillow makes of them."""
+
+import io
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from oracles.spoilt_images import any_bytes
+from PIL import Image as Pictures
+
+from autoseg.data.image import read_image
+from autoseg.errors import AutosegError
+
+COMPRESSIONS: Final = ("none", "tiff_lzw", "tiff_adobe_deflate")
+"""Run lengths (packbits) are not among them: of damaged ones, every decoder makes something else."""
+_BYTES = (0, 1, 2, 3, 4, 8, 16, 32, 64, 128, 255)
+
+
+@dataclass(frozen=True)
+class ReadTiff:
+    """Reads spoilt files by number.
+
+    Attributes:
+        folder: where they are written to, one after the other.
+        seed: of what is done to them.
+    """
+
+    folder: Path
+    seed: int
+
+    def prepare(self) -> None:
+        """Read every sound file, which must be what it says."""
+        for name, content in self._files.items():
+            assert self._judge(content) == "accepted", name
+
+    def __call__(self, number: int) -> str:
+        """Read one; says how it ended."""
+        generator = np.random.default_rng((self.seed, number))
+        name = str(generator.choice(list(self._files)))
+        return f"{self._judge(_spoilt(self._files[name], generator))} {name.partition(' ')[0]}"
+
+    @cached_property
+    def _files(self) -> Mapping[str, bytes]:
+        grey = np.random.default_rng(0).integers(0, 255, (10, 12)).astype(np.uint8)
+        arrays: tuple[NDArray[Any], ...] = (grey, grey.astype(np.uint16) * 99, grey / np.float32(3))
+        return {
+            f"{compression} {array.dtype} {wide}": _saved(array, None if compression == "none" else compression, wide=wide)
+            for compression in COMPRESSIONS
+            for array in arrays
+            for wide in (False, True)
+        }
+
+    def _judge(self, content: bytes) -> str:
+        path = self.folder / "a.tif"
+        path.write_bytes(content)
+        try:
+            found = read_image([path], channels=1)
+        except AutosegError as refused:
+            if not (refused.remedy and refused.where):
+                raise
+            return "refused"
+        expected = _decoded(content)
+        if expected is None:
+            return "unjudged"
+        np.testing.assert_allclose(found.array[0], expected, rtol=1e-6)
+        return "accepted"
+
+
+def _saved(array: NDArray[Any], compression: str | None, *, wide: bool) -> bytes:
+    buffer = io.BytesIO()
+    Pictures.fromarray(array).save(buffer, "TIFF", compression=compression, big_tiff=wide)
+    return buffer.getvalue()
+
+
+def _spoilt(content: bytes, generator: Generator) -> bytes:
+    for _ in range(int(generator.integers(1, 4))):
+        if generator.random() < 0.3 or not content:
+            content = any_bytes(content, generator)
+        else:
+            changed = bytearray(content)
+            changed[int(generator.integers(len(changed)))] = int(generator.choice(_BYTES))
+            content = bytes(changed)
+    return content
+
+
+def _decoded(content: bytes) -> NDArray[Any] | None:
+    """All pages, (Z, Y, X); None where Pillow is stricter, or takes whole numbers of 32 bits for signed ones."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Pictures.open(io.BytesIO(content)) as picture:
+                pages = []
+                for number in range(picture.n_frames):
+                    picture.seek(number)
+                    pages.append(np.asarray(picture))
+                array = np.stack(pages).astype(np.float64)
+                return None if picture.mode == "I" and array.min() < 0 else array
+        except Exception:  # noqa: BLE001 - whatever stops Pillow leaves the file without a judge
+            return None
