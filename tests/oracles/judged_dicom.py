@@ -3,7 +3,6 @@
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +11,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from oracles.dicom_files import IMPLICIT, KINDS, PLAIN, RUN_LENGTHS, dicom_file, run_lengths, slice_elements
 from oracles.judged_images import UndecidedError
+from oracles.spoilt_files import ReadSpoilt
 from oracles.spoilt_images import any_bytes
 
 from autoseg.data.image import Image, read_series
-from autoseg.errors import AutosegError
 
 SYNTAXES: Final = {"plain": PLAIN, "implicit": IMPLICIT, "compressed": RUN_LENGTHS}
 _SHAPE = (12, 14)
@@ -30,46 +29,39 @@ USED: Final = {tag for tag in KINDS if tag.startswith("0028") or tag in {"0018|1
 _NUMBERS = (0, 1, 2, 3, 5, 6, 7, 8, 12, 15, 16, 32, 255, 65535)
 
 
-@dataclass(frozen=True)
-class ReadDicom:
-    """Reads spoilt slices by number.
+class ReadDicom(ReadSpoilt):
+    """Reads spoilt slices."""
 
-    Attributes:
-        folder: where they are written to, one after the other.
-        seed: of what is done to them.
-    """
+    file_name = "IM0001"
 
-    folder: Path
-    seed: int
-
-    def prepare(self) -> None:
-        """Read every sound slice, which must be what it says."""
-        for kind, content in self._slices.items():
-            assert self._judge(content) == "accepted", kind
-
-    def __call__(self, number: int) -> str:
-        """Read one; says how it ended."""
-        generator = np.random.default_rng((self.seed, number))
-        kind = str(generator.choice(list(self._slices)))
-        return f"{self._judge(_spoilt(self._slices[kind], generator))} {kind.partition(' ')[0]}"
-
-    @cached_property
-    def _slices(self) -> Mapping[str, bytes]:
+    def sound(self) -> Mapping[str, bytes]:
+        """Four slices in every syntax."""
         return {
             f"{name} {number}": _slice(syntax, np.random.default_rng(number))
             for name, syntax in SYNTAXES.items()
             for number in range(4)
         }
 
-    def _judge(self, content: bytes) -> str:
-        path = self.folder / "IM0001"
-        path.write_bytes(content)
-        try:
-            found = read_series([path])
-        except AutosegError as refused:
-            if not (refused.remedy and refused.where):
-                raise
-            return "refused"
+    def spoil(self, content: bytes, generator: Generator) -> bytes:
+        """Change bytes, bits or elements."""
+        for _ in range(int(generator.integers(1, 3))):
+            way = generator.random()
+            if way < 0.2:
+                content = any_bytes(content, generator)
+            elif way < 0.4 and len(content) > 128:
+                changed = bytearray(content)
+                changed[int(generator.integers(128, len(content)))] ^= 1 << int(generator.integers(8))
+                content = bytes(changed)
+            else:
+                content = _element_spoilt(content, generator)
+        return content
+
+    def read(self, path: Path) -> Image:
+        """As a series of one slice."""
+        return read_series([path])
+
+    def judge(self, found: Image, content: bytes) -> str:
+        """Compare it with what the elements say."""
         try:
             _compare(found, content)
         except (UndecidedError, struct.error, KeyError, ValueError, IndexError) as cause:
@@ -87,20 +79,6 @@ def _slice(syntax: str, generator: Generator) -> bytes:
 
 
 # Spoiling
-
-
-def _spoilt(content: bytes, generator: Generator) -> bytes:
-    for _ in range(int(generator.integers(1, 3))):
-        way = generator.random()
-        if way < 0.2:
-            content = any_bytes(content, generator)
-        elif way < 0.4 and len(content) > 128:
-            changed = bytearray(content)
-            changed[int(generator.integers(128, len(content)))] ^= 1 << int(generator.integers(8))
-            content = bytes(changed)
-        else:
-            content = _element_spoilt(content, generator)
-    return content
 
 
 def _element_spoilt(content: bytes, generator: Generator) -> bytes:

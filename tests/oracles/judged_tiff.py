@@ -3,50 +3,30 @@
 import io
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from oracles.spoilt_files import ReadSpoilt
 from oracles.spoilt_images import any_bytes
 from PIL import Image as Pictures
 
-from autoseg.data.image import read_image
-from autoseg.errors import AutosegError
+from autoseg.data.image import Image, read_image
 
 COMPRESSIONS: Final = ("none", "tiff_lzw", "tiff_adobe_deflate")
 """Run lengths (packbits) are not among them: of damaged ones, every decoder makes something else."""
 _BYTES = (0, 1, 2, 3, 4, 8, 16, 32, 64, 128, 255)
 
 
-@dataclass(frozen=True)
-class ReadTiff:
-    """Reads spoilt files by number.
+class ReadTiff(ReadSpoilt):
+    """Reads spoilt pictures."""
 
-    Attributes:
-        folder: where they are written to, one after the other.
-        seed: of what is done to them.
-    """
+    file_name = "a.tif"
 
-    folder: Path
-    seed: int
-
-    def prepare(self) -> None:
-        """Read every sound file, which must be what it says."""
-        for name, content in self._files.items():
-            assert self._judge(content) == "accepted", name
-
-    def __call__(self, number: int) -> str:
-        """Read one; says how it ended."""
-        generator = np.random.default_rng((self.seed, number))
-        name = str(generator.choice(list(self._files)))
-        return f"{self._judge(_spoilt(self._files[name], generator))} {name.partition(' ')[0]}"
-
-    @cached_property
-    def _files(self) -> Mapping[str, bytes]:
+    def sound(self) -> Mapping[str, bytes]:
+        """Three types of numbers in every compression, in files of 32 and of 64 bits."""
         grey = np.random.default_rng(0).integers(0, 255, (10, 12)).astype(np.uint8)
         arrays: tuple[NDArray[Any], ...] = (grey, grey.astype(np.uint16) * 99, grey / np.float32(3))
         return {
@@ -56,15 +36,23 @@ class ReadTiff:
             for wide in (False, True)
         }
 
-    def _judge(self, content: bytes) -> str:
-        path = self.folder / "a.tif"
-        path.write_bytes(content)
-        try:
-            found = read_image([path], channels=1)
-        except AutosegError as refused:
-            if not (refused.remedy and refused.where):
-                raise
-            return "refused"
+    def spoil(self, content: bytes, generator: Generator) -> bytes:
+        """Change bytes, most of them to small numbers and powers of two."""
+        for _ in range(int(generator.integers(1, 4))):
+            if generator.random() < 0.3 or not content:
+                content = any_bytes(content, generator)
+            else:
+                changed = bytearray(content)
+                changed[int(generator.integers(len(changed)))] = int(generator.choice(_BYTES))
+                content = bytes(changed)
+        return content
+
+    def read(self, path: Path) -> Image:
+        """As a scan."""
+        return read_image([path], channels=1)
+
+    def judge(self, found: Image, content: bytes) -> str:
+        """Compare it with what Pillow reads."""
         expected = _decoded(content)
         if expected is None:
             return "unjudged"
@@ -76,17 +64,6 @@ def _saved(array: NDArray[Any], compression: str | None, *, wide: bool) -> bytes
     buffer = io.BytesIO()
     Pictures.fromarray(array).save(buffer, "TIFF", compression=compression, big_tiff=wide)
     return buffer.getvalue()
-
-
-def _spoilt(content: bytes, generator: Generator) -> bytes:
-    for _ in range(int(generator.integers(1, 4))):
-        if generator.random() < 0.3 or not content:
-            content = any_bytes(content, generator)
-        else:
-            changed = bytearray(content)
-            changed[int(generator.integers(len(changed)))] = int(generator.choice(_BYTES))
-            content = bytes(changed)
-    return content
 
 
 def _decoded(content: bytes) -> NDArray[Any] | None:

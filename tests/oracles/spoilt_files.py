@@ -1,0 +1,70 @@
+"""What fuzzing a format of single files takes: sound files, ways to spoil them, a reader and a judge."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.random import Generator
+
+from autoseg.data.image import Image
+from autoseg.errors import AutosegError
+
+
+@dataclass(frozen=True)
+class ReadSpoilt(ABC):
+    """Reads spoilt files by number.
+
+    Attributes:
+        folder: where they are written to, one after the other.
+        seed: of what is done to them.
+    """
+
+    file_name: ClassVar[str]
+    folder: Path
+    seed: int
+
+    @abstractmethod
+    def sound(self) -> Mapping[str, bytes]:
+        """Files that say what they should; the first word of their names is what outcomes are counted by."""
+
+    @abstractmethod
+    def spoil(self, content: bytes, generator: Generator) -> bytes:
+        """Change a file somehow."""
+
+    @abstractmethod
+    def read(self, path: Path) -> Image:
+        """Read a file with the package."""
+
+    @abstractmethod
+    def judge(self, found: Image, content: bytes) -> str:
+        """Insist that what was read is what the file says; how to count it."""
+
+    def prepare(self) -> None:
+        """Read every sound file, which must be what it says."""
+        for name, content in self._sound.items():
+            assert self._outcome(content) == "accepted", name
+
+    def __call__(self, number: int) -> str:
+        """Read one; says how it ended."""
+        generator = np.random.default_rng((self.seed, number))
+        name = str(generator.choice(list(self._sound)))
+        return f"{self._outcome(self.spoil(self._sound[name], generator))} {name.partition(' ')[0]}"
+
+    @cached_property
+    def _sound(self) -> Mapping[str, bytes]:
+        return self.sound()
+
+    def _outcome(self, content: bytes) -> str:
+        path = self.folder / self.file_name
+        path.write_bytes(content)
+        try:
+            found = self.read(path)
+        except AutosegError as refused:
+            if not (refused.remedy and refused.where):
+                raise
+            return "refused"
+        return self.judge(found, content)
