@@ -205,3 +205,23 @@ def test_a_file_that_is_dicom_in_name_only_is_refused(tmp_path: Path) -> None:
     (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM" + b"nonsense" * 20)
     with pytest.raises(ImageError, match="IM0001"):
         find_series([tmp_path / "IM0001"])
+
+
+def test_files_without_a_position_keep_the_order_of_their_names_and_are_refused(
+    tmp_path: Path, volume: NDArray[np.int16]
+) -> None:
+    paths = write_series(tmp_path, volume, changes={3: {POSITION: None}})
+    assert series_of(tmp_path) == tuple(sorted(paths))
+    with pytest.raises(ImageError, match="position of the slice, is missing"):
+        read_series(sorted(paths))
+
+
+def test_what_is_no_image_or_no_longer_there_is_refused(tmp_path: Path, volume: NDArray[np.int16]) -> None:
+    path = write_series(tmp_path, volume)[0]
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index(b"\x20\x00\x0d\x00")] + b"\x40\x00\x30\xa7SQ" + bytes(6))
+    with pytest.raises(ImageError, match="without an image"):
+        read_series([path])
+    path.unlink()
+    with pytest.raises(ImageError, match="cannot be read \\(No such file"):
+        read_series([path])
