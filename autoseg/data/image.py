@@ -1,4 +1,4 @@
-"""Scans and label maps: read, held against each other, and written. The only door to SimpleITK.
+"""Scans and label maps: read, held against each other, and written. With `dicom_slice`, the only door to SimpleITK.
 
 Every file is verified before it is read (see `verification`); arrays are in array order (Z, Y, X), and what lies where
 in the patient stays attached as a `Geometry`.
