@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from autoseg.data.dicom_slice import ORIENTATION_TOLERANCE, Slice, open_slice
 from autoseg.data.geometry import Geometry
+from autoseg.data.image import Image
+from autoseg.data.voxels import check_finite
 from autoseg.errors import ImageError
 
 GAP_TOLERANCE: Final = 0.01
@@ -45,21 +47,6 @@ class Series:
 
     number: str
     files: tuple[Path, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Volume:
-    """A series, read.
-
-    Attributes:
-        array: intensities, (Z, Y, X), float32, each slice's own scaling applied.
-        geometry: where the voxels lie.
-        notes: what the user should know about the files.
-    """
-
-    array: NDArray[np.float32]
-    geometry: Geometry
-    notes: tuple[str, ...]
 
 
 def is_dicom(path: Path) -> bool:
@@ -95,11 +82,14 @@ def find_series(paths: Sequence[Path]) -> tuple[Series, ...]:
     return tuple(sorted(series, key=lambda one: (one.number.zfill(12), one.files)))
 
 
-def read_slices(paths: Sequence[Path]) -> Volume:
-    """Read the slices of one series.
+def read_series(paths: Sequence[Path]) -> Image:
+    """Read the slices of one series as one volume.
 
     Args:
         paths: its files in the order of the slices.
+
+    Returns:
+        the scan, with one channel, each slice's own scaling applied.
 
     Raises:
         ImageError: a file is damaged, holds several slices or no grey values, or says what cannot be; a slice is missing,
@@ -117,10 +107,11 @@ def read_slices(paths: Sequence[Path]) -> Volume:
         origin_mm=origin_mm,
         direction=direction,
     )
-    array = np.empty(geometry.shape, dtype=np.float32)
-    for target, one in zip(array, slices, strict=True):
+    array = np.empty((1, *geometry.shape), dtype=np.float32)
+    for target, one in zip(array[0], slices, strict=True):
         target[:] = one.pixels()
-    return Volume(array, geometry, first.notes)
+    check_finite(array, paths)
+    return Image(array=array, geometry=geometry, notes=first.notes, source=paths[0].parent)
 
 
 def _opened(path: Path) -> Slice:

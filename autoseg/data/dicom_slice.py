@@ -141,10 +141,7 @@ class Slice:
             self._numbers(Field.INTERCEPT)
         if Field.SLOPE in fields and self._numbers(Field.SLOPE)[0] == 0:
             raise self._senseless(Field.SLOPE, "not 0")
-        wanted = size[0] * size[1] * self._header.number(Field.BITS_ALLOCATED) // 8
-        proven = wanted if not self._header.compressed else 0 if wanted <= _UNPROVEN_BYTES else wanted // _MOST_COMPRESSED
-        if self._header.pixel_bytes < proven:
-            raise self.mismatch("the pixels are cut off", f"{wanted} bytes", f"{self._header.pixel_bytes} bytes")
+        self._check_pixels()
 
     def pixels(self) -> NDArray[Any]:
         """Its grey values, (Y, X), the slice's own scaling applied, in the type which that needs.
@@ -168,6 +165,14 @@ class Slice:
             understood = np.reshape(self._reader.GetDirection(), (3, 3))[:, :2].T.ravel()
             if np.abs(self.orientation - understood).max() > ORIENTATION_TOLERANCE:
                 raise self._senseless(Field.ORIENTATION, "two directions of length 1 at right angles")
+
+    def _check_pixels(self) -> None:
+        rows, columns = self.size_px
+        least = wanted = rows * columns * self._header.number(Field.BITS_ALLOCATED) // 8
+        if self._header.compressed:
+            least = wanted // _MOST_COMPRESSED if wanted > _UNPROVEN_BYTES else 0
+        if self._header.pixel_bytes < least:
+            raise self.mismatch("the pixels are cut off", f"{wanted} bytes", f"{self._header.pixel_bytes} bytes")
 
     def _senseless(self, field: Field, expected: str) -> ImageError:
         return self.mismatch(f"DICOM tag {_name(field)}, cannot be true", expected, self._header.fields[field])

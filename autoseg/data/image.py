@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from autoseg import files
 from autoseg.data import voxels
-from autoseg.data.dicom import read_slices
 from autoseg.data.geometry import Geometry
 from autoseg.data.verification import is_lossy, verify_file
 from autoseg.data.voxels import NotFinite
@@ -29,7 +28,6 @@ __all__ = [
     "image_stem",
     "read_image",
     "read_labels",
-    "read_series",
     "verify_file",
     "write_channels",
     "write_labels",
@@ -128,24 +126,6 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
             notes = (*notes, *voxels.zero_not_finite(array, stored))
         voxels.check_finite(array, paths)
     return Image(array=array, geometry=geometry, notes=notes, source=paths[0])
-
-
-def read_series(paths: Sequence[Path]) -> Image:
-    """Read the slices of a DICOM series as one volume.
-
-    Args:
-        paths: its files in the order of the slices.
-
-    Returns:
-        the scan, with one channel.
-
-    Raises:
-        ImageError: a file is damaged, or the files are not the evenly spaced slices of one volume.
-    """
-    volume = read_slices(paths)
-    array = volume.array[np.newaxis]
-    voxels.check_finite(array, paths)
-    return Image(array=array, geometry=volume.geometry, notes=volume.notes, source=paths[0].parent)
 
 
 def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMap:

@@ -37,6 +37,7 @@ _PICTURES = {
     b"II+\0": "TIFF",
     b"MM\0+": "TIFF",
 }
+_MAGIC_BYTES = max(map(len, _PICTURES))
 _JPEG_END = b"\xff\xd9"
 _AGAIN = "Get the file again from its source."
 
@@ -76,8 +77,7 @@ def verify_file(path: Path, *, not_finite: NotFinite = "refuse") -> tuple[str, .
 def is_lossy(path: Path) -> bool:
     """Whether a file that was verified stores values inexactly, as JPEG does."""
     with path.open("rb") as stream:
-        head = stream.read(4)
-    kind = next((name for magic, name in _PICTURES.items() if head.startswith(magic[:4])), None)
+        kind = _picture_kind(stream.read(_MAGIC_BYTES))
     return kind == "JPEG" or (kind == "TIFF" and is_lossy_tiff(path))
 
 
@@ -155,7 +155,7 @@ def _verify_other(path: Path, head: bytes) -> tuple[str, ...]:
         raise ImageError(
             f"named like a {expected} file, but begins otherwise", where=path, found=f"{head[:8]!r}", remedy=_AGAIN
         )
-    kind = next((name for magic, name in _PICTURES.items() if head.startswith(magic)), None)
+    kind = _picture_kind(head)
     if kind is None:
         if _is_text(head) and not head.startswith(b"# vtk"):
             _refuse(path, head)
@@ -165,6 +165,10 @@ def _verify_other(path: Path, head: bytes) -> tuple[str, ...]:
     if kind == "TIFF":
         check_tiff(path)
     return (f"a {kind} picture states no reliable spacing; distances in mm and volumes in ml are not to be trusted",)
+
+
+def _picture_kind(head: bytes) -> str | None:
+    return next((name for magic, name in _PICTURES.items() if head.startswith(magic)), None)
 
 
 def _ends_with_marker(path: Path) -> bool:

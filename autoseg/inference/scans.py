@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from autoseg.data.dicom import find_series, is_dicom
-from autoseg.data.image import Image, image_stem, read_image, read_series
+from autoseg.data.dicom import find_series, is_dicom, read_series
+from autoseg.data.image import Image, image_stem, read_image
 from autoseg.data.layouts.naming import printable, refuse_undecodable
 from autoseg.data.voxels import NotFinite
 from autoseg.errors import AutosegError, DatasetError, UsageError

@@ -5,8 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from oracles.dicom_files import IMPLICIT, PLAIN, RUN_LENGTHS, dicom_file, slice_elements, write_series
 
-from autoseg.data.dicom import find_series, is_dicom
-from autoseg.data.image import read_series
+from autoseg.data.dicom import find_series, is_dicom, read_series
 from autoseg.errors import ImageError
 
 POSITION, ORIENTATION, SPACING = "0020|0032", "0020|0037", "0028|0030"

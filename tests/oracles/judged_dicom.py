@@ -14,7 +14,8 @@ from oracles.judged_images import UndecidedError
 from oracles.spoilt_files import ReadSpoilt
 from oracles.spoilt_images import any_bytes
 
-from autoseg.data.image import Image, read_series
+from autoseg.data.dicom import read_series
+from autoseg.data.image import Image
 
 SYNTAXES: Final = {"plain": PLAIN, "implicit": IMPLICIT, "compressed": RUN_LENGTHS}
 _SHAPE = (12, 14)

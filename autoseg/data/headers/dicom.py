@@ -127,8 +127,8 @@ def parse_dicom(content: bytes) -> DicomHeader | None:
         if not syntax or syntax == _DEFLATED:
             msg = f"transfer syntax {syntax!r}, which readers do not support"
             raise ValueError(msg)
-        body = _Elements(content, order=">" if syntax == _BIG_ENDIAN else "<", named=syntax != _IMPLICIT)
-        body.last = meta.last
+        order = ">" if syntax == _BIG_ENDIAN else "<"
+        body = _Elements(content, order=order, named=syntax != _IMPLICIT, after=meta.last)
         body.walk(start)
     except struct.error:
         msg = "it breaks off"
@@ -178,12 +178,12 @@ def _check_run_lengths(fragments: Sequence[bytes], *, segments: int) -> None:
 class _Elements:
     """Elements of one encoding, and what was found among them."""
 
-    def __init__(self, content: bytes, *, order: str, named: bool) -> None:
+    def __init__(self, content: bytes, *, order: str, named: bool, after: Tag = (0, 0)) -> None:
         self.fields: dict[Field, str] = {}
         self.syntax = ""
         self.pixels: tuple[int, bool] | None = None
         self.fragments: list[bytes] = []
-        self.last: Tag = (0, 0)
+        self.last = after
         self._content = content
         self._order = order
         self._named = named

@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,7 +40,7 @@ class _Layout:
         """Of one tag, its value or the place of it included."""
         return struct.calcsize(self.order + self.entry + self.pointer)
 
-    def unpack(self, form: str, content: bytes, position: int) -> tuple[Any, ...]:
+    def unpack(self, form: str, content: mmap, position: int) -> tuple[Any, ...]:
         """Numbers at a place of the file."""
         return struct.unpack_from(self.order + form, content, position)
 
@@ -100,12 +101,13 @@ def _described(page: Mapping[int, int]) -> str:
 def _pages(path: Path) -> Sequence[Mapping[int, int]]:
     """The tags of each page that decide how it is read."""
     try:
-        return list(_chain(path.read_bytes()))
+        with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:  # pages may be at its end
+            return list(_chain(content))
     except (KeyError, OverflowError, ValueError, struct.error) as cause:
         raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=DAMAGED) from None
 
 
-def _chain(content: bytes) -> Iterator[Mapping[int, int]]:
+def _chain(content: mmap) -> Iterator[Mapping[int, int]]:
     """Page after page."""
     layout = _layout(content)
     (position,) = layout.unpack(layout.pointer, content, layout.first)
@@ -120,13 +122,13 @@ def _chain(content: bytes) -> Iterator[Mapping[int, int]]:
         yield page
 
 
-def _layout(content: bytes) -> _Layout:
-    order = "<" if content.startswith(b"II") else ">"
+def _layout(content: mmap) -> _Layout:
+    order = "<" if content[:2] == b"II" else ">"
     (version,) = struct.unpack_from(f"{order}H", content, 2)
     return _Layout(order, 8, "Q", "HHQ", "Q") if version == _WIDE else _Layout(order, 4, "H", "HHI", "I")
 
 
-def _page(layout: _Layout, content: bytes, position: int, entries: int) -> tuple[Mapping[int, int], int]:
+def _page(layout: _Layout, content: mmap, position: int, entries: int) -> tuple[Mapping[int, int], int]:
     """One page, whose entries begin at `position`, and where the next page is; 0: nowhere."""
     page = dict(_ABSENT)
     for start in range(position, position + entries * layout.entry_bytes, layout.entry_bytes):
