@@ -6,7 +6,7 @@ import signal
 import sys
 import traceback
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -52,6 +52,17 @@ def attempt_all(attempt: Attempt, numbers: range, *, seconds_each: int = _SECOND
             outcomes.failures[numbers.start] = f"ended the process ({process.exitcode}): a crash, or {seconds_each} s"
             numbers = numbers[1:]
     return outcomes
+
+
+def insist(attempt: Attempt, *, count: int, kinds: Collection[str], refused: int, accepted: int) -> None:
+    """Try so many numbers: none fails, and of every kind more than one in so many are refused, and accepted."""
+    outcomes = attempt_all(attempt, range(count))
+    print(sorted(outcomes.counts.items()))
+    assert not outcomes.failures, "\n".join(f"{number}: {failure}" for number, failure in outcomes.failures.items())
+    assert outcomes.counts.total() == count, outcomes.counts
+    for kind in kinds:
+        assert outcomes.counts[f"refused {kind}"] > count / refused, outcomes.counts
+        assert outcomes.counts[f"accepted {kind}"] > count / accepted, outcomes.counts
 
 
 def _received(receiver: Connection) -> Iterable[tuple[int, str, str]]:
