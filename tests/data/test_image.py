@@ -3,9 +3,7 @@
 import dataclasses
 import gzip
 import itertools
-import resource
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -14,6 +12,7 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles.restricted import small_files
 
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import (
@@ -447,21 +446,11 @@ def test_what_cannot_be_written_is_a_mistake_of_the_caller(tmp_path: Path, name:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def small_disk() -> Iterator[None]:
-    """No file may grow beyond 4 KiB, as on a disk that is nearly full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@pytest.mark.usefixtures("small_disk")
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nii", ".mha", ".nrrd"])
 def test_a_full_disk_is_noticed_and_leaves_nothing(tmp_path: Path, suffix: str) -> None:
     geometry = Geometry(shape=(20, 50, 60), spacing_mm=(1.0, 1.0, 1.0))
     labels = np.random.default_rng(0).integers(0, 256, geometry.shape)
-    with pytest.raises(SystemFailureError, match="Check the free space"):
+    with small_files(4096), pytest.raises(SystemFailureError, match="Check the free space"):
         write_labels(tmp_path / f"a{suffix}", labels, geometry)
     assert list(tmp_path.iterdir()) == []
 

@@ -35,6 +35,20 @@ def with_small_files(limit_bytes: int) -> Callable[[], None]:
 
 
 @contextmanager
+def small_files(limit_bytes: int) -> Iterator[None]:
+    """No file of this process may grow beyond a limit, as on a disk that is nearly full.
+
+    For as few lines as possible: what the tests themselves write, perhaps into a long log, is restricted, too.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextmanager
 def small_disk(folder: Path, *, size_bytes: int) -> Iterator[bool]:
     """A file system of its own on a folder; says whether the system permits it."""
     mounted = (
