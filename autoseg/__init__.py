@@ -22,18 +22,18 @@ from autoseg import catalogue
 from autoseg.events import Events, Silent
 
 if TYPE_CHECKING:
-    from autoseg.data.voxels import NotFinite
+    from autoseg.commands.check import CheckResult
+    from autoseg.commands.evaluate import EvaluateResult
+    from autoseg.commands.export import ExportResult
+    from autoseg.commands.info import InfoResult
+    from autoseg.commands.load_model import LoadedModel
+    from autoseg.commands.plan import PlanResult
+    from autoseg.commands.predict import PredictResult
+    from autoseg.commands.report import ReportResult
+    from autoseg.commands.select import SelectResult
+    from autoseg.commands.train import TrainResult
+    from autoseg.formats.voxels import NotFinite
     from autoseg.model.compute import DeviceChoice, PrecisionChoice
-    from autoseg.pipeline.check import CheckResult
-    from autoseg.pipeline.evaluate import EvaluateResult
-    from autoseg.pipeline.export import ExportResult
-    from autoseg.pipeline.info import InfoResult
-    from autoseg.pipeline.load_model import LoadedModel
-    from autoseg.pipeline.plan import PlanResult
-    from autoseg.pipeline.predict import PredictResult
-    from autoseg.pipeline.report import ReportResult
-    from autoseg.pipeline.select import SelectResult
-    from autoseg.pipeline.train import TrainResult
 
 __all__ = ["check", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train"]
 
@@ -57,7 +57,7 @@ def check(
     Raises:
         AutosegError: everything that is wrong, with what to do next.
     """
-    from autoseg.pipeline import check as stage
+    from autoseg.commands import check as stage
 
     return stage.run(stage.CheckConfig(dataset=Path(dataset), not_finite=not_finite, jobs=jobs), events or Silent())
 
@@ -99,7 +99,7 @@ def plan(
     Raises:
         AutosegError: what is wrong, where, and what to do next.
     """
-    from autoseg.pipeline import plan as stage
+    from autoseg.commands import plan as stage
 
     config = stage.PlanConfig(
         dataset=Path(dataset),
@@ -161,7 +161,7 @@ def train(
     Raises:
         AutosegError: what is wrong, where, and what to do next.
     """
-    from autoseg.pipeline import train as stage
+    from autoseg.commands import train as stage
 
     command = stage.TrainCommand(
         architecture=architecture,
@@ -220,7 +220,7 @@ def predict(
     Raises:
         AutosegError: what is wrong, where, and what to do next.
     """
-    from autoseg.pipeline import predict as stage
+    from autoseg.commands import predict as stage
 
     config = stage.PredictConfig(
         source=Path(source),
@@ -267,7 +267,7 @@ def load_model(
     Raises:
         AutosegError: what is wrong, where, and what to do next.
     """
-    from autoseg.pipeline import load_model as stage
+    from autoseg.commands import load_model as stage
 
     config = stage.LoadConfig(
         workspace=_path(workspace),
@@ -305,7 +305,7 @@ def evaluate(
     Raises:
         AutosegError: what is wrong, where, and what to do next.
     """
-    from autoseg.pipeline import evaluate as stage
+    from autoseg.commands import evaluate as stage
 
     config = stage.EvaluateConfig(
         predictions=Path(predictions),
@@ -331,7 +331,7 @@ def select(workspace: PathLike | None = None, *, jobs: int = 1, events: Events |
     Raises:
         AutosegError: what is wrong, where, and what to do next.
     """
-    from autoseg.pipeline import select as stage
+    from autoseg.commands import select as stage
 
     return stage.run(stage.SelectConfig(workspace=_path(workspace), jobs=jobs), events or Silent())
 
@@ -352,7 +352,7 @@ def report(
     Raises:
         AutosegError: what is wrong, where, and what to do next.
     """
-    from autoseg.pipeline import report as stage
+    from autoseg.commands import report as stage
 
     return stage.run(stage.ReportConfig(workspace=_path(workspace), output=_path(output)), events or Silent())
 
@@ -380,7 +380,7 @@ def export(
     Raises:
         AutosegError: what is wrong, where, and what to do next.
     """
-    from autoseg.pipeline import export as stage
+    from autoseg.commands import export as stage
 
     config = stage.ExportConfig(file=Path(file), workspace=_path(workspace), onnx=_path(onnx), force=force)
     return stage.run(config, events or Silent())
@@ -398,7 +398,7 @@ def info(file: PathLike) -> "InfoResult":
     Raises:
         AutosegError: what is wrong, where, and what to do next.
     """
-    from autoseg.pipeline import info as stage
+    from autoseg.commands import info as stage
 
     return stage.run(Path(file))
 

@@ -11,18 +11,18 @@ import numpy as np
 import pytest
 
 import autoseg
+from autoseg.commands.check import CheckConfig
+from autoseg.commands.evaluate import EvaluateConfig
+from autoseg.commands.export import ExportConfig
+from autoseg.commands.load_model import LoadConfig, LoadedModel
+from autoseg.commands.plan import PlanConfig
+from autoseg.commands.predict import PredictConfig
+from autoseg.commands.report import ReportConfig
+from autoseg.commands.select import SelectConfig
+from autoseg.commands.train import TrainCommand
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import read_image, read_labels
 from autoseg.errors import AutosegError, ImageError, UsageError
-from autoseg.pipeline.check import CheckConfig
-from autoseg.pipeline.evaluate import EvaluateConfig
-from autoseg.pipeline.export import ExportConfig
-from autoseg.pipeline.load_model import LoadConfig, LoadedModel
-from autoseg.pipeline.plan import PlanConfig
-from autoseg.pipeline.predict import PredictConfig
-from autoseg.pipeline.report import ReportConfig
-from autoseg.pipeline.select import SelectConfig
-from autoseg.pipeline.train import TrainCommand
 
 
 @pytest.mark.parametrize(

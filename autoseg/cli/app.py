@@ -12,7 +12,7 @@ import typer
 from autoseg import catalogue
 from autoseg.cli.command import Output, command
 from autoseg.cli.console import Console
-from autoseg.machine import usable_cores
+from autoseg.jobs.machine import usable_cores
 
 app = typer.Typer(
     name="autoseg",
@@ -71,7 +71,7 @@ def plan(
 ) -> Output:
     """Look at a data set, decide everything, say why, and write the workspace."""
     from autoseg.cli import output
-    from autoseg.pipeline import plan as stage
+    from autoseg.commands import plan as stage
 
     config = stage.PlanConfig(
         dataset=dataset,
@@ -98,7 +98,7 @@ def check(
 ) -> Output:
     """Say whether a data set can train at all, and everything that is wrong with its files, in one go."""
     from autoseg.cli import output
-    from autoseg.pipeline import check as stage
+    from autoseg.commands import check as stage
 
     config = stage.CheckConfig(dataset=dataset, not_finite=not_finite, jobs=_jobs(jobs))
     return output.check(stage.run(config, console), console=console)
@@ -112,7 +112,7 @@ def preprocess(
 ) -> Output:
     """Make the arrays that training reads; `train` does this by itself where needed."""
     from autoseg.cli import output
-    from autoseg.pipeline import preprocess as stage
+    from autoseg.commands import preprocess as stage
 
     config = stage.PreprocessConfig(workspace=workspace, jobs=_jobs(jobs))
     return output.preprocess(stage.run(config, console))
@@ -146,7 +146,7 @@ def train(
 ) -> Output:
     """Train what the plan says, then predict and score the held-out cases. Interrupted? The same command goes on."""
     from autoseg.cli import output
-    from autoseg.pipeline import train as stage
+    from autoseg.commands import train as stage
     from autoseg.training.clock import Stopwatch
 
     command = stage.TrainCommand(
@@ -198,7 +198,7 @@ def predict(
 ) -> Output:
     """Segment scans with what was selected, else with everything trained: a label map per scan, and a table of volumes."""
     from autoseg.cli import output
-    from autoseg.pipeline import predict as stage
+    from autoseg.commands import predict as stage
 
     config = stage.PredictConfig(
         source=scans,
@@ -230,7 +230,7 @@ def evaluate(
 ) -> Output:
     """Compare label maps with references: Dice, Hausdorff distances and volumes per case and class."""
     from autoseg.cli import output
-    from autoseg.pipeline import evaluate as stage
+    from autoseg.commands import evaluate as stage
 
     config = stage.EvaluateConfig(
         predictions=predictions, references=references, output=out, workspace=workspace, jobs=_jobs(jobs)
@@ -248,7 +248,7 @@ def select(
 ) -> Output:
     """Choose, from the cross-validation, the networks that predict together and the clean-up that helps."""
     from autoseg.cli import output
-    from autoseg.pipeline import select as stage
+    from autoseg.commands import select as stage
 
     config = stage.SelectConfig(workspace=workspace, jobs=_jobs(jobs))
     return output.select(stage.run(config, console), console=console)
@@ -264,7 +264,7 @@ def report(
 ) -> Output:
     """Compare everything trained so far: tables (CSV, Markdown, LaTeX) and figures (PNG, SVG) for a paper."""
     from autoseg.cli import output
-    from autoseg.pipeline import report as stage
+    from autoseg.commands import report as stage
 
     return output.report(stage.run(stage.ReportConfig(workspace=workspace, output=out), console))
 
@@ -281,7 +281,7 @@ def export(
 ) -> Output:
     """Write what predict would use as one file, which works elsewhere: autoseg predict IN OUT --model FILE."""
     from autoseg.cli import output
-    from autoseg.pipeline import export as stage
+    from autoseg.commands import export as stage
 
     config = stage.ExportConfig(file=file, workspace=workspace, onnx=onnx, force=force)
     return output.export(stage.run(config, console))
@@ -294,7 +294,7 @@ def info(
 ) -> Output:
     """Say what an exported model is: trained on what, how good, and which scans it expects."""
     from autoseg.cli import output
-    from autoseg.pipeline import info as stage
+    from autoseg.commands import info as stage
 
     return output.info(stage.run(file))
 
@@ -311,7 +311,7 @@ def demo(
 ) -> Output:
     """Run the whole story on a synthetic cohort, from plan to report and export; minutes on a laptop."""
     from autoseg.cli import output
-    from autoseg.pipeline import demo as stage
+    from autoseg.commands import demo as stage
 
     config = stage.DemoConfig(folder=folder, architecture=arch, minutes=minutes, seed=seed, device=device, jobs=_jobs(jobs))
     return output.demo(stage.run(config, console))

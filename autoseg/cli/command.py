@@ -12,9 +12,9 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from autoseg import files
 from autoseg.cli.console import Console, show_error
 from autoseg.errors import AutosegError, InterruptedRunError, SystemFailureError
+from autoseg.storage import files
 
 Output = tuple[str, dict[str, Any]]
 """What a command has to say: lines for people, and the same as a document."""

@@ -8,18 +8,18 @@ from autoseg.cli.command import Output
 from autoseg.cli.console import Console
 
 if TYPE_CHECKING:  # types only: loading the training stage here would load torch for every command
+    from autoseg.commands.check import CheckResult
+    from autoseg.commands.demo import DemoResult
+    from autoseg.commands.evaluate import EvaluateResult
+    from autoseg.commands.export import ExportResult
+    from autoseg.commands.info import InfoResult
+    from autoseg.commands.plan import PlanResult
+    from autoseg.commands.predict import PredictResult
+    from autoseg.commands.preprocess import PreprocessResult
+    from autoseg.commands.report import ReportResult
+    from autoseg.commands.select import SelectResult
+    from autoseg.commands.train import TrainResult
     from autoseg.evaluation.tables import MetricSummary, Summary
-    from autoseg.pipeline.check import CheckResult
-    from autoseg.pipeline.demo import DemoResult
-    from autoseg.pipeline.evaluate import EvaluateResult
-    from autoseg.pipeline.export import ExportResult
-    from autoseg.pipeline.info import InfoResult
-    from autoseg.pipeline.plan import PlanResult
-    from autoseg.pipeline.predict import PredictResult
-    from autoseg.pipeline.preprocess import PreprocessResult
-    from autoseg.pipeline.report import ReportResult
-    from autoseg.pipeline.select import SelectResult
-    from autoseg.pipeline.train import TrainResult
     from autoseg.postprocessing.selection import Candidate, Estimate, TriedStep
 
 
@@ -195,7 +195,7 @@ def export(result: "ExportResult") -> Output:
 
 def info(result: "InfoResult") -> Output:
     """What a person needs to know before using the model."""
-    from autoseg.cli.model_card import describe  # noqa: PLC0415 - see above
+    from autoseg.export.card import describe  # noqa: PLC0415 - see above
 
     return describe(result)
 

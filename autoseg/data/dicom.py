@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from autoseg.data.dicom_slice import ORIENTATION_TOLERANCE, Slice, open_slice
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image
-from autoseg.data.voxels import check_finite
 from autoseg.errors import ImageError
+from autoseg.formats.voxels import check_finite
 
 GAP_TOLERANCE: Final = 0.01
 """Slices may lie this share of their usual distance from where they should, besides rounding. Source: ours."""

@@ -7,8 +7,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from autoseg.data.headers.dicom import DicomHeader, Field, parse_dicom
 from autoseg.errors import ImageError
+from autoseg.formats.dicom_elements import DicomHeader, Field, parse_dicom
 
 ORIENTATION_TOLERANCE: Final = 1e-3
 """Direction cosines may differ by this much; they are often rounded to three decimals. Source: ours."""

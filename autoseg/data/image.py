@@ -13,12 +13,12 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from autoseg import files
-from autoseg.data import voxels
 from autoseg.data.geometry import Geometry
-from autoseg.data.verification import is_lossy, verify_file
-from autoseg.data.voxels import NotFinite
 from autoseg.errors import ImageError, SystemFailureError
+from autoseg.formats import voxels
+from autoseg.formats.verification import is_lossy, verify_file
+from autoseg.formats.voxels import NotFinite
+from autoseg.storage import files
 
 __all__ = [
     "IMAGE_SUFFIXES",

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError, UsageError
-from autoseg.files import sha256_bytes, sha256_json
+from autoseg.storage.files import sha256_bytes, sha256_json
 
 DEFAULT_FOLDS: Final = 5
 

@@ -15,9 +15,9 @@ from autoseg.data.image import check_same_grid, read_labels
 from autoseg.errors import AutosegError
 from autoseg.evaluation.pairing import Pair, Pairing, pair_files
 from autoseg.events import Events
+from autoseg.jobs.pool import ordered_map
 from autoseg.metrics.overlap import dice, volume_ml
 from autoseg.metrics.surface import surface_distances
-from autoseg.processes import ordered_map
 
 METRICS: Final = ("dice", "hausdorff_mm", "hausdorff95_mm", "assd_mm", "volume_ml", "reference_volume_ml")
 """The numbers of a class, in the order of the tables' columns."""

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from autoseg import files
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
+from autoseg.storage import files
 
 COLUMNS: Final = ("case", "class", "value", *METRICS)
 """Columns of the table of cases; `value` is the class's value in label maps."""

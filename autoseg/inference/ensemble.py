@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from autoseg import files
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import LabelMap
 from autoseg.errors import BundleError
@@ -17,6 +16,7 @@ from autoseg.model.compute import Compute
 from autoseg.model.slices import predict_slices
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint, restore_labels
+from autoseg.storage import files
 
 
 @dataclass(frozen=True)

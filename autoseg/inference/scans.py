@@ -11,8 +11,8 @@ from typing import Final
 from autoseg.data.dicom import find_series, is_dicom, read_series
 from autoseg.data.image import Image, image_stem, read_image
 from autoseg.data.layouts.naming import printable, refuse_undecodable
-from autoseg.data.voxels import NotFinite
 from autoseg.errors import AutosegError, DatasetError, UsageError
+from autoseg.formats.voxels import NotFinite
 
 _NUMBERED: Final = re.compile(r"^(?P<id>.+)_(?P<number>\d{4})$")
 _LABEL_SUFFIX: Final = "_seg"

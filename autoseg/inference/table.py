@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
-from autoseg import files
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import LabelMap
 from autoseg.errors import WorkspaceError
+from autoseg.storage import files
 
 TABLE_FILE: Final = "predictions.csv"
 _FIXED: Final = ("case", "input_sha256", "model_digest", "output_sha256")

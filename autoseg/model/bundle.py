@@ -18,11 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from autoseg import catalogue, files
-from autoseg.documents import understand
+from autoseg import catalogue
 from autoseg.errors import BundleError
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
+from autoseg.storage import files
+from autoseg.storage.documents import understand
 
 BUNDLE_FILE = "bundle.json"
 BUNDLE_VERSION = 1

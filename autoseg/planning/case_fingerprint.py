@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from autoseg.data.checksum import image_checksum
 from autoseg.data.dataset import Case
 from autoseg.data.geometry import ANATOMICAL_AXES
 from autoseg.data.image import Image, LabelMap
 from autoseg.errors import ImageError
+from autoseg.formats.checksum import image_checksum
 
 T = TypeVar("T")
 AnatomicalAxis = Literal["left-right", "posterior-anterior", "inferior-superior"]

@@ -10,11 +10,11 @@ from typing import Final
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.image import Image, LabelMap, check_same_grid, read_image, read_labels
 from autoseg.data.splits import Splits, classes_missing
-from autoseg.data.voxels import NotFinite
 from autoseg.errors import AutosegError, DatasetError
 from autoseg.events import Events
+from autoseg.formats.voxels import NotFinite
+from autoseg.jobs.pool import ordered_map
 from autoseg.planning.case_fingerprint import CaseFingerprint, measure
-from autoseg.processes import ordered_map
 
 _LISTED: Final = 5
 

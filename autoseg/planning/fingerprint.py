@@ -6,14 +6,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from autoseg import files
 from autoseg.data.dataset import Dataset, LabelClass
-from autoseg.data.voxels import NotFinite
-from autoseg.documents import understand
 from autoseg.errors import DatasetError, ProblemsError, WorkspaceError
 from autoseg.events import Events
+from autoseg.formats.voxels import NotFinite
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.examination import examine, problems_of
+from autoseg.storage import files
+from autoseg.storage.documents import understand
 
 
 class Fingerprint(BaseModel):

@@ -10,12 +10,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from autoseg import catalogue, files
+from autoseg import catalogue
 from autoseg.data.dataset import LabelClass, check_classes
-from autoseg.data.voxels import LARGEST_LABEL, NotFinite
-from autoseg.documents import understand
 from autoseg.errors import PlanError
+from autoseg.formats.voxels import LARGEST_LABEL, NotFinite
 from autoseg.planning.memory import training_step_bytes
+from autoseg.storage import files
+from autoseg.storage.documents import understand
 
 PLAN_VERSION = 1
 

@@ -8,17 +8,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg import files
-from autoseg.arrays import map_array
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import LabelMap, read_labels
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, score_case
-from autoseg.postprocessing.choosing import Networks
-from autoseg.postprocessing.quality import by_class, expected_dice
-from autoseg.postprocessing.steps import Step, apply_steps
+from autoseg.inference.quality import by_class, expected_dice
+from autoseg.inference.steps import Step, apply_steps
+from autoseg.postprocessing.combinations import Networks
 from autoseg.preprocessing.case import Footprint, restore_labels
+from autoseg.storage import files
+from autoseg.storage.arrays import map_array
 
 STEPS_8_BIT: Final = 255
 """Probabilities are stored as whole numbers from 0 to this."""

@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from autoseg import catalogue, files
-from autoseg.documents import understand
+from autoseg import catalogue
 from autoseg.errors import WorkspaceError
-from autoseg.postprocessing.steps import Step
+from autoseg.inference.steps import Step
+from autoseg.storage import files
+from autoseg.storage.documents import understand
 
 SELECTION_FILE = "selection.json"
 SELECTION_VERSION = 1

@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from autoseg import files
-from autoseg.arrays import map_array, write_array
-from autoseg.data.checksum import image_checksum
 from autoseg.data.dataset import Case
 from autoseg.data.image import check_same_grid, read_image, read_labels
-from autoseg.documents import understand
 from autoseg.errors import AutosegError, CasesFailedError, ImageError, WorkspaceError
 from autoseg.events import Events
+from autoseg.formats.checksum import image_checksum
+from autoseg.jobs.pool import ordered_map
 from autoseg.planning.case_fingerprint import refuse_constant_channels
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint, apply, apply_to_labels
-from autoseg.processes import ordered_map
+from autoseg.storage import files
+from autoseg.storage.arrays import map_array, write_array
+from autoseg.storage.documents import understand
 
 STORE_VERSION: Final = 2
 _REMEDY: Final = "Delete this folder; the next `autoseg train` or `autoseg preprocess` makes it anew."

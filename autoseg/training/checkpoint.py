@@ -13,11 +13,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
-from autoseg import files
 from autoseg.data.splits import Fold
-from autoseg.documents import understand
 from autoseg.errors import WorkspaceError
 from autoseg.model.bundle import TensorsFile, drop_other_tensors, load_tensors, save_tensors
+from autoseg.storage import files
+from autoseg.storage.documents import understand
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StepRecord
 

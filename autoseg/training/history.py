@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from autoseg import files
+from autoseg.storage import files
 
 
 class EpochRecord(BaseModel):

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from autoseg.events import Silent
-from autoseg.machine import usable_cores
+from autoseg.jobs.machine import usable_cores
 from autoseg.model.compute import choose_compute
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint

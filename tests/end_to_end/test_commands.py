@@ -213,7 +213,7 @@ def test_help_does_not_load_torch(home: Path) -> None:
 
 
 def test_planning_does_not_load_torch(home: Path) -> None:
-    code = "import sys, autoseg.pipeline.plan; sys.exit('torch' in sys.modules)"
+    code = "import sys, autoseg.commands.plan; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

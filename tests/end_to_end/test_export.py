@@ -15,14 +15,14 @@ from typer.testing import CliRunner
 
 import autoseg
 from autoseg.cli.app import app
+from autoseg.commands import export
 from autoseg.data.image import read_labels
 from autoseg.errors import BundleError, UsageError
+from autoseg.export.document import ExportedModel, read_exported
+from autoseg.inference.steps import Step
 from autoseg.model.bundle import load_bundle
-from autoseg.pipeline import export
-from autoseg.pipeline.exported import ExportedModel, read_exported
 from autoseg.postprocessing.selection import read_selection
-from autoseg.postprocessing.steps import Step
-from autoseg.workspace import find_workspace
+from autoseg.runs.workspace import find_workspace
 
 MODELS = (("unet", "0"), ("unet", "1"), ("sepres", "0"))
 FOLDERS = {f"models/{architecture}/fold_{fold}" for architecture, fold in MODELS}

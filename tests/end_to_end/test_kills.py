@@ -17,7 +17,7 @@ from oracles.installed import Process, finish, start
 from oracles.leftovers import read_everything
 
 from autoseg.errors import AutosegError
-from autoseg.files import sha256_file
+from autoseg.storage.files import sha256_file
 
 MANY = 102
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from autoseg.commands import plan, preprocess
 from autoseg.events import Silent
-from autoseg.pipeline import plan, preprocess
 
 FOLDER = Path(os.environ.get("AUTOSEG_REALDATA", "no such folder"))
 

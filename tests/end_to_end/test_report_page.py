@@ -12,7 +12,7 @@ from oracles.browser import visit
 import autoseg
 from autoseg.data.image import read_labels
 from autoseg.data.phantom import PhantomSettings, write_cohort
-from autoseg.workspace import Workspace
+from autoseg.runs.workspace import Workspace
 
 HOSTILE = "<script>document.title='owned'<"
 NAMES = (HOSTILE, '"><img src=x onerror=document.title=1>', "plain & simple", "four")

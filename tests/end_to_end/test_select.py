@@ -13,8 +13,8 @@ from autoseg.data.image import read_image, read_labels
 from autoseg.errors import AutosegError
 from autoseg.evaluation.tables import read_cases
 from autoseg.events import Silent
+from autoseg.inference.steps import Step
 from autoseg.postprocessing.selection import Selection, read_selection, write_selection
-from autoseg.postprocessing.steps import Step
 
 MODELS = (("unet", "0"), ("unet", "1"), ("sepres", "0"))
 

@@ -12,14 +12,14 @@ import torch
 from oracles.exported_models import SCORE, estimate, selection_of
 
 import autoseg
-from autoseg import files
 from autoseg.data.splits import Fold
 from autoseg.networks import build_network
-from autoseg.pipeline.held_out import Record
 from autoseg.planning.plan import Plan, write_plan
+from autoseg.postprocessing.held_out import Record
 from autoseg.postprocessing.selection import Selection, write_selection
 from autoseg.preprocessing.case import Footprint
 from autoseg.preprocessing.store import Store
+from autoseg.storage import files
 from autoseg.training.checkpoint import RunState, save_checkpoint
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StepRecord

@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from autoseg import files
 from autoseg.errors import BundleError
 from autoseg.model.bundle import (
     BUNDLE_FILE,
@@ -26,6 +25,7 @@ from autoseg.model.bundle import (
 )
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
+from autoseg.storage import files
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ import numpy as np
 import SimpleITK as sitk
 from oracles.dicom_files import write_series
 
-from autoseg import files
 from autoseg.data.image import read_image, read_labels, write_channels, write_labels
+from autoseg.storage import files
 
 RAN: Final = "a pickle was run"
 """Name of the file that a malicious pickle makes in the working folder."""

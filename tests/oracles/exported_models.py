@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import torch
 
-from autoseg import files
 from autoseg.model.bundle import BUNDLE_FILE, Provenance, load_bundle, save_bundle
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.selection import Selection, decision_digest
+from autoseg.storage import files
 
 FOLDER: Final = "models/sepres/fold_0"
 BUNDLE: Final = f"{FOLDER}/{BUNDLE_FILE}"

@@ -19,13 +19,13 @@ from torch import nn
 
 from autoseg.errors import AutosegError
 from autoseg.networks import ARCHITECTURES, build_network
-from autoseg.pipeline.held_out import read_record
 from autoseg.planning.fingerprint import read_fingerprint
 from autoseg.planning.plan import Plan, read_plan
+from autoseg.postprocessing.held_out import read_record
 from autoseg.postprocessing.selection import read_selection
 from autoseg.preprocessing.store import Store
+from autoseg.runs.workspace import Workspace
 from autoseg.training.checkpoint import read_checkpoint
-from autoseg.workspace import Workspace
 
 REFUSED: Final = "refused"
 _WORDS_FOR_NUMBERS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

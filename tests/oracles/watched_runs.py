@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events, Progress
-from autoseg.pipeline.side_by_side import SENDING_INTERVAL_S, Run, side_by_side
+from autoseg.jobs.side_by_side import SENDING_INTERVAL_S, Run, side_by_side
 
 
 class Bar:

@@ -8,7 +8,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from autoseg import files
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image, LabelMap, write_channels, write_labels
@@ -17,6 +16,7 @@ from autoseg.events import Silent
 from autoseg.planning import case_fingerprint
 from autoseg.planning.case_fingerprint import measure
 from autoseg.planning.fingerprint import fingerprint_dataset, found_classes, read_fingerprint, write_fingerprint
+from autoseg.storage import files
 
 SHAPE = (4, 6, 5)
 SPACING_MM = (2.0, 1.0, 0.5)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from autoseg.commands.plan import PlanConfig, run
 from autoseg.data.image import read_image
 from autoseg.data.layouts import find_dataset
 from autoseg.events import Silent
-from autoseg.pipeline.plan import PlanConfig, run
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint, apply
 from autoseg.preprocessing.intensity import normalise

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from autoseg import files
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import write_labels
 from autoseg.errors import WorkspaceError
+from autoseg.inference.steps import Step
 from autoseg.postprocessing.out_of_fold import (
     HeldOut,
     cleaned,
@@ -22,8 +22,8 @@ from autoseg.postprocessing.out_of_fold import (
     score_choices,
     verify,
 )
-from autoseg.postprocessing.steps import Step
 from autoseg.preprocessing.case import Footprint
+from autoseg.storage import files
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=3, name="CSF"), LabelClass(value=70, name="GM"))
 SHAPE, SPACING_MM = (2, 3, 4), (1.0, 2.0, 0.25)

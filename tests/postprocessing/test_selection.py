@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from autoseg.errors import WorkspaceError
+from autoseg.inference.steps import Step
 from autoseg.postprocessing.selection import (
     Candidate,
     ClassQuality,
@@ -21,7 +22,6 @@ from autoseg.postprocessing.selection import (
     read_selection,
     write_selection,
 )
-from autoseg.postprocessing.steps import Step
 
 ESTIMATE = Estimate(mean=0.9, low=0.85, high=0.95, cases=4)
 UNDEFINED = Estimate(mean=None, low=None, high=None, cases=0)

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from autoseg import arrays, files
 from autoseg.data.dataset import Case
 from autoseg.data.image import read_image, read_labels, write_channels, write_labels
 from autoseg.data.phantom import make_scan
@@ -25,6 +24,7 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.slicing import stack_of
 from autoseg.preprocessing import store as store_module
 from autoseg.preprocessing.store import Store, build_store, case_checksum, store_key
+from autoseg.storage import arrays, files
 
 MakePlan = Callable[..., Plan]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from autoseg import files
 from autoseg.data.splits import Fold
 from autoseg.errors import WorkspaceError
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
+from autoseg.storage import files
 from autoseg.training.checkpoint import CHECKPOINT_FILE, RunState, read_checkpoint, read_state, save_checkpoint
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord

@@ -428,7 +428,7 @@ def test_a_resumed_run_goes_on_counting(make_plan: MakePlan, fold: FoldData, tmp
 
 
 def test_a_missing_package_is_noticed_before_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from autoseg.pipeline.train import TrainCommand, run
+    from autoseg.commands.train import TrainCommand, run
 
     monkeypatch.setitem(sys.modules, "wandb", None)  # type: ignore[arg-type]
     with pytest.raises(WorkspaceError, match="pip install"):  # not that there is no plan
@@ -438,16 +438,16 @@ def test_a_missing_package_is_noticed_before_anything_else(tmp_path: Path, monke
 @pytest.fixture
 def workspace(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A planned workspace."""
-    from autoseg.pipeline.plan import PlanConfig
-    from autoseg.pipeline.plan import run as plan
+    from autoseg.commands.plan import PlanConfig
+    from autoseg.commands.plan import run as plan
 
     monkeypatch.chdir(tmp_path)
     return plan(PlanConfig(dataset=cohort, jobs=1), Silent()).workspace.root
 
 
 def test_the_command_tracks_and_a_repeated_one_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from autoseg.pipeline.train import TrainCommand
-    from autoseg.pipeline.train import run as train_command
+    from autoseg.commands.train import TrainCommand
+    from autoseg.commands.train import run as train_command
 
     runs: list[TrackedRun] = []
     spies = [_Stopped(), Spy()]

@@ -1,0 +1,167 @@
+"""`autoseg plan`: look at the data, decide everything, say why."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from autoseg import catalogue
+from autoseg.commands.choices import Choices, Processes
+from autoseg.data.dataset import Dataset
+from autoseg.data.layouts import find_dataset
+from autoseg.data.splits import make_splits
+from autoseg.errors import PlanError, WorkspaceError
+from autoseg.events import Events
+from autoseg.formats.voxels import NotFinite
+from autoseg.jobs.machine import device_kind
+from autoseg.planning.examination import classes_present, warn_of_missing_classes
+from autoseg.planning.fingerprint import fingerprint_dataset
+from autoseg.planning.plan import FoldCount, Gigabytes, Inputs, Plan, read_plan, write_plan
+from autoseg.planning.planner import make_plan
+from autoseg.runs.workspace import RUNS, Workspace, write_document
+from autoseg.storage import files
+
+MEMORY_GB: dict[catalogue.DeviceKind, float] = {"cpu": 4.0, "gpu": 8.0}
+"""Memory target of a training step. Source: 8 GB is what nnU-Net plans for; half of a laptop's 8 GB on a CPU."""
+
+
+class PlanConfig(Choices):
+    """What the user chose for planning.
+
+    Attributes:
+        dataset: folder of the data set.
+        workspace: where to put everything; None: `runs/<name>`.
+        name: name of the data set; None: from the data set or its folder.
+        recipe: `auto` or `paper`.
+        plane: slice plane, or `auto`.
+        folds: folds of the cross-validation; None: by rule.
+        not_finite: what to do with voxels that are NaN or infinite, here and wherever the plan is used.
+        device: kind of machine to plan for; `auto`: this one.
+        memory_gb: memory one training step may take; None: by kind of machine.
+        jobs: processes that read scans.
+        force: replace a plan that was edited by hand, or that of another data set.
+    """
+
+    dataset: Path
+    workspace: Path | None = None
+    name: Annotated[str, Field(min_length=1)] | None = None
+    recipe: catalogue.Recipe = "auto"
+    plane: Literal[catalogue.Plane, "auto"] = "auto"
+    folds: FoldCount | None = None
+    not_finite: NotFinite = "refuse"
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    memory_gb: Gigabytes | None = None
+    jobs: Processes = 1
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class PlanResult:
+    """What planning made."""
+
+    workspace: Workspace
+    plan: Plan
+
+
+def run(config: PlanConfig, events: Events) -> PlanResult:
+    """Make the workspace of a data set.
+
+    Raises:
+        DatasetError: the folder is no data set, or cases are unusable.
+        WorkspaceError: a plan edited by hand or another data set's workspace is in the way, or another command uses it.
+    """
+    dataset = find_dataset(config.dataset, name=config.name)
+    workspace = Workspace(config.workspace or RUNS / dataset.name)
+    events.note(
+        f"{dataset.name}: {dataset.layout} layout, {len(dataset.training)} labelled training case(s), "
+        f"{len(dataset.validation)} labelled validation case(s), "
+        f"{len(dataset.cases) - len(dataset.labelled)} without a part in training"
+    )
+    _refuse_data_as_workspace(workspace, dataset)
+    with files.lock(workspace.lock_file):
+        if not config.force:
+            _protect_edited_plan(workspace)
+            _protect_edited_folds(workspace)
+            _protect_other_dataset(workspace, dataset)
+        fingerprint = fingerprint_dataset(dataset, not_finite=config.not_finite, jobs=config.jobs, events=events)
+        plan = make_plan(dataset, fingerprint, _inputs(config, name=dataset.name))
+        present = classes_present(fingerprint.cases)
+        splits = make_splits(dataset, classes_present=present, folds=plan.folds)
+        warn_of_missing_classes(splits, present, classes=plan.data.classes, events=events)
+        write_document(workspace.dataset_file, dataset)
+        write_document(workspace.fingerprint_file, fingerprint)
+        write_document(workspace.splits_file, splits)
+        write_plan(plan, workspace.plan_file)
+    return PlanResult(workspace, plan)
+
+
+def _inputs(config: PlanConfig, *, name: str) -> Inputs:
+    kind: catalogue.DeviceKind = device_kind() if config.device == "auto" else "cpu" if config.device == "cpu" else "gpu"
+    return Inputs(
+        name=name,
+        recipe=config.recipe,
+        plane=config.plane,
+        device=kind,
+        memory_gb=config.memory_gb or MEMORY_GB[kind],
+        folds=config.folds,
+        not_finite=config.not_finite,
+    )
+
+
+def _refuse_data_as_workspace(workspace: Workspace, dataset: Dataset) -> None:
+    """Refuse to write among scans: data sets have a dataset.json of their own."""
+    on_data = workspace.root.exists() and workspace.root.samefile(dataset.root)
+    if on_data or (not workspace.plan_file.exists() and _is_foreign(workspace.dataset_file)):
+        raise WorkspaceError(
+            "a data set, not a workspace",
+            where=workspace.root,
+            remedy="Choose another place with --workspace DIR; even --force does not write over data.",
+        )
+
+
+def _is_foreign(dataset_file: Path) -> bool:
+    """Whether a file is there that no planning has written."""
+    if not dataset_file.exists():
+        return False
+    document = files.read_json(dataset_file, remedy="Restore or remove this file.")
+    return not (isinstance(document, dict) and Dataset.model_fields.keys() <= document.keys())
+
+
+def _protect_other_dataset(workspace: Workspace, dataset: Dataset) -> None:
+    """Refuse to take over the workspace of another folder that happens to have the same name."""
+    if not workspace.dataset_file.exists():
+        return
+    other = workspace.dataset().root
+    if other.exists() and not other.samefile(dataset.root):
+        raise WorkspaceError(
+            "belongs to another data set",
+            where=workspace.root,
+            expected=str(dataset.root),
+            found=str(other),
+            remedy="Choose another place with --workspace DIR or another --name, or take this one over with --force.",
+        )
+
+
+def _protect_edited_folds(workspace: Workspace) -> None:
+    if workspace.splits_file.exists() and workspace.stored_splits().edited:
+        raise WorkspaceError(
+            "the folds were edited by hand",
+            where=workspace.splits_file,
+            remedy="Keep them and go on with `autoseg train`, or replace them with --force.",
+        )
+
+
+def _protect_edited_plan(workspace: Workspace) -> None:
+    if not workspace.plan_file.exists():
+        return
+    try:
+        edited = read_plan(workspace.plan_file).edited
+    except PlanError:
+        edited = True
+    if edited:
+        raise WorkspaceError(
+            "the plan was edited by hand",
+            where=workspace.plan_file,
+            remedy="Keep it and go on with `autoseg train`, or replace it with --force.",
+        )

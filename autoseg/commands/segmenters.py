@@ -1,0 +1,114 @@
+"""Which models a prediction uses: an exported one, what was selected in a workspace, or everything trained there."""
+
+from pathlib import Path
+
+from autoseg.errors import BundleError, WorkspaceError
+from autoseg.events import Events
+from autoseg.export.document import read_exported
+from autoseg.inference.ensemble import Ensemble, load_ensemble, make_ensemble
+from autoseg.inference.segmenter import Segmenter
+from autoseg.model.bundle import read_document
+from autoseg.model.compute import Compute
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.plan import Plan
+from autoseg.postprocessing.selection import Quality, Selection, read_selection
+from autoseg.runs.inventory import choose_models, take_inventory
+from autoseg.runs.workspace import Workspace
+
+_SELECT_AGAIN = "Run `autoseg select` again."
+
+
+def workspace_segmenter(workspace: Workspace, *, compute: Compute, mirror: bool, events: Events) -> Segmenter:
+    """What was selected in a workspace, else everything trained there, with nothing cleaned.
+
+    Raises:
+        BundleError: nothing usable was trained, or a selected model is gone or has been trained again.
+        WorkspaceError: the selection cannot be understood, or was made under another plan.
+    """
+    plan = workspace.plan()
+    selection = selection_of(workspace, plan)
+    folders = models_to_use(workspace, plan, selection, events)
+    return _segmenter(
+        load_ensemble(folders, compute=compute, mirror=mirror), selection, workspace.fingerprint(), events=events
+    )
+
+
+def exported_segmenter(path: Path, *, compute: Compute, mirror: bool, events: Events) -> Segmenter:
+    """An exported model.
+
+    Raises:
+        BundleError: not an exported model, damaged, or written by a newer autoseg.
+    """
+    model = read_exported(path)
+    ensemble = make_ensemble(model.bundles, compute=compute, mirror=mirror)
+    return _segmenter(ensemble, model.description.selection, model.description.fingerprint, events=events)
+
+
+def selection_of(workspace: Workspace, plan: Plan) -> Selection | None:
+    """The selection of a workspace; None where nothing was selected.
+
+    Raises:
+        WorkspaceError: it cannot be understood, or was made under another plan.
+    """
+    path = workspace.selection_file
+    if not path.exists():
+        return None
+    selection = read_selection(path)
+    if selection.plan_digest != plan.digest:
+        raise WorkspaceError(
+            "the selection was made under another plan",
+            where=path,
+            expected=f"plan {plan.digest[:12]}",
+            found=selection.plan_digest[:12],
+            remedy=f"{_SELECT_AGAIN} Or delete the file to use everything that was trained.",
+        )
+    values = {label.value for label in plan.data.classes}
+    unknown = sorted({step.label for step in selection.postprocessing if step.label is not None} - values)
+    if unknown:
+        raise WorkspaceError(
+            "the clean-up names classes that the plan does not know",
+            where=path,
+            expected=f"labels among {sorted(values - {0})}, or null",
+            found=str(unknown),
+            remedy=f"Correct postprocessing. Or: {_SELECT_AGAIN}",
+        )
+    return selection
+
+
+def models_to_use(workspace: Workspace, plan: Plan, selection: Selection | None, events: Events) -> tuple[Path, ...]:
+    """Folders of the selected models; where nothing was selected, of everything trained.
+
+    Raises:
+        BundleError: nothing usable was trained, or a selected model is gone or has been trained again.
+    """
+    if selection is None:
+        return choose_models(workspace, plan)
+    folders = tuple(workspace.model(model.architecture, model.fold) for model in selection.models)
+    finished = {model.folder for model in take_inventory(workspace, plan).finished}
+    for folder, model in zip(folders, selection.models, strict=True):
+        if folder not in finished:
+            raise BundleError("a selected model is missing or not trained to its end", where=folder, remedy=_SELECT_AGAIN)
+        if read_document(folder).weights_sha256 != model.weights_sha256:
+            raise BundleError("a selected model has been trained again since", where=folder, remedy=_SELECT_AGAIN)
+    newer = sorted(f"{folder.parent.name}/{folder.name}" for folder in finished - set(folders))
+    if newer:
+        events.note(f"not in the selection: {', '.join(newer)}")
+    return folders
+
+
+def _segmenter(ensemble: Ensemble, selection: Selection | None, fingerprint: Fingerprint, *, events: Events) -> Segmenter:
+    events.note("averaging: " + ", ".join(ensemble.names))
+    return Segmenter(
+        ensemble=ensemble,
+        steps=() if selection is None else selection.postprocessing,
+        quality=None if selection is None else _trusted_quality(selection, events),
+        fingerprint=fingerprint,
+    )
+
+
+def _trusted_quality(selection: Selection, events: Events) -> Quality | None:
+    """The calibration of a selection, unless what it calibrates was changed by hand."""
+    if selection.edited:
+        events.warn("the selection was edited by hand: nothing tells how good its results are, so no Dice is predicted")
+        return None
+    return selection.quality

@@ -1,0 +1,353 @@
+"""Many files as one, to pass on: a ZIP whose every member is checked before any of it is used.
+
+Nothing is ever unpacked to the disk: members are read into memory one by one, within limits, and held against the
+manifest's digests. An archive from a stranger is data, and can do no more than be refused: what a plain ZIP written by
+`write_archive` cannot contain is not read at all, so that no two programs can disagree on what is inside.
+"""
+
+import os
+import re
+import stat
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import BinaryIO, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoseg.errors import BundleError
+from autoseg.storage import files
+from autoseg.storage.documents import understand
+
+ARCHIVE_SUFFIX: Final = ".autoseg"
+MANIFEST: Final = "manifest.json"
+FORMAT: Final = 1
+
+MOST_MEMBERS: Final = 500
+MOST_TEXT_BYTES: Final = 16 << 20
+MOST_WEIGHTS_BYTES: Final = 1 << 30
+MOST_BYTES: Final = 8 << 30
+"""Limits on what is read: members, all documents together, the weights of one network, everything.
+
+Source: ours; a hundred times what the largest plan on IBSR18 needs."""
+
+MOST_VALUES: Final = 300_000
+"""Values in one document, counted by the commas that separate them.
+
+Source: ours; enough for the fingerprint of 5000 cases. A megabyte of zeros where objects belong makes a parser list half
+a million problems in a gigabyte of memory."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_WEIGHTS: Final = ".safetensors"
+_LOCAL_HEADER: Final = struct.Struct("<4s5H3L2H")
+_MOST_DIRECTORY_BYTES: Final = MOST_MEMBERS * 256
+_END_BYTES: Final = 22
+_END_64_BYTES: Final = 56 + 20
+"""Of the records at the end: the plain one, and before it those of archives beyond 4 GB.
+
+Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.14 to 4.3.16."""
+
+_DATE: Final = (1980, 1, 1, 0, 0, 0)
+_REMEDY: Final = "Ask for the file again, or make it anew with `autoseg export`."
+_ZIP_FAILURES: Final = (
+    zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError, OverflowError, OSError,
+    struct.error,
+)  # fmt: skip
+"""What reading a damaged or hostile ZIP may raise in the standard library."""
+
+
+class _Member(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    size: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class _Manifest(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Literal[1] = FORMAT
+    written_by: str
+    members: tuple[_Member, ...]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """An archive whose table of contents has been checked.
+
+    Attributes:
+        path: the file.
+        digest: SHA-256 of its manifest, which names the digest of every member.
+        written_by: version of autoseg that wrote it.
+    """
+
+    path: Path
+    digest: str
+    written_by: str
+    _zip: zipfile.ZipFile
+    _members: Mapping[str, _Member]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All members but the manifest."""
+        return tuple(self._members)
+
+    def size(self, name: str) -> int:
+        """A member's size in bytes, before it is read.
+
+        Raises:
+            BundleError: there is no such member.
+        """
+        return self._member(name).size
+
+    def read(self, name: str) -> bytes:
+        """A member's content, verified.
+
+        Raises:
+            BundleError: there is no such member, or it is damaged.
+        """
+        member = self._member(name)
+        content = _content(self._zip, name, member.size, path=self.path)
+        found = files.sha256_bytes(content)
+        if found != member.sha256:
+            raise _refused(self.path, f"{name} has changed", expected=f"sha256 {member.sha256}", found=found)
+        return content
+
+    def read_json(self, name: str) -> object:
+        """A JSON document, verified, and safe to be understood.
+
+        Raises:
+            BundleError: there is no such member, it is damaged, not JSON, or holds too much.
+        """
+        return _safe_json(self.read(name), where=self.place(name))
+
+    def place(self, name: str) -> str:
+        """A member as errors name it."""
+        return f"{self.path} ({name})"
+
+    def _member(self, name: str) -> _Member:
+        if name not in self._members:
+            raise _refused(self.path, "a part is missing", expected=name)
+        return self._members[name]
+
+
+def write_archive(path: Path, members: Mapping[str, bytes | Path]) -> None:
+    """Store files as one, whole or not at all; the same members give the same bytes.
+
+    Args:
+        path: the archive.
+        members: name to content, or to the file that holds it.
+
+    Raises:
+        BundleError: it would be larger than what is read.
+        SystemFailureError: the disk is full, or the place may not be written.
+    """
+    sizes = {name: len(source) if isinstance(source, bytes) else source.stat().st_size for name, source in members.items()}
+    if excess := _excess({**sizes, MANIFEST: 0}):
+        raise BundleError(f"would be too large: {excess}", where=path, remedy="Select fewer networks with `autoseg select`.")
+    listing = []
+    with files.atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as target:
+        for name, source in members.items():
+            content = source if isinstance(source, bytes) else source.read_bytes()
+            listing.append(_Member(name=name, size=len(content), sha256=files.sha256_bytes(content)))
+            _add(target, name, content)
+        manifest = _Manifest(written_by=version("autoseg"), members=tuple(listing))
+        _add(target, MANIFEST, files.json_text(manifest.model_dump(mode="json")).encode())
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[Archive]:
+    """Open an archive after checking everything its table of contents claims.
+
+    Raises:
+        BundleError: not an archive, damaged, hostile, or written by a newer autoseg.
+    """
+    with _opened(path) as stream:
+        archive = _zip(stream, path)
+        sizes = _check_contents(archive, stream, path)
+        if MANIFEST not in sizes:
+            raise _refused(path, "not an exported model", expected=f"a member {MANIFEST}", found="none")
+        text = _content(archive, MANIFEST, sizes.pop(MANIFEST), path=path)
+        manifest = _parse_manifest(text, path)
+        members = {member.name: member for member in manifest.members}
+        if {name: member.size for name, member in members.items()} != sizes or len(members) < len(manifest.members):
+            raise _refused(path, "the manifest does not describe what is inside")
+        yield Archive(path, files.sha256_bytes(text), manifest.written_by, archive, members)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        if path.is_file():  # anything else, such as a pipe, may never end
+            return path.open("rb")
+    except OSError as cause:
+        raise _refused(path, f"cannot be read ({cause.strerror})") from None
+    raise _refused(path, "no such file")
+
+
+def _zip(stream: BinaryIO, path: Path) -> zipfile.ZipFile:
+    try:
+        _check_end(stream, path)
+        return zipfile.ZipFile(stream)
+    except _ZIP_FAILURES as cause:
+        raise _refused(path, "not an exported model", found=f"a file that is no ZIP archive ({cause})") from None
+
+
+def _check_end(stream: BinaryIO, path: Path) -> None:
+    """Look at how large the table of contents claims to be: the standard library reads all of it before any check."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(size - _END_BYTES - _END_64_BYTES, 0))
+    tail = stream.read()
+    end_64, end = tail[:-_END_BYTES], tail[-_END_BYTES:]
+    if len(end) < _END_BYTES or end[:4] != b"PK\5\6" or end[-2:] != b"\0\0":
+        raise _refused(
+            path, "not an exported model", found="a file that does not end as a ZIP archive: another kind, or cut off"
+        )
+    claims = [int.from_bytes(end[12:16], "little")]
+    if end_64[:4] == b"PK\6\6":
+        claims.append(int.from_bytes(end_64[40:48], "little"))
+    if max(claims) > _MOST_DIRECTORY_BYTES:
+        raise _refused(
+            path, "too many members", expected=f"a table of at most {_MOST_DIRECTORY_BYTES} bytes", found=max(claims)
+        )
+
+
+def _add(target: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(name, date_time=_DATE)
+    entry.create_system = 3  # Unix, wherever it is written: the attributes mean nothing otherwise
+    entry.external_attr = (stat.S_IFREG | 0o644) << 16
+    compression = zipfile.ZIP_STORED if name.endswith(_WEIGHTS) else zipfile.ZIP_DEFLATED
+    target.writestr(entry, content, compress_type=compression)
+
+
+def _check_contents(archive: zipfile.ZipFile, stream: BinaryIO, path: Path) -> dict[str, int]:
+    """Size of every member by name, after everything that is claimed about them was found harmless."""
+    entries = archive.infolist()
+    for entry in entries:
+        if problem := _problem(entry):
+            raise _refused(path, f"the member {entry.filename[:100]!r} {problem}")
+    if len({entry.filename.lower() for entry in entries}) < len(entries):
+        raise _refused(path, "two members have one name")
+    sizes = {entry.filename: entry.file_size for entry in entries}
+    if excess := _excess(sizes):
+        raise _refused(path, f"too large: {excess}")
+    _check_layout(entries, stream, end=archive.start_dir, path=path)
+    return sizes
+
+
+def _excess(sizes: Mapping[str, int]) -> str | None:
+    """Which limit members of these sizes exceed."""
+    weights = [size for name, size in sizes.items() if name.endswith(_WEIGHTS)]
+    found = {
+        f"more than {MOST_MEMBERS} members": len(sizes) > MOST_MEMBERS,
+        f"weights of more than {MOST_WEIGHTS_BYTES} bytes": max(weights, default=0) > MOST_WEIGHTS_BYTES,
+        f"documents of more than {MOST_TEXT_BYTES} bytes": sum(sizes.values()) - sum(weights) > MOST_TEXT_BYTES,
+        f"more than {MOST_BYTES} bytes": sum(sizes.values()) > MOST_BYTES,
+    }
+    return next((what for what, exceeded in found.items() if exceeded), None)
+
+
+def _problem(entry: zipfile.ZipInfo) -> str | None:
+    """What is wrong with what the table of contents says of a member."""
+    kind = stat.S_IFMT(entry.external_attr >> 16)
+    stored = entry.compress_type == zipfile.ZIP_STORED
+    readable = stored or (entry.compress_type == zipfile.ZIP_DEFLATED and not entry.filename.endswith(_WEIGHTS))
+    problems = {
+        "has a name that is not allowed": not _NAME.fullmatch(entry.filename) or entry.filename != entry.orig_filename,
+        "is not a plain file": kind not in {0, stat.S_IFREG},
+        "is encrypted": entry.flag_bits & 1,
+        "has flags that are not read": entry.flag_bits != 0,
+        "is compressed in a way that is not read": not readable,
+        "has two sizes": stored and entry.compress_size != entry.file_size,
+    }
+    return next((what for what, found in problems.items() if found), None)
+
+
+def _check_layout(entries: Sequence[zipfile.ZipInfo], stream: BinaryIO, *, end: int, path: Path) -> None:
+    """Insist that members lie end to end from the first byte, each behind a header that repeats the table of contents.
+
+    Members that share bytes would unfold to more than the file holds; bytes that belong to none, or a header that tells
+    another story than the table, would show other programs another content.
+    """
+    position = 0
+    for entry in sorted(entries, key=lambda entry: entry.header_offset):
+        if entry.header_offset != position:
+            raise _refused(path, "members overlap, or something lies between them")
+        name = entry.filename.encode()
+        stream.seek(position)
+        header = stream.read(_LOCAL_HEADER.size + len(name))
+        if header[_LOCAL_HEADER.size :] != name or not _repeats(header[: _LOCAL_HEADER.size], entry):
+            raise _refused(path, f"the member {entry.filename!r} has a header that contradicts the table of contents")
+        position += len(header) + entry.compress_size
+        if position > end:
+            raise _refused(path, f"the member {entry.filename!r} reaches beyond the end")
+    if position != end:
+        raise _refused(path, "something lies between the last member and the table of contents")
+
+
+def _repeats(header: bytes, entry: zipfile.ZipInfo) -> bool:
+    """Whether a member's own header says what the table of contents says of it."""
+    signature, _, flags, method, _, _, crc, compressed, size, name_bytes, extra_bytes = _LOCAL_HEADER.unpack(header)
+    found = (signature, flags, method, crc, compressed, size, name_bytes, extra_bytes)
+    claimed = (entry.flag_bits, entry.compress_type, entry.CRC, entry.compress_size, entry.file_size)
+    return found == (b"PK\3\4", *claimed, len(entry.filename), 0)
+
+
+def _content(archive: zipfile.ZipFile, name: str, size: int, *, path: Path) -> bytes:
+    try:
+        with archive.open(name) as stream:
+            content = stream.read(size + 1)
+    except _ZIP_FAILURES as cause:
+        raise _refused(path, f"{name} cannot be read", found=str(cause)) from None
+    if len(content) != size:
+        raise _refused(path, f"{name} has another size than it claims", expected=size, found=len(content))
+    return content
+
+
+def _parse_manifest(text: bytes, path: Path) -> _Manifest:
+    document = _safe_json(text, where=f"{path} ({MANIFEST})")
+    if isinstance(document, dict) and isinstance(document.get("version"), int) and document["version"] > FORMAT:
+        raise BundleError(
+            "the model was exported by a newer autoseg",
+            where=path,
+            expected=f"format {FORMAT} or older",
+            found=f"format {str(document['version'])[:20]}, written by autoseg {str(document.get('written_by'))[:20]}",
+            remedy="Update autoseg to at least that version.",
+        )
+    try:
+        return understand(document, _Manifest)
+    except ValidationError as invalid:
+        raise _refused(path, f"not a manifest: {invalid.errors()[0]['msg']}") from None
+
+
+def _safe_json(content: bytes, *, where: str) -> object:
+    """Understand a JSON document that is not too much to be validated."""
+    if content.count(b",") > MOST_VALUES:
+        raise _refused(where, "too many values", expected=f"at most {MOST_VALUES}")
+    document = files.parse_json(content, error=BundleError, where=where, remedy=_REMEDY)
+    if culprit := next((text for text in _texts(document) if _CONTROL.search(text)), None):
+        raise _refused(where, "holds characters that steer a terminal", found=ascii(culprit[:100]))
+    return document
+
+
+def _texts(document: object) -> Iterator[str]:
+    """All keys and texts of a JSON document. No recursion: it may be nested deeper than that goes."""
+    pending = [document]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            pending += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            pending += value
+
+
+def _refused(where: Path | str, what: str, *, expected: object = None, found: object = None) -> BundleError:
+    return BundleError(what, where=where, expected=expected, found=found, remedy=_REMEDY)

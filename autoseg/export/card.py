@@ -1,0 +1,98 @@
+"""What `autoseg info` says of an exported model."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from autoseg.cli.command import Output
+
+if TYPE_CHECKING:  # types only: loading these here would load torch for every command
+    from autoseg.commands.info import InfoResult
+    from autoseg.export.document import ExportDescription
+    from autoseg.postprocessing.selection import Estimate
+
+
+def describe(result: "InfoResult") -> Output:
+    """A model's card: for people in groups of lines, for programs all its documents."""
+    description = result.description
+    lines = [f"{description.path}: a model for scans like those of {description.document.name}"]
+    for title, facts in (
+        ("Expects", _expects(description)),
+        ("Gives", _gives(description)),
+        ("Learnt from", _learnt_from(description)),
+        ("Scores on cases it had not seen", _scores(description)),
+        ("File", _file(result)),
+    ):
+        lines += ["", title, *(f"  {fact}" for fact in facts)]
+    return "\n".join(lines), {
+        "file": str(description.path),
+        "bytes": result.bytes,
+        "sha256": result.sha256,
+        "written_by": description.written_by,
+        "model": description.document.model_dump(mode="json"),
+        "plan": description.plan.model_dump(mode="json"),
+        "selection": None if description.selection is None else description.selection.model_dump(mode="json"),
+        "fingerprint": description.fingerprint.model_dump(mode="json"),
+        "networks": {
+            folder: bundle.model_dump(mode="json", exclude={"plan"}) for folder, bundle in description.bundles.items()
+        },
+    }
+
+
+def _expects(description: "ExportDescription") -> Iterator[str]:
+    plan, cases = description.plan, description.fingerprint.cases
+    plane = plan.preprocessing.plane
+    kind = "2D images" if plane is None else f"3D scans, cut into {plane} slices"
+    channels = plan.data.channels
+    yield f"{kind}, {len(channels)} channel(s): {', '.join(channels)}"
+    for axis in cases[0].axes if plane is not None else cases[0].axes[1:]:
+        spacings = [case.spacing_mm[case.axes.index(axis)] for case in cases]
+        yield f"spacing {axis}: {min(spacings):.3g} to {max(spacings):.3g} mm"
+    rows, columns = plan.training.patch_px
+    yield f"slices of any size; learnt from pictures of {rows} x {columns} px"
+    yield f"intensities, normalised by: {', '.join(step.method for step in plan.preprocessing.normalisation)}"
+
+
+def _gives(description: "ExportDescription") -> Iterator[str]:
+    from autoseg.inference.steps import describe as in_words  # noqa: PLC0415 - see above
+
+    classes = description.plan.data.classes
+    yield "label values " + ", ".join(f"{label.value} {label.name}" for label in classes)
+    steps = () if description.selection is None else description.selection.postprocessing
+    yield "clean-up: " + ("; ".join(in_words(step, classes) for step in steps) or "none")
+
+
+def _learnt_from(description: "ExportDescription") -> Iterator[str]:
+    bundles = description.bundles.values()
+    cases = {case for bundle in bundles for case in bundle.provenance.training_cases}
+    yield f"{len(cases)} case(s) of {description.document.name}, recipe {description.plan.inputs.recipe}"
+    for folder, bundle in description.bundles.items():
+        made = bundle.provenance
+        yield (
+            f"{folder.removeprefix('models/')}: {made.epochs} epochs, {made.minutes:.1f} min, seed {made.seed}, "
+            f"{made.precision}, torch {made.versions.get('torch', 'unknown')}"
+        )
+
+
+def _scores(description: "ExportDescription") -> Iterator[str]:
+    document = description.document
+    if not document.scores:
+        yield "none: nothing was held out"
+    for name, score in document.scores.items():
+        yield f"{name}, {document.scored_cases[name]} case(s): mean Dice {_interval(score.dice, 3)}"
+        for label in score.classes:
+            yield f"  {label.name}: Dice {_interval(label.dice, 3)}, HD {_interval(label.hausdorff_mm, 1, unit=' mm')}"
+    if document.scores:
+        yield "(in brackets: 95 % bootstrap interval over cases)"
+
+
+def _file(result: "InfoResult") -> Iterator[str]:
+    yield f"{result.bytes / 1e6:.1f} MB, written by autoseg {result.description.written_by}"
+    yield f"sha256 {result.sha256}"
+
+
+def _interval(estimate: "Estimate", digits: int, *, unit: str = "") -> str:
+    if estimate.mean is None:
+        return "undefined"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.mean:.{digits}f}{unit}"
+    return f"{estimate.mean:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f}){unit}"

@@ -1,0 +1,209 @@
+"""What an exported model holds, and reading it back."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoseg.errors import BundleError
+from autoseg.export.archive import Archive, open_archive
+from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_tensors, understand_document
+from autoseg.planning.case_fingerprint import CaseFingerprint
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.plan import Plan
+from autoseg.postprocessing.selection import Score, Selection
+from autoseg.storage.documents import understand
+
+MODEL_FILE: Final = "model.json"
+PLAN_FILE: Final = "plan.json"
+FINGERPRINT_FILE: Final = "fingerprint.json"
+SELECTION_FILE: Final = "selection.json"
+README_FILE: Final = "README.txt"
+
+_MOST_VOXELS: Final = 1 << 53
+"""Of one class in one scan. Source: ours; beyond it a float no longer counts one by one, and no scan comes near."""
+
+_Document = TypeVar("_Document", bound=BaseModel)
+
+
+class ModelDocument(BaseModel):
+    """What an exported model is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    version: Literal[1] = 1
+    name: str = Field(description="name of the data set")
+    bundles: tuple[str, ...] = Field(min_length=1, description="folders of the networks inside the archive")
+    scores: dict[str, Score] = Field(description="cross-validated scores: of the selection, else of each network")
+    scored_cases: dict[str, int] = Field(description="on how many held-out cases")
+
+
+@dataclass(frozen=True)
+class ExportDescription:
+    """An exported model without its weights.
+
+    Attributes:
+        path: the file.
+        digest: of everything in it.
+        written_by: version of autoseg that wrote it.
+        document: what it is.
+        plan: the plan its networks share.
+        fingerprint: of the data it was trained on, cases without their names.
+        selection: how it was chosen; None where nothing was selected.
+        bundles: the networks' descriptions, by folder.
+    """
+
+    path: Path
+    digest: str
+    written_by: str
+    document: ModelDocument
+    plan: Plan
+    fingerprint: Fingerprint
+    selection: Selection | None
+    bundles: Mapping[str, BundleDocument]
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """An exported model, whole.
+
+    Attributes:
+        description: what it is.
+        bundles: its networks, on the CPU, each with its place.
+    """
+
+    description: ExportDescription
+    bundles: tuple[tuple[str, Bundle], ...]
+
+
+def describe_exported(path: Path) -> ExportDescription:
+    """Read what an exported model is, and verify these parts; the weights are not looked at.
+
+    Raises:
+        BundleError: not an exported model, damaged, or written by a newer autoseg.
+    """
+    with open_archive(path) as archive:
+        return _describe(archive)
+
+
+def read_exported(path: Path) -> ExportedModel:
+    """Read an exported model and verify all of it.
+
+    Raises:
+        BundleError: not an exported model, damaged, inconsistent, or written by a newer autoseg.
+    """
+    with open_archive(path) as archive:
+        description = _describe(archive)
+        bundles = tuple(
+            (archive.place(folder), _bundle(archive, folder, document)) for folder, document in description.bundles.items()
+        )
+    return ExportedModel(description, bundles)
+
+
+def bundle_folder(architecture: str, fold: str) -> str:
+    """Name of a network's folder inside the archive."""
+    return f"models/{architecture}/fold_{fold}"
+
+
+def bundle_file(folder: str) -> str:
+    """Name of a network's description inside the archive."""
+    return f"{folder}/bundle.json"
+
+
+def _describe(archive: Archive) -> ExportDescription:
+    document = _parsed(archive, MODEL_FILE, ModelDocument)
+    plan = _parsed(archive, PLAN_FILE, Plan)
+    selection = _parsed(archive, SELECTION_FILE, Selection) if SELECTION_FILE in archive.names else None
+    bundles = {
+        folder: understand_document(archive.read_json(bundle_file(folder)), where=archive.place(bundle_file(folder)))
+        for folder in document.bundles
+    }
+    description = ExportDescription(
+        path=archive.path,
+        digest=archive.digest,
+        written_by=archive.written_by,
+        document=document,
+        plan=plan,
+        fingerprint=_parsed(archive, FINGERPRINT_FILE, Fingerprint),
+        selection=selection,
+        bundles=bundles,
+    )
+    _check_members(archive, description)
+    if contradiction := next(_contradictions(description), None):
+        raise _broken(archive.path, contradiction)
+    return description
+
+
+def _check_members(archive: Archive, description: ExportDescription) -> None:
+    """Insist on exactly the parts that a model has: what nobody looks at, nobody verifies."""
+    known = {README_FILE, MODEL_FILE, PLAN_FILE, FINGERPRINT_FILE}
+    known |= {SELECTION_FILE} if description.selection is not None else set()
+    for folder, document in description.bundles.items():
+        known |= {bundle_file(folder), f"{folder}/{document.weights_file}"}
+    if differing := sorted(known ^ set(archive.names)):
+        raise _broken(description.path, f"holds other parts than a model has, such as {differing[0]}")
+    archive.read(README_FILE)  # for people, and verified like everything else
+
+
+def _contradictions(description: ExportDescription) -> Iterator[str]:
+    """What keeps the parts from belonging together."""
+    plan, selection = description.plan, description.selection
+    digests = {digest for bundle in description.bundles.values() for digest in (bundle.plan_digest, bundle.plan.digest)}
+    if digests | ({selection.plan_digest} if selection is not None else set()) != {plan.digest}:
+        yield "the parts belong to different plans"
+    if selection is not None and not _same_networks(selection, description.bundles.values()):
+        yield "the networks are not those of the selection"
+    for folder, bundle in description.bundles.items():
+        if folder != bundle_folder(bundle.architecture, bundle.fold):
+            yield f"{folder} holds {bundle.architecture}, fold {bundle.fold[:20]!a}"
+    values = [label.value for label in plan.data.classes]
+    if selection is not None and not {step.label for step in selection.postprocessing} <= {None, *values}:
+        yield "the selection cleans a class that the plan does not know"
+    if len(description.bundles) < len(description.document.bundles):
+        yield "a network is listed twice"
+    if description.document.name != plan.inputs.name:
+        yield "the model is named after other data than the plan"
+    if description.document.scores.keys() != description.document.scored_cases.keys():
+        yield "scores and numbers of scored cases do not agree"
+    if not all(_fits(case, plan) for case in description.fingerprint.cases):
+        yield "the fingerprint is of other data than the plan, or of none that can be"
+
+
+def _same_networks(selection: Selection, bundles: Iterable[BundleDocument]) -> bool:
+    selected = sorted((model.architecture, model.fold, model.weights_sha256) for model in selection.models)
+    return selected == sorted((bundle.architecture, bundle.fold, bundle.weights_sha256) for bundle in bundles)
+
+
+def _fits(case: CaseFingerprint, plan: Plan) -> bool:
+    """Whether a case can be one that a plan was made from, and new scans be compared with it."""
+    positive = [channel.positive for channel in case.channels if channel.positive is not None]
+    return (
+        case.dimensions == (2 if plan.preprocessing.plane is None else 3)
+        and len(case.channels) == len(plan.data.channels)
+        and len(set(case.axes)) == len(case.axes)
+        and min(case.spacing_mm) > 0
+        and all(0 <= voxels <= _MOST_VOXELS for voxels in case.class_voxels.values())
+        and all(statistics.percentile_50 > 0 for statistics in positive)
+    )
+
+
+def _bundle(archive: Archive, folder: str, document: BundleDocument) -> Bundle:
+    name = f"{folder}/{document.weights_file}"
+    check_size(document, archive.size(name), where=archive.place(name))
+    weights = parse_tensors(archive.read(name), sha256=document.weights_sha256, where=archive.place(name))
+    return assemble(document, weights, where=archive.place(name))
+
+
+def _parsed(archive: Archive, name: str, kind: type[_Document]) -> _Document:
+    try:
+        return understand(archive.read_json(name), kind)
+    except ValidationError as invalid:
+        problem = invalid.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise _broken(archive.place(name), f"cannot be understood: {place}: {problem['msg']}") from None
+
+
+def _broken(where: Path | str, what: str) -> BundleError:
+    return BundleError(what, where=where, remedy="Ask for the file again, or make it anew with `autoseg export`.")

@@ -1,0 +1,46 @@
+"""The checksum by which an image is recognised as unchanged."""
+
+from pathlib import Path
+
+from autoseg import formats
+from autoseg.errors import ImageError
+from autoseg.storage import files
+
+
+def image_checksum(path: Path) -> str:
+    """SHA-256 over all that an image is stored in.
+
+    A file that is only a header (.mhd, .nhdr, .hdr) stays the same when its voxels change, so the file that holds them
+    counts too; one that is missing counts as such: reading the image says so. Files of a series that a header lists one
+    by one are not followed.
+
+    Args:
+        path: the image's file.
+
+    Returns:
+        64 hexadecimal digits; for an image in a single file those of the file itself.
+
+    Raises:
+        ImageError: a file is missing or cannot be read.
+    """
+    try:
+        own = files.sha256_file(path)
+        voxels = _voxel_file(path)
+        if voxels is None:
+            return own
+        return files.sha256_json([own, files.sha256_file(voxels) if voxels.is_file() else None])
+    except OSError as cause:
+        raise ImageError(
+            f"cannot be read ({cause.strerror or cause})", where=path, remedy="Check the file, its permissions and its disk."
+        ) from None
+
+
+def _voxel_file(path: Path) -> Path | None:
+    """The other file that holds the voxels, where there is one."""
+    with path.open("rb") as stream:
+        content = stream.read(formats.HEADER_BYTES)
+    try:
+        header = formats.parse(content, path)
+    except ImageError:  # a damaged header: reading the image says so
+        return None
+    return None if header is None or header.data_file is None else path.parent / header.data_file

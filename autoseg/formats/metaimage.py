@@ -1,0 +1,103 @@
+"""MetaImage. Source: the MetaIO format definition, and what MetaIO 5.4 does with what breaks it."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from autoseg.formats.header import UNSPACED, Encoding, Header, not_scalar
+from autoseg.formats.text import SCALAR_BYTES, next_line, one_file
+
+_VECTORS = ("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "CenterOfRotation")
+_MATRICES = ("TransformMatrix", "Rotation", "Orientation")
+_SWITCHES = ("BinaryData", "CompressedData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
+_SYNONYMS = (("Offset", "Position", "Origin"), _MATRICES, _SWITCHES[2:])
+_KEYS = {
+    *_VECTORS, *_MATRICES, *_SWITCHES, "ObjectType", "NDims", "ElementType", "HeaderSize", "ElementNumberOfChannels",
+    "ElementDataFile", "CompressedDataSize",
+}  # fmt: skip
+
+
+def parse_metaimage(content: bytes, path: Path) -> Header:
+    """Understand a MetaImage header, and nothing that MetaIO would pass over.
+
+    Args:
+        content: the beginning of the file.
+        path: the file.
+
+    Raises:
+        ImageError: it is no header of a scalar image.
+        KeyError, ValueError: it breaks the format's definition.
+    """
+    fields: dict[str, str] = {}
+    position = 0
+    while "ElementDataFile" not in fields:
+        line, position = next_line(content, position)
+        key, separator, value = (part.strip() for part in line.partition("="))
+        if not separator or key in fields:
+            msg = f"the line {line[:60]!r} " + ("repeats a key" if separator else "is not of the form key = value")
+            raise ValueError(msg)
+        fields[key] = value
+    _check_fields(fields)
+    _check_lengths(fields)
+    if int(fields.get("ElementNumberOfChannels", 1)) != 1:
+        raise not_scalar(path, f"{fields['ElementNumberOfChannels']} numbers per voxel")
+    sizes = tuple(int(size) for size in fields["DimSize"].split())
+    spacing = tuple(float(number) for number in fields.get("ElementSpacing", fields.get("ElementSize", "")).split())
+    source = one_file(fields["ElementDataFile"])
+    own = source.upper() == "LOCAL"
+    return Header(
+        kind="MetaImage",
+        sizes=sizes,
+        spacing_mm=spacing[:3],
+        voxel_bytes=SCALAR_BYTES[fields["ElementType"].removeprefix("MET_").lower().removeprefix("u")],
+        data_start=position if own else max(0, int(fields.get("HeaderSize", 0))),
+        data_file=None if own else source,
+        encoding=_encoding(fields),
+        stored_bytes=_stored_bytes(fields),
+        notes=() if spacing else (UNSPACED,),
+    )
+
+
+def _check_fields(fields: Mapping[str, str]) -> None:
+    # MetaIO takes what it does not understand for 0, False or absent, without a word.
+    known = {key.lower() for key in _KEYS}
+    misspelt = [key for key in fields if key.lower() in known and key not in _KEYS]
+    if misspelt or fields.get("ObjectType", "Image") != "Image":
+        msg = f"unknown key {misspelt[0]}" if misspelt else f"ObjectType {fields['ObjectType']}"
+        raise ValueError(msg)
+    for key in (*_VECTORS, *_MATRICES):
+        if not all(math.isfinite(float(number)) for number in fields.get(key, "").split()):
+            msg = f"{key} = {fields[key]}"
+            raise ValueError(msg)
+    for key in _SWITCHES:
+        if fields.get(key, "True").lower() not in {"true", "false"}:
+            msg = f"{key} = {fields[key]}"
+            raise ValueError(msg)
+    for synonyms in _SYNONYMS:
+        if len({fields[key] for key in synonyms if key in fields}) > 1:
+            msg = f"{' and '.join(key for key in synonyms if key in fields)} differ"
+            raise ValueError(msg)
+
+
+def _check_lengths(fields: Mapping[str, str]) -> None:
+    # MetaIO 5.4 trusts NDims: a wrong one makes it write beyond its memory, which ends the whole process.
+    dimensions = int(fields["NDims"])
+    vectors = dict.fromkeys(_VECTORS, dimensions)
+    matrices = dict.fromkeys(_MATRICES, dimensions**2)
+    for key, length in {**vectors, **matrices}.items():
+        if key in fields and len(fields[key].split()) != length:
+            msg = f"{key} has not the {length} numbers that NDims = {dimensions} asks for"
+            raise ValueError(msg)
+
+
+def _stored_bytes(fields: Mapping[str, str]) -> int | None:
+    # Without this key MetaIO takes compressed data for voxels.
+    return int(fields["CompressedDataSize"]) if fields.get("CompressedData", "False").lower() == "true" else None
+
+
+def _encoding(fields: Mapping[str, str]) -> Encoding:
+    counted_from_end = int(fields.get("HeaderSize", 0)) < 0
+    text = fields.get("BinaryData", "True").lower() == "false"
+    if counted_from_end or text:
+        return "unchecked"
+    return "zlib" if fields.get("CompressedData", "False").lower() == "true" else "raw"

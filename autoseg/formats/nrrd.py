@@ -1,0 +1,111 @@
+"""NRRD. Source: the format definition, and what its library in ITK 5.4 does with what breaks it."""
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from autoseg.formats.header import UNORIENTED, UNSPACED, Encoding, Header, not_scalar
+from autoseg.formats.text import SCALAR_BYTES, next_line, one_file
+
+_SPACES = {"left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las"}
+_GRID_KINDS = {"domain", "space", "time", "???", "none"}
+_ALIASES = {"longlong": "long_long", "int8": "char", "int16": "short", "int32": "int", "int64": "long_long"}
+
+
+def parse_nrrd(content: bytes, path: Path) -> Header:
+    """Understand a NRRD header, and nothing that its library would pass over.
+
+    Args:
+        content: the beginning of the file.
+        path: the file.
+
+    Raises:
+        ImageError: it is no header of a scalar image.
+        KeyError, ValueError: it breaks the format's definition.
+    """
+    fields, position = _fields(content)
+    spacing = _spacing(fields)
+    origin = _vectors(fields.get("spaceorigin", "(0)"))
+    if len(origin) != 1 or not all(math.isfinite(number) for number in origin[0]):
+        msg = f"space origin {fields['spaceorigin'][:60]!r}"
+        raise ValueError(msg)
+    if not set(fields.get("kinds", "").lower().split()) <= _GRID_KINDS:
+        raise not_scalar(path, f"kinds: {fields['kinds']}")
+    sizes = tuple(int(size) for size in fields["sizes"].split())
+    if int(fields["dimension"]) != len(sizes):
+        msg = f"dimension {fields['dimension']}, but sizes {fields['sizes']}"
+        raise ValueError(msg)
+    source = one_file(fields["datafile"]) if "datafile" in fields else None
+    return Header(
+        kind="NRRD",
+        sizes=sizes,
+        spacing_mm=spacing[:3],
+        voxel_bytes=_voxel_bytes(fields["type"]),
+        data_start=0 if source else position,
+        data_file=source,
+        encoding=_encoding(fields),
+        notes=_notes(fields, spacing),
+    )
+
+
+def _fields(content: bytes) -> tuple[dict[str, str], int]:
+    """The fields by name, in small letters without spaces, and where the header ends."""
+    fields: dict[str, str] = {}
+    _, position = next_line(content, 0)
+    line, position = next_line(content, position)
+    while line:
+        key, separator, value = _parts(line)
+        if separator == ": ":
+            fields[key.lower().replace(" ", "")] = value.strip()
+        detached_end = "datafile" in fields and position >= len(content)  # only a header of its own may lack the empty line
+        line, position = ("", position) if detached_end else next_line(content, position)
+    return fields, position
+
+
+def _parts(line: str) -> tuple[str, str, str]:
+    """A field (": "), a pair (":=") or a remark ("#"), taken apart."""
+    if line.startswith("#"):
+        return "", "#", line
+    found = re.match(r"(?P<key>[^:]*)(?P<separator>: |:=)(?P<value>.*)", line)
+    if found is None:
+        msg = f"the line {line[:60]!r} is neither a field nor a remark"
+        raise ValueError(msg)
+    return found["key"], found["separator"], found["value"]
+
+
+def _vectors(text: str) -> list[tuple[float, ...]]:
+    """Vectors such as (1,0,0) (0,1,0); `none` stands for an axis without a direction."""
+    parts = re.findall(r"\([^()]*\)|none|\S", text)
+    if not all(part[0] in "(n" for part in parts):
+        msg = f"{text[:60]!r} are no vectors"
+        raise ValueError(msg)
+    return [tuple(float(number) for number in part[1:-1].split(",")) for part in parts if part != "none"]
+
+
+def _notes(fields: Mapping[str, str], spacing: tuple[float, ...]) -> tuple[str, ...]:
+    notes = () if spacing else (UNSPACED,)
+    if fields.get("space", "").lower() not in _SPACES or "spacedirections" not in fields:
+        notes = (*notes, UNORIENTED)
+    return notes
+
+
+def _spacing(fields: Mapping[str, str]) -> tuple[float, ...]:
+    if "spacings" in fields:
+        return tuple(float(number) for number in fields["spacings"].split())
+    return tuple(math.hypot(*vector) for vector in _vectors(fields.get("spacedirections", "")))
+
+
+def _voxel_bytes(name: str) -> int:
+    plain = name.lower().replace("unsigned ", "").replace("signed ", "").replace(" ", "").removesuffix("_t")
+    plain = plain.removesuffix("int") if plain not in {"int", "uint"} else plain
+    plain = plain.removeprefix("u")
+    return SCALAR_BYTES[_ALIASES.get(plain, plain)]
+
+
+def _encoding(fields: Mapping[str, str]) -> Encoding:
+    skips = fields.get("lineskip", "0") != "0" or fields.get("byteskip", "0") != "0"
+    if skips:
+        return "unchecked"
+    names: dict[str, Encoding] = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
+    return names.get(fields["encoding"].lower(), "unchecked")

@@ -1,0 +1,145 @@
+"""TIFF. Source: TIFF 6.0 and its extension to 64 bits, and what ITK 5.4 makes of pages it does not expect."""
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any, Final
+
+from autoseg.errors import ImageError
+from autoseg.formats.header import DAMAGED
+
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _MEANING, _ORIENTATION, _SAMPLES, _FORMAT = 256, 257, 258, 259, 262, 274, 277, 339
+_ABSENT: Final = {_BITS: 1, _COMPRESSION: 1, _ORIENTATION: 1, _SAMPLES: 1, _FORMAT: 1}
+"""What is meant where a tag is not there."""
+
+_TAGS: Final = {*_ABSENT, _WIDTH, _HEIGHT, _MEANING}
+_MEANINGS: Final = {0: "white is 0", 1: "black is 0", 2: "colours", 3: "a palette", 4: "a mask", 6: "colours"}
+_BLACK_IS_0, _UPRIGHT = 1, 1
+_LOSSY: Final = {6, 7, 33003, 33005, 34712, 34892, 50001}
+"""Compressions that may change values: JPEG of all ages, and WebP."""
+
+_NUMBERS: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_WIDE: Final = 43
+"""Version of files of 64 bits."""
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """How files of 32 bits, or of 64, are laid out: where the first page is named, and the forms of numbers."""
+
+    order: str
+    first: int
+    count: str
+    entry: str
+    pointer: str
+
+    @property
+    def entry_bytes(self) -> int:
+        """Of one tag, its value or the place of it included."""
+        return struct.calcsize(self.order + self.entry + self.pointer)
+
+    def unpack(self, form: str, content: mmap, position: int) -> tuple[Any, ...]:
+        """Numbers at a place of the file."""
+        return struct.unpack_from(self.order + form, content, position)
+
+
+def check_tiff(path: Path) -> None:
+    """Insist on pages of grey values that are all alike.
+
+    Raises:
+        ImageError: they are not.
+    """
+    first: dict[int, int] = {}
+    for number, page in enumerate(_pages(path)):
+        _check_page(path, page)
+        size = {tag: page[tag] for tag in (_WIDTH, _HEIGHT, _BITS, _FORMAT)}
+        if number and size != first:
+            raise ImageError(
+                "the pages of the TIFF file differ in size or type",
+                where=path,
+                expected=_described(first),
+                found=f"{_described(size)} on page {number + 1}",
+                remedy="Store each picture in a file of its own.",
+            )
+        first = size
+
+
+def is_lossy_tiff(path: Path) -> bool:
+    """Whether values may have been changed to save space.
+
+    Raises:
+        ImageError: the file is damaged.
+    """
+    return any(page[_COMPRESSION] in _LOSSY for page in _pages(path))
+
+
+def _check_page(path: Path, page: Mapping[int, int]) -> None:
+    if page[_SAMPLES] != 1 or page[_MEANING] != _BLACK_IS_0:
+        raise ImageError(
+            "not plain grey values",
+            where=path,
+            expected="one number per pixel, 0 for black",
+            found=f"{page[_SAMPLES]} per pixel, {_MEANINGS.get(page[_MEANING], f'meaning {page[_MEANING]}')}",
+            remedy="Convert it to greyscale, or store each channel in a file of its own.",
+        )
+    if page[_ORIENTATION] != _UPRIGHT:
+        raise ImageError(
+            "a picture that is to be turned for viewing, which readers ignore",
+            where=path,
+            expected="orientation 1",
+            found=f"orientation {page[_ORIENTATION]}",
+            remedy="Turn it for good, in any picture editor.",
+        )
+
+
+def _described(page: Mapping[int, int]) -> str:
+    return f"{page[_WIDTH]} x {page[_HEIGHT]} of {page[_BITS]} bits, format {page[_FORMAT]}"
+
+
+def _pages(path: Path) -> Sequence[Mapping[int, int]]:
+    """The tags of each page that decide how it is read."""
+    try:
+        with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:  # pages may be at its end
+            return list(_chain(content))
+    except (KeyError, OverflowError, ValueError, struct.error) as cause:
+        raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=DAMAGED) from None
+
+
+def _chain(content: mmap) -> Iterator[Mapping[int, int]]:
+    """Page after page."""
+    layout = _layout(content)
+    (position,) = layout.unpack(layout.pointer, content, layout.first)
+    described = 0
+    while position or not described:
+        (entries,) = layout.unpack(layout.count, content, position)
+        described += entries * layout.entry_bytes
+        if described > len(content):
+            msg = "its pages overlap, or lead in a circle"
+            raise ValueError(msg)
+        page, position = _page(layout, content, position + struct.calcsize(layout.count), entries)
+        yield page
+
+
+def _layout(content: mmap) -> _Layout:
+    order = "<" if content[:2] == b"II" else ">"
+    (version,) = struct.unpack_from(f"{order}H", content, 2)
+    return _Layout(order, 8, "Q", "HHQ", "Q") if version == _WIDE else _Layout(order, 4, "H", "HHI", "I")
+
+
+def _page(layout: _Layout, content: mmap, position: int, entries: int) -> tuple[Mapping[int, int], int]:
+    """One page, whose entries begin at `position`, and where the next page is; 0: nowhere."""
+    page = dict(_ABSENT)
+    for start in range(position, position + entries * layout.entry_bytes, layout.entry_bytes):
+        tag, kind, count = layout.unpack(layout.entry, content, start)
+        if tag in _TAGS:
+            form, place = _NUMBERS[kind], start + layout.entry_bytes - struct.calcsize(layout.pointer)
+            if count * struct.calcsize(form) > struct.calcsize(layout.pointer):
+                (place,) = layout.unpack(layout.pointer, content, place)
+            (page[tag],) = layout.unpack(form, content, place)
+    if missing := _TAGS - page.keys():
+        msg = f"without tags {sorted(missing)}"
+        raise ValueError(msg)
+    (following,) = layout.unpack(layout.pointer, content, position + entries * layout.entry_bytes)
+    return page, following

@@ -1,0 +1,129 @@
+"""Clean-up of label maps: what networks that look at one slice at a time leave behind."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from autoseg.data.dataset import LabelClass
+from autoseg.formats.voxels import LARGEST_LABEL
+from autoseg.inference.components import Slices, background_components, foreground_components, neighbour_counts
+
+StepKind = Literal["largest_component", "drop_small", "fill_holes"]
+Spacing = tuple[float, float, float]
+
+
+class Step(BaseModel):
+    """One clean-up step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    kind: StepKind = Field(
+        description="`largest_component`: only the largest connected part stays; `drop_small`: parts under a size go; "
+        "`fill_holes`: enclosed background is filled"
+    )
+    label: Annotated[int, Field(ge=1, le=LARGEST_LABEL)] | None = Field(
+        description="label value of the class it is for; null: all foreground taken together"
+    )
+    smallest_ml: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="`drop_small`: the smallest volume that stays, in ml"
+    )
+
+    @model_validator(mode="after")
+    def _size_where_it_is_needed(self) -> "Step":
+        if (self.kind == "drop_small") != (self.smallest_ml is not None):
+            msg = "`drop_small` needs smallest_ml, the other steps must not have it"
+            raise ValueError(msg)
+        return self
+
+
+def apply_steps(labels: NDArray[np.uint16], steps: Sequence[Step], *, spacing_mm: Spacing) -> NDArray[np.uint16]:
+    """Clean a label map.
+
+    A part that goes takes the value that most of the faces around it show (the lower of two equally frequent ones), so
+    that an island of one tissue inside another becomes that other; parts of all foreground together become background.
+
+    Args:
+        labels: label values, (Z, Y, X), uint16, 0 for background; left as it is.
+        steps: applied one after the other.
+        spacing_mm: distance between voxel centres along (Z, Y, X).
+
+    Returns:
+        a copy.
+
+    Raises:
+        ValueError: the labels are not a volume.
+    """
+    if labels.ndim != 3:
+        msg = f"a label map has the axes (Z, Y, X), not shape {labels.shape}"
+        raise ValueError(msg)
+    cleaned = labels.copy()
+    for step in steps:
+        if step.kind == "fill_holes":
+            _fill_holes(cleaned, step.label)
+        else:
+            _drop_parts(cleaned, step, voxel_ml=math.prod(spacing_mm) / 1000)
+    return cleaned
+
+
+def class_mask(labels: NDArray[np.uint16], label: int | None) -> NDArray[np.bool_]:
+    """Voxels of a class; None: of all foreground."""
+    mask: NDArray[np.bool_] = labels > 0 if label is None else labels == label
+    return mask
+
+
+def describe(step: Step, classes: Sequence[LabelClass]) -> str:
+    """A step in words, such as "GM: parts under 0.05 ml removed"."""
+    names = {label.value: label.name for label in classes}
+    what = "all foreground" if step.label is None else names.get(step.label, f"label {step.label}")
+    done = {
+        "largest_component": "only the largest connected part kept",
+        "drop_small": f"parts under {step.smallest_ml:g} ml removed" if step.smallest_ml else "",
+        "fill_holes": "holes filled",
+    }
+    return f"{what}: {done[step.kind]}"
+
+
+def _drop_parts(labels: NDArray[np.uint16], step: Step, *, voxel_ml: float) -> None:
+    parts = foreground_components(class_mask(labels, step.label))
+    if step.smallest_ml is None:
+        going = [number for number in range(1, len(parts.voxels) + 1) if number != parts.largest]
+    else:
+        going = (np.flatnonzero(parts.voxels * voxel_ml < step.smallest_ml) + 1).tolist()
+    for number in going:
+        box = _widened(parts.boxes[number - 1], labels.shape)
+        around, part = labels[box], parts.labels[box] == number
+        around[part] = 0 if step.label is None else _most_frequent(neighbour_counts(around, part))
+
+
+def _fill_holes(labels: NDArray[np.uint16], label: int | None) -> None:
+    holes = background_components(labels == 0)
+    for number, box in enumerate(holes.boxes, start=1):
+        if _touches_border(box, labels.shape):
+            continue
+        wide = _widened(box, labels.shape)
+        around, hole = labels[wide], holes.labels[wide] == number
+        walls = neighbour_counts(around, hole)
+        if label is None or set(walls) == {label}:
+            around[hole] = _most_frequent(walls)
+
+
+def _most_frequent(counts: dict[int, int]) -> int:
+    """The value counted most often, the lower of equals; 0 where nothing was counted."""
+    return min(counts, key=lambda value: (-counts[value], value), default=0)
+
+
+def _touches_border(box: Slices, shape: tuple[int, ...]) -> bool:
+    """Whether a region reaches the edge of the volume; an axis of a single slice has none."""
+    return any(side.start == 0 or side.stop == length for side, length in zip(box, shape, strict=True) if length > 1)
+
+
+def _widened(box: Slices, shape: tuple[int, ...]) -> Slices:
+    """The box with one voxel more on every side, as far as the volume goes."""
+    first, second, third = (
+        slice(max(side.start - 1, 0), min(side.stop + 1, length)) for side, length in zip(box, shape, strict=True)
+    )
+    return first, second, third

@@ -1,0 +1,247 @@
+"""Which clean-up of label maps helps, tried step by step on held-out cases."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.evaluation.cases import CaseMetrics, score_case
+from autoseg.events import Events
+from autoseg.inference.components import foreground_components
+from autoseg.inference.steps import Step, StepKind, apply_steps, class_mask, describe
+from autoseg.jobs.pool import Apply
+from autoseg.postprocessing.combinations import Networks
+from autoseg.postprocessing.out_of_fold import HeldOut, cleaned
+from autoseg.postprocessing.scoring import score_of
+from autoseg.postprocessing.selection import TriedStep
+
+_SIZES: Final = 24
+"""Sizes tried for the removal of small parts, evenly spaced on a logarithmic scale between the smallest and the largest
+part found. Source: ours; finer steps change no Dice on IBSR18."""
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """The clean-up that helps.
+
+    Attributes:
+        steps: to be applied in this order.
+        tried: every trial.
+        scores: of every case, cleaned by the steps.
+    """
+
+    steps: tuple[Step, ...]
+    tried: tuple[TriedStep, ...]
+    scores: tuple[CaseMetrics, ...]
+
+
+def find_cleaning(
+    cases: Sequence[HeldOut], *, networks: Networks, before: Sequence[CaseMetrics], apply: Apply, events: Events
+) -> Cleaning:
+    """Try every step on top of those kept so far; keep it where its class's score rises and no class's falls.
+
+    A size found on the data is judged fairly: each case is cleaned with the size that was found on the others.
+
+    Args:
+        cases: held-out cases.
+        networks: whose average is cleaned.
+        before: the cases' scores without any clean-up.
+        apply: processes to work with.
+        events: told of progress.
+
+    Source: the rule of nnU-Net (Isensee et al., Nature Methods 2021), made stricter: distances may not grow either.
+    """
+    values = [label.value for label in cases[0].classes[1:]]
+    labels: list[int | None] = [None, *values] if len(values) > 1 else list(values)
+    search = _Search(cases, networks, tuple(before), apply)
+    with events.track("trying clean-up steps", total=3 * len(labels), unit="steps") as progress:
+        for label in labels:
+            if not search.attempt("largest_component", label):
+                search.attempt_sizes(label)
+            progress.advance(2)
+        for label in labels:
+            search.attempt("fill_holes", label)
+            progress.advance()
+    return Cleaning(steps=search.kept, tried=tuple(search.tried), scores=search.scores)
+
+
+def judge(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], *, value: int | None) -> tuple[bool, str]:
+    """Whether a step is worth keeping, and why.
+
+    Args:
+        before: scores of the cases without the step.
+        after: with it.
+        value: label value of the class it is meant for; None: all classes.
+    """
+    changes = [_change(before, after, index) for index in range(len(before[0].classes))]
+    concerned = [change for change in changes if value in {None, change.value}]
+    gain = sum(change.dice for change in concerned) / len(concerned)
+    if all(change.nothing for change in changes):
+        return False, "it changes nothing"
+    if gain <= 0:
+        return False, f"Dice does not rise ({gain:+.5f})"
+    for change in changes:
+        if change.dice < 0:
+            return False, f"Dice of {change.name} falls ({change.dice:+.5f})"
+        if change.distance_mm > 0 or change.undefined > 0:
+            return False, f"the Hausdorff distance of {change.name} grows ({change.distance_mm:+.3f} mm)"
+    return True, f"Dice rises ({gain:+.5f}) and no class loses"
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What a step does to one class: differences of the means over cases, and further cases without a distance."""
+
+    value: int
+    name: str
+    dice: float
+    distance_mm: float
+    undefined: int
+
+    @property
+    def nothing(self) -> bool:
+        return self.dice == 0 and self.distance_mm == 0 and self.undefined == 0
+
+
+def _change(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], index: int) -> _Change:
+    pairs = [(old.classes[index], new.classes[index]) for old, new in zip(before, after, strict=True)]
+    name, value = pairs[0][0].name, pairs[0][0].value
+    dice = [new.dice - old.dice for old, new in pairs if not math.isnan(new.dice - old.dice)]
+    distances_mm = [new.hausdorff_mm - old.hausdorff_mm for old, new in pairs]
+    both = [change for change in distances_mm if not math.isnan(change)]
+    lost = sum(math.isnan(new.hausdorff_mm) - math.isnan(old.hausdorff_mm) for old, new in pairs)
+    return _Change(value, name, sum(dice) / max(len(dice), 1), sum(both) / max(len(both), 1), lost)
+
+
+class _Search:
+    """The steps kept so far, and trials on top of them."""
+
+    def __init__(self, cases: Sequence[HeldOut], networks: Networks, scores: tuple[CaseMetrics, ...], apply: Apply) -> None:
+        self._cases, self._networks, self._apply = cases, networks, apply
+        self.scores = scores
+        self.kept: tuple[Step, ...] = ()
+        self.tried: list[TriedStep] = []
+
+    def attempt(self, kind: StepKind, label: int | None) -> bool:
+        """Try a step without a size."""
+        step = Step(kind=kind, label=label)
+        after = self._scores_with([step] * len(self._cases))
+        return self._decide(step, after, final=after)
+
+    def attempt_sizes(self, label: int | None) -> bool:
+        """Try the removal of small parts, with the size that helps most, if any does."""
+        tables = list(self._apply(partial(_components, networks=self._networks, kept=self.kept, label=label), self._cases))
+        best = _best_size_ml(tables)
+        if best is None:
+            return False
+        others = [[table for other, table in enumerate(tables) if other != index] for index in range(len(tables))]
+        steps = [_removal(label, _best_size_ml(rest)) for rest in others]
+        step = Step(kind="drop_small", label=label, smallest_ml=best)
+        return self._decide(step, self._scores_with(steps), final=None)
+
+    def _decide(self, step: Step, after: tuple[CaseMetrics, ...], *, final: tuple[CaseMetrics, ...] | None) -> bool:
+        good, reason = judge(self.scores, after, value=step.label)
+        self.tried.append(
+            TriedStep(
+                step=step,
+                phrase=describe(step, self._cases[0].classes),
+                kept=good,
+                reason=reason,
+                before=score_of(self.scores),
+                after=score_of(after),
+            )
+        )
+        if good:
+            self.scores = self._scores_with([step] * len(self._cases)) if final is None else final
+            self.kept = (*self.kept, step)
+        return good
+
+    def _scores_with(self, steps: Sequence[Step | None]) -> tuple[CaseMetrics, ...]:
+        """Scores with a further step for each case; None: none."""
+        trials = [
+            _Trial(case, self._networks, self.kept, step, score)
+            for case, step, score in zip(self._cases, steps, self.scores, strict=True)
+        ]
+        return tuple(self._apply(_score_trial, trials))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    case: HeldOut
+    networks: Networks
+    kept: tuple[Step, ...]
+    step: Step | None
+    before: CaseMetrics
+
+
+def _score_trial(trial: _Trial) -> CaseMetrics:
+    """Scores of a case after one more step; classes whose voxels stay the same are not scored again."""
+    if trial.step is None:
+        return trial.before
+    reference = trial.case.read_reference()
+    spacing_mm = reference.geometry.spacing_mm
+    old = cleaned(trial.case, networks=trial.networks, steps=trial.kept, spacing_mm=spacing_mm)
+    new = apply_steps(old, [trial.step], spacing_mm=spacing_mm)
+    changed = old != new
+    values = set(np.unique(np.concatenate([old[changed], new[changed]])).tolist())
+    classes = [label for label in trial.case.classes if label.value in values]
+    rescored = score_case(trial.case.id, new, reference.array, classes=classes, spacing_mm=spacing_mm)
+    by_value = {scores.value: scores for scores in rescored.classes}
+    return replace(trial.before, classes=tuple(by_value.get(scores.value, scores) for scores in trial.before.classes))
+
+
+@dataclass(frozen=True)
+class _Components:
+    """The connected parts of one class of one case.
+
+    Attributes:
+        volumes_ml: of each part.
+        voxels: of each part.
+        shared: of each part, voxels that the reference gives the same class.
+        reference: voxels of the class in the reference.
+    """
+
+    volumes_ml: NDArray[np.float64]
+    voxels: NDArray[np.int64]
+    shared: NDArray[np.int64]
+    reference: int
+
+    def dice(self, smallest_ml: float) -> float:
+        """Dice when parts below a size are gone; NaN where nothing was and nothing is to be found."""
+        stays = self.volumes_ml >= smallest_ml
+        size = int(self.voxels[stays].sum()) + self.reference
+        return 2 * int(self.shared[stays].sum()) / size if size else math.nan
+
+
+def _components(case: HeldOut, *, networks: Networks, kept: tuple[Step, ...], label: int | None) -> _Components:
+    reference = case.read_reference()
+    spacing_mm = reference.geometry.spacing_mm
+    labels = cleaned(case, networks=networks, steps=kept, spacing_mm=spacing_mm)
+    sought = class_mask(reference.array, label)
+    parts = foreground_components(class_mask(labels, label))
+    shared = np.bincount(parts.labels[sought], minlength=len(parts.voxels) + 1)[1:]
+    return _Components(
+        volumes_ml=parts.voxels.astype(np.float64) * (math.prod(spacing_mm) / 1000),
+        voxels=parts.voxels,
+        shared=shared,
+        reference=int(np.count_nonzero(sought)),
+    )
+
+
+def _best_size_ml(tables: Sequence[_Components]) -> float | None:
+    """The size below which parts are best removed, by mean Dice; None where removing any loses or gains nothing."""
+    volumes_ml = np.concatenate([table.volumes_ml for table in tables]) if tables else np.array([])
+    if volumes_ml.size < 2 or volumes_ml.min() == volumes_ml.max():
+        return None
+    sizes_ml = [0.0, *np.geomspace(volumes_ml.min(), volumes_ml.max(), _SIZES)[1:]]
+    dice = [np.nanmean([table.dice(size_ml) for table in tables]) for size_ml in sizes_ml]
+    best = int(np.argmax(dice))  # the smallest of several
+    return float(f"{sizes_ml[best]:.4g}") if best else None
+
+
+def _removal(label: int | None, smallest_ml: float | None) -> Step | None:
+    return None if smallest_ml is None else Step(kind="drop_small", label=label, smallest_ml=smallest_ml)

@@ -1,0 +1,81 @@
+"""Where the gates of an attention network look, drawn over a slice."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from numpy.typing import NDArray
+
+from autoseg.report.canvas import WIDTH_IN, picture
+from autoseg.report.planes import intensity_window
+
+_MAP: Final = "cividis"
+"""Rises evenly in brightness, and reads alike with every kind of colour vision (Nunez et al. 2018)."""
+
+_OPACITY: Final = 0.65
+_TALLEST_IN: Final = 2.4
+_COLUMNS: Final = 4
+_FURNITURE_IN: Final = 0.35
+"""Height of a title above each row."""
+
+
+def draw_attention(
+    pixels: NDArray[np.number[Any]],
+    maps: Sequence[NDArray[np.floating[Any]]],
+    spacing_mm: tuple[float, float],
+    path: Path,
+    *,
+    title: str,
+) -> None:
+    """Draw a slice, and over it the attention coefficients of every skip, from full resolution downwards.
+
+    Args:
+        pixels: intensities, (rows, columns).
+        maps: coefficients in [0, 1], any size: each is stretched over the slice.
+        spacing_mm: pixel spacing (rows, columns), in mm.
+        path: a `.png` or `.svg` file.
+        title: names case, slice and network.
+    """
+    rows, columns = pixels.shape
+    aspect = spacing_mm[0] / spacing_mm[1]
+    lines = -(-(len(maps) + 1) // _COLUMNS)
+    across = -(-(len(maps) + 1) // lines)
+    panel_in = min(WIDTH_IN / across * 0.88 * rows * aspect / columns, _TALLEST_IN)
+    low, high = intensity_window([pixels])
+    with picture(path, height_in=lines * (panel_in + _FURNITURE_IN) + 0.3) as figure:
+        figure.set_layout_engine("constrained")
+        figure.suptitle(title)
+        panels = list(figure.subplots(lines, across, squeeze=False).flat)
+        for panel in panels:
+            panel.set(xticks=[], yticks=[], frame_on=False)
+            panel.grid(visible=False)
+        for number, panel in enumerate(panels[: len(maps) + 1]):
+            panel.imshow(pixels, cmap="gray", vmin=low, vmax=high, aspect=aspect)
+            panel.set_title("slice" if number == 0 else _level(number - 1), loc="center")
+            if number:
+                _draw_map(panel, maps[number - 1], extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), aspect=aspect)
+        scale = ScalarMappable(Normalize(0, 1), _MAP)
+        figure.colorbar(scale, ax=panels, label="attention coefficient", shrink=0.8, aspect=30)
+
+
+def _level(depth: int) -> str:
+    return "gate at full resolution" if depth == 0 else f"gate at 1/{2**depth} of it"
+
+
+def _draw_map(
+    panel: Axes, coefficients: NDArray[np.floating[Any]], *, extent: tuple[float, float, float, float], aspect: float
+) -> None:
+    panel.imshow(
+        coefficients,
+        cmap=_MAP,
+        vmin=0,
+        vmax=1,
+        alpha=_OPACITY,
+        extent=extent,
+        aspect=aspect,
+        interpolation="nearest",
+    )

@@ -1,0 +1,205 @@
+"""Label maps over their scan, cut in three planes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from autoseg.report.canvas import COLOURS, WIDTH_IN, legend_texts, line_look, picture
+
+_Number = TypeVar("_Number", int, float)
+
+_MARGIN_IN: Final = 0.35
+_LINE_IN: Final = 0.2
+_GAP_IN: Final = 0.06
+_TALLEST_IN: Final = 3.2
+"""Highest a row may be: two of them with titles and legend fit on a page."""
+
+_LEGEND_COLUMNS: Final = 4
+_FILL: Final = 0.35
+"""Opacity of filled classes: dark enough to see, light enough to see through."""
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """One way to cut a volume (Z, Y, X); `left` and `right` are the patient's sides at the picture's edges."""
+
+    name: str
+    axis: int
+    left: str
+    right: str
+
+    def sides(self, sizes: Sequence[_Number]) -> tuple[_Number, _Number]:
+        """Of three numbers (Z, Y, X), those of the picture's rows and columns."""
+        rows, columns = (size for axis, size in enumerate(sizes) if axis != self.axis)
+        return rows, columns
+
+    def cut(self, volume: NDArray[Any], indices: Sequence[int]) -> NDArray[Any]:
+        """The picture (rows, columns) at this plane's index."""
+        pixels: NDArray[Any] = volume.take(indices[self.axis], axis=self.axis)
+        return pixels
+
+
+_PLANES: Final = (_Plane("axial", 0, "R", "L"), _Plane("coronal", 1, "R", "L"), _Plane("sagittal", 2, "A", "P"))
+
+
+def draw_planes(
+    image: NDArray[np.number[Any]],
+    overlays: Mapping[str, NDArray[np.integer[Any]]],
+    spacing_mm: tuple[float, float, float],
+    path: Path,
+    *,
+    class_names: Mapping[int, str],
+) -> None:
+    """Draw label maps over a scan: one row each; axial, coronal and sagittal, in true proportions.
+
+    Along each axis all rows show the same slice, the one in which the label maps hold most foreground. An image of a
+    single slice shows only that.
+
+    Args:
+        image: intensities, (Z, Y, X), index growing towards inferior, posterior and left; shown with the patient's
+            right on the left.
+        overlays: name of a label map to its voxels, (Z, Y, X), values as in `class_names`, 0 for background.
+        spacing_mm: voxel spacing (Z, Y, X), in mm.
+        path: a `.png` or `.svg` file.
+        class_names: label value to name; other values are drawn as `label <value>`.
+
+    Raises:
+        ValueError: no label map is given, or one has another shape than the image.
+
+    Source: figure 4 of the paper.
+    """
+    if not overlays or any(labels.shape != image.shape for labels in overlays.values()):
+        found = {name: labels.shape for name, labels in overlays.items()}
+        msg = f"label maps need the image's shape {image.shape}, not {found}"
+        raise ValueError(msg)
+    indices = _fullest_slices(overlays.values())
+    planes = [plane for plane in _PLANES if min(plane.sides(image.shape)) > 1] or list(_PLANES[:1])
+    slices = [plane.cut(image, indices) for plane in planes]
+    maps = {name: [plane.cut(labels, indices) for plane in planes] for name, labels in overlays.items()}
+    names = _all_names(class_names, maps.values())
+    low, high = intensity_window(slices)
+    extent_mm = [size * spacing for size, spacing in zip(image.shape, spacing_mm, strict=True)]
+    layout = _Layout([plane.sides(extent_mm) for plane in planes], rows=len(maps), names=len(names))
+    with picture(path, height_in=layout.height_in) as figure:
+        grid = layout.panels(figure)
+        for panels, (title, row) in zip(grid, maps.items(), strict=True):
+            panels[0].set_ylabel(title, fontsize=9)
+            for panel, plane, pixels, labels in zip(panels, planes, slices, row, strict=True):
+                rows_mm, columns_mm = plane.sides(spacing_mm)
+                panel.imshow(pixels, cmap="gray", vmin=low, vmax=high, aspect=rows_mm / columns_mm)
+                draw_labels(panel, labels, tuple(names))
+                _letter(panel, plane)
+        for panel, plane in zip(grid[0], planes, strict=True):
+            panel.set_title(plane.name, loc="center")
+        handles = [Patch(**fill_look(index)) for index in range(len(names))]
+        figure.legend(handles, legend_texts(names.values()), loc="lower center", ncols=_LEGEND_COLUMNS)
+
+
+class _Layout:
+    """Panels that all show a millimetre at the same length.
+
+    Args:
+        sides_mm: height and width of each column's picture.
+        rows: rows of pictures.
+        names: entries of the legend below them.
+    """
+
+    def __init__(self, sides_mm: Sequence[tuple[float, float]], *, rows: int, names: int) -> None:
+        self._widths_mm = [width for _, width in sides_mm]
+        self._rows = rows
+        tallest_mm = max(height for height, _ in sides_mm)
+        gaps_in = _GAP_IN * (len(sides_mm) - 1)
+        in_per_mm = min(
+            (WIDTH_IN - 2 * _MARGIN_IN - gaps_in) / sum(self._widths_mm),
+            _TALLEST_IN / tallest_mm,
+        )
+        self._row_in = tallest_mm * in_per_mm
+        self._content_in = sum(self._widths_mm) * in_per_mm + gaps_in
+        self._column_in = sum(self._widths_mm) * in_per_mm / len(sides_mm)
+        self._legend_in = _LINE_IN * -(-names // _LEGEND_COLUMNS) + 0.15
+        self.height_in = 0.3 + rows * self._row_in + (rows - 1) * _GAP_IN + self._legend_in
+
+    def panels(self, figure: Figure) -> NDArray[np.object_]:
+        """Empty panels (rows, columns), in the middle of the page."""
+        left_in = (WIDTH_IN - self._content_in) / 2
+        grid = figure.subplots(
+            self._rows,
+            len(self._widths_mm),
+            squeeze=False,
+            width_ratios=self._widths_mm,
+            gridspec_kw={
+                "left": left_in / WIDTH_IN,
+                "right": 1 - left_in / WIDTH_IN,
+                "top": 1 - 0.3 / self.height_in,
+                "bottom": self._legend_in / self.height_in,
+                "wspace": _GAP_IN / self._column_in,
+                "hspace": _GAP_IN / self._row_in,
+            },
+        )
+        for panel in grid.flat:
+            panel.set(xticks=[], yticks=[], frame_on=False)
+            panel.grid(visible=False)
+        return grid
+
+
+def _fullest_slices(maps: Iterable[NDArray[np.integer[Any]]]) -> tuple[int, ...]:
+    """Per axis the slice with the most foreground of all label maps together; the middle where there is none."""
+    counts: list[NDArray[np.int64]] = [
+        np.sum([np.count_nonzero(labels, axis=axes) for labels in maps], axis=0) for axes in ((1, 2), (0, 2), (0, 1))
+    ]
+    return tuple(int(count.argmax()) if count.any() else count.size // 2 for count in counts)
+
+
+def _all_names(class_names: Mapping[int, str], rows: Iterable[Sequence[NDArray[np.integer[Any]]]]) -> Mapping[int, str]:
+    """The names given, without the background's, and one for every other value in sight."""
+    seen = {int(value) for row in rows for labels in row for value in np.unique(labels)}
+    unknown = {value: f"label {value}" for value in sorted(seen - class_names.keys())}
+    return {value: name for value, name in {**class_names, **unknown}.items() if value != 0}
+
+
+def intensity_window(slices: Sequence[NDArray[Any]]) -> tuple[float, float]:
+    """Intensities shown as black and white: 0.5 % and 99.5 % quantile of what is in sight, against single outliers."""
+    seen = np.concatenate([pixels.ravel() for pixels in slices])
+    seen = seen[np.isfinite(seen)]
+    low, high = np.quantile(seen, (0.005, 0.995)) if seen.size else (0.0, 1.0)
+    return float(low), float(high)
+
+
+def fill_look(index: int) -> dict[str, Any]:
+    """How the index-th class looks in a legend."""
+    look = line_look(index)
+    return {"facecolor": to_rgba(look["color"], _FILL), "edgecolor": look["color"], "linestyle": look["linestyle"]}
+
+
+def draw_labels(panel: Axes, labels: NDArray[np.integer[Any]], values: Sequence[int]) -> None:
+    """Draw each class over a picture, filled and outlined.
+
+    Args:
+        panel: where the picture is.
+        labels: label values, (rows, columns).
+        values: the values to draw, in the order of their colours.
+    """
+    fill = np.zeros((*labels.shape, 4))
+    for index, value in enumerate(values):
+        mask = labels == value
+        fill[mask] = to_rgba(COLOURS[index % len(COLOURS)], _FILL)
+        if mask.any() and not mask.all() and min(mask.shape) > 1:
+            look = line_look(index)
+            panel.contour(mask, levels=[0.5], colors=[look["color"]], linestyles=[look["linestyle"]], linewidths=0.9)
+    panel.imshow(fill, aspect=panel.get_aspect(), interpolation="nearest")
+
+
+def _letter(panel: Axes, plane: _Plane) -> None:
+    """The patient's sides at the edges, legible on dark and light."""
+    for place, letter, side in ((0.02, plane.left, "left"), (0.98, plane.right, "right")):
+        text = panel.text(place, 0.5, letter, transform=panel.transAxes, color="white", ha=side, va="center")
+        text.set_path_effects([withStroke(linewidth=1.5, foreground="black")])

@@ -1,0 +1,199 @@
+"""The parts of the report's page that judge: scores, cases to look at, selection."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.data.dataset import Case
+from autoseg.data.image import read_image, read_labels
+from autoseg.evaluation.comparison import ComparedMetric, compare
+from autoseg.evaluation.statistics import Interval, bootstrap
+from autoseg.inference.steps import describe
+from autoseg.postprocessing.scoring import case_means
+from autoseg.postprocessing.selection import Candidate, ClassQuality, Estimate, TriedStep
+from autoseg.preprocessing.case import canonical
+from autoseg.report.captions import figures
+from autoseg.report.findings import Findings
+from autoseg.report.page import Section, Table, Text, Viewer
+from autoseg.report.volume_view import MOST_CLASSES, encode
+
+
+def scores_section(found: Findings) -> Section:
+    """The paper's tables 3 and 4 with intervals, scores by class, and bars."""
+    if not found.scores:
+        return Section("scores", "Scores", "", [])
+    return Section(
+        "scores",
+        "Scores",
+        f"Means over the classes; {found.cases}. The best of each row in bold. 95 % intervals by bootstrap over cases.",
+        [
+            _score_table(found, "dice", "Table 3: mean Dice by network and case"),
+            _score_table(found, "hausdorff_mm", "Table 4: mean Hausdorff distance (mm) by network and case"),
+            _class_table(found),
+            *figures(found, "figure_2_dice"),
+            *figures(found, "figure_2_hausdorff"),
+        ],
+    )
+
+
+def cases_section(found: Findings) -> Section:
+    """The best, the median and the worst case, to leaf through."""
+    name, cases = found.best
+    dice = dict(zip((case.id for case in cases), case_means(cases, "dice") if cases else [], strict=True))
+    ranking = sorted((case for case in dice if not np.isnan(dice[case])), key=lambda case: (-dice[case], case))
+    if not ranking:
+        return Section("cases", "Cases", "", [])
+    places = {len(ranking) - 1: "Worst", len(ranking) // 2: "Median", 0: "Best"}  # of few cases, the best is named so
+    by_id = {case.id: case for case in found.dataset.cases}
+    viewers = [
+        _viewer(found, by_id[ranking[place]], title=f"{word} case: {ranking[place]}, mean Dice {dice[ranking[place]]:.3f}")
+        for place, word in sorted(places.items())
+        if ranking[place] in by_id and len(found.plan.data.classes) <= MOST_CLASSES + 1
+    ]
+    return Section(
+        "cases",
+        "Cases",
+        f"The best, the median and the worst held-out case of {name}, by mean Dice. Move a slider or click into a plane.",
+        [*viewers, *figures(found, "figure_4_planes")],
+    )
+
+
+def selection_section(found: Findings) -> Section:
+    """Which networks predict together, which clean-up helps, and how good results probably are."""
+    selection = found.selection
+    if selection is None:
+        return Section("selection", "Selection and clean-up", "", [])
+    kept = "; ".join(describe(step, found.plan.data.classes) for step in selection.postprocessing) or "none"
+    models = ", ".join(f"{model.architecture}/fold_{model.fold}" for model in selection.models)
+    edited = ["It was edited by hand since: the scores are those of what had been decided."] if selection.edited else []
+    reasons = [f"{reason[0].upper()}{reason[1:]}." for reason in selection.reasons]
+    return Section(
+        "selection",
+        "Selection and clean-up",
+        f"What predicts: {models}. Clean-up: {kept}.",
+        [
+            Text([*edited, *reasons]),
+            Table(
+                f"Networks and combinations on {len(selection.compared_cases)} held-out case(s)",
+                ["networks", "Dice (95 % interval)", "HD in mm (95 % interval)", "difference in Dice", "p"],
+                [_candidate_row(candidate) for candidate in selection.candidates],
+            ),
+            Table(
+                "Clean-up steps, each tried on top of those kept before it",
+                ["step", "verdict", "change of Dice", "change of HD (mm)", "why"],
+                [_trial_row(trial) for trial in selection.tried],
+                words=True,
+            ),
+            Table(
+                "Change of Dice by class",
+                ["step", *(label.name for label in selection.score.classes)],
+                [_class_row(trial) for trial in selection.tried],
+                folded=True,
+            ),
+            Table(
+                "Predicted Dice: what the networks expect of themselves, translated",
+                ["class", "predicted Dice", "mean error of left-out cases", "lowest held-out Dice"],
+                [_quality_row(entry) for entry in selection.quality.classes],
+            ),
+            *figures(found, "calibration"),
+        ],
+    )
+
+
+def _score_table(found: Findings, metric: ComparedMetric, caption: str) -> Table:
+    comparison = compare(found.titled, metric=metric)
+    best, digits = (max, 4) if metric == "dice" else (min, 2)
+    rows: list[list[str]] = []
+    strong: set[tuple[int, int]] = set()
+    for case in comparison.cases:
+        values = [column.cells[case].value if case in column.cells else np.nan for column in comparison.columns]
+        texts = [_number(value, digits) for value in values]
+        defined = [value for value in values if not np.isnan(value)]
+        if len(defined) > 1:
+            winner = _number(best(defined), digits)
+            strong |= {(len(rows), index) for index, text in enumerate(texts, start=1) if text == winner}
+        rows.append([case, *texts])
+    intervals = [bootstrap([cell.value for cell in column.cells.values()]) for column in comparison.columns]
+    rows.append(["Mean", *(_number(interval.mean, digits) for interval in intervals)])
+    rows.append(["95 % interval", *(_bounds(interval.low, interval.high, digits) or "-" for interval in intervals)])
+    if not comparison.complete:
+        caption += "; not all were scored on the same cases, so that their means cannot be compared"
+    return Table(caption, ["case", *(column.network for column in comparison.columns)], rows, frozenset(strong))
+
+
+def _class_table(found: Findings) -> Table:
+    rows = []
+    for title, cases in found.titled.items():
+        for index, label in enumerate(cases[0].classes):
+            dice = bootstrap([case.classes[index].dice for case in cases])
+            distance = bootstrap([case.classes[index].hausdorff_mm for case in cases])
+            rows.append([f"{title}: {label.name}", _interval(dice, 3), _interval(distance, 1), str(dice.cases)])
+    return Table("By class", ["network and class", "Dice (95 % interval)", "HD in mm (95 % interval)", "cases"], rows)
+
+
+def _viewer(found: Findings, case: Case, *, title: str) -> Viewer:
+    classes = found.plan.data.classes
+    values = [label.value for label in classes]
+    image = read_image(case.images, channels=len(found.plan.data.channels), not_finite=found.plan.preprocessing.not_finite)
+    prediction = read_labels(found.prediction_file(case.id), values=values)
+    overlays: dict[str, NDArray[np.integer[Any]]] = {"prediction": prediction.array}
+    if case.label is not None:
+        overlays["reference"] = read_labels(case.label, values=values).array
+    scan, spacing_mm = canonical(image.array[0], image.geometry)
+    oriented = {name: canonical(labels, image.geometry)[0] for name, labels in overlays.items()}
+    return Viewer(
+        title=title,
+        view=encode(scan, oriented, spacing_mm=spacing_mm, classes=classes),
+        shows="The scan with its predicted label map (filled) and its reference (outlined), in three planes.",
+        judge="Fill and outline should meet everywhere; tick “only where they differ” and look for whole structures "
+        "rather than thin rims, which are a matter of half a voxel.",
+    )
+
+
+def _candidate_row(candidate: Candidate) -> list[str]:
+    difference = "best" if candidate.difference is None else _estimate(candidate.difference, 4)
+    p = "" if candidate.p is None else f"{candidate.p:.3f}"
+    score = candidate.score
+    return [" + ".join(candidate.networks), _estimate(score.dice, 4), _estimate(score.hausdorff_mm, 2), difference, p]
+
+
+def _trial_row(trial: TriedStep) -> list[str]:
+    before, after = trial.before, trial.after
+    verdict = "kept" if trial.kept else "not kept"
+    gains = [_gain(before.dice, after.dice, 5), _gain(before.hausdorff_mm, after.hausdorff_mm, 2)]
+    return [trial.phrase, verdict, *gains, trial.reason]
+
+
+def _class_row(trial: TriedStep) -> list[str]:
+    pairs = zip(trial.before.classes, trial.after.classes, strict=True)
+    return [trial.phrase, *(_gain(before.dice, after.dice, 5) for before, after in pairs)]
+
+
+def _quality_row(entry: ClassQuality) -> list[str]:
+    error = "-" if entry.error is None else f"{entry.error:.4f}"
+    return [entry.name, f"{entry.intercept:.3f} + {entry.slope:.3f} x expected", error, f"{entry.lowest:.3f}"]
+
+
+def _estimate(estimate: Estimate, digits: int) -> str:
+    mean, low, high = (np.nan if value is None else value for value in (estimate.mean, estimate.low, estimate.high))
+    return _interval(Interval(mean, low, high, estimate.cases), digits)
+
+
+def _interval(interval: Interval, digits: int) -> str:
+    bounds = _bounds(interval.low, interval.high, digits)
+    return _number(interval.mean, digits) + (f" ({bounds})" if bounds else "")
+
+
+def _bounds(low: float, high: float, digits: int) -> str:
+    return "" if np.isnan(low) else f"{_number(low, digits)} to {_number(high, digits)}"
+
+
+def _gain(before: Estimate, after: Estimate, digits: int) -> str:
+    if before.mean is None or after.mean is None:
+        return "n/a"
+    return f"{after.mean - before.mean:+.{digits}f}"
+
+
+def _number(value: float, digits: int) -> str:
+    return "n/a" if np.isnan(value) else f"{value:.{digits}f}"

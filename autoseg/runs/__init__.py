@@ -1,0 +1,1 @@
+"""The workspace and what was trained in it."""

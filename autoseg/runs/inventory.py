@@ -1,0 +1,97 @@
+"""What was trained in a workspace, and which of it a command uses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoseg import catalogue
+from autoseg.errors import BundleError
+from autoseg.model.bundle import BUNDLE_FILE, read_document
+from autoseg.planning.plan import Plan
+from autoseg.runs.workspace import Workspace
+from autoseg.training.checkpoint import read_state
+
+
+@dataclass(frozen=True)
+class FinishedModel:
+    """A run that came to its end under the current plan.
+
+    Attributes:
+        folder: where everything about it lies.
+        architecture: the network.
+        fold: a number, `official` or `full`.
+        data_key: key of the arrays it was trained on.
+    """
+
+    folder: Path
+    architecture: catalogue.Architecture
+    fold: str
+    data_key: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """Everything trained in a workspace.
+
+    Attributes:
+        finished: models that may be used, by network and fold.
+        passed_over: the others, each with the reason.
+    """
+
+    finished: tuple[FinishedModel, ...]
+    passed_over: tuple[str, ...]
+
+
+def take_inventory(workspace: Workspace, plan: Plan) -> Inventory:
+    """Find all models of a workspace.
+
+    Raises:
+        BundleError: a model cannot be understood.
+        WorkspaceError: nor can its checkpoint.
+    """
+    finished: list[FinishedModel] = []
+    passed_over: list[str] = []
+    for folder in sorted(path.parent for path in workspace.models.glob(f"*/fold_*/{BUNDLE_FILE}")):
+        document, state = read_document(folder), read_state(folder)
+        if document.plan_digest != plan.digest:
+            passed_over.append(f"{folder} (trained under another plan)")
+        elif state is None or not state.finished:
+            passed_over.append(f"{folder} (not finished: repeat its train command)")
+        else:
+            finished.append(FinishedModel(folder, document.architecture, document.fold, state.data_key))
+    return Inventory(tuple(finished), tuple(passed_over))
+
+
+def choose_models(workspace: Workspace, plan: Plan) -> tuple[Path, ...]:
+    """The models to average: finished numbered folds under the current plan, else `full`, else `official`.
+
+    Raises:
+        BundleError: nothing usable was trained (lists what there is and why it is not used), or on different data.
+    """
+    inventory = take_inventory(workspace, plan)
+    for kind in (str.isdigit, "full".__eq__, "official".__eq__):
+        chosen = [model for model in inventory.finished if kind(model.fold)]
+        if chosen:
+            refuse_mixed_data(chosen)
+            return tuple(model.folder for model in chosen)
+    raise BundleError(
+        "no finished model under the current plan",
+        where=workspace.models,
+        found="; ".join(inventory.passed_over) or "no models",
+        remedy="Train one with `autoseg train --arch unet --fold 0`.",
+    )
+
+
+def refuse_mixed_data(models: Sequence[FinishedModel]) -> None:
+    """Models whose training data differ form no cross-validation, and neither their mean nor their comparison has a meaning.
+
+    Raises:
+        BundleError: their data differ.
+    """
+    if len({model.data_key for model in models}) > 1:
+        raise BundleError(
+            "models under one plan were trained on different data",
+            where=models[0].folder.parent.parent,
+            found=", ".join(f"{model.architecture}/{model.folder.name} on {model.data_key[:8]}" for model in models),
+            remedy="Train the outdated ones again with --restart, or move them away.",
+        )

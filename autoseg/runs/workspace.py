@@ -1,0 +1,179 @@
+"""Where the parts of one run live, and which run a command means."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from autoseg import catalogue
+from autoseg.data.dataset import Dataset
+from autoseg.data.splits import Fold, Splits, misfit
+from autoseg.errors import UsageError, WorkspaceError
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.plan import Plan, read_plan
+from autoseg.storage import files
+from autoseg.storage.documents import understand
+
+RUNS: Final = Path("runs")
+_PLAN_FIRST: Final = "Run `autoseg plan DATASET` first."
+_Document = TypeVar("_Document", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder of one data set's plan, arrays and models."""
+
+    root: Path
+
+    @property
+    def dataset_file(self) -> Path:
+        """Which cases there are and where."""
+        return self.root / "dataset.json"
+
+    @property
+    def fingerprint_file(self) -> Path:
+        """What the planner saw."""
+        return self.root / "fingerprint.json"
+
+    @property
+    def plan_file(self) -> Path:
+        """What the planner decided; meant to be read and edited."""
+        return self.root / "plan.json"
+
+    @property
+    def splits_file(self) -> Path:
+        """Which cases train and which validate in each fold."""
+        return self.root / "splits.json"
+
+    @property
+    def selection_file(self) -> Path:
+        """Which models predict, and how their label maps are cleaned; meant to be read and edited."""
+        return self.root / "selection.json"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while the plan changes."""
+        return self.root / ".lock"
+
+    @property
+    def preprocessed(self) -> Path:
+        """Folder of the preprocessed arrays, one sub-folder per key."""
+        return self.root / "preprocessed"
+
+    @property
+    def models(self) -> Path:
+        """Folder of all models."""
+        return self.root / "models"
+
+    def model(self, architecture: catalogue.Architecture, fold: str) -> Path:
+        """Folder of one network on one fold."""
+        return self.models / architecture / f"fold_{fold}"
+
+    def dataset(self) -> Dataset:
+        """The cases as they were found when the plan was made."""
+        dataset = _read(self.dataset_file, Dataset)
+        if not dataset.training:
+            raise _unusable(self.dataset_file, "no training case has a label map")
+        if len({case.id for case in dataset.cases}) < len(dataset.cases):
+            raise _unusable(self.dataset_file, "several cases have one id")
+        return dataset
+
+    def fingerprint(self) -> Fingerprint:
+        """What the planner saw."""
+        return _read(self.fingerprint_file, Fingerprint)
+
+    def splits(self) -> Splits:
+        """The folds, perhaps edited by hand."""
+        splits = self.stored_splits()
+        if (fault := misfit(splits, self.dataset())) is not None:
+            raise _unusable(self.splits_file, fault)
+        return splits
+
+    def stored_splits(self) -> Splits:
+        """The folds, whether or not they fit the data set."""
+        return _read(self.splits_file, Splits)
+
+    def plan(self) -> Plan:
+        """The plan, with whatever was edited by hand."""
+        if not self.plan_file.exists():
+            raise WorkspaceError("there is no plan", where=self.root, remedy=_PLAN_FIRST)
+        return read_plan(self.plan_file)
+
+
+def find_workspace(chosen: Path | None) -> Workspace:
+    """The workspace a command means: the chosen one, or the only one under `runs/`.
+
+    Raises:
+        WorkspaceError: there is none, or there are several and none was chosen.
+    """
+    if chosen is not None:
+        if not chosen.is_dir():
+            raise WorkspaceError("no such workspace", where=chosen, remedy=_PLAN_FIRST)
+        return Workspace(chosen)
+    found = sorted(path.parent for path in RUNS.glob("*/plan.json"))
+    if not found:
+        raise WorkspaceError(f"no workspace under {RUNS}/", remedy=f"{_PLAN_FIRST} Or name one with --workspace.")
+    if len(found) > 1:
+        listing = ", ".join(str(path) for path in found)
+        raise WorkspaceError("several workspaces", where=RUNS, found=listing, remedy="Choose one with --workspace DIR.")
+    return Workspace(found[0])
+
+
+def fold_of(splits: Splits, dataset: Dataset, fold: str) -> Fold:
+    """The training and validation cases of a fold.
+
+    Args:
+        splits: the stored folds.
+        dataset: the cases.
+        fold: a number, `official` or `full`.
+
+    Raises:
+        UsageError: there is no such number.
+        WorkspaceError: the data set has no official split.
+    """
+    if fold == "full":
+        return Fold(training=tuple(case.id for case in dataset.labelled), validation=())
+    if fold == "official":
+        if splits.official is None:
+            raise WorkspaceError(
+                "the data set has no labelled validation set, so there is no official split",
+                where=dataset.root,
+                remedy="Train a numbered fold, `all` or `full` instead.",
+            )
+        return splits.official
+    if not splits.folds:
+        raise UsageError(
+            "there are too few labelled cases for a cross-validation",
+            where=dataset.root,
+            found=f"{len(dataset.training)} training case(s)",
+            remedy="Train with --fold full, or add labelled cases.",
+        )
+    if fold not in {str(number) for number in range(len(splits.folds))}:  # not 00 either: it would be a model of its own
+        raise UsageError(
+            "no such fold",
+            expected=f"0 to {len(splits.folds) - 1}, all, official or full",
+            found=fold,
+            remedy="Choose one of these with --fold.",
+        )
+    return splits.folds[int(fold)]
+
+
+def write_document(path: Path, document: BaseModel) -> None:
+    """Store a document of the workspace as JSON."""
+    files.write_json(path, document.model_dump(mode="json"))
+
+
+def _read(path: Path, kind: type[_Document]) -> _Document:
+    content = files.read_json(path, remedy=_PLAN_FIRST)
+    try:
+        return understand(content, kind)
+    except ValidationError as invalid:
+        problem = invalid.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        what = f"{place}: {problem['msg']}" if place else problem["msg"]
+        raise _unusable(path, f"cannot be understood: {what}") from None
+
+
+def _unusable(path: Path, what: str) -> WorkspaceError:
+    return WorkspaceError(what, where=path, remedy="Correct it, or rewrite it with `autoseg plan DATASET --force`.")

@@ -1,0 +1,141 @@
+"""What `autoseg info` says of models made by hand, whose every number is known."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oracles.exported_models import BUNDLE, CASE, FOLDER, SCORE, Members, exported_members
+
+from autoseg.commands import info
+from autoseg.export.archive import write_archive
+from autoseg.export.card import describe
+from autoseg.planning.plan import Plan
+from autoseg.storage import files
+
+
+@pytest.fixture
+def members(tiny_plan: Plan, tmp_path: Path) -> Members:
+    return exported_members(tiny_plan, tmp_path / "model")
+
+
+@pytest.fixture
+def card(tmp_path: Path) -> Callable[[Members], tuple[dict[str, list[str]], dict[str, Any]]]:
+    """Gives a model's card by headings, and its document."""
+
+    def described(members: Members) -> tuple[dict[str, list[str]], dict[str, Any]]:
+        path = tmp_path / "brain.autoseg"
+        write_archive(path, members)
+        text, document = describe(info.run(path))
+        first, *groups = text.split("\n\n")
+        assert first == f"{path}: a model for scans like those of tiny"
+        parts = {title: [line.removeprefix("  ") for line in lines] for title, *lines in map(str.splitlines, groups)}
+        return parts, document
+
+    return described
+
+
+def changed(members: Members, name: str, **changes: Any) -> Members:
+    return {**members, name: files.json_text({**json.loads(members[name]), **changes}).encode()}
+
+
+def test_the_card_has_every_group_in_order(members: Members, card: Callable[..., Any]) -> None:
+    parts, _ = card(members)
+    assert list(parts) == ["Expects", "Gives", "Learnt from", "Scores on cases it had not seen", "File"]
+
+
+def test_it_says_which_scans_it_expects(members: Members, card: Callable[..., Any]) -> None:
+    cases = [CASE, {**CASE, "id": "case 2", "axes": CASE["axes"][::-1], "spacing_mm": [1.0, 1.25, 3.0]}]
+    parts, _ = card(changed(members, "fingerprint.json", cases=cases))
+    assert parts["Expects"] == [
+        "3D scans, cut into axial slices, 1 channel(s): T1",
+        "spacing inferior-superior: 2 to 3 mm",
+        "spacing posterior-anterior: 1 to 1.25 mm",
+        "spacing left-right: 1 to 1 mm",
+        "slices of any size; learnt from pictures of 16 x 12 px",
+        "intensities, normalised by: none",
+    ]
+
+
+def test_pictures_have_no_plane_and_two_spacings(
+    members: Members, card: Callable[..., Any], make_plan: Callable[..., Plan]
+) -> None:
+    plan = make_plan(preprocessing={"plane": None})
+    del members["selection.json"]
+    members = changed(members, "fingerprint.json", cases=[{**CASE, "dimensions": 2}])
+    members = changed(members, BUNDLE, plan=plan.model_dump(mode="json"), plan_digest=plan.digest)
+    parts, _ = card({**members, "plan.json": plan.model_dump_json().encode()})
+    assert parts["Expects"][:3] == [
+        "2D images, 1 channel(s): T1",
+        "spacing posterior-anterior: 1 to 1 mm",
+        "spacing left-right: 1 to 1 mm",
+    ]
+
+
+def test_it_says_what_it_gives(members: Members, card: Callable[..., Any]) -> None:
+    parts, _ = card(members)
+    assert parts["Gives"] == ["label values 0 background, 2 disc", "clean-up: disc: only the largest connected part kept"]
+
+
+def test_without_a_selection_nothing_is_cleaned(members: Members, card: Callable[..., Any]) -> None:
+    del members["selection.json"]
+    parts, document = card(members)
+    assert parts["Gives"][1] == "clean-up: none"
+    assert document["selection"] is None
+
+
+def test_it_says_what_it_learnt_from(members: Members, card: Callable[..., Any]) -> None:
+    parts, _ = card(members)
+    assert parts["Learnt from"] == [
+        "1 case(s) of tiny, recipe auto",
+        "sepres/fold_0: 3 epochs, 0.5 min, seed 0, float32, torch 2.99",
+    ]
+
+
+def test_scores_come_with_their_intervals(members: Members, card: Callable[..., Any]) -> None:
+    parts, _ = card(members)
+    assert parts["Scores on cases it had not seen"] == [
+        "sepres, 2 case(s): mean Dice 0.800 (0.700 to 0.900)",
+        "  disc: Dice 0.800 (0.700 to 0.900), HD 4.0 (3.9 to 4.1) mm",
+        "(in brackets: 95 % bootstrap interval over cases)",
+    ]
+
+
+def test_scores_that_are_undefined_say_so(members: Members, card: Callable[..., Any]) -> None:
+    nothing = {"mean": None, "low": None, "high": None, "cases": 0}
+    single = {"mean": 0.5, "low": None, "high": None, "cases": 1}
+    score = {**SCORE, "dice": single, "classes": [{"name": "disc", "dice": single, "hausdorff_mm": nothing}]}
+    parts, _ = card(changed(members, "model.json", scores={"sepres": score}))
+    assert parts["Scores on cases it had not seen"][:2] == [
+        "sepres, 2 case(s): mean Dice 0.500",
+        "  disc: Dice 0.500, HD undefined",
+    ]
+
+
+def test_a_model_nobody_tested_says_so(members: Members, card: Callable[..., Any]) -> None:
+    parts, _ = card(changed(members, "model.json", scores={}, scored_cases={}))
+    assert parts["Scores on cases it had not seen"] == ["none: nothing was held out"]
+
+
+def test_the_file_is_named_by_its_digest(members: Members, card: Callable[..., Any], tmp_path: Path) -> None:
+    parts, document = card(members)
+    path = tmp_path / "brain.autoseg"
+    assert parts["File"] == [
+        f"{path.stat().st_size / 1e6:.1f} MB, written by autoseg {document['written_by']}",
+        f"sha256 {files.sha256_file(path)}",
+    ]
+
+
+def test_programs_get_all_documents(members: Members, card: Callable[..., Any], tmp_path: Path) -> None:
+    _, document = card(members)
+    path = tmp_path / "brain.autoseg"
+    assert (document["file"], document["bytes"], document["sha256"]) == (
+        str(path), path.stat().st_size, files.sha256_file(path),
+    )  # fmt: skip
+    for key in ("plan", "fingerprint", "selection", "model"):
+        assert document[key] == json.loads(members[f"{key}.json"])
+    network = json.loads(members[BUNDLE])
+    del network["plan"]  # it is there once, for all
+    assert document["networks"] == {FOLDER: network}
+    json.loads(files.json_text(document))

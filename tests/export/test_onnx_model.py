@@ -1,0 +1,153 @@
+"""ONNX models of all networks, written once and run by onnxruntime on sizes that no export looked at."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from autoseg import catalogue
+from autoseg.errors import BundleError, UsageError
+from autoseg.export import onnx_model
+from autoseg.export.onnx_model import LARGEST_DIFFERENCE, OnnxModel, check_onnx_installed, write_onnx
+from autoseg.model.bundle import Bundle, BundleDocument, Provenance
+from autoseg.networks import ARCHITECTURES, build_network
+from autoseg.planning.plan import Plan
+
+DIVISOR = 2
+
+
+class Written(NamedTuple):
+    """A network and its ONNX model."""
+
+    bundle: Bundle
+    model: OnnxModel
+
+
+def bundle(architecture: catalogue.Architecture, plan: Plan) -> Bundle:
+    """A model whose batch normalisation has seen something."""
+    torch.manual_seed(0)
+    classes = len(plan.data.classes)
+    network = build_network(architecture, in_channels=plan.input_channels, classes=classes, size=plan.network)
+    network(3 * torch.randn((8, plan.input_channels, 16, 12)) + 1)
+    document = BundleDocument(
+        architecture=architecture,
+        fold="0",
+        plan_digest=plan.digest,
+        plan=plan,
+        provenance=Provenance(
+            versions={}, seed=0, precision="float32", training_cases=(), validation_cases=(), epochs=1, minutes=1.0
+        ),
+        weights_file="weights.safetensors",
+        weights_sha256="0" * 64,
+    )
+    return Bundle(document, network.eval())
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, make_plan: Callable[..., Plan]) -> dict[str, Written]:
+    """All networks, with two channels and a neighbour on either side, so that each slice comes as six."""
+    folder = tmp_path_factory.mktemp("onnx")
+    plan = make_plan(
+        data={"channels": ["T1", "T2"]},
+        preprocessing={"normalisation": [{"method": "none"}, {"method": "none"}]},
+        network={"neighbours": 1},
+    )
+    models = {architecture: bundle(architecture, plan) for architecture in ARCHITECTURES}
+    return {name: Written(model, write_onnx(model, folder / f"{name}.onnx")) for name, model in models.items()}
+
+
+def probabilities(path: Path, slices: NDArray[np.float32]) -> NDArray[np.float32]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (found,) = session.run(["probabilities"], {"slices": slices})
+    return found
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("size", [(1, 2 * DIVISOR, 2 * DIVISOR), (5, 4 * DIVISOR, 11 * DIVISOR)])
+def test_another_program_gets_the_same_probabilities(
+    written: dict[str, Written], architecture: str, size: tuple[int, int, int]
+) -> None:
+    model, onnx_file = written[architecture]
+    batch, rows, columns = size
+    slices = torch.randn((batch, 6, rows, columns), generator=torch.Generator().manual_seed(7))
+    with torch.inference_mode():
+        expected = torch.softmax(model.network(slices), dim=1).numpy()
+    found = probabilities(onnx_file.path, slices.numpy())
+    assert found.shape == (batch, 2, rows, columns)
+    assert np.abs(found - expected).max() <= 1e-6
+    assert expected.std() > 0.01  # networks that answer the same everywhere would agree, too
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_difference_from_torch_is_stated(written: dict[str, Written], architecture: str) -> None:
+    model = written[architecture].model
+    assert 0 <= model.largest_difference <= 1e-6
+    assert (model.multiple_px, model.smallest_px) == (DIVISOR, 2 * DIVISOR)
+
+
+def test_smaller_slices_than_stated_are_really_wrong(written: dict[str, Written]) -> None:
+    model, onnx_file = written["unet"]
+    slices = torch.randn((1, 6, DIVISOR, DIVISOR), generator=torch.Generator().manual_seed(7))
+    with torch.inference_mode():
+        expected = torch.softmax(model.network(slices), dim=1).numpy()
+    assert np.abs(probabilities(onnx_file.path, slices.numpy()) - expected).max() > LARGEST_DIFFERENCE
+
+
+def test_the_file_says_what_it_is(written: dict[str, Written]) -> None:
+    model, onnx_file = written["attention"]
+    proto = onnx.load(onnx_file.path)
+    onnx.checker.check_model(proto)
+    notes = {entry.key.removeprefix("autoseg."): entry.value for entry in proto.metadata_props}
+    assert notes["architecture"] == "attention"
+    assert notes["fold"] == "0"
+    assert notes["classes"] == "0 background, 2 disc"
+    assert (notes["multiple_px"], notes["smallest_px"]) == ("2", "4")
+    assert notes["weights_sha256"] == model.document.weights_sha256
+    assert Plan.model_validate(json.loads(notes["plan"])) == model.document.plan
+    (slices,), (answer,) = proto.graph.input, proto.graph.output
+    assert (slices.name, answer.name) == ("slices", "probabilities")
+    fixed = [dim.dim_value for dim in slices.type.tensor_type.shape.dim]
+    assert fixed == [0, 6, 0, 0]  # batch, rows and columns are free
+
+
+@pytest.mark.parametrize("difference", [1.1e-4, float("nan"), float("inf")])
+def test_a_model_that_is_not_the_network_is_not_written(
+    tiny_plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, difference: float
+) -> None:
+    class Program:
+        model_proto = onnx.ModelProto()
+
+    monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: Program())
+    monkeypatch.setattr(onnx_model, "_difference", lambda *_: difference)
+    with pytest.raises(BundleError, match=r"brain\.onnx.*at most 0\.0001; found (0\.00011|nan|inf)"):
+        write_onnx(bundle("unet", tiny_plan), tmp_path / "brain.onnx")
+    assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(onnx_model, "_difference", lambda *_: LARGEST_DIFFERENCE)
+    write_onnx(bundle("unet", tiny_plan), tmp_path / "brain.onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["brain.onnx"]
+
+
+def test_a_changed_weight_makes_a_difference(written: dict[str, Written]) -> None:
+    """The comparison looks at what the file holds, not at the network twice."""
+    model, onnx_file = written["sepres"]
+    other = bundle("sepres", model.document.plan).network
+    with torch.no_grad():
+        next(iter(other.parameters())).mul_(1.5)
+    softmax = torch.nn.Sequential(other, torch.nn.Softmax(dim=1)).eval()
+    slices = torch.randn((1, 6, 8, 8), generator=torch.Generator().manual_seed(7))
+    assert onnx_model._difference(onnx_file.path.read_bytes(), softmax, slices) > LARGEST_DIFFERENCE
+
+
+def test_missing_packages_are_named_with_their_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_onnx_installed()
+    monkeypatch.setattr(onnx_model.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else object())
+    with pytest.raises(UsageError, match=r"no onnxruntime\. Install them with `pip install 'autoseg\[onnx\]'`"):
+        check_onnx_installed()

@@ -1,0 +1,124 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from autoseg.inference.quality import by_class, calibrate, entropy, expected_dice, is_low, predicted_dice
+from autoseg.postprocessing.selection import ClassQuality
+
+
+def two_classes(foreground: list[float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Probabilities (2, 1, 1, W) from those of the foreground."""
+    values = np.array(foreground, dtype=np.float32)
+    return np.stack([1 - values, values])[:, np.newaxis, np.newaxis]
+
+
+def test_expected_dice_by_hand() -> None:
+    # Foreground wins in the first two voxels: 2 (0.9 + 0.6) / (2 + 0.9 + 0.6 + 0.4); background in the third:
+    # 2 x 0.6 / (1 + 0.1 + 0.4 + 0.6).
+    background, foreground = expected_dice(two_classes([0.9, 0.6, 0.4]))
+    assert foreground == pytest.approx(3.0 / 3.9)
+    assert background == pytest.approx(1.2 / 2.1)
+
+
+def test_certainty_expects_one_and_nothing_expects_nothing() -> None:
+    background, foreground = expected_dice(two_classes([0.0, 0.0]))
+    assert background == pytest.approx(1.0)
+    assert math.isnan(foreground)
+    assert expected_dice(two_classes([1.0, 0.0])).tolist() == [1.0, 1.0]
+
+
+def test_a_class_that_never_wins_expects_zero() -> None:
+    assert expected_dice(two_classes([0.4, 0.3]))[1] == 0.0
+
+
+def test_what_8_bits_cannot_hold_does_not_count() -> None:
+    few = two_classes([0.9] + [0.001] * 1000)
+    assert expected_dice(few)[1] == pytest.approx(2 * 0.9 / 1.9)
+
+
+@given(st.floats(0.5, 1.0, width=32), st.floats(0.5, 1.0, width=32))
+def test_disagreeing_networks_expect_less(first: float, second: float) -> None:
+    sure, other = two_classes([first, 1 - first]), two_classes([1 - second, second])
+    together = expected_dice((sure + other) / 2)[1]
+    assert together <= max(expected_dice(sure)[1], expected_dice(other)[1]) + 1e-6
+
+
+def test_entropy_by_hand() -> None:
+    values = entropy(two_classes([0.5, 1.0, 0.25]))
+    assert values.dtype == np.float32
+    quarter = -(0.25 * math.log2(0.25) + 0.75 * math.log2(0.75))
+    assert values.ravel() == pytest.approx([1.0, 0.0, quarter], abs=1e-6)
+    thirds = np.full((3, 1, 1, 1), 1 / 3, dtype=np.float32)
+    assert entropy(thirds).item() == pytest.approx(1.0)
+
+
+@given(arrays(np.float32, (4, 2, 3, 3), elements=st.floats(0, 1, width=32)))
+def test_entropy_lies_between_0_and_1(raw: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
+    probabilities = (raw + np.float32(1e-3)) / (raw + np.float32(1e-3)).sum(axis=0)
+    values = entropy(probabilities)
+    assert values.min() >= 0
+    assert values.max() <= 1
+
+
+def table(values: list[float]) -> dict[str, dict[str, float]]:
+    return {"CSF": {f"c{index}": value for index, value in enumerate(values)}}
+
+
+def test_a_line_through_cases_that_lie_on_one() -> None:
+    (csf,) = calibrate(table([0.6, 0.7, 0.8, 0.9, 1.0]), table([0.30, 0.45, 0.60, 0.75, 0.90])).classes
+    assert (csf.slope, csf.intercept) == pytest.approx((1.5, -0.6))
+    assert csf.error == pytest.approx(0.0, abs=1e-12)
+    assert csf.lowest == 0.30
+    assert predicted_dice(0.85, csf) == pytest.approx(0.675)
+    assert predicted_dice(0.0, csf) == 0.0  # never below nothing
+    assert math.isnan(predicted_dice(math.nan, csf))
+
+
+def test_an_offset_where_a_line_helps_no_left_out_case() -> None:
+    (csf,) = calibrate(table([0.80, 0.90]), table([0.70, 0.82])).classes
+    assert (csf.slope, csf.intercept) == pytest.approx((1.0, -0.09))
+    # Left out, each is predicted by the other's offset: .80 - .08 = .72 for .70, and .90 - .10 = .80 for .82.
+    assert csf.error == pytest.approx(0.02)
+
+
+def test_more_confidence_never_predicts_less() -> None:
+    (csf,) = calibrate(table([0.6, 0.7, 0.8, 0.9]), table([0.9, 0.8, 0.7, 0.6])).classes
+    assert csf.slope >= 0
+
+
+def test_every_case_has_a_prediction_that_never_saw_it() -> None:
+    quality = calibrate(table([0.80, 0.90]), table([0.70, 0.82]))
+    assert [(point.case, point.predicted) for point in quality.points] == [
+        ("c0", pytest.approx(0.72)), ("c1", pytest.approx(0.80)),
+    ]  # fmt: skip
+
+
+def test_one_case_gives_an_offset_of_unknown_error() -> None:
+    quality = calibrate(table([0.8]), table([0.7]))
+    (csf,) = quality.classes
+    assert csf.error is None
+    assert quality.points[0].predicted is None
+    assert predicted_dice(0.9, csf) == pytest.approx(0.8)
+
+
+def test_undefined_cases_and_classes_without_any_are_passed_over() -> None:
+    nan = math.nan
+    assert calibrate(table([nan, 0.8]), table([0.5, nan])).classes == ()
+    (csf,) = calibrate(table([nan, 0.8]), table([0.5, 0.7])).classes
+    assert csf.lowest == 0.7
+
+
+@pytest.mark.parametrize(
+    ("predicted", "error", "low"), [(0.85, 0.01, False), (0.879, 0.01, True), (0.879, 0.03, False), (0.8, None, True)]
+)
+def test_low_is_clearly_below_every_held_out_case(predicted: float, error: float | None, low: bool) -> None:
+    lowest = 0.9 if predicted > 0.85 else 0.85
+    assert is_low(predicted, ClassQuality(name="x", intercept=0, slope=1, error=error, lowest=lowest)) == low
+
+
+def test_numbers_by_name_leave_out_the_background() -> None:
+    assert by_class(["CSF", "GM"], np.array([0.9, 0.5, 0.6])) == {"CSF": 0.5, "GM": 0.6}

@@ -1,0 +1,128 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from autoseg.data.geometry import Geometry
+from autoseg.data.image import Image
+from autoseg.inference.ensemble import Ensemble, make_ensemble
+from autoseg.inference.quality import expected_dice
+from autoseg.inference.segmenter import Segmenter
+from autoseg.inference.steps import Step
+from autoseg.model.bundle import Bundle, BundleDocument, Provenance
+from autoseg.model.compute import Compute
+from autoseg.networks import build_network
+from autoseg.planning.plan import Plan
+from autoseg.postprocessing.selection import ClassQuality, Quality
+
+MakePlan = Callable[..., Plan]
+CPU = Compute(torch.device("cpu"), bfloat16=False)
+GEOMETRY = Geometry(
+    shape=(4, 11, 13),
+    spacing_mm=(2.0, 1.0, 1.0),
+    origin_mm=(3.0, 4.0, 5.0),
+    direction=(-1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0),
+)
+IMAGE = Image(np.random.default_rng(0).normal(size=(1, *GEOMETRY.shape)).astype(np.float32), GEOMETRY)
+
+
+def ensemble(plan: Plan, *, folds: tuple[str, ...]) -> Ensemble:
+    """Untrained networks, each different."""
+    bundles = []
+    for seed, fold in enumerate(folds):
+        torch.manual_seed(seed)
+        provenance = Provenance(
+            versions={}, seed=seed, precision="float32", training_cases=(), validation_cases=(), epochs=1, minutes=0.1
+        )
+        document = BundleDocument(
+            architecture="unet", fold=fold, plan_digest=plan.digest, plan=plan, provenance=provenance,
+            weights_file="weights.safetensors", weights_sha256=str(seed),
+        )  # fmt: skip
+        network = build_network("unet", in_channels=1, classes=2, size=plan.network)
+        bundles.append((fold, Bundle(document, network.eval())))
+    return make_ensemble(bundles, compute=CPU, mirror=False)
+
+
+def segmenter(plan: Plan, *, folds: tuple[str, ...] = ("0",), quality: Quality | None = None) -> Segmenter:
+    return Segmenter(ensemble(plan, folds=folds), steps=(), quality=quality, fingerprint=None)
+
+
+def quality(*, intercept: float, slope: float, lowest: float) -> Quality:
+    disc = ClassQuality(name="disc", intercept=intercept, slope=slope, error=0.01, lowest=lowest)
+    return Quality(classes=(disc,), points=())
+
+
+def test_a_segmentation_has_the_scans_grid_and_the_data_sets_values(tiny_plan: Plan) -> None:
+    found = segmenter(tiny_plan).segment(IMAGE, with_probabilities=True)
+    assert found.labels.geometry == GEOMETRY
+    assert found.labels.array.shape == GEOMETRY.shape
+    assert set(np.unique(found.labels.array)) == {0, 2}  # the plan's label values, not class indices
+    assert found.probabilities is not None
+    np.testing.assert_array_equal(found.labels.array, np.where(found.probabilities.argmax(axis=0) == 1, 2, 0))
+    assert (found.entropy, found.predicted_dice, found.remarks) == (None, None, ())
+
+
+def test_networks_of_several_folds_are_all_averaged_alike(tiny_plan: Plan) -> None:
+    together = segmenter(tiny_plan, folds=("0", "0", "1"))
+    alone = [replace(together.ensemble, members=(member,)) for member in together.ensemble.members]
+    parts = [replace(together, ensemble=one).segment(IMAGE, with_probabilities=True).probabilities for one in alone]
+    found = together.segment(IMAGE, with_probabilities=True).probabilities
+    assert found is not None
+    np.testing.assert_allclose(found, sum(parts) / 3, atol=1e-6)  # type: ignore[arg-type]
+
+
+def test_label_maps_are_cleaned_and_probabilities_are_not(tiny_plan: Plan) -> None:
+    plain = segmenter(tiny_plan)
+    cleaned = replace(plain, steps=(Step(kind="drop_small", label=2, smallest_ml=1000.0),))
+    found = cleaned.segment(IMAGE, with_probabilities=True)
+    expected = plain.segment(IMAGE, with_probabilities=True)
+    assert expected.labels.array.any()
+    assert not found.labels.array.any()
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)  # type: ignore[arg-type]
+    assert cleaned.digest != plain.digest
+
+
+def test_entropy_is_that_of_the_probabilities(tiny_plan: Plan) -> None:
+    found = segmenter(tiny_plan).segment(IMAGE, with_probabilities=True, with_uncertainty=True)
+    assert found.probabilities is not None
+    assert found.entropy is not None
+    by_hand = -(found.probabilities * np.log2(found.probabilities)).sum(axis=0)  # two classes: log 2 is the largest
+    np.testing.assert_allclose(found.entropy, by_hand, atol=1e-5)
+
+
+def test_dice_is_predicted_from_what_each_fold_expects(tiny_plan: Plan) -> None:
+    model = segmenter(tiny_plan, folds=("0", "1"), quality=quality(intercept=0.1, slope=0.5, lowest=0.0))
+    expected = []
+    for group in model.ensemble.by_fold():
+        found = replace(model, ensemble=group).segment(IMAGE, with_probabilities=True).probabilities
+        assert found is not None
+        expected.append(expected_dice(found)[1])  # no cropping in this plan: both grids are the same
+    predicted = model.segment(IMAGE, with_uncertainty=True).predicted_dice
+    assert predicted == pytest.approx({"disc": 0.1 + 0.5 * np.mean(expected)}, abs=1e-5)
+
+
+@pytest.mark.parametrize(("lowest", "doubtful"), [(0.99, True), (0.0, False)])
+def test_a_low_predicted_dice_is_remarked_on(tiny_plan: Plan, lowest: float, doubtful: bool) -> None:
+    model = segmenter(tiny_plan, quality=quality(intercept=0.0, slope=1.0, lowest=lowest))
+    remarks = model.segment(IMAGE, with_uncertainty=True).remarks
+    assert ("Dice of disc" in " ".join(remarks)) == doubtful
+    assert not model.segment(IMAGE).remarks  # nothing was predicted
+
+
+def test_without_a_cross_validation_no_dice_is_predicted(tiny_plan: Plan) -> None:
+    assert segmenter(tiny_plan).segment(IMAGE, with_uncertainty=True).predicted_dice == {}
+
+
+def test_what_was_cropped_away_is_certain(make_plan: MakePlan, tmp_path: Path) -> None:
+    array = np.zeros((1, *GEOMETRY.shape), np.float32)
+    array[0, 1:3, 3:9, 4:10] = np.random.default_rng(0).uniform(1, 2, size=(2, 6, 6))
+    cropping = segmenter(make_plan(preprocessing={"crop": "nonzero", "crop_margin_px": 0}))
+    entropy = cropping.segment(Image(array, GEOMETRY), with_uncertainty=True).entropy
+    assert entropy is not None
+    outside = np.ones(GEOMETRY.shape, bool)
+    outside[1:3, 3:9, 4:10] = False
+    assert not entropy[outside].any()
+    assert (entropy[~outside] > 0).all()

@@ -1,0 +1,101 @@
+"""Work in this process and in others: equal results, in order, and errors that arrive."""
+
+import math
+import os
+import signal
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoseg.errors import SystemFailureError, WorkspaceError
+from autoseg.jobs.pool import ordered_map
+from autoseg.storage import files
+
+# Other processes cannot import this file, so that the work is made of what they can.
+PROCESS_ID = "__import__('os').getpid()"
+SLOW_THEN_FAST = ["[__import__('time').sleep(0.3), 0][1]", "1", "2", "3"]
+
+
+def results(work: Callable[[Any], Any], items: list[Any], *, jobs: int) -> list[Any]:
+    with ordered_map(work, items, jobs=jobs) as found:
+        return list(found)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_results_have_the_order_of_the_items(jobs: int) -> None:
+    assert results(eval, SLOW_THEN_FAST, jobs=jobs) == [0, 1, 2, 3]
+
+
+def test_a_partial_function_works_in_other_processes() -> None:
+    assert results(partial(math.pow, 2), [3, 1, 2], jobs=2) == [8, 2, 4]
+
+
+@pytest.mark.parametrize("jobs", [1, 8])
+def test_no_items_give_no_results(jobs: int) -> None:
+    assert results(math.sqrt, [], jobs=jobs) == []
+
+
+def test_one_job_or_one_item_stays_in_this_process() -> None:
+    assert results(eval, [PROCESS_ID] * 3, jobs=1) == [os.getpid()] * 3
+    assert results(eval, [PROCESS_ID], jobs=8) == [os.getpid()]
+
+
+def test_two_jobs_use_other_processes() -> None:
+    assert os.getpid() not in results(eval, [PROCESS_ID] * 3, jobs=2)
+
+
+def test_one_job_works_only_when_asked_for_the_next_result() -> None:
+    done = []
+    with ordered_map(done.append, [1, 2, 3], jobs=1) as found:
+        next(iter(found))
+        assert done == [1]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_mistake_in_the_work_arrives(jobs: int) -> None:
+    with pytest.raises(ValueError, match=r"math domain|nonnegative"):
+        results(math.sqrt, [1, -1], jobs=jobs)
+
+
+def test_an_error_keeps_its_fields_between_processes(tmp_path: Path) -> None:
+    missing = [tmp_path / "a.json", tmp_path / "b.json"]
+    with pytest.raises(WorkspaceError) as caught:
+        results(partial(files.read_json, remedy="Make it."), missing, jobs=2)
+    assert caught.value.where == str(missing[0])
+    assert caught.value.remedy == "Make it."
+
+
+def test_a_killed_process_is_a_failure_of_the_surroundings_and_never_hangs() -> None:
+    with pytest.raises(SystemFailureError, match="died"):
+        results(signal.raise_signal, [signal.SIGKILL] * 2, jobs=2)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_process_killed_while_another_starts_never_hangs(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    start, started = SpawnProcess.start, list[SpawnProcess]()
+
+    def start_slowly(process: SpawnProcess) -> None:
+        if moment == "after":
+            start(process)
+        if started:
+            started[0].kill()
+            started[0].join()
+            time.sleep(0.5)  # the pool sees the first one's end, and does not know of this one yet
+        if moment == "before":
+            start(process)
+        started.append(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", start_slowly)
+    with pytest.raises(SystemFailureError, match="died"):
+        results(eval, SLOW_THEN_FAST, jobs=2)
+    assert all(process.exitcode is not None for process in started)
+
+
+def test_errors_of_files_are_those_of_the_work(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        results(os.stat, [tmp_path / "a", tmp_path / "b"], jobs=2)

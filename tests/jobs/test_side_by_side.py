@@ -1,0 +1,146 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oracles import watched_runs
+from oracles.watched_runs import Recorder
+
+from autoseg.errors import AutosegError, TrainingError, WorkspaceError
+from autoseg.jobs.side_by_side import Run, side_by_side
+
+PATIENCE_S = 300.0
+
+
+def outcomes(
+    runs: list[Run[Any]], *, jobs: int = 2, initialise: Callable[[], None] = watched_runs.nothing, events: Any = None
+) -> dict[str, Any]:
+    events = events or Recorder()
+    ended = side_by_side(runs, jobs=jobs, initialise=initialise, events_of=lambda _: events)
+    return {run.name: outcome for run, outcome in ended}
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def processes(folder: Path, mark: str) -> set[int]:
+    return {int(path.stem) for path in folder.glob(f"*.{mark}")}
+
+
+def test_each_run_has_a_process_that_is_prepared_first_and_not_more_run_than_asked() -> None:
+    runs = [Run(str(number), watched_runs.report) for number in range(3)]
+    before = time.monotonic()
+    reports = outcomes(runs, initialise=watched_runs.prepare)
+    assert len({report["process"] for report in reports.values()} | {os.getpid()}) == 4
+    assert {report["prepared"] for report in reports.values()} == {"yes"}
+    third = reports["2"]
+    assert third["began"] >= min(reports["0"]["ended"], reports["1"]["ended"])
+    for report in reports.values():  # the clock of a run starts with its process
+        assert before <= report["started"] <= report["began"]
+    assert third["started"] >= min(reports["0"]["ended"], reports["1"]["ended"])
+    assert reports["0"]["began"] < reports["1"]["ended"]
+    assert reports["1"]["began"] < reports["0"]["ended"]
+
+
+def test_events_arrive_where_the_runs_are_watched() -> None:
+    events = Recorder()
+    assert outcomes([Run("a", partial(watched_runs.count, "a"))], events=events) == {"a": "a"}
+    assert (events.notes, events.warnings) == (["begun"], ["a: careful"])
+    assert {label: (bar.done, bar.end) for label, bar in events.bars.items()} == {"a": (10, "done"), "scoring": (3, "done")}
+    assert events.bars["a"].fields == {"loss": 9.0}
+
+
+def test_progress_that_nobody_collects_is_merged_and_never_waited_for(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+
+    class Asleep(Recorder):
+        def note(self, message: str) -> None:
+            wait_until(mark.exists)  # nothing is received until the run has said everything
+            super().note(message)
+
+    events = Asleep()
+    assert outcomes([Run("a", partial(watched_runs.chatter, mark))], events=events) == {"a": "said"}
+    assert [note.split()[1] for note in events.notes] == [str(number) for number in range(2000)]
+    assert events.bars["talk"].done == 100_000
+    assert len(events.bars["talk"].moves) < 100
+
+
+def test_a_failure_arrives_whole_and_leaves_the_others_alone() -> None:
+    events = Recorder()
+    ended = outcomes([Run("bad", watched_runs.refuse), Run("good", watched_runs.report)], events=events)
+    error = ended["bad"]
+    assert isinstance(error, WorkspaceError)
+    assert error.message == "models: is another run's; expected one; found two"
+    assert error.remedy == "Choose another."
+    assert events.bars["refused"].end == "given up"
+    assert ended["good"]["process"]
+
+
+@pytest.mark.parametrize(
+    ("work", "words"),
+    [
+        (partial(watched_runs.die, signal.SIGKILL), "killed \\(SIGKILL\\).*memory.*--jobs"),
+        (partial(watched_runs.die, signal.SIGTERM), "told to stop"),
+        (watched_runs.exit_early, "exit code 3.*__main__"),
+    ],
+    ids=["killed", "stopped", "exited"],
+)
+def test_a_process_that_dies_is_a_failure_of_its_run_alone(work: Any, words: str) -> None:
+    events = Recorder()
+    ended = outcomes([Run("bad", work), Run("good", watched_runs.report)], events=events)
+    with pytest.raises(TrainingError, match=words):
+        raise ended["bad"]
+    assert {label: bar.end for label, bar in events.bars.items()} == {"dying": "given up"}
+    assert not isinstance(ended["good"], AutosegError)
+
+
+def test_a_bug_is_not_dressed_up_and_stops_the_others(tmp_path: Path) -> None:
+    runs = [Run("endless", partial(watched_runs.linger, tmp_path)), Run("bug", partial(watched_runs.stumble, tmp_path))]
+    with pytest.raises(RuntimeError, match=r"(?s)bug.*Traceback.*ZeroDivisionError"):
+        outcomes(runs)
+    (process,) = processes(tmp_path, "began")
+    assert not is_alive(process)
+
+
+def test_closing_stops_what_is_running(tmp_path: Path) -> None:
+    runs = [Run("short", watched_runs.report), Run("endless", partial(watched_runs.linger, tmp_path))]
+    ended = side_by_side(runs, jobs=2, initialise=watched_runs.nothing, events_of=lambda _: Recorder())
+    assert next(ended)[0].name == "short"
+    wait_until(lambda: bool(processes(tmp_path, "began")))
+    ended.close()
+    assert processes(tmp_path, "stopped") == processes(tmp_path, "began")
+    assert not any(map(is_alive, processes(tmp_path, "began")))
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=str)
+def test_no_process_outlives_the_one_that_started_it(tmp_path: Path, stop: signal.Signals) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, watched_runs.__file__, str(tmp_path)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_until(lambda: len(processes(tmp_path, "began")) == 2)
+    if stop == signal.SIGINT:  # Ctrl-C reaches all processes of a terminal
+        os.killpg(parent.pid, stop)
+    else:
+        parent.send_signal(stop)
+    _, errors = parent.communicate(timeout=PATIENCE_S)
+    assert errors.count("Traceback") == (stop == signal.SIGINT)  # the parent's own
+    wait_until(lambda: not any(map(is_alive, processes(tmp_path, "began"))))
+    assert processes(tmp_path, "stopped") == processes(tmp_path, "began")

@@ -1,0 +1,90 @@
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from autoseg.catalogue import Architecture
+from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
+from autoseg.postprocessing.combinations import TIE_DICE, Networks, all_combinations, comparable, rank
+
+NAN = float("nan")
+
+
+def case(name: str, dice: float, hausdorff_mm: float = 5.0) -> CaseMetrics:
+    numbers = {**dict.fromkeys(METRICS, 1.0), "dice": dice, "hausdorff_mm": hausdorff_mm}
+    return CaseMetrics(name, (ClassMetrics(value=1, name="CSF", **numbers),))
+
+
+def scored(table: Mapping[Networks, Sequence[tuple[float, float]]]) -> dict[Networks, list[CaseMetrics]]:
+    return {
+        networks: [case(f"c{index}", *numbers) for index, numbers in enumerate(rows)] for networks, rows in table.items()
+    }
+
+
+def order(table: Mapping[Networks, Sequence[tuple[float, float]]]) -> list[Networks]:
+    return [candidate.networks for candidate in rank(scored(table))]
+
+
+def test_every_combination_once_the_single_ones_first() -> None:
+    assert all_combinations(["unet", "sepres", "attention"]) == [
+        ("unet",), ("sepres",), ("attention",),
+        ("unet", "sepres"), ("unet", "attention"), ("sepres", "attention"),
+        ("unet", "sepres", "attention"),
+    ]  # fmt: skip
+
+
+def test_the_highest_mean_dice_wins() -> None:
+    table: dict[Networks, list[tuple[float, float]]] = {
+        ("unet",): [(0.90, 3.0), (0.80, 3.0)],
+        ("sepres",): [(0.95, 9.0), (0.85, 9.0)],
+        ("attention",): [(0.70, 1.0), (0.70, 1.0)],
+    }
+    assert order(table) == [("sepres",), ("unet",), ("attention",)]
+
+
+def test_the_distance_decides_between_equals() -> None:
+    within, beyond = 0.9 - 0.9 * TIE_DICE, 0.9 - 1.1 * TIE_DICE
+    assert order({("unet",): [(0.9, 5.0)], ("sepres",): [(within, 4.0)]})[0] == ("sepres",)
+    assert order({("unet",): [(0.9, 5.0)], ("sepres",): [(beyond, 4.0)]})[0] == ("unet",)
+
+
+def test_fewer_networks_decide_between_equals_in_both() -> None:
+    assert order({("unet", "sepres"): [(0.9, 5.0)], ("sepres",): [(0.9, 5.0)]})[0] == ("sepres",)
+
+
+def test_a_candidate_without_any_defined_dice_comes_last() -> None:
+    assert order({("unet",): [(NAN, NAN)], ("sepres",): [(0.1, NAN)]}) == [("sepres",), ("unet",)]
+
+
+def test_each_but_the_best_is_compared_with_the_best() -> None:
+    best, other = rank(scored({
+        ("unet",): [(0.9, 5.0)] * 6,
+        ("sepres",): [(0.8, 5.0), (0.81, 5.0), (0.82, 5.0), (0.83, 5.0), (0.84, 5.0), (0.85, 5.0)],
+    }))  # fmt: skip
+    assert (best.difference, best.p) == (None, None)
+    assert other.difference is not None
+    assert other.difference.mean == pytest.approx(-0.075)
+    assert other.p == pytest.approx(2 / 64)
+
+
+def test_p_is_corrected_for_the_number_of_comparisons() -> None:
+    worse = [(0.8, 5.0), (0.81, 5.0), (0.82, 5.0), (0.83, 5.0), (0.84, 5.0), (0.85, 5.0)]
+    _, *others = rank(scored({("unet",): [(0.9, 5.0)] * 6, ("sepres",): worse, ("attention",): worse}))
+    assert [other.p for other in others] == pytest.approx([4 / 64, 4 / 64])
+
+
+@pytest.mark.parametrize(
+    ("held_out", "networks", "common"),
+    [
+        ({"unet": {"a", "b"}, "sepres": {"a", "b"}}, ("unet", "sepres"), ("a", "b")),
+        ({"unet": {"b", "a", "c"}, "sepres": {"c"}}, ("unet", "sepres"), ("c",)),
+        ({"unet": {"a"}, "sepres": {"b", "c"}}, ("sepres",), ("b", "c")),
+        ({"unet": {"a"}, "sepres": {"b"}}, ("unet",), ("a",)),
+        ({"unet": {"a", "b"}, "sepres": {"b", "c", "d"}, "attention": {"a", "c"}}, ("unet", "sepres"), ("b",)),
+        ({"unet": set(), "sepres": {"a"}}, ("sepres",), ("a",)),
+        ({}, (), ()),
+    ],
+)
+def test_networks_are_compared_on_the_cases_they_share(
+    held_out: dict[Architecture, set[str]], networks: Networks, common: tuple[str, ...]
+) -> None:
+    assert comparable(held_out) == (networks, common)

@@ -1,0 +1,138 @@
+"""Which clean-up is kept, on label maps of a few voxels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg.data.dataset import LabelClass
+from autoseg.data.geometry import Geometry
+from autoseg.data.image import write_labels
+from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
+from autoseg.events import Silent
+from autoseg.postprocessing.out_of_fold import HeldOut, score_choices
+from autoseg.postprocessing.search import Cleaning, find_cleaning, judge
+from autoseg.preprocessing.case import Footprint
+
+CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=1, name="A"), LabelClass(value=5, name="B"))
+SHAPE = (6, 12, 12)
+Volume = np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
+
+
+def blocks(*boxes: tuple[int, tuple[slice, slice, slice]]) -> Volume:
+    volume = np.zeros(SHAPE, np.uint16)
+    for value, box in boxes:
+        volume[box] = value
+    return volume
+
+
+BODY = np.s_[1:5, 1:6, 1:6]
+OTHER = np.s_[1:5, 7:11, 7:11]
+SPECK = np.s_[0:1, 10:11, 0:2]
+
+
+def held_out(folder: Path, name: str, prediction: Volume, reference: Volume) -> HeldOut:
+    write_labels(folder / f"{name}_seg.nii.gz", reference, Geometry(SHAPE, (1.0, 1.0, 1.0)))
+    probabilities = np.stack([(prediction == label.value) * 255 for label in CLASSES]).astype(np.uint8)
+    np.save(folder / f"{name}.npy", probabilities)
+    footprint = Footprint(
+        shape=SHAPE, axes=(0, 1, 2), flipped=(False, False, False), start=(0, 0, 0), stop=SHAPE,
+        size_px=SHAPE[1:], spacing_mm=(1.0, 1.0, 1.0), pad_value=(0.0,),
+    )  # fmt: skip
+    return HeldOut(name, folder / f"{name}_seg.nii.gz", footprint, {"unet": folder / f"{name}.npy"}, {}, CLASSES)
+
+
+def search(cases: Sequence[HeldOut]) -> Cleaning:
+    before = [score_choices(case, choices=[("unet",)])[0] for case in cases]
+    return find_cleaning(cases, networks=("unet",), before=before, apply=map, events=Silent())
+
+
+def dice(cleaning: Cleaning) -> list[float]:
+    return [label.dice for case in cleaning.scores for label in case.classes]
+
+
+def test_specks_beside_a_body_go(tmp_path: Path) -> None:
+    reference = blocks((1, BODY), (5, OTHER))
+    cases = [held_out(tmp_path, f"c{index}", blocks((1, BODY), (5, OTHER), (1, SPECK)), reference) for index in range(2)]
+    cleaning = search(cases)
+    assert [step.kind for step in cleaning.steps] == ["drop_small"]  # of all foreground: it is tried first
+    assert dice(cleaning) == [1.0] * 4
+    kept = [trial for trial in cleaning.tried if trial.kept]
+    assert all("rises" in trial.reason for trial in kept)
+    assert kept[0].after.dice.mean is not None
+    assert kept[0].before.dice.mean is not None
+    assert kept[0].after.dice.mean > kept[0].before.dice.mean
+
+
+def test_a_class_of_two_bodies_keeps_both_and_loses_its_specks(tmp_path: Path) -> None:
+    reference = blocks((1, BODY), (1, OTHER))
+    cases = [held_out(tmp_path, f"c{index}", blocks((1, BODY), (1, OTHER), (1, SPECK)), reference) for index in range(3)]
+    cleaning = search(cases)
+    assert [step.kind for step in cleaning.steps] == ["drop_small"]
+    size_ml = cleaning.steps[0].smallest_ml
+    assert size_ml is not None
+    assert 0.002 < size_ml <= 0.064  # the speck has 2 voxels of 1 mm3, the smaller body 64
+    assert all(label.dice == 1.0 for case in cleaning.scores for label in case.classes if label.name == "A")
+
+
+def test_a_size_is_judged_on_cases_it_was_not_found_on(tmp_path: Path) -> None:
+    # Only one case has a speck to lose. Found on the others, no size helps it, and found on it, none helps the others.
+    both = blocks((1, BODY), (1, OTHER))
+    cases = [
+        held_out(tmp_path, "c0", blocks((1, BODY), (1, OTHER), (1, SPECK)), both),
+        held_out(tmp_path, "c1", blocks((1, BODY), (1, OTHER)), both),
+    ]
+    cleaning = search(cases)
+    assert not any(step.kind == "drop_small" for step in cleaning.steps)
+
+
+def test_holes_are_filled(tmp_path: Path) -> None:
+    holed = blocks((1, BODY), (5, OTHER))
+    holed[2, 3, 3] = 0
+    cases = [held_out(tmp_path, f"c{index}", holed, blocks((1, BODY), (5, OTHER))) for index in range(2)]
+    cleaning = search(cases)
+    assert any(step.kind == "fill_holes" for step in cleaning.steps)
+    assert dice(cleaning) == [1.0] * 4
+
+
+def test_nothing_is_kept_where_nothing_helps(tmp_path: Path) -> None:
+    perfect = blocks((1, BODY), (5, OTHER))
+    cleaning = search([held_out(tmp_path, "c0", perfect, perfect)])
+    assert cleaning.steps == ()
+    assert cleaning.tried
+    assert not any(trial.kept for trial in cleaning.tried)
+
+
+def scored(*labels: tuple[float, float]) -> list[CaseMetrics]:
+    classes = []
+    for index, (dice_of_class, hausdorff_mm) in enumerate(labels):
+        numbers = {**dict.fromkeys(METRICS, 1.0), "dice": dice_of_class, "hausdorff_mm": hausdorff_mm}
+        classes.append(ClassMetrics(value=CLASSES[index + 1].value, name=CLASSES[index + 1].name, **numbers))
+    return [CaseMetrics("c", tuple(classes))]
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("after", "value", "good", "why"),
+    [
+        ([(0.8, 5.0), (0.9, 5.0)], 1, False, "changes nothing"),
+        ([(0.81, 5.0), (0.9, 5.0)], 1, True, "rises"),
+        ([(0.81, 5.0), (0.9, 5.0)], 5, False, "does not rise"),
+        ([(0.79, 4.0), (0.9, 5.0)], 1, False, "does not rise"),
+        ([(0.81, 5.0), (0.899, 5.0)], 1, False, "Dice of B falls"),
+        ([(0.81, 5.1), (0.9, 5.0)], 1, False, "distance of A grows"),
+        ([(0.81, 5.0), (0.9, NAN)], 1, False, "distance of B grows"),
+        ([(0.81, 4.0), (0.91, 4.0)], None, True, "rises"),
+        ([(0.83, 4.0), (0.89, 4.0)], None, False, "Dice of B falls"),
+        ([(0.8, 4.0), (0.9, 5.0)], None, False, "does not rise"),
+    ],
+)
+def test_a_step_must_raise_its_class_and_harm_none(
+    after: list[tuple[float, float]], value: int | None, good: bool, why: str
+) -> None:
+    found, reason = judge(scored((0.8, 5.0), (0.9, 5.0)), scored(*after), value=value)
+    assert found == good
+    assert why in reason

@@ -1,0 +1,72 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from autoseg.planning.plan import Plan
+from autoseg.report.methods import Study, methods_paragraph
+
+MakePlan = Callable[..., Plan]
+STUDY = Study(
+    cases=10,
+    models={"unet": ["0", "1"]},
+    minutes=(20.0, 20.4),
+    epochs=(31, 35),
+    versions={"autoseg": "1.2.3", "torch": "2.13", "SimpleITK": "2.5", "python": "3.11"},
+)
+
+
+def test_every_number_is_the_plans_or_the_runs(make_plan: MakePlan) -> None:
+    text, _ = methods_paragraph(make_plan(), STUDY)
+    for part in (
+        "10 labelled scans of tiny (T1)", "cut into axial slices", "were left as they are", "2 levels from 4 to 8 features",
+        "patches of 16 x 12 pixels in batches of 4", "class weights 1, 2", "learning rate of 0.01",
+        "31 to 35 epochs (20 minutes)",
+        "2-fold cross-validation (fold(s) 0 and 1)", "rotation by up to 15 degrees", "mirroring along columns",
+        "autoseg 1.2.3",
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_another_plan_gives_another_text(make_plan: MakePlan) -> None:
+    changed = make_plan(
+        preprocessing={"crop": "nonzero", "spacing_mm": [1.0, 0.5], "normalisation": [{"method": "quantile_zscore"}]},
+        training={"loss": "dice", "optimiser": "adam", "schedule": "plateau", "patience": 10},
+        network={"neighbours": 2},
+        augmentation={"mirror_axes": [], "spatial_probability": 0.0, "intensity_probability": 0.0},
+        prediction={"mirror_axes": ["columns"]},
+    )
+    text, references = methods_paragraph(changed, STUDY)
+    for part in (
+        "cropped to their content, resampled to 1 x 0.5 mm and cut", "25th and the 75th", "soft Dice loss", "by Adam",
+        "divided by ten after 10 epochs", "2 neighbour(s)", "averaged over mirror images along columns",
+    ):  # fmt: skip
+        assert part in text
+    assert "augmented" not in text
+    assert "own in-plane resolution" not in text
+    assert any("Kingma" in reference for reference in references)
+
+
+@pytest.mark.parametrize("networks", [("unet",), ("unet", "sepres", "attention")])
+def test_what_is_cited_is_listed_and_nothing_else(make_plan: MakePlan, networks: tuple[str, ...]) -> None:
+    study = replace(STUDY, models={name: ["0"] for name in networks}, averaged=networks, compared=10)  # type: ignore[arg-type]
+    text, references = methods_paragraph(make_plan(), study)
+    names = [reference.split()[0].rstrip(",") for reference in references]
+    assert all(name in text for name in names)
+    assert ("Oktay" in names) == ("attention" in networks)
+    assert "Isensee" in names
+
+
+def test_the_selection_is_told_with_its_clean_up(make_plan: MakePlan) -> None:
+    assert "selected" not in methods_paragraph(make_plan(), STUDY)[0]
+    chosen = replace(STUDY, averaged=("unet", "sepres"), compared=10, cleaning=("GM: holes filled",))
+    text, _ = methods_paragraph(make_plan(), chosen)
+    assert "(10 held-out cases), unet and sepres were selected" in text
+    assert "GM: holes filled" in text
+    assert "No clean-up" in methods_paragraph(make_plan(), replace(chosen, cleaning=()))[0]
+
+
+def test_before_training_only_the_data_are_described(make_plan: MakePlan) -> None:
+    text, _ = methods_paragraph(make_plan(), replace(STUDY, models={}))
+    assert "trained" not in text
+    assert "networks were" not in text
