@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from autoseg.commands.check import CheckResult
     from autoseg.commands.evaluate import EvaluateResult
     from autoseg.commands.export import ExportResult
-    from autoseg.commands.info import InfoResult
     from autoseg.commands.load_model import LoadedModel
     from autoseg.commands.plan import PlanResult
     from autoseg.commands.predict import PredictResult
     from autoseg.commands.report import ReportResult
     from autoseg.commands.select import SelectResult
     from autoseg.commands.train import TrainResult
+    from autoseg.export.card import InfoResult
     from autoseg.formats.voxels import NotFinite
     from autoseg.model.compute import DeviceChoice, PrecisionChoice
 

@@ -12,7 +12,6 @@ if TYPE_CHECKING:  # types only: loading the training stage here would load torc
     from autoseg.commands.demo import DemoResult
     from autoseg.commands.evaluate import EvaluateResult
     from autoseg.commands.export import ExportResult
-    from autoseg.commands.info import InfoResult
     from autoseg.commands.plan import PlanResult
     from autoseg.commands.predict import PredictResult
     from autoseg.commands.preprocess import PreprocessResult
@@ -20,6 +19,7 @@ if TYPE_CHECKING:  # types only: loading the training stage here would load torc
     from autoseg.commands.select import SelectResult
     from autoseg.commands.train import TrainResult
     from autoseg.evaluation.tables import MetricSummary, Summary
+    from autoseg.export.card import InfoResult
     from autoseg.postprocessing.selection import Candidate, Estimate, TriedStep
 
 

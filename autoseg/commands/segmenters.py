@@ -6,12 +6,13 @@ from autoseg.errors import BundleError, WorkspaceError
 from autoseg.events import Events
 from autoseg.export.document import read_exported
 from autoseg.inference.ensemble import Ensemble, load_ensemble, make_ensemble
+from autoseg.inference.quality import Quality
 from autoseg.inference.segmenter import Segmenter
 from autoseg.model.bundle import read_document
 from autoseg.model.compute import Compute
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
-from autoseg.postprocessing.selection import Quality, Selection, read_selection
+from autoseg.postprocessing.selection import Selection, read_selection
 from autoseg.runs.inventory import choose_models, take_inventory
 from autoseg.runs.workspace import Workspace
 

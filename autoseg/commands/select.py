@@ -16,7 +16,7 @@ from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.statistics import LEVEL, meaningful
 from autoseg.evaluation.tables import summarise, write_cases, write_summary
 from autoseg.events import Events
-from autoseg.inference.quality import calibrate
+from autoseg.inference.quality import Quality, calibrate
 from autoseg.inference.steps import Step, describe
 from autoseg.jobs.pool import Apply, workers
 from autoseg.model.bundle import read_document
@@ -27,14 +27,7 @@ from autoseg.postprocessing.combinations import TIE_DICE, Networks, all_combinat
 from autoseg.postprocessing.out_of_fold import HeldOut, cleaned, expectations, score_choices, verify
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.search import Cleaning, find_cleaning
-from autoseg.postprocessing.selection import (
-    Candidate,
-    Quality,
-    SelectedModel,
-    Selection,
-    decision_digest,
-    write_selection,
-)
+from autoseg.postprocessing.selection import Candidate, SelectedModel, Selection, decision_digest, write_selection
 from autoseg.preprocessing.store import Store
 from autoseg.runs.inventory import FinishedModel, Inventory, refuse_mixed_data, take_inventory
 from autoseg.runs.workspace import Workspace, find_workspace, fold_of

@@ -28,6 +28,7 @@ from autoseg.networks import ARCHITECTURES
 from autoseg.planning.plan import Epochs, Minutes, Plan
 from autoseg.postprocessing.held_out import is_scored, score_held_out
 from autoseg.preprocessing.store import Store
+from autoseg.report.case_picture import draw_case
 from autoseg.report.figures import draw_curves
 from autoseg.runs.workspace import Workspace, find_workspace, fold_of
 from autoseg.storage import files
@@ -220,6 +221,7 @@ def _train_one(session: _Session, target: _Target, *, events: Events, started: f
             [session.cases[case] for case in target.members.validation],
             store=session.store,
             compute=session.compute,
+            draw=draw_case,
             events=events,
         )
     return TrainedModel(

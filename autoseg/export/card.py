@@ -1,17 +1,30 @@
 """What `autoseg info` says of an exported model."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Any
 
-from autoseg.cli.command import Output
-
-if TYPE_CHECKING:  # types only: loading these here would load torch for every command
-    from autoseg.commands.info import InfoResult
-    from autoseg.export.document import ExportDescription
-    from autoseg.postprocessing.selection import Estimate
+from autoseg.export.document import ExportDescription
+from autoseg.inference.steps import describe as in_words
+from autoseg.postprocessing.selection import Estimate
 
 
-def describe(result: "InfoResult") -> Output:
+@dataclass(frozen=True)
+class InfoResult:
+    """An exported model's description.
+
+    Attributes:
+        description: what its documents say.
+        sha256: of the whole file.
+        bytes: its size.
+    """
+
+    description: ExportDescription
+    sha256: str
+    bytes: int
+
+
+def describe(result: InfoResult) -> tuple[str, dict[str, Any]]:
     """A model's card: for people in groups of lines, for programs all its documents."""
     description = result.description
     lines = [f"{description.path}: a model for scans like those of {description.document.name}"]
@@ -38,7 +51,7 @@ def describe(result: "InfoResult") -> Output:
     }
 
 
-def _expects(description: "ExportDescription") -> Iterator[str]:
+def _expects(description: ExportDescription) -> Iterator[str]:
     plan, cases = description.plan, description.fingerprint.cases
     plane = plan.preprocessing.plane
     kind = "2D images" if plane is None else f"3D scans, cut into {plane} slices"
@@ -52,16 +65,14 @@ def _expects(description: "ExportDescription") -> Iterator[str]:
     yield f"intensities, normalised by: {', '.join(step.method for step in plan.preprocessing.normalisation)}"
 
 
-def _gives(description: "ExportDescription") -> Iterator[str]:
-    from autoseg.inference.steps import describe as in_words  # noqa: PLC0415 - see above
-
+def _gives(description: ExportDescription) -> Iterator[str]:
     classes = description.plan.data.classes
     yield "label values " + ", ".join(f"{label.value} {label.name}" for label in classes)
     steps = () if description.selection is None else description.selection.postprocessing
     yield "clean-up: " + ("; ".join(in_words(step, classes) for step in steps) or "none")
 
 
-def _learnt_from(description: "ExportDescription") -> Iterator[str]:
+def _learnt_from(description: ExportDescription) -> Iterator[str]:
     bundles = description.bundles.values()
     cases = {case for bundle in bundles for case in bundle.provenance.training_cases}
     yield f"{len(cases)} case(s) of {description.document.name}, recipe {description.plan.inputs.recipe}"
@@ -73,7 +84,7 @@ def _learnt_from(description: "ExportDescription") -> Iterator[str]:
         )
 
 
-def _scores(description: "ExportDescription") -> Iterator[str]:
+def _scores(description: ExportDescription) -> Iterator[str]:
     document = description.document
     if not document.scores:
         yield "none: nothing was held out"
@@ -85,12 +96,12 @@ def _scores(description: "ExportDescription") -> Iterator[str]:
         yield "(in brackets: 95 % bootstrap interval over cases)"
 
 
-def _file(result: "InfoResult") -> Iterator[str]:
+def _file(result: InfoResult) -> Iterator[str]:
     yield f"{result.bytes / 1e6:.1f} MB, written by autoseg {result.description.written_by}"
     yield f"sha256 {result.sha256}"
 
 
-def _interval(estimate: "Estimate", digits: int, *, unit: str = "") -> str:
+def _interval(estimate: Estimate, digits: int, *, unit: str = "") -> str:
     if estimate.mean is None:
         return "undefined"
     if estimate.low is None or estimate.high is None:

@@ -10,9 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import xlogy
-
-from autoseg.postprocessing.selection import ClassQuality, Quality, QualityPoint
 
 LOW_MARGIN: Final = 0.02
 """A predicted Dice so little below the worst held-out case is no cause for a warning. Source: ours; raters differ more."""
@@ -22,6 +21,37 @@ _LEAST: Final = 0.5 / 255
 
 _FEWEST_FOR_A_SLOPE: Final = 4
 """Fewer cases give an offset alone. Source: ours; a line through three points fits anything."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class ClassQuality(_Part):
+    """How the Dice of a class follows from what its models expect of themselves: intercept + slope x expected."""
+
+    name: str
+    intercept: float
+    slope: float = Field(ge=0)
+    error: float | None = Field(description="mean absolute error over cases, each left out in turn; null for one case")
+    lowest: float = Field(description="lowest Dice any held-out case reached")
+
+
+class QualityPoint(_Part):
+    """One class of one held-out case."""
+
+    case: str
+    name: str
+    expected: float = Field(description="what the models expect of themselves, in [0, 1]")
+    reached: float = Field(description="Dice, in [0, 1]")
+    predicted: float | None = Field(description="by a calibration without this case; null for one case")
+
+
+class Quality(_Part):
+    """The calibration of predicted Dice, and the points it rests on."""
+
+    classes: tuple[ClassQuality, ...]
+    points: tuple[QualityPoint, ...]
 
 
 def expected_dice(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:

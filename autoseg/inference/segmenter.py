@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 from autoseg.data.image import Image, LabelMap
 from autoseg.inference.ensemble import Ensemble
 from autoseg.inference.outliers import unusual_intensities, unusual_spacing, unusual_volume
-from autoseg.inference.quality import by_class, entropy, expected_dice, is_low, predicted_dice
+from autoseg.inference.quality import Quality, by_class, entropy, expected_dice, is_low, predicted_dice
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.inference.table import volumes_ml
 from autoseg.planning.fingerprint import Fingerprint
-from autoseg.postprocessing.selection import Quality
 from autoseg.preprocessing.case import apply, restore_map, restore_probabilities
 from autoseg.storage import files
 

@@ -1,15 +1,15 @@
 """The end of every training: predict the held-out cases on their own grids, keep what was predicted, score it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from autoseg.data.dataset import Case
-from autoseg.data.image import read_image, read_labels, write_labels
+from autoseg.data.dataset import Case, LabelClass
+from autoseg.data.image import Image, read_image, read_labels, write_labels
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.evaluation.tables import Summary, read_cases, summarise, write_cases, write_summary
@@ -17,7 +17,6 @@ from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.model.compute import Compute
 from autoseg.preprocessing.store import Store
-from autoseg.report.case_picture import draw_case
 from autoseg.storage import files
 from autoseg.storage.arrays import write_array
 from autoseg.storage.documents import understand
@@ -29,6 +28,15 @@ SUMMARY_FILE: Final = "summary.json"
 _RECORD_FILE: Final = "record.json"
 
 
+class DrawCase(Protocol):
+    """Draws label maps over their scan; what draws lies above this package."""
+
+    def __call__(
+        self, path: Path, image: Image, overlays: Mapping[str, NDArray[np.integer[Any]]], /, *, classes: Sequence[LabelClass]
+    ) -> None:
+        """Draw into a file."""
+
+
 class Record(BaseModel):
     """That the cases a model has not seen were predicted and scored to the end, and by which model."""
 
@@ -38,7 +46,9 @@ class Record(BaseModel):
     probabilities_sha256: dict[str, str] = Field(description="by case, of the file of its probabilities")
 
 
-def score_held_out(model: Path, cases: Sequence[Case], *, store: Store, compute: Compute, events: Events) -> Summary | None:
+def score_held_out(
+    model: Path, cases: Sequence[Case], *, store: Store, compute: Compute, draw: DrawCase, events: Events
+) -> Summary | None:
     """Predict and score the cases a model has not seen; done once per model.
 
     Beside the tables, the model's `validation/` folder gets each case's label map, a picture of it beside the reference,
@@ -56,7 +66,7 @@ def score_held_out(model: Path, cases: Sequence[Case], *, store: Store, compute:
     scores, digests = [], {}
     with events.track("scoring held-out cases", total=len(cases), unit="cases") as progress:
         for case in cases:
-            scores.append(_score(case, ensemble, folder=folder, store=store))
+            scores.append(_score(case, ensemble, folder=folder, store=store, draw=draw))
             digests[case.id] = files.sha256_file(probabilities_file(model, case.id))
             progress.advance()
     summary = summarise(scores)
@@ -102,7 +112,7 @@ def _done(model: Path, ensemble: Ensemble) -> bool:
     return is_scored(model) and read_record(model).model_digest == ensemble.digest
 
 
-def _score(case: Case, ensemble: Ensemble, *, folder: Path, store: Store) -> CaseMetrics:
+def _score(case: Case, ensemble: Ensemble, *, folder: Path, store: Store, draw: DrawCase) -> CaseMetrics:
     if case.label is None:
         msg = f"held-out case {case.id} has a label by definition"
         raise ValueError(msg)
@@ -112,7 +122,7 @@ def _score(case: Case, ensemble: Ensemble, *, folder: Path, store: Store) -> Cas
     probabilities = ensemble.probabilities(np.asarray(stored.image))
     prediction = ensemble.label_map(probabilities, stored.footprint, reference.geometry)
     write_labels(folder / f"{case.id}.nii.gz", prediction.array, prediction.geometry)
-    draw_case(
+    draw(
         folder / PICTURES / f"{case.id}.png",
         read_image(
             case.images,

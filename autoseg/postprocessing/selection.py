@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import catalogue
 from autoseg.errors import WorkspaceError
+from autoseg.inference.quality import Quality
 from autoseg.inference.steps import Step
 from autoseg.storage import files
 from autoseg.storage.documents import understand
@@ -78,33 +79,6 @@ class TriedStep(_Part):
     reason: str
     before: Score
     after: Score
-
-
-class ClassQuality(_Part):
-    """How the Dice of a class follows from what its models expect of themselves: intercept + slope x expected."""
-
-    name: str
-    intercept: float
-    slope: float = Field(ge=0)
-    error: float | None = Field(description="mean absolute error over cases, each left out in turn; null for one case")
-    lowest: float = Field(description="lowest Dice any held-out case reached")
-
-
-class QualityPoint(_Part):
-    """One class of one held-out case."""
-
-    case: str
-    name: str
-    expected: float = Field(description="what the models expect of themselves, in [0, 1]")
-    reached: float = Field(description="Dice, in [0, 1]")
-    predicted: float | None = Field(description="by a calibration without this case; null for one case")
-
-
-class Quality(_Part):
-    """The calibration of predicted Dice, and the points it rests on."""
-
-    classes: tuple[ClassQuality, ...]
-    points: tuple[QualityPoint, ...]
 
 
 class Selection(_Part):

@@ -16,6 +16,7 @@ from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import compare
 from autoseg.events import Events
+from autoseg.inference.quality import Quality
 from autoseg.model.attention_maps import attention_maps
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import choose_compute
@@ -23,7 +24,6 @@ from autoseg.networks import ARCHITECTURES
 from autoseg.networks.attention import AttentionUNet
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
-from autoseg.postprocessing.selection import Quality
 from autoseg.preprocessing.case import Prepared, apply, apply_to_labels
 from autoseg.report.attention import draw_attention
 from autoseg.report.case_picture import draw_case

@@ -9,9 +9,10 @@ from autoseg.data.dataset import Case
 from autoseg.data.image import read_image, read_labels
 from autoseg.evaluation.comparison import ComparedMetric, compare
 from autoseg.evaluation.statistics import Interval, bootstrap
+from autoseg.inference.quality import ClassQuality
 from autoseg.inference.steps import describe
 from autoseg.postprocessing.scoring import case_means
-from autoseg.postprocessing.selection import Candidate, ClassQuality, Estimate, TriedStep
+from autoseg.postprocessing.selection import Candidate, Estimate, TriedStep
 from autoseg.preprocessing.case import canonical
 from autoseg.report.captions import figures
 from autoseg.report.findings import Findings

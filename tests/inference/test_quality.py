@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from autoseg.inference.quality import by_class, calibrate, entropy, expected_dice, is_low, predicted_dice
-from autoseg.postprocessing.selection import ClassQuality
+from autoseg.inference.quality import ClassQuality, by_class, calibrate, entropy, expected_dice, is_low, predicted_dice
 
 
 def two_classes(foreground: list[float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -9,14 +9,13 @@ import torch
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image
 from autoseg.inference.ensemble import Ensemble, make_ensemble
-from autoseg.inference.quality import expected_dice
+from autoseg.inference.quality import ClassQuality, Quality, expected_dice
 from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.steps import Step
 from autoseg.model.bundle import Bundle, BundleDocument, Provenance
 from autoseg.model.compute import Compute
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
-from autoseg.postprocessing.selection import ClassQuality, Quality
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)

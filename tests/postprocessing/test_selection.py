@@ -6,14 +6,12 @@ from typing import Any
 import pytest
 
 from autoseg.errors import WorkspaceError
+from autoseg.inference.quality import ClassQuality, Quality, QualityPoint
 from autoseg.inference.steps import Step
 from autoseg.postprocessing.selection import (
     Candidate,
-    ClassQuality,
     ClassScore,
     Estimate,
-    Quality,
-    QualityPoint,
     Score,
     SelectedModel,
     Selection,
