@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from autoseg.commands.report import ReportResult
     from autoseg.commands.select import SelectResult
     from autoseg.commands.train import TrainResult
-    from autoseg.export.card import InfoResult
+    from autoseg.exporting.card import InfoResult
     from autoseg.formats.voxels import NotFinite
     from autoseg.model.compute import DeviceChoice, PrecisionChoice
 

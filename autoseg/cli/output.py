@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # types only: loading the training stage here would load torc
     from autoseg.commands.select import SelectResult
     from autoseg.commands.train import TrainResult
     from autoseg.evaluation.tables import MetricSummary, Summary
-    from autoseg.export.card import InfoResult
+    from autoseg.exporting.card import InfoResult
     from autoseg.postprocessing.selection import Candidate, Estimate, TriedStep
 
 
@@ -195,7 +195,7 @@ def export(result: "ExportResult") -> Output:
 
 def info(result: "InfoResult") -> Output:
     """What a person needs to know before using the model."""
-    from autoseg.export.card import describe  # noqa: PLC0415 - see above
+    from autoseg.exporting.card import describe  # noqa: PLC0415 - see above
 
     return describe(result)
 

@@ -10,7 +10,7 @@ from autoseg.errors import AutosegError, CasesFailedError, DatasetError, Workspa
 from autoseg.evaluation.cases import Evaluation, evaluate_folders
 from autoseg.evaluation.tables import Summary, summarise, write_cases, write_summary
 from autoseg.events import Events
-from autoseg.report.figures import draw_bars
+from autoseg.reporting.figures import draw_bars
 from autoseg.runs.workspace import find_workspace
 
 METRICS_FILE: Final = "metrics.csv"

@@ -12,9 +12,9 @@ from autoseg.errors import UsageError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.tables import read_cases
 from autoseg.events import Events
-from autoseg.export import document as exported
-from autoseg.export.archive import ARCHIVE_SUFFIX, write_archive
-from autoseg.export.onnx_model import OnnxModel, check_onnx_installed, write_onnx
+from autoseg.exporting import document as exported
+from autoseg.exporting.archive import ARCHIVE_SUFFIX, write_archive
+from autoseg.exporting.onnx_model import OnnxModel, check_onnx_installed, write_onnx
 from autoseg.model.bundle import BundleDocument, load_bundle
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.postprocessing import held_out

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from autoseg.export.card import InfoResult
-from autoseg.export.document import describe_exported
+from autoseg.exporting.card import InfoResult
+from autoseg.exporting.document import describe_exported
 from autoseg.storage import files
 
 

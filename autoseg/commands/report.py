@@ -16,11 +16,11 @@ from autoseg.networks import ARCHITECTURES
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.selection import Selection, read_selection
-from autoseg.report import case_figures
-from autoseg.report.findings import Findings
-from autoseg.report.page import render
-from autoseg.report.sections import build_page
-from autoseg.report.tables import to_csv, to_latex, to_markdown
+from autoseg.reporting import case_figures
+from autoseg.reporting.findings import Findings
+from autoseg.reporting.page import render
+from autoseg.reporting.sections import build_page
+from autoseg.reporting.tables import to_csv, to_latex, to_markdown
 from autoseg.runs.inventory import FinishedModel, refuse_mixed_data, take_inventory
 from autoseg.runs.workspace import Workspace, find_workspace
 from autoseg.storage import files

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from autoseg.errors import BundleError, WorkspaceError
 from autoseg.events import Events
-from autoseg.export.document import read_exported
+from autoseg.exporting.document import read_exported
 from autoseg.inference.ensemble import Ensemble, load_ensemble, make_ensemble
 from autoseg.inference.quality import Quality
 from autoseg.inference.segmenter import Segmenter

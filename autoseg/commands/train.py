@@ -28,8 +28,8 @@ from autoseg.networks import ARCHITECTURES
 from autoseg.planning.plan import Epochs, Minutes, Plan
 from autoseg.postprocessing.held_out import is_scored, score_held_out
 from autoseg.preprocessing.store import Store
-from autoseg.report.case_picture import draw_case
-from autoseg.report.figures import draw_curves
+from autoseg.reporting.case_picture import draw_case
+from autoseg.reporting.figures import draw_curves
 from autoseg.runs.workspace import Workspace, find_workspace, fold_of
 from autoseg.storage import files
 from autoseg.training.checkpoint import RunState, read_state

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from autoseg.report.figures import draw_curves
+from autoseg.reporting.figures import draw_curves
 
 VALUES = ("learning_rate", "training_loss", "training_dice", "validation_loss", "validation_dice", "validation_dice_GM")
 

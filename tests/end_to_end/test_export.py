@@ -18,7 +18,7 @@ from autoseg.cli.app import app
 from autoseg.commands import export
 from autoseg.data.image import read_labels
 from autoseg.errors import BundleError, UsageError
-from autoseg.export.document import ExportedModel, read_exported
+from autoseg.exporting.document import ExportedModel, read_exported
 from autoseg.inference.steps import Step
 from autoseg.model.bundle import load_bundle
 from autoseg.postprocessing.selection import read_selection

@@ -7,7 +7,7 @@ from oracles.bounded_runs import insist
 from oracles.exported_models import exported_members
 from oracles.judged_models import ReadModels
 
-from autoseg.export.archive import write_archive
+from autoseg.exporting.archive import write_archive
 from autoseg.planning.plan import Plan
 
 

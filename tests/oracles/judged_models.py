@@ -25,7 +25,7 @@ from oracles.judged_documents import (
 from oracles.spoilt_documents import Generator, pick, spoil_bytes, spoil_tensors, spoil_text
 
 from autoseg.errors import BundleError
-from autoseg.export.document import describe_exported, read_exported
+from autoseg.exporting.document import describe_exported, read_exported
 from autoseg.model.bundle import Bundle, load_bundle
 from autoseg.networks import build_network
 from autoseg.planning.plan import NetworkSection

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from autoseg.data.image import read_labels, verify_file
-from autoseg.export.document import read_exported
+from autoseg.exporting.document import read_exported
 from autoseg.model.bundle import load_bundle
 from autoseg.planning.plan import read_plan
 from autoseg.postprocessing.selection import read_selection

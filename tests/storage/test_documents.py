@@ -110,4 +110,4 @@ def test_no_reader_understands_documents_in_a_way_of_its_own() -> None:
         for path in package.rglob("*.py")
         for call in re.findall(r"model_validate\w*", path.read_text(encoding="utf-8"))
     }
-    assert found == {("documents.py", "model_validate_json"), ("planning/plan.py", "model_validate")}
+    assert found == {("storage/documents.py", "model_validate_json"), ("planning/plan.py", "model_validate")}

@@ -57,7 +57,7 @@ def test_the_old_content_stays_when_the_process_is_killed(tmp_path: Path) -> Non
     target = tmp_path / "file"
     files.write_text(target, "old")
     writer = run_python(
-        "import sys, time; from pathlib import Path; from autoseg import files\n"
+        "import sys, time; from pathlib import Path; from autoseg.storage import files\n"
         "with files.atomic_path(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_bytes(b'half')\n"
         "    print('writing', flush=True)\n"
@@ -110,7 +110,7 @@ def test_a_full_disk_is_said_in_words(code: int, tmp_path: Path, monkeypatch: py
 
 
 LIMITED = (
-    "import resource, sys; from pathlib import Path; from autoseg import errors, files\n"
+    "import resource, sys; from pathlib import Path; from autoseg import errors; from autoseg.storage import files\n"
     "resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
     "try:\n"
     "    {attempt}\n"
@@ -253,7 +253,7 @@ def test_errors_inside_a_lock_are_not_the_locks(tmp_path: Path) -> None:
 def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
     place = tmp_path / ".lock"
     holder = run_python(
-        "import sys, time; from pathlib import Path; from autoseg import files\n"
+        "import sys, time; from pathlib import Path; from autoseg.storage import files\n"
         "with files.lock(Path(sys.argv[1])):\n"
         "    print('held', flush=True)\n"
         "    time.sleep(60)\n",

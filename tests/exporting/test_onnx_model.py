@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from autoseg import catalogue
 from autoseg.errors import BundleError, UsageError
-from autoseg.export import onnx_model
-from autoseg.export.onnx_model import LARGEST_DIFFERENCE, OnnxModel, check_onnx_installed, write_onnx
+from autoseg.exporting import onnx_model
+from autoseg.exporting.onnx_model import LARGEST_DIFFERENCE, OnnxModel, check_onnx_installed, write_onnx
 from autoseg.model.bundle import Bundle, BundleDocument, Provenance
 from autoseg.networks import ARCHITECTURES, build_network
 from autoseg.planning.plan import Plan

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from autoseg.data.dataset import LabelClass
-from autoseg.report.page import Block, Copyable, Facts, Page, Picture, Remarks, Section, Table, Text, Viewer, render
-from autoseg.report.volume_view import encode
+from autoseg.reporting.page import Block, Copyable, Facts, Page, Picture, Remarks, Section, Table, Text, Viewer, render
+from autoseg.reporting.volume_view import encode
 
 HOSTILE = """"><img src=x onerror=alert(1)></script><script>alert(1)</script><!-- {{ 7 * 7 }} ]]> ' & \u2028"""
 

@@ -2,8 +2,8 @@
 
 from typing import Final, Literal
 
-from autoseg.report.findings import Findings
-from autoseg.report.page import Block, Picture
+from autoseg.reporting.findings import Findings
+from autoseg.reporting.page import Block, Picture
 
 _PLOTS: Final = {"figure_2_dice", "figure_2_hausdorff", "figure_3_curves", "calibration"}
 """Drawn as vector graphics; the others hold scans."""

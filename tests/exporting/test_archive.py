@@ -12,7 +12,7 @@ import pytest
 from oracles.hostile_archives import MANIFEST, hostile_archives, listed, pack
 
 from autoseg.errors import BundleError
-from autoseg.export.archive import open_archive, write_archive
+from autoseg.exporting.archive import open_archive, write_archive
 
 MEMBERS: Mapping[str, bytes] = {
     "plan.json": b'{"a": 1}\n',

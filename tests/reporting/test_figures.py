@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autoseg.report.figures import draw_bars, draw_curves
+from autoseg.reporting.figures import draw_bars, draw_curves
 
 NAN = float("nan")
 LETTERS = ("(a) Training Dice", "(b) Training loss", "(c) Validation Dice", "(d) Validation loss")
@@ -139,7 +139,7 @@ def test_files_hold_no_time_and_no_software(tmp_path: Path) -> None:
 
 def test_drawing_loads_no_pyplot(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from autoseg.report import figures, planes;"
+        "import sys, pathlib; from autoseg.reporting import figures, planes;"
         "figures.draw_curves({}, pathlib.Path(sys.argv[1])); print('matplotlib.pyplot' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "curves.png")]

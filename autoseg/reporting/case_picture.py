@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import Image
 from autoseg.preprocessing.case import canonical
-from autoseg.report.planes import draw_planes
+from autoseg.reporting.planes import draw_planes
 
 _MARGIN_PX: Final = 4
 

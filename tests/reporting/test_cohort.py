@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from autoseg.data.dataset import LabelClass
-from autoseg.report.cohort import CohortSlice, draw_cohort
+from autoseg.reporting.cohort import CohortSlice, draw_cohort
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=3, name="WM"))
 

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from autoseg.report.canvas import COLOURS, GREY, bar_look, legend_texts, line_look, picture
+from autoseg.reporting.canvas import COLOURS, GREY, bar_look, legend_texts, line_look, picture
 
 Row = Mapping[str, float]
 """One epoch: `epoch`, the keys of `_CURVES`, `learning_rate`, `validation_dice_<class>`. NaN or missing: undefined."""

@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Final, Literal
 
 import jinja2
 
-from autoseg.report.volume_view import VolumeView, data_uri
+from autoseg.reporting.volume_view import VolumeView, data_uri
 
-_TEMPLATE: Final = files("autoseg.report") / "template"
+_TEMPLATE: Final = files("autoseg.reporting") / "template"
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import pytest
 from oracles.exported_models import BUNDLE, CASE, FOLDER, SCORE, Members, exported_members
 
 from autoseg.commands import info
-from autoseg.export.archive import write_archive
-from autoseg.export.card import describe
+from autoseg.exporting.archive import write_archive
+from autoseg.exporting.card import describe
 from autoseg.planning.plan import Plan
 from autoseg.storage import files
 

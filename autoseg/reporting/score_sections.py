@@ -14,10 +14,10 @@ from autoseg.inference.steps import describe
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Candidate, Estimate, TriedStep
 from autoseg.preprocessing.case import canonical
-from autoseg.report.captions import figures
-from autoseg.report.findings import Findings
-from autoseg.report.page import Section, Table, Text, Viewer
-from autoseg.report.volume_view import MOST_CLASSES, encode
+from autoseg.reporting.captions import figures
+from autoseg.reporting.findings import Findings
+from autoseg.reporting.page import Section, Table, Text, Viewer
+from autoseg.reporting.volume_view import MOST_CLASSES, encode
 
 
 def scores_section(found: Findings) -> Section:

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from autoseg.data.dataset import LabelClass
-from autoseg.report.canvas import COLOURS
-from autoseg.report.planes import intensity_window
+from autoseg.reporting.canvas import COLOURS
+from autoseg.reporting.planes import intensity_window
 
 _JPEG_QUALITY: Final = 80
 """Source: ours; on IBSR18 a root mean square error of 4 grey levels of 256, below the scans' own noise, in 0.35 MB."""

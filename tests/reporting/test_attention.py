@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autoseg.report.attention import draw_attention
+from autoseg.reporting.attention import draw_attention
 
 
 @pytest.mark.parametrize("levels", [1, 3, 4])

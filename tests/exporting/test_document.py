@@ -12,8 +12,8 @@ from oracles.exported_models import BUNDLE, CASE, FOLDER, Members, exported_memb
 
 from autoseg.commands import info
 from autoseg.errors import BundleError
-from autoseg.export.archive import write_archive
-from autoseg.export.document import describe_exported, read_exported
+from autoseg.exporting.archive import write_archive
+from autoseg.exporting.document import describe_exported, read_exported
 from autoseg.model.bundle import load_bundle
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan

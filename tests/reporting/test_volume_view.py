@@ -9,8 +9,8 @@ from PIL import Image
 from scipy import ndimage
 
 from autoseg.data.dataset import LabelClass
-from autoseg.report import volume_view
-from autoseg.report.volume_view import VolumeView, encode
+from autoseg.reporting import volume_view
+from autoseg.reporting.volume_view import VolumeView, encode
 
 SPACING_MM = (3.0, 2.0, 1.0)
 CLASSES = [LabelClass(value=value, name=name) for value, name in ((0, "background"), (2, "CSF"), (7, "WM"))]

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from oracles.browser import visit
 
 from autoseg.data.dataset import LabelClass
-from autoseg.report.page import Block, Copyable, Facts, Page, Remarks, Section, Table, Text, Viewer, render
-from autoseg.report.volume_view import VolumeView, encode
+from autoseg.reporting.page import Block, Copyable, Facts, Page, Remarks, Section, Table, Text, Viewer, render
+from autoseg.reporting.volume_view import VolumeView, encode
 
 HOSTILE = """"><img src=x onerror="document.title='owned'"></script><script>document.title='owned'</script><!--"""
 SPACING_MM = (2.0, 1.0, 1.5)

@@ -15,11 +15,11 @@ from autoseg.model.bundle import read_document, software_versions
 from autoseg.networks import ARCHITECTURES
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
-from autoseg.report.captions import figures
-from autoseg.report.findings import Findings
-from autoseg.report.methods import Study, methods_paragraph
-from autoseg.report.page import Copyable, Facts, Page, Remarks, Section, Table, Text
-from autoseg.report.score_sections import cases_section, scores_section, selection_section
+from autoseg.reporting.captions import figures
+from autoseg.reporting.findings import Findings
+from autoseg.reporting.methods import Study, methods_paragraph
+from autoseg.reporting.page import Copyable, Facts, Page, Remarks, Section, Table, Text
+from autoseg.reporting.score_sections import cases_section, scores_section, selection_section
 from autoseg.training.checkpoint import read_state
 
 _FEW_CASES: Final = 6

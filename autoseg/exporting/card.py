@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from autoseg.export.document import ExportDescription
+from autoseg.exporting.document import ExportDescription
 from autoseg.inference.steps import describe as in_words
 from autoseg.postprocessing.selection import Estimate
 

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from autoseg.report.canvas import COLOURS, WIDTH_IN, legend_texts, line_look, picture
+from autoseg.reporting.canvas import COLOURS, WIDTH_IN, legend_texts, line_look, picture
 
 _Number = TypeVar("_Number", int, float)
 

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg.errors import BundleError
-from autoseg.export.archive import Archive, open_archive
+from autoseg.exporting.archive import Archive, open_archive
 from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_tensors, understand_document
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.fingerprint import Fingerprint

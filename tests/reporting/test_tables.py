@@ -5,7 +5,7 @@ import math
 import pytest
 
 from autoseg.evaluation.comparison import Cell, Column, Comparison
-from autoseg.report.tables import to_csv, to_latex, to_markdown
+from autoseg.reporting.tables import to_csv, to_latex, to_markdown
 
 DICE = Comparison(
     metric="dice",

@@ -11,8 +11,8 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
-from autoseg.report.canvas import WIDTH_IN, legend_texts, picture
-from autoseg.report.planes import draw_labels, fill_look, intensity_window
+from autoseg.reporting.canvas import WIDTH_IN, legend_texts, picture
+from autoseg.reporting.planes import draw_labels, fill_look, intensity_window
 
 COLUMNS: Final = 5
 _TITLE_IN: Final = 0.36

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from autoseg.planning.plan import Plan
-from autoseg.report.methods import Study, methods_paragraph
+from autoseg.reporting.methods import Study, methods_paragraph
 
 MakePlan = Callable[..., Plan]
 STUDY = Study(

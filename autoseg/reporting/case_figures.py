@@ -25,10 +25,10 @@ from autoseg.networks.attention import AttentionUNet
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.preprocessing.case import Prepared, apply, apply_to_labels
-from autoseg.report.attention import draw_attention
-from autoseg.report.case_picture import draw_case
-from autoseg.report.cohort import CohortSlice, draw_cohort
-from autoseg.report.figures import draw_agreement, draw_bars, draw_curves
+from autoseg.reporting.attention import draw_attention
+from autoseg.reporting.case_picture import draw_case
+from autoseg.reporting.cohort import CohortSlice, draw_cohort
+from autoseg.reporting.figures import draw_agreement, draw_bars, draw_curves
 from autoseg.runs.inventory import FinishedModel
 from autoseg.training.history import read_history
 from autoseg.training.loop import HISTORY_FILE
