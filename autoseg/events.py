@@ -1,4 +1,4 @@
-"""What long-running code tells whoever is watching: progress, notes and warnings.
+"""What long-running code tells whoever is watching: progress, information and warnings.
 
 The work never knows how it is shown. The command line draws these with rich; a notebook or a test may collect or ignore
 them.
@@ -17,9 +17,9 @@ class Progress(Protocol):
 
 
 class Events(Protocol):
-    """Where progress and remarks go."""
+    """Where progress, information and warnings go."""
 
-    def note(self, message: str) -> None:
+    def info(self, message: str) -> None:
         """Say something worth knowing."""
 
     def warn(self, message: str) -> None:
@@ -37,7 +37,7 @@ class _NoProgress:
 class Silent:
     """Events that nobody watches."""
 
-    def note(self, message: str) -> None:
+    def info(self, message: str) -> None:
         """Ignore the message."""
 
     def warn(self, message: str) -> None:

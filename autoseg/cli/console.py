@@ -63,7 +63,7 @@ class Console:
         self._now = now
         self._bars: Bars | None = None
 
-    def note(self, message: str) -> None:
+    def info(self, message: str) -> None:
         """Show something worth knowing."""
         if not self._quiet:
             self._say(self._stamp() + message)
@@ -92,7 +92,7 @@ class Console:
             with self._bar(_printable(label), total=total, unit=unit) as bar:
                 yield bar
         else:
-            lines = _Lines(label, total=total, unit=unit, say=self.note, now=self._now)
+            lines = _Lines(label, total=total, unit=unit, say=self.info, now=self._now)
             yield lines
             lines.close()
 

@@ -60,7 +60,7 @@ def run(config: DemoConfig, events: Events) -> DemoResult:
     """
     _clear(config.folder)
     cohort, workspace = config.folder / "PHANTOM18", config.folder / "run"
-    events.note(f"making a synthetic cohort in {cohort}")
+    events.info(f"making a synthetic cohort in {cohort}")
     write_cohort(cohort, PhantomSettings(seed=config.seed))
     planned = plan.run(plan.PlanConfig(dataset=cohort, workspace=workspace, device=config.device, jobs=config.jobs), events)
     trained = train.run(

@@ -79,7 +79,7 @@ def _classes(config: EvaluateConfig, events: Events) -> tuple[LabelClass, ...] |
             raise
         return None
     if config.workspace is None:
-        events.note(f"classes are those of {workspace.root}; choose another with --workspace")
+        events.info(f"classes are those of {workspace.root}; choose another with --workspace")
     return classes
 
 

@@ -68,10 +68,10 @@ def run(config: ExportConfig, events: Events) -> ExportResult:
     selection = selection_of(workspace, plan)
     folders = models_to_use(workspace, plan, selection, events)
     if selection is None:
-        events.note("nothing was selected: exporting everything that was trained, without clean-up (see `autoseg select`)")
+        events.info("nothing was selected: exporting everything that was trained, without clean-up (see `autoseg select`)")
     onnx_files = [config.onnx / f"{folder.parent.name}_{folder.name}.onnx" for folder in folders] if config.onnx else []
     _protect([config.file, *onnx_files], force=config.force)
-    events.note("case names are replaced by numbers; the networks themselves may still remember something of their scans")
+    events.info("case names are replaced by numbers; the networks themselves may still remember something of their scans")
     read_back = _write(config.file, _members(workspace, folders, selection, _neutral_names(workspace)))
     models = []
     if onnx_files:

@@ -73,7 +73,7 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
     """
     dataset = find_dataset(config.dataset, name=config.name)
     workspace = Workspace(config.workspace or RUNS / dataset.name)
-    events.note(
+    events.info(
         f"{dataset.name}: {dataset.layout} layout, {len(dataset.training)} labelled training case(s), "
         f"{len(dataset.validation)} labelled validation case(s), "
         f"{len(dataset.cases) - len(dataset.labelled)} without a part in training"

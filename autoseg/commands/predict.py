@@ -193,7 +193,7 @@ def _is_current(row: PredictionRow, input_sha256: str, segmenter: Segmenter, out
 
 def _warn_about(image: Image, scan: Scan, events: Events) -> None:
     for note in image.notes:
-        events.note(f"{scan.id}: {note}")
+        events.info(f"{scan.id}: {note}")
     constant = [index for index, channel in enumerate(image.array) if channel.min() == channel.max()]
     if constant:
         events.warn(f"{scan.id}: every voxel has the same value; the segmentation means nothing")

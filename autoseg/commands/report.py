@@ -91,11 +91,11 @@ def run(config: ReportConfig, events: Events) -> ReportResult:
     page = (config.output or workspace.root) / PAGE
     inventory = take_inventory(workspace, plan)
     for reason in inventory.passed_over:
-        events.note(f"left out: {reason}")
+        events.info(f"left out: {reason}")
     if inventory.finished:
         refuse_mixed_data(inventory.finished)
     else:
-        events.note("nothing is trained yet: the report shows the data only")
+        events.info("nothing is trained yet: the report shows the data only")
     selection = _current_selection(workspace, plan, events)
     groups = [group for group in (_cross_validation(inventory.finished), _official(inventory.finished)) if group.scores]
     written = [path for group in groups for path in _write_tables(group, folder / TABLES)]
@@ -117,7 +117,7 @@ def run(config: ReportConfig, events: Events) -> ReportResult:
         label_maps=selected,
         figures=written,
     )
-    events.note("writing the page")
+    events.info("writing the page")
     files.write_text(page, render(build_page(found)))
     return ReportResult(page, folder, tuple(written), tuple(model.folder for model in inventory.finished))
 

@@ -93,12 +93,12 @@ def models_to_use(workspace: Workspace, plan: Plan, selection: Selection | None,
             raise BundleError("a selected model has been trained again since", where=folder, remedy=_SELECT_AGAIN)
     newer = sorted(f"{folder.parent.name}/{folder.name}" for folder in finished - set(folders))
     if newer:
-        events.note(f"not in the selection: {', '.join(newer)}")
+        events.info(f"not in the selection: {', '.join(newer)}")
     return folders
 
 
 def _segmenter(ensemble: Ensemble, selection: Selection | None, fingerprint: Fingerprint, *, events: Events) -> Segmenter:
-    events.note("averaging: " + ", ".join(ensemble.names))
+    events.info("averaging: " + ", ".join(ensemble.names))
     return Segmenter(
         ensemble=ensemble,
         steps=() if selection is None else selection.postprocessing,

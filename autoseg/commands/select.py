@@ -149,7 +149,7 @@ def _gather(workspace: Workspace, events: Events) -> _Material:
         )
     missing = _missing(workspace, inventory, models)
     for line in missing:
-        events.note(f"not taking part: {line}")
+        events.info(f"not taking part: {line}")
     return _Material(plan, models, _held_out_cases(workspace, plan, models, store), missing)
 
 

@@ -196,12 +196,12 @@ def _is_brief(session: _Session, target: _Target) -> bool:
 
 def _announce(plan: Plan, splits: Splits, command: TrainCommand, compute: Compute, events: Events) -> None:
     if plan.edited:
-        events.note("using a plan that was edited by hand")
+        events.info("using a plan that was edited by hand")
     if splits.edited:
-        events.note("using folds that were edited by hand")
+        events.info("using folds that were edited by hand")
     if command.minutes is None and command.epochs is None and plan.training.minutes is not None:
-        events.note(f"each run takes {plan.training.minutes:g} minutes (the plan's; choose another with --minutes)")
-    events.note(f"training on {compute.device.type} in {compute.precision}")
+        events.info(f"each run takes {plan.training.minutes:g} minutes (the plan's; choose another with --minutes)")
+    events.info(f"training on {compute.device.type} in {compute.precision}")
 
 
 def _train_one(session: _Session, target: _Target, *, events: Events, started: float) -> TrainedModel:
@@ -215,7 +215,7 @@ def _train_one(session: _Session, target: _Target, *, events: Events, started: f
         if state is None or not state.finished:
             state = _train_on(session, target, state, events=events, started=started)
         else:
-            events.note(f"{target.name}: finished earlier; --restart trains it anew")
+            events.info(f"{target.name}: finished earlier; --restart trains it anew")
         summary = score_held_out(
             folder,
             [session.cases[case] for case in target.members.validation],

@@ -110,9 +110,9 @@ class _RunEvents:
     def __init__(self, name: str, events: Events, *, moved: Callable[[float], None]) -> None:
         self._name, self._events, self._moved = name, events, moved
 
-    def note(self, message: str) -> None:
+    def info(self, message: str) -> None:
         """Say something worth knowing about the run."""
-        self._events.note(self._named(message))
+        self._events.info(self._named(message))
 
     def warn(self, message: str) -> None:
         """Say something that may make its result worse than the user thinks."""

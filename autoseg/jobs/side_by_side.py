@@ -255,7 +255,7 @@ class _Shown:
             case _Remark(text, warning=True):
                 self._events.warn(text)
             case _Remark(text):
-                self._events.note(text)
+                self._events.info(text)
             case _Opened(track, label, total, unit):
                 bar = self._events.track(label, total=total, unit=unit)
                 self._bars[track] = bar, bar.__enter__()
@@ -336,7 +336,7 @@ class _Outbox:
         self._thread = threading.Thread(target=self._send, daemon=True)
         self._thread.start()
 
-    def note(self, message: str) -> None:
+    def info(self, message: str) -> None:
         """Say something worth knowing."""
         self._put(_Remark(message, warning=False))
 

@@ -131,7 +131,7 @@ def _tell_notes(examined: Sequence[Examined], *, events: Events) -> None:
         for note in dict.fromkeys(case.notes):
             cases[note].append(case.id)
     for note, ids in cases.items():
-        events.note(f"{_listing(ids)}: {note}")
+        events.info(f"{_listing(ids)}: {note}")
 
 
 def _warn_of_empty_labels(examined: Sequence[Examined], *, events: Events) -> None:

@@ -172,7 +172,7 @@ class _Run:
         restore(checkpoint, network=self._learner.network, optimiser=self._learner.optimiser)
         for record in self.state.epochs:  # the rules remember nothing but the epochs they have seen
             self._take_note(_watched(record))
-        self._around.events.note(f"{self.title}: continuing after epoch {len(self.state.epochs)}")
+        self._around.events.info(f"{self.title}: continuing after epoch {len(self.state.epochs)}")
 
     def rehearse(self) -> None:
         """Find out how long a validation takes, for a run whose first epoch may already be its last."""

@@ -26,7 +26,7 @@ def invoke(*arguments: str, fails: BaseException | None = None) -> Any:
         console: Console, name: Annotated[str, typer.Argument()], loud: Annotated[bool, typer.Option("--loud")] = False
     ) -> Output:
         """Greet somebody."""
-        console.note("greeting")
+        console.info("greeting")
         console.table("names", ("name",), [(name,)])
         if fails is not None:
             raise fails

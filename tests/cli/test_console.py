@@ -38,7 +38,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch, *, columns: int = 100, **options: 
 
 def test_brackets_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     console, stream = terminal(monkeypatch)
-    console.note("reading [red]a[/red]/[b].nii.gz")
+    console.info("reading [red]a[/red]/[b].nii.gz")
     with console.track("scans of [bold]x", total=1, unit="scans") as progress:
         progress.advance(scan="[i]c[/i]")
     shown = MOVES.sub("", stream.getvalue())
@@ -51,7 +51,7 @@ def test_brackets_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None
 def test_no_text_can_steer_the_terminal(text: str) -> None:
     stream = io.StringIO()
     console = Console(stream=stream, terminal=False)
-    console.note(text)
+    console.info(text)
     with console.track(text, total=None, unit="files") as progress:
         progress.advance(name=text)
     console.table(text, (text,), ((text,),), stream=stream)
@@ -109,7 +109,7 @@ def test_a_track_that_fails_is_not_called_done() -> None:
 
 def test_quiet_keeps_warnings_and_errors_only(monkeypatch: pytest.MonkeyPatch) -> None:
     for console, stream in (plain(quiet=True)[:2], terminal(monkeypatch, quiet=True)):
-        console.note("a note")
+        console.info("a note")
         with console.track("a bar", total=3, unit="cases") as progress:
             progress.advance(loss=1.0)
         console.warn("careful")
@@ -120,14 +120,14 @@ def test_quiet_keeps_warnings_and_errors_only(monkeypatch: pytest.MonkeyPatch) -
 
 def test_verbose_says_when() -> None:
     console, stream, _ = plain(verbose=True)
-    console.note("begun")
+    console.info("begun")
     console.warn("careful")
     assert re.fullmatch(r"\d\d:\d\d:\d\d begun\n\d\d:\d\d:\d\d Warning: careful\n", stream.getvalue())
 
 
 def test_long_remarks_stay_on_one_line_for_grep() -> None:
     console, stream, _ = plain()
-    console.note("word " * 100 + "end")
+    console.info("word " * 100 + "end")
     assert stream.getvalue() == "word " * 100 + "end\n"
 
 
@@ -146,7 +146,7 @@ def test_bars_nest_in_one_display(monkeypatch: pytest.MonkeyPatch) -> None:
         for _ in range(2):
             with console.track("inner", total=3, unit="cases") as inner:
                 inner.advance(3)
-            console.note("between")
+            console.info("between")
             outer.advance()
     last_frame = stream.getvalue().split("\x1b[2K")[-1]
     assert "outer" in last_frame
@@ -163,7 +163,7 @@ def test_bars_may_end_in_any_order_and_their_fields_say_whose_they_are(monkeypat
         overview.advance(0.75, finished=0)
         second.__enter__().advance(1, loss=0.5)  # a new bar has everything drawn anew
         first.__exit__(None, None, None)
-        console.note("the first is over")
+        console.info("the first is over")
         with third:
             pass
         second.__exit__(None, None, None)

@@ -25,10 +25,10 @@ class Listener(Silent):
     def __init__(self) -> None:
         self.remarks = ""
 
-    def note(self, message: str) -> None:
+    def info(self, message: str) -> None:
         self.remarks += message + "\n"
 
-    warn = note
+    warn = info
 
 
 def train(workspace: Path, architecture: str, fold: str, *, epochs: int = 3) -> None:

@@ -27,7 +27,7 @@ class Recorder:
         self.warnings = []
         self.bars = []
 
-    def note(self, message):
+    def info(self, message):
         pytest.fail(f"unexpected note {message}")
 
     def warn(self, message):

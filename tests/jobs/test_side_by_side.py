@@ -72,9 +72,9 @@ def test_progress_that_nobody_collects_is_merged_and_never_waited_for(tmp_path: 
     mark = tmp_path / "mark"
 
     class Asleep(Recorder):
-        def note(self, message: str) -> None:
+        def info(self, message: str) -> None:
             wait_until(mark.exists)  # nothing is received until the run has said everything
-            super().note(message)
+            super().info(message)
 
     events = Asleep()
     assert outcomes([Run("a", partial(watched_runs.chatter, mark))], events=events) == {"a": "said"}

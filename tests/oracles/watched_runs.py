@@ -37,7 +37,7 @@ class Recorder:
         self.warnings: list[str] = []
         self.bars: dict[str, Bar] = {}
 
-    def note(self, message: str) -> None:
+    def info(self, message: str) -> None:
         self.notes.append(message)
 
     def warn(self, message: str) -> None:
@@ -76,7 +76,7 @@ def report(*, events: Events, started: float) -> dict[str, object]:
 
 def count(name: str, *, events: Events, started: float) -> str:
     """Ten steps of a bar called like the run, with remarks."""
-    events.note("begun")
+    events.info("begun")
     events.warn(f"{name}: careful")
     with events.track(name, total=10, unit="steps") as progress:
         for step in range(10):
@@ -119,7 +119,7 @@ def chatter(mark: Path, *, events: Events, started: float) -> str:
     """More remarks and progress than a pipe holds; then leave a mark."""
     with events.track("talk", total=100_000, unit="words") as progress:
         for number in range(2000):
-            events.note(f"remark {number} {'.' * 100}")
+            events.info(f"remark {number} {'.' * 100}")
         for _ in range(100_000):
             progress.advance()
         mark.touch()

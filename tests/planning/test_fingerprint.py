@@ -27,7 +27,7 @@ class Recorder(Silent):
     def __init__(self):
         self.notes, self.warnings, self.steps = [], [], 0
 
-    def note(self, message):
+    def info(self, message):
         self.notes.append(message)
 
     def warn(self, message):
