@@ -1,0 +1,54 @@
+"""What the package imports, its own metadata declare: nothing works only because something else happens to bring it along."""
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "tensorboard": "tracking", "wandb": "tracking"}
+"""Imports that only an extra brings, by the extra's name."""
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
+
+
+def normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(extra: str | None) -> set[str]:
+    requirements = PROJECT["dependencies"] if extra is None else PROJECT["optional-dependencies"][extra]
+    return {normalised(re.split(r"[<>=!~\[; ]", requirement, maxsplit=1)[0]) for requirement in requirements}
+
+
+THIRD_PARTY = sorted(
+    {name for path in (ROOT / "autoseg").rglob("*.py") for name in imported(path)}
+    - set(sys.stdlib_module_names)
+    - {"autoseg"}
+)
+
+
+@pytest.mark.parametrize("name", THIRD_PARTY)
+def test_an_import_is_declared(name: str) -> None:
+    providers = {normalised(provider) for provider in packages_distributions().get(name, ())}
+    assert providers & declared(EXTRAS.get(name)), (
+        f"{name} is imported; declare one of {sorted(providers)} in pyproject.toml"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(declared(None)))
+def test_a_declared_package_is_imported(name: str) -> None:
+    providers = packages_distributions()
+    assert any(name in map(normalised, providers.get(module, ())) for module in THIRD_PARTY), f"nothing imports {name}"
