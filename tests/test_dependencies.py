@@ -1,4 +1,4 @@
-"""What the package imports, its own metadata declare: nothing works only because something else happens to bring it along."""
+"""What the package imports, its own metadata declare: nothing works only because something else brings it along."""
 
 import ast
 import re

@@ -22,7 +22,7 @@ class Components:
     """Connected components of a mask.
 
     Attributes:
-        labels: number of the component each voxel belongs to, (Z, Y, X), from 1 in the order of their first voxels; 0 outside
+        labels: number of the component each voxel belongs to, (Z, Y, X), from 1 in the order of first voxels; 0 outside
             the mask.
         voxels: size of component 1, 2, ...
         boxes: where they lie.
