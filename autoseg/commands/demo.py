@@ -12,6 +12,7 @@ from autoseg.errors import WorkspaceError
 from autoseg.events import Events
 from autoseg.model.compute import DeviceChoice
 from autoseg.planning.plan import Minutes
+from autoseg.postprocessing.held_out import folder_of
 from autoseg.storage import files
 from autoseg.training.config import Seed
 
@@ -89,8 +90,8 @@ def run(config: DemoConfig, events: Events) -> DemoResult:
     )
     evaluated = evaluate.run(
         evaluate.EvaluateConfig(
-            predictions=trained.models[0].folder / "validation",
-            references=_references(trained.models[0].folder / "validation", cohort, config.folder / "references"),
+            predictions=folder_of(trained.models[0].folder),
+            references=_references(folder_of(trained.models[0].folder), cohort, config.folder / "references"),
             output=config.folder / "evaluation",
             workspace=workspace,
             jobs=config.jobs,

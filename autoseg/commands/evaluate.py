@@ -2,19 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from autoseg.commands.choices import Choices, Processes
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import AutosegError, CasesFailedError, DatasetError, WorkspaceError
 from autoseg.evaluation.cases import Evaluation, evaluate_folders
-from autoseg.evaluation.tables import Summary, summarise, write_cases, write_summary
+from autoseg.evaluation.tables import METRICS_FILE, SUMMARY_FILE, Summary, write_scores
 from autoseg.events import Events
 from autoseg.reporting.figures import draw_bars
 from autoseg.runs.workspace import find_workspace
-
-METRICS_FILE: Final = "metrics.csv"
-SUMMARY_FILE: Final = "summary.json"
 
 
 class EvaluateConfig(Choices):
@@ -53,12 +49,9 @@ def run(config: EvaluateConfig, events: Events) -> EvaluateResult:
     evaluation = evaluate_folders(
         config.predictions, config.references, classes=_classes(config, events), events=events, jobs=config.jobs
     )
-    summary = summarise(evaluation.cases)
     output = config.output or _beside(config.predictions)
-    metrics, totals = output / METRICS_FILE, output / SUMMARY_FILE
-    write_cases(metrics, evaluation.cases)
-    write_summary(totals, summary)
-    written = (metrics, totals, *_draw(evaluation, output))
+    summary = write_scores(output, evaluation.cases)
+    written = (output / METRICS_FILE, output / SUMMARY_FILE, *_draw(evaluation, output))
     failures = [*evaluation.failures, *_unpaired(evaluation)]
     if failures:
         raise CasesFailedError(failures, done=len(evaluation.cases))

@@ -10,7 +10,6 @@ from autoseg.commands.choices import Choices
 from autoseg.commands.segmenters import models_to_use, selection_of
 from autoseg.errors import UsageError
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.tables import read_cases
 from autoseg.events import Events
 from autoseg.exporting import document as exported
 from autoseg.exporting.archive import ARCHIVE_SUFFIX, write_archive
@@ -144,8 +143,7 @@ def _scores(folders: Sequence[Path], selection: Selection | None) -> tuple[dict[
     by_network: dict[str, list[CaseMetrics]] = {}
     for folder in folders:
         if held_out.is_scored(folder):
-            table = folder / held_out.FOLDER / held_out.METRICS_FILE
-            by_network.setdefault(folder.parent.name, []).extend(read_cases(table))
+            by_network.setdefault(folder.parent.name, []).extend(held_out.read_scores(folder))
     scores = {name: score_of(cases) for name, cases in by_network.items() if cases}
     return scores, {name: len(by_network[name]) for name in scores}
 

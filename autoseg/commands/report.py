@@ -10,7 +10,7 @@ from autoseg.commands.choices import Choices
 from autoseg.commands.select import FOLDER as SELECTION_FOLDER
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import ComparedMetric, compare
-from autoseg.evaluation.tables import read_cases
+from autoseg.evaluation.tables import METRICS_FILE, read_cases
 from autoseg.events import Events
 from autoseg.networks import ARCHITECTURES
 from autoseg.planning.plan import Plan
@@ -113,7 +113,7 @@ def run(config: ReportConfig, events: Events) -> ReportResult:
         models=first.models,
         cases=first.cases,
         selection=selection,
-        selected=() if selection is None else read_cases(selected / held_out.METRICS_FILE),
+        selected=() if selection is None else read_cases(selected / METRICS_FILE),
         label_maps=selected,
         figures=written,
     )
@@ -159,9 +159,7 @@ def _group(models: tuple[FinishedModel, ...], *, suffix: str, cases: str) -> Sco
         scored = tuple(model for model in models if model.architecture == name and held_out.is_scored(model.folder))
         if scored:
             by_network[name] = scored
-            scores[name] = tuple(
-                case for model in scored for case in read_cases(model.folder / held_out.FOLDER / held_out.METRICS_FILE)
-            )
+            scores[name] = tuple(case for model in scored for case in held_out.read_scores(model.folder))
     return ScoredModels(suffix, cases, by_network, scores)
 
 

@@ -14,7 +14,7 @@ from autoseg.data.image import write_labels
 from autoseg.errors import BundleError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.statistics import LEVEL, meaningful
-from autoseg.evaluation.tables import summarise, write_cases, write_summary
+from autoseg.evaluation.tables import write_scores
 from autoseg.events import Events
 from autoseg.inference.quality import Quality, calibrate
 from autoseg.inference.steps import Step, describe
@@ -24,7 +24,7 @@ from autoseg.networks import ARCHITECTURES
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.combinations import TIE_DICE, Networks, all_combinations, comparable, rank
-from autoseg.postprocessing.out_of_fold import HeldOut, cleaned, expectations, score_choices, verify
+from autoseg.postprocessing.held_out import HeldOutCase, expectations, postprocessed, score_choices, verify
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.search import Cleaning, find_cleaning
 from autoseg.postprocessing.selection import Candidate, SelectedModel, Selection, decision_digest, write_selection
@@ -76,10 +76,10 @@ class _Material:
 
     plan: Plan
     models: tuple[FinishedModel, ...]
-    cases: tuple[HeldOut, ...]
+    cases: tuple[HeldOutCase, ...]
     missing: tuple[str, ...]
 
-    def held_out_by(self, networks: Sequence[Architecture]) -> tuple[HeldOut, ...]:
+    def held_out_by(self, networks: Sequence[Architecture]) -> tuple[HeldOutCase, ...]:
         """Cases that each of the networks held out."""
         return tuple(case for case in self.cases if all(network in case.probabilities for network in networks))
 
@@ -166,7 +166,9 @@ def _missing(workspace: Workspace, inventory: Inventory, models: Sequence[Finish
     return (*absent, *inventory.passed_over)
 
 
-def _held_out_cases(workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], store: Store) -> tuple[HeldOut, ...]:
+def _held_out_cases(
+    workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], store: Store
+) -> tuple[HeldOutCase, ...]:
     dataset, splits = workspace.dataset(), workspace.splits()
     predicted: dict[str, dict[Architecture, Path]] = {}
     sha256: dict[str, dict[Architecture, str]] = {}
@@ -183,7 +185,7 @@ def _held_out_cases(workspace: Workspace, plan: Plan, models: Sequence[FinishedM
             predicted.setdefault(case_id, {})[model.architecture] = held_out.probabilities_file(model.folder, case_id)
             sha256.setdefault(case_id, {})[model.architecture] = digests[case_id]
     return tuple(
-        HeldOut(
+        HeldOutCase(
             id=case.id,
             reference=case.label,
             footprint=store.footprint(case.id),
@@ -213,7 +215,7 @@ def _compare(
 
 
 def _scores(
-    cases: Sequence[HeldOut], choices: Sequence[Networks], apply: Apply, events: Events
+    cases: Sequence[HeldOutCase], choices: Sequence[Networks], apply: Apply, events: Events
 ) -> dict[Networks, tuple[CaseMetrics, ...]]:
     by_case = []
     with events.track("scoring networks and combinations", total=len(cases), unit="cases") as progress:
@@ -223,7 +225,7 @@ def _scores(
     return dict(zip(choices, zip(*by_case, strict=True), strict=True))
 
 
-def _calibrate(cases: Sequence[HeldOut], networks: Networks, scores: Sequence[CaseMetrics], apply: Apply) -> Quality:
+def _calibrate(cases: Sequence[HeldOutCase], networks: Networks, scores: Sequence[CaseMetrics], apply: Apply) -> Quality:
     expected: dict[str, dict[str, float]] = {}
     reached: dict[str, dict[str, float]] = {}
     found = apply(partial(expectations, networks=networks), cases)
@@ -234,19 +236,18 @@ def _calibrate(cases: Sequence[HeldOut], networks: Networks, scores: Sequence[Ca
     return calibrate(expected, reached)
 
 
-def _write_results(folder: Path, cases: Sequence[HeldOut], networks: Networks, cleaning: Cleaning, apply: Apply) -> None:
+def _write_results(folder: Path, cases: Sequence[HeldOutCase], networks: Networks, cleaning: Cleaning, apply: Apply) -> None:
     """The held-out cases' label maps as the selection makes them, and their scores."""
     for path in folder.glob("*.nii.gz"):
         path.unlink()
     write = partial(_write_label_map, folder=folder, networks=networks, steps=cleaning.steps)
     list(apply(write, cases))
-    write_cases(folder / held_out.METRICS_FILE, cleaning.scores)
-    write_summary(folder / held_out.SUMMARY_FILE, summarise(cleaning.scores))
+    write_scores(folder, cleaning.scores)
 
 
-def _write_label_map(case: HeldOut, *, folder: Path, networks: Networks, steps: Sequence[Step]) -> None:
+def _write_label_map(case: HeldOutCase, *, folder: Path, networks: Networks, steps: Sequence[Step]) -> None:
     geometry = case.read_reference().geometry
-    labels = cleaned(case, networks=networks, steps=steps, spacing_mm=geometry.spacing_mm)
+    labels = postprocessed(case, networks=networks, steps=steps, spacing_mm=geometry.spacing_mm)
     write_labels(folder / f"{case.id}.nii.gz", labels, geometry)
 
 

@@ -26,7 +26,8 @@ from autoseg.jobs.side_by_side import Run
 from autoseg.model.compute import Compute, DeviceChoice, PrecisionChoice, choose_compute
 from autoseg.networks import ARCHITECTURES
 from autoseg.planning.plan import Epochs, Minutes, Plan
-from autoseg.postprocessing.held_out import is_scored, score_held_out
+from autoseg.postprocessing.held_out import is_scored
+from autoseg.postprocessing.held_out.predicting import score_held_out
 from autoseg.preprocessing.store import Store
 from autoseg.reporting.case_picture import draw_case
 from autoseg.reporting.figures import draw_curves

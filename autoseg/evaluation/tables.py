@@ -17,6 +17,9 @@ from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
 from autoseg.storage import files
 
+METRICS_FILE: Final = "metrics.csv"
+SUMMARY_FILE: Final = "summary.json"
+
 COLUMNS: Final = ("case", "class", "value", *METRICS)
 """Columns of the table of cases; `value` is the class's value in label maps."""
 
@@ -122,6 +125,14 @@ def write_cases(path: Path, cases: Iterable[CaseMetrics]) -> None:
 def write_summary(path: Path, summary: Summary) -> None:
     """Write the summary as JSON."""
     files.write_json(path, summary_document(summary))
+
+
+def write_scores(folder: Path, cases: Sequence[CaseMetrics]) -> Summary:
+    """Write both tables into a folder, under their usual names."""
+    summary = summarise(cases)
+    write_cases(folder / METRICS_FILE, cases)
+    write_summary(folder / SUMMARY_FILE, summary)
+    return summary
 
 
 def read_cases(path: Path) -> tuple[CaseMetrics, ...]:

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import xlogy
 
+from autoseg.inference.probabilities import SMALLEST
+
 LOW_MARGIN: Final = 0.02
 """A predicted Dice so little below the worst held-out case is no cause for a warning. Source: ours; raters differ more."""
-
-_LEAST: Final = 0.5 / 255
-"""Smaller probabilities do not count: the 8-bit ones stored of held-out cases have none."""
 
 _FEWEST_FOR_A_SLOPE: Final = 4
 """Fewer cases give an offset alone. Source: ours; a line through three points fits anything."""
@@ -62,7 +61,7 @@ def expected_dice(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
 
     Returns:
         per class (K,): with mask M of the voxels where class k is the most probable, 2 sum_M p / (|M| + sum p); NaN where
-        nothing of a class is expected.
+        nothing of a class is expected. Probabilities that held-out cases are stored without do not count.
 
     Source: expected intersection and size of a reference drawn from the probabilities, put into the Dice coefficient.
     """
@@ -70,7 +69,7 @@ def expected_dice(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
     expected = []
     for index, channel in enumerate(probabilities):
         inside = labels == index
-        size = np.count_nonzero(inside) + float(channel.sum(where=channel >= _LEAST, dtype=np.float64))
+        size = np.count_nonzero(inside) + float(channel.sum(where=channel >= SMALLEST, dtype=np.float64))
         shared = float(channel.sum(where=inside, dtype=np.float64))
         expected.append(2 * shared / size if size > 0 else math.nan)
     return np.array(expected)

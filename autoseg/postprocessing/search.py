@@ -15,7 +15,7 @@ from autoseg.inference.components import foreground_components
 from autoseg.inference.steps import Step, StepKind, apply_steps, class_mask, describe
 from autoseg.jobs.pool import Apply
 from autoseg.postprocessing.combinations import Networks
-from autoseg.postprocessing.out_of_fold import HeldOut, cleaned
+from autoseg.postprocessing.held_out import HeldOutCase, postprocessed
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import TriedStep
 
@@ -40,7 +40,7 @@ class Cleaning:
 
 
 def find_cleaning(
-    cases: Sequence[HeldOut], *, networks: Networks, before: Sequence[CaseMetrics], apply: Apply, events: Events
+    cases: Sequence[HeldOutCase], *, networks: Networks, before: Sequence[CaseMetrics], apply: Apply, events: Events
 ) -> Cleaning:
     """Try every step on top of those kept so far; keep it where its class's score rises and no class's falls.
 
@@ -120,7 +120,9 @@ def _change(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], index: 
 class _Search:
     """The steps kept so far, and trials on top of them."""
 
-    def __init__(self, cases: Sequence[HeldOut], networks: Networks, scores: tuple[CaseMetrics, ...], apply: Apply) -> None:
+    def __init__(
+        self, cases: Sequence[HeldOutCase], networks: Networks, scores: tuple[CaseMetrics, ...], apply: Apply
+    ) -> None:
         self._cases, self._networks, self._apply = cases, networks, apply
         self.scores = scores
         self.kept: tuple[Step, ...] = ()
@@ -171,7 +173,7 @@ class _Search:
 
 @dataclass(frozen=True)
 class _Trial:
-    case: HeldOut
+    case: HeldOutCase
     networks: Networks
     kept: tuple[Step, ...]
     step: Step | None
@@ -184,7 +186,7 @@ def _score_trial(trial: _Trial) -> CaseMetrics:
         return trial.before
     reference = trial.case.read_reference()
     spacing_mm = reference.geometry.spacing_mm
-    old = cleaned(trial.case, networks=trial.networks, steps=trial.kept, spacing_mm=spacing_mm)
+    old = postprocessed(trial.case, networks=trial.networks, steps=trial.kept, spacing_mm=spacing_mm)
     new = apply_steps(old, [trial.step], spacing_mm=spacing_mm)
     changed = old != new
     values = set(np.unique(np.concatenate([old[changed], new[changed]])).tolist())
@@ -217,10 +219,10 @@ class _Components:
         return 2 * int(self.shared[stays].sum()) / size if size else math.nan
 
 
-def _components(case: HeldOut, *, networks: Networks, kept: tuple[Step, ...], label: int | None) -> _Components:
+def _components(case: HeldOutCase, *, networks: Networks, kept: tuple[Step, ...], label: int | None) -> _Components:
     reference = case.read_reference()
     spacing_mm = reference.geometry.spacing_mm
-    labels = cleaned(case, networks=networks, steps=kept, spacing_mm=spacing_mm)
+    labels = postprocessed(case, networks=networks, steps=kept, spacing_mm=spacing_mm)
     sought = class_mask(reference.array, label)
     parts = foreground_components(class_mask(labels, label))
     shared = np.bincount(parts.labels[sought], minlength=len(parts.voxels) + 1)[1:]

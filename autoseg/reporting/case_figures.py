@@ -88,7 +88,7 @@ def draw_example(models: Models, scores: Scores, dataset: Dataset, plan: Plan, f
     overlays: dict[str, NDArray[np.integer[Any]]] = {}
     for network, folds in models.items():
         for model in folds:
-            path = model.folder / held_out.FOLDER / f"{case.id}.nii.gz"
+            path = held_out.label_map_file(model.folder, case.id)
             if path.exists():
                 overlays[ARCHITECTURES[network].title] = read_labels(path, values=values).array
     if case.label is not None:

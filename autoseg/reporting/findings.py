@@ -66,7 +66,7 @@ class Findings:
         """The label map of a held-out case by what is best."""
         if self.selection is not None:
             return self.label_maps / f"{case_id}.nii.gz"
-        candidates = [model.folder / held_out.FOLDER / f"{case_id}.nii.gz" for model in self.models[self._best_network]]
+        candidates = [held_out.label_map_file(model.folder, case_id) for model in self.models[self._best_network]]
         return next(path for path in candidates if path.exists())
 
     @property

@@ -11,7 +11,7 @@ from autoseg.data.geometry import Geometry
 from autoseg.data.image import write_labels
 from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
 from autoseg.events import Silent
-from autoseg.postprocessing.out_of_fold import HeldOut, score_choices
+from autoseg.postprocessing.held_out import HeldOutCase, score_choices
 from autoseg.postprocessing.search import Cleaning, find_cleaning, judge
 from autoseg.preprocessing.case import Footprint
 
@@ -32,7 +32,7 @@ OTHER = np.s_[1:5, 7:11, 7:11]
 SPECK = np.s_[0:1, 10:11, 0:2]
 
 
-def held_out(folder: Path, name: str, prediction: Volume, reference: Volume) -> HeldOut:
+def held_out(folder: Path, name: str, prediction: Volume, reference: Volume) -> HeldOutCase:
     write_labels(folder / f"{name}_seg.nii.gz", reference, Geometry(SHAPE, (1.0, 1.0, 1.0)))
     probabilities = np.stack([(prediction == label.value) * 255 for label in CLASSES]).astype(np.uint8)
     np.save(folder / f"{name}.npy", probabilities)
@@ -40,10 +40,10 @@ def held_out(folder: Path, name: str, prediction: Volume, reference: Volume) -> 
         shape=SHAPE, axes=(0, 1, 2), flipped=(False, False, False), start=(0, 0, 0), stop=SHAPE,
         size_px=SHAPE[1:], spacing_mm=(1.0, 1.0, 1.0), pad_value=(0.0,),
     )  # fmt: skip
-    return HeldOut(name, folder / f"{name}_seg.nii.gz", footprint, {"unet": folder / f"{name}.npy"}, {}, CLASSES)
+    return HeldOutCase(name, folder / f"{name}_seg.nii.gz", footprint, {"unet": folder / f"{name}.npy"}, {}, CLASSES)
 
 
-def search(cases: Sequence[HeldOut]) -> Cleaning:
+def search(cases: Sequence[HeldOutCase]) -> Cleaning:
     before = [score_choices(case, choices=[("unet",)])[0] for case in cases]
     return find_cleaning(cases, networks=("unet",), before=before, apply=map, events=Silent())
 

@@ -1,9 +1,8 @@
-"""Held-out cases as they were predicted by models that never saw them, from the probabilities stored after training."""
+"""Held-out cases read back: label maps and scores of any choice of networks, from their stored probabilities."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +12,18 @@ from autoseg.data.dataset import LabelClass
 from autoseg.data.image import LabelMap, read_labels
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, score_case
+from autoseg.inference import probabilities
 from autoseg.inference.quality import by_class, expected_dice
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.postprocessing.combinations import Networks
+from autoseg.postprocessing.held_out.files import predict_again
 from autoseg.preprocessing.case import Footprint, restore_labels
 from autoseg.storage import files
 from autoseg.storage.arrays import map_array
 
-STEPS_8_BIT: Final = 255
-"""Probabilities are stored as whole numbers from 0 to this."""
-
 
 @dataclass(frozen=True)
-class HeldOut:
+class HeldOutCase:
     """One held-out case.
 
     Attributes:
@@ -49,7 +47,7 @@ class HeldOut:
         return read_labels(self.reference, values=[label.value for label in self.classes])
 
 
-def verify(case: HeldOut) -> None:
+def verify(case: HeldOutCase) -> None:
     """Compare a case's probabilities with their checksums.
 
     Raises:
@@ -61,55 +59,46 @@ def verify(case: HeldOut) -> None:
             raise _unusable(path, expected=f"sha256 {case.sha256[network]}", found=found)
 
 
-def mean_probabilities(case: HeldOut, networks: Sequence[Architecture]) -> NDArray[np.float32]:
+def mean_probabilities(case: HeldOutCase, networks: Sequence[Architecture]) -> NDArray[np.float32]:
     """Average of the networks' probabilities, (K, S, H, W), float32, in [0, 1].
 
     Raises:
         WorkspaceError: probabilities are missing or do not fit the case.
     """
-    total: NDArray[np.uint16] | None = None
-    for network in networks:
-        stored = _stored(case, network)
-        total = stored.astype(np.uint16) if total is None else np.add(total, stored, out=total)
-    if total is None:
-        msg = "an average needs networks"
-        raise ValueError(msg)
-    mean: NDArray[np.float32] = total.astype(np.float32)
-    mean /= np.float32(STEPS_8_BIT * len(networks))
-    return mean
+    return probabilities.decode_mean(_stored(case, network) for network in networks)
 
 
-def label_map(case: HeldOut, networks: Sequence[Architecture]) -> NDArray[np.uint16]:
+def label_map(case: HeldOutCase, networks: Sequence[Architecture]) -> NDArray[np.uint16]:
     """Label values that the networks together give the scan, (Z, Y, X)."""
     indices = restore_labels(mean_probabilities(case, networks), case.footprint)
     values = np.array([label.value for label in case.classes], dtype=np.uint16)
     return values[indices]
 
 
-def score_choices(case: HeldOut, *, choices: Sequence[Networks]) -> tuple[CaseMetrics, ...]:
+def score_choices(case: HeldOutCase, *, choices: Sequence[Networks]) -> tuple[CaseMetrics, ...]:
     """Scores of the case under several choices of networks, in their order."""
     reference = case.read_reference()
     return tuple(_score(case, label_map(case, networks), reference) for networks in choices)
 
 
-def cleaned(
-    case: HeldOut, *, networks: Networks, steps: Sequence[Step], spacing_mm: tuple[float, float, float]
+def postprocessed(
+    case: HeldOutCase, *, networks: Networks, steps: Sequence[Step], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.uint16]:
-    """The label map of one choice of networks, cleaned, (Z, Y, X)."""
+    """The label map of one choice of networks after postprocessing, (Z, Y, X)."""
     return apply_steps(label_map(case, networks), steps, spacing_mm=spacing_mm)
 
 
-def expectations(case: HeldOut, *, networks: Networks) -> dict[str, float]:
+def expectations(case: HeldOutCase, *, networks: Networks) -> dict[str, float]:
     """By class name, the Dice that the networks expect of themselves, without background."""
     expected = expected_dice(mean_probabilities(case, networks))
     return by_class([label.name for label in case.classes[1:]], expected)
 
 
-def _score(case: HeldOut, prediction: NDArray[np.uint16], reference: LabelMap) -> CaseMetrics:
+def _score(case: HeldOutCase, prediction: NDArray[np.uint16], reference: LabelMap) -> CaseMetrics:
     return score_case(case.id, prediction, reference.array, classes=case.classes, spacing_mm=reference.geometry.spacing_mm)
 
 
-def _stored(case: HeldOut, network: Architecture) -> NDArray[np.uint8]:
+def _stored(case: HeldOutCase, network: Architecture) -> NDArray[np.uint8]:
     path = case.probabilities[network]
     expected = (len(case.classes), case.footprint.kept[0], *case.footprint.size_px)
     try:
@@ -127,5 +116,5 @@ def _unusable(path: Path, *, expected: str, found: str) -> WorkspaceError:
         where=path,
         expected=expected,
         found=found,
-        remedy=f"Delete {path.parent} and repeat the train command of that model: it predicts its held-out cases again.",
+        remedy=predict_again(path),
     )

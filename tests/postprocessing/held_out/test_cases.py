@@ -13,12 +13,12 @@ from autoseg.data.geometry import Geometry
 from autoseg.data.image import write_labels
 from autoseg.errors import WorkspaceError
 from autoseg.inference.steps import Step
-from autoseg.postprocessing.out_of_fold import (
-    HeldOut,
-    cleaned,
+from autoseg.postprocessing.held_out import (
+    HeldOutCase,
     expectations,
     label_map,
     mean_probabilities,
+    postprocessed,
     score_choices,
     verify,
 )
@@ -52,14 +52,14 @@ TRUTH[0, 0, 1] = 3  # slice 1 is Y = 0; column 0 is X = 1
 TRUTH[1, 1, 2] = 70  # slice 0 is Y = 1
 
 
-def held_out(folder: Path, stored: Mapping[Architecture, np.ndarray[Any, Any]], *, reference: Labels = TRUTH) -> HeldOut:
+def held_out(folder: Path, stored: Mapping[Architecture, np.ndarray[Any, Any]], *, reference: Labels = TRUTH) -> HeldOutCase:
     write_labels(folder / "s_seg.nii.gz", reference, Geometry(SHAPE, SPACING_MM))
     paths = {network: folder / network / "s.npy" for network in stored}
     for network, path in paths.items():
         path.parent.mkdir()
         np.save(path, stored[network])
     sums = {network: files.sha256_file(path) for network, path in paths.items()}
-    return HeldOut("s", folder / "s_seg.nii.gz", FOOTPRINT, paths, sums, CLASSES)
+    return HeldOutCase("s", folder / "s_seg.nii.gz", FOOTPRINT, paths, sums, CLASSES)
 
 
 def test_networks_are_averaged_alike(tmp_path: Path) -> None:
@@ -105,8 +105,8 @@ def test_label_maps_are_cleaned_by_volume(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": FIRST})
     small = Step(kind="drop_small", label=70, smallest_ml=0.00075)  # a voxel has 0.0005 ml
     without = np.where(TRUTH == 70, 0, TRUTH)
-    np.testing.assert_array_equal(cleaned(case, networks=("unet",), steps=[small], spacing_mm=SPACING_MM), without)
-    np.testing.assert_array_equal(cleaned(case, networks=("unet",), steps=[small], spacing_mm=(2.0, 2.0, 0.25)), TRUTH)
+    np.testing.assert_array_equal(postprocessed(case, networks=("unet",), steps=[small], spacing_mm=SPACING_MM), without)
+    np.testing.assert_array_equal(postprocessed(case, networks=("unet",), steps=[small], spacing_mm=(2.0, 2.0, 0.25)), TRUTH)
 
 
 def test_networks_that_disagree_expect_less_of_themselves(tmp_path: Path) -> None:

@@ -1,0 +1,40 @@
+"""Held-out cases: predicted once after training by a model that never saw them, and read back as often as needed.
+
+`files` says what a model keeps of them, `predicting` writes it (and needs torch), `cases` reads it back.
+"""
+
+from autoseg.postprocessing.held_out.cases import (
+    HeldOutCase,
+    expectations,
+    label_map,
+    mean_probabilities,
+    postprocessed,
+    score_choices,
+    verify,
+)
+from autoseg.postprocessing.held_out.files import (
+    Record,
+    folder_of,
+    is_scored,
+    label_map_file,
+    probabilities_file,
+    read_record,
+    read_scores,
+)
+
+__all__ = [
+    "HeldOutCase",
+    "Record",
+    "expectations",
+    "folder_of",
+    "is_scored",
+    "label_map",
+    "label_map_file",
+    "mean_probabilities",
+    "postprocessed",
+    "probabilities_file",
+    "read_record",
+    "read_scores",
+    "score_choices",
+    "verify",
+]

@@ -1,0 +1,89 @@
+"""What a model keeps of its held-out cases, and where.
+
+Its folder `validation/` holds for each case the label map on the scan's own grid, a picture of it beside the reference, and
+the probabilities on the preprocessed grid, (K, S, H, W), uint8; beside them the tables of scores. The record is written
+last and says that the rest is whole.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from autoseg.errors import WorkspaceError
+from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.tables import METRICS_FILE, read_cases
+from autoseg.storage import files
+from autoseg.storage.documents import understand
+
+_FOLDER: Final = "validation"
+_PICTURES: Final = "pictures"
+_RECORD_FILE: Final = "record.json"
+
+
+class Record(BaseModel):
+    """That a model's held-out cases were predicted and scored to the end, and by which model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_digest: str = Field(description="of the model and of everything else that decides its predictions")
+    probabilities_sha256: dict[str, str] = Field(description="by case, of the file of its probabilities")
+
+
+def folder_of(model: Path) -> Path:
+    """Where a model keeps everything about its held-out cases."""
+    return model / _FOLDER
+
+
+def label_map_file(model: Path, case_id: str) -> Path:
+    """Where a model keeps its label map of a case it held out."""
+    return folder_of(model) / f"{case_id}.nii.gz"
+
+
+def picture_file(model: Path, case_id: str) -> Path:
+    """Where a model keeps the picture of a case it held out."""
+    return folder_of(model) / _PICTURES / f"{case_id}.png"
+
+
+def probabilities_file(model: Path, case_id: str) -> Path:
+    """Where a model keeps the 8-bit probabilities of a case it held out."""
+    return folder_of(model) / f"{case_id}.npy"
+
+
+def is_scored(model: Path) -> bool:
+    """Whether a model's held-out cases were scored to the end."""
+    return (folder_of(model) / _RECORD_FILE).exists()
+
+
+def read_scores(model: Path) -> tuple[CaseMetrics, ...]:
+    """Scores of a model's held-out cases.
+
+    Raises:
+        WorkspaceError: missing, or not such a table.
+    """
+    return read_cases(folder_of(model) / METRICS_FILE)
+
+
+def write_record(model: Path, record: Record) -> None:
+    """Say that a model's held-out cases are whole."""
+    files.write_json(folder_of(model) / _RECORD_FILE, record.model_dump(mode="json"))
+
+
+def read_record(model: Path) -> Record:
+    """What a model's held-out cases were scored with.
+
+    Raises:
+        WorkspaceError: missing, or cannot be parsed.
+    """
+    path = folder_of(model) / _RECORD_FILE
+    document = files.read_json(path, remedy=predict_again(path))
+    try:
+        return understand(document, Record)
+    except ValidationError as invalid:
+        problem = invalid.errors()[0]["msg"]
+        raise WorkspaceError(f"cannot be parsed ({problem})", where=path, remedy=predict_again(path)) from None
+
+
+def predict_again(path: Path) -> str:
+    """How to make a file of held-out cases again."""
+    return f"Delete {path.parent} and repeat the train command of that model: it predicts its held-out cases again."

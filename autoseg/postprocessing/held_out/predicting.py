@@ -1,0 +1,100 @@
+"""The end of every training: predict the held-out cases on their own grids, keep what was predicted, score it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.data.dataset import Case, LabelClass
+from autoseg.data.image import Image, read_image, read_labels, write_labels
+from autoseg.evaluation.cases import CaseMetrics, score_case
+from autoseg.evaluation.tables import Summary, summarise, write_scores
+from autoseg.events import Events
+from autoseg.inference.ensemble import Ensemble, load_ensemble
+from autoseg.inference.probabilities import encode
+from autoseg.model.compute import Compute
+from autoseg.postprocessing.held_out.files import (
+    Record,
+    folder_of,
+    is_scored,
+    label_map_file,
+    picture_file,
+    probabilities_file,
+    read_record,
+    read_scores,
+    write_record,
+)
+from autoseg.preprocessing.store import Store
+from autoseg.storage import files
+from autoseg.storage.arrays import write_array
+
+
+class DrawCase(Protocol):
+    """Draws label maps over their scan; what draws lies above this package."""
+
+    def __call__(
+        self, path: Path, image: Image, overlays: Mapping[str, NDArray[np.integer[Any]]], /, *, classes: Sequence[LabelClass]
+    ) -> None:
+        """Draw into a file."""
+
+
+def score_held_out(
+    model: Path, cases: Sequence[Case], *, store: Store, compute: Compute, draw: DrawCase, events: Events
+) -> Summary | None:
+    """Predict and score the cases a model has not seen; done once per model.
+
+    The probabilities are kept too, so that later steps need not predict again; `held_out.files` says where all this lies.
+
+    Returns:
+        mean scores; None where there are no such cases.
+    """
+    if not cases:
+        return None
+    ensemble = load_ensemble([model], compute=compute, mirror=True)
+    if _done(model, ensemble):
+        return summarise(read_scores(model))
+    scores, digests = [], {}
+    with events.track("scoring held-out cases", total=len(cases), unit="cases") as progress:
+        for case in cases:
+            scores.append(_score(case, ensemble, model=model, store=store, draw=draw))
+            digests[case.id] = files.sha256_file(probabilities_file(model, case.id))
+            progress.advance()
+    summary = write_scores(folder_of(model), scores)
+    write_record(model, Record(model_digest=ensemble.digest, probabilities_sha256=digests))  # last: the rest is whole
+    return summary
+
+
+def _done(model: Path, ensemble: Ensemble) -> bool:
+    return is_scored(model) and read_record(model).model_digest == ensemble.digest
+
+
+def _score(case: Case, ensemble: Ensemble, *, model: Path, store: Store, draw: DrawCase) -> CaseMetrics:
+    if case.label is None:
+        msg = f"held-out case {case.id} has a label by definition"
+        raise ValueError(msg)
+    classes = ensemble.plan.data.classes
+    reference = read_labels(case.label, values=[label.value for label in classes])
+    stored = store.load(case.id)
+    probabilities = ensemble.probabilities(np.asarray(stored.image))
+    prediction = ensemble.label_map(probabilities, stored.footprint, reference.geometry)
+    write_labels(label_map_file(model, case.id), prediction.array, prediction.geometry)
+    draw(
+        picture_file(model, case.id),
+        read_image(
+            case.images,
+            channels=len(ensemble.plan.data.channels),
+            not_finite=ensemble.plan.preprocessing.not_finite,
+        ),
+        {"prediction": prediction.array, "reference": reference.array},
+        classes=classes,
+    )
+    write_array(probabilities_file(model, case.id), encode(probabilities))
+    return score_case(
+        case.id,
+        prediction.array,
+        reference.array,
+        classes=classes,
+        spacing_mm=reference.geometry.spacing_mm,
+    )

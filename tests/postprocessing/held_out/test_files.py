@@ -1,0 +1,41 @@
+"""Where a model keeps what it predicted of its held-out cases, and when that is whole."""
+
+from pathlib import Path
+
+import pytest
+
+from autoseg.errors import WorkspaceError
+from autoseg.postprocessing.held_out import Record, folder_of, is_scored, read_record, read_scores
+from autoseg.postprocessing.held_out.files import label_map_file, picture_file, probabilities_file, write_record
+
+RECORD = Record(model_digest="0" * 64, probabilities_sha256={"a": "1" * 64})
+
+
+def test_everything_lies_in_one_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "validation"
+    assert folder_of(tmp_path) == folder
+    assert label_map_file(tmp_path, "a") == folder / "a.nii.gz"
+    assert probabilities_file(tmp_path, "a") == folder / "a.npy"
+    assert picture_file(tmp_path, "a") == folder / "pictures" / "a.png"
+
+
+def test_the_record_says_that_the_rest_is_whole(tmp_path: Path) -> None:
+    assert not is_scored(tmp_path)
+    write_record(tmp_path, RECORD)
+    assert is_scored(tmp_path)
+    assert read_record(tmp_path) == RECORD
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"model_digest": "0"}'])
+def test_a_record_that_says_something_else_is_refused_with_a_remedy(tmp_path: Path, content: str) -> None:
+    write_record(tmp_path, RECORD)
+    (folder_of(tmp_path) / "record.json").write_text(content)
+    with pytest.raises(WorkspaceError) as raised:
+        read_record(tmp_path)
+    assert str(folder_of(tmp_path)) in raised.value.remedy
+
+
+def test_scores_that_are_missing_are_named(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError) as raised:
+        read_scores(tmp_path)
+    assert raised.value.where == str(folder_of(tmp_path) / "metrics.csv")
