@@ -80,13 +80,13 @@ def train(result: "TrainResult") -> Output:
     """Each model with its scores on the cases it has not seen."""
     lines, models = [], []
     for model in result.models:
-        lines += [f"{model.architecture}, fold {model.fold}: {model.epochs} epochs in {model.minutes:.1f} min"]
+        lines += [f"{model.id.title}: {model.epochs} epochs in {model.minutes:.1f} min"]
         lines += [f"  wrote {model.folder}"]
         lines += [] if model.summary is None else _scores(model.summary)
         models.append(
             {
-                "architecture": model.architecture,
-                "fold": model.fold,
+                "architecture": model.id.architecture,
+                "fold": model.id.fold,
                 "folder": str(model.folder),
                 "epochs": model.epochs,
                 "minutes": model.minutes,
@@ -142,7 +142,7 @@ def select(result: "SelectResult", *, console: Console | None = None) -> Output:
         )
         trials = [_trial(trial) for trial in selection.tried]
         console.table("Clean-up steps tried", ("step", "Dice", "HD (mm)", "verdict"), trials)
-    models = ", ".join(f"{model.architecture}/fold_{model.fold}" for model in selection.models)
+    models = ", ".join(model.id.folder for model in selection.models)
     lines = [f"Averaging {len(selection.models)} model(s): {models}"]
     lines += [f"  {reason}" for reason in selection.reasons]
     lines += [f"  missing: {line}" for line in selection.missing]

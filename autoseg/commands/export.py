@@ -119,7 +119,7 @@ def _members(
 ) -> dict[str, bytes | Path]:
     plan = workspace.plan()
     bundles = [(folder, load_bundle(folder).document) for folder in folders]  # whole: damage is to be found here, not there
-    documents = {exported.bundle_folder(bundle.architecture, bundle.fold): (folder, bundle) for folder, bundle in bundles}
+    documents = {exported.bundle_folder(bundle.id): (folder, bundle) for folder, bundle in bundles}
     scores, cases = _scores(folders, selection)
     described = exported.ModelDocument(name=plan.inputs.name, bundles=tuple(documents), scores=scores, scored_cases=cases)
     members: dict[str, bytes | Path] = {

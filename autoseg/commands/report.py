@@ -90,7 +90,7 @@ def run(config: ReportConfig, events: Events) -> ReportResult:
     folder = config.output or workspace.root / "report"
     page = (config.output or workspace.root) / PAGE
     inventory = take_inventory(workspace, plan)
-    for reason in inventory.passed_over:
+    for reason in inventory.skipped:
         events.info(f"left out: {reason}")
     if inventory.finished:
         refuse_mixed_data(inventory.finished)

@@ -84,7 +84,7 @@ def models_to_use(workspace: Workspace, plan: Plan, selection: Selection | None,
     """
     if selection is None:
         return choose_models(workspace, plan)
-    folders = tuple(workspace.model(model.architecture, model.fold) for model in selection.models)
+    folders = tuple(workspace.model(model.id) for model in selection.models)
     finished = {model.folder for model in take_inventory(workspace, plan).finished}
     for folder, model in zip(folders, selection.models, strict=True):
         if folder not in finished:

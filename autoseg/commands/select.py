@@ -8,7 +8,6 @@ from typing import Final
 
 from autoseg.catalogue import Architecture
 from autoseg.commands.choices import Choices, Processes
-from autoseg.commands.preprocess import preprocess
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import write_labels
 from autoseg.errors import BundleError
@@ -30,6 +29,7 @@ from autoseg.postprocessing.search import Cleaning, find_cleaning
 from autoseg.postprocessing.selection import Candidate, SelectedModel, Selection, decision_digest, write_selection
 from autoseg.preprocessing.store import Store
 from autoseg.runs.inventory import FinishedModel, Inventory, refuse_mixed_data, take_inventory
+from autoseg.runs.preprocessing import preprocess
 from autoseg.runs.workspace import Workspace, find_workspace, fold_of
 from autoseg.storage import files
 
@@ -134,7 +134,7 @@ def _gather(workspace: Workspace, events: Events) -> _Material:
         raise BundleError(
             "no fold of the cross-validation was trained to its end under the current plan",
             where=workspace.models,
-            found="; ".join(inventory.passed_over) or "no models",
+            found="; ".join(inventory.skipped) or "no models",
             remedy="Train some with `autoseg train --arch all --fold all`; one network on one fold is enough.",
         )
     refuse_mixed_data(models)
@@ -163,7 +163,7 @@ def _missing(workspace: Workspace, inventory: Inventory, models: Sequence[Finish
         if lacking:
             what = "not trained and scored to its end" if len(lacking) < len(folds) else "not trained on any fold"
             absent.append(f"{name}: fold {', '.join(lacking)} {what}" if len(lacking) < len(folds) else f"{name}: {what}")
-    return (*absent, *inventory.passed_over)
+    return (*absent, *inventory.skipped)
 
 
 def _held_out_cases(

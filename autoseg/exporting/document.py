@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from autoseg.errors import BundleError
 from autoseg.exporting.archive import Archive, open_archive
 from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_tensors, understand_document
+from autoseg.model.identity import ModelId
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
@@ -102,9 +103,9 @@ def read_exported(path: Path) -> ExportedModel:
     return ExportedModel(description, bundles)
 
 
-def bundle_folder(architecture: str, fold: str) -> str:
+def bundle_folder(model: ModelId) -> str:
     """Name of a network's folder inside the archive."""
-    return f"models/{architecture}/fold_{fold}"
+    return f"models/{model.folder}"
 
 
 def bundle_file(folder: str) -> str:
@@ -156,7 +157,7 @@ def _contradictions(description: ExportDescription) -> Iterator[str]:
     if selection is not None and not _same_networks(selection, description.bundles.values()):
         yield "the networks are not those of the selection"
     for folder, bundle in description.bundles.items():
-        if folder != bundle_folder(bundle.architecture, bundle.fold):
+        if folder != bundle_folder(bundle.id):
             yield f"{folder} holds {bundle.architecture}, fold {bundle.fold[:20]!a}"
     values = [label.value for label in plan.data.classes]
     if selection is not None and not {step.label for step in selection.postprocessing} <= {None, *values}:

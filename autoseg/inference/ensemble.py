@@ -120,7 +120,7 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
         plan=first.plan,
         members=tuple(
             Member(
-                f"{bundle.document.architecture}/fold_{bundle.document.fold}",
+                bundle.document.id.folder,
                 bundle.document.fold,
                 compute.place(bundle.network),
             )

@@ -18,7 +18,7 @@ _GRAIN: Final = 1024
 
 
 def run_series(runs: Sequence[Run[Result]], *, jobs: int, initialise: Callable[[], None], events: Events) -> list[Result]:
-    """Do all runs, the brief ones first; one that fails does not keep the others.
+    """Do all runs, those already done first; one that fails does not keep the others.
 
     Args:
         runs: in the order in which they are begun.
@@ -34,7 +34,7 @@ def run_series(runs: Sequence[Run[Result]], *, jobs: int, initialise: Callable[[
     """
     ended: dict[str, Result | AutosegError] = {}
     with events.track(TITLE, total=len(runs), unit="runs") as progress:
-        overview = _Overview(progress, events, at_once=sum(run.brief for run in runs))
+        overview = _Overview(progress, events, at_once=sum(run.already_done for run in runs))
         with closing(_outcomes(runs, jobs=jobs, initialise=initialise, events_of=overview.events_of)) as outcomes:
             for run, outcome in outcomes:
                 ended[run.name] = outcome
@@ -48,8 +48,8 @@ def run_series(runs: Sequence[Run[Result]], *, jobs: int, initialise: Callable[[
 def _outcomes(
     runs: Sequence[Run[Result]], *, jobs: int, initialise: Callable[[], None], events_of: Callable[[str], Events]
 ) -> Outcomes[Result]:
-    yield from _one_by_one([run for run in runs if run.brief], events_of=events_of)
-    others = [run for run in runs if not run.brief]
+    yield from _one_by_one([run for run in runs if run.already_done], events_of=events_of)
+    others = [run for run in runs if not run.already_done]
     if jobs == 1:
         yield from _one_by_one(others, events_of=events_of)
     else:

@@ -56,12 +56,12 @@ class Run(Generic[Result]):
     Attributes:
         name: what users call it; no two runs share it.
         work: what it does.
-        brief: whether it ends at once, having been finished earlier for example; needs no process of its own.
+        already_done: whether it ends at once, having been finished earlier for example; needs no process of its own.
     """
 
     name: str
     work: Work[Result]
-    brief: bool = False
+    already_done: bool = False
 
 
 Outcomes = Generator[tuple[Run[Result], Result | AutosegError], None, None]

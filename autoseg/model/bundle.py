@@ -20,6 +20,7 @@ from torch import nn
 
 from autoseg import catalogue
 from autoseg.errors import BundleError
+from autoseg.model.identity import ModelId
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.storage import files
@@ -66,6 +67,11 @@ class BundleDocument(BaseModel):
     provenance: Provenance
     weights_file: TensorsFile
     weights_sha256: str
+
+    @property
+    def id(self) -> ModelId:
+        """Its network and fold."""
+        return ModelId(self.architecture, self.fold)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from autoseg import catalogue
 from autoseg.errors import WorkspaceError
 from autoseg.inference.quality import Quality
 from autoseg.inference.steps import Step
+from autoseg.model.identity import ModelId
 from autoseg.storage import files
 from autoseg.storage.documents import understand
 
@@ -32,6 +33,11 @@ class SelectedModel(_Part):
     architecture: catalogue.Architecture
     fold: str = Field(description="a number, `official` or `full`")
     weights_sha256: Sha256 = Field(description="which weights were judged: another training gives others")
+
+    @property
+    def id(self) -> ModelId:
+        """The network and its fold."""
+        return ModelId(self.architecture, self.fold)
 
 
 class Estimate(_Part):

@@ -66,7 +66,7 @@ def selection_section(found: Findings) -> Section:
     if selection is None:
         return Section("selection", "Selection and clean-up", "", [])
     kept = "; ".join(describe(step, found.plan.data.classes) for step in selection.postprocessing) or "none"
-    models = ", ".join(f"{model.architecture}/fold_{model.fold}" for model in selection.models)
+    models = ", ".join(model.id.folder for model in selection.models)
     edited = ["It was edited by hand since: the scores are those of what had been decided."] if selection.edited else []
     reasons = [f"{reason[0].upper()}{reason[1:]}." for reason in selection.reasons]
     return Section(

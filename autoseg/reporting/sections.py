@@ -130,7 +130,7 @@ def _attention(found: Findings) -> Section:
 
 
 def _warnings(found: Findings) -> Section:
-    lines = [f"Not used: {reason}." for reason in found.inventory.passed_over]
+    lines = [f"Not used: {reason}." for reason in found.inventory.skipped]
     lines += [
         f"{model.folder} was trained, but its held-out cases were not scored to the end: repeat its train command."
         for model in found.inventory.finished

@@ -7,6 +7,7 @@ from pathlib import Path
 from autoseg import catalogue
 from autoseg.errors import BundleError
 from autoseg.model.bundle import BUNDLE_FILE, read_document
+from autoseg.model.identity import FOLDERS, ModelId
 from autoseg.planning.plan import Plan
 from autoseg.runs.workspace import Workspace
 from autoseg.training.checkpoint import read_state
@@ -17,16 +18,24 @@ class FinishedModel:
     """A run that came to its end under the current plan.
 
     Attributes:
+        id: its network and fold.
         folder: where everything about it lies.
-        architecture: the network.
-        fold: a number, `official` or `full`.
         data_key: key of the arrays it was trained on.
     """
 
+    id: ModelId
     folder: Path
-    architecture: catalogue.Architecture
-    fold: str
     data_key: str
+
+    @property
+    def architecture(self) -> catalogue.Architecture:
+        """The network."""
+        return self.id.architecture
+
+    @property
+    def fold(self) -> str:
+        """A number, `official` or `full`."""
+        return self.id.fold
 
 
 @dataclass(frozen=True)
@@ -35,31 +44,31 @@ class Inventory:
 
     Attributes:
         finished: models that may be used, by network and fold.
-        passed_over: the others, each with the reason.
+        skipped: the others, each with the reason.
     """
 
     finished: tuple[FinishedModel, ...]
-    passed_over: tuple[str, ...]
+    skipped: tuple[str, ...]
 
 
 def take_inventory(workspace: Workspace, plan: Plan) -> Inventory:
     """Find all models of a workspace.
 
     Raises:
-        BundleError: a model cannot be understood.
+        BundleError: a model cannot be parsed.
         WorkspaceError: nor can its checkpoint.
     """
     finished: list[FinishedModel] = []
-    passed_over: list[str] = []
-    for folder in sorted(path.parent for path in workspace.models.glob(f"*/fold_*/{BUNDLE_FILE}")):
+    skipped: list[str] = []
+    for folder in sorted(path.parent for path in workspace.models.glob(f"{FOLDERS}/{BUNDLE_FILE}")):
         document, state = read_document(folder), read_state(folder)
         if document.plan_digest != plan.digest:
-            passed_over.append(f"{folder} (trained under another plan)")
+            skipped.append(f"{folder} (trained under another plan)")
         elif state is None or not state.finished:
-            passed_over.append(f"{folder} (not finished: repeat its train command)")
+            skipped.append(f"{folder} (not finished: repeat its train command)")
         else:
-            finished.append(FinishedModel(folder, document.architecture, document.fold, state.data_key))
-    return Inventory(tuple(finished), tuple(passed_over))
+            finished.append(FinishedModel(document.id, folder, state.data_key))
+    return Inventory(tuple(finished), tuple(skipped))
 
 
 def choose_models(workspace: Workspace, plan: Plan) -> tuple[Path, ...]:
@@ -77,7 +86,7 @@ def choose_models(workspace: Workspace, plan: Plan) -> tuple[Path, ...]:
     raise BundleError(
         "no finished model under the current plan",
         where=workspace.models,
-        found="; ".join(inventory.passed_over) or "no models",
+        found="; ".join(inventory.skipped) or "no models",
         remedy="Train one with `autoseg train --arch unet --fold 0`.",
     )
 
@@ -92,6 +101,6 @@ def refuse_mixed_data(models: Sequence[FinishedModel]) -> None:
         raise BundleError(
             "models under one plan were trained on different data",
             where=models[0].folder.parent.parent,
-            found=", ".join(f"{model.architecture}/{model.folder.name} on {model.data_key[:8]}" for model in models),
+            found=", ".join(f"{model.id.folder} on {model.data_key[:8]}" for model in models),
             remedy="Train the outdated ones again with --restart, or move them away.",
         )

@@ -6,10 +6,10 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from autoseg import catalogue
 from autoseg.data.dataset import Dataset
 from autoseg.data.splits import Fold, Splits, misfit
 from autoseg.errors import UsageError, WorkspaceError
+from autoseg.model.identity import ModelId
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan, read_plan
 from autoseg.storage import files
@@ -66,9 +66,9 @@ class Workspace:
         """Folder of all models."""
         return self.root / "models"
 
-    def model(self, architecture: catalogue.Architecture, fold: str) -> Path:
+    def model(self, model: ModelId) -> Path:
         """Folder of one network on one fold."""
-        return self.models / architecture / f"fold_{fold}"
+        return self.models / model.folder
 
     def dataset(self) -> Dataset:
         """The cases as they were found when the plan was made."""

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg import catalogue
+from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Epochs, Minutes
 
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
@@ -23,3 +24,8 @@ class TrainConfig(BaseModel):
         default=None, description="wall-clock budget from the start of the command to the last epoch's validation"
     )
     precision: Literal["float32", "bfloat16"] = Field(description="number format of the convolutions")
+
+    @property
+    def model(self) -> ModelId:
+        """The network and its fold."""
+        return ModelId(self.architecture, self.fold)

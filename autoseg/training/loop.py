@@ -147,7 +147,7 @@ class _Run:
     @property
     def title(self) -> str:
         """What the progress bar is called."""
-        return f"{self._config.architecture}, fold {self._config.fold}"
+        return self._config.model.title
 
     @property
     def over(self) -> bool:

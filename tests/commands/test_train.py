@@ -5,15 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from oracles.watched_runs import Recorder
 
 from autoseg.commands import plan as planning
 from autoseg.commands import train
-from autoseg.errors import TrainingError, WorkspaceError
+from autoseg.errors import WorkspaceError
 from autoseg.events import Silent
 from autoseg.jobs.series import TITLE
-from autoseg.model.compute import Compute
 from autoseg.training.clock import Stopwatch
 
 
@@ -28,14 +26,14 @@ def workspace(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     """Names and clocks of the runs, none of which is really trained."""
-    runs: list[tuple[str, float]] = []
+    begun: list[tuple[str, float]] = []
 
     def pretend(session: Any, target: Any, *, events: Any, started: float) -> str:
-        runs.append((target.name, started))
-        return str(target.name)
+        begun.append((target.model.title, started))
+        return str(target.model.title)
 
     monkeypatch.setattr(train, "_train_one", pretend)
-    return runs
+    return begun
 
 
 def command(workspace: Path, **choices: Any) -> train.TrainCommand:
@@ -62,12 +60,12 @@ def test_restarting_forgets_what_is_finished(workspace: Path, begun: list[tuple[
 def test_what_was_begun_differently_fails_at_once(workspace: Path) -> None:
     work = command(workspace, architecture="unet", epochs=2)
     session, (first, second) = session_of(workspace, work)
-    assert not train._is_brief(session, first)
-    assert train._is_brief(session, second)
+    assert not train._already_done(session, first)
+    assert train._already_done(session, second)
 
 
 @pytest.fixture
-def dealt_anew(workspace: Path) -> Iterator[Path]:
+def other_folds(workspace: Path) -> Iterator[Path]:
     """The folds, their validation sides exchanged by hand."""
     path = workspace / "splits.json"
     before = path.read_text(encoding="utf-8")
@@ -77,33 +75,33 @@ def dealt_anew(workspace: Path) -> Iterator[Path]:
     path.write_text(before, encoding="utf-8")
 
 
-def test_a_run_does_not_go_on_with_other_cases(workspace: Path, dealt_anew: Path) -> None:
+def test_a_run_does_not_go_on_with_other_cases(workspace: Path, other_folds: Path) -> None:
     with pytest.raises(WorkspaceError, match=r"begun differently: the cases of its fold \(splits\.json\)\..*--restart"):
         train.run(command(workspace, architecture="unet", fold="1"), Silent())
 
 
-def test_folds_edited_by_hand_are_used_and_said(workspace: Path, dealt_anew: Path, begun: list[tuple[str, float]]) -> None:
+def test_folds_edited_by_hand_are_used_and_said(workspace: Path, other_folds: Path, begun: list[tuple[str, float]]) -> None:
     events = Recorder()
     train.run(command(workspace, architecture="sepres", fold="0"), events)
     assert "using folds that were edited by hand" in events.notes
 
 
-def test_planning_again_keeps_folds_edited_by_hand(workspace: Path, cohort: Path, dealt_anew: Path) -> None:
+def test_planning_again_keeps_folds_edited_by_hand(workspace: Path, cohort: Path, other_folds: Path) -> None:
     config = planning.PlanConfig(dataset=cohort, workspace=workspace, folds=2)
-    edited = dealt_anew.read_text(encoding="utf-8")
+    edited = other_folds.read_text(encoding="utf-8")
     with pytest.raises(WorkspaceError, match=r"splits\.json: the folds were edited by hand.*--force"):
         planning.run(config, Silent())
-    assert dealt_anew.read_text(encoding="utf-8") == edited
+    assert other_folds.read_text(encoding="utf-8") == edited
     planning.run(config.model_copy(update={"force": True}), Silent())
-    assert dealt_anew.read_text(encoding="utf-8") != edited
+    assert other_folds.read_text(encoding="utf-8") != edited
 
 
 def test_a_finished_run_without_scores_is_not_over_at_once(workspace: Path, tmp_path: Path) -> None:
     session, (_, second) = session_of(workspace, command(workspace, architecture="unet"))
-    assert train._is_brief(session, second)
+    assert train._already_done(session, second)
     mark = workspace / "models" / "unet" / "fold_1" / "validation" / "record.json"
     aside = mark.rename(tmp_path / "mark")
-    assert not train._is_brief(session, second)
+    assert not train._already_done(session, second)
     aside.rename(mark)
 
 
@@ -123,25 +121,6 @@ def test_a_finished_run_says_so_and_keeps_its_scores(workspace: Path) -> None:
     assert not events.bars  # no overview of one run, and nothing to score
 
 
-def test_a_full_gpu_is_a_failure_with_a_cure(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fill(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    monkeypatch.setattr(train, "train", fill)
-    with pytest.raises(TrainingError, match=r"unet, fold 0.*--jobs"):
-        train.run(command(workspace, architecture="unet", fold="0"), Silent())
-
-
-@pytest.mark.parametrize(("threads", "cores", "expected"), [(4, 2, 2), (1, 2, 1)])
-def test_a_share_of_the_cores_limits_threads_and_never_adds_any(threads: int, cores: int, expected: int) -> None:
-    try:
-        torch.set_num_threads(threads)
-        train._limit_threads(cores)
-        assert torch.get_num_threads() == expected
-    finally:
-        torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize(("cores", "jobs", "share"), [(8, 1, 8), (8, 2, 4), (8, 3, 2), (2, 4, 1), (16, 100, 2)])
 def test_runs_side_by_side_share_the_cores(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, cores: int, jobs: int, share: int
@@ -158,15 +137,7 @@ def test_runs_side_by_side_share_the_cores(
     assert seen == {"jobs": min(jobs, 6), "share": (share,), "sessions": {share}}
 
 
-@pytest.mark.parametrize(("device", "cores", "expected"), [("cuda", 16, 8), ("cuda", 4, 3), ("cuda", 1, 0), ("cpu", 16, 0)])
-def test_loading_processes_stay_within_the_share(workspace: Path, device: str, cores: int, expected: int) -> None:
-    session, _ = session_of(
-        workspace, command(workspace), compute=Compute(torch.device(device), bfloat16=False), cores=cores
-    )
-    assert train._default_workers(session) == expected
-
-
-def session_of(workspace: Path, work: train.TrainCommand, **changes: Any) -> tuple[Any, Any]:
+def session_of(workspace: Path, work: train.TrainCommand) -> tuple[Any, Any]:
     """What `run` gives to each run, and the runs."""
     seen: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
@@ -174,4 +145,4 @@ def session_of(workspace: Path, work: train.TrainCommand, **changes: Any) -> tup
         train.run(work, Silent())
     session = seen["runs"][0].work.args[0]
     targets = [run.work.args[1] for run in seen["runs"]]
-    return train._Session(**{**vars(session), **changes}), targets
+    return session, targets

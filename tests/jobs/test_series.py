@@ -21,8 +21,8 @@ def counting(name: str, **options: bool) -> Run[str]:
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_results_have_the_order_of_the_runs_and_brief_ones_need_no_process(jobs: int) -> None:
-    runs = [Run(name, watched_runs.report, brief=name == "c") for name in "abc"]
+def test_results_have_the_order_of_the_runs_and_those_already_done_need_no_process(jobs: int) -> None:
+    runs = [Run(name, watched_runs.report, already_done=name == "c") for name in "abc"]
     a, b, c = series(runs, jobs=jobs)
     assert c["process"] == os.getpid()
     assert c["ended"] <= min(a["began"], b["began"])
@@ -49,7 +49,7 @@ def test_the_overview_moves_with_the_runs_and_ends_whole(jobs: int) -> None:
 
 def test_runs_that_are_over_at_once_are_counted_in_one_step() -> None:
     events = Recorder()
-    series([Run(name, watched_runs.report, brief=name != "d") for name in "abcd"], events=events)
+    series([Run(name, watched_runs.report, already_done=name != "d") for name in "abcd"], events=events)
     assert events.bars[TITLE].moves == [3, 4]
 
 
@@ -64,7 +64,7 @@ def test_remarks_and_bars_say_which_run_they_belong_to_once() -> None:
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_one_failure_does_not_keep_the_others(jobs: int) -> None:
     events = Recorder()
-    runs = [Run("bad", watched_runs.refuse), Run("worse", watched_runs.refuse, brief=True), counting("good")]
+    runs = [Run("bad", watched_runs.refuse), Run("worse", watched_runs.refuse, already_done=True), counting("good")]
     with pytest.raises(CasesFailedError) as failed:
         series(runs, jobs=jobs, events=events)
     assert {name for name, _ in failed.value.failures} == {"bad", "worse"}

@@ -6,6 +6,7 @@ import pytest
 from autoseg.data.dataset import Case, Dataset, Subset
 from autoseg.data.splits import Fold, Splits
 from autoseg.errors import UsageError, WorkspaceError
+from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
 from autoseg.runs.workspace import Workspace, find_workspace, fold_of, write_document
 
@@ -140,7 +141,7 @@ def test_folds_that_do_not_fit_the_data_set_are_refused(tmp_path: Path) -> None:
 
 
 def test_models_have_a_folder_per_network_and_fold(tmp_path: Path) -> None:
-    assert Workspace(tmp_path).model("unet", "official") == tmp_path / "models/unet/fold_official"
+    assert Workspace(tmp_path).model(ModelId("unet", "official")) == tmp_path / "models/unet/fold_official"
 
 
 # --- folds -----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,265 @@
+"""One run: a network trained on a fold of a workspace, where an earlier call has not done so."""
+
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import torch
+
+from autoseg.catalogue import Architecture, Tracker
+from autoseg.data.dataset import Case, Dataset
+from autoseg.data.splits import Fold, Splits
+from autoseg.errors import TrainingError
+from autoseg.events import Events
+from autoseg.model.compute import Compute
+from autoseg.model.identity import ModelId
+from autoseg.planning.plan import Plan
+from autoseg.preprocessing.store import Store
+from autoseg.runs.workspace import Workspace, fold_of
+from autoseg.storage import files
+from autoseg.training.checkpoint import RunState, read_state
+from autoseg.training.clock import Stopwatch
+from autoseg.training.config import TrainConfig
+from autoseg.training.history import EpochRecord
+from autoseg.training.loop import FoldData, Surroundings, check_same_run, train
+from autoseg.training.monitor import TrackedRun, tracking
+
+CURVES_FILE: Final = "curves.png"
+DRAWING_SHARE: Final = 0.03
+"""Largest fraction of a run that goes into drawing its curves. Source: ours; epochs of small data sets last seconds."""
+_MOST_WORKERS: Final = 8
+"""Processes that prepare batches beside a GPU. Source: ours; not measured."""
+
+
+class DrawCurves(Protocol):
+    """Draws the learning curves of runs; what draws lies above this package."""
+
+    def __call__(self, runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, /) -> None:
+        """Draw into a file: for each run, by its name, one row of numbers per epoch."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all runs of one command share.
+
+    Attributes:
+        workspace: where they take place.
+        plan: what they train.
+        cases: all labelled cases, by id.
+        store: the same, preprocessed.
+        compute: device and number format.
+        cores: processor cores each run may use.
+        seed: of all randomness.
+        epochs: length in epochs; None: the plan's.
+        minutes: wall-clock budget of each run; None: the plan's.
+        workers: processes that prepare batches; None: by number of cores.
+        restart: discard what an earlier call left.
+        track: who else is told about every epoch; None: nobody but `history.csv` and the curves.
+    """
+
+    workspace: Workspace
+    plan: Plan
+    cases: Mapping[str, Case]
+    store: Store
+    compute: Compute
+    cores: int
+    seed: int
+    epochs: int | None
+    minutes: float | None
+    workers: int | None
+    restart: bool
+    track: Tracker | None
+
+    def config(self, model: ModelId) -> TrainConfig:
+        """The choices that decide a run's result."""
+        return TrainConfig(
+            architecture=model.architecture,
+            fold=model.fold,
+            seed=self.seed,
+            epochs=self.epochs,
+            minutes=self.minutes,
+            precision=self.compute.precision,
+        )
+
+    @property
+    def loading_processes(self) -> int:
+        """Processes that prepare batches: many beside a GPU, none where they would only take cores from the training."""
+        if self.workers is not None:
+            return self.workers
+        return min(_MOST_WORKERS, self.cores - 1) if self.compute.device.type == "cuda" else 0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one run trains.
+
+    Attributes:
+        model: the network and its fold.
+        members: the cases it trains on, and those held out.
+    """
+
+    model: ModelId
+    members: Fold
+
+
+def targets_of(networks: Sequence[Architecture], fold: str, *, dataset: Dataset, splits: Splits) -> list[Target]:
+    """The runs asked for, fold by fold, so that an interrupted series leaves networks that can be compared.
+
+    Args:
+        networks: to train on every fold.
+        fold: a number, `all`, `official` or `full`.
+        dataset: the cases.
+        splits: the stored folds.
+
+    Raises:
+        UsageError: there is no such fold.
+        WorkspaceError: the data set has no official split.
+    """
+    numbers = [str(number) for number in range(len(splits.folds))] if fold == "all" else [fold]
+    if not numbers:
+        fold_of(splits, dataset, "0")  # says why there are no folds
+    return [Target(ModelId(name, number), fold_of(splits, dataset, number)) for number in numbers for name in networks]
+
+
+def earlier_state(session: Session, target: Target) -> RunState | None:
+    """What an earlier call left, if it can be continued as this run.
+
+    Raises:
+        WorkspaceError: it was begun differently, or cannot be parsed.
+    """
+    folder = session.workspace.model(target.model)
+    state = read_state(folder)
+    if state is not None:
+        check_same_run(
+            state,
+            plan=session.plan,
+            config=session.config(target.model),
+            data_key=session.store.key,
+            members=target.members,
+            folder=folder,
+        )
+    return state
+
+
+@contextmanager
+def working_on(session: Session, target: Target) -> Iterator[None]:
+    """Keep other processes away from a model while it is trained and scored; an earlier one goes where asked for.
+
+    Raises:
+        TrainingError: the GPU is full.
+        WorkspaceError: another process works on the model.
+    """
+    folder = session.workspace.model(target.model)
+    with files.lock(folder / ".lock"), _explain_full_gpu(target.model.title):
+        if session.restart:
+            _discard(folder)
+        yield
+
+
+def train_where_needed(
+    session: Session, target: Target, *, draw: DrawCurves, events: Events, started: float
+) -> tuple[RunState, bool]:
+    """Train to the end, from the beginning or from where an earlier call stopped; the caller is `working_on` it.
+
+    Args:
+        session: what all runs share.
+        target: what to train.
+        draw: draws the learning curves.
+        events: told of everything.
+        started: when the run began, on `time.monotonic`.
+
+    Returns:
+        the finished run, and whether it was trained now.
+    """
+    state = earlier_state(session, target)
+    if state is not None and state.finished:
+        events.info(f"{target.model.title}: finished earlier; --restart trains it again")
+        return state, False
+    return _train(session, target, state, draw=draw, events=events, started=started), True
+
+
+def limit_threads(cores: int) -> None:
+    """Compute on no more cores than this process has a share of."""
+    torch.set_num_threads(min(torch.get_num_threads(), cores))
+
+
+def _train(
+    session: Session, target: Target, state: RunState | None, *, draw: DrawCurves, events: Events, started: float
+) -> RunState:
+    folder, config = session.workspace.model(target.model), session.config(target.model)
+    curves = _Curves(folder / CURVES_FILE, target.model.architecture, draw)
+    tracked = TrackedRun(
+        folder=folder,
+        name=target.model.title,
+        settings={"run": config.model_dump(), "plan": session.plan.model_dump(mode="json", exclude={"decisions"})},
+        cases=target.members.validation,
+        epochs=len(state.epochs) if state is not None else 0,
+    )
+    with tracking(session.track, tracked, events=events) as tracker:
+        around = Surroundings(
+            folder=folder,
+            compute=session.compute,
+            workers=session.loading_processes,
+            events=events,
+            stopwatch=Stopwatch(started=started),
+            on_epoch=curves,
+            tracker=tracker,
+        )
+        trained = train(session.plan, config, _fold_data(session.store, target.members), around=around)
+    curves.draw(trained.epochs)  # the last one may have been skipped
+    return trained
+
+
+def _fold_data(store: Store, members: Fold) -> FoldData:
+    return FoldData(
+        key=store.key,
+        training=[(case, store.load(case)) for case in members.training],
+        validation=[(case, store.load(case)) for case in members.validation],
+    )
+
+
+@contextmanager
+def _explain_full_gpu(name: str) -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError:
+        raise TrainingError(
+            "the GPU has too little memory left",
+            where=name,
+            remedy="Choose fewer --jobs, end other programs that use it, or plan with less --memory. "
+            "The same command continues from the last epoch.",
+        ) from None
+
+
+def _discard(folder: Path) -> None:
+    """Remove an earlier run, its checkpoint first, so that no half of it can be continued."""
+    for pattern in ("checkpoint.json", "bundle.json", "*"):
+        for path in folder.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != ".lock":
+                path.unlink(missing_ok=True)
+
+
+class _Curves:
+    """Draws the learning curves after every epoch, unless epochs are so short that drawing would cost too much of them."""
+
+    def __init__(self, path: Path, name: str, draw: DrawCurves) -> None:
+        self._path, self._name, self._draw = path, name, draw
+        self._rest_until_s = 0.0
+
+    def __call__(self, epochs: Sequence[EpochRecord]) -> None:
+        started = time.monotonic()
+        if started < self._rest_until_s:
+            return
+        self.draw(epochs)
+        took_s = time.monotonic() - started
+        self._rest_until_s = started + took_s / DRAWING_SHARE
+
+    def draw(self, epochs: Sequence[EpochRecord]) -> None:
+        """Draw them now."""
+        self._draw({self._name: [epoch.row() for epoch in epochs]}, self._path)
