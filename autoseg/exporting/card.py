@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from autoseg.evaluation.formatting import interval
 from autoseg.exporting.document import ExportDescription
 from autoseg.inference.steps import describe as in_words
-from autoseg.postprocessing.selection import Estimate
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def _scores(description: ExportDescription) -> Iterator[str]:
     if not document.scores:
         yield "none: nothing was held out"
     for name, score in document.scores.items():
-        yield f"{name}, {document.scored_cases[name]} case(s): mean Dice {_interval(score.dice, 3)}"
+        yield f"{name}, {document.scored_cases[name]} case(s): mean Dice {interval(score.dice, 3)}"
         for label in score.classes:
-            yield f"  {label.name}: Dice {_interval(label.dice, 3)}, HD {_interval(label.hausdorff_mm, 1, unit=' mm')}"
+            yield f"  {label.name}: Dice {interval(label.dice, 3)}, HD {interval(label.hausdorff_mm, 1)} mm"
     if document.scores:
         yield "(in brackets: 95 % bootstrap interval over cases)"
 
@@ -99,11 +99,3 @@ def _scores(description: ExportDescription) -> Iterator[str]:
 def _file(result: InfoResult) -> Iterator[str]:
     yield f"{result.bytes / 1e6:.1f} MB, written by autoseg {result.description.written_by}"
     yield f"sha256 {result.sha256}"
-
-
-def _interval(estimate: Estimate, digits: int, *, unit: str = "") -> str:
-    if estimate.mean is None:
-        return "undefined"
-    if estimate.low is None or estimate.high is None:
-        return f"{estimate.mean:.{digits}f}{unit}"
-    return f"{estimate.mean:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f}){unit}"

@@ -10,8 +10,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
+from autoseg.data.display import intensity_window
 from autoseg.reporting.canvas import WIDTH_IN, picture
-from autoseg.reporting.planes import intensity_window
 
 _MAP: Final = "cividis"
 """Rises evenly in brightness, and reads alike with every kind of colour vision (Nunez et al. 2018)."""

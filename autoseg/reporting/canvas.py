@@ -4,8 +4,7 @@ Drawn with matplotlib's objects alone, never pyplot: no window, no state left be
 Everything is told apart by colour and by line style or hatching, in text of at least 8 pt, so that it survives a
 black-and-white print. The same data give the same bytes with the same version of matplotlib.
 
-Source: colours by Okabe and Ito, Color Universal Design (2008), without its yellow, which white paper swallows; 7.2 in
-is the text width of most journals.
+Source: 7.2 in is the text width of most journals.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,12 +17,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
+from autoseg.data.display import colour
 from autoseg.storage.files import atomic_path
 
 WIDTH_IN: Final = 7.2
 DPI: Final = 150
 GREY: Final = "#666666"
-COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 # Four styles and five hatchings against seven colours: many combinations before one comes again.
 _LINES: Final = ("-", "--", "-.", ":")
@@ -85,13 +84,12 @@ def picture(path: Path, *, width_in: float = WIDTH_IN, height_in: float) -> Iter
 
 def line_look(index: int) -> dict[str, Any]:
     """Colour and line style of the index-th of several curves."""
-    return {"color": COLOURS[index % len(COLOURS)], "linestyle": _LINES[index % len(_LINES)]}
+    return {"color": colour(index), "linestyle": _LINES[index % len(_LINES)]}
 
 
 def bar_look(index: int) -> dict[str, Any]:
     """Colour and hatching of the index-th of several sets of bars."""
-    colour = COLOURS[index % len(COLOURS)]
-    return {"facecolor": to_rgba(colour, 0.35), "edgecolor": colour, "hatch": _HATCHES[index % len(_HATCHES)]}
+    return {"facecolor": to_rgba(colour(index), 0.35), "edgecolor": colour(index), "hatch": _HATCHES[index % len(_HATCHES)]}
 
 
 def legend_texts(names: Iterable[str]) -> list[str]:

@@ -11,8 +11,9 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
+from autoseg.data.display import intensity_window
 from autoseg.reporting.canvas import WIDTH_IN, legend_texts, picture
-from autoseg.reporting.planes import draw_labels, fill_look, intensity_window
+from autoseg.reporting.planes import draw_labels, fill_look
 
 COLUMNS: Final = 5
 _TITLE_IN: Final = 0.36

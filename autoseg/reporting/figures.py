@@ -11,7 +11,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from autoseg.reporting.canvas import COLOURS, GREY, bar_look, legend_texts, line_look, picture
+from autoseg.data.display import COLOURS, colour
+from autoseg.reporting.canvas import GREY, bar_look, legend_texts, line_look, picture
 
 Row = Mapping[str, float]
 """One epoch: `epoch`, the keys of `_CURVES`, `learning_rate`, `validation_dice_<class>`. NaN or missing: undefined."""
@@ -113,14 +114,12 @@ def draw_agreement(points: Mapping[str, Sequence[tuple[float, float]]], path: Pa
         panel.plot([low, 1], [low, 1], color=GREY, linewidth=0.8)
         for index, pairs in enumerate(points.values()):
             predicted, reached = zip(*pairs, strict=True) if pairs else ((), ())
-            panel.scatter(
-                predicted, reached, s=22, color=COLOURS[index % len(COLOURS)], marker=_MARKERS[index % len(_MARKERS)]
-            )
+            panel.scatter(predicted, reached, s=22, color=colour(index), marker=_MARKERS[index % len(_MARKERS)])
         panel.set(
             xlabel="Dice predicted without the case", ylabel="Dice reached", xlim=(low, 1), ylim=(low, 1), aspect="equal"
         )
         handles = [
-            Line2D([], [], linestyle="", color=COLOURS[index % len(COLOURS)], marker=_MARKERS[index % len(_MARKERS)])
+            Line2D([], [], linestyle="", color=colour(index), marker=_MARKERS[index % len(_MARKERS)])
             for index in range(len(points))
         ]
         figure.legend(handles, legend_texts(points), loc="outside upper center", ncols=4)
@@ -128,8 +127,8 @@ def draw_agreement(points: Mapping[str, Sequence[tuple[float, float]]], path: Pa
 
 def _dot_look(index: int) -> dict[str, Any]:
     """Colour and shape of the index-th of several sets of dots."""
-    marker, colour = _MARKERS[index % len(_MARKERS)], COLOURS[index % len(COLOURS)]
-    return {"linestyle": "", "markersize": 5, "marker": marker, "color": colour}
+    marker = _MARKERS[index % len(_MARKERS)]
+    return {"linestyle": "", "markersize": 5, "marker": marker, "color": colour(index)}
 
 
 def _say_nothing(panel: Axes) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from autoseg import catalogue
+from autoseg.evaluation.formatting import listing
 from autoseg.planning.plan import NormalisationStep, Plan
 
 Words = Mapping[str, str]
@@ -90,10 +91,10 @@ def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
 
 
 def _data(plan: Plan, study: Study) -> str:
-    classes = _listing([label.name for label in plan.data.classes[1:]])
+    classes = listing([label.name for label in plan.data.classes[1:]])
     return (
         f"{study.cases} labelled {'images' if plan.preprocessing.plane is None else 'scans'} of {plan.inputs.name} "
-        f"({_listing(plan.data.channels)}) were segmented into {classes} with autoseg, which derives its settings from the "
+        f"({listing(plan.data.channels)}) were segmented into {classes} with autoseg, which derives its settings from the "
         f"data by fixed rules (recipe `{plan.inputs.recipe}`), as proposed by Isensee et al. (2021)."
     )
 
@@ -106,10 +107,10 @@ def _preprocessing(plan: Plan) -> str:
     if section.plane is not None:
         verbs.append(f"cut into {section.plane} slices")
     what = "Images" if section.plane is None else "Scans"
-    joined = f"{what} were {_listing(verbs)}" if verbs else f"{what} were taken as they are"
+    joined = f"{what} were {listing(verbs)}" if verbs else f"{what} were taken as they are"
     joined += "" if section.spacing_mm is not None else ", at their own in-plane resolution"
     methods = list(dict.fromkeys(_normalisation(step) for step in section.normalisation))
-    return f"{joined}. Intensities {_listing(methods)}."
+    return f"{joined}. Intensities {listing(methods)}."
 
 
 def _normalisation(step: NormalisationStep) -> str:
@@ -122,7 +123,7 @@ def _networks(plan: Plan, study: Study) -> str:
     size = plan.network
     neighbours = f" Each slice was shown with {size.neighbours} neighbour(s) on either side." if size.neighbours else ""
     return (
-        f"The networks were {_listing([_NETWORK[name] for name in study.models])}, with {len(size.features)} levels from "
+        f"The networks were {listing([_NETWORK[name] for name in study.models])}, with {len(size.features)} levels from "
         f"{size.features[0]} to {size.features[-1]} features and batch normalisation.{neighbours}"
     )
 
@@ -139,9 +140,9 @@ def _training(plan: Plan, study: Study) -> str:
     )
     folds = sorted({fold for folds in study.models.values() for fold in folds})
     split = (
-        f"in {plan.folds}-fold cross-validation (fold(s) {_listing(folds)})"
+        f"in {plan.folds}-fold cross-validation (fold(s) {listing(folds)})"
         if all(fold.isdigit() for fold in folds)
-        else f"on the split(s) {_listing(folds)}"
+        else f"on the split(s) {listing(folds)}"
     )
     return (
         f"They were trained {split} on patches of {section.patch_px[0]} x {section.patch_px[1]} pixels in batches of "
@@ -159,15 +160,15 @@ def _augmentation(plan: Plan) -> str:
     if section.spatial_probability and section.shift:
         changes.append(f"shifts by up to {section.shift:.0%} of the patch")
     if section.mirror_axes:
-        changes.append(f"mirroring along {_listing(section.mirror_axes)}")
+        changes.append(f"mirroring along {listing(section.mirror_axes)}")
     if section.intensity_probability:
         changes.append("random contrast, brightness, gamma, noise and blur")
-    return f"Training slices were augmented by {_listing(changes)}." if changes else ""
+    return f"Training slices were augmented by {listing(changes)}." if changes else ""
 
 
 def _prediction(plan: Plan) -> str:
     axes = plan.prediction.mirror_axes
-    return f"Predicted probabilities were averaged over mirror images along {_listing(axes)}." if axes else ""
+    return f"Predicted probabilities were averaged over mirror images along {listing(axes)}." if axes else ""
 
 
 def _selection(study: Study) -> str:
@@ -179,7 +180,7 @@ def _selection(study: Study) -> str:
         else " No clean-up of label maps helped."
     )
     return (
-        f"From the cross-validation ({study.compared} held-out cases), {_listing(study.averaged)} "
+        f"From the cross-validation ({study.compared} held-out cases), {listing(study.averaged)} "
         f"{'were' if len(study.averaged) > 1 else 'was'} selected by mean Dice; differences between networks were tested by "
         f"paired permutation tests corrected after Holm (1979).{cleaning}"
     )
@@ -191,12 +192,6 @@ def _software(study: Study) -> str:
         f"Software: autoseg {versions.get('autoseg', '')}, PyTorch {versions.get('torch', '')} (Paszke et al. 2019), "
         f"SimpleITK {versions.get('SimpleITK', '')} (Lowekamp et al. 2013), Python {versions.get('python', '')}."
     )
-
-
-def _listing(items: Sequence[str]) -> str:
-    if len(items) < 2:
-        return "".join(items)
-    return f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def _range(values: tuple[float, float], form: str) -> str:

@@ -13,7 +13,8 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from autoseg.reporting.canvas import COLOURS, WIDTH_IN, legend_texts, line_look, picture
+from autoseg.data.display import colour, intensity_window
+from autoseg.reporting.canvas import WIDTH_IN, legend_texts, line_look, picture
 
 _Number = TypeVar("_Number", int, float)
 
@@ -166,14 +167,6 @@ def _all_names(class_names: Mapping[int, str], rows: Iterable[Sequence[NDArray[n
     return {value: name for value, name in {**class_names, **unknown}.items() if value != 0}
 
 
-def intensity_window(slices: Sequence[NDArray[Any]]) -> tuple[float, float]:
-    """Intensities shown as black and white: 0.5 % and 99.5 % quantile of what is in sight, against single outliers."""
-    seen = np.concatenate([pixels.ravel() for pixels in slices])
-    seen = seen[np.isfinite(seen)]
-    low, high = np.quantile(seen, (0.005, 0.995)) if seen.size else (0.0, 1.0)
-    return float(low), float(high)
-
-
 def fill_look(index: int) -> dict[str, Any]:
     """How the index-th class looks in a legend."""
     look = line_look(index)
@@ -191,7 +184,7 @@ def draw_labels(panel: Axes, labels: NDArray[np.integer[Any]], values: Sequence[
     fill = np.zeros((*labels.shape, 4))
     for index, value in enumerate(values):
         mask = labels == value
-        fill[mask] = to_rgba(COLOURS[index % len(COLOURS)], _FILL)
+        fill[mask] = to_rgba(colour(index), _FILL)
         if mask.any() and not mask.all() and min(mask.shape) > 1:
             look = line_look(index)
             panel.contour(mask, levels=[0.5], colors=[look["color"]], linestyles=[look["linestyle"]], linewidths=0.9)

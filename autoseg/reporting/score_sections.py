@@ -8,15 +8,17 @@ from numpy.typing import NDArray
 from autoseg.data.dataset import Case
 from autoseg.data.image import read_image, read_labels
 from autoseg.evaluation.comparison import ComparedMetric, compare
-from autoseg.evaluation.statistics import Interval, bootstrap
+from autoseg.evaluation.formatting import bounds, change, interval, number
+from autoseg.evaluation.statistics import bootstrap
 from autoseg.inference.quality import ClassQuality
 from autoseg.inference.steps import describe
 from autoseg.postprocessing.scoring import case_means
-from autoseg.postprocessing.selection import Candidate, Estimate, TriedStep
+from autoseg.postprocessing.selection import Candidate, TriedStep
 from autoseg.preprocessing.case import canonical
 from autoseg.reporting.captions import figures
 from autoseg.reporting.findings import Findings
 from autoseg.reporting.page import Section, Table, Text, Viewer
+from autoseg.reporting.tables import MISSING
 from autoseg.reporting.volume_view import MOST_CLASSES, encode
 
 
@@ -109,15 +111,15 @@ def _score_table(found: Findings, metric: ComparedMetric, caption: str) -> Table
     strong: set[tuple[int, int]] = set()
     for case in comparison.cases:
         values = [column.cells[case].value if case in column.cells else np.nan for column in comparison.columns]
-        texts = [_number(value, digits) for value in values]
+        texts = [number(value, digits) for value in values]
         defined = [value for value in values if not np.isnan(value)]
         if len(defined) > 1:
-            winner = _number(best(defined), digits)
+            winner = number(best(defined), digits)
             strong |= {(len(rows), index) for index, text in enumerate(texts, start=1) if text == winner}
         rows.append([case, *texts])
-    intervals = [bootstrap([cell.value for cell in column.cells.values()]) for column in comparison.columns]
-    rows.append(["Mean", *(_number(interval.mean, digits) for interval in intervals)])
-    rows.append(["95 % interval", *(_bounds(interval.low, interval.high, digits) or "-" for interval in intervals)])
+    means = [bootstrap([cell.value for cell in column.cells.values()]) for column in comparison.columns]
+    rows.append(["Mean", *(number(mean.mean, digits) for mean in means)])
+    rows.append(["95 % interval", *(bounds(mean, digits) or MISSING for mean in means)])
     if not comparison.complete:
         caption += "; not all were scored on the same cases, so that their means cannot be compared"
     return Table(caption, ["case", *(column.network for column in comparison.columns)], rows, frozenset(strong))
@@ -129,7 +131,7 @@ def _class_table(found: Findings) -> Table:
         for index, label in enumerate(cases[0].classes):
             dice = bootstrap([case.classes[index].dice for case in cases])
             distance = bootstrap([case.classes[index].hausdorff_mm for case in cases])
-            rows.append([f"{title}: {label.name}", _interval(dice, 3), _interval(distance, 1), str(dice.cases)])
+            rows.append([f"{title}: {label.name}", interval(dice, 3), interval(distance, 1), str(dice.cases)])
     return Table("By class", ["network and class", "Dice (95 % interval)", "HD in mm (95 % interval)", "cases"], rows)
 
 
@@ -153,48 +155,24 @@ def _viewer(found: Findings, case: Case, *, title: str) -> Viewer:
 
 
 def _candidate_row(candidate: Candidate) -> list[str]:
-    difference = "best" if candidate.difference is None else _estimate(candidate.difference, 4)
+    difference = "best" if candidate.difference is None else interval(candidate.difference, 4)
     p = "" if candidate.p is None else f"{candidate.p:.3f}"
     score = candidate.score
-    return [" + ".join(candidate.networks), _estimate(score.dice, 4), _estimate(score.hausdorff_mm, 2), difference, p]
+    return [" + ".join(candidate.networks), interval(score.dice, 4), interval(score.hausdorff_mm, 2), difference, p]
 
 
 def _trial_row(trial: TriedStep) -> list[str]:
     before, after = trial.before, trial.after
     verdict = "kept" if trial.kept else "not kept"
-    gains = [_gain(before.dice, after.dice, 5), _gain(before.hausdorff_mm, after.hausdorff_mm, 2)]
+    gains = [change(before.dice.mean, after.dice.mean, 5), change(before.hausdorff_mm.mean, after.hausdorff_mm.mean, 2)]
     return [trial.phrase, verdict, *gains, trial.reason]
 
 
 def _class_row(trial: TriedStep) -> list[str]:
     pairs = zip(trial.before.classes, trial.after.classes, strict=True)
-    return [trial.phrase, *(_gain(before.dice, after.dice, 5) for before, after in pairs)]
+    return [trial.phrase, *(change(before.dice.mean, after.dice.mean, 5) for before, after in pairs)]
 
 
 def _quality_row(entry: ClassQuality) -> list[str]:
-    error = "-" if entry.error is None else f"{entry.error:.4f}"
+    error = MISSING if entry.error is None else f"{entry.error:.4f}"
     return [entry.name, f"{entry.intercept:.3f} + {entry.slope:.3f} x expected", error, f"{entry.lowest:.3f}"]
-
-
-def _estimate(estimate: Estimate, digits: int) -> str:
-    mean, low, high = (np.nan if value is None else value for value in (estimate.mean, estimate.low, estimate.high))
-    return _interval(Interval(mean, low, high, estimate.cases), digits)
-
-
-def _interval(interval: Interval, digits: int) -> str:
-    bounds = _bounds(interval.low, interval.high, digits)
-    return _number(interval.mean, digits) + (f" ({bounds})" if bounds else "")
-
-
-def _bounds(low: float, high: float, digits: int) -> str:
-    return "" if np.isnan(low) else f"{_number(low, digits)} to {_number(high, digits)}"
-
-
-def _gain(before: Estimate, after: Estimate, digits: int) -> str:
-    if before.mean is None or after.mean is None:
-        return "n/a"
-    return f"{after.mean - before.mean:+.{digits}f}"
-
-
-def _number(value: float, digits: int) -> str:
-    return "n/a" if np.isnan(value) else f"{value:.{digits}f}"

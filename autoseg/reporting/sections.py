@@ -1,14 +1,14 @@
 """The page of the report: which facts, tables and pictures stand where. How they look is `reporting`'s."""
 
-import json
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Final
 
 import numpy as np
 
 from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.formatting import bounds, number, plan_value
 from autoseg.evaluation.statistics import Interval, bootstrap
 from autoseg.inference.steps import describe
 from autoseg.model.bundle import read_document, software_versions
@@ -48,19 +48,20 @@ def _cards(found: Findings) -> list[tuple[str, str, str]]:
     labelled = len(found.fingerprint.cases)
     cards = [
         (str(labelled), "labelled cases", f"{len(found.dataset.cases) - labelled} without labels"),
-        (str(len(found.inventory.finished)), "trained models", _listing(found.models)),
+        (str(len(found.inventory.finished)), "trained models", ", ".join(found.models)),
     ]
     name, cases = found.best
     if cases:
         dice, distance = bootstrap(case_means(cases, "dice")), bootstrap(case_means(cases, "hausdorff_mm"))
         remark = f"{name}, {dice.cases} held-out case(s)"
-        cards.append((f"{dice.mean:.3f}", "mean Dice", remark + _bounds(dice, ".3f")))
-        cards.append((f"{distance.mean:.1f} mm", "mean Hausdorff distance", remark + _bounds(distance, ".1f")))
+        cards.append((number(dice.mean, 3), "mean Dice", _with_bounds(remark, dice, 3)))
+        cards.append((f"{number(distance.mean, 1)} mm", "mean Hausdorff distance", _with_bounds(remark, distance, 1)))
     return cards
 
 
-def _bounds(interval: Interval, form: str) -> str:
-    return f"; 95 %: {interval.low:{form}} to {interval.high:{form}}" if interval.cases > 1 else ""
+def _with_bounds(text: str, mean: Interval, digits: int) -> str:
+    between = bounds(mean, digits)
+    return f"{text}; 95 %: {between}" if between else text
 
 
 def _data(found: Findings) -> Section:
@@ -98,7 +99,7 @@ def _data(found: Findings) -> Section:
 
 
 def _plan(found: Findings) -> Section:
-    rows = [[path, _short(decision.value), decision.reason] for path, decision in found.plan.decisions.items()]
+    rows = [[path, plan_value(decision.value), decision.reason] for path, decision in found.plan.decisions.items()]
     edited = [Text(["This plan was edited by hand: some values are not those of the rules."])] if found.plan.edited else []
     return Section(
         "plan",
@@ -147,7 +148,7 @@ def _warnings(found: Findings) -> Section:
         undefined = [case.id for case in of_network if any(np.isnan(label.hausdorff_mm) for label in case.classes)]
         if undefined:
             lines.append(
-                f"{title}: distances are undefined for some classes of {_listing(undefined)}; means leave them out."
+                f"{title}: distances are undefined for some classes of {', '.join(undefined)}; means leave them out."
             )
     if cases:
         lines += _stragglers(cases)
@@ -218,11 +219,3 @@ def _length(minutes: float | None, epochs: int | None) -> str:
     if minutes is not None:
         return f" --minutes {minutes:g}"
     return "" if epochs is None else f" --epochs {epochs}"
-
-
-def _short(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _listing(names: Iterable[str]) -> str:
-    return ", ".join(names)

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from autoseg.evaluation.comparison import Cell, Column, ComparedMetric, Comparison
+from autoseg.evaluation.formatting import number
 
 MISSING: Final = "-"
-UNDEFINED: Final = "n/a"
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,11 @@ def _case_count(column: Column) -> str:
 
 def _numbers(comparison: Comparison, values: Sequence[float], *, bold: Callable[[str], str]) -> list[str]:
     wording = _WORDING[comparison.metric]
-    texts = [UNDEFINED if math.isnan(value) else f"{value:.{wording.decimals}f}" for value in values]
+    texts = [number(value, wording.decimals) for value in values]
     defined = [value for value in values if not math.isnan(value)]
     if len(defined) < 2:
         return texts
-    best = f"{wording.best(defined):.{wording.decimals}f}"
+    best = number(wording.best(defined), wording.decimals)
     return [bold(text) if text == best else text for text in texts]
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg import catalogue
+from autoseg.data.display import COLOURS, grey_levels, rgb
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
 from autoseg.training.history import EpochRecord
@@ -30,23 +31,8 @@ PICTURES_EVERY_S: Final = 30.0
 Source: ours; epochs of small data sets last a second, and four pictures of 256 x 768 pixels take up to 0.2 s of one core
 and 1 MB of disk (measured on noise, which does not compress).
 """
-PALETTE: Final = (
-    (0, 114, 178),
-    (213, 94, 0),
-    (0, 158, 115),
-    (204, 121, 167),
-    (230, 159, 0),
-    (86, 180, 233),
-    (240, 228, 66),
-)
-"""Red, green and blue of the foreground classes, told apart by colour-blind eyes too; it repeats after seven.
-
-Source: Okabe and Ito, Color Universal Design (2008), without black, which is the ground here.
-"""
 OPACITY: Final = 0.6
-"""Share of a class's colour in a fill, the rest being the scan. Source: ours; the anatomy stays visible."""
-WINDOW_PERCENT: Final = (1.0, 99.0)
-"""Percentiles of a slice shown as black and white. Source: ours; single bright voxels do not darken the rest."""
+"""Fraction of a class's colour in a fill, the rest being the scan. Source: ours; the anatomy stays visible."""
 
 
 class Tracker(Protocol):
@@ -270,16 +256,15 @@ def side_by_side(sample: SampleSlice) -> NDArray[np.uint8]:
     Returns:
         red, green and blue, (H, 3 W, 3), uint8.
     """
-    low, high = np.percentile(sample.picture, WINDOW_PERCENT)
-    grey = np.clip((sample.picture - low) / max(high - low, np.finfo(np.float32).tiny), 0.0, 1.0)
-    scan = np.repeat(255.0 * grey[..., np.newaxis], 3, axis=-1)  # (H, W, 3)
+    grey = grey_levels(sample.picture).astype(np.float64)
+    scan = np.repeat(grey[..., np.newaxis], 3, axis=-1)  # (H, W, 3)
     parts = (scan, _filled(scan, sample.prediction), _filled(scan, sample.reference))
     picture: NDArray[np.uint8] = np.rint(np.concatenate(parts, axis=1)).astype(np.uint8)  # (H, 3 W, 3)
     return picture
 
 
 def _filled(scan: NDArray[np.floating[Any]], classes: NDArray[np.int16]) -> NDArray[np.floating[Any]]:
-    colours = np.array(PALETTE, dtype=np.float64)[(classes - 1) % len(PALETTE)]  # (H, W, 3)
+    colours = np.array([rgb(name) for name in COLOURS], dtype=np.float64)[(classes - 1) % len(COLOURS)]  # (H, W, 3)
     blended = (1.0 - OPACITY) * scan + OPACITY * colours
     return np.where(classes[..., np.newaxis] > 0, blended, scan)
 

@@ -109,7 +109,7 @@ def test_scores_that_are_undefined_say_so(members: Members, card: Callable[..., 
     parts, _ = card(changed(members, "model.json", scores={"sepres": score}))
     assert parts["Scores on cases it had not seen"][:2] == [
         "sepres, 2 case(s): mean Dice 0.500",
-        "  disc: Dice 0.500, HD undefined",
+        "  disc: Dice 0.500, HD n/a mm",
     ]
 
 

@@ -1,0 +1,48 @@
+"""How scans and classes look wherever they are shown: in figures, on the report's page, in a tracker."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
+"""Of the foreground classes, or whatever else is told apart; they repeat after seven.
+
+Source: Okabe and Ito, Color Universal Design (2008), without its yellow, which white paper swallows, and its black, which
+scans do; in their place the wine red of Tol, Colour Schemes (2021).
+"""
+
+_WINDOW: Final = (0.005, 0.995)
+"""Quantiles of the intensities shown as black and white. Source: ours; single bright voxels do not darken the rest."""
+
+
+def colour(index: int) -> str:
+    """The index-th colour, as `#RRGGBB`."""
+    return COLOURS[index % len(COLOURS)]
+
+
+def rgb(name: str) -> tuple[int, int, int]:
+    """Red, green and blue of a colour, 0 to 255.
+
+    Args:
+        name: the colour as `#RRGGBB`.
+    """
+    red, green, blue = bytes.fromhex(name.removeprefix("#"))
+    return red, green, blue
+
+
+def intensity_window(slices: Sequence[NDArray[Any]]) -> tuple[float, float]:
+    """Which intensities are shown as black and as white, in all of several slices; NaN and infinities are left out."""
+    seen = np.concatenate([pixels.ravel() for pixels in slices])
+    seen = seen[np.isfinite(seen)]
+    low, high = np.quantile(seen, _WINDOW) if seen.size else (0.0, 1.0)
+    return float(low), float(high)
+
+
+def grey_levels(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Finite intensities of any shape as 256 grey levels, within their own window."""
+    low, high = intensity_window([image])
+    scaled = (image.astype(np.float32) - low) * (255.0 / max(high - low, 1e-12))
+    grey: NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    return grey
