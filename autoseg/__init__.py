@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from autoseg.commands.select import SelectResult
     from autoseg.commands.train import TrainResult
     from autoseg.exporting.card import InfoResult
-    from autoseg.formats.voxels import NotFinite
+    from autoseg.formats.finite import NotFinite
     from autoseg.model.compute import DeviceChoice, PrecisionChoice
 
 __all__ = ["check", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train"]

@@ -9,7 +9,7 @@ from autoseg.data.layouts import find_dataset
 from autoseg.data.splits import fold_count, make_splits
 from autoseg.errors import AutosegError, DatasetError, ProblemsError
 from autoseg.events import Events
-from autoseg.formats.voxels import NotFinite
+from autoseg.formats.finite import NotFinite
 from autoseg.planning.examination import classes_present, examine, problems_of, warn_of_missing_classes
 from autoseg.planning.fingerprint import Fingerprint, found_classes
 

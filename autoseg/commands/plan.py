@@ -13,7 +13,7 @@ from autoseg.data.layouts import find_dataset
 from autoseg.data.splits import make_splits
 from autoseg.errors import PlanError, WorkspaceError
 from autoseg.events import Events
-from autoseg.formats.voxels import NotFinite
+from autoseg.formats.finite import NotFinite
 from autoseg.jobs.machine import device_kind
 from autoseg.planning.examination import classes_present, warn_of_missing_classes
 from autoseg.planning.fingerprint import fingerprint_dataset

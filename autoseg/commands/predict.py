@@ -9,11 +9,12 @@ import numpy as np
 
 from autoseg.commands.choices import Choices
 from autoseg.commands.segmenters import exported_segmenter, workspace_segmenter
-from autoseg.data.image import IMAGE_SUFFIXES, Image, write_channels, write_labels
+from autoseg.data.image import Image, write_channels, write_labels
 from autoseg.errors import AutosegError, CasesFailedError, SystemFailureError, UsageError
 from autoseg.events import Events
+from autoseg.formats import IMAGE_SUFFIXES
 from autoseg.formats.checksum import image_checksum
-from autoseg.formats.voxels import NotFinite
+from autoseg.formats.finite import NotFinite
 from autoseg.inference.scans import FoundScans, Scan, find_scans
 from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table, volumes_ml, write_table
@@ -192,7 +193,7 @@ def _is_current(row: PredictionRow, input_sha256: str, segmenter: Segmenter, out
 
 
 def _warn_about(image: Image, scan: Scan, events: Events) -> None:
-    for note in image.notes:
+    for note in image.warnings:
         events.info(f"{scan.id}: {note}")
     constant = [index for index, channel in enumerate(image.array) if channel.min() == channel.max()]
     if constant:

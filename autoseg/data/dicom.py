@@ -18,7 +18,7 @@ from autoseg.data.dicom_slice import ORIENTATION_TOLERANCE, Slice, open_slice
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image
 from autoseg.errors import ImageError
-from autoseg.formats.voxels import check_finite
+from autoseg.formats.finite import check_finite
 
 GAP_TOLERANCE: Final = 0.01
 """Slices may lie this share of their usual distance from where they should, besides rounding. Source: ours."""
@@ -111,7 +111,7 @@ def read_series(paths: Sequence[Path]) -> Image:
     for target, one in zip(array[0], slices, strict=True):
         target[:] = one.pixels()
     check_finite(array, paths)
-    return Image(array=array, geometry=geometry, notes=first.notes, source=paths[0].parent)
+    return Image(array=array, geometry=geometry, warnings=first.warnings, source=paths[0].parent)
 
 
 def _opened(path: Path) -> Slice:

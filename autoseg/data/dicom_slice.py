@@ -112,14 +112,14 @@ class Slice:
         return (thickness_mm, rows_mm, columns_mm), (x_mm, y_mm, z_mm), self._reader.GetDirection()
 
     @property
-    def notes(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """What the user should know about it."""
-        notes = []
+        warnings = []
         if self.greys == "MONOCHROME1":
-            notes.append("its greys are stored the wrong way round (MONOCHROME1), and were turned")
+            warnings.append("its greys are stored the wrong way round (MONOCHROME1), and were turned")
         if not {Field.SPACING, Field.DETECTOR_SPACING} & self._header.fields.keys():
-            notes.append("it does not say how large its pixels are: taken for 1 mm")
-        return tuple(notes)
+            warnings.append("it does not say how large its pixels are: taken for 1 mm")
+        return tuple(warnings)
 
     def check(self) -> None:
         """Insist that the file holds one slice, whole, and that its header makes sense.

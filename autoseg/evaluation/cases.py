@@ -189,7 +189,7 @@ def _compare(pair: Pair, *, classes: tuple[LabelClass, ...] | None) -> _Scored |
         classes=_present(prediction.array, reference.array) if classes is None else classes,
         spacing_mm=reference.geometry.spacing_mm,
     )
-    named = ((pair.reference, reference.notes), (pair.prediction, prediction.notes))
+    named = ((pair.reference, reference.warnings), (pair.prediction, prediction.warnings))
     return _Scored(metrics, tuple(f"{path}: {note}" for path, notes in named for note in notes))
 
 

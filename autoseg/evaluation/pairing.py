@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from autoseg.data.image import IMAGE_SUFFIXES, image_stem
+from autoseg.data.naming import LABEL_ENDING, image_stem, is_label_stem, without_label_ending
 from autoseg.errors import DatasetError, SystemFailureError, UsageError
+from autoseg.formats import IMAGE_SUFFIXES
 
 IGNORED_FOLDERS: Final = frozenset({"probabilities", "uncertainty", "pictures", "evaluation"})
 """Sub-folders in which this tool keeps images that are no label maps."""
-
-_LABEL_ENDING: Final = "_seg"
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,7 @@ class Pair:
 
     Attributes:
         id: the name that both files share, without suffix and `_seg`.
-        prediction: file to judge.
+        prediction: file to evaluate.
         reference: file to compare with.
     """
 
@@ -71,7 +70,7 @@ def pair_files(predictions: Path, references: Path) -> Pairing:
         raise UsageError(
             f"no file belongs to one of {references}",
             where=predictions,
-            expected=f"names such as {min(by_reference)}, with or without {_LABEL_ENDING}",
+            expected=f"names such as {min(by_reference)}, with or without {LABEL_ENDING}",
             found=f"names such as {min(by_prediction)}",
             remedy="Give the label maps of one case the same name on both sides.",
         )
@@ -116,7 +115,7 @@ def _refuse(cause: OSError) -> NoReturn:
 
 
 def _without_scans(references: list[Path]) -> list[Path]:
-    labels = [path for path in references if _stem(path).endswith(_LABEL_ENDING)]
+    labels = [path for path in references if is_label_stem(_stem(path))]
     return labels or references
 
 
@@ -127,7 +126,7 @@ def _by_id(paths: Iterable[Path]) -> dict[str, Path]:
     for case, members in groups.items():
         if len(members) > 1:
             raise DatasetError(
-                f"{len(members)} files claim to be the case {case}",
+                f"{len(members)} files are called the case {case}",
                 where=members[0],
                 expected="one",
                 found=", ".join(str(path) for path in members),
@@ -137,7 +136,7 @@ def _by_id(paths: Iterable[Path]) -> dict[str, Path]:
 
 
 def _case_id(path: Path) -> str:
-    return _stem(path).removesuffix(_LABEL_ENDING)
+    return without_label_ending(_stem(path))
 
 
 def _stem(path: Path) -> str:

@@ -1,68 +1,89 @@
-"""What the header of an image file claims, parsed from its raw bytes before any reader is trusted with the file.
+"""File formats of images: one module and one line in `FORMATS` each.
 
-Only as much of each format is understood as is needed to hold the claims against the bytes that follow, and what readers
-pass over in silence is refused.
+Every file is verified from its raw bytes before any reader is trusted with it (see `verification`). Only as much of each
+format is understood as is needed to check the header fields against the bytes that follow, and what readers pass over in
+silence is refused.
 """
 
-import re
 import struct
 from pathlib import Path
 from typing import Final
 
 from autoseg.errors import ImageError
-from autoseg.formats.header import DAMAGED, Header, check_claims
-from autoseg.formats.metaimage import parse_metaimage
-from autoseg.formats.nifti import NIFTI_BYTES, parse_nifti
-from autoseg.formats.nrrd import parse_nrrd
+from autoseg.formats.analyze import ANALYZE
+from autoseg.formats.format import Format
+from autoseg.formats.header import DAMAGED, Header, check_header
+from autoseg.formats.jpeg import JPEG
+from autoseg.formats.metaimage import METAIMAGE
+from autoseg.formats.nifti import NIFTI
+from autoseg.formats.nrrd import NRRD
+from autoseg.formats.png import PNG
+from autoseg.formats.tiff import TIFF
+from autoseg.formats.vtk import VTK
 
-__all__ = ["HEADER_BYTES", "NIFTI_BYTES", "Header", "format_by_name", "parse"]
+__all__ = [
+    "FORMATS",
+    "HEADER_BYTES",
+    "IMAGE_SUFFIXES",
+    "WRITABLE_SUFFIXES",
+    "Format",
+    "Header",
+    "find_format",
+    "named_format",
+    "parse",
+]
+
+FORMATS: Final[tuple[Format, ...]] = (
+    NIFTI,
+    METAIMAGE,
+    NRRD,
+    ANALYZE,
+    PNG,
+    JPEG,
+    TIFF,
+    VTK,
+)
+"""Every format, in the order in which their magic is tried."""
+
+IMAGE_SUFFIXES: Final = tuple(suffix for one in FORMATS for suffix in one.suffixes)
+"""Endings by which files are taken for images, the longest first where one contains another."""
+
+WRITABLE_SUFFIXES: Final = tuple(suffix for one in FORMATS for suffix in one.writable)
 
 HEADER_BYTES: Final = 1 << 20
 """No supported header is longer. Source: chosen; NIfTI takes 352 bytes, NRRD with many named segments some 10^5."""
 
-_FORMATS = {
-    ".nii": "NIfTI", ".hdr": "NIfTI or ANALYZE", ".mha": "MetaImage", ".mhd": "MetaImage", ".nrrd": "NRRD", ".nhdr": "NRRD",
-}  # fmt: skip
+
+def find_format(content: bytes) -> Format | None:
+    """The format of a file by its first bytes, decompressed; None where no format is known that begins like this."""
+    return next((one for one in FORMATS if one.magic.match(content)), None)
+
+
+def named_format(path: Path) -> Format | None:
+    """The format that a file's name promises; None where it promises none."""
+    name = path.name.lower().removesuffix(".gz")
+    return next((one for one in FORMATS if name.endswith(one.suffixes)), None)
 
 
 def parse(content: bytes, path: Path) -> Header | None:
-    """Understand the header at the start of `content`.
+    """Parse the header at the start of `content`.
 
     Args:
         content: the first `HEADER_BYTES` of the file, decompressed; fewer where it is shorter.
         path: the file, for messages and the names of files beside it.
 
     Returns:
-        the header, or None where the content begins like none of NIfTI, ANALYZE, MetaImage and NRRD.
+        the header, or None where the format is unknown, or its header is understood by its reader alone.
 
     Raises:
-        ImageError: the header contradicts itself, or claims something that is no scalar image on a grid.
+        ImageError: the header contradicts itself, or describes something that is no scalar image on a grid.
     """
+    found = find_format(content)
+    if found is None or found.parse is None:
+        return None
     try:
-        header = _parse_any(content, path)
+        header = found.parse(content, path)
     except (KeyError, ValueError, struct.error) as cause:
         raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=DAMAGED) from None
-    if header is not None:
-        check_claims(header, path)
+    check_header(header, path)
     return header
-
-
-def format_by_name(path: Path) -> str | None:
-    """The format that a file's name promises, where it is one that is understood here."""
-    return _FORMATS.get(Path(path.name.lower().removesuffix(".gz")).suffix)
-
-
-def _parse_any(content: bytes, path: Path) -> Header | None:
-    if content[:4] in {struct.pack("<i", NIFTI_BYTES), struct.pack(">i", NIFTI_BYTES)}:
-        return parse_nifti(content, path)
-    if content[:4] in {struct.pack("<i", 540), struct.pack(">i", 540)}:
-        raise ImageError(
-            "NIfTI-2, which SimpleITK does not read",
-            where=path,
-            remedy="Convert it to NIfTI-1, for example with nibabel.",
-        )
-    if re.match(rb"\s*(ObjectType|ObjectSubType|Comment|NDims)\s*=", content):
-        return parse_metaimage(content, path)
-    if content.startswith(b"NRRD000"):
-        return parse_nrrd(content, path)
-    return None

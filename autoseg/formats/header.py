@@ -1,4 +1,4 @@
-"""What a header claims, whatever its format, and whether that can be."""
+"""What a header says, whatever its format, and whether that can be."""
 
 import math
 from dataclasses import dataclass
@@ -11,29 +11,27 @@ Encoding = Literal["raw", "gzip", "zlib", "unchecked"]
 
 UNSPACED: Final = "the header states no voxel spacing; 1 mm is assumed"
 UNORIENTED: Final = "the header states no orientation; the axes are taken as stored, so left and right are not certain"
-DAMAGED: Final = "The header is damaged: get the file again from its source, or write it anew with the tool that made it."
+DAMAGED: Final = "The header is damaged: get the file again from its source, or write it again with the tool that made it."
 MOST_DIMENSIONS: Final = 7
 """Axes of an image. Source: NIfTI's limit; readers stop earlier."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """The claims of a header.
+    """The fields of a header that decide what is read.
 
     Attributes:
-        kind: name of the format.
         sizes: voxels along the file's axes (X, Y, Z, ...), each >= 1.
-        spacing_mm: distance between voxel centres along the first three axes at most, not yet judged.
+        spacing_mm: distance between voxel centres along the first three axes at most, not yet checked.
         voxel_bytes: bytes of one voxel.
         data_start: bytes before the voxel data in the file that holds them.
         data_file: name of that file where it is another one, relative to the header's folder.
         encoding: how the voxel data are stored; "unchecked" where their size cannot be told beforehand.
         stored_bytes: how many bytes they take compressed, where the header says so.
         must_be_finite: numpy's name for the type of voxels whose reader replaces NaN and infinities by 0 in silence.
-        notes: remarks for the user.
+        warnings: what the user should know.
     """
 
-    kind: str
     sizes: tuple[int, ...]
     spacing_mm: tuple[float, ...]
     voxel_bytes: int
@@ -42,7 +40,7 @@ class Header:
     encoding: Encoding = "raw"
     stored_bytes: int | None = None
     must_be_finite: str | None = None
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def data_bytes(self) -> int:
@@ -50,8 +48,8 @@ class Header:
         return math.prod(self.sizes) * self.voxel_bytes
 
 
-def check_claims(header: Header, path: Path) -> None:
-    """Insist on sizes and spacings that an image can have.
+def check_header(header: Header, path: Path) -> None:
+    """Require sizes and spacings that an image can have.
 
     Raises:
         ImageError: it cannot have them.

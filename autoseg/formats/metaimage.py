@@ -1,9 +1,11 @@
 """MetaImage. Source: the MetaIO format definition, and what MetaIO 5.4 does with what breaks it."""
 
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from autoseg.formats.format import Format
 from autoseg.formats.header import UNSPACED, Encoding, Header, not_scalar
 from autoseg.formats.text import SCALAR_BYTES, next_line, one_file
 
@@ -18,7 +20,7 @@ _KEYS = {
 
 
 def parse_metaimage(content: bytes, path: Path) -> Header:
-    """Understand a MetaImage header, and nothing that MetaIO would pass over.
+    """Parse a MetaImage header, and nothing that MetaIO would pass over.
 
     Args:
         content: the beginning of the file.
@@ -46,7 +48,6 @@ def parse_metaimage(content: bytes, path: Path) -> Header:
     source = one_file(fields["ElementDataFile"])
     own = source.upper() == "LOCAL"
     return Header(
-        kind="MetaImage",
         sizes=sizes,
         spacing_mm=spacing[:3],
         voxel_bytes=SCALAR_BYTES[fields["ElementType"].removeprefix("MET_").lower().removeprefix("u")],
@@ -54,7 +55,7 @@ def parse_metaimage(content: bytes, path: Path) -> Header:
         data_file=None if own else source,
         encoding=_encoding(fields),
         stored_bytes=_stored_bytes(fields),
-        notes=() if spacing else (UNSPACED,),
+        warnings=() if spacing else (UNSPACED,),
     )
 
 
@@ -101,3 +102,12 @@ def _encoding(fields: Mapping[str, str]) -> Encoding:
     if counted_from_end or text:
         return "unchecked"
     return "zlib" if fields.get("CompressedData", "False").lower() == "true" else "raw"
+
+
+METAIMAGE = Format(
+    name="MetaImage",
+    suffixes=(".mha", ".mhd"),
+    magic=re.compile(rb"\s*(ObjectType|ObjectSubType|Comment|NDims)\s*="),
+    parse=parse_metaimage,
+    writable=(".mha",),
+)

@@ -1,17 +1,21 @@
-"""NIfTI-1 and ANALYZE 7.5. Source: nifti1.h."""
+"""NIfTI-1 in a single file, and the fields that it shares with pairs of files. Source: nifti1.h."""
 
 import math
+import re
 import struct
 from pathlib import Path
 from typing import Final
 
 from autoseg.errors import ImageError
 from autoseg.formats import nifti_orientation
-from autoseg.formats.header import DAMAGED, MOST_DIMENSIONS, UNORIENTED, Header, not_scalar
+from autoseg.formats.format import Format
+from autoseg.formats.header import DAMAGED, MOST_DIMENSIONS, Header, not_scalar
 
-NIFTI_BYTES: Final = 348
-"""Length of a header."""
+ANY_SIZE: Final = rb"(?:\x5c\x01\0\0|\0\0\x01\x5c)"
+"""The length of a header, 348, with which it begins, in either byte order: a regular expression."""
 
+_NIFTI_2: Final = rb"(?:\x1c\x02\0\0|\0\0\x02\x1c)"
+_HEADER_BYTES = 348
 _DATA_START = 352  # the header and the four bytes that announce extensions
 _LEAST_SLOPE = 1e-15  # ITK 5.4 compares with the spacing of doubles at 1, 2.2e-16
 _VOXEL_BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8}
@@ -20,7 +24,7 @@ _NOT_SCALAR = {32: "complex", 1792: "complex", 2048: "complex", 128: "RGB", 2304
 
 
 def parse_nifti(content: bytes, path: Path) -> Header:
-    """Understand a NIfTI-1 or ANALYZE 7.5 header, which share the places of all fields used here.
+    """Parse the header of a single file.
 
     Args:
         content: the beginning of the file, decompressed.
@@ -30,20 +34,57 @@ def parse_nifti(content: bytes, path: Path) -> Header:
         ImageError: it contradicts itself, or is no header of a scalar image.
         ValueError: its orientation is none.
     """
-    if len(content) < NIFTI_BYTES:
+    if re.match(_NIFTI_2, content):
+        raise ImageError(
+            "NIfTI-2, which SimpleITK does not read",
+            where=path,
+            remedy="Convert it to NIfTI-1, for example with nibabel.",
+        )
+    return parse_fields(content, path, least_start=_DATA_START, data_file=None, warnings=orientation_warnings(content))
+
+
+def check_length(content: bytes, path: Path) -> None:
+    """Require a whole header.
+
+    Raises:
+        ImageError: it is cut off.
+    """
+    if len(content) < _HEADER_BYTES:
         raise ImageError(
             "cut off inside its header",
             where=path,
-            expected=f"{NIFTI_BYTES} bytes",
+            expected=f"{_HEADER_BYTES} bytes",
             found=f"{len(content)} bytes",
             remedy="Get the file again from its source.",
         )
-    order = "<" if content[0] else ">"
-    magic = content[344:348]
-    single = magic == b"n+1\0"
-    named = single or magic == b"ni1\0"  # ANALYZE has no magic
-    if not single and not path.name.lower().endswith(".hdr"):
-        raise ImageError("neither NIfTI nor the header of a pair", where=path, found=f"magic {magic!r}", remedy=DAMAGED)
+
+
+def orientation_warnings(content: bytes) -> tuple[str, ...]:
+    """What the header leaves open or contradicts about orientation and spacing.
+
+    Raises:
+        ValueError: its orientation is none.
+    """
+    nifti_orientation.check(content, _byte_order(content))
+    return nifti_orientation.warnings(content, _byte_order(content))
+
+
+def parse_fields(
+    content: bytes, path: Path, *, least_start: int, data_file: str | None, warnings: tuple[str, ...]
+) -> Header:
+    """Parse the fields that single files and pairs have in common, those of ANALYZE 7.5 included.
+
+    Args:
+        content: the whole header, decompressed.
+        path: the file.
+        least_start: the first byte at which voxel data may begin.
+        data_file: the file that holds them, where it is another one.
+        warnings: what the user should know.
+
+    Raises:
+        ImageError: it contradicts itself, or is no header of a scalar image.
+    """
+    order = _byte_order(content)
     dims = struct.unpack_from(f"{order}8h", content, 40)
     pixdim = struct.unpack_from(f"{order}8f", content, 76)
     if not 1 <= dims[0] <= MOST_DIMENSIONS:
@@ -53,20 +94,18 @@ def parse_nifti(content: bytes, path: Path) -> Header:
     (datatype,) = struct.unpack_from(f"{order}h", content, 70)
     _check_scaling(*struct.unpack_from(f"{order}2f", content, 112), path=path)
     return Header(
-        kind="NIfTI" if named else "ANALYZE",
         sizes=sizes,
         spacing_mm=pixdim[1 : min(dims[0], 3) + 1],
         voxel_bytes=_voxel_bytes(datatype, path),
-        data_start=_data_start(struct.unpack_from(f"{order}f", content, 108)[0], path, single=single),
-        data_file=None if single else path.with_suffix(".img").name,
+        data_start=_data_start(struct.unpack_from(f"{order}f", content, 108)[0], path, least=least_start),
+        data_file=data_file,
         must_be_finite=order + _FLOATS[datatype] if datatype in _FLOATS else None,
-        notes=_remarks(content, order) if named else (UNORIENTED,),
+        warnings=warnings,
     )
 
 
-def _remarks(content: bytes, order: str) -> tuple[str, ...]:
-    nifti_orientation.check(content, order)
-    return nifti_orientation.remarks(content, order)
+def _byte_order(content: bytes) -> str:
+    return "<" if content[0] else ">"
 
 
 def _voxel_bytes(datatype: int, path: Path) -> int:
@@ -110,8 +149,7 @@ def _check_scaling(slope: float, intercept: float, *, path: Path) -> None:
         )
 
 
-def _data_start(vox_offset: float, path: Path, *, single: bool) -> int:
-    least = _DATA_START if single else 0
+def _data_start(vox_offset: float, path: Path, *, least: int) -> int:
     if not (math.isfinite(vox_offset) and vox_offset >= least and vox_offset == int(vox_offset)):
         raise ImageError(
             "impossible start of the voxel data (vox_offset)",
@@ -121,3 +159,13 @@ def _data_start(vox_offset: float, path: Path, *, single: bool) -> int:
             remedy=DAMAGED,
         )
     return int(vox_offset)
+
+
+NIFTI = Format(
+    name="NIfTI",
+    suffixes=(".nii.gz", ".nii"),
+    magic=re.compile(ANY_SIZE + rb"(?s:.{340})n\+1\0|" + _NIFTI_2),
+    parse=parse_nifti,
+    gzipped=True,
+    writable=(".nii.gz", ".nii"),
+)

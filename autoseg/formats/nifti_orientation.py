@@ -1,7 +1,7 @@
 """Where the statements of a NIfTI header about orientation and spacing contradict each other.
 
 A header may place its voxels twice, by a rotation (qform) and by a matrix (sform), and states the spacing once more
-(pixdim). Readers choose silently; these remarks say what was chosen wherever it matters.
+(pixdim). Readers choose silently; these warnings say what was chosen wherever it matters.
 """
 
 import math
@@ -28,7 +28,7 @@ class _Statements:
 
 
 def check(content: bytes, order: str) -> None:
-    """Insist that what a NIfTI-1 header says about orientation consists of numbers and of a rotation.
+    """Require what a NIfTI-1 header says about orientation to consist of numbers and of a rotation.
 
     Args:
         content: the header's bytes, at least 348.
@@ -52,7 +52,7 @@ def check(content: bytes, order: str) -> None:
 
 
 @np.errstate(invalid="ignore", over="ignore")  # products of the largest numbers may be infinite
-def remarks(content: bytes, order: str) -> tuple[str, ...]:
+def warnings(content: bytes, order: str) -> tuple[str, ...]:
     """Say what a NIfTI-1 header leaves open or contradicts, and which statement SimpleITK follows.
 
     Args:

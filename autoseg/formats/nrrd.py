@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from autoseg.formats.format import Format
 from autoseg.formats.header import UNORIENTED, UNSPACED, Encoding, Header, not_scalar
 from autoseg.formats.text import SCALAR_BYTES, next_line, one_file
 
@@ -14,7 +15,7 @@ _ALIASES = {"longlong": "long_long", "int8": "char", "int16": "short", "int32": 
 
 
 def parse_nrrd(content: bytes, path: Path) -> Header:
-    """Understand a NRRD header, and nothing that its library would pass over.
+    """Parse a NRRD header, and nothing that its library would pass over.
 
     Args:
         content: the beginning of the file.
@@ -38,14 +39,13 @@ def parse_nrrd(content: bytes, path: Path) -> Header:
         raise ValueError(msg)
     source = one_file(fields["datafile"]) if "datafile" in fields else None
     return Header(
-        kind="NRRD",
         sizes=sizes,
         spacing_mm=spacing[:3],
         voxel_bytes=_voxel_bytes(fields["type"]),
         data_start=0 if source else position,
         data_file=source,
         encoding=_encoding(fields),
-        notes=_notes(fields, spacing),
+        warnings=_warnings(fields, spacing),
     )
 
 
@@ -64,12 +64,12 @@ def _fields(content: bytes) -> tuple[dict[str, str], int]:
 
 
 def _parts(line: str) -> tuple[str, str, str]:
-    """A field (": "), a pair (":=") or a remark ("#"), taken apart."""
+    """A field (": "), a pair (":=") or a comment ("#"), taken apart."""
     if line.startswith("#"):
         return "", "#", line
     found = re.match(r"(?P<key>[^:]*)(?P<separator>: |:=)(?P<value>.*)", line)
     if found is None:
-        msg = f"the line {line[:60]!r} is neither a field nor a remark"
+        msg = f"the line {line[:60]!r} is neither a field nor a comment"
         raise ValueError(msg)
     return found["key"], found["separator"], found["value"]
 
@@ -83,11 +83,11 @@ def _vectors(text: str) -> list[tuple[float, ...]]:
     return [tuple(float(number) for number in part[1:-1].split(",")) for part in parts if part != "none"]
 
 
-def _notes(fields: Mapping[str, str], spacing: tuple[float, ...]) -> tuple[str, ...]:
-    notes = () if spacing else (UNSPACED,)
+def _warnings(fields: Mapping[str, str], spacing: tuple[float, ...]) -> tuple[str, ...]:
+    warnings = () if spacing else (UNSPACED,)
     if fields.get("space", "").lower() not in _SPACES or "spacedirections" not in fields:
-        notes = (*notes, UNORIENTED)
-    return notes
+        warnings = (*warnings, UNORIENTED)
+    return warnings
 
 
 def _spacing(fields: Mapping[str, str]) -> tuple[float, ...]:
@@ -109,3 +109,12 @@ def _encoding(fields: Mapping[str, str]) -> Encoding:
         return "unchecked"
     names: dict[str, Encoding] = {"raw": "raw", "gzip": "gzip", "gz": "gzip"}
     return names.get(fields["encoding"].lower(), "unchecked")
+
+
+NRRD = Format(
+    name="NRRD",
+    suffixes=(".nrrd", ".nhdr"),
+    magic=re.compile(rb"NRRD000"),
+    parse=parse_nrrd,
+    writable=(".nrrd",),
+)

@@ -1,5 +1,6 @@
 """TIFF. Source: TIFF 6.0 and its extension to 64 bits, and what ITK 5.4 makes of pages it does not expect."""
 
+import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autoseg.errors import ImageError
+from autoseg.formats.format import Format
 from autoseg.formats.header import DAMAGED
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _MEANING, _ORIENTATION, _SAMPLES, _FORMAT = 256, 257, 258, 259, 262, 274, 277, 339
@@ -46,7 +48,7 @@ class _Layout:
 
 
 def check_tiff(path: Path) -> None:
-    """Insist on pages of grey values that are all alike.
+    """Require pages of grey values that are all alike.
 
     Raises:
         ImageError: they are not.
@@ -61,7 +63,7 @@ def check_tiff(path: Path) -> None:
                 where=path,
                 expected=_described(first),
                 found=f"{_described(size)} on page {number + 1}",
-                remedy="Store each picture in a file of its own.",
+                remedy="Store each image in a file of its own.",
             )
         first = size
 
@@ -86,11 +88,11 @@ def _check_page(path: Path, page: Mapping[int, int]) -> None:
         )
     if page[_ORIENTATION] != _UPRIGHT:
         raise ImageError(
-            "a picture that is to be turned for viewing, which readers ignore",
+            "an image that is to be turned for viewing, which readers ignore",
             where=path,
             expected="orientation 1",
             found=f"orientation {page[_ORIENTATION]}",
-            remedy="Turn it for good, in any picture editor.",
+            remedy="Turn it for good, in any image editor.",
         )
 
 
@@ -143,3 +145,13 @@ def _page(layout: _Layout, content: mmap, position: int, entries: int) -> tuple[
         raise ValueError(msg)
     (following,) = layout.unpack(layout.pointer, content, position + entries * layout.entry_bytes)
     return page, following
+
+
+TIFF = Format(
+    name="TIFF",
+    suffixes=(".tiff", ".tif"),
+    magic=re.compile(rb"II[*+]\0|MM\0[*+]"),
+    verify=check_tiff,
+    is_lossy=is_lossy_tiff,
+    states_spacing=False,
+)

@@ -1,21 +1,24 @@
 """Which scans a folder holds, for prediction."""
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from autoseg.data.dicom import find_series, is_dicom, read_series
-from autoseg.data.image import Image, image_stem, read_image
-from autoseg.data.layouts.naming import printable, refuse_undecodable
+from autoseg.data.image import Image, read_image
+from autoseg.data.naming import (
+    CHANNEL_ENDINGS,
+    case_and_channel,
+    channel_stem,
+    image_stem,
+    is_label_stem,
+    printable,
+    refuse_undecodable,
+)
 from autoseg.errors import AutosegError, DatasetError, UsageError
-from autoseg.formats.voxels import NotFinite
-
-_NUMBERED: Final = re.compile(r"^(?P<id>.+)_(?P<number>\d{4})$")
-_LABEL_SUFFIX: Final = "_seg"
+from autoseg.formats.finite import NotFinite
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
 
     Names ending in `_0000`, `_0001`, ... up to the model's number of channels are the channels of one scan; other numbers
     belong to the name. DICOM files are recognised by their content; every series in a folder is a scan, called after the
-    folder; DICOM without an image, such as a report, is passed over. Label files (`_seg`), hidden files and what lies in
+    folder; DICOM without an image, such as a report, is skipped. Label files (`_seg`), hidden files and what lies in
     hidden folders are ignored.
 
     Args:
@@ -76,7 +79,7 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
     dicom: dict[Path, list[Path]] = defaultdict(list)
     for path in _candidates(place, channels=channels, results=results):
         stem = image_stem(path)
-        if path.name.startswith(".") or (stem or "").endswith(_LABEL_SUFFIX):
+        if path.name.startswith(".") or is_label_stem(stem or ""):
             continue
         if stem is not None:
             name, channel = _name_and_channel(stem, channels=channels)
@@ -89,9 +92,9 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
     ]
     scans: list[Scan] = []
     failures: list[tuple[str, AutosegError]] = []
-    for name, understand in groups:
+    for name, find in groups:
         try:
-            scans += understand(name, channels=channels)
+            scans += find(name, channels=channels)
         except AutosegError as error:
             failures.append((printable(name), error))
     if not (scans or failures):
@@ -101,10 +104,10 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
             expected="images such as .nii.gz, .mha or .nrrd, or DICOM series",
             remedy="Check the path.",
         )
-    return _without_namesakes(scans, failures)
+    return _without_duplicates(scans, failures)
 
 
-def _without_namesakes(scans: list[Scan], failures: list[tuple[str, AutosegError]]) -> FoundScans:
+def _without_duplicates(scans: list[Scan], failures: list[tuple[str, AutosegError]]) -> FoundScans:
     """What was found, by id; scans that share one would replace each other's results, so all of them fail."""
     names = Counter(scan.id for scan in scans)
     repeated = [
@@ -148,7 +151,7 @@ def _series(name: str, *, paths: list[Path], channels: int) -> list[Scan]:
             "a DICOM series has one channel",
             where=paths[0].parent,
             expected=f"{channels} channels",
-            remedy="Convert them to NIfTI, one file per channel, ending in _0000, _0001, ... in the order of training.",
+            remedy=f"Convert them to NIfTI, one file per channel, ending in {CHANNEL_ENDINGS} in the order of training.",
         )
     refuse_undecodable(paths[0].parent)
     found = find_series(paths)
@@ -159,10 +162,8 @@ def _series(name: str, *, paths: list[Path], channels: int) -> list[Scan]:
 
 def _name_and_channel(stem: str, *, channels: int) -> tuple[str, int | None]:
     """A scan's id and the channel a file holds: `t_0001` is channel 1 of t for two channels, and scan t_0001 for one."""
-    match = _NUMBERED.match(stem)
-    if match is None or int(match["number"]) >= channels:
-        return stem, None
-    return match["id"], int(match["number"])
+    found = case_and_channel(stem)
+    return (stem, None) if found is None or found[1] >= channels else found
 
 
 def _candidates(place: Path, *, channels: int, results: Path | None) -> Iterable[Path]:
@@ -214,8 +215,8 @@ def _scan(name: str, *, found: Mapping[Path, int | None], channels: int) -> list
         raise DatasetError(
             f"scan {name} has other channels than the model",
             where=paths[0].parent,
-            expected=", ".join(f"{name}_{channel:04d}" for channel in range(channels)),
+            expected=", ".join(channel_stem(name, channel) for channel in range(channels)),
             found=", ".join(path.name for path in paths),
-            remedy="Give one file per channel, ending in _0000, _0001, ... in the order of training.",
+            remedy=f"Give one file per channel, ending in {CHANNEL_ENDINGS} in the order of training.",
         )
     return [Scan(name, paths)]  # a single file may hold all channels: reading it will tell

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoseg.data.dataset import LabelClass
-from autoseg.formats.voxels import LARGEST_LABEL
+from autoseg.data.label_values import LARGEST_LABEL
 from autoseg.inference.components import Slices, background_components, foreground_components, neighbour_counts
 
 StepKind = Literal["largest_component", "drop_small", "fill_holes"]

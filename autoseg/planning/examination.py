@@ -12,7 +12,7 @@ from autoseg.data.image import Image, LabelMap, check_same_grid, read_image, rea
 from autoseg.data.splits import Splits, classes_missing
 from autoseg.errors import AutosegError, DatasetError
 from autoseg.events import Events
-from autoseg.formats.voxels import NotFinite
+from autoseg.formats.finite import NotFinite
 from autoseg.jobs.pool import ordered_map
 from autoseg.planning.case_fingerprint import CaseFingerprint, measure
 
@@ -120,7 +120,7 @@ def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None, not_f
             fingerprint = measure(case, image, labels)
         except AutosegError as error:
             errors.append(error)
-    notes = tuple(note for part in (image, labels) if part is not None for note in part.notes)
+    notes = tuple(note for part in (image, labels) if part is not None for note in part.warnings)
     return Examined(case.id, fingerprint, tuple(errors), notes)
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from autoseg.data.dataset import Dataset, LabelClass
 from autoseg.errors import DatasetError, ProblemsError, WorkspaceError
 from autoseg.events import Events
-from autoseg.formats.voxels import NotFinite
+from autoseg.formats.finite import NotFinite
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.examination import examine, problems_of
 from autoseg.storage import files

@@ -12,8 +12,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from autoseg import catalogue
 from autoseg.data.dataset import LabelClass, check_classes
+from autoseg.data.label_values import LARGEST_LABEL
 from autoseg.errors import PlanError
-from autoseg.formats.voxels import LARGEST_LABEL, NotFinite
+from autoseg.formats.finite import NotFinite
 from autoseg.planning.memory import training_step_bytes
 from autoseg.storage import files
 from autoseg.storage.documents import understand

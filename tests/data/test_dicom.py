@@ -153,14 +153,14 @@ def test_inverted_greys_are_turned_and_said(tmp_path: Path, volume: NDArray[np.i
     write_series(tmp_path, volume, changes={index: {GREYS: "MONOCHROME1"} for index in range(6)})
     image = read_series(series_of(tmp_path))
     assert np.corrcoef(image.array.ravel(), volume.ravel())[0, 1] == pytest.approx(-1)
-    assert any("MONOCHROME1" in note for note in image.notes)
+    assert any("MONOCHROME1" in note for note in image.warnings)
 
 
 def test_a_slice_alone_need_not_say_where_it_lies_and_how_large_it_is(tmp_path: Path, volume: NDArray[np.int16]) -> None:
     (path,) = write_series(tmp_path, volume[:1], changes={0: {POSITION: None, ORIENTATION: None, SPACING: None}})
     image = read_series([path])
     assert image.geometry.spacing_mm[1:] == (1.0, 1.0)
-    assert any("taken for 1 mm" in note for note in image.notes)
+    assert any("taken for 1 mm" in note for note in image.warnings)
 
 
 def test_slices_of_different_size_are_refused(tmp_path: Path, volume: NDArray[np.int16]) -> None:

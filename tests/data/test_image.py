@@ -2,7 +2,6 @@
 
 import dataclasses
 import gzip
-import itertools
 import struct
 from pathlib import Path
 
@@ -16,9 +15,7 @@ from oracles.restricted import small_files
 
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import (
-    IMAGE_SUFFIXES,
     check_same_grid,
-    image_stem,
     read_image,
     read_labels,
     write_channels,
@@ -61,32 +58,6 @@ def scan() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 1000, SHAPE).astype(np.int16)
 
 
-# Names
-
-
-@pytest.mark.parametrize(
-    ("name", "stem"),
-    [
-        ("IBSR_01.nii.gz", "IBSR_01"),
-        ("a.b.nii", "a.b"),
-        ("Scan.NII.GZ", "Scan"),
-        ("x.mha", "x"),
-        ("notes.txt", None),
-        ("scan.gz", None),
-        (".nii.gz", None),
-        ("nii.gz", None),
-        ("x.img", None),
-    ],
-)
-def test_image_stem(name: str, stem: str | None) -> None:
-    assert image_stem(Path("some.nii") / name) == stem
-
-
-def test_no_suffix_hides_a_longer_one() -> None:
-    for earlier, later in itertools.combinations(IMAGE_SUFFIXES, 2):
-        assert not later.endswith(earlier)
-
-
 # Images
 
 
@@ -96,7 +67,7 @@ def test_a_scan_keeps_its_voxels_in_every_format(tmp_path: Path, scan: np.ndarra
     assert image.array.dtype == np.float32
     assert np.array_equal(image.array, scan[np.newaxis])
     assert image.geometry == Geometry(shape=SHAPE, spacing_mm=(1.0, 1.0, 1.0))
-    assert image.notes == ()
+    assert image.warnings == ()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.uint16, np.int32, np.float32, np.float64])
@@ -133,7 +104,7 @@ def test_plain_nifti_named_gz_is_read_right(tmp_path: Path, scan: np.ndarray) ->
     path = stored(tmp_path / "a.nii", scan).rename(tmp_path / "a.nii.gz")
     image = read_image([path], channels=1)
     assert np.array_equal(image.array[0], scan)
-    assert "plain NIfTI" in image.notes[0]
+    assert "plain NIfTI" in image.warnings[0]
 
 
 def test_several_gzip_members_are_read_right(tmp_path: Path, scan: np.ndarray) -> None:
@@ -207,7 +178,7 @@ def test_a_2d_image(tmp_path: Path, scan: np.ndarray, suffix: str) -> None:
     image = read_image([stored(tmp_path / f"a{suffix}", picture)], channels=1)
     assert np.array_equal(image.array, picture[np.newaxis, np.newaxis])
     assert_same_place(image.geometry, Geometry(shape=(1, 5, 6), spacing_mm=(1.0, 1.0, 1.0), dimensions=2))
-    assert any("no reliable spacing" in note for note in image.notes) == (suffix in {".png", ".tif"})
+    assert any("no reliable spacing" in note for note in image.warnings) == (suffix in {".png", ".tif"})
 
 
 def test_colour_and_complex_images_are_refused(tmp_path: Path) -> None:
@@ -292,7 +263,7 @@ def test_channels_on_different_grids(tmp_path: Path, scan: np.ndarray) -> None:
 def test_remarks_name_their_channel(tmp_path: Path, scan: np.ndarray) -> None:
     plain = stored(tmp_path / "a.nii", scan).rename(tmp_path / "b.nii.gz")
     image = read_image([stored(tmp_path / "a.nii.gz", scan), plain], channels=2)
-    assert [note.partition(":")[0] for note in image.notes] == ["b.nii.gz"]
+    assert [note.partition(":")[0] for note in image.warnings] == ["b.nii.gz"]
 
 
 # Grids
@@ -329,7 +300,7 @@ def test_labels_of_any_type_keep_their_values(tmp_path: Path, dtype: type) -> No
     assert found.array.dtype == np.uint16
     assert np.array_equal(found.array, labels)
     assert_same_place(found.geometry, oblique())
-    assert found.notes == ()
+    assert found.warnings == ()
 
 
 def test_wrong_labels_name_the_file(tmp_path: Path) -> None:
@@ -353,7 +324,7 @@ def test_voxels_that_are_not_finite_are_taken_for_0_where_that_is_asked(
     image = read_image([path], channels=1, not_finite="zero")
     assert np.array_equal(image.array[0, 0, 0, :3], [0, 0, 0])
     assert np.array_equal(image.array[0, 1:], scan[1:])
-    assert "3 voxel(s) that are NaN or infinite are taken for 0, as asked" in image.notes
+    assert "3 voxel(s) that are NaN or infinite are taken for 0, as asked" in image.warnings
 
 
 def test_numbers_too_large_for_float32_are_refused_even_then(tmp_path: Path, scan: np.ndarray) -> None:
@@ -366,7 +337,7 @@ def test_numbers_too_large_for_float32_are_refused_even_then(tmp_path: Path, sca
 def test_an_empty_label_map_is_remarked(tmp_path: Path) -> None:
     labels = read_labels(stored(tmp_path / "a.nii.gz", np.zeros(SHAPE, dtype=np.uint8)))
     assert not labels.array.any()
-    assert "empty" in labels.notes[0]
+    assert "empty" in labels.warnings[0]
 
 
 # Writing
@@ -493,5 +464,5 @@ def test_simpleitk_stays_silent(tmp_path: Path, scan: np.ndarray, capfd: pytest.
     image.set_sform(np.diag([0.5, 2.0, 3.0, 1.0]), 1)
     image.header["pixdim"][1:4] = 1.0
     nib.save(image, tmp_path / "a.nii.gz")
-    assert "disagree about the spacing" in read_image([tmp_path / "a.nii.gz"], channels=1).notes[0]
+    assert "disagree about the spacing" in read_image([tmp_path / "a.nii.gz"], channels=1).warnings[0]
     assert capfd.readouterr() == ("", "")

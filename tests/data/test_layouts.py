@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoseg.data.dataset import Dataset
 from autoseg.data.layouts import LAYOUTS, find_dataset
-from autoseg.data.layouts.naming import dataset_name
+from autoseg.data.naming import dataset_name
 from autoseg.errors import DatasetError
 
 TISSUES = [(0, "background"), (1, "CSF"), (2, "GM"), (3, "WM")]

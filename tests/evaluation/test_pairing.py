@@ -99,7 +99,7 @@ def test_a_single_file_finds_its_partner_in_a_folder_and_misses_nothing_else(tmp
 def test_the_same_id_twice_among_predictions_is_an_error(tmp_path, names):
     ours = touch(tmp_path / "out", *names)
     theirs = touch(tmp_path / "refs", "a.nii.gz")
-    with pytest.raises(DatasetError, match="2 files claim to be the case a") as caught:
+    with pytest.raises(DatasetError, match="2 files are called the case a") as caught:
         pair_files(ours, theirs)
     assert all(str(ours / name) in str(caught.value) for name in names)
 
@@ -107,7 +107,7 @@ def test_the_same_id_twice_among_predictions_is_an_error(tmp_path, names):
 def test_the_same_id_twice_among_references_is_an_error(tmp_path):
     ours = touch(tmp_path / "out", "a.nii.gz")
     theirs = touch(tmp_path / "task", "imagesTr/a.nii.gz", "labelsTr/a.nii.gz")
-    with pytest.raises(DatasetError, match="2 files claim"):
+    with pytest.raises(DatasetError, match="2 files are called"):
         pair_files(ours, theirs)
 
 

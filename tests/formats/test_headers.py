@@ -19,7 +19,7 @@ def parsed(text: str) -> Header:
 
 
 def test_data_bytes_are_voxels_times_their_size() -> None:
-    assert Header(kind="", sizes=(3, 4, 5), spacing_mm=(1, 1, 1), voxel_bytes=2, data_start=0).data_bytes == 120
+    assert Header(sizes=(3, 4, 5), spacing_mm=(1, 1, 1), voxel_bytes=2, data_start=0).data_bytes == 120
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_nrrd_key_value_pairs_and_windows_lines() -> None:
 @pytest.mark.parametrize("text", [NRRD.format(type="short"), METAIMAGE.format(type="MET_SHORT")])
 def test_missing_spacing_is_remarked(text: str) -> None:
     lines = [line for line in text.splitlines() if "pacing" not in line]
-    assert "no voxel spacing" in parsed("\n".join([*lines, ""]) + "\n").notes[0]
+    assert "no voxel spacing" in parsed("\n".join([*lines, ""]) + "\n").warnings[0]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_a_metaimage_reader_would_take_for_nothing_is_refused(before: str, 
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("spacing 1 1 1", "neither a field nor a remark"),
+        ("spacing 1 1 1", "neither a field nor a comment"),
         ("space origin: none", "space origin"),
         ("space origin: (1,2,3) x", "no vectors"),
         ("space origin: (1,2,x)", "could not convert"),
@@ -161,7 +161,7 @@ def test_a_line_that_nrrd_readers_would_pass_over_is_refused(line: str, says: st
 )
 def test_an_nrrd_without_a_patient_is_remarked(line: str, *, known: bool) -> None:
     header = parsed(NRRD.format(type="short").replace("spacings: 1 1.5 2", line))
-    assert any("no orientation" in note for note in header.notes) != known
+    assert any("no orientation" in note for note in header.warnings) != known
 
 
 def nifti(offset: int, form: str, *values: float) -> bytes:

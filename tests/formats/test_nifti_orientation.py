@@ -35,7 +35,7 @@ def remarks_and_origin(
     image.set_qform(qform, qform_code)
     image.header["pixdim"][1:4] = SPACING
     nib.save(image, path)
-    return nifti_orientation.remarks(path.read_bytes()[:352], "<"), sitk.ReadImage(str(path)).GetOrigin()[2]
+    return nifti_orientation.warnings(path.read_bytes()[:352], "<"), sitk.ReadImage(str(path)).GetOrigin()[2]
 
 
 @pytest.mark.parametrize(("qform_code", "sform_code"), list(itertools.product(range(5), repeat=2)))

@@ -165,7 +165,7 @@ def test_data_in_a_file_of_their_own_must_be_there_and_whole(
 def test_a_cut_jpeg(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
     content = stored(tmp_path / "a.jpg", picture)
-    assert "JPEG picture states no reliable spacing" in verify_file(tmp_path / "a.jpg")[0]
+    assert "JPEG image states no reliable spacing" in verify_file(tmp_path / "a.jpg")[0]
     assert "cut off" in refusal(written(tmp_path / "a.jpg", content[: len(content) // 2]))
 
 
@@ -252,7 +252,7 @@ def test_spacing_0_of_a_fourth_axis_of_length_1_passes(tmp_path: Path, nifti: by
         (108, "<f", 0.0, "vox_offset"),
         (108, "<f", float("nan"), "vox_offset"),
         (108, "<f", 352.5, "vox_offset"),
-        (108, "<f", 1e12, "claims too much"),
+        (108, "<f", 1e12, "asks for too much"),
         (70, "<h", 1536, "unsupported type"),
         (70, "<h", 32, "not a scalar image"),
         (70, "<h", 128, "not a scalar image"),
@@ -336,7 +336,7 @@ def test_a_bomb_is_not_inflated_beyond_what_the_header_claims(
         (b"ElementSpacing = 1 1 1", b"ElementSpacing = 0 1 1", "spacing along axis X"),
         (b"ElementSpacing = 1 1 1", b"ElementSpacing = 1 -1 1", "spacing along axis Y"),
         (b"DimSize = 30 20 10", b"DimSize = 30 20 -10", "impossible image size"),
-        (b"DimSize = 30 20 10", b"DimSize = 30 20 99999999", "claims too much"),
+        (b"DimSize = 30 20 10", b"DimSize = 30 20 99999999", "asks for too much"),
         (b"DimSize = 30 20 10", b"DimSize = 30 2x 10", "cannot be understood"),
         (b"ElementType = MET_SHORT", b"ElementType = MET_OTHER", "cannot be understood"),
         (b"NDims = 3", b"NDims = 99", "NDims = 99"),  # these two would crash the reader
@@ -359,7 +359,7 @@ def test_impossible_metaimage_headers(tmp_path: Path, voxels: np.ndarray, old: b
         (b"(0,1,0)", b"(0,0,0)", "spacing along axis Y"),
         (b"(0,1,0)", b"(0,nan,0)", "spacing along axis Y"),
         (b"sizes: 30 20 10", b"sizes: 30 0 10", "impossible image size"),
-        (b"sizes: 30 20 10", b"sizes: 30 20 99999999", "claims too much"),
+        (b"sizes: 30 20 10", b"sizes: 30 20 99999999", "asks for too much"),
         (b"type: short", b"type: block", "cannot be understood"),
         (b"dimension: 3", b"dimension: 4", "dimension 4, but sizes 30 20 10"),
         (b"kinds: domain domain domain", b"kinds: vector domain domain", "not a scalar image"),

@@ -66,7 +66,7 @@ class ReadDicom(ReadSpoilt):
         try:
             _compare(found, content)
         except (UndecidedError, struct.error, KeyError, ValueError, IndexError) as cause:
-            msg = f"accepted with {found.notes}, although {cause!r}: {found.geometry}"
+            msg = f"accepted with {found.warnings}, although {cause!r}: {found.geometry}"
             raise AssertionError(msg) from cause
         return "accepted"
 
@@ -177,14 +177,14 @@ def _compare(found: Image, content: bytes) -> None:
     )
     expected = stored * slope + intercept
     if values["0028|0004"].strip() == b"MONOCHROME1":
-        assert any("MONOCHROME1" in note for note in found.notes)
+        assert any("MONOCHROME1" in note for note in found.warnings)
         assert found.array[0, 0].shape == expected.shape
     else:
         np.testing.assert_allclose(found.array[0, 0], expected, rtol=1e-5, atol=1e-6)
     if "0028|0030" in values:
         np.testing.assert_allclose(found.geometry.spacing_mm[1:], _floats(values["0028|0030"]), rtol=1e-6)
     elif "0018|1164" not in values:
-        assert any("1 mm" in note for note in found.notes)
+        assert any("1 mm" in note for note in found.warnings)
     if "0020|0032" in values:
         np.testing.assert_allclose(found.geometry.origin_mm, _floats(values["0020|0032"]), rtol=1e-6)
     if "0020|0037" in values:

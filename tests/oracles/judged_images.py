@@ -322,7 +322,7 @@ def _outcome(reader: Callable[[Path], Image | LabelMap], path: Path, files: File
     try:
         said = decode(files)
     except UndecidedError as cause:
-        msg = f"accepted with {found.notes}, although {cause}: {found.geometry}"
+        msg = f"accepted with {found.warnings}, although {cause}: {found.geometry}"
         raise AssertionError(msg) from cause
     _compare(found, said)
     return "accepted"
@@ -339,13 +339,13 @@ def _compare(found: Image | LabelMap, said: Decoded) -> None:
         if extents[axis] > 1 or theirs > 0:
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, err_msg="spacing")
     if not said.axes:
-        assert len(said.spacing_mm) < 3 or any("orientation" in note for note in found.notes), (
+        assert len(said.spacing_mm) < 3 or any("orientation" in note for note in found.warnings), (
             "no word about the orientation"
         )
         return
     distances = [_distance_mm(found, said, number) for number in range(len(said.axes))]  # infinite for axes that are none
     assert min(distances) < 1e-3, f"orientation or origin: {found.geometry}, the file says {said.axes} {said.origins}"
-    quiet = not any("disagree" in note for note in found.notes)
+    quiet = not any("disagree" in note for note in found.warnings)
     assert not (quiet and max(distances) > 0.11), f"no word about a contradiction: {found.geometry}"
 
 

@@ -9,8 +9,8 @@ from autoseg.data.layouts.cases_csv import CasesCsv
 from autoseg.data.layouts.common import Layout, Mismatch, refuse_several
 from autoseg.data.layouts.decathlon import Decathlon
 from autoseg.data.layouts.ibsr18 import Ibsr18
-from autoseg.data.layouts.naming import FILE_NAMES, is_file_name, refuse_undecodable
 from autoseg.data.layouts.nnunet_raw import NnunetRaw
+from autoseg.data.naming import FILE_NAMES, is_file_name, refuse_undecodable
 from autoseg.errors import DatasetError
 
 LAYOUTS: Final[dict[str, Layout]] = {

@@ -11,7 +11,7 @@ from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, Subset
 from autoseg.data.layouts.common import Mismatch, in_natural_order
-from autoseg.data.layouts.naming import FILE_NAMES, dataset_name, is_file_name
+from autoseg.data.naming import FILE_NAMES, dataset_name, is_file_name
 from autoseg.errors import DatasetError
 
 TABLE: Final = "cases.csv"

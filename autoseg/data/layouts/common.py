@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from autoseg.data.dataset import Case, Dataset, LabelClass
-from autoseg.data.image import image_stem
-from autoseg.data.layouts.naming import refuse_undecodable
+from autoseg.data.label_values import LARGEST_LABEL
+from autoseg.data.naming import image_stem, refuse_undecodable
 from autoseg.errors import DatasetError
-from autoseg.formats.voxels import LARGEST_LABEL
 
 
 class Mismatch(Exception):  # noqa: N818 - not a failure: another layout may fit

@@ -18,7 +18,7 @@ from autoseg.data.layouts.common import (
     training_and_test,
     unique_images,
 )
-from autoseg.data.layouts.naming import dataset_name
+from autoseg.data.naming import dataset_name
 from autoseg.errors import DatasetError
 
 

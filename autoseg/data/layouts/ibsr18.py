@@ -20,7 +20,7 @@ from autoseg.data.layouts.common import (
     refuse_several,
     refuse_unpaired,
 )
-from autoseg.data.layouts.naming import dataset_name
+from autoseg.data.naming import LABEL_ENDING, dataset_name
 
 SET_FOLDERS: Final[dict[str, Subset]] = {
     "Training_Set": "training",
@@ -28,7 +28,6 @@ SET_FOLDERS: Final[dict[str, Subset]] = {
     "Test_Set": "test",
 }
 TISSUES: Final = tuple(LabelClass(value=value, name=name) for value, name in enumerate(("background", "CSF", "GM", "WM")))
-_LABEL: Final = "_seg"
 _PUBLISHED_IMAGE, _PUBLISHED_LABEL = "_ana_strip", "_segTRI_ana"
 _PUBLISHED_OTHERS: Final = ("_ana", "_seg_ana", "_ana_brainmask", "_segTRI_fill_ana")
 """Unstripped scan, 34 structures, brain mask, labels with filled gaps: published beside what is used."""
@@ -79,7 +78,7 @@ def _find(place: Path, subset: Subset) -> _Set:
     files = [(stem, path) for folder in folders for stem, path in images_in(folder)]
     found = _Set(place, subset, frozenset(_published(stem for stem, _ in files)))
     for stem, path in files:
-        if (name := _stripped(stem, _PUBLISHED_LABEL)) or (name := _stripped(stem, _LABEL)):
+        if (name := _stripped(stem, _PUBLISHED_LABEL)) or (name := _stripped(stem, LABEL_ENDING)):
             found.labels.setdefault(name, []).append(path)
         elif name := _stripped(stem, _PUBLISHED_IMAGE):
             found.images.setdefault(name, []).append(path)

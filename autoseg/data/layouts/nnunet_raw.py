@@ -4,12 +4,11 @@ Source: nnU-Net v2's documentation of its data set format: `imagesTr/<id>_0000.n
 `labelsTr/<id>.nii.gz`, `dataset.json` with `channel_names` and `labels`; version 1 had `modality` instead.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from autoseg.data.dataset import Dataset
 from autoseg.data.layouts.common import (
@@ -21,10 +20,8 @@ from autoseg.data.layouts.common import (
     training_and_test,
     unique_images,
 )
-from autoseg.data.layouts.naming import dataset_name
+from autoseg.data.naming import case_and_channel, dataset_name
 from autoseg.errors import DatasetError
-
-_CHANNEL: Final = re.compile(r"^(?P<id>.+)_(?P<number>\d{4})$")
 
 
 class NnunetRaw:
@@ -40,7 +37,7 @@ class NnunetRaw:
             raise Mismatch(msg)
         ending = _file_ending(document, path)
         found = unique_images(root / "imagesTr", ending=ending)
-        if not any(_CHANNEL.match(stem) for stem in found):
+        if not any(case_and_channel(stem) for stem in found):
             msg = f"imagesTr does not hold files called <id>_0000{ending}, <id>_0001{ending}, ..."
             raise Mismatch(msg)
         if key == "modality" and found.keys() & unique_images(root / "labelsTr", ending=ending).keys():
@@ -80,12 +77,13 @@ def _by_case(folder: Path, *, channels: int, ending: str) -> dict[str, tuple[Pat
     """The files of a folder by case, in the order of channels; every case must have exactly the channels declared."""
     numbered: dict[str, dict[int, Path]] = defaultdict(dict)
     for stem, path in unique_images(folder, ending=ending).items():
-        match = _CHANNEL.match(stem)
-        if match is None:
+        found = case_and_channel(stem)
+        if found is None:
             raise DatasetError(
                 "a file without a channel number", where=path, expected="<id>_0000", remedy="Rename or remove it."
             )
-        numbered[match["id"]][int(match["number"])] = path
+        case, channel = found
+        numbered[case][channel] = path
     wrong = [
         f"{case}: {', '.join(f'{number:04d}' for number in sorted(files))}"
         for case, files in sorted(numbered.items())

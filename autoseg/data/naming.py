@@ -1,4 +1,4 @@
-"""What a data set and its files may be called."""
+"""What files are called: which names are images, label maps and channels, and what may become a name."""
 
 import os
 import re
@@ -7,12 +7,50 @@ from pathlib import Path
 from typing import Any, Final
 
 from autoseg.errors import DatasetError
+from autoseg.formats import IMAGE_SUFFIXES
+
+LABEL_ENDING: Final = "_seg"
+"""How the names of label maps end that lie beside scans."""
+
+CHANNEL_ENDINGS: Final = "_0000, _0001, ..."
+"""How the names of the channels of one scan end, for messages."""
 
 FILE_NAMES: Final = "printable text of at most 200 bytes, with no slash, no colon and no leading dot or blank"
 """What a name needs to become the name of files and folders."""
+_CHANNEL: Final = re.compile(r"^(?P<id>.+)_(?P<number>\d{4})$")
 _PREFIX: Final = re.compile(r"^(Dataset|Task)\d+_(?=.)")
 _MOST_BYTES: Final = 200
 """File systems allow 255, and endings are added."""
+
+
+def image_stem(path: Path) -> str | None:
+    """The file's name without its image suffix, whatever its case; None where it is not an image by its name."""
+    name = path.name
+    for suffix in IMAGE_SUFFIXES:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return None
+
+
+def case_and_channel(stem: str) -> tuple[str, int] | None:
+    """The id and the number in the name `<id>_0001` of a channel, without suffix; None where it has no number."""
+    match = _CHANNEL.match(stem)
+    return None if match is None else (match["id"], int(match["number"]))
+
+
+def channel_stem(case: str, channel: int) -> str:
+    """The name of the file of one channel, without suffix: `<id>_0001`."""
+    return f"{case}_{channel:04d}"
+
+
+def is_label_stem(stem: str) -> bool:
+    """Whether a name without suffix is that of a label map beside a scan, `<id>_seg`."""
+    return stem.endswith(LABEL_ENDING)
+
+
+def without_label_ending(stem: str) -> str:
+    """The id in the name of a label map, `<id>_seg` or `<id>`."""
+    return stem.removesuffix(LABEL_ENDING)
 
 
 def is_file_name(text: str) -> bool:
@@ -45,7 +83,7 @@ def dataset_name(root: Path, document: Mapping[str, Any]) -> str:
     given = document.get("name", "")
     if not isinstance(given, str):
         raise DatasetError(
-            "`name` is not text", where=root / "dataset.json", found=repr(given), remedy="Mend or remove this entry."
+            "`name` is not text", where=root / "dataset.json", found=repr(given), remedy="Correct or remove this entry."
         )
     name = given if given.strip() else _PREFIX.sub("", root.name)
     # The name becomes a folder's.

@@ -1,12 +1,12 @@
-"""Which numbers pass as intensities and as labels; counts and positions worked out by hand."""
+"""Which numbers pass as labels; counts and positions worked out by hand."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from autoseg.data.label_values import exact_labels
 from autoseg.errors import ImageError
-from autoseg.formats.voxels import check_finite, exact_labels
 
 FILE = Path("labels.nii.gz")
 
@@ -51,12 +51,3 @@ def test_declared_labels_need_not_all_occur() -> None:
 def test_a_long_list_of_values_is_shortened() -> None:
     with pytest.raises(ImageError, match=r"10 \(1 voxels\) and 2 more values"):
         exact_labels(np.arange(13).reshape(1, 1, 13), FILE, values=(0,))
-
-
-def test_values_that_are_not_finite_are_counted_with_the_first_position() -> None:
-    array = np.zeros((2, 3, 4, 5), dtype=np.float32)
-    array[1, 2, 0, 4] = np.nan
-    array[1, 2, 3, 1] = -np.inf
-    with pytest.raises(ImageError, match=r"second: .* found 2 NaN or infinite, the first at \(2, 0, 4\) \(Z, Y, X\)"):
-        check_finite(array, [Path("first"), Path("second")])
-    check_finite(array[:1], [Path("first")])

@@ -1,0 +1,170 @@
+"""The SimpleITK adapter: files become arrays with a `Geometry`, and arrays become files.
+
+Every file is verified before it is read (see `formats.verification`). With `dicom_slice`, the only place that imports
+SimpleITK.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from autoseg.data.geometry import Geometry
+from autoseg.errors import ImageError, SystemFailureError
+from autoseg.formats import WRITABLE_SUFFIXES
+from autoseg.formats.finite import NotFinite
+from autoseg.formats.header import not_scalar
+from autoseg.formats.verification import verify_file
+from autoseg.storage import files
+
+# What it prints goes straight to the terminal; what matters in it is told by verify_file's warnings.
+sitk.ProcessObject.SetGlobalWarningDisplay(False)  # noqa: FBT003 - takes no names
+
+_ONE_VOLUME = "Choose one volume of the series and save it as a 3D file."
+
+
+@dataclass(frozen=True, eq=False)
+class Volumes:
+    """What one file holds.
+
+    Attributes:
+        array: (T, Z, Y, X), the file's own type.
+        geometry: of each volume.
+        warnings: what the user should know about the file.
+        owner: the SimpleITK image: the array only looks into its memory and is void without it.
+    """
+
+    array: NDArray[Any]
+    geometry: Geometry
+    warnings: tuple[str, ...]
+    owner: Any
+
+    def single(self, path: Path) -> NDArray[Any]:
+        """The only volume, (Z, Y, X).
+
+        Raises:
+            ImageError: there are several.
+        """
+        if len(self.array) != 1:
+            raise ImageError(
+                "a series of volumes; which one is meant?",
+                where=path,
+                expected="one 3D volume",
+                found=f"{len(self.array)} volumes",
+                remedy=_ONE_VOLUME,
+            )
+        volume: NDArray[Any] = self.array[0]
+        return volume
+
+
+def read_volumes(path: Path, *, not_finite: NotFinite = "refuse") -> Volumes:
+    """Verify a file and read it.
+
+    Args:
+        path: the file.
+        not_finite: what to do with voxels that are NaN or infinite.
+
+    Raises:
+        ImageError: it is damaged, or holds no volumes of scalars.
+    """
+    warnings = verify_file(path, not_finite=not_finite)
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+        _check_scalar(reader, path)
+        image = reader.Execute()
+    except RuntimeError as cause:
+        raise _unreadable(path, str(cause)) from None
+    geometry = _geometry(image)
+    view = sitk.GetArrayViewFromImage(image)
+    series = [length for length in view.shape[:-3] if length > 1]
+    if len(series) > 1:
+        raise ImageError("more than four dimensions", where=path, found=view.shape, remedy=_ONE_VOLUME)
+    return Volumes(array=view.reshape(-1, *geometry.shape), geometry=geometry, warnings=warnings, owner=image)
+
+
+def write_volume(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
+    """Write an array, compressed, whole or not at all.
+
+    Args:
+        path: ends in one of `formats.WRITABLE_SUFFIXES`.
+        array: (Z, Y, X), or (T, Z, Y, X): the first axis becomes the file's fourth.
+        geometry: where the voxels lie; of two dimensions: a single slice becomes a 2D file.
+
+    Raises:
+        SystemFailureError: the disk is full, or the place may not be written.
+    """
+    if not path.name.endswith(WRITABLE_SUFFIXES):
+        msg = f"cannot write {path.name}: its name must end in one of {', '.join(WRITABLE_SUFFIXES)}"
+        raise ValueError(msg)
+    flat = geometry.dimensions == 2 and array.ndim == 3
+    image = _to_sitk(array[0] if flat else array, geometry)
+    with files.atomic_path(path) as temporary:
+        try:
+            sitk.WriteImage(image, str(temporary), useCompression=True)
+            verify_file(temporary)  # not every writer notices a full disk
+        except (RuntimeError, ImageError) as cause:
+            raise SystemFailureError(
+                f"could not be written whole ({str(cause).strip().splitlines()[-1]})",
+                where=path,
+                remedy="Check the free space and the permissions of its folder, then run the same command again.",
+            ) from cause
+
+
+def _check_scalar(reader: Any, path: Path) -> None:
+    kind = sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())
+    if reader.GetNumberOfComponents() != 1 or "complex" in kind:
+        raise not_scalar(path, f"{reader.GetNumberOfComponents()} ({kind})")
+
+
+def _unreadable(path: Path, message: str) -> ImageError:
+    if "orthonormal" in message:
+        return ImageError(
+            "the image axes are not at right angles (a sheared sform)",
+            where=path,
+            remedy="Resample it onto straight axes. Where the shear is mere rounding, straighten it in nibabel: "
+            "image.set_qform(image.affine); image.set_sform(image.get_qform(), 1).",
+        )
+    last = message.strip().splitlines()[-1]
+    return ImageError(
+        f"SimpleITK cannot read it ({last})",
+        where=path,
+        remedy="Check that its name ends as its format demands, or convert it to .nii.gz.",
+    )
+
+
+def _geometry(image: Any) -> Geometry:
+    """Of a 2D, 3D or longer SimpleITK image; axes beyond the third are no part of it."""
+    total = image.GetDimension()
+    spatial = min(total, 3)
+    size, spacing, origin = [1, 1, 1], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]
+    size[:spatial] = image.GetSize()[:spatial]
+    spacing[:spatial] = image.GetSpacing()[:spatial]
+    origin[:spatial] = image.GetOrigin()[:spatial]
+    direction = np.eye(3)
+    direction[:spatial, :spatial] = np.reshape(image.GetDirection(), (total, total))[:spatial, :spatial]
+    return Geometry(
+        shape=(size[2], size[1], size[0]),
+        spacing_mm=(spacing[2], spacing[1], spacing[0]),
+        origin_mm=(origin[0], origin[1], origin[2]),
+        direction=tuple(direction.ravel().tolist()),
+        dimensions=spatial,
+    )
+
+
+def _to_sitk(array: NDArray[Any], geometry: Geometry) -> Any:
+    """The inverse of `_geometry` for an array of two, three or four axes."""
+    image = sitk.GetImageFromArray(array, isVector=False)
+    total = array.ndim
+    spatial = min(total, 3)
+    extra = [1.0] * (total - spatial)
+    direction = np.eye(total)
+    direction[:spatial, :spatial] = np.reshape(geometry.direction, (3, 3))[:spatial, :spatial]
+    image.SetSpacing([*geometry.spacing_mm[::-1][:spatial], *extra])
+    image.SetOrigin([*geometry.origin_mm[:spatial], *(0.0 for _ in extra)])
+    image.SetDirection(direction.ravel().tolist())
+    return image

@@ -1,0 +1,109 @@
+"""Voxels that are NaN or infinite: found in arrays, and in the bytes of files whose reader would take them for 0."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.errors import ImageError
+from autoseg.formats.header import Header
+
+NotFinite = Literal["refuse", "zero"]
+"""What to do with a scan some of whose voxels are NaN or infinite: refuse it, or take them for 0 and say so."""
+
+
+def check_finite(array: NDArray[np.float32], paths: Sequence[Path]) -> None:
+    """Require intensities to be numbers.
+
+    Args:
+        array: intensities, (C, Z, Y, X).
+        paths: the file of each channel, or the one file of all.
+
+    Raises:
+        ImageError: some are NaN or infinite, perhaps because they exceed the range of float32.
+    """
+    finite = np.isfinite(array)
+    if finite.all():
+        return
+    first = np.unravel_index(np.argmin(finite), finite.shape)
+    path = paths[min(int(first[0]), len(paths) - 1)]
+    raise _not_finite(path, count=int(np.count_nonzero(~finite)), first=first)
+
+
+def zero_not_finite(array: NDArray[np.float32], stored: NDArray[Any]) -> tuple[str, ...]:
+    """Take NaN and infinities for 0.
+
+    Args:
+        array: intensities, changed in place.
+        stored: the same as they are in the file, where numbers too large for float32 are still finite and stay.
+
+    Returns:
+        a warning, where there were any.
+    """
+    wrong = ~np.isfinite(stored)
+    array[wrong] = 0.0
+    count = int(np.count_nonzero(wrong))
+    return (_zeroed(count),) if count else ()
+
+
+class FiniteScanner:
+    """Counts voxels that are not finite while the bytes of a file pass by."""
+
+    def __init__(self, header: Header) -> None:
+        self._header = header
+        self._count = 0
+        self._first = 0
+
+    def scan(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Pass the pieces of a file on, from its first byte."""
+        header = self._header
+        if header.must_be_finite is None:
+            yield from pieces
+            return
+        dtype = np.dtype(header.must_be_finite)
+        scanned = 0
+        position = -header.data_start  # of the next piece, in bytes of voxel data
+        rest = b""
+        for piece in pieces:
+            yield piece
+            data = rest + piece[max(0, -position) : max(0, header.data_bytes - position)]
+            position += len(piece)
+            whole = len(data) // dtype.itemsize
+            rest = data[whole * dtype.itemsize :]
+            bad = np.flatnonzero(~np.isfinite(np.frombuffer(data, dtype, count=whole)))
+            if bad.size and not self._count:
+                self._first = scanned + int(bad[0])
+            self._count += bad.size
+            scanned += whole
+
+    def result(self, path: Path, *, not_finite: NotFinite) -> tuple[str, ...]:
+        """Warnings, once all has passed.
+
+        Raises:
+            ImageError: some voxels are not finite, and that was not allowed.
+        """
+        if not self._count:
+            return ()
+        if not_finite == "zero":
+            return (_zeroed(self._count),)
+        sizes = self._header.sizes
+        padded = (*sizes, 1)[: max(3, len(sizes))]  # a 2D image has one slice
+        raise _not_finite(path, count=self._count, first=np.unravel_index(self._first, padded[::-1]))
+
+
+def _zeroed(count: int) -> str:
+    return f"{count} voxel(s) that are NaN or infinite are taken for 0, as asked"
+
+
+def _not_finite(where: Path, *, count: int, first: Sequence[np.intp]) -> ImageError:
+    """The error for voxels whose first one has these array indices; the last three are Z, Y, X."""
+    position = tuple(int(index) for index in first[-3:])
+    return ImageError(
+        "voxels that are not finite numbers",
+        where=where,
+        expected="intensities that fit into 32-bit floats",
+        found=f"{count} NaN or infinite, the first at {position} (Z, Y, X)",
+        remedy="Replace them, for example by 0, and save the image again.",
+    )
