@@ -104,7 +104,7 @@ def predict(result: "PredictResult") -> Output:
         volumes = ", ".join(f"{name} {volume:.2f} ml" for name, volume in row.volumes_ml.items())
         predicted = ", ".join(f"{name} {dice:.2f}" for name, dice in row.predicted_dice.items())
         lines.append(f"{row.case}: {volumes}" + (f"; probable Dice: {predicted}" if predicted else ""))
-        lines += [f"  doubtful: {row.remarks}"] if row.remarks else []
+        lines += [f"  doubtful: {row.warnings}"] if row.warnings else []
     if result.skipped:
         lines.append(f"{len(result.skipped)} scan(s) had been segmented before and were left as they are")
     lines.append(f"Wrote {result.table}")
@@ -117,7 +117,7 @@ def predict(result: "PredictResult") -> Output:
                 "case": row.case,
                 "volumes_ml": dict(row.volumes_ml),
                 "predicted_dice": dict(row.predicted_dice),
-                "remarks": row.remarks,
+                "warnings": row.warnings,
             }
             for row in result.rows
         ],

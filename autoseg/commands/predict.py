@@ -173,7 +173,7 @@ def _predict_one(
         output_sha256=files.sha256_file(output),
         volumes_ml=volumes_ml(found.labels, classes),
         predicted_dice=found.predicted_dice or {},
-        remarks="; ".join(found.remarks),
+        warnings="; ".join(found.remarks),
     )
 
 

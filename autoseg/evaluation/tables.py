@@ -4,8 +4,6 @@ One row per case and class, so that any statistics program can filter and group.
 cell in CSV and null in JSON.
 """
 
-import csv
-import io
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
-from autoseg.storage import files
+from autoseg.storage import files, tables
+from autoseg.storage.tables import TableKind
 
 METRICS_FILE: Final = "metrics.csv"
 SUMMARY_FILE: Final = "summary.json"
@@ -23,7 +21,9 @@ SUMMARY_FILE: Final = "summary.json"
 COLUMNS: Final = ("case", "class", "value", *METRICS)
 """Columns of the table of cases; `value` is the class's value in label maps."""
 
-Row = dict[str, str | int | float | None]
+_KIND: Final = TableKind(
+    "a table of scores", required=("case", "class", "value"), remedy="Remove it and run the command that wrote it again."
+)
 
 
 @dataclass(frozen=True)
@@ -83,12 +83,12 @@ def summarise(cases: Sequence[CaseMetrics]) -> Summary:
     return Summary(cases=len(cases), classes=classes, mean=mean)
 
 
-def case_rows(cases: Iterable[CaseMetrics]) -> list[Row]:
+def case_rows(cases: Iterable[CaseMetrics]) -> list[dict[str, tables.Cell]]:
     """One row per case and class with the keys `COLUMNS`; None where a number is undefined."""
     rows = []
     for case in cases:
         for scores in case.classes:
-            row: Row = {"case": case.id, "class": scores.name, "value": scores.value}
+            row: dict[str, tables.Cell] = {"case": case.id, "class": scores.name, "value": scores.value}
             row.update({metric: _defined(getattr(scores, metric)) for metric in METRICS})
             rows.append(row)
     return rows
@@ -115,11 +115,7 @@ def summary_document(summary: Summary) -> dict[str, Any]:
 
 def write_cases(path: Path, cases: Iterable[CaseMetrics]) -> None:
     """Write the table of cases as CSV, every number with all its digits."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(case_rows(cases))
-    files.write_text(path, text.getvalue())
+    tables.write_table(path, COLUMNS, case_rows(cases))
 
 
 def write_summary(path: Path, summary: Summary) -> None:
@@ -138,21 +134,14 @@ def write_scores(folder: Path, cases: Sequence[CaseMetrics]) -> Summary:
 def read_cases(path: Path) -> tuple[CaseMetrics, ...]:
     """Read back what `write_cases` wrote, exactly.
 
+    Metrics that the table does not have are NaN; columns that are no metrics are ignored.
+
     Raises:
         WorkspaceError: missing, or not such a table.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.DictReader(stream, strict=True)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise _unreadable(path, f"columns {reader.fieldnames}")
-            classes: dict[str, list[ClassMetrics]] = {}
-            for row in reader:
-                classes.setdefault(row["case"], []).append(_parse(row))
-    except FileNotFoundError:
-        raise _unreadable(path, "no such file") from None
-    except (ValueError, TypeError, csv.Error) as cause:  # TypeError: a row with a cell too many or too few
-        raise _unreadable(path, f"line {reader.line_num}: {cause}") from None
+    classes: dict[str, list[ClassMetrics]] = {}
+    for case, scores in tables.read_table(path, lambda row: (row.text("case"), _parse(row)), kind=_KIND):
+        classes.setdefault(case, []).append(scores)
     return tuple(CaseMetrics(id=case, classes=tuple(scores)) for case, scores in classes.items())
 
 
@@ -174,19 +163,6 @@ def _defined(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _parse(row: Mapping[str, str]) -> ClassMetrics:
-    if set(row) != set(COLUMNS):
-        msg = f"{len(row)} cells instead of {len(COLUMNS)}"
-        raise ValueError(msg)
-    numbers = {metric: float(row[metric]) if row[metric] != "" else math.nan for metric in METRICS}
-    return ClassMetrics(value=int(row["value"]), name=row["class"], **numbers)
-
-
-def _unreadable(path: Path, found: str) -> WorkspaceError:
-    return WorkspaceError(
-        "not a table of scores",
-        where=path,
-        expected=f"CSV with the columns {', '.join(COLUMNS)}",
-        found=found,
-        remedy="Remove it and run the command that wrote it again.",
-    )
+def _parse(row: tables.Row) -> ClassMetrics:
+    numbers = {metric: row.number(metric) for metric in METRICS}
+    return ClassMetrics(value=row.integer("value"), name=row.text("class"), **numbers)

@@ -1,10 +1,7 @@
 """The table of predictions: what was made from what, the volume of every tissue, and how far it can be trusted."""
 
-import csv
-import io
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -12,11 +9,18 @@ import numpy as np
 
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import LabelMap
-from autoseg.errors import WorkspaceError
-from autoseg.storage import files
+from autoseg.storage import tables
+from autoseg.storage.tables import Row, TableKind
 
 TABLE_FILE: Final = "predictions.csv"
+
 _FIXED: Final = ("case", "input_sha256", "model_digest", "output_sha256")
+_WARNINGS, _WARNINGS_IN_0_1 = "warnings", "remarks"
+_VOLUME, _DICE = "_ml", "_predicted_dice"
+_DECIMALS: Final = 4
+_KIND: Final = TableKind(
+    "a table of predictions", required=_FIXED, remedy="Choose another output folder, or move this file away."
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,8 @@ class PredictionRow:
         output_sha256: digest of the written label map.
         volumes_ml: volume of each foreground class by name, in ml.
         predicted_dice: Dice that each class probably reaches, by name; NaN or missing where nothing was predicted.
-        remarks: what makes the scan unusual or its result doubtful, in one line; empty where nothing does.
+        warnings: what makes the scan unusual or its result doubtful, in one line; empty where nothing does.
+        others: cells of columns that this version does not write: of models with other classes, or added by hand.
     """
 
     case: str
@@ -39,7 +44,8 @@ class PredictionRow:
     output_sha256: str
     volumes_ml: Mapping[str, float]
     predicted_dice: Mapping[str, float]
-    remarks: str
+    warnings: str
+    others: Mapping[str, str] = field(default_factory=dict)
 
 
 def volumes_ml(labels: LabelMap, classes: Sequence[LabelClass]) -> dict[str, float]:
@@ -51,68 +57,51 @@ def volumes_ml(labels: LabelMap, classes: Sequence[LabelClass]) -> dict[str, flo
 def write_table(path: Path, rows: Sequence[PredictionRow], *, classes: Sequence[LabelClass]) -> None:
     """Write the table as CSV, one line per scan.
 
-    Volumes are columns `<class>_ml`, predicted Dice `<class>_predicted_dice`, empty where nothing was predicted.
+    Volumes are columns `<class>_ml`, predicted Dice `<class>_predicted_dice`, empty where nothing was predicted. Columns
+    of other origin come last.
     """
-    text = io.StringIO()
-    names = [label.name for label in classes[1:]]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_columns(names))
-    for row in sorted(rows, key=lambda row: row.case):
-        fixed = [getattr(row, name) for name in _FIXED]
-        volumes = [f"{row.volumes_ml[name]:.4f}" for name in names]
-        predicted = [_shown(row.predicted_dice.get(name, math.nan)) for name in names]
-        writer.writerow([*fixed, *volumes, *predicted, row.remarks])
-    files.write_text(path, text.getvalue())
+    others = dict.fromkeys(name for row in rows for name in row.others)
+    lines = [_cells(row) for row in sorted(rows, key=lambda row: row.case)]
+    tables.write_table(path, [*_columns(classes), *others], lines)
 
 
 def read_table(path: Path, *, classes: Sequence[LabelClass]) -> dict[str, PredictionRow]:
     """Read the table of an earlier run, by case; empty where there is none.
 
     Raises:
-        WorkspaceError: it is not such a table, cannot be read, or has other classes: going on would overwrite it.
+        WorkspaceError: it is not such a table, or cannot be read: going on would overwrite it.
     """
     if not path.exists():
         return {}
     names = [label.name for label in classes[1:]]
-    columns = _columns(names)
-    try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            reader = csv.DictReader(stream)
-            if list(reader.fieldnames or ()) != columns:
-                raise _unusable(path, found=f"the columns {', '.join(reader.fieldnames or ())}", columns=columns)
-            return {line["case"]: _row(line, names) for line in reader}
-    except OSError as cause:
-        raise _unusable(path, found=f"what cannot be read ({cause.strerror})", columns=columns) from None
-    except (ValueError, TypeError, csv.Error) as cause:  # TypeError: a line with too few cells
-        raise _unusable(path, found=f"{cause} in line {reader.line_num}", columns=columns) from None
+    return {row.case: row for row in tables.read_table(path, lambda row: _parse(row, names), kind=_KIND)}
 
 
-def _columns(names: Sequence[str]) -> list[str]:
-    return [*_FIXED, *(f"{name}_ml" for name in names), *(f"{name}_predicted_dice" for name in names), "remarks"]
+def _columns(classes: Sequence[LabelClass]) -> list[str]:
+    names = [label.name for label in classes[1:]]
+    return [*_FIXED, *(name + _VOLUME for name in names), *(name + _DICE for name in names), _WARNINGS]
 
 
-def _shown(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.4f}"
+def _cells(row: PredictionRow) -> dict[str, tables.Cell]:
+    return {
+        **row.others,
+        **{name: getattr(row, name) for name in _FIXED},
+        **{name + _VOLUME: round(volume, _DECIMALS) for name, volume in row.volumes_ml.items()},
+        **{name + _DICE: round(dice, _DECIMALS) for name, dice in row.predicted_dice.items()},
+        _WARNINGS: row.warnings,
+    }
 
 
-def _row(line: Mapping[str, str], names: Sequence[str]) -> PredictionRow:
-    if None in line:
-        msg = "too many cells"
-        raise ValueError(msg)
-    predicted = {name: line[f"{name}_predicted_dice"] for name in names}
+def _parse(row: Row, names: Sequence[str]) -> PredictionRow:
+    known = {*_FIXED, *(name + _VOLUME for name in names), *(name + _DICE for name in names), _WARNINGS, _WARNINGS_IN_0_1}
     return PredictionRow(
-        **{name: line[name] for name in _FIXED},
-        volumes_ml={name: float(line[f"{name}_ml"]) for name in names},
-        predicted_dice={name: float(value) for name, value in predicted.items() if value},
-        remarks=line["remarks"],
+        **{name: row.text(name) for name in _FIXED},
+        volumes_ml=_defined(row, names, _VOLUME),
+        predicted_dice=_defined(row, names, _DICE),
+        warnings=row.text(_WARNINGS) or row.text(_WARNINGS_IN_0_1),
+        others={name: cell for name, cell in row.cells.items() if name not in known},
     )
 
 
-def _unusable(path: Path, *, found: str, columns: Sequence[str]) -> WorkspaceError:
-    return WorkspaceError(
-        "not a table of predictions with these classes",
-        where=path,
-        expected=f"the columns {', '.join(columns)}",
-        found=found,
-        remedy="Choose another output folder, or move this file away.",
-    )
+def _defined(row: Row, names: Sequence[str], ending: str) -> dict[str, float]:
+    return {name: row.number(name + ending) for name in names if row.text(name + ending)}

@@ -110,7 +110,7 @@ def test_predict_uses_an_edited_selection_and_its_clean_up(
     assert result.models == (f"{model.architecture}/fold_{model.fold}",)
     (row,) = result.rows
     assert sum(row.volumes_ml.values()) == 0
-    assert "nothing was found" in row.remarks
+    assert "nothing was found" in row.warnings
     assert row.predicted_dice == {}  # what was calibrated is not what predicts now
     assert "edited by hand" in listener.remarks
 

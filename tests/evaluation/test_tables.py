@@ -1,5 +1,6 @@
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -96,7 +97,7 @@ def test_summary_as_json_has_null_for_nan(tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("", "columns None"),
+        ("", "no columns"),
         ("case,dice\na,0.5\n", "columns"),
         (f"{','.join(COLUMNS)}\na,CSF,1,high,1,1,1,1,1\n", "line 2"),
         (f"{','.join(COLUMNS)}\na,CSF,1,0.5,1,1\n", "line 2"),
@@ -109,6 +110,27 @@ def test_another_table_is_refused(tmp_path, text, complaint):
     with pytest.raises(WorkspaceError, match=complaint) as caught:
         read_cases(path)
     assert caught.value.where == str(path)
+
+
+def test_metrics_that_a_table_does_not_have_are_undefined(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("case,class,value,dice\na,CSF,1,0.5\n")
+    [case] = read_cases(path)
+    assert case.classes[0].dice == 0.5
+    assert math.isnan(case.classes[0].hausdorff_mm)
+    assert summarise([case]).classes[0].metrics["hausdorff_mm"].undefined == 1
+
+
+def test_columns_that_are_no_metrics_of_this_version_are_ignored(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text(f"nsd_1mm,{','.join(reversed(COLUMNS))}\n0.9,2.0,1.0,0.1,0.2,3.0,0.5,1,CSF,a\n")
+    assert read_cases(path) == (CaseMetrics("a", (ClassMetrics(1, "CSF", 0.5, 3.0, 0.2, 0.1, 1.0, 2.0),)),)
+
+
+def test_tables_of_0_1_are_read_back_exactly():
+    stored = Path(__file__).parents[1] / "fixtures" / "v0_1" / "evaluation"
+    cases = read_cases(stored / "metrics.csv")
+    assert summary_document(summarise(cases)) == json.loads((stored / "summary.json").read_text())
 
 
 def test_a_missing_table_is_an_error(tmp_path):

@@ -12,9 +12,9 @@ from autoseg.inference.table import PredictionRow, read_table, volumes_ml, write
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=4, name="grey, matter"), LabelClass(value=9, name="CSF"))
 ROWS = tuple(
     PredictionRow(
-        case, "in", "model", "out", volumes_ml={"grey, matter": 1.25, "CSF": 0.0}, predicted_dice=dice, remarks=remarks
+        case, "in", "model", "out", volumes_ml={"grey, matter": 1.25, "CSF": 0.0}, predicted_dice=dice, warnings=warnings
     )
-    for case, dice, remarks in (("IBSR_02", {}, ""), ("IBSR_10", {"CSF": 0.875}, 'spacing 3 mm; "odd", very'))
+    for case, dice, warnings in (("IBSR_02", {}, ""), ("IBSR_10", {"CSF": 0.875}, 'spacing 3 mm; "odd", very'))
 )
 
 
@@ -25,11 +25,46 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     assert read_table(path, classes=CLASSES) == {row.case: row for row in ROWS}
 
 
-def test_a_table_of_other_classes_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+def test_rows_of_a_model_with_other_classes_survive_whole(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     write_table(path, ROWS, classes=CLASSES)
-    with pytest.raises(WorkspaceError, match="another output folder"):
-        read_table(path, classes=CLASSES[:2])
+    fewer = read_table(path, classes=CLASSES[:2])
+    assert fewer["IBSR_10"].volumes_ml == {"grey, matter": 1.25}
+    new = PredictionRow("IBSR_03", "in", "model 2", "out", {"grey, matter": 2.5}, {}, "")
+    write_table(path, [*fewer.values(), new], classes=CLASSES[:2])
+    again = read_table(path, classes=CLASSES)
+    assert [again.pop("IBSR_03").volumes_ml, again] == [{"grey, matter": 2.5}, {row.case: row for row in ROWS}]
+
+
+def test_columns_added_by_hand_survive(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    write_table(path, ROWS, classes=CLASSES)
+    header, first, second = path.read_text(encoding="utf-8").splitlines()
+    path.write_text(f"rater,{header},grade\nme,{first},1.0\n,{second},good\n", encoding="utf-8")
+    rows = read_table(path, classes=CLASSES)
+    assert rows["IBSR_02"].others == {"rater": "me", "grade": "1.0"}
+    write_table(path, list(rows.values()), classes=CLASSES)
+    assert path.read_text(encoding="utf-8") == f"{header},rater,grade\n{first},me,1.0\n{second},,good\n"
+
+
+def test_fewer_columns_are_read_as_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text("case,model_digest,input_sha256,output_sha256,CSF_ml\nIBSR_02,model,in,out,1.5\n")
+    [row] = read_table(path, classes=CLASSES).values()
+    assert row == PredictionRow("IBSR_02", "in", "model", "out", {"CSF": 1.5}, {}, "")
+
+
+def test_the_table_of_0_1_is_read(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "fixtures" / "v0_1" / "results" / "predictions.csv").read_text()
+    path = tmp_path / "predictions.csv"
+    path.write_text(text.rstrip() + "spacing\n")  # the last column, remarks
+    classes = [LabelClass(value=value, name=name) for value, name in enumerate(("background", "CSF", "GM", "WM"))]
+    row = read_table(path, classes=classes)["IBSR_05"]
+    assert row.volumes_ml == {"CSF": 38.288, "GM": 861.481, "WM": 631.7527}
+    assert row.predicted_dice == {"CSF": 0.6376, "GM": 0.6549, "WM": 0.6921}
+    assert (row.warnings, row.others) == ("spacing", {})
+    write_table(path, [row], classes=classes)
+    assert read_table(path, classes=classes) == {"IBSR_05": row}
 
 
 def test_volumes_are_counts_times_voxel_volume() -> None:
@@ -48,9 +83,9 @@ def test_the_file_as_users_see_it(tmp_path: Path) -> None:
     write_table(path, ROWS[::-1], classes=CLASSES)
     assert path.read_text(encoding="utf-8") == (
         'case,input_sha256,model_digest,output_sha256,"grey, matter_ml",CSF_ml,'
-        '"grey, matter_predicted_dice",CSF_predicted_dice,remarks\n'
-        "IBSR_02,in,model,out,1.2500,0.0000,,,\n"
-        'IBSR_10,in,model,out,1.2500,0.0000,,0.8750,"spacing 3 mm; ""odd"", very"\n'
+        '"grey, matter_predicted_dice",CSF_predicted_dice,warnings\n'
+        "IBSR_02,in,model,out,1.25,0.0,,,\n"
+        'IBSR_10,in,model,out,1.25,0.0,,0.875,"spacing 3 mm; ""odd"", very"\n'
     )
 
 

@@ -1,3 +1,4 @@
+import csv
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -55,9 +56,10 @@ def test_training_learns_and_leaves_everything_behind(make_plan: MakePlan, fold:
     assert state.epochs[-1].validation_loss < state.epochs[0].validation_loss
     assert state.epochs[-1].validation_dice > 0.8
     assert len(read_history(tmp_path / "history.csv")) == 12
-    rows = read_history(tmp_path / "steps.csv")
-    assert [row["step"] for row in rows] == list(range(1, 37))
-    assert rows[-1]["learning_rate"] < rows[10]["learning_rate"]
+    with (tmp_path / "steps.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["step"]) for row in rows] == list(range(1, 37))
+    assert float(rows[-1]["learning_rate"]) < float(rows[10]["learning_rate"])
     bundle = load_bundle(tmp_path)
     assert bundle.document.provenance.epochs == 12
     assert bundle.document.provenance.validation_cases == ("held-out",)

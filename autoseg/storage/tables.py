@@ -1,0 +1,165 @@
+"""Tables on disk, as CSV that ages: columns have names, and a table may have more or fewer of them than this version writes.
+
+One policy for all: UTF-8, a header, a comma between cells, quotes only where a cell needs them. A number is written with as
+many digits as reading it back exactly takes; who writes fewer rounds it before. A number that is undefined is an empty cell.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from autoseg.errors import WorkspaceError
+from autoseg.storage import files
+
+Cell = str | int | float | None
+"""What a cell holds; None and NaN: nothing."""
+
+_Parsed = TypeVar("_Parsed")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table, as text.
+
+    Attributes:
+        cells: by column.
+    """
+
+    cells: Mapping[str, str]
+
+    def text(self, column: str) -> str:
+        """A cell; empty where the table has no such column."""
+        return self.cells.get(column, "")
+
+    def integer(self, column: str) -> int:
+        """A whole number.
+
+        Raises:
+            ValueError: the cell holds none.
+        """
+        try:
+            return int(self.text(column))
+        except ValueError:
+            raise _not_a_number(column, self.text(column)) from None
+
+    def number(self, column: str) -> float:
+        """A number; NaN where the cell is empty or the table has no such column.
+
+        Raises:
+            ValueError: the cell holds something else.
+        """
+        text = self.text(column)
+        try:
+            return float(text) if text else math.nan
+        except ValueError:
+            raise _not_a_number(column, text) from None
+
+
+@dataclass(frozen=True)
+class TableKind:
+    """What a reader says of a file that is no such table.
+
+    Attributes:
+        what: what it should be, for example "a table of scores".
+        required: the columns that the reader cannot do without.
+        remedy: what the user can do.
+    """
+
+    what: str
+    required: tuple[str, ...]
+    remedy: str
+
+
+def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, Cell]]) -> str:
+    """A table as text.
+
+    Args:
+        columns: names, in their order.
+        rows: cells by column; a missing one is empty.
+
+    Raises:
+        ValueError: a row has a cell in no column, or two columns have one name.
+    """
+    if len(set(columns)) < len(columns):
+        msg = f"columns need different names, not {', '.join(columns)}"
+        raise ValueError(msg)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _written(cell) for name, cell in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Cell]]) -> None:
+    """Replace a table in one step; see `table_text`.
+
+    Raises:
+        SystemFailureError: the disk is full, or the place may not be written.
+    """
+    files.write_text(path, table_text(columns, rows))
+
+
+def read_table(path: Path, parse: Callable[[Row], _Parsed], *, kind: TableKind) -> list[_Parsed]:
+    """Read a table, line by line.
+
+    Args:
+        path: the file.
+        parse: makes something of a line; a ValueError says what is wrong with it.
+        kind: what the table is.
+
+    Raises:
+        WorkspaceError: missing, not CSV, a required column is missing, a line has a cell too many or too few, or cannot be
+            parsed; names the columns or the line.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            columns = _columns(next(reader, []), path, kind)
+            return [parse(_row(columns, cells)) for cells in reader if cells]
+    except OSError as cause:
+        missing = isinstance(cause, FileNotFoundError)
+        raise _unreadable(path, kind, "no such file" if missing else f"what cannot be read ({cause.strerror})") from None
+    except UnicodeDecodeError:
+        raise _unreadable(path, kind, "no text") from None
+    except (ValueError, csv.Error) as cause:
+        raise _unreadable(path, kind, f"line {reader.line_num}: {cause}") from None
+
+
+def _columns(header: Sequence[str], path: Path, kind: TableKind) -> Sequence[str]:
+    named = f"the columns {', '.join(header)}" if header else "no columns"
+    if len(set(header)) < len(header) or not set(kind.required) <= set(header):
+        raise _unreadable(path, kind, named)
+    return header
+
+
+def _row(columns: Sequence[str], cells: Sequence[str]) -> Row:
+    if len(cells) != len(columns):
+        msg = f"{len(cells)} cells instead of {len(columns)}"
+        raise ValueError(msg)
+    return Row(dict(zip(columns, cells, strict=True)))
+
+
+def _written(cell: Cell) -> str | int:
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if isinstance(cell, str):
+        return cell.replace("\r", " ")  # alone it ends a line for a reader, and is not quoted before Python 3.13
+    return repr(float(cell)) if isinstance(cell, float) else cell
+
+
+def _not_a_number(column: str, text: str) -> ValueError:
+    return ValueError(f"{column} is {text[:40]!r}, not a number")
+
+
+def _unreadable(path: Path, kind: TableKind, found: str) -> WorkspaceError:
+    return WorkspaceError(
+        f"not {kind.what}",
+        where=path,
+        expected=f"CSV with the columns {', '.join(kind.required)}",
+        found=found,
+        remedy=kind.remedy,
+    )

@@ -1,0 +1,106 @@
+"""Tables whose columns have names, and which may have more or fewer of them than a reader knows."""
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoseg.errors import WorkspaceError
+from autoseg.storage.tables import Row, TableKind, read_table, table_text, write_table
+
+KIND = TableKind("a table of fruit", required=("name", "count"), remedy="Count again.")
+Fruit = tuple[str, int, float, str]
+
+
+def fruit(row: Row) -> Fruit:
+    return row.text("name"), row.integer("count"), row.number("weight_kg"), row.text("colour")
+
+
+def read(path: Path, content: str) -> list[Fruit]:
+    path.write_bytes(content.encode())
+    return read_table(path, fruit, kind=KIND)
+
+
+def refusal(path: Path, content: bytes) -> WorkspaceError:
+    path.write_bytes(content)
+    with pytest.raises(WorkspaceError) as raised:
+        read_table(path, fruit, kind=KIND)
+    assert raised.value.where == str(path)
+    assert raised.value.remedy == "Count again."
+    return raised.value
+
+
+def test_cells_are_quoted_where_they_must_be_and_numbers_keep_their_digits() -> None:
+    rows = [{"name": 'a "b", c', "count": 3, "weight_kg": 0.1 + 0.2}, {"name": "d\ne", "count": None, "weight_kg": math.nan}]
+    assert table_text(["name", "count", "weight_kg", "colour"], rows) == (
+        'name,count,weight_kg,colour\n"a ""b"", c",3,0.30000000000000004,\n"d\ne",,,\n'
+    )
+
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r"))
+
+
+@settings(max_examples=50)
+@given(rows=st.lists(st.tuples(TEXT, st.integers(), st.floats(allow_nan=False)), max_size=5))
+def test_what_is_written_is_read_back_exactly(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, float]]
+) -> None:
+    path = tmp_path_factory.mktemp("tables") / "fruit.csv"
+    columns = ["name", "count", "weight_kg"]
+    write_table(path, columns, [dict(zip(columns, row, strict=True)) for row in rows])
+    assert read_table(path, fruit, kind=KIND) == [(*row, "") for row in rows]
+
+
+def test_a_carriage_return_does_not_end_a_line() -> None:
+    assert table_text(["name", "count"], [{"name": "a\rb", "count": 1}]) == "name,count\na b,1\n"
+
+
+def test_more_columns_in_another_order_do_no_harm(tmp_path: Path) -> None:
+    found = read(tmp_path / "fruit.csv", "origin,count,colour,name,weight_kg\nhere,2,red,plum,0.5\n")
+    assert found == [("plum", 2, 0.5, "red")]
+
+
+def test_columns_that_are_missing_are_undefined(tmp_path: Path) -> None:
+    [(name, count, weight_kg, colour)] = read(tmp_path / "fruit.csv", "name,count\nplum,2\n")
+    assert (name, count, colour) == ("plum", 2, "")
+    assert math.isnan(weight_kg)
+
+
+def test_a_column_that_is_required_is_named(tmp_path: Path) -> None:
+    error = refusal(tmp_path / "fruit.csv", b"name,weight_kg\nplum,0.5\n")
+    assert error.what == "not a table of fruit"
+    assert error.expected == "CSV with the columns name, count"
+    assert error.found == "the columns name, weight_kg"
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "no columns"),
+        (b"\xff\xfe\n", "no text"),
+        (b"name,count,name\n", "the columns name, count, name"),
+        (b"name,count\nplum,2\npear,many\n", "line 3: count is 'many', not a number"),
+        (b"name,count,weight_kg\nplum,2,heavy\n", "line 2: weight_kg is 'heavy', not a number"),
+        (b"name,count\nplum\n", "line 2: 1 cells instead of 2"),
+        (b"name,count\nplum,2,3\n", "line 2: 3 cells instead of 2"),
+        (b'name,count\n"plum,2\n', "line 2: unexpected end of data"),
+    ],
+)
+def test_what_is_no_such_table_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
+    assert refusal(tmp_path / "fruit.csv", content).found == found
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(WorkspaceError, match="no such file"):
+        read_table(tmp_path / "fruit.csv", fruit, kind=KIND)
+    with pytest.raises(WorkspaceError, match="cannot be read"):
+        read_table(tmp_path, fruit, kind=KIND)
+
+
+def test_columns_of_one_name_or_cells_without_a_column_are_mistakes() -> None:
+    with pytest.raises(ValueError, match="different names"):
+        table_text(["name", "name"], [])
+    with pytest.raises(ValueError, match="colour"):
+        table_text(["name"], [{"colour": "red"}])

@@ -1,0 +1,63 @@
+"""Histories of this version, of others, and of 0.1."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from autoseg.errors import WorkspaceError
+from autoseg.training.history import EpochRecord, StepRecord, read_history, write_history, write_steps
+
+STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace" / "models" / "unet" / "fold_0"
+EPOCH = EpochRecord(
+    epoch=1, seconds=1.5, learning_rate=0.01234567, slices_per_s=20.0, training_loss=0.5, training_dice=0.25,
+    validation_loss=1.0, validation_dice=0.125, class_dice={"CSF": 0.125, "grey, matter": math.nan},
+)  # fmt: skip
+
+
+def test_the_files_as_users_see_them(tmp_path: Path) -> None:
+    write_history(tmp_path / "history.csv", [EPOCH])
+    assert (tmp_path / "history.csv").read_text() == (
+        "epoch,seconds,learning_rate,slices_per_s,training_loss,training_dice,validation_loss,validation_dice,"
+        'validation_dice_CSF,"validation_dice_grey, matter"\n1,1.5,0.0123457,20.0,0.5,0.25,1.0,0.125,0.125,\n'
+    )
+    write_steps(tmp_path / "steps.csv", [StepRecord(step=1, seconds=1 / 3, learning_rate=1e-9, loss=2.0)])
+    assert (tmp_path / "steps.csv").read_text() == "step,seconds,learning_rate,loss\n1,0.333333,1e-09,2.0\n"
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    write_history(tmp_path / "history.csv", [EPOCH])
+    [row] = read_history(tmp_path / "history.csv")
+    assert row == pytest.approx(EPOCH.row(), rel=1e-5, nan_ok=True)
+
+
+def test_what_0_1_wrote_is_read() -> None:
+    rows = read_history(STORED / "history.csv")
+    assert rows[1]["validation_dice_WM"] == 0.649605
+    assert (
+        rows[1].keys()
+        == {*rows[0]}
+        == {*EPOCH.row()} - {"validation_dice_grey, matter"}
+        | {
+            "validation_dice_GM",
+            "validation_dice_WM",
+        }
+    )
+
+
+def test_more_columns_are_ignored_and_fewer_are_undefined(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    path.write_text("weather,training_loss,epoch\nrain,0.5,1\n")
+    [row] = read_history(path)
+    assert (row["epoch"], row["training_loss"]) == (1, 0.5)
+    assert math.isnan(row["validation_loss"])
+    assert "weather" not in row
+
+
+def test_what_is_no_history_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "history.csv"
+    with pytest.raises(WorkspaceError, match="no such file"):
+        read_history(path)
+    path.write_text("training_loss\n0.5\n")
+    with pytest.raises(WorkspaceError, match="with the columns epoch"):
+        read_history(path)
