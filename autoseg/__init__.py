@@ -118,7 +118,7 @@ def plan(
 
 
 def train(
-    architecture: catalogue.Architecture | Literal["all"] = "unet",
+    architecture: str = "unet",
     *,
     fold: int | str = 0,
     workspace: PathLike | None = None,

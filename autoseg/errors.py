@@ -125,6 +125,12 @@ class WorkspaceError(AutosegError):
     exit_code = 5
 
 
+class ExtensionError(AutosegError):
+    """A package that registers something of its own with autoseg cannot be used."""
+
+    exit_code = 5
+
+
 class BundleError(AutosegError):
     """A model on disk is missing, damaged or of another kind than expected."""
 

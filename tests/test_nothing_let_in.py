@@ -48,10 +48,14 @@ def faults(source: str) -> list[str]:
     for call in calls(tree):
         keywords = {keyword.arg: keyword.value for keyword in call.keywords}
         match call.func:
+            case ast.Name("import_module"):
+                found.append(f"line {call.lineno}: calls import_module")
             case ast.Name(name) if name in BUILTINS:  # a method called eval, such as a network's, is another thing
                 found.append(f"line {call.lineno}: calls {name}")
             case ast.Attribute(attr=name) if name in METHODS:
                 found.append(f"line {call.lineno}: calls .{name}")
+            case ast.Attribute(attr="load") if not call.args and not call.keywords:
+                found.append(f"line {call.lineno}: calls .load(), as of an entry point")
             case ast.Attribute(value=ast.Name("torch"), attr="load" | "save" as name):
                 found.append(f"line {call.lineno}: calls torch.{name}, which pickles")
             case ast.Attribute(value=ast.Name("np"), attr="load" | "save") if not _is(keywords.get("allow_pickle"), False):
@@ -65,9 +69,17 @@ def _is(node: ast.expr | None, value: object) -> bool:
     return isinstance(node, ast.Constant) and node.value is value
 
 
+LOADS_BY_NAME = PACKAGE / "catalogue" / "table.py"
+"""The one module that imports by a name: names that tables and installed packages' entry points hold, never a file's."""
+
+
 @pytest.mark.parametrize("module", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES])
 def test_a_module_lets_nothing_in(module: Path) -> None:
-    assert faults(module.read_text(encoding="utf-8")) == []
+    found = faults(module.read_text(encoding="utf-8"))
+    if module == LOADS_BY_NAME:
+        assert [fault.partition(": ")[2] for fault in found] == ["calls import_module"]
+    else:
+        assert found == []
 
 
 @pytest.mark.parametrize(
@@ -76,7 +88,7 @@ def test_a_module_lets_nothing_in(module: Path) -> None:
         "import pickle", "from pickle import loads", "import urllib.request", "import subprocess", "eval('1')", "exec(x)",
         "compile(x, '', 'exec')", "__import__('os')", "archive.extractall(place)", "os.system('ls')", "torch.load(path)",
         "torch.save(x, path)", "np.load(path)", "np.load(path, allow_pickle=True)", "run('ls', shell=True)",
-        "importlib.import_module(name)", "shutil.unpack_archive(path)",
+        "importlib.import_module(name)", "import_module(name)", "point.load()", "shutil.unpack_archive(path)",
     ],
 )  # fmt: skip
 def test_the_search_finds_what_it_looks_for(source: str) -> None:

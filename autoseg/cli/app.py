@@ -42,8 +42,9 @@ NotFinite = Annotated[
     typer.Option(help="A scan with NaN or infinite voxels is refused, or these are taken for 0, with a remark."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of all randomness.")]
+_NETWORKS: Final = "|".join(catalogue.NETWORKS.built_in)
 Architecture = Annotated[
-    Literal["unet", "sepres", "attention", "all"], typer.Option("--arch", "-a", help="Network, or all of them.")
+    str, typer.Option("--arch", "-a", metavar=f"[{_NETWORKS}|all|...]", help="Network, or all of them.")
 ]
 
 
@@ -302,7 +303,7 @@ def info(
 @command(app, example="autoseg demo --minutes 1")
 def demo(
     console: Console,
-    arch: Annotated[Literal["unet", "sepres", "attention"], typer.Option("--arch", "-a", help="Network.")] = "unet",
+    arch: Annotated[str, typer.Option("--arch", "-a", metavar=f"[{_NETWORKS}|...]", help="Network.")] = "unet",
     folder: Annotated[Path, typer.Option(help="Where everything goes; made anew by every call.")] = Path("autoseg-demo"),
     minutes: Annotated[float, typer.Option(min=0.01, max=1_000_000, help="Time for training.")] = 1.5,
     seed: Seed = 0,

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from autoseg.catalogue import Architecture
+from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.commands.choices import Choices
 from autoseg.commands.select import FOLDER as SELECTION_FOLDER
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import ComparedMetric, compare
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
 from autoseg.events import Events
-from autoseg.networks import ARCHITECTURES
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.selection import Selection, read_selection
@@ -155,7 +154,7 @@ def _group(models: tuple[FinishedModel, ...], *, suffix: str, cases: str) -> Sco
     """Models by network, in the order of the table of architectures, with the scores of those that were scored."""
     by_network: dict[Architecture, tuple[FinishedModel, ...]] = {}
     scores: dict[Architecture, tuple[CaseMetrics, ...]] = {}
-    for name in ARCHITECTURES:
+    for name in NETWORKS:
         scored = tuple(model for model in models if model.architecture == name and held_out.is_scored(model.folder))
         if scored:
             by_network[name] = scored
@@ -164,7 +163,7 @@ def _group(models: tuple[FinishedModel, ...], *, suffix: str, cases: str) -> Sco
 
 
 def _write_tables(group: ScoredModels, folder: Path) -> list[Path]:
-    titled = {ARCHITECTURES[name].title: cases for name, cases in group.scores.items()}
+    titled = {NETWORKS[name].title: cases for name, cases in group.scores.items()}
     written = []
     for name, metric in _TABLES.items():
         comparison = compare(titled, metric=metric)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from autoseg.catalogue import Architecture
+from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.commands.choices import Choices, Processes
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import write_labels
@@ -19,7 +19,6 @@ from autoseg.inference.quality import Quality, calibrate
 from autoseg.inference.steps import Step, describe
 from autoseg.jobs.pool import Apply, workers
 from autoseg.model.bundle import read_document
-from autoseg.networks import ARCHITECTURES
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.combinations import TIE_DICE, Networks, all_combinations, comparable, rank
@@ -158,7 +157,7 @@ def _missing(workspace: Workspace, inventory: Inventory, models: Sequence[Finish
     there = {(model.architecture, model.fold) for model in models}
     folds = [str(number) for number in range(len(workspace.splits().folds))]
     absent = []
-    for name in ARCHITECTURES:
+    for name in NETWORKS:
         lacking = [fold for fold in folds if (name, fold) not in there]
         if lacking:
             what = "not trained and scored to its end" if len(lacking) < len(folds) else "not trained on any fold"
@@ -204,7 +203,7 @@ def _compare(
     """The ids of the cases that all candidates can be compared on, and every candidate's scores on them."""
     held_out_ids = {
         name: {case.id for case in material.cases if name in case.probabilities}
-        for name in ARCHITECTURES
+        for name in NETWORKS
         if any(name in case.probabilities for case in material.cases)
     }
     networks, common = comparable(held_out_ids)

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from autoseg import catalogue
+from autoseg.catalogue import NETWORKS, NameIn
 from autoseg.commands.choices import Choices, Processes
 from autoseg.data.splits import Splits
 from autoseg.errors import AutosegError
@@ -18,7 +19,6 @@ from autoseg.jobs.series import run_series
 from autoseg.jobs.side_by_side import Run
 from autoseg.model.compute import DeviceChoice, PrecisionChoice, choose_compute
 from autoseg.model.identity import ModelId
-from autoseg.networks import ARCHITECTURES
 from autoseg.planning.plan import Epochs, Minutes, Plan
 from autoseg.postprocessing.held_out import is_scored
 from autoseg.postprocessing.held_out.predicting import score_held_out
@@ -51,7 +51,7 @@ class TrainCommand(Choices):
         track: who else is told about every epoch; None: nobody but `history.csv` and the curves.
     """
 
-    architecture: Literal[catalogue.Architecture, "all"]
+    architecture: Annotated[str, NameIn(NETWORKS, besides=("all",))]
     fold: str = "0"
     workspace: Path | None = None
     epochs: Epochs | None = None
@@ -112,7 +112,7 @@ def run(command: TrainCommand, events: Events, *, stopwatch: Stopwatch | None = 
     workspace = find_workspace(command.workspace)
     plan, dataset = workspace.plan(), workspace.dataset()
     splits = workspace.splits()
-    networks = tuple(ARCHITECTURES) if command.architecture == "all" else (command.architecture,)
+    networks = tuple(NETWORKS) if command.architecture == "all" else (command.architecture,)
     targets = runs.targets_of(networks, command.fold, dataset=dataset, splits=splits)
     compute = choose_compute(command.device, command.precision)
     _announce(plan, splits, command, events)

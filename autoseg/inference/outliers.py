@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.catalogue import NORMALISATIONS
 from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
 from autoseg.planning.case_fingerprint import IntensityStatistics, intensity_statistics
 from autoseg.planning.fingerprint import Fingerprint
@@ -22,9 +23,6 @@ stay within 1.3 of the others' range."""
 
 INTENSITY_MARGIN: Final = 1.5
 """The same for ratios of intensities. Source: as above; an inverted contrast and strong noise are beyond."""
-
-_SCALE_FREE: Final = {"quantile_zscore", "zscore"}
-"""Normalisations after which only the shape of the histogram matters, not its scale."""
 
 
 def unusual_spacing(geometry: Geometry, fingerprint: Fingerprint) -> list[str]:
@@ -89,7 +87,7 @@ def _spacing_by_axis(geometry: Geometry) -> dict[str, float]:
 def _shape(statistics: IntensityStatistics, step: NormalisationStep) -> dict[str, float]:
     """Positive numbers that describe a histogram."""
     median, spread = statistics.percentile_50, statistics.percentile_75 - statistics.percentile_25
-    if step.method not in _SCALE_FREE:
+    if not NORMALISATIONS[step.method].scale_free:
         return {"median intensity": median, "spread of intensities": spread}
     return {
         "darkest over median intensity": statistics.percentile_00_5 / median,

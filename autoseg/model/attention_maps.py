@@ -1,16 +1,17 @@
-"""What the gates of an attention network let through on one slice."""
+"""What the attention gates of a network let through on one slice."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from autoseg.model.compute import Compute, evaluating
 from autoseg.model.slices import with_neighbours
-from autoseg.networks.attention import AttentionUNet
+from autoseg.networks.blocks import ShowsAttention
 
 
 def attention_maps(
-    network: AttentionUNet, image: NDArray[np.float32], index: int, *, neighbours: int, compute: Compute
+    network: nn.Module, image: NDArray[np.float32], index: int, *, neighbours: int, compute: Compute
 ) -> list[NDArray[np.float32]]:
     """Attention coefficients of one slice.
 
@@ -22,9 +23,12 @@ def attention_maps(
         compute: device and number format.
 
     Returns:
-        one map per skip, from full resolution downwards, (ceil(H / 2^l), ceil(W / 2^l)), float32, in [0, 1].
+        one map per gate, from full resolution downwards, (ceil(H / 2^l), ceil(W / 2^l)), float32, in [0, 1]; none for a
+        network without gates (see `ShowsAttention`).
     """
-    picture = compute.tensor(torch.from_numpy(with_neighbours(image, [index], neighbours=neighbours)))  # (1, C, H, W)
+    if not isinstance(network, ShowsAttention):
+        return []
+    chosen = compute.tensor(torch.from_numpy(with_neighbours(image, [index], neighbours=neighbours)))  # (1, C, H, W)
     with evaluating(network), compute.autocast():
-        _, maps = network.forward_with_attention(picture)
+        _, maps = network.forward_with_attention(chosen)
     return [level[0, 0].float().cpu().numpy() for level in maps]

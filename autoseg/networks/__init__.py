@@ -1,31 +1,9 @@
-"""The networks a plan may name. A new one is a module of its own and one line in the table."""
-
-from typing import Final, Protocol
+"""Networks, built from what a plan says. Which there are stands in `autoseg.catalogue.NETWORKS`."""
 
 from autoseg import catalogue
-from autoseg.networks.attention import AttentionUNet
+from autoseg.errors import ExtensionError
 from autoseg.networks.blocks import SegmentationNetwork
-from autoseg.networks.sepres import SepResUNet
-from autoseg.networks.unet import UNet
 from autoseg.planning.plan import NetworkSection
-
-
-class Architecture(Protocol):
-    """What an entry of the table offers: a title to show, and a network when called."""
-
-    @property
-    def title(self) -> str:
-        """Name for people: in tables, figures and reports."""
-
-    def __call__(self, *, in_channels: int, classes: int, size: NetworkSection) -> SegmentationNetwork:
-        """Build the network."""
-
-
-ARCHITECTURES: Final[dict[catalogue.Architecture, Architecture]] = {
-    "unet": UNet,
-    "sepres": SepResUNet,
-    "attention": AttentionUNet,
-}
 
 
 def build_network(
@@ -34,12 +12,25 @@ def build_network(
     """Build a network with fresh weights, drawn from torch's current generator: seed that for equal weights.
 
     Args:
-        architecture: key of `ARCHITECTURES`.
+        architecture: key of `autoseg.catalogue.NETWORKS`.
         in_channels: channels of a slice.
         classes: classes to tell apart, background included.
         size: the plan's network section.
 
     Returns:
         The network, in training mode, on the CPU, float32.
+
+    Raises:
+        UnknownNameError: there is no such network.
+        ExtensionError: it comes from another package, which cannot be used.
     """
-    return ARCHITECTURES[architecture](in_channels=in_channels, classes=classes, size=size)
+    network = catalogue.NETWORKS.build(architecture, in_channels=in_channels, classes=classes, size=size)
+    if not isinstance(network, SegmentationNetwork):
+        raise ExtensionError(
+            f"what stands for the network `{architecture}` is no network",
+            where=catalogue.NETWORKS[architecture].implementation,
+            expected="a subclass of autoseg.networks.blocks.SegmentationNetwork",
+            found=type(network).__name__,
+            remedy="Derive it from that class.",
+        )
+    return network

@@ -1,7 +1,6 @@
 """The Attention U-Net: separable residual blocks, and skips that the decoder's features open and close."""
 
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -63,8 +62,6 @@ class AttentionUNet(SegmentationNetwork):
 
     Source: section 3.2 of the paper, model 3, and Table 1, whose "skip connections" are read as residual connections.
     """
-
-    title: ClassVar[str] = "Attention U-Net"
 
     def __init__(self, *, in_channels: int, classes: int, size: NetworkSection) -> None:
         super().__init__()

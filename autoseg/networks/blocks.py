@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import Protocol, runtime_checkable
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -198,3 +199,19 @@ class SegmentationNetwork(nn.Module, ABC):
     def forward(self, slices: Tensor) -> Tensor:
         """Logits (B, K, H, W) of slices (B, C, H, W) of any size."""
         return self.forward_levels(slices)[0]
+
+
+@runtime_checkable
+class ShowsAttention(Protocol):
+    """A network with attention gates, whose coefficients the report draws over a slice."""
+
+    def forward_with_attention(self, slices: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Logits, and what the gates let through on the way to them.
+
+        Args:
+            slices: (B, C, H, W), any size.
+
+        Returns:
+            Logits as of `SegmentationNetwork.forward_levels`; attention coefficients in [0, 1], one map (B, 1, h, w) per
+            gate, from full resolution downwards.
+        """

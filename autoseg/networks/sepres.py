@@ -1,7 +1,6 @@
 """The Sep-Res U-Net: separable convolutions in residual inverse bottlenecks."""
 
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +31,6 @@ class SepResUNet(SegmentationNetwork):
 
     Source: section 3.2 of the paper, model 2, and Table 1, whose "skip connections" are read as residual connections.
     """
-
-    title: ClassVar[str] = "Sep-Res U-Net"
 
     def __init__(self, *, in_channels: int, classes: int, size: NetworkSection) -> None:
         super().__init__()

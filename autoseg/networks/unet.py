@@ -1,7 +1,6 @@
 """The baseline: a plain 2D U-Net."""
 
 from itertools import pairwise
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,8 +30,6 @@ class UNet(SegmentationNetwork):
 
     Source: section 3.2 of the paper, model 1, after Ronneberger et al. 2015, with padded convolutions and BN.
     """
-
-    title: ClassVar[str] = "U-Net"
 
     def __init__(self, *, in_channels: int, classes: int, size: NetworkSection) -> None:
         super().__init__()

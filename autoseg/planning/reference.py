@@ -16,7 +16,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from autoseg.catalogue import Recipe
+from autoseg.catalogue import NameIn, Recipe
 from autoseg.data.dataset import Case, Dataset
 from autoseg.planning import fingerprint, rules, sizing
 from autoseg.planning.case_fingerprint import CaseFingerprint, ChannelStatistics, IntensityStatistics
@@ -168,7 +168,13 @@ def _allowed(annotation: Any, limits: Sequence[Any]) -> str:
         return _entries(arguments, limits)
     if _is_model(annotation):
         return "see below"
-    return _TYPES[origin or annotation] + _limits(limits)
+    return _named(limits) or _TYPES[origin or annotation] + _limits(limits)
+
+
+def _named(limits: Sequence[Any]) -> str | None:
+    """In words, which names a text may be, where they stand in a table."""
+    tables = [limit for limit in limits if isinstance(limit, NameIn)]
+    return _listing([f"`{name}`" for name in tables[0].names]) if tables else None
 
 
 def _alternatives(members: Sequence[Any], limits: Sequence[Any]) -> str:

@@ -1,7 +1,6 @@
-"""How a channel's intensities are brought to a common scale."""
+"""How a channel's intensities are brought to a common scale: what `autoseg.catalogue.NORMALISATIONS` lists."""
 
 from collections.abc import Callable
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,8 @@ def normalise(channel: NDArray[np.float32], step: NormalisationStep) -> NDArray[
         normalised intensities of the same shape, float32, within [-limit, limit] where the step has a limit. A constant
         channel becomes 0 everywhere.
     """
-    centre, width = NORMALISATIONS[step.method](channel, step)
+    statistics: Normalisation = catalogue.NORMALISATIONS.implementation(step.method)
+    centre, width = statistics(channel, step)
     scaled = channel
     if step.lower is not None or step.upper is not None:
         scaled = np.clip(scaled, step.lower, step.upper)
@@ -77,11 +77,3 @@ def unchanged(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[fl
 
 def _mean_and_deviation(values: NDArray[np.float32]) -> tuple[float, float]:
     return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))
-
-
-NORMALISATIONS: Final[dict[catalogue.Normalisation, Normalisation]] = {
-    "quantile_zscore": quantile_zscore,
-    "zscore": zscore,
-    "ct": ct,
-    "none": unchanged,
-}

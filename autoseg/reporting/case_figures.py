@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.catalogue import Architecture
+from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.data.dataset import Case, Dataset
 from autoseg.data.image import Image, read_image, read_labels
 from autoseg.errors import WorkspaceError
@@ -20,8 +20,7 @@ from autoseg.inference.quality import Quality
 from autoseg.model.attention_maps import attention_maps
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import choose_compute
-from autoseg.networks import ARCHITECTURES
-from autoseg.networks.attention import AttentionUNet
+from autoseg.networks.blocks import ShowsAttention
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.preprocessing.case import Prepared, apply, apply_to_labels
@@ -62,7 +61,7 @@ def draw_scores(scores: Scores, folder: Path, *, suffix: str) -> list[Path]:
     """Figure 2: Dice and Hausdorff distance by class and network."""
     written = []
     for name, (metric, label) in _BARS.items():
-        tables = {ARCHITECTURES[network].title: _by_class(cases, metric) for network, cases in scores.items()}
+        tables = {NETWORKS[network].title: _by_class(cases, metric) for network, cases in scores.items()}
         written += _in_both_formats(folder / f"{name}{suffix}", partial(draw_bars, tables, label=label))
     return written
 
@@ -72,11 +71,7 @@ def draw_learning(models: Sequence[FinishedModel], folder: Path) -> list[Path]:
     written = []
     for fold in sorted({model.fold for model in models}):
         folders = {model.architecture: model.folder for model in models if model.fold == fold}
-        runs = {
-            network.title: read_history(folders[name] / HISTORY_FILE)
-            for name, network in ARCHITECTURES.items()
-            if name in folders
-        }
+        runs = {NETWORKS[name].title: read_history(folders[name] / HISTORY_FILE) for name in NETWORKS if name in folders}
         written += _in_both_formats(folder / f"figure_3_curves_fold_{fold}", partial(draw_curves, runs))
     return written
 
@@ -90,7 +85,7 @@ def draw_example(models: Models, scores: Scores, dataset: Dataset, plan: Plan, f
         for model in folds:
             path = held_out.label_map_file(model.folder, case.id)
             if path.exists():
-                overlays[ARCHITECTURES[network].title] = read_labels(path, values=values).array
+                overlays[NETWORKS[network].title] = read_labels(path, values=values).array
     if case.label is not None:
         overlays[f"reference ({case.id})"] = read_labels(case.label, values=values).array
     image = _image(case, plan)
@@ -112,7 +107,7 @@ def draw_gates(models: Models, dataset: Dataset, folder: Path) -> list[Path]:
     written = []
     for model in (model for folds in models.values() for model in folds):
         bundle = load_bundle(model.folder)
-        if not isinstance(bundle.network, AttentionUNet):
+        if not isinstance(bundle.network, ShowsAttention):
             continue
         plan = bundle.document.plan
         case = _case(dataset, bundle.document.provenance.validation_cases[0])
@@ -121,9 +116,10 @@ def draw_gates(models: Models, dataset: Dataset, folder: Path) -> list[Path]:
         compute = choose_compute("cpu", "float32")
         maps = attention_maps(bundle.network, prepared.array, index, neighbours=plan.network.neighbours, compute=compute)
         _, rows_mm, columns_mm = prepared.footprint.spacing_mm
-        title = f"{ARCHITECTURES[model.architecture].title}, fold {model.fold}: {case.id}, slice {index + 1}"
+        title = f"{NETWORKS[model.architecture].title}, fold {model.fold}: {case.id}, slice {index + 1}"
         draw = partial(draw_attention, prepared.array[0, index], maps, (rows_mm, columns_mm), title=title)
-        written += _in_both_formats(folder / f"attention_fold_{model.fold}", draw)
+        of = "" if model.architecture == "attention" else f"{model.architecture}_"
+        written += _in_both_formats(folder / f"attention_{of}fold_{model.fold}", draw)
     return written
 
 

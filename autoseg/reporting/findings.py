@@ -6,10 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autoseg.catalogue import Architecture
+from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.data.dataset import Dataset
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.networks import ARCHITECTURES
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
@@ -51,7 +50,7 @@ class Findings:
     @property
     def titled(self) -> dict[str, Sequence[CaseMetrics]]:
         """Scores by the networks' names for people."""
-        return {ARCHITECTURES[name].title: cases for name, cases in self.scores.items()}
+        return {NETWORKS[name].title: cases for name, cases in self.scores.items()}
 
     @property
     def best(self) -> tuple[str, Sequence[CaseMetrics]]:
@@ -60,7 +59,7 @@ class Findings:
             return "the selection", self.selected
         if not self.scores:
             return "", ()
-        return ARCHITECTURES[self._best_network].title, self.scores[self._best_network]
+        return NETWORKS[self._best_network].title, self.scores[self._best_network]
 
     def prediction_file(self, case_id: str) -> Path:
         """The label map of a held-out case by what is best."""

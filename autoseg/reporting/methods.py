@@ -5,35 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from autoseg import catalogue
+from autoseg.catalogue import LOSSES, NETWORKS, NORMALISATIONS, OPTIMISERS
 from autoseg.evaluation.formatting import listing
-from autoseg.planning.plan import NormalisationStep, Plan
+from autoseg.planning.plan import Plan
 
-Words = Mapping[str, str]
-
-_NORMALISATION: Final[Words] = {
-    "quantile_zscore": "were normalised per scan by mean and standard deviation of the voxels between the 25th and the 75th "
-    "percentile of all positive intensities",
-    "zscore": "were normalised per scan by mean and standard deviation of the positive intensities",
-    "ct": "were clipped to and scaled by the intensities of the training data's foreground",
-    "none": "were left as they are",
-}
-_LOSS: Final[Words] = {
-    "cross_entropy": "class-weighted cross-entropy",
-    "dice": "soft Dice loss",
-    "cross_entropy_dice": "the sum of class-weighted cross-entropy and soft Dice loss",
-}
-_OPTIMISER: Final[Words] = {"adam": "Adam (Kingma and Ba 2015)", "adamw": "AdamW (Loshchilov and Hutter 2019)"}
-_NETWORK: Final[Mapping[catalogue.Architecture, str]] = {
-    "unet": "a U-Net (Ronneberger et al. 2015)",
-    "sepres": "a U-Net of depthwise-separable residual blocks with inverse bottlenecks (Sep-Res U-Net)",
-    "attention": "an Attention U-Net (Oktay et al. 2018) of depthwise-separable blocks",
-}
 _REFERENCES: Final[Mapping[str, str]] = {
-    "Ronneberger": "Ronneberger O, Fischer P, Brox T (2015). U-Net: Convolutional Networks for Biomedical Image "
-    "Segmentation. MICCAI.",
-    "Oktay": "Oktay O, et al. (2018). Attention U-Net: Learning Where to Look for the Pancreas. arXiv:1804.03999.",
-    "Kingma": "Kingma DP, Ba J (2015). Adam: A Method for Stochastic Optimization. ICLR.",
-    "Loshchilov": "Loshchilov I, Hutter F (2019). Decoupled Weight Decay Regularization. ICLR.",
     "Isensee": "Isensee F, et al. (2021). nnU-Net: a self-configuring method for deep learning-based biomedical image "
     "segmentation. Nature Methods 18.",
     "Holm": "Holm S (1979). A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of Statistics 6.",
@@ -87,7 +63,17 @@ def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
         _software(study),
     ]
     text = " ".join(sentence for sentence in sentences if sentence)
-    return text, [reference for name, reference in _REFERENCES.items() if name in text]
+    general = [reference for name, reference in _REFERENCES.items() if name in text]
+    return text, list(dict.fromkeys([*_references_of_entries(plan, study), *general]))
+
+
+def _references_of_entries(plan: Plan, study: Study) -> list[str]:
+    """What the entries of the networks, normalisations, loss and optimiser cite, where the paragraph names them."""
+    cited = [NORMALISATIONS[step.method].references for step in plan.preprocessing.normalisation]
+    if study.models:
+        cited += [NETWORKS[name].references for name in study.models]
+        cited += [LOSSES[plan.training.loss].references, OPTIMISERS[plan.training.optimiser].references]
+    return [reference for references in cited for reference in references]
 
 
 def _data(plan: Plan, study: Study) -> str:
@@ -109,12 +95,8 @@ def _preprocessing(plan: Plan) -> str:
     what = "Images" if section.plane is None else "Scans"
     joined = f"{what} were {listing(verbs)}" if verbs else f"{what} were taken as they are"
     joined += "" if section.spacing_mm is not None else ", at their own in-plane resolution"
-    methods = list(dict.fromkeys(_normalisation(step) for step in section.normalisation))
+    methods = list(dict.fromkeys(NORMALISATIONS[step.method].phrase for step in section.normalisation))
     return f"{joined}. Intensities {listing(methods)}."
-
-
-def _normalisation(step: NormalisationStep) -> str:
-    return _NORMALISATION[step.method]
 
 
 def _networks(plan: Plan, study: Study) -> str:
@@ -122,8 +104,9 @@ def _networks(plan: Plan, study: Study) -> str:
         return ""
     size = plan.network
     neighbours = f" Each slice was shown with {size.neighbours} neighbour(s) on either side." if size.neighbours else ""
+    networks = listing([NETWORKS[name].phrase for name in study.models])
     return (
-        f"The networks were {listing([_NETWORK[name] for name in study.models])}, with {len(size.features)} levels from "
+        f"The networks were {networks}, with {len(size.features)} levels from "
         f"{size.features[0]} to {size.features[-1]} features and batch normalisation.{neighbours}"
     )
 
@@ -132,6 +115,7 @@ def _training(plan: Plan, study: Study) -> str:
     if not study.models:
         return ""
     section = plan.training
+    loss, optimiser = LOSSES[section.loss].phrase, OPTIMISERS[section.optimiser].phrase
     weights = ", ".join(f"{weight:.3g}" for weight in section.class_weights)
     schedule = (
         f"after a linear warm-up over {section.warmup:.0%} of the training followed a cosine to its end"
@@ -146,7 +130,7 @@ def _training(plan: Plan, study: Study) -> str:
     )
     return (
         f"They were trained {split} on patches of {section.patch_px[0]} x {section.patch_px[1]} pixels in batches of "
-        f"{section.batch_size}, with {_LOSS[section.loss]} (class weights {weights}), by {_OPTIMISER[section.optimiser]} "
+        f"{section.batch_size}, with {loss} (class weights {weights}), by {optimiser} "
         f"with a learning rate of {section.learning_rate:g} that {schedule}, for {_range(study.epochs, '{:.0f}')} epochs "
         f"({_range(study.minutes, '{:.0f}')} minutes) each."
     )

@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from autoseg.catalogue import NETWORKS
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.formatting import bounds, number, plan_value
 from autoseg.evaluation.statistics import Interval, bootstrap
 from autoseg.inference.steps import describe
 from autoseg.model.bundle import read_document, software_versions
-from autoseg.networks import ARCHITECTURES
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
 from autoseg.reporting.captions import figures
@@ -117,7 +117,7 @@ def _learning(found: Findings) -> Section:
         epochs = "" if state is None else str(len(state.epochs))
         minutes = "" if state is None else f"{state.elapsed_s / 60:.1f}"
         trained, held = len(made.training_cases), len(made.validation_cases)
-        title = ARCHITECTURES[model.architecture].title
+        title = NETWORKS[model.architecture].title
         rows.append(
             [f"{title}, fold {model.fold}", epochs, minutes, str(trained), str(held), str(made.seed), made.precision]
         )
@@ -178,7 +178,7 @@ def _repeat(found: Findings) -> Section:
         cases=len(found.fingerprint.cases),
         models={
             name: sorted(model.fold for model in found.inventory.finished if model.architecture == name)
-            for name in ARCHITECTURES
+            for name in NETWORKS
             if any(model.architecture == name for model in found.inventory.finished)
         },
         minutes=(min(minutes, default=0), max(minutes, default=0)),

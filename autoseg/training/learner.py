@@ -36,7 +36,7 @@ class Learner:
 
     Args:
         plan: what to build and how it learns.
-        architecture: key of `ARCHITECTURES`; the weights are drawn from torch's current generator.
+        architecture: key of `autoseg.catalogue.NETWORKS`; the weights are drawn from torch's current generator.
         compute: device and number format.
     """
 
@@ -108,9 +108,11 @@ class Learner:
 
 
 def _build_optimiser(network: nn.Module, section: TrainingSection) -> torch.optim.Optimizer:
-    if section.optimiser == "adam":
-        return torch.optim.Adam(network.parameters(), lr=section.learning_rate)
-    return torch.optim.AdamW(network.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay)
+    decay = {"weight_decay": section.weight_decay} if catalogue.OPTIMISERS[section.optimiser].decays else {}
+    optimiser: torch.optim.Optimizer = catalogue.OPTIMISERS.build(
+        section.optimiser, params=network.parameters(), lr=section.learning_rate, **decay
+    )
+    return optimiser
 
 
 def _not_finite(value: float, batch: TrainingBatch, *, number: int) -> TrainingError:

@@ -1,4 +1,7 @@
-"""The losses a plan may name."""
+"""The losses that `autoseg.catalogue.LOSSES` lists.
+
+Each is a function of the class weights, (K,), float32, that gives a `LossFunction`.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -25,12 +28,13 @@ def build_loss(name: catalogue.Loss, *, class_weights: Sequence[float], device: 
     """Make the loss that a plan names.
 
     Args:
-        name: key of `LOSSES`.
+        name: key of `autoseg.catalogue.LOSSES`.
         class_weights: weight of each class in the cross-entropy, background first.
         device: where the logits will be.
     """
     weights = torch.tensor(class_weights, dtype=torch.float32, device=device)
-    return LOSSES[name](weights)
+    loss: LossFunction = catalogue.LOSSES.build(name, weights=weights)
+    return loss
 
 
 def over_levels(loss: LossFunction) -> LevelsLoss:
@@ -90,10 +94,3 @@ def cross_entropy_and_dice(weights: torch.Tensor) -> LossFunction:
         return cross_entropy(logits, target) + dice(logits, target)
 
     return loss
-
-
-LOSSES: Final[dict[catalogue.Loss, Callable[[torch.Tensor], LossFunction]]] = {
-    "cross_entropy": weighted_cross_entropy,
-    "dice": soft_dice,
-    "cross_entropy_dice": cross_entropy_and_dice,
-}

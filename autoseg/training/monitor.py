@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -79,21 +78,21 @@ class TrackerKind:
     """One kind of tracker.
 
     Attributes:
-        module: what to import.
-        begin: begins or continues a run; gets the imported module.
+        package: imports what it needs.
+        begin: begins or continues a run; gets what was imported.
     """
 
-    module: str
+    package: Callable[[], Any]
     begin: Callable[[Any, TrackedRun], Tracker]
 
-    def load(self) -> Any:
+    def installed(self) -> Any:
         """Import what it needs.
 
         Raises:
             WorkspaceError: it is not installed.
         """
         try:
-            return import_module(self.module)
+            return self.package()
         except ImportError as missing:
             raise WorkspaceError(
                 f"--track needs a package that cannot be imported ({missing})",
@@ -148,9 +147,21 @@ class _Wandb:
         self._run.finish()
 
 
+def _import_tensorboard() -> Any:
+    from torch.utils import tensorboard  # noqa: PLC0415 - an optional extra
+
+    return tensorboard
+
+
+def _import_wandb() -> Any:
+    import wandb  # noqa: PLC0415 - an optional extra
+
+    return wandb
+
+
 TRACKERS: Final[dict[catalogue.Tracker, TrackerKind]] = {
-    "tensorboard": TrackerKind("torch.utils.tensorboard", _TensorBoard),
-    "wandb": TrackerKind("wandb", _Wandb),
+    "tensorboard": TrackerKind(_import_tensorboard, _TensorBoard),
+    "wandb": TrackerKind(_import_wandb, _Wandb),
 }
 
 
@@ -209,7 +220,7 @@ def tracking(
     if kind is None:
         yield Untracked()
         return
-    package = TRACKERS[kind].load()
+    package = TRACKERS[kind].installed()
     try:
         begun = TRACKERS[kind].begin(package, run)
     except Exception as failure:
@@ -233,7 +244,7 @@ def check_installed(kind: catalogue.Tracker | None) -> None:
         WorkspaceError: it is not installed.
     """
     if kind is not None:
-        TRACKERS[kind].load()
+        TRACKERS[kind].installed()
 
 
 def scalars(record: EpochRecord) -> dict[str, float]:

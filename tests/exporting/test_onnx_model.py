@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 
 from autoseg import catalogue
+from autoseg.catalogue import NETWORKS
 from autoseg.errors import BundleError, UsageError
 from autoseg.exporting import onnx_model
 from autoseg.exporting.onnx_model import LARGEST_DIFFERENCE, OnnxModel, check_onnx_installed, write_onnx
 from autoseg.model.bundle import Bundle, BundleDocument, Provenance
-from autoseg.networks import ARCHITECTURES, build_network
+from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 
 DIVISOR = 2
@@ -59,7 +60,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, make_plan: Callable[..., P
         preprocessing={"normalisation": [{"method": "none"}, {"method": "none"}]},
         network={"neighbours": 1},
     )
-    models = {architecture: bundle(architecture, plan) for architecture in ARCHITECTURES}
+    models = {architecture: bundle(architecture, plan) for architecture in NETWORKS}
     return {name: Written(model, write_onnx(model, folder / f"{name}.onnx")) for name, model in models.items()}
 
 
@@ -69,7 +70,7 @@ def probabilities(path: Path, slices: NDArray[np.float32]) -> NDArray[np.float32
     return found
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", NETWORKS)
 @pytest.mark.parametrize("size", [(1, 2 * DIVISOR, 2 * DIVISOR), (5, 4 * DIVISOR, 11 * DIVISOR)])
 def test_another_program_gets_the_same_probabilities(
     written: dict[str, Written], architecture: str, size: tuple[int, int, int]
@@ -86,7 +87,7 @@ def test_another_program_gets_the_same_probabilities(
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", NETWORKS)
 def test_the_difference_from_torch_is_stated(written: dict[str, Written], architecture: str) -> None:
     model = written[architecture].model
     assert 0 <= model.largest_difference <= 1e-6

@@ -1,7 +1,5 @@
 """What every architecture of the table owes to its users. A new entry is picked up by itself."""
 
-import typing
-
 import pytest
 import safetensors.torch
 import torch
@@ -9,13 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoseg import catalogue
-from autoseg.networks import ARCHITECTURES, build_network
+from autoseg.catalogue import NETWORKS
+from autoseg.networks import build_network
 from autoseg.networks.blocks import SegmentationNetwork
 from autoseg.planning.plan import NetworkSection
 
 SMALL = NetworkSection(features=(4, 8, 12), convolutions=2, expansion=2, skips="add", neighbours=0, deep_supervision=False)
 
-pytestmark = pytest.mark.parametrize("architecture", ARCHITECTURES)
+pytestmark = pytest.mark.parametrize("architecture", NETWORKS)
 
 
 def small_network(architecture: catalogue.Architecture, *, in_channels: int = 1, classes: int = 3) -> SegmentationNetwork:
@@ -34,9 +33,12 @@ def settled_network(architecture: catalogue.Architecture) -> SegmentationNetwork
     return network.eval()
 
 
-def test_table_names_what_plans_may_contain(architecture: catalogue.Architecture) -> None:
-    assert set(ARCHITECTURES) == set(typing.get_args(catalogue.Architecture))
-    assert ARCHITECTURES[architecture].title
+def test_its_entry_says_what_reports_need(architecture: catalogue.Architecture) -> None:
+    entry = NETWORKS[architecture]
+    assert entry.title
+    assert entry.phrase
+    for reference in entry.references:  # an author that the phrase cites
+        assert reference.split()[0] in entry.phrase
 
 
 @pytest.mark.parametrize("side", [(37, 53), (5, 3), (64, 48), (1, 1), (1, 70)])

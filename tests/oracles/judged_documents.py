@@ -17,8 +17,9 @@ from oracles.spoilt_documents import Generator, pick, spoil_text
 from pydantic import BaseModel
 from torch import nn
 
+from autoseg.catalogue import NETWORKS
 from autoseg.errors import AutosegError
-from autoseg.networks import ARCHITECTURES, build_network
+from autoseg.networks import build_network
 from autoseg.planning.fingerprint import read_fingerprint
 from autoseg.planning.plan import Plan, read_plan
 from autoseg.postprocessing.held_out import read_record
@@ -213,7 +214,7 @@ def insist_on_bounded(plan: Plan) -> None:
     Nothing is allocated: tensors without content are passed through the networks, and counted.
     """
     shape = plan.training.batch_size, plan.input_channels, *plan.training.patch_px
-    for architecture in ARCHITECTURES:
+    for architecture in NETWORKS:
         with torch.device("meta"):
             network = build_network(
                 architecture, in_channels=plan.input_channels, classes=len(plan.data.classes), size=plan.network

@@ -2,7 +2,8 @@
 
 import pytest
 
-from autoseg.networks import ARCHITECTURES, build_network
+from autoseg.catalogue import NETWORKS
+from autoseg.networks import build_network
 from autoseg.planning.memory import bytes_of_weights, bytes_per_pixel, training_step_bytes
 from autoseg.planning.plan import NetworkSection
 
@@ -19,7 +20,7 @@ def test_memory_of_a_step_by_hand():
     assert step == pixel * 10 * 20 * 5 + bytes_of_weights((16, 32), channels=3, **size)
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("architecture", NETWORKS)
 @pytest.mark.parametrize("features", [(8, 16), (16, 32, 64, 128, 256), (64, 4, 64), (4, 4, 4, 128), (128, 8, 8)])
 @pytest.mark.parametrize("convolutions", [1, 3])
 @pytest.mark.parametrize("expansion", [0.5, 2.0, 8.0])

@@ -1,7 +1,7 @@
 """Normalisation, on channels whose mean and deviation are worked out by hand."""
 
 import math
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from autoseg import catalogue
 from autoseg.planning.plan import NormalisationStep
-from autoseg.preprocessing.intensity import NORMALISATIONS, normalise
+from autoseg.preprocessing.intensity import normalise
 
 
 def channel(*values: float) -> NDArray[np.float32]:
@@ -27,8 +27,14 @@ def normalised(*values: float, method: str = "quantile_zscore", **constants: Any
     return [float(value) for value in result.ravel()]
 
 
-def test_every_name_of_the_catalogue_has_its_function() -> None:
-    assert set(NORMALISATIONS) == set(get_args(catalogue.Normalisation))
+@pytest.mark.parametrize("method", catalogue.NORMALISATIONS)
+def test_every_entry_says_what_reports_need_and_whether_the_scale_matters(method: str) -> None:
+    entry = catalogue.NORMALISATIONS[method]
+    assert entry.phrase.startswith("were ")
+    step = NormalisationStep(method=method, lower=-1e6, upper=1e6, mean=3.0, deviation=2.0)
+    scan = channel(*range(1, 100))
+    same = np.allclose(normalise(scan, step), normalise(10 * scan, step), atol=1e-5)
+    assert same == entry.scale_free
 
 
 def test_equation_1_uses_only_the_values_between_the_quartiles() -> None:
@@ -98,7 +104,7 @@ def test_the_limit_holds_on_both_sides() -> None:
     assert found[6] == pytest.approx(1 / math.sqrt(2))
 
 
-@pytest.mark.parametrize("method", get_args(catalogue.Normalisation))
+@pytest.mark.parametrize("method", catalogue.NORMALISATIONS)
 def test_the_scan_itself_stays_as_it_was(method: catalogue.Normalisation) -> None:
     step = NormalisationStep(method=method, lower=1.0, upper=6.0, mean=3.0, deviation=2.0, limit=0.5)
     scan = channel(0, 1, 2, 5, 9)

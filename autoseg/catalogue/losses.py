@@ -1,0 +1,35 @@
+"""The losses a plan may name. A new one is a function and one line here."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from autoseg.catalogue.table import Entry, Table
+
+
+@dataclass(frozen=True)
+class LossEntry(Entry):
+    """What is known about a loss.
+
+    Attributes:
+        implementation: a function as `autoseg.training.losses` describes it, "module:name".
+        phrase: how the methods paragraph names it: "trained with class-weighted cross-entropy".
+        references: the works that the phrase cites, in full.
+    """
+
+    phrase: str
+    references: tuple[str, ...] = ()
+
+
+_BOTH: Final = "the sum of class-weighted cross-entropy and soft Dice loss"
+
+LOSSES: Final[Table[LossEntry]] = Table(
+    "loss",
+    LossEntry,
+    {
+        "cross_entropy": LossEntry("autoseg.training.losses:weighted_cross_entropy", "class-weighted cross-entropy"),
+        "dice": LossEntry("autoseg.training.losses:soft_dice", "soft Dice loss"),
+        "cross_entropy_dice": LossEntry("autoseg.training.losses:cross_entropy_and_dice", _BOTH),
+    },
+    group="autoseg.losses",
+    predicts=False,
+)

@@ -1,0 +1,101 @@
+"""The networks a plan may be trained with. A new one is a module of its own and one line here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from autoseg.catalogue.table import Entry, Table
+
+_COPIES: Final = 4
+"""Numbers kept per weight: itself, its gradient, and the two moments of Adam."""
+
+
+class BytesPerPixel(Protocol):
+    """Memory that a network keeps for the backward pass, per pixel of a batch."""
+
+    def __call__(self, features: Sequence[int], *, convolutions: int, expansion: float) -> float:
+        """In bytes, at least as much as it takes, for the sizes of a plan's network section."""
+
+
+class BytesOfWeights(Protocol):
+    """Memory that the weights of a network take in training."""
+
+    def __call__(self, features: Sequence[int], *, channels: int, convolutions: int, expansion: float) -> float:
+        """In bytes, at least as much as they take, for input channels and the sizes of a plan's network section."""
+
+
+def separable_bytes_per_pixel(features: Sequence[int], *, convolutions: int, expansion: float) -> float:
+    """Memory that one pixel of a training slice takes in a network of separable blocks, in bytes.
+
+    A separable block with inverse bottleneck keeps for the backward pass a convolution's output, its normalised and its
+    activated form, twice at the expanded width and once at the plain one. Encoder and decoder have `convolutions`
+    blocks each per level; a level has a quarter of the pixels of the one above; numbers have four bytes.
+
+    Source: counted from the blocks' definition. It exceeds what the Sep-Res U-Net was measured to keep for the backward
+    pass (saved tensors, 2 to 6 levels) by a factor of 1.04 to 1.8, which leaves room for gradients.
+    """
+    tensors = 2 * convolutions * 3 * (2 * expansion + 1)
+    return 4 * tensors * sum(width * 0.25**level for level, width in enumerate(features))
+
+
+def bytes_of_weights(features: Sequence[int], *, channels: int, convolutions: int, expansion: float) -> float:
+    """Memory that the weights of a U-Net of plain or separable blocks take in training, in bytes, at most.
+
+    A block is never wider at its ends than twice the widest of its level and the two beside it, because skips are
+    concatenated. It holds a plain convolution of 3 x 3, or two of 1 x 1 around one hidden width, or both.
+
+    Args:
+        features: channels per level.
+        channels: of the input.
+        convolutions: blocks per level.
+        expansion: hidden width of a block, as a multiple of its input's.
+
+    Source: counted from the blocks' definition, every block at its level's largest.
+    """
+    widths = (channels, *features, features[-1])
+    weights = 0.0
+    for level in range(1, len(widths) - 1):
+        widest = max(widths[level - 1 : level + 2])
+        ends, hidden = 2 * widest * widest, 2 * max(expansion, 1.0) * widest
+        weights += 2 * convolutions * (10 * ends + hidden * (3 * widest + 9)) + 4 * ends
+    return 4 * _COPIES * weights
+
+
+@dataclass(frozen=True)
+class NetworkEntry(Entry):
+    """What is known about a network without building it.
+
+    Attributes:
+        implementation: a subclass of `autoseg.networks.blocks.SegmentationNetwork`, "module:name".
+        title: its name in tables, figures and reports.
+        phrase: how the methods paragraph names it: "a U-Net (Ronneberger et al. 2015)".
+        references: the works that the phrase cites, in full.
+        bytes_per_pixel: estimate of what it keeps for the backward pass; the default is that of the hungriest network here.
+        bytes_of_weights: estimate of its weights, gradients and moments; the default covers every U-Net of these blocks.
+    """
+
+    title: str
+    phrase: str
+    references: tuple[str, ...] = ()
+    bytes_per_pixel: BytesPerPixel = separable_bytes_per_pixel
+    bytes_of_weights: BytesOfWeights = bytes_of_weights
+
+
+_RONNEBERGER: Final = (
+    "Ronneberger O, Fischer P, Brox T (2015). U-Net: Convolutional Networks for Biomedical Image Segmentation. MICCAI."
+)
+_OKTAY: Final = "Oktay O, et al. (2018). Attention U-Net: Learning Where to Look for the Pancreas. arXiv:1804.03999."
+
+_SEPRES: Final = "a U-Net of depthwise-separable residual blocks with inverse bottlenecks (Sep-Res U-Net)"
+_ATTENTION: Final = "an Attention U-Net (Oktay et al. 2018) of depthwise-separable blocks"
+
+NETWORKS: Final[Table[NetworkEntry]] = Table(
+    "network",
+    NetworkEntry,
+    {
+        "unet": NetworkEntry("autoseg.networks.unet:UNet", "U-Net", "a U-Net (Ronneberger et al. 2015)", (_RONNEBERGER,)),
+        "sepres": NetworkEntry("autoseg.networks.sepres:SepResUNet", "Sep-Res U-Net", _SEPRES),
+        "attention": NetworkEntry("autoseg.networks.attention:AttentionUNet", "Attention U-Net", _ATTENTION, (_OKTAY,)),
+    },
+    group="autoseg.networks",
+)

@@ -1,0 +1,38 @@
+"""The optimisers a plan may name."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from autoseg.catalogue.table import Entry, Table
+
+
+@dataclass(frozen=True)
+class OptimiserEntry(Entry):
+    """What is known about an optimiser.
+
+    Attributes:
+        implementation: a `torch.optim.Optimizer`, "module:name".
+        phrase: how the methods paragraph names it.
+        decays: whether the plan's `weight_decay` concerns it.
+        references: the works that the phrase cites, in full.
+    """
+
+    phrase: str
+    decays: bool
+    references: tuple[str, ...] = ()
+
+
+_KINGMA: Final = "Kingma DP, Ba J (2015). Adam: A Method for Stochastic Optimization. ICLR."
+_LOSHCHILOV: Final = "Loshchilov I, Hutter F (2019). Decoupled Weight Decay Regularization. ICLR."
+
+OPTIMISERS: Final[Table[OptimiserEntry]] = Table(
+    "optimiser",
+    OptimiserEntry,
+    {
+        "adam": OptimiserEntry("torch.optim:Adam", "Adam (Kingma and Ba 2015)", decays=False, references=(_KINGMA,)),
+        "adamw": OptimiserEntry(
+            "torch.optim:AdamW", "AdamW (Loshchilov and Hutter 2019)", decays=True, references=(_LOSHCHILOV,)
+        ),
+    },
+    predicts=False,
+)
