@@ -15,6 +15,7 @@ EXIT_CODES = {
     "ProblemsError": 3,
     "PlanError": 4,
     "WorkspaceError": 5,
+    "ExtensionError": 5,
     "BundleError": 6,
     "CasesFailedError": 7,
     "TrainingError": 8,

@@ -137,9 +137,9 @@ class Table(Mapping[str, _Entry], Generic[_Entry]):
             return None
         return _package(self._registered[name][0])
 
-    def unknown(self, name: str) -> str:
-        """What to say where a name is not in the table."""
-        return f"there is no {self.kind} `{name[:100]}`{suggestion(name, tuple(self))}"
+    def unknown(self, name: str, *, besides: Sequence[str] = ()) -> str:
+        """What to say where a name is neither in the table nor one of some others."""
+        return f"there is no {self.kind} `{name[:100]}`{suggestion(name, (*self, *besides))}"
 
     @cached_property
     def _registered(self) -> Mapping[str, Sequence["EntryPoint"]]:
@@ -238,7 +238,7 @@ class NameIn:
             unneeded = not self.table.predicts and (info.context or {}).get("predicts")
             if unneeded or name in self.besides or name in self.table:
                 return name
-            problem = self.table.unknown(name)
+            problem = self.table.unknown(name, besides=self.besides)
             raise PydanticCustomError("unknown_name", "{problem}", {"problem": problem[:1].upper() + problem[1:]})
 
         return core_schema.with_info_after_validator_function(check, handler(source))

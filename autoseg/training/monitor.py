@@ -148,9 +148,9 @@ class _Wandb:
 
 
 def _import_tensorboard() -> Any:
-    from torch.utils import tensorboard  # noqa: PLC0415 - an optional extra
+    import torch.utils.tensorboard  # noqa: PLC0415 - an optional extra
 
-    return tensorboard
+    return torch.utils.tensorboard
 
 
 def _import_wandb() -> Any:

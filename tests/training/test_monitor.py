@@ -113,7 +113,7 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Spy]:
 
     def install(**habits: Any) -> Spy:
         installed = Spy(**habits)
-        monkeypatch.setitem(TRACKERS, "tensorboard", TrackerKind("json", lambda _package, _run: installed))
+        monkeypatch.setitem(TRACKERS, "tensorboard", TrackerKind(lambda: None, lambda _package, _run: installed))
         return installed
 
     return install
@@ -294,7 +294,7 @@ def test_wandb_stays_offline_and_silent_unless_the_user_says_otherwise(
 def test_a_missing_package_names_the_command_that_installs_it(
     kind: catalogue.Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, TRACKERS[kind].module, None)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, {"tensorboard": "torch.utils.tensorboard", "wandb": "wandb"}[kind], None)  # type: ignore[arg-type]
     with pytest.raises(WorkspaceError, match=r"pip install 'autoseg\[tracking\]'") as failure:
         check_installed(kind)
     assert failure.value.exit_code == 5
@@ -452,7 +452,7 @@ def test_the_command_tracks_and_a_repeated_one_goes_on(workspace: Path, monkeypa
         runs.append(run)
         return spies[len(runs) - 1]
 
-    monkeypatch.setitem(TRACKERS, "wandb", TrackerKind("json", begin))
+    monkeypatch.setitem(TRACKERS, "wandb", TrackerKind(lambda: None, begin))
     command = TrainCommand(architecture="unet", workspace=workspace, epochs=2, precision="float32", track="wandb")
     with pytest.raises(KeyboardInterrupt):
         train_command(command, Silent())
