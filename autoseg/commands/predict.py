@@ -19,7 +19,7 @@ from autoseg.inference.scans import FoundScans, Scan, find_scans
 from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table, volumes_ml, write_table
 from autoseg.model.compute import Compute, DeviceChoice, PrecisionChoice, choose_compute
-from autoseg.reporting.case_picture import draw_case
+from autoseg.reporting.case_image import draw_case
 from autoseg.runs.workspace import find_workspace
 from autoseg.storage import files
 

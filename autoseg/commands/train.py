@@ -22,7 +22,7 @@ from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Epochs, Minutes, Plan
 from autoseg.postprocessing.held_out import is_scored
 from autoseg.postprocessing.held_out.predicting import score_held_out
-from autoseg.reporting.case_picture import draw_case
+from autoseg.reporting.case_image import draw_case
 from autoseg.reporting.figures import draw_curves
 from autoseg.runs import run as runs
 from autoseg.runs.preprocessing import preprocess

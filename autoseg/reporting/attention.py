@@ -5,13 +5,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from numpy.typing import NDArray
 
 from autoseg.data.display import intensity_window
-from autoseg.reporting.canvas import WIDTH_IN, picture
+from autoseg.reporting.canvas import WIDTH_IN, Axes, colour_bar, hide_axes, new_figure, show_slice
 
 _MAP: Final = "cividis"
 """Rises evenly in brightness, and reads alike with every kind of colour vision (Nunez et al. 2018)."""
@@ -45,21 +42,19 @@ def draw_attention(
     lines = -(-(len(maps) + 1) // _COLUMNS)
     across = -(-(len(maps) + 1) // lines)
     panel_in = min(WIDTH_IN / across * 0.88 * rows * aspect / columns, _TALLEST_IN)
-    low, high = intensity_window([pixels])
-    with picture(path, height_in=lines * (panel_in + _FURNITURE_IN) + 0.3) as figure:
+    window = intensity_window([pixels])
+    with new_figure(path, height_in=lines * (panel_in + _FURNITURE_IN) + 0.3) as figure:
         figure.set_layout_engine("constrained")
         figure.suptitle(title)
         panels = list(figure.subplots(lines, across, squeeze=False).flat)
         for panel in panels:
-            panel.set(xticks=[], yticks=[], frame_on=False)
-            panel.grid(visible=False)
+            hide_axes(panel)
         for number, panel in enumerate(panels[: len(maps) + 1]):
-            panel.imshow(pixels, cmap="gray", vmin=low, vmax=high, aspect=aspect)
+            show_slice(panel, pixels, window=window, aspect=aspect)
             panel.set_title("slice" if number == 0 else _level(number - 1), loc="center")
             if number:
                 _draw_map(panel, maps[number - 1], extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), aspect=aspect)
-        scale = ScalarMappable(Normalize(0, 1), _MAP)
-        figure.colorbar(scale, ax=panels, label="attention coefficient", shrink=0.8, aspect=30)
+        colour_bar(figure, panels, colour_map=_MAP, label="attention coefficient")
 
 
 def _level(depth: int) -> str:

@@ -1,32 +1,53 @@
-"""What all pictures have in common: size, type, colours, and the way to the disk.
+"""What all figures have in common: size, type, looks, legends, scans with label maps, and the way to the disk.
 
-Drawn with matplotlib's objects alone, never pyplot: no window, no state left behind, whatever the user's own settings.
-Everything is told apart by colour and by line style or hatching, in text of at least 8 pt, so that it survives a
-black-and-white print. The same data give the same bytes with the same version of matplotlib.
+The only module that knows matplotlib. Drawn with its objects alone, never pyplot: no window, no state left behind, whatever
+the user's own settings. Everything is told apart by colour and by line style or hatching, in text of at least 8 pt, so that
+it survives a black-and-white print. The same data give the same bytes with the same version of matplotlib.
 
 Source: 7.2 in is the text width of most journals.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_rgba
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, to_rgba
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator, NullFormatter
+from numpy.typing import NDArray
 
 from autoseg.data.display import colour
 from autoseg.storage.files import atomic_path
+
+__all__ = [
+    "DPI", "GREY", "WIDTH_IN", "Axes", "Figure", "Look", "bar_look", "colour_bar", "dot_look", "draw_labels",
+    "fill_look", "hide_axes", "line_legend", "line_look", "logarithmic", "new_figure", "outlined_text", "patch_legend",
+    "show_slice", "whole_numbers",
+]  # fmt: skip
+
+Look = dict[str, Any]
+"""Colour and what else tells an entry apart, as keyword arguments of matplotlib's artists."""
 
 WIDTH_IN: Final = 7.2
 DPI: Final = 150
 GREY: Final = "#666666"
 
-# Four styles and five hatchings against seven colours: many combinations before one comes again.
+# Four styles, five hatchings and five markers against seven colours: many combinations before one comes again.
 _LINES: Final = ("-", "--", "-.", ":")
 _HATCHES: Final = ("", "///", "...", "xxx", "---")
+_MARKERS: Final = ("o", "s", "^", "D", "v")
+_FILL: Final = 0.35
+"""Opacity of filled classes and bars: dark enough to see, light enough to see through."""
+
 _STYLE: Final[Any] = {  # its type in matplotlib's stubs lists every key, and differs between versions
     "axes.axisbelow": True,
     "axes.grid": True,
@@ -53,11 +74,11 @@ _METADATA: Final[dict[str, dict[str, Any]]] = {
     ".png": {"Software": None},
     ".svg": {"Date": None, "Creator": None},
 }
-"""What matplotlib would write besides the picture: left out, so that equal pictures are equal files."""
+"""What matplotlib would write besides the figure: left out, so that equal figures are equal files."""
 
 
 @contextmanager
-def picture(path: Path, *, width_in: float = WIDTH_IN, height_in: float) -> Iterator[Figure]:
+def new_figure(path: Path, *, width_in: float = WIDTH_IN, height_in: float) -> Iterator[Figure]:
     """Give an empty figure in the common style; it is written to `path` when the block ends well.
 
     Args:
@@ -70,7 +91,7 @@ def picture(path: Path, *, width_in: float = WIDTH_IN, height_in: float) -> Iter
         SystemFailureError: the file cannot be written.
     """
     if path.suffix not in _METADATA:
-        msg = f"pictures are {' or '.join(_METADATA)} files, not {path.name}"
+        msg = f"figures are {' or '.join(_METADATA)} files, not {path.name}"
         raise ValueError(msg)
     with mpl.rc_context():
         mpl.rcdefaults()  # a user's own matplotlibrc must not change a report
@@ -82,16 +103,104 @@ def picture(path: Path, *, width_in: float = WIDTH_IN, height_in: float) -> Iter
             figure.savefig(temporary, metadata=_METADATA[path.suffix])
 
 
-def line_look(index: int) -> dict[str, Any]:
+def line_look(index: int) -> Look:
     """Colour and line style of the index-th of several curves."""
     return {"color": colour(index), "linestyle": _LINES[index % len(_LINES)]}
 
 
-def bar_look(index: int) -> dict[str, Any]:
+def bar_look(index: int) -> Look:
     """Colour and hatching of the index-th of several sets of bars."""
-    return {"facecolor": to_rgba(colour(index), 0.35), "edgecolor": colour(index), "hatch": _HATCHES[index % len(_HATCHES)]}
+    return {
+        "facecolor": to_rgba(colour(index), _FILL),
+        "edgecolor": colour(index),
+        "hatch": _HATCHES[index % len(_HATCHES)],
+    }
 
 
-def legend_texts(names: Iterable[str]) -> list[str]:
+def dot_look(index: int) -> Look:
+    """Colour and marker of the index-th of several sets of dots."""
+    return {"color": colour(index), "marker": _MARKERS[index % len(_MARKERS)]}
+
+
+def fill_look(index: int) -> Look:
+    """How the index-th class looks in a legend: filled and outlined, as `draw_labels` draws it."""
+    look = line_look(index)
+    return {"facecolor": to_rgba(look["color"], _FILL), "edgecolor": look["color"], "linestyle": look["linestyle"]}
+
+
+def line_legend(target: Figure | Axes, names: Iterable[str], looks: Iterable[Look], **place: Any) -> None:
+    """Explain curves or dots."""
+    target.legend([Line2D([], [], **look) for look in looks], _shown(names), **place)
+
+
+def patch_legend(target: Figure | Axes, names: Iterable[str], looks: Iterable[Look], **place: Any) -> None:
+    """Explain bars or filled classes."""
+    target.legend([Patch(**look) for look in looks], _shown(names), **place)
+
+
+def whole_numbers(panel: Axes) -> None:
+    """Whole numbers only along the horizontal axis."""
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def logarithmic(panel: Axes, *others: Axes) -> None:
+    """A logarithmic vertical axis with plain numbers, for panels that share it."""
+    panel.set_yscale("log")
+    for axes in (panel, *others):
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def hide_axes(panel: Axes) -> None:
+    """Leave nothing of a panel but what is drawn in it."""
+    panel.set(xticks=[], yticks=[], frame_on=False)
+    panel.grid(visible=False)
+
+
+def show_slice(
+    panel: Axes, pixels: NDArray[np.number[Any]], *, window: tuple[float, float], aspect: float | Literal["auto"] = "auto"
+) -> None:
+    """A slice in grey.
+
+    Args:
+        panel: where.
+        pixels: intensities, (rows, columns).
+        window: intensities shown as black and as white.
+        aspect: height of a pixel over its width; `auto`: as the panel's.
+    """
+    panel.imshow(pixels, cmap="gray", vmin=window[0], vmax=window[1], aspect=aspect)
+
+
+def draw_labels(panel: Axes, labels: NDArray[np.integer[Any]], values: Sequence[int]) -> None:
+    """Draw each class over a slice, filled and outlined.
+
+    Args:
+        panel: where the slice is.
+        labels: label values, (rows, columns).
+        values: the values to draw, in the order of their colours.
+    """
+    fill = np.zeros((*labels.shape, 4))
+    for index, value in enumerate(values):
+        mask = labels == value
+        fill[mask] = to_rgba(colour(index), _FILL)
+        if mask.any() and not mask.all() and min(mask.shape) > 1:
+            look = line_look(index)
+            panel.contour(mask, levels=[0.5], colors=[look["color"]], linestyles=[look["linestyle"]], linewidths=0.9)
+    panel.imshow(fill, aspect=panel.get_aspect(), interpolation="nearest")
+
+
+def outlined_text(panel: Axes, place: tuple[float, float], text: str, **look: Any) -> None:
+    """Text over a slice, legible on dark and light, at a place in fractions of the panel."""
+    written = panel.text(*place, text, transform=panel.transAxes, color="white", **look)
+    written.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
+
+
+def colour_bar(figure: Figure, panels: Sequence[Axes], *, colour_map: str, label: str) -> None:
+    """Explain the colours of a map of values from 0 to 1."""
+    scale = ScalarMappable(Normalize(0, 1), colour_map)
+    figure.colorbar(scale, ax=list(panels), label=label, shrink=0.8, aspect=30)
+
+
+def _shown(names: Iterable[str]) -> list[str]:
     """Names as a legend shows them all: matplotlib drops those that begin with an underscore."""
     return [f" {name}" if name.startswith("_") else name for name in names]

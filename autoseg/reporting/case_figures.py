@@ -25,7 +25,7 @@ from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.preprocessing.case import Prepared, apply, apply_to_labels
 from autoseg.reporting.attention import draw_attention
-from autoseg.reporting.case_picture import draw_case
+from autoseg.reporting.case_image import draw_case
 from autoseg.reporting.cohort import CohortSlice, draw_cohort
 from autoseg.reporting.figures import draw_agreement, draw_bars, draw_curves
 from autoseg.runs.inventory import FinishedModel

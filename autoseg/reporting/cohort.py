@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
 from autoseg.data.display import intensity_window
-from autoseg.reporting.canvas import WIDTH_IN, legend_texts, picture
-from autoseg.reporting.planes import draw_labels, fill_look
+from autoseg.reporting.canvas import WIDTH_IN, Axes, draw_labels, fill_look, hide_axes, new_figure, patch_legend, show_slice
 
 COLUMNS: Final = 5
 _TITLE_IN: Final = 0.36
@@ -24,7 +21,7 @@ _TALLEST_IN: Final = 2.0
 
 @dataclass(frozen=True)
 class CohortSlice:
-    """One scan's part of the picture.
+    """One scan's part of the figure.
 
     Attributes:
         title: above the slice; may have two lines.
@@ -69,7 +66,7 @@ def draw_cohort(slices: Sequence[CohortSlice], path: Path, *, classes: Sequence[
     in_per_mm = min(cell_in / widest_mm, _TALLEST_IN / tallest_mm)
     line_in = tallest_mm * in_per_mm + _TITLE_IN + _GAP_IN
     height_in = lines * line_in + _LEGEND_IN
-    with picture(path, height_in=height_in) as figure:
+    with new_figure(path, height_in=height_in) as figure:
         for number, one in enumerate(slices):
             line, column = divmod(number, columns)
             rows_in, columns_in = (side * in_per_mm for side in one.size_mm)
@@ -77,15 +74,13 @@ def draw_cohort(slices: Sequence[CohortSlice], path: Path, *, classes: Sequence[
             bottom_in = height_in - line * line_in - _TITLE_IN - rows_in
             box = (left_in / WIDTH_IN, bottom_in / height_in, columns_in / WIDTH_IN, rows_in / height_in)
             _draw_slice(figure.add_axes(box), one, values=values)
-        handles = [Patch(**fill_look(index)) for index in range(len(values))]
-        figure.legend(handles, legend_texts(label.name for label in classes[1:]), loc="lower center", ncols=6)
+        names = (label.name for label in classes[1:])
+        patch_legend(figure, names, map(fill_look, range(len(values))), loc="lower center", ncols=6)
 
 
 def _draw_slice(panel: Axes, one: CohortSlice, *, values: Sequence[int]) -> None:
-    low, high = intensity_window([one.pixels])
-    panel.imshow(one.pixels, cmap="gray", vmin=low, vmax=high, aspect="auto")
+    show_slice(panel, one.pixels, window=intensity_window([one.pixels]))
     if one.labels is not None:
         draw_labels(panel, one.labels, values)
     panel.set_title(one.title, loc="center", fontsize=8, linespacing=1.1)
-    panel.set(xticks=[], yticks=[], frame_on=False)
-    panel.grid(visible=False)
+    hide_axes(panel)

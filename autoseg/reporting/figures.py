@@ -5,14 +5,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from autoseg.data.display import COLOURS, colour
-from autoseg.reporting.canvas import GREY, bar_look, legend_texts, line_look, picture
+from autoseg.data.display import COLOURS
+from autoseg.reporting.canvas import (
+    GREY,
+    Axes,
+    bar_look,
+    dot_look,
+    line_legend,
+    line_look,
+    logarithmic,
+    new_figure,
+    patch_legend,
+    whole_numbers,
+)
 
 Row = Mapping[str, float]
 """One epoch: `epoch`, the keys of `_CURVES`, `learning_rate`, `validation_dice_<class>`. NaN or missing: undefined."""
@@ -25,8 +32,6 @@ _CURVES: Final = {
 }
 _LOG_SPAN: Final = 30.0
 """Losses that span more than this factor get a logarithmic axis, else one bad epoch would flatten all others."""
-
-_MARKERS: Final = ("o", "s", "^", "D", "v")
 
 _CROWDED: Final = 10
 """More classes than this, or longer names, are written aslant."""
@@ -43,7 +48,7 @@ def draw_curves(runs: Mapping[str, Sequence[Row]], path: Path) -> None:
 
     Source: figure 3 of the paper; classes and learning rate are ours.
     """
-    with picture(path, height_in=5.2) as figure:
+    with new_figure(path, height_in=5.2) as figure:
         figure.set_layout_engine("constrained")
         panels = dict(zip(_CURVES, figure.subplots(2, 2, sharex=True, sharey="col").flat, strict=True))
         for letter, (key, panel) in zip("abcd", panels.items(), strict=True):
@@ -54,7 +59,7 @@ def draw_curves(runs: Mapping[str, Sequence[Row]], path: Path) -> None:
                 _say_nothing(panel)
         for key in ("validation_dice", "validation_loss"):
             panels[key].set_xlabel("Epoch")
-            panels[key].xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+            whole_numbers(panels[key])
         _scale_losses(panels["training_loss"], panels["validation_loss"])
         if len(runs) == 1:
             ((name, rows),) = runs.items()
@@ -62,8 +67,7 @@ def draw_curves(runs: Mapping[str, Sequence[Row]], path: Path) -> None:
             _draw_classes(panels["validation_dice"], rows)
             _draw_learning_rate(panels["training_loss"], rows)
         elif runs:
-            handles = [Line2D([], [], **line_look(index)) for index in range(len(runs))]
-            figure.legend(handles, legend_texts(runs), loc="outside lower center", ncols=4)
+            line_legend(figure, runs, map(line_look, range(len(runs))), loc="outside lower center", ncols=4)
 
 
 def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *, label: str) -> None:
@@ -81,7 +85,7 @@ def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *
     classes = list(dict.fromkeys(name for table in tables.values() for name in table))
     step = 0.8 / max(len(tables), 1)
     width_in = float(np.clip(1.5 + 0.45 * len(classes) * len(tables), 3.6, 14.0))
-    with picture(path, width_in=width_in, height_in=3.2) as figure:
+    with new_figure(path, width_in=width_in, height_in=3.2) as figure:
         figure.set_layout_engine("constrained")
         panel = figure.subplots()
         undefined = 0
@@ -95,8 +99,7 @@ def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *
         if not any(value < 0 for table in tables.values() for values in table.values() for value in values):
             panel.set_ylim(bottom=0)  # a whisker must not suggest a negative distance
         if len(tables) > 1:
-            handles = [Patch(**bar_look(index)) for index in range(len(tables))]
-            figure.legend(handles, legend_texts(tables), loc="outside upper center", ncols=4)
+            patch_legend(figure, tables, map(bar_look, range(len(tables))), loc="outside upper center", ncols=4)
 
 
 def draw_agreement(points: Mapping[str, Sequence[tuple[float, float]]], path: Path) -> None:
@@ -108,43 +111,35 @@ def draw_agreement(points: Mapping[str, Sequence[tuple[float, float]]], path: Pa
     """
     values = [value for pairs in points.values() for pair in pairs for value in pair]
     low = max(min(values, default=0.0) - 0.02, 0.0)
-    with picture(path, width_in=4.2, height_in=3.8) as figure:
+    with new_figure(path, width_in=4.2, height_in=3.8) as figure:
         figure.set_layout_engine("constrained")
         panel = figure.subplots()
         panel.plot([low, 1], [low, 1], color=GREY, linewidth=0.8)
         for index, pairs in enumerate(points.values()):
             predicted, reached = zip(*pairs, strict=True) if pairs else ((), ())
-            panel.scatter(predicted, reached, s=22, color=colour(index), marker=_MARKERS[index % len(_MARKERS)])
+            panel.scatter(predicted, reached, s=22, **dot_look(index))
         panel.set(
             xlabel="Dice predicted without the case", ylabel="Dice reached", xlim=(low, 1), ylim=(low, 1), aspect="equal"
         )
-        handles = [
-            Line2D([], [], linestyle="", color=colour(index), marker=_MARKERS[index % len(_MARKERS)])
-            for index in range(len(points))
-        ]
-        figure.legend(handles, legend_texts(points), loc="outside upper center", ncols=4)
-
-
-def _dot_look(index: int) -> dict[str, Any]:
-    """Colour and shape of the index-th of several sets of dots."""
-    marker = _MARKERS[index % len(_MARKERS)]
-    return {"linestyle": "", "markersize": 5, "marker": marker, "color": colour(index)}
+        looks = [{**dot_look(index), "linestyle": ""} for index in range(len(points))]
+        line_legend(figure, points, looks, loc="outside upper center", ncols=4)
 
 
 def _say_nothing(panel: Axes) -> None:
     panel.text(0.5, 0.5, "nothing measured", transform=panel.transAxes, ha="center", va="center", color=GREY)
 
 
-def _draw_line(panel: Axes, rows: Sequence[Row], key: str, **look: Any) -> list[Line2D]:
-    """One curve; a value without a neighbour to be joined with gets a dot. No line where nothing is defined."""
+def _draw_line(panel: Axes, rows: Sequence[Row], key: str, **look: Any) -> bool:
+    """One curve, a dot where a value has no neighbour to be joined with; False where none is defined."""
     values = np.array([row.get(key, np.nan) for row in rows], dtype=np.float64)
     defined = np.isfinite(values)
     if not defined.any():
-        return []
+        return False
     padded = np.pad(defined, 1)
     alone = defined & ~padded[:-2] & ~padded[2:]
     epochs = [row["epoch"] for row in rows]
-    return panel.plot(epochs, np.where(defined, values, np.nan), marker="o", markersize=3, markevery=alone, **look)
+    panel.plot(epochs, np.where(defined, values, np.nan), marker="o", markersize=3, markevery=alone, **look)
+    return True
 
 
 def _draw_classes(panel: Axes, rows: Sequence[Row]) -> None:
@@ -161,8 +156,7 @@ def _draw_classes(panel: Axes, rows: Sequence[Row]) -> None:
             entries["single classes"] = look
         _draw_line(panel, rows, prefix + name, zorder=1.9, **look)  # below the mean
     if names and panel.lines:
-        handles = [Line2D([], [], **look) for look in entries.values()]
-        panel.legend(handles, legend_texts(entries), loc="lower right")
+        line_legend(panel, entries, entries.values(), loc="lower right")
 
 
 def _draw_learning_rate(panel: Axes, rows: Sequence[Row]) -> None:
@@ -181,10 +175,7 @@ def _scale_losses(panel: Axes, other: Axes) -> None:
     """A logarithmic axis for two panels that share it, where the losses ask for one."""
     values = np.concatenate([np.zeros(0), *_drawn_values(panel), *_drawn_values(other)])
     if values.size and values.min() > 0 and values.max() > _LOG_SPAN * values.min():
-        panel.set_yscale("log")
-        for axis in (panel.yaxis, other.yaxis):
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter(NullFormatter())
+        logarithmic(panel, other)
 
 
 def _drawn_values(panel: Axes) -> list[NDArray[np.float64]]:

@@ -139,7 +139,7 @@ def test_files_hold_no_time_and_no_software(tmp_path: Path) -> None:
 
 def test_drawing_loads_no_pyplot(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from autoseg.reporting import figures, planes;"
+        "import sys, pathlib; from autoseg.reporting import case_image, figures;"
         "figures.draw_curves({}, pathlib.Path(sys.argv[1])); print('matplotlib.pyplot' in sys.modules)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "curves.png")]

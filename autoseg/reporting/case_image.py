@@ -1,4 +1,4 @@
-"""Label maps over their scan, cut in three planes."""
+"""The image of a case: label maps over their scan, in three planes, cut to what there is to see."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,24 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgba
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from autoseg.data.display import colour, intensity_window
-from autoseg.reporting.canvas import WIDTH_IN, legend_texts, line_look, picture
+from autoseg.data.dataset import LabelClass
+from autoseg.data.display import intensity_window
+from autoseg.data.image import Image
+from autoseg.preprocessing.case import canonical
+from autoseg.reporting.canvas import (
+    WIDTH_IN,
+    Axes,
+    Figure,
+    draw_labels,
+    fill_look,
+    hide_axes,
+    new_figure,
+    outlined_text,
+    patch_legend,
+    show_slice,
+)
 
 _Number = TypeVar("_Number", int, float)
 
@@ -25,13 +34,13 @@ _TALLEST_IN: Final = 3.2
 """Highest a row may be: two of them with titles and legend fit on a page."""
 
 _LEGEND_COLUMNS: Final = 4
-_FILL: Final = 0.35
-"""Opacity of filled classes: dark enough to see, light enough to see through."""
+_MARGIN_PX: Final = 4
+"""Voxels shown around what there is to see."""
 
 
 @dataclass(frozen=True)
 class _Plane:
-    """One way to cut a volume (Z, Y, X); `left` and `right` are the patient's sides at the picture's edges."""
+    """One way to cut a volume (Z, Y, X); `left` and `right` are the patient's sides at the image's edges."""
 
     name: str
     axis: int
@@ -39,17 +48,40 @@ class _Plane:
     right: str
 
     def sides(self, sizes: Sequence[_Number]) -> tuple[_Number, _Number]:
-        """Of three numbers (Z, Y, X), those of the picture's rows and columns."""
+        """Of three numbers (Z, Y, X), those of the image's rows and columns."""
         rows, columns = (size for axis, size in enumerate(sizes) if axis != self.axis)
         return rows, columns
 
     def cut(self, volume: NDArray[Any], indices: Sequence[int]) -> NDArray[Any]:
-        """The picture (rows, columns) at this plane's index."""
+        """The image (rows, columns) at this plane's index."""
         pixels: NDArray[Any] = volume.take(indices[self.axis], axis=self.axis)
         return pixels
 
 
 _PLANES: Final = (_Plane("axial", 0, "R", "L"), _Plane("coronal", 1, "R", "L"), _Plane("sagittal", 2, "A", "P"))
+
+
+def draw_case(
+    path: Path, image: Image, overlays: Mapping[str, NDArray[np.integer[Any]]], *, classes: Sequence[LabelClass]
+) -> None:
+    """Draw label maps over the first channel of their scan, in three planes.
+
+    Args:
+        path: a `.png` or `.svg` file.
+        image: the scan, (C, Z, Y, X).
+        overlays: name of a label map to its values, (Z, Y, X), on the scan's grid.
+        classes: the classes, background first.
+    """
+    scan, spacing_mm = canonical(image.array[0], image.geometry)
+    oriented = {name: canonical(labels, image.geometry)[0] for name, labels in overlays.items()}
+    box = _box(np.logical_or.reduce([scan > scan.min(), *(labels > 0 for labels in oriented.values())]))
+    draw_planes(
+        scan[box],
+        {name: labels[box] for name, labels in oriented.items()},
+        spacing_mm,
+        path,
+        class_names={label.value: label.name for label in classes[1:]},
+    )
 
 
 def draw_planes(
@@ -87,22 +119,22 @@ def draw_planes(
     slices = [plane.cut(image, indices) for plane in planes]
     maps = {name: [plane.cut(labels, indices) for plane in planes] for name, labels in overlays.items()}
     names = _all_names(class_names, maps.values())
-    low, high = intensity_window(slices)
+    window = intensity_window(slices)
     extent_mm = [size * spacing for size, spacing in zip(image.shape, spacing_mm, strict=True)]
     layout = _Layout([plane.sides(extent_mm) for plane in planes], rows=len(maps), names=len(names))
-    with picture(path, height_in=layout.height_in) as figure:
+    with new_figure(path, height_in=layout.height_in) as figure:
         grid = layout.panels(figure)
         for panels, (title, row) in zip(grid, maps.items(), strict=True):
             panels[0].set_ylabel(title, fontsize=9)
             for panel, plane, pixels, labels in zip(panels, planes, slices, row, strict=True):
                 rows_mm, columns_mm = plane.sides(spacing_mm)
-                panel.imshow(pixels, cmap="gray", vmin=low, vmax=high, aspect=rows_mm / columns_mm)
+                show_slice(panel, pixels, window=window, aspect=rows_mm / columns_mm)
                 draw_labels(panel, labels, tuple(names))
                 _letter(panel, plane)
         for panel, plane in zip(grid[0], planes, strict=True):
             panel.set_title(plane.name, loc="center")
-        handles = [Patch(**fill_look(index)) for index in range(len(names))]
-        figure.legend(handles, legend_texts(names.values()), loc="lower center", ncols=_LEGEND_COLUMNS)
+        looks = map(fill_look, range(len(names)))
+        patch_legend(figure, names.values(), looks, loc="lower center", ncols=_LEGEND_COLUMNS)
 
 
 class _Layout:
@@ -110,7 +142,7 @@ class _Layout:
 
     Args:
         sides_mm: height and width of each column's picture.
-        rows: rows of pictures.
+        rows: rows of images.
         names: entries of the legend below them.
     """
 
@@ -147,8 +179,7 @@ class _Layout:
             },
         )
         for panel in grid.flat:
-            panel.set(xticks=[], yticks=[], frame_on=False)
-            panel.grid(visible=False)
+            hide_axes(panel)
         return grid
 
 
@@ -167,32 +198,17 @@ def _all_names(class_names: Mapping[int, str], rows: Iterable[Sequence[NDArray[n
     return {value: name for value, name in {**class_names, **unknown}.items() if value != 0}
 
 
-def fill_look(index: int) -> dict[str, Any]:
-    """How the index-th class looks in a legend."""
-    look = line_look(index)
-    return {"facecolor": to_rgba(look["color"], _FILL), "edgecolor": look["color"], "linestyle": look["linestyle"]}
-
-
-def draw_labels(panel: Axes, labels: NDArray[np.integer[Any]], values: Sequence[int]) -> None:
-    """Draw each class over a picture, filled and outlined.
-
-    Args:
-        panel: where the picture is.
-        labels: label values, (rows, columns).
-        values: the values to draw, in the order of their colours.
-    """
-    fill = np.zeros((*labels.shape, 4))
-    for index, value in enumerate(values):
-        mask = labels == value
-        fill[mask] = to_rgba(colour(index), _FILL)
-        if mask.any() and not mask.all() and min(mask.shape) > 1:
-            look = line_look(index)
-            panel.contour(mask, levels=[0.5], colors=[look["color"]], linestyles=[look["linestyle"]], linewidths=0.9)
-    panel.imshow(fill, aspect=panel.get_aspect(), interpolation="nearest")
-
-
 def _letter(panel: Axes, plane: _Plane) -> None:
-    """The patient's sides at the edges, legible on dark and light."""
+    """The patient's sides at the edges."""
     for place, letter, side in ((0.02, plane.left, "left"), (0.98, plane.right, "right")):
-        text = panel.text(place, 0.5, letter, transform=panel.transAxes, color="white", ha=side, va="center")
-        text.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
+        outlined_text(panel, (place, 0.5), letter, ha=side, va="center")
+
+
+def _box(seen: NDArray[np.bool_]) -> tuple[slice, ...]:
+    """The smallest box around a mask with a margin, or everything where the mask is empty."""
+    windows = []
+    for axis in range(seen.ndim):
+        indices = np.flatnonzero(seen.any(axis=tuple(other for other in range(seen.ndim) if other != axis)))
+        window = slice(max(indices[0] - _MARGIN_PX, 0), indices[-1] + 1 + _MARGIN_PX) if indices.size else slice(None)
+        windows.append(window)
+    return tuple(windows)

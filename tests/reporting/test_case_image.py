@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from autoseg.reporting.planes import draw_planes
+from autoseg.reporting.case_image import draw_planes
 
 SHAPE = (10, 20, 40)
 SPACING_MM = (3.0, 2.0, 1.0)
