@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from autoseg.commands.check import CheckResult
     from autoseg.commands.evaluate import EvaluateResult
     from autoseg.commands.export import ExportResult
-    from autoseg.commands.load_model import LoadedModel
     from autoseg.commands.plan import PlanResult
     from autoseg.commands.predict import PredictResult
     from autoseg.commands.report import ReportResult
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from autoseg.commands.train import TrainResult
     from autoseg.exporting.card import InfoResult
     from autoseg.formats.finite import NotFinite
+    from autoseg.inference.loaded import LoadedModel
     from autoseg.model.compute import DeviceChoice, PrecisionChoice
 
 __all__ = ["check", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train"]

@@ -14,7 +14,7 @@ import autoseg
 from autoseg.commands.check import CheckConfig
 from autoseg.commands.evaluate import EvaluateConfig
 from autoseg.commands.export import ExportConfig
-from autoseg.commands.load_model import LoadConfig, LoadedModel
+from autoseg.commands.load_model import LoadConfig
 from autoseg.commands.plan import PlanConfig
 from autoseg.commands.predict import PredictConfig
 from autoseg.commands.report import ReportConfig
@@ -23,6 +23,7 @@ from autoseg.commands.train import TrainCommand
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import read_image, read_labels
 from autoseg.errors import AutosegError, ImageError, UsageError
+from autoseg.inference.loaded import LoadedModel
 
 
 @pytest.mark.parametrize(

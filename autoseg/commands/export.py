@@ -7,7 +7,6 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from autoseg.commands.choices import Choices
-from autoseg.commands.segmenters import models_to_use, selection_of
 from autoseg.errors import UsageError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.events import Events
@@ -17,6 +16,7 @@ from autoseg.exporting.onnx_model import OnnxModel, check_onnx_installed, write_
 from autoseg.model.bundle import BundleDocument, load_bundle
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.postprocessing import held_out
+from autoseg.postprocessing.in_use import models_in_use, selection_of
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import Score, Selection
 from autoseg.runs.workspace import Workspace, find_workspace
@@ -65,7 +65,7 @@ def run(config: ExportConfig, events: Events) -> ExportResult:
     workspace = find_workspace(config.workspace)
     plan = workspace.plan()
     selection = selection_of(workspace, plan)
-    folders = models_to_use(workspace, plan, selection, events)
+    folders = models_in_use(workspace, plan, selection, events)
     if selection is None:
         events.info("nothing was selected: exporting everything that was trained, without clean-up (see `autoseg select`)")
     onnx_files = [config.onnx / f"{folder.parent.name}_{folder.name}.onnx" for folder in folders] if config.onnx else []

@@ -23,20 +23,21 @@ class Segmentation:
     """A segmented scan.
 
     Attributes:
-        labels: the data set's own label values on the scan's own grid, cleaned.
-        probabilities: of every class, (K, Z, Y, X), float32, in [0, 1], on that grid, not cleaned; None unless asked for.
+        labels: the data set's own label values on the scan's own grid, after postprocessing.
+        probabilities: of every class, (K, Z, Y, X), float32, in [0, 1], on that grid, before postprocessing; None unless
+            asked for.
         entropy: how undecided the networks are, (Z, Y, X), float32, from 0 (sure) to 1 (all classes equally probable); None
             unless asked for.
         predicted_dice: by class name, the Dice that is probably reached; None unless asked for. A class is missing where
             nothing of it is expected or no held-out case says how sure the networks may be.
-        remarks: what makes this scan unlike those the networks learnt from, or its result doubtful.
+        warnings: what makes this scan unlike those the networks learnt from, or its result doubtful.
     """
 
     labels: LabelMap
     probabilities: NDArray[np.float32] | None
     entropy: NDArray[np.float32] | None
     predicted_dice: Mapping[str, float] | None
-    remarks: tuple[str, ...]
+    warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Segmenter:
 
     Attributes:
         ensemble: the networks.
-        steps: clean-up of the label map.
+        steps: postprocessing of the label map.
         quality: how Dice follows from what networks expect of themselves; None where no cross-validation tells.
         fingerprint: of the training data; None: nothing is compared with it.
     """
@@ -71,14 +72,14 @@ class Segmenter:
         plan = self.ensemble.plan
         prepared = apply(image, plan.preprocessing)
         probabilities, expected = self._probabilities(prepared.array)
-        labels = self._cleaned(self.ensemble.label_map(probabilities, prepared.footprint, image.geometry))
+        labels = self._postprocessed(self.ensemble.label_map(probabilities, prepared.footprint, image.geometry))
         predicted = self._predicted_dice(expected) if with_uncertainty else None
         return Segmentation(
             labels=labels,
             probabilities=restore_probabilities(probabilities, prepared.footprint) if with_probabilities else None,
             entropy=restore_map(entropy(probabilities), prepared.footprint) if with_uncertainty else None,
             predicted_dice=predicted,
-            remarks=(*self._unusual(image, labels), *self._doubtful(predicted or {})),
+            warnings=(*self._unusual(image, labels), *self._doubtful(predicted or {})),
         )
 
     def _probabilities(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -95,7 +96,7 @@ class Segmenter:
             raise ValueError(msg)
         return total, np.mean(expected, axis=0)
 
-    def _cleaned(self, labels: LabelMap) -> LabelMap:
+    def _postprocessed(self, labels: LabelMap) -> LabelMap:
         spacing_mm = labels.geometry.spacing_mm
         return replace(labels, array=apply_steps(labels.array, self.steps, spacing_mm=spacing_mm))
 

@@ -61,7 +61,7 @@ def test_a_segmentation_has_the_scans_grid_and_the_data_sets_values(tiny_plan: P
     assert set(np.unique(found.labels.array)) == {0, 2}  # the plan's label values, not class indices
     assert found.probabilities is not None
     np.testing.assert_array_equal(found.labels.array, np.where(found.probabilities.argmax(axis=0) == 1, 2, 0))
-    assert (found.entropy, found.predicted_dice, found.remarks) == (None, None, ())
+    assert (found.entropy, found.predicted_dice, found.warnings) == (None, None, ())
 
 
 def test_networks_of_several_folds_are_all_averaged_alike(tiny_plan: Plan) -> None:
@@ -106,9 +106,9 @@ def test_dice_is_predicted_from_what_each_fold_expects(tiny_plan: Plan) -> None:
 @pytest.mark.parametrize(("lowest", "doubtful"), [(0.99, True), (0.0, False)])
 def test_a_low_predicted_dice_is_remarked_on(tiny_plan: Plan, lowest: float, doubtful: bool) -> None:
     model = segmenter(tiny_plan, quality=quality(intercept=0.0, slope=1.0, lowest=lowest))
-    remarks = model.segment(IMAGE, with_uncertainty=True).remarks
-    assert ("Dice of disc" in " ".join(remarks)) == doubtful
-    assert not model.segment(IMAGE).remarks  # nothing was predicted
+    warnings = model.segment(IMAGE, with_uncertainty=True).warnings
+    assert ("Dice of disc" in " ".join(warnings)) == doubtful
+    assert not model.segment(IMAGE).warnings  # nothing was predicted
 
 
 def test_without_a_cross_validation_no_dice_is_predicted(tiny_plan: Plan) -> None:

@@ -1,19 +1,18 @@
 """The end of every training: predict the held-out cases on their own grids, keep what was predicted, score it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from autoseg.data.dataset import Case, LabelClass
-from autoseg.data.image import Image, read_image, read_labels, write_labels
+from autoseg.data.dataset import Case
+from autoseg.data.image import read_image, read_labels, write_labels
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.evaluation.tables import Summary, summarise, write_scores
 from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.inference.probabilities import encode
+from autoseg.inference.results import DrawCase
 from autoseg.model.compute import Compute
 from autoseg.postprocessing.held_out.files import (
     Record,
@@ -29,15 +28,6 @@ from autoseg.postprocessing.held_out.files import (
 from autoseg.preprocessing.store import Store
 from autoseg.storage import files
 from autoseg.storage.arrays import write_array
-
-
-class DrawCase(Protocol):
-    """Draws label maps over their scan; what draws lies above this package."""
-
-    def __call__(
-        self, path: Path, image: Image, overlays: Mapping[str, NDArray[np.integer[Any]]], /, *, classes: Sequence[LabelClass]
-    ) -> None:
-        """Draw into a file."""
 
 
 def score_held_out(

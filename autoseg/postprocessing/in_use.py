@@ -1,11 +1,10 @@
-"""Which models a prediction uses: an exported one, what was selected in a workspace, or everything trained there."""
+"""Which models of a workspace predict: what was selected, else everything trained."""
 
 from pathlib import Path
 
 from autoseg.errors import BundleError, WorkspaceError
 from autoseg.events import Events
-from autoseg.exporting.document import read_exported
-from autoseg.inference.ensemble import Ensemble, load_ensemble, make_ensemble
+from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.inference.quality import Quality
 from autoseg.inference.segmenter import Segmenter
 from autoseg.model.bundle import read_document
@@ -20,36 +19,37 @@ _SELECT_AGAIN = "Run `autoseg select` again."
 
 
 def workspace_segmenter(workspace: Workspace, *, compute: Compute, mirror: bool, events: Events) -> Segmenter:
-    """What was selected in a workspace, else everything trained there, with nothing cleaned.
+    """What was selected in a workspace, else everything trained there, without postprocessing.
 
     Raises:
         BundleError: nothing usable was trained, or a selected model is gone or has been trained again.
-        WorkspaceError: the selection cannot be understood, or was made under another plan.
+        WorkspaceError: the selection cannot be parsed, or was made under another plan.
     """
     plan = workspace.plan()
     selection = selection_of(workspace, plan)
-    folders = models_to_use(workspace, plan, selection, events)
-    return _segmenter(
-        load_ensemble(folders, compute=compute, mirror=mirror), selection, workspace.fingerprint(), events=events
+    folders = models_in_use(workspace, plan, selection, events)
+    ensemble = load_ensemble(folders, compute=compute, mirror=mirror)
+    return make_segmenter(ensemble, selection, workspace.fingerprint(), events=events)
+
+
+def make_segmenter(
+    ensemble: Ensemble, selection: Selection | None, fingerprint: Fingerprint, *, events: Events
+) -> Segmenter:
+    """Networks with the postprocessing of a selection; with neither that nor a predicted Dice where nothing was selected."""
+    events.info("averaging: " + ", ".join(ensemble.names))
+    return Segmenter(
+        ensemble=ensemble,
+        steps=() if selection is None else selection.postprocessing,
+        quality=None if selection is None else _trusted_quality(selection, events),
+        fingerprint=fingerprint,
     )
-
-
-def exported_segmenter(path: Path, *, compute: Compute, mirror: bool, events: Events) -> Segmenter:
-    """An exported model.
-
-    Raises:
-        BundleError: not an exported model, damaged, or written by a newer autoseg.
-    """
-    model = read_exported(path)
-    ensemble = make_ensemble(model.bundles, compute=compute, mirror=mirror)
-    return _segmenter(ensemble, model.description.selection, model.description.fingerprint, events=events)
 
 
 def selection_of(workspace: Workspace, plan: Plan) -> Selection | None:
     """The selection of a workspace; None where nothing was selected.
 
     Raises:
-        WorkspaceError: it cannot be understood, or was made under another plan.
+        WorkspaceError: it cannot be parsed, or was made under another plan.
     """
     path = workspace.selection_file
     if not path.exists():
@@ -67,7 +67,7 @@ def selection_of(workspace: Workspace, plan: Plan) -> Selection | None:
     unknown = sorted({step.label for step in selection.postprocessing if step.label is not None} - values)
     if unknown:
         raise WorkspaceError(
-            "the clean-up names classes that the plan does not know",
+            "the postprocessing names classes that the plan does not know",
             where=path,
             expected=f"labels among {sorted(values - {0})}, or null",
             found=str(unknown),
@@ -76,7 +76,7 @@ def selection_of(workspace: Workspace, plan: Plan) -> Selection | None:
     return selection
 
 
-def models_to_use(workspace: Workspace, plan: Plan, selection: Selection | None, events: Events) -> tuple[Path, ...]:
+def models_in_use(workspace: Workspace, plan: Plan, selection: Selection | None, events: Events) -> tuple[Path, ...]:
     """Folders of the selected models; where nothing was selected, of everything trained.
 
     Raises:
@@ -85,26 +85,17 @@ def models_to_use(workspace: Workspace, plan: Plan, selection: Selection | None,
     if selection is None:
         return choose_models(workspace, plan)
     folders = tuple(workspace.model(model.id) for model in selection.models)
-    finished = {model.folder for model in take_inventory(workspace, plan).finished}
+    finished = take_inventory(workspace, plan).finished
+    trained = {model.folder for model in finished}
     for folder, model in zip(folders, selection.models, strict=True):
-        if folder not in finished:
+        if folder not in trained:
             raise BundleError("a selected model is missing or not trained to its end", where=folder, remedy=_SELECT_AGAIN)
         if read_document(folder).weights_sha256 != model.weights_sha256:
             raise BundleError("a selected model has been trained again since", where=folder, remedy=_SELECT_AGAIN)
-    newer = sorted(f"{folder.parent.name}/{folder.name}" for folder in finished - set(folders))
+    newer = sorted(model.id.folder for model in finished if model.folder not in folders)
     if newer:
         events.info(f"not in the selection: {', '.join(newer)}")
     return folders
-
-
-def _segmenter(ensemble: Ensemble, selection: Selection | None, fingerprint: Fingerprint, *, events: Events) -> Segmenter:
-    events.info("averaging: " + ", ".join(ensemble.names))
-    return Segmenter(
-        ensemble=ensemble,
-        steps=() if selection is None else selection.postprocessing,
-        quality=None if selection is None else _trusted_quality(selection, events),
-        fingerprint=fingerprint,
-    )
 
 
 def _trusted_quality(selection: Selection, events: Events) -> Quality | None:
