@@ -67,7 +67,9 @@ def run(config: ExportConfig, events: Events) -> ExportResult:
     selection = selection_of(workspace, plan)
     folders = models_in_use(workspace, plan, selection, events)
     if selection is None:
-        events.info("nothing was selected: exporting everything that was trained, without clean-up (see `autoseg select`)")
+        events.info(
+            "nothing was selected: exporting everything that was trained, without postprocessing (see `autoseg select`)"
+        )
     onnx_files = [config.onnx / f"{folder.parent.name}_{folder.name}.onnx" for folder in folders] if config.onnx else []
     _protect([config.file, *onnx_files], force=config.force)
     events.info("case names are replaced by numbers; the networks themselves may still remember something of their scans")

@@ -20,7 +20,7 @@ class LoadConfig(Choices):
     Attributes:
         workspace: the workspace; None: the only one under `runs/`. Not looked at where `folders` are given.
         model: an exported model.
-        folders: models to average, uncleaned; None: what `predict` would take.
+        folders: models to average, without postprocessing; None: what `predict` would take.
         mirror: average over the flips that the plan names.
         device: where to predict.
         precision: number format of the convolutions.

@@ -7,7 +7,6 @@ from typing import Final
 
 from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.commands.choices import Choices
-from autoseg.commands.select import FOLDER as SELECTION_FOLDER
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import ComparedMetric, compare
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
@@ -102,7 +101,7 @@ def run(config: ReportConfig, events: Events) -> ReportResult:
     written += [] if selection is None else case_figures.draw_calibration(selection.quality, folder / FIGURES)
     _drop_stale(folder, written)
     first = groups[0] if groups else ScoredModels("", "", {}, {})
-    selected = workspace.root / SELECTION_FOLDER
+    selected = workspace.selected
     found = Findings(
         dataset=workspace.dataset(),
         fingerprint=workspace.fingerprint(),

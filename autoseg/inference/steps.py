@@ -17,7 +17,7 @@ Spacing = tuple[float, float, float]
 
 
 class Step(BaseModel):
-    """One clean-up step."""
+    """One postprocessing step."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -60,13 +60,13 @@ def apply_steps(labels: NDArray[np.uint16], steps: Sequence[Step], *, spacing_mm
     if labels.ndim != 3:
         msg = f"a label map has the axes (Z, Y, X), not shape {labels.shape}"
         raise ValueError(msg)
-    cleaned = labels.copy()
+    processed = labels.copy()
     for step in steps:
         if step.kind == "fill_holes":
-            _fill_holes(cleaned, step.label)
+            _fill_holes(processed, step.label)
         else:
-            _drop_parts(cleaned, step, voxel_ml=math.prod(spacing_mm) / 1000)
-    return cleaned
+            _drop_parts(processed, step, voxel_ml=math.prod(spacing_mm) / 1000)
+    return processed
 
 
 def class_mask(labels: NDArray[np.uint16], label: int | None) -> NDArray[np.bool_]:

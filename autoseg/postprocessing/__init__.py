@@ -1,1 +1,1 @@
-"""From the cross-validation to one model: which networks, which clean-up, and how good its results will be."""
+"""From the cross-validation to one model: which networks, which postprocessing, and how good its results will be."""

@@ -1,4 +1,4 @@
-"""Which clean-up of label maps helps, tried step by step on held-out cases."""
+"""Which postprocessing of label maps helps, tried step by step on held-out cases."""
 
 import math
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ part found. Source: ours; finer steps change no Dice on IBSR18."""
 
 
 @dataclass(frozen=True)
-class Cleaning:
-    """The clean-up that helps.
+class Postprocessing:
+    """The postprocessing that helps.
 
     Attributes:
         steps: to be applied in this order.
         tried: every trial.
-        scores: of every case, cleaned by the steps.
+        scores: of every case, after the steps.
     """
 
     steps: tuple[Step, ...]
@@ -39,17 +39,17 @@ class Cleaning:
     scores: tuple[CaseMetrics, ...]
 
 
-def find_cleaning(
+def find_postprocessing(
     cases: Sequence[HeldOutCase], *, networks: Networks, before: Sequence[CaseMetrics], apply: Apply, events: Events
-) -> Cleaning:
+) -> Postprocessing:
     """Try every step on top of those kept so far; keep it where its class's score rises and no class's falls.
 
-    A size found on the data is judged fairly: each case is cleaned with the size that was found on the others.
+    A size found on the data is judged fairly: each case is processed with the size that was found on the others.
 
     Args:
         cases: held-out cases.
-        networks: whose average is cleaned.
-        before: the cases' scores without any clean-up.
+        networks: whose average is processed.
+        before: the cases' scores without any postprocessing.
         apply: processes to work with.
         events: told of progress.
 
@@ -58,7 +58,7 @@ def find_cleaning(
     values = [label.value for label in cases[0].classes[1:]]
     labels: list[int | None] = [None, *values] if len(values) > 1 else list(values)
     search = _Search(cases, networks, tuple(before), apply)
-    with events.track("trying clean-up steps", total=3 * len(labels), unit="steps") as progress:
+    with events.track("trying postprocessing steps", total=3 * len(labels), unit="steps") as progress:
         for label in labels:
             if not search.attempt("largest_component", label):
                 search.attempt_sizes(label)
@@ -66,7 +66,7 @@ def find_cleaning(
         for label in labels:
             search.attempt("fill_holes", label)
             progress.advance()
-    return Cleaning(steps=search.kept, tried=tuple(search.tried), scores=search.scores)
+    return Postprocessing(steps=search.kept, tried=tuple(search.tried), scores=search.scores)
 
 
 def judge(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], *, value: int | None) -> tuple[bool, str]:

@@ -1,4 +1,4 @@
-"""The selection: which models predict together and how their label maps are cleaned, with every score it rests on.
+"""The selection: which models predict together and how their label maps are postprocessed, with every score it rests on.
 
 `models` and `postprocessing` decide what `predict` does and are meant to be read and edited; all else is the evidence.
 """
@@ -77,7 +77,7 @@ class Candidate(_Part):
 
 
 class TriedStep(_Part):
-    """A clean-up step that was tried on top of those kept before it."""
+    """A postprocessing step that was tried on top of those kept before it."""
 
     step: Step
     phrase: str = Field(description="the step in words")
@@ -100,7 +100,7 @@ class Selection(_Part):
     missing: tuple[str, ...] = Field(description="networks and folds that could not take part, and why")
     compared_cases: tuple[str, ...] = Field(description="held-out cases that all candidates were scored on")
     candidates: tuple[Candidate, ...] = Field(description="best first")
-    tried: tuple[TriedStep, ...] = Field(description="clean-up steps, in the order of trial")
+    tried: tuple[TriedStep, ...] = Field(description="postprocessing steps, in the order of trial")
     score: Score = Field(description="of what was decided, over every held-out case of its networks")
     quality: Quality
 

@@ -48,8 +48,13 @@ class Workspace:
 
     @property
     def selection_file(self) -> Path:
-        """Which models predict, and how their label maps are cleaned; meant to be read and edited."""
+        """Which models predict, and how their label maps are postprocessed; meant to be read and edited."""
         return self.root / "selection.json"
+
+    @property
+    def selected(self) -> Path:
+        """Folder of the held-out cases' label maps as the selection makes them, and their scores."""
+        return self.root / "selection"
 
     @property
     def lock_file(self) -> Path:

@@ -1,4 +1,4 @@
-"""Which clean-up is kept, on label maps of a few voxels."""
+"""Which postprocessing is kept, on label maps of a few voxels."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from autoseg.data.image import write_labels
 from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
 from autoseg.events import Silent
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
-from autoseg.postprocessing.search import Cleaning, find_cleaning, judge
+from autoseg.postprocessing.search import Postprocessing, find_postprocessing, judge
 from autoseg.preprocessing.case import Footprint
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=1, name="A"), LabelClass(value=5, name="B"))
@@ -43,22 +43,22 @@ def held_out(folder: Path, name: str, prediction: Volume, reference: Volume) -> 
     return HeldOutCase(name, folder / f"{name}_seg.nii.gz", footprint, {"unet": folder / f"{name}.npy"}, {}, CLASSES)
 
 
-def search(cases: Sequence[HeldOutCase]) -> Cleaning:
+def search(cases: Sequence[HeldOutCase]) -> Postprocessing:
     before = [score_choices(case, choices=[("unet",)])[0] for case in cases]
-    return find_cleaning(cases, networks=("unet",), before=before, apply=map, events=Silent())
+    return find_postprocessing(cases, networks=("unet",), before=before, apply=map, events=Silent())
 
 
-def dice(cleaning: Cleaning) -> list[float]:
-    return [label.dice for case in cleaning.scores for label in case.classes]
+def dice(found: Postprocessing) -> list[float]:
+    return [label.dice for case in found.scores for label in case.classes]
 
 
 def test_specks_beside_a_body_go(tmp_path: Path) -> None:
     reference = blocks((1, BODY), (5, OTHER))
     cases = [held_out(tmp_path, f"c{index}", blocks((1, BODY), (5, OTHER), (1, SPECK)), reference) for index in range(2)]
-    cleaning = search(cases)
-    assert [step.kind for step in cleaning.steps] == ["drop_small"]  # of all foreground: it is tried first
-    assert dice(cleaning) == [1.0] * 4
-    kept = [trial for trial in cleaning.tried if trial.kept]
+    found = search(cases)
+    assert [step.kind for step in found.steps] == ["drop_small"]  # of all foreground: it is tried first
+    assert dice(found) == [1.0] * 4
+    kept = [trial for trial in found.tried if trial.kept]
     assert all("rises" in trial.reason for trial in kept)
     assert kept[0].after.dice.mean is not None
     assert kept[0].before.dice.mean is not None
@@ -68,12 +68,12 @@ def test_specks_beside_a_body_go(tmp_path: Path) -> None:
 def test_a_class_of_two_bodies_keeps_both_and_loses_its_specks(tmp_path: Path) -> None:
     reference = blocks((1, BODY), (1, OTHER))
     cases = [held_out(tmp_path, f"c{index}", blocks((1, BODY), (1, OTHER), (1, SPECK)), reference) for index in range(3)]
-    cleaning = search(cases)
-    assert [step.kind for step in cleaning.steps] == ["drop_small"]
-    size_ml = cleaning.steps[0].smallest_ml
+    found = search(cases)
+    assert [step.kind for step in found.steps] == ["drop_small"]
+    size_ml = found.steps[0].smallest_ml
     assert size_ml is not None
     assert 0.002 < size_ml <= 0.064  # the speck has 2 voxels of 1 mm3, the smaller body 64
-    assert all(label.dice == 1.0 for case in cleaning.scores for label in case.classes if label.name == "A")
+    assert all(label.dice == 1.0 for case in found.scores for label in case.classes if label.name == "A")
 
 
 def test_a_size_is_judged_on_cases_it_was_not_found_on(tmp_path: Path) -> None:
@@ -83,25 +83,25 @@ def test_a_size_is_judged_on_cases_it_was_not_found_on(tmp_path: Path) -> None:
         held_out(tmp_path, "c0", blocks((1, BODY), (1, OTHER), (1, SPECK)), both),
         held_out(tmp_path, "c1", blocks((1, BODY), (1, OTHER)), both),
     ]
-    cleaning = search(cases)
-    assert not any(step.kind == "drop_small" for step in cleaning.steps)
+    found = search(cases)
+    assert not any(step.kind == "drop_small" for step in found.steps)
 
 
 def test_holes_are_filled(tmp_path: Path) -> None:
     holed = blocks((1, BODY), (5, OTHER))
     holed[2, 3, 3] = 0
     cases = [held_out(tmp_path, f"c{index}", holed, blocks((1, BODY), (5, OTHER))) for index in range(2)]
-    cleaning = search(cases)
-    assert any(step.kind == "fill_holes" for step in cleaning.steps)
-    assert dice(cleaning) == [1.0] * 4
+    found = search(cases)
+    assert any(step.kind == "fill_holes" for step in found.steps)
+    assert dice(found) == [1.0] * 4
 
 
 def test_nothing_is_kept_where_nothing_helps(tmp_path: Path) -> None:
     perfect = blocks((1, BODY), (5, OTHER))
-    cleaning = search([held_out(tmp_path, "c0", perfect, perfect)])
-    assert cleaning.steps == ()
-    assert cleaning.tried
-    assert not any(trial.kept for trial in cleaning.tried)
+    found = search([held_out(tmp_path, "c0", perfect, perfect)])
+    assert found.steps == ()
+    assert found.tried
+    assert not any(trial.kept for trial in found.tried)
 
 
 def scored(*labels: tuple[float, float]) -> list[CaseMetrics]:

@@ -1,0 +1,115 @@
+"""What a selection is made from: the models of the cross-validation, and the cases they held out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoseg.catalogue import NETWORKS, Architecture
+from autoseg.errors import BundleError
+from autoseg.events import Events
+from autoseg.model.bundle import read_document
+from autoseg.planning.plan import Plan
+from autoseg.postprocessing import held_out
+from autoseg.postprocessing.held_out import HeldOutCase
+from autoseg.preprocessing.store import Store
+from autoseg.runs.inventory import FinishedModel, Inventory, refuse_mixed_data, take_inventory
+from autoseg.runs.preprocessing import preprocess
+from autoseg.runs.workspace import Workspace, fold_of
+
+
+@dataclass(frozen=True)
+class SelectionInputs:
+    """What there is to select from.
+
+    Attributes:
+        plan: the plan all models share.
+        models: finished and scored models of numbered folds.
+        cases: every case that any of them held out.
+        missing: what could not take part, and why.
+    """
+
+    plan: Plan
+    models: tuple[FinishedModel, ...]
+    cases: tuple[HeldOutCase, ...]
+    missing: tuple[str, ...]
+
+    def held_out_by(self, networks: Sequence[Architecture]) -> tuple[HeldOutCase, ...]:
+        """Cases that each of the networks held out."""
+        return tuple(case for case in self.cases if all(network in case.probabilities for network in networks))
+
+
+def gather_inputs(workspace: Workspace, events: Events) -> SelectionInputs:
+    """Every finished and scored model of a numbered fold, and the cases they held out.
+
+    Raises:
+        BundleError: no fold was trained to its end, or models stem from different data.
+    """
+    plan, dataset = workspace.plan(), workspace.dataset()
+    inventory = take_inventory(workspace, plan)
+    models = tuple(model for model in inventory.finished if model.id.is_numbered and held_out.is_scored(model.folder))
+    if not models:
+        raise BundleError(
+            "no fold of the cross-validation was trained to its end under the current plan",
+            where=workspace.models,
+            found="; ".join(inventory.skipped) or "no models",
+            remedy="Train some with `autoseg train --arch all --fold all`; one network on one fold is enough.",
+        )
+    refuse_mixed_data(models)
+    store = preprocess(workspace, plan, dataset.labelled, jobs=1, events=events)
+    if store.key != models[0].data_key:
+        raise BundleError(
+            "the data set has changed since the models were trained",
+            where=workspace.root,
+            expected=f"data {models[0].data_key[:8]}",
+            found=store.key[:8],
+            remedy="Bring the data back as they were, or train again with --restart.",
+        )
+    missing = _missing(workspace, inventory, models)
+    for line in missing:
+        events.info(f"not taking part: {line}")
+    return SelectionInputs(plan, models, _held_out_cases(workspace, plan, models, store), missing)
+
+
+def _missing(workspace: Workspace, inventory: Inventory, models: Sequence[FinishedModel]) -> tuple[str, ...]:
+    """Networks and folds that could have been trained and were not."""
+    there = {(model.architecture, model.fold) for model in models}
+    folds = [str(number) for number in range(len(workspace.splits().folds))]
+    absent = []
+    for name in NETWORKS:
+        lacking = [fold for fold in folds if (name, fold) not in there]
+        if lacking:
+            what = "not trained and scored to its end" if len(lacking) < len(folds) else "not trained on any fold"
+            absent.append(f"{name}: fold {', '.join(lacking)} {what}" if len(lacking) < len(folds) else f"{name}: {what}")
+    return (*absent, *inventory.skipped)
+
+
+def _held_out_cases(
+    workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], store: Store
+) -> tuple[HeldOutCase, ...]:
+    dataset, splits = workspace.dataset(), workspace.splits()
+    predicted: dict[str, dict[Architecture, Path]] = {}
+    sha256: dict[str, dict[Architecture, str]] = {}
+    for model in models:
+        held_out_ids = read_document(model.folder).provenance.validation_cases
+        digests = held_out.read_record(model.folder).probabilities_sha256
+        if not set(held_out_ids) == set(digests) == set(fold_of(splits, dataset, model.fold).validation):
+            raise BundleError(
+                "the model held out other cases than its fold does now",
+                where=model.folder,
+                remedy="Restore splits.json, or train the model again with --restart.",
+            )
+        for case_id in held_out_ids:
+            predicted.setdefault(case_id, {})[model.architecture] = held_out.probabilities_file(model.folder, case_id)
+            sha256.setdefault(case_id, {})[model.architecture] = digests[case_id]
+    return tuple(
+        HeldOutCase(
+            id=case.id,
+            reference=case.label,
+            footprint=store.footprint(case.id),
+            probabilities=predicted[case.id],
+            sha256=sha256[case.id],
+            classes=plan.data.classes,
+        )
+        for case in sorted(dataset.training, key=lambda case: case.id)
+        if case.id in predicted and case.label is not None
+    )

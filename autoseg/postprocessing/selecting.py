@@ -1,0 +1,154 @@
+"""From the cross-validation to one model: which networks predict together, which postprocessing helps, how good it is."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from autoseg.catalogue import NETWORKS
+from autoseg.data.dataset import LabelClass
+from autoseg.data.image import write_labels
+from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.statistics import LEVEL, meaningful
+from autoseg.evaluation.tables import write_scores
+from autoseg.events import Events
+from autoseg.inference.quality import Quality, calibrate
+from autoseg.inference.steps import Step, describe
+from autoseg.jobs.pool import Apply, workers
+from autoseg.model.bundle import read_document
+from autoseg.postprocessing.combinations import TIE_DICE, Networks, all_combinations, comparable, rank
+from autoseg.postprocessing.held_out import HeldOutCase, expectations, postprocessed, score_choices, verify
+from autoseg.postprocessing.inputs import SelectionInputs
+from autoseg.postprocessing.scoring import score_of
+from autoseg.postprocessing.search import Postprocessing, find_postprocessing
+from autoseg.postprocessing.selection import Candidate, SelectedModel, Selection, decision_digest
+
+
+def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: int, events: Events) -> Selection:
+    """Score every network and every combination, choose, and find the postprocessing that helps.
+
+    Args:
+        inputs: what there is to select from.
+        folder: gets the held-out cases' label maps as the selection makes them, and their scores.
+        jobs: processes that score cases.
+        events: told of everything.
+
+    Raises:
+        WorkspaceError: stored probabilities are damaged.
+    """
+    with workers(min(jobs, len(inputs.cases))) as apply:
+        list(apply(verify, inputs.cases))
+        compared, scores = _compare(inputs, apply, events)
+        candidates = rank(scores)
+        networks = candidates[0].networks
+        cases = inputs.held_out_by(networks)
+        if tuple(case.id for case in cases) != compared:  # it may have held out more than all have in common
+            scores = _scores(cases, [networks], apply, events)
+        found = find_postprocessing(cases, networks=networks, before=scores[networks], apply=apply, events=events)
+        quality = _calibrate(cases, networks, found.scores, apply)
+        _write_results(folder, cases, networks, found, apply)
+    models = _models_of(inputs, networks)
+    return Selection(
+        plan_digest=inputs.plan.digest,
+        data_key=inputs.models[0].data_key,
+        models=models,
+        postprocessing=found.steps,
+        decided_sha256=decision_digest(models, found.steps),
+        reasons=_reasons(candidates, compared, found, inputs.plan.data.classes),
+        missing=inputs.missing,
+        compared_cases=compared,
+        candidates=candidates,
+        tried=found.tried,
+        score=score_of(found.scores),
+        quality=quality,
+    )
+
+
+def _compare(
+    inputs: SelectionInputs, apply: Apply, events: Events
+) -> tuple[tuple[str, ...], dict[Networks, tuple[CaseMetrics, ...]]]:
+    """The ids of the cases that all candidates can be compared on, and every candidate's scores on them."""
+    held_out_ids = {
+        name: {case.id for case in inputs.cases if name in case.probabilities}
+        for name in NETWORKS
+        if any(name in case.probabilities for case in inputs.cases)
+    }
+    networks, common = comparable(held_out_ids)
+    for name in held_out_ids.keys() - set(networks):
+        events.warn(f"{name} is not compared: it held out none of the cases that the other networks did")
+    cases = [case for case in inputs.cases if case.id in common]
+    return common, _scores(cases, all_combinations(networks), apply, events)
+
+
+def _scores(
+    cases: Sequence[HeldOutCase], choices: Sequence[Networks], apply: Apply, events: Events
+) -> dict[Networks, tuple[CaseMetrics, ...]]:
+    by_case = []
+    with events.track("scoring networks and combinations", total=len(cases), unit="cases") as progress:
+        for scores in apply(partial(score_choices, choices=choices), cases):
+            by_case.append(scores)
+            progress.advance()
+    return dict(zip(choices, zip(*by_case, strict=True), strict=True))
+
+
+def _calibrate(cases: Sequence[HeldOutCase], networks: Networks, scores: Sequence[CaseMetrics], apply: Apply) -> Quality:
+    expected: dict[str, dict[str, float]] = {}
+    reached: dict[str, dict[str, float]] = {}
+    expectation_of = apply(partial(expectations, networks=networks), cases)
+    for case, of_case, expectation in zip(cases, scores, expectation_of, strict=True):
+        for label in of_case.classes:
+            expected.setdefault(label.name, {})[case.id] = expectation[label.name]
+            reached.setdefault(label.name, {})[case.id] = label.dice
+    return calibrate(expected, reached)
+
+
+def _write_results(
+    folder: Path, cases: Sequence[HeldOutCase], networks: Networks, found: Postprocessing, apply: Apply
+) -> None:
+    """The held-out cases' label maps as the selection makes them, and their scores."""
+    for path in folder.glob("*.nii.gz"):
+        path.unlink()
+    write = partial(_write_label_map, folder=folder, networks=networks, steps=found.steps)
+    list(apply(write, cases))
+    write_scores(folder, found.scores)
+
+
+def _write_label_map(case: HeldOutCase, *, folder: Path, networks: Networks, steps: Sequence[Step]) -> None:
+    geometry = case.read_reference().geometry
+    labels = postprocessed(case, networks=networks, steps=steps, spacing_mm=geometry.spacing_mm)
+    write_labels(folder / f"{case.id}.nii.gz", labels, geometry)
+
+
+def _models_of(inputs: SelectionInputs, networks: Networks) -> tuple[SelectedModel, ...]:
+    return tuple(
+        SelectedModel(
+            architecture=model.architecture,
+            fold=model.fold,
+            weights_sha256=read_document(model.folder).weights_sha256,
+        )
+        for model in inputs.models
+        if model.architecture in networks
+    )
+
+
+def _reasons(
+    candidates: Sequence[Candidate], compared: Sequence[str], found: Postprocessing, classes: Sequence[LabelClass]
+) -> tuple[str, ...]:
+    best, *others = candidates
+    reasons = [f"{_names(best.networks)}: {_why(best, others, compared)}"]
+    if others and not meaningful(len(compared)):
+        reasons.append(f"{len(compared)} case(s) are too few to tell a difference from chance: at least six are needed")
+    elif similar := [_names(candidate.networks) for candidate in others if (candidate.p or 0) > 1 - LEVEL]:
+        reasons.append(f"not significantly different (p > {1 - LEVEL:.2f}): {'; '.join(similar)}")
+    return (*reasons, *(f"postprocessing kept: {describe(step, classes)}" for step in found.steps))
+
+
+def _why(best: Candidate, others: Sequence[Candidate], compared: Sequence[str]) -> str:
+    if not others:
+        return "nothing else was trained"
+    if (best.score.dice.mean or 0) < max(candidate.score.dice.mean or 0 for candidate in others):
+        return f"mean Dice within {TIE_DICE} of the highest, and the least Hausdorff distance"
+    return f"highest mean Dice of {len(others) + 1} on {len(compared)} held-out case(s)"
+
+
+def _names(networks: Networks) -> str:
+    return " + ".join(networks)
