@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracles.hostile_archives import MANIFEST, hostile_archives, listed, pack
+from oracles.hostile_archives import MANIFEST, harmless_archives, hostile_archives, listed, pack
 
 from autoseg.errors import BundleError
 from autoseg.exporting.archive import open_archive, write_archive
@@ -101,6 +101,19 @@ def test_every_hostile_archive_is_refused_for_its_reason_and_leaves_nothing(tmp_
     assert not wrong, "\n".join(wrong)
     assert len(corpus) >= 90
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["place", "sound.autoseg"]
+
+
+def test_what_only_unpacking_could_harm_is_read_as_it_was_written(tmp_path: Path) -> None:
+    corpus = harmless_archives(with_manifest(tmp_path))
+    path = tmp_path / "odd.autoseg"
+    wrong = []
+    for name, content in corpus.items():
+        path.write_bytes(content)
+        refused = refusal(path)
+        if refused is not None or read(path) != MEMBERS:
+            wrong.append(f"{name}: {refused}")
+    assert not wrong, "\n".join(wrong)
+    assert len(corpus) >= 13
 
 
 def test_a_newer_format_says_which_version_can_read_it(tmp_path: Path) -> None:
