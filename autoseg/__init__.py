@@ -31,9 +31,7 @@ if TYPE_CHECKING:
     from autoseg.commands.select import SelectResult
     from autoseg.commands.train import TrainResult
     from autoseg.exporting.card import InfoResult
-    from autoseg.formats.finite import NotFinite
     from autoseg.inference.loaded import LoadedModel
-    from autoseg.model.compute import DeviceChoice, PrecisionChoice
 
 __all__ = ["check", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train"]
 
@@ -41,7 +39,7 @@ PathLike = str | Path
 
 
 def check(
-    dataset: PathLike, *, not_finite: "NotFinite" = "refuse", jobs: int = 1, events: Events | None = None
+    dataset: PathLike, *, not_finite: catalogue.NotFinite = "refuse", jobs: int = 1, events: Events | None = None
 ) -> "CheckResult":
     """Examine every file of a data set: `autoseg check`.
 
@@ -70,8 +68,8 @@ def plan(
     recipe: catalogue.Recipe = "auto",
     plane: catalogue.Plane | Literal["auto"] = "auto",
     folds: int | None = None,
-    not_finite: "NotFinite" = "refuse",
-    device: "DeviceChoice" = "auto",
+    not_finite: catalogue.NotFinite = "refuse",
+    device: catalogue.DeviceChoice = "auto",
     memory_gb: float | None = None,
     jobs: int = 1,
     force: bool = False,
@@ -125,8 +123,8 @@ def train(
     minutes: float | None = None,
     epochs: int | None = None,
     seed: int = 0,
-    device: "DeviceChoice" = "auto",
-    precision: "PrecisionChoice" = "auto",
+    device: catalogue.DeviceChoice = "auto",
+    precision: catalogue.PrecisionChoice = "auto",
     workers: int | None = None,
     jobs: int = 1,
     readers: int = 1,
@@ -191,9 +189,9 @@ def predict(
     uncertainty: bool = False,
     pictures: bool = False,
     mirror: bool = True,
-    not_finite: "NotFinite | None" = None,
-    device: "DeviceChoice" = "auto",
-    precision: "PrecisionChoice" = "auto",
+    not_finite: catalogue.NotFinite | None = None,
+    device: catalogue.DeviceChoice = "auto",
+    precision: catalogue.PrecisionChoice = "auto",
     force: bool = False,
     events: Events | None = None,
 ) -> "PredictResult":
@@ -245,8 +243,8 @@ def load_model(
     model: PathLike | None = None,
     folders: Sequence[PathLike] | None = None,
     mirror: bool = True,
-    device: "DeviceChoice" = "auto",
-    precision: "PrecisionChoice" = "auto",
+    device: catalogue.DeviceChoice = "auto",
+    precision: catalogue.PrecisionChoice = "auto",
     events: Events | None = None,
 ) -> "LoadedModel":
     """Load what `predict` would use, to segment arrays in memory.

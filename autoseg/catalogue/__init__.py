@@ -21,6 +21,7 @@ __all__ = [
     "Architecture",
     "BestModel",
     "Crop",
+    "DeviceChoice",
     "DeviceKind",
     "Entry",
     "Loss",
@@ -29,10 +30,12 @@ __all__ = [
     "NetworkEntry",
     "Normalisation",
     "NormalisationEntry",
+    "NotFinite",
     "Optimiser",
     "OptimiserEntry",
     "Package",
     "Plane",
+    "PrecisionChoice",
     "Recipe",
     "Schedule",
     "Skip",
@@ -56,4 +59,8 @@ Skip = Literal["concatenate", "add"]
 Schedule = Literal["cosine", "plateau"]
 BestModel = Literal["validation_loss", "validation_dice", "last"]
 DeviceKind = Literal["cpu", "gpu"]
+DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
+PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 Tracker = Literal["tensorboard", "wandb"]
+NotFinite = Literal["refuse", "zero"]
+"""What to do with a scan some of whose voxels are NaN or infinite: refuse it, or take them for 0 and say so."""

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg.catalogue import NotFinite
 from autoseg.commands.choices import Choices, Processes
 from autoseg.data.dataset import Dataset, LabelClass
 from autoseg.data.layouts import find_dataset
 from autoseg.data.splits import fold_count, make_splits
 from autoseg.errors import AutosegError, DatasetError, ProblemsError
 from autoseg.events import Events
-from autoseg.formats.finite import NotFinite
 from autoseg.planning.examination import classes_present, examine, problems_of, warn_of_missing_classes
 from autoseg.planning.fingerprint import Fingerprint, found_classes
 

@@ -10,7 +10,6 @@ from autoseg.commands.choices import Choices, Processes
 from autoseg.data.phantom import PhantomSettings, write_cohort
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
-from autoseg.model.compute import DeviceChoice
 from autoseg.planning.plan import Minutes
 from autoseg.postprocessing.held_out import folder_of
 from autoseg.storage import files
@@ -35,7 +34,7 @@ class DemoConfig(Choices):
     architecture: catalogue.Architecture = "unet"
     minutes: Minutes = 1.5
     seed: Seed = 0
-    device: DeviceChoice = "auto"
+    device: catalogue.DeviceChoice = "auto"
     jobs: Processes = 1
 
 

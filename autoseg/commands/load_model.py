@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from autoseg.catalogue import DeviceChoice, PrecisionChoice
 from autoseg.commands.choices import Choices
 from autoseg.errors import UsageError
 from autoseg.events import Events
@@ -9,7 +10,7 @@ from autoseg.exporting.segmenter import exported_segmenter
 from autoseg.inference.ensemble import load_ensemble
 from autoseg.inference.loaded import LoadedModel
 from autoseg.inference.segmenter import Segmenter
-from autoseg.model.compute import DeviceChoice, PrecisionChoice, choose_compute
+from autoseg.model.compute import choose_compute
 from autoseg.postprocessing.in_use import workspace_segmenter
 from autoseg.runs.workspace import find_workspace
 

@@ -13,7 +13,6 @@ from autoseg.data.layouts import find_dataset
 from autoseg.data.splits import make_splits
 from autoseg.errors import PlanError, WorkspaceError
 from autoseg.events import Events
-from autoseg.formats.finite import NotFinite
 from autoseg.jobs.machine import device_kind
 from autoseg.planning.examination import classes_present, warn_of_missing_classes
 from autoseg.planning.fingerprint import fingerprint_dataset
@@ -49,7 +48,7 @@ class PlanConfig(Choices):
     recipe: catalogue.Recipe = "auto"
     plane: Literal[catalogue.Plane, "auto"] = "auto"
     folds: FoldCount | None = None
-    not_finite: NotFinite = "refuse"
+    not_finite: catalogue.NotFinite = "refuse"
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     memory_gb: Gigabytes | None = None
     jobs: Processes = 1

@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg.catalogue import DeviceChoice, NotFinite, PrecisionChoice
 from autoseg.commands.choices import Choices
 from autoseg.errors import UsageError
 from autoseg.events import Events
 from autoseg.exporting.segmenter import exported_segmenter
-from autoseg.formats.finite import NotFinite
 from autoseg.inference.results import Results, predict_scans
 from autoseg.inference.scans import find_scans
 from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.table import PredictionRow
-from autoseg.model.compute import Compute, DeviceChoice, PrecisionChoice, choose_compute
+from autoseg.model.compute import Compute, choose_compute
 from autoseg.postprocessing.in_use import workspace_segmenter
 from autoseg.reporting.case_image import draw_case
 from autoseg.runs.workspace import find_workspace

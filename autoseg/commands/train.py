@@ -17,7 +17,7 @@ from autoseg.events import Events
 from autoseg.jobs.machine import usable_cores
 from autoseg.jobs.series import run_series
 from autoseg.jobs.side_by_side import Run
-from autoseg.model.compute import DeviceChoice, PrecisionChoice, choose_compute
+from autoseg.model.compute import choose_compute
 from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Epochs, Minutes, Plan
 from autoseg.postprocessing.held_out import is_scored
@@ -57,8 +57,8 @@ class TrainCommand(Choices):
     epochs: Epochs | None = None
     minutes: Minutes | None = None
     seed: Seed = 0
-    device: DeviceChoice = "auto"
-    precision: PrecisionChoice = "auto"
+    device: catalogue.DeviceChoice = "auto"
+    precision: catalogue.PrecisionChoice = "auto"
     workers: Annotated[int, Field(ge=0, le=1024)] | None = None
     jobs: Processes = 1
     readers: Processes = 1

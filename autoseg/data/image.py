@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.catalogue import NotFinite
 from autoseg.data.geometry import Geometry
 from autoseg.data.label_values import LARGEST_LABEL, exact_labels
 from autoseg.data.volumes import Volumes, read_volumes, write_volume
 from autoseg.errors import ImageError
-from autoseg.formats.finite import NotFinite, check_finite, zero_not_finite
+from autoseg.formats.finite import check_finite, zero_not_finite
 from autoseg.formats.verification import is_lossy, verify_file
 
 __all__ = [

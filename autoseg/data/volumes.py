@@ -12,10 +12,10 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from autoseg.catalogue import NotFinite
 from autoseg.data.geometry import Geometry
 from autoseg.errors import ImageError, SystemFailureError
 from autoseg.formats import WRITABLE_SUFFIXES
-from autoseg.formats.finite import NotFinite
 from autoseg.formats.header import not_scalar
 from autoseg.formats.verification import verify_file
 from autoseg.storage import files

@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.catalogue import NotFinite
 from autoseg.errors import ImageError
 from autoseg.formats.header import Header
-
-NotFinite = Literal["refuse", "zero"]
-"""What to do with a scan some of whose voxels are NaN or infinite: refuse it, or take them for 0 and say so."""
 
 
 def check_finite(array: NDArray[np.float32], paths: Sequence[Path]) -> None:

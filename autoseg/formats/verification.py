@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from autoseg import formats
+from autoseg.catalogue import NotFinite
 from autoseg.errors import ImageError
-from autoseg.formats.finite import FiniteScanner, NotFinite
+from autoseg.formats.finite import FiniteScanner
 from autoseg.formats.header import Header
 from autoseg.formats.streams import AGAIN, GZIP_MAGIC, TAIL_BYTES, check_inflated, check_length, cut_off, inflate, plain
 

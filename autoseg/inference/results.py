@@ -12,13 +12,13 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import Image, write_channels, write_labels
 from autoseg.errors import AutosegError, CasesFailedError, SystemFailureError, UsageError
 from autoseg.events import Events
 from autoseg.formats import IMAGE_SUFFIXES
 from autoseg.formats.checksum import image_checksum
-from autoseg.formats.finite import NotFinite
 from autoseg.inference.scans import FoundScans, Scan
 from autoseg.inference.segmenter import Segmentation, Segmenter
 from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table, volumes_ml, write_table

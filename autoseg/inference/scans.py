@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from autoseg.catalogue import NotFinite
 from autoseg.data.dicom import find_series, is_dicom, read_series
 from autoseg.data.image import Image, read_image
 from autoseg.data.naming import (
@@ -18,7 +19,6 @@ from autoseg.data.naming import (
     refuse_undecodable,
 )
 from autoseg.errors import AutosegError, DatasetError, UsageError
-from autoseg.formats.finite import NotFinite
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from typing import Literal, TypeVar
 import torch
 from torch import nn
 
+from autoseg.catalogue import DeviceChoice, PrecisionChoice
 from autoseg.errors import UsageError
 
-DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
-PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 _Network = TypeVar("_Network", bound=nn.Module)
 
 

@@ -7,12 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.image import Image, LabelMap, check_same_grid, read_image, read_labels
 from autoseg.data.splits import Splits, classes_missing
 from autoseg.errors import AutosegError, DatasetError
 from autoseg.events import Events
-from autoseg.formats.finite import NotFinite
 from autoseg.jobs.pool import ordered_map
 from autoseg.planning.case_fingerprint import CaseFingerprint, measure
 

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import Dataset, LabelClass
 from autoseg.errors import DatasetError, ProblemsError, WorkspaceError
 from autoseg.events import Events
-from autoseg.formats.finite import NotFinite
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.examination import examine, problems_of
 from autoseg.storage import files

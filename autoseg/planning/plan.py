@@ -14,7 +14,6 @@ from autoseg import catalogue
 from autoseg.data.dataset import LabelClass, check_classes
 from autoseg.data.label_values import LARGEST_LABEL
 from autoseg.errors import PlanError
-from autoseg.formats.finite import NotFinite
 from autoseg.planning.memory import training_step_bytes
 from autoseg.storage import files
 from autoseg.storage.documents import understand
@@ -66,7 +65,7 @@ class Inputs(_Section):
     device: catalogue.DeviceKind = Field(description="kind of machine the plan is sized for")
     memory_gb: Gigabytes = Field(description="memory one training step may take, in GB")
     folds: FoldCount | None = Field(description="number of folds asked for; null: by rule")
-    not_finite: NotFinite = Field(default="refuse", description="what was to be done with NaN and infinite voxels")
+    not_finite: catalogue.NotFinite = Field(default="refuse", description="what was to be done with NaN and infinite voxels")
 
 
 class DataSection(_Section):
@@ -116,7 +115,7 @@ class PreprocessingSection(_Section):
     )
     crop: catalogue.Crop = Field(description="`nonzero`: cut to the box around voxels other than 0; `none`: keep all")
     crop_margin_px: int = Field(ge=0, le=100_000, description="voxels kept around that box")
-    not_finite: NotFinite = Field(
+    not_finite: catalogue.NotFinite = Field(
         default="refuse",
         description="`refuse`: a scan with NaN or infinite voxels is an error; `zero`: such voxels are taken for 0",
     )
