@@ -1,6 +1,6 @@
 """The project's list of bad inputs, row by row, through the installed command: exit codes, messages, and what is left.
 
-Each row spoils a home of its own (see `oracles.bad_inputs`) and says what every command that can meet it does. A new row
+Each row corrupts a home of its own (see `oracles.bad_inputs`) and says what every command that can meet it does. A new row
 is one entry.
 """
 
@@ -41,7 +41,7 @@ CROWD: Mapping[str, str] = {
     "evaluate predictions": "evaluate judged good -o scores",
     "evaluate references": "evaluate good judged -o scores",
 }
-"""Commands that meet many odd cases at once: one for each row, each spoilt in its own way, and good ones."""
+"""Commands that meet many odd cases at once: one for each row, each corrupted in its own way, and good ones."""
 
 A_SCAN = ("check", "train", "predict")
 A_LABEL_MAP = ("check", "train", "evaluate predictions", "evaluate references")
@@ -55,22 +55,22 @@ class Row:
 
     Attributes:
         number: of the row in the list.
-        spoil: makes it.
+        corrupt: makes it.
         commands: exit code by command.
         says: words that each command's message holds; none where it has nothing to say.
-        crowd: which of `CROWD` treat a case that is spoilt like this among others likewise: refuse it with the same words,
+        crowd: which of `CROWD` treat a case that is corrupted like this likewise among others: refuse it in the same words,
             or accept it.
     """
 
     number: int
-    spoil: Callable[[Home], None]
+    corrupt: Callable[[Home], None]
     commands: Mapping[str, int]
     says: tuple[str, ...] = ()
     crowd: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
-        return f"{self.number}-{self.spoil.__name__}"
+        return f"{self.number}-{self.corrupt.__name__}"
 
     @property
     def refused(self) -> bool:
@@ -212,7 +212,7 @@ def begin(command: str, home: Path) -> Process:
 
 @pytest.fixture(scope="module")
 def story(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home before anything is spoilt."""
+    """A home before anything is corrupted."""
     root = tmp_path_factory.mktemp("bad") / "home"
     shutil.copytree(cohort, root / "data")
     (root / "good").mkdir()
@@ -253,7 +253,7 @@ def check_failure(failure: Mapping[str, Any], *, says: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name}-{max(row.commands.values())}")
 def test_what_the_commands_do_with_it(row: Row, home: Home) -> None:
-    row.spoil(home)
+    row.corrupt(home)
     running = {command: begin(command, home.root) for command in row.commands}
     for command, code in row.commands.items():
         answer = finish(running[command], expect=code)
@@ -293,7 +293,7 @@ def gathered(story: Path, folder: str, rows: Sequence[Row], *, refused: bool) ->
     finish(begin("plan data -w run --folds 2 --jobs 2", root))
     with ExitStack() as while_running:
         for row in rows:
-            row.spoil(Home(root, while_running, case_of(row)))
+            row.corrupt(Home(root, while_running, case_of(row)))
         copy_label_maps(cases, root / "judged")
         running = {name: begin(command, root) for name, command in CROWD.items()}
         found = {}

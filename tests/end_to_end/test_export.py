@@ -173,9 +173,9 @@ def test_any_changed_byte_is_refused_or_harmless(elsewhere: Elsewhere, tmp_path:
     ends = np.concatenate([np.arange(40), len(content) - 1 - np.arange(60)])  # headers at both ends
     refused = 0
     for place in (*ends, *dice.integers(len(content), size=100)):
-        spoilt = bytearray(content)
-        spoilt[place] ^= dice.integers(1, 256)
-        path.write_bytes(spoilt)
+        corrupted = bytearray(content)
+        corrupted[place] ^= dice.integers(1, 256)
+        path.write_bytes(corrupted)
         try:
             found = read_exported(path)
         except BundleError:
@@ -209,9 +209,9 @@ def test_damaged_weights_are_found_before_anything_is_replaced(workspace: Path, 
     autoseg.export(path, workspace=workspace)
     content = path.read_bytes()
     (damaged,) = (workspace / "models" / "sepres" / "fold_0").glob("weights-*.safetensors")
-    spoilt = bytearray(damaged.read_bytes())
-    spoilt[-1] ^= 1
-    damaged.write_bytes(spoilt)
+    corrupted = bytearray(damaged.read_bytes())
+    corrupted[-1] ^= 1
+    damaged.write_bytes(corrupted)
     with pytest.raises(BundleError, match=rf"^{re.escape(str(damaged))}: .*have changed"):
         autoseg.export(path, workspace=workspace, force=True)
     assert path.read_bytes() == content

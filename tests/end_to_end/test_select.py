@@ -195,13 +195,13 @@ def one_bit(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "spoil", [lambda _: b"", lambda _: b"not an array", None, one_bit], ids=["empty", "text", "missing", "one bit"]
+    "corrupt", [lambda _: b"", lambda _: b"not an array", None, one_bit], ids=["empty", "text", "missing", "one bit"]
 )
 def test_damaged_probabilities_are_named_with_the_way_to_get_them_again(
-    workspace: Path, spoil: Callable[[bytes], bytes] | None
+    workspace: Path, corrupt: Callable[[bytes], bytes] | None
 ) -> None:
     path = min((workspace / "models" / "unet" / "fold_0" / "validation").glob("*.npy"))
-    path.unlink() if spoil is None else path.write_bytes(spoil(path.read_bytes()))
+    path.unlink() if corrupt is None else path.write_bytes(corrupt(path.read_bytes()))
     with pytest.raises(AutosegError, match=path.name) as refused:
         autoseg.select(workspace)
     assert refused.value.exit_code == 5

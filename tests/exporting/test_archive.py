@@ -76,7 +76,7 @@ def with_manifest(tmp_path: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_the_corpus_is_hostile_by_what_it_spoils_and_nothing_else(tmp_path: Path) -> None:
+def test_the_corpus_is_hostile_by_what_it_corrupts_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "packed.autoseg").write_bytes(pack(with_manifest(tmp_path)))
     assert read(tmp_path / "packed.autoseg") == MEMBERS
 

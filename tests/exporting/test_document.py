@@ -255,9 +255,9 @@ def test_weights_of_another_network_are_refused(members: Members, write: Callabl
 
 def test_one_bit_in_the_weights_is_noticed(members: Members, write: Callable[[Members], Path]) -> None:
     name = weights_file(members)
-    spoilt = bytearray(members[name])
-    spoilt[-3] ^= 1
-    refuse(write({**members, name: bytes(spoilt)}), "have changed.*expected sha256", also_described=False)
+    corrupted = bytearray(members[name])
+    corrupted[-3] ^= 1
+    refuse(write({**members, name: bytes(corrupted)}), "have changed.*expected sha256", also_described=False)
 
 
 def test_what_is_for_people_is_verified_too(members: Members, write: Callable[[Members], Path]) -> None:

@@ -115,10 +115,10 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("spoilt", "complaint"), WRONG.values(), ids=WRONG.keys())
-def test_what_cannot_be_is_refused(spoilt: bytes, complaint: str) -> None:
+@pytest.mark.parametrize(("corrupted", "complaint"), WRONG.values(), ids=WRONG.keys())
+def test_what_cannot_be_is_refused(corrupted: bytes, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        parse_dicom(spoilt)
+        parse_dicom(corrupted)
 
 
 @pytest.mark.parametrize("segments", [0, 1, 3, 16, 255])

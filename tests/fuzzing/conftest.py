@@ -1,4 +1,4 @@
-"""Sound documents of a real run, to be spoilt."""
+"""Intact documents of a real run, to be corrupted."""
 
 import json
 import shutil

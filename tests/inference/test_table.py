@@ -98,7 +98,7 @@ def test_what_is_no_table_is_not_overwritten(tmp_path: Path, content: bytes | No
 
 
 @pytest.mark.parametrize(
-    "spoilt",
+    "corrupted",
     [
         "IBSR_02,in,model,out,1.25,none,,,\n",
         "IBSR_02,in,model,out,1.25,0,high,,\n",
@@ -107,9 +107,9 @@ def test_what_is_no_table_is_not_overwritten(tmp_path: Path, content: bytes | No
     ],
     ids=["no volume", "no Dice", "short", "long"],
 )
-def test_a_spoilt_line_is_named(tmp_path: Path, spoilt: str) -> None:
+def test_a_corrupted_line_is_named(tmp_path: Path, corrupted: str) -> None:
     path = tmp_path / "predictions.csv"
     write_table(path, (), classes=CLASSES)
-    path.write_text(path.read_text(encoding="utf-8") + spoilt, encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + corrupted, encoding="utf-8")
     with pytest.raises(WorkspaceError, match="line 2"):
         read_table(path, classes=CLASSES)

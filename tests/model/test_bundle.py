@@ -166,11 +166,11 @@ def test_what_is_no_description_is_refused_where_it_was_found(text: bytes) -> No
 @pytest.mark.parametrize(("key", "number"), [("minutes", "NaN"), ("minutes", "1e999"), ("minutes", "-1e999")])
 def test_numbers_that_are_none_are_refused(saved: Path, key: str, number: str) -> None:
     path = saved / BUNDLE_FILE
-    spoilt = path.read_text(encoding="utf-8").replace(f'"{key}": 0.5', f'"{key}": {number}')
-    assert number in spoilt
+    corrupted = path.read_text(encoding="utf-8").replace(f'"{key}": 0.5', f'"{key}": {number}')
+    assert number in corrupted
     with pytest.raises(BundleError, match="not a JSON document"):
-        parse_document(spoilt.encode(), where=WHERE)
-    path.write_text(spoilt, encoding="utf-8")
+        parse_document(corrupted.encode(), where=WHERE)
+    path.write_text(corrupted, encoding="utf-8")
     with pytest.raises(BundleError, match="not a JSON document"):
         read_document(saved)
 
@@ -311,7 +311,7 @@ SPOILT: dict[str, bytes] = {
 
 
 @pytest.mark.parametrize("content", SPOILT.values(), ids=SPOILT.keys())
-def test_a_spoilt_file_of_tensors_is_refused_though_its_digest_is_right(content: bytes) -> None:
+def test_a_corrupted_file_of_tensors_is_refused_though_its_digest_is_right(content: bytes) -> None:
     with pytest.raises(BundleError, match="not a safetensors file") as refused:
         parse_tensors(content, sha256=files.sha256_bytes(content), where=WHERE)
     assert refused.value.message.isprintable()

@@ -1,4 +1,4 @@
-"""Ways to spoil what a user has: each takes a home with a data set, a trained workspace and an exported model.
+"""Ways to corrupt what a user has: each takes a home with a data set, a trained workspace and an exported model.
 
 What is done to a scan or its label map is done to those of one case.
 """
@@ -35,7 +35,7 @@ class Home:
         root: the working folder: `data/` in the IBSR18 layout, its workspace `run/` with a network trained on fold 0, and
             that network exported as `model.autoseg`.
         while_running: closed after the commands have ended.
-        case: whose scan or label map is spoilt.
+        case: whose scan or label map is corrupted.
     """
 
     root: Path
@@ -316,9 +316,9 @@ def a_colour_picture(home: Home) -> None:
     sitk.WriteImage(colours, str(home.root / "pictures" / "scan.png"))
 
 
-def _series(home: Home, **spoilt: Any) -> list[Path]:
+def _series(home: Home, **corrupted: Any) -> list[Path]:
     volume = np.random.default_rng(0).integers(0, 900, (5, 24, 40)).astype(np.int16)
-    return write_series(home.root / "dicom" / "series", volume, **spoilt)
+    return write_series(home.root / "dicom" / "series", volume, **corrupted)
 
 
 def a_dicom_series(home: Home) -> None:

@@ -54,7 +54,7 @@ def attempt_all(attempt: Attempt, numbers: range, *, seconds_each: int = _SECOND
     return outcomes
 
 
-def insist(attempt: Attempt, *, count: int, kinds: Collection[str], refused: int, accepted: int) -> None:
+def require_outcomes(attempt: Attempt, *, count: int, kinds: Collection[str], refused: int, accepted: int) -> None:
     """Try so many numbers: none fails, and of every kind more than one in so many are refused, and accepted."""
     outcomes = attempt_all(attempt, range(count))
     print(sorted(outcomes.counts.items()))

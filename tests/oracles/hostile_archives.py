@@ -1,4 +1,4 @@
-"""ZIP files made to harm: each takes a sound archive's members and spoils one thing; and others that only look so."""
+"""ZIP files made to harm: each takes a sound archive's members and corrupts one thing; and others that only look so."""
 
 import hashlib
 import io
@@ -15,7 +15,7 @@ _CENTRAL, _LOCAL, _END = b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"
 
 
 class Hostile(NamedTuple):
-    """A spoilt archive, and a regular expression for what a reader has to say of it."""
+    """A corrupted archive, and a regular expression for what a reader has to say of it."""
 
     content: bytes
     refused_as: str
@@ -42,15 +42,15 @@ def listed(members: Members, name: str, content: bytes = b"{}") -> Members:
 
 
 def hostile_archives(members: Members) -> dict[str, Hostile]:
-    """Spoilt archives by what is wrong with them.
+    """Corrupted archives by what is wrong with them.
 
     Args:
         members: of a sound one, its manifest included; one is `plan.json`, and some are weights.
     """
     return {
-        name: Hostile(*spoilt)
+        name: Hostile(*corrupted)
         for corpus in (_not_archives, _contents, _names, _kinds, _headers, _layouts, _ends, _sizes, _manifests)
-        for name, spoilt in corpus(members).items()
+        for name, corrupted in corpus(members).items()
     }
 
 
@@ -274,12 +274,12 @@ def _store(entry: zipfile.ZipInfo) -> None:
 
 def _every(content: bytes, signature: bytes, offset: int, form: str, value: int) -> bytes:
     """The bytes with a field changed in every header of a kind."""
-    spoilt = bytearray(content)
-    start = spoilt.find(signature)
+    corrupted = bytearray(content)
+    start = corrupted.find(signature)
     while start >= 0:
-        struct.pack_into(form, spoilt, start + offset, value)
-        start = spoilt.find(signature, start + 4)
-    return bytes(spoilt)
+        struct.pack_into(form, corrupted, start + offset, value)
+        start = corrupted.find(signature, start + 4)
+    return bytes(corrupted)
 
 
 def _both(content: bytes, offset: int, form: str, value: int) -> bytes:
@@ -351,9 +351,9 @@ def _with_size_64(members: Members, size: int | None) -> bytes:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name), content)
         archive.filelist[0].extra = extra
-    spoilt = bytearray(stream.getvalue())
-    struct.pack_into("<II", spoilt, spoilt.find(_CENTRAL) + 20, 0xFFFFFFFF, 0xFFFFFFFF)
-    return bytes(spoilt)
+    corrupted = bytearray(stream.getvalue())
+    struct.pack_into("<II", corrupted, corrupted.find(_CENTRAL) + 20, 0xFFFFFFFF, 0xFFFFFFFF)
+    return bytes(corrupted)
 
 
 def _with_end_64(sound: bytes, *, directory_bytes: int | None = None, disks: int = 1, record: bytes | None = None) -> bytes:

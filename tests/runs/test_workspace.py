@@ -100,7 +100,7 @@ def test_missing_documents_ask_for_a_plan(tmp_path: Path, name: str) -> None:
     ],
     ids=["cut", "list", "missing key", "wrong type", "unknown key"],
 )
-def test_spoilt_documents_name_file_and_key(tmp_path: Path, content: str, problem: str) -> None:
+def test_corrupted_documents_name_file_and_key(tmp_path: Path, content: str, problem: str) -> None:
     (tmp_path / "splits.json").write_text(content, encoding="utf-8")
     with pytest.raises(WorkspaceError) as caught:
         Workspace(tmp_path).splits()

@@ -1,4 +1,4 @@
-"""TIFF files, spoilt, and what Pillow makes of them."""
+"""TIFF files, corrupted, and what Pillow makes of them."""
 
 import io
 import warnings
@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from oracles.spoilt_files import ReadSpoilt
-from oracles.spoilt_images import any_bytes
+from oracles.corrupted_files import ReadCorrupted
+from oracles.corrupted_images import any_bytes
 from PIL import Image as Pictures
 
 from autoseg.data.image import Image, read_image
@@ -20,12 +20,12 @@ COMPRESSIONS: Final = ("none", "tiff_lzw", "tiff_adobe_deflate")
 _BYTES = (0, 1, 2, 3, 4, 8, 16, 32, 64, 128, 255)
 
 
-class ReadTiff(ReadSpoilt):
-    """Reads spoilt pictures."""
+class ReadTiff(ReadCorrupted):
+    """Reads corrupted pictures."""
 
     file_name = "a.tif"
 
-    def sound(self) -> Mapping[str, bytes]:
+    def intact(self) -> Mapping[str, bytes]:
         """Three types of numbers in every compression, in files of 32 and of 64 bits."""
         grey = np.random.default_rng(0).integers(0, 255, (10, 12)).astype(np.uint8)
         arrays: tuple[NDArray[Any], ...] = (grey, grey.astype(np.uint16) * 99, grey / np.float32(3))
@@ -36,7 +36,7 @@ class ReadTiff(ReadSpoilt):
             for wide in (False, True)
         }
 
-    def spoil(self, content: bytes, generator: Generator) -> bytes:
+    def corrupt(self, content: bytes, generator: Generator) -> bytes:
         """Change bytes, most of them to small numbers and powers of two."""
         for _ in range(int(generator.integers(1, 4))):
             if generator.random() < 0.3 or not content:

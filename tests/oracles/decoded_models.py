@@ -12,17 +12,17 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from oracles.hostile_archives import MANIFEST, pack
-from oracles.judged_documents import (
+from oracles.corrupted_documents import Generator, corrupt_bytes, corrupt_tensors, corrupt_text, pick
+from oracles.decoded_documents import (
     REFUSED,
     canonical_digest,
     decoded_tensors,
-    insist_on,
-    insist_on_cure,
-    insist_on_tensors,
     literal,
+    require,
+    require_remedy,
+    require_tensors,
 )
-from oracles.spoilt_documents import Generator, pick, spoil_bytes, spoil_tensors, spoil_text
+from oracles.hostile_archives import MANIFEST, pack
 
 from autoseg.errors import BundleError
 from autoseg.exporting.document import describe_exported, read_exported
@@ -39,11 +39,11 @@ _NUMBERS: Final = (0, 1, 2, 7, 8, 14, 20, 45, 99, 255, 0x7FFF, 0xFFFF, 0x7FFFFFF
 
 @dataclass(frozen=True)
 class ReadModels:
-    """Attempts to read a spoilt model.
+    """Attempts to read a corrupted model.
 
     Attributes:
-        bundle: folder of a sound model.
-        archive: a sound exported model.
+        bundle: folder of a intact model.
+        archive: an intact exported model.
         seed: of the mutations.
     """
 
@@ -60,9 +60,9 @@ class ReadModels:
         with tempfile.TemporaryDirectory() as scratch:
             if number % 2:
                 path = Path(scratch) / "model.autoseg"
-                path.write_bytes(_spoilt_archive(self.archive, generator))
+                path.write_bytes(_corrupted_archive(self.archive, generator))
                 return f"{_ended(_judge_archive, path)} archive"
-            _write_spoilt_bundle(self.bundle, Path(scratch), generator)
+            _write_corrupted_bundle(self.bundle, Path(scratch), generator)
             return f"{_ended(_judge_bundle, Path(scratch))} bundle"
 
 
@@ -70,7 +70,7 @@ def _ended(judge: Any, path: Path) -> str:
     try:
         judge(path)
     except BundleError as error:
-        insist_on_cure(error)
+        require_remedy(error)
         return REFUSED
     return "accepted"
 
@@ -78,16 +78,16 @@ def _ended(judge: Any, path: Path) -> str:
 def _judge_bundle(folder: Path) -> None:
     bundle = load_bundle(folder)
     plain = literal((folder / "bundle.json").read_bytes())
-    _insist_on_bundle(bundle, plain, (folder / plain["weights_file"]).read_bytes())
+    _require_bundle(bundle, plain, (folder / plain["weights_file"]).read_bytes())
 
 
-def _insist_on_bundle(bundle: Bundle, plain: Any, weights: bytes) -> None:
+def _require_bundle(bundle: Bundle, plain: Any, weights: bytes) -> None:
     """Fail where a model says something else than is written, or predicts other things than the weights written."""
-    insist_on(bundle.document, plain)
+    require(bundle.document, plain)
     assert hashlib.sha256(weights).hexdigest() == plain["weights_sha256"]
     assert canonical_digest(bundle.document.plan.values) == plain["plan_digest"]
     tensors = decoded_tensors(weights)
-    insist_on_tensors(bundle.network.state_dict(), tensors)
+    require_tensors(bundle.network.state_dict(), tensors)
     data, size = plain["plan"]["data"], plain["plan"]["network"]
     channels = len(data["channels"]) * (1 + 2 * size["neighbours"])
     network = build_network(
@@ -114,17 +114,17 @@ def _judge_archive(path: Path) -> None:
     }
     assert description.written_by == manifest["written_by"]
     document = literal(members["model.json"])
-    insist_on(description.document, document)
-    insist_on(description.plan, literal(members["plan.json"]))
-    insist_on(description.fingerprint, literal(members["fingerprint.json"]))
+    require(description.document, document)
+    require(description.plan, literal(members["plan.json"]))
+    require(description.fingerprint, literal(members["fingerprint.json"]))
     assert (description.selection is None) == ("selection.json" not in members)
     if description.selection is not None:
-        insist_on(description.selection, literal(members["selection.json"]))
+        require(description.selection, literal(members["selection.json"]))
     assert len(model.bundles) == len(document["bundles"])
     for (place, bundle), folder in zip(model.bundles, document["bundles"], strict=True):
         assert place == f"{path} ({folder})"
         plain = literal(members[f"{folder}/bundle.json"])
-        _insist_on_bundle(bundle, plain, members[f"{folder}/{plain['weights_file']}"])
+        _require_bundle(bundle, plain, members[f"{folder}/{plain['weights_file']}"])
 
 
 def plan_digest(plan: Mapping[str, Any]) -> str:
@@ -132,15 +132,15 @@ def plan_digest(plan: Mapping[str, Any]) -> str:
     return canonical_digest({key: value for key, value in plan.items() if key not in {"decisions", "planned_digest"}})
 
 
-def _write_spoilt_bundle(source: Path, folder: Path, generator: Generator) -> None:
-    """A model with its description or its weights spoilt, four fifths of them with digests that are right again."""
+def _write_corrupted_bundle(source: Path, folder: Path, generator: Generator) -> None:
+    """A model with its description or its weights corrupted, four fifths of them with digests that are right again."""
     text = (source / "bundle.json").read_bytes()
     name = json.loads(text)["weights_file"]
     weights = (source / name).read_bytes()
     if generator.random() < 0.5:
-        text = spoil_text(text, generator)
+        text = corrupt_text(text, generator)
     else:
-        weights = spoil_tensors(weights, generator)
+        weights = corrupt_tensors(weights, generator)
     if generator.random() < 0.8:
         text = _resealed(text, weights)
     (folder / "bundle.json").write_bytes(text)
@@ -159,30 +159,30 @@ def _resealed(text: bytes, weights: bytes) -> bytes:
         return text
 
 
-def _spoilt_archive(source: Path, generator: Generator) -> bytes:
-    """An exported model spoilt inside one of its members, in its table of contents, or anywhere."""
+def _corrupted_archive(source: Path, generator: Generator) -> bytes:
+    """An exported model corrupted inside one of its members, in its table of contents, or anywhere."""
     content = source.read_bytes()
     way = generator.random()
     if way < 0.15:
-        return spoil_bytes(content, generator)
+        return corrupt_bytes(content, generator)
     if way < 0.35:
-        return _spoil_field(content, generator)
+        return _corrupt_field(content, generator)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     manifest = members.pop(MANIFEST)
-    members = _spoil_member(members, generator) if way < 0.9 else _spoil_members(members, generator)
+    members = _corrupt_member(members, generator) if way < 0.9 else _corrupt_members(members, generator)
     if generator.random() < 0.8:
         members = _agreeing(members, generator)
     if generator.random() < 0.8:
         manifest = _manifest_of(members, manifest)
     elif generator.random() < 0.5:
-        manifest = spoil_text(manifest, generator)
+        manifest = corrupt_text(manifest, generator)
     return pack({**members, MANIFEST: manifest})
 
 
-def _spoil_field(content: bytes, generator: Generator) -> bytes:
+def _corrupt_field(content: bytes, generator: Generator) -> bytes:
     """Two or four bytes of a header changed."""
-    spoilt = bytearray(content)
+    corrupted = bytearray(content)
     signature, length = pick(_HEADERS, generator)
     starts = []
     start = content.find(signature)
@@ -191,19 +191,22 @@ def _spoil_field(content: bytes, generator: Generator) -> bytes:
         start = content.find(signature, start + 4)
     place = pick(starts, generator) + 2 * int(generator.integers(length // 2))
     width = pick((2, 4), generator)
-    spoilt[place : place + width] = (pick(_NUMBERS, generator) % (1 << 8 * width)).to_bytes(width, "little")
-    return bytes(spoilt)
+    corrupted[place : place + width] = (pick(_NUMBERS, generator) % (1 << 8 * width)).to_bytes(width, "little")
+    return bytes(corrupted)
 
 
-def _spoil_member(members: Members, generator: Generator) -> Members:
+def _corrupt_member(members: Members, generator: Generator) -> Members:
     name = pick(sorted(members), generator)
     content = members[name]
     if name.endswith(".safetensors"):
-        return {**members, name: spoil_tensors(content, generator)}
-    return {**members, name: spoil_text(content, generator) if name.endswith(".json") else spoil_bytes(content, generator)}
+        return {**members, name: corrupt_tensors(content, generator)}
+    return {
+        **members,
+        name: corrupt_text(content, generator) if name.endswith(".json") else corrupt_bytes(content, generator),
+    }
 
 
-def _spoil_members(members: Members, generator: Generator) -> Members:
+def _corrupt_members(members: Members, generator: Generator) -> Members:
     """A member that is gone, renamed, exchanged with another, or one too many."""
     one, other = pick(sorted(members), generator), pick(sorted(members), generator)
     way = int(generator.integers(4))

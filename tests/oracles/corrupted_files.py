@@ -1,4 +1,4 @@
-"""What fuzzing a format of single files takes: sound files, ways to spoil them, a reader and a judge."""
+"""What fuzzing a format of single files takes: intact files, ways to corrupt them, a reader and a judge."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from autoseg.errors import AutosegError
 
 
 @dataclass(frozen=True)
-class ReadSpoilt(ABC):
-    """Reads spoilt files by number.
+class ReadCorrupted(ABC):
+    """Reads corrupted files by number.
 
     Attributes:
         folder: where they are written to, one after the other.
@@ -28,11 +28,11 @@ class ReadSpoilt(ABC):
     seed: int
 
     @abstractmethod
-    def sound(self) -> Mapping[str, bytes]:
+    def intact(self) -> Mapping[str, bytes]:
         """Files that say what they should; the first word of their names is what outcomes are counted by."""
 
     @abstractmethod
-    def spoil(self, content: bytes, generator: Generator) -> bytes:
+    def corrupt(self, content: bytes, generator: Generator) -> bytes:
         """Change a file somehow."""
 
     @abstractmethod
@@ -44,19 +44,19 @@ class ReadSpoilt(ABC):
         """Insist that what was read is what the file says; how to count it."""
 
     def prepare(self) -> None:
-        """Read every sound file, which must be what it says."""
-        for name, content in self._sound.items():
+        """Read every intact file, which must be what it says."""
+        for name, content in self._intact.items():
             assert self._outcome(content) == "accepted", name
 
     def __call__(self, number: int) -> str:
         """Read one; says how it ended."""
         generator = np.random.default_rng((self.seed, number))
-        name = str(generator.choice(list(self._sound)))
-        return f"{self._outcome(self.spoil(self._sound[name], generator))} {name.partition(' ')[0]}"
+        name = str(generator.choice(list(self._intact)))
+        return f"{self._outcome(self.corrupt(self._intact[name], generator))} {name.partition(' ')[0]}"
 
     @cached_property
-    def _sound(self) -> Mapping[str, bytes]:
-        return self.sound()
+    def _intact(self) -> Mapping[str, bytes]:
+        return self.intact()
 
     def _outcome(self, content: bytes) -> str:
         path = self.folder / self.file_name

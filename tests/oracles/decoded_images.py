@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from oracles.spoilt_images import NIFTI_TYPES, Files, sound_images, spoil
+from oracles.corrupted_images import NIFTI_TYPES, Files, corrupt, intact_images
 
 from autoseg.data.image import Image, LabelMap, read_image, read_labels
 from autoseg.errors import AutosegError
@@ -269,7 +269,7 @@ def _nrrd_space(name: str) -> NDArray[np.float64] | None:
 
 @dataclass(frozen=True)
 class ReadImages:
-    """Reads spoilt images by number.
+    """Reads corrupted images by number.
 
     Attributes:
         folder: where they are written to, one after the other.
@@ -280,19 +280,19 @@ class ReadImages:
     seed: int
 
     def prepare(self) -> None:
-        """Read every sound image, which must be what it says."""
-        for kind, files in sound_images().items():
+        """Read every intact image, which must be what it says."""
+        for kind, files in intact_images().items():
             outcome = self._judge(files)
             assert outcome == "accepted", f"{kind}: {outcome}"
 
     def __call__(self, number: int) -> str:
         """Read one; says how it ended."""
-        kind, files = spoil(self._images, np.random.default_rng((self.seed, number)))
+        kind, files = corrupt(self._images, np.random.default_rng((self.seed, number)))
         return f"{self._judge(files)} {kind}"
 
     @cached_property
     def _images(self) -> dict[str, Files]:
-        return sound_images()
+        return intact_images()
 
     def _judge(self, files: Files) -> str:
         for path in self.folder.iterdir():

@@ -1,4 +1,4 @@
-"""Slices in DICOM files, spoilt, and what they say: decoded from their bytes by the standard alone."""
+"""Slices in DICOM files, corrupted, and what they say: decoded from their bytes by the standard alone."""
 
 import struct
 from collections.abc import Iterator, Mapping
@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from oracles.corrupted_files import ReadCorrupted
+from oracles.corrupted_images import any_bytes
+from oracles.decoded_images import UndecidedError
 from oracles.dicom_files import IMPLICIT, KINDS, PLAIN, RUN_LENGTHS, dicom_file, run_lengths, slice_elements
-from oracles.judged_images import UndecidedError
-from oracles.spoilt_files import ReadSpoilt
-from oracles.spoilt_images import any_bytes
 
 from autoseg.data.dicom import read_series
 from autoseg.data.image import Image
@@ -30,12 +30,12 @@ USED: Final = {tag for tag in KINDS if tag.startswith("0028") or tag in {"0018|1
 _NUMBERS = (0, 1, 2, 3, 5, 6, 7, 8, 12, 15, 16, 32, 255, 65535)
 
 
-class ReadDicom(ReadSpoilt):
-    """Reads spoilt slices."""
+class ReadDicom(ReadCorrupted):
+    """Reads corrupted slices."""
 
     file_name = "IM0001"
 
-    def sound(self) -> Mapping[str, bytes]:
+    def intact(self) -> Mapping[str, bytes]:
         """Four slices in every syntax."""
         return {
             f"{name} {number}": _slice(syntax, np.random.default_rng(number))
@@ -43,7 +43,7 @@ class ReadDicom(ReadSpoilt):
             for number in range(4)
         }
 
-    def spoil(self, content: bytes, generator: Generator) -> bytes:
+    def corrupt(self, content: bytes, generator: Generator) -> bytes:
         """Change bytes, bits or elements."""
         for _ in range(int(generator.integers(1, 3))):
             way = generator.random()
@@ -54,7 +54,7 @@ class ReadDicom(ReadSpoilt):
                 changed[int(generator.integers(128, len(content)))] ^= 1 << int(generator.integers(8))
                 content = bytes(changed)
             else:
-                content = _element_spoilt(content, generator)
+                content = _element_corrupted(content, generator)
         return content
 
     def read(self, path: Path) -> Image:
@@ -79,10 +79,10 @@ def _slice(syntax: str, generator: Generator) -> bytes:
     return dicom_file(elements, run_lengths(stored) if syntax == RUN_LENGTHS else stored.tobytes(), syntax=syntax)
 
 
-# Spoiling
+# Corrupting
 
 
-def _element_spoilt(content: bytes, generator: Generator) -> bytes:
+def _element_corrupted(content: bytes, generator: Generator) -> bytes:
     """Change, remove, repeat or move one element."""
     try:
         elements = list(_elements(content))

@@ -162,7 +162,7 @@ def nrrd(
     return "".join(f"{line}\n" for line in lines).encode() + (b"" if file else b"\n" + data)
 
 
-def sound_images() -> dict[str, Files]:
+def intact_images() -> dict[str, Files]:
     """One image of every kind."""
     short, labels = voxels("i2"), voxels("u1", labels=True)
     found: dict[str, Files] = {
@@ -195,20 +195,20 @@ def sound_images() -> dict[str, Files]:
     return found
 
 
-def spoil(images: Mapping[str, Files], generator: Generator) -> tuple[str, Files]:
+def corrupt(images: Mapping[str, Files], generator: Generator) -> tuple[str, Files]:
     """One of the images with something done to it; its kind, and its files."""
     kind = str(generator.choice(list(images)))
     contents = dict(images[kind])
     name = str(generator.choice(list(contents))) if generator.random() < 0.2 else next(iter(contents))
-    contents[name] = _spoilt(contents[name], kind, images, generator)
+    contents[name] = _corrupted(contents[name], kind, images, generator)
     return kind.partition(" ")[0], contents
 
 
-def _spoilt(content: bytes, kind: str, images: Mapping[str, Files], generator: Generator) -> bytes:
+def _corrupted(content: bytes, kind: str, images: Mapping[str, Files], generator: Generator) -> bytes:
     if content[:2] == b"\x1f\x8b":
         if generator.random() < 0.3:
             return any_bytes(content, generator)
-        return gzip.compress(_spoilt(gzip.decompress(content), kind, images, generator), mtime=0)
+        return gzip.compress(_corrupted(gzip.decompress(content), kind, images, generator), mtime=0)
     if generator.random() < 0.04:
         return _spliced(content, images, generator)
     if content[:4] in {struct.pack("<i", 348), struct.pack(">i", 348)}:

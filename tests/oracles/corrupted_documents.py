@@ -1,4 +1,4 @@
-"""JSON documents and files of tensors, spoilt at random: the same generator spoils in the same way.
+"""JSON documents and files of tensors, corrupted at random: the same generator corrupts in the same way.
 
 Half of the mutations know nothing of the format and change bytes; the others change one thing in the tree of values, so
 that the result is a document of a kind that a careless hand, or a hostile one, might have written.
@@ -54,25 +54,25 @@ _TWICE: Final = "\u2063"
 """Marks a key that is to come twice; taken out of the text."""
 
 
-def spoil_text(content: bytes, generator: Generator) -> bytes:
+def corrupt_text(content: bytes, generator: Generator) -> bytes:
     """A document with one to three things changed, as bytes or as values."""
     if generator.random() < 0.5:
-        return spoil_bytes(content, generator)
+        return corrupt_bytes(content, generator)
     tree = json.loads(content)
     for _ in range(_few(generator)):
-        tree = spoil_tree(tree, generator)
+        tree = corrupt_tree(tree, generator)
     text = json.dumps(tree, ensure_ascii=bool(generator.integers(2)), indent=int(generator.integers(3)))
     return text.replace(_TWICE, "").replace("\\u2063", "").encode("utf-8", "surrogatepass")
 
 
-def spoil_bytes(content: bytes, generator: Generator) -> bytes:
+def corrupt_bytes(content: bytes, generator: Generator) -> bytes:
     """Bytes with one to three spans changed, whatever they mean."""
     for _ in range(_few(generator)):
         content = pick(_ON_BYTES, generator)(content, generator)
     return content
 
 
-def spoil_tree(tree: Any, generator: Generator) -> Any:
+def corrupt_tree(tree: Any, generator: Generator) -> Any:
     """A copy of a tree of JSON values with one of them changed."""
     tree = copy.deepcopy(tree)
     parent, key = _place(tree, generator)
@@ -82,7 +82,7 @@ def spoil_tree(tree: Any, generator: Generator) -> Any:
     return tree
 
 
-def spoil_tensors(content: bytes, generator: Generator) -> bytes:
+def corrupt_tensors(content: bytes, generator: Generator) -> bytes:
     """A safetensors file with its header's length, its header, its numbers, or any bytes changed."""
     length = int.from_bytes(content[:8], "little")
     header, data = content[8 : 8 + length], content[8 + length :]
@@ -91,15 +91,15 @@ def spoil_tensors(content: bytes, generator: Generator) -> bytes:
         claimed = pick((0, 1, length - 1, length + 1, length + 8, 2**31, 2**63, 2**64 - 1), generator)
         return struct.pack("<Q", claimed) + content[8:]
     if way == 1:
-        return spoil_bytes(content, generator)
+        return corrupt_bytes(content, generator)
     if way == 2:
-        data = spoil_bytes(data, generator)
+        data = corrupt_bytes(data, generator)
     elif way == 3 and data:
-        spoilt = bytearray(data)
-        struct.pack_into("<f", spoilt, 4 * int(generator.integers(len(data) // 4)), pick((0.0, -1.5, 1e38), generator))
-        data = bytes(spoilt)
+        corrupted = bytearray(data)
+        struct.pack_into("<f", corrupted, 4 * int(generator.integers(len(data) // 4)), pick((0.0, -1.5, 1e38), generator))
+        data = bytes(corrupted)
     else:
-        header = spoil_text(header, generator) if way == 4 else _spoil_entry(header, generator)
+        header = corrupt_text(header, generator) if way == 4 else _corrupt_entry(header, generator)
     return struct.pack("<Q", len(header)) + header + data
 
 
@@ -118,10 +118,10 @@ def _span(content: bytes, generator: Generator) -> tuple[int, int]:
 
 
 def _flip(content: bytes, generator: Generator) -> bytes:
-    spoilt = bytearray(content)
-    if spoilt:
-        spoilt[int(generator.integers(len(spoilt)))] ^= 1 << int(generator.integers(8))
-    return bytes(spoilt)
+    corrupted = bytearray(content)
+    if corrupted:
+        corrupted[int(generator.integers(len(corrupted)))] ^= 1 << int(generator.integers(8))
+    return bytes(corrupted)
 
 
 def _delete(content: bytes, generator: Generator) -> bytes:
@@ -247,7 +247,7 @@ _ON_TREES: Final[tuple[_Change, ...]] = (
 )  # fmt: skip
 
 
-def _spoil_entry(header: bytes, generator: Generator) -> bytes:
+def _corrupt_entry(header: bytes, generator: Generator) -> bytes:
     """What a file of tensors says of one of them."""
     tree = json.loads(header)
     name = pick(sorted(tree), generator)

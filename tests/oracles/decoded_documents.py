@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from oracles.spoilt_documents import Generator, pick, spoil_text
+from oracles.corrupted_documents import Generator, corrupt_text, pick
 from pydantic import BaseModel
 from torch import nn
 
@@ -38,10 +38,10 @@ Tensors = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class ReadDocuments:
-    """Attempts to read a spoilt document of a run.
+    """Attempts to read a corrupted document of a run.
 
     Attributes:
-        folder: sound documents; one folder per kind, with all that its reader needs beside it.
+        folder: intact documents; one folder per kind, with all that its reader needs beside it.
         seed: of the mutations.
     """
 
@@ -59,7 +59,7 @@ class ReadDocuments:
         source = pick(sorted((self.folder / kind).glob("*.json")), generator)
         content = source.read_bytes()
         if number >= 0:
-            content = _sealed(kind, spoil_text(content, generator), generator)
+            content = _sealed(kind, corrupt_text(content, generator), generator)
         with tempfile.TemporaryDirectory() as scratch:
             place = Path(scratch) / kind
             shutil.copytree(self.folder / kind, place)
@@ -72,13 +72,13 @@ def judged(read: "Reader", path: Path, content: bytes) -> str:
     try:
         accepted = read(path)
     except AutosegError as error:
-        insist_on_cure(error)
+        require_remedy(error)
         return REFUSED
     accepted(literal(content))
     return "accepted"
 
 
-def insist_on_cure(error: AutosegError) -> None:
+def require_remedy(error: AutosegError) -> None:
     """Fail where an error does not say what to do, or says more than anyone reads."""
     assert error.remedy
     assert error.where
@@ -93,7 +93,7 @@ def _says(model: BaseModel, *path: str) -> Callable[[Any], None]:
     def compare(plain: Any) -> None:
         for key in path:
             plain = plain[key]
-        insist_on(model, plain)
+        require(model, plain)
 
     return compare
 
@@ -102,9 +102,9 @@ def _plan(path: Path) -> Callable[[Any], None]:
     plan = read_plan(path)
 
     def compare(plain: Any) -> None:
-        insist_on(plan, plain)
+        require(plan, plain)
         assert plan.values["training"]["batch_size"] == plain["training"]["batch_size"]
-        insist_on_bounded(plan)
+        require_bounded(plan)
 
     return compare
 
@@ -113,7 +113,7 @@ def _case(path: Path) -> Callable[[Any], None]:
     stored = Store(path.parent, "").load(path.stem)
 
     def compare(plain: Any) -> None:
-        insist_on(stored.footprint, plain["footprint"])
+        require(stored.footprint, plain["footprint"])
         for name, array in (("image", stored.image), ("label", stored.label)):
             content = path.with_suffix(f".{name}.npy").read_bytes()
             assert hashlib.sha256(content).hexdigest() == plain[f"{name}_sha256"]
@@ -128,9 +128,9 @@ def _checkpoint(path: Path) -> Callable[[Any], None]:
     assert checkpoint is not None
 
     def compare(plain: Any) -> None:
-        insist_on(checkpoint.state, plain["state"])
+        require(checkpoint.state, plain["state"])
         expected = decoded_tensors((path.parent / plain["tensors_file"]).read_bytes())
-        insist_on_tensors(checkpoint.tensors, expected)
+        require_tensors(checkpoint.tensors, expected)
 
     return compare
 
@@ -182,7 +182,7 @@ def _no_number(name: str) -> None:
     raise AssertionError(msg)
 
 
-def insist_on(model: BaseModel, plain: Any) -> None:
+def require(model: BaseModel, plain: Any) -> None:
     """Fail where a model says something else than a plain document, key by key."""
     _same(model.model_dump(exclude_unset=True), plain, place="")
 
@@ -208,7 +208,7 @@ def _same(value: Any, plain: Any, *, place: str) -> None:
         assert value == plain, place
 
 
-def insist_on_bounded(plan: Plan) -> None:
+def require_bounded(plan: Plan) -> None:
     """Fail where one step of training a plan's networks would take more memory than there is in any machine.
 
     Nothing is allocated: tensors without content are passed through the networks, and counted.
@@ -250,7 +250,7 @@ def decoded_tensors(content: bytes) -> Tensors:
     return tensors
 
 
-def insist_on_tensors(tensors: Mapping[str, torch.Tensor], expected: Tensors) -> None:
+def require_tensors(tensors: Mapping[str, torch.Tensor], expected: Tensors) -> None:
     """Fail where tensors differ from others in any bit."""
     assert tensors.keys() == expected.keys()
     for name, tensor in tensors.items():
