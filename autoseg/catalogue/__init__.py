@@ -5,7 +5,7 @@ the report ask the entry. Implementations are loaded when they are built, so tha
 properties of its own, such as a plane, is a name alone.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from autoseg.catalogue.losses import LOSSES, LossEntry
 from autoseg.catalogue.networks import NETWORKS, NetworkEntry
@@ -18,6 +18,7 @@ __all__ = [
     "NETWORKS",
     "NORMALISATIONS",
     "OPTIMISERS",
+    "TABLES",
     "Architecture",
     "BestModel",
     "Crop",
@@ -45,6 +46,9 @@ __all__ = [
     "UnknownNameError",
     "suggestion",
 ]
+
+TABLES: Final = (NETWORKS, LOSSES, NORMALISATIONS, OPTIMISERS)
+"""All tables, for whoever looks something up by its kind."""
 
 Architecture = Annotated[str, NameIn(NETWORKS)]
 Loss = Annotated[str, NameIn(LOSSES)]

@@ -7,7 +7,6 @@ are read from the packages' metadata, which runs none of their code; an entry is
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
@@ -40,7 +39,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Package:
-    """An installed package that registers entries, as its metadata names it."""
+    """An installed package that registers entries, as its metadata names it.
+
+    Attributes:
+        name: of the distribution.
+        version: of the distribution.
+    """
 
     name: str
     version: str
@@ -94,6 +98,11 @@ class Table(Mapping[str, _Entry], Generic[_Entry]):
 
     def __contains__(self, name: object) -> bool:
         return name in self.built_in or name in self._registered
+
+    def __eq__(self, other: object) -> bool:
+        return self is other  # comparing entries would load those of all packages
+
+    __hash__ = object.__hash__
 
     def __getitem__(self, name: str) -> _Entry:
         """The entry of a name.
@@ -192,6 +201,8 @@ class Table(Mapping[str, _Entry], Generic[_Entry]):
 
 def suggestion(name: str, names: Sequence[str]) -> str:
     """The end of a message about an unknown name: the most similar known one, else all of them."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+
     similar = get_close_matches(name, names, n=1)
     return f": did you mean `{similar[0]}`?" if similar else f"; known: {', '.join(names)}"
 
@@ -227,9 +238,6 @@ class NameIn:
     def names(self) -> tuple[str, ...]:
         """All names that are allowed without another package."""
         return (*self.table.built_in, *self.besides)
-
-    def __hash__(self) -> int:
-        return hash((id(self.table), self.besides))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: "GetCoreSchemaHandler") -> "CoreSchema":
         from pydantic_core import PydanticCustomError, core_schema  # noqa: PLC0415 - names are listed without pydantic

@@ -21,6 +21,7 @@ from torch import nn
 from autoseg import catalogue
 from autoseg.errors import BundleError
 from autoseg.model.identity import ModelId
+from autoseg.model.packages import Registered, check_packages, registered_by_packages
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.storage import files
@@ -65,6 +66,7 @@ class BundleDocument(BaseModel):
     plan_digest: str
     plan: Plan
     provenance: Provenance
+    registered: tuple[Registered, ...] = Field(default=(), description="what stems from packages beside autoseg")
     weights_file: TensorsFile
     weights_sha256: str
 
@@ -106,6 +108,7 @@ def save_bundle(
         plan_digest=plan.digest,
         plan=plan,
         provenance=provenance,
+        registered=registered_by_packages(architecture, plan),
         weights_file=file,
         weights_sha256=digest,
     )
@@ -140,7 +143,8 @@ def understand_document(document: Any, *, where: Path | str) -> BundleDocument:
             remedy="Update autoseg and try again.",
         )
     try:
-        description = understand(document, BundleDocument)
+        check_packages(document, where=where)
+        description = understand(document, BundleDocument, context={"predicts": True})
     except ValidationError as invalid:
         problem = invalid.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])

@@ -6,7 +6,7 @@ refused.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -20,12 +20,13 @@ _MOST_NAMED: Final = 20
 """Differences that one error names."""
 
 
-def understand(document: Any, kind: type[_Model]) -> _Model:
+def understand(document: Any, kind: type[_Model], *, context: Mapping[str, Any] | None = None) -> _Model:
     """Make a model of a JSON document, exactly.
 
     Args:
         document: as `files.read_json` gives it.
         kind: the model.
+        context: told to its validators.
 
     Returns:
         a model that is written as the document is, but for keys left out because they are optional, and 1 for 1.0.
@@ -33,7 +34,7 @@ def understand(document: Any, kind: type[_Model]) -> _Model:
     Raises:
         ValidationError: a key is unknown or missing, a value is not allowed or would be read as another one.
     """
-    model = kind.model_validate_json(json.dumps(document))
+    model = kind.model_validate_json(json.dumps(document), context=context)
     written = json.loads(model.model_dump_json())
     if differences := list(islice(_differences(document, written), _MOST_NAMED)):
         raise ValidationError.from_exception_data(kind.__name__, differences)
