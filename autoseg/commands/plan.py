@@ -8,21 +8,18 @@ from pydantic import Field
 
 from autoseg import catalogue
 from autoseg.commands.choices import Choices, Processes
-from autoseg.data.dataset import Dataset
 from autoseg.data.layouts import find_dataset
 from autoseg.data.splits import make_splits
-from autoseg.errors import PlanError, WorkspaceError
 from autoseg.events import Events
 from autoseg.jobs.machine import device_kind
 from autoseg.planning.examination import classes_present, warn_of_missing_classes
 from autoseg.planning.fingerprint import fingerprint_dataset
-from autoseg.planning.plan import FoldCount, Gigabytes, Inputs, Plan, read_plan, write_plan
+from autoseg.planning.memory import MEMORY_GB
+from autoseg.planning.plan import FoldCount, Gigabytes, Inputs, Plan, write_plan
 from autoseg.planning.planner import make_plan
+from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
 from autoseg.runs.workspace import RUNS, Workspace, write_document
 from autoseg.storage import files
-
-MEMORY_GB: dict[catalogue.DeviceKind, float] = {"cpu": 4.0, "gpu": 8.0}
-"""Memory target of a training step. Source: 8 GB is what nnU-Net plans for; half of a laptop's 8 GB on a CPU."""
 
 
 class PlanConfig(Choices):
@@ -77,12 +74,10 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
         f"{len(dataset.validation)} labelled validation case(s), "
         f"{len(dataset.cases) - len(dataset.labelled)} without a part in training"
     )
-    _refuse_data_as_workspace(workspace, dataset)
+    refuse_data_as_workspace(workspace, dataset)
     with files.lock(workspace.lock_file):
         if not config.force:
-            _protect_edited_plan(workspace)
-            _protect_edited_folds(workspace)
-            _protect_other_dataset(workspace, dataset)
+            protect_earlier_planning(workspace, dataset)
         fingerprint = fingerprint_dataset(dataset, not_finite=config.not_finite, jobs=config.jobs, events=events)
         plan = make_plan(dataset, fingerprint, _inputs(config, name=dataset.name))
         present = classes_present(fingerprint.cases)
@@ -106,61 +101,3 @@ def _inputs(config: PlanConfig, *, name: str) -> Inputs:
         folds=config.folds,
         not_finite=config.not_finite,
     )
-
-
-def _refuse_data_as_workspace(workspace: Workspace, dataset: Dataset) -> None:
-    """Refuse to write among scans: data sets have a dataset.json of their own."""
-    on_data = workspace.root.exists() and workspace.root.samefile(dataset.root)
-    if on_data or (not workspace.plan_file.exists() and _is_foreign(workspace.dataset_file)):
-        raise WorkspaceError(
-            "a data set, not a workspace",
-            where=workspace.root,
-            remedy="Choose another place with --workspace DIR; even --force does not write over data.",
-        )
-
-
-def _is_foreign(dataset_file: Path) -> bool:
-    """Whether a file is there that no planning has written."""
-    if not dataset_file.exists():
-        return False
-    document = files.read_json(dataset_file, remedy="Restore or remove this file.")
-    return not (isinstance(document, dict) and Dataset.model_fields.keys() <= document.keys())
-
-
-def _protect_other_dataset(workspace: Workspace, dataset: Dataset) -> None:
-    """Refuse to take over the workspace of another folder that happens to have the same name."""
-    if not workspace.dataset_file.exists():
-        return
-    other = workspace.dataset().root
-    if other.exists() and not other.samefile(dataset.root):
-        raise WorkspaceError(
-            "belongs to another data set",
-            where=workspace.root,
-            expected=str(dataset.root),
-            found=str(other),
-            remedy="Choose another place with --workspace DIR or another --name, or take this one over with --force.",
-        )
-
-
-def _protect_edited_folds(workspace: Workspace) -> None:
-    if workspace.splits_file.exists() and workspace.stored_splits().edited:
-        raise WorkspaceError(
-            "the folds were edited by hand",
-            where=workspace.splits_file,
-            remedy="Keep them and go on with `autoseg train`, or replace them with --force.",
-        )
-
-
-def _protect_edited_plan(workspace: Workspace) -> None:
-    if not workspace.plan_file.exists():
-        return
-    try:
-        edited = read_plan(workspace.plan_file).edited
-    except PlanError:
-        edited = True
-    if edited:
-        raise WorkspaceError(
-            "the plan was edited by hand",
-            where=workspace.plan_file,
-            remedy="Keep it and go on with `autoseg train`, or replace it with --force.",
-        )

@@ -4,9 +4,13 @@ A plan is the same wherever it is made, so the networks of other packages have n
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from autoseg.catalogue import NETWORKS
+from autoseg.catalogue import NETWORKS, DeviceKind
+
+MEMORY_GB: Final[Mapping[DeviceKind, float]] = {"cpu": 4.0, "gpu": 8.0}
+"""Memory target of a training step. Source: 8 GB is what nnU-Net plans for; half of a laptop's 8 GB on a CPU."""
 
 
 def bytes_per_pixel(features: Sequence[int], *, convolutions: int, expansion: float) -> float:

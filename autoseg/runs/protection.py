@@ -1,0 +1,82 @@
+"""What planning does not replace: data sets, plans and folds that were edited by hand, the workspace of other data."""
+
+from pathlib import Path
+
+from autoseg.data.dataset import Dataset
+from autoseg.errors import PlanError, WorkspaceError
+from autoseg.planning.plan import read_plan
+from autoseg.runs.workspace import Workspace
+from autoseg.storage import files
+
+
+def protect_earlier_planning(workspace: Workspace, dataset: Dataset) -> None:
+    """Refuse to replace what somebody decided by hand, or another data set's workspace.
+
+    Raises:
+        WorkspaceError: a plan or folds edited by hand or another data set's workspace are in the way.
+    """
+    _protect_edited_plan(workspace)
+    _protect_edited_folds(workspace)
+    _protect_other_dataset(workspace, dataset)
+
+
+def refuse_data_as_workspace(workspace: Workspace, dataset: Dataset) -> None:
+    """Refuse to write among scans: data sets have a dataset.json of their own.
+
+    Raises:
+        WorkspaceError: the folder is a data set.
+    """
+    on_data = workspace.root.exists() and workspace.root.samefile(dataset.root)
+    if on_data or (not workspace.plan_file.exists() and _is_foreign(workspace.dataset_file)):
+        raise WorkspaceError(
+            "a data set, not a workspace",
+            where=workspace.root,
+            remedy="Choose another place with --workspace DIR; even --force does not write over data.",
+        )
+
+
+def _is_foreign(dataset_file: Path) -> bool:
+    """Whether a file is there that no planning has written."""
+    if not dataset_file.exists():
+        return False
+    document = files.read_json(dataset_file, remedy="Restore or remove this file.")
+    return not (isinstance(document, dict) and Dataset.model_fields.keys() <= document.keys())
+
+
+def _protect_other_dataset(workspace: Workspace, dataset: Dataset) -> None:
+    """Refuse to take over the workspace of another folder that happens to have the same name."""
+    if not workspace.dataset_file.exists():
+        return
+    other = workspace.dataset().root
+    if other.exists() and not other.samefile(dataset.root):
+        raise WorkspaceError(
+            "belongs to another data set",
+            where=workspace.root,
+            expected=str(dataset.root),
+            found=str(other),
+            remedy="Choose another place with --workspace DIR or another --name, or take this one over with --force.",
+        )
+
+
+def _protect_edited_folds(workspace: Workspace) -> None:
+    if workspace.splits_file.exists() and workspace.stored_splits().edited:
+        raise WorkspaceError(
+            "the folds were edited by hand",
+            where=workspace.splits_file,
+            remedy="Keep them and go on with `autoseg train`, or replace them with --force.",
+        )
+
+
+def _protect_edited_plan(workspace: Workspace) -> None:
+    if not workspace.plan_file.exists():
+        return
+    try:
+        edited = read_plan(workspace.plan_file).edited
+    except PlanError:
+        edited = True
+    if edited:
+        raise WorkspaceError(
+            "the plan was edited by hand",
+            where=workspace.plan_file,
+            remedy="Keep it and go on with `autoseg train`, or replace it with --force.",
+        )

@@ -1,0 +1,77 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoseg.data.dataset import Case, Dataset
+from autoseg.data.splits import Splits, make_splits
+from autoseg.errors import WorkspaceError
+from autoseg.planning.plan import write_plan
+from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
+from autoseg.runs.workspace import Workspace, write_document
+from autoseg.storage import files
+
+
+def dataset(root: Path) -> Dataset:
+    root.mkdir(exist_ok=True)
+    cases = tuple(
+        Case(id=name, images=(root / f"{name}.nii",), label=root / f"{name}_seg.nii", subject=name, subset="training")
+        for name in "ab"
+    )
+    return Dataset(name="d", root=root, layout="ibsr18", channels=("T1",), classes=None, cases=cases)
+
+
+@pytest.fixture
+def planned(tmp_path: Path, tiny_plan: Any) -> tuple[Workspace, Dataset]:
+    """A workspace as planning leaves it."""
+    data, workspace = dataset(tmp_path / "data"), Workspace(tmp_path / "run")
+    write_document(workspace.dataset_file, data)
+    write_document(workspace.splits_file, make_splits(data, classes_present={"a": {1}, "b": {1}}, folds=2))
+    write_plan(tiny_plan, workspace.plan_file)
+    return workspace, data
+
+
+def test_what_planning_left_may_be_replaced(planned: tuple[Workspace, Dataset]) -> None:
+    protect_earlier_planning(*planned)
+    refuse_data_as_workspace(*planned)
+
+
+def test_nothing_is_in_the_way_where_nothing_is(tmp_path: Path) -> None:
+    data, workspace = dataset(tmp_path / "data"), Workspace(tmp_path / "run")
+    protect_earlier_planning(workspace, data)
+    refuse_data_as_workspace(workspace, data)
+
+
+@pytest.mark.parametrize("plan", ["edited", "unreadable"])
+def test_an_edited_plan_is_kept(planned: tuple[Workspace, Dataset], plan: str) -> None:
+    workspace, data = planned
+    document = json.loads(workspace.plan_file.read_text(encoding="utf-8"))
+    document["training"]["batch_size"] += 1
+    workspace.plan_file.write_text("{" if plan == "unreadable" else json.dumps(document), encoding="utf-8")
+    with pytest.raises(WorkspaceError, match=r"the plan was edited by hand.*--force"):
+        protect_earlier_planning(workspace, data)
+
+
+def test_edited_folds_are_kept(planned: tuple[Workspace, Dataset]) -> None:
+    workspace, data = planned
+    splits = workspace.stored_splits()
+    write_document(workspace.splits_file, splits.model_copy(update={"folds": splits.folds[::-1]}))
+    assert Splits.model_validate_json(workspace.splits_file.read_text(encoding="utf-8")).edited
+    with pytest.raises(WorkspaceError, match=r"the folds were edited by hand.*--force"):
+        protect_earlier_planning(workspace, data)
+
+
+def test_the_workspace_of_another_data_set_is_kept(planned: tuple[Workspace, Dataset], tmp_path: Path) -> None:
+    workspace, _ = planned
+    with pytest.raises(WorkspaceError, match=r"belongs to another data set.*--name"):
+        protect_earlier_planning(workspace, dataset(tmp_path / "other"))
+
+
+def test_a_data_set_is_no_workspace(tmp_path: Path) -> None:
+    data = dataset(tmp_path / "data")
+    with pytest.raises(WorkspaceError, match=r"a data set, not a workspace"):
+        refuse_data_as_workspace(Workspace(data.root), data)
+    files.write_json(tmp_path / "other" / "dataset.json", {"name": "a Decathlon's"})
+    with pytest.raises(WorkspaceError, match=r"a data set, not a workspace"):
+        refuse_data_as_workspace(Workspace(tmp_path / "other"), data)
