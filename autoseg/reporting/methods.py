@@ -35,7 +35,7 @@ class Study:
         epochs: fewest and most epochs.
         versions: of the software.
         averaged: networks that were selected; empty where nothing was.
-        cleaning: the clean-up that was kept, in words.
+        postprocessing: the steps that were kept, in words.
         compared: held-out cases that the selection rests on.
     """
 
@@ -45,7 +45,7 @@ class Study:
     epochs: tuple[int, int]
     versions: Mapping[str, str]
     averaged: Sequence[catalogue.Architecture] = ()
-    cleaning: Sequence[str] = ()
+    postprocessing: Sequence[str] = ()
     compared: int = 0
 
 
@@ -103,11 +103,11 @@ def _networks(plan: Plan, study: Study) -> str:
     if not study.models:
         return ""
     size = plan.network
-    neighbours = f" Each slice was shown with {size.neighbours} neighbour(s) on either side." if size.neighbours else ""
+    adjacent = f" Each slice was shown with {size.neighbours} adjacent slice(s) on either side." if size.neighbours else ""
     networks = listing([NETWORKS[name].phrase for name in study.models])
     return (
         f"The networks were {networks}, with {len(size.features)} levels from "
-        f"{size.features[0]} to {size.features[-1]} features and batch normalisation.{neighbours}"
+        f"{size.features[0]} to {size.features[-1]} features and batch normalisation.{adjacent}"
     )
 
 
@@ -158,15 +158,15 @@ def _prediction(plan: Plan) -> str:
 def _selection(study: Study) -> str:
     if not study.averaged:
         return ""
-    cleaning = (
-        f" Label maps were cleaned ({'; '.join(study.cleaning)})."
-        if study.cleaning
-        else " No clean-up of label maps helped."
+    steps = (
+        f" Label maps were postprocessed ({'; '.join(study.postprocessing)})."
+        if study.postprocessing
+        else " No postprocessing of label maps helped."
     )
     return (
         f"From the cross-validation ({study.compared} held-out cases), {listing(study.averaged)} "
         f"{'were' if len(study.averaged) > 1 else 'was'} selected by mean Dice; differences between networks were tested by "
-        f"paired permutation tests corrected after Holm (1979).{cleaning}"
+        f"paired permutation tests corrected after Holm (1979).{steps}"
     )
 
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Literal
 
 import jinja2
 
-from autoseg.reporting.volume_view import VolumeView, data_uri
+from autoseg.reporting.viewer import VolumeView, data_uri
 
 _TEMPLATE: Final = files("autoseg.reporting") / "template"
 
@@ -71,7 +71,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     """A figure.
 
     Attributes:
@@ -82,7 +82,7 @@ class Picture:
         judge: one sentence: what good and bad look like, and what to do then.
     """
 
-    kind: ClassVar[str] = "picture"
+    kind: ClassVar[str] = "figure"
     content: bytes
     format: Literal["png", "svg"]
     alt: str
@@ -91,7 +91,7 @@ class Picture:
 
     @property
     def uri(self) -> str:
-        """The picture as part of the page."""
+        """The figure as part of the page."""
         mime = {"png": "image/png", "svg": "image/svg+xml"}[self.format]
         return data_uri(self.content, mime)
 
@@ -141,14 +141,14 @@ class Copyable:
 
 
 @dataclass(frozen=True)
-class Remarks:
-    """Things to know before believing the numbers; none is worth saying too."""
+class Warnings:
+    """What to know before believing the numbers; that there is nothing is said, too."""
 
-    kind: ClassVar[str] = "remarks"
+    kind: ClassVar[str] = "warnings"
     lines: Sequence[str]
 
 
-Block = Text | Table | Picture | Viewer | Facts | Copyable | Remarks
+Block = Text | Table | Figure | Viewer | Facts | Copyable | Warnings
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class Page:
     Attributes:
         title: its heading.
         subtitle: one line below.
-        cards: the few numbers that matter most: value, what it is, and a remark.
+        cards: the few numbers that matter most: value, what it is, and what it rests on.
         sections: in order.
     """
 

@@ -1,80 +1,83 @@
-"""The parts of the report's page that judge: scores, cases to look at, selection."""
+"""The sections of the report's page that judge: scores, cases to look at, selection."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.data.dataset import Case
-from autoseg.data.image import read_image, read_labels
+from autoseg.data.dataset import Case, LabelClass
+from autoseg.data.image import read_labels
 from autoseg.evaluation.comparison import ComparedMetric, compare
 from autoseg.evaluation.formatting import bounds, change, interval, number
 from autoseg.evaluation.statistics import bootstrap
 from autoseg.inference.quality import ClassQuality
 from autoseg.inference.steps import describe
 from autoseg.postprocessing.scoring import case_means
-from autoseg.postprocessing.selection import Candidate, TriedStep
+from autoseg.postprocessing.selection import Candidate, Selection, TriedStep
 from autoseg.preprocessing.case import canonical
-from autoseg.reporting.captions import figures
-from autoseg.reporting.findings import Findings
-from autoseg.reporting.page import Section, Table, Text, Viewer
-from autoseg.reporting.tables import MISSING
-from autoseg.reporting.volume_view import MOST_CLASSES, encode
+from autoseg.reporting.data import ReportData
+from autoseg.reporting.page import Block, Section, Table, Text, Viewer
+from autoseg.reporting.tables import MISSING, decimals, rounded
+from autoseg.reporting.viewer import MAX_CLASSES, encode
+
+Figures = Callable[[str], list[Block]]
+"""Gives a figure of the report by the beginning of its files' names."""
 
 
-def scores_section(found: Findings) -> Section:
+def scores_section(data: ReportData, figures: Figures) -> Section:
     """The paper's tables 3 and 4 with intervals, scores by class, and bars."""
-    if not found.scores:
+    if not data.groups:
         return Section("scores", "Scores", "", [])
     return Section(
         "scores",
         "Scores",
-        f"Means over the classes; {found.cases}. The best of each row in bold. 95 % intervals by bootstrap over cases.",
+        f"Means over the classes; {data.main.cases}. The best of each row in bold. 95 % intervals by bootstrap over cases.",
         [
-            _score_table(found, "dice", "Table 3: mean Dice by network and case"),
-            _score_table(found, "hausdorff_mm", "Table 4: mean Hausdorff distance (mm) by network and case"),
-            _class_table(found),
-            *figures(found, "figure_2_dice"),
-            *figures(found, "figure_2_hausdorff"),
+            _score_table(data, "dice", "Table 3: mean Dice by network and case"),
+            _score_table(data, "hausdorff_mm", "Table 4: mean Hausdorff distance (mm) by network and case"),
+            _class_table(data),
+            *figures("figure_2_dice"),
+            *figures("figure_2_hausdorff"),
         ],
     )
 
 
-def cases_section(found: Findings) -> Section:
+def cases_section(data: ReportData, figures: Figures) -> Section:
     """The best, the median and the worst case, to leaf through."""
-    name, cases = found.best
+    name, cases = data.best
     dice = dict(zip((case.id for case in cases), case_means(cases, "dice") if cases else [], strict=True))
     ranking = sorted((case for case in dice if not np.isnan(dice[case])), key=lambda case: (-dice[case], case))
     if not ranking:
         return Section("cases", "Cases", "", [])
     places = {len(ranking) - 1: "Worst", len(ranking) // 2: "Median", 0: "Best"}  # of few cases, the best is named so
-    by_id = {case.id: case for case in found.dataset.cases}
+    by_id = {case.id: case for case in data.dataset.cases}
     viewers = [
-        _viewer(found, by_id[ranking[place]], title=f"{word} case: {ranking[place]}, mean Dice {dice[ranking[place]]:.3f}")
+        _viewer(data, by_id[ranking[place]], title=f"{word} case: {ranking[place]}, mean Dice {dice[ranking[place]]:.3f}")
         for place, word in sorted(places.items())
-        if ranking[place] in by_id and len(found.plan.data.classes) <= MOST_CLASSES + 1
+        if ranking[place] in by_id and len(data.plan.data.classes) <= MAX_CLASSES + 1
     ]
     return Section(
         "cases",
         "Cases",
         f"The best, the median and the worst held-out case of {name}, by mean Dice. Move a slider or click into a plane.",
-        [*viewers, *figures(found, "figure_4_planes")],
+        [*viewers, *figures("figure_4_planes")],
     )
 
 
-def selection_section(found: Findings) -> Section:
-    """Which networks predict together, which clean-up helps, and how good results probably are."""
-    selection = found.selection
+def selection_section(data: ReportData, figures: Figures) -> Section:
+    """Which networks predict together, which postprocessing helps, and how good results probably are."""
+    selection = data.selection
     if selection is None:
-        return Section("selection", "Selection and clean-up", "", [])
-    kept = "; ".join(describe(step, found.plan.data.classes) for step in selection.postprocessing) or "none"
+        return Section("selection", "Selection and postprocessing", "", [])
+    kept = "; ".join(in_words(selection, data.plan.data.classes)) or "none"
     models = ", ".join(model.id.folder for model in selection.models)
     edited = ["It was edited by hand since: the scores are those of what had been decided."] if selection.edited else []
     reasons = [f"{reason[0].upper()}{reason[1:]}." for reason in selection.reasons]
     return Section(
         "selection",
-        "Selection and clean-up",
-        f"What predicts: {models}. Clean-up: {kept}.",
+        "Selection and postprocessing",
+        f"What predicts: {models}. Postprocessing: {kept}.",
         [
             Text([*edited, *reasons]),
             Table(
@@ -83,7 +86,7 @@ def selection_section(found: Findings) -> Section:
                 [_candidate_row(candidate) for candidate in selection.candidates],
             ),
             Table(
-                "Clean-up steps, each tried on top of those kept before it",
+                "Postprocessing steps, each tried on top of those kept before it",
                 ["step", "verdict", "change of Dice", "change of HD (mm)", "why"],
                 [_trial_row(trial) for trial in selection.tried],
                 words=True,
@@ -99,23 +102,25 @@ def selection_section(found: Findings) -> Section:
                 ["class", "predicted Dice", "mean error of left-out cases", "lowest held-out Dice"],
                 [_quality_row(entry) for entry in selection.quality.classes],
             ),
-            *figures(found, "calibration"),
+            *figures("calibration"),
         ],
     )
 
 
-def _score_table(found: Findings, metric: ComparedMetric, caption: str) -> Table:
-    comparison = compare(found.titled, metric=metric)
-    best, digits = (max, 4) if metric == "dice" else (min, 2)
+def in_words(selection: Selection, classes: Sequence[LabelClass]) -> list[str]:
+    """The postprocessing of a selection, step by step."""
+    return [describe(step, classes) for step in selection.postprocessing]
+
+
+def _score_table(data: ReportData, metric: ComparedMetric, caption: str) -> Table:
+    comparison = compare(data.main.titled, metric=metric)
+    digits = decimals(metric)
     rows: list[list[str]] = []
     strong: set[tuple[int, int]] = set()
     for case in comparison.cases:
         values = [column.cells[case].value if case in column.cells else np.nan for column in comparison.columns]
-        texts = [number(value, digits) for value in values]
-        defined = [value for value in values if not np.isnan(value)]
-        if len(defined) > 1:
-            winner = number(best(defined), digits)
-            strong |= {(len(rows), index) for index, text in enumerate(texts, start=1) if text == winner}
+        texts, best = rounded(metric, values)
+        strong |= {(len(rows), index + 1) for index in best}
         rows.append([case, *texts])
     means = [bootstrap([cell.value for cell in column.cells.values()]) for column in comparison.columns]
     rows.append(["Mean", *(number(mean.mean, digits) for mean in means)])
@@ -125,9 +130,9 @@ def _score_table(found: Findings, metric: ComparedMetric, caption: str) -> Table
     return Table(caption, ["case", *(column.network for column in comparison.columns)], rows, frozenset(strong))
 
 
-def _class_table(found: Findings) -> Table:
+def _class_table(data: ReportData) -> Table:
     rows = []
-    for title, cases in found.titled.items():
+    for title, cases in data.main.titled.items():
         for index, label in enumerate(cases[0].classes):
             dice = bootstrap([case.classes[index].dice for case in cases])
             distance = bootstrap([case.classes[index].hausdorff_mm for case in cases])
@@ -135,11 +140,11 @@ def _class_table(found: Findings) -> Table:
     return Table("By class", ["network and class", "Dice (95 % interval)", "HD in mm (95 % interval)", "cases"], rows)
 
 
-def _viewer(found: Findings, case: Case, *, title: str) -> Viewer:
-    classes = found.plan.data.classes
+def _viewer(data: ReportData, case: Case, *, title: str) -> Viewer:
+    classes = data.plan.data.classes
     values = [label.value for label in classes]
-    image = read_image(case.images, channels=len(found.plan.data.channels), not_finite=found.plan.preprocessing.not_finite)
-    prediction = read_labels(found.prediction_file(case.id), values=values)
+    image = data.image(case)
+    prediction = read_labels(data.prediction_file(case.id), values=values)
     overlays: dict[str, NDArray[np.integer[Any]]] = {"prediction": prediction.array}
     if case.label is not None:
         overlays["reference"] = read_labels(case.label, values=values).array

@@ -1,61 +1,71 @@
-"""The page of the report: which facts, tables and pictures stand where. How they look is `reporting`'s."""
+"""The page of the report: which facts, tables and figures stand where."""
 
 import statistics
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from autoseg.catalogue import NETWORKS
+from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.formatting import bounds, number, plan_value
 from autoseg.evaluation.statistics import Interval, bootstrap
-from autoseg.inference.steps import describe
-from autoseg.model.bundle import read_document, software_versions
+from autoseg.model.bundle import software_versions
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
-from autoseg.reporting.captions import figures
-from autoseg.reporting.findings import Findings
+from autoseg.reporting import paper_figures
+from autoseg.reporting.data import ReportData
 from autoseg.reporting.methods import Study, methods_paragraph
-from autoseg.reporting.page import Copyable, Facts, Page, Remarks, Section, Table, Text
-from autoseg.reporting.score_sections import cases_section, scores_section, selection_section
-from autoseg.training.checkpoint import read_state
+from autoseg.reporting.page import Copyable, Facts, Page, Section, Table, Text, Warnings
+from autoseg.reporting.score_sections import Figures, cases_section, in_words, scores_section, selection_section
 
 _FEW_CASES: Final = 6
 """Fewer held-out cases than this are worth a warning. Source: no paired test on fewer can tell anything."""
 
 
-def build_page(found: Findings) -> Page:
-    """Put the report together."""
-    name = found.plan.inputs.name
+def build_page(data: ReportData, written: Sequence[Path]) -> Page:
+    """Put the report together.
+
+    Args:
+        data: what it is about.
+        written: files of figures, as `paper_figures.write_figures` gives them.
+    """
+    figures = partial(paper_figures.blocks_of, written)
+    inputs = data.plan.inputs
+    sections = (
+        _data(data, figures),
+        _plan(data),
+        _learning(data, figures),
+        scores_section(data, figures),
+        cases_section(data, figures),
+        _attention(figures),
+        selection_section(data, figures),
+        _warnings(data),
+        _repeat(data),
+    )
     return Page(
-        title=f"{name}: segmentation report",
-        subtitle=f"autoseg {version('autoseg')}, recipe {found.plan.inputs.recipe}, plan {found.plan.digest[:12]}",
-        cards=_cards(found),
-        sections=[
-            section
-            for section in (
-                _data(found), _plan(found), _learning(found), scores_section(found), cases_section(found), _attention(found),
-                selection_section(found), _warnings(found), _repeat(found),
-            )
-            if section.blocks
-        ],
-    )  # fmt: skip
+        title=f"{inputs.name}: segmentation report",
+        subtitle=f"autoseg {version('autoseg')}, recipe {inputs.recipe}, plan {data.plan.digest[:12]}",
+        cards=_cards(data),
+        sections=[section for section in sections if section.blocks],
+    )
 
 
-def _cards(found: Findings) -> list[tuple[str, str, str]]:
-    labelled = len(found.fingerprint.cases)
+def _cards(data: ReportData) -> list[tuple[str, str, str]]:
+    labelled = len(data.fingerprint.cases)
     cards = [
-        (str(labelled), "labelled cases", f"{len(found.dataset.cases) - labelled} without labels"),
-        (str(len(found.inventory.finished)), "trained models", ", ".join(found.models)),
+        (str(labelled), "labelled cases", f"{len(data.dataset.cases) - labelled} without labels"),
+        (str(len(data.runs)), "trained models", ", ".join(data.main.models)),
     ]
-    name, cases = found.best
+    name, cases = data.best
     if cases:
         dice, distance = bootstrap(case_means(cases, "dice")), bootstrap(case_means(cases, "hausdorff_mm"))
-        remark = f"{name}, {dice.cases} held-out case(s)"
-        cards.append((number(dice.mean, 3), "mean Dice", _with_bounds(remark, dice, 3)))
-        cards.append((f"{number(distance.mean, 1)} mm", "mean Hausdorff distance", _with_bounds(remark, distance, 1)))
+        basis = f"{name}, {dice.cases} held-out case(s)"
+        cards.append((number(dice.mean, 3), "mean Dice", _with_bounds(basis, dice, 3)))
+        cards.append((f"{number(distance.mean, 1)} mm", "mean Hausdorff distance", _with_bounds(basis, distance, 1)))
     return cards
 
 
@@ -64,10 +74,9 @@ def _with_bounds(text: str, mean: Interval, digits: int) -> str:
     return f"{text}; 95 %: {between}" if between else text
 
 
-def _data(found: Findings) -> Section:
-    fingerprint, plan = found.fingerprint, found.plan
-    names = {label.value: label.name for label in plan.data.classes}
-    subsets = {case.id: case.subset for case in found.dataset.cases}
+def _data(data: ReportData, figures: Figures) -> Section:
+    fingerprint, plan = data.fingerprint, data.plan
+    subsets = {case.id: case.subset for case in data.dataset.cases}
     foreground = [label for label in plan.data.classes if label.value]
     rows = []
     for case in fingerprint.cases:
@@ -77,30 +86,26 @@ def _data(found: Findings) -> Section:
         rows.append([case.id, subsets.get(case.id, "gone"), shape, spacing, *volumes])
     columns = ["case", "set", "voxels (Z, Y, X)", "spacing (mm)", *(f"{label.name} (ml)" for label in foreground)]
     total = sum(fingerprint.class_voxels.values())
-    balance = [
-        [names.get(value, str(value)), f"{count:,}", f"{count / total:.2%}", f"{weight:.3g}"]
-        for (value, count), weight in zip(
-            [(label.value, fingerprint.class_voxels.get(label.value, 0)) for label in plan.data.classes],
-            plan.training.class_weights,
-            strict=True,
-        )
-    ]
+    balance = []
+    for label, weight in zip(plan.data.classes, plan.training.class_weights, strict=True):
+        count = fingerprint.class_voxels.get(label.value, 0)
+        balance.append([label.name, f"{count:,}", f"{count / total:.2%}", f"{weight:.3g}"])
     return Section(
         "data",
         "The data",
-        f"{len(fingerprint.cases)} labelled cases of {len(found.dataset.cases)}, read as {found.dataset.layout}.",
+        f"{len(fingerprint.cases)} labelled cases of {len(data.dataset.cases)}, read as {data.dataset.layout}.",
         [
-            *figures(found, "figure_1_data"),
+            *figures("figure_1_data"),
             Table("Labelled cases", columns, rows, folded=len(rows) > 12),
             Table("Class balance: how much of the scans each class fills, and its weight in the loss",
-                  ["class", "voxels", "share", "weight"], balance),
+                  ["class", "voxels", "fraction", "weight"], balance),
         ],
     )  # fmt: skip
 
 
-def _plan(found: Findings) -> Section:
-    rows = [[path, plan_value(decision.value), decision.reason] for path, decision in found.plan.decisions.items()]
-    edited = [Text(["This plan was edited by hand: some values are not those of the rules."])] if found.plan.edited else []
+def _plan(data: ReportData) -> Section:
+    rows = [[path, plan_value(decision.value), decision.reason] for path, decision in data.plan.decisions.items()]
+    edited = [Text(["This plan was edited by hand: some values are not those of the rules."])] if data.plan.edited else []
     return Section(
         "plan",
         "The plan",
@@ -109,53 +114,49 @@ def _plan(found: Findings) -> Section:
     )
 
 
-def _learning(found: Findings) -> Section:
+def _learning(data: ReportData, figures: Figures) -> Section:
     rows = []
-    for model in found.inventory.finished:
-        made = read_document(model.folder).provenance
-        state = read_state(model.folder)
+    for run in data.runs:
+        made, state = run.provenance, run.state
         epochs = "" if state is None else str(len(state.epochs))
         minutes = "" if state is None else f"{state.elapsed_s / 60:.1f}"
-        trained, held = len(made.training_cases), len(made.validation_cases)
-        title = NETWORKS[model.architecture].title
-        rows.append(
-            [f"{title}, fold {model.fold}", epochs, minutes, str(trained), str(held), str(made.seed), made.precision]
-        )
+        trained, held_out_cases = str(len(made.training_cases)), str(len(made.validation_cases))
+        rows.append([run.title, epochs, minutes, trained, held_out_cases, str(made.seed), made.precision])
     columns = ["run", "epochs", "minutes", "trained on", "held out", "seed", "precision"]
     table = [Table("Runs", columns, rows)] if rows else []
-    return Section("learning", "Learning", "How every run went.", [*table, *figures(found, "figure_3_curves")])
+    return Section("learning", "Learning", "How every run went.", [*table, *figures("figure_3_curves")])
 
 
-def _attention(found: Findings) -> Section:
-    return Section("attention", "Attention", "Where the Attention U-Net looks.", figures(found, "attention"))
+def _attention(figures: Figures) -> Section:
+    return Section("attention", "Attention", "Where the Attention U-Net looks.", figures("attention"))
 
 
-def _warnings(found: Findings) -> Section:
-    lines = [f"Not used: {reason}." for reason in found.inventory.skipped]
+def _warnings(data: ReportData) -> Section:
+    lines = [f"Not used: {reason}." for reason in data.skipped]
     lines += [
-        f"{model.folder} was trained, but its held-out cases were not scored to the end: repeat its train command."
-        for model in found.inventory.finished
-        if model.fold != "full" and not held_out.is_scored(model.folder)
+        f"{run.model.folder} was trained, but its held-out cases were not scored to the end: repeat its train command."
+        for run in data.runs
+        if run.model.fold != "full" and not held_out.is_scored(run.model.folder)
     ]
-    if not found.inventory.finished:
+    if not data.runs:
         lines.append("Nothing is trained yet.")
-    _, cases = found.best
+    _, cases = data.best
     if cases and len(cases) < _FEW_CASES:
         lines.append(f"All scores rest on {len(cases)} held-out case(s): the next data may well score differently.")
-    if found.selection is not None:
-        lines += [f"Not taking part in the selection: {line}." for line in found.selection.missing]
-    for title, of_network in found.titled.items():
+    if data.selection is not None:
+        lines += [f"Not taking part in the selection: {line}." for line in data.selection.missing]
+    for title, of_network in data.main.titled.items():
         undefined = [case.id for case in of_network if any(np.isnan(label.hausdorff_mm) for label in case.classes)]
         if undefined:
             lines.append(
                 f"{title}: distances are undefined for some classes of {', '.join(undefined)}; means leave them out."
             )
     if cases:
-        lines += _stragglers(cases)
-    return Section("warnings", "Warnings", "What to know before believing the numbers.", [Remarks(lines)])
+        lines += _outliers(cases)
+    return Section("warnings", "Warnings", "What to know before believing the numbers.", [Warnings(lines)])
 
 
-def _stragglers(cases: Sequence[CaseMetrics]) -> list[str]:
+def _outliers(cases: Sequence[CaseMetrics]) -> list[str]:
     """Cases far below the others, by Tukey's fence."""
     dice = {case.id: value for case, value in zip(cases, case_means(cases, "dice"), strict=True) if not np.isnan(value)}
     if len(dice) < _FEW_CASES:
@@ -169,49 +170,48 @@ def _stragglers(cases: Sequence[CaseMetrics]) -> list[str]:
     ]
 
 
-def _repeat(found: Findings) -> Section:
+def _repeat(data: ReportData) -> Section:
     versions = software_versions()
-    states = [state for model in found.inventory.finished if (state := read_state(model.folder)) is not None]
+    states = [run.state for run in data.runs if run.state is not None]
     minutes, epochs = [state.elapsed_s / 60 for state in states], [len(state.epochs) for state in states]
-    selection = found.selection
+    folds: dict[Architecture, list[str]] = {}
+    for run in data.runs:
+        folds.setdefault(run.model.architecture, []).append(run.model.fold)
+    selection = data.selection
     study = Study(
-        cases=len(found.fingerprint.cases),
-        models={
-            name: sorted(model.fold for model in found.inventory.finished if model.architecture == name)
-            for name in NETWORKS
-            if any(model.architecture == name for model in found.inventory.finished)
-        },
+        cases=len(data.fingerprint.cases),
+        models={name: sorted(folds[name]) for name in NETWORKS if name in folds},
         minutes=(min(minutes, default=0), max(minutes, default=0)),
         epochs=(min(epochs, default=0), max(epochs, default=0)),
         versions=versions,
         averaged=() if selection is None else selection.candidates[0].networks,
-        cleaning=() if selection is None else [describe(step, found.plan.data.classes) for step in selection.postprocessing],
+        postprocessing=() if selection is None else in_words(selection, data.plan.data.classes),
         compared=0 if selection is None else len(selection.compared_cases),
     )
-    text, references = methods_paragraph(found.plan, study)
+    text, references = methods_paragraph(data.plan, study)
     return Section(
         "repeat",
         "To repeat and to cite",
         "Commands that give these results again, and a paragraph for a paper: check it, then paste it.",
         [
-            Copyable("\n".join(_commands(found)), "Commands", code=True),
+            Copyable("\n".join(_commands(data)), "Commands", code=True),
             Copyable(text, "Methods", references=references),
-            Facts([*versions.items(), ("plan", found.plan.digest)]),
+            Facts([*versions.items(), ("plan", data.plan.digest)]),
         ],
     )
 
 
-def _commands(found: Findings) -> list[str]:
-    inputs = found.plan.inputs
+def _commands(data: ReportData) -> list[str]:
+    inputs = data.plan.inputs
     options = [f"--recipe {inputs.recipe}", *([] if inputs.plane == "auto" else [f"--plane {inputs.plane}"])]
     options += [] if inputs.folds is None else [f"--folds {inputs.folds}"]
-    lines = [f"autoseg plan {found.dataset.root.name}/ {' '.join(options)}"]
-    for model in found.inventory.finished:
-        state = read_state(model.folder)
-        config = read_document(model.folder).provenance if state is None else state.config
-        length = "" if state is None else _length(state.config.minutes, state.config.epochs)
+    lines = [f"autoseg plan {data.dataset.root.name}/ {' '.join(options)}"]
+    for run in data.runs:
+        config = run.provenance if run.state is None else run.state.config
+        length = "" if run.state is None else _length(run.state.config.minutes, run.state.config.epochs)
+        model = run.model
         lines.append(f"autoseg train --arch {model.architecture} --fold {model.fold}{length} --seed {config.seed}")
-    lines += [] if found.selection is None else ["autoseg select"]
+    lines += [] if data.selection is None else ["autoseg select"]
     return [*lines, "autoseg report"]
 
 

@@ -1,16 +1,25 @@
-"""Comparisons of networks as text: CSV for programs, Markdown for pages, LaTeX (booktabs) for papers."""
+"""Tables 3 and 4 of the paper, networks side by side: CSV for programs, Markdown for pages, LaTeX (booktabs) for papers."""
 
 import csv
 import io
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from autoseg.evaluation.comparison import Cell, Column, ComparedMetric, Comparison
+from autoseg.evaluation.comparison import Cell, Column, ComparedMetric, Comparison, compare
 from autoseg.evaluation.formatting import number
+from autoseg.reporting.data import ScoredModels
+from autoseg.storage import files
+
+TABLES: Final[Mapping[str, ComparedMetric]] = {"table_3_dice": "dice", "table_4_hausdorff": "hausdorff_mm"}
+"""Beginning of the names of a table's files to its metric; numbered as in the paper."""
 
 MISSING: Final = "-"
+"""What stands where a network was not scored."""
+
+_FORMATS: Final = ("csv", "md", "tex")
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class _Wording:
     best: Callable[[Sequence[float]], float]
 
 
-_WORDING: Final[dict[ComparedMetric, _Wording]] = {
+_WORDINGS: Final[dict[ComparedMetric, _Wording]] = {
     "dice": _Wording("Dice", 4, max),
     "hausdorff_mm": _Wording("Hausdorff distance (mm)", 2, min),
     "hausdorff95_mm": _Wording("95th percentile of the Hausdorff distance (mm)", 2, min),
@@ -37,6 +46,54 @@ _LATEX_SPECIAL: Final = {
 }
 
 
+def write_tables(group: ScoredModels, folder: Path) -> list[Path]:
+    """Write every table of some models' scores in every format."""
+    written = []
+    for name, metric in TABLES.items():
+        comparison = compare(group.titled, metric=metric)
+        stem = f"{name}{group.suffix}"
+        texts = (
+            to_csv(comparison),
+            to_markdown(comparison, cases=group.cases),
+            to_latex(comparison, cases=group.cases, label=stem.replace("_", "-")),
+        )
+        for suffix, text in zip(_FORMATS, texts, strict=True):
+            path = folder / f"{stem}.{suffix}"
+            files.write_text(path, text)
+            written.append(path)
+    return written
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """Every table in a folder that this or an earlier report wrote."""
+    return (path for name in TABLES for suffix in _FORMATS for path in folder.glob(f"{name}*.{suffix}"))
+
+
+def rounded(metric: ComparedMetric, values: Sequence[float]) -> tuple[list[str], frozenset[int]]:
+    """One row of a table.
+
+    Args:
+        metric: what the values are.
+        values: one per network; NaN where undefined.
+
+    Returns:
+        the values as text, and which of them are best, as far as can be told after rounding; none where fewer than two are
+        defined.
+    """
+    wording = _WORDINGS[metric]
+    texts = [number(value, wording.decimals) for value in values]
+    defined = [value for value in values if not math.isnan(value)]
+    if len(defined) < 2:
+        return texts, frozenset()
+    best = number(wording.best(defined), wording.decimals)
+    return texts, frozenset(index for index, text in enumerate(texts) if text == best)
+
+
+def decimals(metric: ComparedMetric) -> int:
+    """With how many decimals a metric is written."""
+    return _WORDINGS[metric].decimals
+
+
 def caption(comparison: Comparison, *, cases: str) -> str:
     """One or two sentences above a table.
 
@@ -44,7 +101,7 @@ def caption(comparison: Comparison, *, cases: str) -> str:
         comparison: what the table shows.
         cases: what the cases are, for example "held-out cases of the cross-validation".
     """
-    title = _WORDING[comparison.metric].title
+    title = _WORDINGS[comparison.metric].title
     text = f"{title}, mean over the classes, by network and case ({cases}); the best of each row in bold."
     if any(cell.undefined for column in comparison.columns for cell in column.cells.values()):
         text += " *: undefined for some classes, which are left out of that mean."
@@ -146,13 +203,8 @@ def _case_count(column: Column) -> str:
 
 
 def _numbers(comparison: Comparison, values: Sequence[float], *, bold: Callable[[str], str]) -> list[str]:
-    wording = _WORDING[comparison.metric]
-    texts = [number(value, wording.decimals) for value in values]
-    defined = [value for value in values if not math.isnan(value)]
-    if len(defined) < 2:
-        return texts
-    best = number(wording.best(defined), wording.decimals)
-    return [bold(text) if text == best else text for text in texts]
+    texts, best = rounded(comparison.metric, values)
+    return [bold(text) if index in best else text for index, text in enumerate(texts)]
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -39,7 +39,7 @@ def test_another_plan_gives_another_text(make_plan: MakePlan) -> None:
     text, references = methods_paragraph(changed, STUDY)
     for part in (
         "cropped to their content, resampled to 1 x 0.5 mm and cut", "25th and the 75th", "soft Dice loss", "by Adam",
-        "divided by ten after 10 epochs", "2 neighbour(s)", "averaged over mirror images along columns",
+        "divided by ten after 10 epochs", "2 adjacent slice(s)", "averaged over mirror images along columns",
     ):  # fmt: skip
         assert part in text
     assert "augmented" not in text
@@ -57,13 +57,13 @@ def test_what_is_cited_is_listed_and_nothing_else(make_plan: MakePlan, networks:
     assert "Isensee" in names
 
 
-def test_the_selection_is_told_with_its_clean_up(make_plan: MakePlan) -> None:
+def test_the_selection_is_told_with_its_postprocessing(make_plan: MakePlan) -> None:
     assert "selected" not in methods_paragraph(make_plan(), STUDY)[0]
-    chosen = replace(STUDY, averaged=("unet", "sepres"), compared=10, cleaning=("GM: holes filled",))
+    chosen = replace(STUDY, averaged=("unet", "sepres"), compared=10, postprocessing=("GM: holes filled",))
     text, _ = methods_paragraph(make_plan(), chosen)
     assert "(10 held-out cases), unet and sepres were selected" in text
     assert "GM: holes filled" in text
-    assert "No clean-up" in methods_paragraph(make_plan(), replace(chosen, cleaning=()))[0]
+    assert "No postprocessing" in methods_paragraph(make_plan(), replace(chosen, postprocessing=()))[0]
 
 
 def test_before_training_only_the_data_are_described(make_plan: MakePlan) -> None:

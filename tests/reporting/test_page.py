@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from autoseg.data.dataset import LabelClass
-from autoseg.reporting.page import Block, Copyable, Facts, Page, Picture, Remarks, Section, Table, Text, Viewer, render
-from autoseg.reporting.volume_view import encode
+from autoseg.reporting.page import Block, Copyable, Facts, Figure, Page, Section, Table, Text, Viewer, Warnings, render
+from autoseg.reporting.viewer import encode
 
 HOSTILE = """"><img src=x onerror=alert(1)></script><script>alert(1)</script><!-- {{ 7 * 7 }} ]]> ' & \u2028"""
 
@@ -65,12 +65,12 @@ def everything(text: str) -> Page:
     blocks = [
         Text([text]),
         table,
-        Picture(b"<svg/>", "svg", alt=text, shows=text, judge=text),
+        Figure(b"<svg/>", "svg", alt=text, shows=text, judge=text),
         Viewer(text, view(text), shows=text, judge=text),
         Facts([(text, text)]),
         Copyable(text, text, references=[text]),
         Copyable(text, text, code=True),
-        Remarks([text]),
+        Warnings([text]),
     ]
     return Page(text, text, [(text, text, text)], [Section("part", text, text, blocks)])
 
@@ -170,7 +170,7 @@ def test_long_tables_can_be_closed() -> None:
 @pytest.mark.parametrize(("form", "mime"), [("png", "image/png"), ("svg", "image/svg+xml")])
 def test_pictures_are_part_of_the_page(form: Any, mime: str) -> None:
     content = bytes(range(256))
-    (image,) = page_with(Picture(content, form, alt="a plot", shows="Curves.", judge="Low is good.")).all("img")
+    (image,) = page_with(Figure(content, form, alt="a plot", shows="Curves.", judge="Low is good.")).all("img")
     head, _, data = str(image["src"]).partition(",")
     assert head == f"data:{mime};base64"
     assert base64.b64decode(data) == content
@@ -178,8 +178,8 @@ def test_pictures_are_part_of_the_page(form: Any, mime: str) -> None:
 
 
 def test_no_warnings_are_worth_a_sentence() -> None:
-    assert "Nothing to warn of." in page_with(Remarks([])).texts_of("p")
-    reader = page_with(Remarks(["Beware."]))
+    assert "Nothing to warn of." in page_with(Warnings([])).texts_of("p")
+    reader = page_with(Warnings(["Beware."]))
     assert "Nothing to warn of." not in reader.texts_of("p")
     assert "Beware." in reader.texts_of("li")
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from oracles.browser import visit
 
 from autoseg.data.dataset import LabelClass
-from autoseg.reporting.page import Block, Copyable, Facts, Page, Remarks, Section, Table, Text, Viewer, render
-from autoseg.reporting.volume_view import VolumeView, encode
+from autoseg.reporting.page import Block, Copyable, Facts, Page, Section, Table, Text, Viewer, Warnings, render
+from autoseg.reporting.viewer import VolumeView, encode
 
 HOSTILE = """"><img src=x onerror="document.title='owned'"></script><script>document.title='owned'</script><!--"""
 SPACING_MM = (2.0, 1.0, 1.5)
@@ -296,7 +296,7 @@ def whole_page() -> str:
         viewer(two_maps()),
         Copyable(f"autoseg train --workspace {long}\nautoseg report", "Commands", code=True),
         Copyable("We did.", "Methods", references=["First (2001).", "Second (2002)."]),
-        Remarks([HOSTILE, long]),
+        Warnings([HOSTILE, long]),
     )
 
 

@@ -28,22 +28,22 @@ function decode(uri) {
   return new Promise((resolve, reject) => {
     const image = new Image();
     image.onload = () => resolve(image);
-    image.onerror = () => reject(new Error("a picture of it cannot be decoded"));
+    image.onerror = () => reject(new Error("its image cannot be decoded"));
     image.src = uri;
   });
 }
 
-// The voxels of a volume, one byte each. Intensities come as a picture of the axial slices side by side. Label maps come as
+// The voxels of a volume, one byte each. Intensities come as an image of the axial slices side by side. Label maps come as
 // compressed bytes, because browsers that guard against fingerprinting add noise to what is read back from a canvas.
 function volume(uri, shape, columns) {
   return uri.startsWith("data:image/") ? fromPicture(uri, shape, columns) : fromBytes(uri);
 }
 
 async function fromPicture(uri, [slices, height, width], columns) {
-  const picture = await decode(uri);
-  const canvas = element("canvas", {width: picture.naturalWidth, height: picture.naturalHeight});
+  const image = await decode(uri);
+  const canvas = element("canvas", {width: image.naturalWidth, height: image.naturalHeight});
   const context = canvas.getContext("2d", {willReadFrequently: true});
-  context.drawImage(picture, 0, 0);
+  context.drawImage(image, 0, 0);
   const voxels = new Uint8Array(slices * height * width);
   for (let slice = 0; slice < slices; slice++) {
     const left = (slice % columns) * width, top = Math.floor(slice / columns) * height;
@@ -206,7 +206,7 @@ class View {
   jump(plane, canvas, event) {
     if (!this.position) return;
     const {shape} = this.data;
-    // The picture keeps its proportions inside its box: what is left over lies at its sides.
+    // The image keeps its proportions inside its box: what is left over lies at its sides.
     const scale = Math.min(canvas.clientWidth / canvas.width, canvas.clientHeight / canvas.height);
     const x = (event.offsetX - (canvas.clientWidth - scale * canvas.width) / 2) / (scale * canvas.width);
     const y = (event.offsetY - (canvas.clientHeight - scale * canvas.height) / 2) / (scale * canvas.height);
@@ -244,10 +244,10 @@ class View {
 
   paint(context, {pixels, height, width}, colours, smooth) {
     const small = element("canvas", {width, height});
-    const target = small.getContext("2d"), picture = target.createImageData(width, height);
-    const colour = new Uint32Array(picture.data.buffer);
+    const target = small.getContext("2d"), image = target.createImageData(width, height);
+    const colour = new Uint32Array(image.data.buffer);
     for (let index = 0; index < pixels.length; index++) colour[index] = colours[pixels[index]];
-    target.putImageData(picture, 0, 0);
+    target.putImageData(image, 0, 0);
     context.imageSmoothingEnabled = smooth;
     context.drawImage(small, 0, 0, context.canvas.width, context.canvas.height);
   }

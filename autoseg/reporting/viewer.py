@@ -1,9 +1,9 @@
 """A scan and its label maps, small enough to travel inside a page that leafs through them in three planes.
 
-Each volume travels once: intensities as one lossy picture of all axial slices side by side, label maps as compressed bytes,
+Each volume travels once: intensities as one lossy image of all axial slices side by side, label maps as compressed bytes,
 exactly. The page turns them back into volumes and cuts these itself, so that three planes cost no more than one.
 
-Label maps are no pictures, because pages can only read pictures through a canvas, and browsers that guard against
+Label maps are no images, because pages can only read images through a canvas, and browsers that guard against
 fingerprinting add noise to what is read from there.
 """
 
@@ -28,10 +28,10 @@ _JPEG_QUALITY: Final = 80
 _MARGIN_PX: Final = 4
 """Voxels shown around the scan's own content."""
 
-MOST_VOXELS: Final = 12_000_000
+MAX_VOXELS: Final = 12_000_000
 """Larger scans are shown with fewer slices and pixels. Source: ours; three of them keep a page under 15 MB."""
 
-MOST_CLASSES: Final = 255
+MAX_CLASSES: Final = 255
 """As many as a byte can tell apart from the background."""
 
 
@@ -42,7 +42,7 @@ class VolumeView:
     Attributes:
         shape: voxels (Z, Y, X); indices grow towards inferior, posterior and left.
         spacing_mm: along the same axes.
-        columns: axial slices beside each other in the picture.
+        columns: axial slices beside each other in the image.
         image: intensities as a JPEG.
         overlays: name of a label map to its class numbers, (Z, Y, X) bytes, deflated: 0 for background, 1 for the first
             class, ...
@@ -96,8 +96,8 @@ def encode(
         found = {name: labels.shape for name, labels in overlays.items()}
         msg = f"label maps need the image's shape {image.shape}, not {found}"
         raise ValueError(msg)
-    if len(classes) > MOST_CLASSES + 1:
-        msg = f"at most {MOST_CLASSES} classes can be shown, not {len(classes) - 1}"
+    if len(classes) > MAX_CLASSES + 1:
+        msg = f"at most {MAX_CLASSES} classes can be shown, not {len(classes) - 1}"
         raise ValueError(msg)
     box = _content_box(image, list(overlays.values()))
     steps = _steps([side.stop - side.start for side in box], spacing_mm)
@@ -139,7 +139,7 @@ def _content_box(image: NDArray[Any], overlays: Sequence[NDArray[Any]]) -> tuple
 def _steps(shape: Sequence[int], spacing_mm: Sequence[float]) -> list[int]:
     """Every how many voxels to show along each axis: the finest axis gives way first, until few enough are left."""
     steps = [1, 1, 1]
-    while math.prod(-(-length // step) for length, step in zip(shape, steps, strict=True)) > MOST_VOXELS:
+    while math.prod(-(-length // step) for length, step in zip(shape, steps, strict=True)) > MAX_VOXELS:
         divisible = [axis for axis in range(3) if steps[axis] < shape[axis]]
         finest = min(divisible, key=lambda axis: steps[axis] * spacing_mm[axis])
         steps[finest] += 1

@@ -9,8 +9,8 @@ from PIL import Image
 from scipy import ndimage
 
 from autoseg.data.dataset import LabelClass
-from autoseg.reporting import volume_view
-from autoseg.reporting.volume_view import VolumeView, encode
+from autoseg.reporting import viewer
+from autoseg.reporting.viewer import VolumeView, encode
 
 SPACING_MM = (3.0, 2.0, 1.0)
 CLASSES = [LabelClass(value=value, name=name) for value, name in ((0, "background"), (2, "CSF"), (7, "WM"))]
@@ -84,7 +84,7 @@ def test_a_picture_of_one_intensity_is_shown_whole() -> None:
 
 
 def test_the_finest_axes_of_large_scans_are_thinned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(volume_view, "MOST_VOXELS", 2000)
+    monkeypatch.setattr(viewer, "MAX_VOXELS", 2000)
     labels = RNG.integers(0, 2, (10, 30, 40), dtype=np.uint8) * 2
     view = encode(ramp(labels.shape), {"reference": labels}, spacing_mm=(5.0, 1.0, 1.0), classes=CLASSES)
     # 12000 voxels: rows and columns in turn, every 2nd (3000 left), then every 3rd row (2000 left).
@@ -95,7 +95,7 @@ def test_the_finest_axes_of_large_scans_are_thinned(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("shape", [(1, 50, 60), (1, 3000, 1), (7, 20, 30)])
 def test_no_scan_is_too_large(shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(volume_view, "MOST_VOXELS", 100)
+    monkeypatch.setattr(viewer, "MAX_VOXELS", 100)
     view = encode(ramp(shape), {}, spacing_mm=SPACING_MM, classes=CLASSES)
     assert np.prod(view.shape) <= 100
     for axis in range(3):

@@ -1,0 +1,209 @@
+"""Report data: everything that the report is made from, gathered from a workspace once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from autoseg.catalogue import NETWORKS, Architecture
+from autoseg.data.dataset import Case, Dataset
+from autoseg.data.image import Image, read_image
+from autoseg.errors import WorkspaceError
+from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.tables import METRICS_FILE, read_cases
+from autoseg.events import Events
+from autoseg.model.bundle import Provenance, read_document
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.plan import Plan
+from autoseg.postprocessing import held_out
+from autoseg.postprocessing.scoring import case_means
+from autoseg.postprocessing.selection import Selection, read_selection
+from autoseg.runs.inventory import FinishedModel, refuse_mixed_data, take_inventory
+from autoseg.runs.workspace import Workspace
+from autoseg.training.checkpoint import RunState, read_state
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A training that came to its end.
+
+    Attributes:
+        model: what it made.
+        provenance: where that comes from.
+        state: its epochs and options; None where the checkpoint is gone.
+    """
+
+    model: FinishedModel
+    provenance: Provenance
+    state: RunState | None
+
+    @property
+    def title(self) -> str:
+        """What users read, such as `U-Net, fold 0`."""
+        return f"{NETWORKS[self.model.architecture].title}, fold {self.model.fold}"
+
+
+@dataclass(frozen=True)
+class ScoredModels:
+    """Models whose held-out scores belong together.
+
+    Attributes:
+        suffix: of the files made from them.
+        cases: what their cases are, in words.
+        models: by network, one per fold.
+        scores: by network, of every case held out.
+    """
+
+    suffix: str
+    cases: str
+    models: Mapping[Architecture, Sequence[FinishedModel]]
+    scores: Mapping[Architecture, Sequence[CaseMetrics]]
+
+    @property
+    def titled(self) -> dict[str, Sequence[CaseMetrics]]:
+        """Scores by the networks' titles."""
+        return {NETWORKS[name].title: cases for name, cases in self.scores.items()}
+
+    @property
+    def best_network(self) -> Architecture:
+        """The network scored on most cases, of several the one with the highest mean Dice."""
+
+        def merit(name: Architecture) -> tuple[int, float]:
+            return len(self.scores[name]), float(np.nanmean(case_means(self.scores[name], "dice")))
+
+        return max(self.scores, key=merit)
+
+
+@dataclass(frozen=True)
+class ReportData:
+    """Everything the report is made from.
+
+    Attributes:
+        dataset: the cases.
+        fingerprint: the labelled ones in numbers.
+        plan: the plan.
+        runs: every finished training under it, by network and fold.
+        skipped: other models, each with the reason.
+        groups: scored models; of the cross-validation first, then of the official split, where there are any.
+        selection: what was selected, or None.
+        selected: scores of the selection, by case.
+        label_maps: folder of the selection's label maps.
+    """
+
+    dataset: Dataset
+    fingerprint: Fingerprint
+    plan: Plan
+    runs: Sequence[FinishedRun]
+    skipped: Sequence[str]
+    groups: Sequence[ScoredModels]
+    selection: Selection | None
+    selected: Sequence[CaseMetrics]
+    label_maps: Path
+
+    @property
+    def main(self) -> ScoredModels:
+        """The scored models that the page is about."""
+        return self.groups[0] if self.groups else ScoredModels("", "", {}, {})
+
+    @property
+    def best(self) -> tuple[str, Sequence[CaseMetrics]]:
+        """What the page is about above all, with its scores: the selection, else the best network."""
+        if self.selection is not None:
+            return "the selection", self.selected
+        if not self.groups:
+            return "", ()
+        network = self.main.best_network
+        return NETWORKS[network].title, self.main.scores[network]
+
+    def case(self, case_id: str) -> Case:
+        """A case that a model held out.
+
+        Raises:
+            WorkspaceError: it is not in the data set any more.
+        """
+        for case in self.dataset.cases:
+            if case.id == case_id:
+                return case
+        raise WorkspaceError(
+            f"{case_id} was held out by a model, but is not in the data set any more",
+            where=self.dataset.root,
+            remedy="Plan the data set as it was, or train that model again with --restart.",
+        )
+
+    def image(self, case: Case) -> Image:
+        """A case's scan, as the plan reads it."""
+        not_finite = self.plan.preprocessing.not_finite
+        return read_image(case.images, channels=len(self.plan.data.channels), not_finite=not_finite)
+
+    def prediction_file(self, case_id: str) -> Path:
+        """The label map of a held-out case by what is best."""
+        if self.selection is not None:
+            return self.label_maps / f"{case_id}.nii.gz"
+        models = self.main.models[self.main.best_network]
+        return next(path for model in models if (path := held_out.label_map_file(model.folder, case_id)).exists())
+
+
+def gather(workspace: Workspace, events: Events) -> ReportData:
+    """Read what a report is made from.
+
+    Raises:
+        BundleError: models of one plan were trained on different data.
+        WorkspaceError: a document or a table cannot be parsed.
+    """
+    plan = workspace.plan()
+    inventory = take_inventory(workspace, plan)
+    for reason in inventory.skipped:
+        events.info(f"left out: {reason}")
+    if inventory.finished:
+        refuse_mixed_data(inventory.finished)
+    else:
+        events.info("nothing is trained yet: the report shows the data only")
+    selection = _current_selection(workspace, plan, events)
+    return ReportData(
+        dataset=workspace.dataset(),
+        fingerprint=workspace.fingerprint(),
+        plan=plan,
+        runs=tuple(
+            FinishedRun(model, read_document(model.folder).provenance, read_state(model.folder))
+            for model in inventory.finished
+        ),
+        skipped=inventory.skipped,
+        groups=_scored(inventory.finished),
+        selection=selection,
+        selected=() if selection is None else read_cases(workspace.selected / METRICS_FILE),
+        label_maps=workspace.selected,
+    )
+
+
+def _current_selection(workspace: Workspace, plan: Plan, events: Events) -> Selection | None:
+    """The selection, unless it was made under another plan."""
+    if not workspace.selection_file.exists():
+        return None
+    selection = read_selection(workspace.selection_file)
+    if selection.plan_digest == plan.digest:
+        return selection
+    events.warn("the selection was made under another plan and is left out: run `autoseg select` again")
+    return None
+
+
+def _scored(models: Sequence[FinishedModel]) -> tuple[ScoredModels, ...]:
+    numbered = [model for model in models if model.id.is_numbered]
+    official = [model for model in models if model.fold == "official"]
+    groups = (
+        _group(numbered, suffix="", cases="held-out cases of the cross-validation"),
+        _group(official, suffix="_official", cases="the data set's own validation cases"),
+    )
+    return tuple(group for group in groups if group.scores)
+
+
+def _group(models: Sequence[FinishedModel], *, suffix: str, cases: str) -> ScoredModels:
+    """Models by network, in the order of the table of networks, with the scores of those that were scored."""
+    by_network: dict[Architecture, tuple[FinishedModel, ...]] = {}
+    scores: dict[Architecture, tuple[CaseMetrics, ...]] = {}
+    for name in NETWORKS:
+        scored = tuple(model for model in models if model.architecture == name and held_out.is_scored(model.folder))
+        if scored:
+            by_network[name] = scored
+            scores[name] = tuple(case for model in scored for case in held_out.read_scores(model.folder))
+    return ScoredModels(suffix, cases, by_network, scores)

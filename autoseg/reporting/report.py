@@ -1,0 +1,67 @@
+"""The report: one page to look at, and the paper's tables and figures, from whatever was trained."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from autoseg.events import Events
+from autoseg.reporting import paper_figures, tables
+from autoseg.reporting.data import gather
+from autoseg.reporting.page import render
+from autoseg.reporting.sections import build_page
+from autoseg.runs.workspace import Workspace
+from autoseg.storage import files
+
+PAGE: Final = "report.html"
+_FOLDER: Final = "report"
+_TABLES: Final = "tables"
+_FIGURES: Final = "figures"
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """What was written.
+
+    Attributes:
+        page: the page; it needs none of the other files.
+        folder: where tables and figures are.
+        written: these files, in the order of the paper.
+        models: folders of the models that went into it.
+    """
+
+    page: Path
+    folder: Path
+    written: tuple[Path, ...]
+    models: tuple[Path, ...]
+
+
+def write_report(workspace: Workspace, output: Path | None, events: Events) -> ReportResult:
+    """Write the page, tables 3 and 4 and figures 1 to 4 of the paper, and the attention maps where there are any.
+
+    Args:
+        workspace: what to report on.
+        output: where all of it goes; None: `report.html` and `report/` in the workspace.
+        events: told of everything.
+
+    Raises:
+        BundleError: models of one plan were trained on different data.
+        WorkspaceError: a case that a model held out is not in the data set any more.
+    """
+    folder = output or workspace.root / _FOLDER
+    page = (output or workspace.root) / PAGE
+    data = gather(workspace, events)
+    written = [path for group in data.groups for path in tables.write_tables(group, folder / _TABLES)]
+    figures = paper_figures.write_figures(data, folder / _FIGURES, events)
+    _drop_stale(tables.files_in(folder / _TABLES), keep=written)
+    _drop_stale(paper_figures.files_in(folder / _FIGURES), keep=figures)
+    events.info("writing the page")
+    files.write_text(page, render(build_page(data, figures)))
+    return ReportResult(page, folder, (*written, *figures), tuple(run.model.folder for run in data.runs))
+
+
+def _drop_stale(paths: Iterable[Path], *, keep: Iterable[Path]) -> None:
+    """Remove what an earlier report made of models that are no more: it would be taken for a part of this one."""
+    for path in set(paths) - set(keep):
+        with files.explain_os_errors(path):
+            path.unlink()
