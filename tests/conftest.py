@@ -1,8 +1,16 @@
-"""What many tests share: a small synthetic cohort on disk and a plan small enough to train in seconds."""
+"""What many tests share: a small synthetic cohort on disk and a plan small enough to train in seconds; and how they run.
 
-from collections.abc import Callable
+Folders of tests run on every core, files named one by one in one process, where a debugger works; `-n` decides otherwise.
+"""
+
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")  # before torch and numpy are loaded: several processes share the cores
 
 import pytest
 import torch
@@ -14,10 +22,34 @@ SMALL = (40, 24, 40)
 """Shape (Z, Y, X) of the scans most tests use: large enough for every class, small enough for seconds."""
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Use every core where folders are tested, unless the command line says how many processes."""
+    option = config.option
+    if getattr(option, "numprocesses", 0) is not None or "PYTEST_XDIST_WORKER" in os.environ:
+        return  # chosen, without pytest-xdist, or already one of several
+    if option.usepdb or option.collectonly:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if cores > 1 and any(Path(name).is_dir() for name in config.args):
+        option.numprocesses = cores
+        if option.dist == "no":
+            option.dist = (
+                "worksteal"  # files stay together, so that what they share is made once, until one has nothing left
+            )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _single_thread() -> None:
     """Networks of a few hundred weights are slower on several threads, above all on a busy machine."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _single_core() -> Iterator[None]:
+    """What is called in this process sees one core: no processes for tiny scans, except where a test says how many."""
+    with mock.patch("os.sched_getaffinity", return_value={0}, create=True):
+        yield
 
 
 @pytest.fixture(scope="session")

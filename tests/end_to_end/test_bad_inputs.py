@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from oracles import bad_inputs as bad
 from oracles.bad_inputs import RAN, Home
-from oracles.installed import Process, finish, start
+from oracles.processes import Process, finish, start
 from oracles.restricted import as_ordinary_user
 
 from autoseg.data.image import read_labels

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracles.installed import Answer, autoseg
+from oracles.commands import autoseg
+from oracles.processes import Answer
 
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import read_labels, write_labels

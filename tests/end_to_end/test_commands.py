@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from oracles.dicom_files import write_series
-from oracles.installed import autoseg
+from oracles.commands import autoseg
 
 from autoseg.data.image import read_labels, write_labels
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from oracles.installed import autoseg
+from oracles.commands import autoseg
 
 from autoseg.data.image import read_image, read_labels, write_channels, write_labels
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from oracles.installed import Answer, autoseg
+from oracles.processes import Answer, autoseg
 
 
 def demo(cwd: Path, *arguments: str, expect: int = 0) -> Answer:

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from oracles.installed import autoseg, start, wait_until
+from oracles.processes import autoseg, start, wait_until
 
 from autoseg.model.bundle import read_document
 

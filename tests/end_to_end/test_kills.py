@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from oracles.installed import Process, finish, start
+from oracles.processes import Process, finish, start
 from oracles.leftovers import read_everything
 
 from autoseg.errors import AutosegError

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from oracles.installed import autoseg
+from oracles.commands import autoseg
 
 TRAIN = ("train", "--fold", "official", "--epochs", "2", "--precision", "float32")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oracles.installed import autoseg
+from oracles.commands import autoseg
 
 
 def result(*arguments: str, cwd: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from oracles.installed import Answer, Process, autoseg, finish, start, wait_until
+from oracles.processes import Answer, Process, autoseg, finish, start, wait_until
 from oracles.leftovers import read_everything
 from oracles.restricted import UNMEASURED, small_disk, with_small_files
 

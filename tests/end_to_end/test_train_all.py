@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from oracles.installed import Process, start, wait_until
+from oracles.processes import Process, start, wait_until
 from oracles.watched_runs import Recorder
 
 import autoseg

@@ -1,4 +1,7 @@
-"""The installed command, run as a user runs it: in a process of its own, with real exit codes."""
+"""The installed command, run as a user runs it: in a process of its own, with real exit codes.
+
+For tests about signals, kills, memory, terminals and what is loaded; others call `oracles.commands`.
+"""
 
 import json
 import os
