@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from oracles.dicom_files import write_series
 from oracles.commands import autoseg
+from oracles.dicom_files import write_series
 
 from autoseg.data.image import read_labels, write_labels
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from oracles.processes import Process, finish, start
 from oracles.leftovers import read_everything
+from oracles.processes import Process, finish, start
 
 from autoseg.errors import AutosegError
 from autoseg.storage.files import sha256_file

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from oracles.processes import Answer, Process, autoseg, finish, start, wait_until
 from oracles.leftovers import read_everything
+from oracles.processes import Answer, Process, autoseg, finish, start, wait_until
 from oracles.restricted import UNMEASURED, small_disk, with_small_files
 
 COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
