@@ -19,7 +19,7 @@ from autoseg.planning.plan import FoldCount, Gigabytes, Inputs, Plan, write_plan
 from autoseg.planning.planner import make_plan
 from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
 from autoseg.runs.workspace import RUNS, Workspace, write_document
-from autoseg.storage import files
+from autoseg.storage.locks import lock
 
 
 class PlanConfig(Choices):
@@ -75,7 +75,7 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
         f"{len(dataset.cases) - len(dataset.labelled)} without a part in training"
     )
     refuse_data_as_workspace(workspace, dataset)
-    with files.lock(workspace.lock_file):
+    with lock(workspace.lock_file):
         if not config.force:
             protect_earlier_planning(workspace, dataset)
         fingerprint = fingerprint_dataset(dataset, not_finite=config.not_finite, jobs=config.jobs, events=events)

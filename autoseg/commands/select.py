@@ -9,7 +9,7 @@ from autoseg.postprocessing.inputs import gather_inputs
 from autoseg.postprocessing.selecting import make_selection
 from autoseg.postprocessing.selection import Selection, write_selection
 from autoseg.runs.workspace import find_workspace
-from autoseg.storage import files
+from autoseg.storage.locks import lock
 
 
 class SelectConfig(Choices):
@@ -47,7 +47,7 @@ def run(config: SelectConfig, events: Events) -> SelectResult:
         WorkspaceError: stored probabilities are damaged, or another process works on the plan.
     """
     workspace = find_workspace(config.workspace)
-    with files.lock(workspace.lock_file):
+    with lock(workspace.lock_file):
         selection = make_selection(gather_inputs(workspace, events), workspace.selected, jobs=config.jobs, events=events)
         write_selection(selection, workspace.selection_file)
     return SelectResult(workspace.selection_file, selection, workspace.selected)

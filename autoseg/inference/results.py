@@ -23,6 +23,7 @@ from autoseg.inference.scans import FoundScans, Scan
 from autoseg.inference.segmenter import Segmentation, Segmenter
 from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table, volumes_ml, write_table
 from autoseg.storage import files
+from autoseg.storage.locks import lock
 
 PROBABILITIES: Final = "probabilities"
 UNCERTAINTY: Final = "uncertainty"
@@ -99,7 +100,7 @@ def predict_scans(
         WorkspaceError: another process writes to the same folder.
     """
     _protect_inputs(results, found.scans)
-    with files.lock(results.folder / ".lock"):
+    with lock(results.folder / ".lock"):
         classes = segmenter.ensemble.plan.data.classes
         rows = read_table(results.table, classes=classes)
         if not results.force:

@@ -27,6 +27,7 @@ from autoseg.preprocessing.case import Footprint, apply, apply_to_labels
 from autoseg.storage import files
 from autoseg.storage.arrays import map_array, write_array
 from autoseg.storage.documents import understand
+from autoseg.storage.locks import lock
 
 STORE_VERSION: Final = 2
 _REMEDY: Final = "Delete this folder; the next `autoseg train` or `autoseg preprocess` makes it anew."
@@ -194,7 +195,7 @@ def build_store(
     if all(store.holds(case.id) for case in cases):
         return store
     failures = []
-    with files.lock(store.folder / ".lock"):
+    with lock(store.folder / ".lock"):
         missing = [case for case in cases if not store.holds(case.id)]
         work = partial(_prepare, store=store, plan=plan)
         with (

@@ -20,7 +20,7 @@ from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store
 from autoseg.runs.workspace import Workspace, fold_of
-from autoseg.storage import files
+from autoseg.storage.locks import lock
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.config import TrainConfig
@@ -154,7 +154,7 @@ def working_on(session: Session, target: Target) -> Iterator[None]:
         WorkspaceError: another process works on the model.
     """
     folder = session.workspace.model(target.model)
-    with files.lock(folder / ".lock"), _explain_full_gpu(target.model.title):
+    with lock(folder / ".lock"), _explain_full_gpu(target.model.title):
         if session.restart:
             _discard(folder)
         yield

@@ -9,17 +9,14 @@ Source: with kill -9 while saving, plain writing left 8 of 8 files unreadable, t
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import math
 import os
 import secrets
-import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -118,26 +115,6 @@ def sha256_file(path: Path) -> str:
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock; it names its holder and vanishes with it, however that ends.
-
-    Raises:
-        WorkspaceError: another process holds it.
-        SystemFailureError: the disk is full, the place may not be written, or its file system has no locks.
-    """
-    with explain_os_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        stream = path.open("ab+", buffering=0)  # unbuffered: a name that could not be written is not tried again
-    with stream:
-        with explain_os_errors(path):
-            _take(stream, path)
-        try:
-            yield
-        finally:
-            stream.truncate(0)
-
-
-@contextmanager
 def explain_os_errors(path: Path) -> Iterator[None]:
     """Turn the operating system's refusals while writing `path` into errors with a cure."""
     try:
@@ -148,20 +125,6 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         raise SystemFailureError(
             "the disk is full" if full else f"cannot be written ({cause.strerror or cause})", where=path, remedy=remedy
         ) from cause
-
-
-def _take(stream: FileIO, path: Path) -> None:
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stream.seek(0)
-        raise WorkspaceError(
-            f"in use by {stream.read().decode().strip() or 'another process'}",
-            where=path.parent,
-            remedy="Wait for it to end, or stop it.",
-        ) from None
-    stream.truncate(0)
-    stream.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
 
 
 def _refuse_constant(name: str) -> None:

@@ -22,6 +22,7 @@ from oracles.dicom_files import write_series
 
 from autoseg.data.image import read_image, read_labels, write_channels, write_labels
 from autoseg.storage import files
+from autoseg.storage.locks import lock
 
 RAN: Final = "a pickle was run"
 """Name of the file that a malicious pickle makes in the working folder."""
@@ -565,8 +566,8 @@ def a_newer_exported_model(home: Home) -> None:
 
 
 def a_run_that_goes_on(home: Home) -> None:
-    home.while_running.enter_context(files.lock(home.model.parent / "fold_1" / ".lock"))
+    home.while_running.enter_context(lock(home.model.parent / "fold_1" / ".lock"))
 
 
 def a_plan_in_the_making(home: Home) -> None:
-    home.while_running.enter_context(files.lock(home.root / "other" / ".lock"))
+    home.while_running.enter_context(lock(home.root / "other" / ".lock"))

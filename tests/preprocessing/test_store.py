@@ -25,6 +25,7 @@ from autoseg.planning.slicing import stack_of
 from autoseg.preprocessing import store as store_module
 from autoseg.preprocessing.store import Store, build_store, case_checksum, store_key
 from autoseg.storage import arrays, files
+from autoseg.storage.locks import lock
 
 MakePlan = Callable[..., Plan]
 
@@ -299,7 +300,7 @@ def test_a_case_without_label_is_a_mistake(cases: list[Case], make_plan: MakePla
 def test_two_at_once_are_refused(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
     store = built(tmp_path, cases, make_plan())
     (store.folder / "case_1.json").unlink()
-    with files.lock(store.folder / ".lock"), pytest.raises(WorkspaceError, match="in use by process"):
+    with lock(store.folder / ".lock"), pytest.raises(WorkspaceError, match="in use by process"):
         built(tmp_path, cases, make_plan())
 
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -129,21 +128,11 @@ def test_a_write_that_breaks_off_leaves_the_old_content(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file"]
 
 
-def test_a_lock_that_cannot_be_written_is_said_in_words(tmp_path: Path) -> None:
-    writer = run_python(LIMITED.format(limit=0, attempt="files.lock(Path(sys.argv[1])).__enter__()"), tmp_path / ".lock")
-    output, complaints = writer.communicate(timeout=300)
-    assert (output, complaints) == ("the disk is full\n", "")
-
-
 def test_a_place_that_is_no_folder_is_said_in_words(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")
-    for attempt in (
-        lambda: files.write_text(tmp_path / "file" / "below", "x"),
-        lambda: files.lock(tmp_path / "file" / ".lock").__enter__(),
-    ):
-        with pytest.raises(SystemFailureError, match="cannot be written") as caught:
-            attempt()
-        assert "permissions" in caught.value.remedy
+    with pytest.raises(SystemFailureError, match="cannot be written") as caught:
+        files.write_text(tmp_path / "file" / "below", "x")
+    assert "permissions" in caught.value.remedy
 
 
 # JSON.
@@ -223,59 +212,3 @@ def test_the_checksum_of_a_document_does_not_depend_on_the_order_of_its_keys() -
     second: Any = json.loads('{"b": {"d": null, "c": [1, 2]}, "a": 1}')
     assert files.sha256_json(first) == files.sha256_json(second)
     assert files.sha256_json(first) != files.sha256_json({**first, "a": 2})
-
-
-# Locks.
-
-
-def test_a_lock_names_its_holder_and_ends_with_its_block(tmp_path: Path) -> None:
-    place = tmp_path / "run" / ".lock"
-    holder = f"in use by process {os.getpid()} on {socket.gethostname()}"
-    for _ in range(2):
-        with files.lock(place), pytest.raises(WorkspaceError, match=holder) as caught, files.lock(place):
-            pass
-        assert caught.value.where == str(place.parent)
-    assert place.read_text() == ""
-
-
-def test_a_lock_ends_when_its_block_fails(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), files.lock(tmp_path / ".lock"):
-        _ = 1 // 0
-    with files.lock(tmp_path / ".lock"):
-        pass
-
-
-def test_errors_inside_a_lock_are_not_the_locks(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), files.lock(tmp_path / ".lock"):
-        (tmp_path / "missing").read_text()
-
-
-def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
-    place = tmp_path / ".lock"
-    holder = run_python(
-        "import sys, time; from pathlib import Path; from autoseg.storage import files\n"
-        "with files.lock(Path(sys.argv[1])):\n"
-        "    print('held', flush=True)\n"
-        "    time.sleep(60)\n",
-        place,
-    )
-    with holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(WorkspaceError, match=f"in use by process {holder.pid} on "), files.lock(place):
-            pass
-        holder.kill()
-        holder.wait()
-    with files.lock(place):
-        assert place.read_text() == f"process {os.getpid()} on {socket.gethostname()}\n"
-
-
-def test_a_file_system_without_locks_is_not_taken_for_another_process(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(stream: object, operation: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(files.fcntl, "flock", refuse)
-    with pytest.raises(SystemFailureError, match="No locks available"), files.lock(tmp_path / ".lock"):
-        pass
