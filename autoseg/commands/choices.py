@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg.errors import UsageError
+from autoseg.storage.documents import problems_in
 
 Processes = Annotated[int, Field(ge=1, le=1024)]
 
@@ -22,14 +23,4 @@ class Choices(BaseModel):
         try:
             super().__init__(**choices)
         except ValidationError as invalid:
-            raise _refused(invalid) from None
-
-
-def _refused(invalid: ValidationError) -> UsageError:
-    problem = invalid.errors()[0]
-    choice = ".".join(map(str, problem["loc"]))
-    return UsageError(
-        f"{choice}: {problem['msg'][:1].lower()}{problem['msg'][1:]}",
-        found=repr(problem["input"]),
-        remedy="Choose another value, or leave it out.",
-    )
+            raise UsageError(problems_in(invalid), remedy="Choose another value, or leave it out.") from None

@@ -8,17 +8,18 @@ from pydantic import Field
 
 from autoseg import catalogue
 from autoseg.commands.choices import Choices, Processes
+from autoseg.data.dataset import DATASET
 from autoseg.data.layouts import find_dataset
-from autoseg.data.splits import make_splits
+from autoseg.data.splits import SPLITS, make_splits
 from autoseg.events import Events
 from autoseg.jobs.machine import device_kind
 from autoseg.planning.examination import classes_present, warn_of_missing_classes
-from autoseg.planning.fingerprint import fingerprint_dataset
+from autoseg.planning.fingerprint import FINGERPRINT, fingerprint_dataset
 from autoseg.planning.memory import MEMORY_GB
 from autoseg.planning.plan import FoldCount, Gigabytes, Inputs, Plan, write_plan
 from autoseg.planning.planner import make_plan
 from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
-from autoseg.runs.workspace import RUNS, Workspace, write_document
+from autoseg.runs.workspace import RUNS, Workspace
 from autoseg.storage.locks import lock
 
 
@@ -83,9 +84,9 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
         present = classes_present(fingerprint.cases)
         splits = make_splits(dataset, classes_present=present, folds=plan.folds)
         warn_of_missing_classes(splits, present, classes=plan.data.classes, events=events)
-        write_document(workspace.dataset_file, dataset)
-        write_document(workspace.fingerprint_file, fingerprint)
-        write_document(workspace.splits_file, splits)
+        DATASET.write(workspace.dataset_file, dataset)
+        FINGERPRINT.write(workspace.fingerprint_file, fingerprint)
+        SPLITS.write(workspace.splits_file, splits)
         write_plan(plan, workspace.plan_file)
     return PlanResult(workspace, plan)
 

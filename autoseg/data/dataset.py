@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from autoseg.storage.documents import DocumentType
 
 Subset = Literal["training", "validation", "test"]
 
@@ -57,6 +59,7 @@ class Dataset(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: Literal[1] = 1
     name: str = Field(min_length=1)
     root: Path
     layout: str = Field(description="key of the layout that recognised the folder")
@@ -86,3 +89,11 @@ class Dataset(BaseModel):
     def labelled(self) -> tuple[Case, ...]:
         """Everything that a plan may learn from and training may use: training cases, then validation cases."""
         return self.training + self.validation
+
+
+DATASET: Final = DocumentType(
+    name="list of cases",
+    model=Dataset,
+    missing="Run `autoseg plan DATASET` first.",
+    unusable="Correct it, or rewrite it with `autoseg plan DATASET --force`.",
+)

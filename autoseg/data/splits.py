@@ -2,12 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError, UsageError
+from autoseg.storage.documents import DocumentType
 from autoseg.storage.files import sha256_bytes, sha256_json
 
 DEFAULT_FOLDS: Final = 5
@@ -34,6 +35,7 @@ class Splits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: Literal[1] = 1
     folds: tuple[Fold, ...]
     official: Fold | None
     dealt_sha256: str | None = Field(
@@ -43,12 +45,20 @@ class Splits(BaseModel):
     @property
     def sha256(self) -> str:
         """Digest of all folds."""
-        return sha256_json(self.model_dump(mode="json", exclude={"dealt_sha256"}))
+        return sha256_json(self.model_dump(mode="json", exclude={"version", "dealt_sha256"}))
 
     @property
     def edited(self) -> bool:
         """Whether somebody changed a fold after they were dealt."""
         return self.dealt_sha256 is not None and self.dealt_sha256 != self.sha256
+
+
+SPLITS: Final = DocumentType(
+    name="list of folds",
+    model=Splits,
+    missing="Run `autoseg plan DATASET` first.",
+    unusable="Correct it, or rewrite it with `autoseg plan DATASET --force`.",
+)
 
 
 def fold_count(subjects: int, *, asked: int | None) -> int:

@@ -18,15 +18,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import BinaryIO, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.errors import BundleError
 from autoseg.storage import files
-from autoseg.storage.documents import understand
+from autoseg.storage.documents import DocumentType
 
 ARCHIVE_SUFFIX: Final = ".autoseg"
 MANIFEST: Final = "manifest.json"
-FORMAT: Final = 1
 
 MOST_MEMBERS: Final = 500
 MOST_TEXT_BYTES: Final = 16 << 20
@@ -75,9 +74,12 @@ class _Member(BaseModel):
 class _Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = FORMAT
+    version: Literal[1] = 1
     written_by: str
     members: tuple[_Member, ...]
+
+
+_MANIFEST: Final = DocumentType(name="manifest", model=_Manifest, error=BundleError, missing=_REMEDY, unusable=_REMEDY)
 
 
 @dataclass(frozen=True)
@@ -271,18 +273,7 @@ def _content(archive: zipfile.ZipFile, name: str, size: int, *, path: Path) -> b
 
 def _parse_manifest(text: bytes, path: Path) -> _Manifest:
     document = _safe_json(text, where=f"{path} ({MANIFEST})")
-    if isinstance(document, dict) and isinstance(document.get("version"), int) and document["version"] > FORMAT:
-        raise BundleError(
-            "the model was exported by a newer autoseg",
-            where=path,
-            expected=f"format {FORMAT} or older",
-            found=f"format {str(document['version'])[:20]}, written by autoseg {str(document.get('written_by'))[:20]}",
-            remedy="Update autoseg to at least that version.",
-        )
-    try:
-        return understand(document, _Manifest)
-    except ValidationError as invalid:
-        raise _refused(path, f"not a manifest: {invalid.errors()[0]['msg']}") from None
+    return _MANIFEST.parse(document, where=path)
 
 
 def _safe_json(content: bytes, *, where: str) -> object:

@@ -1,21 +1,21 @@
 """What an exported model holds, and reading it back."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.errors import BundleError
 from autoseg.exporting.archive import Archive, open_archive
-from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_tensors, understand_document
+from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_document, parse_tensors
 from autoseg.model.identity import ModelId
 from autoseg.planning.case_fingerprint import CaseFingerprint
-from autoseg.planning.fingerprint import Fingerprint
-from autoseg.planning.plan import Plan
-from autoseg.postprocessing.selection import Score, Selection
-from autoseg.storage.documents import understand
+from autoseg.planning.fingerprint import FINGERPRINT, Fingerprint
+from autoseg.planning.plan import PLAN, Plan
+from autoseg.postprocessing.selection import SELECTION, Score, Selection
+from autoseg.storage.documents import DocumentType
 
 MODEL_FILE: Final = "model.json"
 PLAN_FILE: Final = "plan.json"
@@ -26,6 +26,7 @@ README_FILE: Final = "README.txt"
 _MOST_VOXELS: Final = 1 << 53
 """Of one class in one scan. Source: ours; beyond it a float no longer counts one by one, and no scan comes near."""
 
+_ASK_AGAIN: Final = "Ask for the file again, or write it again with `autoseg export`."
 _Document = TypeVar("_Document", bound=BaseModel)
 
 
@@ -39,6 +40,11 @@ class ModelDocument(BaseModel):
     bundles: tuple[str, ...] = Field(min_length=1, description="folders of the networks inside the archive")
     scores: dict[str, Score] = Field(description="cross-validated scores: of the selection, else of each network")
     scored_cases: dict[str, int] = Field(description="on how many held-out cases")
+
+
+MODEL: Final = DocumentType(
+    name="description of an exported model", model=ModelDocument, error=BundleError, missing=_ASK_AGAIN, unusable=_ASK_AGAIN
+)
 
 
 @dataclass(frozen=True)
@@ -114,11 +120,11 @@ def bundle_file(folder: str) -> str:
 
 
 def _describe(archive: Archive) -> ExportDescription:
-    document = _parsed(archive, MODEL_FILE, ModelDocument)
-    plan = _parsed(archive, PLAN_FILE, Plan)
-    selection = _parsed(archive, SELECTION_FILE, Selection) if SELECTION_FILE in archive.names else None
+    document = _parsed(archive, MODEL_FILE, MODEL)
+    plan = _parsed(archive, PLAN_FILE, PLAN)
+    selection = _parsed(archive, SELECTION_FILE, SELECTION) if SELECTION_FILE in archive.names else None
     bundles = {
-        folder: understand_document(archive.read_json(bundle_file(folder)), where=archive.place(bundle_file(folder)))
+        folder: parse_document(archive.read_json(bundle_file(folder)), where=archive.place(bundle_file(folder)))
         for folder in document.bundles
     }
     description = ExportDescription(
@@ -127,7 +133,7 @@ def _describe(archive: Archive) -> ExportDescription:
         written_by=archive.written_by,
         document=document,
         plan=plan,
-        fingerprint=_parsed(archive, FINGERPRINT_FILE, Fingerprint),
+        fingerprint=_parsed(archive, FINGERPRINT_FILE, FINGERPRINT),
         selection=selection,
         bundles=bundles,
     )
@@ -197,14 +203,10 @@ def _bundle(archive: Archive, folder: str, document: BundleDocument) -> Bundle:
     return assemble(document, weights, where=archive.place(name))
 
 
-def _parsed(archive: Archive, name: str, kind: type[_Document]) -> _Document:
-    try:
-        return understand(archive.read_json(name), kind)
-    except ValidationError as invalid:
-        problem = invalid.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise _broken(archive.place(name), f"cannot be understood: {place}: {problem['msg']}") from None
+def _parsed(archive: Archive, name: str, document: DocumentType[_Document]) -> _Document:
+    exported = replace(document, error=BundleError, unusable=_ASK_AGAIN)
+    return exported.parse(archive.read_json(name), where=archive.place(name))
 
 
 def _broken(where: Path | str, what: str) -> BundleError:
-    return BundleError(what, where=where, remedy="Ask for the file again, or make it anew with `autoseg export`.")
+    return BundleError(what, where=where, remedy=_ASK_AGAIN)

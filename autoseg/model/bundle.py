@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
@@ -23,12 +23,11 @@ from autoseg.errors import BundleError
 from autoseg.model.identity import ModelId
 from autoseg.model.packages import Registered, check_packages, registered_by_packages
 from autoseg.networks import build_network
-from autoseg.planning.plan import Plan
+from autoseg.planning.plan import PLAN, Plan
 from autoseg.storage import files
-from autoseg.storage.documents import understand
+from autoseg.storage.documents import DocumentType
 
 BUNDLE_FILE = "bundle.json"
-BUNDLE_VERSION = 1
 _RESTORE = "Restore the file from a copy, or train again with --restart."
 
 _DESCRIPTION_BYTES: Final = 512
@@ -112,45 +111,40 @@ def save_bundle(
         weights_file=file,
         weights_sha256=digest,
     )
-    files.write_json(folder / BUNDLE_FILE, document.model_dump(mode="json"))
+    BUNDLE.write(folder / BUNDLE_FILE, document)
     drop_other_tensors(folder, keep=file, prefix="weights")
+
+
+BUNDLE: Final = DocumentType(
+    name="model description",
+    model=BundleDocument,
+    error=BundleError,
+    missing="Train the model, or point to a folder that holds one.",
+    unusable="Train the model again.",
+    parts={"plan": PLAN},
+    context={"predicts": True},
+)
 
 
 def read_document(folder: Path) -> BundleDocument:
     """Read what a model is, without its weights.
 
     Raises:
-        BundleError: there is no model, or its document cannot be understood.
+        BundleError: there is no model, or its document cannot be used.
     """
     path = folder / BUNDLE_FILE
-    remedy = "Train the model, or point to a folder that holds one."
-    document = files.read_json(path, error=BundleError, remedy=remedy)
-    return understand_document(document, where=path)
+    return parse_document(files.read_json(path, error=BUNDLE.error, remedy=BUNDLE.missing), where=path)
 
 
-def understand_document(document: Any, *, where: Path | str) -> BundleDocument:
+def parse_document(document: Any, *, where: Path | str) -> BundleDocument:
     """A model's description from a JSON document.
 
     Raises:
-        BundleError: it cannot be understood, or its plan is not the one the model was trained under.
+        BundleError: it cannot be used, needs a missing package, or its plan is not the one the model was trained under.
     """
-    if isinstance(document, dict) and isinstance(document.get("version"), int) and document["version"] > BUNDLE_VERSION:
-        raise BundleError(
-            "the model was written by a newer autoseg",
-            where=where,
-            expected=f"format {BUNDLE_VERSION} or older",
-            found=f"format {str(document['version'])[:20]}",
-            remedy="Update autoseg and try again.",
-        )
-    try:
-        check_packages(document, where=where)
-        description = understand(document, BundleDocument, context={"predicts": True})
-    except ValidationError as invalid:
-        problem = invalid.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise BundleError(
-            f"not a model description: {place}: {problem['msg']}", where=where, remedy="Train the model again."
-        ) from None
+    migrated = BUNDLE.migrated(document, where=where)
+    check_packages(migrated, where=where)
+    description = BUNDLE.parse(migrated, where=where)
     if description.plan.digest != description.plan_digest:
         raise BundleError(
             "the plan inside has changed since the model was trained",

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from autoseg import catalogue
 from autoseg.errors import BundleError
 from autoseg.planning.plan import Plan
-from autoseg.storage.documents import understand
+from autoseg.storage.documents import parse
 
 
 class Registered(BaseModel):
@@ -49,7 +49,7 @@ def check_packages(document: Any, *, where: Path | str) -> None:
     stated = document.get("registered") if isinstance(document, dict) else None
     for entry in stated if isinstance(stated, list) else ():
         try:
-            needed = understand(entry, Registered)
+            needed = parse(entry, Registered)
         except ValidationError:
             continue  # the validation of the whole document says so
         for table in catalogue.TABLES:

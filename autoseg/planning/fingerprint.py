@@ -1,19 +1,17 @@
 """What a data set looks like, in numbers: the only thing the planning rules see of it."""
 
 from collections import Counter
-from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import Dataset, LabelClass
-from autoseg.errors import DatasetError, ProblemsError, WorkspaceError
+from autoseg.errors import DatasetError, ProblemsError
 from autoseg.events import Events
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.examination import examine, problems_of
-from autoseg.storage import files
-from autoseg.storage.documents import understand
+from autoseg.storage.documents import DocumentType
 
 
 class Fingerprint(BaseModel):
@@ -71,22 +69,9 @@ def found_classes(dataset: Dataset, fingerprint: Fingerprint) -> tuple[LabelClas
     return LabelClass(value=0, name="background"), *(LabelClass(value=value, name=f"class {value}") for value in values)
 
 
-def write_fingerprint(fingerprint: Fingerprint, path: Path) -> None:
-    """Store a fingerprint as JSON."""
-    files.write_json(path, fingerprint.model_dump(mode="json"))
-
-
-def read_fingerprint(path: Path) -> Fingerprint:
-    """Read a stored fingerprint.
-
-    Raises:
-        WorkspaceError: missing or not a fingerprint.
-    """
-    remedy = "Run `autoseg plan DATASET --force` to make it again."
-    document = files.read_json(path, remedy=remedy)
-    try:
-        return understand(document, Fingerprint)
-    except ValidationError as invalid:
-        problem = invalid.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise WorkspaceError(f"not a fingerprint ({place}: {problem['msg']})", where=path, remedy=remedy) from None
+FINGERPRINT: Final = DocumentType(
+    name="fingerprint",
+    model=Fingerprint,
+    missing="Run `autoseg plan DATASET` first.",
+    unusable="Run `autoseg plan DATASET --force` to make it again.",
+)

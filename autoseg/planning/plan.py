@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from autoseg import catalogue
 from autoseg.data.dataset import LabelClass, check_classes
@@ -16,9 +16,7 @@ from autoseg.data.label_values import LARGEST_LABEL
 from autoseg.errors import PlanError
 from autoseg.planning.memory import training_step_bytes
 from autoseg.storage import files
-from autoseg.storage.documents import understand
-
-PLAN_VERSION = 1
+from autoseg.storage.documents import DocumentType
 
 _MOST_LEVELS: Final = 12
 """Of a network. Source: chosen; with so many, the sides of its slices are multiples of 2048 pixels."""
@@ -265,7 +263,7 @@ class Decision(_Section):
 class Plan(_Section):
     """Everything the data dictates; what the user chooses for one run is not part of it."""
 
-    version: Literal[1] = Field(description="version of this document's format")
+    version: Literal[1] = Field(default=1, description="version of this document's format")
     planned_digest: str = Field(description="digest of the values as planned; differs from the plan's own after an edit")
     inputs: Inputs
     data: DataSection
@@ -343,34 +341,29 @@ class Plan(_Section):
 
 def assemble(sections: Mapping[str, Any], decisions: Mapping[str, Decision]) -> Plan:
     """Make a plan from its values and reasons, and seal it with its digest."""
-    draft = Plan.model_validate({"version": PLAN_VERSION, "planned_digest": "", **sections, "decisions": decisions})
+    draft = Plan.model_validate({"planned_digest": "", **sections, "decisions": decisions})
     return draft.model_copy(update={"planned_digest": draft.digest})
+
+
+PLAN: Final = DocumentType(
+    name="plan",
+    model=Plan,
+    error=PlanError,
+    missing="Run `autoseg plan DATASET` to make a plan.",
+    unusable="Correct the named keys, or run `autoseg plan DATASET --force` to start from a fresh plan.",
+)
 
 
 def write_plan(plan: Plan, path: Path) -> None:
     """Store a plan as JSON."""
-    files.write_json(path, plan.model_dump(mode="json"))
+    PLAN.write(path, plan)
 
 
 def read_plan(path: Path) -> Plan:
     """Read a plan that may have been edited by hand.
 
     Raises:
-        PlanError: missing, not JSON, or a key is unknown, missing or has a value that is not allowed; names all such
-            keys.
+        PlanError: missing, not JSON, made by a newer autoseg, or a key is unknown, missing or has a value that is not
+            allowed; names all such keys.
     """
-    remedy = "Run `autoseg plan DATASET` to make a plan."
-    document = files.read_json(path, error=PlanError, remedy=remedy)
-    try:
-        return understand(document, Plan)
-    except ValidationError as invalid:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'plan'}: {problem['msg']}"
-            + (f" (found {problem['input']!r:.80})" if not isinstance(problem["input"], dict) else "")
-            for problem in invalid.errors()
-        )
-        raise PlanError(
-            f"not a usable plan: {problems}",
-            where=path,
-            remedy="Correct the named keys, or run `autoseg plan DATASET --force` to start from a fresh plan.",
-        ) from None
+    return PLAN.read(path)

@@ -4,20 +4,18 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg import catalogue
-from autoseg.errors import WorkspaceError
 from autoseg.inference.quality import Quality
 from autoseg.inference.steps import Step
 from autoseg.model.identity import ModelId
 from autoseg.storage import files
-from autoseg.storage.documents import understand
+from autoseg.storage.documents import DocumentType
 
 SELECTION_FILE = "selection.json"
-SELECTION_VERSION = 1
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 _AGAIN = "Run `autoseg select` to make it again."
@@ -115,25 +113,21 @@ def decision_digest(models: tuple[SelectedModel, ...], postprocessing: tuple[Ste
     return files.sha256_json([[part.model_dump(mode="json") for part in parts] for parts in (models, postprocessing)])
 
 
+SELECTION: Final = DocumentType(
+    name="selection", model=Selection, missing=_AGAIN, unusable=f"Correct the named keys. Or: {_AGAIN}"
+)
+
+
 def write_selection(selection: Selection, path: Path) -> None:
     """Store a selection as JSON."""
-    files.write_json(path, selection.model_dump(mode="json"))
+    SELECTION.write(path, selection)
 
 
 def read_selection(path: Path) -> Selection:
     """Read a selection that may have been edited by hand.
 
     Raises:
-        WorkspaceError: missing, not JSON, or keys are unknown, missing or have values that are not allowed; names them.
+        WorkspaceError: missing, not JSON, made by a newer autoseg, or keys are unknown, missing or have values that are not
+            allowed; names them.
     """
-    document = files.read_json(path, remedy=_AGAIN)
-    try:
-        return understand(document, Selection)
-    except ValidationError as invalid:
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in problem['loc']) or 'selection'}: {problem['msg']}"
-            for problem in invalid.errors()
-        )
-        raise WorkspaceError(
-            f"not a usable selection: {problems}", where=path, remedy=f"Correct the named keys. Or: {_AGAIN}"
-        ) from None
+    return SELECTION.read(path)

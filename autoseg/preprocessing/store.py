@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.data.dataset import Case
 from autoseg.data.image import check_same_grid, read_image, read_labels
@@ -26,7 +26,7 @@ from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint, apply, apply_to_labels
 from autoseg.storage import files
 from autoseg.storage.arrays import map_array, write_array
-from autoseg.storage.documents import understand
+from autoseg.storage.documents import DocumentType
 from autoseg.storage.locks import lock
 
 STORE_VERSION: Final = 2
@@ -36,10 +36,16 @@ _REMEDY: Final = "Delete this folder; the next `autoseg train` or `autoseg prepr
 class _CaseDocument(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: Literal[1] = 1
     footprint: Footprint
     footprint_sha256: str = Field(description="of the footprint: one that was moved would displace label maps")
     image_sha256: str = Field(description="of the image array's file")
     label_sha256: str = Field(description="of the label array's file")
+
+
+_CASE: Final = DocumentType(
+    name="description of a preprocessed case", model=_CaseDocument, missing=_REMEDY, unusable=_REMEDY
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,15 +108,11 @@ class Store:
             image_sha256=files.sha256_file(self._image(case)),
             label_sha256=files.sha256_file(self._label(case)),
         )
-        files.write_json(self._document_path(case), document.model_dump(mode="json"))
+        _CASE.write(self._document_path(case), document)
 
     def _document(self, case: str) -> _CaseDocument:
         path = self._document_path(case)
-        try:
-            document = understand(files.read_json(path, remedy=_REMEDY), _CaseDocument)
-        except ValidationError as invalid:
-            problem = invalid.errors()[0]["msg"]
-            raise WorkspaceError(f"cannot be understood ({problem})", where=path, remedy=_REMEDY) from None
+        document = _CASE.read(path)
         _insist("the footprint", path, expected=document.footprint_sha256, found=_digest(document.footprint))
         return document
 

@@ -40,7 +40,8 @@ def _is_foreign(dataset_file: Path) -> bool:
     if not dataset_file.exists():
         return False
     document = files.read_json(dataset_file, remedy="Restore or remove this file.")
-    return not (isinstance(document, dict) and Dataset.model_fields.keys() <= document.keys())
+    required = {name for name, key in Dataset.model_fields.items() if key.is_required()}
+    return not (isinstance(document, dict) and required <= document.keys())
 
 
 def _protect_other_dataset(workspace: Workspace, dataset: Dataset) -> None:

@@ -2,22 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from pydantic import BaseModel, ValidationError
-
-from autoseg.data.dataset import Dataset
-from autoseg.data.splits import Fold, Splits, misfit
+from autoseg.data.dataset import DATASET, Dataset
+from autoseg.data.splits import SPLITS, Fold, Splits, misfit
 from autoseg.errors import UsageError, WorkspaceError
 from autoseg.model.identity import ModelId
-from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.fingerprint import FINGERPRINT, Fingerprint
 from autoseg.planning.plan import Plan, read_plan
-from autoseg.storage import files
-from autoseg.storage.documents import understand
 
 RUNS: Final = Path("runs")
 _PLAN_FIRST: Final = "Run `autoseg plan DATASET` first."
-_Document = TypeVar("_Document", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -77,7 +72,7 @@ class Workspace:
 
     def dataset(self) -> Dataset:
         """The cases as they were found when the plan was made."""
-        dataset = _read(self.dataset_file, Dataset)
+        dataset = DATASET.read(self.dataset_file)
         if not dataset.training:
             raise _unusable(self.dataset_file, "no training case has a label map")
         if len({case.id for case in dataset.cases}) < len(dataset.cases):
@@ -86,7 +81,7 @@ class Workspace:
 
     def fingerprint(self) -> Fingerprint:
         """What the planner saw."""
-        return _read(self.fingerprint_file, Fingerprint)
+        return FINGERPRINT.read(self.fingerprint_file)
 
     def splits(self) -> Splits:
         """The folds, perhaps edited by hand."""
@@ -97,7 +92,7 @@ class Workspace:
 
     def stored_splits(self) -> Splits:
         """The folds, whether or not they fit the data set."""
-        return _read(self.splits_file, Splits)
+        return SPLITS.read(self.splits_file)
 
     def plan(self) -> Plan:
         """The plan, with whatever was edited by hand."""
@@ -162,22 +157,6 @@ def fold_of(splits: Splits, dataset: Dataset, fold: str) -> Fold:
             remedy="Choose one of these with --fold.",
         )
     return splits.folds[int(fold)]
-
-
-def write_document(path: Path, document: BaseModel) -> None:
-    """Store a document of the workspace as JSON."""
-    files.write_json(path, document.model_dump(mode="json"))
-
-
-def _read(path: Path, kind: type[_Document]) -> _Document:
-    content = files.read_json(path, remedy=_PLAN_FIRST)
-    try:
-        return understand(content, kind)
-    except ValidationError as invalid:
-        problem = invalid.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        what = f"{place}: {problem['msg']}" if place else problem["msg"]
-        raise _unusable(path, f"cannot be understood: {what}") from None
 
 
 def _unusable(path: Path, what: str) -> WorkspaceError:

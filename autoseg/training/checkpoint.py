@@ -7,23 +7,21 @@ stored by parameter number and name, everything else is plain data.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 from autoseg.data.splits import Fold
-from autoseg.errors import WorkspaceError
 from autoseg.model.bundle import TensorsFile, drop_other_tensors, load_tensors, save_tensors
-from autoseg.storage import files
-from autoseg.storage.documents import understand
+from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StepRecord
 
 CHECKPOINT_FILE = "checkpoint.json"
 _NETWORK, _OPTIMISER, _GENERATOR = "network.", "optimiser.", "generator"
-_BEGIN_ANEW: Final = "Train with --restart to begin this model anew."
+_BEGIN_AGAIN: Final = "Train with --restart to begin this model again."
 
 
 class RunState(BaseModel):
@@ -45,9 +43,15 @@ class RunState(BaseModel):
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
+    version: Literal[1] = 1
     state: RunState
     tensors_file: TensorsFile
     tensors_sha256: str
+
+
+_CHECKPOINT: Final = DocumentType(
+    name="checkpoint", model=_Document, missing=_BEGIN_AGAIN, unusable=_BEGIN_AGAIN, compact=True
+)
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,7 @@ def save_checkpoint(folder: Path, state: RunState, *, network: nn.Module, optimi
     tensors[_GENERATOR] = torch.get_rng_state()
     contiguous = {name: value.contiguous() for name, value in tensors.items()}
     file, digest = save_tensors(folder, contiguous, prefix="checkpoint")
-    document = _Document(state=state, tensors_file=file, tensors_sha256=digest)
-    files.write_text(folder / CHECKPOINT_FILE, document.model_dump_json() + "\n")
+    _CHECKPOINT.write(folder / CHECKPOINT_FILE, _Document(state=state, tensors_file=file, tensors_sha256=digest))
     drop_other_tensors(folder, keep=file, prefix="checkpoint")
 
 
@@ -75,7 +78,7 @@ def read_state(folder: Path) -> RunState | None:
     """Read a stored run without its tensors; None where there is none.
 
     Raises:
-        WorkspaceError: its document cannot be understood.
+        WorkspaceError: its document cannot be used.
     """
     document = _read_document(folder)
     return None if document is None else document.state
@@ -86,7 +89,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
 
     Raises:
         BundleError: its tensors are missing or changed.
-        WorkspaceError: its document cannot be understood.
+        WorkspaceError: its document cannot be used.
     """
     document = _read_document(folder)
     if document is None:
@@ -115,12 +118,4 @@ def _read_document(folder: Path) -> _Document | None:
     path = folder / CHECKPOINT_FILE
     if not path.exists():
         return None
-    document = files.read_json(path, remedy=_BEGIN_ANEW)
-    try:
-        return understand(document, _Document)
-    except ValidationError as invalid:
-        problem = invalid.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        raise WorkspaceError(
-            f"not a checkpoint of this version ({place}: {problem['msg']})", where=path, remedy=_BEGIN_ANEW
-        ) from None
+    return _CHECKPOINT.read(path)

@@ -20,7 +20,7 @@ from torch import nn
 from autoseg.catalogue import NETWORKS
 from autoseg.errors import AutosegError
 from autoseg.networks import build_network
-from autoseg.planning.fingerprint import read_fingerprint
+from autoseg.planning.fingerprint import FINGERPRINT
 from autoseg.planning.plan import Plan, read_plan
 from autoseg.postprocessing.held_out import read_record
 from autoseg.postprocessing.selection import read_selection
@@ -140,7 +140,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "selection": lambda path: _says(read_selection(path)),
     "dataset": lambda path: _says(Workspace(path.parent).dataset()),
     "splits": lambda path: _says(Workspace(path.parent).stored_splits()),
-    "fingerprint": lambda path: _says(read_fingerprint(path)),
+    "fingerprint": lambda path: _says(FINGERPRINT.read(path)),
     "checkpoint": _checkpoint,
     "case": _case,
     "validation": lambda path: _says(read_record(path.parent.parent)),

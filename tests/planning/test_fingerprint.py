@@ -15,7 +15,7 @@ from autoseg.errors import DatasetError, ImageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.planning import case_fingerprint
 from autoseg.planning.case_fingerprint import measure
-from autoseg.planning.fingerprint import fingerprint_dataset, found_classes, read_fingerprint, write_fingerprint
+from autoseg.planning.fingerprint import FINGERPRINT, fingerprint_dataset, found_classes
 from autoseg.storage import files
 
 SHAPE = (4, 6, 5)
@@ -152,8 +152,8 @@ def test_only_labelled_cases_are_read_and_sorted(tmp_path):
 
 def test_the_same_whatever_the_order_and_the_number_of_jobs(tmp_path):
     cases = [write_case(tmp_path, name, image=scan(seed)) for seed, name in enumerate("cab")]
-    write_fingerprint(fingerprint_of(*cases), tmp_path / "one.json")
-    write_fingerprint(fingerprint_of(*reversed(cases), jobs=2), tmp_path / "two.json")
+    FINGERPRINT.write(tmp_path / "one.json", fingerprint_of(*cases))
+    FINGERPRINT.write(tmp_path / "two.json", fingerprint_of(*reversed(cases), jobs=2))
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
 
 
@@ -225,13 +225,13 @@ def test_classes_are_found_where_none_are_declared(tmp_path):
 
 def test_stored_and_read_again_it_is_the_same(tmp_path):
     whole = fingerprint_of(write_case(tmp_path, "a"))
-    write_fingerprint(whole, tmp_path / "fingerprint.json")
-    assert read_fingerprint(tmp_path / "fingerprint.json") == whole
+    FINGERPRINT.write(tmp_path / "fingerprint.json", whole)
+    assert FINGERPRINT.read(tmp_path / "fingerprint.json") == whole
 
 
 def test_a_changed_document_is_refused(tmp_path):
     path = tmp_path / "fingerprint.json"
-    write_fingerprint(fingerprint_of(write_case(tmp_path, "a")), path)
+    FINGERPRINT.write(path, fingerprint_of(write_case(tmp_path, "a")))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"surprise": 1}))
     with pytest.raises(WorkspaceError, match="surprise"):
-        read_fingerprint(path)
+        FINGERPRINT.read(path)

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from autoseg.data.dataset import Case, Dataset
-from autoseg.data.splits import Splits, make_splits
+from autoseg.data.dataset import DATASET, Case, Dataset
+from autoseg.data.splits import SPLITS, Splits, make_splits
 from autoseg.errors import WorkspaceError
 from autoseg.planning.plan import write_plan
 from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
-from autoseg.runs.workspace import Workspace, write_document
+from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 
 
@@ -26,8 +26,8 @@ def dataset(root: Path) -> Dataset:
 def planned(tmp_path: Path, tiny_plan: Any) -> tuple[Workspace, Dataset]:
     """A workspace as planning leaves it."""
     data, workspace = dataset(tmp_path / "data"), Workspace(tmp_path / "run")
-    write_document(workspace.dataset_file, data)
-    write_document(workspace.splits_file, make_splits(data, classes_present={"a": {1}, "b": {1}}, folds=2))
+    DATASET.write(workspace.dataset_file, data)
+    SPLITS.write(workspace.splits_file, make_splits(data, classes_present={"a": {1}, "b": {1}}, folds=2))
     write_plan(tiny_plan, workspace.plan_file)
     return workspace, data
 
@@ -56,7 +56,7 @@ def test_an_edited_plan_is_kept(planned: tuple[Workspace, Dataset], plan: str) -
 def test_edited_folds_are_kept(planned: tuple[Workspace, Dataset]) -> None:
     workspace, data = planned
     splits = workspace.stored_splits()
-    write_document(workspace.splits_file, splits.model_copy(update={"folds": splits.folds[::-1]}))
+    SPLITS.write(workspace.splits_file, splits.model_copy(update={"folds": splits.folds[::-1]}))
     assert Splits.model_validate_json(workspace.splits_file.read_text(encoding="utf-8")).edited
     with pytest.raises(WorkspaceError, match=r"the folds were edited by hand.*--force"):
         protect_earlier_planning(workspace, data)

@@ -3,12 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from autoseg.data import dataset, splits
 from autoseg.data.dataset import Case, Dataset, Subset
 from autoseg.data.splits import Fold, Splits
 from autoseg.errors import UsageError, WorkspaceError
 from autoseg.model.identity import ModelId
-from autoseg.planning.plan import Plan
-from autoseg.runs.workspace import Workspace, find_workspace, fold_of, write_document
+from autoseg.planning.plan import PLAN, Plan
+from autoseg.runs.workspace import Workspace, find_workspace, fold_of
 
 
 def case(name: str, subset: Subset, *, labelled: bool = True) -> Case:
@@ -76,9 +77,9 @@ def test_a_chosen_workspace_that_is_no_folder(tmp_path: Path, kind: str) -> None
 
 def test_documents_survive_the_disk(tmp_path: Path, tiny_plan: Plan) -> None:
     workspace = Workspace(tmp_path)
-    write_document(workspace.dataset_file, DATASET)
-    write_document(workspace.splits_file, SPLITS)
-    write_document(workspace.plan_file, tiny_plan)
+    dataset.DATASET.write(workspace.dataset_file, DATASET)
+    splits.SPLITS.write(workspace.splits_file, SPLITS)
+    PLAN.write(workspace.plan_file, tiny_plan)
     assert (workspace.dataset(), workspace.splits(), workspace.plan()) == (DATASET, SPLITS, tiny_plan)
 
 
@@ -93,7 +94,7 @@ def test_missing_documents_ask_for_a_plan(tmp_path: Path, name: str) -> None:
     ("content", "problem"),
     [
         ("{", "not a JSON document"),
-        ("[]", "cannot be understood: Input should be an object"),
+        ("[]", "not a usable list of folds: Input should be an object"),
         (json.dumps({"folds": []}), "official: Field required"),
         (json.dumps({"folds": [{"training": [5], "validation": []}], "official": None}), "folds.0.training.0: "),
         (json.dumps({"folds": [], "official": None, "seed": 1}), "seed: "),
@@ -117,7 +118,7 @@ def test_corrupted_documents_name_file_and_key(tmp_path: Path, content: str, pro
 )
 def test_a_data_set_that_cannot_be_is_refused(tmp_path: Path, cases: tuple[Case, ...], problem: str) -> None:
     workspace = Workspace(tmp_path)
-    write_document(workspace.dataset_file, DATASET.model_copy(update={"cases": cases}))
+    dataset.DATASET.write(workspace.dataset_file, DATASET.model_copy(update={"cases": cases}))
     with pytest.raises(WorkspaceError, match=rf"dataset.json: {problem}\. Correct it, or rewrite it with .* --force"):
         workspace.dataset()
 
@@ -134,8 +135,8 @@ def test_a_case_that_would_be_written_elsewhere_is_refused(tmp_path: Path, name:
 
 def test_folds_that_do_not_fit_the_data_set_are_refused(tmp_path: Path) -> None:
     workspace = Workspace(tmp_path)
-    write_document(workspace.dataset_file, DATASET)
-    write_document(workspace.splits_file, Splits(folds=(Fold(training=("a",), validation=("a",)),), official=None))
+    dataset.DATASET.write(workspace.dataset_file, DATASET)
+    splits.SPLITS.write(workspace.splits_file, Splits(folds=(Fold(training=("a",), validation=("a",)),), official=None))
     with pytest.raises(WorkspaceError, match=r"splits.json: fold 0 has subjects in training and in validation: a\."):
         workspace.splits()
 

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import autoseg
-from autoseg.storage.documents import understand
+from autoseg.storage.documents import parse
 
 
 class Part(BaseModel):
@@ -48,16 +48,16 @@ EXACT: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("document", EXACT.values(), ids=EXACT.keys())
 def test_what_is_written_is_read(document: dict[str, Any]) -> None:
-    model = understand(document, Whole)
+    model = parse(document, Whole)
     assert model == Whole.model_validate_json(json.dumps(document))
     assert model.model_fields_set == document.keys()
 
 
 def test_numbers_that_json_has_not_come_back_from_their_names() -> None:
-    model = understand({"length_mm": "NaN"}, Whole)
+    model = parse({"length_mm": "NaN"}, Whole)
     assert math.isnan(model.length_mm)
-    assert understand(json.loads(model.model_dump_json()), Whole).length_mm != 0
-    assert understand({"length_mm": "-Infinity"}, Whole).length_mm == -math.inf
+    assert parse(json.loads(model.model_dump_json()), Whole).length_mm != 0
+    assert parse({"length_mm": "-Infinity"}, Whole).length_mm == -math.inf
 
 
 INEXACT: dict[str, tuple[dict[str, Any], tuple[str | int, ...], str]] = {
@@ -82,7 +82,7 @@ def test_what_would_be_read_as_something_else_is_refused(
 ) -> None:
     Whole.model_validate_json(json.dumps(document))  # validation alone accepts it
     with pytest.raises(ValidationError) as refused:
-        understand(document, Whole)
+        parse(document, Whole)
     (problem,) = refused.value.errors()
     assert problem["loc"] == place
     assert problem["msg"] == f"Would be read as {read}"
@@ -91,19 +91,19 @@ def test_what_would_be_read_as_something_else_is_refused(
 def test_what_is_not_allowed_is_refused_by_validation() -> None:
     for document in ({"more": 1}, {"count": 1.5}, {"version": 2}, [], None):
         with pytest.raises(ValidationError):
-            understand(document, Whole)
+            parse(document, Whole)
 
 
 def test_all_differences_are_named_but_not_thousands() -> None:
     with pytest.raises(ValidationError) as refused:
-        understand({"count": "1", "version": True}, Whole)
+        parse({"count": "1", "version": True}, Whole)
     assert [problem["loc"] for problem in refused.value.errors()] == [("count",), ("version",)]
     with pytest.raises(ValidationError) as refused:
-        understand({"parts": [{"on": 1}] * 10_000}, Whole)
+        parse({"parts": [{"on": 1}] * 10_000}, Whole)
     assert len(refused.value.errors()) == 20
 
 
-def test_no_reader_understands_documents_in_a_way_of_its_own() -> None:
+def test_no_reader_parses_documents_in_a_way_of_its_own() -> None:
     package = Path(autoseg.__file__).parent
     found = {
         (path.relative_to(package).as_posix(), call)

@@ -5,16 +5,15 @@ the probabilities on the preprocessed grid, (K, S, H, W), uint8; beside them the
 last and says that the rest is whole.
 """
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
-from autoseg.storage import files
-from autoseg.storage.documents import understand
+from autoseg.storage.documents import DocumentType
 
 _FOLDER: Final = "validation"
 _PICTURES: Final = "pictures"
@@ -26,8 +25,17 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    version: Literal[1] = 1
     model_digest: str = Field(description="of the model and of everything else that decides its predictions")
     probabilities_sha256: dict[str, str] = Field(description="by case, of the file of its probabilities")
+
+
+_RECORD: Final = DocumentType(
+    name="record of held-out cases",
+    model=Record,
+    missing="Repeat the train command of that model: it predicts its held-out cases.",
+    unusable="Repeat the train command of that model: it predicts its held-out cases again.",
+)
 
 
 def folder_of(model: Path) -> Path:
@@ -66,7 +74,7 @@ def read_scores(model: Path) -> tuple[CaseMetrics, ...]:
 
 def write_record(model: Path, record: Record) -> None:
     """Say that a model's held-out cases are whole."""
-    files.write_json(folder_of(model) / _RECORD_FILE, record.model_dump(mode="json"))
+    _RECORD.write(folder_of(model) / _RECORD_FILE, record)
 
 
 def read_record(model: Path) -> Record:
@@ -76,12 +84,7 @@ def read_record(model: Path) -> Record:
         WorkspaceError: missing, or cannot be parsed.
     """
     path = folder_of(model) / _RECORD_FILE
-    document = files.read_json(path, remedy=predict_again(path))
-    try:
-        return understand(document, Record)
-    except ValidationError as invalid:
-        problem = invalid.errors()[0]["msg"]
-        raise WorkspaceError(f"cannot be parsed ({problem})", where=path, remedy=predict_again(path)) from None
+    return replace(_RECORD, missing=predict_again(path), unusable=predict_again(path)).read(path)
 
 
 def predict_again(path: Path) -> str:
