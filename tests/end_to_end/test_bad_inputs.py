@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from oracles import bad_inputs as bad
 from oracles.bad_inputs import RAN, Home
-from oracles.processes import Process, finish, start
-from oracles.restricted import as_ordinary_user
+from oracles.commands import autoseg
+from oracles.processes import Answer, finish, start
+from oracles.restricted import as_ordinary_user, ordinary_user
 
 from autoseg.data.image import read_labels
 
@@ -187,7 +188,7 @@ ROWS = (
     Row(37, bad.two_channels_for_one, {"predict scans/both.nii.gz out -w run": 7}, ("both.nii.gz", "2", "1")),
     Row(38, bad.unknown_key, IN_THE_PLAN, ("plan.json", "training.learning_rat")),
     Row(38, bad.wrong_type, IN_THE_PLAN, ("plan.json", "training.batch_size", "integer", "many")),
-    Row(38, bad.unknown_choice, IN_THE_PLAN, ("plan.json", "training.loss", "'dice'", "hinge")),
+    Row(38, bad.unknown_choice, IN_THE_PLAN, ("plan.json", "training.loss", "cross_entropy, dice", "hinge")),
     Row(38, bad.indivisible_patch, IN_THE_PLAN, ("plan.json", "training.patch_px", "multiples of 4")),
     Row(38, bad.one_weight_for_many_classes, IN_THE_PLAN, ("plan.json", "training.class_weights", "4 entries")),
     Row(38, bad.a_plane_for_none, {TRAIN: 7, "preprocess -w run": 7}, ("a volume", "preprocessing.plane", "is null")),
@@ -205,9 +206,31 @@ ROWS = (
 )
 
 
-def begin(command: str, home: Path) -> Process:
-    alone = {"OMP_NUM_THREADS": "1"}
-    return start(*shlex.split(command), "--json", cwd=home, surroundings=as_ordinary_user, environment=alone)
+ONE_OF_EACH_KIND = tuple({row.number: row for row in reversed(ROWS)}.values())
+
+
+def run(command: str, home: Path, *, expect: int = 0) -> Answer:
+    with ordinary_user():
+        return autoseg(*shlex.split(command), "--json", cwd=home, expect=expect)
+
+
+def in_turn(commands: Mapping[str, int], home: Path) -> dict[str, Answer]:
+    return {command: run(command, home, expect=code) for command, code in commands.items()}
+
+
+def as_processes(commands: Mapping[str, int], home: Path) -> dict[str, Answer]:
+    """All of them at the same time."""
+    running = {
+        command: start(
+            *shlex.split(command),
+            "--json",
+            cwd=home,
+            surroundings=as_ordinary_user,
+            environment={"OMP_NUM_THREADS": "1"},
+        )
+        for command in commands
+    }
+    return {command: finish(running[command], expect=code) for command, code in commands.items()}
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +245,7 @@ def story(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "train -w run --fold 0 --epochs 1 --precision float32",
         "export model.autoseg -w run",
     ):
-        finish(begin(command, root))
+        run(command, root)
     shutil.copytree(root, root.with_name("kept"), symlinks=True)
     return root
 
@@ -251,12 +274,26 @@ def check_failure(failure: Mapping[str, Any], *, says: tuple[str, ...]) -> None:
         assert words in message
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.name}-{max(row.commands.values())}")
+def described(row: Row) -> str:
+    return f"{row.name}-{max(row.commands.values())}"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=described)
 def test_what_the_commands_do_with_it(row: Row, home: Home) -> None:
+    check_row(row, home, run_all=in_turn)
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("row", ONE_OF_EACH_KIND, ids=described)
+def test_what_the_installed_commands_do_with_it(row: Row, home: Home) -> None:
+    check_row(row, home, run_all=as_processes)
+
+
+def check_row(row: Row, home: Home, *, run_all: Callable[[Mapping[str, int], Path], dict[str, Answer]]) -> None:
     row.corrupt(home)
-    running = {command: begin(command, home.root) for command in row.commands}
+    answers = run_all(row.commands, home.root)
     for command, code in row.commands.items():
-        answer = finish(running[command], expect=code)
+        answer = answers[command]
         for words in row.says:
             assert words in answer.said, f"{command}: {answer.said}"
         if code:
@@ -290,15 +327,14 @@ def gathered(story: Path, folder: str, rows: Sequence[Row], *, refused: bool) ->
         for path in (cases / case_of(row)).iterdir():
             path.rename(path.with_name(path.name.replace("IBSR_02", case_of(row))))
     copy_label_maps(cases, root / "good")
-    finish(begin("plan data -w run --folds 2 --jobs 2", root))
+    run("plan data -w run --folds 2 --jobs 1", root)
     with ExitStack() as while_running:
         for row in rows:
             row.corrupt(Home(root, while_running, case_of(row)))
         copy_label_maps(cases, root / "judged")
-        running = {name: begin(command, root) for name, command in CROWD.items()}
         found = {}
-        for name, process in running.items():
-            answer = finish(process, expect=(3 if name == "check" else 7) if refused else 0)
+        for name, command in CROWD.items():
+            answer = run(command, root, expect=(3 if name == "check" else 7) if refused else 0)
             found[name] = answer.said, by_case(answer.document)
     return found
 
@@ -359,14 +395,14 @@ def test_each_of_many_odd_cases_is_used(row: Row, odd_crowd: Answers, story: Pat
 
 def test_a_good_scan_beside_a_bad_one_is_segmented(home: Home) -> None:
     bad.cut_in_half(home)
-    finish(begin("predict data/Training_Set out -w run --precision float32", home.root), expect=7)
+    run("predict data/Training_Set out -w run --precision float32", home.root, expect=7)
     good = {folder.name for folder in home.cases.iterdir()} - {"IBSR_02"}
     assert {path.name.removesuffix(".nii.gz") for path in (home.root / "out").glob("*.nii.gz")} == good
 
 
 def test_a_slanted_scan_gets_a_label_map_on_its_own_grid(home: Home) -> None:
     bad.oblique(home)
-    finish(begin(PREDICT, home.root))
+    run(PREDICT, home.root)
     geometry = read_labels(home.root / "out" / "IBSR_02.nii.gz").geometry
     assert not geometry.difference(read_labels(home.label).geometry)
 
@@ -379,4 +415,4 @@ def test_two_classes_of_one_name_are_refused(home: Home) -> None:
     labels = {"0": "background", "1": "fluid", "2": "brain", "3": "brain"}
     description = {"modality": {"0": "MRI"}, "labels": labels}
     (task / "dataset.json").write_text(json.dumps(description), encoding="utf-8")
-    assert "3: brain" in finish(begin("plan Task01_Heads", home.root), expect=3).said
+    assert "3: brain" in run("plan Task01_Heads", home.root, expect=3).said

@@ -1,6 +1,7 @@
 """Surroundings that refuse: permissions that bind even an administrator, files that may not grow, full disks."""
 
 import ctypes
+import os
 import resource
 import subprocess
 import sys
@@ -14,6 +15,7 @@ UNMEASURED: Final = dict.fromkeys(("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_
 
 _PR_CAPBSET_DROP = 24
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
+_CAPABILITY_VERSION_3 = 0x20080522
 """Source: linux/prctl.h, linux/capability.h."""
 
 
@@ -23,6 +25,34 @@ def as_ordinary_user() -> None:
         libc = ctypes.CDLL(None)
         for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
             libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # an ordinary user may not, and need not
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("process", ctypes.c_int))
+
+
+class _Capabilities(ctypes.Structure):
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+
+@contextmanager
+def ordinary_user() -> Iterator[None]:
+    """Permissions of files hold for this process, too, whoever runs the tests."""
+    if sys.platform != "linux":
+        yield
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = _Header(_CAPABILITY_VERSION_3, 0)
+    words = (_Capabilities * 2)()  # of 32 capabilities each
+    assert libc.capget(ctypes.byref(header), words) == 0, os.strerror(ctypes.get_errno())
+    before = words[0].effective
+    words[0].effective &= ~(1 << _CAP_DAC_OVERRIDE | 1 << _CAP_DAC_READ_SEARCH)
+    assert libc.capset(ctypes.byref(header), words) == 0, os.strerror(ctypes.get_errno())
+    try:
+        yield
+    finally:
+        words[0].effective = before
+        assert libc.capset(ctypes.byref(header), words) == 0, os.strerror(ctypes.get_errno())
 
 
 def with_small_files(limit_bytes: int) -> Callable[[], None]:
