@@ -15,8 +15,8 @@ from autoseg.errors import AutosegError
 from autoseg.evaluation.tables import Summary
 from autoseg.events import Events
 from autoseg.jobs.machine import usable_cores
+from autoseg.jobs.run import Run
 from autoseg.jobs.series import run_series
-from autoseg.jobs.side_by_side import Run
 from autoseg.model.compute import choose_compute
 from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Epochs, Minutes, Plan

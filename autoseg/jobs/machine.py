@@ -3,7 +3,8 @@
 import os
 import shutil
 import sys
-from typing import Literal
+
+from autoseg.catalogue import DeviceKind
 
 
 def usable_cores() -> int:
@@ -11,7 +12,7 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def device_kind() -> Literal["cpu", "gpu"]:
+def device_kind() -> DeviceKind:
     """Whether networks will probably train on a graphics card here."""
     has_gpu = shutil.which("nvidia-smi") is not None or sys.platform == "darwin"
     return "gpu" if has_gpu else "cpu"

@@ -1,11 +1,11 @@
 """The same work on many items, in this process or side by side in several."""
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from contextlib import AbstractContextManager, contextmanager
+from typing import Final, Protocol, TypeVar
 
 from autoseg.errors import SystemFailureError
 
@@ -46,9 +46,17 @@ def workers(jobs: int) -> Iterator[Apply]:
     Raises:
         SystemFailureError: a process died.
     """
-    if jobs <= 1:
-        yield map
-        return
+    with EXECUTORS["here" if jobs <= 1 else "processes"](jobs) as apply:
+        yield apply
+
+
+@contextmanager
+def _here(jobs: int) -> Iterator[Apply]:  # noqa: ARG001 - every executor is told
+    yield map
+
+
+@contextmanager
+def _processes(jobs: int) -> Iterator[Apply]:
     # Fresh processes instead of forks: a fork of a process that runs threads may hang.
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
@@ -74,3 +82,7 @@ def _is_broken(pool: ProcessPoolExecutor) -> bool:
     except BrokenProcessPool:
         return True
     return False
+
+
+EXECUTORS: Final[Mapping[str, Callable[[int], AbstractContextManager[Apply]]]] = {"here": _here, "processes": _processes}
+"""Where work is done: each is told how many jobs at a time, and gives what applies a function to items."""

@@ -2,19 +2,20 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Final
+from typing import Any, Final, Protocol
 
 from autoseg.errors import AutosegError, CasesFailedError
 from autoseg.events import Events, Progress
-from autoseg.jobs.side_by_side import Outcomes, Result, Run, side_by_side
+from autoseg.jobs.run import Outcomes, Result, Run
+from autoseg.jobs.side_by_side import side_by_side
 
 TITLE: Final = "all runs"
 """What the overview is called."""
-_GRAIN: Final = 1024
-"""Parts of a run that the overview tells apart. Source: ours; a power of two, so that floats add them without rounding."""
+_PARTS: Final = 1024
+"""Parts of a run that the overview distinguishes. Source: ours; a power of two, so that floats add them without rounding."""
 
 
 def run_series(runs: Sequence[Run[Result]], *, jobs: int, initialise: Callable[[], None], events: Events) -> list[Result]:
@@ -48,22 +49,45 @@ def run_series(runs: Sequence[Run[Result]], *, jobs: int, initialise: Callable[[
 def _outcomes(
     runs: Sequence[Run[Result]], *, jobs: int, initialise: Callable[[], None], events_of: Callable[[str], Events]
 ) -> Outcomes[Result]:
-    yield from _one_by_one([run for run in runs if run.already_done], events_of=events_of)
-    others = [run for run in runs if not run.already_done]
-    if jobs == 1:
-        yield from _one_by_one(others, events_of=events_of)
-    else:
-        yield from side_by_side(others, jobs=jobs, initialise=initialise, events_of=events_of)
+    done, others = [run for run in runs if run.already_done], [run for run in runs if not run.already_done]
+    yield from _here(done, jobs=1, initialise=initialise, events_of=events_of)
+    yield from EXECUTORS["here" if jobs == 1 else "processes"](others, jobs=jobs, initialise=initialise, events_of=events_of)
 
 
-def _one_by_one(runs: Iterable[Run[Result]], *, events_of: Callable[[str], Events]) -> Outcomes[Result]:
+def _here(
+    runs: Sequence[Run[Any]],
+    *,
+    jobs: int,  # noqa: ARG001 - every executor is told
+    initialise: Callable[[], None],  # noqa: ARG001 - this process needs no preparation
+    events_of: Callable[[str], Events],
+) -> Outcomes[Any]:
     for run in runs:
-        outcome: Result | AutosegError
+        outcome: Any
         try:
             outcome = run.work(events=events_of(run.name), started=time.monotonic())
         except AutosegError as error:
             outcome = error
         yield run, outcome
+
+
+class Executor(Protocol):
+    """Does runs, and gives each with its result or failure when it ends."""
+
+    def __call__(
+        self, runs: Sequence[Run[Any]], *, jobs: int, initialise: Callable[[], None], events_of: Callable[[str], Events]
+    ) -> Outcomes[Any]:
+        """Do them.
+
+        Args:
+            runs: in the order in which they are begun.
+            jobs: how many at a time.
+            initialise: called first wherever else a run takes place.
+            events_of: where the events of the run of that name go.
+        """
+
+
+EXECUTORS: Final[Mapping[str, Executor]] = {"here": _here, "processes": side_by_side}
+"""Where runs take place."""
 
 
 class _Overview:
@@ -77,7 +101,7 @@ class _Overview:
 
     def __init__(self, progress: Progress, events: Events, *, at_once: int) -> None:
         self._progress, self._events, self._at_once = progress, events, at_once
-        self._shares: dict[str, float] = {}
+        self._fractions: dict[str, float] = {}
         self._shown = 0.0
         self._finished = self._failed = 0
 
@@ -94,11 +118,11 @@ class _Overview:
             self._finished += 1
         self._moved(name, 1.0)
 
-    def _moved(self, name: str, share: float) -> None:
-        self._shares[name] = math.floor(share * _GRAIN) / _GRAIN
-        if len(self._shares) < self._at_once:
+    def _moved(self, name: str, fraction: float) -> None:
+        self._fractions[name] = math.floor(fraction * _PARTS) / _PARTS
+        if len(self._fractions) < self._at_once:
             return
-        done = math.fsum(self._shares.values())
+        done = math.fsum(self._fractions.values())
         failures = {"failed": self._failed} if self._failed else {}
         self._progress.advance(done - self._shown, finished=self._finished, **failures)
         self._shown = done
@@ -122,14 +146,14 @@ class _RunEvents:
     def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
         """Open a bar of the run."""
         with self._events.track(self._named(label), total=total, unit=unit) as progress:
-            yield _Shared(progress, total=total, moved=self._moved) if total and label == self._name else progress
+            yield _Counted(progress, total=total, moved=self._moved) if total and label == self._name else progress
 
     def _named(self, text: str) -> str:
         return text if text.startswith(self._name) else f"{self._name}: {text}"
 
 
-class _Shared:
-    """A bar that also tells which share of it is done."""
+class _Counted:
+    """A bar that also tells which fraction of it is done."""
 
     def __init__(self, progress: Progress, *, total: float, moved: Callable[[float], None]) -> None:
         self._progress, self._total, self._moved = progress, total, moved

@@ -1,11 +1,8 @@
-"""Runs in processes of their own, side by side, whose progress and remarks are shown in this one.
+"""Runs in processes of their own, side by side, whose events are shown in this one.
 
-Each process hands its events to a thread of its own, which sends them through a pipe: a run never waits for whoever
-watches it. Progress that has not been sent yet is merged; remarks are all sent. A run that fails or dies leaves the others
-alone, and no process outlives the one that started it.
+A run that fails or dies leaves the others alone, and no process outlives the one that started it.
 """
 
-import itertools
 import multiprocessing
 import os
 import signal
@@ -14,58 +11,25 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from types import FrameType
-from typing import Final, Generic, NoReturn, Protocol, TypeVar
+from typing import Final, Generic, NoReturn
 
 from autoseg.errors import AutosegError, InterruptedRunError, TrainingError
-from autoseg.events import Events, Progress
+from autoseg.events import Events
+from autoseg.jobs.relay import Event, Outbox, Shown
+from autoseg.jobs.run import Outcomes, Result, Run, Work
 
-SENDING_INTERVAL_S: Final = 0.25
-"""Time between two messages of one process. Source: ours; a terminal is redrawn four times a second."""
 GRACE_S: Final = 30.0
 """Time a process gets to end by itself. Source: ours; many times an optimiser step, after which it notices."""
 
 _SPAWN: Final = multiprocessing.get_context("spawn")  # a fork of a process that runs threads may hang
 _STOPPING: Final = frozenset({signal.SIGINT, signal.SIGTERM})
-
-Result = TypeVar("Result")
-Result_co = TypeVar("Result_co", covariant=True)
-
-
-class Work(Protocol[Result_co]):
-    """What a run does; another process can import it."""
-
-    def __call__(self, *, events: Events, started: float) -> Result_co:
-        """Do it.
-
-        Args:
-            events: where progress and remarks go.
-            started: when the run began, on `time.monotonic`.
-        """
-
-
-@dataclass(frozen=True)
-class Run(Generic[Result]):
-    """One of several runs.
-
-    Attributes:
-        name: what users call it; no two runs share it.
-        work: what it does.
-        already_done: whether it ends at once, having been finished earlier for example; needs no process of its own.
-    """
-
-    name: str
-    work: Work[Result]
-    already_done: bool = False
-
-
-Outcomes = Generator[tuple[Run[Result], Result | AutosegError], None, None]
-"""Runs in the order in which they end, each with its result or failure."""
+_HAS_MASKS: Final = hasattr(signal, "pthread_sigmask")  # Windows has neither these nor signals of single threads
 
 
 def side_by_side(
@@ -88,7 +52,8 @@ def side_by_side(
     Raises:
         RuntimeError: a run failed with something other than an `AutosegError`.
     """
-    resource_tracker.ensure_running()  # begun later, it would let through the signals that are held back below
+    if _HAS_MASKS:
+        resource_tracker.ensure_running()  # begun later, it would let through the signals that are held back below
     waiting, running = deque(runs), dict[Connection, _Child[Result]]()
     try:
         while waiting or running:
@@ -122,38 +87,14 @@ def _stop(children: "Sequence[_Child[Result]]") -> None:
 @contextmanager
 def _stopping_held_back() -> Iterator[None]:
     """Keep Ctrl-C and SIGTERM waiting, here and in processes that start meanwhile, until those can answer them."""
+    if not _HAS_MASKS:
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@dataclass(frozen=True)
-class _Remark:
-    text: str
-    warning: bool
-
-
-@dataclass(frozen=True)
-class _Opened:
-    track: int
-    label: str
-    total: float | None
-    unit: str
-
-
-@dataclass
-class _Advanced:
-    track: int
-    steps: float = 0.0
-    fields: dict[str, float | str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Closed:
-    track: int
-    failed: bool
 
 
 @dataclass(frozen=True)
@@ -171,7 +112,6 @@ class _Crashed:
     traceback: str
 
 
-_Event = _Remark | _Opened | _Advanced | _Closed
 _Outcome = _Returned[Result] | _Failed | _Crashed
 
 
@@ -184,13 +124,13 @@ class _Child(Generic[Result]):
         self.process = _SPAWN.Process(target=_run_here, args=(run.work, initialise, sender, time.monotonic()), name=run.name)
         self.process.start()
         sender.close()  # the process holds the only other one: the pipe ends when it does
-        self._shown = _Shown(events)
+        self._shown = Shown(events)
         self._outcome: _Outcome[Result] | None = None
 
     def listen(self) -> bool:
         """Show what the process has said; False where it said nothing more and has ended."""
         try:
-            messages: list[_Event | _Outcome[Result]] = self.receiver.recv()
+            messages: list[Event | _Outcome[Result]] = self.receiver.recv()
         except (EOFError, OSError):  # ended between two messages, or was killed in the midst of one
             return False
         for message in messages:
@@ -238,48 +178,9 @@ def _death(exit_code: int | None) -> TrainingError:
     )
 
 
-class _AbandonedError(Exception):
-    """What a bar is told whose work did not end well."""
-
-
-class _Shown:
-    """The bars of one run, drawn where its messages arrive."""
-
-    def __init__(self, events: Events) -> None:
-        self._events = events
-        self._bars: dict[int, tuple[AbstractContextManager[Progress], Progress]] = {}
-
-    def take(self, event: _Event) -> None:
-        """Show one event."""
-        match event:
-            case _Remark(text, warning=True):
-                self._events.warn(text)
-            case _Remark(text):
-                self._events.info(text)
-            case _Opened(track, label, total, unit):
-                bar = self._events.track(label, total=total, unit=unit)
-                self._bars[track] = bar, bar.__enter__()
-            case _Advanced(track, steps, fields):
-                self._bars[track][1].advance(steps, **fields)
-            case _Closed(track, failed):
-                self._close(track, failed=failed)
-
-    def abandon(self) -> None:
-        """Take away the bars of work that will not go on."""
-        for track in list(self._bars):
-            self._close(track, failed=True)
-
-    def _close(self, track: int, *, failed: bool) -> None:
-        bar, _ = self._bars.pop(track)
-        if failed:
-            bar.__exit__(_AbandonedError, _AbandonedError(), None)
-        else:
-            bar.__exit__(None, None, None)
-
-
 def _run_here(work: Work[Result], initialise: Callable[[], None], sender: Connection, started: float) -> None:
     """What a process does: the run, then a last message that says how it ended."""
-    outbox = _Outbox(sender)
+    outbox = Outbox(sender)
     try:
         _follow_parent()
         outbox.close(_attempt(work, initialise, events=outbox, started=started))
@@ -304,7 +205,8 @@ def _follow_parent() -> None:
     threading.Thread(target=_stop_with_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
     signal.signal(signal.SIGTERM, _interrupt)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+    if _HAS_MASKS:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
 
 def _stop_with_parent() -> None:
@@ -313,7 +215,8 @@ def _stop_with_parent() -> None:
         msg = "only a process started by another follows it"
         raise RuntimeError(msg)
     parent.join()
-    signal.pthread_kill(main, signal.SIGTERM)
+    if _HAS_MASKS:
+        signal.pthread_kill(main, signal.SIGTERM)
     time.sleep(GRACE_S)
     os._exit(InterruptedRunError.exit_code)
 
@@ -321,79 +224,3 @@ def _stop_with_parent() -> None:
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
     raise KeyboardInterrupt
-
-
-class _Outbox:
-    """Events that are watched in another process."""
-
-    def __init__(self, sender: Connection) -> None:
-        self._sender = sender
-        self._messages: list[object] = []
-        self._advances: dict[int, _Advanced] = {}  # those among the messages, by track
-        self._changed = threading.Condition()
-        self._closing = threading.Event()
-        self._tracks = itertools.count()
-        self._thread = threading.Thread(target=self._send, daemon=True)
-        self._thread.start()
-
-    def info(self, message: str) -> None:
-        """Say something worth knowing."""
-        self._put(_Remark(message, warning=False))
-
-    def warn(self, message: str) -> None:
-        """Say something that may make the result worse than the user thinks."""
-        self._put(_Remark(message, warning=True))
-
-    @contextmanager
-    def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
-        """Open a bar in the other process."""
-        track, failed = next(self._tracks), True
-        self._put(_Opened(track, label, total, unit))
-        try:
-            yield _SentProgress(self, track)
-            failed = False
-        finally:
-            self._put(_Closed(track, failed=failed))
-
-    def advance(self, track: int, steps: float, fields: dict[str, float | str]) -> None:
-        """Move a bar, together with all of its moves that have not been sent."""
-        with self._changed:
-            if track not in self._advances:
-                self._advances[track] = _Advanced(track)
-                self._messages.append(self._advances[track])
-                self._changed.notify()
-            self._advances[track].steps += steps
-            self._advances[track].fields |= fields
-
-    def close(self, outcome: _Outcome[Result]) -> None:
-        """Send all that is left and how the run ended."""
-        self._put(outcome)
-        self._closing.set()
-        self._thread.join()
-
-    def _put(self, message: object) -> None:
-        with self._changed:
-            self._messages.append(message)
-            self._changed.notify()
-
-    def _send(self) -> None:
-        while not (self._closing.is_set() and not self._messages):
-            try:
-                self._sender.send(list(self._take()))
-            except OSError:  # nobody listens any more
-                return
-            self._closing.wait(SENDING_INTERVAL_S)
-
-    def _take(self) -> Iterable[object]:
-        with self._changed:
-            self._changed.wait_for(lambda: self._messages)
-            messages, self._messages, self._advances = self._messages, [], {}
-        return messages
-
-
-class _SentProgress:
-    def __init__(self, outbox: _Outbox, track: int) -> None:
-        self._outbox, self._track = outbox, track
-
-    def advance(self, steps: float = 1, **fields: float | str) -> None:
-        self._outbox.advance(self._track, steps, fields)
