@@ -7,7 +7,6 @@ ZIP may say of its members (types of files, permissions, dates, headers of their
 
 import os
 import re
-import stat
 import struct
 import zipfile
 import zlib
@@ -21,44 +20,26 @@ from typing import BinaryIO, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.errors import BundleError
+from autoseg.exporting.untrusted import ASK_AGAIN, MAX_MEMBERS, WEIGHTS_SUFFIX, excess_of, parse_untrusted
 from autoseg.storage import files
 from autoseg.storage.documents import DocumentType
 
 ARCHIVE_SUFFIX: Final = ".autoseg"
 MANIFEST: Final = "manifest.json"
 
-MOST_MEMBERS: Final = 500
-MOST_TEXT_BYTES: Final = 16 << 20
-MOST_WEIGHTS_BYTES: Final = 1 << 30
-MOST_BYTES: Final = 8 << 30
-"""Limits on what is read: members, all documents together, the weights of one network, everything.
-
-Source: ours; a hundred times what the largest plan on IBSR18 needs."""
-
-MOST_VALUES: Final = 300_000
-"""Values in one document, counted by the commas that separate them.
-
-Source: ours; enough for the fingerprint of 5000 cases. A megabyte of zeros where objects belong makes a parser list half
-a million problems in a gigabyte of memory."""
-
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_WEIGHTS: Final = ".safetensors"
-_MOST_DIRECTORY_BYTES: Final = MOST_MEMBERS * 256
+_MAX_DIRECTORY_BYTES: Final = MAX_MEMBERS * 256
 _END_BYTES: Final = 22
 _END_64_BYTES: Final = 56 + 20
 """Of the records at the end: the plain one, and before it those of archives beyond 4 GB.
 
 Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.14 to 4.3.16."""
 
-_DATE: Final = (1980, 1, 1, 0, 0, 0)
 _METHODS: Final = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 """Ways of compression that are read: the standard library unpacks these two within limits, all others at once."""
 
-_REMEDY: Final = "Ask for the file again, or write it again with `autoseg export`."
 _ZIP_FAILURES: Final = (
-    zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, ValueError, EOFError, OverflowError, OSError,
-    struct.error,
+    zipfile.BadZipFile, zlib.error, struct.error, RuntimeError, ValueError, EOFError, OverflowError, OSError,
 )  # fmt: skip
 """What reading a damaged or hostile ZIP may raise in the standard library."""
 
@@ -79,7 +60,7 @@ class _Manifest(BaseModel):
     members: tuple[_Member, ...]
 
 
-_MANIFEST: Final = DocumentType(name="manifest", model=_Manifest, error=BundleError, missing=_REMEDY, unusable=_REMEDY)
+_MANIFEST: Final = DocumentType(name="manifest", model=_Manifest, error=BundleError, missing=ASK_AGAIN, unusable=ASK_AGAIN)
 
 
 @dataclass(frozen=True)
@@ -125,12 +106,12 @@ class Archive:
         return content
 
     def read_json(self, name: str) -> object:
-        """A JSON document, verified, and safe to be understood.
+        """A JSON document, verified, and safe to be parsed.
 
         Raises:
             BundleError: there is no such member, it is damaged, not JSON, or holds too much.
         """
-        return _safe_json(self.read(name), where=self.place(name))
+        return parse_untrusted(self.read(name), where=self.place(name))
 
     def place(self, name: str) -> str:
         """A member as errors name it."""
@@ -154,7 +135,7 @@ def write_archive(path: Path, members: Mapping[str, bytes | Path]) -> None:
         SystemFailureError: the disk is full, or the place may not be written.
     """
     sizes = {name: len(source) if isinstance(source, bytes) else source.stat().st_size for name, source in members.items()}
-    if excess := _excess({**sizes, MANIFEST: 0}):
+    if excess := excess_of({**sizes, MANIFEST: 0}):
         raise BundleError(f"would be too large: {excess}", where=path, remedy="Select fewer networks with `autoseg select`.")
     listing = []
     with files.atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w") as target:
@@ -164,6 +145,13 @@ def write_archive(path: Path, members: Mapping[str, bytes | Path]) -> None:
             _add(target, name, content)
         manifest = _Manifest(written_by=version("autoseg"), members=tuple(listing))
         _add(target, MANIFEST, files.json_text(manifest.model_dump(mode="json")).encode())
+
+
+def _add(target: zipfile.ZipFile, name: str, content: bytes) -> None:
+    entry = zipfile.ZipInfo(name)  # its date is the same for all
+    entry.create_system, entry.external_attr = 3, 0o100644 << 16  # a plain file of Unix, wherever it is written
+    entry.compress_type = zipfile.ZIP_STORED if name.endswith(WEIGHTS_SUFFIX) else zipfile.ZIP_DEFLATED
+    target.writestr(entry, content)
 
 
 @contextmanager
@@ -179,7 +167,7 @@ def open_archive(path: Path) -> Iterator[Archive]:
         if MANIFEST not in sizes:
             raise _refused(path, "not an exported model", expected=f"a member {MANIFEST}", found="none")
         text = _content(archive, MANIFEST, sizes.pop(MANIFEST), path=path)
-        manifest = _parse_manifest(text, path)
+        manifest = _MANIFEST.parse(parse_untrusted(text, where=f"{path} ({MANIFEST})"), where=path)
         members = {member.name: member for member in manifest.members}
         if {name: member.size for name, member in members.items()} != sizes or len(members) < len(manifest.members):
             raise _refused(path, "the manifest does not describe what is inside")
@@ -210,24 +198,14 @@ def _check_end(stream: BinaryIO, path: Path) -> None:
     tail = stream.read()
     end_64, end = tail[:-_END_BYTES], tail[-_END_BYTES:]
     if len(end) < _END_BYTES or end[:4] != b"PK\5\6" or end[-2:] != b"\0\0":
-        raise _refused(
-            path, "not an exported model", found="a file that does not end as a ZIP archive: another kind, or cut off"
-        )
+        found = "a file that does not end as a ZIP archive: another kind, or cut off"
+        raise _refused(path, "not an exported model", found=found)
     claims = [int.from_bytes(end[12:16], "little")]
     if end_64[:4] == b"PK\6\6":
         claims.append(int.from_bytes(end_64[40:48], "little"))
-    if max(claims) > _MOST_DIRECTORY_BYTES:
-        raise _refused(
-            path, "too many members", expected=f"a table of at most {_MOST_DIRECTORY_BYTES} bytes", found=max(claims)
-        )
-
-
-def _add(target: zipfile.ZipFile, name: str, content: bytes) -> None:
-    entry = zipfile.ZipInfo(name, date_time=_DATE)
-    entry.create_system = 3  # Unix, wherever it is written: the attributes mean nothing otherwise
-    entry.external_attr = (stat.S_IFREG | 0o644) << 16
-    compression = zipfile.ZIP_STORED if name.endswith(_WEIGHTS) else zipfile.ZIP_DEFLATED
-    target.writestr(entry, content, compress_type=compression)
+    if max(claims) > _MAX_DIRECTORY_BYTES:
+        expected = f"a table of at most {_MAX_DIRECTORY_BYTES} bytes"
+        raise _refused(path, "too many members", expected=expected, found=max(claims))
 
 
 def _check_contents(archive: zipfile.ZipFile, stream: BinaryIO, path: Path) -> dict[str, int]:
@@ -241,23 +219,11 @@ def _check_contents(archive: zipfile.ZipFile, stream: BinaryIO, path: Path) -> d
     sizes = {entry.filename: entry.file_size for entry in entries}
     if len(sizes) < len(entries):
         raise _refused(path, "two members have one name")
-    if excess := _excess(sizes):
+    if excess := excess_of(sizes):
         raise _refused(path, f"too large: {excess}")
     if sum(entry.compress_size for entry in entries) > stream.seek(0, os.SEEK_END):
         raise _refused(path, "the members claim more bytes than the file has")
     return sizes
-
-
-def _excess(sizes: Mapping[str, int]) -> str | None:
-    """Which limit members of these sizes exceed."""
-    weights = [size for name, size in sizes.items() if name.endswith(_WEIGHTS)]
-    found = {
-        f"more than {MOST_MEMBERS} members": len(sizes) > MOST_MEMBERS,
-        f"weights of more than {MOST_WEIGHTS_BYTES} bytes": max(weights, default=0) > MOST_WEIGHTS_BYTES,
-        f"documents of more than {MOST_TEXT_BYTES} bytes": sum(sizes.values()) - sum(weights) > MOST_TEXT_BYTES,
-        f"more than {MOST_BYTES} bytes": sum(sizes.values()) > MOST_BYTES,
-    }
-    return next((what for what, exceeded in found.items() if exceeded), None)
 
 
 def _content(archive: zipfile.ZipFile, name: str, size: int, *, path: Path) -> bytes:
@@ -271,33 +237,5 @@ def _content(archive: zipfile.ZipFile, name: str, size: int, *, path: Path) -> b
     return content
 
 
-def _parse_manifest(text: bytes, path: Path) -> _Manifest:
-    document = _safe_json(text, where=f"{path} ({MANIFEST})")
-    return _MANIFEST.parse(document, where=path)
-
-
-def _safe_json(content: bytes, *, where: str) -> object:
-    """Understand a JSON document that is not too much to be validated."""
-    if content.count(b",") > MOST_VALUES:
-        raise _refused(where, "too many values", expected=f"at most {MOST_VALUES}")
-    document = files.parse_json(content, error=BundleError, where=where, remedy=_REMEDY)
-    if culprit := next((text for text in _texts(document) if _CONTROL.search(text)), None):
-        raise _refused(where, "holds characters that steer a terminal", found=ascii(culprit[:100]))
-    return document
-
-
-def _texts(document: object) -> Iterator[str]:
-    """All keys and texts of a JSON document. No recursion: it may be nested deeper than that goes."""
-    pending = [document]
-    while pending:
-        value = pending.pop()
-        if isinstance(value, str):
-            yield value
-        elif isinstance(value, dict):
-            pending += [*value.keys(), *value.values()]
-        elif isinstance(value, list):
-            pending += value
-
-
 def _refused(where: Path | str, what: str, *, expected: object = None, found: object = None) -> BundleError:
-    return BundleError(what, where=where, expected=expected, found=found, remedy=_REMEDY)
+    return BundleError(what, where=where, expected=expected, found=found, remedy=ASK_AGAIN)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.errors import BundleError
 from autoseg.exporting.archive import Archive, open_archive
+from autoseg.exporting.untrusted import ASK_AGAIN
 from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_document, parse_tensors
 from autoseg.model.identity import ModelId
 from autoseg.planning.case_fingerprint import CaseFingerprint
@@ -23,10 +24,9 @@ FINGERPRINT_FILE: Final = "fingerprint.json"
 SELECTION_FILE: Final = "selection.json"
 README_FILE: Final = "README.txt"
 
-_MOST_VOXELS: Final = 1 << 53
+_MAX_VOXELS: Final = 1 << 53
 """Of one class in one scan. Source: ours; beyond it a float no longer counts one by one, and no scan comes near."""
 
-_ASK_AGAIN: Final = "Ask for the file again, or write it again with `autoseg export`."
 _Document = TypeVar("_Document", bound=BaseModel)
 
 
@@ -43,7 +43,7 @@ class ModelDocument(BaseModel):
 
 
 MODEL: Final = DocumentType(
-    name="description of an exported model", model=ModelDocument, error=BundleError, missing=_ASK_AGAIN, unusable=_ASK_AGAIN
+    name="description of an exported model", model=ModelDocument, error=BundleError, missing=ASK_AGAIN, unusable=ASK_AGAIN
 )
 
 
@@ -167,7 +167,7 @@ def _contradictions(description: ExportDescription) -> Iterator[str]:
             yield f"{folder} holds {bundle.architecture}, fold {bundle.fold[:20]!a}"
     values = [label.value for label in plan.data.classes]
     if selection is not None and not {step.label for step in selection.postprocessing} <= {None, *values}:
-        yield "the selection cleans a class that the plan does not know"
+        yield "the selection postprocesses a class that the plan does not know"
     if len(description.bundles) < len(description.document.bundles):
         yield "a network is listed twice"
     if description.document.name != plan.inputs.name:
@@ -191,7 +191,7 @@ def _fits(case: CaseFingerprint, plan: Plan) -> bool:
         and len(case.channels) == len(plan.data.channels)
         and len(set(case.axes)) == len(case.axes)
         and min(case.spacing_mm) > 0
-        and all(0 <= voxels <= _MOST_VOXELS for voxels in case.class_voxels.values())
+        and all(0 <= voxels <= _MAX_VOXELS for voxels in case.class_voxels.values())
         and all(statistics.percentile_50 > 0 for statistics in positive)
     )
 
@@ -204,9 +204,9 @@ def _bundle(archive: Archive, folder: str, document: BundleDocument) -> Bundle:
 
 
 def _parsed(archive: Archive, name: str, document: DocumentType[_Document]) -> _Document:
-    exported = replace(document, error=BundleError, unusable=_ASK_AGAIN)
+    exported = replace(document, error=BundleError, unusable=ASK_AGAIN)
     return exported.parse(archive.read_json(name), where=archive.place(name))
 
 
 def _broken(where: Path | str, what: str) -> BundleError:
-    return BundleError(what, where=where, remedy=_ASK_AGAIN)
+    return BundleError(what, where=where, remedy=ASK_AGAIN)
