@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from oracles.processes import Answer, autoseg
+from oracles.commands import autoseg
+from oracles.processes import Answer
 
 
 def demo(cwd: Path, *arguments: str, expect: int = 0) -> Answer:

@@ -1,6 +1,6 @@
 """kill -9 at random moments: afterwards nothing is half-written, and the same command ends as if nothing had happened.
 
-A few kills in every test run; `pytest -m slow tests/end_to_end/test_kills.py` makes a hundred and says how many it made.
+A few kills in every run of the gate; `pytest -m slow tests/end_to_end/test_kills.py` makes a hundred and counts them.
 """
 
 import os
@@ -18,6 +18,8 @@ from oracles.processes import Process, finish, start
 
 from autoseg.errors import AutosegError
 from autoseg.storage.files import sha256_file
+
+pytestmark = pytest.mark.gate
 
 MANY = 102
 

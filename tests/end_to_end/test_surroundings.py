@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from oracles.commands import autoseg
 from oracles.leftovers import read_everything
-from oracles.processes import Answer, Process, autoseg, finish, start, wait_until
-from oracles.restricted import UNMEASURED, small_disk, with_small_files
+from oracles.processes import Process, finish, start, wait_until
+from oracles.restricted import small_disk, small_files
 
 COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
     "plan": (("plan", "data", "-w", "run", "--folds", "2", "--jobs", "1"), 4_000),
@@ -62,9 +63,8 @@ def story(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_full_disk_ends_a_command_which_then_goes_on(story: Path, name: str) -> None:
     """One story: every command first meets files that may not grow, then none of that."""
     arguments, limit_bytes = COMMANDS[name]
-    answer = finish(
-        start(*arguments, "--json", cwd=story, surroundings=with_small_files(limit_bytes), environment=UNMEASURED), expect=9
-    )
+    with small_files(limit_bytes):
+        answer = autoseg(*arguments, "--json", cwd=story, expect=9)
     assert answer.document["what"].startswith(("the disk is full", "could not be written whole"))
     assert "space" in answer.document["remedy"]
     assert answer.document["where"]
@@ -100,6 +100,7 @@ def test_a_disk_that_is_really_full_ends_training_with_the_last_good_state(disk:
     read_everything(disk)
 
 
+@pytest.mark.gate
 def test_a_scan_that_vanishes_during_prediction_fails_alone(home: Path) -> None:
     autoseg("train", "-w", "run", "--epochs", "1", "--precision", "float32", cwd=home)
     (home / "scans").mkdir()
@@ -124,6 +125,7 @@ def held_out(home: Path) -> str:
     return case
 
 
+@pytest.mark.gate
 def test_a_label_map_that_vanishes_during_training_leaves_the_model(home: Path) -> None:
     train = ("train", "-w", "run", "--epochs", "3", "--precision", "float32", "--json")
     (label,) = (home / "data").rglob(f"{held_out(home)}_seg.nii.gz")
@@ -150,6 +152,7 @@ def children(process: Process) -> list[int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list the children of a process")
+@pytest.mark.gate
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM], ids=str)
 def test_a_killed_loading_process_ends_training_at_once(home: Path, stop: signal.Signals) -> None:
     process = start("train", "-w", "run", *LONG, "--workers", "2", "--json", cwd=home)
@@ -177,6 +180,7 @@ def goes_on(home: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list the children of a process")
+@pytest.mark.gate
 def test_a_killed_reading_process_ends_planning(home: Path) -> None:
     for number in range(60):  # enough to be met while they are read
         shutil.copytree(home / "data" / "Training_Set" / "IBSR_02", home / "data" / "Training_Set" / f"IBSR_{number + 20}")
@@ -192,6 +196,7 @@ def test_a_killed_reading_process_ends_planning(home: Path) -> None:
     assert not (home / "other" / "plan.json").exists()
 
 
+@pytest.mark.gate
 def test_a_second_prediction_into_the_same_folder_is_refused_while_the_first_goes_on(home: Path) -> None:
     autoseg("train", "-w", "run", "--epochs", "1", "--precision", "float32", cwd=home)
     (home / "scans").mkdir()
@@ -201,7 +206,7 @@ def test_a_second_prediction_into_the_same_folder_is_refused_while_the_first_goe
     predict = ("predict", "scans", "out", "-w", "run", "--pictures")
     first = start(*predict, cwd=home)
     wait_until((home / "out" / "scan00.nii.gz").exists, first)
-    second: Answer = autoseg(*predict, cwd=home, expect=5)
+    second = autoseg(*predict, cwd=home, expect=5)
     assert f"process {first.pid}" in second.said
     first.kill()
     first.communicate()

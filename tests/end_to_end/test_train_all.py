@@ -14,6 +14,8 @@ from oracles.watched_runs import Recorder
 import autoseg
 from autoseg.model.bundle import read_document
 
+pytestmark = pytest.mark.gate
+
 
 @pytest.fixture(autouse=True)
 def _one_thread_per_process(monkeypatch: pytest.MonkeyPatch) -> None:

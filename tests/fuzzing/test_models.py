@@ -1,9 +1,9 @@
-"""Corrupted models, thousands of them: each is refused with a cure, or predicts what the weights in it predict."""
+"""Corrupted models, by the hundred: each is refused with a cure, or predicts what the weights in it predict."""
 
 from pathlib import Path
 
 import pytest
-from oracles.bounded_runs import require_outcomes
+from oracles.bounded_runs import amounts, require_outcomes
 from oracles.decoded_models import ReadModels
 from oracles.exported_models import exported_members
 
@@ -18,6 +18,6 @@ def models(tiny_plan: Plan, tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "bundle", tmp_path / "intact.autoseg"
 
 
-@pytest.mark.parametrize(("seed", "count"), [(20_261, 1_000), pytest.param(20_262, 10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("seed", "count"), amounts(20_261, default=200, gate=1_000, slow=10_000))
 def test_corrupted_models_are_refused_or_predict_what_is_written(models: tuple[Path, Path], seed: int, count: int) -> None:
     require_outcomes(ReadModels(*models, seed), count=count, kinds=("bundle", "archive"), refused=8, accepted=50)

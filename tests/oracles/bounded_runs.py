@@ -11,6 +11,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import pytest
+from _pytest.mark import ParameterSet
+
 _MORE_BYTES = 1 << 30
 _SECONDS_EACH = 20
 _ENOUGH_FAILURES = 20
@@ -63,6 +66,15 @@ def require_outcomes(attempt: Attempt, *, count: int, kinds: Collection[str], re
     for kind in kinds:
         assert outcomes.counts[f"refused {kind}"] > count / refused, outcomes.counts
         assert outcomes.counts[f"accepted {kind}"] > count / accepted, outcomes.counts
+
+
+def amounts(seed: int, *, default: int, gate: int, slow: int) -> list[ParameterSet]:
+    """Seeds with counts: few attempts by default, more in the gate, very many on request."""
+    return [
+        pytest.param(seed, default),
+        pytest.param(seed, gate, marks=pytest.mark.gate),
+        pytest.param(seed + 1, slow, marks=pytest.mark.slow),
+    ]
 
 
 def _received(receiver: Connection) -> Iterable[tuple[int, str, str]]:

@@ -5,7 +5,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -53,15 +53,6 @@ def ordinary_user() -> Iterator[None]:
     finally:
         words[0].effective = before
         assert libc.capset(ctypes.byref(header), words) == 0, os.strerror(ctypes.get_errno())
-
-
-def with_small_files(limit_bytes: int) -> Callable[[], None]:
-    """Called between fork and exec: no file of the new process may grow beyond a limit."""
-
-    def restrict() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
-
-    return restrict
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from autoseg.data.dataset import LabelClass
 from autoseg.reporting.page import Block, Copyable, Facts, Page, Section, Table, Text, Viewer, Warnings, render
 from autoseg.reporting.viewer import VolumeView, encode
 
+pytestmark = pytest.mark.gate
+
 HOSTILE = """"><img src=x onerror="document.title='owned'"></script><script>document.title='owned'</script><!--"""
 SPACING_MM = (2.0, 1.0, 1.5)
 SHAPE = (14, 20, 16)
