@@ -1,6 +1,6 @@
 """How scans and classes look wherever they are shown: in figures, on the report's page, in a tracker."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +15,9 @@ scans do; in their place the wine red of Tol, Colour Schemes (2021).
 
 _WINDOW: Final = (0.005, 0.995)
 """Quantiles of the intensities shown as black and white. Source: ours; single bright voxels do not darken the rest."""
+
+_MARGIN_PX: Final = 4
+"""Voxels shown around what there is to see."""
 
 
 def colour(index: int) -> str:
@@ -46,3 +49,23 @@ def grey_levels(image: NDArray[Any]) -> NDArray[np.uint8]:
     scaled = (image.astype(np.float32) - low) * (255.0 / max(high - low, 1e-12))
     grey: NDArray[np.uint8] = np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
     return grey
+
+
+def content_box(image: NDArray[Any], label_maps: Iterable[NDArray[np.integer[Any]]]) -> tuple[slice, ...]:
+    """The box around what there is to see, with a small margin: all that is brighter than the darkest, or labelled.
+
+    Args:
+        image: finite intensities, any number of axes.
+        label_maps: label values of the same shape, 0 for background.
+
+    Returns:
+        a slice per axis; all of them whole where there is nothing to see.
+    """
+    seen = np.logical_or.reduce([image > image.min(), *(labels > 0 for labels in label_maps)])
+    box = []
+    for axis, length in enumerate(seen.shape):
+        others = tuple(other for other in range(seen.ndim) if other != axis)
+        occupied = np.flatnonzero(seen.any(axis=others))
+        first, last = (int(occupied[0]), int(occupied[-1])) if occupied.size else (0, length - 1)
+        box.append(slice(max(first - _MARGIN_PX, 0), min(last + 1 + _MARGIN_PX, length)))
+    return tuple(box)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.display import intensity_window
+from autoseg.data.display import content_box, intensity_window
 from autoseg.data.image import Image
 from autoseg.preprocessing.case import canonical
 from autoseg.reporting.canvas import (
@@ -34,8 +34,6 @@ _TALLEST_IN: Final = 3.2
 """Highest a row may be: two of them with titles and legend fit on a page."""
 
 _LEGEND_COLUMNS: Final = 4
-_MARGIN_PX: Final = 4
-"""Voxels shown around what there is to see."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,7 @@ def draw_case(
     """
     scan, spacing_mm = canonical(image.array[0], image.geometry)
     oriented = {name: canonical(labels, image.geometry)[0] for name, labels in overlays.items()}
-    box = _box(np.logical_or.reduce([scan > scan.min(), *(labels > 0 for labels in oriented.values())]))
+    box = content_box(scan, oriented.values())
     draw_planes(
         scan[box],
         {name: labels[box] for name, labels in oriented.items()},
@@ -202,13 +200,3 @@ def _letter(panel: Axes, plane: _Plane) -> None:
     """The patient's sides at the edges."""
     for place, letter, side in ((0.02, plane.left, "left"), (0.98, plane.right, "right")):
         outlined_text(panel, (place, 0.5), letter, ha=side, va="center")
-
-
-def _box(seen: NDArray[np.bool_]) -> tuple[slice, ...]:
-    """The smallest box around a mask with a margin, or everything where the mask is empty."""
-    windows = []
-    for axis in range(seen.ndim):
-        indices = np.flatnonzero(seen.any(axis=tuple(other for other in range(seen.ndim) if other != axis)))
-        window = slice(max(indices[0] - _MARGIN_PX, 0), indices[-1] + 1 + _MARGIN_PX) if indices.size else slice(None)
-        windows.append(window)
-    return tuple(windows)

@@ -20,13 +20,10 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.display import colour, grey_levels
+from autoseg.data.display import colour, content_box, grey_levels
 
 _JPEG_QUALITY: Final = 80
 """Source: ours; on IBSR18 a root mean square error of 4 grey levels of 256, below the scans' own noise, in 0.35 MB."""
-
-_MARGIN_PX: Final = 4
-"""Voxels shown around the scan's own content."""
 
 MAX_VOXELS: Final = 12_000_000
 """Larger scans are shown with fewer slices and pixels. Source: ours; three of them keep a page under 15 MB."""
@@ -99,7 +96,7 @@ def encode(
     if len(classes) > MAX_CLASSES + 1:
         msg = f"at most {MAX_CLASSES} classes can be shown, not {len(classes) - 1}"
         raise ValueError(msg)
-    box = _content_box(image, list(overlays.values()))
+    box = content_box(image, overlays.values())
     steps = _steps([side.stop - side.start for side in box], spacing_mm)
     seen = tuple(slice(side.start, side.stop, step) for side, step in zip(box, steps, strict=True))
     shown = image[seen]
@@ -120,20 +117,6 @@ def encode(
 def data_uri(content: bytes, mime: str) -> str:
     """A file as an address that holds it."""
     return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _content_box(image: NDArray[Any], overlays: Sequence[NDArray[Any]]) -> tuple[slice, slice, slice]:
-    """Where there is anything but the darkest value, and a little more."""
-    content = image > image.min()
-    for labels in overlays:
-        content |= labels > 0
-    sides = []
-    for axis, length in enumerate(image.shape):
-        others = tuple(other for other in range(3) if other != axis)
-        occupied = np.flatnonzero(content.any(axis=others))
-        first, last = (int(occupied[0]), int(occupied[-1])) if occupied.size else (0, length - 1)
-        sides.append(slice(max(first - _MARGIN_PX, 0), min(last + 1 + _MARGIN_PX, length)))
-    return sides[0], sides[1], sides[2]
 
 
 def _steps(shape: Sequence[int], spacing_mm: Sequence[float]) -> list[int]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from autoseg.data.display import COLOURS, colour, grey_levels, intensity_window, rgb
+from autoseg.data.display import COLOURS, colour, content_box, grey_levels, intensity_window, rgb
 
 
 def test_colours_differ_from_each_other_and_from_black_and_white() -> None:
@@ -37,3 +37,16 @@ def test_grey_levels_reach_from_black_to_white() -> None:
 def test_what_lies_outside_the_window_is_cut(value: float) -> None:
     image = np.append(np.linspace(0, 1, 1000), value)
     assert grey_levels(image)[-1] == (255 if value > 0 else 0)
+
+
+def test_the_box_holds_all_that_is_bright_or_labelled_with_a_margin() -> None:
+    image = np.zeros((30, 40))
+    image[10, 20] = 1
+    labels = np.zeros((30, 40), int)
+    labels[12, 1] = 3
+    assert content_box(image, [labels]) == (slice(6, 17), slice(0, 25))
+    assert content_box(image, []) == (slice(6, 15), slice(16, 25))
+
+
+def test_where_nothing_is_to_be_seen_all_is_shown() -> None:
+    assert content_box(np.ones((3, 4, 5)), [np.zeros((3, 4, 5), int)]) == (slice(0, 3), slice(0, 4), slice(0, 5))
