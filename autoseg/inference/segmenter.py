@@ -59,7 +59,7 @@ class Segmenter:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of everything that decides a label map."""
-        return files.sha256_json([self.ensemble.digest, [step.model_dump(mode="json") for step in self.steps]])
+        return files.sha256_json([self.ensemble.digest, [step.decided for step in self.steps]])
 
     def segment(self, image: Image, *, with_probabilities: bool = False, with_uncertainty: bool = False) -> Segmentation:
         """Segment a scan.

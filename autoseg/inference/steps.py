@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from autoseg.data.dataset import LabelClass
 from autoseg.data.label_values import LARGEST_LABEL
 from autoseg.inference.components import Slices, background_components, foreground_components, neighbour_counts
 
-StepKind = Literal["largest_component", "drop_small", "fill_holes"]
+StepType = Literal["largest_component", "drop_small", "fill_holes"]
 Spacing = tuple[float, float, float]
 
 
@@ -21,23 +21,28 @@ class Step(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    kind: StepKind = Field(
+    type: StepType = Field(
         description="`largest_component`: only the largest connected part stays; `drop_small`: parts under a size go; "
         "`fill_holes`: enclosed background is filled"
     )
     label: Annotated[int, Field(ge=1, le=LARGEST_LABEL)] | None = Field(
         description="label value of the class it is for; null: all foreground taken together"
     )
-    smallest_ml: Annotated[float, Field(gt=0)] | None = Field(
+    min_volume_ml: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="`drop_small`: the smallest volume that stays, in ml"
     )
 
     @model_validator(mode="after")
     def _size_where_it_is_needed(self) -> "Step":
-        if (self.kind == "drop_small") != (self.smallest_ml is not None):
-            msg = "`drop_small` needs smallest_ml, the other steps must not have it"
+        if (self.type == "drop_small") != (self.min_volume_ml is not None):
+            msg = "`drop_small` needs min_volume_ml, the other steps must not have it"
             raise ValueError(msg)
         return self
+
+    @property
+    def decided(self) -> dict[str, Any]:
+        """What it does, for digests: spelt as in the first format of selections, so that these stay as they are."""
+        return {"kind": self.type, "label": self.label, "smallest_ml": self.min_volume_ml}
 
 
 def apply_steps(labels: NDArray[np.uint16], steps: Sequence[Step], *, spacing_mm: Spacing) -> NDArray[np.uint16]:
@@ -62,7 +67,7 @@ def apply_steps(labels: NDArray[np.uint16], steps: Sequence[Step], *, spacing_mm
         raise ValueError(msg)
     processed = labels.copy()
     for step in steps:
-        if step.kind == "fill_holes":
+        if step.type == "fill_holes":
             _fill_holes(processed, step.label)
         else:
             _drop_parts(processed, step, voxel_ml=math.prod(spacing_mm) / 1000)
@@ -81,18 +86,18 @@ def describe(step: Step, classes: Sequence[LabelClass]) -> str:
     what = "all foreground" if step.label is None else names.get(step.label, f"label {step.label}")
     done = {
         "largest_component": "only the largest connected part kept",
-        "drop_small": f"parts under {step.smallest_ml:g} ml removed" if step.smallest_ml else "",
+        "drop_small": f"parts under {step.min_volume_ml:g} ml removed" if step.min_volume_ml else "",
         "fill_holes": "holes filled",
     }
-    return f"{what}: {done[step.kind]}"
+    return f"{what}: {done[step.type]}"
 
 
 def _drop_parts(labels: NDArray[np.uint16], step: Step, *, voxel_ml: float) -> None:
     parts = foreground_components(class_mask(labels, step.label))
-    if step.smallest_ml is None:
+    if step.min_volume_ml is None:
         going = [number for number in range(1, len(parts.voxels) + 1) if number != parts.largest]
     else:
-        going = (np.flatnonzero(parts.voxels * voxel_ml < step.smallest_ml) + 1).tolist()
+        going = (np.flatnonzero(parts.voxels * voxel_ml < step.min_volume_ml) + 1).tolist()
     for number in going:
         box = _widened(parts.boxes[number - 1], labels.shape)
         around, part = labels[box], parts.labels[box] == number

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.events import Events
 from autoseg.inference.components import foreground_components
-from autoseg.inference.steps import Step, StepKind, apply_steps, class_mask, describe
+from autoseg.inference.steps import Step, StepType, apply_steps, class_mask, describe
 from autoseg.jobs.pool import Apply
 from autoseg.postprocessing.combinations import Networks
 from autoseg.postprocessing.held_out import HeldOutCase, postprocessed
@@ -128,9 +128,9 @@ class _Search:
         self.kept: tuple[Step, ...] = ()
         self.tried: list[TriedStep] = []
 
-    def attempt(self, kind: StepKind, label: int | None) -> bool:
+    def attempt(self, step_type: StepType, label: int | None) -> bool:
         """Try a step without a size."""
-        step = Step(kind=kind, label=label)
+        step = Step(type=step_type, label=label)
         after = self._scores_with([step] * len(self._cases))
         return self._decide(step, after, final=after)
 
@@ -142,7 +142,7 @@ class _Search:
             return False
         others = [[table for other, table in enumerate(tables) if other != index] for index in range(len(tables))]
         steps = [_removal(label, _best_size_ml(rest)) for rest in others]
-        step = Step(kind="drop_small", label=label, smallest_ml=best)
+        step = Step(type="drop_small", label=label, min_volume_ml=best)
         return self._decide(step, self._scores_with(steps), final=None)
 
     def _decide(self, step: Step, after: tuple[CaseMetrics, ...], *, final: tuple[CaseMetrics, ...] | None) -> bool:
@@ -212,9 +212,9 @@ class _Components:
     shared: NDArray[np.int64]
     reference: int
 
-    def dice(self, smallest_ml: float) -> float:
+    def dice(self, min_volume_ml: float) -> float:
         """Dice when parts below a size are gone; NaN where nothing was and nothing is to be found."""
-        stays = self.volumes_ml >= smallest_ml
+        stays = self.volumes_ml >= min_volume_ml
         size = int(self.voxels[stays].sum()) + self.reference
         return 2 * int(self.shared[stays].sum()) / size if size else math.nan
 
@@ -245,5 +245,5 @@ def _best_size_ml(tables: Sequence[_Components]) -> float | None:
     return float(f"{sizes_ml[best]:.4g}") if best else None
 
 
-def _removal(label: int | None, smallest_ml: float | None) -> Step | None:
-    return None if smallest_ml is None else Step(kind="drop_small", label=label, smallest_ml=smallest_ml)
+def _removal(label: int | None, min_volume_ml: float | None) -> Step | None:
+    return None if min_volume_ml is None else Step(type="drop_small", label=label, min_volume_ml=min_volume_ml)

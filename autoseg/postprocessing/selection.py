@@ -4,7 +4,7 @@
 """
 
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -88,7 +88,7 @@ class TriedStep(_Part):
 class Selection(_Part):
     """What `autoseg select` decided, and why."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     plan_digest: Sha256
     data_key: Sha256 = Field(description="of the arrays the models were trained on")
     models: tuple[SelectedModel, ...] = Field(min_length=1, description="averaged by `predict`")
@@ -110,11 +110,29 @@ class Selection(_Part):
 
 def decision_digest(models: tuple[SelectedModel, ...], postprocessing: tuple[Step, ...]) -> str:
     """SHA-256 of what a selection decides."""
-    return files.sha256_json([[part.model_dump(mode="json") for part in parts] for parts in (models, postprocessing)])
+    return files.sha256_json(
+        [[model.model_dump(mode="json") for model in models], [step.decided for step in postprocessing]]
+    )
+
+
+def _from_format_1(document: dict[str, Any]) -> dict[str, Any]:
+    """Steps had a `kind` and a size `smallest_ml`."""
+    steps, tried = document.get("postprocessing"), document.get("tried")
+    found = list(steps) if isinstance(steps, list) else []
+    found += [trial.get("step") for trial in tried if isinstance(trial, dict)] if isinstance(tried, list) else []
+    for step in found:
+        for old, new in {"kind": "type", "smallest_ml": "min_volume_ml"}.items():
+            if isinstance(step, dict) and old in step and new not in step:
+                step[new] = step.pop(old)
+    return document
 
 
 SELECTION: Final = DocumentType(
-    name="selection", model=Selection, missing=_AGAIN, unusable=f"Correct the named keys. Or: {_AGAIN}"
+    name="selection",
+    model=Selection,
+    missing=_AGAIN,
+    unusable=f"Correct the named keys. Or: {_AGAIN}",
+    migrations={1: _from_format_1},
 )
 
 

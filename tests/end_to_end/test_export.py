@@ -44,7 +44,7 @@ def selected(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     workspace = tmp_path_factory.mktemp("selected") / "run"
     shutil.copytree(trained, workspace)
     selection = autoseg.select(workspace).selection
-    steps = (Step(kind="fill_holes", label=3),)
+    steps = (Step(type="fill_holes", label=3),)
     text = selection.model_copy(update={"postprocessing": steps}).model_dump_json()
     (workspace / "selection.json").write_text(text, encoding="utf-8")
     return workspace
@@ -280,7 +280,7 @@ def test_info_tells_what_a_file_is(elsewhere: Elsewhere) -> None:
     document = json.loads(run("info", elsewhere.model, "--json").stdout)
     assert document["sha256"] == autoseg.info(elsewhere.model).sha256
     assert document["plan"]["data"]["channels"] == ["T1"]
-    assert document["selection"]["postprocessing"] == [{"kind": "fill_holes", "label": 3, "smallest_ml": None}]
+    assert document["selection"]["postprocessing"] == [{"type": "fill_holes", "label": 3, "min_volume_ml": None}]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x05\x06" + bytes(18), b"\x80\x04K\x01."], ids=["empty", "ZIP", "pickle"])

@@ -101,7 +101,7 @@ def test_predict_uses_an_edited_selection_and_its_clean_up(
     workspace = tmp_path / "run"
     shutil.copytree(selected[0], workspace)
     model = selected[1].models[0]
-    nothing_left = Step(kind="drop_small", label=None, smallest_ml=1e6)
+    nothing_left = Step(type="drop_small", label=None, min_volume_ml=1e6)
     edited = selected[1].model_copy(update={"models": (model,), "postprocessing": (nothing_left,)})
     assert edited.edited
     write_selection(edited, workspace / "selection.json")
@@ -149,7 +149,7 @@ def test_a_selection_of_another_plan_is_refused(selected: tuple[Path, Selection]
 def test_a_clean_up_of_an_unknown_class_is_refused(selected: tuple[Path, Selection], cohort: Path, tmp_path: Path) -> None:
     workspace = tmp_path / "run"
     shutil.copytree(selected[0], workspace)
-    typo = selected[1].model_copy(update={"postprocessing": (Step(kind="fill_holes", label=33),)})
+    typo = selected[1].model_copy(update={"postprocessing": (Step(type="fill_holes", label=33),)})
     write_selection(typo, workspace / "selection.json")
     with pytest.raises(AutosegError, match=r"does not know.*\[1, 2, 3\].*\[33\]") as refused:
         autoseg.predict(cohort / "Test_Set", tmp_path / "out", workspace=workspace)

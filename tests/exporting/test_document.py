@@ -152,7 +152,7 @@ CONTRADICTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] =
         "selection.json", lambda it: it["postprocessing"][0].update(label=4321), "a class that the plan does not know",
     ),
     "a clean-up that is none": (
-        "selection.json", lambda it: it["postprocessing"][0].update(kind="rm -rf"), r"postprocessing\.0\.kind",
+        "selection.json", lambda it: it["postprocessing"][0].update(type="rm -rf"), r"postprocessing\.0\.type",
     ),
     "a name of its own": ("model.json", lambda it: it.update(name="other"), "named after other data"),
     "scores of nothing": ("model.json", lambda it: it.update(scored_cases={}), "scores and numbers of scored cases"),

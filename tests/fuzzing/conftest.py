@@ -49,7 +49,7 @@ def documents(cohort: Path, make_plan: Callable[..., Plan], tmp_path_factory: py
 
 def full_selection(plan: Plan) -> Selection:
     """A selection with something in each of its lists."""
-    step = {"kind": "drop_small", "label": 2, "smallest_ml": 0.05}
+    step = {"type": "drop_small", "label": 2, "min_volume_ml": 0.05}
     quality = {
         "classes": [{"name": "disc", "intercept": 0.1, "slope": 0.9, "error": None, "lowest": 0.5}],
         "points": [{"case": "case 1", "name": "disc", "expected": 0.9, "reached": 0.8, "predicted": None}],

@@ -75,7 +75,7 @@ def test_networks_of_several_folds_are_all_averaged_alike(tiny_plan: Plan) -> No
 
 def test_label_maps_are_cleaned_and_probabilities_are_not(tiny_plan: Plan) -> None:
     plain = segmenter(tiny_plan)
-    cleaned = replace(plain, steps=(Step(kind="drop_small", label=2, smallest_ml=1000.0),))
+    cleaned = replace(plain, steps=(Step(type="drop_small", label=2, min_volume_ml=1000.0),))
     found = cleaned.segment(IMAGE, with_probabilities=True)
     expected = plain.segment(IMAGE, with_probabilities=True)
     assert expected.labels.array.any()

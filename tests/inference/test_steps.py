@@ -33,15 +33,15 @@ def clean(labels: Volume, *steps: Step, spacing_mm: tuple[float, float, float] =
 
 
 def largest(label: int | None) -> Step:
-    return Step(kind="largest_component", label=label)
+    return Step(type="largest_component", label=label)
 
 
-def drop(label: int | None, smallest_ml: float) -> Step:
-    return Step(kind="drop_small", label=label, smallest_ml=smallest_ml)
+def drop(label: int | None, min_volume_ml: float) -> Step:
+    return Step(type="drop_small", label=label, min_volume_ml=min_volume_ml)
 
 
 def fill(label: int | None) -> Step:
-    return Step(kind="fill_holes", label=label)
+    return Step(type="fill_holes", label=label)
 
 
 def test_an_island_in_the_background_becomes_background() -> None:
@@ -194,7 +194,7 @@ def test_a_picture_without_three_axes_is_a_mistake() -> None:
 
 @given(small_volumes, labels_or_all, st.sampled_from(["largest_component", "drop_small", "fill_holes"]))
 def test_every_step_settles_at_once_and_leaves_its_input_alone(labels: Volume, label: int | None, kind: str) -> None:
-    step = Step(kind=kind, label=label, smallest_ml=0.0025 if kind == "drop_small" else None)  # type: ignore[arg-type]
+    step = Step(type=kind, label=label, min_volume_ml=0.0025 if kind == "drop_small" else None)  # type: ignore[arg-type]
     before = labels.copy()
     once = clean(labels, step)
     np.testing.assert_array_equal(labels, before)
@@ -269,17 +269,17 @@ def test_holes_that_are_filled_are_those_of_an_independent_search(labels: Volume
 @pytest.mark.parametrize(
     "document",
     [
-        {"kind": "drop_small", "label": 1},
-        {"kind": "largest_component", "label": 1, "smallest_ml": 0.5},
-        {"kind": "drop_small", "label": 1, "smallest_ml": 0},
-        {"kind": "drop_small", "label": 1, "smallest_ml": float("inf")},
-        {"kind": "drop_small", "label": 1, "smallest_ml": -0.5},
-        {"kind": "fill_holes"},
-        {"kind": "fill_holes", "label": 0},
-        {"kind": "fill_holes", "label": -1},
-        {"kind": "fill_holes", "label": 65_536},
+        {"type": "drop_small", "label": 1},
+        {"type": "largest_component", "label": 1, "min_volume_ml": 0.5},
+        {"type": "drop_small", "label": 1, "min_volume_ml": 0},
+        {"type": "drop_small", "label": 1, "min_volume_ml": float("inf")},
+        {"type": "drop_small", "label": 1, "min_volume_ml": -0.5},
+        {"type": "fill_holes"},
+        {"type": "fill_holes", "label": 0},
+        {"type": "fill_holes", "label": -1},
+        {"type": "fill_holes", "label": 65_536},
         {"kind": "polish", "label": 1},
-        {"kind": "fill_holes", "label": 1, "colour": "red"},
+        {"type": "fill_holes", "label": 1, "colour": "red"},
     ],
 )
 def test_a_step_that_means_nothing_is_refused(document: dict[str, object]) -> None:

@@ -98,6 +98,16 @@ def _says(model: BaseModel, *path: str) -> Callable[[Any], None]:
     return compare
 
 
+def _selection(path: Path) -> Callable[[Any], None]:
+    selection = read_selection(path)
+    return lambda plain: require(selection, in_format_2(plain))
+
+
+def in_format_2(selection: dict[str, Any]) -> dict[str, Any]:
+    """A selection as the present format says it, none of whose steps is spelt as in format 1."""
+    return {**selection, "version": 2} if selection.get("version", 1) == 1 else selection
+
+
 def _plan(path: Path) -> Callable[[Any], None]:
     plan = read_plan(path)
 
@@ -137,7 +147,7 @@ def _checkpoint(path: Path) -> Callable[[Any], None]:
 
 READERS: Final[Mapping[str, Reader]] = {
     "plan": _plan,
-    "selection": lambda path: _says(read_selection(path)),
+    "selection": _selection,
     "dataset": lambda path: _says(Workspace(path.parent).dataset()),
     "splits": lambda path: _says(Workspace(path.parent).stored_splits()),
     "fingerprint": lambda path: _says(FINGERPRINT.read(path)),

@@ -51,9 +51,9 @@ CASE: Final[dict[str, Any]] = {
 
 def selection_of(plan: Plan, weights_sha256: str) -> dict[str, Any]:
     models = [{"architecture": "sepres", "fold": "0", "weights_sha256": weights_sha256}]
-    steps = [{"kind": "largest_component", "label": 2, "smallest_ml": None}]
+    steps = [{"type": "largest_component", "label": 2, "min_volume_ml": None}]
     document = {
-        "version": 1, "plan_digest": plan.digest, "data_key": "0" * 64, "models": models, "postprocessing": steps,
+        "version": 2, "plan_digest": plan.digest, "data_key": "0" * 64, "models": models, "postprocessing": steps,
         "decided_sha256": "0" * 64, "reasons": [], "missing": [], "compared_cases": ["case 1"], "candidates": [],
         "tried": [], "score": SCORE, "quality": {"classes": [], "points": []},
     }  # fmt: skip

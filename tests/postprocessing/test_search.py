@@ -56,7 +56,7 @@ def test_specks_beside_a_body_go(tmp_path: Path) -> None:
     reference = blocks((1, BODY), (5, OTHER))
     cases = [held_out(tmp_path, f"c{index}", blocks((1, BODY), (5, OTHER), (1, SPECK)), reference) for index in range(2)]
     found = search(cases)
-    assert [step.kind for step in found.steps] == ["drop_small"]  # of all foreground: it is tried first
+    assert [step.type for step in found.steps] == ["drop_small"]  # of all foreground: it is tried first
     assert dice(found) == [1.0] * 4
     kept = [trial for trial in found.tried if trial.kept]
     assert all("rises" in trial.reason for trial in kept)
@@ -69,8 +69,8 @@ def test_a_class_of_two_bodies_keeps_both_and_loses_its_specks(tmp_path: Path) -
     reference = blocks((1, BODY), (1, OTHER))
     cases = [held_out(tmp_path, f"c{index}", blocks((1, BODY), (1, OTHER), (1, SPECK)), reference) for index in range(3)]
     found = search(cases)
-    assert [step.kind for step in found.steps] == ["drop_small"]
-    size_ml = found.steps[0].smallest_ml
+    assert [step.type for step in found.steps] == ["drop_small"]
+    size_ml = found.steps[0].min_volume_ml
     assert size_ml is not None
     assert 0.002 < size_ml <= 0.064  # the speck has 2 voxels of 1 mm3, the smaller body 64
     assert all(label.dice == 1.0 for case in found.scores for label in case.classes if label.name == "A")
@@ -84,7 +84,7 @@ def test_a_size_is_judged_on_cases_it_was_not_found_on(tmp_path: Path) -> None:
         held_out(tmp_path, "c1", blocks((1, BODY), (1, OTHER)), both),
     ]
     found = search(cases)
-    assert not any(step.kind == "drop_small" for step in found.steps)
+    assert not any(step.type == "drop_small" for step in found.steps)
 
 
 def test_holes_are_filled(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_holes_are_filled(tmp_path: Path) -> None:
     holed[2, 3, 3] = 0
     cases = [held_out(tmp_path, f"c{index}", holed, blocks((1, BODY), (5, OTHER))) for index in range(2)]
     found = search(cases)
-    assert any(step.kind == "fill_holes" for step in found.steps)
+    assert any(step.type == "fill_holes" for step in found.steps)
     assert dice(found) == [1.0] * 4
 
 

@@ -28,7 +28,7 @@ MODELS = (
     SelectedModel(architecture="unet", fold="0", weights_sha256="a" * 64),
     SelectedModel(architecture="sepres", fold="official", weights_sha256="b" * 64),
 )
-STEPS = (Step(kind="drop_small", label=None, smallest_ml=0.25), Step(kind="fill_holes", label=3))
+STEPS = (Step(type="drop_small", label=None, min_volume_ml=0.25), Step(type="fill_holes", label=3))
 SELECTION = Selection(
     plan_digest="c" * 64,
     data_key="d" * 64,
@@ -69,18 +69,38 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     path, document = stored(tmp_path)
     assert read_selection(path) == SELECTION
     assert not read_selection(path).edited
-    assert document["version"] == 1
+    assert document["version"] == 2
     assert document["postprocessing"] == [
-        {"kind": "drop_small", "label": None, "smallest_ml": 0.25},
-        {"kind": "fill_holes", "label": 3, "smallest_ml": None},
+        {"type": "drop_small", "label": None, "min_volume_ml": 0.25},
+        {"type": "fill_holes", "label": 3, "min_volume_ml": None},
     ]
 
 
 def test_the_digest_of_a_decision_is_that_of_its_canonical_json() -> None:
     models = '[{"architecture":"unet","fold":"0","weights_sha256":"' + "a" * 64 + '"}]'
-    steps = '[{"kind":"fill_holes","label":3,"smallest_ml":null}]'
+    steps = '[{"kind":"fill_holes","label":3,"smallest_ml":null}]'  # as in format 1: an older digest stays what it is
     by_hand = hashlib.sha256(f"[{models},{steps}]".encode()).hexdigest()
     assert decision_digest(MODELS[:1], STEPS[1:]) == by_hand
+
+
+def test_a_selection_of_format_1_is_read_as_the_same(tmp_path: Path) -> None:
+    path, document = stored(tmp_path)
+    for step in (*document["postprocessing"], *(trial["step"] for trial in document["tried"])):
+        step["kind"], step["smallest_ml"] = step.pop("type"), step.pop("min_volume_ml")
+    path.write_text(json.dumps({**document, "version": 1}))
+    assert read_selection(path) == SELECTION
+    assert not read_selection(path).edited
+    document["postprocessing"][0]["smallest_ml"] = 0.5
+    path.write_text(json.dumps({**document, "version": 1}))
+    assert read_selection(path).edited
+
+
+@pytest.mark.parametrize(
+    "broken", [{"postprocessing": 3}, {"tried": [7]}, {"tried": {"step": {}}}, {"postprocessing": [None]}]
+)
+def test_a_broken_selection_of_format_1_is_refused_by_name(tmp_path: Path, broken: dict[str, Any]) -> None:
+    path, document = stored(tmp_path)
+    assert f" {next(iter(broken))}" in refused(path, {**document, **broken, "version": 1}).what
 
 
 @pytest.mark.parametrize(
@@ -97,10 +117,10 @@ def test_changed_evidence_is_no_changed_decision() -> None:
 
 def test_a_selection_edited_by_hand_is_read_and_known_as_edited(tmp_path: Path) -> None:
     path, document = stored(tmp_path)
-    document["postprocessing"][0]["smallest_ml"] = 0.5
+    document["postprocessing"][0]["min_volume_ml"] = 0.5
     path.write_text(json.dumps(document))
     assert read_selection(path).edited
-    assert read_selection(path).postprocessing[0].smallest_ml == 0.5
+    assert read_selection(path).postprocessing[0].min_volume_ml == 0.5
 
 
 @pytest.mark.parametrize(
@@ -112,9 +132,9 @@ def test_a_selection_edited_by_hand_is_read_and_known_as_edited(tmp_path: Path) 
         ({"plan_digest": "c" * 63}, "plan_digest"),
         ({"models": [{"architecture": "vnet", "fold": "0", "weights_sha256": "a" * 64}]}, "models.0.architecture"),
         ({"models": [{"architecture": "unet", "fold": "0", "weights_sha256": "a" * 64, "x": 1}]}, "models.0.x"),
-        ({"postprocessing": [{"kind": "fill_holes", "label": 0}]}, "postprocessing.0.label"),
-        ({"postprocessing": [{"kind": "fill_holes", "label": 3, "smallest_ml": 1}]}, "postprocessing.0"),
-        ({"postprocessing": [{"kind": "drop_small", "label": 3}]}, "postprocessing.0"),
+        ({"postprocessing": [{"type": "fill_holes", "label": 0}]}, "postprocessing.0.label"),
+        ({"postprocessing": [{"type": "fill_holes", "label": 3, "min_volume_ml": 1}]}, "postprocessing.0"),
+        ({"postprocessing": [{"type": "drop_small", "label": 3}]}, "postprocessing.0"),
         ({"quality": {"classes": []}}, "quality.points"),
     ],
 )

@@ -103,7 +103,7 @@ def test_distances_are_those_of_the_scan_in_mm(tmp_path: Path) -> None:
 
 def test_label_maps_are_cleaned_by_volume(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": FIRST})
-    small = Step(kind="drop_small", label=70, smallest_ml=0.00075)  # a voxel has 0.0005 ml
+    small = Step(type="drop_small", label=70, min_volume_ml=0.00075)  # a voxel has 0.0005 ml
     without = np.where(TRUTH == 70, 0, TRUTH)
     np.testing.assert_array_equal(postprocessed(case, networks=("unet",), steps=[small], spacing_mm=SPACING_MM), without)
     np.testing.assert_array_equal(postprocessed(case, networks=("unet",), steps=[small], spacing_mm=(2.0, 2.0, 0.25)), TRUTH)
