@@ -1,1 +1,37 @@
-"""The whole story, one module per command. Each takes one frozen configuration and returns what was made."""
+"""The whole story, one module per command: its options, its one call, what it says when it is done.
+
+These modules load next to nothing when they are imported: what a command needs is loaded when it runs.
+"""
+
+from importlib import import_module
+from types import ModuleType
+from typing import Final
+
+COMMANDS: Final = (
+    "plan",
+    "check",
+    "preprocess",
+    "train",
+    "predict",
+    "evaluate",
+    "select",
+    "report",
+    "export",
+    "info",
+    "demo",
+)
+"""Every command, in the order in which one meets them. Each is a module of this package."""
+
+FUNCTIONS: Final = ("check", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train")
+"""Every function of the public API, likewise."""
+
+
+def module_of(name: str) -> ModuleType:
+    """The module of a command or a function, loaded now.
+
+    Raises:
+        KeyError: there is none of this name.
+    """
+    if name not in (*COMMANDS, *FUNCTIONS):
+        raise KeyError(name)
+    return import_module(f"{__name__}.{name}")

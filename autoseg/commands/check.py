@@ -1,31 +1,27 @@
 """`autoseg check`: whether a data set can train at all, and everything that is wrong with it, in one go."""
 
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING
 
-from autoseg.catalogue import NotFinite
-from autoseg.commands.choices import Choices, Processes
-from autoseg.data.dataset import Dataset, LabelClass
-from autoseg.data.layouts import find_dataset
-from autoseg.data.splits import fold_count, make_splits
-from autoseg.errors import AutosegError, DatasetError, ProblemsError
+from autoseg import catalogue
+from autoseg.commands.command import Command, Output, Table, function
+from autoseg.commands.options import Jobs, Options, PathOption, argument, option
+from autoseg.commands.shared import JOBS, NOT_FINITE
 from autoseg.events import Events
-from autoseg.planning.examination import classes_present, examine, problems_of, warn_of_missing_classes
-from autoseg.planning.fingerprint import Fingerprint, found_classes
+from autoseg.jobs.machine import processes
+
+if TYPE_CHECKING:
+    from autoseg.data.dataset import Dataset, LabelClass
+    from autoseg.planning.fingerprint import Fingerprint
 
 
-class CheckConfig(Choices):
-    """What the user chose for the examination.
+class CheckOptions(Options):
+    """Say whether a data set can train at all, and everything that is wrong with its files, in one go."""
 
-    Attributes:
-        dataset: folder of the data set.
-        not_finite: what to do with voxels that are NaN or infinite.
-        jobs: processes that read scans.
-    """
-
-    dataset: Path
-    not_finite: NotFinite = "refuse"
-    jobs: Processes = 1
+    dataset: PathOption = argument("Folder of the data set; its layout is recognised.")
+    _: KW_ONLY
+    not_finite: catalogue.NotFinite = option(NOT_FINITE, default="refuse")
+    jobs: Jobs = option(JOBS, default=1)
 
 
 @dataclass(frozen=True)
@@ -39,25 +35,33 @@ class CheckResult:
         folds: of the cross-validation that `plan` would make.
     """
 
-    dataset: Dataset
-    classes: tuple[LabelClass, ...]
-    fingerprint: Fingerprint
+    dataset: "Dataset"
+    classes: "tuple[LabelClass, ...]"
+    fingerprint: "Fingerprint"
     folds: int
 
 
-def run(config: CheckConfig, events: Events) -> CheckResult:
+def run(options: CheckOptions, events: Events) -> CheckResult:
     """Read every file of a data set, those without labels, too.
 
     Raises:
         ProblemsError: something is wrong; names every problem of every file.
         DatasetError: the folder is no data set, or nothing in it is labelled.
     """
-    dataset = find_dataset(config.dataset)
+    from autoseg.data.layouts import find_dataset
+    from autoseg.data.splits import fold_count, make_splits
+    from autoseg.errors import DatasetError, ProblemsError
+    from autoseg.planning.examination import classes_present, examine, problems_of, warn_of_missing_classes
+    from autoseg.planning.fingerprint import Fingerprint, found_classes
+
+    dataset = find_dataset(options.dataset)
     cases = sorted(dataset.cases, key=lambda case: case.id)
-    examined = examine(cases, dataset, not_finite=config.not_finite, jobs=config.jobs, events=events)
+    jobs = processes(options.jobs)
+    examined = examine(cases, dataset, not_finite=options.not_finite, jobs=jobs, events=events)
     problems = problems_of(examined, root=dataset.root)
     if not dataset.labelled:
-        problems.append(("all cases", _nothing_to_learn_from(dataset)))
+        remedy = "Put label maps beside the training scans."
+        problems.append(("all cases", DatasetError("no scan has a label map", where=dataset.root, remedy=remedy)))
     if problems:
         raise ProblemsError(problems, where=dataset.root)
     fingerprint = Fingerprint(cases=tuple(case.fingerprint for case in examined if case.fingerprint is not None))
@@ -68,5 +72,36 @@ def run(config: CheckConfig, events: Events) -> CheckResult:
     return CheckResult(dataset, classes, fingerprint, folds)
 
 
-def _nothing_to_learn_from(dataset: Dataset) -> AutosegError:
-    return DatasetError("no scan has a label map", where=dataset.root, remedy="Put label maps beside the training scans.")
+def describe(result: CheckResult) -> Output:
+    """That nothing is wrong, and what there is; the cases as a table."""
+    dataset, fingerprint = result.dataset, result.fingerprint
+    rows = [
+        (
+            case.id,
+            " x ".join(str(length) for length in case.shape),
+            " x ".join(f"{spacing:.4g}" for spacing in case.spacing_mm),
+            ", ".join(str(value) for value, count in case.class_voxels.items() if count),
+        )
+        for case in fingerprint.cases
+    ]
+    table = Table(f"{dataset.name}, labelled cases", ("case", "voxels (Z, Y, X)", "spacing (mm)", "labels"), rows)
+    unlabelled = len(dataset.cases) - len(fingerprint.cases)
+    classes = ", ".join(f"{label.value} {label.name}" for label in result.classes)
+    text = (
+        f"{dataset.name} ({dataset.layout} layout) can be trained: {len(fingerprint.cases)} labelled case(s), {unlabelled} "
+        f"without labels, {result.folds} fold(s)\nclasses: {classes}\nNext: autoseg plan {dataset.root}"
+    )
+    document = {
+        "name": dataset.name,
+        "layout": dataset.layout,
+        "problems": [],
+        "labelled": [case.id for case in fingerprint.cases],
+        "unlabelled": unlabelled,
+        "classes": {label.value: label.name for label in result.classes},
+        "folds": result.folds,
+    }
+    return Output(text, document, tables=[table])
+
+
+check = function(CheckOptions, run)
+COMMAND = Command(CheckOptions, run, describe, example="autoseg check IBSR18/")

@@ -1,41 +1,35 @@
 """`autoseg demo`: the whole story on a synthetic cohort, in a folder of its own."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autoseg import catalogue
 from autoseg.commands import evaluate, export, plan, predict, report, select, train
-from autoseg.commands.choices import Choices, Processes
-from autoseg.data.phantom import PhantomSettings, write_cohort
+from autoseg.commands.command import Command, Output
+from autoseg.commands.options import Jobs, Options, PathOption, option
+from autoseg.commands.shared import DEVICE, JOBS, SEED
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
-from autoseg.planning.plan import Minutes
-from autoseg.postprocessing.held_out import folder_of
-from autoseg.storage import files
-from autoseg.training.config import Seed
+
+if TYPE_CHECKING:
+    from autoseg.exporting.export import ExportResult
+    from autoseg.reporting.report import ReportResult
 
 _MARK = ".autoseg-demo"
 
 
-class DemoConfig(Choices):
-    """What the user chose for the demonstration.
+class DemoOptions(Options):
+    """Run the whole story on a synthetic cohort, from plan to report and export; minutes on a laptop."""
 
-    Attributes:
-        folder: where everything goes; made anew by every call.
-        architecture: the network to train.
-        minutes: time for training.
-        seed: of the cohort and of training.
-        device: where to train.
-        jobs: processes that read scans.
-    """
-
-    folder: Path = Path("autoseg-demo")
-    architecture: catalogue.Architecture = "unet"
-    minutes: Minutes = 1.5
-    seed: Seed = 0
-    device: catalogue.DeviceChoice = "auto"
-    jobs: Processes = 1
+    architecture: catalogue.Architecture = option("Network.", "--arch", "-a", default="unet")
+    _: KW_ONLY
+    folder: PathOption = option("Where everything goes; made again by every call.", default=Path("autoseg-demo"))
+    minutes: float = option("Time for training.", default=1.5, above=0, most=1_000_000)
+    seed: int = option(SEED, default=0)
+    device: catalogue.DeviceChoice = option(DEVICE, default="auto")
+    jobs: Jobs = option(JOBS, default=1)
 
 
 @dataclass(frozen=True)
@@ -48,62 +42,66 @@ class DemoResult:
     selected: select.SelectResult
     predicted: predict.PredictResult
     evaluated: evaluate.EvaluateResult
-    reported: report.ReportResult
-    exported: export.ExportResult
+    reported: "ReportResult"
+    exported: "ExportResult"
 
 
-def run(config: DemoConfig, events: Events) -> DemoResult:
+def run(options: DemoOptions, events: Events) -> DemoResult:
     """Make a cohort, plan, train one fold, select, predict the test scan, evaluate the held-out cases, report, export.
 
     Raises:
         WorkspaceError: the folder holds something that is not an earlier demonstration.
     """
-    _clear(config.folder)
-    cohort, workspace = config.folder / "PHANTOM18", config.folder / "run"
+    from autoseg.data.phantom import PhantomSettings, write_cohort
+    from autoseg.postprocessing.held_out import folder_of
+
+    _clear(options.folder)
+    cohort, workspace = options.folder / "PHANTOM18", options.folder / "run"
     events.info(f"making a synthetic cohort in {cohort}")
-    write_cohort(cohort, PhantomSettings(seed=config.seed))
-    planned = plan.run(plan.PlanConfig(dataset=cohort, workspace=workspace, device=config.device, jobs=config.jobs), events)
+    write_cohort(cohort, PhantomSettings(seed=options.seed))
+    planned = plan.run(plan.PlanOptions(cohort, workspace=workspace, device=options.device, jobs=options.jobs), events)
     trained = train.run(
-        train.TrainCommand(
-            architecture=config.architecture,
-            fold="0",
+        train.TrainOptions(
+            options.architecture,
             workspace=workspace,
-            minutes=config.minutes,
-            seed=config.seed,
-            device=config.device,
-            readers=config.jobs,
+            minutes=options.minutes,
+            seed=options.seed,
+            device=options.device,
+            jobs=options.jobs,
         ),
         events,
     )
-    selected = select.run(select.SelectConfig(workspace=workspace, jobs=config.jobs), events)
+    selected = select.run(select.SelectOptions(workspace, jobs=options.jobs), events)
     predicted = predict.run(
-        predict.PredictConfig(
+        predict.PredictOptions(
             source=cohort / "Test_Set",
-            target=config.folder / "predictions",
+            target=options.folder / "predictions",
             workspace=workspace,
-            device=config.device,
+            device=options.device,
             uncertainty=True,
             pictures=True,
         ),
         events,
     )
     evaluated = evaluate.run(
-        evaluate.EvaluateConfig(
+        evaluate.EvaluateOptions(
             predictions=folder_of(trained.models[0].folder),
-            references=_references(folder_of(trained.models[0].folder), cohort, config.folder / "references"),
-            output=config.folder / "evaluation",
+            references=_references(folder_of(trained.models[0].folder), cohort, options.folder / "references"),
+            output=options.folder / "evaluation",
             workspace=workspace,
-            jobs=config.jobs,
+            jobs=options.jobs,
         ),
         events,
     )
-    reported = report.run(report.ReportConfig(workspace=workspace), events)
-    exported = export.run(export.ExportConfig(file=config.folder / "phantom.autoseg", workspace=workspace), events)
-    return DemoResult(config.folder, planned, trained, selected, predicted, evaluated, reported, exported)
+    reported = report.run(report.ReportOptions(workspace), events)
+    exported = export.run(export.ExportOptions(options.folder / "phantom.autoseg", workspace=workspace), events)
+    return DemoResult(options.folder, planned, trained, selected, predicted, evaluated, reported, exported)
 
 
 def _clear(folder: Path) -> None:
     """Remove an earlier demonstration, and nothing else."""
+    from autoseg.storage import files
+
     if folder.exists() and not (folder / _MARK).exists():
         raise WorkspaceError(
             "exists and is not an earlier demonstration",
@@ -124,3 +122,22 @@ def _references(predictions: Path, cohort: Path, target: Path) -> Path:
         name = path.name.removesuffix(".nii.gz")
         shutil.copy(cohort / "Training_Set" / name / f"{name}_seg.nii.gz", target)
     return target
+
+
+def describe(result: DemoResult) -> Output:
+    """All of it."""
+    parts = {
+        "plan": plan.describe(result.planned),
+        "train": train.describe(result.trained),
+        "select": select.describe(result.selected),
+        "predict": predict.describe(result.predicted),
+        "evaluate": evaluate.describe(result.evaluated),
+        "report": report.describe(result.reported),
+        "export": export.describe(result.exported),
+    }
+    texts = [f"-- {name}\n{said.text.strip()}" for name, said in parts.items()]
+    texts.append(f"\nOpen {result.reported.page} in a browser, and look around in {result.folder}/.")
+    return Output("\n".join(texts), {name: said.document for name, said in parts.items()})
+
+
+COMMAND = Command(DemoOptions, run, describe, example="autoseg demo --minutes 1")

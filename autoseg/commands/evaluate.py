@@ -1,55 +1,68 @@
 """`autoseg evaluate`: compare label maps with references, in numbers and pictures."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from autoseg.commands.choices import Choices, Processes
-from autoseg.data.dataset import LabelClass
+from autoseg.commands.command import Command, Output, function
+from autoseg.commands.options import Jobs, OptionalPath, Options, PathOption, argument, option
+from autoseg.commands.scores import score_lines
+from autoseg.commands.shared import JOBS
 from autoseg.errors import AutosegError, CasesFailedError, DatasetError, WorkspaceError
-from autoseg.evaluation.cases import Evaluation, evaluate_folders
-from autoseg.evaluation.tables import METRICS_FILE, SUMMARY_FILE, Summary, write_scores
 from autoseg.events import Events
-from autoseg.reporting.figures import draw_bars
-from autoseg.runs.workspace import find_workspace
+from autoseg.jobs.machine import processes
+
+if TYPE_CHECKING:
+    from autoseg.data.dataset import LabelClass
+    from autoseg.evaluation.cases import Evaluation
+    from autoseg.evaluation.tables import Summary
 
 
-class EvaluateConfig(Choices):
-    """What the user chose for evaluation.
+class EvaluateOptions(Options):
+    """Compare label maps with references: Dice, Hausdorff distances and volumes per case and class."""
 
-    Attributes:
-        predictions: label maps to judge, a file or a folder.
-        references: label maps to compare with.
-        output: where tables and plots go; None: `evaluation/` beside the predictions.
-        workspace: takes class names from this workspace; None: from the only one under `runs/`, if there is one.
-        jobs: processes that compare.
-    """
-
-    predictions: Path
-    references: Path
-    output: Path | None = None
-    workspace: Path | None = None
-    jobs: Processes = 1
+    predictions: PathOption = argument("Label maps to judge: a file or a folder.")
+    references: PathOption = argument("Label maps to compare with, called <id> or <id>_seg.")
+    _: KW_ONLY
+    output: OptionalPath = option(
+        "Folder of tables and plots; default: PREDICTIONS/evaluation.", "--output", "-o", default=None, metavar="DIR"
+    )
+    workspace: OptionalPath = option(
+        "Takes class names from this workspace; default: from the only one under runs/, if there is one.",
+        "--workspace",
+        "-w",
+        default=None,
+        metavar="DIR",
+    )
+    jobs: Jobs = option(JOBS, default=1)
 
 
 @dataclass(frozen=True)
 class EvaluateResult:
     """What evaluation made."""
 
-    evaluation: Evaluation
-    summary: Summary
+    evaluation: "Evaluation"
+    summary: "Summary"
     written: tuple[Path, ...]
 
 
-def run(config: EvaluateConfig, events: Events) -> EvaluateResult:
+def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     """Score every pair of label maps.
 
     Raises:
         CasesFailedError: some pairs could not be compared or some files have no partner; the others are written.
     """
+    from autoseg.evaluation.cases import evaluate_folders
+    from autoseg.evaluation.tables import METRICS_FILE, SUMMARY_FILE, write_scores
+
     evaluation = evaluate_folders(
-        config.predictions, config.references, classes=_classes(config, events), events=events, jobs=config.jobs
+        options.predictions,
+        options.references,
+        classes=_classes(options, events),
+        events=events,
+        jobs=processes(options.jobs),
     )
-    output = config.output or _beside(config.predictions)
+    output = options.output or _beside(options.predictions)
     summary = write_scores(output, evaluation.cases)
     written = (output / METRICS_FILE, output / SUMMARY_FILE, *_draw(evaluation, output))
     failures = [*evaluation.failures, *_unpaired(evaluation)]
@@ -62,22 +75,26 @@ def _beside(predictions: Path) -> Path:
     return (predictions if predictions.is_dir() else predictions.parent) / "evaluation"
 
 
-def _classes(config: EvaluateConfig, events: Events) -> tuple[LabelClass, ...] | None:
+def _classes(options: EvaluateOptions, events: Events) -> "tuple[LabelClass, ...] | None":
     """Class names of the workspace meant; None where none was chosen and none is there."""
+    from autoseg.runs.workspace import find_workspace
+
     try:
-        workspace = find_workspace(config.workspace)
+        workspace = find_workspace(options.workspace)
         classes = workspace.plan().data.classes
     except WorkspaceError:
-        if config.workspace is not None:
+        if options.workspace is not None:
             raise
         return None
-    if config.workspace is None:
+    if options.workspace is None:
         events.info(f"classes are those of {workspace.root}; choose another with --workspace")
     return classes
 
 
-def _draw(evaluation: Evaluation, output: Path) -> tuple[Path, ...]:
+def _draw(evaluation: "Evaluation", output: Path) -> tuple[Path, ...]:
     """Bar plots of Dice and Hausdorff distance by class, as the paper's figure 2."""
+    from autoseg.reporting.figures import draw_bars
+
     if not evaluation.cases:
         return ()
     titles = {"dice": "Dice", "hausdorff_mm": "Hausdorff distance (mm)"}
@@ -93,9 +110,23 @@ def _draw(evaluation: Evaluation, output: Path) -> tuple[Path, ...]:
     return tuple(paths)
 
 
-def _unpaired(evaluation: Evaluation) -> list[tuple[str, AutosegError]]:
+def _unpaired(evaluation: "Evaluation") -> list[tuple[str, AutosegError]]:
     remedy = "Give both files the same name, or <id> and <id>_seg, or move what should not be compared."
     return [
         (path.name, DatasetError("has no partner to compare with", where=path, remedy=remedy))
         for path in evaluation.unpaired
     ]
+
+
+def describe(result: EvaluateResult) -> Output:
+    """The scores and the files that hold them all."""
+    from autoseg.evaluation.tables import summary_document
+
+    lines = [f"{len(result.evaluation.cases)} cases", *score_lines(result.summary)]
+    lines += [f"Wrote {path}" for path in result.written]
+    document = {"summary": summary_document(result.summary), "written": [str(path) for path in result.written]}
+    return Output("\n".join(lines), document)
+
+
+evaluate = function(EvaluateOptions, run)
+COMMAND = Command(EvaluateOptions, run, describe, example="autoseg evaluate results/ references/")

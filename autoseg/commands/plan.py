@@ -1,75 +1,70 @@
 """`autoseg plan`: look at the data, decide everything, say why."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Literal
-
-from pydantic import Field
+import json
+from dataclasses import KW_ONLY, dataclass
+from typing import TYPE_CHECKING, Literal
 
 from autoseg import catalogue
-from autoseg.commands.choices import Choices, Processes
-from autoseg.data.dataset import DATASET
-from autoseg.data.layouts import find_dataset
-from autoseg.data.splits import SPLITS, make_splits
+from autoseg.commands.command import Command, Output, Table, function
+from autoseg.commands.options import Jobs, OptionalPath, Options, PathOption, argument, option
+from autoseg.commands.shared import JOBS, NOT_FINITE
 from autoseg.events import Events
-from autoseg.jobs.machine import device_kind
-from autoseg.planning.examination import classes_present, warn_of_missing_classes
-from autoseg.planning.fingerprint import FINGERPRINT, fingerprint_dataset
-from autoseg.planning.memory import MEMORY_GB
-from autoseg.planning.plan import FoldCount, Gigabytes, Inputs, Plan, write_plan
-from autoseg.planning.planner import make_plan
-from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
-from autoseg.runs.workspace import RUNS, Workspace
-from autoseg.storage.locks import lock
+from autoseg.jobs.machine import device_kind, processes
+
+if TYPE_CHECKING:
+    from autoseg.planning.plan import Inputs, Plan
+    from autoseg.runs.workspace import Workspace
 
 
-class PlanConfig(Choices):
-    """What the user chose for planning.
+class PlanOptions(Options):
+    """Look at a data set, decide everything, say why, and write the workspace."""
 
-    Attributes:
-        dataset: folder of the data set.
-        workspace: where to put everything; None: `runs/<name>`.
-        name: name of the data set; None: from the data set or its folder.
-        recipe: `auto` or `paper`.
-        plane: slice plane, or `auto`.
-        folds: folds of the cross-validation; None: by rule.
-        not_finite: what to do with voxels that are NaN or infinite, here and wherever the plan is used.
-        device: kind of machine to plan for; `auto`: this one.
-        memory_gb: memory one training step may take; None: by kind of machine.
-        jobs: processes that read scans.
-        force: replace a plan that was edited by hand, or that of another data set.
-    """
-
-    dataset: Path
-    workspace: Path | None = None
-    name: Annotated[str, Field(min_length=1)] | None = None
-    recipe: catalogue.Recipe = "auto"
-    plane: Literal[catalogue.Plane, "auto"] = "auto"
-    folds: FoldCount | None = None
-    not_finite: catalogue.NotFinite = "refuse"
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    memory_gb: Gigabytes | None = None
-    jobs: Processes = 1
-    force: bool = False
+    dataset: PathOption = argument("Folder of the data set; its layout is recognised.")
+    _: KW_ONLY
+    workspace: OptionalPath = option(
+        "Where to put everything; default: runs/<name>.", "--workspace", "-w", default=None, metavar="DIR"
+    )
+    name: str | None = option("Name of the data set; default: its own or its folder's.", default=None)
+    recipe: catalogue.Recipe = option("auto: what measured best; paper: the published method.", default="auto")
+    plane: catalogue.Plane | Literal["auto"] = option("Plane of the slices; auto: by rule.", default="auto")
+    folds: int | None = option("Folds of the cross-validation; default: 5 or fewer.", default=None, least=2, most=100_000)
+    memory_gb: float | None = option(
+        "GB one training step may take; default: 4 on a CPU, 8 on a GPU.", "--memory", default=None, above=0, most=10_000
+    )
+    force: bool = option("Replace an edited plan, or another data set's.", default=False)
+    not_finite: catalogue.NotFinite = option(NOT_FINITE, default="refuse")
+    device: catalogue.DeviceChoice = option("Kind of machine to plan for; auto: this one.", default="auto")
+    jobs: Jobs = option(JOBS, default=1)
 
 
 @dataclass(frozen=True)
 class PlanResult:
     """What planning made."""
 
-    workspace: Workspace
-    plan: Plan
+    workspace: "Workspace"
+    plan: "Plan"
 
 
-def run(config: PlanConfig, events: Events) -> PlanResult:
+def run(options: PlanOptions, events: Events) -> PlanResult:
     """Make the workspace of a data set.
 
     Raises:
         DatasetError: the folder is no data set, or cases are unusable.
         WorkspaceError: a plan edited by hand or another data set's workspace is in the way, or another command uses it.
     """
-    dataset = find_dataset(config.dataset, name=config.name)
-    workspace = Workspace(config.workspace or RUNS / dataset.name)
+    from autoseg.data.dataset import DATASET
+    from autoseg.data.layouts import find_dataset
+    from autoseg.data.splits import SPLITS, make_splits
+    from autoseg.planning.examination import classes_present, warn_of_missing_classes
+    from autoseg.planning.fingerprint import FINGERPRINT, fingerprint_dataset
+    from autoseg.planning.plan import write_plan
+    from autoseg.planning.planner import make_plan
+    from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
+    from autoseg.runs.workspace import RUNS, Workspace
+    from autoseg.storage.locks import lock
+
+    dataset = find_dataset(options.dataset, name=options.name)
+    workspace = Workspace(options.workspace or RUNS / dataset.name)
     events.info(
         f"{dataset.name}: {dataset.layout} layout, {len(dataset.training)} labelled training case(s), "
         f"{len(dataset.validation)} labelled validation case(s), "
@@ -77,10 +72,11 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
     )
     refuse_data_as_workspace(workspace, dataset)
     with lock(workspace.lock_file):
-        if not config.force:
+        if not options.force:
             protect_earlier_planning(workspace, dataset)
-        fingerprint = fingerprint_dataset(dataset, not_finite=config.not_finite, jobs=config.jobs, events=events)
-        plan = make_plan(dataset, fingerprint, _inputs(config, name=dataset.name))
+        jobs = processes(options.jobs)
+        fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
+        plan = make_plan(dataset, fingerprint, _inputs(options, name=dataset.name))
         present = classes_present(fingerprint.cases)
         splits = make_splits(dataset, classes_present=present, folds=plan.folds)
         warn_of_missing_classes(splits, present, classes=plan.data.classes, events=events)
@@ -91,14 +87,41 @@ def run(config: PlanConfig, events: Events) -> PlanResult:
     return PlanResult(workspace, plan)
 
 
-def _inputs(config: PlanConfig, *, name: str) -> Inputs:
-    kind: catalogue.DeviceKind = device_kind() if config.device == "auto" else "cpu" if config.device == "cpu" else "gpu"
+def _inputs(options: PlanOptions, *, name: str) -> "Inputs":
+    from autoseg.planning.memory import MEMORY_GB
+    from autoseg.planning.plan import Inputs
+
+    kind: catalogue.DeviceKind = device_kind() if options.device == "auto" else "cpu" if options.device == "cpu" else "gpu"
     return Inputs(
         name=name,
-        recipe=config.recipe,
-        plane=config.plane,
+        recipe=options.recipe,
+        plane=options.plane,
         device=kind,
-        memory_gb=config.memory_gb or MEMORY_GB[kind],
-        folds=config.folds,
-        not_finite=config.not_finite,
+        memory_gb=options.memory_gb or MEMORY_GB[kind],
+        folds=options.folds,
+        not_finite=options.not_finite,
     )
+
+
+def describe(result: PlanResult) -> Output:
+    """The workspace; the decisions themselves as a table."""
+    rows = [(path, _shown(decision.value), decision.reason) for path, decision in result.plan.decisions.items()]
+    table = Table(f"Plan for {result.plan.inputs.name}", ("what", "value", "why"), rows)
+    text = (
+        f"\nWrote {result.workspace.plan_file}, which you may edit.\n"
+        f"Next: autoseg train --arch unet --fold 0 --workspace {result.workspace.root}"
+    )
+    document = {
+        "workspace": str(result.workspace.root),
+        "digest": result.plan.digest,
+        "plan": result.plan.model_dump(mode="json"),
+    }
+    return Output(text, document, tables=[table])
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+plan = function(PlanOptions, run)
+COMMAND = Command(PlanOptions, run, describe, example="autoseg plan IBSR18/ --plane coronal")

@@ -1,53 +1,40 @@
 """`autoseg predict`: segment scans with what was selected, or else with everything trained so far."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from autoseg.catalogue import DeviceChoice, NotFinite, PrecisionChoice
-from autoseg.commands.choices import Choices
-from autoseg.errors import UsageError
+from autoseg import catalogue
+from autoseg.commands.command import Command, Output, function
+from autoseg.commands.options import OptionalPath, Options, PathOption, argument, option
+from autoseg.commands.shared import DEVICE, MIRROR, MODEL, PRECISION, WORKSPACE
 from autoseg.events import Events
-from autoseg.exporting.segmenter import exported_segmenter
-from autoseg.inference.results import Results, predict_scans
-from autoseg.inference.scans import find_scans
-from autoseg.inference.segmenter import Segmenter
-from autoseg.inference.table import PredictionRow
-from autoseg.model.compute import Compute, choose_compute
-from autoseg.postprocessing.in_use import workspace_segmenter
-from autoseg.reporting.case_image import draw_case
-from autoseg.runs.workspace import find_workspace
+
+if TYPE_CHECKING:
+    from autoseg.inference.segmenter import Segmenter
+    from autoseg.inference.table import PredictionRow
+    from autoseg.model.compute import Compute
 
 
-class PredictConfig(Choices):
-    """What the user chose for prediction.
+class PredictOptions(Options):
+    """Segment scans with what was selected, else with everything trained: a label map per scan, and a table of volumes."""
 
-    Attributes:
-        source: a scan, or a folder searched with everything below it.
-        target: folder of the results.
-        workspace: the workspace; None: the only one under `runs/`.
-        model: an exported model to use instead of a workspace.
-        probabilities: also write the probability of every class.
-        uncertainty: also write how undecided the networks are, and predict the Dice.
-        pictures: also draw every label map over its scan in three planes.
-        mirror: average over the flips that the plan names.
-        not_finite: what to do with voxels that are NaN or infinite; None: as planned.
-        device: where to predict.
-        precision: number format of the convolutions.
-        force: predict again what is already there.
-    """
-
-    source: Path
-    target: Path
-    workspace: Path | None = None
-    model: Path | None = None
-    probabilities: bool = False
-    uncertainty: bool = False
-    pictures: bool = False
-    mirror: bool = True
-    not_finite: NotFinite | None = None
-    device: DeviceChoice = "auto"
-    precision: PrecisionChoice = "auto"
-    force: bool = False
+    source: PathOption = argument("A scan, or a folder searched with all below it.", metavar="IN")
+    target: PathOption = argument("Folder of label maps and predictions.csv.", metavar="OUT")
+    _: KW_ONLY
+    workspace: OptionalPath = option(WORKSPACE, default=None)
+    model: OptionalPath = option(MODEL, default=None)
+    probabilities: bool = option("Also write the probability of every class.", default=False)
+    uncertainty: bool = option("Also write how undecided the networks are, and predict the Dice.", default=False)
+    pictures: bool = option("Also draw every label map over its scan, in three planes.", default=False)
+    mirror: bool = option(MIRROR, default=True)
+    not_finite: catalogue.NotFinite | None = option(
+        "What to do with a scan with NaN or infinite voxels: refuse it, or take them for zero. Default: as planned.",
+        default=None,
+    )
+    force: bool = option("Predict again what is already there, even if it was corrected by hand.", default=False)
+    device: catalogue.DeviceChoice = option(DEVICE, default="auto")
+    precision: catalogue.PrecisionChoice = option(PRECISION, default="auto")
 
 
 @dataclass(frozen=True)
@@ -62,12 +49,12 @@ class PredictResult:
     """
 
     models: tuple[str, ...]
-    rows: tuple[PredictionRow, ...]
+    rows: "tuple[PredictionRow, ...]"
     table: Path
     skipped: tuple[str, ...]
 
 
-def run(config: PredictConfig, events: Events) -> PredictResult:
+def run(options: PredictOptions, events: Events) -> PredictResult:
     """Segment every scan of a file or folder; a bad one is reported and the others go on.
 
     Raises:
@@ -76,24 +63,66 @@ def run(config: PredictConfig, events: Events) -> PredictResult:
         UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since.
         WorkspaceError: another process writes to the same folder.
     """
-    compute = choose_compute(config.device, config.precision)
-    segmenter = _segmenter(config, compute, events)
-    found = find_scans(config.source, channels=len(segmenter.ensemble.plan.data.channels), results=config.target)
+    from autoseg.inference.results import Results, predict_scans
+    from autoseg.inference.scans import find_scans
+    from autoseg.model.compute import choose_compute
+    from autoseg.reporting.case_image import draw_case
+
+    compute = choose_compute(options.device, options.precision)
+    segmenter = _segmenter(options, compute, events)
+    found = find_scans(options.source, channels=len(segmenter.ensemble.plan.data.channels), results=options.target)
     results = Results(
-        config.target,
-        probabilities=config.probabilities,
-        uncertainty=config.uncertainty,
-        draw=draw_case if config.pictures else None,
-        force=config.force,
+        options.target,
+        probabilities=options.probabilities,
+        uncertainty=options.uncertainty,
+        draw=draw_case if options.pictures else None,
+        force=options.force,
     )
-    predicted = predict_scans(found, segmenter, results, not_finite=config.not_finite, events=events)
+    predicted = predict_scans(found, segmenter, results, not_finite=options.not_finite, events=events)
     return PredictResult(segmenter.ensemble.names, predicted.rows, results.table, predicted.skipped)
 
 
-def _segmenter(config: PredictConfig, compute: Compute, events: Events) -> Segmenter:
-    if config.model is None:
-        workspace = find_workspace(config.workspace)
-        return workspace_segmenter(workspace, compute=compute, mirror=config.mirror, events=events)
-    if config.workspace is not None:
+def _segmenter(options: PredictOptions, compute: "Compute", events: Events) -> "Segmenter":
+    from autoseg.errors import UsageError
+    from autoseg.exporting.segmenter import exported_segmenter
+    from autoseg.postprocessing.in_use import workspace_segmenter
+    from autoseg.runs.workspace import find_workspace
+
+    if options.model is None:
+        workspace = find_workspace(options.workspace)
+        return workspace_segmenter(workspace, compute=compute, mirror=options.mirror, events=events)
+    if options.workspace is not None:
         raise UsageError("both a workspace and an exported model are given", remedy="Choose one of them.")
-    return exported_segmenter(config.model, compute=compute, mirror=config.mirror, events=events)
+    return exported_segmenter(options.model, compute=compute, mirror=options.mirror, events=events)
+
+
+def describe(result: PredictResult) -> Output:
+    """The scans with their volumes."""
+    lines = []
+    for row in result.rows:
+        volumes = ", ".join(f"{name} {volume:.2f} ml" for name, volume in row.volumes_ml.items())
+        predicted = ", ".join(f"{name} {dice:.2f}" for name, dice in row.predicted_dice.items())
+        lines.append(f"{row.case}: {volumes}" + (f"; probable Dice: {predicted}" if predicted else ""))
+        lines += [f"  doubtful: {row.warnings}"] if row.warnings else []
+    if result.skipped:
+        lines.append(f"{len(result.skipped)} scan(s) had been segmented before and were left as they are")
+    lines.append(f"Wrote {result.table}")
+    document = {
+        "models": list(result.models),
+        "table": str(result.table),
+        "skipped": list(result.skipped),
+        "cases": [
+            {
+                "case": row.case,
+                "volumes_ml": dict(row.volumes_ml),
+                "predicted_dice": dict(row.predicted_dice),
+                "warnings": row.warnings,
+            }
+            for row in result.rows
+        ],
+    }
+    return Output("\n".join(lines), document)
+
+
+predict = function(PredictOptions, run)
+COMMAND = Command(PredictOptions, run, describe, example="autoseg predict new_scans/ results/ --probabilities")

@@ -1,40 +1,51 @@
 """`autoseg preprocess`: make the arrays that training reads."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from autoseg.commands.choices import Choices, Processes
-from autoseg.data.dataset import Case
+from autoseg.commands.command import Command, Output
+from autoseg.commands.options import Jobs, OptionalPath, Options, option
+from autoseg.commands.shared import JOBS, WORKSPACE
 from autoseg.events import Events
-from autoseg.preprocessing.store import Store
-from autoseg.runs.preprocessing import preprocess
-from autoseg.runs.workspace import Workspace, find_workspace
+from autoseg.jobs.machine import processes
+
+if TYPE_CHECKING:
+    from autoseg.data.dataset import Case
+    from autoseg.preprocessing.store import Store
+    from autoseg.runs.workspace import Workspace
 
 
-class PreprocessConfig(Choices):
-    """What the user chose for preprocessing.
+class PreprocessOptions(Options):
+    """Make the arrays that training reads; `train` does this by itself where needed."""
 
-    Attributes:
-        workspace: the workspace; None: the only one under `runs/`.
-        jobs: processes that read scans.
-    """
-
-    workspace: Path | None = None
-    jobs: Processes = 1
+    workspace: OptionalPath = option(WORKSPACE, default=None)
+    jobs: Jobs = option(JOBS, default=1)
 
 
 @dataclass(frozen=True)
 class PreprocessResult:
     """What preprocessing made."""
 
-    workspace: Workspace
-    store: Store
-    cases: tuple[Case, ...]
+    workspace: "Workspace"
+    store: "Store"
+    cases: "tuple[Case, ...]"
 
 
-def run(config: PreprocessConfig, events: Events) -> PreprocessResult:
+def run(options: PreprocessOptions, events: Events) -> PreprocessResult:
     """Preprocess every labelled case of a workspace, or find that this was done."""
-    workspace = find_workspace(config.workspace)
+    from autoseg.runs.preprocessing import preprocess
+    from autoseg.runs.workspace import find_workspace
+
+    workspace = find_workspace(options.workspace)
     cases = workspace.dataset().labelled
-    store = preprocess(workspace, workspace.plan(), cases, jobs=config.jobs, events=events)
+    store = preprocess(workspace, workspace.plan(), cases, jobs=processes(options.jobs), events=events)
     return PreprocessResult(workspace, store, cases)
+
+
+def describe(result: PreprocessResult) -> Output:
+    """Where the arrays are."""
+    text = f"{len(result.cases)} cases are preprocessed in {result.store.folder}"
+    return Output(text, {"folder": str(result.store.folder), "cases": [case.id for case in result.cases]})
+
+
+COMMAND = Command(PreprocessOptions, run, describe, example="autoseg preprocess --workspace runs/IBSR18")

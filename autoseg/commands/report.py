@@ -1,32 +1,57 @@
 """`autoseg report`: one page to look at, and the paper's tables and figures, from whatever was trained."""
 
-from pathlib import Path
+from dataclasses import KW_ONLY
+from typing import TYPE_CHECKING
 
-from autoseg.commands.choices import Choices
+from autoseg.commands.command import Command, Output, function
+from autoseg.commands.options import OptionalPath, Options, option
+from autoseg.commands.shared import WORKSPACE
 from autoseg.events import Events
-from autoseg.reporting.report import ReportResult, write_report
-from autoseg.runs.workspace import find_workspace
 
-__all__ = ["ReportConfig", "ReportResult", "run"]
-
-
-class ReportConfig(Choices):
-    """What the user chose for the report.
-
-    Attributes:
-        workspace: the workspace; None: the only one under `runs/`.
-        output: where page, tables and figures go; None: `report.html` and `report/` in the workspace.
-    """
-
-    workspace: Path | None = None
-    output: Path | None = None
+if TYPE_CHECKING:
+    from autoseg.reporting.report import ReportResult
 
 
-def run(config: ReportConfig, events: Events) -> ReportResult:
-    """Write page, tables and figures.
+class ReportOptions(Options):
+    """Compare everything trained so far: tables (CSV, Markdown, LaTeX) and figures (PNG, SVG) for a paper."""
+
+    workspace: OptionalPath = option(WORKSPACE, default=None)
+    _: KW_ONLY
+    output: OptionalPath = option(
+        "Folder of page, tables and figures; default: report.html and report/ in the workspace.",
+        "--output",
+        "-o",
+        default=None,
+        metavar="DIR",
+    )
+
+
+def run(options: ReportOptions, events: Events) -> "ReportResult":
+    """Write the page, the tables and the figures.
 
     Raises:
         BundleError: models of one plan were trained on different data.
         WorkspaceError: a case that a model held out is not in the data set any more.
     """
-    return write_report(find_workspace(config.workspace), config.output, events)
+    from autoseg.reporting.report import write_report
+    from autoseg.runs.workspace import find_workspace
+
+    return write_report(find_workspace(options.workspace), options.output, events)
+
+
+def describe(result: "ReportResult") -> Output:
+    """Where page, tables and figures are."""
+    names = [path.relative_to(result.folder) for path in result.written]
+    lines = [f"{len(result.models)} model(s)", *(f"  {name}" for name in names), f"Wrote {result.folder}"]
+    lines.append(f"Open {result.page} in a browser")
+    document = {
+        "page": str(result.page),
+        "folder": str(result.folder),
+        "models": [str(path) for path in result.models],
+        "written": [str(path) for path in result.written],
+    }
+    return Output("\n".join(lines), document)
+
+
+report = function(ReportOptions, run)
+COMMAND = Command(ReportOptions, run, describe, example="autoseg report --workspace runs/IBSR18")

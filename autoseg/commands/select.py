@@ -1,27 +1,25 @@
 """`autoseg select`: from the cross-validation to one model: which networks, which postprocessing, and how good it is."""
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from autoseg.commands.choices import Choices, Processes
+from autoseg.commands.command import Command, Output, Table, function
+from autoseg.commands.options import Jobs, OptionalPath, Options, option
+from autoseg.commands.shared import JOBS, WORKSPACE
 from autoseg.events import Events
-from autoseg.postprocessing.inputs import gather_inputs
-from autoseg.postprocessing.selecting import make_selection
-from autoseg.postprocessing.selection import Selection, write_selection
-from autoseg.runs.workspace import find_workspace
-from autoseg.storage.locks import lock
+from autoseg.jobs.machine import processes
+
+if TYPE_CHECKING:
+    from autoseg.postprocessing.selection import Candidate, Estimate, Selection, TriedStep
 
 
-class SelectConfig(Choices):
-    """What the user chose for the selection.
+class SelectOptions(Options):
+    """Choose, from the cross-validation, the networks that predict together and the postprocessing that helps."""
 
-    Attributes:
-        workspace: the workspace; None: the only one under `runs/`.
-        jobs: processes that score cases.
-    """
-
-    workspace: Path | None = None
-    jobs: Processes = 1
+    workspace: OptionalPath = option(WORKSPACE, default=None)
+    _: KW_ONLY
+    jobs: Jobs = option(JOBS, default=1)
 
 
 @dataclass(frozen=True)
@@ -35,19 +33,83 @@ class SelectResult:
     """
 
     file: Path
-    selection: Selection
+    selection: "Selection"
     folder: Path
 
 
-def run(config: SelectConfig, events: Events) -> SelectResult:
+def run(options: SelectOptions, events: Events) -> SelectResult:
     """Choose networks and postprocessing from what the cross-validation held out, and write it all down.
 
     Raises:
         BundleError: no fold was trained to its end, or models stem from different data.
         WorkspaceError: stored probabilities are damaged, or another process works on the plan.
     """
-    workspace = find_workspace(config.workspace)
+    from autoseg.postprocessing.inputs import gather_inputs
+    from autoseg.postprocessing.selecting import make_selection
+    from autoseg.postprocessing.selection import write_selection
+    from autoseg.runs.workspace import find_workspace
+    from autoseg.storage.locks import lock
+
+    workspace = find_workspace(options.workspace)
     with lock(workspace.lock_file):
-        selection = make_selection(gather_inputs(workspace, events), workspace.selected, jobs=config.jobs, events=events)
+        inputs = gather_inputs(workspace, events)
+        selection = make_selection(inputs, workspace.selected, jobs=processes(options.jobs), events=events)
         write_selection(selection, workspace.selection_file)
     return SelectResult(workspace.selection_file, selection, workspace.selected)
+
+
+def describe(result: SelectResult) -> Output:
+    """The decision with its reasons; candidates and steps of postprocessing as tables."""
+    selection = result.selection
+    tables = [
+        Table(
+            f"Networks on {len(selection.compared_cases)} held-out case(s)",
+            ("networks", "Dice (95 % interval)", "HD (mm)", "difference in Dice", "p"),
+            [_candidate(candidate) for candidate in selection.candidates],
+        ),
+        Table("Postprocessing tried", ("step", "Dice", "HD (mm)", "verdict"), [_trial(trial) for trial in selection.tried]),
+    ]
+    models = ", ".join(model.id.folder for model in selection.models)
+    lines = [f"Averaging {len(selection.models)} model(s): {models}"]
+    lines += [f"  {reason}" for reason in selection.reasons]
+    lines += [f"  missing: {line}" for line in selection.missing]
+    lines += [f"Wrote {result.file}, which you may edit, and the held-out label maps in {result.folder}"]
+    files = {"file": str(result.file), "folder": str(result.folder)}
+    return Output("\n".join(lines), {**files, "selection": selection.model_dump(mode="json")}, tables)
+
+
+def _candidate(candidate: "Candidate") -> tuple[str, ...]:
+    dice, distance, difference = candidate.score.dice, candidate.score.hausdorff_mm, candidate.difference
+    return (
+        " + ".join(candidate.networks),
+        _interval(dice, 4),
+        _number(distance.mean, 2),
+        "best" if difference is None else _number(difference.mean, 4),
+        "" if candidate.p is None else f"{candidate.p:.3f}",
+    )
+
+
+def _trial(trial: "TriedStep") -> tuple[str, ...]:
+    before, after = trial.before, trial.after
+    verdict = "kept" if trial.kept else "not kept"
+    gains = _gain(before.dice, after.dice, 4), _gain(before.hausdorff_mm, after.hausdorff_mm, 2)
+    return trial.phrase, *gains, f"{verdict}: {trial.reason}"
+
+
+def _interval(estimate: "Estimate", digits: int) -> str:
+    bounds = "" if estimate.low is None else f" ({_number(estimate.low, digits)} to {_number(estimate.high, digits)})"
+    return _number(estimate.mean, digits) + bounds
+
+
+def _gain(before: "Estimate", after: "Estimate", digits: int) -> str:
+    if before.mean is None or after.mean is None:
+        return "n/a"
+    return f"{after.mean - before.mean:+.{digits}f}"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "n/a" if value is None else f"{value:.{digits}f}"
+
+
+select = function(SelectOptions, run)
+COMMAND = Command(SelectOptions, run, describe, example="autoseg select --workspace runs/IBSR18")

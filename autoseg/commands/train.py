@@ -1,69 +1,60 @@
 """`autoseg train`: preprocess where needed, train, then predict and score the held-out cases."""
 
-from dataclasses import dataclass
+import time
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Literal
 
 from autoseg import catalogue
-from autoseg.catalogue import NETWORKS, NameIn
-from autoseg.commands.choices import Choices, Processes
-from autoseg.data.splits import Splits
+from autoseg.commands.command import Command, Output, function
+from autoseg.commands.options import Jobs, OptionalPath, Options, option
+from autoseg.commands.scores import score_lines
+from autoseg.commands.shared import DEVICE, JOBS, PRECISION, SEED, WORKSPACE
 from autoseg.errors import AutosegError
-from autoseg.evaluation.tables import Summary
 from autoseg.events import Events
-from autoseg.jobs.machine import usable_cores
-from autoseg.jobs.run import Run
-from autoseg.jobs.series import run_series
-from autoseg.model.compute import choose_compute
-from autoseg.model.identity import ModelId
-from autoseg.planning.plan import Epochs, Minutes, Plan
-from autoseg.postprocessing.held_out import is_scored
-from autoseg.postprocessing.held_out.predicting import score_held_out
-from autoseg.reporting.case_image import draw_case
-from autoseg.reporting.figures import draw_curves
-from autoseg.runs import run as runs
-from autoseg.runs.preprocessing import preprocess
-from autoseg.runs.workspace import Workspace, find_workspace
-from autoseg.training.clock import Stopwatch
-from autoseg.training.config import Seed
-from autoseg.training.monitor import check_installed
+from autoseg.jobs.machine import processes, usable_cores
+
+if TYPE_CHECKING:
+    from autoseg.data.splits import Splits
+    from autoseg.evaluation.tables import Summary
+    from autoseg.model.identity import ModelId
+    from autoseg.planning.plan import Plan
+    from autoseg.runs.run import Session, Target
+    from autoseg.runs.workspace import Workspace
 
 
-class TrainCommand(Choices):
-    """What the user chose for training.
+class TrainOptions(Options):
+    """Train what the plan says, then predict and score the held-out cases. Interrupted? The same command goes on.
 
-    Attributes:
-        architecture: a network, or `all`.
-        fold: a number, `all`, `official` or `full`.
-        workspace: the workspace; None: the only one under `runs/`.
-        epochs: length in epochs; None: the plan's.
-        minutes: wall-clock budget of each run; None: the plan's.
-        seed: of all randomness.
-        device: where to train.
-        precision: number format of the convolutions; `auto`: what is fast on the device.
-        workers: processes that prepare batches; None: by number of cores.
-        jobs: runs at a time; more than one: each in a process of its own, with its share of the cores.
-        readers: processes that preprocess scans.
-        restart: discard what an earlier run left.
-        track: who else is told about every epoch; None: nobody but `history.csv` and the curves.
+    With several networks or folds, training goes fold by fold, `jobs` runs at a time, each with its part of the cores; with
+    `auto`, one after another.
     """
 
-    architecture: Annotated[str, NameIn(NETWORKS, besides=("all",))]
-    fold: str = "0"
-    workspace: Path | None = None
-    epochs: Epochs | None = None
-    minutes: Minutes | None = None
-    seed: Seed = 0
-    device: catalogue.DeviceChoice = "auto"
-    precision: catalogue.PrecisionChoice = "auto"
-    workers: Annotated[int, Field(ge=0, le=1024)] | None = None
-    jobs: Processes = 1
-    readers: Processes = 1
-    restart: bool = False
-    track: catalogue.Tracker | None = None
+    architecture: catalogue.Architecture | Literal["all"] = option(
+        "Network, or all of them.", "--arch", "-a", default="unet"
+    )
+    _: KW_ONLY
+    fold: int | str = option("A number, all, official or full.", "--fold", "-f", default=0, metavar="FOLD", least=0)
+    workspace: OptionalPath = option(WORKSPACE, default=None)
+    minutes: float | None = option(
+        "Wall-clock budget of each run; its schedule anneals to it. Default: the plan's.",
+        default=None,
+        above=0,
+        most=1_000_000,
+    )
+    epochs: int | None = option("Length of each run in epochs. Default: the plan's.", default=None, least=1, most=1_000_000)
+    restart: bool = option("Discard an earlier run in the same place.", default=False)
+    seed: int = option(SEED, default=0)
+    device: catalogue.DeviceChoice = option(DEVICE, default="auto")
+    precision: catalogue.PrecisionChoice = option(PRECISION, default="auto")
+    workers: int | None = option(
+        "Processes that prepare batches; default: by number of cores.", default=None, least=0, most=1024
+    )
+    track: catalogue.Tracker | None = option(
+        "Also send every epoch to TensorBoard or Weights & Biases, offline unless WANDB_MODE is set.", default=None
+    )
+    jobs: Jobs = option(JOBS, default=1)
 
 
 @dataclass(frozen=True)
@@ -79,61 +70,64 @@ class TrainedModel:
         summary: scores on the held-out cases in their own grids; None where nothing is held out.
     """
 
-    id: ModelId
+    id: "ModelId"
     folder: Path
     epochs: int
     minutes: float
     trained_now: bool
-    summary: Summary | None
+    summary: "Summary | None"
 
 
 @dataclass(frozen=True)
 class TrainResult:
     """What training made."""
 
-    workspace: Workspace
+    workspace: "Workspace"
     models: tuple[TrainedModel, ...]
 
 
-def run(command: TrainCommand, events: Events, *, stopwatch: Stopwatch | None = None) -> TrainResult:
+def run(options: TrainOptions, events: Events) -> TrainResult:
     """Train what was asked for: one run, or several, fold by fold, with an overview.
-
-    Args:
-        command: what the user chose.
-        events: told of everything.
-        stopwatch: counts from the start of the command, for the budget of a single run; in a series, each counts from its
-            own start.
 
     Raises:
         CasesFailedError: some of several runs failed; the others are done.
     """
-    stopwatch = stopwatch or Stopwatch()
-    check_installed(command.track)
-    workspace = find_workspace(command.workspace)
+    started = time.monotonic()  # the budget of a single run counts from here, loading torch included
+
+    from autoseg.jobs.run import Run
+    from autoseg.jobs.series import run_series
+    from autoseg.model.compute import choose_compute
+    from autoseg.runs import run as runs
+    from autoseg.runs.preprocessing import preprocess
+    from autoseg.runs.workspace import find_workspace
+    from autoseg.training.monitor import check_installed
+
+    check_installed(options.track)
+    workspace = find_workspace(options.workspace)
     plan, dataset = workspace.plan(), workspace.dataset()
     splits = workspace.splits()
-    networks = tuple(NETWORKS) if command.architecture == "all" else (command.architecture,)
-    targets = runs.targets_of(networks, command.fold, dataset=dataset, splits=splits)
-    compute = choose_compute(command.device, command.precision)
-    _announce(plan, splits, command, events)
+    networks = tuple(catalogue.NETWORKS) if options.architecture == "all" else (options.architecture,)
+    targets = runs.targets_of(networks, str(options.fold), dataset=dataset, splits=splits)
+    compute = choose_compute(options.device, options.precision)
+    _announce(plan, splits, options, events)
     events.info(f"training on {compute.device.type} in {compute.precision}")
-    jobs = min(command.jobs, len(targets))
+    jobs = min(1 if options.jobs == "auto" else options.jobs, len(targets))
     session = runs.Session(
         workspace=workspace,
         plan=plan,
         cases={case.id: case for case in dataset.labelled},
-        store=preprocess(workspace, plan, dataset.labelled, jobs=command.readers, events=events),
+        store=preprocess(workspace, plan, dataset.labelled, jobs=processes(options.jobs), events=events),
         compute=compute,
         cores=max(1, usable_cores() // jobs),
-        seed=command.seed,
-        epochs=command.epochs,
-        minutes=command.minutes,
-        workers=command.workers,
-        restart=command.restart,
-        track=command.track,
+        seed=options.seed,
+        epochs=options.epochs,
+        minutes=options.minutes,
+        workers=options.workers,
+        restart=options.restart,
+        track=options.track,
     )
     if len(targets) == 1:
-        return TrainResult(workspace, (_train_one(session, targets[0], events=events, started=stopwatch.started),))
+        return TrainResult(workspace, (_train_one(session, targets[0], events=events, started=started),))
     work = [
         Run(target.model.title, partial(_train_one, session, target), already_done=_already_done(session, target))
         for target in targets
@@ -142,29 +136,37 @@ def run(command: TrainCommand, events: Events, *, stopwatch: Stopwatch | None = 
     return TrainResult(workspace, tuple(models))
 
 
-def _announce(plan: Plan, splits: Splits, command: TrainCommand, events: Events) -> None:
+def _announce(plan: "Plan", splits: "Splits", options: TrainOptions, events: Events) -> None:
     if plan.edited:
         events.info("using a plan that was edited by hand")
     if splits.edited:
         events.info("using folds that were edited by hand")
-    if command.minutes is None and command.epochs is None and plan.training.minutes is not None:
+    if options.minutes is None and options.epochs is None and plan.training.minutes is not None:
         events.info(f"each run takes {plan.training.minutes:g} minutes (the plan's; choose another with --minutes)")
 
 
-def _already_done(session: runs.Session, target: runs.Target) -> bool:
+def _already_done(session: "Session", target: "Target") -> bool:
     """Whether a run ends at once: it is finished and scored, or may not go on."""
+    from autoseg.postprocessing.held_out import is_scored
+    from autoseg.runs.run import earlier_state
+
     if session.restart:
         return False
     try:
-        state = runs.earlier_state(session, target)
+        state = earlier_state(session, target)
     except AutosegError:
         return True
     scored = not target.members.validation or is_scored(session.workspace.model(target.model))
     return state is not None and state.finished and scored
 
 
-def _train_one(session: runs.Session, target: runs.Target, *, events: Events, started: float) -> TrainedModel:
+def _train_one(session: "Session", target: "Target", *, events: Events, started: float) -> TrainedModel:
     """Train one network on one fold where that is not done, and score its held-out cases."""
+    from autoseg.postprocessing.held_out.predicting import score_held_out
+    from autoseg.reporting.case_image import draw_case
+    from autoseg.reporting.figures import draw_curves
+    from autoseg.runs import run as runs
+
     folder = session.workspace.model(target.model)
     with runs.working_on(session, target):
         state, trained_now = runs.train_where_needed(session, target, draw=draw_curves, events=events, started=started)
@@ -173,3 +175,30 @@ def _train_one(session: runs.Session, target: runs.Target, *, events: Events, st
             folder, held_out, store=session.store, compute=session.compute, draw=draw_case, events=events
         )
     return TrainedModel(target.model, folder, len(state.epochs), state.elapsed_s / 60, trained_now, summary)
+
+
+def describe(result: TrainResult) -> Output:
+    """Each model with its scores on the cases it has not seen."""
+    from autoseg.evaluation.tables import summary_document
+
+    lines, models = [], []
+    for model in result.models:
+        lines += [f"{model.id.title}: {model.epochs} epochs in {model.minutes:.1f} min"]
+        lines += [f"  wrote {model.folder}"]
+        lines += [] if model.summary is None else score_lines(model.summary)
+        models.append(
+            {
+                "architecture": model.id.architecture,
+                "fold": model.id.fold,
+                "folder": str(model.folder),
+                "epochs": model.epochs,
+                "minutes": model.minutes,
+                "trained_now": model.trained_now,
+                "scores": None if model.summary is None else summary_document(model.summary),
+            }
+        )
+    return Output("\n".join(lines), {"workspace": str(result.workspace.root), "models": models})
+
+
+train = function(TrainOptions, run)
+COMMAND = Command(TrainOptions, run, describe, example="autoseg train --arch sepres --fold 0 --minutes 30")

@@ -1,7 +1,9 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,15 +13,15 @@ from autoseg.commands import plan as planning
 from autoseg.commands import train
 from autoseg.errors import WorkspaceError
 from autoseg.events import Silent
+from autoseg.jobs import series
 from autoseg.jobs.series import TITLE
-from autoseg.training.clock import Stopwatch
 
 
 @pytest.fixture(scope="module")
 def workspace(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("train") / "run"
-    planning.run(planning.PlanConfig(dataset=cohort, workspace=root, folds=2), Silent())
-    train.run(train.TrainCommand(architecture="unet", fold="1", workspace=root, epochs=1, precision="float32"), Silent())
+    planning.run(planning.PlanOptions(cohort, workspace=root, folds=2), Silent())
+    train.run(train.TrainOptions(architecture="unet", fold="1", workspace=root, epochs=1, precision="float32"), Silent())
     return root
 
 
@@ -36,9 +38,9 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     return begun
 
 
-def command(workspace: Path, **choices: Any) -> train.TrainCommand:
+def command(workspace: Path, **choices: Any) -> train.TrainOptions:
     defaults = {"architecture": "all", "fold": "all", "epochs": 1, "precision": "float32"}
-    return train.TrainCommand(workspace=workspace, **{**defaults, **choices})
+    return train.TrainOptions(workspace=workspace, **{**defaults, **choices})
 
 
 FOLD_BY_FOLD = [f"{network}, fold {fold}" for fold in (0, 1) for network in ("unet", "sepres", "attention")]
@@ -87,12 +89,12 @@ def test_folds_edited_by_hand_are_used_and_said(workspace: Path, other_folds: Pa
 
 
 def test_planning_again_keeps_folds_edited_by_hand(workspace: Path, cohort: Path, other_folds: Path) -> None:
-    config = planning.PlanConfig(dataset=cohort, workspace=workspace, folds=2)
+    config = planning.PlanOptions(cohort, workspace=workspace, folds=2)
     edited = other_folds.read_text(encoding="utf-8")
     with pytest.raises(WorkspaceError, match=r"splits\.json: the folds were edited by hand.*--force"):
         planning.run(config, Silent())
     assert other_folds.read_text(encoding="utf-8") == edited
-    planning.run(config.model_copy(update={"force": True}), Silent())
+    planning.run(replace(config, force=True), Silent())
     assert other_folds.read_text(encoding="utf-8") != edited
 
 
@@ -105,10 +107,12 @@ def test_a_finished_run_without_scores_is_not_over_at_once(workspace: Path, tmp_
     aside.rename(mark)
 
 
-def test_only_a_single_run_counts_from_the_start_of_the_command(workspace: Path, begun: list[tuple[str, float]]) -> None:
-    long_ago = Stopwatch(started=-1e9)
-    train.run(command(workspace, architecture="unet", fold="0"), Silent(), stopwatch=long_ago)
-    train.run(command(workspace, architecture="unet"), Silent(), stopwatch=long_ago)
+def test_only_a_single_run_counts_from_the_start_of_the_command(
+    workspace: Path, begun: list[tuple[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=lambda: -1e9))  # long ago
+    train.run(command(workspace, architecture="unet", fold="0"), Silent())
+    train.run(command(workspace, architecture="unet"), Silent())
     assert [started == -1e9 for _, started in begun] == [True, False, False]
 
 
@@ -132,16 +136,16 @@ def test_runs_side_by_side_share_the_cores(
         return []
 
     monkeypatch.setattr(train, "usable_cores", lambda: cores)
-    monkeypatch.setattr(train, "run_series", keep)
+    monkeypatch.setattr(series, "run_series", keep)
     train.run(command(workspace, jobs=jobs), Silent())
     assert seen == {"jobs": min(jobs, 6), "share": (share,), "sessions": {share}}
 
 
-def session_of(workspace: Path, work: train.TrainCommand) -> tuple[Any, Any]:
+def session_of(workspace: Path, work: train.TrainOptions) -> tuple[Any, Any]:
     """What `run` gives to each run, and the runs."""
     seen: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "run_series", lambda runs, **_: seen.update(runs=runs) or [])
+        patch.setattr(series, "run_series", lambda runs, **_: seen.update(runs=runs) or [])
         train.run(work, Silent())
     session = seen["runs"][0].work.args[0]
     targets = [run.work.args[1] for run in seen["runs"]]

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from oracles.watched_runs import Recorder
-from typer.testing import CliRunner
 
 import autoseg
 from autoseg.cli.app import app
@@ -147,7 +147,7 @@ def test_names_of_cases_and_places_stay_at_home(selected: Path, trained: Path, t
     for workspace in (selected, trained):
         path = tmp_path / f"{workspace.parent.name}.autoseg"
         events = Recorder()
-        export.run(export.ExportConfig(file=path, workspace=workspace), events)
+        export.run(export.ExportOptions(path, workspace=workspace), events)
         assert any("case names are replaced by numbers" in note for note in events.notes)
         texts = [text.decode() for name, text in members_of(path).items() if not name.endswith(".safetensors")]
         for secret in (*ids, str(workspace), "Training_Set", ".nii"):

@@ -17,8 +17,8 @@ from autoseg.events import Silent
 def test_the_best_thresholds_stay_a_tenth_below_a_briefly_trained_unet(tmp_path: Path) -> None:
     cohort, workspace = tmp_path / "IBSR18", tmp_path / "run"
     write_cohort(cohort, PhantomSettings(training=6, test=0))
-    plan.run(plan.PlanConfig(dataset=cohort, workspace=workspace), Silent())
-    (model,) = train.run(train.TrainCommand(architecture="unet", workspace=workspace, minutes=2), Silent()).models
+    plan.run(plan.PlanOptions(cohort, workspace=workspace), Silent())
+    (model,) = train.run(train.TrainOptions(architecture="unet", workspace=workspace, minutes=2), Silent()).models
     with (model.folder / "validation" / "metrics.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     held_out = sorted({row["case"] for row in rows})

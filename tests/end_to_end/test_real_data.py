@@ -20,7 +20,7 @@ pytestmark = [
 
 
 def make(name: str, workspace: Path) -> plan.PlanResult:
-    return plan.run(plan.PlanConfig(dataset=FOLDER / name, workspace=workspace, device="cpu"), Silent())
+    return plan.run(plan.PlanOptions(FOLDER / name, workspace=workspace, device="cpu"), Silent())
 
 
 def test_ibsr18_is_planned_as_its_description_says(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_ibsr18_is_planned_as_its_description_says(tmp_path: Path) -> None:
 
 def test_hippocampus_slices_fit_whole(tmp_path: Path) -> None:
     result = make("Task04_Hippocampus", tmp_path)
-    store = preprocess.run(preprocess.PreprocessConfig(workspace=tmp_path), Silent()).store
+    store = preprocess.run(preprocess.PreprocessOptions(tmp_path), Silent()).store
     rows, columns = result.plan.training.patch_px
     for case in result.workspace.dataset().training:
         image = store.load(case.id).image

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from oracles.exported_models import BUNDLE, CASE, FOLDER, SCORE, Members, exported_members
 
-from autoseg.commands import info
+import autoseg
 from autoseg.exporting.archive import write_archive
 from autoseg.exporting.card import describe
 from autoseg.planning.plan import Plan
@@ -27,7 +27,7 @@ def card(tmp_path: Path) -> Callable[[Members], tuple[dict[str, list[str]], dict
     def described(members: Members) -> tuple[dict[str, list[str]], dict[str, Any]]:
         path = tmp_path / "brain.autoseg"
         write_archive(path, members)
-        text, document = describe(info.run(path))
+        text, document = describe(autoseg.info(path))
         first, *groups = text.split("\n\n")
         assert first == f"{path}: a model for scans like those of tiny"
         parts = {title: [line.removeprefix("  ") for line in lines] for title, *lines in map(str.splitlines, groups)}

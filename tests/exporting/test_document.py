@@ -10,7 +10,7 @@ import pytest
 import torch
 from oracles.exported_models import BUNDLE, CASE, FOLDER, Members, exported_members
 
-from autoseg.commands import info
+import autoseg
 from autoseg.errors import BundleError
 from autoseg.exporting.archive import write_archive
 from autoseg.exporting.document import describe_exported, read_exported
@@ -54,7 +54,7 @@ def changed(members: Members, name: str, change: Callable[[dict[str, Any]], obje
 def refuse(path: Path, what: str, *, also_described: bool = True) -> None:
     """Insist that every way in refuses a file, for this reason, and that the file stays as it was and alone."""
     content, beside = path.read_bytes(), sorted(path.parent.rglob("*"))
-    for read in (read_exported, describe_exported, info.run):
+    for read in (read_exported, describe_exported, autoseg.info):
         if not also_described and read is not read_exported:
             read(path)
             continue
@@ -93,7 +93,7 @@ def test_nothing_need_be_selected(members: Members, write: Callable[[Members], P
 
 def test_info_gives_the_digest_of_the_whole_file(members: Members, write: Callable[[Members], Path]) -> None:
     path = write(members)
-    result = info.run(path)
+    result = autoseg.info(path)
     assert result.sha256 == files.sha256_file(path)
     assert result.bytes == path.stat().st_size
     assert result.description == describe_exported(path)

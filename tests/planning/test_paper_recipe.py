@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from autoseg.commands.plan import PlanConfig, run
+from autoseg.commands.plan import PlanOptions, run
 from autoseg.data.image import read_image
 from autoseg.data.layouts import find_dataset
 from autoseg.events import Silent
@@ -69,7 +69,7 @@ WITHOUT_INFLUENCE = {
 @pytest.fixture(scope="module")
 def paper(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     workspace = tmp_path_factory.mktemp("paper") / "run"
-    return run(PlanConfig(dataset=cohort, workspace=workspace, recipe="paper", device="cpu"), Silent()).plan
+    return run(PlanOptions(cohort, workspace=workspace, recipe="paper", device="cpu"), Silent()).plan
 
 
 @pytest.mark.parametrize(

@@ -424,25 +424,25 @@ def test_a_resumed_run_goes_on_counting(make_plan: MakePlan, fold: FoldData, tmp
 
 
 def test_a_missing_package_is_noticed_before_anything_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from autoseg.commands.train import TrainCommand, run
+    from autoseg.commands.train import TrainOptions, run
 
     monkeypatch.setitem(sys.modules, "wandb", None)  # type: ignore[arg-type]
     with pytest.raises(WorkspaceError, match="pip install"):  # not that there is no plan
-        run(TrainCommand(architecture="unet", workspace=tmp_path / "nowhere", track="wandb"), Silent())
+        run(TrainOptions(architecture="unet", workspace=tmp_path / "nowhere", track="wandb"), Silent())
 
 
 @pytest.fixture
 def workspace(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A planned workspace."""
-    from autoseg.commands.plan import PlanConfig
+    from autoseg.commands.plan import PlanOptions
     from autoseg.commands.plan import run as plan
 
     monkeypatch.chdir(tmp_path)
-    return plan(PlanConfig(dataset=cohort, jobs=1), Silent()).workspace.root
+    return plan(PlanOptions(cohort, jobs=1), Silent()).workspace.root
 
 
 def test_the_command_tracks_and_a_repeated_one_goes_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from autoseg.commands.train import TrainCommand
+    from autoseg.commands.train import TrainOptions
     from autoseg.commands.train import run as train_command
 
     runs: list[TrackedRun] = []
@@ -453,7 +453,7 @@ def test_the_command_tracks_and_a_repeated_one_goes_on(workspace: Path, monkeypa
         return spies[len(runs) - 1]
 
     monkeypatch.setitem(TRACKERS, "wandb", TrackerKind(lambda: None, begin))
-    command = TrainCommand(architecture="unet", workspace=workspace, epochs=2, precision="float32", track="wandb")
+    command = TrainOptions(architecture="unet", workspace=workspace, epochs=2, precision="float32", track="wandb")
     with pytest.raises(KeyboardInterrupt):
         train_command(command, Silent())
     train_command(command, Silent())

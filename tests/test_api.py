@@ -1,7 +1,8 @@
-"""The package's face: the commands as functions, and models for arrays."""
+"""The public API: the commands as functions, and models for arrays."""
 
 import inspect
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,87 +12,92 @@ import numpy as np
 import pytest
 
 import autoseg
-from autoseg.commands.check import CheckConfig
-from autoseg.commands.evaluate import EvaluateConfig
-from autoseg.commands.export import ExportConfig
-from autoseg.commands.load_model import LoadConfig
-from autoseg.commands.plan import PlanConfig
-from autoseg.commands.predict import PredictConfig
-from autoseg.commands.report import ReportConfig
-from autoseg.commands.select import SelectConfig
-from autoseg.commands.train import TrainCommand
+from autoseg import commands
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import read_image, read_labels
 from autoseg.errors import AutosegError, ImageError, UsageError
 from autoseg.inference.loaded import LoadedModel
 
+FUNCTIONS = [getattr(autoseg, name) for name in autoseg.__all__]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
+def test_a_function_explains_itself(function: Any) -> None:
+    signature = inspect.signature(function)
+    assert list(signature.parameters)[-1] == "events"
+    for name in signature.parameters:
+        assert re.search(rf"^    {name}: .", function.__doc__, flags=re.MULTILINE)
+    assert function.__module__ == "autoseg"
+
+
+def test_positions_are_for_what_comes_first_by_nature() -> None:
+    by_position = {
+        function.__name__: [
+            name for name, each in inspect.signature(function).parameters.items() if each.kind is each.POSITIONAL_OR_KEYWORD
+        ]
+        for function in FUNCTIONS
+    }
+    assert by_position == {
+        "check": ["dataset"],
+        "evaluate": ["predictions", "references"],
+        "export": ["file"],
+        "info": ["file"],
+        "load_model": ["workspace"],
+        "plan": ["dataset"],
+        "predict": ["source", "target"],
+        "report": ["workspace"],
+        "select": ["workspace"],
+        "train": ["architecture"],
+    }
+
 
 @pytest.mark.parametrize(
-    ("function", "config"),
+    ("function", "options", "words"),
     [
-        (autoseg.check, CheckConfig),
-        (autoseg.plan, PlanConfig),
-        (autoseg.train, TrainCommand),
-        (autoseg.predict, PredictConfig),
-        (autoseg.evaluate, EvaluateConfig),
-        (autoseg.report, ReportConfig),
-        (autoseg.select, SelectConfig),
-        (autoseg.export, ExportConfig),
-        (autoseg.load_model, LoadConfig),
-    ],
-)
-def test_a_function_takes_what_its_command_takes_with_the_same_defaults(function: Any, config: Any) -> None:
-    parameters = inspect.signature(function).parameters
-    assert set(parameters) - {"events"} == set(config.model_fields)
-    for name, field in config.model_fields.items():
-        default = parameters[name].default
-        if not field.is_required() and default is not inspect.Parameter.empty:
-            assert str(default) == str(field.default)  # a fold may be the number 0 here, and is the text 0 there
-
-
-@pytest.mark.parametrize(
-    ("function", "choices", "words"),
-    [
-        (autoseg.check, {"dataset": "d", "jobs": 0}, "jobs: Input should be greater than or equal to 1 (found 0)"),
+        (autoseg.check, {"dataset": "d", "jobs": 0}, "expected a whole number from 1 to 1,024 or auto; found 0"),
+        (autoseg.check, {"dataset": "d", "not_finite": "keep"}, "expected refuse or zero; found keep"),
+        (autoseg.check, {"dataset": 3}, "expected a path; found 3"),
+        (autoseg.plan, {"dataset": "d", "plane": "oblique"}, "expected axial, coronal, sagittal or auto"),
+        (autoseg.plan, {"dataset": "d", "memory_gb": 0}, "expected a number above 0 and at most 10,000; found 0"),
+        (autoseg.plan, {"dataset": "d", "folds": 1}, "expected a whole number from 2 to 100,000; found 1"),
+        (autoseg.plan, {"dataset": "d", "name": ""}, "expected a text that is not empty"),
+        (autoseg.plan, {"dataset": "d", "force": 1}, "expected True or False; found 1"),
+        (autoseg.train, {"architecture": "unett"}, "Did you mean unet?"),
+        (autoseg.train, {"architecture": "vgg"}, "expected unet, sepres, attention or all; found vgg"),
+        (autoseg.train, {"minutes": float("inf")}, "expected a number above 0 and at most 1,000,000; found inf"),
+        (autoseg.train, {"minutes": 0}, "minutes: has an impossible value"),
+        (autoseg.train, {"minutes": 1e300}, "minutes: has an impossible value"),
+        (autoseg.train, {"epochs": 0}, "expected a whole number from 1 to 1,000,000; found 0"),
+        (autoseg.train, {"seed": 2**64}, "expected a whole number from 0 to 18,446,744,073,709,551,615"),
         (
-            autoseg.check,
-            {"dataset": "d", "not_finite": "keep"},
-            "not_finite: Input should be 'refuse' or 'zero' (found 'keep')",
+            autoseg.train,
+            {"precision": "float16"},
+            "float32 or bfloat16; found float16. Did you mean bfloat16?",
         ),
-        (
-            autoseg.plan,
-            {"dataset": "d", "plane": "oblique"},
-            "plane: Input should be 'axial', 'coronal', 'sagittal' or 'auto'",
-        ),
-        (autoseg.plan, {"dataset": "d", "memory_gb": 0}, "memory_gb: Input should be greater than 0 (found 0)"),
-        (autoseg.plan, {"dataset": "d", "folds": 1}, "folds: Input should be greater than or equal to 2 (found 1)"),
-        (autoseg.plan, {"dataset": "d", "name": ""}, "name: String should have at least 1 character"),
-        (autoseg.train, {"architecture": "unett"}, "architecture: There is no network `unett`: did you mean `unet`?"),
-        (autoseg.train, {"architecture": "vgg"}, "no network `vgg`; known: unet, sepres, attention, all"),
-        (autoseg.train, {"minutes": float("inf")}, "minutes: Input should be a finite number (found inf)"),
-        (autoseg.train, {"minutes": 0}, "minutes: Input should be greater than 0 (found 0)"),
-        (autoseg.train, {"minutes": 1e300}, "minutes: Input should be less than or equal to 1000000"),
-        (autoseg.train, {"epochs": 0}, "epochs: Input should be greater than or equal to 1 (found 0)"),
-        (autoseg.train, {"seed": 2**64}, "seed: Input should be less than 18446744073709551616"),
-        (autoseg.train, {"precision": "float16"}, "precision: Input should be 'auto', 'float32' or 'bfloat16'"),
-        (autoseg.train, {"workers": -1}, "workers: Input should be greater than or equal to 0 (found -1)"),
+        (autoseg.train, {"workers": -1}, "expected a whole number from 0 to 1,024; found -1"),
+        (autoseg.train, {"minute": 3}, "autoseg.train: there is no option minute. Did you mean minutes?"),
+        (autoseg.train, {"readers": 3}, "autoseg.train: there is no option readers. Choose among architecture, fold, "),
         (
             autoseg.predict,
-            {"source": "a", "target": "b", "device": "tpu"},
-            "device: Input should be 'auto', 'cpu', 'cuda' or 'mps'",
+            {"source": "a"},
+            "autoseg.predict: missing a required argument: 'target'. See help(",
         ),
-        (autoseg.load_model, {"precision": "float16"}, "precision: Input should be 'auto', 'float32' or 'bfloat16'"),
+        (autoseg.predict, {"source": "a", "target": "b", "device": "tpu"}, "expected auto, cpu, cuda or mps; found tpu"),
+        (autoseg.load_model, {"folders": "a"}, "expected a list of paths; found a"),
     ],
 )
-def test_a_choice_that_cannot_be_is_refused(function: Any, choices: dict[str, Any], words: str) -> None:
+def test_an_option_that_cannot_be_is_refused(function: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as refused:
-        function(**choices)
+        function(**options)
     assert words in str(refused.value)
+    assert any(name in str(refused.value) for name in [*options, "autoseg."])
 
 
-def test_a_choice_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"minute: Extra inputs are not permitted \(found 3\)"):
-        TrainCommand(architecture="unet", minute=3)  # type: ignore[call-arg]
+def test_what_no_function_has_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'paint'"):
+        autoseg.paint  # type: ignore[attr-defined]  # noqa: B018
+    assert set(autoseg.__all__) <= set(dir(autoseg))
+    assert tuple(autoseg.__all__) == commands.FUNCTIONS
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

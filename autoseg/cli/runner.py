@@ -1,0 +1,112 @@
+"""How the command line runs a command: its result printed, every failure told in one form and turned into its exit code."""
+
+import signal
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn, TypeVar
+
+import click
+
+from autoseg.cli.console import Console, show_error
+from autoseg.commands.command import Command
+from autoseg.commands.options import Declared, Options, did_you_mean, option
+from autoseg.errors import AutosegError, InterruptedRunError, SystemFailureError, UsageError
+from autoseg.storage import files
+
+_Result = TypeVar("_Result")
+
+
+class OutputOptions(Declared):
+    """How a command talks to its user: options that all commands have."""
+
+    json: bool = option("Print the result as JSON on stdout, everything else on stderr.", default=False)
+    quiet: bool = option("Show warnings and errors only.", "--quiet", "-q", default=False)
+    verbose: bool = option("Say when things happened.", "--verbose", "-v", default=False)
+    traceback: bool = option("Show where in the code an error arose.", default=False)
+
+
+def run(command: Command[_Result], options: Options, output: OutputOptions) -> None:
+    """Run a command and print its result.
+
+    Raises:
+        AutosegError: what is wrong; also for what the system refuses, and for an interruption.
+    """
+    console = Console(quiet=output.quiet, verbose=output.verbose)
+    with _failures_of_the_system():
+        said = command.describe(command.run(options, console))
+        if output.json:
+            click.echo(files.json_text(said.document), nl=False)
+        elif not output.quiet:
+            for table in said.tables:
+                console.table(table.title, table.columns, table.rows)
+            click.echo(said.text)
+
+
+def fail(error: AutosegError, arguments: Sequence[str]) -> int:
+    """Tell why a command ends.
+
+    Args:
+        error: what is wrong.
+        arguments: the command line, which may be wrong itself.
+
+    Returns:
+        the exit code.
+    """
+    if "--traceback" in arguments:
+        traceback.print_exception(error)
+    show_error(error, console=Console())
+    if "--json" in arguments:
+        click.echo(files.json_text(error.as_dict()), nl=False)
+    return error.exit_code
+
+
+def usage_error(problem: click.UsageError) -> UsageError:
+    """What is wrong with a command line by click's account, told as commands tell it."""
+    context = problem.ctx
+    path, flags = ("autoseg", []) if context is None else (context.command_path, _flags(context.command))
+    remedy = f"See `{path} --help`."
+    if isinstance(problem, click.NoSuchOption):
+        question = did_you_mean(problem.option_name, flags)
+        return UsageError(f"there is no option {problem.option_name}", where=path, remedy=question or remedy)
+    message = problem.format_message().rstrip(".")
+    return UsageError(f"{message[:1].lower()}{message[1:]}", where=path, remedy=remedy)
+
+
+def _flags(command: click.Command) -> list[str]:
+    return [flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)]
+
+
+@contextmanager
+def _failures_of_the_system() -> Iterator[None]:
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    except KeyboardInterrupt:
+        remedy = "Finished parts are kept; the same command goes on from there."
+        raise InterruptedRunError("interrupted", remedy=remedy) from None
+    except (OSError, MemoryError, RuntimeError) as cause:
+        if (failure := _system_failure(cause)) is None:
+            raise
+        raise failure from cause
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _system_failure(cause: Exception) -> SystemFailureError | None:
+    """What no stage expected of the operating system, as an error with a remedy; None for what is not its fault."""
+    if isinstance(cause, MemoryError) or "DefaultCPUAllocator" in str(cause):  # numpy's way of saying it, and torch's
+        return SystemFailureError(
+            "the memory is used up",
+            remedy="Close other programs, let fewer processes work side by side (--jobs 1), or plan with less --memory.",
+        )
+    if isinstance(cause, OSError) and not isinstance(cause, BrokenPipeError):  # nobody is left who could read about that
+        return SystemFailureError(
+            f"the operating system refuses ({cause.strerror or cause})",
+            where=cause.filename,
+            remedy="Check the file, its folder, their permissions and the space left, then run the same command again.",
+        )
+    return None

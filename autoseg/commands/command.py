@@ -1,0 +1,130 @@
+"""A command, made from its options: a function for Python, and what the command line needs to know."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from textwrap import wrap
+from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints
+
+from autoseg.commands.options import Options, did_you_mean, options_of
+from autoseg.errors import UsageError
+from autoseg.events import Events, Silent
+
+_P = ParamSpec("_P")
+_Options = TypeVar("_Options", bound=Options)
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a command shows as a table, where it talks to a person.
+
+    Attributes:
+        title: what it shows.
+        columns: headings.
+        rows: as many cells each as there are columns.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command says when it is done.
+
+    Attributes:
+        text: a few lines for people.
+        document: the same as data, for `--json`.
+        tables: what is shown above the lines.
+    """
+
+    text: str
+    document: Mapping[str, Any]
+    tables: Sequence[Table] = field(default=())
+
+
+@dataclass(frozen=True)
+class Command(Generic[_Result]):
+    """What the command line needs to know about a command.
+
+    Attributes:
+        options: its class of options, whose docstring says what the command does.
+        run: does it.
+        describe: says what was done.
+        example: a command line for the help.
+    """
+
+    options: type[Options]
+    run: Callable[[Any, Events], _Result]
+    describe: Callable[[_Result], Output]
+    example: str
+
+    @property
+    def help(self) -> str:
+        """What the command does; the first line on its own says it in short."""
+        return inspect.getdoc(self.options) or ""
+
+
+def function(options: Callable[_P, _Options], run: Callable[[_Options, Events], _Result]) -> Callable[_P, _Result]:
+    """A command as a function of its options: the same names, types, defaults and help.
+
+    Args:
+        options: the class of options.
+        run: does the work; the function is called like the module that it is in.
+
+    Returns:
+        a function that raises UsageError for options that are unknown or cannot be what they are.
+    """
+    declared = cast(type[_Options], options)
+    signature = _signature(declared, run)
+    name = run.__module__.rpartition(".")[2]
+
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _Result:
+        _check_names(f"autoseg.{name}", signature, args, kwargs)
+        chosen = options(*args, **kwargs)
+        return run(replace(chosen, events=None), chosen.events or Silent())
+
+    call.__name__ = call.__qualname__ = name
+    call.__module__ = "autoseg"
+    call.__doc__ = _docstring(declared)
+    call.__signature__ = signature  # type: ignore[attr-defined]  # what help() and notebooks show
+    return call
+
+
+def _signature(declared: type[Options], run: Callable[..., object]) -> inspect.Signature:
+    types = get_type_hints(declared)  # a name from a table is a text here
+    parameters = [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY if each.by_name else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=inspect.Parameter.empty if each.required else each.default,
+            annotation=types[each.name],
+        )
+        for each in options_of(declared)
+    ]
+    return inspect.Signature(parameters, return_annotation=inspect.signature(run).return_annotation)
+
+
+def _check_names(called: str, signature: inspect.Signature, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+    for name in kwargs:
+        if name not in signature.parameters:
+            known = tuple(signature.parameters)
+            remedy = did_you_mean(name, known) or f"Choose among {', '.join(known)}."
+            raise UsageError(f"there is no option {name}", where=called, remedy=remedy)
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as problem:
+        raise UsageError(str(problem), where=called, remedy=f"See help({called}).") from None
+
+
+def _docstring(declared: type[Options]) -> str:
+    """What a command does and its options, in Google style."""
+    arguments = [
+        line
+        for each in options_of(declared)
+        for line in wrap(f"    {each.name}: {each.help_in_python}", width=100, subsequent_indent=" " * 8)
+    ]
+    raises = ["Raises:", "    AutosegError: what is wrong, where, and what to do next."]
+    return "\n".join([inspect.getdoc(declared) or "", "", "Args:", *arguments, "", *raises])

@@ -1,0 +1,340 @@
+"""Options of commands, each declared once: its name, type, default, limits and help.
+
+A command's class of options is what its command line (`autoseg.cli`), its function (`autoseg.train` and the others) and the
+reference page are made from. Editors and type checkers take names, types and defaults from the class itself, as from any
+dataclass. Nothing here loads another package, so that `--help` costs little more than reading the classes.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from difflib import get_close_matches
+from numbers import Integral, Real
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Literal,
+    Self,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    overload,
+)
+
+from autoseg.catalogue import NameIn
+from autoseg.errors import UsageError
+from autoseg.events import Events
+
+Jobs = int | Literal["auto"]
+"""How many processes work side by side; `auto`: as many as suit the machine."""
+
+_DECLARATION: Final = "option"
+
+if TYPE_CHECKING:
+
+    class PathOption:
+        """A path: given as text or `Path`, read as a `Path`."""
+
+        @overload
+        def __get__(self, options: None, owner: type) -> Self: ...
+        @overload
+        def __get__(self, options: object, owner: type) -> Path: ...
+        def __get__(self, options: object, owner: type) -> Any: ...
+        def __set__(self, options: object, value: str | Path) -> None: ...
+
+    class OptionalPath:
+        """A path that may be left out: given as text or `Path`, read as a `Path` or None."""
+
+        @overload
+        def __get__(self, options: None, owner: type) -> Self: ...
+        @overload
+        def __get__(self, options: object, owner: type) -> Path | None: ...
+        def __get__(self, options: object, owner: type) -> Any: ...
+        def __set__(self, options: object, value: str | Path | None) -> None: ...
+else:
+    PathOption = str | Path
+    OptionalPath = str | Path | None
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What a class says about one of its options beside name, type and default.
+
+    Attributes:
+        help: what it is for, in a sentence for the command line, the docstring and the reference page.
+        flags: what it is called on the command line; none: `--<name>`.
+        in_python: what to add to the help for the function.
+        metavar: what stands for its value in the help; None: by its type.
+        least: the smallest number it may be.
+        above: the number it must be larger than.
+        most: the largest number it may be.
+        console_default: what the command line takes for it where it is left out; None: its default.
+        on_console: whether the command line has it.
+    """
+
+    help: str
+    flags: tuple[str, ...] = ()
+    in_python: str = ""
+    metavar: str | None = None
+    least: float | None = None
+    above: float | None = None
+    most: float | None = None
+    console_default: object = None
+    on_console: bool = True
+
+
+def argument(help: str, *, metavar: str | None = None) -> Any:  # noqa: A002 - what everybody calls it
+    """Declare an option that has to be given; the command line takes it by its position."""
+    return dataclasses.field(metadata={_DECLARATION: Declaration(help, metavar=metavar)})
+
+
+def option(help: str | Declaration, *flags: str, default: object, **rest: Any) -> Any:  # noqa: A002 - as above
+    """Declare an option that may be left out; `rest` as in `Declaration`, or all of it as one."""
+    declared = Declaration(help, flags, **rest) if isinstance(help, str) else help
+    return dataclasses.field(default=default, metadata={_DECLARATION: declared})
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a class, with everything that is known about it.
+
+    Attributes:
+        name: what it is called in Python.
+        types: what it may be: types, and texts that stand for themselves.
+        default: its value where it is left out; `dataclasses.MISSING` where it has to be given.
+        declared: the rest.
+        optional: whether it may be None.
+        by_name: whether the function takes it by its name only.
+    """
+
+    name: str
+    types: tuple[Any, ...]
+    default: object
+    declared: Declaration
+    optional: bool
+    by_name: bool
+
+    @property
+    def required(self) -> bool:
+        """Whether it has to be given."""
+        return self.default is dataclasses.MISSING
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What it is called on the command line; nothing where its position says what it is."""
+        if self.required:
+            return ()
+        return self.declared.flags or (f"--{self.name.replace('_', '-')}",)
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is on or off."""
+        return self.types == (bool,)
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The texts it may be, where they are known."""
+        return tuple(kind for kind in self.types if isinstance(kind, str))
+
+    @property
+    def console_default(self) -> object:
+        """Its value where the command line leaves it out."""
+        return self.default if self.declared.console_default is None else self.declared.console_default
+
+    @property
+    def help_in_python(self) -> str:
+        """What it is for, as the function says it."""
+        return f"{self.declared.help} {self.declared.in_python}".rstrip()
+
+    @property
+    def words(self) -> str:
+        """What it may be, in words."""
+        words = [kind if isinstance(kind, str) else _words(kind) + self._range(kind) for kind in self.types]
+        return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
+
+    def checked(self, value: object, *, called: str | None = None) -> object:
+        """The value as the type that commands read: a text as a `Path` where it is one, for instance.
+
+        Args:
+            value: what the user chose.
+            called: what the user calls the option; None: its name.
+
+        Raises:
+            UsageError: it cannot be this value.
+        """
+        if value is None and self.optional:
+            return None
+        for kind in self.types:
+            found = _as(kind, value)
+            if found is not None and (kind not in {int, float} or self._in_range(found)):
+                return found
+        raise UsageError(
+            "has an impossible value",
+            where=called or self.name,
+            expected=self.words,
+            found=value if isinstance(value, str) else repr(value),
+            remedy=did_you_mean(value, self.choices)
+            or f"Choose another value{'' if self.required else ', or leave it out'}.",
+        )
+
+    def parsed(self, text: str, *, called: str) -> object:
+        """The value that a text on the command line stands for.
+
+        Raises:
+            UsageError: it stands for none.
+        """
+        if text not in self.choices and str not in self.types:
+            for kind in (int, float):
+                if kind in self.types:
+                    try:
+                        return self.checked(kind(text), called=called)
+                    except ValueError:
+                        continue
+        return self.checked(text, called=called)
+
+    @property
+    def _another(self) -> str:
+        return "Choose another value." if self.required else "Choose another value, or leave it out."
+
+    def _range(self, kind: Any) -> str:
+        least, above, most = self.declared.least, self.declared.above, self.declared.most
+        if kind not in {int, float}:
+            return ""
+        if least is not None and most is not None:
+            return f" from {least:,} to {most:,}"
+        limits = {"at least": least, "above": above, "at most": most}
+        words = [f"{name} {limit:,}" for name, limit in limits.items() if limit is not None]
+        return f" {' and '.join(words)}" if words else ""
+
+    def _in_range(self, number: float) -> bool:
+        least, above, most = self.declared.least, self.declared.above, self.declared.most
+        return (least is None or number >= least) and (above is None or number > above) and (most is None or number <= most)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(argument, option))
+class Declared:
+    """Base of classes of options: frozen, and checked when they are made.
+
+    Raises:
+        UsageError: a value is of a wrong type, unknown or out of its limits.
+    """
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True)(cls)
+
+    def __post_init__(self) -> None:
+        for each in options_of(type(self)):
+            object.__setattr__(self, each.name, each.checked(getattr(self, each.name)))
+
+
+class Options(Declared):
+    """Options of a command."""
+
+    _: KW_ONLY
+    events: Events | None = option("Where progress and warnings go; None: nowhere.", default=None, on_console=False)
+
+
+def options_of(declared: type[Declared]) -> tuple[Option, ...]:
+    """The options of a class in the order in which its function takes them; those that all functions have come last."""
+    common = Options.__annotations__
+    fields = dataclasses.fields(declared)  # type: ignore[arg-type]  # a dataclass, see above
+    return tuple(_option(field) for field in sorted(fields, key=lambda field: (field.kw_only is True, field.name in common)))
+
+
+def did_you_mean(word: object, known: Sequence[str]) -> str | None:
+    """A question after the known word that looks most like this one; None where none does."""
+    similar = get_close_matches(word, known, n=1) if isinstance(word, str) else []
+    return f"Did you mean {similar[0]}?" if similar else None
+
+
+def _option(field: "dataclasses.Field[Any]") -> Option:
+    kinds = tuple(_kinds(field.type))
+    types = tuple(kind for kind in kinds if kind is not NoneType and not (kind is str and Path in kinds))
+    return Option(
+        field.name,
+        types,
+        field.default,
+        field.metadata[_DECLARATION],
+        optional=NoneType in kinds,
+        by_name=field.kw_only is True,
+    )
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """The members of a union, of a `Literal` and of a table of names, which may hold one another."""
+    origin, members = get_origin(annotation), get_args(annotation)
+    if origin in {Union, UnionType}:
+        return [kind for member in members for kind in _kinds(member)]
+    if origin is Literal:
+        return list(members)
+    if origin is Annotated:
+        tables = [each for each in members[1:] if isinstance(each, NameIn)]
+        return [name for each in tables for name in (*each.table, *each.besides)] or _kinds(members[0])
+    return [annotation]
+
+
+def _words(kind: Any) -> str:
+    return _KINDS[kind].words if kind in _KINDS else f"{kind.__module__}.{kind.__name__}"
+
+
+def _as(kind: Any, value: object) -> Any:
+    """The value as one of a type; None where it is none."""
+    if isinstance(kind, str):
+        return value if value == kind else None
+    return _KINDS[kind].convert(value) if kind in _KINDS else value
+
+
+def _is_switch(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _switch(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, Integral) and not _is_switch(value) else None
+
+
+def _number(value: object) -> float | None:
+    number = float(value) if isinstance(value, Real) and not _is_switch(value) else math.nan
+    return number if math.isfinite(number) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _path(value: object) -> Path | None:
+    return Path(value) if isinstance(value, str | Path) else None
+
+
+def _paths(value: object) -> tuple[Path, ...] | None:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return None
+    paths = [_path(each) for each in value]
+    return None if None in paths else tuple(path for path in paths if path is not None)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A type of option: how it is called, and how a value becomes one."""
+
+    words: str
+    convert: Callable[[object], object]
+
+
+_KINDS: Final[Mapping[Any, _Kind]] = {
+    bool: _Kind("True or False", _switch),
+    int: _Kind("a whole number", _whole),
+    float: _Kind("a number", _number),
+    str: _Kind("a text that is not empty", _text),
+    Path: _Kind("a path", _path),
+    Sequence[str | Path]: _Kind("a list of paths", _paths),
+}

@@ -1,0 +1,22 @@
+"""Options that several commands have, in the same words."""
+
+from typing import Final
+
+from autoseg.commands.options import Declaration
+
+WORKSPACE: Final = Declaration(
+    "Folder of plan, arrays and models; default: the only one under runs/.", ("--workspace", "-w"), metavar="DIR"
+)
+JOBS: Final = Declaration(
+    "Processes that work side by side; auto: one per core, at most 8.",
+    in_python="A script that asks for more than one is guarded by `if __name__ == '__main__':`.",
+    least=1,
+    most=1024,
+    console_default="auto",
+)
+DEVICE: Final = Declaration("Where networks run; auto: on a graphics card where there is one.")
+PRECISION: Final = Declaration("Number format of convolutions; auto: bfloat16 where the hardware is made for it.")
+SEED: Final = Declaration("Seed of all randomness.", least=0, most=2**64 - 1)
+MODEL: Final = Declaration("An exported model to use instead of a workspace.", ("--model", "-m"), metavar="FILE")
+MIRROR: Final = Declaration("Average over the flips that the plan names (test-time augmentation, TTA).")
+NOT_FINITE: Final = Declaration("A scan with NaN or infinite voxels is refused, or these are taken for 0, with a warning.")

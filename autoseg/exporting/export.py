@@ -1,0 +1,184 @@
+"""What predicts in a workspace, written as one file to pass on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from autoseg.errors import UsageError
+from autoseg.evaluation.cases import CaseMetrics
+from autoseg.events import Events
+from autoseg.exporting import document as exported
+from autoseg.exporting.archive import ARCHIVE_SUFFIX, write_archive
+from autoseg.exporting.onnx_model import OnnxModel, check_onnx_installed, write_onnx
+from autoseg.model.bundle import BundleDocument, load_bundle
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.postprocessing import held_out
+from autoseg.postprocessing.in_use import models_in_use, selection_of
+from autoseg.postprocessing.scoring import score_of
+from autoseg.postprocessing.selection import Score, Selection
+from autoseg.runs.workspace import Workspace
+from autoseg.storage import files
+
+
+@dataclass(frozen=True)
+class ExportResult:
+    """What was written.
+
+    Attributes:
+        description: the exported model, as read back.
+        bytes: its size.
+        onnx: the ONNX models, with how far each is from the original.
+    """
+
+    description: exported.ExportDescription
+    bytes: int
+    onnx: tuple[OnnxModel, ...]
+
+
+def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: bool, events: Events) -> ExportResult:
+    """Write what `predict` would use, and read it back.
+
+    Args:
+        workspace: what to export.
+        file: the file to write, ending in `.autoseg`.
+        onnx: folder of an ONNX model per network; None: none.
+        force: replace files that are there.
+        events: told of everything.
+
+    Raises:
+        BundleError: nothing usable was trained, or what was written cannot be read back.
+        UsageError: the file is there already.
+    """
+    plan = workspace.plan()
+    selection = selection_of(workspace, plan)
+    folders = models_in_use(workspace, plan, selection, events)
+    if selection is None:
+        events.info(
+            "nothing was selected: exporting everything that was trained, without postprocessing (see `autoseg select`)"
+        )
+    onnx_files = [onnx / f"{folder.parent.name}_{folder.name}.onnx" for folder in folders] if onnx else []
+    _protect([file, *onnx_files], force=force)
+    events.info("case names are replaced by numbers; the networks themselves may still remember something of their scans")
+    read_back = _write(file, _members(workspace, folders, selection, _neutral_names(workspace)))
+    models = []
+    if onnx_files:
+        with events.track("writing ONNX models", total=len(onnx_files), unit="networks") as progress:
+            for (_, bundle), path in zip(read_back.bundles, onnx_files, strict=True):
+                models.append(write_onnx(bundle, path))
+                progress.advance()
+    return ExportResult(read_back.description, file.stat().st_size, tuple(models))
+
+
+def check_request(file: Path, *, onnx: bool) -> None:
+    """Find early what would fail late.
+
+    Raises:
+        UsageError: the file's name has another ending, or the ONNX packages are asked for and not installed.
+    """
+    if file.suffix != ARCHIVE_SUFFIX:
+        raise UsageError(
+            "an exported model has an ending of its own",
+            where=file,
+            expected=f"a name ending in {ARCHIVE_SUFFIX}",
+            remedy=f"Write {file.with_suffix(ARCHIVE_SUFFIX)}.",
+        )
+    if onnx:
+        check_onnx_installed()
+
+
+def _protect(paths: Sequence[Path], *, force: bool) -> None:
+    """Refuse to replace files, unless asked to."""
+    there = [path for path in paths if path.exists()]
+    if there and not force:
+        raise UsageError("the file is there already", where=there[0], remedy="Choose another name, or add --force.")
+
+
+def _write(path: Path, members: Mapping[str, bytes | Path]) -> exported.ExportedModel:
+    """Write a model and read it back; only one that can be read takes the place of what is there."""
+    with files.atomic_path(path) as draft:
+        write_archive(draft, members)
+        model = exported.read_exported(draft)
+    return replace(model, description=replace(model.description, path=path))
+
+
+def _neutral_names(workspace: Workspace) -> dict[str, str]:
+    """A number for every case: names of scans may tell who was scanned."""
+    ids = sorted({case.id for case in workspace.dataset().cases} | {case.id for case in workspace.fingerprint().cases})
+    return {case_id: f"case {number}" for number, case_id in enumerate(ids, start=1)}
+
+
+def _members(
+    workspace: Workspace, folders: Sequence[Path], selection: Selection | None, names: Mapping[str, str]
+) -> dict[str, bytes | Path]:
+    plan = workspace.plan()
+    bundles = [(folder, load_bundle(folder).document) for folder in folders]  # whole: damage is to be found here, not there
+    documents = {exported.bundle_folder(bundle.id): (folder, bundle) for folder, bundle in bundles}
+    scores, cases = _scores(folders, selection)
+    described = exported.ModelDocument(name=plan.inputs.name, bundles=tuple(documents), scores=scores, scored_cases=cases)
+    members: dict[str, bytes | Path] = {
+        exported.README_FILE: _readme(plan.inputs.name).encode(),
+        exported.MODEL_FILE: _json(described),
+        exported.PLAN_FILE: _json(plan),
+        exported.FINGERPRINT_FILE: _json(_renamed_fingerprint(workspace.fingerprint(), names)),
+    }
+    if selection is not None:
+        members[exported.SELECTION_FILE] = _json(_renamed_selection(selection, names))
+    for name, (folder, document) in documents.items():
+        members[exported.bundle_file(name)] = _json(_renamed_bundle(document, names))
+        members[f"{name}/{document.weights_file}"] = folder / document.weights_file
+    return members
+
+
+def _scores(folders: Sequence[Path], selection: Selection | None) -> tuple[dict[str, Score], dict[str, int]]:
+    """Cross-validated scores by what they are of, and the number of cases behind them."""
+    if selection is not None:
+        return {"selection": selection.score}, {"selection": selection.score.dice.cases}
+    by_network: dict[str, list[CaseMetrics]] = {}
+    for folder in folders:
+        if held_out.is_scored(folder):
+            by_network.setdefault(folder.parent.name, []).extend(held_out.read_scores(folder))
+    scores = {name: score_of(cases) for name, cases in by_network.items() if cases}
+    return scores, {name: len(by_network[name]) for name in scores}
+
+
+def _renamed_fingerprint(fingerprint: Fingerprint, names: Mapping[str, str]) -> Fingerprint:
+    cases = tuple(case.model_copy(update={"id": names[case.id]}) for case in fingerprint.cases)
+    return fingerprint.model_copy(update={"cases": cases})
+
+
+def _renamed_bundle(document: BundleDocument, names: Mapping[str, str]) -> BundleDocument:
+    provenance = document.provenance.model_copy(
+        update={
+            "training_cases": tuple(names[case] for case in document.provenance.training_cases),
+            "validation_cases": tuple(names[case] for case in document.provenance.validation_cases),
+        }
+    )
+    return document.model_copy(update={"provenance": provenance})
+
+
+def _renamed_selection(selection: Selection, names: Mapping[str, str]) -> Selection:
+    points = tuple(point.model_copy(update={"case": names[point.case]}) for point in selection.quality.points)
+    return selection.model_copy(
+        update={
+            "compared_cases": tuple(names[case] for case in selection.compared_cases),
+            "missing": (),  # it may name folders
+            "quality": selection.quality.model_copy(update={"points": points}),
+        }
+    )
+
+
+def _json(document: BaseModel) -> bytes:
+    return files.json_text(document.model_dump(mode="json")).encode()
+
+
+def _readme(name: str) -> str:
+    return (
+        f"A model that segments scans like those of {name}, made with autoseg.\n\n"
+        "What it is and how good:   autoseg info FILE\n"
+        "To segment new scans:      autoseg predict IN OUT --model FILE\n\n"
+        "networks: models/<network>/fold_<f>, weights in the safetensors format; how scans are prepared: plan.json;\n"
+        "the data it learnt from, in numbers: fingerprint.json; how it was chosen, and how its label maps are cleaned:\n"
+        "selection.json; digests of all of it: manifest.json.\n"
+    )
