@@ -16,9 +16,15 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch
+from hypothesis import settings
 
 from autoseg.data.phantom import PhantomSettings, write_cohort
 from autoseg.planning.plan import Plan, assemble
+
+# The same examples in every run: a failure is the change's, and whoever looks into it sees it again.
+settings.register_profile("default", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("gate", settings.get_profile("default"), max_examples=100)
+settings.load_profile("default")
 
 SMALL = (40, 24, 40)
 """Shape (Z, Y, X) of the scans most tests use: large enough for every class, small enough for seconds."""

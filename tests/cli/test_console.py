@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoseg.cli.console import PLAIN_INTERVAL_S, PLAIN_WIDTH, Console, show_error
@@ -47,7 +47,6 @@ def test_brackets_are_shown_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @given(st.text())
-@settings(deadline=None, max_examples=50)
 def test_no_text_can_steer_the_terminal(text: str) -> None:
     stream = io.StringIO()
     console = Console(stream=stream, terminal=False)

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
@@ -72,14 +72,12 @@ def test_a_rotation_beyond_45_degrees_about_left_right_swaps_the_other_two() -> 
 angles = st.floats(-180, 180)
 
 
-@settings(deadline=None, max_examples=50)
 @given(x=angles, y=angles, z=angles)
 def test_every_orientation_uses_each_patient_axis_once(x: float, y: float, z: float) -> None:
     geometry = directed(rotation(0, x) @ rotation(1, y) @ rotation(2, z))
     assert sorted(geometry.anatomical_axes()) == [0, 1, 2]
 
 
-@settings(deadline=None, max_examples=50)
 @given(x=angles, y=angles, z=angles)
 def test_reversing_an_image_axis_flips_its_sign_alone(x: float, y: float, z: float) -> None:
     matrix = rotation(0, x) @ rotation(1, y) @ rotation(2, z)

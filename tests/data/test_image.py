@@ -360,7 +360,7 @@ def test_written_labels_come_back(tmp_path: Path, suffix: str, *, largest: int, 
 angles = st.floats(-180, 180)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(degrees=st.tuples(angles, angles, angles), spacing=st.tuples(*[st.floats(0.05, 20)] * 3))
 def test_geometry_survives_nifti(
     tmp_path_factory: pytest.TempPathFactory,

@@ -141,7 +141,7 @@ def test_a_folder_with_an_images_name_is_no_image(tmp_path: Path) -> None:
     assert mentions(message(tmp_path), ["are folders", str(tmp_path / "imagesTr/a.nii.gz")])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(ids=st.sets(st.integers(0, 99), min_size=1, max_size=6), flat=st.booleans())
 def test_every_pair_becomes_one_case_in_order(tmp_path_factory: pytest.TempPathFactory, ids: set[int], flat: bool) -> None:
     root = tmp_path_factory.mktemp("pairs")

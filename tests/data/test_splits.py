@@ -3,7 +3,7 @@ from itertools import combinations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -11,8 +11,6 @@ from autoseg.data import splits as splitting
 from autoseg.data.dataset import Case, Dataset, Subset
 from autoseg.data.splits import Fold, Splits, classes_missing, fold_count, make_splits, misfit
 from autoseg.errors import DatasetError, UsageError
-
-FEW = settings(deadline=None, max_examples=50)
 
 
 def case(name: str, *, subject: str = "", subset: Subset = "training", labelled: bool = True) -> Case:
@@ -75,7 +73,6 @@ def test_folds_cannot_be_changed_and_know_their_keys(document: Fold | Splits) ->
         type(document)(**values, more=1)
 
 
-@FEW
 @given(cohorts())
 def test_every_case_validates_once_and_trains_everywhere_else(cohort: tuple[list[Case], dict[str, set[int]], int]) -> None:
     cases, present, folds = cohort
@@ -86,7 +83,6 @@ def test_every_case_validates_once_and_trains_everywhere_else(cohort: tuple[list
     assert all(sorted(fold.training + fold.validation) == everyone for fold in made)
 
 
-@FEW
 @given(cohorts())
 def test_subjects_stay_together_in_folds_of_equal_size(cohort: tuple[list[Case], dict[str, set[int]], int]) -> None:
     cases, present, folds = cohort
@@ -99,7 +95,6 @@ def test_subjects_stay_together_in_folds_of_equal_size(cohort: tuple[list[Case],
     assert max(map(len, sides)) - min(map(len, sides)) <= 1
 
 
-@FEW
 @given(cohorts(), st.randoms(use_true_random=False))
 def test_order_of_cases_does_not_matter(cohort: tuple[list[Case], dict[str, set[int]], int], random: object) -> None:
     cases, present, folds = cohort
@@ -109,7 +104,6 @@ def test_order_of_cases_does_not_matter(cohort: tuple[list[Case], dict[str, set[
     assert make_splits(dataset(*shuffled), classes_present=present, folds=folds) == one
 
 
-@FEW
 @given(st.integers(4, 30), st.integers(2, 5), st.data())
 def test_a_rare_class_is_never_missing_where_two_subjects_have_it(subjects: int, folds: int, data: st.DataObject) -> None:
     folds = min(folds, subjects)
@@ -133,7 +127,6 @@ def test_a_single_exchange_brings_a_class_to_every_training_side(holders: int) -
     assert sorted(map(len, left)) == [0, 1, 1]
 
 
-@FEW
 @given(st.lists(st.sets(st.integers(1, 6)), min_size=4, max_size=9), st.integers(2, 4))
 def test_the_gain_of_an_exchange_is_what_it_changes(members: list[set[int]], folds: int) -> None:
     classes = {f"s{number}": present for number, present in enumerate(members)}
@@ -226,7 +219,6 @@ def smallest_number_of_gaps(cases: list[Case], present: dict[str, set[int]]) -> 
     return min(sum(held <= set(half) or held.isdisjoint(half) for held in shared) for half in halves)
 
 
-@FEW
 @given(cohorts())
 def test_two_folds_lack_no_more_classes_than_the_best_of_all_halvings(
     cohort: tuple[list[Case], dict[str, set[int]], int],

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoseg.errors import AutosegError, ImageError
@@ -372,7 +372,6 @@ def test_impossible_nrrd_headers(tmp_path: Path, voxels: np.ndarray, old: bytes,
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.mha", "a.nrrd"])
-@settings(deadline=None, max_examples=50)
 @given(data=st.data())
 def test_any_damage_to_a_header_is_an_error_with_a_cure_or_none(
     tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject

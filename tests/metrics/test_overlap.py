@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -40,7 +40,6 @@ def test_dice_refuses_masks_of_different_shapes_that_would_broadcast():
 
 
 @given(masks, masks)
-@settings(deadline=None, max_examples=50)
 def test_dice_is_symmetric_and_a_share(first, second):
     value = dice(first, second)
     if first.any() or second.any():

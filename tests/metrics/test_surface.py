@@ -179,7 +179,6 @@ def directed(source, target, spacing_mm):
 
 
 @given(mask_pairs(), SPACINGS)
-@settings(deadline=None, max_examples=50)
 def test_equals_the_definition_tried_on_every_voxel(pair, spacing_mm):
     ours, theirs = (surface_places(mask) for mask in pair)
     there, back = directed(ours, theirs, spacing_mm), directed(theirs, ours, spacing_mm)
@@ -192,7 +191,6 @@ def test_equals_the_definition_tried_on_every_voxel(pair, spacing_mm):
 
 
 @given(mask_pairs(), SPACINGS)
-@settings(deadline=None, max_examples=50)
 def test_symmetric_ordered_and_zero_for_itself(pair, spacing_mm):
     prediction, reference = pair
     found = surface_distances(prediction, reference, spacing_mm=spacing_mm)
@@ -204,7 +202,7 @@ def test_symmetric_ordered_and_zero_for_itself(pair, spacing_mm):
 
 
 @given(mask_pairs(), SPACINGS, st.floats(0.1, 10))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_scales_with_the_spacing(pair, spacing_mm, factor):
     found = np.array(dataclasses.astuple(surface_distances(*pair, spacing_mm=spacing_mm)))
     wider = surface_distances(*pair, spacing_mm=tuple(factor * step for step in spacing_mm))
@@ -212,7 +210,7 @@ def test_scales_with_the_spacing(pair, spacing_mm, factor):
 
 
 @given(mask_pairs(), st.tuples(*[st.integers(0, 3)] * 3), st.tuples(*[st.integers(0, 3)] * 3))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_does_not_depend_on_the_place_in_the_image(pair, before, after):
     assume(min(pair[0].shape) > 1)  # a picture is another thing than a thin volume
     framed = [np.pad(mask, tuple(zip(before, after, strict=True))) for mask in pair]
@@ -220,7 +218,7 @@ def test_does_not_depend_on_the_place_in_the_image(pair, before, after):
 
 
 @given(hnp.arrays(np.bool_, (1, 6, 6)), hnp.arrays(np.bool_, (1, 6, 6)))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_picture_measures_the_same_along_any_axis(first, second):
     assume(first.any() and second.any())
     flat = surface_distances(first, second, spacing_mm=(9.0, 1.5, 1.0))

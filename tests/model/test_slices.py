@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -106,7 +106,6 @@ def test_a_network_is_left_in_the_mode_it_was_in() -> None:
 
 
 @given(length=st.integers(1, 300), tile=st.integers(2, 64))
-@settings(deadline=None)
 def test_tiles_cover_every_pixel_and_overlap_by_half(length: int, tile: int) -> None:
     starts = tile_starts(length, tile)
     covered = {pixel for start in starts for pixel in range(start, start + tile)}

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
@@ -36,7 +36,6 @@ def test_slices_that_fit_are_not_copied() -> None:
 
 
 @given(rows=sides, columns=sides, divisor=st.sampled_from([2, 4, 8, 16]))
-@settings(deadline=None, max_examples=50)
 def test_padding_is_least_and_undone_by_cropping(rows: int, columns: int, divisor: int) -> None:
     slices = torch.arange(2.0 * rows * columns).reshape(1, 2, rows, columns)
     padded = pad_to_multiple(slices, divisor)

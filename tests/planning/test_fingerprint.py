@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -118,7 +118,6 @@ def test_axes_and_spacing_follow_the_array(any_case):
 
 
 @given(labels=hnp.arrays(np.uint16, SHAPE, elements=st.integers(0, 2)), axis=st.integers(0, 2))
-@settings(deadline=None, max_examples=50)
 def test_symmetry_is_that_of_the_mirrored_case_too(any_case, labels, axis):
     found = measured(any_case, scan(), labels)
     mirrored = measured(any_case, np.flip(scan(), axis + 1), np.flip(labels, axis))
@@ -128,7 +127,6 @@ def test_symmetry_is_that_of_the_mirrored_case_too(any_case, labels, axis):
 
 
 @given(labels=hnp.arrays(np.uint16, SHAPE, elements=st.integers(0, 2)), axis=st.integers(0, 2))
-@settings(deadline=None, max_examples=50)
 def test_labels_beside_their_mirror_image_are_symmetric(any_case, labels, axis):
     both = np.concatenate([labels, np.flip(labels, axis)], axis=axis)
     assume(both.any())

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoseg.data.dataset import LabelClass
@@ -105,7 +105,6 @@ def test_the_median_spacing_is_rounded_to_four_digits(make_fingerprint):
 
 
 @given(factor=st.floats(1, 4), more=st.floats(0, 4))
-@settings(deadline=None, max_examples=50)
 def test_more_different_spacings_are_never_less_resampled(make_fingerprint, factor, more):
     def resampled(ratio: float) -> bool:
         fingerprint = make_fingerprint({}, {"spacing_mm": (1.0, ratio, 1.0)})
@@ -187,7 +186,6 @@ def test_weights_where_nothing_is_background():
     background=st.integers(1, 10**9),
     counts=st.lists(st.integers(1, 10**8), min_size=2, max_size=2),
 )
-@settings(deadline=None, max_examples=50)
 def test_rarer_classes_never_weigh_less(background, counts):
     rare, frequent = sorted(counts)
     weights = rules.class_weights({0: background, 1: rare, 2: frequent}, classes=TISSUES[:3], recipe="auto").value
@@ -235,7 +233,6 @@ def test_pictures_are_mirrored_where_both_axes_are_symmetric(make_fingerprint, r
 
 
 @given(symmetry=st.floats(0, 1), more=st.floats(0, 1))
-@settings(deadline=None, max_examples=50)
 def test_more_symmetric_labels_are_never_mirrored_less(make_fingerprint, symmetry, more):
     def mirrored(value: float) -> int:
         fingerprint = make_fingerprint({"symmetry": (0.0, 0.0, value)})

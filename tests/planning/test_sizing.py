@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from autoseg.planning import sizing
@@ -34,7 +34,6 @@ def test_levels_follow_the_median_case_not_an_outlier():
 
 
 @given(side=st.integers(1, 1000), more=st.integers(0, 1000), device=DEVICES)
-@settings(deadline=None, max_examples=50)
 def test_larger_slices_never_get_fewer_levels(side, more, device):
     small = sizing.features(stacks((side, side)), device=device).value
     large = sizing.features(stacks((side + more, side + more)), device=device).value
@@ -74,7 +73,6 @@ def test_memory_limits_the_patch_on_a_gpu():
 
 
 @given(rows=SIDES, columns=SIDES, levels=st.integers(1, 5), device=DEVICES, memory_gb=st.floats(0.1, 100))
-@settings(deadline=None, max_examples=50)
 def test_patch_fits_the_network_and_the_memory(rows, columns, levels, device, memory_gb):
     divisor, pixel_bytes = 2**levels, 1000
     sides = patch((rows, columns), divisor=divisor, device=device, pixel_bytes=pixel_bytes, memory_gb=memory_gb).value
@@ -115,7 +113,6 @@ def test_little_memory_makes_small_batches_on_a_cpu_too():
     side=st.integers(8, 600),
     kind=DEVICES,
 )
-@settings(deadline=None, max_examples=50)
 def test_more_memory_never_makes_smaller_batches(memory_gb, more, slices, side, kind):
     def size(memory: float) -> int:
         return sizing.batch_size((side, side), device=kind, pixel_bytes=7000, memory_gb=memory, training_slices=slices).value

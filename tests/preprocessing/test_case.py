@@ -126,7 +126,6 @@ def test_each_plane_shows_its_view(
     assert prepared.footprint.spacing_mm == spacing_mm[plane]
 
 
-@settings(deadline=None, max_examples=50)
 @given(
     storage=STORAGES,
     shape=SHAPES,
@@ -238,7 +237,6 @@ def test_another_number_of_channels_than_planned_is_a_mistake(make_section: Make
 # And back.
 
 
-@settings(deadline=None, max_examples=50)
 @given(
     storage=STORAGES,
     shape=SHAPES,
@@ -319,7 +317,7 @@ def test_slices_of_another_scan_are_refused(
         restore(np.ones(shape, dtype=np.float32), footprint)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(storage=STORAGES, shape=SHAPES, seed=st.integers(0, 1000))
 def test_a_footprint_survives_json(storage: Storage, shape: Triple, seed: int, make_section: MakeSection) -> None:
     section = make_section(crop="nonzero", spacing_mm=(0.7, 1.9), normalisation=({"method": "quantile_zscore"},))

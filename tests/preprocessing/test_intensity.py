@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -117,7 +117,6 @@ SCANS = arrays.arrays(
 )
 
 
-@settings(deadline=None, max_examples=50)
 @given(scan=SCANS, exponent=st.integers(-20, 20), method=st.sampled_from(["quantile_zscore", "zscore"]))
 def test_the_unit_of_the_intensities_does_not_matter(
     scan: NDArray[np.float32], exponent: int, method: catalogue.Normalisation
@@ -126,7 +125,6 @@ def test_the_unit_of_the_intensities_does_not_matter(
     np.testing.assert_allclose(normalise(scan * np.float32(2.0**exponent), step), normalise(scan, step), rtol=1e-5)
 
 
-@settings(deadline=None, max_examples=50)
 @given(scan=SCANS, method=st.sampled_from(["quantile_zscore", "zscore"]))
 def test_brighter_stays_brighter_and_everything_finite(scan: NDArray[np.float32], method: catalogue.Normalisation) -> None:
     result = normalise(scan, NormalisationStep(method=method))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
@@ -42,13 +42,11 @@ def test_rows_and_columns_are_independent() -> None:
     )
 
 
-@settings(deadline=None, max_examples=50)
 @given(pictures=PICTURES)
 def test_the_same_size_gives_the_same_values(pictures: NDArray[np.float32]) -> None:
     np.testing.assert_array_equal(resample_slices(pictures, (pictures.shape[1], pictures.shape[2])), pictures)
 
 
-@settings(deadline=None, max_examples=50)
 @given(pictures=PICTURES, size_px=SIZES)
 def test_nothing_leaves_the_range_of_the_input(pictures: NDArray[np.float32], size_px: tuple[int, int]) -> None:
     result = resample_slices(pictures, size_px)
@@ -59,20 +57,17 @@ def test_nothing_leaves_the_range_of_the_input(pictures: NDArray[np.float32], si
     assert result.max() <= pictures.max() + rounding
 
 
-@settings(deadline=None, max_examples=50)
 @given(size=st.tuples(*[st.integers(1, 300)] * 2), new=st.tuples(*[st.integers(1, 300)] * 2))
 def test_a_constant_stays_constant(size: tuple[int, int], new: tuple[int, int]) -> None:
     np.testing.assert_allclose(resample_slices(np.full((1, *size), 3.7, dtype=np.float32), new), 3.7, rtol=1e-6)
 
 
-@settings(deadline=None, max_examples=50)
 @given(pictures=PICTURES, size_px=SIZES)
 def test_mirrored_pictures_give_mirrored_results(pictures: NDArray[np.float32], size_px: tuple[int, int]) -> None:
     mirrored = resample_slices(pictures[:, ::-1, ::-1], size_px)
     np.testing.assert_allclose(mirrored[:, ::-1, ::-1], resample_slices(pictures, size_px), atol=1e-4)
 
 
-@settings(deadline=None, max_examples=50)
 @given(old=st.integers(2, 60), new=st.integers(2, 60))
 def test_the_field_of_view_stays(old: int, new: int) -> None:
     # A ramp of 1 per mm over a field of 1 mm per old pixel: away from the border, each new pixel shows its own position.
@@ -105,7 +100,6 @@ def test_leading_axes_are_free() -> None:
     np.testing.assert_array_equal(together[2, 1], resample_slices(probabilities[2, 1], (8, 3)))
 
 
-@settings(deadline=None, max_examples=50)
 @given(labels=LABELS, size_px=SIZES)
 def test_labels_never_invent_a_class(labels: NDArray[np.uint8], size_px: tuple[int, int]) -> None:
     result = resample_labels(labels, size_px)
@@ -115,7 +109,6 @@ def test_labels_never_invent_a_class(labels: NDArray[np.uint8], size_px: tuple[i
         assert set(np.unique(after)) <= set(np.unique(before))
 
 
-@settings(deadline=None, max_examples=50)
 @given(labels=LABELS, factors=st.tuples(st.integers(1, 2), st.integers(1, 2)))
 def test_labels_on_half_the_pixel_size_are_the_old_pixels_repeated(
     labels: NDArray[np.uint8], factors: tuple[int, int]
