@@ -1,0 +1,95 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from autoseg.errors import WorkspaceError
+from autoseg.events import Silent
+from autoseg.reporting.data import ReportData, gather
+from autoseg.runs.workspace import Workspace
+
+STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
+
+
+class Listener(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.said.append(message)
+
+    warn = info
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """Three networks, finished on fold 0; one more run that is not; a selection."""
+    shutil.copytree(STORED / "workspace", tmp_path / "workspace")
+    return Workspace(tmp_path / "workspace")
+
+
+def gathered(workspace: Workspace) -> tuple[ReportData, list[str]]:
+    listener = Listener()
+    return gather(workspace, listener), listener.said
+
+
+def test_finished_runs_are_there_with_their_states_and_others_with_a_reason(workspace: Workspace) -> None:
+    data, said = gathered(workspace)
+    assert [run.title for run in data.runs] == ["Attention U-Net, fold 0", "Sep-Res U-Net, fold 0", "U-Net, fold 0"]
+    assert all(run.state is not None and len(run.state.epochs) == 8 for run in data.runs)
+    (skipped,) = data.skipped
+    assert "unet/fold_1 (not finished" in skipped
+    assert any("left out" in line and "unet/fold_1" in line for line in said)
+
+
+def test_networks_are_in_the_order_of_their_table_with_the_same_cases(workspace: Workspace) -> None:
+    data, _ = gathered(workspace)
+    (group,) = data.groups
+    assert group is data.main
+    assert list(group.models) == ["unet", "sepres", "attention"]
+    assert list(group.titled) == ["U-Net", "Sep-Res U-Net", "Attention U-Net"]
+    assert len({tuple(case.id for case in cases) for cases in group.scores.values()}) == 1
+
+
+def test_the_selection_is_what_is_best(workspace: Workspace) -> None:
+    data, _ = gathered(workspace)
+    name, cases = data.best
+    assert name == "the selection"
+    assert data.selection is not None
+    assert {case.id for case in cases} == set(data.selection.compared_cases)
+    assert data.prediction_file(cases[0].id) == workspace.root / "selection" / f"{cases[0].id}.nii.gz"
+
+
+def test_without_a_selection_the_best_network_is(workspace: Workspace) -> None:
+    workspace.selection_file.unlink()
+    data, _ = gathered(workspace)
+    name, cases = data.best
+    assert (name, cases) == ("Sep-Res U-Net", data.main.scores["sepres"])
+    assert data.prediction_file(cases[0].id).is_relative_to(workspace.models / "sepres")
+    assert data.prediction_file(cases[0].id).exists()
+
+
+def test_a_selection_under_another_plan_is_left_out_and_said(workspace: Workspace) -> None:
+    document = json.loads(workspace.selection_file.read_text())
+    workspace.selection_file.write_text(json.dumps({**document, "plan_digest": "0" * 64}))
+    data, said = gathered(workspace)
+    assert data.selection is None
+    assert any("made under another plan" in line for line in said)
+
+
+def test_without_models_there_is_nothing_to_be_best(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.models)
+    workspace.selection_file.unlink()
+    data, said = gathered(workspace)
+    assert (data.runs, data.groups, data.best) == ((), (), ("", ()))
+    assert not data.main.scores
+    assert any("nothing is trained yet" in line for line in said)
+
+
+def test_a_case_that_is_gone_is_named_with_a_remedy(workspace: Workspace) -> None:
+    data, _ = gathered(workspace)
+    with pytest.raises(WorkspaceError, match=r"IBSR_99 was held out.*not in the data set any more"):
+        data.case("IBSR_99")

@@ -1,0 +1,72 @@
+"""The report on what version 0.1 stored: which files there are, and what becomes of those of an earlier report."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from autoseg.evaluation.tables import read_cases
+from autoseg.events import Silent
+from autoseg.reporting.report import ReportResult, write_report
+from autoseg.runs.workspace import Workspace
+
+STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
+NOT_ITS_OWN = ("figures/mine.txt", "figures/figure_9.png", "tables/table_3_dice.docx", "notes.md")
+STALE = ("figures/attention_fold_3.png", "figures/figure_3_curves_fold_7.svg", "tables/table_3_dice_official.csv")
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Three networks, finished on fold 0; a selection; an earlier report of other models."""
+    root = tmp_path_factory.mktemp("v0_1")
+    shutil.copytree(STORED, root, dirs_exist_ok=True)
+    dataset = root / "workspace" / "dataset.json"
+    dataset.write_text(dataset.read_text().replace('"/data', f'"{root}/data'))
+    for name in (*NOT_ITS_OWN, *STALE):
+        path = root / "workspace" / "report" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return Workspace(root / "workspace")
+
+
+@pytest.fixture(scope="module")
+def report(workspace: Workspace) -> ReportResult:
+    return write_report(workspace, None, Silent())
+
+
+def test_page_tables_and_figures_lie_where_users_look(report: ReportResult, workspace: Workspace) -> None:
+    assert report.page == workspace.root / "report.html"
+    assert report.folder == workspace.root / "report"
+    names = [path.relative_to(report.folder).as_posix() for path in report.written]
+    tables = [f"tables/{name}.{kind}" for name in ("table_3_dice", "table_4_hausdorff") for kind in ("csv", "md", "tex")]
+    figures = [
+        f"figures/{name}.{kind}"
+        for name in ("figure_1_data", "figure_2_dice", "figure_2_hausdorff", "figure_3_curves_fold_0", "figure_4_planes",
+                     "attention_fold_0", "calibration")
+        for kind in ("png", "svg")
+    ]  # fmt: skip
+    assert names == tables + figures
+    assert all(path.stat().st_size > 50 for path in report.written)
+    assert [path.name for path in report.models] == ["fold_0"] * 3
+
+
+def test_what_an_earlier_report_made_goes_and_nothing_else(report: ReportResult) -> None:
+    assert not any((report.folder / name).exists() for name in STALE)
+    assert all((report.folder / name).read_text() == name for name in NOT_ITS_OWN)
+
+
+def test_tables_hold_the_scores_of_training(report: ReportResult, workspace: Workspace) -> None:
+    with (report.folder / "tables" / "table_3_dice.csv").open(newline="") as stream:
+        rows = {row["case"]: row for row in csv.DictReader(stream)}
+    scores = read_cases(workspace.models / "unet" / "fold_0" / "validation" / "metrics.csv")
+    assert rows.keys() == {case.id for case in scores}
+    for case in scores:
+        assert float(rows[case.id]["U-Net"]) == pytest.approx(sum(label.dice for label in case.classes) / len(case.classes))
+
+
+def test_the_same_workspace_gives_the_same_bytes(report: ReportResult, workspace: Workspace, tmp_path: Path) -> None:
+    again = write_report(workspace, tmp_path, Silent())
+    assert again.page == tmp_path / "report.html"
+    for first, second in zip((report.page, *report.written), (again.page, *again.written), strict=True):
+        assert first.read_bytes() == second.read_bytes()
