@@ -1,28 +1,37 @@
-"""What an image file says, decoded from its bytes by the formats' definitions, with neither the package nor SimpleITK.
+"""What an image file says: NIfTI and ANALYZE by nibabel, NRRD by pynrrd, with neither the package nor SimpleITK.
 
-Sources: nifti1.h; the MetaIO and the NRRD format definitions. A decoder raises `UndecidedError` where one leaves open
-what is meant, or where the file breaks it: such a file must not be accepted.
+No library but ITK's own reads MetaImage: its decoder is written here, by the MetaIO format definition. A decoder raises
+`UndecidedError` where the format leaves open what is meant, or where the file breaks it: such a file must not be accepted.
+Where a library is stricter than its format, or looser, stands beside the line that makes up for it.
 """
 
 import gzip
+import io
 import math
-import re
 import struct
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import nrrd
 import numpy as np
+from nibabel import Nifti1Header
+from nibabel.quaternions import quat2mat
+from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
-from oracles.corrupted_images import NIFTI_TYPES, Files, corrupt, intact_images
+from oracles.corrupted_images import Files, corrupt, intact_images
 
 from autoseg.data.image import Image, LabelMap, read_image, read_labels
 from autoseg.errors import AutosegError
 
 TO_LPS: Final = np.diag([-1.0, -1.0, 1.0])
+_BROKEN: Final = (
+    struct.error, ValueError, KeyError, EOFError, OSError, zlib.error, OverflowError, IndexError, TypeError,
+    HeaderDataError, nrrd.NRRDError,
+)  # fmt: skip
 
 
 class UndecidedError(Exception):
@@ -61,77 +70,57 @@ def decode(files: Files) -> Decoded:
         if content.startswith(b"NRRD"):
             return _nrrd(content, files)
         return _metaimage(content, files)
-    except (struct.error, ValueError, KeyError, EOFError, OSError, zlib.error, OverflowError, IndexError) as cause:
+    except _BROKEN as cause:
         raise UndecidedError(repr(cause)) from cause
 
 
-def _shaped(data: bytes, dtype: str, sizes: tuple[int, ...]) -> NDArray[np.float64]:
-    if len(sizes) > 3 and math.prod(sizes[3:]) != 1:
+def _volume(array: NDArray[Any]) -> NDArray[np.float64]:
+    """One volume, (Z, Y, X), from an array in that order."""
+    if math.prod(array.shape[:-3]) != 1:
         msg = "several volumes"
         raise UndecidedError(msg)
-    sizes = (*sizes, 1, 1)[:3]
-    count = math.prod(sizes)
-    return np.frombuffer(data, dtype, count=count).astype(np.float64).reshape(sizes[::-1])
+    return array.astype(np.float64).reshape((1, 1, 1, *array.shape)[-3:])
 
 
-# NIfTI-1
+# NIfTI-1 and ANALYZE
+
+
+class _Header(Nifti1Header):
+    quaternion_threshold = -3e-3  # 1.001 squared: what was rounded to more than a rotation is none for nibabel
 
 
 def _nifti(content: bytes, files: Files, name: str) -> Decoded:
     order = "<" if content[:4] == struct.pack("<i", 348) else ">"
-    dims = struct.unpack_from(f"{order}8h", content, 40)
-    sizes = tuple(max(size, 1) if axis > 2 else size for axis, size in enumerate(dims[1 : dims[0] + 1]))
-    if min(sizes) < 1 or not 1 <= dims[0] <= 7:
-        msg = f"sizes {dims}"
-        raise UndecidedError(msg)
-    (code,) = struct.unpack_from(f"{order}h", content, 70)
-    kind = next(kind for kind, (number, _) in NIFTI_TYPES.items() if number == code)
-    offset, slope, intercept = struct.unpack_from(f"{order}3f", content, 108)
+    header = _Header(content[:348], endianness=order, check=False)  # its checks would correct fields that count
     alone, pair = content[344:348] == b"n+1\0", content[344:348] == b"ni1\0"
+    dimensions = int(header["dim"][0])
+    if not 1 <= dimensions <= 7 or header["dim"][1 : min(dimensions, 3) + 1].min() < 1:
+        msg = f"sizes {header['dim']}"
+        raise UndecidedError(msg)
+    header["dim"][4:] = np.maximum(header["dim"][4:], 1)  # beyond space writers leave 0, which nibabel takes for no voxels
+    header["pixdim"][0] = -1 if header["pixdim"][0] < 0 else 1  # nibabel refuses any other sign
     data = content if alone else files[Path(name).with_suffix(".img").name]
-    array = _shaped(data[int(offset) :], order + kind, sizes)
-    if slope != 0 and math.isfinite(slope) and (alone or pair):  # ANALYZE has neither scaling nor orientation
-        if not math.isfinite(intercept):
-            msg = f"intercept {intercept}"
-            raise UndecidedError(msg)
+    array = _volume(header.raw_data_from_fileobj(io.BytesIO(data)).T)
+    slope, intercept = header.get_slope_inter() if alone or pair else (None, None)  # ANALYZE has no scaling
+    if slope is not None:
         array = array * slope + intercept
-    spacing_mm = _nifti_spacing(content, order, dims[0])
-    if dims[0] < 3 or not (alone or pair):
+    unit = {1: 1000.0, 3: 0.001}.get(int(header["xyzt_units"]) & 7, 1.0)  # metres, micrometres: nibabel leaves them
+    spacing_mm = tuple(float(number) * unit for number in header["pixdim"][1 : min(dimensions, 3) + 1])
+    if dimensions < 3 or not (alone or pair):
         return Decoded(array, spacing_mm)
-    return Decoded(array, spacing_mm, *_nifti_axes(content, order))
+    return Decoded(array, spacing_mm, *_nifti_axes(header, unit))
 
 
-def _nifti_unit(content: bytes) -> float:
-    return {1: 1000.0, 2: 1.0, 3: 0.001}.get(content[123] & 7, 1.0)  # metres, millimetres, micrometres
-
-
-def _nifti_spacing(content: bytes, order: str, dimensions: int) -> tuple[float, ...]:
-    pixdim = struct.unpack_from(f"{order}8f", content, 76)
-    return tuple(number * _nifti_unit(content) for number in pixdim[1 : min(dimensions, 3) + 1])
-
-
-def _nifti_axes(content: bytes, order: str) -> tuple[tuple[NDArray[np.float64], ...], tuple[NDArray[np.float64], ...]]:
-    qform_code, sform_code = struct.unpack_from(f"{order}2h", content, 252)
+@np.errstate(invalid="ignore")
+def _nifti_axes(header: Nifti1Header, unit: float) -> tuple[tuple[NDArray[Any], ...], tuple[NDArray[Any], ...]]:
     axes, origins = [], []
-    if sform_code > 0:
-        rows = np.array(struct.unpack_from(f"{order}12f", content, 280), dtype=np.float64).reshape(3, 4)
-        axes.append(rows[:, :3] / np.linalg.norm(rows[:, :3], axis=0))
-        origins.append(rows[:, 3])
-    if qform_code > 0:
-        b, c, d, *shift = struct.unpack_from(f"{order}6f", content, 256)
-        b, c, d = (part / max(1.0, math.hypot(b, c, d)) for part in (b, c, d))  # rounded to more than a rotation
-        a = math.sqrt(max(0.0, 1 - b * b - c * c - d * d))
-        handed = -1.0 if struct.unpack_from(f"{order}f", content, 76)[0] < 0 else 1.0
-        turn = np.array(
-            [
-                [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c) * handed],
-                [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b) * handed],
-                [2 * (b * d - a * c), 2 * (c * d + a * b), (a * a + d * d - c * c - b * b) * handed],
-            ]
-        )
-        axes.append(turn)
-        origins.append(np.array(shift))
-    unit = _nifti_unit(content)
+    if header["sform_code"] > 0:
+        sform = header.get_sform()
+        axes.append(sform[:3, :3] / np.linalg.norm(sform[:3, :3], axis=0))
+        origins.append(sform[:3, 3])
+    if header["qform_code"] > 0:
+        axes.append(quat2mat(header.get_qform_quaternion()) * (1, 1, header["pixdim"][0]))
+        origins.append(np.array([header[f"qoffset_{axis}"] for axis in "xyz"], dtype=np.float64))
     return tuple(TO_LPS @ matrix for matrix in axes), tuple(TO_LPS @ place * unit for place in origins)
 
 
@@ -173,7 +162,8 @@ def _metaimage(content: bytes, files: Files) -> Decoded:
         msg = "text, or a header within the data"
         raise UndecidedError(msg)
     order = ">" if _yes(fields, "BinaryDataByteOrderMSB") or _yes(fields, "ElementByteOrderMSB") else "<"
-    array = _shaped(data, order + kinds[fields["ElementType"].removeprefix("MET_")], sizes)
+    dtype = order + kinds[fields["ElementType"].removeprefix("MET_")]
+    array = _volume(np.frombuffer(data, dtype, count=math.prod(sizes)).reshape(sizes[::-1]))
     spacing = fields.get("ElementSpacing", fields.get("ElementSize", " ".join("1" for _ in sizes)))
     matrix = fields.get("TransformMatrix", fields.get("Rotation", fields.get("Orientation", "1 0 0 0 1 0 0 0 1")))
     offset = fields.get("Offset", fields.get("Position", fields.get("Origin", "0 0 0")))
@@ -195,73 +185,41 @@ def _yes(fields: dict[str, str], key: str, *, absent: bool = False) -> bool:
 
 # NRRD
 
+_SIGNS: Final = {
+    "left-posterior-superior": (1.0, 1.0, 1.0),
+    "right-anterior-superior": (-1.0, -1.0, 1.0),
+    "left-anterior-superior": (1.0, -1.0, 1.0),
+}
+"""From a space to LPS; other spaces do not say where the patient lies in them."""
+
 
 def _nrrd(content: bytes, files: Files) -> Decoded:
-    fields, data = _nrrd_fields(content)
-    if "data file" in fields:
-        data = files[fields["data file"]]
-    kinds = {
-        "signed char": "i1",
-        "unsigned char": "u1",
-        "short": "i2",
-        "unsigned short": "u2",
-        "int": "i4",
-        "float": "f4",
-        "double": "f8",
-    }
-    sizes = tuple(int(number) for number in fields["sizes"].split())
-    if fields["encoding"].lower() in {"gzip", "gz"}:
-        data = gzip.decompress(data)
-    elif fields["encoding"].lower() != "raw":
-        raise UndecidedError(fields["encoding"])
-    if len(sizes) != int(fields["dimension"]) or {"byte skip", "line skip"} & fields.keys():
-        msg = "sizes, or skipped data"
+    stream = io.BytesIO(content)
+    lines = [stream.readline()]
+    while line := stream.readline().rstrip(b"\r\n"):
+        key, mark, value = line.partition(b":")
+        if not value.startswith(b"="):  # key/value pairs are no fields, whatever they are called; for pynrrd they are
+            value = value.replace(b")(", b") (")  # pynrrd parts vectors at blanks only
+            lines.append(key.lower() + mark + value)  # names of fields have no case; for pynrrd they have
+    header = nrrd.read_header(lines)
+    header |= {key: header[key].lower() for key in ("type", "encoding", "endian") if key in header}
+    data = files[header.pop("data file")] if "data file" in header else stream.read()
+    if header["encoding"] in {"gzip", "gz"}:  # pynrrd verifies no checksum, and refuses padding
+        data, header["encoding"] = gzip.decompress(data), "raw"
+    if {"byte skip", "line skip"} & header.keys():
+        msg = "skipped data"
         raise UndecidedError(msg)
-    kind = kinds[fields["type"].lower()]
-    order = "<" if kind in {"i1", "u1"} else {"little": "<", "big": ">"}[fields["endian"].lower()]
-    array = _shaped(data, order + kind, sizes)
-    if "space directions" not in fields:
-        spacing = fields.get("spacings", " ".join("1" for _ in sizes))
-        return Decoded(array, tuple(float(number) for number in spacing.split())[:3])
-    vectors = [[float(n) for n in vector.split(",")] for vector in re.findall(r"\(([^)]*)\)", fields["space directions"])]
-    columns = np.array(vectors).T
+    array = _volume(nrrd.read_data(header, io.BytesIO(data), index_order="C"))
+    if "space directions" not in header:
+        return Decoded(array, tuple(header.get("spacings", np.ones(len(header["sizes"]))))[:3])
+    columns = header["space directions"].T
     lengths = np.linalg.norm(columns, axis=0)
-    flip = _nrrd_space(fields.get("space", ""))
-    if flip is None:
+    if (signs := _SIGNS.get(header.get("space", "").lower())) is None:
         return Decoded(array, tuple(lengths.tolist()))
-    origin = np.array([float(n) for n in fields.get("space origin", "(0,0,0)").strip("()").split(",")])
-    return Decoded(array, tuple(lengths.tolist()), (flip @ columns / lengths,), (flip @ origin,))
-
-
-def _nrrd_fields(content: bytes) -> tuple[dict[str, str], bytes]:
-    fields: dict[str, str] = {}
-    position = content.index(b"\n") + 1
-    while True:
-        end = content.find(b"\n", position)
-        if end < 0 and "data file" not in fields and not content[position:].startswith(b"data file"):
-            msg = "no end of the header"
-            raise UndecidedError(msg)
-        line = content[position : end if end >= 0 else None].decode("latin-1").removesuffix("\r")
-        position = end + 1 if end >= 0 else len(content)
-        if not line:
-            return fields, content[position:]
-        if line.startswith("#") or ":=" in line:
-            continue
-        key, separator, value = line.partition(": ")
-        if not separator or key.lower() in fields:
-            msg = f"{line!r} is no field, or repeated"
-            raise UndecidedError(msg)
-        fields[key.lower()] = value.strip()
-
-
-def _nrrd_space(name: str) -> NDArray[np.float64] | None:
-    """From a space to LPS; None for spaces that do not say where the patient lies in them."""
-    signs = {
-        "left-posterior-superior": (1, 1, 1),
-        "right-anterior-superior": (-1, -1, 1),
-        "left-anterior-superior": (1, -1, 1),
-    }
-    return np.diag(signs[name.lower()]).astype(np.float64) if name.lower() in signs else None
+    flip = np.diag(signs)
+    return Decoded(
+        array, tuple(lengths.tolist()), (flip @ columns / lengths,), (flip @ header.get("space origin", np.zeros(3)),)
+    )
 
 
 # What the package makes of it
