@@ -97,7 +97,7 @@ class ProblemsError(DatasetError):
         super().__init__(
             f"{len(problems)} problem(s) in {len({case for case, _ in problems})} case(s)",
             where=where,
-            remedy="Mend or remove the listed files and run the same command again.",
+            remedy="Fix or remove the listed files and run the same command again.",
         )
 
     @property
@@ -152,7 +152,7 @@ class CasesFailedError(AutosegError):
         self.done = done
         super().__init__(
             f"{len(failures)} case(s) failed, {done} succeeded and are written",
-            remedy="Mend the listed cases and run the same command again; finished ones are skipped.",
+            remedy="Fix the listed cases and run the same command again; finished ones are skipped.",
         )
 
     @property
@@ -175,7 +175,7 @@ class TrainingError(AutosegError):
 
 
 class SystemFailureError(AutosegError):
-    """The surroundings failed: disk full, no permission, no memory."""
+    """The system failed: disk full, no permission, no memory."""
 
     exit_code = 9
 

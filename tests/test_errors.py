@@ -73,7 +73,7 @@ def test_failed_cases_are_listed_each_on_its_line() -> None:
         "2 case(s) failed, 5 succeeded and are written:\n"
         "  one: the file is empty. Copy it again.\n"
         "  two: a/b.nii: cut off; expected 352; found 12 bytes. Copy it again.\n"
-        "Mend the listed cases and run the same command again; finished ones are skipped."
+        "Fix the listed cases and run the same command again; finished ones are skipped."
     )
 
 
@@ -103,7 +103,7 @@ def test_problems_are_listed_each_on_its_line() -> None:
         "  one: the file is empty. Copy it again.\n"
         "  two: a/b.nii: cut off; expected 352; found 12 bytes. Copy it again.\n"
         "  two: the file is empty. Copy it again.\n"
-        "Mend or remove the listed files and run the same command again."
+        "Fix or remove the listed files and run the same command again."
     )
 
 

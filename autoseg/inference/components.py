@@ -34,29 +34,29 @@ class Components:
 
     @property
     def largest(self) -> int | None:
-        """Number of the largest part; of several, the one whose first voxel comes first; None where there is none."""
+        """Number of the largest component; of several, the one whose first voxel comes first; None where there is none."""
         return int(self.voxels.argmax()) + 1 if self.voxels.size else None
 
 
 def foreground_components(mask: NDArray[np.bool_]) -> Components:
-    """Parts of a mask, (Z, Y, X), connected by faces, edges or corners."""
+    """Components of a mask, (Z, Y, X), connected by faces, edges or corners."""
     return _components(mask, connectivity=_FOREGROUND)
 
 
 def background_components(mask: NDArray[np.bool_]) -> Components:
-    """Parts of a mask, (Z, Y, X), connected by faces."""
+    """Components of a mask, (Z, Y, X), connected by faces."""
     return _components(mask, connectivity=_BACKGROUND)
 
 
-def neighbour_counts(labels: NDArray[np.uint16], part: NDArray[np.bool_]) -> dict[int, int]:
-    """How often each label value lies behind a face of a part.
+def neighbour_counts(labels: NDArray[np.uint16], component: NDArray[np.bool_]) -> dict[int, int]:
+    """How often each label value lies behind a face of a component.
 
     Args:
         labels: label values, (Z, Y, X).
-        part: the part, of the same shape.
+        component: the component, of the same shape.
 
     Returns:
-        value to number of faces between the part and voxels of that value outside it.
+        value to number of faces between the component and voxels of that value outside it.
     """
     faces = []
     for axis in range(labels.ndim):
@@ -64,7 +64,7 @@ def neighbour_counts(labels: NDArray[np.uint16], part: NDArray[np.bool_]) -> dic
             inside: list[slice] = [slice(None)] * labels.ndim
             outside = list(inside)
             inside[axis], outside[axis] = first, second
-            faces.append(labels[tuple(outside)][part[tuple(inside)] & ~part[tuple(outside)]])
+            faces.append(labels[tuple(outside)][component[tuple(inside)] & ~component[tuple(outside)]])
     values, numbers = np.unique(np.concatenate(faces), return_counts=True)
     return dict(zip(values.tolist(), numbers.tolist(), strict=True))
 
@@ -72,8 +72,8 @@ def neighbour_counts(labels: NDArray[np.uint16], part: NDArray[np.bool_]) -> dic
 def _components(mask: NDArray[np.bool_], *, connectivity: int) -> Components:
     if 0 in mask.shape or not mask.any():
         return Components(np.zeros(mask.shape, np.uint32), np.zeros(0, np.int64), ())
-    # cc3d numbers parts in the order of memory. In small or thin volumes it expects fewer parts than there can be, and
-    # fails: a frame of background gives it room.
+    # cc3d numbers components in the order of memory. In small or thin volumes it expects fewer of them than there can be,
+    # and fails: a frame of background gives it room.
     framed = cc3d.connected_components(np.pad(np.ascontiguousarray(mask), 1), connectivity=connectivity)
     labels = np.ascontiguousarray(framed[1:-1, 1:-1, 1:-1])
     found = cc3d.statistics(labels, no_slice_conversion=False)

@@ -43,7 +43,7 @@ class Ensemble:
         members: the networks.
         digest: SHA-256 of everything that decides a prediction.
         compute: device and number format.
-        mirror: whether predictions are averaged over the flips that the plan names.
+        mirror: test-time augmentation: whether predictions are averaged over the flips that the plan names.
     """
 
     plan: Plan
@@ -98,7 +98,7 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
     Args:
         bundles: models, each with the place it comes from.
         compute: device and number format.
-        mirror: average over the flips that the plan names.
+        mirror: test-time augmentation: average over the flips that the plan names.
 
     Raises:
         BundleError: there is none, or they stem from different plans.

@@ -50,7 +50,7 @@ class LoadedModel:
             with_uncertainty: also give the entropy and the Dice that is probably reached.
 
         Returns:
-            `labels.array`, the data set's own label values, uint16, (Z, Y, X), Z being 1 for a 2D image; `remarks` on what
+            `labels.array`, the data set's own label values, uint16, (Z, Y, X), Z being 1 for a 2D image; `warnings` of what
             is unusual; and what was asked for besides.
 
         Raises:

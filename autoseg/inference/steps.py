@@ -1,4 +1,4 @@
-"""Clean-up of label maps: what networks that look at one slice at a time leave behind."""
+"""Postprocessing of label maps: what networks that look at one slice at a time leave behind."""
 
 import math
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ class Step(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     type: StepType = Field(
-        description="`largest_component`: only the largest connected part stays; `drop_small`: parts under a size go; "
-        "`fill_holes`: enclosed background is filled"
+        description="`largest_component`: only the largest connected component stays; `drop_small`: components under a "
+        "volume go; `fill_holes`: enclosed background is filled"
     )
     label: Annotated[int, Field(ge=1, le=LARGEST_LABEL)] | None = Field(
         description="label value of the class it is for; null: all foreground taken together"
@@ -46,10 +46,10 @@ class Step(BaseModel):
 
 
 def apply_steps(labels: NDArray[np.uint16], steps: Sequence[Step], *, spacing_mm: Spacing) -> NDArray[np.uint16]:
-    """Clean a label map.
+    """Apply postprocessing steps to a label map.
 
-    A part that goes takes the value that most of the faces around it show (the lower of two equally frequent ones), so
-    that an island of one tissue inside another becomes that other; parts of all foreground together become background.
+    A component that goes takes the value that most of the faces around it show (the lower of two equally frequent ones), so
+    that an island of one tissue inside another becomes that other; components of all foreground together become background.
 
     Args:
         labels: label values, (Z, Y, X), uint16, 0 for background; left as it is.
@@ -70,7 +70,7 @@ def apply_steps(labels: NDArray[np.uint16], steps: Sequence[Step], *, spacing_mm
         if step.type == "fill_holes":
             _fill_holes(processed, step.label)
         else:
-            _drop_parts(processed, step, voxel_ml=math.prod(spacing_mm) / 1000)
+            _drop_components(processed, step, voxel_ml=math.prod(spacing_mm) / 1000)
     return processed
 
 
@@ -81,27 +81,27 @@ def class_mask(labels: NDArray[np.uint16], label: int | None) -> NDArray[np.bool
 
 
 def describe(step: Step, classes: Sequence[LabelClass]) -> str:
-    """A step in words, such as "GM: parts under 0.05 ml removed"."""
+    """A step in words, such as "GM: components under 0.05 ml removed"."""
     names = {label.value: label.name for label in classes}
     what = "all foreground" if step.label is None else names.get(step.label, f"label {step.label}")
     done = {
-        "largest_component": "only the largest connected part kept",
-        "drop_small": f"parts under {step.min_volume_ml:g} ml removed" if step.min_volume_ml else "",
+        "largest_component": "only the largest connected component kept",
+        "drop_small": f"components under {step.min_volume_ml:g} ml removed" if step.min_volume_ml else "",
         "fill_holes": "holes filled",
     }
     return f"{what}: {done[step.type]}"
 
 
-def _drop_parts(labels: NDArray[np.uint16], step: Step, *, voxel_ml: float) -> None:
-    parts = foreground_components(class_mask(labels, step.label))
+def _drop_components(labels: NDArray[np.uint16], step: Step, *, voxel_ml: float) -> None:
+    components = foreground_components(class_mask(labels, step.label))
     if step.min_volume_ml is None:
-        going = [number for number in range(1, len(parts.voxels) + 1) if number != parts.largest]
+        going = [number for number in range(1, len(components.voxels) + 1) if number != components.largest]
     else:
-        going = (np.flatnonzero(parts.voxels * voxel_ml < step.min_volume_ml) + 1).tolist()
+        going = (np.flatnonzero(components.voxels * voxel_ml < step.min_volume_ml) + 1).tolist()
     for number in going:
-        box = _widened(parts.boxes[number - 1], labels.shape)
-        around, part = labels[box], parts.labels[box] == number
-        around[part] = 0 if step.label is None else _most_frequent(neighbour_counts(around, part))
+        box = _widened(components.boxes[number - 1], labels.shape)
+        region, component = labels[box], components.labels[box] == number
+        region[component] = 0 if step.label is None else _most_frequent(neighbour_counts(region, component))
 
 
 def _fill_holes(labels: NDArray[np.uint16], label: int | None) -> None:
@@ -110,10 +110,10 @@ def _fill_holes(labels: NDArray[np.uint16], label: int | None) -> None:
         if _touches_border(box, labels.shape):
             continue
         wide = _widened(box, labels.shape)
-        around, hole = labels[wide], holes.labels[wide] == number
-        walls = neighbour_counts(around, hole)
+        region, hole = labels[wide], holes.labels[wide] == number
+        walls = neighbour_counts(region, hole)
         if label is None or set(walls) == {label}:
-            around[hole] = _most_frequent(walls)
+            region[hole] = _most_frequent(walls)
 
 
 def _most_frequent(counts: dict[int, int]) -> int:

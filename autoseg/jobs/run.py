@@ -18,7 +18,7 @@ class Work(Protocol[Result_co]):
         """Do it.
 
         Args:
-            events: where progress and remarks go.
+            events: where progress and messages go.
             started: when the run began, on `time.monotonic`.
         """
 

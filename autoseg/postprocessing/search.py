@@ -20,8 +20,8 @@ from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import TriedStep
 
 _SIZES: Final = 24
-"""Sizes tried for the removal of small parts, evenly spaced on a logarithmic scale between the smallest and the largest
-part found. Source: ours; finer steps change no Dice on IBSR18."""
+"""Volumes tried for the removal of small components, evenly spaced on a logarithmic scale between those of the smallest and
+the largest component found. Source: ours; finer steps change no Dice on IBSR18."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class _Search:
         return self._decide(step, after, final=after)
 
     def attempt_sizes(self, label: int | None) -> bool:
-        """Try the removal of small parts, with the size that helps most, if any does."""
+        """Try the removal of small components, with the volume that helps most, if any does."""
         tables = list(self._apply(partial(_components, networks=self._networks, kept=self.kept, label=label), self._cases))
         best = _best_size_ml(tables)
         if best is None:
@@ -198,12 +198,12 @@ def _score_trial(trial: _Trial) -> CaseMetrics:
 
 @dataclass(frozen=True)
 class _Components:
-    """The connected parts of one class of one case.
+    """The connected components of one class of one case.
 
     Attributes:
-        volumes_ml: of each part.
-        voxels: of each part.
-        shared: of each part, voxels that the reference gives the same class.
+        volumes_ml: of each component.
+        voxels: of each component.
+        shared: of each component, voxels that the reference gives the same class.
         reference: voxels of the class in the reference.
     """
 
@@ -213,7 +213,7 @@ class _Components:
     reference: int
 
     def dice(self, min_volume_ml: float) -> float:
-        """Dice when parts below a size are gone; NaN where nothing was and nothing is to be found."""
+        """Dice when components below a volume are gone; NaN where nothing was and nothing is to be found."""
         stays = self.volumes_ml >= min_volume_ml
         size = int(self.voxels[stays].sum()) + self.reference
         return 2 * int(self.shared[stays].sum()) / size if size else math.nan
@@ -224,18 +224,18 @@ def _components(case: HeldOutCase, *, networks: Networks, kept: tuple[Step, ...]
     spacing_mm = reference.geometry.spacing_mm
     labels = postprocessed(case, networks=networks, steps=kept, spacing_mm=spacing_mm)
     sought = class_mask(reference.array, label)
-    parts = foreground_components(class_mask(labels, label))
-    shared = np.bincount(parts.labels[sought], minlength=len(parts.voxels) + 1)[1:]
+    components = foreground_components(class_mask(labels, label))
+    shared = np.bincount(components.labels[sought], minlength=len(components.voxels) + 1)[1:]
     return _Components(
-        volumes_ml=parts.voxels.astype(np.float64) * (math.prod(spacing_mm) / 1000),
-        voxels=parts.voxels,
+        volumes_ml=components.voxels.astype(np.float64) * (math.prod(spacing_mm) / 1000),
+        voxels=components.voxels,
         shared=shared,
         reference=int(np.count_nonzero(sought)),
     )
 
 
 def _best_size_ml(tables: Sequence[_Components]) -> float | None:
-    """The size below which parts are best removed, by mean Dice; None where removing any loses or gains nothing."""
+    """The volume below which components are best removed, by mean Dice; None where removing any loses or gains nothing."""
     volumes_ml = np.concatenate([table.volumes_ml for table in tables]) if tables else np.array([])
     if volumes_ml.size < 2 or volumes_ml.min() == volumes_ml.max():
         return None

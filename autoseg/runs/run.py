@@ -29,7 +29,7 @@ from autoseg.training.loop import FoldData, Surroundings, check_same_run, train
 from autoseg.training.monitor import TrackedRun, tracking
 
 CURVES_FILE: Final = "curves.png"
-DRAWING_SHARE: Final = 0.03
+DRAWING_FRACTION: Final = 0.03
 """Largest fraction of a run that goes into drawing its curves. Source: ours; epochs of small data sets last seconds."""
 _MOST_WORKERS: Final = 8
 """Processes that prepare batches beside a GPU. Source: ours; not measured."""
@@ -258,7 +258,7 @@ class _Curves:
             return
         self.draw(epochs)
         took_s = time.monotonic() - started
-        self._rest_until_s = started + took_s / DRAWING_SHARE
+        self._rest_until_s = started + took_s / DRAWING_FRACTION
 
     def draw(self, epochs: Sequence[EpochRecord]) -> None:
         """Draw them now."""

@@ -1,4 +1,4 @@
-"""Where the parts of one run live, and which run a command means."""
+"""What a workspace holds, and which workspace and which cases a command means."""
 
 from dataclasses import dataclass
 from pathlib import Path

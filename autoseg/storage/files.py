@@ -84,7 +84,7 @@ def read_json(path: Path, *, error: type[AutosegError] = WorkspaceError, remedy:
 
 
 def parse_json(content: bytes, *, error: type[AutosegError], where: Path | str, remedy: str) -> Any:
-    """Understand a JSON document; one that cannot be parsed, or only in several ways, becomes `error` with `remedy`."""
+    """Parse a JSON document; one that cannot be parsed, or only in several ways, becomes `error` with `remedy`."""
     try:
         document = json.loads(
             content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_named_once

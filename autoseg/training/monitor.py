@@ -227,7 +227,7 @@ def tracking(
         raise WorkspaceError(
             f"{kind} could not begin ({type(failure).__name__}: {failure})",
             where=run.folder,
-            remedy="Mend this, or train without --track. For wandb: log in with `wandb login`, "
+            remedy="Fix this, or train without --track. For wandb: log in with `wandb login`, "
             "or unset WANDB_MODE to record offline.",
         ) from failure
     tracker = _Guarded(begun, name=kind, events=events, pictures_every_s=pictures_every_s)

@@ -230,7 +230,7 @@ def test_failed_cases_are_listed_before_the_remedy() -> None:
     lines = stream.getvalue().splitlines()
     assert lines[0] == "Error: 1 case(s) failed, 3 succeeded and are written:"
     assert lines[1] == f"  one: {DAMAGED}"
-    assert lines[2].startswith("Mend the listed cases")
+    assert lines[2].startswith("Fix the listed cases")
     assert len(lines) == 3
 
 

@@ -75,7 +75,10 @@ def test_pictures_have_no_plane_and_two_spacings(
 
 def test_it_says_what_it_gives(members: Members, card: Callable[..., Any]) -> None:
     parts, _ = card(members)
-    assert parts["Gives"] == ["label values 0 background, 2 disc", "clean-up: disc: only the largest connected part kept"]
+    assert parts["Gives"] == [
+        "label values 0 background, 2 disc",
+        "clean-up: disc: only the largest connected component kept",
+    ]
 
 
 def test_without_a_selection_nothing_is_cleaned(members: Members, card: Callable[..., Any]) -> None:

@@ -289,6 +289,6 @@ def test_a_step_that_means_nothing_is_refused(document: dict[str, object]) -> No
 
 def test_a_step_in_words() -> None:
     classes = (LabelClass(value=0, name="background"), LabelClass(value=70, name="GM"))
-    assert describe(largest(70), classes) == "GM: only the largest connected part kept"
-    assert describe(drop(None, 0.5), classes) == "all foreground: parts under 0.5 ml removed"
+    assert describe(largest(70), classes) == "GM: only the largest connected component kept"
+    assert describe(drop(None, 0.5), classes) == "all foreground: components under 0.5 ml removed"
     assert describe(fill(3), classes) == "label 3: holes filled"

@@ -69,7 +69,7 @@ def _rows(path: Path) -> tuple[Sequence[str], list[tuple[int, Mapping[str, str]]
                 where=path,
                 expected=str(len(header)),
                 found=str(len(cells)),
-                remedy="Mend this line.",
+                remedy="Fix this line.",
             )
     return header, [(number, dict(zip(header, cells, strict=True))) for number, cells in filled[1:]]
 

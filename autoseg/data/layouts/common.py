@@ -157,7 +157,7 @@ def read_description(path: Path) -> Mapping[str, Any]:
         Mismatch: there is none.
         DatasetError: it is not a JSON object.
     """
-    remedy = "Mend the file; it should be a JSON object with labels and channels."
+    remedy = "Fix the file; it should be a JSON object with labels and channels."
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
         json.dumps(document, ensure_ascii=False).encode()  # JSON can escape half a character, which is no text
@@ -180,7 +180,7 @@ def read_channels(document: Mapping[str, Any], key: str, *, path: Path) -> tuple
             where=path,
             expected='an object such as {"0": "T1", "1": "T2"}',
             found=json.dumps(entry),
-            remedy="Mend this entry.",
+            remedy="Fix this entry.",
         )
     return tuple(entry[str(number)] for number in range(len(entry)))
 
@@ -198,7 +198,7 @@ def read_labels(document: Mapping[str, Any], *, path: Path) -> Mapping[str, Any]
             "`labels` is not an object that names the classes",
             where=path,
             found=json.dumps(labels),
-            remedy="Mend this entry.",
+            remedy="Fix this entry.",
         )
     return labels
 
@@ -221,7 +221,7 @@ def make_classes(pairs: Iterable[tuple[object, object]], *, path: Path) -> tuple
                 where=path,
                 expected=f"numbers from 0 to {LARGEST_LABEL}",
                 found=f"{name!r}: {value!r}",
-                remedy="Mend this entry.",
+                remedy="Fix this entry.",
             )
         if int(text) in classes:
             raise DatasetError(

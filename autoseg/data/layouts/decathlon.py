@@ -76,6 +76,6 @@ def _listed(document: Mapping[str, Any], path: Path) -> Iterator[str]:
                     where=path,
                     expected='entries such as {"image": "imagesTr/a.nii.gz", "label": "labelsTr/a.nii.gz"}',
                     found=repr(entry),
-                    remedy="Mend or remove this entry.",
+                    remedy="Fix or remove this entry.",
                 )
             yield from files

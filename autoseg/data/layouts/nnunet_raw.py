@@ -68,7 +68,7 @@ def _file_ending(document: Mapping[str, Any], path: Path) -> str:
             where=path,
             expected="such as .nii.gz",
             found=repr(ending),
-            remedy="Mend this entry.",
+            remedy="Fix this entry.",
         )
     return ending
 
