@@ -9,7 +9,6 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from autoseg.cli.console import Console, show_error
 from autoseg.commands.command import Command
 from autoseg.commands.options import Declared, Options, did_you_mean, option
 from autoseg.errors import AutosegError, InterruptedRunError, SystemFailureError, UsageError
@@ -33,6 +32,8 @@ def run(command: Command[_Result], options: Options, output: OutputOptions) -> N
     Raises:
         AutosegError: what is wrong; also for what the system refuses, and for an interruption.
     """
+    from autoseg.cli.console import Console  # noqa: PLC0415 - help draws nothing
+
     console = Console(quiet=output.quiet, verbose=output.verbose)
     with _failures_of_the_system():
         said = command.describe(command.run(options, console))
@@ -54,6 +55,8 @@ def fail(error: AutosegError, arguments: Sequence[str]) -> int:
     Returns:
         the exit code.
     """
+    from autoseg.cli.console import Console, show_error  # noqa: PLC0415 - as above
+
     if "--traceback" in arguments:
         traceback.print_exception(error)
     show_error(error, console=Console())
