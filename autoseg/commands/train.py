@@ -13,14 +13,12 @@ from autoseg.commands.scores import score_lines
 from autoseg.commands.shared import DEVICE, JOBS, PRECISION, SEED, WORKSPACE
 from autoseg.errors import AutosegError
 from autoseg.events import Events
-from autoseg.jobs.machine import processes, usable_cores
+from autoseg.jobs.machine import processes
 
 if TYPE_CHECKING:
-    from autoseg.data.splits import Splits
     from autoseg.evaluation.tables import Summary
     from autoseg.model.identity import ModelId
-    from autoseg.planning.plan import Plan
-    from autoseg.runs.run import Session, Target
+    from autoseg.runs.session import Session, Target
     from autoseg.runs.workspace import Workspace
 
 
@@ -96,53 +94,27 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
 
     from autoseg.jobs.run import Run
     from autoseg.jobs.series import run_series
-    from autoseg.model.compute import choose_compute
-    from autoseg.runs import run as runs
-    from autoseg.runs.preprocessing import preprocess
+    from autoseg.runs.run import limit_threads
+    from autoseg.runs.session import open_session, targets_of
     from autoseg.runs.workspace import find_workspace
     from autoseg.training.monitor import check_installed
 
     check_installed(options.track)
     workspace = find_workspace(options.workspace)
-    plan, dataset = workspace.plan(), workspace.dataset()
-    splits = workspace.splits()
+    plan, dataset, splits = workspace.plan(), workspace.dataset(), workspace.splits()
     networks = tuple(catalogue.NETWORKS) if options.architecture == "all" else (options.architecture,)
-    targets = runs.targets_of(networks, str(options.fold), dataset=dataset, splits=splits)
-    compute = choose_compute(options.device, options.precision)
-    _announce(plan, splits, options, events)
-    events.info(f"training on {compute.device.type} in {compute.precision}")
+    targets = targets_of(networks, str(options.fold), dataset=dataset, splits=splits)
     jobs = min(1 if options.jobs == "auto" else options.jobs, len(targets))
-    session = runs.Session(
-        workspace=workspace,
-        plan=plan,
-        cases={case.id: case for case in dataset.labelled},
-        store=preprocess(workspace, plan, dataset.labelled, jobs=processes(options.jobs), events=events),
-        compute=compute,
-        cores=max(1, usable_cores() // jobs),
-        seed=options.seed,
-        epochs=options.epochs,
-        minutes=options.minutes,
-        workers=options.workers,
-        restart=options.restart,
-        track=options.track,
-    )
+    readers = processes(options.jobs)
+    session = open_session(workspace, plan, dataset, choices=options, jobs=jobs, readers=readers, events=events)
     if len(targets) == 1:
         return TrainResult(workspace, (_train_one(session, targets[0], events=events, started=started),))
     work = [
         Run(target.model.title, partial(_train_one, session, target), already_done=_already_done(session, target))
         for target in targets
     ]
-    models = run_series(work, jobs=jobs, initialise=partial(runs.limit_threads, session.cores), events=events)
+    models = run_series(work, jobs=jobs, initialise=partial(limit_threads, session.cores), events=events)
     return TrainResult(workspace, tuple(models))
-
-
-def _announce(plan: "Plan", splits: "Splits", options: TrainOptions, events: Events) -> None:
-    if plan.edited:
-        events.info("using a plan that was edited by hand")
-    if splits.edited:
-        events.info("using folds that were edited by hand")
-    if options.minutes is None and options.epochs is None and plan.training.minutes is not None:
-        events.info(f"each run takes {plan.training.minutes:g} minutes (the plan's; choose another with --minutes)")
 
 
 def _already_done(session: "Session", target: "Target") -> bool:
@@ -150,7 +122,7 @@ def _already_done(session: "Session", target: "Target") -> bool:
     from autoseg.postprocessing.held_out import is_scored
     from autoseg.runs.run import earlier_state
 
-    if session.restart:
+    if session.choices.restart:
         return False
     try:
         state = earlier_state(session, target)

@@ -4,26 +4,19 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 import torch
 
-from autoseg.catalogue import Architecture, Tracker
-from autoseg.data.dataset import Case, Dataset
-from autoseg.data.splits import Fold, Splits
+from autoseg.data.splits import Fold
 from autoseg.errors import TrainingError
 from autoseg.events import Events
-from autoseg.model.compute import Compute
-from autoseg.model.identity import ModelId
-from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store
-from autoseg.runs.workspace import Workspace, fold_of
+from autoseg.runs.session import Session, Target
 from autoseg.storage.locks import lock
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
-from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord
 from autoseg.training.loop import FoldData, Surroundings, check_same_run, train
 from autoseg.training.monitor import TrackedRun, tracking
@@ -31,8 +24,6 @@ from autoseg.training.monitor import TrackedRun, tracking
 CURVES_FILE: Final = "curves.png"
 DRAWING_FRACTION: Final = 0.03
 """Largest fraction of a run that goes into drawing its curves. Source: ours; epochs of small data sets last seconds."""
-_MOST_WORKERS: Final = 8
-"""Processes that prepare batches beside a GPU. Source: ours; not measured."""
 
 
 class DrawCurves(Protocol):
@@ -40,89 +31,6 @@ class DrawCurves(Protocol):
 
     def __call__(self, runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, /) -> None:
         """Draw into a file: for each run, by its name, one row of numbers per epoch."""
-
-
-@dataclass(frozen=True)
-class Session:
-    """What all runs of one command share.
-
-    Attributes:
-        workspace: where they take place.
-        plan: what they train.
-        cases: all labelled cases, by id.
-        store: the same, preprocessed.
-        compute: device and number format.
-        cores: processor cores each run may use.
-        seed: of all randomness.
-        epochs: length in epochs; None: the plan's.
-        minutes: wall-clock budget of each run; None: the plan's.
-        workers: processes that prepare batches; None: by number of cores.
-        restart: discard what an earlier call left.
-        track: who else is told about every epoch; None: nobody but `history.csv` and the curves.
-    """
-
-    workspace: Workspace
-    plan: Plan
-    cases: Mapping[str, Case]
-    store: Store
-    compute: Compute
-    cores: int
-    seed: int
-    epochs: int | None
-    minutes: float | None
-    workers: int | None
-    restart: bool
-    track: Tracker | None
-
-    def config(self, model: ModelId) -> TrainConfig:
-        """The choices that decide a run's result."""
-        return TrainConfig(
-            architecture=model.architecture,
-            fold=model.fold,
-            seed=self.seed,
-            epochs=self.epochs,
-            minutes=self.minutes,
-            precision=self.compute.precision,
-        )
-
-    @property
-    def loading_processes(self) -> int:
-        """Processes that prepare batches: many beside a GPU, none where they would only take cores from the training."""
-        if self.workers is not None:
-            return self.workers
-        return min(_MOST_WORKERS, self.cores - 1) if self.compute.device.type == "cuda" else 0
-
-
-@dataclass(frozen=True)
-class Target:
-    """What one run trains.
-
-    Attributes:
-        model: the network and its fold.
-        members: the cases it trains on, and those held out.
-    """
-
-    model: ModelId
-    members: Fold
-
-
-def targets_of(networks: Sequence[Architecture], fold: str, *, dataset: Dataset, splits: Splits) -> list[Target]:
-    """The runs asked for, fold by fold, so that an interrupted series leaves networks that can be compared.
-
-    Args:
-        networks: to train on every fold.
-        fold: a number, `all`, `official` or `full`.
-        dataset: the cases.
-        splits: the stored folds.
-
-    Raises:
-        UsageError: there is no such fold.
-        WorkspaceError: the data set has no official split.
-    """
-    numbers = [str(number) for number in range(len(splits.folds))] if fold == "all" else [fold]
-    if not numbers:
-        fold_of(splits, dataset, "0")  # says why there are no folds
-    return [Target(ModelId(name, number), fold_of(splits, dataset, number)) for number in numbers for name in networks]
 
 
 def earlier_state(session: Session, target: Target) -> RunState | None:
@@ -155,7 +63,7 @@ def working_on(session: Session, target: Target) -> Iterator[None]:
     """
     folder = session.workspace.model(target.model)
     with lock(folder / ".lock"), _explain_full_gpu(target.model.title):
-        if session.restart:
+        if session.choices.restart:
             _discard(folder)
         yield
 
@@ -199,7 +107,7 @@ def _train(
         cases=target.members.validation,
         epochs=len(state.epochs) if state is not None else 0,
     )
-    with tracking(session.track, tracked, events=events) as tracker:
+    with tracking(session.choices.track, tracked, events=events) as tracker:
         around = Surroundings(
             folder=folder,
             compute=session.compute,

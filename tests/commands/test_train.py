@@ -15,6 +15,7 @@ from autoseg.errors import WorkspaceError
 from autoseg.events import Silent
 from autoseg.jobs import series
 from autoseg.jobs.series import TITLE
+from autoseg.runs import session
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +62,9 @@ def test_restarting_forgets_what_is_finished(workspace: Path, begun: list[tuple[
 
 def test_what_was_begun_differently_fails_at_once(workspace: Path) -> None:
     work = command(workspace, architecture="unet", epochs=2)
-    session, (first, second) = session_of(workspace, work)
-    assert not train._already_done(session, first)
-    assert train._already_done(session, second)
+    opened, (first, second) = session_of(workspace, work)
+    assert not train._already_done(opened, first)
+    assert train._already_done(opened, second)
 
 
 @pytest.fixture
@@ -99,11 +100,11 @@ def test_planning_again_keeps_folds_edited_by_hand(workspace: Path, cohort: Path
 
 
 def test_a_finished_run_without_scores_is_not_over_at_once(workspace: Path, tmp_path: Path) -> None:
-    session, (_, second) = session_of(workspace, command(workspace, architecture="unet"))
-    assert train._already_done(session, second)
+    opened, (_, second) = session_of(workspace, command(workspace, architecture="unet"))
+    assert train._already_done(opened, second)
     mark = workspace / "models" / "unet" / "fold_1" / "validation" / "record.json"
     aside = mark.rename(tmp_path / "mark")
-    assert not train._already_done(session, second)
+    assert not train._already_done(opened, second)
     aside.rename(mark)
 
 
@@ -135,7 +136,7 @@ def test_runs_side_by_side_share_the_cores(
         seen.update(jobs=jobs, share=initialise.args, sessions={run.work.args[0].cores for run in runs})
         return []
 
-    monkeypatch.setattr(train, "usable_cores", lambda: cores)
+    monkeypatch.setattr(session, "usable_cores", lambda: cores)
     monkeypatch.setattr(series, "run_series", keep)
     train.run(command(workspace, jobs=jobs), Silent())
     assert seen == {"jobs": min(jobs, 6), "share": (share,), "sessions": {share}}
@@ -147,6 +148,6 @@ def session_of(workspace: Path, work: train.TrainOptions) -> tuple[Any, Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(series, "run_series", lambda runs, **_: seen.update(runs=runs) or [])
         train.run(work, Silent())
-    session = seen["runs"][0].work.args[0]
+    opened = seen["runs"][0].work.args[0]
     targets = [run.work.args[1] for run in seen["runs"]]
-    return session, targets
+    return opened, targets

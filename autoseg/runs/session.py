@@ -1,0 +1,166 @@
+"""What the runs of one command share, and which runs these are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from autoseg.catalogue import Architecture, DeviceChoice, PrecisionChoice, Tracker
+from autoseg.data.dataset import Case, Dataset
+from autoseg.data.splits import Fold, Splits
+from autoseg.events import Events
+from autoseg.jobs.machine import usable_cores
+from autoseg.model.compute import Compute, choose_compute
+from autoseg.model.identity import ModelId
+from autoseg.planning.plan import Plan
+from autoseg.preprocessing.store import Store
+from autoseg.runs.preprocessing import preprocess
+from autoseg.runs.workspace import Workspace, fold_of
+from autoseg.training.config import TrainConfig
+
+_MOST_WORKERS: Final = 8
+"""Processes that prepare batches beside a GPU. Source: ours; not measured."""
+
+
+class RunChoices(Protocol):
+    """What the user chose for runs."""
+
+    @property
+    def seed(self) -> int:
+        """Of all randomness."""
+
+    @property
+    def epochs(self) -> int | None:
+        """Length in epochs; None: the plan's."""
+
+    @property
+    def minutes(self) -> float | None:
+        """Wall-clock budget of each run; None: the plan's."""
+
+    @property
+    def device(self) -> DeviceChoice:
+        """Where to train."""
+
+    @property
+    def precision(self) -> PrecisionChoice:
+        """Number format of the convolutions."""
+
+    @property
+    def workers(self) -> int | None:
+        """Processes that prepare batches; None: by number of cores."""
+
+    @property
+    def restart(self) -> bool:
+        """Whether to discard what an earlier call left."""
+
+    @property
+    def track(self) -> Tracker | None:
+        """Who else gets every epoch; None: nobody but `history.csv` and the curves."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """What all runs of one command share.
+
+    Attributes:
+        workspace: where they take place.
+        plan: what they train.
+        cases: all labelled cases, by id.
+        store: the same, preprocessed.
+        compute: device and number format.
+        cores: processor cores each run may use.
+        choices: what the user chose.
+    """
+
+    workspace: Workspace
+    plan: Plan
+    cases: Mapping[str, Case]
+    store: Store
+    compute: Compute
+    cores: int
+    choices: RunChoices
+
+    def config(self, model: ModelId) -> TrainConfig:
+        """The choices that decide a run's result."""
+        return TrainConfig(
+            architecture=model.architecture,
+            fold=model.fold,
+            seed=self.choices.seed,
+            epochs=self.choices.epochs,
+            minutes=self.choices.minutes,
+            precision=self.compute.precision,
+        )
+
+    @property
+    def loading_processes(self) -> int:
+        """Processes that prepare batches: many beside a GPU, none where they would only take cores from the training."""
+        if self.choices.workers is not None:
+            return self.choices.workers
+        return min(_MOST_WORKERS, self.cores - 1) if self.compute.device.type == "cuda" else 0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What one run trains.
+
+    Attributes:
+        model: the network and its fold.
+        members: the cases it trains on, and those held out.
+    """
+
+    model: ModelId
+    members: Fold
+
+
+def targets_of(networks: Sequence[Architecture], fold: str, *, dataset: Dataset, splits: Splits) -> list[Target]:
+    """The runs asked for, fold by fold, so that an interrupted series leaves networks that can be compared.
+
+    Args:
+        networks: to train on every fold.
+        fold: a number, `all`, `official` or `full`.
+        dataset: the cases.
+        splits: the stored folds.
+
+    Raises:
+        UsageError: there is no such fold.
+        WorkspaceError: the data set has no official split.
+    """
+    numbers = [str(number) for number in range(len(splits.folds))] if fold == "all" else [fold]
+    if not numbers:
+        fold_of(splits, dataset, "0")  # says why there are no folds
+    return [Target(ModelId(name, number), fold_of(splits, dataset, number)) for number in numbers for name in networks]
+
+
+def open_session(
+    workspace: Workspace, plan: Plan, dataset: Dataset, *, choices: RunChoices, jobs: int, readers: int, events: Events
+) -> Session:
+    """Find the device, and preprocess what is missing.
+
+    Args:
+        workspace: where the runs take place.
+        plan: its plan.
+        dataset: its cases.
+        choices: what the user chose.
+        jobs: runs at a time, which share the cores.
+        readers: processes that preprocess scans.
+        events: told of everything.
+
+    Raises:
+        UsageError: the device is not there.
+    """
+    compute = choose_compute(choices.device, choices.precision)
+    if plan.edited:
+        events.info("using a plan that was edited by hand")
+    if workspace.stored_splits().edited:
+        events.info("using folds that were edited by hand")
+    if choices.minutes is None and choices.epochs is None and plan.training.minutes is not None:
+        events.info(f"each run takes {plan.training.minutes:g} minutes (the plan's; choose another with --minutes)")
+    events.info(f"training on {compute.device.type} in {compute.precision}")
+    return Session(
+        workspace=workspace,
+        plan=plan,
+        cases={case.id: case for case in dataset.labelled},
+        store=preprocess(workspace, plan, dataset.labelled, jobs=readers, events=events),
+        compute=compute,
+        cores=max(1, usable_cores() // jobs),
+        choices=choices,
+    )
