@@ -83,7 +83,7 @@ def dataset_name(root: Path, document: Mapping[str, Any]) -> str:
     given = document.get("name", "")
     if not isinstance(given, str):
         raise DatasetError(
-            "`name` is not text", where=root / "dataset.json", found=repr(given), remedy="Correct or remove this entry."
+            "`name` is not text", where=root / "dataset.json", found=repr(given), remedy="Fix or remove this entry."
         )
     name = given if given.strip() else _PREFIX.sub("", root.name)
     # The name becomes a folder's.

@@ -23,7 +23,7 @@ LAYOUTS: Final[dict[str, Layout]] = {
 
 
 def find_dataset(root: Path, *, name: str | None = None) -> Dataset:
-    """Understand a folder of scans.
+    """Recognise a folder of scans.
 
     Args:
         root: the folder.

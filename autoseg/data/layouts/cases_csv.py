@@ -31,7 +31,7 @@ class CasesCsv:
     """One row per case."""
 
     def read(self, root: Path) -> Dataset:
-        """Understand a folder."""
+        """Read a folder."""
         path = root / TABLE
         if not path.is_file():
             msg = f"no {TABLE}"

@@ -1,13 +1,11 @@
 """What all layouts share."""
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from autoseg.data.dataset import Case, Dataset, LabelClass
-from autoseg.data.label_values import LARGEST_LABEL
+from autoseg.data.dataset import Case, Dataset
 from autoseg.data.naming import image_stem, refuse_undecodable
 from autoseg.errors import DatasetError
 
@@ -20,7 +18,7 @@ class Layout(Protocol):
     """One way to arrange a data set in a folder."""
 
     def read(self, root: Path) -> Dataset:
-        """Understand a folder.
+        """Read a folder.
 
         Raises:
             Mismatch: the folder is arranged in another way.
@@ -29,7 +27,7 @@ class Layout(Protocol):
 
 
 def images_in(folder: Path) -> Iterator[tuple[str, Path]]:
-    """The images of a folder with their names without suffix, by name; hidden files are passed over.
+    """The images of a folder with their names without suffix, by name; hidden files are skipped.
 
     Broken links and folders with an image's name are among them: whoever meant them should hear that they are none.
 
@@ -103,7 +101,7 @@ def _parts(name: str) -> list[tuple[int, str]]:
 
 
 def refuse_several(found: Mapping[str, Sequence[Path]], *, root: Path) -> None:
-    """Refuse names that several files claim, naming all of them.
+    """Refuse names that several files have, naming all of them.
 
     Raises:
         DatasetError: there are such.
@@ -148,100 +146,3 @@ def refuse_unpaired(*, images: Iterable[str], labels: Iterable[str], root: Path)
         remedy="Add what is missing; move scans without labels to the test set (Test_Set, imagesTs), "
         "or give them to `autoseg predict`.",
     )
-
-
-def read_description(path: Path) -> Mapping[str, Any]:
-    """Read a `dataset.json`.
-
-    Raises:
-        Mismatch: there is none.
-        DatasetError: it is not a JSON object.
-    """
-    remedy = "Fix the file; it should be a JSON object with labels and channels."
-    try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
-        json.dumps(document, ensure_ascii=False).encode()  # JSON can escape half a character, which is no text
-    except FileNotFoundError:
-        msg = f"no {path.name}"
-        raise Mismatch(msg) from None
-    except (ValueError, RecursionError) as cause:  # not JSON, not UTF-8, a number of thousands of digits; nested without end
-        raise DatasetError(f"not a JSON document ({cause})", where=path, remedy=remedy) from None
-    if not isinstance(document, dict):
-        raise DatasetError("not a JSON object", where=path, remedy=remedy)
-    return document
-
-
-def read_channels(document: Mapping[str, Any], key: str, *, path: Path) -> tuple[str, ...]:
-    """Names of the channels from an object {"0": name, "1": name, ...}."""
-    entry = document.get(key)
-    if not isinstance(entry, dict) or not _names_channels(entry):
-        raise DatasetError(
-            f"`{key}` does not name the channels",
-            where=path,
-            expected='an object such as {"0": "T1", "1": "T2"}',
-            found=json.dumps(entry),
-            remedy="Fix this entry.",
-        )
-    return tuple(entry[str(number)] for number in range(len(entry)))
-
-
-def _names_channels(entry: Mapping[Any, Any]) -> bool:
-    numbered = sorted(entry) == sorted(str(number) for number in range(len(entry)))
-    return bool(entry) and numbered and all(isinstance(name, str) and name for name in entry.values())
-
-
-def read_labels(document: Mapping[str, Any], *, path: Path) -> Mapping[str, Any]:
-    """The object `labels` of a description; what it holds is for `make_classes` to judge."""
-    labels = document.get("labels")
-    if not isinstance(labels, dict) or not labels:
-        raise DatasetError(
-            "`labels` is not an object that names the classes",
-            where=path,
-            found=json.dumps(labels),
-            remedy="Fix this entry.",
-        )
-    return labels
-
-
-def make_classes(pairs: Iterable[tuple[object, object]], *, path: Path) -> tuple[LabelClass, ...]:
-    """Classes from (label value, name) pairs; values may be text, and background is added where it is not declared."""
-    classes: dict[int, str] = {}
-    for value, name in pairs:
-        if isinstance(value, list) or name == "ignore":
-            raise DatasetError(
-                f"label `{name}` is a region or to be ignored",
-                where=path,
-                expected="classes that exclude each other, each with one whole number",
-                remedy="Make one label map with exclusive classes, and declare these.",
-            )
-        text = str(value)
-        if not _is_label_value(text) or not isinstance(name, str) or not name or not name.isprintable():
-            raise DatasetError(
-                "`labels` does not give every class a printable name and a whole number",
-                where=path,
-                expected=f"numbers from 0 to {LARGEST_LABEL}",
-                found=f"{name!r}: {value!r}",
-                remedy="Fix this entry.",
-            )
-        if int(text) in classes:
-            raise DatasetError(
-                f"two classes have the value {text}",
-                where=path,
-                found=f"{classes[int(text)]} and {name}",
-                remedy="Give every class its own value.",
-            )
-        classes[int(text)] = name
-    classes.setdefault(0, "background")
-    if len(set(classes.values())) < len(classes):
-        raise DatasetError(
-            "two classes have the same name",
-            where=path,
-            found=", ".join(f"{value}: {name}" for value, name in sorted(classes.items())),
-            remedy="Give every class its own name.",
-        )
-    return tuple(LabelClass(value=value, name=name) for value, name in sorted(classes.items()))
-
-
-def _is_label_value(text: str) -> bool:
-    digits = len(str(LARGEST_LABEL))
-    return text.isascii() and text.isdecimal() and len(text) <= digits and int(text) <= LARGEST_LABEL

@@ -9,15 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from autoseg.data.dataset import Dataset
-from autoseg.data.layouts.common import (
-    Mismatch,
-    make_classes,
-    read_channels,
-    read_description,
-    read_labels,
-    training_and_test,
-    unique_images,
-)
+from autoseg.data.layouts.common import Mismatch, training_and_test, unique_images
+from autoseg.data.layouts.description import make_classes, read_description
 from autoseg.data.naming import dataset_name
 from autoseg.errors import DatasetError
 
@@ -26,23 +19,19 @@ class Decathlon:
     """`imagesTr/<id>.nii.gz` beside `labelsTr/<id>.nii.gz`; the folders may hold more than the JSON lists, but not less."""
 
     def read(self, root: Path) -> Dataset:
-        """Understand a folder."""
-        path = root / "dataset.json"
-        document = read_description(path)
-        if "modality" not in document:
-            msg = "dataset.json has no `modality`"
-            raise Mismatch(msg)
+        """Read a folder."""
+        description = read_description(root, channel_keys=("modality",))
         for folder in ("imagesTr", "labelsTr"):
             if not (root / folder).is_dir():
                 msg = f"no folder {folder}"
                 raise Mismatch(msg)
-        _refuse_missing(document, path)
+        _refuse_missing(description.entries, description.path)
         return Dataset(
-            name=dataset_name(root, document),
+            name=dataset_name(root, description.entries),
             root=root,
             layout="decathlon",
-            channels=read_channels(document, "modality", path=path),
-            classes=make_classes(read_labels(document, path=path).items(), path=path),
+            channels=description.channels(),
+            classes=make_classes(description.labels().items(), path=description.path),
             cases=training_and_test(root, read_images=_images_in),
         )
 

@@ -48,7 +48,7 @@ class Ibsr18:
     """An image and, where there is one, its label map beside it, told apart by the ends of their names."""
 
     def read(self, root: Path) -> Dataset:
-        """Understand a folder."""
+        """Read a folder."""
         places = {root / name: subset for name, subset in SET_FOLDERS.items() if (root / name).is_dir()}
         sets = [_find(place, subset) for place, subset in (places or {root: "training"}).items()]
         if not any(found.labels for found in sets):

@@ -11,15 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from autoseg.data.dataset import Dataset
-from autoseg.data.layouts.common import (
-    Mismatch,
-    make_classes,
-    read_channels,
-    read_description,
-    read_labels,
-    training_and_test,
-    unique_images,
-)
+from autoseg.data.layouts.common import Mismatch, training_and_test, unique_images
+from autoseg.data.layouts.description import make_classes, read_description
 from autoseg.data.naming import case_and_channel, dataset_name
 from autoseg.errors import DatasetError
 
@@ -28,31 +21,27 @@ class NnunetRaw:
     """One file per channel, numbered in its name."""
 
     def read(self, root: Path) -> Dataset:
-        """Understand a folder."""
-        path = root / "dataset.json"
-        document = read_description(path)
-        key = "channel_names" if "channel_names" in document else "modality"
-        if key not in document:
-            msg = "dataset.json has no `channel_names`"
-            raise Mismatch(msg)
-        ending = _file_ending(document, path)
+        """Read a folder."""
+        description = read_description(root, channel_keys=("channel_names", "modality"))
+        version_1 = description.channel_key == "modality"
+        ending = _file_ending(description.entries, description.path)
         found = unique_images(root / "imagesTr", ending=ending)
         if not any(case_and_channel(stem) for stem in found):
             msg = f"imagesTr does not hold files called <id>_0000{ending}, <id>_0001{ending}, ..."
             raise Mismatch(msg)
-        if key == "modality" and found.keys() & unique_images(root / "labelsTr", ending=ending).keys():
+        if version_1 and found.keys() & unique_images(root / "labelsTr", ending=ending).keys():
             msg = "imagesTr and labelsTr hold files of equal names, so that four digits at their ends are no channel"
             raise Mismatch(msg)
-        channels = read_channels(document, key, path=path)
-        labels = read_labels(document, path=path)
-        swapped = key == "modality" and all(str(name).isdecimal() for name in labels)  # version 1: value to name
+        channels = description.channels()
+        labels = description.labels()
+        swapped = version_1 and all(str(name).isdecimal() for name in labels)  # from value to name
         pairs = labels.items() if swapped else [(value, name) for name, value in labels.items()]
         return Dataset(
-            name=dataset_name(root, document),
+            name=dataset_name(root, description.entries),
             root=root,
             layout="nnunet_raw",
             channels=channels,
-            classes=make_classes(pairs, path=path),
+            classes=make_classes(pairs, path=description.path),
             cases=training_and_test(
                 root, read_images=partial(_by_case, channels=len(channels), ending=ending), ending=ending
             ),
