@@ -76,62 +76,67 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "channels": ["T1"],
         "classes": [{"value": 0, "name": "background"}, {"value": 2, "name": "disc"}],
     },
-    "preprocessing": {
+    "view": {
         "plane": "axial",
         "spacing_mm": None,
+        "adjacent_slices": 0,
+        "patch_px": [16, 12],
+        "mirror_axes": ["columns"],
+        "tta_axes": [],
+        "batch_size": 4,
+    },
+    "preprocessing": {
         "crop": "none",
         "crop_margin_px": 0,
         "normalisation": [{"method": "none"}],
     },
     "network": {
-        "features": [4, 8], "convolutions": 1, "expansion": 2.0, "skips": "concatenate", "neighbours": 0,
+        "features": [4, 8], "convolutions": 1, "expansion": 2.0, "skips": "concatenate",
         "deep_supervision": False,
     },
     "training": {
         "slices": {"rule": "all"},
-        "patch_px": [16, 12],
-        "batch_size": 4,
         "steps_per_epoch": 3,
         "loss": "cross_entropy_dice",
         "class_weights": [1.0, 2.0],
         "optimiser": "adamw",
         "learning_rate": 1e-2,
         "weight_decay": 0.01,
-        "gradient_limit": 12.0,
+        "grad_clip_norm": 12.0,
         "schedule": "cosine",
-        "warmup": 0.1,
-        "patience": None,
-        "stop_after": None,
+        "warmup_fraction": 0.1,
+        "lr_patience": None,
+        "early_stopping_patience": None,
         "best_model": "last",
         "epochs": 2,
         "minutes": None,
     },
     "augmentation": {
-        "mirror_axes": ["columns"],
         "spatial_probability": 0.7,
         "rotation_deg": 15.0,
         "scale": [0.85, 1.18],
-        "shift": 0.06,
+        "shift_fraction": 0.06,
         "intensity_probability": 0.5,
         "contrast": [0.75, 1.3],
         "brightness": [0.85, 1.15],
         "gamma": [0.8, 1.25],
-        "noise": 0.05,
-        "blur_px": [0.5, 1.0],
+        "noise_variance": 0.05,
+        "blur_sigma_px": [0.5, 1.0],
     },
-    "prediction": {"mirror_axes": [], "batch_size": 4},
+    "prediction": {"batch_size": 4},
 }  # fmt: skip
 
 
 def _plan(**changes: dict[str, Any]) -> Plan:
-    """The plan above, with sections changed key by key."""
+    """The plan above, with sections and its view changed key by key."""
     sections = {name: {**section, **changes.get(name, {})} for name, section in SECTIONS.items()}
-    return assemble({**sections, "folds": 2}, {})
+    view = sections.pop("view")
+    return assemble({**sections, "views": [view], "folds": 2}, {})
 
 
 @pytest.fixture(scope="session")
 def make_plan() -> Callable[..., Plan]:
-    """Makes plans for networks of a few hundred weights; sections are changed key by key."""
+    """Makes plans for networks of a few hundred weights; sections and `view` are changed key by key."""
     return _plan
 
 

@@ -12,7 +12,8 @@ from autoseg.events import Events
 from autoseg.jobs.machine import device_kind, processes
 
 if TYPE_CHECKING:
-    from autoseg.planning.plan import Inputs, Plan
+    from autoseg.planning.plan import Plan
+    from autoseg.planning.sections import Inputs
     from autoseg.runs.workspace import Workspace
 
 
@@ -89,7 +90,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
 
 def _inputs(options: PlanOptions, *, name: str) -> "Inputs":
     from autoseg.planning.memory import MEMORY_GB
-    from autoseg.planning.plan import Inputs
+    from autoseg.planning.sections import Inputs
 
     kind: catalogue.DeviceKind = device_kind() if options.device == "auto" else "cpu" if options.device == "cpu" else "gpu"
     return Inputs(

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -35,22 +35,29 @@ class Splits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     folds: tuple[Fold, ...]
     official: Fold | None
-    dealt_sha256: str | None = Field(
-        default=None, description="digest of the folds as they were dealt; differs from their own after an edit"
+    assigned_sha256: str | None = Field(
+        default=None, description="digest of the folds as they were assigned; differs from their own after an edit"
     )
 
     @property
     def sha256(self) -> str:
         """Digest of all folds."""
-        return sha256_json(self.model_dump(mode="json", exclude={"version", "dealt_sha256"}))
+        return sha256_json(self.model_dump(mode="json", exclude={"version", "assigned_sha256"}))
 
     @property
     def edited(self) -> bool:
         """Whether somebody changed a fold after they were dealt."""
-        return self.dealt_sha256 is not None and self.dealt_sha256 != self.sha256
+        return self.assigned_sha256 is not None and self.assigned_sha256 != self.sha256
+
+
+def _to_format_2(document: dict[str, Any]) -> dict[str, Any]:
+    """A name of version 0.1 becomes that of the field."""
+    if "dealt_sha256" in document and "assigned_sha256" not in document:
+        document["assigned_sha256"] = document.pop("dealt_sha256")
+    return document
 
 
 SPLITS: Final = DocumentType(
@@ -58,6 +65,7 @@ SPLITS: Final = DocumentType(
     model=Splits,
     missing="Run `autoseg plan DATASET` first.",
     unusable="Correct it, or rewrite it with `autoseg plan DATASET --force`.",
+    migrations={1: _to_format_2},
 )
 
 
@@ -102,7 +110,7 @@ def make_splits(dataset: Dataset, *, classes_present: Mapping[str, Collection[in
         members[case.subject].append(case.id)
         classes[case.subject] |= set(classes_present[case.id])
     dealt = Splits(folds=_dealt_folds(members, classes, folds=folds), official=_official(dataset))
-    return dealt.model_copy(update={"dealt_sha256": dealt.sha256})
+    return dealt.model_copy(update={"assigned_sha256": dealt.sha256})
 
 
 def _dealt_folds(

@@ -157,8 +157,8 @@ def _check_members(archive: Archive, description: ExportDescription) -> None:
 def _contradictions(description: ExportDescription) -> Iterator[str]:
     """What keeps the parts from belonging together."""
     plan, selection = description.plan, description.selection
-    digests = {digest for bundle in description.bundles.values() for digest in (bundle.plan_digest, bundle.plan.digest)}
-    if digests | ({selection.plan_digest} if selection is not None else set()) != {plan.digest}:
+    digests = {bundle.plan_digest for bundle in description.bundles.values()}
+    if digests != {plan.digest} or (selection is not None and not plan.is_identified_by(selection.plan_digest)):
         yield "the parts belong to different plans"
     if selection is not None and not _same_networks(selection, description.bundles.values()):
         yield "the networks are not those of the selection"
@@ -187,7 +187,7 @@ def _fits(case: CaseFingerprint, plan: Plan) -> bool:
     """Whether a case can be one that a plan was made from, and new scans be compared with it."""
     positive = [channel.positive for channel in case.channels if channel.positive is not None]
     return (
-        case.dimensions == (2 if plan.preprocessing.plane is None else 3)
+        case.dimensions == (2 if plan.view.plane is None else 3)
         and len(case.channels) == len(plan.data.channels)
         and len(set(case.axes)) == len(case.axes)
         and min(case.spacing_mm) > 0

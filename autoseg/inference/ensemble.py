@@ -42,6 +42,7 @@ class Ensemble:
         plan: the plan they share.
         members: the networks.
         digest: SHA-256 of everything that decides a prediction.
+        digest_in_0_1: the same as version 0.1 computed it, for results of before.
         compute: device and number format.
         mirror: test-time augmentation: whether predictions are averaged over the flips that the plan names.
     """
@@ -49,8 +50,13 @@ class Ensemble:
     plan: Plan
     members: tuple[Member, ...]
     digest: str
+    digest_in_0_1: str
     compute: Compute
     mirror: bool
+
+    def is_identified_by(self, digest: str) -> bool:
+        """Whether something stored under this digest, by this version or by 0.1, was predicted by these networks."""
+        return digest in {self.digest, self.digest_in_0_1}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,13 +65,14 @@ class Ensemble:
 
     def probabilities(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities of a preprocessed scan: (C, S, H, W) to (K, S, H, W), float32."""
+        view = self.plan.view
         return predict_slices(
             [member.network for member in self.members],
             image,
-            patch_px=self.plan.training.patch_px,
-            neighbours=self.plan.network.neighbours,
+            patch_px=view.patch_px,
+            adjacent_slices=view.adjacent_slices,
             batch_size=self.plan.prediction.batch_size,
-            mirror_axes=self.plan.prediction.mirror_axes if self.mirror else (),
+            tta_axes=view.tta_axes if self.mirror else (),
             compute=self.compute,
         )
 
@@ -116,6 +123,7 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
                 remedy="Choose models of one plan, or train this one again with --restart.",
             )
     weights = sorted(bundle.document.weights_sha256 for _, bundle in bundles)
+    deciding = [weights, mirror, compute.precision, compute.device.type]
     return Ensemble(
         plan=first.plan,
         members=tuple(
@@ -126,7 +134,8 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
             )
             for _, bundle in bundles
         ),
-        digest=files.sha256_json([first.plan_digest, weights, mirror, compute.precision, compute.device.type]),
+        digest=files.sha256_json([first.plan.digest, *deciding]),
+        digest_in_0_1=files.sha256_json([first.plan.digest_in_0_1, *deciding]),
         compute=compute,
         mirror=mirror,
     )

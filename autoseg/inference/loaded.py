@@ -58,7 +58,7 @@ class LoadedModel:
                 spacings that are not positive, directions that are not at right angles.
         """
         plan = self.segmenter.ensemble.plan
-        flat = plan.preprocessing.plane is None
+        flat = plan.view.plane is None
         spatial = 2 if flat else 3
         channels = np.asarray(volume)
         if channels.ndim == spatial:

@@ -10,7 +10,7 @@ from autoseg.catalogue import NORMALISATIONS
 from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
 from autoseg.planning.case_fingerprint import IntensityStatistics, intensity_statistics
 from autoseg.planning.fingerprint import Fingerprint
-from autoseg.planning.plan import NormalisationStep
+from autoseg.planning.sections import NormalisationStep
 
 SPACING_MARGIN: Final = 1.25
 """Spacings beyond the training range by more than this factor are remarked on.

@@ -190,7 +190,7 @@ def _is_current(row: PredictionRow, input_sha256: str, segmenter: Segmenter, res
     if not all(path.exists() for path, asked in _extras(scan, results).items() if asked):
         return False
     output = results.label_map(scan)
-    same = row.input_sha256 == input_sha256 and row.model_digest == segmenter.digest
+    same = row.input_sha256 == input_sha256 and segmenter.is_identified_by(row.model_digest)
     return same and output.exists() and files.sha256_file(output) == row.output_sha256
 
 

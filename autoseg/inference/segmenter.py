@@ -59,7 +59,14 @@ class Segmenter:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of everything that decides a label map."""
-        return files.sha256_json([self.ensemble.digest, [step.decided for step in self.steps]])
+        return self._digest(self.ensemble.digest)
+
+    def is_identified_by(self, digest: str) -> bool:
+        """Whether a label map stored under this digest, by this version or by 0.1, is what this would predict."""
+        return digest in {self.digest, self._digest(self.ensemble.digest_in_0_1)}
+
+    def _digest(self, ensemble: str) -> str:
+        return files.sha256_json([ensemble, [step.decided for step in self.steps]])
 
     def segment(self, image: Image, *, with_probabilities: bool = False, with_uncertainty: bool = False) -> Segmentation:
         """Segment a scan.
@@ -70,7 +77,7 @@ class Segmenter:
             with_uncertainty: also give the entropy and predict the Dice.
         """
         plan = self.ensemble.plan
-        prepared = apply(image, plan.preprocessing)
+        prepared = apply(image, plan.preprocessing, view=plan.view)
         probabilities, expected = self._probabilities(prepared.array)
         labels = self._postprocessed(self.ensemble.label_map(probabilities, prepared.footprint, image.geometry))
         predicted = self._predicted_dice(expected) if with_uncertainty else None

@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from autoseg.model.compute import Compute, evaluating
-from autoseg.model.slices import with_neighbours
+from autoseg.model.slices import with_adjacent_slices
 from autoseg.networks.blocks import ShowsAttention
 
 
 def attention_maps(
-    network: nn.Module, image: NDArray[np.float32], index: int, *, neighbours: int, compute: Compute
+    network: nn.Module, image: NDArray[np.float32], index: int, *, adjacent_slices: int, compute: Compute
 ) -> list[NDArray[np.float32]]:
     """Attention coefficients of one slice.
 
@@ -19,7 +19,7 @@ def attention_maps(
         network: already on the device.
         image: preprocessed scan, (C, S, H, W), float32.
         index: which slice.
-        neighbours: slices on either side that are shown with it.
+        adjacent_slices: slices on either side that are shown with it.
         compute: device and number format.
 
     Returns:
@@ -28,7 +28,8 @@ def attention_maps(
     """
     if not isinstance(network, ShowsAttention):
         return []
-    chosen = compute.tensor(torch.from_numpy(with_neighbours(image, [index], neighbours=neighbours)))  # (1, C, H, W)
+    shown = with_adjacent_slices(image, [index], adjacent_slices=adjacent_slices)  # (1, C, H, W)
+    chosen = compute.tensor(torch.from_numpy(shown))
     with evaluating(network), compute.autocast():
         _, maps = network.forward_with_attention(chosen)
     return [level[0, 0].float().cpu().numpy() for level in maps]

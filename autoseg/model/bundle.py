@@ -59,7 +59,7 @@ class BundleDocument(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     architecture: catalogue.Architecture
     fold: str = Field(description="a number, `official` or `full`")
     plan_digest: str
@@ -115,12 +115,18 @@ def save_bundle(
     drop_other_tensors(folder, keep=file, prefix="weights")
 
 
+def _to_format_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Only the plan inside has another format, which is its own."""
+    return document
+
+
 BUNDLE: Final = DocumentType(
     name="model description",
     model=BundleDocument,
     error=BundleError,
     missing="Train the model, or point to a folder that holds one.",
     unusable="Train the model again.",
+    migrations={1: _to_format_2},
     parts={"plan": PLAN},
     context={"predicts": True},
 )
@@ -145,7 +151,7 @@ def parse_document(document: Any, *, where: Path | str) -> BundleDocument:
     migrated = BUNDLE.migrated(document, where=where)
     check_packages(migrated, where=where)
     description = BUNDLE.parse(migrated, where=where)
-    if description.plan.digest != description.plan_digest:
+    if not description.plan.is_identified_by(description.plan_digest):
         raise BundleError(
             "the plan inside has changed since the model was trained",
             where=where,
@@ -153,7 +159,7 @@ def parse_document(document: Any, *, where: Path | str) -> BundleDocument:
             found=description.plan.digest,
             remedy=_RESTORE,
         )
-    return description
+    return description.model_copy(update={"plan_digest": description.plan.digest})  # of 0.1 or now, they are compared
 
 
 def load_bundle(folder: Path) -> Bundle:

@@ -1,6 +1,6 @@
 """Applying networks to the slices of a preprocessed scan.
 
-Slices go through whole wherever that is affordable; only pictures far larger than the training patches are covered with
+Slices go through whole wherever that is affordable; only images far larger than the training patches are covered with
 overlapping tiles.
 """
 
@@ -26,42 +26,42 @@ MirrorAxis = Literal["rows", "columns"]
 _AXIS_NUMBER: Final[dict[MirrorAxis, int]] = {"rows": -2, "columns": -1}
 
 
-def with_neighbours(image: NDArray[np.float32], slices: Sequence[int], *, neighbours: int) -> NDArray[np.float32]:
-    """Slices as a network sees them: each together with its neighbours on either side.
+def with_adjacent_slices(image: NDArray[np.float32], slices: Sequence[int], *, adjacent_slices: int) -> NDArray[np.float32]:
+    """Slices as a network sees them: each together with the adjacent ones on either side (2.5D).
 
     Args:
         image: preprocessed scan, (C, S, H, W), float32.
         slices: numbers of B slices.
-        neighbours: how many on either side, N; beyond the first and last slice these are repeated.
+        adjacent_slices: how many on either side, N; beyond the first and last slice these are repeated.
 
     Returns:
         a copy, (B, C * (2 N + 1), H, W), float32; channel by channel, its slices from the first to the last.
     """
-    offsets = np.arange(-neighbours, neighbours + 1)
+    offsets = np.arange(-adjacent_slices, adjacent_slices + 1)
     chosen = np.clip(np.asarray(slices)[:, np.newaxis] + offsets, 0, image.shape[1] - 1)  # (B, 2 N + 1)
     stacked = np.moveaxis(image[:, chosen], 1, 0)  # (B, C, 2 N + 1, H, W)
-    pictures: NDArray[np.float32] = stacked.reshape(len(slices), -1, *image.shape[2:])  # (B, C * (2 N + 1), H, W)
-    return np.ascontiguousarray(pictures)
+    images: NDArray[np.float32] = stacked.reshape(len(slices), -1, *image.shape[2:])  # (B, C * (2 N + 1), H, W)
+    return np.ascontiguousarray(images)
 
 
 def slice_batches(
-    image: NDArray[np.float32], *, neighbours: int, batch_size: int, compute: Compute
+    image: NDArray[np.float32], *, adjacent_slices: int, batch_size: int, compute: Compute
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Walk through a scan's slices in batches.
 
     Args:
         image: preprocessed scan, (C, S, H, W), float32.
-        neighbours: slices on either side that are shown with each.
+        adjacent_slices: slices on either side that are shown with each.
         batch_size: slices per batch, >= 1.
         compute: where the batches go.
 
     Yields:
-        the range of slices, and their pictures (B, C, H, W) on the device.
+        the range of slices, and their images (B, C, H, W) on the device.
     """
     for start in range(0, image.shape[1], batch_size):
         window = slice(start, min(start + batch_size, image.shape[1]))
-        pictures = with_neighbours(image, range(window.start, window.stop), neighbours=neighbours)
-        yield window, compute.tensor(torch.from_numpy(pictures))
+        images = with_adjacent_slices(image, range(window.start, window.stop), adjacent_slices=adjacent_slices)
+        yield window, compute.tensor(torch.from_numpy(images))
 
 
 def predict_slices(
@@ -69,9 +69,9 @@ def predict_slices(
     image: NDArray[np.float32],
     *,
     patch_px: tuple[int, int],
-    neighbours: int,
+    adjacent_slices: int,
     batch_size: int,
-    mirror_axes: Sequence[MirrorAxis],
+    tta_axes: Sequence[MirrorAxis],
     compute: Compute,
 ) -> NDArray[np.float32]:
     """Class probabilities of every slice, averaged over networks and mirror images.
@@ -80,22 +80,22 @@ def predict_slices(
         networks: one or more networks with equal classes, already on the device.
         image: preprocessed scan, (C, S, H, W), float32.
         patch_px: rows and columns of the training patches.
-        neighbours: slices on either side that are shown with each.
+        adjacent_slices: slices on either side that are shown with each.
         batch_size: slices predicted at once.
-        mirror_axes: in-plane axes to average flips over; empty for none.
+        tta_axes: test-time augmentation, in-plane axes to average flips over; empty for none.
         compute: device and number format.
 
     Returns:
         probabilities, (K, S, H, W), float32, in [0, 1], summing to 1 over K.
     """
     volume: NDArray[np.float32] | None = None
-    flips = _flips(mirror_axes)
-    for window, pictures in slice_batches(image, neighbours=neighbours, batch_size=batch_size, compute=compute):
+    flips = _flips(tta_axes)
+    for window, images in slice_batches(image, adjacent_slices=adjacent_slices, batch_size=batch_size, compute=compute):
         total = torch.zeros(())
         for network in networks:
             with evaluating(network):
                 for axes in flips:
-                    flipped = torch.flip(pictures, axes)  # (B, C, H, W)
+                    flipped = torch.flip(images, axes)  # (B, C, H, W)
                     probabilities = _probabilities(network, flipped, patch_px=patch_px, compute=compute)
                     total = total.to(probabilities.device) + torch.flip(probabilities, axes)  # (B, K, H, W)
         mean = (total / (len(networks) * len(flips))).cpu().numpy()
@@ -116,40 +116,38 @@ def tile_starts(length: int, tile: int) -> list[int]:
     return [round(step * (length - tile) / steps) for step in range(steps + 1)]
 
 
-def _flips(mirror_axes: Sequence[MirrorAxis]) -> list[list[int]]:
+def _flips(axes: Sequence[MirrorAxis]) -> list[list[int]]:
     """Every combination of the axes, the empty one first, as tensor axes to flip."""
-    numbers = [_AXIS_NUMBER[axis] for axis in mirror_axes]
+    numbers = [_AXIS_NUMBER[axis] for axis in axes]
     return [list(chosen) for count in range(len(numbers) + 1) for chosen in combinations(numbers, count)]
 
 
-def _probabilities(
-    network: nn.Module, pictures: torch.Tensor, *, patch_px: tuple[int, int], compute: Compute
-) -> torch.Tensor:
-    height, width = pictures.shape[-2:]
+def _probabilities(network: nn.Module, images: torch.Tensor, *, patch_px: tuple[int, int], compute: Compute) -> torch.Tensor:
+    height, width = images.shape[-2:]
     if height * width <= WHOLE_SLICE_PATCHES * patch_px[0] * patch_px[1]:
         with compute.autocast():
-            logits = network(pictures)
+            logits = network(images)
         return torch.softmax(logits.float(), dim=1)  # (B, K, H, W)
-    return _tiled_probabilities(network, pictures, patch_px=patch_px, compute=compute)
+    return _tiled_probabilities(network, images, patch_px=patch_px, compute=compute)
 
 
 def _tiled_probabilities(
-    network: nn.Module, pictures: torch.Tensor, *, patch_px: tuple[int, int], compute: Compute
+    network: nn.Module, images: torch.Tensor, *, patch_px: tuple[int, int], compute: Compute
 ) -> torch.Tensor:
-    height, width = pictures.shape[-2:]
-    weight = _tile_weight(patch_px, pictures.device)  # (h, w)
-    total, coverage = torch.zeros(()), torch.zeros((height, width), device=pictures.device)
+    height, width = images.shape[-2:]
+    weight = _tile_weight(patch_px, images.device)  # (h, w)
+    total, coverage = torch.zeros(()), torch.zeros((height, width), device=images.device)
     for top in tile_starts(height, patch_px[0]):
         for left in tile_starts(width, patch_px[1]):
             rows, columns = slice(top, top + patch_px[0]), slice(left, left + patch_px[1])
             with compute.autocast():
-                logits = network(pictures[..., rows, columns])
+                logits = network(images[..., rows, columns])
             probabilities = torch.softmax(logits.float(), dim=1)  # (B, K, h, w)
             if total.ndim == 0:
                 total = probabilities.new_zeros((*probabilities.shape[:2], height, width))
-            share = weight[: probabilities.shape[-2], : probabilities.shape[-1]]
-            total[..., rows, columns] += probabilities * share
-            coverage[rows, columns] += share
+            part = weight[: probabilities.shape[-2], : probabilities.shape[-1]]
+            total[..., rows, columns] += probabilities * part
+            coverage[rows, columns] += part
     return total / coverage  # (B, K, H, W)
 
 

@@ -3,7 +3,7 @@
 from autoseg import catalogue
 from autoseg.errors import ExtensionError
 from autoseg.networks.blocks import SegmentationNetwork
-from autoseg.planning.plan import NetworkSection
+from autoseg.planning.sections import NetworkSection
 
 
 def build_network(

@@ -16,7 +16,7 @@ from autoseg.networks.blocks import (
     separable_stem,
     upsampler,
 )
-from autoseg.planning.plan import NetworkSection
+from autoseg.planning.sections import NetworkSection
 
 
 class AttentionGate(nn.Module):

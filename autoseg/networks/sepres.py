@@ -15,7 +15,7 @@ from autoseg.networks.blocks import (
     separable_stem,
     upsampler,
 )
-from autoseg.planning.plan import NetworkSection
+from autoseg.planning.sections import NetworkSection
 
 
 class SepResUNet(SegmentationNetwork):

@@ -14,7 +14,7 @@ from autoseg.networks.blocks import (
     plain_stage,
     upsampler,
 )
-from autoseg.planning.plan import NetworkSection
+from autoseg.planning.sections import NetworkSection
 
 
 class UNet(SegmentationNetwork):

@@ -39,7 +39,7 @@ class IntensityStatistics(_Document):
 
     voxels: int = Field(ge=1, description="size of the group")
     mean: float
-    deviation: float = Field(ge=0, description="standard deviation")
+    std: float = Field(ge=0, description="standard deviation")
     minimum: float
     percentile_00_5: float
     percentile_25: float
@@ -64,14 +64,14 @@ class CaseFingerprint(_Document):
     label_sha256: str
     shape: tuple[int, int, int] = Field(description="voxels along (Z, Y, X)")
     spacing_mm: tuple[float, float, float] = Field(description="along (Z, Y, X)")
-    dimensions: int = Field(description="3, or 2 for a single picture")
+    dimensions: int = Field(description="3, or 2 for a single image")
     axes: tuple[AnatomicalAxis, AnatomicalAxis, AnatomicalAxis] = Field(description="nearest to (Z, Y, X)")
     channels: tuple[ChannelStatistics, ...] = Field(min_length=1)
     class_voxels: dict[int, int] = Field(description="voxels of each label value over the whole, uncropped scan")
     nonzero_voxels: int = Field(ge=1, description="voxels other than 0 in any channel")
     nonzero_box: Box = Field(description="smallest box around them")
     label_box: Box | None = Field(description="smallest box around the labels > 0; null: there are none")
-    overhang_px: int = Field(ge=0, description="voxels by which the labels leave the nonzero box, at the worst side")
+    label_margin_px: int = Field(ge=0, description="voxels by which the labels leave the nonzero box, at the worst side")
     symmetry: tuple[float, float, float] | None = Field(
         description="per axis (Z, Y, X): Dice of the labels with their own mirror image inside the label box, mean "
         "over the classes present, background excluded; null: no labels"
@@ -118,13 +118,13 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
         nonzero_voxels=int(np.count_nonzero(nonzero)),
         nonzero_box=nonzero_box,
         label_box=label_box,
-        overhang_px=_overhang_px(label_box, nonzero_box) if label_box else 0,
+        label_margin_px=_margin_px(label_box, nonzero_box) if label_box else 0,
         symmetry=_symmetry(inside, counts) if label_box else None,
     )
 
 
 def refuse_constant_channels(case: Case, array: NDArray[np.float32]) -> None:
-    """Insist that every channel of a training case, (C, Z, Y, X), has contrast.
+    """Require that every channel of a training case, (C, Z, Y, X), has contrast.
 
     Raises:
         ImageError: one has none.
@@ -145,17 +145,17 @@ def intensity_statistics(values: NDArray[np.float32]) -> IntensityStatistics | N
     if not values.size:
         return None
     sample = values[:: -(-values.size // _QUANTILE_SAMPLE)]
-    lowest, lower, median, upper, highest = (_rounded(value) for value in np.quantile(sample, _QUANTILES))
+    low, lower, median, upper, high = (_rounded(value) for value in np.quantile(sample, _QUANTILES))
     return IntensityStatistics(
         voxels=values.size,
         mean=_rounded(values.mean(dtype=np.float64)),
-        deviation=_rounded(values.std(dtype=np.float64)),
+        std=_rounded(values.std(dtype=np.float64)),
         minimum=_rounded(values.min()),
-        percentile_00_5=lowest,
+        percentile_00_5=low,
         percentile_25=lower,
         percentile_50=median,
         percentile_75=upper,
-        percentile_99_5=highest,
+        percentile_99_5=high,
         maximum=_rounded(values.max()),
     )
 
@@ -168,7 +168,7 @@ def _foreground_voxels(labels: NDArray[np.uint16]) -> dict[int, int]:
 def _symmetry(labels: NDArray[np.uint16], counts: Mapping[int, int]) -> tuple[float, float, float]:
     """Mean Dice of the classes with their mirror image, per axis.
 
-    Mask and mirror image are equally large, so Dice is the share of the mask that meets its own class in the mirror.
+    Mask and mirror image are equally large, so Dice is the fraction of the mask that meets its own class in the mirror.
     """
     return _triple(_mirror_dice(labels, counts, axis=axis) for axis in range(3))
 
@@ -191,7 +191,7 @@ def _slices(box: Box) -> tuple[slice, ...]:
     return tuple(slice(start, stop) for start, stop in box)
 
 
-def _overhang_px(inner: Box, outer: Box) -> int:
+def _margin_px(inner: Box, outer: Box) -> int:
     sides = zip(inner, outer, strict=True)
     return max(max(0, first[0] - start, stop - first[1]) for (start, stop), first in sides)
 

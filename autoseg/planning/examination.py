@@ -27,13 +27,13 @@ class Examined:
         id: the case.
         fingerprint: the case in numbers; None where it has no label map or cannot be used.
         errors: everything that is wrong with its files.
-        notes: what its files give cause to remark.
+        warnings: what its files give cause to warn of.
     """
 
     id: str
     fingerprint: CaseFingerprint | None = None
     errors: tuple[AutosegError, ...] = ()
-    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, jobs: int, events: Events) -> list[Examined]:
@@ -44,7 +44,7 @@ def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, j
         dataset: says what is expected of them.
         not_finite: what to do with voxels that are NaN or infinite.
         jobs: processes at work, each with one case in memory; 1: this process alone. The result is the same.
-        events: gets a progress bar and what the files gave cause to remark.
+        events: gets a progress bar and what the files give cause to warn of.
 
     Raises:
         SystemFailureError: a worker died.
@@ -59,7 +59,7 @@ def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, j
         for result in results:
             examined.append(result)
             progress.advance()
-    _tell_notes(examined, events=events)
+    _tell_warnings(examined, events=events)
     _warn_of_empty_labels(examined, events=events)
     return examined
 
@@ -71,7 +71,7 @@ def problems_of(examined: Sequence[Examined], *, root: Path) -> list[tuple[str, 
     flat = [case.id for case in usable if case.dimensions == 2]
     if flat and len(flat) < len(usable):
         mixed = DatasetError(
-            "pictures and volumes are mixed",
+            "2D images and volumes are mixed",
             where=root,
             expected="only 2D or only 3D images",
             found=f"{len(flat)} 2D images (such as {flat[0]}) and {len(usable) - len(flat)} 3D images",
@@ -120,18 +120,18 @@ def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None, not_f
             fingerprint = measure(case, image, labels)
         except AutosegError as error:
             errors.append(error)
-    notes = tuple(note for part in (image, labels) if part is not None for note in part.warnings)
-    return Examined(case.id, fingerprint, tuple(errors), notes)
+    warnings = tuple(warning for part in (image, labels) if part is not None for warning in part.warnings)
+    return Examined(case.id, fingerprint, tuple(errors), warnings)
 
 
-def _tell_notes(examined: Sequence[Examined], *, events: Events) -> None:
+def _tell_warnings(examined: Sequence[Examined], *, events: Events) -> None:
     # Scans of one origin share their peculiarities: one line for each of those, not one for each scan.
     cases: defaultdict[str, list[str]] = defaultdict(list)
     for case in examined:
-        for note in dict.fromkeys(case.notes):
-            cases[note].append(case.id)
-    for note, ids in cases.items():
-        events.info(f"{_listing(ids)}: {note}")
+        for warning in dict.fromkeys(case.warnings):
+            cases[warning].append(case.id)
+    for warning, ids in cases.items():
+        events.info(f"{_listing(ids)}: {warning}")
 
 
 def _warn_of_empty_labels(examined: Sequence[Examined], *, events: Events) -> None:

@@ -1,7 +1,8 @@
 """What a data set looks like, in numbers: the only thing the planning rules see of it."""
 
 from collections import Counter
-from typing import Final, Literal
+from collections.abc import Iterator
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,12 +20,12 @@ class Fingerprint(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     cases: tuple[CaseFingerprint, ...] = Field(min_length=1)
 
     @property
     def dimensions(self) -> int:
-        """3, or 2 where the cases are single pictures."""
+        """3, or 2 where the cases are single images."""
         return self.cases[0].dimensions
 
     @property
@@ -42,7 +43,7 @@ def fingerprint_dataset(dataset: Dataset, *, jobs: int, events: Events, not_fini
     Args:
         dataset: only its labelled cases are read.
         jobs: processes at work, each with one case in memory; 1: this process alone. The result is the same.
-        events: gets a progress bar and what the files gave cause to remark.
+        events: gets a progress bar and what the files give cause to warn of.
         not_finite: what to do with voxels that are NaN or infinite.
 
     Raises:
@@ -69,9 +70,29 @@ def found_classes(dataset: Dataset, fingerprint: Fingerprint) -> tuple[LabelClas
     return LabelClass(value=0, name="background"), *(LabelClass(value=value, name=f"class {value}") for value in values)
 
 
+def _to_format_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Names of version 0.1 become those of the field."""
+    for case in _objects(document.get("cases")):
+        _rename(case, "overhang_px", "label_margin_px")
+        for channel in _objects(case.get("channels")):
+            for statistics in _objects([channel.get("positive"), channel.get("labelled")]):
+                _rename(statistics, "deviation", "std")
+    return document
+
+
+def _objects(values: Any) -> Iterator[dict[str, Any]]:
+    yield from (value for value in values if isinstance(value, dict)) if isinstance(values, list) else ()
+
+
+def _rename(values: dict[str, Any], old: str, new: str) -> None:
+    if old in values and new not in values:
+        values[new] = values.pop(old)
+
+
 FINGERPRINT: Final = DocumentType(
     name="fingerprint",
     model=Fingerprint,
     missing="Run `autoseg plan DATASET` first.",
     unusable="Run `autoseg plan DATASET --force` to make it again.",
+    migrations={1: _to_format_2},
 )

@@ -12,25 +12,26 @@ from autoseg.errors import DatasetError
 from autoseg.planning import rules, sizing
 from autoseg.planning.fingerprint import Fingerprint, found_classes
 from autoseg.planning.memory import bytes_per_pixel
-from autoseg.planning.plan import (
+from autoseg.planning.plan import Plan, assemble
+from autoseg.planning.recipes import CONSTANTS, PAPER_LEAVES_OPEN, Choice
+from autoseg.planning.sections import (
     AugmentationSection,
     DataSection,
     Decision,
     Inputs,
     NetworkSection,
-    Plan,
     PredictionSection,
     PreprocessingSection,
     TrainingSection,
-    assemble,
+    View,
 )
-from autoseg.planning.recipes import CONSTANTS, PAPER_LEAVES_OPEN, Choice
 from autoseg.planning.slicing import Stack, stack_of
 
 T = TypeVar("T")
 
 _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "data": DataSection,
+    "views.0": View,
     "preprocessing": PreprocessingSection,
     "network": NetworkSection,
     "training": TrainingSection,
@@ -102,7 +103,8 @@ class _Draft:
                 value=to_jsonable_python(choice.value),
                 reason=f"Ours, as the paper leaves it open: {choice.reason}" if ours else choice.reason,
             )
-        return assemble({"inputs": self._inputs, **sections.pop(""), **sections}, decisions)
+        view = sections.pop("views.0")
+        return assemble({"inputs": self._inputs, **sections.pop(""), "views": [view], **sections}, decisions)
 
 
 def _refuse_unlearnable(dataset: Dataset, fingerprint: Fingerprint) -> None:
@@ -134,11 +136,11 @@ def _settle_data(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint) -> N
 
 def _settle_preprocessing(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> None:
     plane = draft.settle(
-        "preprocessing.plane",
+        "views.0.plane",
         "slice_plane",
         rules.slice_plane(fingerprint, asked=inputs.plane, recipe=inputs.recipe),
     )
-    draft.settle("preprocessing.spacing_mm", "in_plane_spacing", rules.in_plane_spacing(fingerprint, plane=plane))
+    draft.settle("views.0.spacing_mm", "in_plane_spacing", rules.in_plane_spacing(fingerprint, plane=plane))
     crop = draft.settle("preprocessing.crop", "crop", rules.crop(fingerprint))
     draft.settle("preprocessing.crop_margin_px", "crop_margin", rules.crop_margin(fingerprint, crop=crop))
     steps = [
@@ -152,8 +154,8 @@ def _settle_preprocessing(draft: _Draft, dataset: Dataset, fingerprint: Fingerpr
 
 
 def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> None:
-    beside = rules.neighbours(fingerprint, plane=draft["preprocessing.plane"], recipe=inputs.recipe)
-    draft.settle("network.neighbours", "neighbours", beside)
+    adjacent = rules.adjacent_slices(fingerprint, plane=draft["views.0.plane"], recipe=inputs.recipe)
+    draft.settle("views.0.adjacent_slices", "adjacent_slices", adjacent)
     stacks = _stacks(draft, fingerprint)
     features = draft.settle("network.features", "features", sizing.features(list(stacks.values()), device=inputs.device))
     pixel_bytes = bytes_per_pixel(features, convolutions=draft["network.convolutions"], expansion=draft["network.expansion"])
@@ -165,7 +167,7 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
         pixel_bytes=pixel_bytes,
         memory_gb=inputs.memory_gb,
     )
-    draft.settle("training.patch_px", "patch", patch)
+    draft.settle("views.0.patch_px", "patch", patch)
     subjects = {case.subject for case in dataset.training}
     folds = draft.settle("folds", "folds", rules.folds(len(subjects), asked=inputs.folds))
     slices = sizing.training_slices([stacks[case.id] for case in dataset.training], folds=folds)
@@ -176,7 +178,7 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
         memory_gb=inputs.memory_gb,
         training_slices=slices,
     )
-    draft.settle("training.batch_size", "batch_size", batch)
+    draft.settle("views.0.batch_size", "batch_size", batch)
     draft.settle("training.steps_per_epoch", "steps_per_epoch", sizing.steps_per_epoch(slices, batch_size=batch.value))
 
 
@@ -184,8 +186,8 @@ def _stacks(draft: _Draft, fingerprint: Fingerprint) -> dict[str, Stack]:
     return {
         case.id: stack_of(
             case,
-            plane=draft["preprocessing.plane"],
-            spacing_mm=draft["preprocessing.spacing_mm"],
+            plane=draft["views.0.plane"],
+            spacing_mm=draft["views.0.spacing_mm"],
             crop=draft["preprocessing.crop"],
             margin_px=draft["preprocessing.crop_margin_px"],
         )
@@ -202,8 +204,8 @@ def _settle_training(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) ->
 
 def _settle_mirroring(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> None:
     trained = draft.settle(
-        "augmentation.mirror_axes",
-        "training_mirror",
-        rules.training_mirror(fingerprint, plane=draft["preprocessing.plane"], recipe=inputs.recipe),
+        "views.0.mirror_axes",
+        "mirror_axes",
+        rules.mirror_axes(fingerprint, plane=draft["views.0.plane"], recipe=inputs.recipe),
     )
-    draft.settle("prediction.mirror_axes", "prediction_mirror", rules.prediction_mirror(trained, recipe=inputs.recipe))
+    draft.settle("views.0.tta_axes", "tta_axes", rules.tta_axes(trained, recipe=inputs.recipe))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from autoseg.catalogue import Recipe
-from autoseg.planning.plan import SliceSelection
+from autoseg.planning.sections import SliceSelection
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -44,24 +44,26 @@ _AUTO: Final[Mapping[str, Choice[Any]]] = {
     "training.optimiser": Choice("adamw", "Adam with decoupled weight decay suits short schedules."),
     "training.learning_rate": Choice(2e-3, "Chosen: it took IBSR18 to a mean Dice of .921 in 35 minutes on one core."),
     "training.weight_decay": Choice(0.05, "Chosen: small data sets are learned by heart otherwise."),
-    "training.gradient_limit": Choice(12.0, "Chosen: guards against a single bad batch."),
+    "training.grad_clip_norm": Choice(12.0, "Chosen: guards against a single bad batch."),
     "training.schedule": Choice("cosine", "It ends when the run ends, so that any budget is used to its last minute."),
-    "training.warmup": Choice(0.05, "Adam's estimates need some steps before the full learning rate is safe."),
-    "training.patience": Choice(None, "Only the schedule `plateau` needs it."),
-    "training.stop_after": Choice(None, "The cosine has to reach its end: stopping early would skip the annealing."),
+    "training.warmup_fraction": Choice(0.05, "Adam's estimates need some steps before the full learning rate is safe."),
+    "training.lr_patience": Choice(None, "Only the schedule `plateau` needs it."),
+    "training.early_stopping_patience": Choice(
+        None, "The cosine has to reach its end: stopping early would skip the annealing."
+    ),
     "training.best_model": Choice("last", "After annealing the last weights are the settled ones, and need no selection."),
     "augmentation.spatial_probability": Choice(
         1.0, "Chosen: on small data sets every unchanged slice is soon learned by heart."
     ),
     "augmentation.rotation_deg": Choice(20.0, "Chosen: somewhat more than patients turn their heads."),
     "augmentation.scale": Choice((0.8, 1.25), "Covers the usual differences in size and in-plane spacing."),
-    "augmentation.shift": Choice(0.1, "Chosen: a tenth of the patch leaves structures inside it."),
+    "augmentation.shift_fraction": Choice(0.1, "Chosen: a tenth of the patch leaves structures inside it."),
     "augmentation.intensity_probability": Choice(0.5, "Chosen: per change, so most slices get two of them."),
     "augmentation.contrast": Choice((0.65, 1.5), "Chosen: as much as between scanners and field strengths."),
     "augmentation.brightness": Choice((0.75, 1.25), "Chosen: normalisation leaves little of it between scans."),
     "augmentation.gamma": Choice((0.7, 1.5), "Chosen: bends the intensity scale as other sequences would."),
-    "augmentation.noise": Choice(0.1, "Chosen: a deviation of at most 0.32 normalised units."),
-    "augmentation.blur_px": Choice((0.0, 0.0), "None: chosen, to keep thin structures visible."),
+    "augmentation.noise_variance": Choice(0.1, "Chosen: a standard deviation of at most 0.32 normalised units."),
+    "augmentation.blur_sigma_px": Choice((0.0, 0.0), "None: chosen, to keep thin structures visible."),
 }
 
 _PAPER: Final[Mapping[str, Choice[Any]]] = {
@@ -69,22 +71,22 @@ _PAPER: Final[Mapping[str, Choice[Any]]] = {
     "training.optimiser": Choice("adam", "The usual optimiser of its time."),
     "training.learning_rate": Choice(5e-4, "The paper's initial learning rate."),
     "training.weight_decay": Choice(0.0, "The paper mentions none."),
-    "training.gradient_limit": Choice(None, "The paper mentions none."),
+    "training.grad_clip_norm": Choice(None, "The paper mentions none."),
     "training.schedule": Choice("plateau", "The paper divides the learning rate by ten when the loss stays."),
-    "training.warmup": Choice(0.0, "The paper mentions none."),
-    "training.patience": Choice(10, "The paper's ten epochs; that they watch the validation loss is ours."),
-    "training.stop_after": Choice(20, "The paper's twenty epochs."),
+    "training.warmup_fraction": Choice(0.0, "The paper mentions none."),
+    "training.lr_patience": Choice(10, "The paper's ten epochs; that they watch the validation loss is ours."),
+    "training.early_stopping_patience": Choice(20, "The paper's twenty epochs."),
     "training.best_model": Choice("validation_loss", "The paper takes the epoch with the lowest validation loss."),
     "augmentation.spatial_probability": Choice(0.5, "Random rotations are the paper's; how many slices turn is ours."),
     "augmentation.rotation_deg": Choice(20.0, "Random rotations are the paper's; the largest angle is ours."),
     "augmentation.scale": Choice((1.0, 1.0), _UNUSED),
-    "augmentation.shift": Choice(0.0, _UNUSED),
+    "augmentation.shift_fraction": Choice(0.0, _UNUSED),
     "augmentation.intensity_probability": Choice(0.0, _UNUSED),
     "augmentation.contrast": Choice((1.0, 1.0), _UNUSED),
     "augmentation.brightness": Choice((1.0, 1.0), _UNUSED),
     "augmentation.gamma": Choice((1.0, 1.0), _UNUSED),
-    "augmentation.noise": Choice(0.0, _UNUSED),
-    "augmentation.blur_px": Choice((0.0, 0.0), _UNUSED),
+    "augmentation.noise_variance": Choice(0.0, _UNUSED),
+    "augmentation.blur_sigma_px": Choice((0.0, 0.0), _UNUSED),
 }
 
 CONSTANTS: Final[Mapping[Recipe, Mapping[str, Choice[Any]]]] = {
@@ -97,18 +99,18 @@ PAPER_LEAVES_OPEN: Final = frozenset(
     {
         "preprocessing.crop",
         "preprocessing.crop_margin_px",
-        "preprocessing.spacing_mm",
+        "views.0.spacing_mm",
         "network.features",
         "network.convolutions",
         "network.expansion",
         "network.skips",
         "network.deep_supervision",
-        "training.patch_px",
-        "training.batch_size",
+        "views.0.patch_px",
+        "views.0.batch_size",
         "training.steps_per_epoch",
         "training.optimiser",
         "training.epochs",
-        "prediction.mirror_axes",
+        "views.0.tta_axes",
         "folds",
     }
 )

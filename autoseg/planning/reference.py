@@ -21,9 +21,10 @@ from autoseg.data.dataset import Case, Dataset
 from autoseg.planning import fingerprint, rules, sizing
 from autoseg.planning.case_fingerprint import CaseFingerprint, ChannelStatistics, IntensityStatistics
 from autoseg.planning.fingerprint import Fingerprint
-from autoseg.planning.plan import Decision, Inputs, Plan
+from autoseg.planning.plan import Plan
 from autoseg.planning.planner import make_plan
 from autoseg.planning.recipes import PAPER_LEAVES_OPEN
+from autoseg.planning.sections import Decision, Inputs
 
 _RECIPES: Final[tuple[Recipe, ...]] = get_args(Recipe)
 _RULE_MODULES: Final[tuple[ModuleType, ...]] = (rules, sizing, fingerprint)
@@ -59,15 +60,15 @@ edited.
 - **A key that is unknown, missing or outside its limits** is an error (exit code 4) that names every such key, what was
   found and what is allowed. Only keys marked *optional* may be left out. Infinite numbers and NaN are not allowed.
 - **Keys that do not fit one another** are errors too. `training.class_weights` has one entry per class,
-  `preprocessing.normalisation` one per channel. Both sides of `training.patch_px` are multiples of 2^(n − 1), where n
+  `preprocessing.normalisation` one per channel. Both sides of a view's `patch_px` are multiples of 2^(n − 1), where n
   is the number of levels in `network.features`. Of `training.epochs` and `training.minutes` exactly one is null. The
-  schedule `plateau` needs a `patience`, the normalisation `ct` its four constants, a rule of `training.slices` its own
-  parameter and no other.
+  schedule `plateau` needs `lr_patience`, the normalisation `ct` its four constants, a rule of `training.slices` its own
+  parameter and no other. `views` has exactly one entry for now.
 - **An edited plan is never overwritten**: `autoseg plan` stops with exit code 5 unless `--force` is given. It knows an edit
   by `planned_digest`, so leave that key as it is. `decisions` may stay as they are too: they say what was planned.
 - **What was made from the plan before** carries the digest of its values. Models trained under other values are not used
   for prediction, and training in their place is an error (exit code 5) unless `--restart` is given. Preprocessed arrays
-  are made anew where `preprocessing` changed.
+  are made again where `preprocessing` or how a view cuts scans (`plane`, `spacing_mm`) changed.
 - **`inputs` are a record**: editing them decides nothing. Run `autoseg plan` with other options instead.
 
 Below, the columns *auto* and *paper* name the rule that sets a value under each recipe, as stored in `decisions`; a
@@ -133,7 +134,7 @@ def _is_model(annotation: Any) -> bool:
 
 def _described(part: _Part, decisions: Mapping[Recipe, Mapping[str, Decision]]) -> str:
     keys = [(part.key(name), field) for name, field in part.model.model_fields.items()]
-    recipes = _RECIPES if any(key in decisions["auto"] for key, _ in keys) else ()
+    recipes = _RECIPES if any(_decided(key) in decisions["auto"] for key, _ in keys) else ()
     rows = [
         [f"`{key}`", _values(key, field), _meaning(field), *(_set_by(key, recipe, decisions[recipe]) for recipe in recipes)]
         for key, field in keys
@@ -212,12 +213,18 @@ def _limits(limits: Sequence[Any]) -> str:
 
 
 def _set_by(key: str, recipe: Recipe, decisions: Mapping[str, Decision]) -> str:
-    if key not in decisions:
+    path = _decided(key)
+    if path not in decisions:
         return ""
-    decision = decisions[key]
-    ours = " (ours)" if recipe == "paper" and key in PAPER_LEAVES_OPEN else ""
+    decision = decisions[path]
+    ours = " (ours)" if recipe == "paper" and path in PAPER_LEAVES_OPEN else ""
     constant = f": `{json.dumps(decision.value)}`" if decision.rule == f"recipe_{recipe}" else ""
     return f"`{decision.rule}`{constant}{ours}"
+
+
+def _decided(key: str) -> str:
+    """The path of a key in `decisions`, where entries of a list are numbered."""
+    return key.replace("[]", ".0")
 
 
 def _rules(decisions: Mapping[Recipe, Mapping[str, Decision]]) -> str:
@@ -280,7 +287,7 @@ def _example_case(name: str) -> CaseFingerprint:
     intensities = IntensityStatistics(
         voxels=64**3,
         mean=100.0,
-        deviation=20.0,
+        std=20.0,
         minimum=1.0,
         percentile_00_5=50.0,
         percentile_25=85.0,
@@ -302,7 +309,7 @@ def _example_case(name: str) -> CaseFingerprint:
         nonzero_voxels=64**3,
         nonzero_box=everywhere,
         label_box=everywhere,
-        overhang_px=0,
+        label_margin_px=0,
         symmetry=(1.0, 1.0, 1.0),
     )
 

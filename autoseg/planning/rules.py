@@ -12,8 +12,8 @@ from autoseg.data.splits import fold_count
 from autoseg.errors import UsageError
 from autoseg.planning.case_fingerprint import AnatomicalAxis, IntensityStatistics
 from autoseg.planning.fingerprint import Fingerprint
-from autoseg.planning.plan import NormalisationStep
 from autoseg.planning.recipes import Choice
+from autoseg.planning.sections import NormalisationStep
 from autoseg.planning.slicing import PLANE_AXES, array_axes, in_plane_spacing_mm
 
 Mirror = tuple[Literal["rows", "columns"], ...]
@@ -29,24 +29,24 @@ SPACING_TOLERANCE: Final = 1.25
 
 Source: chosen, because scaling in the augmentation covers about as much, and resampling blurs."""
 
-NEIGHBOUR_REACH_MM: Final = 2.0
-"""Neighbouring slices this near are shown together with a slice. Source: ours; one on either side for IBSR18."""
+ADJACENT_REACH_MM: Final = 2.0
+"""Adjacent slices this near are shown together with a slice. Source: ours; one on either side for IBSR18."""
 
-MOST_NEIGHBOURS: Final = 2
+MAX_ADJACENT: Final = 2
 """More than this on either side costs time for little context. Source: ours."""
 
 CROP_BELOW: Final = 0.75
-"""A nonzero box that holds a smaller share of the scan is worth cutting to.
+"""A nonzero box that holds a smaller fraction of the scan is worth cutting to.
 
 Source: chosen: then at least a quarter of the work is saved."""
 
-LARGEST_MARGIN_PX: Final = 16
+MAX_MARGIN_PX: Final = 16
 """Labels further outside the image than this are outliers that would undo the cropping. Source: chosen."""
 
-NORMALISED_LIMIT: Final = 10.0
-"""Clipping limit after `quantile_zscore`, in normalised units.
+NORMALISED_CLIP: Final = 10.0
+"""Where values are clipped after `quantile_zscore`, in normalised units.
 
-Source: the middle half of a normal distribution has 0.378 times its deviation, so the limit lies 3.8 deviations from
+Source: the middle half of a normal distribution has 0.378 times its standard deviation, so this lies 3.8 of these from
 the mean and only reaches outliers."""
 
 WEIGHT_POWER: Final = 0.38
@@ -118,46 +118,47 @@ def in_plane_spacing(fingerprint: Fingerprint, *, plane: Plane | None) -> Choice
     )
 
 
-def neighbours(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe) -> Choice[int]:
+def adjacent_slices(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe) -> Choice[int]:
     """How many slices on either side are shown together with each: those within reach, at least one, at most two.
 
-    Source: reach and limits are ours; on the hippocampus neighbours raised held-out Dice (docs/explanation/decisions.md).
+    Source: reach and limits are ours; on the hippocampus these raised held-out Dice (docs/explanation/decisions.md).
     """
     if recipe == "paper":
         return Choice(0, "The paper's networks see one slice at a time.")
     if plane is None:
-        return Choice(0, "2D images have no neighbours.")
+        return Choice(0, "2D images have no adjacent slices.")
     across = _median_spacing_mm(fingerprint, PLANE_AXES[plane][0])
-    count = min(max(int(NEIGHBOUR_REACH_MM / across), 1), MOST_NEIGHBOURS)
+    count = min(max(int(ADJACENT_REACH_MM / across), 1), MAX_ADJACENT)
     return Choice(
         count,
-        f"Slices lie {across:.3g} mm apart; those within {NEIGHBOUR_REACH_MM:g} mm, at least one and at most "
-        f"{MOST_NEIGHBOURS} on either side, tell where structures begin and end.",
+        f"Slices lie {across:.3g} mm apart; those within {ADJACENT_REACH_MM:g} mm, at least one and at most "
+        f"{MAX_ADJACENT} on either side, tell where structures begin and end.",
     )
 
 
 def crop(fingerprint: Fingerprint) -> Choice[Crop]:
     """Whether cutting to the voxels other than 0 is worth it."""
-    share = median(
+    fraction = median(
         math.prod(stop - start for start, stop in case.nonzero_box) / math.prod(case.shape) for case in fingerprint.cases
     )
-    kind: Crop = "nonzero" if share < CROP_BELOW else "none"
-    compared = "less than" if kind == "nonzero" else "not less than"
-    return Choice(kind, f"The box around nonzero voxels holds {share:.1%} of the median scan, {compared} {CROP_BELOW:.0%}.")
+    chosen: Crop = "nonzero" if fraction < CROP_BELOW else "none"
+    compared = "less than" if chosen == "nonzero" else "not less than"
+    return Choice(
+        chosen, f"The box around nonzero voxels holds {fraction:.1%} of the median scan, {compared} {CROP_BELOW:.0%}."
+    )
 
 
 def crop_margin(fingerprint: Fingerprint, *, crop: Crop) -> Choice[int]:
     """How many voxels to keep around the box, so that no label is cut off."""
     if crop == "none":
         return Choice(0, "Nothing is cropped.")
-    overhang = max(case.overhang_px for case in fingerprint.cases)
-    if overhang > LARGEST_MARGIN_PX:
+    margin = max(case.label_margin_px for case in fingerprint.cases)
+    if margin > MAX_MARGIN_PX:
         return Choice(
-            LARGEST_MARGIN_PX,
-            f"Labels reach up to {overhang} voxels beyond the box, more than {LARGEST_MARGIN_PX}: those beyond are not "
-            "learnt.",
+            MAX_MARGIN_PX,
+            f"Labels reach up to {margin} voxels beyond the box, more than {MAX_MARGIN_PX}: those beyond are not learnt.",
         )
-    return Choice(overhang, f"Labels reach up to {overhang} voxels beyond the box in some scan.")
+    return Choice(margin, f"Labels reach up to {margin} voxels beyond the box in some scan.")
 
 
 def normalisation(fingerprint: Fingerprint, *, channel: int, name: str, recipe: Recipe) -> Choice[NormalisationStep]:
@@ -169,9 +170,9 @@ def normalisation(fingerprint: Fingerprint, *, channel: int, name: str, recipe: 
     if recipe == "paper":
         return Choice(NormalisationStep(method="quantile_zscore"), f"{name}: eq. 1 of the paper, per scan.")
     return Choice(
-        NormalisationStep(method="quantile_zscore", limit=NORMALISED_LIMIT),
+        NormalisationStep(method="quantile_zscore", clip=NORMALISED_CLIP),
         f"{name}: {_intensity_range(fingerprint, channel)}, so each scan is brought to a common scale by the middle "
-        f"half of its own intensities; beyond {NORMALISED_LIMIT:g} lie only outliers.",
+        f"half of its own intensities; beyond {NORMALISED_CLIP:g} lie only outliers.",
     )
 
 
@@ -206,14 +207,14 @@ def class_weights(voxels: Mapping[int, int], *, classes: Sequence[LabelClass], r
     weights = [_significant((count / reference) ** -WEIGHT_POWER, 3) if count else None for count in counts]
     largest = max(weight for weight in weights if weight is not None)
     total = sum(counts)
-    shares = ", ".join(f"{label.name} {count / total:.3%}" for label, count in zip(classes, counts, strict=True))
-    reason = f"Voxels over whole scans: {shares}; weight = (share / background's share) ^ -{WEIGHT_POWER:g}."
+    fractions = ", ".join(f"{label.name} {count / total:.3%}" for label, count in zip(classes, counts, strict=True))
+    reason = f"Voxels over whole scans: {fractions}; weight = (fraction / background's fraction) ^ -{WEIGHT_POWER:g}."
     if absent := [label.name for label, count in zip(classes, counts, strict=True) if not count]:
         reason += f" No voxel has {', '.join(absent)}: given the largest weight of the others."
     return Choice(tuple(largest if weight is None else weight for weight in weights), reason)
 
 
-def training_mirror(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe) -> Choice[Mirror]:
+def mirror_axes(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe) -> Choice[Mirror]:
     """Which in-plane axes may be flipped during training.
 
     Only left and right are ever alike in a patient: upside-down or back-to-front anatomy does not occur. For 2D images,
@@ -239,8 +240,8 @@ def training_mirror(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Re
     )
 
 
-def prediction_mirror(trained: Mirror, *, recipe: Recipe) -> Choice[Mirror]:
-    """Over which flips predictions are averaged."""
+def tta_axes(trained: Mirror, *, recipe: Recipe) -> Choice[Mirror]:
+    """Test-time augmentation: over which flips predictions are averaged."""
     if recipe == "paper":
         return Choice((), "The paper mentions no averaging over flips.")
     if not trained:
@@ -252,21 +253,21 @@ def _ct_normalisation(fingerprint: Fingerprint, *, channel: int, name: str) -> C
     groups = [group for case in fingerprint.cases if (group := case.channels[channel].labelled) is not None]
     lower = _significant(median(group.percentile_00_5 for group in groups), 6)
     upper = _significant(median(group.percentile_99_5 for group in groups), 6)
-    mean, deviation = _pooled(groups)
-    step = NormalisationStep(method="ct", lower=lower, upper=upper, mean=mean, deviation=deviation or 1.0)
+    mean, std = _pooled(groups)
+    step = NormalisationStep(method="ct", lower=lower, upper=upper, mean=mean, std=std or 1.0)
     return Choice(
         step,
         f"{name}: intensities of CT have a physical meaning, so all scans share one scale: clipped to {lower:g} .. "
-        f"{upper:g} (medians of the scans' 0.5 % and 99.5 % quantiles inside the labels), mean {mean:g}, deviation "
-        f"{deviation:g}.",
+        f"{upper:g} (medians of the scans' 0.5 % and 99.5 % quantiles inside the labels), mean {mean:g}, standard "
+        f"deviation {std:g}.",
     )
 
 
 def _pooled(groups: Sequence[IntensityStatistics]) -> tuple[float, float]:
-    # Mean and deviation of all voxels together, from those of the parts.
+    # Mean and standard deviation of all voxels together, from those of the parts.
     total = sum(group.voxels for group in groups)
     mean = sum(group.voxels * group.mean for group in groups) / total
-    variance = sum(group.voxels * (group.deviation**2 + (group.mean - mean) ** 2) for group in groups) / total
+    variance = sum(group.voxels * (group.std**2 + (group.mean - mean) ** 2) for group in groups) / total
     return _significant(mean, 6), _significant(math.sqrt(variance), 6)
 
 

@@ -22,7 +22,7 @@ FEATURES: Final[dict[DeviceKind, tuple[int, int]]] = {"cpu": (16, 256), "gpu": (
 Source: chosen; with 16 a network reached a mean Dice of .921 on IBSR18 within 35 minutes on one core."""
 
 CPU_PATCH_LIMIT: Final = 512 * 512
-"""Pixels per picture beyond which a step on a CPU takes too long. Source: chosen."""
+"""Pixels per patch beyond which a step on a CPU takes too long. Source: chosen."""
 
 CPU_PIXELS_PER_STEP: Final = 200_000
 CPU_BATCHES: Final = (8, 16)
@@ -33,10 +33,10 @@ only .574: small batches make more steps."""
 
 GPU_BATCHES: Final = (2, 64)
 SMALLEST_BATCH: Final = 2
-"""Batch normalisation needs more than one picture."""
+"""Batch normalisation needs more than one image."""
 
-LARGEST_SHARE: Final = 0.05
-"""A batch holds at most this share of the training slices, so that batches differ. Source: nnU-Net's rule."""
+MAX_BATCH_FRACTION: Final = 0.05
+"""A batch holds at most this fraction of the training slices, so that batches differ. Source: nnU-Net's rule."""
 
 STEPS_PER_EPOCH: Final = (20, 250)
 """Fewest and most.
@@ -74,7 +74,7 @@ def patch(
     pixel_bytes: float,
     memory_gb: float,
 ) -> Choice[tuple[int, int]]:
-    """Rows and columns of training pictures: as large as slices are where that fits, the longer side cut first where not.
+    """Rows and columns of training patches: as large as slices are where that fits, the longer side cut first where not.
 
     Args:
         stacks: the training cases' slices.
@@ -113,15 +113,15 @@ def batch_size(
     """Slices per step: few on a CPU, where steps are dear; as many as fit on a GPU."""
     pixels = math.prod(patch_px)
     fitting = max(SMALLEST_BATCH, int(memory_gb * 1e9 / (pixel_bytes * pixels)))
-    share = max(SMALLEST_BATCH, int(LARGEST_SHARE * training_slices))
+    few = max(SMALLEST_BATCH, int(MAX_BATCH_FRACTION * training_slices))
     fewest, most = CPU_BATCHES if device == "cpu" else GPU_BATCHES
     wanted = round(CPU_PIXELS_PER_STEP / pixels) if device == "cpu" else fitting
-    size = min(max(wanted, fewest), most, fitting, share)
+    size = min(max(wanted, fewest), most, fitting, few)
     aim = f"{CPU_PIXELS_PER_STEP} pixels per step would be {wanted} slices" if device == "cpu" else "As many as fit"
     return Choice(
         size,
-        f"{aim}, kept between {fewest} and {most}; {memory_gb:g} GB hold {fitting}, and {LARGEST_SHARE:.0%} of the "
-        f"{training_slices} training slices are {share}.",
+        f"{aim}, kept between {fewest} and {most}; {memory_gb:g} GB hold {fitting}, and {MAX_BATCH_FRACTION:.0%} of the "
+        f"{training_slices} training slices are {few}.",
     )
 
 

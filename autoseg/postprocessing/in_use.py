@@ -55,7 +55,7 @@ def selection_of(workspace: Workspace, plan: Plan) -> Selection | None:
     if not path.exists():
         return None
     selection = read_selection(path)
-    if selection.plan_digest != plan.digest:
+    if not plan.is_identified_by(selection.plan_digest):
         raise WorkspaceError(
             "the selection was made under another plan",
             where=path,

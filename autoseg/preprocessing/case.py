@@ -16,7 +16,7 @@ from autoseg import catalogue
 from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
 from autoseg.data.image import Image
 from autoseg.errors import ImageError, PlanError
-from autoseg.planning.plan import PreprocessingSection
+from autoseg.planning.sections import PreprocessingSection, View
 from autoseg.planning.slicing import PLANE_AXES
 from autoseg.preprocessing.intensity import normalise
 from autoseg.preprocessing.resampling import resample_labels, resample_slices
@@ -79,12 +79,13 @@ class Prepared:
     footprint: Footprint
 
 
-def apply(image: Image, section: PreprocessingSection) -> Prepared:
+def apply(image: Image, section: PreprocessingSection, *, view: View) -> Prepared:
     """Turn a scan into slices.
 
     Args:
         image: the scan, (C, Z, Y, X), float32.
         section: the plan's preprocessing.
+        view: how to cut it.
 
     Returns:
         slices, (C, S, H, W), and the way back.
@@ -94,12 +95,12 @@ def apply(image: Image, section: PreprocessingSection) -> Prepared:
         PlanError: the plan's pixels are so small that the slices would fill any memory.
         ValueError: the scan and the plan have different numbers of channels.
     """
-    _refuse_volume_as_picture(image, section.plane)
-    axes, flipped = _orientation(image.geometry, section.plane)
+    _refuse_volume_as_image(image, view.plane)
+    axes, flipped = _orientation(image.geometry, view.plane)
     oriented = [_oriented(channel, axes, flipped) for channel in image.array]
     start, stop = _kept_box(oriented, section)
     box = tuple(slice(first, last) for first, last in zip(start, stop, strict=True))
-    size_px, spacing_mm = _grid(image.geometry, section, axes=axes, start=start, stop=stop)
+    size_px, spacing_mm = _grid(image.geometry, view.spacing_mm, axes=axes, start=start, stop=stop)
     # Statistics are those of the whole scan: what is cut away decides nothing about intensities.
     normalised = [normalise(channel, step)[box] for channel, step in zip(oriented, section.normalisation, strict=True)]
     if size_px != normalised[0].shape[1:]:
@@ -169,7 +170,7 @@ def restore_map(values: NDArray[np.float32], footprint: Footprint) -> NDArray[np
 
 
 def canonical(volume: NDArray[_Voxel], geometry: Geometry) -> tuple[NDArray[_Voxel], tuple[float, float, float]]:
-    """A volume as pictures show it, with its spacing.
+    """A volume as images show it, with its spacing.
 
     Args:
         volume: voxels in the scan's own axes, (Z, Y, X).
@@ -184,12 +185,12 @@ def canonical(volume: NDArray[_Voxel], geometry: Geometry) -> tuple[NDArray[_Vox
     return _oriented(volume, axes, flipped), (first, second, third)
 
 
-def _refuse_volume_as_picture(image: Image, plane: catalogue.Plane | None) -> None:
+def _refuse_volume_as_image(image: Image, plane: catalogue.Plane | None) -> None:
     """Refuse to cut a volume along whichever axis it is stored by."""
     geometry = image.geometry
     if plane is None and geometry.dimensions == 3 and geometry.shape[0] != 1:
         raise ImageError(
-            "a volume, and the plan is for 2D images (`preprocessing.plane` is null)",
+            "a volume, and the plan is for 2D images (`plane` of its view is null)",
             where=image.source,
             expected="one slice",
             found=f"{geometry.shape[0]} slices",
@@ -236,25 +237,25 @@ def _kept_box(channels: Sequence[NDArray[np.float32]], section: PreprocessingSec
 
 
 def _grid(
-    geometry: Geometry, section: PreprocessingSection, *, axes: Triple, start: Triple, stop: Triple
+    geometry: Geometry, wanted_mm: tuple[float, float] | None, *, axes: Triple, start: Triple, stop: Triple
 ) -> tuple[tuple[int, int], tuple[float, float, float]]:
     """Rows and columns of the slices, and their spacing (across, rows, columns) in mm."""
     across, rows, columns = (geometry.spacing_mm[axis] for axis in axes)
     height, width = (last - first for first, last in zip(start[1:], stop[1:], strict=True))
-    if section.spacing_mm is None:
+    if wanted_mm is None:
         return (height, width), (across, rows, columns)
     # The least of the two, because the quotient of two floats may be infinite.
     size = (
-        max(1, round(min(height * rows / section.spacing_mm[0], _MOST_VOXELS))),
-        max(1, round(min(width * columns / section.spacing_mm[1], _MOST_VOXELS))),
+        max(1, round(min(height * rows / wanted_mm[0], _MOST_VOXELS))),
+        max(1, round(min(width * columns / wanted_mm[1], _MOST_VOXELS))),
     )
     slices = stop[0] - start[0]
     if size != (height, width) and not _affordable((slices, height, width), size):
         raise PlanError(
-            "preprocessing.spacing_mm makes pixels so small that the slices of a scan would fill any memory",
+            "spacing_mm of the view makes pixels so small that the slices of a scan would fill any memory",
             expected=f"at most {_MOST_VOXELS} voxels, and {_MOST_WEIGHTS} pairs of old and new pixels along a side",
             found=f"{slices} slices of {height} x {width} pixels that would become {size[0]} x {size[1]}",
-            remedy="Raise preprocessing.spacing_mm in plan.json, or check the spacing in the scan's header.",
+            remedy="Raise spacing_mm of the view in plan.json, or check the spacing in the scan's header.",
         )
     return size, (across, height * rows / size[0], width * columns / size[1])
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg import catalogue
-from autoseg.planning.plan import NormalisationStep
+from autoseg.planning.sections import NormalisationStep
 
 Normalisation = Callable[[NDArray[np.float32], NormalisationStep], tuple[float, float]]
 """Takes a channel (Z, Y, X) and its step; gives what to subtract and what to divide by, in the scan's units."""
@@ -20,7 +20,7 @@ def normalise(channel: NDArray[np.float32], step: NormalisationStep) -> NDArray[
         step: which normalisation, and its constants.
 
     Returns:
-        normalised intensities of the same shape, float32, within [-limit, limit] where the step has a limit. A constant
+        normalised intensities of the same shape, float32, within [-clip, clip] where the step has one. A constant
         channel becomes 0 everywhere.
     """
     statistics: Normalisation = catalogue.NORMALISATIONS.implementation(step.method)
@@ -29,8 +29,8 @@ def normalise(channel: NDArray[np.float32], step: NormalisationStep) -> NDArray[
     if step.lower is not None or step.upper is not None:
         scaled = np.clip(scaled, step.lower, step.upper)
     scaled = (scaled - np.float32(centre)) * np.float32(1.0 / (width or 1.0))
-    if step.limit is not None:
-        np.clip(scaled, -step.limit, step.limit, out=scaled)
+    if step.clip is not None:
+        np.clip(scaled, -step.clip, step.clip, out=scaled)
     return scaled
 
 
@@ -48,7 +48,7 @@ def quantile_zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tu
         return zscore(channel, step)
     ranks = ((positive.size - 1) // 4, (3 * (positive.size - 1) + 3) // 4)
     low, high = np.partition(positive, ranks)[list(ranks)]
-    centre, width = _mean_and_deviation(positive[(positive >= low) & (positive <= high)])
+    centre, width = _mean_and_std(positive[(positive >= low) & (positive <= high)])
     return (centre, width) if width > 0 else zscore(channel, step)
 
 
@@ -56,7 +56,7 @@ def zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float
     """Mean and standard deviation of the voxels > 0, or of all voxels where those are none or all equal."""
     positive = channel[channel > 0]
     spread = positive.size > 0 and positive.min() < positive.max()
-    return _mean_and_deviation(positive if spread else channel.ravel())
+    return _mean_and_std(positive if spread else channel.ravel())
 
 
 def ct(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001
@@ -64,10 +64,10 @@ def ct(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, fl
 
     Source: nnU-Net's CT normalisation (Isensee et al. 2021); clipping to the 0.5 % and 99.5 % quantiles goes with it.
     """
-    if step.mean is None or step.deviation is None:
+    if step.mean is None or step.std is None:
         msg = "a plan with the normalisation `ct` has its constants"
         raise ValueError(msg)
-    return step.mean, step.deviation
+    return step.mean, step.std
 
 
 def unchanged(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001
@@ -75,5 +75,5 @@ def unchanged(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[fl
     return 0.0, 1.0
 
 
-def _mean_and_deviation(values: NDArray[np.float32]) -> tuple[float, float]:
+def _mean_and_std(values: NDArray[np.float32]) -> tuple[float, float]:
     return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))

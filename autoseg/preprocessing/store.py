@@ -167,11 +167,34 @@ def store_key(plan: Plan, checksums: Mapping[str, str]) -> str:
     return files.sha256_json(
         {
             "version": STORE_VERSION,
-            "preprocessing": plan.preprocessing.model_dump(mode="json"),
+            "preprocessing": _shaping(plan),
             "values": [label.value for label in plan.data.classes],
             "cases": dict(sorted(checksums.items())),
         }
     )
+
+
+def _shaping(plan: Plan) -> dict[str, Any]:
+    """What of a plan shapes arrays, in the words of version 0.1."""
+    settings, view = plan.preprocessing, plan.view
+    return {
+        "plane": view.plane,
+        "spacing_mm": None if view.spacing_mm is None else list(view.spacing_mm),
+        "crop": settings.crop,
+        "crop_margin_px": settings.crop_margin_px,
+        "not_finite": settings.not_finite,
+        "normalisation": [
+            {
+                "method": step.method,
+                "lower": step.lower,
+                "upper": step.upper,
+                "mean": step.mean,
+                "deviation": step.std,
+                "limit": step.clip,
+            }
+            for step in settings.normalisation
+        ],
+    }
 
 
 def build_store(
@@ -224,7 +247,7 @@ def _prepare(case: Case, *, store: Store, plan: Plan) -> AutosegError | None:
         labels = read_labels(case.label, values=values)
         check_same_grid(image.geometry, labels.geometry, where=case.label, other=case.images[0])
         refuse_constant_channels(case, image.array)
-        prepared = apply(image, plan.preprocessing)
+        prepared = apply(image, plan.preprocessing, view=plan.view)
     except AutosegError as error:
         return error
     indices = apply_to_labels(_class_indices(labels.array, values), prepared.footprint)

@@ -181,7 +181,7 @@ def _current_selection(workspace: Workspace, plan: Plan, events: Events) -> Sele
     if not workspace.selection_file.exists():
         return None
     selection = read_selection(workspace.selection_file)
-    if selection.plan_digest == plan.digest:
+    if plan.is_identified_by(selection.plan_digest):
         return selection
     events.warn("the selection was made under another plan and is left out: run `autoseg select` again")
     return None

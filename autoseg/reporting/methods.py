@@ -79,22 +79,22 @@ def _references_of_entries(plan: Plan, study: Study) -> list[str]:
 def _data(plan: Plan, study: Study) -> str:
     classes = listing([label.name for label in plan.data.classes[1:]])
     return (
-        f"{study.cases} labelled {'images' if plan.preprocessing.plane is None else 'scans'} of {plan.inputs.name} "
+        f"{study.cases} labelled {'images' if plan.view.plane is None else 'scans'} of {plan.inputs.name} "
         f"({listing(plan.data.channels)}) were segmented into {classes} with autoseg, which derives its settings from the "
         f"data by fixed rules (recipe `{plan.inputs.recipe}`), as proposed by Isensee et al. (2021)."
     )
 
 
 def _preprocessing(plan: Plan) -> str:
-    section = plan.preprocessing
+    section, view = plan.preprocessing, plan.view
     verbs = ["cropped to their content"] if section.crop == "nonzero" else []
-    if section.spacing_mm is not None:
-        verbs.append(f"resampled to {section.spacing_mm[0]:g} x {section.spacing_mm[1]:g} mm")
-    if section.plane is not None:
-        verbs.append(f"cut into {section.plane} slices")
-    what = "Images" if section.plane is None else "Scans"
+    if view.spacing_mm is not None:
+        verbs.append(f"resampled to {view.spacing_mm[0]:g} x {view.spacing_mm[1]:g} mm")
+    if view.plane is not None:
+        verbs.append(f"cut into {view.plane} slices")
+    what = "Images" if view.plane is None else "Scans"
     joined = f"{what} were {listing(verbs)}" if verbs else f"{what} were taken as they are"
-    joined += "" if section.spacing_mm is not None else ", at their own in-plane resolution"
+    joined += "" if view.spacing_mm is not None else ", at their own in-plane resolution"
     methods = list(dict.fromkeys(NORMALISATIONS[step.method].phrase for step in section.normalisation))
     return f"{joined}. Intensities {listing(methods)}."
 
@@ -102,8 +102,8 @@ def _preprocessing(plan: Plan) -> str:
 def _networks(plan: Plan, study: Study) -> str:
     if not study.models:
         return ""
-    size = plan.network
-    adjacent = f" Each slice was shown with {size.neighbours} adjacent slice(s) on either side." if size.neighbours else ""
+    size, beside = plan.network, plan.view.adjacent_slices
+    adjacent = f" Each slice was shown with {beside} adjacent slice(s) on either side." if beside else ""
     networks = listing([NETWORKS[name].phrase for name in study.models])
     return (
         f"The networks were {networks}, with {len(size.features)} levels from "
@@ -114,13 +114,13 @@ def _networks(plan: Plan, study: Study) -> str:
 def _training(plan: Plan, study: Study) -> str:
     if not study.models:
         return ""
-    section = plan.training
+    section, view = plan.training, plan.view
     loss, optimiser = LOSSES[section.loss].phrase, OPTIMISERS[section.optimiser].phrase
     weights = ", ".join(f"{weight:.3g}" for weight in section.class_weights)
     schedule = (
-        f"after a linear warm-up over {section.warmup:.0%} of the training followed a cosine to its end"
+        f"after a linear warm-up over {section.warmup_fraction:.0%} of the training followed a cosine to its end"
         if section.schedule == "cosine"
-        else f"was divided by ten after {section.patience} epochs without a lower validation loss"
+        else f"was divided by ten after {section.lr_patience} epochs without a lower validation loss"
     )
     folds = sorted({fold for folds in study.models.values() for fold in folds})
     split = (
@@ -129,8 +129,8 @@ def _training(plan: Plan, study: Study) -> str:
         else f"on the split(s) {listing(folds)}"
     )
     return (
-        f"They were trained {split} on patches of {section.patch_px[0]} x {section.patch_px[1]} pixels in batches of "
-        f"{section.batch_size}, with {loss} (class weights {weights}), by {optimiser} "
+        f"They were trained {split} on patches of {view.patch_px[0]} x {view.patch_px[1]} pixels in batches of "
+        f"{view.batch_size}, with {loss} (class weights {weights}), by {optimiser} "
         f"with a learning rate of {section.learning_rate:g} that {schedule}, for {_range(study.epochs, '{:.0f}')} epochs "
         f"({_range(study.minutes, '{:.0f}')} minutes) each."
     )
@@ -141,17 +141,17 @@ def _augmentation(plan: Plan) -> str:
     changes = [f"rotation by up to {section.rotation_deg:g} degrees"] if section.spatial_probability else []
     if section.spatial_probability and section.scale != (1.0, 1.0):
         changes.append(f"scaling by {section.scale[0]:g} to {section.scale[1]:g}")
-    if section.spatial_probability and section.shift:
-        changes.append(f"shifts by up to {section.shift:.0%} of the patch")
-    if section.mirror_axes:
-        changes.append(f"mirroring along {listing(section.mirror_axes)}")
+    if section.spatial_probability and section.shift_fraction:
+        changes.append(f"shifts by up to {section.shift_fraction:.0%} of the patch")
+    if plan.view.mirror_axes:
+        changes.append(f"mirroring along {listing(plan.view.mirror_axes)}")
     if section.intensity_probability:
         changes.append("random contrast, brightness, gamma, noise and blur")
     return f"Training slices were augmented by {listing(changes)}." if changes else ""
 
 
 def _prediction(plan: Plan) -> str:
-    axes = plan.prediction.mirror_axes
+    axes = plan.view.tta_axes
     return f"Predicted probabilities were averaged over mirror images along {listing(axes)}." if axes else ""
 
 

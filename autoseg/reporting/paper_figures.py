@@ -142,8 +142,8 @@ def _attention(data: ReportData, _: Events) -> Iterator[Drawing]:
         prepared, labels = _prepare(data, case)
         index = _fullest(prepared, labels)
         compute = choose_compute("cpu", "float32")
-        neighbours = data.plan.network.neighbours
-        maps = attention_maps(bundle.network, prepared.array, index, neighbours=neighbours, compute=compute)
+        adjacent = data.plan.view.adjacent_slices
+        maps = attention_maps(bundle.network, prepared.array, index, adjacent_slices=adjacent, compute=compute)
         spacing_mm = prepared.footprint.spacing_mm[1:]
         title = f"{runs[model].title}: {case.id}, slice {index + 1}"
         network = "" if model.architecture == "attention" else f"_{model.architecture}"
@@ -264,7 +264,7 @@ def _cohort_slice(data: ReportData, case: Case) -> CohortSlice:
 
 def _prepare(data: ReportData, case: Case) -> tuple[Prepared, NDArray[np.uint16] | None]:
     """A case as the networks see it, with its label values on the same slices."""
-    prepared = apply(data.image(case), data.plan.preprocessing)
+    prepared = apply(data.image(case), data.plan.preprocessing, view=data.plan.view)
     if case.label is None:
         return prepared, None
     reference = read_labels(case.label, values=[label.value for label in data.plan.data.classes])

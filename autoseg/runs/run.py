@@ -18,7 +18,7 @@ from autoseg.storage.locks import lock
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.history import EpochRecord
-from autoseg.training.loop import FoldData, Surroundings, check_same_run, train
+from autoseg.training.loop import FoldData, RunContext, check_same_run, train
 from autoseg.training.monitor import TrackedRun, tracking
 
 CURVES_FILE: Final = "curves.png"
@@ -108,7 +108,7 @@ def _train(
         epochs=len(state.epochs) if state is not None else 0,
     )
     with tracking(session.choices.track, tracked, events=events) as tracker:
-        around = Surroundings(
+        context = RunContext(
             folder=folder,
             compute=session.compute,
             workers=session.loading_processes,
@@ -117,7 +117,7 @@ def _train(
             on_epoch=curves,
             tracker=tracker,
         )
-        trained = train(session.plan, config, _fold_data(session.store, target.members), around=around)
+        trained = train(session.plan, config, _fold_data(session.store, target.members), context=context)
     curves.draw(trained.epochs)  # the last one may have been skipped
     return trained
 

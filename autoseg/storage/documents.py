@@ -12,6 +12,7 @@ refused.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -156,13 +157,13 @@ def problems_in(invalid: ValidationError) -> str:
     return "; ".join(_problem(problem["loc"], problem["msg"], problem["input"]) for problem in found[:_MOST_NAMED]) + more
 
 
-def decided(model: BaseModel) -> Any:
-    """What a model decides, for a digest: its values without those that equal their defaults.
+def decided(model: BaseModel, *, but: AbstractSet[str] = frozenset()) -> Any:
+    """What a model decides, for a digest: its values without those that equal their defaults, and without some keys.
 
     A key that is added later with a neutral default therefore leaves digests as they are. A key without a default must not
     be given one.
     """
-    return model.model_dump(mode="json", exclude_defaults=True)
+    return model.model_dump(mode="json", exclude_defaults=True, exclude=set(but))
 
 
 def _problem(place: _Place, message: str, found: Any) -> str:

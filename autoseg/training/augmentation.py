@@ -6,7 +6,7 @@ whole batch in torch, because batchgenerators' spatial transform takes 25 times 
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal, TypedDict
 
@@ -23,13 +23,14 @@ from batchgenerators.transforms.spatial_transforms import MirrorTransform
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from autoseg.planning.plan import AugmentationSection
+from autoseg.planning.sections import AugmentationSection
 
-_MIRROR_AXIS: Final[dict[Literal["rows", "columns"], int]] = {"rows": 0, "columns": 1}
+MirrorAxis = Literal["rows", "columns"]
+_MIRROR_AXIS: Final[dict[MirrorAxis, int]] = {"rows": 0, "columns": 1}
 
 
 class Batch(TypedDict):
-    """Pictures and their class indices, as batchgenerators passes them on."""
+    """Images and their class indices, as batchgenerators passes them on."""
 
     data: NDArray[np.float32]
     seg: NDArray[np.int16]
@@ -42,8 +43,8 @@ class Augmentation:
     numpy and of Python, so both are seeded for the duration of a call and put back afterwards.
     """
 
-    def __init__(self, section: AugmentationSection) -> None:
-        self._transform = Compose(list(_transforms(section)))
+    def __init__(self, section: AugmentationSection, *, mirror_axes: Sequence[MirrorAxis]) -> None:
+        self._transform = Compose(list(_transforms(section, mirror_axes)))
 
     def __call__(self, batch: Batch, *, generator: np.random.Generator) -> Batch:
         """Change a batch.
@@ -61,23 +62,25 @@ class Augmentation:
 
 
 class BatchSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batchgenerators is not typed
-    """Rotate, scale and shift pictures in one pass over the batch.
+    """Rotate, scale and shift images in one pass over the batch.
 
-    Pictures are interpolated linearly, labels by nearest neighbour. What comes in from outside a picture is its darkest
+    Images are interpolated linearly, labels by nearest neighbour. What comes in from outside an image is its darkest
     value, channel by channel, and background.
 
     Args:
-        probability: share of pictures that are changed; the others keep their exact values.
+        probability: fraction of images that are changed; the others keep their exact values.
         rotation_deg: largest angle in either direction.
         scale: smallest and largest magnification; drawn so that shrinking and enlarging are equally likely.
-        shift: largest displacement as a share of the picture's sides.
+        shift_fraction: largest displacement as a fraction of the image's sides.
     """
 
-    def __init__(self, *, probability: float, rotation_deg: float, scale: tuple[float, float], shift: float) -> None:
+    def __init__(
+        self, *, probability: float, rotation_deg: float, scale: tuple[float, float], shift_fraction: float
+    ) -> None:
         self.probability = probability
         self.rotation_deg = rotation_deg
         self.scale = scale
-        self.shift = shift
+        self.shift_fraction = shift_fraction
 
     def __call__(self, **batch: Any) -> dict[str, Any]:
         """Change a batch of `data` (B, C, H, W) and `seg` (B, 1, H, W) in place."""
@@ -88,39 +91,39 @@ class BatchSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batchge
         if chosen.size:
             size = [len(chosen), 1, height, width]
             grid = F.affine_grid(torch.from_numpy(matrices), size, align_corners=False)  # (B, H, W, 2)
-            batch["data"][chosen] = _warp_pictures(batch["data"][chosen], grid)
+            batch["data"][chosen] = _warp_images(batch["data"][chosen], grid)
             batch["seg"][chosen] = _warp_labels(batch["seg"][chosen], grid)
         return batch
 
     def _matrices(self, count: int, sides: tuple[int, int]) -> NDArray[np.float32]:
-        """One affine matrix (2 x 3) per picture, from output to input, in grid_sample's coordinates (x, y) in [-1, 1]."""
+        """One affine matrix (2 x 3) per image, from output to input, in grid_sample's coordinates (x, y) in [-1, 1]."""
         uniform = np.random.uniform
         angle = np.deg2rad(uniform(-self.rotation_deg, self.rotation_deg, count))
         zoom = np.exp(uniform(np.log(self.scale[0]), np.log(self.scale[1]), count))
-        moved = uniform(-2 * self.shift, 2 * self.shift, (count, 2))
+        moved = uniform(-2 * self.shift_fraction, 2 * self.shift_fraction, (count, 2))
         height, width = sides
         cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
         rows = [[cosine, -sine * height / width, moved[:, 0]], [sine * width / height, cosine, moved[:, 1]]]
         return np.moveaxis(np.array(rows, dtype=np.float32), -1, 0)  # (B, 2, 3)
 
 
-def _transforms(section: AugmentationSection) -> Iterator[AbstractTransform]:
+def _transforms(section: AugmentationSection, mirror_axes: Sequence[MirrorAxis]) -> Iterator[AbstractTransform]:
     if section.spatial_probability:
         yield BatchSpatialTransform(
             probability=section.spatial_probability,
             rotation_deg=section.rotation_deg,
             scale=section.scale,
-            shift=section.shift,
+            shift_fraction=section.shift_fraction,
         )
-    if section.mirror_axes:
-        yield MirrorTransform(axes=tuple(_MIRROR_AXIS[axis] for axis in section.mirror_axes))
+    if mirror_axes:
+        yield MirrorTransform(axes=tuple(_MIRROR_AXIS[axis] for axis in mirror_axes))
     probability = section.intensity_probability
     if not probability:
         return
-    if section.noise:
-        yield GaussianNoiseTransform(noise_variance=(0, section.noise), p_per_sample=probability)
-    if section.blur_px[1]:
-        yield GaussianBlurTransform(blur_sigma=section.blur_px, p_per_sample=probability)
+    if section.noise_variance:
+        yield GaussianNoiseTransform(noise_variance=(0, section.noise_variance), p_per_sample=probability)
+    if section.blur_sigma_px[1]:
+        yield GaussianBlurTransform(blur_sigma=section.blur_sigma_px, p_per_sample=probability)
     if section.brightness != (1.0, 1.0):
         yield BrightnessMultiplicativeTransform(
             multiplier_range=section.brightness, per_channel=False, p_per_sample=probability
@@ -131,9 +134,9 @@ def _transforms(section: AugmentationSection) -> Iterator[AbstractTransform]:
         yield GammaTransform(gamma_range=section.gamma, retain_stats=True, p_per_sample=probability)
 
 
-def _warp_pictures(pictures: NDArray[np.float32], grid: torch.Tensor) -> NDArray[np.float32]:
-    darkest = pictures.min(axis=(2, 3), keepdims=True)  # (B, C, 1, 1)
-    source = torch.from_numpy(pictures - darkest)
+def _warp_images(images: NDArray[np.float32], grid: torch.Tensor) -> NDArray[np.float32]:
+    darkest = images.min(axis=(2, 3), keepdims=True)  # (B, C, 1, 1)
+    source = torch.from_numpy(images - darkest)
     warped = F.grid_sample(source, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     result: NDArray[np.float32] = warped.numpy() + darkest
     return result

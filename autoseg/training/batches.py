@@ -14,7 +14,7 @@ from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from autoseg.model.slices import with_neighbours
+from autoseg.model.slices import with_adjacent_slices
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import StoredCase
 from autoseg.training.augmentation import Augmentation
@@ -25,21 +25,21 @@ _Voxel = TypeVar("_Voxel", np.float32, np.int16)
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """Pictures to learn from.
+    """Images to learn from.
 
     Attributes:
-        pictures: (B, C, H, W), float32, normalised intensities.
+        images: (B, C, H, W), float32, normalised intensities.
         labels: (B, H, W), int64, class indices.
-        sources: case id and slice number of every picture, to name them when something goes wrong.
+        sources: case id and slice number of every image, to name them when something goes wrong.
     """
 
-    pictures: torch.Tensor
+    images: torch.Tensor
     labels: torch.Tensor
     sources: tuple[tuple[str, int], ...]
 
     def pin_memory(self) -> "TrainingBatch":
         """Move to page-locked memory, from which a GPU copies faster; called by the loader."""
-        return TrainingBatch(self.pictures.pin_memory(), self.labels.pin_memory(), self.sources)
+        return TrainingBatch(self.images.pin_memory(), self.labels.pin_memory(), self.sources)
 
 
 class SliceBatches(Dataset[TrainingBatch]):
@@ -47,48 +47,49 @@ class SliceBatches(Dataset[TrainingBatch]):
 
     def __init__(self, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, seed: int) -> None:
         self._cases = tuple(cases)
-        self._training = plan.training
-        self._neighbours = plan.network.neighbours
-        self._augmentation = Augmentation(plan.augmentation)
+        self._steps_per_epoch = plan.training.steps_per_epoch
+        self._view = plan.view
+        self._augmentation = Augmentation(plan.augmentation, mirror_axes=plan.view.mirror_axes)
         self._seed = seed
         self._pools = slice_pools(self._cases, plan)
 
     def __getitem__(self, address: tuple[int, int]) -> TrainingBatch:
         epoch, number = address
         generator = np.random.default_rng((self._seed, epoch, number))
-        chosen = self._order(epoch)[number * self._training.batch_size :][: self._training.batch_size]
+        size = self._view.batch_size
+        chosen = self._order(epoch)[number * size :][:size]
         sources = tuple((self._cases[case][0], int(index)) for case, index in chosen)
         patches = [self._patch(self._cases[case][1], int(index), generator=generator) for case, index in chosen]
         batch = self._augmentation(
             {
-                "data": np.stack([picture for picture, _ in patches]),  # (B, C, H, W)
+                "data": np.stack([image for image, _ in patches]),  # (B, C, H, W)
                 "seg": np.stack([labels for _, labels in patches]),  # (B, 1, H, W)
             },
             generator=generator,
         )
-        pictures = torch.from_numpy(np.ascontiguousarray(batch["data"]))
-        return TrainingBatch(pictures, torch.from_numpy(batch["seg"][:, 0].astype(np.int64)), sources)
+        images = torch.from_numpy(np.ascontiguousarray(batch["data"]))
+        return TrainingBatch(images, torch.from_numpy(batch["seg"][:, 0].astype(np.int64)), sources)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         """The slices of one epoch, as rows of (case number, slice number)."""
-        wanted = self._training.steps_per_epoch * self._training.batch_size
+        wanted = self._steps_per_epoch * self._view.batch_size
         return draw_epoch(self._pools, count=wanted, generator=np.random.default_rng((self._seed, epoch)))
 
     def _patch(
         self, case: StoredCase, index: int, *, generator: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
-        """One slice cut or padded to the patch: picture (C, H, W) and labels (1, H, W), at a random place."""
-        picture = with_neighbours(case.image, [index], neighbours=self._neighbours)[0]
+        """One slice cut or padded to the patch: image (C, H, W) and labels (1, H, W), at a random place."""
+        image = with_adjacent_slices(case.image, [index], adjacent_slices=self._view.adjacent_slices)[0]
         labels = np.asarray(case.label[index], dtype=np.int16)[np.newaxis]
-        patch = self._training.patch_px
+        patch = self._view.patch_px
         for axis, side in enumerate(patch, start=1):
-            surplus = picture.shape[axis] - side
+            surplus = image.shape[axis] - side
             if surplus > 0:
                 start = int(generator.integers(surplus + 1))
                 window = (slice(None),) * axis + (slice(start, start + side),)
-                picture, labels = picture[window], labels[window]
-        darkest = np.repeat(case.footprint.pad_value, 2 * self._neighbours + 1)
-        return _pad(picture, patch, values=darkest.tolist()), _pad(labels, patch, values=(0,))
+                image, labels = image[window], labels[window]
+        darkest = np.repeat(case.footprint.pad_value, 2 * self._view.adjacent_slices + 1)
+        return _pad(image, patch, values=darkest.tolist()), _pad(labels, patch, values=(0,))
 
 
 class EpochSampler(Sampler[tuple[int, int]]):

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from autoseg.planning.plan import TrainingSection
+from autoseg.planning.sections import TrainingSection
 from autoseg.training.config import TrainConfig
 
 _SAFETY = 1.25
@@ -40,7 +40,7 @@ class Budget:
     def progress(self, *, step: int, elapsed_s: float, closing_s: float) -> float:
         """Share of the run that is done, in [0, 1]; 1 means: take no further step.
 
-        Where a number of steps is set, the share is that of the steps, and the clock only cuts the run short.
+        Where a number of steps is set, the fraction is that of the steps, and the clock only cuts the run short.
 
         Args:
             step: optimiser steps taken since the run was begun.

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg import catalogue
 from autoseg.model.identity import ModelId
-from autoseg.planning.plan import Epochs, Minutes
+from autoseg.planning.sections import Epochs, Minutes
 
 Seed = Annotated[int, Field(ge=0, lt=2**64)]
 

@@ -11,7 +11,8 @@ from autoseg import catalogue
 from autoseg.errors import TrainingError
 from autoseg.model.compute import Compute
 from autoseg.networks import build_network
-from autoseg.planning.plan import Plan, TrainingSection
+from autoseg.planning.plan import Plan
+from autoseg.planning.sections import TrainingSection
 from autoseg.preprocessing.store import StoredCase
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.losses import build_loss, over_levels
@@ -51,7 +52,7 @@ class Learner:
         self._levels_loss = over_levels(self._loss)
 
     @property
-    def sound(self) -> bool:
+    def all_finite(self) -> bool:
         """Whether every weight and running statistic is finite."""
         floats = (tensor for tensor in self.network.state_dict().values() if tensor.is_floating_point())
         return all(bool(tensor.isfinite().all()) for tensor in floats)
@@ -65,7 +66,7 @@ class Learner:
         """Learn from one batch.
 
         Args:
-            batch: pictures and labels.
+            batch: images and labels.
             rate: learning rate.
             number: of the step, from 1, to name it when something goes wrong.
 
@@ -77,7 +78,7 @@ class Learner:
         self.network.train()
         target = batch.labels.to(self._compute.device, non_blocking=True)  # (B, H, W)
         with self._compute.autocast():
-            answers = self.network.forward_levels(self._compute.tensor(batch.pictures))
+            answers = self.network.forward_levels(self._compute.tensor(batch.images))
         levels = [logits.float() for logits in answers]  # (B, K, ceil(H / 2^l), ceil(W / 2^l))
         loss = self._levels_loss(levels, target)
         value = float(loss.detach())
@@ -85,8 +86,8 @@ class Learner:
             raise _not_finite(value, batch, number=number)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
-        if self._plan.training.gradient_limit is not None:
-            nn.utils.clip_grad_norm_(self.network.parameters(), self._plan.training.gradient_limit)
+        if self._plan.training.grad_clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self._plan.training.grad_clip_norm)
         self.optimiser.step()
         prediction = levels[0].detach().argmax(dim=1)  # (B, H, W)
         return StepResult(value, confusion_matrix(prediction, target, classes=levels[0].shape[1]))
@@ -101,7 +102,7 @@ class Learner:
             cases,
             loss=self._loss,
             classes=classes,
-            neighbours=self._plan.network.neighbours,
+            adjacent_slices=self._plan.view.adjacent_slices,
             batch_size=self._plan.prediction.batch_size,
             compute=self._compute,
         )
@@ -119,6 +120,6 @@ def _not_finite(value: float, batch: TrainingBatch, *, number: int) -> TrainingE
     sources = ", ".join(f"{case} slice {index}" for case, index in batch.sources)
     return TrainingError(
         f"the loss became {value} in step {number}, on: {sources}",
-        remedy="Look at these slices; if they are sound, lower training.learning_rate in plan.json, "
+        remedy="Look at these slices; if they are in order, lower training.learning_rate in plan.json, "
         "or train with --precision float32. What earlier epochs saved is kept.",
     )

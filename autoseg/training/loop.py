@@ -56,7 +56,7 @@ class FoldData:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunContext:
     """Where a run takes place; nothing here changes its result on one machine.
 
     Attributes:
@@ -78,7 +78,7 @@ class Surroundings:
     tracker: Tracker = field(default_factory=Untracked)
 
 
-def train(plan: Plan, config: TrainConfig, data: FoldData, *, around: Surroundings) -> RunState:
+def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext) -> RunState:
     """Train one network on one fold, or go on where an earlier call stopped.
 
     After every epoch the folder holds a checkpoint, a model, `history.csv` and `steps.csv`.
@@ -90,13 +90,13 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, around: Surroundin
         WorkspaceError: the folder holds a run of another plan, configuration or data.
         TrainingError: the loss is not finite, or a loading process died.
     """
-    run = _Run(plan, config, data, around=around)
+    run = _Run(plan, config, data, context=context)
     run.resume()
-    run.rehearse()
-    with around.events.track(run.title, total=run.budget.length, unit=run.budget.unit) as progress:
+    run.warm_up()
+    with context.events.track(run.title, total=run.budget.length, unit=run.budget.unit) as progress:
         run.show(progress)
         with _explain_dead_workers():  # torch tells of their death wherever this process happens to be
-            while not run.over:
+            while not run.done:
                 run.epoch(progress)
     run.finish()
     return run.state
@@ -113,7 +113,7 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, data_key
         for name, now in config.model_dump().items()
         if (before := getattr(state.config, name)) != now
     ]
-    differences += ["plan.json"] if state.plan_digest != plan.digest else []
+    differences += ["plan.json"] if not plan.is_identified_by(state.plan_digest) else []
     differences += ["the training data"] if state.data_key != data_key else []
     differences += ["the cases of its fold (splits.json)"] if state.members != members else []
     if differences:
@@ -127,19 +127,19 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, data_key
 class _Run:
     """One run in the making: learner, rules, and the state that a checkpoint stores."""
 
-    def __init__(self, plan: Plan, config: TrainConfig, data: FoldData, *, around: Surroundings) -> None:
-        self._plan, self._config, self._data, self._around = plan, config, data, around
+    def __init__(self, plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext) -> None:
+        self._plan, self._config, self._data, self._context = plan, config, data, context
         torch.manual_seed(config.seed)
-        self._learner = Learner(plan, architecture=config.architecture, compute=around.compute)
+        self._learner = Learner(plan, architecture=config.architecture, compute=context.compute)
         self._schedule = build_schedule(plan.training)
-        self._stopping = EarlyStopping(plan.training.stop_after)
+        self._stopping = EarlyStopping(plan.training.early_stopping_patience)
         self._best = BestEpoch(plan.training.best_model)
         self.budget = build_budget(plan.training, config)
         self._loader, self._sampler = build_loader(
             SliceBatches(data.training, plan=plan, seed=config.seed),
             steps_per_epoch=plan.training.steps_per_epoch,
-            workers=around.workers,
-            pin_memory=around.compute.device.type == "cuda",
+            workers=context.workers,
+            pin_memory=context.compute.device.type == "cuda",
         )
         self._shown = 0.0
         self.state = RunState(plan_digest=plan.digest, data_key=data.key, members=data.members, config=config)
@@ -150,13 +150,13 @@ class _Run:
         return self._config.model.title
 
     @property
-    def over(self) -> bool:
+    def done(self) -> bool:
         """Whether no further epoch is to come."""
         return bool(self.state.epochs) and (self._stopping.reached or self._progress() >= 1.0)
 
     def resume(self) -> None:
         """Go back to the last checkpoint, where there is one."""
-        checkpoint = read_checkpoint(self._around.folder)
+        checkpoint = read_checkpoint(self._context.folder)
         if checkpoint is None:
             return
         check_same_run(
@@ -165,16 +165,16 @@ class _Run:
             config=self._config,
             data_key=self._data.key,
             members=self._data.members,
-            folder=self._around.folder,
+            folder=self._context.folder,
         )
-        self.state = checkpoint.state
-        self._around.stopwatch.before_s = self.state.elapsed_s
+        self.state = checkpoint.state.model_copy(update={"plan_digest": self._plan.digest})  # one of 0.1 is rewritten
+        self._context.stopwatch.before_s = self.state.elapsed_s
         restore(checkpoint, network=self._learner.network, optimiser=self._learner.optimiser)
         for record in self.state.epochs:  # the rules remember nothing but the epochs they have seen
-            self._take_note(_watched(record))
-        self._around.events.info(f"{self.title}: continuing after epoch {len(self.state.epochs)}")
+            self._update(_watched(record))
+        self._context.events.info(f"{self.title}: continuing after epoch {len(self.state.epochs)}")
 
-    def rehearse(self) -> None:
+    def warm_up(self) -> None:
         """Find out how long a validation takes, for a run whose first epoch may already be its last."""
         if self.budget.seconds is None or self.state.epochs or not self._data.validation:
             return
@@ -183,43 +183,43 @@ class _Run:
         sample = StoredCase(first.image[:, :batch], first.label[:batch], first.footprint)
         slices = sum(case.image.shape[1] for _, case in self._data.validation)
         for _ in range(2):  # the first pass also pays for what happens only once
-            started = self._around.stopwatch.elapsed_s
+            started = self._context.stopwatch.elapsed_s
             self._learner.validate([sample])
-            took_s = self._around.stopwatch.elapsed_s - started
+            took_s = self._context.stopwatch.elapsed_s - started
         self.state.closing_s = took_s * slices / sample.image.shape[1] + _STORING_S
 
     def show(self, progress: Progress, **fields: float | str) -> None:
         """Bring the progress bar to where the run is."""
-        done = self.budget.done(step=len(self.state.steps), elapsed_s=self._around.stopwatch.elapsed_s)
+        done = self.budget.done(step=len(self.state.steps), elapsed_s=self._context.stopwatch.elapsed_s)
         progress.advance(done - self._shown, **fields)
         self._shown = done
 
     def epoch(self, progress: Progress) -> None:
         """One epoch: steps, validation, record, checkpoint, model."""
         number = len(self.state.epochs)
-        started, first_step = self._around.stopwatch.elapsed_s, len(self.state.steps)
+        started, first_step = self._context.stopwatch.elapsed_s, len(self.state.steps)
         confusion = self._steps(number, progress)
-        trained_s = self._around.stopwatch.elapsed_s - started
+        trained_s = self._context.stopwatch.elapsed_s - started
         steps = self.state.steps[first_step:]
         validation = self._learner.validate([case for _, case in self._data.validation])
         self._refuse_broken_weights(validation)
         training_dice = dice_of_classes(confusion)
         record = EpochRecord(
             epoch=number + 1,
-            seconds=self._around.stopwatch.elapsed_s,
+            seconds=self._context.stopwatch.elapsed_s,
             learning_rate=steps[-1].learning_rate,
-            slices_per_s=len(steps) * self._plan.training.batch_size / max(trained_s, 1e-9),
+            slices_per_s=len(steps) * self._plan.view.batch_size / max(trained_s, 1e-9),
             training_loss=sum(step.loss for step in steps) / len(steps),
             training_dice=mean_of_defined(training_dice),
             validation_loss=validation.loss,
             validation_dice=validation.dice,
             class_dice=dict(zip(self._foreground, validation.class_dice, strict=True)),
         )
-        best = self._take_note(_watched(record))
+        best = self._update(_watched(record))
         self.state.epochs.append(record)
         self._store(best=best)
-        self._around.tracker.epoch_ended(record, validation.samples)
-        closing_s = self._around.stopwatch.elapsed_s - started - trained_s
+        self._context.tracker.epoch_ended(record, validation.samples)
+        closing_s = self._context.stopwatch.elapsed_s - started - trained_s
         self.state.closing_s = max(self.state.closing_s, closing_s)
         self.show(progress, epoch=str(record.epoch), validation_loss=validation.loss, validation_dice=validation.dice)
 
@@ -235,7 +235,7 @@ class _Run:
     def _progress(self) -> float:
         return self.budget.progress(
             step=len(self.state.steps),
-            elapsed_s=self._around.stopwatch.elapsed_s,
+            elapsed_s=self._context.stopwatch.elapsed_s,
             closing_s=self.state.closing_s,
         )
 
@@ -243,7 +243,7 @@ class _Run:
         """The optimiser steps of one epoch, at least one; ends early when the run's time is over."""
         confusion = self._learner.no_confusion()
         self._sampler.epoch = epoch
-        started, first_step = self._around.stopwatch.elapsed_s, len(self.state.steps)
+        started, first_step = self._context.stopwatch.elapsed_s, len(self.state.steps)
         for batch in self._loader:
             confusion += self._step(batch)
             last = self.state.steps[-1]
@@ -257,30 +257,30 @@ class _Run:
         """One optimiser step and its record; returns the confusion matrix of its batch."""
         number, rate = len(self.state.steps) + 1, self._schedule.rate(self._progress())
         result = self._learner.step(batch, rate=rate, number=number)
-        elapsed_s = self._around.stopwatch.elapsed_s
+        elapsed_s = self._context.stopwatch.elapsed_s
         self.state.steps.append(StepRecord(step=number, seconds=elapsed_s, learning_rate=rate, loss=result.loss))
         return result.confusion
 
     def _refuse_broken_weights(self, validation: ValidationResult) -> None:
         """Keep weights that became NaN or infinite since the last loss was seen from replacing a good model."""
-        if not self._learner.sound or (self._data.validation and not math.isfinite(validation.loss)):
+        if not self._learner.all_finite or (self._data.validation and not math.isfinite(validation.loss)):
             raise TrainingError(
                 f"the network's weights or its validation loss are not finite after epoch {len(self.state.epochs) + 1}",
                 remedy="Lower training.learning_rate in plan.json, or train with --precision float32. "
                 "What earlier epochs saved is kept.",
             )
 
-    def _take_note(self, result: EpochResult) -> bool:
+    def _update(self, result: EpochResult) -> bool:
         """Tell every rule about an epoch; says whether its weights become the model."""
         self._schedule.epoch_ended(result)
         self._stopping.epoch_ended(result)
         return self._best.epoch_ended(result)
 
     def _store(self, *, best: bool) -> None:
-        around, state = self._around, self.state
+        context, state = self._context, self.state
         if best:
             save_bundle(
-                around.folder,
+                context.folder,
                 self._learner.network,
                 architecture=self._config.architecture,
                 fold=self._config.fold,
@@ -292,18 +292,18 @@ class _Run:
                     training_cases=tuple(case for case, _ in self._data.training),
                     validation_cases=tuple(case for case, _ in self._data.validation),
                     epochs=len(state.epochs),
-                    minutes=around.stopwatch.elapsed_s / 60,
+                    minutes=context.stopwatch.elapsed_s / 60,
                 ),
             )
-        write_history(around.folder / HISTORY_FILE, state.epochs)
-        write_steps(around.folder / STEPS_FILE, state.steps)
-        state.elapsed_s = around.stopwatch.elapsed_s
+        write_history(context.folder / HISTORY_FILE, state.epochs)
+        write_steps(context.folder / STEPS_FILE, state.steps)
+        state.elapsed_s = context.stopwatch.elapsed_s
         self._save_checkpoint()
-        around.on_epoch(state.epochs)
+        context.on_epoch(state.epochs)
 
     def _save_checkpoint(self) -> None:
         learner = self._learner
-        save_checkpoint(self._around.folder, self.state, network=learner.network, optimiser=learner.optimiser)
+        save_checkpoint(self._context.folder, self.state, network=learner.network, optimiser=learner.optimiser)
 
 
 def _watched(record: EpochRecord) -> EpochResult:

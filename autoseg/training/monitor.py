@@ -24,10 +24,10 @@ from autoseg.training.history import EpochRecord
 from autoseg.training.validation import SampleSlice
 
 TENSORBOARD_FOLDER: Final = "tensorboard"
-PICTURES_EVERY_S: Final = 30.0
-"""Least time between two sets of pictures.
+IMAGES_EVERY_S: Final = 30.0
+"""Least time between two sets of images.
 
-Source: ours; epochs of small data sets last a second, and four pictures of 256 x 768 pixels take up to 0.2 s of one core
+Source: ours; epochs of small data sets last a second, and four images of 256 x 768 pixels take up to 0.2 s of one core
 and 1 MB of disk (measured on noise, which does not compress).
 """
 OPACITY: Final = 0.6
@@ -111,8 +111,8 @@ class _TensorBoard:
         for name, value in scalars(record).items():
             self._writer.add_scalar(name, value, record.epoch)
         for sample in samples:
-            picture = side_by_side(sample)
-            self._writer.add_image(_title(sample, self._cases), picture, record.epoch, dataformats="HWC")
+            image = side_by_side(sample)
+            self._writer.add_image(_title(sample, self._cases), image, record.epoch, dataformats="HWC")
         self._writer.flush()
 
     def close(self) -> None:
@@ -140,8 +140,8 @@ class _Wandb:
         )
 
     def epoch_ended(self, record: EpochRecord, samples: Sequence[SampleSlice]) -> None:
-        pictures = {_title(sample, self._cases): self._package.Image(side_by_side(sample)) for sample in samples}
-        self._run.log({**scalars(record), **pictures}, step=record.epoch, commit=True)
+        images = {_title(sample, self._cases): self._package.Image(side_by_side(sample)) for sample in samples}
+        self._run.log({**scalars(record), **images}, step=record.epoch, commit=True)
 
     def close(self) -> None:
         self._run.finish()
@@ -166,23 +166,23 @@ TRACKERS: Final[dict[catalogue.Tracker, TrackerKind]] = {
 
 
 class _Guarded:
-    """A tracker whose failures never reach the training, and whose pictures are not too many."""
+    """A tracker whose failures never reach the training, and whose images are not too many."""
 
-    def __init__(self, tracker: Tracker, *, name: str, events: Events, pictures_every_s: float) -> None:
+    def __init__(self, tracker: Tracker, *, name: str, events: Events, images_every_s: float) -> None:
         self._tracker: Tracker = tracker
         self._name, self._events = name, events
-        self._pictures_every_s = pictures_every_s
-        self._pictures_from_s = -math.inf
+        self._images_every_s = images_every_s
+        self._images_from_s = -math.inf
 
     def epoch_ended(self, record: EpochRecord, samples: Sequence[SampleSlice]) -> None:
         now_s = time.monotonic()
-        due = now_s >= self._pictures_from_s
+        due = now_s >= self._images_from_s
         try:
             self._tracker.epoch_ended(record, samples if due else ())
         except Exception as failure:  # noqa: BLE001 - a disk, a network, a package: whatever it is, training goes on
             self._give_up(failure)
         if due:
-            self._pictures_from_s = now_s + self._pictures_every_s
+            self._images_from_s = now_s + self._images_every_s
 
     def close(self) -> None:
         try:
@@ -202,7 +202,7 @@ class _Guarded:
 
 @contextmanager
 def tracking(
-    kind: catalogue.Tracker | None, run: TrackedRun, *, events: Events, pictures_every_s: float = PICTURES_EVERY_S
+    kind: catalogue.Tracker | None, run: TrackedRun, *, events: Events, images_every_s: float = IMAGES_EVERY_S
 ) -> Iterator[Tracker]:
     """Have a run tracked, and close the tracker however the run ends.
 
@@ -212,7 +212,7 @@ def tracking(
         kind: a key of `TRACKERS`; None for no tracking.
         run: what the tracker is told at the beginning.
         events: where notes and warnings go.
-        pictures_every_s: least time between two sets of pictures.
+        images_every_s: least time between two sets of images.
 
     Raises:
         WorkspaceError: its package is missing, or it cannot begin.
@@ -230,7 +230,7 @@ def tracking(
             remedy="Fix this, or train without --track. For wandb: log in with `wandb login`, "
             "or unset WANDB_MODE to record offline.",
         ) from failure
-    tracker = _Guarded(begun, name=kind, events=events, pictures_every_s=pictures_every_s)
+    tracker = _Guarded(begun, name=kind, events=events, images_every_s=images_every_s)
     try:
         yield tracker
     finally:
@@ -262,16 +262,16 @@ def scalars(record: EpochRecord) -> dict[str, float]:
 
 
 def side_by_side(sample: SampleSlice) -> NDArray[np.uint8]:
-    """A slice as a picture: the scan, the prediction over it, the reference over it.
+    """A slice as a image: the scan, the prediction over it, the reference over it.
 
     Returns:
         red, green and blue, (H, 3 W, 3), uint8.
     """
-    grey = grey_levels(sample.picture).astype(np.float64)
+    grey = grey_levels(sample.image).astype(np.float64)
     scan = np.repeat(grey[..., np.newaxis], 3, axis=-1)  # (H, W, 3)
     parts = (scan, _filled(scan, sample.prediction), _filled(scan, sample.reference))
-    picture: NDArray[np.uint8] = np.rint(np.concatenate(parts, axis=1)).astype(np.uint8)  # (H, 3 W, 3)
-    return picture
+    image: NDArray[np.uint8] = np.rint(np.concatenate(parts, axis=1)).astype(np.uint8)  # (H, 3 W, 3)
+    return image
 
 
 def _filled(scan: NDArray[np.floating[Any]], classes: NDArray[np.int16]) -> NDArray[np.floating[Any]]:

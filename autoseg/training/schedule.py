@@ -7,10 +7,10 @@ from typing import Final, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from autoseg import catalogue
-from autoseg.planning.plan import TrainingSection
+from autoseg.planning.sections import TrainingSection
 
-FINAL_SHARE: Final = 0.01
-"""The cosine ends at this share of the highest learning rate. Source: ours; ending at 0 would waste the last steps."""
+FINAL_FRACTION: Final = 0.01
+"""The cosine ends at this fraction of the maximum learning rate. Source: ours; ending at 0 would waste the last steps."""
 
 PLATEAU_FACTOR: Final = 0.1
 """Source: the paper, section 3.3: "reduced by a factor of ten"."""
@@ -29,10 +29,10 @@ class Schedule(Protocol):
     """A learning rate that follows the run."""
 
     def rate(self, progress: float) -> float:
-        """Learning rate when the share `progress`, in [0, 1], of the run is done."""
+        """Learning rate when the fraction `progress`, in [0, 1], of the run is done."""
 
     def epoch_ended(self, result: EpochResult) -> None:
-        """Take note of an epoch's validation."""
+        """Update with an epoch's validation."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Cosine:
     Source: Loshchilov and Hutter 2017 (SGDR) without restarts; warm-up after Goyal et al. 2017.
     """
 
-    highest: float
-    warmup: float
+    max_rate: float
+    warmup_fraction: float
 
     def rate(self, progress: float) -> float:
         """Learning rate at `progress`, in [0, 1]."""
-        if progress < self.warmup:
-            return self.highest * max(progress / self.warmup, FINAL_SHARE)
-        fall = min((progress - self.warmup) / max(1.0 - self.warmup, 1e-9), 1.0)
-        return self.highest * (FINAL_SHARE + (1.0 - FINAL_SHARE) * 0.5 * (1.0 + math.cos(math.pi * fall)))
+        if progress < self.warmup_fraction:
+            return self.max_rate * max(progress / self.warmup_fraction, FINAL_FRACTION)
+        fall = min((progress - self.warmup_fraction) / max(1.0 - self.warmup_fraction, 1e-9), 1.0)
+        return self.max_rate * (FINAL_FRACTION + (1.0 - FINAL_FRACTION) * 0.5 * (1.0 + math.cos(math.pi * fall)))
 
     def epoch_ended(self, result: EpochResult) -> None:
         """Nothing: the cosine knows only progress."""
@@ -95,7 +95,7 @@ class EarlyStopping:
         self._waited = 0
 
     def epoch_ended(self, result: EpochResult) -> None:
-        """Take note of an epoch's validation."""
+        """Update with an epoch's validation."""
         if result.validation_loss < self._lowest:
             self._lowest, self._waited = result.validation_loss, 0
         else:
@@ -119,7 +119,7 @@ class BestEpoch:
         self._best: float | None = None
 
     def epoch_ended(self, result: EpochResult) -> bool:
-        """Take note of an epoch's validation and say whether it is the best so far."""
+        """Update with an epoch's validation and say whether it is the best so far."""
         if self._rule == "last":
             return True
         score = -result.validation_loss if self._rule == "validation_loss" else result.validation_dice
@@ -134,8 +134,8 @@ class BestEpoch:
 def build_schedule(section: TrainingSection) -> Schedule:
     """Make the learning-rate schedule that a plan names."""
     if section.schedule == "cosine":
-        return Cosine(highest=section.learning_rate, warmup=section.warmup)
-    if section.patience is None:
-        msg = "a plan with the schedule `plateau` has a patience"
+        return Cosine(max_rate=section.learning_rate, warmup_fraction=section.warmup_fraction)
+    if section.lr_patience is None:
+        msg = "a plan with the schedule `plateau` has lr_patience"
         raise ValueError(msg)
-    return Plateau(initial=section.learning_rate, patience=section.patience)
+    return Plateau(initial=section.learning_rate, patience=section.lr_patience)

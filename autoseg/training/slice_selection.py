@@ -17,15 +17,15 @@ class SlicePool:
 
     Attributes:
         slices: (N, 2), int64: number of the case, number of the slice; N >= 1.
-        share: share of an epoch's slices that come from here, in [0, 1].
+        fraction: fraction of an epoch's slices that come from here, in [0, 1].
     """
 
     slices: NDArray[np.int64]
-    share: float
+    fraction: float
 
 
 def slice_pools(cases: Sequence[tuple[str, StoredCase]], plan: Plan) -> tuple[SlicePool, ...]:
-    """The pools that a plan's slice selection draws from; their shares sum to 1.
+    """The pools that a plan's slice selection draws from; their fractions sum to 1.
 
     Args:
         cases: ids and arrays of the training cases.
@@ -34,7 +34,7 @@ def slice_pools(cases: Sequence[tuple[str, StoredCase]], plan: Plan) -> tuple[Sl
     Raises:
         TrainingError: no slice of these cases shows what is asked for.
 
-    Source: section 3.1.3 of the paper names the choice between all slices and those with a class; drawing a share from
+    Source: section 3.1.3 of the paper names the choice between all slices and those with a class; drawing a fraction from
     slices with foreground is nnU-Net's habit.
     """
     selection = plan.training.slices
@@ -43,16 +43,16 @@ def slice_pools(cases: Sequence[tuple[str, StoredCase]], plan: Plan) -> tuple[Sl
         values = [label.value for label in plan.data.classes]
         index = values.index(selection.label) if selection.label is not None else 0
         showing = [(case.label == index).any(axis=(1, 2)) for _, case in cases]
-        return (SlicePool(_found(_slices(cases, showing), what=f"the class {plan.data.classes[index].name}"), share=1.0),)
-    if selection.rule == "foreground_share" and selection.share is not None:
+        return (SlicePool(_found(_slices(cases, showing), what=f"the class {plan.data.classes[index].name}"), fraction=1.0),)
+    if selection.rule == "foreground_fraction" and selection.fraction is not None:
         showing = [np.asarray(case.label).any(axis=(1, 2)) for _, case in cases]
         foreground = _found(_slices(cases, showing), what="any foreground")
-        return SlicePool(foreground, share=selection.share), SlicePool(every, share=1.0 - selection.share)
-    return (SlicePool(every, share=1.0),)
+        return SlicePool(foreground, fraction=selection.fraction), SlicePool(every, fraction=1.0 - selection.fraction)
+    return (SlicePool(every, fraction=1.0),)
 
 
 def draw_epoch(pools: Sequence[SlicePool], *, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """The slices of one epoch in random order: from each pool its share, in shuffled passes over all of it.
+    """The slices of one epoch in random order: from each pool its fraction, in shuffled passes over all of it.
 
     Args:
         pools: as of `slice_pools`.
@@ -62,7 +62,7 @@ def draw_epoch(pools: Sequence[SlicePool], *, count: int, generator: np.random.G
     Returns:
         (count, 2), int64: number of the case, number of the slice.
     """
-    first = round(pools[0].share * count)
+    first = round(pools[0].fraction * count)
     drawn = [
         _passes(pool.slices, count=part, generator=generator)
         for pool, part in zip(pools, (first, count - first)[: len(pools)], strict=True)

@@ -25,14 +25,14 @@ class SampleSlice:
     Attributes:
         case: number of the case in the order given.
         index: number of the slice.
-        picture: first channel as the network sees it, normalised, (H, W), float32.
+        image: first channel as the network sees it, normalised, (H, W), float32.
         prediction: class indices, (H, W), int16.
         reference: class indices, (H, W), int16.
     """
 
     case: int
     index: int
-    picture: NDArray[np.float32]
+    image: NDArray[np.float32]
     prediction: NDArray[np.int16]
     reference: NDArray[np.int16]
 
@@ -64,7 +64,7 @@ def validate(
     *,
     loss: LossFunction,
     classes: int,
-    neighbours: int,
+    adjacent_slices: int,
     batch_size: int,
     compute: Compute,
 ) -> ValidationResult:
@@ -75,14 +75,14 @@ def validate(
         for number, case in enumerate(cases):
             sampled = fullest_slice(case.label) if number < SAMPLED_CASES else None
             confusion = torch.zeros((classes, classes), dtype=torch.int64, device=compute.device)
-            batches = slice_batches(case.image, neighbours=neighbours, batch_size=batch_size, compute=compute)
-            for window, pictures in batches:
+            batches = slice_batches(case.image, adjacent_slices=adjacent_slices, batch_size=batch_size, compute=compute)
+            for window, images in batches:
                 target = torch.from_numpy(case.label[window].astype(np.int64)).to(compute.device)  # (B, H, W)
                 with compute.autocast():
-                    logits = network(pictures)
+                    logits = network(images)
                 logits = logits.float()  # (B, K, H, W)
-                losses += float(loss(logits, target)) * len(pictures)
-                slices += len(pictures)
+                losses += float(loss(logits, target)) * len(images)
+                slices += len(images)
                 prediction = logits.argmax(dim=1)  # (B, H, W)
                 confusion += confusion_matrix(prediction, target, classes=classes)
                 if sampled is not None and window.start <= sampled < window.stop:
@@ -106,7 +106,7 @@ def _sample(case: StoredCase, prediction: torch.Tensor, *, number: int, index: i
     return SampleSlice(
         case=number,
         index=index,
-        picture=np.array(case.image[0, index], dtype=np.float32),  # (H, W)
+        image=np.array(case.image[0, index], dtype=np.float32),  # (H, W)
         prediction=prediction.cpu().numpy().astype(np.int16),  # (H, W)
         reference=np.array(case.label[index], dtype=np.int16),  # (H, W)
     )

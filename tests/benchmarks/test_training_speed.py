@@ -20,7 +20,7 @@ from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint
 from autoseg.preprocessing.store import Store
 from autoseg.training.config import TrainConfig
-from autoseg.training.loop import FoldData, Surroundings, train
+from autoseg.training.loop import FoldData, RunContext, train
 
 
 def stored_cases(folder: Path, *, count: int) -> FoldData:
@@ -51,16 +51,17 @@ def test_training_throughput(
     make_plan: Callable[..., Plan], tmp_path: Path, architecture: str, precision: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.set_num_threads(usable_cores())
-    still_default = {"blur_px": [0.0, 0.0]}
+    still_default = {"blur_sigma_px": [0.0, 0.0]}
     plan = make_plan(
         network={"features": [32, 64, 128, 256], "convolutions": 2, "skips": "add"},
-        training={"patch_px": [56, 40], "batch_size": 58, "steps_per_epoch": 8, "epochs": 6},
+        view={"patch_px": [56, 40], "batch_size": 58},
+        training={"steps_per_epoch": 8, "epochs": 6},
         augmentation=still_default,
     )
     config = TrainConfig.model_validate({"architecture": architecture, "fold": "full", "precision": precision})
     compute = choose_compute("cpu", "bfloat16" if precision == "bfloat16" else "float32")
     state = train(
-        plan, config, stored_cases(tmp_path / "store", count=8), around=Surroundings(tmp_path, compute, 0, Silent())
+        plan, config, stored_cases(tmp_path / "store", count=8), context=RunContext(tmp_path, compute, 0, Silent())
     )
     rates = sorted(epoch.slices_per_s for epoch in state.epochs[1:])
     with capsys.disabled():

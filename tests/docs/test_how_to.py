@@ -12,7 +12,8 @@ import torch
 
 import autoseg
 from autoseg.data.layouts import find_dataset
-from autoseg.planning.plan import NetworkSection, Plan
+from autoseg.planning.plan import Plan
+from autoseg.planning.sections import NetworkSection
 from autoseg.training.losses import build_loss
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
@@ -65,12 +66,13 @@ def edits() -> list[tuple[str, str]]:
 def test_every_edit_of_the_page_is_a_plan(make_plan: Callable[..., Plan], entry: str, section: str) -> None:
     change = json.loads(f"{{{entry}}}")
     classes = [{"value": 0, "name": "background"}, {"value": 1, "name": "CSF"}]
-    sections: dict[str, dict[str, Any]] = {"training": {"patch_px": [32, 32]}, "data": {"classes": classes}}
-    sections[section] = {**sections.get(section, {}), **change}
+    sections: dict[str, dict[str, Any]] = {"view": {"patch_px": [32, 32]}, "data": {"classes": classes}}
+    changed = "view" if section == "views" else section
+    sections[changed] = {**sections.get(changed, {}), **change}
     plan = make_plan(**sections)
     ((key, value),) = change.items()
-    found = plan.model_dump(mode="json")[section][key]
-    assert found == value
+    found = plan.model_dump(mode="json")[section]
+    assert (found[0] if isinstance(found, list) else found)[key] == value
 
 
 def test_the_edits_are_found() -> None:

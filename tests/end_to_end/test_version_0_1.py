@@ -111,7 +111,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
 
     def watched(self: Learner, batch: TrainingBatch, *, rate: float, number: int) -> StepResult:
         result = step(self, batch, rate=rate, number=number)
-        images = batch.pictures.double()
+        images = batch.images.double()
         seen.append(
             {
                 "sources": [list(source) for source in batch.sources],

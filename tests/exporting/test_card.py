@@ -53,7 +53,7 @@ def test_it_says_which_scans_it_expects(members: Members, card: Callable[..., An
         "spacing inferior-superior: 2 to 3 mm",
         "spacing posterior-anterior: 1 to 1.25 mm",
         "spacing left-right: 1 to 1 mm",
-        "slices of any size; learnt from pictures of 16 x 12 px",
+        "slices of any size; learnt from patches of 16 x 12 px",
         "intensities, normalised by: none",
     ]
 
@@ -61,7 +61,7 @@ def test_it_says_which_scans_it_expects(members: Members, card: Callable[..., An
 def test_pictures_have_no_plane_and_two_spacings(
     members: Members, card: Callable[..., Any], make_plan: Callable[..., Plan]
 ) -> None:
-    plan = make_plan(preprocessing={"plane": None})
+    plan = make_plan(view={"plane": None})
     del members["selection.json"]
     members = changed(members, "fingerprint.json", cases=[{**CASE, "dimensions": 2}])
     members = changed(members, BUNDLE, plan=plan.model_dump(mode="json"), plan_digest=plan.digest)

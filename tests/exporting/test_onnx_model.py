@@ -58,7 +58,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, make_plan: Callable[..., P
     plan = make_plan(
         data={"channels": ["T1", "T2"]},
         preprocessing={"normalisation": [{"method": "none"}, {"method": "none"}]},
-        network={"neighbours": 1},
+        view={"adjacent_slices": 1},
     )
     models = {architecture: bundle(architecture, plan) for architecture in NETWORKS}
     return {name: Written(model, write_onnx(model, folder / f"{name}.onnx")) for name, model in models.items()}

@@ -9,7 +9,7 @@ from autoseg.data.image import Image, LabelMap
 from autoseg.inference.outliers import unusual_intensities, unusual_spacing, unusual_volume
 from autoseg.planning.case_fingerprint import intensity_statistics, measure
 from autoseg.planning.fingerprint import Fingerprint
-from autoseg.planning.plan import NormalisationStep
+from autoseg.planning.sections import NormalisationStep
 
 SHAPE = (10, 12, 14)
 SCALE_FREE = [NormalisationStep(method="quantile_zscore")]

@@ -25,6 +25,9 @@ class Segmenter:
         self.digest = digest
         self.segmented = 0
 
+    def is_identified_by(self, digest: str) -> bool:
+        return digest == self.digest
+
     def segment(self, image: Image, *, with_probabilities: bool, with_uncertainty: bool) -> Any:
         self.segmented += 1
         labels = (image.array[0] > 0).astype(np.uint16)

@@ -3,23 +3,21 @@ import torch
 
 from autoseg.model.attention_maps import attention_maps
 from autoseg.model.compute import Compute
-from autoseg.model.slices import with_neighbours
+from autoseg.model.slices import with_adjacent_slices
 from autoseg.networks.attention import AttentionUNet
-from autoseg.planning.plan import NetworkSection
+from autoseg.planning.sections import NetworkSection
 
 CPU = Compute(torch.device("cpu"), bfloat16=False)
 
 
-def test_maps_are_those_of_the_slice_asked_for_with_its_neighbours() -> None:
+def test_maps_are_those_of_the_slice_asked_for_with_the_adjacent_ones() -> None:
     torch.manual_seed(0)
-    size = NetworkSection(
-        features=(4, 8, 16), convolutions=1, expansion=2, skips="add", neighbours=1, deep_supervision=False
-    )
+    size = NetworkSection(features=(4, 8, 16), convolutions=1, expansion=2, skips="add", deep_supervision=False)
     network = AttentionUNet(in_channels=3, classes=2, size=size)
     scan = np.random.default_rng(0).normal(size=(1, 5, 21, 30)).astype(np.float32)
-    maps = attention_maps(network, scan, 3, neighbours=1, compute=CPU)
+    maps = attention_maps(network, scan, 3, adjacent_slices=1, compute=CPU)
     assert [level.shape for level in maps] == [(21, 30), (11, 15)]
-    picture = torch.from_numpy(with_neighbours(scan, [3], neighbours=1))
+    picture = torch.from_numpy(with_adjacent_slices(scan, [3], adjacent_slices=1))
     _, expected = network.eval().forward_with_attention(picture)
     np.testing.assert_allclose(maps[0], expected[0][0, 0].detach(), atol=1e-6)
-    assert not np.allclose(maps[0], attention_maps(network, scan, 2, neighbours=1, compute=CPU)[0])
+    assert not np.allclose(maps[0], attention_maps(network, scan, 2, adjacent_slices=1, compute=CPU)[0])

@@ -135,8 +135,8 @@ def test_a_description_read_elsewhere_is_the_one_that_was_stored(saved: Path) ->
 
 
 def test_a_description_of_a_newer_version_says_so(saved: Path) -> None:
-    with pytest.raises(BundleError, match=r"brain\.autoseg.*newer.*format 1 or older.*format 2.*Update"):
-        parsed(described(saved, version=2), where=WHERE)
+    with pytest.raises(BundleError, match=r"brain\.autoseg.*newer.*format 2 or older.*format 3.*Update"):
+        parsed(described(saved, version=3), where=WHERE)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_a_deep_description_is_not_written_out_again(saved: Path) -> None:
 def test_a_plan_edited_inside_a_bundle_is_noticed(saved: Path) -> None:
     """It would cut scans in another plane than the weights have learnt, and say nothing."""
     document = json.loads((saved / BUNDLE_FILE).read_text(encoding="utf-8"))
-    document["plan"]["preprocessing"]["plane"] = "sagittal"
+    document["plan"]["views"][0]["plane"] = "sagittal"
     (saved / BUNDLE_FILE).write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(BundleError, match="the plan inside has changed since the model was trained"):
         load_bundle(saved)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from autoseg.model.compute import Compute
-from autoseg.model.slices import MirrorAxis, predict_slices, tile_starts, with_neighbours
+from autoseg.model.slices import MirrorAxis, predict_slices, tile_starts, with_adjacent_slices
 
 CPU = Compute(torch.device("cpu"), bfloat16=False)
 
@@ -46,7 +46,7 @@ def predict(
     batch: int = 2,
     mirror: Sequence[MirrorAxis] = (),
 ) -> np.ndarray:
-    return predict_slices(networks, scan, patch_px=patch, neighbours=0, batch_size=batch, mirror_axes=mirror, compute=CPU)
+    return predict_slices(networks, scan, patch_px=patch, adjacent_slices=0, batch_size=batch, tta_axes=mirror, compute=CPU)
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:
@@ -67,9 +67,9 @@ def test_the_batch_size_changes_nothing(batch: int) -> None:
     np.testing.assert_array_equal(predict([Pointwise()], image(), batch=batch), predict([Pointwise()], image()))
 
 
-def test_neighbours_lie_beside_their_slice_and_are_repeated_at_the_ends() -> None:
+def test_adjacent_slices_lie_beside_their_slice_and_are_repeated_at_the_ends() -> None:
     scan = np.arange(2 * 4, dtype=np.float32).reshape(2, 4, 1, 1)  # channel 0: slices 0 1 2 3; channel 1: 4 5 6 7
-    pictures = with_neighbours(scan, [0, 2, 3], neighbours=1)
+    pictures = with_adjacent_slices(scan, [0, 2, 3], adjacent_slices=1)
     assert pictures[..., 0, 0].tolist() == [[0, 0, 1, 4, 4, 5], [1, 2, 3, 5, 6, 7], [2, 3, 3, 6, 7, 7]]
     assert not np.shares_memory(pictures, scan)
 

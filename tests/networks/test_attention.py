@@ -6,14 +6,12 @@ from torch import Tensor, nn
 
 from autoseg.networks.attention import AttentionGate, AttentionUNet
 from autoseg.networks.blocks import InverseBottleneck
-from autoseg.planning.plan import NetworkSection
+from autoseg.planning.sections import NetworkSection
 
 
 def attention_unet() -> AttentionUNet:
     torch.manual_seed(0)
-    size = NetworkSection(
-        features=(4, 8, 16), convolutions=2, expansion=2, skips="concatenate", neighbours=0, deep_supervision=False
-    )
+    size = NetworkSection(features=(4, 8, 16), convolutions=2, expansion=2, skips="concatenate", deep_supervision=False)
     return AttentionUNet(in_channels=1, classes=3, size=size)
 
 

@@ -10,9 +10,9 @@ from autoseg import catalogue
 from autoseg.catalogue import NETWORKS
 from autoseg.networks import build_network
 from autoseg.networks.blocks import SegmentationNetwork
-from autoseg.planning.plan import NetworkSection
+from autoseg.planning.sections import NetworkSection
 
-SMALL = NetworkSection(features=(4, 8, 12), convolutions=2, expansion=2, skips="add", neighbours=0, deep_supervision=False)
+SMALL = NetworkSection(features=(4, 8, 12), convolutions=2, expansion=2, skips="add", deep_supervision=False)
 
 pytestmark = pytest.mark.parametrize("architecture", NETWORKS)
 

@@ -6,7 +6,7 @@ from autoseg import catalogue
 from autoseg.networks.attention import AttentionGate
 from autoseg.networks.blocks import InverseBottleneck
 from autoseg.networks.sepres import SepResUNet
-from autoseg.planning.plan import NetworkSection
+from autoseg.planning.sections import NetworkSection
 
 
 def sepres(*, skips: catalogue.Skip, expansion: float = 2, convolutions: int = 2) -> SepResUNet:
@@ -16,7 +16,6 @@ def sepres(*, skips: catalogue.Skip, expansion: float = 2, convolutions: int = 2
         convolutions=convolutions,
         expansion=expansion,
         skips=skips,
-        neighbours=0,
         deep_supervision=False,
     )
     return SepResUNet(in_channels=1, classes=3, size=size)

@@ -13,13 +13,12 @@ from torch import nn
 from autoseg import catalogue
 from autoseg.networks import build_network
 from autoseg.networks.attention import AttentionGate
-from autoseg.planning.plan import NetworkSection
 from autoseg.planning.recipes import CONSTANTS
+from autoseg.planning.sections import NetworkSection
 
 PAPER = {path.removeprefix("network."): choice.value for path, choice in CONSTANTS["paper"].items()}
 SIZE = NetworkSection.model_validate(
-    {"features": (4, 8, 16), "neighbours": 0}
-    | {key: PAPER[key] for key in ("convolutions", "expansion", "skips", "deep_supervision")}
+    {"features": (4, 8, 16)} | {key: PAPER[key] for key in ("convolutions", "expansion", "skips", "deep_supervision")}
 )
 
 TABLE_1 = {

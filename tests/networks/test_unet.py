@@ -5,13 +5,11 @@ from torch import nn
 from autoseg.networks.attention import AttentionGate
 from autoseg.networks.blocks import InverseBottleneck
 from autoseg.networks.unet import UNet
-from autoseg.planning.plan import NetworkSection
+from autoseg.planning.sections import NetworkSection
 
 
 def unet(*features: int, convolutions: int = 2) -> UNet:
-    size = NetworkSection(
-        features=features, convolutions=convolutions, expansion=2, skips="add", neighbours=0, deep_supervision=False
-    )
+    size = NetworkSection(features=features, convolutions=convolutions, expansion=2, skips="add", deep_supervision=False)
     return UNet(in_channels=1, classes=3, size=size)
 
 

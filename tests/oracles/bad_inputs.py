@@ -492,7 +492,7 @@ def unknown_key(home: Home) -> None:
 
 
 def wrong_type(home: Home) -> None:
-    _edit_json(home.plan, lambda plan: plan["training"].update(batch_size="many"))
+    _edit_json(home.plan, lambda plan: plan["views"][0].update(batch_size="many"))
 
 
 def unknown_choice(home: Home) -> None:
@@ -500,7 +500,7 @@ def unknown_choice(home: Home) -> None:
 
 
 def indivisible_patch(home: Home) -> None:
-    _edit_json(home.plan, lambda plan: plan["training"].update(patch_px=[33, 40]))
+    _edit_json(home.plan, lambda plan: plan["views"][0].update(patch_px=[33, 40]))
 
 
 def one_weight_for_many_classes(home: Home) -> None:
@@ -508,7 +508,7 @@ def one_weight_for_many_classes(home: Home) -> None:
 
 
 def a_plane_for_none(home: Home) -> None:
-    _edit_json(home.plan, lambda plan: plan["preprocessing"].update(plane=None))
+    _edit_json(home.plan, lambda plan: plan["views"][0].update(plane=None))
 
 
 def a_case_on_both_sides(home: Home) -> None:

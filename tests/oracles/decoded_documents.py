@@ -113,7 +113,7 @@ def _plan(path: Path) -> Callable[[Any], None]:
 
     def compare(plain: Any) -> None:
         require(plan, plain)
-        assert plan.values["training"]["batch_size"] == plain["training"]["batch_size"]
+        assert plan.values["views"][0]["batch_size"] == plain["views"][0]["batch_size"]
         require_bounded(plan)
 
     return compare
@@ -223,7 +223,7 @@ def require_bounded(plan: Plan) -> None:
 
     Nothing is allocated: tensors without content are passed through the networks, and counted.
     """
-    shape = plan.training.batch_size, plan.input_channels, *plan.training.patch_px
+    shape = plan.view.batch_size, plan.input_channels, *plan.view.patch_px
     for architecture in NETWORKS:
         with torch.device("meta"):
             network = build_network(
@@ -242,7 +242,7 @@ def require_bounded(plan: Plan) -> None:
             network.train()(torch.empty(shape))
         weights_bytes = 16 * sum(parameter.numel() for parameter in network.parameters())
         assert kept_bytes + weights_bytes < _MOST_STEP_BYTES, architecture
-    assert plan.training.steps_per_epoch * plan.training.batch_size <= 10_000_000
+    assert plan.training.steps_per_epoch * plan.view.batch_size <= 10_000_000
 
 
 def decoded_tensors(content: bytes) -> Tensors:

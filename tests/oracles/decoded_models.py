@@ -29,7 +29,7 @@ from autoseg.errors import BundleError
 from autoseg.exporting.document import describe_exported, read_exported
 from autoseg.model.bundle import Bundle, load_bundle
 from autoseg.networks import build_network
-from autoseg.planning.plan import NetworkSection
+from autoseg.planning.sections import NetworkSection
 
 Members = dict[str, bytes]
 _HEADERS: Final = ((b"PK\x03\x04", 30), (b"PK\x01\x02", 46), (b"PK\x05\x06", 22))

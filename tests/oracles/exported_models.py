@@ -27,7 +27,7 @@ SCORE: Final[dict[str, Any]] = {
 }
 
 STATISTICS: Final[dict[str, Any]] = {
-    "voxels": 10, "mean": 5.0, "deviation": 1.0, "minimum": 1.0, "percentile_00_5": 1.0, "percentile_25": 3.0,
+    "voxels": 10, "mean": 5.0, "std": 1.0, "minimum": 1.0, "percentile_00_5": 1.0, "percentile_25": 3.0,
     "percentile_50": 5.0, "percentile_75": 7.0, "percentile_99_5": 9.0, "maximum": 9.0,
 }  # fmt: skip
 
@@ -44,7 +44,7 @@ CASE: Final[dict[str, Any]] = {
     "nonzero_voxels": 768,
     "nonzero_box": [[0, 4], [0, 16], [0, 12]],
     "label_box": [[0, 4], [2, 8], [2, 8]],
-    "overhang_px": 0,
+    "label_margin_px": 0,
     "symmetry": [1.0, 0.9, 0.9],
 }
 
@@ -87,7 +87,7 @@ def exported_members(plan: Plan, folder: Path) -> Members:
             "version": 1, "name": "tiny", "bundles": [FOLDER], "scores": {"sepres": SCORE}, "scored_cases": {"sepres": 2},
         },
         "plan.json": plan.model_dump(mode="json"),
-        "fingerprint.json": {"version": 1, "cases": [CASE]},
+        "fingerprint.json": {"version": 2, "cases": [CASE]},
         "selection.json": selection_of(plan, document.weights_sha256),
         BUNDLE: document.model_dump(mode="json"),
     }  # fmt: skip

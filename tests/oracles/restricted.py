@@ -1,4 +1,4 @@
-"""Surroundings that refuse: permissions that bind even an administrator, files that may not grow, full disks."""
+"""RunContext that refuse: permissions that bind even an administrator, files that may not grow, full disks."""
 
 import ctypes
 import os

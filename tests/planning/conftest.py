@@ -13,7 +13,7 @@ def intensities(**changes: Any) -> IntensityStatistics:
     values = {
         "voxels": 1000,
         "mean": 50.0,
-        "deviation": 10.0,
+        "std": 10.0,
         "minimum": 1.0,
         "percentile_00_5": 20.0,
         "percentile_25": 40.0,
@@ -41,7 +41,7 @@ def fingerprinted_case(**changes: Any) -> CaseFingerprint:
         "nonzero_voxels": 20_000,
         "nonzero_box": ((10, 30), (20, 60), (15, 45)),
         "label_box": ((10, 30), (20, 60), (15, 45)),
-        "overhang_px": 0,
+        "label_margin_px": 0,
         "symmetry": (0.4, 0.5, 0.8),
     }
     return CaseFingerprint(**(values | changes))

@@ -101,11 +101,11 @@ def test_one_case_by_hand(tmp_path):
     assert found.nonzero_voxels == 4
     assert found.nonzero_box == ((1, 2), (1, 2), (1, 5))
     assert found.label_box == ((1, 4), (1, 2), (2, 4))
-    assert found.overhang_px == 2  # the label reaches index 3, the image index 1
+    assert found.label_margin_px == 2  # the label reaches index 3, the image index 1
     # Mirrored along Z, class 1 meets 3 or nothing; along Y nothing moves; along X class 1 stays on itself, 3 moves off.
     assert found.symmetry == (0.0, 1.0, 0.5)
     positive, labelled = found.channels[0].positive, found.channels[0].labelled
-    assert (positive.voxels, positive.mean, positive.deviation) == (3, 2.0, 0.816497)
+    assert (positive.voxels, positive.mean, positive.std) == (3, 2.0, 0.816497)
     assert (positive.minimum, positive.maximum) == (1.0, 3.0)
     assert (positive.percentile_00_5, positive.percentile_25, positive.percentile_50) == (1.01, 1.5, 2.0)
     assert (labelled.voxels, labelled.mean, labelled.minimum, labelled.maximum) == (3, 1.66667, 0.0, 3.0)
@@ -122,7 +122,7 @@ def test_symmetry_is_that_of_the_mirrored_case_too(any_case, labels, axis):
     found = measured(any_case, scan(), labels)
     mirrored = measured(any_case, np.flip(scan(), axis + 1), np.flip(labels, axis))
     assert found.symmetry == mirrored.symmetry
-    assert found.overhang_px == mirrored.overhang_px
+    assert found.label_margin_px == mirrored.label_margin_px
     assert found.symmetry is None or all(0 <= share <= 1 for share in found.symmetry)
 
 

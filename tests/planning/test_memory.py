@@ -5,7 +5,7 @@ import pytest
 from autoseg.catalogue import NETWORKS
 from autoseg.networks import build_network
 from autoseg.planning.memory import bytes_of_weights, bytes_per_pixel, training_step_bytes
-from autoseg.planning.plan import NetworkSection
+from autoseg.planning.sections import NetworkSection
 
 
 def test_memory_per_pixel_by_hand():
@@ -31,7 +31,6 @@ def test_weights_take_what_was_expected_at_most(architecture, features, convolut
         convolutions=convolutions,
         expansion=expansion,
         skips="concatenate",
-        neighbours=0,
         deep_supervision=True,
     )
     network = build_network(architecture, in_channels=channels, classes=2, size=size)
@@ -42,9 +41,7 @@ def test_weights_take_what_was_expected_at_most(architecture, features, convolut
 
 def test_weights_are_not_expected_to_take_a_hundred_times_as_much():
     features, channels = (16, 32, 64, 128, 256), 1
-    size = NetworkSection(
-        features=features, convolutions=2, expansion=2.0, skips="add", neighbours=0, deep_supervision=False
-    )
+    size = NetworkSection(features=features, convolutions=2, expansion=2.0, skips="add", deep_supervision=False)
     network = build_network("unet", in_channels=channels, classes=2, size=size)
     needed = 16 * sum(parameter.numel() for parameter in network.parameters())
     assert bytes_of_weights(features, channels=channels, convolutions=2, expansion=2.0) < 100 * needed

@@ -19,42 +19,42 @@ from autoseg.preprocessing.store import StoredCase
 from autoseg.training.batches import SliceBatches
 
 SETTLED_BY_THE_PAPER: dict[str, Any] = {
-    "preprocessing.plane": "axial",
+    "views.0.plane": "axial",
     "preprocessing.normalisation": [
-        {"method": "quantile_zscore", "lower": None, "upper": None, "mean": None, "deviation": None, "limit": None}
+        {"method": "quantile_zscore", "lower": None, "upper": None, "mean": None, "std": None, "clip": None}
     ],
-    "network.neighbours": 0,
-    "training.slices": {"rule": "all", "label": None, "share": None},
+    "views.0.adjacent_slices": 0,
+    "training.slices": {"rule": "all", "label": None, "fraction": None},
     "training.loss": "cross_entropy",
     "training.class_weights": [1.0, 10.0, 3.0, 3.0],
     "training.learning_rate": 5e-4,
     "training.schedule": "plateau",
-    "training.stop_after": 20,
+    "training.early_stopping_patience": 20,
     "training.best_model": "validation_loss",
 }
 SETTLED_IN_PART: dict[str, Any] = {
-    "training.patience": 10,
-    "augmentation.mirror_axes": ["rows", "columns"],
+    "training.lr_patience": 10,
+    "views.0.mirror_axes": ["rows", "columns"],
     "augmentation.spatial_probability": 0.5,
     "augmentation.rotation_deg": 20.0,
 }
 NOT_IN_THE_PAPER: dict[str, Any] = {
     "training.weight_decay": 0.0,
-    "training.gradient_limit": None,
-    "training.warmup": 0.0,
+    "training.grad_clip_norm": None,
+    "training.warmup_fraction": 0.0,
     "augmentation.scale": [1.0, 1.0],
-    "augmentation.shift": 0.0,
+    "augmentation.shift_fraction": 0.0,
     "augmentation.intensity_probability": 0.0,
     "augmentation.contrast": [1.0, 1.0],
     "augmentation.brightness": [1.0, 1.0],
     "augmentation.gamma": [1.0, 1.0],
-    "augmentation.noise": 0.0,
-    "augmentation.blur_px": [0.0, 0.0],
+    "augmentation.noise_variance": 0.0,
+    "augmentation.blur_sigma_px": [0.0, 0.0],
 }
 OURS: dict[str, Any] = {
     "training.optimiser": "adam",
     "network.deep_supervision": False,
-    "prediction.mirror_axes": [],
+    "views.0.tta_axes": [],
 }
 WITHOUT_INFLUENCE = {
     "data.channels",
@@ -76,8 +76,10 @@ def paper(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Plan:
     ("path", "value"), [*{**SETTLED_BY_THE_PAPER, **SETTLED_IN_PART, **NOT_IN_THE_PAPER, **OURS}.items()]
 )
 def test_values(paper: Plan, path: str, value: Any) -> None:
-    section, _, field = path.partition(".")
-    assert paper.model_dump(mode="json")[section][field] == value
+    found: Any = paper.model_dump(mode="json")
+    for key in path.split("."):
+        found = found[int(key)] if isinstance(found, list) else found[key]
+    assert found == value
 
 
 def test_the_weights_stand_in_the_order_of_the_classes(paper: Plan) -> None:
@@ -109,7 +111,7 @@ def test_a_scan_becomes_all_its_axial_slices_with_eq_1_applied(paper: Plan, coho
     brain = volume[volume > 0]
     low, high = np.percentile(brain, [25, 75])
     middle = brain[(brain >= low) & (brain <= high)]
-    prepared = apply(image, paper.preprocessing).array
+    prepared = apply(image, paper.preprocessing, view=paper.view).array
     tissue = prepared > (0.5 - middle.mean()) / middle.std()  # the scan's intensities are whole numbers
     np.testing.assert_allclose(
         np.sort(prepared[tissue]), np.sort((brain - middle.mean()) / middle.std()), rtol=1e-4, atol=1e-4
@@ -132,8 +134,8 @@ def _class_at(rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.int64]:
 @pytest.fixture(scope="module")
 def epoch(paper: Plan) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Pictures (B, 2, H, W) and labels (B, H, W) of one epoch under the plan."""
-    height, width = paper.training.patch_px
-    count = paper.training.steps_per_epoch * paper.training.batch_size
+    height, width = paper.view.patch_px
+    count = paper.training.steps_per_epoch * paper.view.batch_size
     rows, columns = np.indices((height, width))
     image = np.broadcast_to(np.stack([rows, columns])[:, np.newaxis], (2, count, height, width)).astype(np.float32)
     label = np.broadcast_to(_class_at(rows, columns), (count, height, width)).astype(np.uint8)
@@ -150,7 +152,7 @@ def epoch(paper: Plan) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     batches = SliceBatches([("grid", StoredCase(image, label, footprint))], plan=paper, seed=0)
     made = [batches[0, number] for number in range(paper.training.steps_per_epoch)]
     return (
-        np.concatenate([batch.pictures.numpy() for batch in made]),
+        np.concatenate([batch.images.numpy() for batch in made]),
         np.concatenate([batch.labels.numpy() for batch in made]),
     )
 

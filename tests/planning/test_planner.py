@@ -1,13 +1,13 @@
-from functools import reduce
 from pathlib import Path
 
 import pytest
 
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.errors import DatasetError
-from autoseg.planning.plan import Inputs, read_plan, write_plan
+from autoseg.planning.plan import read_plan, write_plan
 from autoseg.planning.planner import DECIDED, make_plan
 from autoseg.planning.recipes import CONSTANTS, PAPER_LEAVES_OPEN
+from autoseg.planning.sections import Inputs
 
 TISSUES = tuple(LabelClass(value=value, name=name) for value, name in enumerate(["background", "CSF", "GM", "WM"]))
 
@@ -33,7 +33,7 @@ def brains(make_fingerprint):
         "spacing_mm": (0.94, 1.5, 0.94),
         "nonzero_box": ((62, 201), (2, 119), (55, 200)),
         "label_box": ((61, 201), (1, 120), (56, 198)),
-        "overhang_px": 5,
+        "label_margin_px": 5,
         "class_voxels": {0: 7_344_000, 1: 14_700, 2: 672_000, 3: 357_000},
         "symmetry": (0.35, 0.38, 0.71),
     }
@@ -42,16 +42,16 @@ def brains(make_fingerprint):
 
 def test_a_plan_for_brains(brains):
     plan = make_plan(dataset_for(brains), brains, inputs())
-    assert plan.preprocessing.plane == "coronal"
-    assert plan.preprocessing.spacing_mm is None
+    assert plan.view.plane == "coronal"
+    assert plan.view.spacing_mm is None
     assert (plan.preprocessing.crop, plan.preprocessing.crop_margin_px) == ("nonzero", 5)
     assert plan.network.features == (16, 32, 64, 128, 256)
-    assert plan.training.patch_px == (160, 160)  # 139 + 10 rows, 145 + 10 columns, to multiples of 16
-    assert plan.training.batch_size == 8
+    assert plan.view.patch_px == (160, 160)  # 139 + 10 rows, 145 + 10 columns, to multiples of 16
+    assert plan.view.batch_size == 8
     # Slices 0 (2 - 5, clipped) to 124 (119 + 5), of four fifths of ten scans, eight at a time.
     assert plan.training.steps_per_epoch == 124
     assert plan.training.class_weights == pytest.approx((1, 10.6, 2.48, 3.15), rel=0.01)
-    assert plan.augmentation.mirror_axes == plan.prediction.mirror_axes == ("columns",)
+    assert plan.view.mirror_axes == plan.view.tta_axes == ("columns",)
     assert (plan.training.epochs, plan.training.minutes) == (None, 60)
     assert plan.folds == 5
 
@@ -59,19 +59,19 @@ def test_a_plan_for_brains(brains):
 def test_the_published_method(brains):
     plan = make_plan(dataset_for(brains), brains, inputs(recipe="paper"))
     training = plan.training
-    assert plan.preprocessing.plane == "axial"
-    assert (plan.preprocessing.normalisation[0].method, plan.preprocessing.normalisation[0].limit) == (
+    assert plan.view.plane == "axial"
+    assert (plan.preprocessing.normalisation[0].method, plan.preprocessing.normalisation[0].clip) == (
         "quantile_zscore",
         None,
     )
     assert training.class_weights == (1, 10, 3, 3)
     assert (training.loss, training.optimiser, training.learning_rate) == ("cross_entropy", "adam", 5e-4)
-    assert (training.schedule, training.patience, training.stop_after) == ("plateau", 10, 20)
+    assert (training.schedule, training.lr_patience, training.early_stopping_patience) == ("plateau", 10, 20)
     assert training.best_model == "validation_loss"
-    assert plan.augmentation.mirror_axes == ("rows", "columns")
+    assert plan.view.mirror_axes == ("rows", "columns")
     assert plan.augmentation.rotation_deg > 0
     assert plan.augmentation.intensity_probability == 0
-    assert plan.prediction.mirror_axes == ()
+    assert plan.view.tta_axes == ()
     assert all(plan.decisions[path].reason.startswith("Ours") for path in PAPER_LEAVES_OPEN)
 
 
@@ -81,7 +81,10 @@ def test_every_value_has_its_reason(brains, recipe, device):
     plan = make_plan(dataset_for(brains), brains, inputs(recipe=recipe, device=device))
     assert tuple(plan.decisions) == DECIDED
     for path, decision in plan.decisions.items():
-        assert decision.value == reduce(lambda part, key: part[key], path.split("."), plan.values)
+        found = plan.values
+        for key in path.split("."):
+            found = found[int(key) if isinstance(found, list) else key]
+        assert decision.value == found
         assert decision.rule
         assert decision.reason.endswith(".")
 
@@ -89,6 +92,8 @@ def test_every_value_has_its_reason(brains, recipe, device):
 def test_decided_paths_are_all_of_the_plan(brains):
     values = make_plan(dataset_for(brains), brains, inputs()).values
     del values["version"], values["inputs"]
+    [view] = values.pop("views")
+    values["views.0"] = view
     leaves = {
         f"{name}.{key}" if isinstance(section, dict) else name
         for name, section in values.items()
@@ -113,8 +118,8 @@ def test_the_same_data_give_the_same_bytes(brains, tmp_path):
 
 def test_what_was_asked_for_is_done(brains):
     plan = make_plan(dataset_for(brains), brains, inputs(plane="sagittal", folds=3))
-    assert (plan.preprocessing.plane, plan.folds) == ("sagittal", 3)
-    assert plan.augmentation.mirror_axes == ()
+    assert (plan.view.plane, plan.folds) == ("sagittal", 3)
+    assert plan.view.mirror_axes == ()
     assert plan.inputs.plane == "sagittal"
 
 
@@ -128,16 +133,16 @@ def test_a_gpu_gets_a_wider_network(brains):
     plan = make_plan(dataset_for(brains), brains, inputs(device="gpu", memory_gb=16))
     assert plan.network.features == (32, 64, 128, 256, 512, 512)
     assert plan.training.epochs == 200
-    assert plan.training.batch_size > 8
+    assert plan.view.batch_size > 8
 
 
 def test_tiny_pictures_can_be_planned(make_fingerprint):
     flat = {"dimensions": 2, "shape": (1, 9, 7), "nonzero_box": ((0, 1), (0, 9), (0, 7)), "symmetry": (1.0, 0.2, 0.3)}
     fingerprint = make_fingerprint(flat, flat)
     plan = make_plan(dataset_for(fingerprint, classes=None), fingerprint, inputs())
-    assert plan.preprocessing.plane is None
-    assert plan.training.patch_px == (10, 8)
-    assert plan.training.batch_size == 2
+    assert plan.view.plane is None
+    assert plan.view.patch_px == (10, 8)
+    assert plan.view.batch_size == 2
     assert [label.name for label in plan.data.classes] == ["background", "class 1"]
 
 

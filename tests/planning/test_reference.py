@@ -53,7 +53,7 @@ def schema_keys(schema: dict, path: str = "") -> set[str]:
             ("[]", field.get("items", {})),
             (".<path>", field.get("additionalProperties", {})),
         ):
-            if "$ref" in inner:
+            if isinstance(inner, dict) and "$ref" in inner:
                 keys |= schema_keys(definitions[inner["$ref"].rpartition("/")[2]], f"{key}{suffix}.")
     return keys
 
@@ -78,16 +78,16 @@ def test_the_module_writes_the_document():
 
 def test_every_key_of_a_plan_has_its_row(keys):
     expected = schema_keys(Plan.model_json_schema())
-    assert {"training.slices.share", "preprocessing.normalisation[].limit", "decisions.<path>.rule"} <= expected
+    assert {"training.slices.fraction", "preprocessing.normalisation[].clip", "decisions.<path>.rule"} <= expected
     assert {f"`{key}`" for key in expected} == set(keys)
 
 
 def test_every_decided_value_names_its_rule_under_both_recipes(keys):
     for path in DECIDED:
-        auto, paper = keys[f"`{path}`"][3:]
+        auto, paper = keys[f"`{path.replace('.0.', '[].')}`"][3:]
         assert auto.startswith("`")
         assert paper.startswith("`")
-    assert keys["`training.patch_px`"][3:] == ["`patch`", "`patch` (ours)"]
+    assert keys["`views[].patch_px`"][3:] == ["`patch`", "`patch` (ours)"]
     assert keys["`training.learning_rate`"][3:] == [
         f"`recipe_{recipe}`: `{CONSTANTS[recipe]['training.learning_rate'].value}`" for recipe in ("auto", "paper")
     ]

@@ -51,14 +51,14 @@ def test_a_single_slice_stays_whole(make_fingerprint):
 
 
 @pytest.mark.parametrize(("across_mm", "count"), [(0.5, 2), (1.0, 2), (1.01, 1), (1.5, 1), (2.0, 1), (5.0, 1)])
-def test_neighbours_are_the_slices_within_two_millimetres_but_one_or_two(make_fingerprint, across_mm, count):
+def test_adjacent_slices_are_those_within_two_millimetres_but_one_or_two(make_fingerprint, across_mm, count):
     fingerprint = make_fingerprint({"spacing_mm": (across_mm, 1.0, 1.0)})
-    assert rules.neighbours(fingerprint, plane="axial", recipe="auto").value == count
+    assert rules.adjacent_slices(fingerprint, plane="axial", recipe="auto").value == count
 
 
-def test_pictures_and_the_papers_networks_have_no_neighbours(make_fingerprint):
-    assert rules.neighbours(make_fingerprint({}), plane="axial", recipe="paper").value == 0
-    assert rules.neighbours(make_fingerprint(FLAT), plane=None, recipe="auto").value == 0
+def test_pictures_and_the_papers_networks_have_no_adjacent_slices(make_fingerprint):
+    assert rules.adjacent_slices(make_fingerprint({}), plane="axial", recipe="paper").value == 0
+    assert rules.adjacent_slices(make_fingerprint(FLAT), plane=None, recipe="auto").value == 0
 
 
 @pytest.mark.parametrize("recipe", ["auto", "paper"])
@@ -120,13 +120,13 @@ def test_crop_where_the_box_is_small(make_fingerprint, rows, crop):
 
 
 def test_crop_margin_covers_the_worst_overhang_within_reason(make_fingerprint):
-    assert rules.crop_margin(make_fingerprint({"overhang_px": 2}, {"overhang_px": 6}), crop="nonzero").value == 6
-    assert rules.crop_margin(make_fingerprint({"overhang_px": 40}), crop="nonzero").value == 16
-    assert rules.crop_margin(make_fingerprint({"overhang_px": 2}), crop="none").value == 0
+    assert rules.crop_margin(make_fingerprint({"label_margin_px": 2}, {"label_margin_px": 6}), crop="nonzero").value == 6
+    assert rules.crop_margin(make_fingerprint({"label_margin_px": 40}), crop="nonzero").value == 16
+    assert rules.crop_margin(make_fingerprint({"label_margin_px": 2}), crop="none").value == 0
 
 
 @pytest.mark.parametrize(
-    ("name", "recipe", "method", "limit"),
+    ("name", "recipe", "method", "clip"),
     [
         ("T1", "auto", "quantile_zscore", 10.0),
         ("T1", "paper", "quantile_zscore", None),
@@ -136,34 +136,34 @@ def test_crop_margin_covers_the_worst_overhang_within_reason(make_fingerprint):
         ("noNorm", "auto", "none", None),
     ],
 )
-def test_normalisation_by_the_channel_name(make_fingerprint, name, recipe, method, limit):
+def test_normalisation_by_the_channel_name(make_fingerprint, name, recipe, method, clip):
     step = rules.normalisation(make_fingerprint({}), channel=0, name=name, recipe=recipe).value
-    assert (step.method, step.limit) == (method, limit)
+    assert (step.method, step.clip) == (method, clip)
 
 
 def test_ct_pools_the_labelled_voxels_of_all_scans(make_fingerprint, make_intensities):
-    # 1000 voxels of 0 and 3000 of 40, no deviation within: mean 30, variance (900 + 3 x 100) / 4 = 300.
-    small = make_intensities(voxels=1000, mean=0.0, deviation=0.0, percentile_00_5=-10.0, percentile_99_5=80.0)
-    large = make_intensities(voxels=3000, mean=40.0, deviation=0.0, percentile_00_5=-30.0, percentile_99_5=100.0)
+    # 1000 voxels of 0 and 3000 of 40, no variance within: mean 30, variance (900 + 3 x 100) / 4 = 300.
+    small = make_intensities(voxels=1000, mean=0.0, std=0.0, percentile_00_5=-10.0, percentile_99_5=80.0)
+    large = make_intensities(voxels=3000, mean=40.0, std=0.0, percentile_00_5=-30.0, percentile_99_5=100.0)
     channels = [(ChannelStatistics(positive=None, labelled=group),) for group in (small, large)]
     fingerprint = make_fingerprint(*({"channels": channel} for channel in channels))
     step = rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value
     assert (step.lower, step.upper, step.mean) == (-20.0, 90.0, 30.0)
-    assert step.deviation == pytest.approx(300**0.5, rel=1e-5)
+    assert step.std == pytest.approx(300**0.5, rel=1e-5)
 
 
 def test_ct_rounds_to_six_digits_and_counts_the_deviation_within_scans(make_fingerprint, make_intensities):
     # Deviation 3 within, none between: the pooled one is that of each scan.
-    group = make_intensities(mean=101.23456, deviation=3.1234567, percentile_00_5=-20.123456, percentile_99_5=310.12345)
+    group = make_intensities(mean=101.23456, std=3.1234567, percentile_00_5=-20.123456, percentile_99_5=310.12345)
     fingerprint = make_fingerprint(*[{"channels": (ChannelStatistics(positive=None, labelled=group),)}] * 2)
     step = rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value
-    assert (step.lower, step.upper, step.mean, step.deviation) == (-20.1235, 310.123, 101.235, 3.12346)
+    assert (step.lower, step.upper, step.mean, step.std) == (-20.1235, 310.123, 101.235, 3.12346)
 
 
 def test_constant_ct_is_not_divided_by_nothing(make_fingerprint, make_intensities):
-    constant = make_intensities(deviation=0.0)
+    constant = make_intensities(std=0.0)
     fingerprint = make_fingerprint({"channels": (ChannelStatistics(positive=None, labelled=constant),)})
-    assert rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value.deviation == 1.0
+    assert rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value.std == 1.0
 
 
 def test_class_weights_by_hand():
@@ -216,12 +216,12 @@ def test_the_paper_has_its_own_weights_for_its_own_classes_only():
 )
 def test_only_left_and_right_are_mirrored(make_fingerprint, plane, symmetry, axes):
     fingerprint = make_fingerprint({"symmetry": symmetry}, {"symmetry": None})
-    assert rules.training_mirror(fingerprint, plane=plane, recipe="auto").value == axes
+    assert rules.mirror_axes(fingerprint, plane=plane, recipe="auto").value == axes
 
 
 def test_left_and_right_are_those_of_the_patient_not_of_the_array(make_fingerprint):
     stored = {"axes": ("left-right", "inferior-superior", "posterior-anterior"), "symmetry": (0.8, 0.1, 0.2)}
-    assert rules.training_mirror(make_fingerprint(stored), plane="axial", recipe="auto").value == ("columns",)
+    assert rules.mirror_axes(make_fingerprint(stored), plane="axial", recipe="auto").value == ("columns",)
 
 
 @pytest.mark.parametrize(
@@ -229,23 +229,23 @@ def test_left_and_right_are_those_of_the_patient_not_of_the_array(make_fingerpri
 )
 def test_pictures_are_mirrored_where_both_axes_are_symmetric(make_fingerprint, rows, columns, axes):
     fingerprint = make_fingerprint({**FLAT, "symmetry": (1.0, rows, columns)})
-    assert rules.training_mirror(fingerprint, plane=None, recipe="auto").value == axes
+    assert rules.mirror_axes(fingerprint, plane=None, recipe="auto").value == axes
 
 
 @given(symmetry=st.floats(0, 1), more=st.floats(0, 1))
 def test_more_symmetric_labels_are_never_mirrored_less(make_fingerprint, symmetry, more):
     def mirrored(value: float) -> int:
         fingerprint = make_fingerprint({"symmetry": (0.0, 0.0, value)})
-        return len(rules.training_mirror(fingerprint, plane="axial", recipe="auto").value)
+        return len(rules.mirror_axes(fingerprint, plane="axial", recipe="auto").value)
 
     assert mirrored(symmetry) <= mirrored(min(1.0, symmetry + more))
 
 
 def test_the_paper_flips_both_axes_and_predicts_once(make_fingerprint):
-    trained = rules.training_mirror(make_fingerprint({}), plane="axial", recipe="paper").value
+    trained = rules.mirror_axes(make_fingerprint({}), plane="axial", recipe="paper").value
     assert trained == ("rows", "columns")
-    assert rules.prediction_mirror(trained, recipe="paper").value == ()
-    assert rules.prediction_mirror(("columns",), recipe="auto").value == ("columns",)
+    assert rules.tta_axes(trained, recipe="paper").value == ()
+    assert rules.tta_axes(("columns",), recipe="auto").value == ("columns",)
 
 
 @pytest.mark.parametrize(("subjects", "asked", "count"), [(10, None, 5), (3, None, 3), (10, 4, 4), (1, None, 1)])
@@ -286,12 +286,12 @@ def test_why_a_spacing(make_fingerprint):
     )
 
 
-def test_why_so_many_neighbours(make_fingerprint):
+def test_why_so_many_adjacent_slices(make_fingerprint):
     def why(*, plane="axial", recipe="auto"):
-        return rules.neighbours(make_fingerprint({"spacing_mm": (1.5, 1.0, 1.0)}), plane=plane, recipe=recipe).reason
+        return rules.adjacent_slices(make_fingerprint({"spacing_mm": (1.5, 1.0, 1.0)}), plane=plane, recipe=recipe).reason
 
     assert why(recipe="paper") == "The paper's networks see one slice at a time."
-    assert why(plane=None) == "2D images have no neighbours."
+    assert why(plane=None) == "2D images have no adjacent slices."
     assert why() == (
         "Slices lie 1.5 mm apart; those within 2 mm, at least one and at most 2 on either side, tell where structures begin "
         "and end."
@@ -307,8 +307,8 @@ def test_why_a_crop(make_fingerprint):
 
 
 def test_why_a_margin(make_fingerprint):
-    def why(overhang_px, *, crop="nonzero"):
-        return rules.crop_margin(make_fingerprint({"overhang_px": overhang_px}), crop=crop).reason
+    def why(label_margin_px, *, crop="nonzero"):
+        return rules.crop_margin(make_fingerprint({"label_margin_px": label_margin_px}), crop=crop).reason
 
     assert why(2, crop="none") == "Nothing is cropped."
     assert why(16) == "Labels reach up to 16 voxels beyond the box in some scan."
@@ -331,7 +331,7 @@ def test_why_a_normalisation(make_fingerprint, make_intensities):
     assert why("T1", {"channels": (dark,)}).startswith("T1: no voxel is > 0, so each scan is brought to a common scale")
     assert why("CT", {}) == (
         "CT: intensities of CT have a physical meaning, so all scans share one scale: clipped to 20 .. 90 (medians of the "
-        "scans' 0.5 % and 99.5 % quantiles inside the labels), mean 50, deviation 10."
+        "scans' 0.5 % and 99.5 % quantiles inside the labels), mean 50, standard deviation 10."
     )
 
 
@@ -347,18 +347,18 @@ def test_why_these_weights():
 
     assert why({}, recipe="paper") == "The paper's table 2, for background, CSF, GM and WM."
     assert why({0: 800, 1: 20, 2: 80, 3: 100}) == (
-        "Voxels over whole scans: background 80.000%, CSF 2.000%, GM 8.000%, WM 10.000%; weight = (share / background's "
-        "share) ^ -0.38."
+        "Voxels over whole scans: background 80.000%, CSF 2.000%, GM 8.000%, WM 10.000%; weight = (fraction / "
+        "background's fraction) ^ -0.38."
     )
     assert why({0: 900, 1: 100}) == (
-        "Voxels over whole scans: background 90.000%, CSF 10.000%, GM 0.000%, WM 0.000%; weight = (share / background's "
-        "share) ^ -0.38. No voxel has GM, WM: given the largest weight of the others."
+        "Voxels over whole scans: background 90.000%, CSF 10.000%, GM 0.000%, WM 0.000%; weight = (fraction / "
+        "background's fraction) ^ -0.38. No voxel has GM, WM: given the largest weight of the others."
     )
 
 
 def test_why_mirrored_in_training(make_fingerprint):
     def why(plane, *, recipe="auto"):
-        return rules.training_mirror(make_fingerprint({}), plane=plane, recipe=recipe).reason
+        return rules.mirror_axes(make_fingerprint({}), plane=plane, recipe=recipe).reason
 
     assert why("axial", recipe="paper") == "The paper uses random flips; that they go along both axes is ours."
     assert why("sagittal") == "Sagittal slices do not show left and right, the only symmetric axis of a patient."
@@ -372,7 +372,7 @@ def test_why_mirrored_in_training(make_fingerprint):
 
 def test_why_averaged_over_flips():
     def why(trained, *, recipe="auto"):
-        return rules.prediction_mirror(trained, recipe=recipe).reason
+        return rules.tta_axes(trained, recipe=recipe).reason
 
     assert why(("columns",), recipe="paper") == "The paper mentions no averaging over flips."
     assert why(()) == "No axis is mirrored in training."

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -10,7 +10,8 @@ import pytest
 from autoseg.data.dataset import Case
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import write_channels, write_labels
-from autoseg.planning.plan import Plan, PreprocessingSection
+from autoseg.planning.plan import Plan
+from autoseg.planning.sections import PreprocessingSection, View
 
 OWN: dict[str, dict[str, Any]] = {
     "data": {
@@ -19,23 +20,38 @@ OWN: dict[str, dict[str, Any]] = {
     "preprocessing": {
         "crop": "nonzero",
         "crop_margin_px": 1,
-        "normalisation": [{"method": "quantile_zscore", "limit": 5.0}],
+        "normalisation": [{"method": "quantile_zscore", "clip": 5.0}],
     },
     "training": {"class_weights": [1.0, 2.0, 2.0]},
 }
 """Where these tests' plan differs from the one all tests share."""
 
 
-def preprocessing_section(**changes: Any) -> PreprocessingSection:
+class Settings(NamedTuple):
+    """What decides how a scan becomes slices."""
+
+    section: PreprocessingSection
+    view: View
+
+
+def preprocessing_settings(**changes: Any) -> Settings:
     """Axial slices, whole and untouched, with settings changed key by key."""
-    untouched = {
+    view = {
         "plane": "axial",
         "spacing_mm": None,
+        "adjacent_slices": 0,
+        "patch_px": (8, 8),
+        "mirror_axes": (),
+        "tta_axes": (),
+        "batch_size": 1,
+    }
+    seen = {key: changes.pop(key) for key in ("plane", "spacing_mm") if key in changes}
+    untouched = {
         "crop": "none",
         "crop_margin_px": 0,
         "normalisation": ({"method": "none"},),
     }
-    return PreprocessingSection.model_validate(untouched | changes)
+    return Settings(PreprocessingSection.model_validate(untouched | changes), View.model_validate(view | seen))
 
 
 def write_case(folder: Path, name: str, *, seed: int) -> Case:
@@ -61,8 +77,8 @@ def make_plan(make_plan: Callable[..., Plan]) -> Callable[..., Plan]:
 
 
 @pytest.fixture(scope="session")
-def make_section() -> Callable[..., PreprocessingSection]:
-    return preprocessing_section
+def make_section() -> Callable[..., Settings]:
+    return preprocessing_settings
 
 
 @pytest.fixture

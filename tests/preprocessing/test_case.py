@@ -17,11 +17,17 @@ from autoseg import catalogue
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image
 from autoseg.errors import ImageError, PlanError
-from autoseg.planning.plan import PreprocessingSection
-from autoseg.preprocessing.case import Footprint, apply, apply_to_labels, restore_labels, restore_probabilities
+from autoseg.planning.sections import PreprocessingSection, View
+from autoseg.preprocessing import case
+from autoseg.preprocessing.case import Footprint, Prepared, apply_to_labels, restore_labels, restore_probabilities
 
-MakeSection = Callable[..., PreprocessingSection]
+MakeSection = Callable[..., tuple[PreprocessingSection, View]]
 Triple = tuple[int, int, int]
+
+
+def apply(image: Image, settings: tuple[PreprocessingSection, View]) -> Prepared:
+    section, view = settings
+    return case.apply(image, section, view=view)
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,7 @@ def test_the_same_anatomy_gives_the_same_slices_however_it_is_stored(
 
 def test_the_order_of_channels_stays_and_each_has_its_own_normalisation(make_section: MakeSection) -> None:
     anatomy = np.stack([np.full((2, 3, 4), 5), np.arange(24).reshape(2, 3, 4)]).astype(np.float32)
-    section = make_section(normalisation=({"method": "zscore"}, {"method": "none", "limit": 20.0}))
+    section = make_section(normalisation=({"method": "zscore"}, {"method": "none", "clip": 20.0}))
     prepared = apply(scan_of(anatomy, Storage()), section)
     assert prepared.array.shape == (2, 2, 3, 4)
     assert not prepared.array[0].any()

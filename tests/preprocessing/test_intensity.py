@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
 from autoseg import catalogue
-from autoseg.planning.plan import NormalisationStep
+from autoseg.planning.sections import NormalisationStep
 from autoseg.preprocessing.intensity import normalise
 
 
@@ -31,7 +31,7 @@ def normalised(*values: float, method: str = "quantile_zscore", **constants: Any
 def test_every_entry_says_what_reports_need_and_whether_the_scale_matters(method: str) -> None:
     entry = catalogue.NORMALISATIONS[method]
     assert entry.phrase.startswith("were ")
-    step = NormalisationStep(method=method, lower=-1e6, upper=1e6, mean=3.0, deviation=2.0)
+    step = NormalisationStep(method=method, lower=-1e6, upper=1e6, mean=3.0, std=2.0)
     scan = channel(*range(1, 100))
     same = np.allclose(normalise(scan, step), normalise(10 * scan, step), atol=1e-5)
     assert same == entry.scale_free
@@ -87,17 +87,17 @@ def test_zscore_uses_all_positive_voxels() -> None:
 
 
 def test_ct_clips_then_uses_the_constants_of_the_data_set() -> None:
-    found = normalised(-1024, -100, 50, 300, 3000, method="ct", lower=-100.0, upper=300.0, mean=50.0, deviation=25.0)
+    found = normalised(-1024, -100, 50, 300, 3000, method="ct", lower=-100.0, upper=300.0, mean=50.0, std=25.0)
     assert found == [-6.0, -6.0, 0.0, 10.0, 10.0]
 
 
 def test_none_changes_nothing_but_obeys_the_limit() -> None:
     assert normalised(-3.5, 0, 1e6, method="none") == [-3.5, 0.0, 1e6]
-    assert normalised(-3.5, 0, 1e6, method="none", limit=2.0) == [-2.0, 0.0, 2.0]
+    assert normalised(-3.5, 0, 1e6, method="none", clip=2.0) == [-2.0, 0.0, 2.0]
 
 
 def test_the_limit_holds_on_both_sides() -> None:
-    found = normalised(0, 1, 2, 3, 4, 5, 6, 7, 8, 1000, limit=1.5)
+    found = normalised(0, 1, 2, 3, 4, 5, 6, 7, 8, 1000, clip=1.5)
     assert found[0] == -1.5
     assert found[-1] == 1.5
     assert found[5] == pytest.approx(0)
@@ -106,7 +106,7 @@ def test_the_limit_holds_on_both_sides() -> None:
 
 @pytest.mark.parametrize("method", catalogue.NORMALISATIONS)
 def test_the_scan_itself_stays_as_it_was(method: catalogue.Normalisation) -> None:
-    step = NormalisationStep(method=method, lower=1.0, upper=6.0, mean=3.0, deviation=2.0, limit=0.5)
+    step = NormalisationStep(method=method, lower=1.0, upper=6.0, mean=3.0, std=2.0, clip=0.5)
     scan = channel(0, 1, 2, 5, 9)
     normalise(scan, step)
     assert scan.ravel().tolist() == [0, 1, 2, 5, 9]
@@ -121,7 +121,7 @@ SCANS = arrays.arrays(
 def test_the_unit_of_the_intensities_does_not_matter(
     scan: NDArray[np.float32], exponent: int, method: catalogue.Normalisation
 ) -> None:
-    step = NormalisationStep(method=method, limit=5.0)
+    step = NormalisationStep(method=method, clip=5.0)
     np.testing.assert_allclose(normalise(scan * np.float32(2.0**exponent), step), normalise(scan, step), rtol=1e-5)
 
 

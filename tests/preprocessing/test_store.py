@@ -120,13 +120,13 @@ def test_a_phantom_has_the_slices_that_planning_expects(
     plan = make_plan(
         data={"classes": [{"value": value, "name": f"class {value}"} for value in range(4)]},
         training={"class_weights": [1.0] * 4},
-        preprocessing={"plane": plane, "spacing_mm": spacing_mm},
+        view={"plane": plane, "spacing_mm": spacing_mm},
     )
     stored = built(tmp_path, [case], plan).load("head")
     assert case.label is not None
     fingerprint = measure(case, read_image(case.images, channels=1), read_labels(case.label))
     settings = plan.preprocessing
-    stack = stack_of(fingerprint, plane=settings.plane, spacing_mm=spacing_mm, crop=settings.crop, margin_px=1)
+    stack = stack_of(fingerprint, plane=plan.view.plane, spacing_mm=spacing_mm, crop=settings.crop, margin_px=1)
     assert stored.image.shape == (1, stack.slices, stack.rows_px, stack.columns_px)
     assert stored.label.shape == stored.image.shape[1:]
     assert np.unique(stored.label).tolist() == [0, 1, 2, 3]
@@ -152,15 +152,15 @@ def test_the_key_follows_preprocessing_and_classes_but_not_training(make_plan: M
     other_names = [{"value": value, "name": f"other {value}"} for value in (0, 5, 9)]
     same = [
         store_key(make_plan(), {"a": "2", "b": "1"}),
-        store_key(make_plan(training={"batch_size": 9}, network={"features": [8, 16]}), checksums),
+        store_key(make_plan(view={"batch_size": 9}, network={"features": [8, 16]}), checksums),
         store_key(make_plan(data={"classes": other_names}), checksums),
     ]
     changed = [
         store_key(make_plan(), {"a": "1", "b": "2"}),
         store_key(make_plan(), {"a": "2"}),
         store_key(make_plan(data={"classes": other_values}), checksums),
-        store_key(make_plan(preprocessing={"plane": "coronal"}), checksums),
-        store_key(make_plan(preprocessing={"spacing_mm": [1.0, 1.0]}), checksums),
+        store_key(make_plan(view={"plane": "coronal"}), checksums),
+        store_key(make_plan(view={"spacing_mm": [1.0, 1.0]}), checksums),
         store_key(make_plan(preprocessing={"crop": "none"}), checksums),
         store_key(make_plan(preprocessing={"crop_margin_px": 2}), checksums),
         store_key(make_plan(preprocessing={"normalisation": [{"method": "zscore"}]}), checksums),
@@ -203,7 +203,7 @@ def test_an_equal_key_is_used_as_it_is(
     stamps = times(before.folder)
     monkeypatch.setattr(store_module, "_prepare", None)  # would fail when called
     events = Counted()
-    assert built(tmp_path, cases, make_plan(training={"batch_size": 5}), events=events) == before
+    assert built(tmp_path, cases, make_plan(view={"batch_size": 5}), events=events) == before
     assert times(before.folder) == stamps
     assert events.total is None
 
@@ -380,8 +380,8 @@ def test_asking_for_the_footprint_reads_no_arrays(cases: list[Case], make_plan: 
 def test_pixels_without_end_fail_the_case_before_they_are_made(
     cases: list[Case], make_plan: MakePlan, tmp_path: Path
 ) -> None:
-    with pytest.raises(CasesFailedError, match=r"preprocessing\.spacing_mm makes pixels so small"):
-        built(tmp_path, cases, make_plan(preprocessing={"spacing_mm": [1e-6, 1e-6]}))
+    with pytest.raises(CasesFailedError, match=r"spacing_mm of the view makes pixels so small"):
+        built(tmp_path, cases, make_plan(view={"spacing_mm": [1e-6, 1e-6]}))
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"footprint": 1}', "\x00"])

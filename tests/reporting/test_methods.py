@@ -30,11 +30,10 @@ def test_every_number_is_the_plans_or_the_runs(make_plan: MakePlan) -> None:
 
 def test_another_plan_gives_another_text(make_plan: MakePlan) -> None:
     changed = make_plan(
-        preprocessing={"crop": "nonzero", "spacing_mm": [1.0, 0.5], "normalisation": [{"method": "quantile_zscore"}]},
-        training={"loss": "dice", "optimiser": "adam", "schedule": "plateau", "patience": 10},
-        network={"neighbours": 2},
-        augmentation={"mirror_axes": [], "spatial_probability": 0.0, "intensity_probability": 0.0},
-        prediction={"mirror_axes": ["columns"]},
+        preprocessing={"crop": "nonzero", "normalisation": [{"method": "quantile_zscore"}]},
+        training={"loss": "dice", "optimiser": "adam", "schedule": "plateau", "lr_patience": 10},
+        view={"spacing_mm": [1.0, 0.5], "adjacent_slices": 2, "mirror_axes": [], "tta_axes": ["columns"]},
+        augmentation={"spatial_probability": 0.0, "intensity_probability": 0.0},
     )
     text, references = methods_paragraph(changed, STUDY)
     for part in (

@@ -47,7 +47,7 @@ def test_nothing_is_in_the_way_where_nothing_is(tmp_path: Path) -> None:
 def test_an_edited_plan_is_kept(planned: tuple[Workspace, Dataset], plan: str) -> None:
     workspace, data = planned
     document = json.loads(workspace.plan_file.read_text(encoding="utf-8"))
-    document["training"]["batch_size"] += 1
+    document["views"][0]["batch_size"] += 1
     workspace.plan_file.write_text("{" if plan == "unreadable" else json.dumps(document), encoding="utf-8")
     with pytest.raises(WorkspaceError, match=r"the plan was edited by hand.*--force"):
         protect_earlier_planning(workspace, data)

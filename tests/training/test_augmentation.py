@@ -1,23 +1,24 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from autoseg.planning.plan import AugmentationSection
-from autoseg.training.augmentation import Augmentation, Batch, BatchSpatialTransform
+from autoseg.planning.sections import AugmentationSection
+from autoseg.training.augmentation import Augmentation, Batch, BatchSpatialTransform, MirrorAxis
 
 
 def section(**changes: object) -> AugmentationSection:
     still: dict[str, object] = {
-        "mirror_axes": [],
         "spatial_probability": 0.0,
         "rotation_deg": 0.0,
         "scale": (1.0, 1.0),
-        "shift": 0.0,
+        "shift_fraction": 0.0,
         "intensity_probability": 0.0,
         "contrast": (1.0, 1.0),
         "brightness": (1.0, 1.0),
         "gamma": (1.0, 1.0),
-        "noise": 0.0,
-        "blur_px": (0.0, 0.0),
+        "noise_variance": 0.0,
+        "blur_sigma_px": (0.0, 0.0),
     }
     return AugmentationSection.model_validate(still | changes)
 
@@ -29,8 +30,8 @@ def batch(count: int = 64) -> Batch:
     return {"data": np.concatenate([3.0 * seg - 1.0, 2.0 - seg], axis=1).astype(np.float32), "seg": seg}
 
 
-def changed(**changes: object) -> Batch:
-    return Augmentation(section(**changes))(batch(), generator=np.random.default_rng(0))
+def changed(mirror_axes: Sequence[MirrorAxis] = (), **changes: object) -> Batch:
+    return Augmentation(section(**changes), mirror_axes=mirror_axes)(batch(), generator=np.random.default_rng(0))
 
 
 def test_nothing_named_nothing_changed() -> None:
@@ -39,18 +40,18 @@ def test_nothing_named_nothing_changed() -> None:
     assert np.array_equal(result["seg"], batch()["seg"])
 
 
-def test_mirroring_flips_picture_and_labels_together_about_half_of_the_time() -> None:
+def test_mirroring_flips_image_and_labels_together_about_half_of_the_time() -> None:
     result, original = changed(mirror_axes=["columns"]), batch()
     flipped = [
-        np.array_equal(picture, before[..., ::-1]) for picture, before in zip(result["data"], original["data"], strict=True)
+        np.array_equal(image, before[..., ::-1]) for image, before in zip(result["data"], original["data"], strict=True)
     ]
     assert 16 < sum(flipped) < 48
     for was_flipped, seg, before in zip(flipped, result["seg"], original["seg"], strict=True):
         assert np.array_equal(seg, before[..., ::-1] if was_flipped else before)
 
 
-def test_picture_and_labels_move_together() -> None:
-    result = changed(spatial_probability=1.0, rotation_deg=30.0, scale=(0.8, 1.25), shift=0.1)
+def test_image_and_labels_move_together() -> None:
+    result = changed(spatial_probability=1.0, rotation_deg=30.0, scale=(0.8, 1.25), shift_fraction=0.1)
     brightness = result["data"][:, 0]
     inside, outside = brightness[result["seg"][:, 0] == 1], brightness[result["seg"][:, 0] == 0]
     assert inside.mean() > 1.5
@@ -68,17 +69,17 @@ def test_what_comes_in_from_outside_is_each_channels_darkest_value() -> None:
 def test_a_magnification_of_two_makes_areas_four_times_as_large() -> None:
     seg = np.zeros((8, 1, 40, 40), dtype=np.int16)
     seg[:, :, 15:25, 14:26] = 1
-    moved = BatchSpatialTransform(probability=1.0, rotation_deg=0.0, scale=(2.0, 2.0), shift=0.0)(
+    moved = BatchSpatialTransform(probability=1.0, rotation_deg=0.0, scale=(2.0, 2.0), shift_fraction=0.0)(
         data=seg.astype(np.float32), seg=seg.copy()
     )
     assert moved["seg"].sum() == pytest.approx(4 * seg.sum(), rel=0.05)
 
 
-def test_rotation_keeps_areas_on_pictures_that_are_not_square() -> None:
+def test_rotation_keeps_areas_on_images_that_are_not_square() -> None:
     seg = np.zeros((32, 1, 30, 60), dtype=np.int16)
     seg[:, :, 10:20, 25:35] = 1
     np.random.seed(0)  # noqa: NPY002 - what the transform draws from
-    moved = BatchSpatialTransform(probability=1.0, rotation_deg=90.0, scale=(1.0, 1.0), shift=0.0)(
+    moved = BatchSpatialTransform(probability=1.0, rotation_deg=90.0, scale=(1.0, 1.0), shift_fraction=0.0)(
         data=seg.astype(np.float32), seg=seg.copy()
     )
     areas = moved["seg"].sum(axis=(1, 2, 3))
@@ -87,14 +88,20 @@ def test_rotation_keeps_areas_on_pictures_that_are_not_square() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"contrast": (0.5, 0.6)}, {"brightness": (1.5, 1.6)}, {"gamma": (2.0, 2.1)}, {"noise": 0.5}, {"blur_px": (1, 2)}],
+    [
+        {"contrast": (0.5, 0.6)},
+        {"brightness": (1.5, 1.6)},
+        {"gamma": (2.0, 2.1)},
+        {"noise_variance": 0.5},
+        {"blur_sigma_px": (1, 2)},
+    ],
 )
-def test_intensity_changes_leave_labels_and_change_pictures(change: dict[str, object]) -> None:
+def test_intensity_changes_leave_labels_and_change_images(change: dict[str, object]) -> None:
     original = batch()
     generator = np.random.default_rng(1)
     original["data"] += generator.normal(0, 0.1, original["data"].shape).astype(np.float32)
     before = original["data"].copy()
-    result = Augmentation(section(intensity_probability=1.0, **change))(original, generator=generator)
+    result = Augmentation(section(intensity_probability=1.0, **change), mirror_axes=())(original, generator=generator)
     assert np.array_equal(result["seg"], batch()["seg"])
     assert result["data"].dtype == np.float32
     assert not np.allclose(result["data"], before)
@@ -103,7 +110,7 @@ def test_intensity_changes_leave_labels_and_change_pictures(change: dict[str, ob
 def test_a_probability_of_a_third_leaves_two_thirds_untouched() -> None:
     original = batch(300)
     before = original["data"].copy()
-    result = Augmentation(section(intensity_probability=1 / 3, brightness=(1.5, 1.6)))(
+    result = Augmentation(section(intensity_probability=1 / 3, brightness=(1.5, 1.6)), mirror_axes=())(
         original, generator=np.random.default_rng(2)
     )
     untouched = (result["data"] == before).all(axis=(1, 2, 3)).mean()

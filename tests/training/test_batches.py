@@ -27,7 +27,7 @@ def test_any_number_of_workers_gives_the_same_bits(make_plan: MakePlan, fold: Fo
     without, with_two = (all_batches(plan, fold, workers=workers) for workers in (0, 2))
     assert len(without) == len(with_two) == 6
     for first, second in zip(without, with_two, strict=True):
-        assert torch.equal(first.pictures, second.pictures)
+        assert torch.equal(first.images, second.images)
         assert torch.equal(first.labels, second.labels)
         assert first.sources == second.sources
 
@@ -39,18 +39,18 @@ def test_batches_do_not_depend_on_global_generators_and_leave_them_alone(make_pl
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
     np.random.seed(2)  # noqa: NPY002
     second = all_batches(make_plan(), fold, workers=0)
-    assert all(torch.equal(one.pictures, other.pictures) for one, other in zip(first, second, strict=True))
+    assert all(torch.equal(one.images, other.images) for one, other in zip(first, second, strict=True))
 
 
 def test_seeds_and_epochs_differ(make_plan: MakePlan, fold: FoldData) -> None:
     plan = make_plan()
     one, other = all_batches(plan, fold, workers=0, seed=1), all_batches(plan, fold, workers=0, seed=2)
-    assert not torch.equal(one[0].pictures, other[0].pictures)
+    assert not torch.equal(one[0].images, other[0].images)
     assert one[0].sources != one[3].sources
 
 
 def test_an_epoch_passes_over_every_slice_before_any_comes_again(make_plan: MakePlan, fold: FoldData) -> None:
-    plan = make_plan(training={"steps_per_epoch": 6})  # 24 pictures from 21 slices
+    plan = make_plan(training={"steps_per_epoch": 6})  # 24 images from 21 slices
     sources = [source for batch in all_batches(plan, fold, workers=0, epochs=1) for source in batch.sources]
     assert len(set(sources[:21])) == 21
     assert len(sources) == 24
@@ -59,32 +59,32 @@ def test_an_epoch_passes_over_every_slice_before_any_comes_again(make_plan: Make
 def test_without_augmentation_a_patch_is_the_slice_padded_with_its_darkest_value(
     make_plan: MakePlan, make_case: Callable[..., StoredCase]
 ) -> None:
-    still = {"mirror_axes": [], "spatial_probability": 0.0, "intensity_probability": 0.0}
-    plan = make_plan(augmentation=still, training={"patch_px": [20, 12]})
+    still = {"spatial_probability": 0.0, "intensity_probability": 0.0}
+    plan = make_plan(augmentation=still, view={"mirror_axes": [], "patch_px": [20, 12]})
     case = make_case(4, shape=(18, 11))
     fold = FoldData(key="", training=[("one", case)], validation=[])
     batch = all_batches(plan, fold, workers=0, epochs=1)[0]
-    assert batch.pictures.shape == (4, 1, 20, 12)
-    assert batch.pictures.dtype == torch.float32
+    assert batch.images.shape == (4, 1, 20, 12)
+    assert batch.images.dtype == torch.float32
     assert batch.labels.dtype == torch.int64
-    for picture, labels, (_, index) in zip(batch.pictures, batch.labels, batch.sources, strict=True):
-        np.testing.assert_array_equal(picture[0, 1:19, :11], case.image[0, index])
+    for image, labels, (_, index) in zip(batch.images, batch.labels, batch.sources, strict=True):
+        np.testing.assert_array_equal(image[0, 1:19, :11], case.image[0, index])
         np.testing.assert_array_equal(labels[1:19, :11], case.label[index])
-        assert picture[0, 0].unique().tolist() == pytest.approx([case.footprint.pad_value[0]])
+        assert image[0, 0].unique().tolist() == pytest.approx([case.footprint.pad_value[0]])
         assert labels[:, 11].sum() == 0
 
 
 def test_larger_slices_are_cut_at_different_places(make_plan: MakePlan, make_case: Callable[..., StoredCase]) -> None:
-    still = {"mirror_axes": [], "spatial_probability": 0.0, "intensity_probability": 0.0}
-    plan = make_plan(augmentation=still, training={"patch_px": [8, 8], "batch_size": 16})
+    still = {"spatial_probability": 0.0, "intensity_probability": 0.0}
+    plan = make_plan(augmentation=still, view={"mirror_axes": [], "patch_px": [8, 8], "batch_size": 16})
     case = make_case(4, slices=1, shape=(18, 18))
     fold = FoldData(key="", training=[("one", case)], validation=[])
-    pictures = all_batches(plan, fold, workers=0, epochs=1)[0].pictures
+    images = all_batches(plan, fold, workers=0, epochs=1)[0].images
     windows = {
         (row, column)
-        for picture in pictures
+        for image in images
         for row in range(11)
         for column in range(11)
-        if np.array_equal(picture[0], case.image[0, 0, row : row + 8, column : column + 8])
+        if np.array_equal(image[0], case.image[0, 0, row : row + 8, column : column + 8])
     }
     assert len(windows) > 3

@@ -1,6 +1,6 @@
 import pytest
 
-from autoseg.planning.plan import TrainingSection
+from autoseg.planning.sections import TrainingSection
 from autoseg.training.clock import Budget, Stopwatch, build_budget
 from autoseg.training.config import TrainConfig
 
@@ -8,19 +8,17 @@ from autoseg.training.config import TrainConfig
 def section(**changes: object) -> TrainingSection:
     values: dict[str, object] = {
         "slices": {"rule": "all"},
-        "patch_px": (32, 32),
-        "batch_size": 4,
         "steps_per_epoch": 10,
         "loss": "cross_entropy",
         "class_weights": (1.0, 1.0),
         "optimiser": "adam",
         "learning_rate": 1e-3,
         "weight_decay": 0.0,
-        "gradient_limit": None,
+        "grad_clip_norm": None,
         "schedule": "cosine",
-        "warmup": 0.0,
-        "patience": None,
-        "stop_after": None,
+        "warmup_fraction": 0.0,
+        "lr_patience": None,
+        "early_stopping_patience": None,
         "best_model": "last",
         "epochs": None,
         "minutes": 60.0,
@@ -62,7 +60,7 @@ def test_a_validation_longer_than_the_budget_ends_the_run() -> None:
         ({}, {"epochs": 3, "minutes": 5}, 30, 300.0),
         ({"epochs": 7, "minutes": None}, {}, 70, None),
         ({"epochs": 7, "minutes": None}, {"minutes": 5}, None, 300.0),
-        ({"epochs": 7, "minutes": None, "schedule": "plateau", "patience": 10}, {"minutes": 5}, 70, 300.0),
+        ({"epochs": 7, "minutes": None, "schedule": "plateau", "lr_patience": 10}, {"minutes": 5}, 70, 300.0),
     ],
 )
 def test_the_users_length_comes_before_the_plans(

@@ -23,7 +23,7 @@ from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, read_history
-from autoseg.training.loop import FoldData, Surroundings, train
+from autoseg.training.loop import FoldData, RunContext, train
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
@@ -34,7 +34,7 @@ def config(**choices: Any) -> TrainConfig:
 
 
 def run(plan: Plan, fold: FoldData, folder: Path, *, workers: int = 0, **choices: Any) -> RunState:
-    return train(plan, config(**choices), fold, around=Surroundings(folder, CPU, workers, Silent()))
+    return train(plan, config(**choices), fold, context=RunContext(folder, CPU, workers, Silent()))
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -106,7 +106,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(
                 make_plan(),
                 config(epochs=3, architecture=architecture),
                 fold,
-                around=Surroundings(parts, CPU, 0, _StopAfter(steps)),
+                context=RunContext(parts, CPU, 0, _StopAfter(steps)),
             )
     resumed = run(make_plan(), fold, parts, epochs=3, architecture=architecture)
     assert same(whole, parts)
@@ -122,9 +122,9 @@ def test_interruptions_at_random_batches_leave_no_trace(
     uninterrupted = run(make_plan(), fold, whole, epochs=6)
     dice, interruptions = random.Random(workers), 0  # noqa: S311
     while interruptions < 12:
-        surroundings = Surroundings(parts, CPU, workers, _StopAfter(dice.randint(1, 5)))
+        surroundings = RunContext(parts, CPU, workers, _StopAfter(dice.randint(1, 5)))
         with pytest.raises(KeyboardInterrupt):  # an epoch has three batches: in the first, in a later one, after the last
-            train(make_plan(), config(epochs=6), fold, around=surroundings)
+            train(make_plan(), config(epochs=6), fold, context=surroundings)
         interruptions += 1
         if len((read_state(parts) or uninterrupted).epochs) == 5:
             break
@@ -147,11 +147,11 @@ def held_out(fold: FoldData) -> NDArray[np.float32]:
 
 
 def test_rules_with_a_memory_resume_where_they_were(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
-    plateau = {"schedule": "plateau", "patience": 1, "learning_rate": 0.5, "best_model": "validation_loss"}
+    plateau = {"schedule": "plateau", "lr_patience": 1, "learning_rate": 0.5, "best_model": "validation_loss"}
     plan = make_plan(training=plateau)
     uninterrupted = run(plan, fold, tmp_path / "whole", epochs=15)
     with pytest.raises(KeyboardInterrupt):
-        train(plan, config(epochs=15), fold, around=Surroundings(tmp_path / "parts", CPU, 0, _StopAfter(35)))
+        train(plan, config(epochs=15), fold, context=RunContext(tmp_path / "parts", CPU, 0, _StopAfter(35)))
     resumed = run(plan, fold, tmp_path / "parts", epochs=15)
     rates = [step.learning_rate for step in resumed.steps]
     assert rates == [step.learning_rate for step in uninterrupted.steps]
@@ -174,21 +174,21 @@ def test_another_configuration_plan_or_data_is_refused_and_named(
 def test_a_time_budget_is_kept_and_the_learning_rate_comes_down(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
     readings = count()
     stopwatch = Stopwatch(started=0.0, now=lambda: next(readings) / 100)  # each look at the clock takes a hundredth
-    around = Surroundings(tmp_path, CPU, 0, Silent(), stopwatch)
-    state = train(make_plan(training={"epochs": None, "minutes": 60}), config(minutes=0.05), fold, around=around)
+    around = RunContext(tmp_path, CPU, 0, Silent(), stopwatch)
+    state = train(make_plan(training={"epochs": None, "minutes": 60}), config(minutes=0.05), fold, context=around)
     assert state.finished
     assert 2.0 < state.epochs[-1].seconds <= 3.0
     assert state.steps[-1].learning_rate < 0.1 * max(step.learning_rate for step in state.steps)
 
 
 def test_early_stopping_ends_a_run(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
-    plan = make_plan(training={"stop_after": 2, "learning_rate": 1e-12, "best_model": "validation_loss"})
+    plan = make_plan(training={"early_stopping_patience": 2, "learning_rate": 1e-12, "best_model": "validation_loss"})
     state = run(plan, fold, tmp_path, epochs=50)
     assert len(state.epochs) < 50
 
 
 def test_the_model_is_that_of_the_best_epoch(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
-    plan = make_plan(training={"learning_rate": 0.3, "best_model": "validation_loss", "warmup": 0.0})
+    plan = make_plan(training={"learning_rate": 0.3, "best_model": "validation_loss", "warmup_fraction": 0.0})
     state = run(plan, fold, tmp_path, epochs=6)
     best = min(range(6), key=lambda index: state.epochs[index].validation_loss)
     assert load_bundle(tmp_path).document.provenance.epochs == best + 1
@@ -218,7 +218,7 @@ def test_every_epoch_is_reported(make_plan: MakePlan, fold: FoldData, tmp_path: 
     def note(epochs: "list[EpochRecord]") -> None:
         seen.append(len(epochs))
 
-    train(make_plan(), config(), fold, around=Surroundings(tmp_path, CPU, 0, Silent(), on_epoch=note))
+    train(make_plan(), config(), fold, context=RunContext(tmp_path, CPU, 0, Silent(), on_epoch=note))
     assert seen == [1, 2]
 
 

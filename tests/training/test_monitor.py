@@ -25,7 +25,7 @@ from autoseg.training import monitor
 from autoseg.training.checkpoint import RunState
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, read_history
-from autoseg.training.loop import FoldData, Surroundings, train
+from autoseg.training.loop import FoldData, RunContext, train
 from autoseg.training.monitor import (
     OPACITY,
     TRACKERS,
@@ -92,7 +92,7 @@ def record(epoch: int, **changes: Any) -> EpochRecord:
 def sample(case: int = 0, *, shape: tuple[int, int] = (4, 5)) -> SampleSlice:
     picture = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     classes = (picture % 3).astype(np.int16)
-    return SampleSlice(case=case, index=7, picture=picture, prediction=classes, reference=classes)
+    return SampleSlice(case=case, index=7, image=picture, prediction=classes, reference=classes)
 
 
 def a_run(folder: Path, *, epochs: int = 0) -> TrackedRun:
@@ -102,7 +102,7 @@ def a_run(folder: Path, *, epochs: int = 0) -> TrackedRun:
 def track(kind: catalogue.Tracker, folder: Path, *, epochs: range) -> None:
     """A run of some epochs, each with two pictures."""
     run = a_run(folder, epochs=epochs.start - 1)
-    with tracking(kind, run, events=Silent(), pictures_every_s=0.0) as tracker:
+    with tracking(kind, run, events=Silent(), images_every_s=0.0) as tracker:
         for epoch in epochs:
             tracker.epoch_ended(record(epoch), [sample(0), sample(1)])
 
@@ -373,7 +373,7 @@ def test_pictures_come_no_more_often_than_agreed(
 ) -> None:
     inner, now_s = spy(), 100.0
     monkeypatch.setattr(monitor, "time", SimpleNamespace(monotonic=lambda: now_s))
-    with tracking("tensorboard", a_run(tmp_path), events=Silent(), pictures_every_s=30.0) as tracker:
+    with tracking("tensorboard", a_run(tmp_path), events=Silent(), images_every_s=30.0) as tracker:
         for epoch, now_s in enumerate([100.0, 110.0, 129.0, 130.0, 159.0, 200.0], start=1):  # noqa: B007 - read above
             tracker.epoch_ended(record(epoch), [sample()])
     assert inner.seen == [(1, 1), (2, 0), (3, 0), (4, 1), (5, 0), (6, 1)]
@@ -382,7 +382,7 @@ def test_pictures_come_no_more_often_than_agreed(
 def trained(plan: Plan, data: FoldData, folder: Path, *, tracker: Tracker, **choices: Any) -> RunState:
     config = TrainConfig.model_validate({"architecture": "unet", "fold": "0", "precision": "float32"} | choices)
     compute = Compute(torch.device("cpu"), bfloat16=False)
-    return train(plan, config, data, around=Surroundings(folder, compute, 0, Silent(), tracker=tracker))
+    return train(plan, config, data, context=RunContext(folder, compute, 0, Silent(), tracker=tracker))
 
 
 def test_training_tells_its_tracker_every_epoch_with_its_samples(

@@ -24,7 +24,7 @@ from autoseg.training.batches import TrainingBatch
 from autoseg.training.checkpoint import RunState, read_checkpoint
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import read_history
-from autoseg.training.loop import FoldData, Surroundings, train
+from autoseg.training.loop import FoldData, RunContext, train
 from autoseg.training.validation import ValidationResult
 
 MakePlan = Callable[..., Plan]
@@ -35,8 +35,17 @@ CPU = Compute(torch.device("cpu"), bfloat16=False)
 def paper(make_plan: MakePlan) -> Plan:
     """A tiny network that learns by the recipe's own constants, one step per epoch."""
     recipe = {path.removeprefix("training."): choice.value for path, choice in CONSTANTS["paper"].items()}
-    keys = ("loss", "optimiser", "learning_rate", "weight_decay", "gradient_limit", "schedule", "warmup", "patience")
-    chosen = {key: recipe[key] for key in (*keys, "stop_after", "best_model")}
+    keys = (
+        "loss",
+        "optimiser",
+        "learning_rate",
+        "weight_decay",
+        "grad_clip_norm",
+        "schedule",
+        "warmup_fraction",
+        "lr_patience",
+    )
+    chosen = {key: recipe[key] for key in (*keys, "early_stopping_patience", "best_model")}
     return make_plan(training={**chosen, "steps_per_epoch": 1, "epochs": 200, "minutes": None})
 
 
@@ -77,7 +86,7 @@ def run(paper: Plan, fold: FoldData, tmp_path: Path, snapshots: Snapshots, monke
         dice = iter(index / 1000 for index in range(1000))
         monkeypatch.setattr(learner, "validate", lambda *_, **__: ValidationResult(next(losses), (next(dice),)))
         config = TrainConfig(architecture="unet", fold="0", precision="float32", epochs=epochs)
-        return train(paper, config, fold, around=Surroundings(tmp_path, CPU, 0, Silent(), on_epoch=snapshots))
+        return train(paper, config, fold, context=RunContext(tmp_path, CPU, 0, Silent(), on_epoch=snapshots))
 
     return follow
 

@@ -10,7 +10,7 @@ def result(loss: float, dice: float = 0.5) -> EpochResult:
 
 
 def test_the_cosine_rises_peaks_after_the_warm_up_and_ends_near_zero() -> None:
-    schedule = Cosine(highest=2e-3, warmup=0.1)
+    schedule = Cosine(max_rate=2e-3, warmup_fraction=0.1)
     assert schedule.rate(0.05) == pytest.approx(1e-3)
     assert schedule.rate(0.1) == pytest.approx(2e-3)
     assert schedule.rate(0.55) == pytest.approx(2e-3 * (0.01 + 0.99 * 0.5))

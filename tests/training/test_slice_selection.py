@@ -57,25 +57,25 @@ def test_with_class_tells_classes_apart(make_plan: MakePlan, cases: Cases) -> No
     assert set(drawn(plan, cases, count=3)) == {(1, 7)}
 
 
-@pytest.mark.parametrize(("share", "fewest"), [(0.0, 0), (0.75, 15), (1.0, 20)])
-def test_foreground_share_draws_that_many_from_slices_with_foreground(
-    make_plan: MakePlan, cases: Cases, share: float, fewest: int
+@pytest.mark.parametrize(("fraction", "fewest"), [(0.0, 0), (0.75, 15), (1.0, 20)])
+def test_foreground_fraction_draws_that_many_from_slices_with_foreground(
+    make_plan: MakePlan, cases: Cases, fraction: float, fewest: int
 ) -> None:
-    order = drawn(selecting(make_plan, rule="foreground_share", share=share), cases, count=20)
+    order = drawn(selecting(make_plan, rule="foreground_fraction", fraction=fraction), cases, count=20)
     showing = sum(source in SHOWING for source in order)
     assert len(order) == 20
     assert fewest <= showing <= fewest + 4  # the others come from one pass over all slices
-    if share == 0.75:  # mixed, not one pool after the other
+    if fraction == 0.75:  # mixed, not one pool after the other
         assert any(source not in SHOWING for source in order[:15])
 
 
 def test_the_same_generator_gives_the_same_epoch(make_plan: MakePlan, cases: Cases) -> None:
-    plan = selecting(make_plan, rule="foreground_share", share=0.5)
+    plan = selecting(make_plan, rule="foreground_fraction", fraction=0.5)
     assert drawn(plan, cases, count=20, seed=4) == drawn(plan, cases, count=20, seed=4)
     assert drawn(plan, cases, count=20, seed=4) != drawn(plan, cases, count=20, seed=5)
 
 
-@pytest.mark.parametrize("selection", [{"rule": "with_class", "label": 2}, {"rule": "foreground_share", "share": 0.5}])
+@pytest.mark.parametrize("selection", [{"rule": "with_class", "label": 2}, {"rule": "foreground_fraction", "fraction": 0.5}])
 def test_nothing_to_select_is_an_error_that_names_the_key(
     make_plan: MakePlan, cases: Cases, selection: dict[str, Any]
 ) -> None:
@@ -89,9 +89,9 @@ def test_nothing_to_select_is_an_error_that_names_the_key(
     "selection",
     [
         {"rule": "with_class"},
-        {"rule": "with_class", "label": 2, "share": 0.5},
-        {"rule": "foreground_share", "label": 2},
-        {"rule": "all", "share": 0.5},
+        {"rule": "with_class", "label": 2, "fraction": 0.5},
+        {"rule": "foreground_fraction", "label": 2},
+        {"rule": "all", "fraction": 0.5},
         {"rule": "with_class", "label": 7},  # no class of the plan
         {"rule": "with_class", "label": 0},  # the background shows everywhere
     ],

@@ -30,14 +30,14 @@ class Threshold(nn.Module):
         super().__init__()
         self.slices = 0
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        self.slices += len(pictures)
-        return torch.cat([torch.ones_like(pictures), pictures], dim=1)  # (B, 2, H, W)
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.slices += len(images)
+        return torch.cat([torch.ones_like(images), images], dim=1)  # (B, 2, H, W)
 
 
 def result(network: nn.Module, *cases: StoredCase, batch_size: int = 3) -> ValidationResult:
     loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), device=CPU.device)
-    return validate(network, cases, loss=loss, classes=2, neighbours=0, batch_size=batch_size, compute=CPU)
+    return validate(network, cases, loss=loss, classes=2, adjacent_slices=0, batch_size=batch_size, compute=CPU)
 
 
 def numbered(make_case: MakeCase) -> StoredCase:
@@ -67,10 +67,10 @@ def test_a_sample_is_the_fullest_slice_with_its_prediction_and_reference(make_ca
     network = Threshold()
     (sample,) = result(network, case, batch_size=batch_size).samples
     assert (sample.case, sample.index) == (0, 4)
-    assert np.array_equal(sample.picture, case.image[0, 4])
+    assert np.array_equal(sample.image, case.image[0, 4])
     assert np.array_equal(sample.reference, [[0] * 4, [1] * 4, [1] * 4])
     assert np.array_equal(sample.prediction, np.ones((3, 4)))
-    assert (sample.picture.dtype, sample.prediction.dtype, sample.reference.dtype) == (np.float32, np.int16, np.int16)
+    assert (sample.image.dtype, sample.prediction.dtype, sample.reference.dtype) == (np.float32, np.int16, np.int16)
     assert network.slices == 6  # no pass beyond those that are scored
 
 
@@ -79,7 +79,7 @@ def test_a_sample_owns_its_pixels(make_case: MakeCase) -> None:
     (sample,) = result(Threshold(), case).samples
     case.image[:] = -1.0
     case.label[:] = 0
-    assert sample.picture.min() > 0
+    assert sample.image.min() > 0
     assert sample.reference.max() == 1
 
 

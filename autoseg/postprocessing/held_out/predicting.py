@@ -57,7 +57,7 @@ def score_held_out(
 
 
 def _done(model: Path, ensemble: Ensemble) -> bool:
-    return is_scored(model) and read_record(model).model_digest == ensemble.digest
+    return is_scored(model) and ensemble.is_identified_by(read_record(model).model_digest)
 
 
 def _score(case: Case, ensemble: Ensemble, *, model: Path, store: Store, draw: DrawCase) -> CaseMetrics:

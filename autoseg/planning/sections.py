@@ -1,0 +1,255 @@
+"""What a plan consists of: its sections with their keys and limits. Field descriptions are the reference documentation.
+
+A key that is added gets a neutral default: then plans without it are read, and their digests stay as they were. A key that
+had no default must not be given one.
+"""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from autoseg import catalogue
+from autoseg.data.dataset import LabelClass, check_classes
+from autoseg.data.label_values import LARGEST_LABEL
+
+_MOST_LEVELS: Final = 12
+"""Of a network. Source: chosen; with so many, the sides of its slices are multiples of 2048 pixels."""
+
+# Upper limits of single values are chosen: beyond what anybody uses, and low enough that nothing made of them fills a
+# memory or exceeds what a float can hold. What values amount to together is limited by the plan as a whole.
+Positive = Annotated[float, Field(gt=0)]
+Gigabytes = Annotated[float, Field(gt=0, le=10_000)]
+Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
+Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
+FoldCount = Annotated[int, Field(ge=2, le=100_000)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Range = tuple[Positive, Positive]
+Side = Annotated[int, Field(ge=1, le=65_536)]
+PixelPair = tuple[Side, Side]
+
+
+def _each_once(axes: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(axes)) < len(axes):
+        msg = f"each axis at most once, not {len(axes)} entries for {len(set(axes))}"
+        raise ValueError(msg)
+    return axes
+
+
+MirrorAxes = Annotated[tuple[Literal["rows", "columns"], ...], AfterValidator(_each_once)]
+
+
+class Section(BaseModel):
+    """A part of a plan: its keys are all known, its numbers finite."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Inputs(Section):
+    """What, besides the data, the plan was made from: the same inputs and data give the same plan."""
+
+    name: str = Field(min_length=1, description="name of the data set")
+    recipe: catalogue.Recipe = Field(description="`auto`: what measured best; `paper`: the published method")
+    plane: catalogue.Plane | Literal["auto"] = Field(description="the slice plane asked for")
+    device: catalogue.DeviceKind = Field(description="kind of machine the plan is sized for")
+    memory_gb: Gigabytes = Field(description="memory one training step may take, in GB")
+    folds: FoldCount | None = Field(description="number of folds asked for; null: by rule")
+    not_finite: catalogue.NotFinite = Field(default="refuse", description="what was to be done with NaN and infinite voxels")
+    overrides: dict[str, Any] = Field(default={}, description="values asked for with `--set`, by their path")
+
+
+class DataSection(Section):
+    """What the networks read and write."""
+
+    channels: tuple[str, ...] = Field(min_length=1, description="what each input channel shows")
+    classes: tuple[LabelClass, ...] = Field(min_length=2, description="classes by rising label value, background first")
+
+    @model_validator(mode="after")
+    def _classes_differ(self) -> "DataSection":
+        check_classes(self.classes)
+        if self.classes[-1].value > LARGEST_LABEL:
+            msg = f"class values must not be above {LARGEST_LABEL}, the largest that label maps are stored with"
+            raise ValueError(msg)
+        return self
+
+
+class NormalisationStep(Section):
+    """How one channel's intensities are brought to a common scale."""
+
+    method: catalogue.Normalisation = Field(
+        description="`quantile_zscore`: eq. 1 of the paper per scan; `zscore`: mean and standard deviation of voxels > 0 "
+        "per scan; `ct`: clip to and scale by the data set's own foreground; `none`: leave as it is"
+    )
+    lower: float | None = Field(default=None, description="`ct`: lower clipping bound, in the scan's units")
+    upper: float | None = Field(default=None, description="`ct`: upper clipping bound, in the scan's units")
+    mean: float | None = Field(default=None, description="`ct`: mean to subtract, in the scan's units")
+    std: Positive | None = Field(default=None, description="`ct`: standard deviation to divide by")
+    clip: Positive | None = Field(
+        default=None, description="normalised values are clipped to [-clip, clip]; null: not clipped"
+    )
+
+    @model_validator(mode="after")
+    def _ct_is_complete(self) -> "NormalisationStep":
+        if self.method == "ct" and None in (self.lower, self.upper, self.mean, self.std):
+            msg = "method `ct` needs lower, upper, mean and std"
+            raise ValueError(msg)
+        return self
+
+
+class PreprocessingSection(Section):
+    """From a scan to the slices a network sees. Changing anything here rebuilds the preprocessed arrays."""
+
+    crop: catalogue.Crop = Field(description="`nonzero`: cut to the box around voxels other than 0; `none`: keep all")
+    crop_margin_px: int = Field(ge=0, le=100_000, description="voxels kept around that box")
+    not_finite: catalogue.NotFinite = Field(
+        default="refuse",
+        description="`refuse`: a scan with NaN or infinite voxels is an error; `zero`: such voxels are taken for 0",
+    )
+    normalisation: tuple[NormalisationStep, ...] = Field(min_length=1, description="one step per channel")
+
+
+class View(Section):
+    """One way to see the data: how scans are cut into slices, and how slices are shown to a network."""
+
+    plane: catalogue.Plane | None = Field(description="plane of the slices; null for 2D images, which have none")
+    spacing_mm: tuple[Positive, Positive] | None = Field(
+        description="in-plane spacing (rows, columns) that slices are resampled to; null: each scan keeps its own"
+    )
+    adjacent_slices: int = Field(
+        ge=0,
+        le=5,
+        description="slices on either side that are shown together with each slice, as further input channels (2.5D)",
+    )
+    patch_px: PixelPair = Field(description="rows and columns of the patches that networks learn from")
+    mirror_axes: MirrorAxes = Field(description="in-plane axes flipped with probability 1/2 in training")
+    tta_axes: MirrorAxes = Field(
+        description="test-time augmentation: predictions are averaged over flips of these in-plane axes; empty: no flips"
+    )
+    batch_size: int = Field(ge=1, le=65_536, description="slices per optimiser step")
+
+
+class NetworkSection(Section):
+    """Size of the networks."""
+
+    features: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = Field(
+        min_length=2, description="channels at each level, from full resolution to the bottleneck; each level halves"
+    )
+    convolutions: int = Field(ge=1, le=4, description="convolutions (or separable blocks) per level")
+    expansion: Positive = Field(
+        le=64, description="hidden width of the inverse bottleneck, as a multiple of its input width"
+    )
+    skips: catalogue.Skip = Field(description="how the Sep-Res U-Net joins encoder and decoder")
+    deep_supervision: bool = Field(
+        description="whether coarser decoder levels answer too in training, each with half the weight of the one above"
+    )
+
+    @model_validator(mode="after")
+    def _levels_can_be_halved(self) -> "NetworkSection":
+        if len(self.features) > _MOST_LEVELS:
+            msg = f"at most {_MOST_LEVELS} levels, because each halves the slices; features has {len(self.features)}"
+            raise ValueError(msg)
+        return self
+
+    @property
+    def divisor(self) -> int:
+        """Slice sides must be multiples of this many pixels inside the network."""
+        return 1 << (len(self.features) - 1)
+
+
+class SliceSelection(Section):
+    """Which slices of the training scans a network learns from; validation and prediction always take all."""
+
+    rule: catalogue.SliceRule = Field(
+        description="`all`: every slice once per pass; `with_class`: only slices that show `label`; `foreground_fraction`: "
+        "that `fraction` of an epoch comes from slices with any foreground, the rest from all"
+    )
+    label: int | None = Field(default=None, description="`with_class`: label value that a slice must show")
+    fraction: Fraction | None = Field(
+        default=None, description="`foreground_fraction`: fraction of slices drawn from those with foreground"
+    )
+
+    @model_validator(mode="after")
+    def _rule_is_complete(self) -> "SliceSelection":
+        needed = {"all": None, "with_class": "label", "foreground_fraction": "fraction"}[self.rule]
+        given = {name for name in ("label", "fraction") if getattr(self, name) is not None}
+        if given != ({needed} if needed else set()):
+            msg = f"the rule `{self.rule}` needs " + (
+                f"`{needed}` and nothing else" if needed else "neither label nor fraction"
+            )
+            raise ValueError(msg)
+        return self
+
+
+class TrainingSection(Section):
+    """How the networks learn."""
+
+    slices: SliceSelection = Field(description="which slices are learnt from")
+    steps_per_epoch: int = Field(ge=1, description="optimiser steps between two validations")
+    loss: catalogue.Loss = Field(description="`cross_entropy` (weighted), `dice`, or their sum")
+    class_weights: tuple[Positive, ...] = Field(description="weight of each class in the cross-entropy, background first")
+    optimiser: catalogue.Optimiser = Field(description="`adam` or `adamw`")
+    learning_rate: Positive = Field(description="initial (plateau) or maximum (cosine) learning rate")
+    weight_decay: float = Field(ge=0, description="decoupled weight decay of `adamw`")
+    grad_clip_norm: Positive | None = Field(description="norm that gradients are clipped to; null: not clipped")
+    schedule: catalogue.Schedule = Field(
+        description="`cosine`: warm-up, then a cosine that ends with the run; `plateau`: a tenth after `lr_patience` epochs"
+    )
+    warmup_fraction: Fraction = Field(description="`cosine`: fraction of the run during which the learning rate rises")
+    lr_patience: int | None = Field(
+        ge=1, le=1_000_000, description="`plateau`: epochs without a lower validation loss before a lower learning rate"
+    )
+    early_stopping_patience: int | None = Field(
+        ge=1, le=1_000_000, description="epochs without a lower validation loss before the end; null: never"
+    )
+    best_model: catalogue.BestModel = Field(description="which epoch's weights become the model")
+    epochs: Epochs | None = Field(description="length of a run in epochs; null: by time")
+    minutes: Minutes | None = Field(description="length of a run in minutes, where `epochs` is null")
+
+    @model_validator(mode="after")
+    def _is_complete_and_ends(self) -> "TrainingSection":
+        if (self.epochs is None) == (self.minutes is None):
+            msg = "exactly one of `epochs` and `minutes` must be set"
+            raise ValueError(msg)
+        if self.schedule == "plateau" and self.lr_patience is None:
+            msg = "the schedule `plateau` needs `lr_patience`"
+            raise ValueError(msg)
+        return self
+
+
+class AugmentationSection(Section):
+    """Random changes of the training slices. Each is drawn per slice; a probability of 0 switches it off."""
+
+    spatial_probability: Fraction = Field(description="fraction of slices that are rotated, scaled and shifted")
+    rotation_deg: float = Field(ge=0, le=180, description="largest rotation in either direction, in degrees")
+    scale: Range = Field(description="smallest and largest magnification")
+    shift_fraction: Fraction = Field(description="largest displacement as a fraction of the patch")
+    intensity_probability: Fraction = Field(description="probability of each of the following, per slice")
+    contrast: Range = Field(description="smallest and largest factor on the distance from the mean")
+    brightness: Range = Field(description="smallest and largest factor on the intensity")
+    gamma: Range = Field(description="smallest and largest exponent")
+    noise_variance: float = Field(ge=0, le=100, description="largest variance of added Gaussian noise, in normalised units")
+    blur_sigma_px: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = Field(
+        description="smallest and largest sigma of a Gaussian blur; (0, 0): none"
+    )
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> "AugmentationSection":
+        for name in ("scale", "contrast", "brightness", "gamma", "blur_sigma_px"):
+            smallest, largest = getattr(self, name)
+            if smallest > largest:
+                msg = f"{name} needs the smallest value first, not {smallest:g} before {largest:g}"
+                raise ValueError(msg)
+        return self
+
+
+class PredictionSection(Section):
+    """How trained networks are applied."""
+
+    batch_size: int = Field(ge=1, le=65_536, description="slices predicted at once")
+
+
+class Decision(Section):
+    """Why one value is what it is."""
+
+    rule: str = Field(description="name of the rule that chose the value")
+    value: Any = Field(description="the value as chosen, for comparison with an edited one")
+    reason: str = Field(description="the evidence, in words")
