@@ -6,28 +6,22 @@ dataclass. Nothing here loads another package, so that `--help` costs little mor
 """
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from difflib import get_close_matches
-from numbers import Integral, Real
 from pathlib import Path
-from types import NoneType, UnionType
+from types import NoneType
 from typing import (
     TYPE_CHECKING,
-    Annotated,
     Any,
     Final,
     Literal,
     Self,
-    Union,
     dataclass_transform,
-    get_args,
-    get_origin,
     overload,
 )
 
-from autoseg.catalogue import NameIn
+from autoseg.commands.kinds import converted, kinds_in, words_for
 from autoseg.errors import UsageError
 from autoseg.events import Events
 
@@ -155,7 +149,7 @@ class Option:
     @property
     def words(self) -> str:
         """What it may be, in words."""
-        words = [kind if isinstance(kind, str) else _words(kind) + self._range(kind) for kind in self.types]
+        words = [words_for(kind) + self._range(kind) for kind in self.types]
         return f"{', '.join(words[:-1])} or {words[-1]}" if len(words) > 1 else words[0]
 
     def checked(self, value: object, *, called: str | None = None) -> object:
@@ -171,7 +165,7 @@ class Option:
         if value is None and self.optional:
             return None
         for kind in self.types:
-            found = _as(kind, value)
+            found = converted(value, kind)
             if found is not None and (kind not in {int, float} or self._in_range(found)):
                 return found
         raise UsageError(
@@ -254,7 +248,7 @@ def did_you_mean(word: object, known: Sequence[str]) -> str | None:
 
 
 def _option(field: "dataclasses.Field[Any]") -> Option:
-    kinds = tuple(_kinds(field.type))
+    kinds = kinds_in(field.type)
     types = tuple(kind for kind in kinds if kind is not NoneType and not (kind is str and Path in kinds))
     return Option(
         field.name,
@@ -264,77 +258,3 @@ def _option(field: "dataclasses.Field[Any]") -> Option:
         optional=NoneType in kinds,
         by_name=field.kw_only is True,
     )
-
-
-def _kinds(annotation: Any) -> list[Any]:
-    """The members of a union, of a `Literal` and of a table of names, which may hold one another."""
-    origin, members = get_origin(annotation), get_args(annotation)
-    if origin in {Union, UnionType}:
-        return [kind for member in members for kind in _kinds(member)]
-    if origin is Literal:
-        return list(members)
-    if origin is Annotated:
-        tables = [each for each in members[1:] if isinstance(each, NameIn)]
-        return [name for each in tables for name in (*each.table, *each.besides)] or _kinds(members[0])
-    return [annotation]
-
-
-def _words(kind: Any) -> str:
-    return _KINDS[kind].words if kind in _KINDS else f"{kind.__module__}.{kind.__name__}"
-
-
-def _as(kind: Any, value: object) -> Any:
-    """The value as one of a type; None where it is none."""
-    if isinstance(kind, str):
-        return value if value == kind else None
-    return _KINDS[kind].convert(value) if kind in _KINDS else value
-
-
-def _is_switch(value: object) -> bool:
-    return isinstance(value, bool)
-
-
-def _switch(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _whole(value: object) -> int | None:
-    return int(value) if isinstance(value, Integral) and not _is_switch(value) else None
-
-
-def _number(value: object) -> float | None:
-    number = float(value) if isinstance(value, Real) and not _is_switch(value) else math.nan
-    return number if math.isfinite(number) else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _path(value: object) -> Path | None:
-    return Path(value) if isinstance(value, str | Path) else None
-
-
-def _paths(value: object) -> tuple[Path, ...] | None:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        return None
-    paths = [_path(each) for each in value]
-    return None if None in paths else tuple(path for path in paths if path is not None)
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """A type of option: how it is called, and how a value becomes one."""
-
-    words: str
-    convert: Callable[[object], object]
-
-
-_KINDS: Final[Mapping[Any, _Kind]] = {
-    bool: _Kind("True or False", _switch),
-    int: _Kind("a whole number", _whole),
-    float: _Kind("a number", _number),
-    str: _Kind("a text that is not empty", _text),
-    Path: _Kind("a path", _path),
-    Sequence[str | Path]: _Kind("a list of paths", _paths),
-}

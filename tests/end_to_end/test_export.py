@@ -18,6 +18,7 @@ from autoseg.cli.app import app
 from autoseg.commands import export
 from autoseg.data.image import read_labels
 from autoseg.errors import BundleError, UsageError
+from autoseg.exporting import export as writing
 from autoseg.exporting.document import ExportedModel, read_exported
 from autoseg.inference.steps import Step
 from autoseg.model.bundle import load_bundle
@@ -223,11 +224,11 @@ def test_an_export_that_cannot_be_read_back_replaces_nothing(
 ) -> None:
     path = tmp_path / "brain.autoseg"
     path.write_text("the former one", encoding="utf-8")
-    monkeypatch.setattr(export, "_readme", lambda _: "")  # read back below as if it were lost
-    monkeypatch.setattr(export.exported, "README_FILE", "READ.me")
-    real = export.write_archive
+    monkeypatch.setattr(writing, "_readme", lambda _: "")  # read back below as if it were lost
+    monkeypatch.setattr(writing.exported, "README_FILE", "READ.me")
+    real = writing.write_archive
     monkeypatch.setattr(
-        export, "write_archive", lambda draft, members: real(draft, {k: v for k, v in members.items() if k != "READ.me"})
+        writing, "write_archive", lambda draft, members: real(draft, {k: v for k, v in members.items() if k != "READ.me"})
     )
     with pytest.raises(BundleError, match=r"READ\.me"):
         autoseg.export(path, workspace=trained, force=True)

@@ -1,0 +1,92 @@
+"""Types of options: how each is called in words, and how what a user gives becomes one."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+
+from autoseg.catalogue import NameIn
+
+
+def kinds_in(annotation: Any) -> list[Any]:
+    """The members of a union, of a `Literal` and of a table of names, which may hold one another.
+
+    Returns:
+        types, and texts that stand for themselves.
+    """
+    origin, members = get_origin(annotation), get_args(annotation)
+    if origin in {Union, UnionType}:
+        return [kind for member in members for kind in kinds_in(member)]
+    if origin is Literal:
+        return list(members)
+    if origin is Annotated:
+        tables = [each for each in members[1:] if isinstance(each, NameIn)]
+        return [name for each in tables for name in (*each.table, *each.besides)] or kinds_in(members[0])
+    return [annotation]
+
+
+def words_for(kind: Any) -> str:
+    """A kind in words; a text that stands for itself is its own."""
+    if isinstance(kind, str):
+        return kind
+    return _KINDS[kind].words if kind in _KINDS else f"{kind.__module__}.{kind.__name__}"
+
+
+def converted(value: object, kind: Any) -> Any:
+    """The value as one of a kind; None where it is none. Kinds that are not known here take every value."""
+    if isinstance(kind, str):
+        return value if value == kind else None
+    return _KINDS[kind].convert(value) if kind in _KINDS else value
+
+
+def _is_switch(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _switch(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _whole(value: object) -> int | None:
+    return int(value) if isinstance(value, Integral) and not _is_switch(value) else None
+
+
+def _number(value: object) -> float | None:
+    number = float(value) if isinstance(value, Real) and not _is_switch(value) else math.nan
+    return number if math.isfinite(number) else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _path(value: object) -> Path | None:
+    return Path(value) if isinstance(value, str | Path) else None
+
+
+def _paths(value: object) -> tuple[Path, ...] | None:
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return None
+    paths = [_path(each) for each in value]
+    return None if None in paths else tuple(path for path in paths if path is not None)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """A type of option: how it is called, and how a value becomes one."""
+
+    words: str
+    convert: Callable[[object], object]
+
+
+_KINDS: Final[Mapping[Any, _Kind]] = {
+    bool: _Kind("True or False", _switch),
+    int: _Kind("a whole number", _whole),
+    float: _Kind("a number", _number),
+    str: _Kind("a text that is not empty", _text),
+    Path: _Kind("a path", _path),
+    Sequence[str | Path]: _Kind("a list of paths", _paths),
+}
