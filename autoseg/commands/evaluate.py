@@ -8,7 +8,7 @@ from autoseg.commands.command import Command, Output, function
 from autoseg.commands.options import Jobs, OptionalPath, Options, PathOption, argument, option
 from autoseg.commands.scores import score_lines
 from autoseg.commands.shared import JOBS
-from autoseg.errors import AutosegError, CasesFailedError, DatasetError, WorkspaceError
+from autoseg.errors import CasesFailedError, WorkspaceError
 from autoseg.events import Events
 from autoseg.jobs.machine import processes
 
@@ -54,6 +54,7 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     """
     from autoseg.evaluation.cases import evaluate_folders
     from autoseg.evaluation.tables import METRICS_FILE, SUMMARY_FILE, write_scores
+    from autoseg.reporting.figures import draw_evaluation
 
     evaluation = evaluate_folders(
         options.predictions,
@@ -64,10 +65,9 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     )
     output = options.output or _beside(options.predictions)
     summary = write_scores(output, evaluation.cases)
-    written = (output / METRICS_FILE, output / SUMMARY_FILE, *_draw(evaluation, output))
-    failures = [*evaluation.failures, *_unpaired(evaluation)]
-    if failures:
-        raise CasesFailedError(failures, done=len(evaluation.cases))
+    written = (output / METRICS_FILE, output / SUMMARY_FILE, *draw_evaluation(evaluation.cases, output))
+    if evaluation.problems:
+        raise CasesFailedError(evaluation.problems, done=len(evaluation.cases))
     return EvaluateResult(evaluation, summary, written)
 
 
@@ -89,33 +89,6 @@ def _classes(options: EvaluateOptions, events: Events) -> "tuple[LabelClass, ...
     if options.workspace is None:
         events.info(f"classes are those of {workspace.root}; choose another with --workspace")
     return classes
-
-
-def _draw(evaluation: "Evaluation", output: Path) -> tuple[Path, ...]:
-    """Bar plots of Dice and Hausdorff distance by class, as the paper's figure 2."""
-    from autoseg.reporting.figures import draw_bars
-
-    if not evaluation.cases:
-        return ()
-    titles = {"dice": "Dice", "hausdorff_mm": "Hausdorff distance (mm)"}
-    paths = []
-    for metric, title in titles.items():
-        values: dict[str, list[float]] = {}
-        for case in evaluation.cases:
-            for scores in case.classes:
-                values.setdefault(scores.name, []).append(getattr(scores, metric))
-        path = output / f"{metric}.png"
-        draw_bars({"predictions": values}, path, label=title)
-        paths.append(path)
-    return tuple(paths)
-
-
-def _unpaired(evaluation: "Evaluation") -> list[tuple[str, AutosegError]]:
-    remedy = "Give both files the same name, or <id> and <id>_seg, or move what should not be compared."
-    return [
-        (path.name, DatasetError("has no partner to compare with", where=path, remedy=remedy))
-        for path in evaluation.unpaired
-    ]
 
 
 def describe(result: EvaluateResult) -> Output:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import check_same_grid, read_labels
-from autoseg.errors import AutosegError
+from autoseg.errors import AutosegError, DatasetError
 from autoseg.evaluation.pairing import Pair, Pairing, pair_files
 from autoseg.events import Events
 from autoseg.jobs.pool import ordered_map
@@ -79,6 +79,15 @@ class Evaluation:
     def unpaired(self) -> tuple[Path, ...]:
         """Files without a partner, predictions first."""
         return self.pairing.without_reference + self.pairing.without_prediction
+
+    @property
+    def problems(self) -> tuple[tuple[str, AutosegError], ...]:
+        """What is wrong with cases that could not be scored, and with files without a partner."""
+        remedy = "Give both files the same name, or <id> and <id>_seg, or move what should not be compared."
+        alone = (
+            (path.name, DatasetError("has no partner to compare with", where=path, remedy=remedy)) for path in self.unpaired
+        )
+        return (*self.failures, *alone)
 
 
 def score_case(

@@ -104,3 +104,12 @@ def _cell(case: CaseMetrics, metric: ComparedMetric) -> Cell:
         value=math.fsum(defined) / len(defined) if defined else math.nan,
         undefined=len(values) - len(defined),
     )
+
+
+def values_by_class(cases: Sequence[CaseMetrics], metric: ComparedMetric) -> dict[str, list[float]]:
+    """A metric of every case, by class name; NaN where it is not defined."""
+    values: dict[str, list[float]] = {}
+    for case in cases:
+        for scores in case.classes:
+            values.setdefault(scores.name, []).append(getattr(scores, metric))
+    return values

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.display import COLOURS
+from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.comparison import ComparedMetric, values_by_class
 from autoseg.reporting.canvas import (
     GREY,
     Axes,
@@ -100,6 +102,17 @@ def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *
             panel.set_ylim(bottom=0)  # a whisker must not suggest a negative distance
         if len(tables) > 1:
             patch_legend(figure, tables, map(bar_look, range(len(tables))), loc="outside upper center", ncols=4)
+
+
+def draw_evaluation(cases: Sequence[CaseMetrics], folder: Path) -> tuple[Path, ...]:
+    """Dice and Hausdorff distances of label maps by class, in a file each; nothing where there are no cases.
+
+    Source: figure 2 of the paper.
+    """
+    drawn: dict[ComparedMetric, str] = {"dice": "Dice", "hausdorff_mm": "Hausdorff distance (mm)"} if cases else {}
+    for metric, label in drawn.items():
+        draw_bars({"predictions": values_by_class(cases, metric)}, folder / f"{metric}.png", label=label)
+    return tuple(folder / f"{metric}.png" for metric in drawn)
 
 
 def draw_agreement(points: Mapping[str, Sequence[tuple[float, float]]], path: Path) -> None:

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import Case
 from autoseg.data.image import read_labels
-from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.comparison import ComparedMetric, compare
+from autoseg.evaluation.comparison import ComparedMetric, compare, values_by_class
 from autoseg.events import Events
 from autoseg.model.attention_maps import attention_maps
 from autoseg.model.bundle import load_bundle
@@ -102,7 +101,7 @@ def _cohort(data: ReportData, events: Events) -> Iterator[Drawing]:
 
 def _bars(data: ReportData, _: Events, *, metric: ComparedMetric, label: str) -> Iterator[Drawing]:
     for group in data.groups:
-        by_class = {title: _by_class(cases, metric) for title, cases in group.titled.items()}
+        by_class = {title: values_by_class(cases, metric) for title, cases in group.titled.items()}
         yield group.suffix, partial(draw_bars, by_class, label=label)
 
 
@@ -222,14 +221,6 @@ def _title(stem: str) -> str:
     name = " ".join(words[:2]) if words[0] == "figure" else words[0]
     rest = [word for word in words[2 if words[0] == "figure" else 1 :] if word not in {"data", "curves", "planes"}]
     return ", ".join([name.capitalize(), *([" ".join(rest)] if rest else [])])
-
-
-def _by_class(cases: Sequence[CaseMetrics], metric: ComparedMetric) -> Mapping[str, Sequence[float]]:
-    values: defaultdict[str, list[float]] = defaultdict(list)
-    for case in cases:
-        for scores in case.classes:
-            values[scores.name].append(getattr(scores, metric))
-    return values
 
 
 def _evenly(cases: Sequence[Case], count: int) -> list[Case]:

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
-from autoseg.evaluation.comparison import compare
+from autoseg.evaluation.comparison import compare, values_by_class
 
 
 def scored(case: str, *dice: float, distance: float = 3.0) -> CaseMetrics:
@@ -63,3 +63,11 @@ def test_rows_are_all_cases_in_order_and_missing_ones_show() -> None:
 def test_two_scores_for_one_case_are_refused() -> None:
     with pytest.raises(ValueError, match="several scores"):
         compare({"U-Net": [scored("a", 0.5), scored("a", 0.6)]}, metric="dice")
+
+
+def test_values_are_gathered_by_class() -> None:
+    values = values_by_class([scored("a", 0.5, 0.25), scored("b", 0.75, math.nan)], "dice")
+    assert list(values) == ["class 1", "class 2"]
+    assert values["class 1"] == [0.5, 0.75]
+    assert values["class 2"][0] == 0.25
+    assert math.isnan(values["class 2"][1])
