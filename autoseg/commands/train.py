@@ -92,8 +92,8 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     """
     started = time.monotonic()  # the budget of a single run counts from here, loading torch included
 
-    from autoseg.jobs.run import Run
     from autoseg.jobs.series import run_series
+    from autoseg.jobs.work import Run
     from autoseg.runs.run import limit_threads
     from autoseg.runs.session import open_session, targets_of
     from autoseg.runs.workspace import find_workspace

@@ -9,8 +9,8 @@ from typing import Any, Final, Protocol
 
 from autoseg.errors import AutosegError, CasesFailedError
 from autoseg.events import Events, Progress
-from autoseg.jobs.run import Outcomes, Result, Run
 from autoseg.jobs.side_by_side import side_by_side
+from autoseg.jobs.work import Outcomes, Result, Run
 
 TITLE: Final = "all runs"
 """What the overview is called."""

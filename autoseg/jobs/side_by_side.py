@@ -22,7 +22,7 @@ from typing import Final, Generic, NoReturn
 from autoseg.errors import AutosegError, InterruptedRunError, TrainingError
 from autoseg.events import Events
 from autoseg.jobs.relay import Event, Outbox, Shown
-from autoseg.jobs.run import Outcomes, Result, Run, Work
+from autoseg.jobs.work import Outcomes, Result, Run, Work
 
 GRACE_S: Final = 30.0
 """Time a process gets to end by itself. Source: ours; many times an optimiser step, after which it notices."""

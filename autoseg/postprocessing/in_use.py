@@ -12,7 +12,7 @@ from autoseg.model.compute import Compute
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.selection import Selection, read_selection
-from autoseg.runs.inventory import choose_models, take_inventory
+from autoseg.runs.inventory import refuse_mixed_data, take_inventory
 from autoseg.runs.workspace import Workspace
 
 _SELECT_AGAIN = "Run `autoseg select` again."
@@ -83,7 +83,7 @@ def models_in_use(workspace: Workspace, plan: Plan, selection: Selection | None,
         BundleError: nothing usable was trained, or a selected model is gone or has been trained again.
     """
     if selection is None:
-        return choose_models(workspace, plan)
+        return _everything_trained(workspace, plan)
     folders = tuple(workspace.model(model.id) for model in selection.models)
     finished = take_inventory(workspace, plan).finished
     trained = {model.folder for model in finished}
@@ -96,6 +96,23 @@ def models_in_use(workspace: Workspace, plan: Plan, selection: Selection | None,
     if newer:
         events.info(f"not in the selection: {', '.join(newer)}")
     return folders
+
+
+def _everything_trained(workspace: Workspace, plan: Plan) -> tuple[Path, ...]:
+    """The models to average: finished numbered folds under the current plan, else `full`, else `official`."""
+    inventory = take_inventory(workspace, plan)
+    numbered = [model for model in inventory.finished if model.id.is_numbered]
+    others = ([model for model in inventory.finished if model.fold == fold] for fold in ("full", "official"))
+    models = next(filter(None, (numbered, *others)), [])
+    if not models:
+        raise BundleError(
+            "no finished model under the current plan",
+            where=workspace.models,
+            found="; ".join(inventory.skipped) or "no models",
+            remedy="Train one with `autoseg train --arch unet --fold 0`.",
+        )
+    refuse_mixed_data(models)
+    return tuple(model.folder for model in models)
 
 
 def _trusted_quality(selection: Selection, events: Events) -> Quality | None:

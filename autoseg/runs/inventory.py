@@ -1,4 +1,4 @@
-"""What was trained in a workspace, and which of it a command uses."""
+"""What was trained in a workspace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,26 +69,6 @@ def take_inventory(workspace: Workspace, plan: Plan) -> Inventory:
         else:
             finished.append(FinishedModel(document.id, folder, state.data_key))
     return Inventory(tuple(finished), tuple(skipped))
-
-
-def choose_models(workspace: Workspace, plan: Plan) -> tuple[Path, ...]:
-    """The models to average: finished numbered folds under the current plan, else `full`, else `official`.
-
-    Raises:
-        BundleError: nothing usable was trained (lists what there is and why it is not used), or on different data.
-    """
-    inventory = take_inventory(workspace, plan)
-    for kind in (str.isdigit, "full".__eq__, "official".__eq__):
-        chosen = [model for model in inventory.finished if kind(model.fold)]
-        if chosen:
-            refuse_mixed_data(chosen)
-            return tuple(model.folder for model in chosen)
-    raise BundleError(
-        "no finished model under the current plan",
-        where=workspace.models,
-        found="; ".join(inventory.skipped) or "no models",
-        remedy="Train one with `autoseg train --arch unet --fold 0`.",
-    )
 
 
 def refuse_mixed_data(models: Sequence[FinishedModel]) -> None:

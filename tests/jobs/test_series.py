@@ -8,8 +8,8 @@ from oracles.watched_runs import Recorder
 
 from autoseg.errors import CasesFailedError
 from autoseg.events import Events
-from autoseg.jobs.run import Run
 from autoseg.jobs.series import TITLE, run_series
+from autoseg.jobs.work import Run
 
 
 def series(runs: list[Run[Any]], *, jobs: int = 1, events: Any = None) -> list[Any]:

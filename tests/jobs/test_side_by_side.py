@@ -13,8 +13,8 @@ from oracles import watched_runs
 from oracles.watched_runs import Recorder
 
 from autoseg.errors import AutosegError, TrainingError, WorkspaceError
-from autoseg.jobs.run import Run
 from autoseg.jobs.side_by_side import side_by_side
+from autoseg.jobs.work import Run
 
 PATIENCE_S = 300.0
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events, Progress
 from autoseg.jobs.relay import SENDING_INTERVAL_S
-from autoseg.jobs.run import Run
 from autoseg.jobs.side_by_side import side_by_side
+from autoseg.jobs.work import Run
 
 
 class Bar:

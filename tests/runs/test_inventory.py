@@ -6,7 +6,7 @@ import pytest
 
 from autoseg.errors import BundleError
 from autoseg.model.identity import ModelId
-from autoseg.runs.inventory import FinishedModel, choose_models, refuse_mixed_data, take_inventory
+from autoseg.runs.inventory import FinishedModel, refuse_mixed_data, take_inventory
 from autoseg.runs.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"  # fold 0 trained to its end, fold 1 interrupted
@@ -41,12 +41,6 @@ def test_models_of_another_plan_are_skipped(workspace: Workspace) -> None:
     inventory = take_inventory(workspace, workspace.plan())
     assert not inventory.finished
     assert [line.split(" ", 1)[1] for line in inventory.skipped] == ["(trained under another plan)"] * 4
-    with pytest.raises(BundleError, match=r"no finished model.*another plan.*autoseg train"):
-        choose_models(workspace, workspace.plan())
-
-
-def test_without_a_selection_everything_finished_is_used(workspace: Workspace) -> None:
-    assert list(choose_models(workspace, workspace.plan())) == fold_0(workspace)
 
 
 def test_models_of_different_data_are_refused() -> None:

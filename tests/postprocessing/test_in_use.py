@@ -1,0 +1,87 @@
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oracles.watched_runs import Recorder
+
+from autoseg.errors import BundleError, WorkspaceError
+from autoseg.events import Silent
+from autoseg.postprocessing.in_use import models_in_use, selection_of
+from autoseg.runs.workspace import Workspace
+
+STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"  # sepres selected from three networks on fold 0
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(Path(shutil.copytree(STORED, tmp_path / "run")))
+
+
+def fold_0(workspace: Workspace, *networks: str) -> tuple[Path, ...]:
+    return tuple(workspace.models / network / "fold_0" for network in networks)
+
+
+def edit(path: Path, **changes: Any) -> None:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**document, **changes}), encoding="utf-8")
+
+
+def test_what_was_selected_predicts_and_what_else_is_finished_is_named(workspace: Workspace) -> None:
+    plan, events = workspace.plan(), Recorder()
+    selection = selection_of(workspace, plan)
+    assert models_in_use(workspace, plan, selection, events) == fold_0(workspace, "sepres")
+    assert events.notes == ["not in the selection: attention/fold_0, unet/fold_0"]
+
+
+def test_without_a_selection_everything_finished_predicts(workspace: Workspace) -> None:
+    workspace.selection_file.unlink()
+    plan = workspace.plan()
+    assert selection_of(workspace, plan) is None
+    assert models_in_use(workspace, plan, None, Silent()) == fold_0(workspace, "attention", "sepres", "unet")
+
+
+@pytest.mark.parametrize(("folds", "used"), [(("full", "official"), "full"), (("official",), "official")])
+def test_models_outside_the_cross_validation_predict_only_where_it_has_none(
+    workspace: Workspace, folds: tuple[str, ...], used: str
+) -> None:
+    plan = workspace.plan()
+    for fold, network in zip(folds, ("attention", "sepres"), strict=False):
+        folder = workspace.models / network / "fold_0"
+        document = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+        edit(folder / "bundle.json", **{**document, "fold": fold})
+    (unet,) = fold_0(workspace, "unet")
+    assert models_in_use(workspace, plan, None, Silent())[-1] == unet
+    for folder in (unet, *([fold_0(workspace, "sepres")[0]] if len(folds) == 1 else [])):
+        shutil.rmtree(folder)
+    (model,) = models_in_use(workspace, plan, None, Silent())
+    assert json.loads((model / "bundle.json").read_text(encoding="utf-8"))["fold"] == used
+
+
+def test_where_nothing_is_finished_training_is_the_remedy(workspace: Workspace) -> None:
+    for folder in workspace.models.glob("*/fold_0"):
+        shutil.rmtree(folder)
+    with pytest.raises(BundleError, match=r"no finished model.*fold_1 \(not finished.*autoseg train"):
+        models_in_use(workspace, workspace.plan(), None, Silent())
+
+
+def test_a_selected_model_that_is_gone_or_trained_again_is_not_replaced_by_another(workspace: Workspace) -> None:
+    plan = workspace.plan()
+    selection = selection_of(workspace, plan)
+    assert selection is not None
+    other = selection.models[0].model_copy(update={"weights_sha256": "0" * 64})
+    with pytest.raises(BundleError, match=r"trained again since.*autoseg select"):
+        models_in_use(workspace, plan, selection.model_copy(update={"models": (other,)}), Silent())
+    shutil.rmtree(workspace.models / "sepres")
+    with pytest.raises(BundleError, match=r"missing or not trained to its end.*autoseg select"):
+        models_in_use(workspace, plan, selection, Silent())
+
+
+def test_a_selection_that_does_not_fit_the_plan_is_refused(workspace: Workspace) -> None:
+    edit(workspace.selection_file, postprocessing=[{"kind": "fill_holes", "label": 33, "smallest_ml": None}])
+    with pytest.raises(WorkspaceError, match=r"classes that the plan does not know.*\[33\]"):
+        selection_of(workspace, workspace.plan())
+    edit(workspace.selection_file, plan_digest="0" * 64)
+    with pytest.raises(WorkspaceError, match=r"made under another plan.*autoseg select"):
+        selection_of(workspace, workspace.plan())
