@@ -10,7 +10,7 @@ from typing import Any, Final
 from autoseg.storage import files
 
 _VIEW: Final = "views.0"
-_MOVED: Final = {
+MOVED: Final = {
     "preprocessing.plane": f"{_VIEW}.plane",
     "preprocessing.spacing_mm": f"{_VIEW}.spacing_mm",
     "network.neighbours": f"{_VIEW}.adjacent_slices",
@@ -45,7 +45,7 @@ _OPTIONAL: Final[Mapping[str, Mapping[str, Any]]] = {
 def to_format_2(document: dict[str, Any]) -> dict[str, Any]:
     """A plan of format 1 in format 2; what cannot be one is left for validation to refuse."""
     view: dict[str, Any] = {}
-    for old, new in _MOVED.items():
+    for old, new in MOVED.items():
         (section, key), (place, _, moved) = old.split("."), new.rpartition(".")
         if isinstance(document.get(section), dict):
             _move(document[section], key, view if place == _VIEW else document[section], moved)
@@ -55,7 +55,7 @@ def to_format_2(document: dict[str, Any]) -> dict[str, Any]:
     _rename_inside(*(section if isinstance(section, dict) else {} for section in sections))
     decisions = document.get("decisions")
     if isinstance(decisions, dict):
-        document["decisions"] = {_MOVED.get(path, path): _decision(path, why) for path, why in decisions.items()}
+        document["decisions"] = {MOVED.get(path, path): _decision(path, why) for path, why in decisions.items()}
     return document
 
 
@@ -68,7 +68,7 @@ def digest_in_format_1(values: Any) -> str:
     document = json.loads(json.dumps(values))  # a copy
     document["inputs"].pop("overrides", None)  # what they ask for is among the values
     view = document.pop("views")[0]
-    for old, new in _MOVED.items():
+    for old, new in MOVED.items():
         (section, key), (place, _, moved) = old.split("."), new.rpartition(".")
         _move(view if place == _VIEW else document[section], moved, document[section], key)
     slices, steps = document["training"]["slices"], document["preprocessing"]["normalisation"]

@@ -144,8 +144,12 @@ class Plan(Section):
 
 def assemble(sections: Mapping[str, Any], decisions: Mapping[str, Decision]) -> Plan:
     """Make a plan from its values and reasons, and seal it with its digest."""
-    draft = Plan.model_validate({"planned_digest": "", **sections, "decisions": decisions})
-    return draft.model_copy(update={"planned_digest": draft.digest})
+    return sealed(Plan.model_validate({"planned_digest": "", **sections, "decisions": decisions}))
+
+
+def sealed(plan: Plan) -> Plan:
+    """The plan as one that nobody has edited."""
+    return plan.model_copy(update={"planned_digest": plan.digest})
 
 
 PLAN: Final = DocumentType(

@@ -1,10 +1,8 @@
 """Puts a plan together: asks every rule in turn and writes down which one decided what."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from autoseg.data.dataset import Dataset
@@ -12,38 +10,13 @@ from autoseg.errors import DatasetError
 from autoseg.planning import rules, sizing
 from autoseg.planning.fingerprint import Fingerprint, found_classes
 from autoseg.planning.memory import bytes_per_pixel
+from autoseg.planning.overrides import overridden
 from autoseg.planning.plan import Plan, assemble
 from autoseg.planning.recipes import CONSTANTS, PAPER_LEAVES_OPEN, Choice
-from autoseg.planning.sections import (
-    AugmentationSection,
-    DataSection,
-    Decision,
-    Inputs,
-    NetworkSection,
-    PredictionSection,
-    PreprocessingSection,
-    TrainingSection,
-    View,
-)
+from autoseg.planning.sections import DECIDED, Decision, Inputs
 from autoseg.planning.slicing import Stack, stack_of
 
 T = TypeVar("T")
-
-_SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
-    "data": DataSection,
-    "views.0": View,
-    "preprocessing": PreprocessingSection,
-    "network": NetworkSection,
-    "training": TrainingSection,
-    "augmentation": AugmentationSection,
-    "prediction": PredictionSection,
-}
-
-DECIDED: Final = (
-    "folds",
-    *(f"{name}.{field}" for name, section in _SECTIONS.items() for field in section.model_fields),
-)
-"""The path of every value that a plan gives a reason for."""
 
 
 def make_plan(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Plan:
@@ -71,7 +44,7 @@ def make_plan(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Pla
     _settle_training(draft, fingerprint, inputs)
     _settle_mirroring(draft, fingerprint, inputs)
     draft.settle("prediction.batch_size", "prediction_batch", sizing.prediction_batch(device=inputs.device))
-    return draft.finish()
+    return overridden(draft.finish(), inputs.overrides)
 
 
 class _Draft:

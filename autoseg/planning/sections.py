@@ -4,6 +4,7 @@ A key that is added gets a neutral default: then plans without it are read, and 
 had no default must not be given one.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -253,3 +254,20 @@ class Decision(Section):
     rule: str = Field(description="name of the rule that chose the value")
     value: Any = Field(description="the value as chosen, for comparison with an edited one")
     reason: str = Field(description="the evidence, in words")
+
+
+_SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
+    "data": DataSection,
+    "views.0": View,
+    "preprocessing": PreprocessingSection,
+    "network": NetworkSection,
+    "training": TrainingSection,
+    "augmentation": AugmentationSection,
+    "prediction": PredictionSection,
+}
+
+DECIDED: Final = (
+    "folds",
+    *(f"{name}.{field}" for name, section in _SECTIONS.items() for field in section.model_fields),
+)
+"""The path of every value that a plan gives a reason for."""

@@ -5,9 +5,9 @@ import pytest
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.errors import DatasetError
 from autoseg.planning.plan import read_plan, write_plan
-from autoseg.planning.planner import DECIDED, make_plan
+from autoseg.planning.planner import make_plan
 from autoseg.planning.recipes import CONSTANTS, PAPER_LEAVES_OPEN
-from autoseg.planning.sections import Inputs
+from autoseg.planning.sections import DECIDED, Inputs
 
 TISSUES = tuple(LabelClass(value=value, name=name) for value, name in enumerate(["background", "CSF", "GM", "WM"]))
 

@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field, create_model
 
 from autoseg.planning import reference, sizing
 from autoseg.planning.plan import Plan
-from autoseg.planning.planner import DECIDED
 from autoseg.planning.recipes import CONSTANTS
 from autoseg.planning.reference import plan_reference
+from autoseg.planning.sections import DECIDED
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "plan.md"
 
