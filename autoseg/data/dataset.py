@@ -21,7 +21,7 @@ class LabelClass(BaseModel):
 
 
 def check_classes(classes: Sequence[LabelClass]) -> None:
-    """Insist that classes can be told apart and shown: values that rise from 0, and a printable name for each alone.
+    """Require classes that can be told apart and shown: values that rise from 0, and a printable name for each alone.
 
     Raises:
         ValueError: they cannot.
@@ -51,7 +51,7 @@ class Case(BaseModel):
 
 
 class Dataset(BaseModel):
-    """A folder of scans, understood.
+    """A folder of scans, recognised.
 
     Labelled cases of the subset "training" take part in cross-validation; labelled ones of "validation" only in the
     official split; all others are test cases.

@@ -1,8 +1,8 @@
 """DICOM series: found in a folder, and read as one volume.
 
 SimpleITK reads a series with a missing slice without complaint and stretches the others over the gap, ignores a sideways
-shift, and rounds what a slice's own scaling makes of its pixels to the type of the first slice. So slices are held against
-each other and then read one by one.
+shift, and rounds what a slice's own scaling makes of its pixels to the type of the first slice. So slices are compared
+with each other and then read one by one.
 """
 
 from collections import defaultdict
@@ -21,16 +21,16 @@ from autoseg.errors import ImageError
 from autoseg.formats.finite import check_finite
 
 GAP_TOLERANCE: Final = 0.01
-"""Slices may lie this share of their usual distance from where they should, besides rounding. Source: ours."""
+"""Slices may lie this fraction of their usual distance from where they should, besides rounding. Source: ours."""
 
 ROUNDING_MM: Final = 0.01
 """What rounding may add to the distance of two slices: positions are often written with two decimals."""
 
 MOST_GAP_TOLERANCE: Final = 0.1
-"""Rounding included, no more than this share of the usual distance. Source: ours."""
+"""Rounding included, no more than this fraction of the usual distance. Source: ours."""
 
 SPACING_TOLERANCE: Final = 1e-3
-"""The pixels of two slices may differ in size by this share. Source: ours."""
+"""The pixels of two slices may differ in size by this fraction. Source: ours."""
 
 _PREAMBLE_BYTES: Final = 128
 _MAGIC: Final = b"DICM"
@@ -63,7 +63,7 @@ def find_series(paths: Sequence[Path]) -> tuple[Series, ...]:
     """Group DICOM files of one folder by series.
 
     Args:
-        paths: DICOM files; what is no image, such as a report or the table of contents of a disc, is passed over.
+        paths: DICOM files; what is no image, such as a report or the table of contents of a disc, is skipped.
 
     Returns:
         the series by rising number.
@@ -121,7 +121,7 @@ def _opened(path: Path) -> Slice:
 
 
 def _check_alike(one: Slice, first: Slice) -> None:
-    """Insist that a slice is as the first."""
+    """Require a slice to be like the first."""
     if one.size_px != first.size_px:
         raise one.mismatch("the slices of the series differ in size", first.size_px, one.size_px)
     if one.greys != first.greys:

@@ -1,4 +1,4 @@
-"""One slice of a DICOM series: its header, held against what SimpleITK makes of it, and its pixels."""
+"""One slice of a DICOM series: its header, checked against what SimpleITK makes of it, and its pixels."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ _UNPROVEN_BYTES: Final = 1 << 26
 """So many bytes of pixels are possible, however few they are compressed to: a blank slice takes hardly any."""
 
 _MOST_COMPRESSED: Final = 1000
-"""Larger slices have at least this share of their bytes in the file. Source: chosen; run lengths save at most 64-fold."""
+"""Larger slices have at least this fraction of their bytes in the file. Source: chosen; run lengths save at most 64-fold."""
 
 _GREYS: Final = ("MONOCHROME2", "MONOCHROME1")
 _COUNTS: Final = {Field.POSITION: 3, Field.ORIENTATION: 6, Field.SPACING: 2}
@@ -122,7 +122,7 @@ class Slice:
         return tuple(warnings)
 
     def check(self) -> None:
-        """Insist that the file holds one slice, whole, and that its header makes sense.
+        """Require the file to hold one slice, whole, with a header that makes sense.
 
         Raises:
             ImageError: it does not.
@@ -162,8 +162,8 @@ class Slice:
         if Field.SPACING in self._header.fields and self.spacing_mm.min() <= 0:
             raise self._senseless(Field.SPACING, "two numbers > 0")
         if Field.ORIENTATION in self._header.fields:
-            understood = np.reshape(self._reader.GetDirection(), (3, 3))[:, :2].T.ravel()
-            if np.abs(self.orientation - understood).max() > ORIENTATION_TOLERANCE:
+            direction = np.reshape(self._reader.GetDirection(), (3, 3))[:, :2].T.ravel()
+            if np.abs(self.orientation - direction).max() > ORIENTATION_TOLERANCE:
                 raise self._senseless(Field.ORIENTATION, "two directions of length 1 at right angles")
 
     def _check_pixels(self) -> None:

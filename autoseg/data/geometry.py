@@ -20,7 +20,7 @@ class Geometry:
         origin_mm: physical position (x, y, z) of the first voxel, in mm, in SimpleITK's LPS coordinates.
         direction: direction cosines as SimpleITK gives them: nine numbers of a 3 x 3 matrix, row by row, whose
             columns belong to the image axes X, Y, Z.
-        dimensions: 3, or 2 for an image that is a single picture.
+        dimensions: 3, or 2 for an image that is a single slice.
     """
 
     shape: tuple[int, int, int]

@@ -168,9 +168,9 @@ def misfit(splits: Splits, dataset: Dataset) -> str | None:
                 return f"{name} names {side} cases that the data set does not hold with a label map: {_listed(strangers)}"
             if repeated := _repeated(cases):
                 return f"{name} names {side} cases twice: {_listed(repeated)}"
-        learnt, judged = ({subjects[case] for case in side} for side in (fold.training, fold.validation))
-        if learnt & judged:
-            return f"{name} has subjects in training and in validation: {_listed(learnt & judged)}"
+        learnt, tested = ({subjects[case] for case in side} for side in (fold.training, fold.validation))
+        if learnt & tested:
+            return f"{name} has subjects in training and in validation: {_listed(learnt & tested)}"
     if repeated := _repeated(case for fold in splits.folds for case in fold.validation):
         return f"cases validate in several folds: {_listed(repeated)}"
     return None

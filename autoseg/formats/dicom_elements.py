@@ -1,6 +1,6 @@
 """DICOM: a walk over a file's elements, before a reader is trusted with it. Source: the standard, parts 3, 5 and 10.
 
-GDCM, with which SimpleITK reads DICOM, allocates whatever an element claims to take, fills pixels that are missing with
+GDCM, with which SimpleITK reads DICOM, allocates whatever length an element gives, fills pixels that are missing with
 whatever its memory held, and makes something of nearly every contradiction.
 """
 
@@ -15,7 +15,7 @@ Tag = tuple[int, int]
 _META_START: Final = 132
 _UNDEFINED: Final = 0xFFFFFFFF
 _HEAD_BYTES: Final = 8
-"""Tag and length of an item, and of an element without a kind."""
+"""Tag and length of an item, and of an element without a value representation (VR)."""
 
 _DEEPEST: Final = 32
 """Sequences within sequences. Source: chosen; scanners write a handful."""
@@ -64,14 +64,14 @@ class Field(StrEnum):
 _WHOLE_NUMBERS: Final = frozenset(
     {Field.SAMPLES, Field.ROWS, Field.COLUMNS, Field.BITS_ALLOCATED, Field.BITS_STORED, Field.HIGH_BIT, Field.SIGNED}
 )
-_KINDS: Final = {
+_VRS: Final = {
     Field.SERIES_UID: b"UI",
     Field.SERIES_NUMBER: b"IS",
     Field.FRAMES: b"IS",
     Field.GREYS: b"CS",
     **dict.fromkeys(_WHOLE_NUMBERS, b"US"),
 }
-"""Kinds of the fields; the others are decimal strings, DS."""
+"""Value representations of the fields; the others are decimal strings, DS."""
 
 _FIELDS: Final = {field.tag: field for field in Field}
 
@@ -92,7 +92,7 @@ class DicomHeader:
 
     @property
     def is_scalar(self) -> bool:
-        """Whether it is one picture with one number per pixel."""
+        """Whether it is one image with one number per pixel."""
         return self.fields.get(Field.SAMPLES) == "1" and self.fields.get(Field.FRAMES, "1") == "1"
 
     def number(self, field: Field) -> int:
@@ -117,7 +117,7 @@ def parse_dicom(content: bytes) -> DicomHeader | None:
         what it says of its image, or None for what is no image, such as a report or the table of contents of a disc.
 
     Raises:
-        ValueError: an element claims what cannot be, breaks off or is not where it belongs, or pixels are announced and
+        ValueError: an element is longer than the file, breaks off or is not where it belongs, or pixels are announced and
             not there, or stored in a way that is not defined.
     """
     try:
@@ -150,7 +150,7 @@ def parse_dicom(content: bytes) -> DicomHeader | None:
 
 
 def _check_format(header: DicomHeader) -> None:
-    """Insist on pixels of one number each that fill whole bytes from the lowest bit on."""
+    """Require pixels of one number each that fill whole bytes from the lowest bit on."""
     allocated, stored, high, signed = (
         header.number(field) for field in (Field.BITS_ALLOCATED, Field.BITS_STORED, Field.HIGH_BIT, Field.SIGNED)
     )
@@ -160,13 +160,13 @@ def _check_format(header: DicomHeader) -> None:
 
 
 def _check_run_lengths(fragments: Sequence[bytes], *, segments: int) -> None:
-    """Insist on the table of contents of a picture in run lengths: none or a wrong one ends GDCM, and with it the process.
+    """Require the table of contents of an image in run lengths: none or a wrong one ends GDCM, and with it the process.
 
     Source: part 5, G.5.
     """
     frame = fragments[1] if len(fragments) == 2 else b""  # the first says where frames begin
     if len(frame) < _RUN_LENGTH_TABLE.size:
-        msg = "its run lengths are not those of one picture"
+        msg = "its run lengths are not those of one image"
         raise ValueError(msg)
     found, *starts = _RUN_LENGTH_TABLE.unpack_from(frame)
     places = [_RUN_LENGTH_TABLE.size, *starts[1:segments], len(frame)]
@@ -231,41 +231,37 @@ class _Elements:
         return position
 
     def _element(self, tag: Tag, position: int, *, depth: int) -> int:
-        kind, start, length = self._head(tag, position)
+        vr, start, length = self._head(tag, position)
         if length == _UNDEFINED and tag == _PIXELS and depth == 0:
-            stop = self._gather(start)
-            self.pixels = sum(map(len, self.fragments)), True
-            return stop
+            return self._gather(start)
         if length == _UNDEFINED:
-            # A sequence of unknown kind is stored without kinds. Source: part 5, 6.2.2.
-            inner = _Elements(self._content, order="<", named=False) if kind == b"UN" else self
+            # A sequence of unknown VR is stored without VRs. Source: part 5, 6.2.2.
+            inner = _Elements(self._content, order="<", named=False) if vr == b"UN" else self
             return inner.items(start, end=None, depth=depth + 1)
         stop = start + length
-        if stop > len(self._content):
-            left = max(0, len(self._content) - start)
-            msg = f"element ({tag[0]:04x},{tag[1]:04x}) claims {length} bytes where {left} are left"
+        if (missing := stop - len(self._content)) > 0:
+            msg = f"element ({tag[0]:04x},{tag[1]:04x}) should have {length} bytes, {max(0, length - missing)} are left"
             raise ValueError(msg)
-        if kind == b"SQ" or (not self._named and length >= _HEAD_BYTES and self._tag(start) == _ITEM):
+        if vr == b"SQ" or (not self._named and length >= _HEAD_BYTES and self._tag(start) == _ITEM):
             return self.items(start, end=stop, depth=depth + 1)
         if depth == 0:
-            self._keep(tag, kind, self._content[start:stop])
+            self._keep(tag, vr, self._content[start:stop])
         return stop
 
-    def _keep(self, tag: Tag, kind: bytes, value: bytes) -> None:
-        """Note a value that decides what is read."""
+    def _keep(self, tag: Tag, vr: bytes, value: bytes) -> None:
+        """Keep a value that decides what is read."""
         if tag == _PIXELS:
             self.pixels = len(value), False
         elif tag == _TRANSFER_SYNTAX:
             self.syntax = value.rstrip(b"\x00 ").decode("ascii", errors="replace")
         elif tag in _FIELDS:
             field = _FIELDS[tag]
-            expected = _KINDS.get(field, b"DS")
-            if self._named and kind != expected:
-                msg = f"({field.replace('|', ',')}) is of kind {kind!r}, not {expected!r}"
+            expected = _VRS.get(field, b"DS")
+            if self._named and vr != expected:
+                msg = f"({field.replace('|', ',')}) has the VR {vr.decode()}, not {expected.decode()}"
                 raise ValueError(msg)
             if field in _WHOLE_NUMBERS:
-                (number,) = struct.unpack(f"{self._order}H", value)
-                self.fields[field] = str(number)
+                self.fields[field] = str(*struct.unpack(f"{self._order}H", value))
             else:
                 self.fields[field] = value.decode("ascii", errors="replace").strip("\x00 ")
 
@@ -278,20 +274,21 @@ class _Elements:
         if tag != _ITEMS_END or self._length(position + 4) != 0:
             msg = "its compressed pixels break off"
             raise ValueError(msg)
+        self.pixels = sum(map(len, self.fragments)), True
         return position + _HEAD_BYTES
 
     def _head(self, tag: Tag, position: int) -> tuple[bytes, int, int]:
-        """Kind of an element, empty where it is not said, start of its value, and length."""
+        """VR of an element, empty where the file gives none, start of its value, and length."""
         if not self._named:
             return b"", position + 4, self._length(position)
-        kind = self._content[position : position + 2]
-        if kind in _LONG_LENGTH:
-            return kind, position + 8, self._length(position + 4)
-        if kind not in _SHORT_LENGTH:
-            msg = f"element ({tag[0]:04x},{tag[1]:04x}) is of the unknown kind {kind!r}"
+        vr = self._content[position : position + 2]
+        if vr in _LONG_LENGTH:
+            return vr, position + 8, self._length(position + 4)
+        if vr not in _SHORT_LENGTH:
+            msg = f"element ({tag[0]:04x},{tag[1]:04x}) has the unknown VR {vr!r}"
             raise ValueError(msg)
         (length,) = struct.unpack_from(f"{self._order}H", self._content, position + 2)
-        return kind, position + 4, int(length)
+        return vr, position + 4, int(length)
 
     def _tag(self, position: int) -> Tag:
         group, element = struct.unpack_from(f"{self._order}HH", self._content, position)

@@ -8,7 +8,7 @@ from oracles.dicom_files import IMPLICIT, PLAIN, RUN_LENGTHS, dicom_file, run_le
 
 from autoseg.formats.dicom_elements import Field, parse_dicom
 
-PICTURE = np.arange(12 * 14, dtype=np.int16).reshape(12, 14)
+STORED = np.arange(12 * 14, dtype=np.int16).reshape(12, 14)
 ITEM, ITEM_END, ITEMS_END = (struct.pack("<HH", 0xFFFE, number) for number in (0xE000, 0xE00D, 0xE0DD))
 UNDEFINED = b"\xff\xff\xff\xff"
 PRIVATE = struct.pack("<HH", 0x0029, 0x1010)
@@ -17,7 +17,7 @@ PRIVATE = struct.pack("<HH", 0x0029, 0x1010)
 def content(*, syntax: str = PLAIN, pixels: bytes | None = None, **changes: str | None) -> bytes:
     usual = slice_elements(0, shape=(12, 14), spacing_mm=(1.5, 0.9, 0.8), origin_mm=(0.0, 0.0, 0.0), number=7)
     elements = usual | {Field[name].value: value for name, value in changes.items()}
-    stored = run_lengths(PICTURE) if syntax == RUN_LENGTHS else PICTURE.tobytes()
+    stored = run_lengths(STORED) if syntax == RUN_LENGTHS else STORED.tobytes()
     return dicom_file({tag: text for tag, text in elements.items() if text is not None}, pixels or stored, syntax=syntax)
 
 
@@ -52,7 +52,7 @@ def test_sequences_within_sequences_are_passed_over(outer: bool, inner: bool) ->
 
 @pytest.mark.parametrize("outer", [True, False])
 @pytest.mark.parametrize("inner", [True, False])
-def test_sequences_without_kinds_are_passed_over(outer: bool, inner: bool) -> None:
+def test_sequences_without_vrs_are_passed_over(outer: bool, inner: bool) -> None:
     text = PRIVATE + struct.pack("<I", 4) + b"text"
     nested = unnamed(item(unnamed(item(text, defined=inner) * 2, defined=outer), defined=inner), defined=outer)
     assert parse_dicom(inserted(nested, syntax=IMPLICIT)) is not None
@@ -66,7 +66,7 @@ def test_what_a_sequence_says_of_pixels_is_not_said_of_the_slice() -> None:
     header = parse_dicom(inserted(named(b"SQ", item(rows + icon, defined=False), defined=False)))
     assert header is not None
     assert header.fields[Field.ROWS] == "12"
-    assert header.pixel_bytes == PICTURE.nbytes
+    assert header.pixel_bytes == STORED.nbytes
 
 
 @pytest.mark.parametrize("syntax", [PLAIN, IMPLICIT, RUN_LENGTHS])
@@ -86,8 +86,8 @@ def test_what_is_no_image_is_none_and_what_lost_its_image_is_damaged() -> None:
 
 
 WRONG = {
-    "too long": (inserted(named(b"OB", b"x", defined=True)[:-5] + struct.pack("<I", 1 << 31)), "where .* are left"),
-    "of no kind": (inserted(PRIVATE + b"??" + bytes(2)), "unknown kind"),
+    "too long": (inserted(named(b"OB", b"x", defined=True)[:-5] + struct.pack("<I", 1 << 31)), "bytes, .* are left"),
+    "of no VR": (inserted(PRIVATE + b"??" + bytes(2)), "unknown VR"),
     "out of order": (inserted(struct.pack("<HH", 8, 0x70) + b"LO" + bytes(2)), "out of order"),
     "no item": (inserted(named(b"SQ", PRIVATE + bytes(4), defined=True)), "where an item of a sequence should"),
     "an item beyond its sequence": (
@@ -96,9 +96,9 @@ WRONG = {
     ),
     "a sequence without an end": (
         inserted(named(b"SQ", ITEM + UNDEFINED, defined=False)[:-8]),
-        "breaks off|unknown kind|left",
+        "breaks off|unknown VR|left",
     ),
-    "rows of another kind": (content().replace(b"\x28\x00\x10\x00US", b"\x28\x00\x10\x00SS"), "is of kind b'SS'"),
+    "rows of another VR": (content().replace(b"\x28\x00\x10\x00US", b"\x28\x00\x10\x00SS"), "has the VR SS, not US"),
     "no bits": (content(BITS_STORED=None), "bits stored, is missing"),
     "more bits than there are": (content(BITS_STORED="17", HIGH_BIT="16"), "pixels of 16 bits, 17 of them used"),
     "shifted bits": (content(BITS_STORED="12", HIGH_BIT="15"), "12 of them used up to number 15"),
@@ -110,7 +110,7 @@ WRONG = {
         content(syntax=RUN_LENGTHS).replace(RUN_LENGTHS.encode() + b"\x00", PLAIN.encode() + b"\x00"),
         "not stored as transfer syntax",
     ),
-    "no fragments": (content(syntax=RUN_LENGTHS, pixels=ITEM + bytes(4) + ITEMS_END + bytes(4)), "not those of one picture"),
+    "no fragments": (content(syntax=RUN_LENGTHS, pixels=ITEM + bytes(4) + ITEMS_END + bytes(4)), "not those of one image"),
     "cut-off fragments": (content(syntax=RUN_LENGTHS)[:-8], "breaks? off"),
 }
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_is_refused(corrupted: bytes, complaint: str) -> None:
 @pytest.mark.parametrize("segments", [0, 1, 3, 16, 255])
 def test_a_wrong_number_of_run_length_segments_is_refused(segments: int) -> None:
     """GDCM divides by it."""
-    pixels = bytearray(run_lengths(PICTURE))
+    pixels = bytearray(run_lengths(STORED))
     struct.pack_into("<I", pixels, 16, segments)
     with pytest.raises(ValueError, match=f"in {segments} segments"):
         parse_dicom(content(syntax=RUN_LENGTHS, pixels=bytes(pixels)))
@@ -132,7 +132,7 @@ def test_a_wrong_number_of_run_length_segments_is_refused(segments: int) -> None
 
 @pytest.mark.parametrize("start", [0, 63, 64, 1 << 20])
 def test_run_length_segments_that_are_not_there_are_refused(start: int) -> None:
-    pixels = bytearray(run_lengths(PICTURE))
+    pixels = bytearray(run_lengths(STORED))
     struct.pack_into("<I", pixels, 24, start)
     with pytest.raises(ValueError, match="in 2 segments"):
         parse_dicom(content(syntax=RUN_LENGTHS, pixels=bytes(pixels)))

@@ -307,7 +307,7 @@ def test_a_claim_of_54_terabytes_is_refused_at_once(tmp_path: Path, nifti: bytea
     assert f"expected {30000**3 * 2 + 352} bytes" in refusal(written(tmp_path / "a.nii.gz", gzip.compress(nifti)))
 
 
-def test_a_bomb_is_not_inflated_beyond_what_the_header_claims(
+def test_a_bomb_is_not_inflated_beyond_what_the_header_says(
     tmp_path: Path, nifti: bytearray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path / "bomb.nii.gz", gzip.compress(nifti) + gzip.compress(bytes(64 << 20)))

@@ -339,7 +339,7 @@ def a_series_with_two_sizes_of_pixels(home: Home) -> None:
     _series(home, changes={2: {"0028|0030": "2\\2"}})
 
 
-def a_series_that_claims_gigabytes(home: Home) -> None:
+def a_series_that_announces_gigabytes(home: Home) -> None:
     path = _series(home)[2]
     content = path.read_bytes()
     place = content.rindex(b"OW\x00\x00") + 4

@@ -11,7 +11,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from oracles.corrupted_files import ReadCorrupted
 from oracles.corrupted_images import any_bytes
-from PIL import Image as Pictures
+from PIL import Image as PillowImage
 
 from autoseg.data.image import Image, read_image
 
@@ -21,7 +21,7 @@ _BYTES = (0, 1, 2, 3, 4, 8, 16, 32, 64, 128, 255)
 
 
 class ReadTiff(ReadCorrupted):
-    """Reads corrupted pictures."""
+    """Reads corrupted images."""
 
     file_name = "a.tif"
 
@@ -62,7 +62,7 @@ class ReadTiff(ReadCorrupted):
 
 def _saved(array: NDArray[Any], compression: str | None, *, wide: bool) -> bytes:
     buffer = io.BytesIO()
-    Pictures.fromarray(array).save(buffer, "TIFF", compression=compression, big_tiff=wide)
+    PillowImage.fromarray(array).save(buffer, "TIFF", compression=compression, big_tiff=wide)
     return buffer.getvalue()
 
 
@@ -71,12 +71,12 @@ def _decoded(content: bytes) -> NDArray[Any] | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            with Pictures.open(io.BytesIO(content)) as picture:
+            with PillowImage.open(io.BytesIO(content)) as opened:
                 pages = []
-                for number in range(picture.n_frames):
-                    picture.seek(number)
-                    pages.append(np.asarray(picture))
+                for number in range(opened.n_frames):
+                    opened.seek(number)
+                    pages.append(np.asarray(opened))
                 array = np.stack(pages).astype(np.float64)
-                return None if picture.mode == "I" and array.min() < 0 else array
+                return None if opened.mode == "I" and array.min() < 0 else array
         except Exception:  # noqa: BLE001 - whatever stops Pillow leaves the file without a judge
             return None

@@ -122,7 +122,7 @@ def write_series(
 
 
 def run_lengths(stored: NDArray[np.int16]) -> bytes:
-    """A picture of at most 128 columns as the fragments of DICOM's run-length syntax, a literal run for each row."""
+    """An image of at most 128 columns as the fragments of DICOM's run-length syntax, a literal run for each row."""
     segments = []
     for offset in (0, 1):
         runs = [row.astype(">i2").tobytes()[offset::2] for row in stored]

@@ -44,7 +44,7 @@ class Description:
         return tuple(entry[str(number)] for number in range(len(entry)))
 
     def labels(self) -> Mapping[str, Any]:
-        """The object `labels`, not empty; what it holds is for `classes` to judge.
+        """The object `labels`, not empty; what it holds, `make_classes` checks.
 
         Raises:
             DatasetError: it is no such object.
