@@ -12,7 +12,7 @@ from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.held_out import HeldOutCase
 from autoseg.preprocessing.store import Store
-from autoseg.runs.inventory import FinishedModel, Inventory, refuse_mixed_data, take_inventory
+from autoseg.runs.inventory import FinishedModel, Inventory, refuse_changed_data, refuse_mixed_data, take_inventory
 from autoseg.runs.preprocessing import preprocess
 from autoseg.runs.workspace import Workspace, fold_of
 
@@ -26,12 +26,14 @@ class SelectionInputs:
         models: finished and scored models of numbered folds.
         cases: every case that any of them held out.
         missing: what could not take part, and why.
+        data_key: over all labelled cases.
     """
 
     plan: Plan
     models: tuple[FinishedModel, ...]
     cases: tuple[HeldOutCase, ...]
     missing: tuple[str, ...]
+    data_key: str
 
     def held_out_by(self, networks: Sequence[Architecture]) -> tuple[HeldOutCase, ...]:
         """Cases that each of the networks held out."""
@@ -56,18 +58,11 @@ def gather_inputs(workspace: Workspace, events: Events) -> SelectionInputs:
         )
     refuse_mixed_data(models)
     store = preprocess(workspace, plan, dataset.labelled, jobs=1, events=events)
-    if store.key != models[0].data_key:
-        raise BundleError(
-            "the data set has changed since the models were trained",
-            where=workspace.root,
-            expected=f"data {models[0].data_key[:8]}",
-            found=store.key[:8],
-            remedy="Bring the data back as they were, or train again with --restart.",
-        )
+    refuse_changed_data(models, store.keys, workspace=workspace)
     missing = _missing(workspace, inventory, models)
     for line in missing:
         events.info(f"not taking part: {line}")
-    return SelectionInputs(plan, models, _held_out_cases(workspace, plan, models, store), missing)
+    return SelectionInputs(plan, models, _held_out_cases(workspace, plan, models, store), missing, store.keys.all_labelled)
 
 
 def _missing(workspace: Workspace, inventory: Inventory, models: Sequence[FinishedModel]) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: int, events: 
     models = _models_of(inputs, networks)
     return Selection(
         plan_digest=inputs.plan.digest,
-        data_key=inputs.models[0].data_key,
+        data_key=inputs.data_key,
         models=models,
         postprocessing=found.steps,
         decided_sha256=decision_digest(models, found.steps),

@@ -90,7 +90,7 @@ class Selection(_Part):
 
     version: Literal[2] = 2
     plan_digest: Sha256
-    data_key: Sha256 = Field(description="of the arrays the models were trained on")
+    data_key: Sha256 = Field(description="over all labelled cases, as they were when this was selected")
     models: tuple[SelectedModel, ...] = Field(min_length=1, description="averaged by `predict`")
     postprocessing: tuple[Step, ...] = Field(description="applied to every label map, in this order")
     decided_sha256: Sha256 = Field(description="of models and postprocessing as they were decided")

@@ -1,7 +1,8 @@
 """What was trained in a workspace."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 
 from autoseg import catalogue
@@ -9,6 +10,7 @@ from autoseg.errors import BundleError
 from autoseg.model.bundle import BUNDLE_FILE, read_document
 from autoseg.model.identity import FOLDERS, ModelId
 from autoseg.planning.plan import Plan
+from autoseg.preprocessing.keys import DataKeys
 from autoseg.runs.workspace import Workspace
 from autoseg.training.checkpoint import read_state
 
@@ -20,12 +22,12 @@ class FinishedModel:
     Attributes:
         id: its network and fold.
         folder: where everything about it lies.
-        data_key: key of the arrays it was trained on.
+        data: keys of the arrays it was trained on.
     """
 
     id: ModelId
     folder: Path
-    data_key: str
+    data: DataKeys = field(hash=False)
 
     @property
     def architecture(self) -> catalogue.Architecture:
@@ -67,7 +69,7 @@ def take_inventory(workspace: Workspace, plan: Plan) -> Inventory:
         elif state is None or not state.finished:
             skipped.append(f"{folder} (not finished: repeat its train command)")
         else:
-            finished.append(FinishedModel(document.id, folder, state.data_key))
+            finished.append(FinishedModel(document.id, folder, state.keys))
     return Inventory(tuple(finished), tuple(skipped))
 
 
@@ -77,10 +79,32 @@ def refuse_mixed_data(models: Sequence[FinishedModel]) -> None:
     Raises:
         BundleError: their data differ.
     """
-    if len({model.data_key for model in models}) > 1:
-        raise BundleError(
-            "models under one plan were trained on different data",
-            where=models[0].folder.parent.parent,
-            found=", ".join(f"{model.id.folder} on {model.data_key[:8]}" for model in models),
-            remedy="Train the outdated ones again with --restart, or move them away.",
-        )
+    for first, second in combinations(models, 2):
+        differing = first.data.differing(second.data)
+        if differing != ():
+            what = "data" if differing is None else ", ".join(differing)
+            raise BundleError(
+                "models under one plan were trained on different data",
+                where=first.folder.parent.parent,
+                found=f"not the same {what} in {first.id.folder} and {second.id.folder}",
+                remedy="Train the outdated ones again with --restart, or move them away.",
+            )
+
+
+def refuse_changed_data(models: Sequence[FinishedModel], keys: DataKeys, *, workspace: Workspace) -> None:
+    """What models were trained on must still be there: they are judged on it.
+
+    Raises:
+        BundleError: cases have changed; names them where the models know.
+    """
+    for model in models:
+        differing = model.data.differing(keys)
+        if differing != ():
+            what = "some of its cases" if differing is None else ", ".join(differing)
+            raise BundleError(
+                "the data set has changed since the models were trained",
+                where=workspace.root,
+                expected=f"the data that {model.id.folder} was trained on",
+                found=f"other files for {what}",
+                remedy="Bring the data back as they were, or train again with --restart.",
+            )

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from autoseg.data.dataset import Case
 from autoseg.events import Events
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.store import Store, build_store, case_checksum
+from autoseg.preprocessing.keys import case_checksum
+from autoseg.preprocessing.store import Store, build_store
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 

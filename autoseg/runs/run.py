@@ -46,7 +46,7 @@ def earlier_state(session: Session, target: Target) -> RunState | None:
             state,
             plan=session.plan,
             config=session.config(target.model),
-            data_key=session.store.key,
+            keys=session.store.keys,
             members=target.members,
             folder=folder,
         )
@@ -124,7 +124,7 @@ def _train(
 
 def _fold_data(store: Store, members: Fold) -> FoldData:
     return FoldData(
-        key=store.key,
+        keys=store.keys.of([*members.training, *members.validation]),
         training=[(case, store.load(case)) for case in members.training],
         validation=[(case, store.load(case)) for case in members.validation],
     )

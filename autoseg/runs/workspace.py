@@ -58,7 +58,7 @@ class Workspace:
 
     @property
     def preprocessed(self) -> Path:
-        """Folder of the preprocessed arrays, one sub-folder per key."""
+        """Folder of the preprocessed arrays, one sub-folder per case."""
         return self.root / "preprocessed"
 
     @property

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from autoseg.model.slices import with_adjacent_slices
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.augmentation import Augmentation
 from autoseg.training.slice_selection import draw_epoch, slice_pools
 

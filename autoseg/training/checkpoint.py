@@ -15,6 +15,7 @@ from torch import nn
 
 from autoseg.data.splits import Fold
 from autoseg.model.bundle import TensorsFile, drop_other_tensors, load_tensors, save_tensors
+from autoseg.preprocessing.keys import DataKeys
 from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StepRecord
@@ -31,6 +32,7 @@ class RunState(BaseModel):
 
     plan_digest: str
     data_key: str
+    case_keys: dict[str, str] = {}
     members: Fold
     config: TrainConfig
     elapsed_s: float = 0.0
@@ -38,6 +40,11 @@ class RunState(BaseModel):
     finished: bool = False
     epochs: list[EpochRecord] = []
     steps: list[StepRecord] = []
+
+    @property
+    def keys(self) -> DataKeys:
+        """The data it learns from and is judged on; of a run of version 0.1, one key stands for all."""
+        return DataKeys(cases=self.case_keys, all_labelled=self.data_key)
 
 
 class _Document(BaseModel):

@@ -13,7 +13,7 @@ from autoseg.model.compute import Compute
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import TrainingSection
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.losses import build_loss, over_levels
 from autoseg.training.validation import ValidationResult, confusion_matrix, validate

@@ -18,7 +18,8 @@ from autoseg.events import Events, Progress
 from autoseg.model.bundle import Provenance, save_bundle, software_versions
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.keys import DataKeys
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import SliceBatches, TrainingBatch, build_loader
 from autoseg.training.checkpoint import RunState, read_checkpoint, restore, save_checkpoint
 from autoseg.training.clock import Stopwatch, build_budget
@@ -40,12 +41,12 @@ class FoldData:
     """The preprocessed cases of one fold.
 
     Attributes:
-        key: key of the preprocessed arrays, so that a run never continues on other data.
+        keys: of the preprocessed arrays, so that a run never continues on other data.
         training: case ids and arrays to learn from.
         validation: case ids and arrays to watch; may be empty.
     """
 
-    key: str
+    keys: DataKeys
     training: Sequence[tuple[str, StoredCase]]
     validation: Sequence[tuple[str, StoredCase]]
 
@@ -102,7 +103,7 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContex
     return run.state
 
 
-def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, data_key: str, members: Fold, folder: Path) -> None:
+def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, keys: DataKeys, members: Fold, folder: Path) -> None:
     """Refuse to go on with a run that was begun differently.
 
     Raises:
@@ -114,7 +115,7 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, data_key
         if (before := getattr(state.config, name)) != now
     ]
     differences += ["plan.json"] if not plan.is_identified_by(state.plan_digest) else []
-    differences += ["the training data"] if state.data_key != data_key else []
+    differences += _changed_data(state.keys.differing(keys))
     differences += ["the cases of its fold (splits.json)"] if state.members != members else []
     if differences:
         raise WorkspaceError(
@@ -122,6 +123,12 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, data_key
             where=folder,
             remedy="Repeat the earlier choices to continue it, or add --restart to discard it and begin anew.",
         )
+
+
+def _changed_data(cases: tuple[str, ...] | None) -> list[str]:
+    if cases is None:
+        return ["the training data"]
+    return [f"the data of {', '.join(cases)}"] if cases else []
 
 
 class _Run:
@@ -142,7 +149,13 @@ class _Run:
             pin_memory=context.compute.device.type == "cuda",
         )
         self._shown = 0.0
-        self.state = RunState(plan_digest=plan.digest, data_key=data.key, members=data.members, config=config)
+        self.state = RunState(
+            plan_digest=plan.digest,
+            data_key=data.keys.all_labelled,
+            case_keys=data.keys.cases,
+            members=data.members,
+            config=config,
+        )
 
     @property
     def title(self) -> str:
@@ -163,7 +176,7 @@ class _Run:
             checkpoint.state,
             plan=self._plan,
             config=self._config,
-            data_key=self._data.key,
+            keys=self._data.keys,
             members=self._data.members,
             folder=self._context.folder,
         )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from autoseg.errors import TrainingError
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.stored import StoredCase
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import nn
 
 from autoseg.model.compute import Compute, evaluating
 from autoseg.model.slices import slice_batches
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.losses import LossFunction
 
 SAMPLED_CASES: Final = 4

@@ -18,14 +18,14 @@ from autoseg.jobs.machine import usable_cores
 from autoseg.model.compute import choose_compute
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint
-from autoseg.preprocessing.store import Store
+from autoseg.preprocessing.keys import DataKeys
+from autoseg.preprocessing.stored import CaseFiles
 from autoseg.training.config import TrainConfig
 from autoseg.training.loop import FoldData, RunContext, train
 
 
 def stored_cases(folder: Path, *, count: int) -> FoldData:
     """Cases of the hippocampus's usual size, stored and mapped as training does."""
-    store = Store(folder, "benchmark")
     generator = np.random.default_rng(0)
     for number in range(count):
         label = (generator.uniform(size=(36, 50, 35)) < 0.05).astype(np.uint8)
@@ -40,8 +40,9 @@ def stored_cases(folder: Path, *, count: int) -> FoldData:
             spacing_mm=(1.0, 1.0, 1.0),
             pad_value=(float(image.min()),),
         )
-        store.write(f"case{number}", image, label, footprint)
-    return FoldData("benchmark", [(f"case{number}", store.load(f"case{number}")) for number in range(count)], [])
+        CaseFiles(folder, f"case{number}").write(image, label, footprint)
+    names = [f"case{number}" for number in range(count)]
+    return FoldData(DataKeys(all_labelled="benchmark"), [(name, CaseFiles(folder, name).load()) for name in names], [])
 
 
 @pytest.mark.benchmark

@@ -18,7 +18,7 @@ from autoseg.planning.plan import Plan, write_plan
 from autoseg.postprocessing.held_out import Record
 from autoseg.postprocessing.selection import Selection, write_selection
 from autoseg.preprocessing.case import Footprint
-from autoseg.preprocessing.store import Store
+from autoseg.preprocessing.stored import CaseFiles
 from autoseg.storage import files
 from autoseg.training.checkpoint import RunState, save_checkpoint
 from autoseg.training.config import TrainConfig
@@ -112,4 +112,4 @@ def write_stored_case(folder: Path) -> None:
         pad_value=(-1.5,),
     )
     image = np.random.default_rng(0).normal(size=(1, 4, 5, 5)).astype(np.float32)
-    Store(folder, "").write("case 1", image, (image[0] > 0).astype(np.uint8), footprint)
+    CaseFiles(folder, "case 1").write(image, (image[0] > 0).astype(np.uint8), footprint)

@@ -387,7 +387,8 @@ def an_unreadable_file(home: Home) -> None:
 
 
 def a_read_only_workspace(home: Home) -> None:
-    for folder in (home.root / "run", home.root / "run" / "preprocessed", home.model.parent):
+    preprocessed = home.root / "run" / "preprocessed"
+    for folder in (home.root / "run", preprocessed, *preprocessed.iterdir(), home.model.parent):
         folder.chmod(0o500)
         home.while_running.callback(folder.chmod, 0o700)
     home.image.write_bytes(home.image.read_bytes() + bytes(1))  # other bytes, equal voxels: to be preprocessed anew
@@ -438,9 +439,8 @@ def a_pickle_for_an_exported_model(home: Home) -> None:
 
 def a_pickle_for_an_array(home: Home) -> None:
     """Preprocessed arrays that are pickles, with documents that agree."""
-    (store,) = (path for path in (home.root / "run" / "preprocessed").iterdir() if path.is_dir())
     content = _npy_with_a_pickle()
-    for path in store.glob("*.image.npy"):
+    for path in (home.root / "run" / "preprocessed").glob("*/*.image.npy"):
         path.write_bytes(content)
         document = path.with_name(path.name.replace(".image.npy", ".json"))
         _edit_json(document, lambda case: case.update(image_sha256=files.sha256_bytes(content)))
@@ -543,7 +543,7 @@ def one_bit_of_the_checkpoint(home: Home) -> None:
 
 
 def one_bit_of_an_array(home: Home) -> None:
-    (path,) = (home.root / "run" / "preprocessed").glob("*/IBSR_02.image.npy")
+    (path,) = (home.root / "run" / "preprocessed").glob("IBSR_02/*.image.npy")
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
     path.write_bytes(content)

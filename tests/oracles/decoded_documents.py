@@ -24,7 +24,7 @@ from autoseg.planning.fingerprint import FINGERPRINT
 from autoseg.planning.plan import Plan, read_plan
 from autoseg.postprocessing.held_out import read_record
 from autoseg.postprocessing.selection import read_selection
-from autoseg.preprocessing.store import Store
+from autoseg.preprocessing.stored import CaseFiles
 from autoseg.runs.workspace import Workspace
 from autoseg.training.checkpoint import read_checkpoint
 
@@ -120,7 +120,7 @@ def _plan(path: Path) -> Callable[[Any], None]:
 
 
 def _case(path: Path) -> Callable[[Any], None]:
-    stored = Store(path.parent, "").load(path.stem)
+    stored = CaseFiles(path.parent, path.stem).load()
 
     def compare(plain: Any) -> None:
         require(stored.footprint, plain["footprint"])

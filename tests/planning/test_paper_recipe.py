@@ -15,7 +15,7 @@ from autoseg.events import Silent
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint, apply
 from autoseg.preprocessing.intensity import normalise
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import SliceBatches
 
 SETTLED_BY_THE_PAPER: dict[str, Any] = {

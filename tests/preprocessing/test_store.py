@@ -2,10 +2,10 @@
 
 import dataclasses
 import gzip
-import json
 import shutil
 import struct
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 from autoseg.data.dataset import Case
 from autoseg.data.image import read_image, read_labels, write_channels, write_labels
 from autoseg.data.phantom import make_scan
-from autoseg.errors import CasesFailedError, ImageError, SystemFailureError, WorkspaceError
+from autoseg.errors import CasesFailedError, ImageError, SystemFailureError
 from autoseg.events import Silent
 from autoseg.planning.case_fingerprint import measure
 from autoseg.planning.plan import Plan
 from autoseg.planning.slicing import stack_of
 from autoseg.preprocessing import store as store_module
-from autoseg.preprocessing.store import Store, build_store, case_checksum, store_key
-from autoseg.storage import arrays, files
+from autoseg.preprocessing.keys import case_checksum, data_keys
+from autoseg.preprocessing.store import Store, build_store
+from autoseg.preprocessing.stored import CaseFiles
+from autoseg.storage import arrays
 from autoseg.storage.locks import lock
 
 MakePlan = Callable[..., Plan]
@@ -51,12 +53,16 @@ def built(folder: Path, cases: list[Case], plan: Plan, *, jobs: int = 1, events:
     return build_store(folder / "preprocessed", cases, plan=plan, checksums=checksums, jobs=jobs, events=events or Silent())
 
 
+def stored_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
+
+
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in stored_files(folder)}
 
 
 def times(folder: Path) -> dict[str, int]:
-    return {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in stored_files(folder)}
 
 
 def write_label_map(case: Case, labels: NDArray[np.integer[Any]], **header: Any) -> None:
@@ -135,49 +141,15 @@ def test_a_phantom_has_the_slices_that_planning_expects(
 def test_one_and_two_jobs_give_identical_bytes(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
     one = built(tmp_path / "one", cases, make_plan(), jobs=1)
     two = built(tmp_path / "two", cases, make_plan(), jobs=2)
-    assert one.key == two.key
+    assert one.keys == two.keys
     assert contents(one.folder) == contents(two.folder)
+    key = one.keys.cases["case_0"][:16]
     assert {name for name in contents(one.folder) if name.startswith("case_0")} == {
-        "case_0.image.npy", "case_0.label.npy", "case_0.json",
+        f"case_0/{key}.image.npy", f"case_0/{key}.label.npy", f"case_0/{key}.json",
     }  # fmt: skip
 
 
 # When it is stored.
-
-
-def test_the_key_follows_preprocessing_and_classes_but_not_training(make_plan: MakePlan) -> None:
-    checksums = {"b": "1", "a": "2"}
-    key = store_key(make_plan(), checksums)
-    other_values = [{"value": value, "name": f"any {value}"} for value in (0, 5, 10)]
-    other_names = [{"value": value, "name": f"other {value}"} for value in (0, 5, 9)]
-    same = [
-        store_key(make_plan(), {"a": "2", "b": "1"}),
-        store_key(make_plan(view={"batch_size": 9}, network={"features": [8, 16]}), checksums),
-        store_key(make_plan(data={"classes": other_names}), checksums),
-    ]
-    changed = [
-        store_key(make_plan(), {"a": "1", "b": "2"}),
-        store_key(make_plan(), {"a": "2"}),
-        store_key(make_plan(data={"classes": other_values}), checksums),
-        store_key(make_plan(view={"plane": "coronal"}), checksums),
-        store_key(make_plan(view={"spacing_mm": [1.0, 1.0]}), checksums),
-        store_key(make_plan(preprocessing={"crop": "none"}), checksums),
-        store_key(make_plan(preprocessing={"crop_margin_px": 2}), checksums),
-        store_key(make_plan(preprocessing={"normalisation": [{"method": "zscore"}]}), checksums),
-    ]
-    assert set(same) == {key}
-    assert len({key, *changed}) == 1 + len(changed)
-
-
-def test_a_checksum_follows_contents_and_roles_but_not_names(cases: list[Case], tmp_path: Path) -> None:
-    first = cases[0]
-    moved = tmp_path / "moved.nii.gz"
-    shutil.copyfile(first.images[0], moved)
-    assert case_checksum(first.model_copy(update={"images": (moved,)})) == case_checksum(first)
-    exchanged = first.model_copy(update={"images": (Path(str(first.label)),), "label": first.images[0]})
-    relabelled = first.model_copy(update={"label": cases[1].images[0]})
-    unlabelled = first.model_copy(update={"label": None})
-    assert len({case_checksum(case) for case in (*cases, exchanged, relabelled, unlabelled)}) == 6
 
 
 def test_changed_voxels_beside_an_unchanged_header_get_a_place_of_their_own(
@@ -193,7 +165,7 @@ def test_changed_voxels_beside_an_unchanged_header_get_a_place_of_their_own(
     before = built(tmp_path, [case], make_plan())
     write_channels(tmp_path / "pair.nii", image.array * 2, image.geometry)
     (tmp_path / "pair.img").write_bytes((tmp_path / "pair.nii").read_bytes())
-    assert built(tmp_path, [case], make_plan()).key != before.key
+    assert built(tmp_path, [case], make_plan()).keys.cases != before.keys.cases
 
 
 def test_an_equal_key_is_used_as_it_is(
@@ -208,24 +180,67 @@ def test_an_equal_key_is_used_as_it_is(
     assert events.total is None
 
 
-def test_changed_data_get_a_place_of_their_own(
+def test_a_changed_case_concerns_itself_alone(
     cases: list[Case], make_case: Callable[..., Case], make_plan: MakePlan, tmp_path: Path
 ) -> None:
     before = built(tmp_path, cases, make_plan())
     kept = contents(before.folder)
     replace(cases[1], make_case(tmp_path / "other", "x", seed=77))
-    after = built(tmp_path, cases, make_plan())
-    assert after.folder != before.folder
-    assert contents(before.folder) == kept
-    assert contents(after.folder)["case_0.image.npy"] == kept["case_0.image.npy"]
-    assert contents(after.folder)["case_1.image.npy"] != kept["case_1.image.npy"]
+    events = Counted()
+    after = built(tmp_path, cases, make_plan(), events=events)
+    assert events.total == 1
+    assert after.keys.differing(before.keys) == ("case_1",)
+    assert {name: content for name, content in contents(after.folder).items() if name in kept} == kept
+    assert not np.array_equal(after.load("case_1").image, before.load("case_1").image)
+
+
+def test_cases_that_come_or_go_concern_no_other(
+    cases: list[Case], make_case: Callable[..., Case], make_plan: MakePlan, tmp_path: Path
+) -> None:
+    before = built(tmp_path, cases, make_plan())
+    stamps, events = times(before.folder), Counted()
+    after = built(tmp_path, [*cases[:2], make_case(tmp_path / "other", "new", seed=77)], make_plan(), events=events)
+    assert events.total == 1
+    assert after.keys.differing(before.keys) == before.keys.differing(after.keys) == ()
+    assert times(before.folder).items() >= stamps.items()
+
+
+def test_arrays_of_0_1_are_used_as_they_are(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    store = as_0_1_stored(built(tmp_path, cases, make_plan()))
+    before, events = contents(store.folder), Counted()
+    assert built(tmp_path, cases, make_plan(), events=events) == store
+    assert events.total is None
+    store.load("case_0")
+    assert contents(store.folder) == before
+
+
+def test_arrays_of_0_1_that_do_not_fit_are_made_again(
+    cases: list[Case], make_case: Callable[..., Case], make_plan: MakePlan, tmp_path: Path
+) -> None:
+    as_0_1_stored(built(tmp_path, cases, make_plan()))
+    replace(cases[1], make_case(tmp_path / "other", "x", seed=77))
+    events = Counted()
+    built(tmp_path, cases, make_plan(), events=events)
+    assert events.total == 3
+
+
+def as_0_1_stored(store: Store) -> Store:
+    """Move the arrays to where version 0.1 would have kept them."""
+    folder = store.folder / store.keys.all_labelled[:16]
+    folder.mkdir()
+    for case in store.keys.cases:
+        files_now, before = store.files_of(case), CaseFiles(folder, case)
+        files_now.image.rename(before.image)
+        files_now.label.rename(before.label)
+        files_now.document.rename(before.document)
+    return store
 
 
 def test_an_interrupted_build_goes_on_where_it_stopped(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
     store = built(tmp_path, cases, make_plan())
     whole = contents(store.folder)
-    (store.folder / "case_1.json").unlink()  # killed between arrays and document
-    (store.folder / "case_1.label.npy").write_bytes(b"half")
+    store.files_of("case_1").document.unlink()  # killed between arrays and document
+    store.files_of("case_1").label.write_bytes(b"half")
     stamps = times(store.folder)
     events = Counted()
     assert not store.holds("case_1")
@@ -251,8 +266,8 @@ def test_a_bad_case_does_not_keep_the_others(cases: list[Case], make_plan: MakeP
     assert error.where == str(cases[1].images[0])
     assert caught.value.done == 2
     assert events.done == 3
-    (folder,) = (tmp_path / "preprocessed").iterdir()
-    store = Store(folder, "")
+    checksums = {case.id: case_checksum(case) for case in cases}
+    store = Store(tmp_path / "preprocessed", data_keys(make_plan(), checksums))
     assert [store.holds(case.id) for case in cases] == [True, False, True]
     store.load("case_2")
 
@@ -297,84 +312,29 @@ def test_a_case_without_label_is_a_mistake(cases: list[Case], make_plan: MakePla
         built(tmp_path, [cases[0].model_copy(update={"label": None})], make_plan())
 
 
-def test_two_at_once_are_refused(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+def test_two_at_once_share_the_work(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
+    whole = contents(built(tmp_path / "alone", cases, make_plan()).folder)
+    counted = [Counted(), Counted()]
+    with ThreadPoolExecutor(2) as pool:
+        stores = list(pool.map(lambda events: built(tmp_path, cases, make_plan(), events=events), counted))
+    assert contents(stores[0].folder) == contents(stores[1].folder) == whole
+
+
+def test_a_case_that_another_process_is_making_is_waited_for(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
     store = built(tmp_path, cases, make_plan())
-    (store.folder / "case_1.json").unlink()
-    with lock(store.folder / ".lock"), pytest.raises(WorkspaceError, match="in use by process"):
-        built(tmp_path, cases, make_plan())
-
-
-@pytest.mark.parametrize("name", ["case_0.image.npy", "case_0.label.npy"])
-@pytest.mark.parametrize("place", [0, 90, -1])
-def test_loading_notices_a_flipped_bit(
-    name: str, place: int, cases: list[Case], make_plan: MakePlan, tmp_path: Path
-) -> None:
-    store = built(tmp_path, cases, make_plan())
-    store.load("case_0")
-    content = bytearray((store.folder / name).read_bytes())
-    content[place] ^= 1
-    (store.folder / name).write_bytes(content)
-    with pytest.raises(WorkspaceError, match="has changed") as caught:
-        store.load("case_0")
-    assert caught.value.where == str(store.folder / name)
-
-
-def test_loading_notices_a_missing_array(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
-    store = built(tmp_path, cases, make_plan())
-    (store.folder / "case_0.label.npy").unlink()
-    with pytest.raises(WorkspaceError, match=r"case_0\.label\.npy: cannot be read .*No such file"):
-        store.load("case_0")
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        pytest.param(lambda content: b"", id="empty"),
-        pytest.param(lambda content: content[:40], id="half a header"),
-        pytest.param(lambda content: content[:-8], id="cut off"),
-        pytest.param(lambda content: b"PK\x03\x04" + content, id="an archive by its first bytes"),
-        pytest.param(lambda content: b"text", id="not an array"),
-        pytest.param(lambda content: content.replace(b"<f4", b"|O "), id="pickled objects"),
-        pytest.param(lambda content: content.replace(b"'descr'", b"'descr("), id="a header that is no dictionary"),
-    ],
-)
-def test_a_damaged_array_is_refused(
-    damage: Callable[[bytes], bytes], cases: list[Case], make_plan: MakePlan, tmp_path: Path
-) -> None:
-    store = built(tmp_path, cases[:1], make_plan())
-    path = store.folder / "case_0.image.npy"
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(WorkspaceError, match="has changed"):
-        store.load("case_0")
-    seal(store.folder / "case_0.json", image_sha256=files.sha256_file(path))
-    with pytest.raises(WorkspaceError, match="cannot be read") as caught:
-        store.load("case_0")
-    assert caught.value.where == str(path)
-
-
-def seal(path: Path, **changes: Any) -> None:
-    """Change keys of a case's document."""
-    document = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(document | changes), encoding="utf-8")
-
-
-def test_a_footprint_that_was_moved_is_refused(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
-    """Its label maps would lie one voxel beside the scan."""
-    store = built(tmp_path, cases[:1], make_plan())
-    footprint = store.footprint("case_0").model_dump(mode="json")
-    for key in ("start", "stop"):
-        footprint[key] = [side + 1 for side in footprint[key]]
-    seal(store.folder / "case_0.json", footprint=footprint)
-    for question in (store.load, store.footprint):
-        with pytest.raises(WorkspaceError, match=r"case_0\.json: the footprint has changed.*expected sha256"):
-            question("case_0")
-
-
-def test_asking_for_the_footprint_reads_no_arrays(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
-    store = built(tmp_path, cases[:1], make_plan())
-    expected = store.load("case_0").footprint
-    (store.folder / "case_0.image.npy").unlink()
-    assert store.footprint("case_0") == expected
+    place = store.files_of("case_1")
+    document = place.document.read_bytes()
+    place.document.unlink()
+    store.files_of("case_2").document.unlink()
+    place.image.write_bytes(b"being written")
+    with ThreadPoolExecutor(1) as pool:
+        with lock(place.folder / ".lock"):
+            waiting = pool.submit(built, tmp_path, cases, make_plan())
+            while not store.holds("case_2"):  # what nobody else is making goes first
+                assert not waiting.done()
+            place.document.write_bytes(document)
+        waiting.result(timeout=60)
+    assert place.image.read_bytes() == b"being written"  # made by the other, and left alone
 
 
 def test_pixels_without_end_fail_the_case_before_they_are_made(
@@ -382,25 +342,6 @@ def test_pixels_without_end_fail_the_case_before_they_are_made(
 ) -> None:
     with pytest.raises(CasesFailedError, match=r"spacing_mm of the view makes pixels so small"):
         built(tmp_path, cases, make_plan(view={"spacing_mm": [1e-6, 1e-6]}))
-
-
-@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"footprint": 1}', "\x00"])
-def test_a_damaged_document_is_refused(content: str, cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
-    store = built(tmp_path, cases[:1], make_plan())
-    (store.folder / "case_0.json").write_text(content)
-    for question in (store.load, store.footprint):
-        with pytest.raises(WorkspaceError, match=r"case_0\.json"):
-            question("case_0")
-
-
-def test_an_unknown_case_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WorkspaceError, match="does not exist"):
-        Store(tmp_path, "").load("nobody")
-
-
-def test_what_is_done_with_nan_is_part_of_the_key(make_plan: MakePlan) -> None:
-    keys = {store_key(make_plan(preprocessing={"not_finite": how}), {"case": "0"}) for how in ("refuse", "zero")}
-    assert len(keys) == 2
 
 
 def test_nan_is_taken_for_0_where_the_plan_says_so(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from autoseg.preprocessing.case import Footprint
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.keys import DataKeys
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.loop import FoldData
 
 
@@ -43,7 +44,7 @@ def make_case() -> Callable[..., StoredCase]:
 def fold() -> FoldData:
     """Three cases to learn from, one to watch."""
     return FoldData(
-        key="tiny",
+        DataKeys(all_labelled="tiny"),
         training=[(f"case{number}", disc_case(number)) for number in range(3)],
         validation=[("held-out", disc_case(9))],
     )

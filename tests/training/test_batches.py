@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.keys import DataKeys
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import SliceBatches, TrainingBatch, build_loader
 from autoseg.training.loop import FoldData
 
@@ -62,7 +63,7 @@ def test_without_augmentation_a_patch_is_the_slice_padded_with_its_darkest_value
     still = {"spatial_probability": 0.0, "intensity_probability": 0.0}
     plan = make_plan(augmentation=still, view={"mirror_axes": [], "patch_px": [20, 12]})
     case = make_case(4, shape=(18, 11))
-    fold = FoldData(key="", training=[("one", case)], validation=[])
+    fold = FoldData(DataKeys(all_labelled=""), training=[("one", case)], validation=[])
     batch = all_batches(plan, fold, workers=0, epochs=1)[0]
     assert batch.images.shape == (4, 1, 20, 12)
     assert batch.images.dtype == torch.float32
@@ -78,7 +79,7 @@ def test_larger_slices_are_cut_at_different_places(make_plan: MakePlan, make_cas
     still = {"spatial_probability": 0.0, "intensity_probability": 0.0}
     plan = make_plan(augmentation=still, view={"mirror_axes": [], "patch_px": [8, 8], "batch_size": 16})
     case = make_case(4, slices=1, shape=(18, 18))
-    fold = FoldData(key="", training=[("one", case)], validation=[])
+    fold = FoldData(DataKeys(all_labelled=""), training=[("one", case)], validation=[])
     images = all_batches(plan, fold, workers=0, epochs=1)[0].images
     windows = {
         (row, column)

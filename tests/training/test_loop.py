@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -18,7 +19,8 @@ from autoseg.inference.ensemble import load_ensemble
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.keys import DataKeys
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.config import TrainConfig
@@ -168,7 +170,18 @@ def test_another_configuration_plan_or_data_is_refused_and_named(
     with pytest.raises(WorkspaceError, match=r"plan\.json"):
         run(make_plan(training={"learning_rate": 0.5}), fold, tmp_path, epochs=1)
     with pytest.raises(WorkspaceError, match="training data"):
-        run(make_plan(), FoldData("other", fold.training, fold.validation), tmp_path, epochs=1)
+        run(make_plan(), dataclasses.replace(fold, keys=DataKeys(all_labelled="other")), tmp_path, epochs=1)
+
+
+def test_data_that_changed_are_refused_case_by_case(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    ids = [case for case, _ in (*fold.training, *fold.validation)]
+    keys = DataKeys(cases=dict.fromkeys(ids, "1"), all_labelled="x")
+    run(make_plan(), dataclasses.replace(fold, keys=keys), tmp_path, epochs=1)
+    more = DataKeys(cases={**keys.cases, "new": "2"}, all_labelled="y")
+    assert run(make_plan(), dataclasses.replace(fold, keys=more), tmp_path, epochs=1).finished
+    changed = DataKeys(cases={**keys.cases, ids[0]: "2", ids[-1]: "2"}, all_labelled="x")
+    with pytest.raises(WorkspaceError, match=f"the data of {ids[-1]}, {ids[0]}"):
+        run(make_plan(), dataclasses.replace(fold, keys=changed), tmp_path, epochs=1)
 
 
 def test_a_time_budget_is_kept_and_the_learning_rate_comes_down(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
@@ -195,7 +208,7 @@ def test_the_model_is_that_of_the_best_epoch(make_plan: MakePlan, fold: FoldData
 
 
 def test_nothing_held_out_means_that_training_itself_is_watched(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
-    state = run(make_plan(), FoldData("tiny", fold.training, []), tmp_path)
+    state = run(make_plan(), FoldData(DataKeys(all_labelled="tiny"), fold.training, []), tmp_path)
     assert math.isnan(state.epochs[-1].validation_loss)
     stored = read_state(tmp_path)
     assert stored is not None
@@ -208,7 +221,7 @@ def test_a_loss_that_is_not_finite_names_cases_and_slices(
     case = make_case(0)
     case.image[:] = np.nan
     with pytest.raises(TrainingError, match=r"broken slice \d") as failure:
-        run(make_plan(), FoldData("tiny", [("broken", case)], []), tmp_path)
+        run(make_plan(), FoldData(DataKeys(all_labelled="tiny"), [("broken", case)], []), tmp_path)
     assert failure.value.exit_code == 8
 
 
@@ -250,7 +263,7 @@ def test_weights_that_break_in_an_epochs_last_step_do_not_become_the_model(
                 optimiser.param_groups[0]["params"][0].fill_(math.nan)
 
     monkeypatch.setattr(torch.optim.AdamW, "step", step)
-    data = fold if watched else FoldData("tiny", fold.training, [])
+    data = fold if watched else FoldData(DataKeys(all_labelled="tiny"), fold.training, [])
     with pytest.raises(TrainingError, match="after epoch 2"):
         run(make_plan(), data, tmp_path, epochs=4)
     assert load_bundle(tmp_path).document.provenance.epochs == 1

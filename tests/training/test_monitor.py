@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import os
@@ -390,7 +391,7 @@ def test_training_tells_its_tracker_every_epoch_with_its_samples(
 ) -> None:
     watched, unwatched = Spy(), Spy()
     trained(make_plan(), fold, tmp_path / "a", tracker=watched, epochs=3)
-    trained(make_plan(), FoldData("tiny", fold.training, []), tmp_path / "b", tracker=unwatched, epochs=2)
+    trained(make_plan(), dataclasses.replace(fold, validation=[]), tmp_path / "b", tracker=unwatched, epochs=2)
     assert watched.seen == [(1, 1), (2, 1), (3, 1)]
     assert unwatched.seen == [(1, 0), (2, 0)]
 

@@ -18,7 +18,7 @@ from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.planning.recipes import CONSTANTS
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training import learner
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.checkpoint import RunState, read_checkpoint

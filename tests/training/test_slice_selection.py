@@ -6,7 +6,7 @@ import pytest
 
 from autoseg.errors import TrainingError
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.slice_selection import draw_epoch, slice_pools
 
 MakePlan = Callable[..., Plan]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from autoseg.model.compute import Compute
-from autoseg.preprocessing.store import StoredCase
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.losses import build_loss
 from autoseg.training.validation import (
     SAMPLED_CASES,

@@ -1,0 +1,114 @@
+"""What preprocessed arrays depend on, as keys: one for each case, so that a changed case concerns nothing but itself.
+
+Version 0.1 had one key over all labelled cases. It stays computable: arrays and runs of that version are known by it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from autoseg.data.dataset import Case
+from autoseg.errors import ImageError
+from autoseg.formats.checksum import image_checksum
+from autoseg.planning.plan import Plan
+from autoseg.planning.sections import NormalisationStep
+from autoseg.storage import files
+
+_VERSION: Final = 3
+_VERSION_IN_0_1: Final = 2
+
+
+class DataKeys(BaseModel):
+    """Which arrays a run learns from and is judged on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cases: dict[str, str] = Field(default={}, description="key of each case, by id; empty for runs of version 0.1")
+    all_labelled: str = Field(description="key over all labelled cases, as version 0.1 had it")
+
+    def of(self, cases: Sequence[str]) -> "DataKeys":
+        """The same for a few of the cases."""
+        return DataKeys(cases={case: self.cases[case] for case in cases}, all_labelled=self.all_labelled)
+
+    def differing(self, other: "DataKeys") -> tuple[str, ...] | None:
+        """The cases that both have and whose arrays differ, sorted.
+
+        Returns:
+            None where the data differ and it cannot be told in which case, because one of the two is of version 0.1.
+        """
+        if self.cases and other.cases:
+            return tuple(sorted(case for case, key in self.cases.items() if other.cases.get(case, key) != key))
+        return () if self.all_labelled == other.all_labelled else None
+
+
+def data_keys(plan: Plan, checksums: Mapping[str, str]) -> DataKeys:
+    """The keys of all labelled cases.
+
+    Args:
+        plan: only what shapes arrays matters.
+        checksums: `case_checksum` by case id.
+    """
+    return DataKeys(
+        cases={case: case_key(plan, checksum) for case, checksum in checksums.items()},
+        all_labelled=key_of_0_1(plan, checksums),
+    )
+
+
+def case_key(plan: Plan, checksum: str) -> str:
+    """SHA-256 over everything that a case's arrays depend on.
+
+    Args:
+        plan: only what shapes arrays matters.
+        checksum: `case_checksum` of the case.
+    """
+    return files.sha256_json({"version": _VERSION, **_shaping(plan), "files": checksum})
+
+
+def key_of_0_1(plan: Plan, checksums: Mapping[str, str]) -> str:
+    """SHA-256 over everything that the arrays of all labelled cases depend on, as version 0.1 computed it."""
+    return files.sha256_json({"version": _VERSION_IN_0_1, **_shaping(plan), "cases": dict(sorted(checksums.items()))})
+
+
+def case_checksum(case: Case) -> str:
+    """SHA-256 over the contents of a case's files; one that cannot be read counts as such: reading the case says so."""
+    paths = [*case.images, *([case.label] if case.label else [])]
+    return files.sha256_json([_checksum(path) for path in paths])
+
+
+def _checksum(path: Path) -> str | None:
+    try:
+        return image_checksum(path)
+    except ImageError:
+        return None
+
+
+def _shaping(plan: Plan) -> dict[str, Any]:
+    """What of a plan shapes arrays, in the words of version 0.1, whatever the plan calls it.
+
+    A setting that came later belongs here only where it is not neutral, so that keys stay as they were.
+    """
+    settings, view = plan.preprocessing, plan.view
+    return {
+        "preprocessing": {
+            "plane": view.plane,
+            "spacing_mm": None if view.spacing_mm is None else list(view.spacing_mm),
+            "crop": settings.crop,
+            "crop_margin_px": settings.crop_margin_px,
+            "not_finite": settings.not_finite,
+            "normalisation": [_step(step) for step in settings.normalisation],
+        },
+        "values": [label.value for label in plan.data.classes],
+    }
+
+
+def _step(step: NormalisationStep) -> dict[str, Any]:
+    return {
+        "method": step.method,
+        "lower": step.lower,
+        "upper": step.upper,
+        "mean": step.mean,
+        "deviation": step.std,
+        "limit": step.clip,
+    }
