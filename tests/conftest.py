@@ -4,6 +4,7 @@ Folders of tests run on every core, files named one by one in one process, where
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch
+from filelock import FileLock
 from hypothesis import settings
 
+import autoseg
 from autoseg.data.phantom import PhantomSettings, write_cohort
 from autoseg.planning.plan import Plan, assemble
 
@@ -60,12 +63,45 @@ def _single_core() -> Iterator[None]:
         yield
 
 
+def _shared(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that is made once, by whichever of several processes needs it first; never to be changed."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(folder.with_name(f"{name}.lock")):
+        if not folder.exists():
+            draft = folder.with_name(f"{name}.draft")
+            make(draft)
+            draft.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four labelled training scans, two labelled validation scans and one test scan, in the IBSR18 layout."""
-    root = tmp_path_factory.mktemp("data") / "IBSR18"
-    write_cohort(root, PhantomSettings(training=4, validation=2, test=1, shape=SMALL))
-    return root
+
+    def make(folder: Path) -> None:
+        write_cohort(folder / "IBSR18", PhantomSettings(training=4, validation=2, test=1, shape=SMALL))
+
+    return _shared(tmp_path_factory, "data", make) / "IBSR18"
+
+
+@pytest.fixture(scope="session")
+def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The cohort's workspace after three epochs each of the U-Net on both of two folds and of the Sep-Res U-Net on one."""
+
+    def make(folder: Path) -> None:
+        autoseg.plan(cohort, workspace=folder, folds=2)
+        autoseg.train("unet", fold="all", workspace=folder, epochs=3, precision="float32")
+        autoseg.train("sepres", fold=0, workspace=folder, epochs=3, precision="float32")
+
+    return _shared(tmp_path_factory, "trained", make)
+
+
+@pytest.fixture
+def workspace(trained: Path, tmp_path: Path) -> Path:
+    """A copy of it to change."""
+    shutil.copytree(trained, tmp_path / "run")
+    return tmp_path / "run"
 
 
 SECTIONS: dict[str, dict[str, Any]] = {

@@ -156,6 +156,7 @@ return {steps, ready: figures.map((entry) => entry.dataset.ready ?? entry.queryS
 """
 
 
+@pytest.mark.gate
 def test_sliders_move_and_overlays_switch(page: str, tmp_path: Path) -> None:
     seen = visit(page, tmp_path, script=LOOK)
     steps = seen.found["steps"]
@@ -169,6 +170,7 @@ def test_sliders_move_and_overlays_switch(page: str, tmp_path: Path) -> None:
     assert (seen.console, seen.requests) == ([], [])
 
 
+@pytest.mark.gate
 def test_a_phone_has_nothing_to_scroll_sideways(page: str, tmp_path: Path) -> None:
     # Chromium's window is never narrower than 500 px, a frame in it is.
     framed = "<html><body><iframe style='width:400px;height:900px;border:0'></iframe></body></html>"
@@ -199,6 +201,7 @@ return result;
 """
 
 
+@pytest.mark.gate
 def test_every_label_arrives_exactly(page: str, workspace: Path, tmp_path: Path) -> None:
     dataset = {case.id: case for case in Workspace(workspace).dataset().labelled}
     seen = visit(page, tmp_path, script=LABELS).found

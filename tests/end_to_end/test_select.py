@@ -16,8 +16,6 @@ from autoseg.events import Silent
 from autoseg.inference.steps import Step
 from autoseg.postprocessing.selection import Selection, read_selection, write_selection
 
-MODELS = (("unet", "0"), ("unet", "1"), ("sepres", "0"))
-
 
 class Listener(Silent):
     """Remembers every remark."""
@@ -33,23 +31,6 @@ class Listener(Silent):
 
 def train(workspace: Path, architecture: str, fold: str, *, epochs: int = 3) -> None:
     autoseg.train(architecture, fold=fold, workspace=workspace, epochs=epochs, precision="float32", restart=True)  # type: ignore[arg-type]
-
-
-@pytest.fixture(scope="module")
-def trained(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One network on two folds, another on one."""
-    workspace = tmp_path_factory.mktemp("trained") / "run"
-    autoseg.plan(cohort, workspace=workspace, folds=2)
-    for architecture, fold in MODELS:
-        train(workspace, architecture, fold)
-    return workspace
-
-
-@pytest.fixture
-def workspace(trained: Path, tmp_path: Path) -> Path:
-    """A copy to change."""
-    shutil.copytree(trained, tmp_path / "run")
-    return tmp_path / "run"
 
 
 @pytest.fixture(scope="module")
@@ -211,5 +192,6 @@ def test_damaged_probabilities_are_named_with_the_way_to_get_them_again(
     autoseg.select(workspace)
 
 
+@pytest.mark.gate
 def test_more_processes_give_the_same_selection(workspace: Path, selected: tuple[Path, Selection]) -> None:
     assert autoseg.select(workspace, jobs=2).selection == selected[1]

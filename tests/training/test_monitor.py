@@ -227,6 +227,7 @@ def read_steps(path: Path) -> list[dict[str, Any]]:
     return steps
 
 
+@pytest.mark.gate
 def test_wandb_records_offline_goes_on_in_the_same_run_and_sends_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
