@@ -61,6 +61,8 @@ def _parameter(option: Option) -> click.Parameter:
         long, *short = option.flags
         flags = [f"{long}/--no-{long.removeprefix('--')}"] if option.default else [long]
         return click.Option([option.name, *flags, *short], is_flag=True, help=_help(option))
+    if option.is_list:
+        return click.Option([option.name, *option.flags], multiple=True, metavar=_metavar(option), help=_help(option))
     return click.Option(
         [option.name, *option.flags],
         type=_Value(option, option.flags[0]),
@@ -79,5 +81,5 @@ def _metavar(option: Option) -> str:
 
 def _help(option: Option) -> str:
     default = option.console_default
-    shown = "" if default is None or option.is_switch else f"  [default: {default}]"
+    shown = "" if default in {None, ()} or option.is_switch else f"  [default: {default}]"
     return option.declared.help + shown

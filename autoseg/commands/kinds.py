@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from autoseg.catalogue import NameIn
+
+_Item = TypeVar("_Item")
 
 
 def kinds_in(annotation: Any) -> list[Any]:
@@ -68,10 +70,18 @@ def _path(value: object) -> Path | None:
 
 
 def _paths(value: object) -> tuple[Path, ...] | None:
+    return _several(value, _path)
+
+
+def _texts(value: object) -> tuple[str, ...] | None:
+    return _several(value, _text)
+
+
+def _several(value: object, convert: Callable[[object], _Item | None]) -> tuple[_Item, ...] | None:
     if not isinstance(value, Sequence) or isinstance(value, str):
         return None
-    paths = [_path(each) for each in value]
-    return None if None in paths else tuple(path for path in paths if path is not None)
+    items = [convert(each) for each in value]
+    return None if None in items else tuple(item for item in items if item is not None)
 
 
 @dataclass(frozen=True)
@@ -89,4 +99,5 @@ _KINDS: Final[Mapping[Any, _Kind]] = {
     str: _Kind("a text that is not empty", _text),
     Path: _Kind("a path", _path),
     Sequence[str | Path]: _Kind("a list of paths", _paths),
+    Sequence[str]: _Kind("a list of texts that are not empty", _texts),
 }

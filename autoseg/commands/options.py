@@ -132,6 +132,11 @@ class Option:
         return self.types == (bool,)
 
     @property
+    def is_list(self) -> bool:
+        """Whether it holds several texts, which the command line takes one by one."""
+        return self.types == (Sequence[str],)
+
+    @property
     def choices(self) -> tuple[str, ...]:
         """The texts it may be, where they are known."""
         return tuple(kind for kind in self.types if isinstance(kind, str))

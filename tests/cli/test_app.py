@@ -2,6 +2,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from typing import Literal
 
@@ -33,6 +34,7 @@ class GreetOptions(Options):
     tone: Literal["warm", "cool"] | None = option("How it sounds.", default=None)
     place: OptionalPath = option("Where.", "--place", "-p", default=None, metavar="DIR")
     jobs: Jobs = option(JOBS, default=1)
+    more: Sequence[str] = option("More.", default=(), metavar="KEY=VALUE")
     secret: str = option("Not for the command line.", default="none", on_console=False)
 
 
@@ -46,8 +48,14 @@ def invoke(*arguments: str, fails: BaseException | None = None) -> Result:
         return options
 
     def describe(chosen: GreetOptions) -> Output:
-        values = {"name": chosen.name, "polite": chosen.polite, "tone": chosen.tone, "jobs": chosen.jobs}
-        document = {**values, "place": None if chosen.place is None else str(chosen.place)}
+        values = {
+            "name": chosen.name,
+            "polite": chosen.polite,
+            "tone": chosen.tone,
+            "jobs": chosen.jobs,
+            "more": chosen.more,
+        }
+        document = {**values, "more": chosen.more, "place": None if chosen.place is None else str(chosen.place)}
         table = Table("names", ("name",), [(chosen.name,)])
         return Output(f"Hello {chosen.name}{'!' if chosen.loud else ''}", document, [table])
 
@@ -130,9 +138,13 @@ def test_a_bug_is_not_dressed_up_as_a_user_error() -> None:
 
 def test_what_is_left_out_has_its_default_and_processes_suit_the_machine() -> None:
     document = json.loads(invoke("Ada", "--json").stdout)
-    assert document == {"name": "Ada", "polite": True, "tone": None, "jobs": "auto", "place": None}
+    assert document == {"name": "Ada", "polite": True, "tone": None, "jobs": "auto", "more": [], "place": None}
     document = json.loads(invoke("Ada", "--no-polite", "--tone", "warm", "--jobs", "3", "-p", "here", "--json").stdout)
-    assert document == {"name": "Ada", "polite": False, "tone": "warm", "jobs": 3, "place": "here"}
+    assert document == {"name": "Ada", "polite": False, "tone": "warm", "jobs": 3, "more": [], "place": "here"}
+
+
+def test_a_list_is_given_one_by_one() -> None:
+    assert json.loads(invoke("Ada", "--more", "a=1", "--more", "b", "--json").stdout)["more"] == ["a=1", "b"]
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ class Own(Options):
     title: str = option("How called.", default="none")
     loud: bool = option("Whether.", default=False)
     folder: OptionalPath = option("Where else.", default=None)
+    words: Sequence[str] = option("Words.", default=())
     others: Sequence[str | Path] | None = option("Where also.", default=None, on_console=False)
 
 
@@ -41,7 +42,7 @@ def test_the_class_is_frozen_and_takes_texts_for_paths() -> None:
 
 
 def test_the_order_is_that_of_the_declaration_with_events_last() -> None:
-    assert list(BY_NAME) == ["place", "colour", "count", "share_mm", "title", "loud", "folder", "others", "events"]
+    assert list(BY_NAME) == ["place", "colour", "count", "share_mm", "title", "loud", "folder", "words", "others", "events"]
     assert [name for name, each in BY_NAME.items() if not each.by_name] == ["place"]
 
 
@@ -68,6 +69,7 @@ def test_a_shared_declaration_is_the_same_everywhere() -> None:
         ("share_mm", np.float32(0.25), 0.25),
         ("colour", None, None),
         ("others", (), ()),
+        ("words", ["a"], ("a",)),
     ],
 )
 def test_what_an_option_takes(name: str, value: Any, becomes: Any) -> None:
@@ -95,6 +97,8 @@ def test_what_an_option_takes(name: str, value: Any, becomes: Any) -> None:
         ("loud", 1, "True or False"),
         ("others", "a", "a list of paths"),
         ("others", [3], "a list of paths"),
+        ("words", "a", "a list of texts that are not empty"),
+        ("words", ["a", ""], "a list of texts that are not empty"),
     ],
 )
 def test_what_an_option_refuses(name: str, value: Any, expected: str) -> None:
