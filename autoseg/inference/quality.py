@@ -98,7 +98,7 @@ def calibrate(expected: Mapping[str, Mapping[str, float]], reached: Mapping[str,
 
     Args:
         expected: class name to case to expected Dice.
-        reached: the same of the Dice reached. Cases for which either is undefined are passed over.
+        reached: the same of the Dice reached. Cases for which either is undefined are skipped.
 
     Returns:
         a straight line or an offset per class, whichever errs less when each case is predicted without itself; classes
