@@ -49,9 +49,9 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
         DatasetError: the folder is no data set, or nothing in it is labelled.
     """
     from autoseg.data.layouts import find_dataset
-    from autoseg.data.splits import fold_count, make_splits
+    from autoseg.data.splits import fold_count
     from autoseg.errors import DatasetError, ProblemsError
-    from autoseg.planning.examination import classes_present, examine, problems_of, warn_of_missing_classes
+    from autoseg.planning.examination import examine, problems_of, split_cases
     from autoseg.planning.fingerprint import Fingerprint, found_classes
 
     dataset = find_dataset(options.dataset)
@@ -66,9 +66,8 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
         raise ProblemsError(problems, where=dataset.root)
     fingerprint = Fingerprint(cases=tuple(case.fingerprint for case in examined if case.fingerprint is not None))
     folds = fold_count(len({case.subject for case in dataset.training}), asked=None)
-    present, classes = classes_present(fingerprint.cases), found_classes(dataset, fingerprint)
-    splits = make_splits(dataset, classes_present=present, folds=folds)
-    warn_of_missing_classes(splits, present, classes=classes, events=events)
+    classes = found_classes(dataset, fingerprint)
+    split_cases(dataset, fingerprint.cases, classes=classes, folds=folds, events=events)
     return CheckResult(dataset, classes, fingerprint, folds)
 
 

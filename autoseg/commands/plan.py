@@ -55,8 +55,8 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     """
     from autoseg.data.dataset import DATASET
     from autoseg.data.layouts import find_dataset
-    from autoseg.data.splits import SPLITS, make_splits
-    from autoseg.planning.examination import classes_present, warn_of_missing_classes
+    from autoseg.data.splits import SPLITS
+    from autoseg.planning.examination import split_cases
     from autoseg.planning.fingerprint import FINGERPRINT, fingerprint_dataset
     from autoseg.planning.plan import write_plan
     from autoseg.planning.planner import make_plan
@@ -78,9 +78,8 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         jobs = processes(options.jobs)
         fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
         plan = make_plan(dataset, fingerprint, _inputs(options, name=dataset.name))
-        present = classes_present(fingerprint.cases)
-        splits = make_splits(dataset, classes_present=present, folds=plan.folds)
-        warn_of_missing_classes(splits, present, classes=plan.data.classes, events=events)
+        classes = plan.data.classes
+        splits = split_cases(dataset, fingerprint.cases, classes=classes, folds=plan.folds, events=events)
         DATASET.write(workspace.dataset_file, dataset)
         FINGERPRINT.write(workspace.fingerprint_file, fingerprint)
         SPLITS.write(workspace.splits_file, splits)

@@ -10,7 +10,7 @@ from typing import Final
 from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.image import Image, LabelMap, check_same_grid, read_image, read_labels
-from autoseg.data.splits import Splits, classes_missing
+from autoseg.data.splits import Splits, classes_missing, make_splits
 from autoseg.errors import AutosegError, DatasetError
 from autoseg.events import Events
 from autoseg.jobs.pool import ordered_map
@@ -81,12 +81,25 @@ def problems_of(examined: Sequence[Examined], *, root: Path) -> list[tuple[str, 
     return problems
 
 
-def classes_present(cases: Sequence[CaseFingerprint]) -> dict[str, list[int]]:
-    """The label values, background included, that each case shows."""
-    return {case.id: [value for value, count in case.class_voxels.items() if count] for case in cases}
+def split_cases(
+    dataset: Dataset, cases: Sequence[CaseFingerprint], *, classes: Sequence[LabelClass], folds: int, events: Events
+) -> Splits:
+    """Folds whose training sides show every class wherever that can be; says where it cannot.
+
+    Args:
+        dataset: the data set.
+        cases: its labelled cases in numbers.
+        classes: of the data set, background first.
+        folds: how many.
+        events: told of classes that no scan, or no training case of a fold, shows.
+    """
+    present = {case.id: [value for value, count in case.class_voxels.items() if count] for case in cases}
+    splits = make_splits(dataset, classes_present=present, folds=folds)
+    _warn_of_missing_classes(splits, present, classes=classes, events=events)
+    return splits
 
 
-def warn_of_missing_classes(
+def _warn_of_missing_classes(
     splits: Splits, present: Mapping[str, Sequence[int]], *, classes: Sequence[LabelClass], events: Events
 ) -> None:
     """Say which classes no scan shows at all, and which folds have none to learn them from."""
