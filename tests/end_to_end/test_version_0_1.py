@@ -11,13 +11,25 @@ import pytest
 import SimpleITK as sitk
 
 import autoseg
-from autoseg.planning.plan import read_plan
+from autoseg.model.bundle import read_document
+from autoseg.planning.overrides import parse_overrides
+from autoseg.planning.plan import read_plan, write_plan
+from autoseg.planning.planner import make_plan
+from autoseg.planning.sections import Inputs
+from autoseg.runs.workspace import Workspace
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.history import read_history
 from autoseg.training.learner import Learner, StepResult
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 EXPECTED: dict[str, Any] = json.loads((STORED / "expected.json").read_text())
+TINY = (
+    "network.features=[4, 8]", "network.convolutions=1", "views.batch_size=4", "training.steps_per_epoch=24",
+    "training.class_weights=[1.0, 2.0, 1.5, 1.5]", "training.learning_rate=0.02", "training.epochs=8",
+    "training.minutes=null", 'views.mirror_axes=["columns"]', 'views.tta_axes=["columns"]', "prediction.batch_size=8",
+)  # fmt: skip
+"""What the plan of the workspace has of its own."""
+
 ON_A_CPU: dict[str, Any] = {"device": "cpu", "precision": "float32"}
 
 
@@ -101,6 +113,36 @@ def test_select_report_and_export_work_on_it(stored: Path, tmp_path: Path) -> No
     autoseg.export(tmp_path / "new.autoseg", workspace=workspace)
     autoseg.predict(STORED / "data" / "Test_Set", tmp_path / "new", model=tmp_path / "new.autoseg", **ON_A_CPU)
     assert_same_label_map(tmp_path / "new", STORED / "results")
+
+
+def test_planning_again_decides_the_same(stored: Path) -> None:
+    before = read_plan(STORED / "plan_as_planned.json")
+    shutil.copy(STORED / "plan_as_planned.json", stored / "workspace" / "plan.json")
+    plan = autoseg.plan(
+        stored / "data", workspace=stored / "workspace", name="phantom", folds=2, memory_gb=1.0, device="cpu"
+    ).plan
+    assert plan.digest == before.digest
+    assert plan.is_identified_by(json.loads((STORED / "plan_as_planned.json").read_text())["planned_digest"])
+    assert json.loads((stored / "workspace" / "plan.json").read_text())["version"] == 2
+
+
+def test_planned_again_nothing_is_orphaned(stored: Path) -> None:
+    workspace = Workspace(stored / "workspace")
+    inputs = Inputs(
+        name="phantom", recipe="auto", plane="auto", device="cpu", memory_gb=1.0, folds=2, overrides=parse_overrides(TINY)
+    )
+    before = workspace.plan()
+    write_plan(make_plan(workspace.dataset(), workspace.fingerprint(), inputs), workspace.plan_file)
+    assert workspace.plan().digest == before.digest
+    assert not workspace.plan().edited
+    done = autoseg.predict(stored / "data" / "Test_Set", stored / "results", workspace=workspace.root, **ON_A_CPU)
+    assert (done.models, done.skipped) == (("sepres/fold_0",), ("IBSR_05",))
+    [model] = autoseg.train("unet", fold=0, workspace=workspace.root, seed=EXPECTED["seed"], **ON_A_CPU).models
+    assert not model.trained_now
+    [resumed] = autoseg.train("unet", fold=1, workspace=workspace.root, seed=EXPECTED["seed"], **ON_A_CPU).models
+    assert resumed.epochs == 8
+    assert read_document(resumed.folder).plan_digest == before.digest
+    assert [model.architecture for model in autoseg.select(workspace.root).selection.models]
 
 
 @pytest.fixture
