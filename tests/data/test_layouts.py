@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from oracles.empty_files import touch
 
 from autoseg.data.dataset import Dataset
 from autoseg.data.layouts import LAYOUTS, find_dataset
@@ -15,15 +16,6 @@ from autoseg.data.naming import dataset_name
 from autoseg.errors import DatasetError
 
 TISSUES = [(0, "background"), (1, "CSF"), (2, "GM"), (3, "WM")]
-
-
-def touch(root: Path, *names: str) -> Path:
-    """Make empty files: layouts look at names only."""
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
 
 
 def describe(root: Path, **document: Any) -> Path:

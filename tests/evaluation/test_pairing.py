@@ -1,17 +1,8 @@
-from pathlib import Path
-
 import pytest
+from oracles.empty_files import touch
 
 from autoseg.errors import DatasetError, UsageError
 from autoseg.evaluation.pairing import Pair, pair_files
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
 
 
 def paired(pairing, *roots):

@@ -6,17 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from oracles.dicom_files import dicom_file, write_series
+from oracles.empty_files import touch
 
 from autoseg.errors import UsageError
 from autoseg.inference.scans import find_scans
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
 
 
 def names(place: Path, *, channels: int = 1, results: Path | None = None) -> dict[str, list[str]]:

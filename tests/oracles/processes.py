@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oracles.restricted import UNMEASURED
 
 Process = subprocess.Popen[str]
 
@@ -80,6 +81,18 @@ def finish(process: Process, *, expect: int = 0) -> Answer:
 def autoseg(*arguments: str, cwd: Path | None = None, expect: int = 0) -> Answer:
     """Run a command, which must end as expected."""
     return finish(start(*arguments, cwd=cwd), expect=expect)
+
+
+def run_python(code: str, *arguments: object) -> Process:
+    """Start a Python process that may be killed; its coverage is not measured."""
+    environment = {name: value for name, value in os.environ.items() if name not in UNMEASURED}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
 
 
 def wait_until(condition: Callable[[], object], process: Process) -> None:

@@ -5,23 +5,14 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from oracles.restricted import UNMEASURED
+from oracles.processes import run_python
 
 from autoseg.errors import PlanError, SystemFailureError, WorkspaceError
 from autoseg.storage import files
-
-
-def run_python(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """Start a Python process that may be killed."""
-    command = [sys.executable, "-c", code, *(str(argument) for argument in arguments)]
-    environment = {name: value for name, value in os.environ.items() if name not in UNMEASURED}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def names(folder: Path) -> list[str]:

@@ -4,23 +4,14 @@ import errno
 import fcntl
 import os
 import socket
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
-from oracles.restricted import UNMEASURED
+from oracles.processes import run_python
 
 from autoseg.errors import SystemFailureError, WorkspaceError
 from autoseg.storage.locks import lock
-
-
-def run_python(code: str, *arguments: object) -> subprocess.Popen[str]:
-    """Start a Python process that may be killed."""
-    command = [sys.executable, "-c", code, *(str(argument) for argument in arguments)]
-    environment = {name: value for name, value in os.environ.items() if name not in UNMEASURED}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def test_a_lock_names_its_holder_and_ends_with_its_block(tmp_path: Path) -> None:
