@@ -8,15 +8,30 @@ if TYPE_CHECKING:
 
 
 def score_lines(summary: "Summary") -> list[str]:
-    """Dice and Hausdorff distance of every class and on average, a line each."""
+    """The metrics that are shown, of every class and on average, a line each."""
+    from autoseg.metrics.table import shown_metrics
+
     lines = []
     for label in summary.classes:
-        dice, distance = label.metrics["dice"], label.metrics["hausdorff_mm"]
-        undefined = f" ({dice.undefined} undefined)" if dice.undefined else ""
-        lines.append(
-            f"  {label.name}: Dice {_spread(dice, '.3f')}{undefined}, Hausdorff distance {_spread(distance, '.1f')} mm"
-        )
-    return [*lines, f"  mean: Dice {summary.mean['dice']:.3f}, {summary.mean['hausdorff_mm']:.1f} mm"]
+        scores = ", ".join(_scores(name, label.metrics[name]) for name in shown_metrics())
+        lines.append(f"  {label.name}: {scores}")
+    means = ", ".join(_mean(name, summary.mean[name]) for name in shown_metrics())
+    return [*lines, f"  mean: {means}"]
+
+
+def _scores(name: str, metric: "MetricSummary") -> str:
+    from autoseg.metrics.table import METRICS
+
+    entry = METRICS[name]
+    undefined = f" ({metric.undefined} undefined)" if metric.undefined and not entry.unit else ""
+    return f"{entry.title} {_spread(metric, f'.{entry.decimals - 1}f')}{undefined} {entry.unit}".rstrip()
+
+
+def _mean(name: str, mean: float) -> str:
+    from autoseg.metrics.table import METRICS
+
+    entry = METRICS[name]
+    return f"{entry.title} {mean:.{entry.decimals - 1}f} {entry.unit}".rstrip()
 
 
 def _spread(metric: "MetricSummary", form: str) -> str:

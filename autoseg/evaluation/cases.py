@@ -1,8 +1,8 @@
 """Cases scored: one from its arrays, or folders of them from their files."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -16,36 +16,40 @@ from autoseg.errors import AutosegError, DatasetError
 from autoseg.evaluation.pairing import Pair, Pairing, pair_files
 from autoseg.events import Events
 from autoseg.jobs.pool import ordered_map
-from autoseg.metrics.overlap import dice, volume_ml
-from autoseg.metrics.surface import surface_distances
+from autoseg.metrics.masks import Masks
+from autoseg.metrics.table import METRICS
 
-METRICS: Final = ("dice", "hausdorff_mm", "hausdorff95_mm", "assd_mm", "volume_ml", "reference_volume_ml")
-"""The numbers of a class, in the order of the tables' columns."""
+_NOTHING: Final = Masks(np.zeros((1, 1, 1), np.bool_), np.zeros((1, 1, 1), np.bool_), (1.0, 1.0, 1.0))
+"""A class that is on neither side."""
 
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """How one class of one case scores; NaN where a number is undefined (docs/reference/metrics.md).
+    """How one class of one case scores.
 
     Attributes:
         value: the class's value in label maps.
         name: the class's name.
-        dice: in [0, 1].
-        hausdorff_mm: Hausdorff distance.
-        hausdorff95_mm: its 95th percentile.
-        assd_mm: average symmetric surface distance.
-        volume_ml: volume predicted.
-        reference_volume_ml: volume in the reference.
+        numbers: by the names in `METRICS`; NaN or missing where a number is undefined (docs/reference/metrics.md).
     """
 
     value: int
     name: str
-    dice: float
-    hausdorff_mm: float
-    hausdorff95_mm: float
-    assd_mm: float
-    volume_ml: float
-    reference_volume_ml: float
+    numbers: Mapping[str, float] = field(hash=False)
+
+    def number(self, metric: str) -> float:
+        """One of the numbers; NaN where it is undefined."""
+        return self.numbers.get(metric, math.nan)
+
+    @property
+    def dice(self) -> float:
+        """Dice, in [0, 1]."""
+        return self.number("dice")
+
+    @property
+    def hausdorff_mm(self) -> float:
+        """Hausdorff distance."""
+        return self.number("hausdorff_mm")
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,7 @@ def score_case(
         case_id: name of the case.
         prediction: label values, (Z, Y, X).
         reference: label values of the same shape.
-        classes: what to score; the value 0 is passed over.
+        classes: what to score; the value 0 is skipped.
         spacing_mm: distance between voxel centres along (Z, Y, X), in mm.
 
     Raises:
@@ -114,7 +118,7 @@ def score_case(
     return CaseMetrics(
         id=case_id,
         classes=tuple(
-            _score_class(label, prediction == label.value, reference == label.value, spacing_mm=spacing_mm)
+            _score_class(label, Masks(prediction == label.value, reference == label.value, spacing_mm))
             for label in foreground
         ),
     )
@@ -156,24 +160,8 @@ def evaluate_folders(
     return Evaluation(cases=_with_all_classes(scored), failures=tuple(failures), pairing=pairing)
 
 
-def _score_class(
-    label: LabelClass,
-    prediction: NDArray[np.bool_],
-    reference: NDArray[np.bool_],
-    *,
-    spacing_mm: tuple[float, float, float],
-) -> ClassMetrics:
-    distances = surface_distances(prediction, reference, spacing_mm=spacing_mm)
-    return ClassMetrics(
-        value=label.value,
-        name=label.name,
-        dice=dice(prediction, reference),
-        hausdorff_mm=distances.hausdorff_mm,
-        hausdorff95_mm=distances.hausdorff95_mm,
-        assd_mm=distances.assd_mm,
-        volume_ml=volume_ml(prediction, spacing_mm=spacing_mm),
-        reference_volume_ml=volume_ml(reference, spacing_mm=spacing_mm),
-    )
+def _score_class(label: LabelClass, masks: Masks) -> ClassMetrics:
+    return ClassMetrics(label.value, label.name, {name: metric.compute(masks) for name, metric in METRICS.items()})
 
 
 @dataclass(frozen=True)
@@ -220,5 +208,4 @@ def _with_all_classes(cases: Iterable[CaseMetrics]) -> tuple[CaseMetrics, ...]:
 
 
 def _absent(value: int, name: str) -> ClassMetrics:
-    undefined = dict.fromkeys(METRICS, math.nan)
-    return ClassMetrics(value=value, name=name, **{**undefined, "volume_ml": 0.0, "reference_volume_ml": 0.0})
+    return _score_class(LabelClass(value=value, name=name), _NOTHING)

@@ -3,11 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from autoseg.evaluation.cases import CaseMetrics
-
-ComparedMetric = Literal["dice", "hausdorff_mm", "hausdorff95_mm", "assd_mm"]
 
 
 @dataclass(frozen=True)
@@ -59,12 +56,12 @@ class Comparison:
     """One metric of several networks, case by case.
 
     Attributes:
-        metric: which number.
+        metric: its name in `METRICS`.
         cases: the rows, every case that any network was scored on, in order of their ids.
         columns: the networks.
     """
 
-    metric: ComparedMetric
+    metric: str
     cases: tuple[str, ...]
     columns: tuple[Column, ...]
 
@@ -74,12 +71,12 @@ class Comparison:
         return all(case in column.cells for column in self.columns for case in self.cases)
 
 
-def compare(scores: Mapping[str, Sequence[CaseMetrics]], *, metric: ComparedMetric) -> Comparison:
+def compare(scores: Mapping[str, Sequence[CaseMetrics]], *, metric: str) -> Comparison:
     """Put networks side by side.
 
     Args:
         scores: name of a network to the scores of its cases, each case once.
-        metric: which of the numbers to compare.
+        metric: which of the numbers to compare, by its name in `METRICS`.
 
     Raises:
         ValueError: a network has two scores for one case.
@@ -97,8 +94,8 @@ def compare(scores: Mapping[str, Sequence[CaseMetrics]], *, metric: ComparedMetr
     return Comparison(metric, tuple(every), tuple(columns))
 
 
-def _cell(case: CaseMetrics, metric: ComparedMetric) -> Cell:
-    values = [float(getattr(scores, metric)) for scores in case.classes]
+def _cell(case: CaseMetrics, metric: str) -> Cell:
+    values = [scores.number(metric) for scores in case.classes]
     defined = [value for value in values if not math.isnan(value)]
     return Cell(
         value=math.fsum(defined) / len(defined) if defined else math.nan,
@@ -106,10 +103,10 @@ def _cell(case: CaseMetrics, metric: ComparedMetric) -> Cell:
     )
 
 
-def values_by_class(cases: Sequence[CaseMetrics], metric: ComparedMetric) -> dict[str, list[float]]:
+def values_by_class(cases: Sequence[CaseMetrics], metric: str) -> dict[str, list[float]]:
     """A metric of every case, by class name; NaN where it is not defined."""
     values: dict[str, list[float]] = {}
     for case in cases:
         for scores in case.classes:
-            values.setdefault(scores.name, []).append(getattr(scores, metric))
+            values.setdefault(scores.name, []).append(scores.number(metric))
     return values

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
+from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
+from autoseg.metrics.table import METRICS
 from autoseg.storage import files, tables
 from autoseg.storage.tables import TableKind
 
@@ -89,7 +90,7 @@ def case_rows(cases: Iterable[CaseMetrics]) -> list[dict[str, tables.Cell]]:
     for case in cases:
         for scores in case.classes:
             row: dict[str, tables.Cell] = {"case": case.id, "class": scores.name, "value": scores.value}
-            row.update({metric: _defined(getattr(scores, metric)) for metric in METRICS})
+            row.update({metric: _defined(scores.number(metric)) for metric in METRICS})
             rows.append(row)
     return rows
 
@@ -146,7 +147,7 @@ def read_cases(path: Path) -> tuple[CaseMetrics, ...]:
 
 
 def _summarise_class(scores: Sequence[ClassMetrics]) -> ClassSummary:
-    metrics = {metric: _describe([getattr(entry, metric) for entry in scores]) for metric in METRICS}
+    metrics = {metric: _describe([entry.number(metric) for entry in scores]) for metric in METRICS}
     return ClassSummary(value=scores[0].value, name=scores[0].name, metrics=metrics)
 
 
@@ -164,5 +165,4 @@ def _defined(value: float) -> float | None:
 
 
 def _parse(row: tables.Row) -> ClassMetrics:
-    numbers = {metric: row.number(metric) for metric in METRICS}
-    return ClassMetrics(value=row.integer("value"), name=row.text("class"), **numbers)
+    return ClassMetrics(row.integer("value"), row.text("class"), {metric: row.number(metric) for metric in METRICS})

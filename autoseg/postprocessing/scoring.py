@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.comparison import ComparedMetric, compare
+from autoseg.evaluation.comparison import compare
 from autoseg.evaluation.statistics import Interval, bootstrap
 from autoseg.postprocessing.selection import ClassScore, Estimate, Score
 
@@ -26,7 +26,7 @@ def score_of(cases: Sequence[CaseMetrics]) -> Score:
     )
 
 
-def case_means(cases: Sequence[CaseMetrics], metric: ComparedMetric) -> list[float]:
+def case_means(cases: Sequence[CaseMetrics], metric: str) -> list[float]:
     """Each case's mean over the classes for which the metric is defined; NaN where it is for none."""
     (column,) = compare({"": cases}, metric=metric).columns
     return [column.cells[case.id].value for case in cases]

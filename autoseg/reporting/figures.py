@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from autoseg.data.display import COLOURS
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.comparison import ComparedMetric, values_by_class
+from autoseg.evaluation.comparison import values_by_class
+from autoseg.metrics.table import METRICS, shown_metrics
 from autoseg.reporting.canvas import (
     GREY,
     Axes,
@@ -105,13 +106,13 @@ def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *
 
 
 def draw_evaluation(cases: Sequence[CaseMetrics], folder: Path) -> tuple[Path, ...]:
-    """Dice and Hausdorff distances of label maps by class, in a file each; nothing where there are no cases.
+    """Every metric that is shown, by class, in a file each; nothing where there are no cases.
 
     Source: figure 2 of the paper.
     """
-    drawn: dict[ComparedMetric, str] = {"dice": "Dice", "hausdorff_mm": "Hausdorff distance (mm)"} if cases else {}
-    for metric, label in drawn.items():
-        draw_bars({"predictions": values_by_class(cases, metric)}, folder / f"{metric}.png", label=label)
+    drawn = shown_metrics() if cases else []
+    for metric in drawn:
+        draw_bars({"predictions": values_by_class(cases, metric)}, folder / f"{metric}.png", label=METRICS[metric].label)
     return tuple(folder / f"{metric}.png" for metric in drawn)
 
 

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import Case
 from autoseg.data.image import read_labels
-from autoseg.evaluation.comparison import ComparedMetric, compare, values_by_class
+from autoseg.evaluation.comparison import compare, values_by_class
 from autoseg.events import Events
+from autoseg.metrics.table import METRICS
 from autoseg.model.attention_maps import attention_maps
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import choose_compute
@@ -99,10 +100,10 @@ def _cohort(data: ReportData, events: Events) -> Iterator[Drawing]:
     yield "", partial(draw_cohort, slices, classes=data.plan.data.classes)
 
 
-def _bars(data: ReportData, _: Events, *, metric: ComparedMetric, label: str) -> Iterator[Drawing]:
+def _bars(data: ReportData, _: Events, *, metric: str) -> Iterator[Drawing]:
     for group in data.groups:
         by_class = {title: values_by_class(cases, metric) for title, cases in group.titled.items()}
-        yield group.suffix, partial(draw_bars, by_class, label=label)
+        yield group.suffix, partial(draw_bars, by_class, label=METRICS[metric].label)
 
 
 def _curves(data: ReportData, _: Events) -> Iterator[Drawing]:
@@ -171,13 +172,13 @@ FIGURES: Final[Mapping[str, FigureEntry]] = {
         "that file and plan again.",
     ),
     "figure_2_dice": FigureEntry(
-        partial(_bars, metric="dice", label="Dice"),
+        partial(_bars, metric="dice"),
         "svg",
         shows="Dice by class and network: mean, standard deviation, and every held-out case as a dot.",
         judge="Higher is better, 1 is perfect; a dot far below the others is a case to look at below.",
     ),
     "figure_2_hausdorff": FigureEntry(
-        partial(_bars, metric="hausdorff_mm", label="Hausdorff distance (mm)"),
+        partial(_bars, metric="hausdorff_mm"),
         "svg",
         shows="The Hausdorff distance by class and network, in mm, in the same way.",
         judge="Lower is better; one stray voxel decides it, so that large values beside a good Dice mean islands, which "

@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from autoseg.data.dataset import Case, LabelClass
 from autoseg.data.image import read_labels
-from autoseg.evaluation.comparison import ComparedMetric, compare
+from autoseg.evaluation.comparison import compare
 from autoseg.evaluation.formatting import bounds, change, interval, number
 from autoseg.evaluation.statistics import bootstrap
 from autoseg.inference.quality import ClassQuality
 from autoseg.inference.steps import describe
+from autoseg.metrics.table import METRICS, shown_metrics
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Candidate, Selection, TriedStep
 from autoseg.preprocessing.case import canonical
@@ -34,8 +35,7 @@ def scores_section(data: ReportData, figures: Figures) -> Section:
         "Scores",
         f"Means over the classes; {data.main.cases}. The best of each row in bold. 95 % intervals by bootstrap over cases.",
         [
-            _score_table(data, "dice", "Table 3: mean Dice by network and case"),
-            _score_table(data, "hausdorff_mm", "Table 4: mean Hausdorff distance (mm) by network and case"),
+            *(_score_table(data, metric, _caption(metric)) for metric in shown_metrics()),
             _class_table(data),
             *figures("figure_2_dice"),
             *figures("figure_2_hausdorff"),
@@ -112,7 +112,12 @@ def in_words(selection: Selection, classes: Sequence[LabelClass]) -> list[str]:
     return [describe(step, classes) for step in selection.postprocessing]
 
 
-def _score_table(data: ReportData, metric: ComparedMetric, caption: str) -> Table:
+def _caption(metric: str) -> str:
+    number = {"dice": "Table 3: mean", "hausdorff_mm": "Table 4: mean"}.get(metric, "Mean")
+    return f"{number} {METRICS[metric].label} by network and case"
+
+
+def _score_table(data: ReportData, metric: str, caption: str) -> Table:
     comparison = compare(data.main.titled, metric=metric)
     digits = decimals(metric)
     rows: list[list[str]] = []

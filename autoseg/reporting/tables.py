@@ -4,39 +4,23 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from autoseg.evaluation.comparison import Cell, Column, ComparedMetric, Comparison, compare
+from autoseg.evaluation.comparison import Cell, Column, Comparison, compare
 from autoseg.evaluation.formatting import number
+from autoseg.metrics.table import METRICS, shown_metrics
 from autoseg.reporting.data import ScoredModels
 from autoseg.storage import files
 
-TABLES: Final[Mapping[str, ComparedMetric]] = {"table_3_dice": "dice", "table_4_hausdorff": "hausdorff_mm"}
-"""Beginning of the names of a table's files to its metric; numbered as in the paper."""
+_IN_THE_PAPER: Final[Mapping[str, str]] = {"dice": "table_3_dice", "hausdorff_mm": "table_4_hausdorff"}
+"""Metric to the beginning of the names of its table's files."""
 
 MISSING: Final = "-"
 """What stands where a network was not scored."""
 
 _FORMATS: Final = ("csv", "md", "tex")
 
-
-@dataclass(frozen=True)
-class _Wording:
-    """How a metric is written: its title, its number of decimals, and which end is the good one."""
-
-    title: str
-    decimals: int
-    best: Callable[[Sequence[float]], float]
-
-
-_WORDINGS: Final[dict[ComparedMetric, _Wording]] = {
-    "dice": _Wording("Dice", 4, max),
-    "hausdorff_mm": _Wording("Hausdorff distance (mm)", 2, min),
-    "hausdorff95_mm": _Wording("95th percentile of the Hausdorff distance (mm)", 2, min),
-    "assd_mm": _Wording("Average symmetric surface distance (mm)", 2, min),
-}
 
 _LATEX_SPECIAL: Final = {
     "\\": r"\textbackslash{}",
@@ -46,10 +30,15 @@ _LATEX_SPECIAL: Final = {
 }
 
 
+def table_names() -> dict[str, str]:
+    """Beginning of the names of a table's files to its metric; those of the paper are numbered as there."""
+    return {_IN_THE_PAPER.get(metric, f"table_{metric}"): metric for metric in shown_metrics()}
+
+
 def write_tables(group: ScoredModels, folder: Path) -> list[Path]:
     """Write every table of some models' scores in every format."""
     written = []
-    for name, metric in TABLES.items():
+    for name, metric in table_names().items():
         comparison = compare(group.titled, metric=metric)
         stem = f"{name}{group.suffix}"
         texts = (
@@ -66,10 +55,10 @@ def write_tables(group: ScoredModels, folder: Path) -> list[Path]:
 
 def files_in(folder: Path) -> Iterator[Path]:
     """Every table in a folder that this or an earlier report wrote."""
-    return (path for name in TABLES for suffix in _FORMATS for path in folder.glob(f"{name}*.{suffix}"))
+    return (path for name in table_names() for suffix in _FORMATS for path in folder.glob(f"{name}*.{suffix}"))
 
 
-def rounded(metric: ComparedMetric, values: Sequence[float]) -> tuple[list[str], frozenset[int]]:
+def rounded(metric: str, values: Sequence[float]) -> tuple[list[str], frozenset[int]]:
     """One row of a table.
 
     Args:
@@ -80,18 +69,18 @@ def rounded(metric: ComparedMetric, values: Sequence[float]) -> tuple[list[str],
         the values as text, and which of them are best, as far as can be told after rounding; none where fewer than two are
         defined.
     """
-    wording = _WORDINGS[metric]
-    texts = [number(value, wording.decimals) for value in values]
+    digits = decimals(metric)
+    texts = [number(value, digits) for value in values]
     defined = [value for value in values if not math.isnan(value)]
     if len(defined) < 2:
         return texts, frozenset()
-    best = number(wording.best(defined), wording.decimals)
+    best = number(METRICS[metric].best(defined), digits)
     return texts, frozenset(index for index, text in enumerate(texts) if text == best)
 
 
-def decimals(metric: ComparedMetric) -> int:
+def decimals(metric: str) -> int:
     """With how many decimals a metric is written."""
-    return _WORDINGS[metric].decimals
+    return METRICS[metric].decimals
 
 
 def caption(comparison: Comparison, *, cases: str) -> str:
@@ -101,7 +90,7 @@ def caption(comparison: Comparison, *, cases: str) -> str:
         comparison: what the table shows.
         cases: what the cases are, for example "held-out cases of the cross-validation".
     """
-    title = _WORDINGS[comparison.metric].title
+    title = METRICS[comparison.metric].label
     text = f"{title}, mean over the classes, by network and case ({cases}); the best of each row in bold."
     if any(cell.undefined for column in comparison.columns for cell in column.cells.values()):
         text += " *: undefined for some classes, which are left out of that mean."

@@ -80,11 +80,11 @@ def test_a_case_is_scored_per_class_without_background():
     assert (gm.value, gm.name, wm.value, wm.name) == (2, "GM", 7, "WM")
     # Eight voxels each, half of them shared, the others one column (0.5 mm) away, in both directions.
     assert gm.dice == 0.5
-    assert (gm.hausdorff_mm, gm.hausdorff95_mm, gm.assd_mm) == pytest.approx((0.5, 0.5, 0.25))
-    assert gm.volume_ml == gm.reference_volume_ml == pytest.approx(0.008)
+    assert (gm.hausdorff_mm, gm.number("hausdorff95_mm"), gm.number("assd_mm")) == pytest.approx((0.5, 0.5, 0.25))
+    assert gm.number("volume_ml") == gm.number("reference_volume_ml") == pytest.approx(0.008)
     # In the reference only.
-    assert (wm.dice, wm.volume_ml, wm.reference_volume_ml) == (0.0, 0.0, pytest.approx(0.001))
-    assert all(math.isnan(value) for value in (wm.hausdorff_mm, wm.hausdorff95_mm, wm.assd_mm))
+    assert (wm.dice, wm.number("volume_ml"), wm.number("reference_volume_ml")) == (0.0, 0.0, pytest.approx(0.001))
+    assert all(math.isnan(value) for value in (wm.hausdorff_mm, wm.number("hausdorff95_mm"), wm.number("assd_mm")))
 
 
 def test_folders_are_scored_in_order_with_progress(folders):
@@ -95,7 +95,7 @@ def test_folders_are_scored_in_order_with_progress(folders):
     assert evaluation.cases[1].classes[0].hausdorff_mm == pytest.approx(0.5)
     absent = evaluation.cases[2].classes[1]
     assert math.isnan(absent.dice)
-    assert absent.volume_ml == absent.reference_volume_ml == 0
+    assert absent.number("volume_ml") == absent.number("reference_volume_ml") == 0
     assert evaluation.failures == evaluation.unpaired == ()
     assert events.bars == [[3, "cases", 3]]
     assert events.warnings == []
@@ -108,9 +108,9 @@ def test_without_classes_every_value_found_on_either_side_is_one(folders):
     assert [[scores.name for scores in case.classes] for case in evaluation.cases] == [["class 2", "class 7", "class 9"]] * 3
     in_a, in_c = evaluation.cases[0].classes[2], evaluation.cases[2].classes[2]
     assert math.isnan(in_a.dice)
-    assert (in_a.volume_ml, in_a.reference_volume_ml) == (0.0, 0.0)
-    assert (in_c.dice, in_c.reference_volume_ml) == (0.0, 0.0)
-    assert in_c.volume_ml == pytest.approx(0.001)
+    assert (in_a.number("volume_ml"), in_a.number("reference_volume_ml")) == (0.0, 0.0)
+    assert (in_c.dice, in_c.number("reference_volume_ml")) == (0.0, 0.0)
+    assert in_c.number("volume_ml") == pytest.approx(0.001)
 
 
 def test_a_case_that_fails_is_recorded_and_the_others_go_on(folders):

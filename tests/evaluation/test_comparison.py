@@ -11,12 +11,7 @@ def scored(case: str, *dice: float, distance: float = 3.0) -> CaseMetrics:
         ClassMetrics(
             value=index,
             name=f"class {index}",
-            dice=value,
-            hausdorff_mm=distance if index == 1 else math.nan,
-            hausdorff95_mm=1.0,
-            assd_mm=0.5,
-            volume_ml=1.0,
-            reference_volume_ml=1.0,
+            numbers={"dice": value, "hausdorff_mm": distance if index == 1 else math.nan},
         )
         for index, value in enumerate(dice, start=1)
     )

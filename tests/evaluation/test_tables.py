@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from autoseg.errors import WorkspaceError
-from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
+from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.evaluation.tables import (
     COLUMNS,
     case_rows,
@@ -15,12 +15,14 @@ from autoseg.evaluation.tables import (
     write_cases,
     write_summary,
 )
+from autoseg.metrics.table import METRICS
 
 NAN = math.nan
 
 
 def scores(value, name, dice, distance_mm=NAN, volumes_ml=(1.0, 2.0)):
-    return ClassMetrics(value, name, dice, distance_mm, distance_mm, distance_mm, *volumes_ml)
+    numbers = (dice, distance_mm, distance_mm, distance_mm, *volumes_ml)
+    return ClassMetrics(value, name, dict(zip(METRICS, numbers, strict=True)))
 
 
 CASES = (
@@ -124,7 +126,9 @@ def test_metrics_that_a_table_does_not_have_are_undefined(tmp_path):
 def test_columns_that_are_no_metrics_of_this_version_are_ignored(tmp_path):
     path = tmp_path / "metrics.csv"
     path.write_text(f"nsd_1mm,{','.join(reversed(COLUMNS))}\n0.9,2.0,1.0,0.1,0.2,3.0,0.5,1,CSF,a\n")
-    assert read_cases(path) == (CaseMetrics("a", (ClassMetrics(1, "CSF", 0.5, 3.0, 0.2, 0.1, 1.0, 2.0),)),)
+    assert read_cases(path) == (
+        CaseMetrics("a", (ClassMetrics(1, "CSF", dict(zip(METRICS, (0.5, 3.0, 0.2, 0.1, 1.0, 2.0), strict=True))),)),
+    )
 
 
 def test_tables_of_0_1_are_read_back_exactly():

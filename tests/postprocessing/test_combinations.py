@@ -3,7 +3,8 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from autoseg.catalogue import Architecture
-from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
+from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
+from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.combinations import TIE_DICE, Networks, all_combinations, comparable, rank
 
 NAN = float("nan")
@@ -11,7 +12,7 @@ NAN = float("nan")
 
 def case(name: str, dice: float, hausdorff_mm: float = 5.0) -> CaseMetrics:
     numbers = {**dict.fromkeys(METRICS, 1.0), "dice": dice, "hausdorff_mm": hausdorff_mm}
-    return CaseMetrics(name, (ClassMetrics(value=1, name="CSF", **numbers),))
+    return CaseMetrics(name, (ClassMetrics(value=1, name="CSF", numbers=numbers),))
 
 
 def scored(table: Mapping[Networks, Sequence[tuple[float, float]]]) -> dict[Networks, list[CaseMetrics]]:

@@ -2,8 +2,9 @@ import math
 
 import pytest
 
-from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
+from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.evaluation.statistics import Interval
+from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.scoring import as_estimate, case_means, defined, estimate, score_of
 from autoseg.postprocessing.selection import Estimate
 
@@ -15,7 +16,7 @@ def case(name: str, *, csf: tuple[float, float], gm: tuple[float, float]) -> Cas
     classes = []
     for value, (label, (dice, hausdorff_mm)) in enumerate({"CSF": csf, "GM": gm}.items(), start=1):
         numbers = {**dict.fromkeys(METRICS, 77.0), "dice": dice, "hausdorff_mm": hausdorff_mm}
-        classes.append(ClassMetrics(value=value, name=label, **numbers))
+        classes.append(ClassMetrics(value=value, name=label, numbers=numbers))
     return CaseMetrics(name, tuple(classes))
 
 

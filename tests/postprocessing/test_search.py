@@ -9,8 +9,9 @@ import pytest
 from autoseg.data.dataset import LabelClass
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import write_labels
-from autoseg.evaluation.cases import METRICS, CaseMetrics, ClassMetrics
+from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.events import Silent
+from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
 from autoseg.postprocessing.search import Postprocessing, find_postprocessing, judge
 from autoseg.preprocessing.case import Footprint
@@ -108,7 +109,7 @@ def scored(*labels: tuple[float, float]) -> list[CaseMetrics]:
     classes = []
     for index, (dice_of_class, hausdorff_mm) in enumerate(labels):
         numbers = {**dict.fromkeys(METRICS, 1.0), "dice": dice_of_class, "hausdorff_mm": hausdorff_mm}
-        classes.append(ClassMetrics(value=CLASSES[index + 1].value, name=CLASSES[index + 1].name, **numbers))
+        classes.append(ClassMetrics(value=CLASSES[index + 1].value, name=CLASSES[index + 1].name, numbers=numbers))
     return [CaseMetrics("c", tuple(classes))]
 
 

@@ -90,7 +90,7 @@ def test_choices_are_scored_in_their_order(tmp_path: Path) -> None:
     assert [(scores.value, scores.name, scores.dice) for scores in sepres.classes] == [(3, "CSF", 1.0), (70, "GM", 0.0)]
     assert [scores.dice for scores in unet.classes] == [1.0, 1.0]
     assert unet.classes[0].hausdorff_mm == 0.0
-    assert unet.classes[0].reference_volume_ml == pytest.approx(0.0005)  # a voxel of 1 x 2 x 0.25 mm3
+    assert unet.classes[0].number("reference_volume_ml") == pytest.approx(0.0005)  # a voxel of 1 x 2 x 0.25 mm3
     assert both.classes[0].dice == 1.0
 
 

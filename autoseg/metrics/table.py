@@ -1,0 +1,77 @@
+"""The metrics: what each is called, how it is written, which end is the good one, and how it is computed.
+
+Tables, plots, comparisons and the report take all they say about a metric from here, so that a metric of one's own is one
+module and one line (docs/how-to/bring-your-own-metric.md).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from autoseg.metrics.masks import Masks
+from autoseg.metrics.overlap import dice, volume_ml
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known about a metric.
+
+    Attributes:
+        title: its name for people, without unit.
+        compute: from the two masks of a class to a number; NaN where it is undefined.
+        better: which end is the good one; None: neither is.
+        unit: of the numbers; empty for a ratio.
+        decimals: digits after the point in tables for people.
+        shown: whether networks are compared by it in plots and in the report; files of scores hold every metric.
+    """
+
+    title: str
+    compute: Callable[[Masks], float]
+    better: Literal["higher", "lower"] | None
+    unit: str = ""
+    decimals: int = 4
+    shown: bool = True
+
+    @property
+    def label(self) -> str:
+        """Title and unit, for axes and captions."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    def best(self, values: Sequence[float]) -> float | None:
+        """The best of some defined values; None where no end is the good one.
+
+        Example:
+            >>> METRICS["dice"].best([0.8, 0.9]), METRICS["hausdorff_mm"].best([3.0, 5.0]), METRICS["volume_ml"].best([1.0])
+            (0.9, 3.0, None)
+        """
+        if self.better is None:
+            return None
+        return max(values) if self.better == "higher" else min(values)
+
+
+METRICS: Final[Mapping[str, Metric]] = {
+    "dice": Metric("Dice", lambda masks: dice(masks.prediction, masks.reference), "higher"),
+    "hausdorff_mm": Metric("Hausdorff distance", lambda masks: masks.distances.hausdorff_mm, "lower", "mm", 2),
+    "hausdorff95_mm": Metric(
+        "95th percentile of the Hausdorff distance",
+        lambda masks: masks.distances.hausdorff95_mm,
+        "lower", "mm", 2, shown=False,
+    ),
+    "assd_mm": Metric(
+        "Average symmetric surface distance", lambda masks: masks.distances.assd_mm, "lower", "mm", 2, shown=False
+    ),
+    "volume_ml": Metric(
+        "Volume", lambda masks: volume_ml(masks.prediction, spacing_mm=masks.spacing_mm), None, "ml", 2, shown=False
+    ),
+    "reference_volume_ml": Metric(
+        "Volume in the reference",
+        lambda masks: volume_ml(masks.reference, spacing_mm=masks.spacing_mm),
+        None, "ml", 2, shown=False,
+    ),
+}  # fmt: skip
+"""By the name of their column, in the order of the tables' columns."""
+
+
+def shown_metrics() -> list[str]:
+    """Names of the metrics that networks are compared by."""
+    return [name for name, metric in METRICS.items() if metric.shown]
