@@ -1,8 +1,9 @@
 """`autoseg plan`: look at the data, decide everything, say why."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from autoseg import catalogue
 from autoseg.commands.command import Command, Output, Table, function
@@ -32,6 +33,12 @@ class PlanOptions(Options):
     memory_gb: float | None = option(
         "GB one training step may take; default: 4 on a CPU, 8 on a GPU.", "--memory", default=None, above=0, most=10_000
     )
+    overrides: Sequence[str] = option(
+        "Take this value, as in training.loss=dice, instead of what the rules choose; may be repeated.",
+        "--set",
+        default=(),
+        metavar="KEY=VALUE",
+    )
     force: bool = option("Replace an edited plan, or another data set's.", default=False)
     not_finite: catalogue.NotFinite = option(NOT_FINITE, default="refuse")
     device: catalogue.DeviceChoice = option("Kind of machine to plan for; auto: this one.", default="auto")
@@ -51,6 +58,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
 
     Raises:
         DatasetError: the folder is no data set, or cases are unusable.
+        UsageError: a value that is asked for is none of a plan, or does not go with the others.
         WorkspaceError: a plan edited by hand or another data set's workspace is in the way, or another command uses it.
     """
     from autoseg.data.dataset import DATASET
@@ -58,12 +66,14 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.data.splits import SPLITS
     from autoseg.planning.examination import split_cases
     from autoseg.planning.fingerprint import FINGERPRINT, fingerprint_dataset
+    from autoseg.planning.overrides import parse_overrides
     from autoseg.planning.plan import write_plan
     from autoseg.planning.planner import make_plan
     from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
     from autoseg.runs.workspace import RUNS, Workspace
     from autoseg.storage.locks import lock
 
+    overrides = parse_overrides(options.overrides)
     dataset = find_dataset(options.dataset, name=options.name)
     workspace = Workspace(options.workspace or RUNS / dataset.name)
     events.info(
@@ -77,7 +87,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
             protect_earlier_planning(workspace, dataset)
         jobs = processes(options.jobs)
         fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
-        plan = make_plan(dataset, fingerprint, _inputs(options, name=dataset.name))
+        plan = make_plan(dataset, fingerprint, _inputs(options, name=dataset.name, overrides=overrides))
         classes = plan.data.classes
         splits = split_cases(dataset, fingerprint.cases, classes=classes, folds=plan.folds, events=events)
         DATASET.write(workspace.dataset_file, dataset)
@@ -87,7 +97,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     return PlanResult(workspace, plan)
 
 
-def _inputs(options: PlanOptions, *, name: str) -> "Inputs":
+def _inputs(options: PlanOptions, *, name: str, overrides: Mapping[str, Any]) -> "Inputs":
     from autoseg.planning.memory import MEMORY_GB
     from autoseg.planning.sections import Inputs
 
@@ -100,6 +110,7 @@ def _inputs(options: PlanOptions, *, name: str) -> "Inputs":
         memory_gb=options.memory_gb or MEMORY_GB[kind],
         folds=options.folds,
         not_finite=options.not_finite,
+        overrides=dict(overrides),
     )
 
 

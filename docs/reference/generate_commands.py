@@ -95,7 +95,7 @@ def _default(each: Option, *, python: bool, console: bool) -> str:
         return "required"
     if not console or each.default == each.console_default or not python:
         value = each.default if python and not console else each.console_default
-        return "" if value is None else f"`{value}`"
+        return "" if value in {None, ()} else f"`{value}`"
     return f"`{each.console_default}`; in Python `{each.default}`"
 
 

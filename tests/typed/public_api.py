@@ -22,6 +22,7 @@ from autoseg.reporting.report import ReportResult
 # Results, and paths as text or as objects, by position where that is natural.
 assert_type(autoseg.check("IBSR18"), CheckResult)
 assert_type(autoseg.plan(Path("IBSR18"), plane="coronal", folds=5, jobs="auto"), PlanResult)
+assert_type(autoseg.plan("IBSR18", overrides=["training.loss=dice"]), PlanResult)
 assert_type(autoseg.train("unet", fold=0, workspace="runs/IBSR18", minutes=30), TrainResult)
 assert_type(autoseg.train(fold="official", track="wandb", events=Silent()), TrainResult)
 assert_type(autoseg.predict("scans", Path("results"), model="brain.autoseg", mirror=False), PredictResult)

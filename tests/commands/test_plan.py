@@ -1,0 +1,42 @@
+"""Planning with values that are asked for."""
+
+import json
+from pathlib import Path
+
+import pytest
+from oracles.commands import autoseg as command
+
+import autoseg
+from autoseg.errors import UsageError
+
+
+def test_values_asked_for_are_in_the_plan_and_recorded(cohort: Path, tmp_path: Path) -> None:
+    asked = ["--set", "training.loss=dice", "--set", "network.features=[8, 16, 32]"]
+    command("plan", str(cohort), "-w", str(tmp_path / "a"), *asked)
+    document = json.loads((tmp_path / "a" / "plan.json").read_text(encoding="utf-8"))
+    assert document["training"]["loss"] == "dice"
+    assert document["network"]["features"] == [8, 16, 32]
+    assert document["inputs"]["overrides"] == {"network.features": [8, 16, 32], "training.loss": "dice"}
+    autoseg.plan(cohort, workspace=tmp_path / "b", overrides=["training.loss=dice", "network.features=[8, 16, 32]"])
+    assert (tmp_path / "b" / "plan.json").read_bytes() == (tmp_path / "a" / "plan.json").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["training.los=dice"], "did you mean `training.loss`"),
+        (["inputs.recipe=paper"], "cannot be set"),
+        (["data.channels=2"], "cannot be set"),
+        (["training.loss"], "expected KEY=VALUE"),
+        (["training.loss=dice", "training.loss=dice"], "given twice"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_before_data_are_read(tmp_path: Path, overrides: list[str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        autoseg.plan(tmp_path / "nowhere", overrides=overrides)
+
+
+def test_a_value_that_makes_no_plan_writes_none(cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"training\.loss: There is no loss `dize`: did you mean `dice`"):
+        autoseg.plan(cohort, workspace=tmp_path / "run", overrides=["training.loss=dize"])
+    assert not (tmp_path / "run" / "plan.json").exists()
