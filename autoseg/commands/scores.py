@@ -4,7 +4,8 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from autoseg.evaluation.tables import MetricSummary, Summary
+    from autoseg.evaluation.statistics import MetricSummary
+    from autoseg.evaluation.tables import Summary
 
 
 def score_lines(summary: "Summary") -> list[str]:

@@ -1,1 +1,1 @@
-"""Predictions held against references: which belong together, how each class scores, and the tables of it."""
+"""Predictions compared with references: which belong together, how each class scores, and the tables of it."""

@@ -134,7 +134,7 @@ def evaluate_folders(
         references: likewise; see `pair_files` for what belongs together.
         classes: the classes that may occur, background included or not; None: every value found on either side,
             called `class N`.
-        events: told of progress and of remarks about the files.
+        events: notified of progress, and warned about files.
         jobs: processes that work side by side, >= 1. The result does not depend on it.
 
     Raises:

@@ -1,10 +1,10 @@
 """Networks side by side: one number per case and network, as in the paper's tables 3 and 4."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.statistics import MetricSummary, describe
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,16 @@ class Column:
     @property
     def mean(self) -> float:
         """Over the cases whose value is defined; NaN where there are none."""
-        values = self._defined
-        return math.fsum(values) / len(values) if values else math.nan
+        return self._summary.mean
 
     @property
-    def deviation(self) -> float:
+    def sd(self) -> float:
         """Sample standard deviation (n - 1) over the same cases; NaN for fewer than two."""
-        values = self._defined
-        if len(values) < 2:
-            return math.nan
-        return math.sqrt(math.fsum((value - self.mean) ** 2 for value in values) / (len(values) - 1))
+        return self._summary.sd
 
     @property
-    def _defined(self) -> list[float]:
-        return [cell.value for cell in self.cells.values() if not math.isnan(cell.value)]
+    def _summary(self) -> MetricSummary:
+        return describe([cell.value for cell in self.cells.values()])
 
 
 @dataclass(frozen=True)
@@ -95,12 +91,8 @@ def compare(scores: Mapping[str, Sequence[CaseMetrics]], *, metric: str) -> Comp
 
 
 def _cell(case: CaseMetrics, metric: str) -> Cell:
-    values = [scores.number(metric) for scores in case.classes]
-    defined = [value for value in values if not math.isnan(value)]
-    return Cell(
-        value=math.fsum(defined) / len(defined) if defined else math.nan,
-        undefined=len(values) - len(defined),
-    )
+    summary = describe([scores.number(metric) for scores in case.classes])
+    return Cell(value=summary.mean, undefined=summary.undefined)
 
 
 def values_by_class(cases: Sequence[CaseMetrics], metric: str) -> dict[str, list[float]]:

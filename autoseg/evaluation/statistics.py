@@ -1,6 +1,7 @@
 """How sure a mean over cases is, and whether two methods differ: both by resampling, for few cases of any distribution."""
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,22 @@ LEVEL: Final = 0.95
 
 _RESAMPLES: Final = 9_999
 _SEED: Final = 0
+
+
+@dataclass(frozen=True)
+class MetricSummary:
+    """A number over cases.
+
+    Attributes:
+        mean: of the defined values; NaN where there are none.
+        sd: sample standard deviation (n - 1) of the defined values; NaN for fewer than two.
+        undefined: number of cases without a value. They are in neither mean nor standard deviation, so a method that often
+            finds nothing can look good: read it beside them.
+    """
+
+    mean: float
+    sd: float
+    undefined: int
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,21 @@ class PairedTest:
 
     difference: Interval
     p: float
+
+
+def defined(value: float) -> float | None:
+    """A number as documents hold it: null for NaN."""
+    return None if math.isnan(value) else value
+
+
+def describe(values: Sequence[float]) -> MetricSummary:
+    """Mean and standard deviation of the values that are not NaN, and the number of the others."""
+    known = [value for value in values if not math.isnan(value)]
+    return MetricSummary(
+        mean=statistics.fmean(known) if known else math.nan,
+        sd=statistics.stdev(known) if len(known) > 1 else math.nan,
+        undefined=len(values) - len(known),
+    )
 
 
 def meaningful(cases: int) -> bool:

@@ -4,14 +4,13 @@ One row per case and class, so that any statistics program can filter and group.
 cell in CSV and null in JSON.
 """
 
-import math
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
+from autoseg.evaluation.statistics import MetricSummary, defined, describe
 from autoseg.metrics.table import METRICS
 from autoseg.storage import files, tables
 from autoseg.storage.tables import TableKind
@@ -25,22 +24,6 @@ COLUMNS: Final = ("case", "class", "value", *METRICS)
 _KIND: Final = TableKind(
     "a table of scores", required=("case", "class", "value"), remedy="Remove it and run the command that wrote it again."
 )
-
-
-@dataclass(frozen=True)
-class MetricSummary:
-    """One metric of one class over all cases.
-
-    Attributes:
-        mean: of the defined values; NaN where there are none.
-        sd: sample standard deviation (n - 1) of the defined values; NaN for fewer than two.
-        undefined: number of cases without a value. They are in neither mean nor deviation, so a method that often
-            finds nothing can look good: read it beside them.
-    """
-
-    mean: float
-    sd: float
-    undefined: int
 
 
 @dataclass(frozen=True)
@@ -80,7 +63,7 @@ def summarise(cases: Sequence[CaseMetrics]) -> Summary:
         for scores in case.classes:
             by_value.setdefault(scores.value, []).append(scores)
     classes = tuple(_summarise_class(scores) for _, scores in sorted(by_value.items()))
-    mean = {metric: _describe([label.metrics[metric].mean for label in classes]).mean for metric in METRICS}
+    mean = {metric: describe([label.metrics[metric].mean for label in classes]).mean for metric in METRICS}
     return Summary(cases=len(cases), classes=classes, mean=mean)
 
 
@@ -90,7 +73,7 @@ def case_rows(cases: Iterable[CaseMetrics]) -> list[dict[str, tables.Cell]]:
     for case in cases:
         for scores in case.classes:
             row: dict[str, tables.Cell] = {"case": case.id, "class": scores.name, "value": scores.value}
-            row.update({metric: _defined(scores.number(metric)) for metric in METRICS})
+            row.update({metric: defined(scores.number(metric)) for metric in METRICS})
             rows.append(row)
     return rows
 
@@ -99,13 +82,13 @@ def summary_document(summary: Summary) -> dict[str, Any]:
     """The summary as JSON data; null where a number is undefined."""
     return {
         "cases": summary.cases,
-        "mean": {metric: _defined(value) for metric, value in summary.mean.items()},
+        "mean": {metric: defined(value) for metric, value in summary.mean.items()},
         "classes": [
             {
                 "class": label.name,
                 "value": label.value,
                 "metrics": {
-                    name: {"mean": _defined(metric.mean), "sd": _defined(metric.sd), "undefined": metric.undefined}
+                    name: {"mean": defined(metric.mean), "sd": defined(metric.sd), "undefined": metric.undefined}
                     for name, metric in label.metrics.items()
                 },
             }
@@ -147,21 +130,8 @@ def read_cases(path: Path) -> tuple[CaseMetrics, ...]:
 
 
 def _summarise_class(scores: Sequence[ClassMetrics]) -> ClassSummary:
-    metrics = {metric: _describe([entry.number(metric) for entry in scores]) for metric in METRICS}
+    metrics = {metric: describe([entry.number(metric) for entry in scores]) for metric in METRICS}
     return ClassSummary(value=scores[0].value, name=scores[0].name, metrics=metrics)
-
-
-def _describe(values: Sequence[float]) -> MetricSummary:
-    defined = [value for value in values if not math.isnan(value)]
-    return MetricSummary(
-        mean=statistics.fmean(defined) if defined else math.nan,
-        sd=statistics.stdev(defined) if len(defined) > 1 else math.nan,
-        undefined=len(values) - len(defined),
-    )
-
-
-def _defined(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _parse(row: tables.Row) -> ClassMetrics:

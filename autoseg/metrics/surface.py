@@ -50,7 +50,7 @@ def surface_distances(
     """Hausdorff distance, its 95th percentile and the average surface distance of two masks.
 
     A surface voxel is a mask voxel with one of its six face neighbours outside the mask; beyond the border of the array
-    all is outside. An axis of a single voxel has no neighbours: a picture, (1, Y, X), has its outline as surface.
+    all is outside. An axis of a single voxel has no neighbours: a 2D image, (1, Y, X), has its outline as surface.
 
     Args:
         prediction: mask, (Z, Y, X), bool.

@@ -8,8 +8,8 @@ from typing import Final
 
 from autoseg.catalogue import Architecture
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.statistics import holm, paired_test
-from autoseg.postprocessing.scoring import as_estimate, case_means, defined, score_of
+from autoseg.evaluation.statistics import defined, holm, paired_test
+from autoseg.postprocessing.scoring import as_estimate, case_means, score_of
 from autoseg.postprocessing.selection import Candidate, Score
 
 Networks = tuple[Architecture, ...]

@@ -1,11 +1,10 @@
 """Scores of many cases as a selection holds them: means with how sure they are."""
 
-import math
 from collections.abc import Sequence
 
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import compare
-from autoseg.evaluation.statistics import Interval, bootstrap
+from autoseg.evaluation.statistics import Interval, bootstrap, defined
 from autoseg.postprocessing.selection import ClassScore, Estimate, Score
 
 
@@ -41,8 +40,3 @@ def as_estimate(interval: Interval) -> Estimate:
     """An interval with null for NaN."""
     low, high = defined(interval.low), defined(interval.high)
     return Estimate(mean=defined(interval.mean), low=low, high=high, cases=interval.cases)
-
-
-def defined(value: float) -> float | None:
-    """A number as documents hold it: null for NaN."""
-    return None if math.isnan(value) else value

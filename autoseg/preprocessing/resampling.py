@@ -10,7 +10,7 @@ _Label = TypeVar("_Label", bound=np.generic)
 
 
 def resample_slices(slices: NDArray[np.float32], size_px: tuple[int, int]) -> NDArray[np.float32]:
-    """Resample pictures to another number of pixels over the same field of view.
+    """Resample slices to another number of pixels over the same field of view.
 
     Linear interpolation between pixel centres; where the new pixels are larger, each averages the old ones it covers
     with a triangular weight, so that fine detail does not fold into false structure. A constant stays the constant, and
@@ -34,7 +34,7 @@ def resample_slices(slices: NDArray[np.float32], size_px: tuple[int, int]) -> ND
 
 
 def resample_labels(labels: NDArray[_Label], size_px: tuple[int, int]) -> NDArray[_Label]:
-    """Resample class indices: each new pixel takes the class with the largest share.
+    """Resample class indices: each new pixel takes the class with the largest fraction.
 
     Args:
         labels: class indices, (S, H, W), integer.
@@ -48,10 +48,10 @@ def resample_labels(labels: NDArray[_Label], size_px: tuple[int, int]) -> NDArra
     best = np.zeros((labels.shape[0], *size_px), dtype=labels.dtype)
     largest = np.zeros(best.shape, dtype=np.float32)
     for index in np.unique(labels):
-        share = resample_slices((labels == index).astype(np.float32), size_px)
-        wins = share > largest
+        fraction = resample_slices((labels == index).astype(np.float32), size_px)
+        wins = fraction > largest
         best[wins] = index
-        largest[wins] = share[wins]
+        largest[wins] = fraction[wins]
     return best
 
 

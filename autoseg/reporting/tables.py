@@ -1,17 +1,15 @@
 """Tables 3 and 4 of the paper, networks side by side: CSV for programs, Markdown for pages, LaTeX (booktabs) for papers."""
 
-import csv
-import io
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from autoseg.evaluation.comparison import Cell, Column, Comparison, compare
+from autoseg.evaluation.comparison import Column, Comparison, compare
 from autoseg.evaluation.formatting import number
 from autoseg.metrics.table import METRICS, shown_metrics
 from autoseg.reporting.data import ScoredModels
-from autoseg.storage import files
+from autoseg.storage import files, tables
 
 _IN_THE_PAPER: Final[Mapping[str, str]] = {"dice": "table_3_dice", "hausdorff_mm": "table_4_hausdorff"}
 """Metric to the beginning of the names of its table's files."""
@@ -101,14 +99,15 @@ def caption(comparison: Comparison, *, cases: str) -> str:
 
 def to_csv(comparison: Comparison) -> str:
     """A row per case, and two columns per network: its value with all digits, and for how many classes it is undefined."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = [column.network for column in comparison.columns]
-    writer.writerow(["case", *(title for name in names for title in (name, f"{name}: undefined classes"))])
+    undefined = {column.network: f"{column.network}: undefined classes" for column in comparison.columns}
+    rows: list[dict[str, tables.Cell]] = []
     for case in comparison.cases:
-        cells = [column.cells.get(case) for column in comparison.columns]
-        writer.writerow([case, *(entry for cell in cells for entry in _csv_cell(cell))])
-    return text.getvalue()
+        row: dict[str, tables.Cell] = {"case": case}
+        for column in comparison.columns:
+            if (cell := column.cells.get(case)) is not None:
+                row |= {column.network: cell.value, undefined[column.network]: cell.undefined}
+        rows.append(row)
+    return tables.table_text(["case", *(title for pair in undefined.items() for title in pair)], rows)
 
 
 def to_markdown(comparison: Comparison, *, cases: str) -> str:
@@ -158,12 +157,6 @@ def to_latex(comparison: Comparison, *, cases: str, label: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _csv_cell(cell: Cell | None) -> tuple[str, str]:
-    if cell is None:
-        return "", ""
-    return "" if math.isnan(cell.value) else repr(cell.value), str(cell.undefined)
-
-
 def _case_rows(comparison: Comparison, *, bold: Callable[[str], str], star: str) -> Iterator[tuple[str, list[str]]]:
     """Each case with its cells as text; the best, as far as can be told after rounding, in bold."""
     for case in comparison.cases:
@@ -183,7 +176,7 @@ def _closing_rows(comparison: Comparison, *, bold: Callable[[str], str]) -> Iter
     columns = comparison.columns
     means = [column.mean for column in columns]
     yield "Mean", _numbers(comparison, means, bold=bold if comparison.complete else str)
-    yield "Standard deviation", _numbers(comparison, [column.deviation for column in columns], bold=str)
+    yield "Standard deviation", _numbers(comparison, [column.sd for column in columns], bold=str)
     yield "Cases", [_case_count(column) for column in columns]
 
 

@@ -39,13 +39,13 @@ def test_a_case_without_any_defined_class_has_no_value_and_is_not_in_the_mean() 
 def test_mean_and_deviation_by_hand() -> None:
     (column,) = compare({"U-Net": [scored("a", 0.2), scored("b", 0.4), scored("c", 0.9)]}, metric="dice").columns
     assert column.mean == pytest.approx(0.5)
-    assert column.deviation == pytest.approx(math.sqrt((0.09 + 0.01 + 0.16) / 2))
+    assert column.sd == pytest.approx(math.sqrt((0.09 + 0.01 + 0.16) / 2))
 
 
 def test_one_case_has_a_mean_and_no_deviation() -> None:
     (column,) = compare({"U-Net": [scored("a", 0.2)]}, metric="dice").columns
     assert column.mean == 0.2
-    assert math.isnan(column.deviation)
+    assert math.isnan(column.sd)
 
 
 def test_rows_are_all_cases_in_order_and_missing_ones_show() -> None:

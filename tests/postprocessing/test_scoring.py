@@ -3,9 +3,9 @@ import math
 import pytest
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
-from autoseg.evaluation.statistics import Interval
+from autoseg.evaluation.statistics import Interval, defined
 from autoseg.metrics.table import METRICS
-from autoseg.postprocessing.scoring import as_estimate, case_means, defined, estimate, score_of
+from autoseg.postprocessing.scoring import as_estimate, case_means, estimate, score_of
 from autoseg.postprocessing.selection import Estimate
 
 NAN = math.nan
