@@ -16,6 +16,7 @@ from torch import nn
 
 from autoseg.errors import BundleError, UsageError
 from autoseg.model.bundle import Bundle
+from autoseg.model.encoding import TensorEncoding
 from autoseg.networks.blocks import SMALLEST_BOTTLENECK_PX
 from autoseg.storage import files
 
@@ -75,7 +76,7 @@ def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
     """
     plan = bundle.document.plan
     divisor = plan.network.divisor
-    network = nn.Sequential(bundle.network, nn.Softmax(dim=1)).eval()
+    network = nn.Sequential(bundle.network, TensorEncoding(plan.data.encoding).activation()).eval()
     smallest = SMALLEST_BOTTLENECK_PX * divisor
     sizes = [(2, smallest, smallest + divisor), (1, smallest + 3 * divisor, smallest)]
     examples = [_random_slices(plan.input_channels, size) for size in sizes]

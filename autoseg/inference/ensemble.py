@@ -13,6 +13,7 @@ from autoseg.data.image import LabelMap
 from autoseg.errors import BundleError
 from autoseg.model.bundle import Bundle, load_bundle
 from autoseg.model.compute import Compute
+from autoseg.model.encoding import TensorEncoding
 from autoseg.model.slices import predict_slices
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import Footprint, restore_labels
@@ -73,6 +74,7 @@ class Ensemble:
             adjacent_slices=view.adjacent_slices,
             batch_size=self.plan.prediction.batch_size,
             tta_axes=view.tta_axes if self.mirror else (),
+            encoding=TensorEncoding(self.plan.data.encoding),
             compute=self.compute,
         )
 
@@ -85,9 +87,7 @@ class Ensemble:
 
     def label_map(self, probabilities: NDArray[np.float32], footprint: Footprint, geometry: Geometry) -> LabelMap:
         """Most probable class of every voxel, as label values on the scan's own grid."""
-        indices = restore_labels(probabilities, footprint)  # (Z, Y, X)
-        values = np.array([label.value for label in self.plan.data.classes], dtype=np.uint16)
-        return LabelMap(values[indices], geometry)
+        return LabelMap(restore_labels(probabilities, footprint, self.plan.data.encoding), geometry)
 
 
 def load_ensemble(folders: Sequence[Path], *, compute: Compute, mirror: bool) -> Ensemble:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import xlogy
 
+from autoseg.data.labels import LabelEncoding
 from autoseg.inference.probabilities import SMALLEST
 
 LOW_MARGIN: Final = 0.02
@@ -53,22 +54,21 @@ class Quality(_Part):
     points: tuple[QualityPoint, ...]
 
 
-def expected_dice(probabilities: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The Dice that probabilities expect of their own most probable classes.
+def expected_dice(probabilities: NDArray[np.float32], encoding: LabelEncoding) -> NDArray[np.float64]:
+    """The Dice that probabilities expect of the labels they speak for.
 
     Args:
-        probabilities: (K, S, H, W), float32, summing to 1 over K.
+        probabilities: (K, S, H, W), float32.
+        encoding: which labels these are.
 
     Returns:
-        per class (K,): with mask M of the voxels where class k is the most probable, 2 sum_M p / (|M| + sum p); NaN where
+        per class (K,): with mask M of the voxels that are given to class k, 2 sum_M p / (|M| + sum p); NaN where
         nothing of a class is expected. Probabilities that held-out cases are stored without do not count.
 
     Source: expected intersection and size of a reference drawn from the probabilities, put into the Dice coefficient.
     """
-    labels = probabilities.argmax(axis=0)
     expected = []
-    for index, channel in enumerate(probabilities):
-        inside = labels == index
+    for inside, channel in zip(encoding.masks(probabilities), probabilities, strict=True):
         size = np.count_nonzero(inside) + float(channel.sum(where=channel >= SMALLEST, dtype=np.float64))
         shared = float(channel.sum(where=inside, dtype=np.float64))
         expected.append(2 * shared / size if size > 0 else math.nan)

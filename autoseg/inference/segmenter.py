@@ -83,7 +83,9 @@ class Segmenter:
         predicted = self._predicted_dice(expected) if with_uncertainty else None
         return Segmentation(
             labels=labels,
-            probabilities=restore_probabilities(probabilities, prepared.footprint) if with_probabilities else None,
+            probabilities=restore_probabilities(probabilities, prepared.footprint, plan.data.encoding)
+            if with_probabilities
+            else None,
             entropy=restore_map(entropy(probabilities), prepared.footprint) if with_uncertainty else None,
             predicted_dice=predicted,
             warnings=(*self._unusual(image, labels), *self._doubtful(predicted or {})),
@@ -95,7 +97,7 @@ class Segmenter:
         expected = []
         for group in self.ensemble.by_fold():
             part = group.probabilities(image)
-            expected.append(expected_dice(part))
+            expected.append(expected_dice(part, self.ensemble.plan.data.encoding))
             part *= np.float32(len(group.members) / len(self.ensemble.members))
             total = part if total is None else np.add(total, part, out=total)
         if total is None:

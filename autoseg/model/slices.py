@@ -15,6 +15,7 @@ from scipy.signal.windows import gaussian
 from torch import nn
 
 from autoseg.model.compute import Compute, evaluating
+from autoseg.model.encoding import TensorEncoding
 
 WHOLE_SLICE_PATCHES: Final = 4
 """Slices of up to this many times a patch's area are predicted whole.
@@ -72,6 +73,7 @@ def predict_slices(
     adjacent_slices: int,
     batch_size: int,
     tta_axes: Sequence[MirrorAxis],
+    encoding: TensorEncoding,
     compute: Compute,
 ) -> NDArray[np.float32]:
     """Class probabilities of every slice, averaged over networks and mirror images.
@@ -83,6 +85,7 @@ def predict_slices(
         adjacent_slices: slices on either side that are shown with each.
         batch_size: slices predicted at once.
         tta_axes: test-time augmentation, in-plane axes to average flips over; empty for none.
+        encoding: what the networks' logits mean.
         compute: device and number format.
 
     Returns:
@@ -96,7 +99,7 @@ def predict_slices(
             with evaluating(network):
                 for axes in flips:
                     flipped = torch.flip(images, axes)  # (B, C, H, W)
-                    probabilities = _probabilities(network, flipped, patch_px=patch_px, compute=compute)
+                    probabilities = _probabilities(network, flipped, patch_px=patch_px, encoding=encoding, compute=compute)
                     total = total.to(probabilities.device) + torch.flip(probabilities, axes)  # (B, K, H, W)
         mean = (total / (len(networks) * len(flips))).cpu().numpy()
         if volume is None:
@@ -122,17 +125,19 @@ def _flips(axes: Sequence[MirrorAxis]) -> list[list[int]]:
     return [list(chosen) for count in range(len(numbers) + 1) for chosen in combinations(numbers, count)]
 
 
-def _probabilities(network: nn.Module, images: torch.Tensor, *, patch_px: tuple[int, int], compute: Compute) -> torch.Tensor:
+def _probabilities(
+    network: nn.Module, images: torch.Tensor, *, patch_px: tuple[int, int], encoding: TensorEncoding, compute: Compute
+) -> torch.Tensor:
     height, width = images.shape[-2:]
     if height * width <= WHOLE_SLICE_PATCHES * patch_px[0] * patch_px[1]:
         with compute.autocast():
             logits = network(images)
-        return torch.softmax(logits.float(), dim=1)  # (B, K, H, W)
-    return _tiled_probabilities(network, images, patch_px=patch_px, compute=compute)
+        return encoding.probabilities(logits.float())  # (B, K, H, W)
+    return _tiled_probabilities(network, images, patch_px=patch_px, encoding=encoding, compute=compute)
 
 
 def _tiled_probabilities(
-    network: nn.Module, images: torch.Tensor, *, patch_px: tuple[int, int], compute: Compute
+    network: nn.Module, images: torch.Tensor, *, patch_px: tuple[int, int], encoding: TensorEncoding, compute: Compute
 ) -> torch.Tensor:
     height, width = images.shape[-2:]
     weight = _tile_weight(patch_px, images.device)  # (h, w)
@@ -142,7 +147,7 @@ def _tiled_probabilities(
             rows, columns = slice(top, top + patch_px[0]), slice(left, left + patch_px[1])
             with compute.autocast():
                 logits = network(images[..., rows, columns])
-            probabilities = torch.softmax(logits.float(), dim=1)  # (B, K, h, w)
+            probabilities = encoding.probabilities(logits.float())  # (B, K, h, w)
             if total.ndim == 0:
                 total = probabilities.new_zeros((*probabilities.shape[:2], height, width))
             part = weight[: probabilities.shape[-2], : probabilities.shape[-1]]

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from autoseg import catalogue
 from autoseg.data.dataset import LabelClass, check_classes
 from autoseg.data.label_values import LARGEST_LABEL
+from autoseg.data.labels import LabelEncoding, encoding_of
 
 _MOST_LEVELS: Final = 12
 """Of a network. Source: chosen; with so many, the sides of its slices are multiples of 2048 pixels."""
@@ -63,6 +64,11 @@ class DataSection(Section):
 
     channels: tuple[str, ...] = Field(min_length=1, description="what each input channel shows")
     classes: tuple[LabelClass, ...] = Field(min_length=2, description="classes by rising label value, background first")
+
+    @property
+    def encoding(self) -> LabelEncoding:
+        """How label values become targets, and probabilities labels."""
+        return encoding_of(self.classes)
 
     @model_validator(mode="after")
     def _classes_differ(self) -> "DataSection":

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from autoseg import catalogue
 from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
 from autoseg.data.image import Image
+from autoseg.data.labels import LabelEncoding
 from autoseg.errors import ImageError, PlanError
 from autoseg.planning.sections import PreprocessingSection, View
 from autoseg.planning.slicing import PLANE_AXES
@@ -124,35 +125,40 @@ def apply_to_labels(labels: NDArray[_Voxel], footprint: Footprint) -> NDArray[_V
     return np.ascontiguousarray(resample_labels(_kept(labels, footprint), footprint.size_px))
 
 
-def restore_labels(probabilities: NDArray[np.float32], footprint: Footprint) -> NDArray[np.uint16]:
-    """The most probable class of every voxel of the scan.
+def restore_labels(probabilities: NDArray[np.float32], footprint: Footprint, encoding: LabelEncoding) -> NDArray[np.uint16]:
+    """The label value of every voxel of the scan.
 
     Args:
         probabilities: (K, S, H, W), float32.
         footprint: the way back.
+        encoding: which value probabilities speak for.
 
     Returns:
-        class indices, (Z, Y, X), uint16; 0, background, wherever the scan was cut away.
+        label values, (Z, Y, X), uint16; background wherever the scan was cut away.
     """
-    classes = np.zeros(footprint.shape, dtype=np.uint16)
-    kept = _kept(classes, footprint)
+    labels = np.full(footprint.shape, encoding.background, dtype=np.uint16)
+    kept = _kept(labels, footprint)
     for window, block in _on_own_grid(probabilities, footprint):
-        kept[window] = block.argmax(axis=0)
-    return classes
+        kept[window] = encoding.labels(block)
+    return labels
 
 
-def restore_probabilities(probabilities: NDArray[np.float32], footprint: Footprint) -> NDArray[np.float32]:
+def restore_probabilities(
+    probabilities: NDArray[np.float32], footprint: Footprint, encoding: LabelEncoding
+) -> NDArray[np.float32]:
     """The probability of every class at every voxel of the scan.
 
     Args:
         probabilities: (K, S, H, W), float32.
         footprint: the way back.
+        encoding: says what is probable where the scan was cut away.
 
     Returns:
         (K, Z, Y, X), float32; background has probability 1 wherever the scan was cut away.
     """
-    restored = np.zeros((len(probabilities), *footprint.shape), dtype=np.float32)  # (K, Z, Y, X)
-    restored[0] = 1.0
+    restored = np.empty((len(probabilities), *footprint.shape), dtype=np.float32)  # (K, Z, Y, X)
+    for channel, value in zip(restored, encoding.nothing, strict=True):
+        channel[:] = value
     kept = [_kept(channel, footprint) for channel in restored]
     for window, block in _on_own_grid(probabilities, footprint):
         for channel, values in zip(kept, block, strict=True):

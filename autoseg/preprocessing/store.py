@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from autoseg.data.dataset import Case
 from autoseg.data.image import check_same_grid, read_image, read_labels
@@ -151,14 +148,6 @@ def _make(case: Case, place: CaseFiles, plan: Plan) -> _Outcome | AutosegError:
         prepared = apply(image, plan.preprocessing, view=plan.view)
     except AutosegError as error:
         return error
-    indices = apply_to_labels(_class_indices(labels.array, values), prepared.footprint)
+    indices = apply_to_labels(plan.data.encoding.targets(labels.array), prepared.footprint)
     place.write(prepared.array, indices, prepared.footprint)  # a full disk concerns every case: it ends the work
     return _Outcome.STORED
-
-
-def _class_indices(labels: NDArray[np.uint16], values: Sequence[int]) -> NDArray[np.integer[Any]]:
-    """Replace label values, which may have gaps, by their places among the classes."""
-    kind = np.uint8 if len(values) <= np.iinfo(np.uint8).max + 1 else np.uint16
-    table: NDArray[np.integer[Any]] = np.zeros(max(values) + 1, dtype=kind)
-    table[list(values)] = np.arange(len(values))
-    return table[labels]

@@ -10,6 +10,7 @@ from torch import nn
 from autoseg import catalogue
 from autoseg.errors import TrainingError
 from autoseg.model.compute import Compute
+from autoseg.model.encoding import TensorEncoding
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import TrainingSection
@@ -48,7 +49,13 @@ class Learner:
         network = build_network(architecture, in_channels=plan.input_channels, classes=classes, size=plan.network)
         self.network = compute.place(network)
         self.optimiser = _build_optimiser(self.network, plan.training)
-        self._loss = build_loss(plan.training.loss, class_weights=plan.training.class_weights, device=compute.device)
+        self._encoding = TensorEncoding(plan.data.encoding)
+        self._loss = build_loss(
+            plan.training.loss,
+            class_weights=plan.training.class_weights,
+            encoding=self._encoding,
+            device=compute.device,
+        )
         self._levels_loss = over_levels(self._loss)
 
     @property
@@ -89,7 +96,7 @@ class Learner:
         if self._plan.training.grad_clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self._plan.training.grad_clip_norm)
         self.optimiser.step()
-        prediction = levels[0].detach().argmax(dim=1)  # (B, H, W)
+        prediction = self._encoding.prediction(levels[0].detach())  # (B, H, W)
         return StepResult(value, confusion_matrix(prediction, target, classes=levels[0].shape[1]))
 
     def validate(self, cases: Sequence[StoredCase]) -> ValidationResult:
@@ -101,7 +108,7 @@ class Learner:
             self.network,
             cases,
             loss=self._loss,
-            classes=classes,
+            encoding=self._encoding,
             adjacent_slices=self._plan.view.adjacent_slices,
             batch_size=self._plan.prediction.batch_size,
             compute=self._compute,

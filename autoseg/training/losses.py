@@ -1,6 +1,7 @@
 """The losses that `autoseg.catalogue.LOSSES` lists.
 
-Each is a function of the class weights, (K,), float32, that gives a `LossFunction`.
+Each is a function of the class weights, (K,), float32, and of the encoding, which says what logits and targets mean.
+It gives a `LossFunction`.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from autoseg import catalogue
+from autoseg.model.encoding import TensorEncoding
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Takes logits (B, K, H, W) and class indices (B, H, W), gives a scalar."""
@@ -24,16 +26,19 @@ Source: ours; one voxel is far below the size of any class in a batch.
 """
 
 
-def build_loss(name: catalogue.Loss, *, class_weights: Sequence[float], device: torch.device) -> LossFunction:
+def build_loss(
+    name: catalogue.Loss, *, class_weights: Sequence[float], encoding: TensorEncoding, device: torch.device
+) -> LossFunction:
     """Make the loss that a plan names.
 
     Args:
         name: key of `autoseg.catalogue.LOSSES`.
         class_weights: weight of each class in the cross-entropy, background first.
+        encoding: what logits and targets mean.
         device: where the logits will be.
     """
     weights = torch.tensor(class_weights, dtype=torch.float32, device=device)
-    loss: LossFunction = catalogue.LOSSES.build(name, weights=weights)
+    loss: LossFunction = catalogue.LOSSES.build(name, weights=weights, encoding=encoding)
     return loss
 
 
@@ -56,7 +61,7 @@ def over_levels(loss: LossFunction) -> LevelsLoss:
     return total
 
 
-def weighted_cross_entropy(weights: torch.Tensor) -> LossFunction:
+def weighted_cross_entropy(weights: torch.Tensor, encoding: TensorEncoding) -> LossFunction:  # noqa: ARG001 - as all losses
     """Weighted categorical cross-entropy, averaged over voxels by their weights.
 
     Source: eq. 2 of the paper, -sum w y log(y_hat). The paper leaves the normalisation open; dividing by the sum of the
@@ -69,7 +74,7 @@ def weighted_cross_entropy(weights: torch.Tensor) -> LossFunction:
     return loss
 
 
-def soft_dice(weights: torch.Tensor) -> LossFunction:  # noqa: ARG001 - every loss is built alike
+def soft_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossFunction:  # noqa: ARG001 - every loss is built alike
     """One minus the mean soft Dice of the foreground classes, each pooled over the batch.
 
     Source: Milletari et al. 2016 (V-Net), with softmax probabilities and without squares; pooled over the batch because
@@ -77,8 +82,8 @@ def soft_dice(weights: torch.Tensor) -> LossFunction:  # noqa: ARG001 - every lo
     """
 
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        probabilities = torch.softmax(logits, dim=1)  # (B, K, H, W)
-        reference = F.one_hot(target, logits.shape[1]).movedim(-1, 1).to(probabilities.dtype)  # (B, K, H, W)
+        probabilities = encoding.probabilities(logits)  # (B, K, H, W)
+        reference = encoding.memberships(target, dtype=probabilities.dtype)  # (B, K, H, W)
         overlap = (probabilities * reference).sum(dim=(0, 2, 3))[1:]  # (K - 1,)
         size = (probabilities + reference).sum(dim=(0, 2, 3))[1:]  # (K - 1,)
         return 1.0 - ((2.0 * overlap + _DICE_SMOOTHING) / (size + _DICE_SMOOTHING)).mean()
@@ -86,9 +91,9 @@ def soft_dice(weights: torch.Tensor) -> LossFunction:  # noqa: ARG001 - every lo
     return loss
 
 
-def cross_entropy_and_dice(weights: torch.Tensor) -> LossFunction:
+def cross_entropy_and_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossFunction:
     """Sum of the weighted cross-entropy and the soft Dice loss."""
-    cross_entropy, dice = weighted_cross_entropy(weights), soft_dice(weights)
+    cross_entropy, dice = weighted_cross_entropy(weights, encoding), soft_dice(weights, encoding)
 
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return cross_entropy(logits, target) + dice(logits, target)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from autoseg.model.compute import Compute, evaluating
+from autoseg.model.encoding import TensorEncoding
 from autoseg.model.slices import slice_batches
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.losses import LossFunction
@@ -63,13 +64,13 @@ def validate(
     cases: Sequence[StoredCase],
     *,
     loss: LossFunction,
-    classes: int,
+    encoding: TensorEncoding,
     adjacent_slices: int,
     batch_size: int,
     compute: Compute,
 ) -> ValidationResult:
     """Score a network on whole slices, without mirroring and before going back to the scans' own grids."""
-    losses, slices = 0.0, 0
+    losses, slices, classes = 0.0, 0, encoding.labels.channels
     dice_by_case, samples = [], []
     with evaluating(network):
         for number, case in enumerate(cases):
@@ -83,7 +84,7 @@ def validate(
                 logits = logits.float()  # (B, K, H, W)
                 losses += float(loss(logits, target)) * len(images)
                 slices += len(images)
-                prediction = logits.argmax(dim=1)  # (B, H, W)
+                prediction = encoding.prediction(logits)  # (B, H, W)
                 confusion += confusion_matrix(prediction, target, classes=classes)
                 if sampled is not None and window.start <= sampled < window.stop:
                     samples.append(_sample(case, prediction[sampled - window.start], number=number, index=sampled))

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 
+from autoseg.data.labels import LabelEncoding
 from autoseg.data.layouts import find_dataset
+from autoseg.model.encoding import TensorEncoding
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import NetworkSection
 from autoseg.training.losses import build_loss
@@ -36,7 +38,9 @@ def test_the_network_of_the_page_learns(make_plan: Callable[..., Plan]) -> None:
     network = execute(code)["FlatNet"](in_channels=1, classes=2, size=size)
     slices = torch.rand(2, 1, 9, 7)
     assert network(slices).shape == (2, 2, 9, 7)
-    loss = build_loss("cross_entropy", class_weights=[1.0, 1.0], device=torch.device("cpu"))
+    loss = build_loss(
+        "cross_entropy", class_weights=[1.0, 1.0], encoding=TensorEncoding(LabelEncoding((0, 1))), device=torch.device("cpu")
+    )
     loss(network(slices), torch.ones((2, 9, 7), dtype=torch.int64)).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 

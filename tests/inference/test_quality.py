@@ -6,7 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from autoseg.data.labels import LabelEncoding
 from autoseg.inference.quality import ClassQuality, by_class, calibrate, entropy, expected_dice, is_low, predicted_dice
+
+TWO = LabelEncoding((0, 1))
 
 
 def two_classes(foreground: list[float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -18,32 +21,32 @@ def two_classes(foreground: list[float]) -> np.ndarray[tuple[int, ...], np.dtype
 def test_expected_dice_by_hand() -> None:
     # Foreground wins in the first two voxels: 2 (0.9 + 0.6) / (2 + 0.9 + 0.6 + 0.4); background in the third:
     # 2 x 0.6 / (1 + 0.1 + 0.4 + 0.6).
-    background, foreground = expected_dice(two_classes([0.9, 0.6, 0.4]))
+    background, foreground = expected_dice(two_classes([0.9, 0.6, 0.4]), TWO)
     assert foreground == pytest.approx(3.0 / 3.9)
     assert background == pytest.approx(1.2 / 2.1)
 
 
 def test_certainty_expects_one_and_nothing_expects_nothing() -> None:
-    background, foreground = expected_dice(two_classes([0.0, 0.0]))
+    background, foreground = expected_dice(two_classes([0.0, 0.0]), TWO)
     assert background == pytest.approx(1.0)
     assert math.isnan(foreground)
-    assert expected_dice(two_classes([1.0, 0.0])).tolist() == [1.0, 1.0]
+    assert expected_dice(two_classes([1.0, 0.0]), TWO).tolist() == [1.0, 1.0]
 
 
 def test_a_class_that_never_wins_expects_zero() -> None:
-    assert expected_dice(two_classes([0.4, 0.3]))[1] == 0.0
+    assert expected_dice(two_classes([0.4, 0.3]), TWO)[1] == 0.0
 
 
 def test_what_8_bits_cannot_hold_does_not_count() -> None:
     few = two_classes([0.9] + [0.001] * 1000)
-    assert expected_dice(few)[1] == pytest.approx(2 * 0.9 / 1.9)
+    assert expected_dice(few, TWO)[1] == pytest.approx(2 * 0.9 / 1.9)
 
 
 @given(st.floats(0.5, 1.0, width=32), st.floats(0.5, 1.0, width=32))
 def test_disagreeing_networks_expect_less(first: float, second: float) -> None:
     sure, other = two_classes([first, 1 - first]), two_classes([1 - second, second])
-    together = expected_dice((sure + other) / 2)[1]
-    assert together <= max(expected_dice(sure)[1], expected_dice(other)[1]) + 1e-6
+    together = expected_dice((sure + other) / 2, TWO)[1]
+    assert together <= max(expected_dice(sure, TWO)[1], expected_dice(other, TWO)[1]) + 1e-6
 
 
 def test_entropy_by_hand() -> None:

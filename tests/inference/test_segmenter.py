@@ -98,7 +98,8 @@ def test_dice_is_predicted_from_what_each_fold_expects(tiny_plan: Plan) -> None:
     for group in model.ensemble.by_fold():
         found = replace(model, ensemble=group).segment(IMAGE, with_probabilities=True).probabilities
         assert found is not None
-        expected.append(expected_dice(found)[1])  # no cropping in this plan: both grids are the same
+        # No cropping in this plan: both grids are the same.
+        expected.append(expected_dice(found, tiny_plan.data.encoding)[1])
     predicted = model.segment(IMAGE, with_uncertainty=True).predicted_dice
     assert predicted == pytest.approx({"disc": 0.1 + 0.5 * np.mean(expected)}, abs=1e-5)
 

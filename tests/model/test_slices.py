@@ -7,9 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from autoseg.data.labels import LabelEncoding
 from autoseg.model.compute import Compute
+from autoseg.model.encoding import TensorEncoding
 from autoseg.model.slices import MirrorAxis, predict_slices, tile_starts, with_adjacent_slices
 
+TWO = TensorEncoding(LabelEncoding((0, 1)))
 CPU = Compute(torch.device("cpu"), bfloat16=False)
 
 
@@ -46,7 +49,9 @@ def predict(
     batch: int = 2,
     mirror: Sequence[MirrorAxis] = (),
 ) -> np.ndarray:
-    return predict_slices(networks, scan, patch_px=patch, adjacent_slices=0, batch_size=batch, tta_axes=mirror, compute=CPU)
+    return predict_slices(
+        networks, scan, patch_px=patch, adjacent_slices=0, batch_size=batch, tta_axes=mirror, encoding=TWO, compute=CPU
+    )
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:

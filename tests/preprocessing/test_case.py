@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from autoseg import catalogue
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image
+from autoseg.data.labels import LabelEncoding
 from autoseg.errors import ImageError, PlanError
 from autoseg.planning.sections import PreprocessingSection, View
 from autoseg.preprocessing import case
@@ -86,6 +87,10 @@ def scan_of(anatomy: NDArray[np.float32], storage: Storage, spacing_mm: tuple[fl
     array = np.stack([storage.array(channel) for channel in anatomy])
     shape = anatomy.shape
     return Image(array, storage.geometry((shape[1], shape[2], shape[3]), spacing_mm))
+
+
+def classes(count: int) -> LabelEncoding:
+    return LabelEncoding(tuple(range(count)))
 
 
 def one_hot(labels: NDArray[np.integer[Any]], classes: int) -> NDArray[np.float32]:
@@ -225,7 +230,7 @@ def test_a_picture_is_one_slice_of_any_plane(make_section: MakeSection, plane: c
     assert prepared.footprint.spacing_mm == (1.0, 0.5, 0.5)
     labels = (picture[0] % 3).astype(np.uint8)
     slices = apply_to_labels(labels, prepared.footprint)
-    np.testing.assert_array_equal(restore_labels(one_hot(slices, 3), prepared.footprint), labels)
+    np.testing.assert_array_equal(restore_labels(one_hot(slices, 3), prepared.footprint, classes(3)), labels)
 
 
 def test_a_volume_is_no_picture(make_section: MakeSection) -> None:
@@ -281,11 +286,11 @@ def test_labels_return_to_their_voxels_and_background_surrounds_them(
     kept = kept_mask(image, margin)
     expected = np.where(kept, labels, 0)
 
-    restored = restore_labels(probabilities, prepared.footprint)
+    restored = restore_labels(probabilities, prepared.footprint, classes(4))
     np.testing.assert_array_equal(restored, expected)
     assert restored.dtype == np.uint16
 
-    shares = restore_probabilities(probabilities, prepared.footprint)
+    shares = restore_probabilities(probabilities, prepared.footprint, classes(4))
     assert shares.dtype == np.float32
     assert shares.shape == (4, *image.geometry.shape)
     np.testing.assert_array_equal(shares.argmax(axis=0), expected)
@@ -300,7 +305,7 @@ def test_more_slices_than_are_resampled_together_all_return(make_section: MakeSe
     footprint = apply(image, make_section(spacing_mm=(0.75, 0.5))).footprint
     slices = apply_to_labels(labels, footprint)
     assert slices.shape == (70, 6, 4)
-    np.testing.assert_array_equal(restore_labels(one_hot(slices, 3), footprint), labels)
+    np.testing.assert_array_equal(restore_labels(one_hot(slices, 3), footprint, classes(3)), labels)
 
 
 def test_an_empty_scan_is_kept_whole(make_section: MakeSection) -> None:
@@ -315,12 +320,12 @@ def test_an_empty_scan_is_kept_whole(make_section: MakeSection) -> None:
 @pytest.mark.parametrize("shape", [(2, 1, 3, 4), (2, 2, 4, 4), (2, 2, 3, 1)])
 def test_slices_of_another_scan_are_refused(
     shape: tuple[int, ...],
-    restore: Callable[[NDArray[np.float32], Footprint], NDArray[Any]],
+    restore: Callable[[NDArray[np.float32], Footprint, LabelEncoding], NDArray[Any]],
     make_section: MakeSection,
 ) -> None:
     footprint = apply(scan_of(np.ones((1, 2, 3, 4), dtype=np.float32), Storage()), make_section()).footprint
     with pytest.raises(ValueError, match=r"\(2, 3, 4\)"):
-        restore(np.ones(shape, dtype=np.float32), footprint)
+        restore(np.ones(shape, dtype=np.float32), footprint, classes(2))
 
 
 @settings(max_examples=25)

@@ -4,14 +4,19 @@ import pytest
 import torch
 
 from autoseg import catalogue
+from autoseg.data.labels import LabelEncoding
+from autoseg.model.encoding import TensorEncoding
 from autoseg.training.losses import build_loss, over_levels
+
+TWO = TensorEncoding(LabelEncoding((0, 1)))
+THREE = TensorEncoding(LabelEncoding((0, 1, 2)))
 
 
 @pytest.mark.parametrize("name", catalogue.LOSSES)
 def test_every_loss_of_the_table_is_a_finite_number_with_a_gradient(name: str) -> None:
     logits = torch.randn((2, 3, 8, 8), generator=torch.Generator().manual_seed(0)).requires_grad_()
     target = torch.randint(0, 3, (2, 8, 8), generator=torch.Generator().manual_seed(1))
-    loss = build_loss(name, class_weights=[1.0, 2.0, 3.0], device=torch.device("cpu"))(logits, target)
+    loss = build_loss(name, class_weights=[1.0, 2.0, 3.0], encoding=THREE, device=torch.device("cpu"))(logits, target)
     loss.backward()
     assert loss.shape == ()
     assert loss.isfinite()
@@ -24,7 +29,7 @@ def test_weighted_cross_entropy_follows_equation_2() -> None:
     logits = torch.zeros((1, 2, 1, 2))  # both classes equally likely everywhere: -log(1/2) per voxel
     logits[0, 1, 0, 1] = math.log(3.0)  # the second voxel has class 1 with probability 3/4
     target = torch.tensor([[[0, 1]]])
-    loss = build_loss("cross_entropy", class_weights=[1.0, 10.0], device=torch.device("cpu"))
+    loss = build_loss("cross_entropy", class_weights=[1.0, 10.0], encoding=TWO, device=torch.device("cpu"))
     expected = (1.0 * math.log(2.0) + 10.0 * -math.log(0.75)) / 11.0
     assert float(loss(logits, target)) == pytest.approx(expected)
 
@@ -33,7 +38,7 @@ def test_soft_dice_is_near_zero_for_a_sure_and_right_answer_and_near_one_for_a_w
     target = torch.zeros((1, 20, 20), dtype=torch.int64)
     target[:, 5:15, 5:15] = 1
     right = torch.stack([(target == 0), (target == 1)], dim=1).float() * 40
-    loss = build_loss("dice", class_weights=[1.0, 1.0], device=torch.device("cpu"))
+    loss = build_loss("dice", class_weights=[1.0, 1.0], encoding=TWO, device=torch.device("cpu"))
     assert float(loss(right, target)) == pytest.approx(0.0, abs=1e-3)
     assert float(loss(-right, target)) > 0.99
 
@@ -42,7 +47,7 @@ def test_soft_dice_worked_out_by_hand() -> None:
     target = torch.tensor([[[1, 1, 0, 0]]])
     logits = torch.zeros((1, 2, 1, 4))  # probability 1/2 everywhere
     # overlap 2 * 1/2 = 1, sizes 4 * 1/2 + 2 = 4, smoothing 1: 1 - (2 + 1) / (4 + 1)
-    loss = build_loss("dice", class_weights=[1.0, 1.0], device=torch.device("cpu"))
+    loss = build_loss("dice", class_weights=[1.0, 1.0], encoding=TWO, device=torch.device("cpu"))
     assert float(loss(logits, target)) == pytest.approx(0.4)
 
 
@@ -51,7 +56,7 @@ def test_the_sum_is_the_sum() -> None:
     logits, weights = torch.randn((2, 3, 8, 8), generator=generator), [1.0, 2.0, 3.0]
     target = torch.randint(0, 3, (2, 8, 8), generator=generator)
     parts = {
-        name: float(build_loss(name, class_weights=weights, device=torch.device("cpu"))(logits, target))
+        name: float(build_loss(name, class_weights=weights, encoding=THREE, device=torch.device("cpu"))(logits, target))
         for name in ("cross_entropy", "dice", "cross_entropy_dice")
     }
     assert parts["cross_entropy_dice"] == pytest.approx(parts["cross_entropy"] + parts["dice"])
@@ -62,7 +67,7 @@ def test_class_weights_weigh_classes_and_not_their_common_scale() -> None:
     logits = torch.randn((2, 3, 8, 8), generator=generator)
     target = torch.randint(0, 3, (2, 8, 8), generator=generator)
     first, tenfold, other = (
-        float(build_loss("cross_entropy", class_weights=weights, device=torch.device("cpu"))(logits, target))
+        float(build_loss("cross_entropy", class_weights=weights, encoding=THREE, device=torch.device("cpu"))(logits, target))
         for weights in ([1.0, 2.0, 3.0], [10.0, 20.0, 30.0], [3.0, 2.0, 1.0])
     )
     assert first == pytest.approx(tenfold)
@@ -72,7 +77,7 @@ def test_class_weights_weigh_classes_and_not_their_common_scale() -> None:
 def test_a_single_level_has_the_loss_itself() -> None:
     logits = torch.randn((2, 3, 8, 8), generator=torch.Generator().manual_seed(2))
     target = torch.randint(0, 3, (2, 8, 8), generator=torch.Generator().manual_seed(3))
-    loss = build_loss("cross_entropy_dice", class_weights=[1.0, 2.0, 3.0], device=torch.device("cpu"))
+    loss = build_loss("cross_entropy_dice", class_weights=[1.0, 2.0, 3.0], encoding=THREE, device=torch.device("cpu"))
     assert torch.equal(over_levels(loss)([logits], target), loss(logits, target))
 
 

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import nn
 
+from autoseg.data.labels import LabelEncoding
 from autoseg.model.compute import Compute
+from autoseg.model.encoding import TensorEncoding
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.losses import build_loss
 from autoseg.training.validation import (
@@ -22,6 +24,8 @@ from autoseg.training.validation import (
 MakeCase = Callable[..., StoredCase]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
 
+TWO = TensorEncoding(LabelEncoding((0, 1)))
+
 
 class Threshold(nn.Module):
     """Calls a pixel foreground where its first channel exceeds 1, and counts its calls."""
@@ -36,8 +40,8 @@ class Threshold(nn.Module):
 
 
 def result(network: nn.Module, *cases: StoredCase, batch_size: int = 3) -> ValidationResult:
-    loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), device=CPU.device)
-    return validate(network, cases, loss=loss, classes=2, adjacent_slices=0, batch_size=batch_size, compute=CPU)
+    loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=TWO, device=CPU.device)
+    return validate(network, cases, loss=loss, encoding=TWO, adjacent_slices=0, batch_size=batch_size, compute=CPU)
 
 
 def numbered(make_case: MakeCase) -> StoredCase:

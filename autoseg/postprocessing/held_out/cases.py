@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import LabelMap, read_labels
+from autoseg.data.labels import encoding_of
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.inference import probabilities
@@ -70,9 +71,7 @@ def mean_probabilities(case: HeldOutCase, networks: Sequence[Architecture]) -> N
 
 def label_map(case: HeldOutCase, networks: Sequence[Architecture]) -> NDArray[np.uint16]:
     """Label values that the networks together give the scan, (Z, Y, X)."""
-    indices = restore_labels(mean_probabilities(case, networks), case.footprint)
-    values = np.array([label.value for label in case.classes], dtype=np.uint16)
-    return values[indices]
+    return restore_labels(mean_probabilities(case, networks), case.footprint, encoding_of(case.classes))
 
 
 def score_choices(case: HeldOutCase, *, choices: Sequence[Networks]) -> tuple[CaseMetrics, ...]:
@@ -90,7 +89,7 @@ def postprocessed(
 
 def expectations(case: HeldOutCase, *, networks: Networks) -> dict[str, float]:
     """By class name, the Dice that the networks expect of themselves, without background."""
-    expected = expected_dice(mean_probabilities(case, networks))
+    expected = expected_dice(mean_probabilities(case, networks), encoding_of(case.classes))
     return by_class([label.name for label in case.classes[1:]], expected)
 
 

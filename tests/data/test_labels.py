@@ -1,0 +1,54 @@
+"""From label values to targets, and from probabilities to label values."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoseg.data.dataset import LabelClass
+from autoseg.data.labels import LabelEncoding, encoding_of
+
+GAPS = LabelEncoding((0, 2, 700))
+
+
+def test_it_has_the_values_of_the_classes() -> None:
+    classes = [LabelClass(value=0, name="background"), LabelClass(value=7, name="disc")]
+    assert encoding_of(classes) == LabelEncoding((0, 7))
+    assert GAPS.channels == 3
+
+
+def test_targets_are_places_among_the_classes() -> None:
+    targets = GAPS.targets(np.array([[0, 700], [2, 2]], dtype=np.uint16))
+    assert targets.tolist() == [[0, 2], [1, 1]]
+    assert targets.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("classes", "kind"), [(256, np.uint8), (257, np.uint16)])
+def test_targets_take_two_bytes_where_one_is_too_small(classes: int, kind: type) -> None:
+    labels = np.arange(classes, dtype=np.uint16)
+    targets = LabelEncoding(tuple(range(classes))).targets(labels)
+    assert targets.dtype == kind
+    np.testing.assert_array_equal(targets, labels)
+
+
+def test_the_most_probable_class_wins_and_the_first_of_equals() -> None:
+    probabilities = np.array([[0.5, 0.4, 0.2], [0.3, 0.4, 0.2], [0.2, 0.2, 0.6]], dtype=np.float32)
+    labels = GAPS.labels(probabilities)
+    assert labels.tolist() == [0, 0, 700]
+    assert labels.dtype == np.uint16
+    assert [mask.tolist() for mask in GAPS.masks(probabilities)] == [
+        [True, True, False], [False, False, False], [False, False, True],
+    ]  # fmt: skip
+
+
+def test_where_nothing_is_predicted_there_is_background() -> None:
+    assert GAPS.background == 0
+    assert GAPS.nothing == (1.0, 0.0, 0.0)
+    assert GAPS.labels(np.array(GAPS.nothing, dtype=np.float32)[:, np.newaxis]).tolist() == [0]
+
+
+@given(st.lists(st.integers(0, 2), min_size=1, max_size=20))
+def test_targets_that_are_predicted_with_certainty_give_the_labels_back(indices: list[int]) -> None:
+    labels = np.array(GAPS.values, dtype=np.uint16)[indices]
+    certain = np.eye(3, dtype=np.float32)[GAPS.targets(labels)].T
+    np.testing.assert_array_equal(GAPS.labels(certain), labels)
