@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from autoseg.errors import BundleError
 from autoseg.exporting.untrusted import ASK_AGAIN, MAX_MEMBERS, WEIGHTS_SUFFIX, excess_of, parse_untrusted
 from autoseg.storage import files
-from autoseg.storage.documents import DocumentType
+from autoseg.storage.documents import DocumentType, unchanged
 
 ARCHIVE_SUFFIX: Final = ".autoseg"
 MANIFEST: Final = "manifest.json"
@@ -55,12 +55,19 @@ class _Member(BaseModel):
 class _Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     written_by: str
     members: tuple[_Member, ...]
 
 
-_MANIFEST: Final = DocumentType(name="manifest", model=_Manifest, error=BundleError, missing=ASK_AGAIN, unusable=ASK_AGAIN)
+_MANIFEST: Final = DocumentType(
+    name="manifest",
+    model=_Manifest,
+    error=BundleError,
+    missing=ASK_AGAIN,
+    unusable=ASK_AGAIN,
+    migrations={1: unchanged},
+)
 
 
 @dataclass(frozen=True)

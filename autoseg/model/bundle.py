@@ -25,7 +25,7 @@ from autoseg.model.packages import Registered, check_packages, registered_by_pac
 from autoseg.networks import build_network
 from autoseg.planning.plan import PLAN, Plan
 from autoseg.storage import files
-from autoseg.storage.documents import DocumentType
+from autoseg.storage.documents import DocumentType, unchanged
 
 BUNDLE_FILE = "bundle.json"
 _RESTORE = "Restore the file from a copy, or train again with --restart."
@@ -115,18 +115,13 @@ def save_bundle(
     drop_other_tensors(folder, keep=file, prefix="weights")
 
 
-def _to_format_2(document: dict[str, Any]) -> dict[str, Any]:
-    """Only the plan inside has another format, which is its own."""
-    return document
-
-
 BUNDLE: Final = DocumentType(
     name="model description",
     model=BundleDocument,
     error=BundleError,
     missing="Train the model, or point to a folder that holds one.",
     unusable="Train the model again.",
-    migrations={1: _to_format_2},
+    migrations={1: unchanged},
     parts={"plan": PLAN},
     context={"predicts": True},
 )

@@ -119,7 +119,7 @@ def test_what_only_unpacking_could_harm_is_read_as_it_was_written(tmp_path: Path
 def test_a_newer_format_says_which_version_can_read_it(tmp_path: Path) -> None:
     path = tmp_path / "new.autoseg"
     path.write_bytes(hostile_archives(with_manifest(tmp_path))["a newer format"].content)
-    with pytest.raises(BundleError, match=r"newer autoseg.*format 2, written by autoseg 9\.9\.9.*Update"):
+    with pytest.raises(BundleError, match=r"newer autoseg.*format 3, written by autoseg 9\.9\.9.*Update"):
         read(path)
 
 
@@ -226,4 +226,4 @@ def test_any_changed_byte_is_refused_or_harmless(tmp_path: Path) -> None:
 def test_the_manifest_names_every_member(tmp_path: Path) -> None:
     manifest = json.loads(with_manifest(tmp_path)[MANIFEST])
     assert [member["name"] for member in manifest["members"]] == list(MEMBERS)
-    assert manifest["version"] == 1
+    assert manifest["version"] == 2

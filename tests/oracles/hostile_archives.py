@@ -250,7 +250,7 @@ def _manifests(members: Members) -> _Corpus:
         "a member named twice": (manifest(members=[*named, named[0]]), "does not describe"),
         "a manifest that names itself": (manifest(members=[*named, {**named[0], "name": MANIFEST}]), "does not describe"),
         "an unknown key": (manifest(run="rm -rf"), "not a usable manifest"),
-        "a newer format": (manifest(version=2, written_by="9.9.9"), "newer autoseg"),
+        "a newer format": (manifest(version=3, written_by="9.9.9"), "newer autoseg"),
         "a newer format without end": (manifest(version=10**4000, written_by=["x"] * 1000), "newer autoseg"),
     }
 

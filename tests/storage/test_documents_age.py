@@ -20,7 +20,7 @@ from autoseg.planning.fingerprint import FINGERPRINT
 from autoseg.planning.plan import PLAN
 from autoseg.postprocessing.held_out import files as held_out
 from autoseg.postprocessing.selection import SELECTION
-from autoseg.preprocessing import store
+from autoseg.preprocessing import stored as cases
 from autoseg.storage.documents import DocumentType, decided
 from autoseg.training import checkpoint
 
@@ -44,7 +44,7 @@ TYPES: dict[str, tuple[DocumentType[Any], Any]] = {
     "fingerprint": (FINGERPRINT, stored(WORKSPACE / "fingerprint.json")),
     "splits": (SPLITS, stored(WORKSPACE / "splits.json")),
     "plan": (PLAN, stored(WORKSPACE / "plan.json")),
-    "case": (store._CASE, stored(ARRAYS / "IBSR_01.json")),
+    "case": (cases._TYPE, stored(ARRAYS / "IBSR_01.json")),
     "bundle": (BUNDLE, stored(MODEL / "bundle.json")),
     "checkpoint": (checkpoint._CHECKPOINT, stored(MODEL / "checkpoint.json")),
     "record": (held_out._RECORD, stored(MODEL / "validation" / "record.json")),

@@ -1,6 +1,6 @@
 """The reference of `plan.json`, drawn from the code: fields, limits, and the rule behind each value.
 
-`python -m autoseg.planning.reference > docs/reference/plan.md` writes it anew; a test holds the file against the code.
+`python docs/reference/generate_plan.py > docs/reference/plan.md` writes it; a test checks the file against the code.
 """
 
 import inspect
@@ -50,7 +50,7 @@ _TYPES: Final[Mapping[Any, str]] = {
 _LEAD: Final = """\
 # plan.json: every key
 
-*Made from the code by `python -m autoseg.planning.reference > docs/reference/plan.md`; do not edit.*
+*Made from the code by `python docs/reference/generate_plan.py > docs/reference/plan.md`; do not edit.*
 
 `autoseg plan` writes `plan.json` into the workspace: everything the data dictates, and why. It is meant to be read and
 edited.
