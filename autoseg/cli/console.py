@@ -180,15 +180,15 @@ class _Lines:
         now_s = self._now()
         if now_s - self._last_s >= PLAIN_INTERVAL_S:
             self._last_s = now_s
-            share = f" ({self._done / self._total:.0%})" if self._total else ""
-            self._show(share)
+            fraction = f" ({self._done / self._total:.0%})" if self._total else ""
+            self._show(fraction)
 
     def close(self) -> None:
         self._show(f", done in {_clock(self._now() - self._started_s)}")
 
-    def _show(self, remark: str) -> None:
+    def _show(self, addition: str) -> None:
         progress = _progress(self._done, self._total, self._unit)
-        self._say(f"{self._label}: {progress}{remark}  {_describe(self._fields)}".rstrip())
+        self._say(f"{self._label}: {progress}{addition}  {_describe(self._fields)}".rstrip())
 
 
 def _is_terminal(stream: TextIO) -> bool:

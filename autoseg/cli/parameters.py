@@ -36,7 +36,7 @@ class Argument(click.Argument):
         self.explanation = option.declared.help
 
 
-class _Value(click.ParamType[Any]):
+class _Value(click.ParamType):  # type: ignore[type-arg]  # no generic class before click 8.4
     """The value of an option, checked by the option itself."""
 
     def __init__(self, option: Option, called: str) -> None:
