@@ -69,7 +69,7 @@ def _gives(description: ExportDescription) -> Iterator[str]:
     classes = description.plan.data.classes
     yield "label values " + ", ".join(f"{label.value} {label.name}" for label in classes)
     steps = () if description.selection is None else description.selection.postprocessing
-    yield "clean-up: " + ("; ".join(in_words(step, classes) for step in steps) or "none")
+    yield "postprocessing: " + ("; ".join(in_words(step, classes) for step in steps) or "none")
 
 
 def _learnt_from(description: ExportDescription) -> Iterator[str]:

@@ -179,6 +179,6 @@ def _readme(name: str) -> str:
         "What it is and how good:   autoseg info FILE\n"
         "To segment new scans:      autoseg predict IN OUT --model FILE\n\n"
         "networks: models/<network>/fold_<f>, weights in the safetensors format; how scans are prepared: plan.json;\n"
-        "the data it learnt from, in numbers: fingerprint.json; how it was chosen, and how its label maps are cleaned:\n"
-        "selection.json; digests of all of it: manifest.json.\n"
+        "the data it learnt from, in numbers: fingerprint.json; how it was chosen, and its\n"
+        "postprocessing: selection.json; digests of all of it: manifest.json.\n"
     )

@@ -262,7 +262,7 @@ def test_info_tells_what_a_file_is(elsewhere: Elsewhere) -> None:
     text = run("info", elsewhere.model).stdout
     assert "a model for scans like those of IBSR18" in text
     assert "label values 0 background, 1 CSF, 2 GM, 3 WM" in text
-    assert "clean-up: WM: holes filled" in text
+    assert "postprocessing: WM: holes filled" in text
     document = json.loads(run("info", elsewhere.model, "--json").stdout)
     assert document["sha256"] == autoseg.info(elsewhere.model).sha256
     assert document["plan"]["data"]["channels"] == ["T1"]

@@ -77,14 +77,14 @@ def test_it_says_what_it_gives(members: Members, card: Callable[..., Any]) -> No
     parts, _ = card(members)
     assert parts["Gives"] == [
         "label values 0 background, 2 disc",
-        "clean-up: disc: only the largest connected component kept",
+        "postprocessing: disc: only the largest connected component kept",
     ]
 
 
 def test_without_a_selection_nothing_is_cleaned(members: Members, card: Callable[..., Any]) -> None:
     del members["selection.json"]
     parts, document = card(members)
-    assert parts["Gives"][1] == "clean-up: none"
+    assert parts["Gives"][1] == "postprocessing: none"
     assert document["selection"] is None
 
 
