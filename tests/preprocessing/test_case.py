@@ -350,7 +350,7 @@ def test_slices_that_would_fill_any_memory_are_refused_before_they_are_made(
     scan = Image(np.ones((1, 30, 40, 50), dtype=np.float32), Geometry(shape=(30, 40, 50), spacing_mm=(1.0, 1.0, 1e3)))
     tracemalloc.start()
     try:
-        with pytest.raises(PlanError, match=r"preprocessing\.spacing_mm.*30 slices of 40 x 50 pixels") as refused:
+        with pytest.raises(PlanError, match=r"spacing_mm of the view.*30 slices of 40 x 50 pixels") as refused:
             apply(scan, make_section(spacing_mm=spacing_mm))
         assert tracemalloc.get_traced_memory()[1] < 10 << 20
     finally:
