@@ -333,7 +333,7 @@ def test_a_case_that_another_process_is_making_is_waited_for(cases: list[Case], 
             while not store.holds("case_2"):  # what nobody else is making goes first
                 assert not waiting.done()
             place.document.write_bytes(document)
-        waiting.result(timeout=60)
+        waiting.result(timeout=300)
     assert place.image.read_bytes() == b"being written"  # made by the other, and left alone
 
 
