@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
+from oracles.commands import autoseg as command
+from oracles.processes import Answer
 from oracles.watched_runs import Recorder
 
 import autoseg
-from autoseg.cli.app import app
 from autoseg.commands import export
 from autoseg.data.image import read_labels
 from autoseg.errors import BundleError, UsageError
@@ -241,29 +241,27 @@ def test_onnx_models_come_beside_it(workspace: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "second.autoseg").exists()
 
 
-def run(*arguments: object, expect: int = 0) -> Any:
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert result.exit_code == expect, result.output
-    return result
+def run(*arguments: object, expect: int = 0) -> Answer:
+    return command(*(str(argument) for argument in arguments), expect=expect)
 
 
 def test_the_command_says_what_went_in_and_what_to_do_next(trained: Path, tmp_path: Path) -> None:
-    lines = run("export", tmp_path / "brain.autoseg", "--workspace", trained).stdout
+    lines = run("export", tmp_path / "brain.autoseg", "--workspace", trained).told
     assert "3 network(s): sepres/fold_0, unet/fold_0, unet/fold_1" in lines
     assert re.search(r"Wrote .*brain\.autoseg \(\d+\.\d MB\)", lines)
     assert "Elsewhere: autoseg predict IN OUT --model brain.autoseg" in lines
     run("export", tmp_path / "brain.autoseg", "--workspace", trained, expect=2)
-    document = json.loads(run("export", tmp_path / "b.autoseg", "--workspace", trained, "--json").stdout)
+    document = json.loads(run("export", tmp_path / "b.autoseg", "--workspace", trained, "--json").told)
     assert document["models"] == sorted(FOLDERS)
     assert document["bytes"] == (tmp_path / "b.autoseg").stat().st_size
 
 
 def test_info_tells_what_a_file_is(elsewhere: Elsewhere) -> None:
-    text = run("info", elsewhere.model).stdout
+    text = run("info", elsewhere.model).told
     assert "a model for scans like those of IBSR18" in text
     assert "label values 0 background, 1 CSF, 2 GM, 3 WM" in text
     assert "postprocessing: WM: holes filled" in text
-    document = json.loads(run("info", elsewhere.model, "--json").stdout)
+    document = json.loads(run("info", elsewhere.model, "--json").told)
     assert document["sha256"] == autoseg.info(elsewhere.model).sha256
     assert document["plan"]["data"]["channels"] == ["T1"]
     assert document["selection"]["postprocessing"] == [{"type": "fill_holes", "label": 3, "min_volume_ml": None}]
@@ -274,7 +272,7 @@ def test_what_is_no_model_ends_every_command_with_code_6(cohort: Path, tmp_path:
     path = tmp_path / "evil.autoseg"
     path.write_bytes(content)
     for arguments in (("info", path), ("predict", cohort / "Test_Set", tmp_path / "out", "--model", path)):
-        assert "evil.autoseg" in run(*arguments, expect=6).stderr
+        assert "evil.autoseg" in run(*arguments, expect=6).said
     with pytest.raises(BundleError):
         autoseg.load_model(model=path)
     assert [entry.name for entry in tmp_path.iterdir()] == ["evil.autoseg"]

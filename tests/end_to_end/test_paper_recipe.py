@@ -6,29 +6,21 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
-
-from autoseg.cli.app import app
+from oracles.commands import autoseg
 
 TRAIN = ("train", "--fold", "official", "--epochs", "1", "--precision", "float32", "--device", "cpu")
-
-
-def autoseg(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
 def workspace(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace after both commands; between them the plan was edited to a smaller network and shorter epochs."""
     folder = tmp_path_factory.mktemp("workspace")
-    planned = autoseg("plan", cohort, "--recipe", "paper", "-w", folder)
-    assert planned.exit_code == 0, planned.output
+    autoseg("plan", str(cohort), "--recipe", "paper", "-w", str(folder))
     plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
     plan["network"]["features"] = [4, 8]
     plan["training"]["steps_per_epoch"] = 2
     (folder / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
-    trained = autoseg(*TRAIN, "-w", folder)
-    assert trained.exit_code == 0, trained.output
+    autoseg(*TRAIN, "-w", str(folder))
     return folder
 
 
@@ -73,8 +65,6 @@ def test_without_a_labelled_validation_set_it_refuses(cohort: Path, tmp_path: Pa
             path.unlink()
     else:
         shutil.rmtree(copy / "Validation_Set")
-    assert autoseg("plan", copy, "--recipe", "paper", "-w", tmp_path / "run").exit_code == 0
-    refused = autoseg(*TRAIN, "-w", tmp_path / "run")
-    assert refused.exit_code == 5
-    assert "no labelled validation set" in refused.stderr
+    autoseg("plan", str(copy), "--recipe", "paper", "-w", str(tmp_path / "run"))
+    assert "no labelled validation set" in autoseg(*TRAIN, "-w", str(tmp_path / "run"), expect=5).said
     assert not (tmp_path / "run" / "models").exists()
