@@ -200,9 +200,11 @@ def require(model: BaseModel, plain: Any) -> None:
 def _same(value: Any, plain: Any, *, place: str) -> None:
     if isinstance(value, dict):
         assert isinstance(plain, dict), place
-        assert {str(key) for key in value} == plain.keys(), place
+        without = {"version"}  # an older format, or none, is read as the present one
+        assert {str(key) for key in value} - without == plain.keys() - without, place
         for key, inner in value.items():
-            _same(inner, plain[str(key)], place=f"{place}.{key}")
+            if key not in without:
+                _same(inner, plain[str(key)], place=f"{place}.{key}")
     elif isinstance(value, list | tuple):
         assert isinstance(plain, list), place
         assert len(value) == len(plain), place

@@ -1,5 +1,6 @@
 """Readers of models held against plain decoding: what they accept must predict as the weights that are written."""
 
+import copy
 import hashlib
 import io
 import json
@@ -86,11 +87,11 @@ def _require_bundle(bundle: Bundle, plain: Any, weights: bytes) -> None:
     """Fail where a model says something else than is written, or predicts other things than the weights written."""
     require(bundle.document, plain)
     assert hashlib.sha256(weights).hexdigest() == plain["weights_sha256"]
-    assert canonical_digest(bundle.document.plan.values) == plain["plan_digest"]
+    assert plan_digest(bundle.document.plan.values) == plain["plan_digest"]
     tensors = decoded_tensors(weights)
     require_tensors(bundle.network.state_dict(), tensors)
     data, size = plain["plan"]["data"], plain["plan"]["network"]
-    channels = len(data["channels"]) * (1 + 2 * size["neighbours"])
+    channels = len(data["channels"]) * (1 + 2 * plain["plan"]["views"][0]["adjacent_slices"])
     network = build_network(
         plain["architecture"], in_channels=channels, classes=len(data["classes"]), size=NetworkSection.model_validate(size)
     )
@@ -129,8 +130,21 @@ def _judge_archive(path: Path) -> None:
 
 
 def plan_digest(plan: Mapping[str, Any]) -> str:
-    """The digest of a plan's values."""
-    return canonical_digest({key: value for key, value in plan.items() if key not in {"decisions", "planned_digest"}})
+    """The digest of what a plan decides: neither what was asked for nor values that equal their defaults are part of it."""
+    unsaid = {"version", "inputs", "decisions", "planned_digest"}
+    decided = copy.deepcopy({key: value for key, value in plan.items() if key not in unsaid})
+    preprocessing, training = (_mapping(decided.get(name)) for name in ("preprocessing", "training"))
+    steps = preprocessing.get("normalisation")
+    for part in (_mapping(training.get("slices")), *(map(_mapping, steps) if isinstance(steps, list) else ())):
+        for key in [key for key, value in part.items() if value is None]:
+            del part[key]
+    if preprocessing.get("not_finite") == "refuse":
+        del preprocessing["not_finite"]
+    return canonical_digest(decided)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _write_corrupted_bundle(source: Path, folder: Path, generator: Generator) -> None:
