@@ -20,6 +20,9 @@ from autoseg.storage.documents import DocumentType
 
 MODEL_FILE: Final = "model.json"
 PLAN_FILE: Final = "plan.json"
+_PLAN: Final = replace(PLAN, context={"predicts": True})
+"""The plan of a model that only predicts: what only training needs may be missing."""
+
 FINGERPRINT_FILE: Final = "fingerprint.json"
 SELECTION_FILE: Final = "selection.json"
 README_FILE: Final = "README.txt"
@@ -121,12 +124,12 @@ def bundle_file(folder: str) -> str:
 
 def _describe(archive: Archive) -> ExportDescription:
     document = _parsed(archive, MODEL_FILE, MODEL)
-    plan = _parsed(archive, PLAN_FILE, PLAN)
-    selection = _parsed(archive, SELECTION_FILE, SELECTION) if SELECTION_FILE in archive.names else None
-    bundles = {
+    bundles = {  # first: they name the packages that are needed
         folder: parse_document(archive.read_json(bundle_file(folder)), where=archive.place(bundle_file(folder)))
         for folder in document.bundles
     }
+    plan = _parsed(archive, PLAN_FILE, _PLAN)
+    selection = _parsed(archive, SELECTION_FILE, SELECTION) if SELECTION_FILE in archive.names else None
     description = ExportDescription(
         path=archive.path,
         digest=archive.digest,

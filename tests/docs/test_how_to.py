@@ -8,14 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
-from autoseg.data.labels import LabelEncoding
 from autoseg.data.layouts import find_dataset
-from autoseg.model.encoding import TensorEncoding
 from autoseg.planning.plan import Plan
-from autoseg.planning.sections import NetworkSection
-from autoseg.training.losses import build_loss
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"
 
@@ -29,20 +24,6 @@ def execute(code: str) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": "page"}
     exec(compile(code, "page", "exec"), names)  # noqa: S102 - our own documentation
     return names
-
-
-def test_the_network_of_the_page_learns(make_plan: Callable[..., Plan]) -> None:
-    (code,) = blocks("bring-your-own-network.md", "python")
-    size = NetworkSection.model_validate(make_plan().network.model_dump())
-    torch.manual_seed(0)
-    network = execute(code)["FlatNet"](in_channels=1, classes=2, size=size)
-    slices = torch.rand(2, 1, 9, 7)
-    assert network(slices).shape == (2, 2, 9, 7)
-    loss = build_loss(
-        "cross_entropy", class_weights=[1.0, 1.0], encoding=TensorEncoding(LabelEncoding((0, 1))), device=torch.device("cpu")
-    )
-    loss(network(slices), torch.ones((2, 9, 7), dtype=torch.int64)).backward()
-    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 def test_the_table_of_the_page_is_a_data_set(tmp_path: Path) -> None:
