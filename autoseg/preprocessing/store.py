@@ -50,7 +50,7 @@ class Store:
         Raises:
             WorkspaceError: something is missing, cannot be parsed, or has changed since it was written.
         """
-        return self.files_of(case).load()
+        return self.files_of(case).read()
 
     def footprint(self, case: str) -> Footprint:
         """The way back onto a case's scan; its arrays are not looked at.

@@ -77,7 +77,7 @@ class CaseFiles:
         """Whether all three were written."""
         return self.document.exists()
 
-    def load(self) -> StoredCase:
+    def read(self) -> StoredCase:
         """Map the arrays into memory, after checking them against their checksums.
 
         Raises:

@@ -120,7 +120,7 @@ def _plan(path: Path) -> Callable[[Any], None]:
 
 
 def _case(path: Path) -> Callable[[Any], None]:
-    stored = CaseFiles(path.parent, path.stem).load()
+    stored = CaseFiles(path.parent, path.stem).read()
 
     def compare(plain: Any) -> None:
         require(stored.footprint, plain["footprint"])

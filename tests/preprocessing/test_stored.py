@@ -35,7 +35,7 @@ def seal(path: Path, **changes: Any) -> None:
 
 
 def test_what_was_written_is_read(stored: CaseFiles) -> None:
-    case = stored.load()
+    case = stored.read()
     np.testing.assert_array_equal(case.image, IMAGE)
     np.testing.assert_array_equal(case.label, LABEL)
     assert case.footprint == stored.footprint() == FOOTPRINT
@@ -55,14 +55,14 @@ def test_loading_notices_a_flipped_bit(name: str, place: int, stored: CaseFiles)
     content[place] ^= 1
     path.write_bytes(content)
     with pytest.raises(WorkspaceError, match="has changed") as caught:
-        stored.load()
+        stored.read()
     assert caught.value.where == str(path)
 
 
 def test_loading_notices_a_missing_array(stored: CaseFiles) -> None:
     stored.label.unlink()
     with pytest.raises(WorkspaceError, match=r"case_0\.label\.npy: cannot be read .*No such file"):
-        stored.load()
+        stored.read()
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,10 @@ def test_loading_notices_a_missing_array(stored: CaseFiles) -> None:
 def test_a_damaged_array_is_refused(damage: Callable[[bytes], bytes], stored: CaseFiles) -> None:
     stored.image.write_bytes(damage(stored.image.read_bytes()))
     with pytest.raises(WorkspaceError, match="has changed"):
-        stored.load()
+        stored.read()
     seal(stored.document, image_sha256=files.sha256_file(stored.image))
     with pytest.raises(WorkspaceError, match="cannot be read") as caught:
-        stored.load()
+        stored.read()
     assert caught.value.where == str(stored.image)
 
 
@@ -113,4 +113,4 @@ def test_a_damaged_document_is_refused(content: str, stored: CaseFiles) -> None:
 
 def test_an_unknown_case_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkspaceError, match="does not exist"):
-        CaseFiles(tmp_path, "nobody").load()
+        CaseFiles(tmp_path, "nobody").read()
