@@ -13,11 +13,11 @@ from autoseg.storage.files import sha256_bytes, sha256_json
 
 DEFAULT_FOLDS: Final = 5
 
-_DEALS: Final = 16
-"""Deals tried until every class is on every training side.
+_ASSIGNMENTS: Final = 16
+"""Assignments tried until every class is on every training side.
 
 Source: chosen, because on 3000 random sets (4 to 8 subjects, 3 to 14 classes of two or three subjects each, 2 or 3 folds)
-the best of 16 deals always equalled the best of all possible folds; a single deal fell short of it in 185.
+the best of 16 assignments always equalled the best of all possible folds; a single assignment fell short of it in 185.
 """
 
 
@@ -49,7 +49,7 @@ class Splits(BaseModel):
 
     @property
     def edited(self) -> bool:
-        """Whether somebody changed a fold after they were dealt."""
+        """Whether somebody changed a fold after they were assigned."""
         return self.assigned_sha256 is not None and self.assigned_sha256 != self.sha256
 
 
@@ -89,7 +89,7 @@ def fold_count(subjects: int, *, asked: int | None) -> int:
 def make_splits(dataset: Dataset, *, classes_present: Mapping[str, Collection[int]], folds: int) -> Splits:
     """Split the labelled training cases into folds.
 
-    All cases of a subject stay on one side. Subjects are dealt out in the order of a fixed hash of their ids, so that
+    All cases of a subject stay on one side. Subjects are assigned in the order of a fixed hash of their ids, so that
     the folds depend on nothing else; then subjects are exchanged where a training side would lack a class. A class of a
     single subject is missing wherever that subject validates.
 
@@ -109,16 +109,14 @@ def make_splits(dataset: Dataset, *, classes_present: Mapping[str, Collection[in
     for case in dataset.training:
         members[case.subject].append(case.id)
         classes[case.subject] |= set(classes_present[case.id])
-    dealt = Splits(folds=_dealt_folds(members, classes, folds=folds), official=_official(dataset))
-    return dealt.model_copy(update={"assigned_sha256": dealt.sha256})
+    assigned = Splits(folds=_folds(members, classes, folds=folds), official=_official(dataset))
+    return assigned.model_copy(update={"assigned_sha256": assigned.sha256})
 
 
-def _dealt_folds(
-    members: Mapping[str, Sequence[str]], classes: Mapping[str, Collection[int]], *, folds: int
-) -> tuple[Fold, ...]:
+def _folds(members: Mapping[str, Sequence[str]], classes: Mapping[str, Collection[int]], *, folds: int) -> tuple[Fold, ...]:
     if folds == 1:
         return ()
-    sides = _best_deal(classes, folds)
+    sides = _best_assignment(classes, folds)
     everyone = sorted(case for cases in members.values() for case in cases)
     made = []
     for side in sides:
@@ -204,25 +202,25 @@ def _values(cases: Sequence[str], classes_present: Mapping[str, Collection[int]]
     return {value for case in cases for value in classes_present[case]}
 
 
-def _best_deal(classes: Mapping[str, Collection[int]], folds: int) -> list[list[str]]:
+def _best_assignment(classes: Mapping[str, Collection[int]], folds: int) -> list[list[str]]:
     """Subjects by fold, such that as few classes as possible sit in one fold alone."""
-    deals = []
-    for number in range(_DEALS):
-        sides = _mended(_dealt(classes, folds, number=number), classes)
+    assignments = []
+    for number in range(_ASSIGNMENTS):
+        sides = _balanced(_assigned(classes, folds, number=number), classes)
         if not (lonely := _lonely(sides, classes)):
             return sides
-        deals.append((len(lonely), number, sides))
-    return min(deals)[-1]
+        assignments.append((len(lonely), number, sides))
+    return min(assignments)[-1]
 
 
-def _dealt(subjects: Collection[str], folds: int, *, number: int) -> list[list[str]]:
-    """Deal subjects to folds like cards, in the order of a hash of their ids; each number gives another deal."""
+def _assigned(subjects: Collection[str], folds: int, *, number: int) -> list[list[str]]:
+    """Assign subjects to folds in turn, in the order of a hash of their ids; each number gives another order."""
     prefix = f"{number}/" if number else ""
     order = sorted(subjects, key=lambda subject: sha256_bytes(f"{prefix}{subject}".encode()))
     return [order[fold::folds] for fold in range(folds)]
 
 
-def _mended(sides: list[list[str]], classes: Mapping[str, Collection[int]]) -> list[list[str]]:
+def _balanced(sides: list[list[str]], classes: Mapping[str, Collection[int]]) -> list[list[str]]:
     """Exchange subjects between folds, as long as each exchange leaves fewer classes in one fold alone."""
     sides = [list(side) for side in sides]
     while lonely := _lonely(sides, classes):

@@ -13,7 +13,7 @@ SMALLEST_BOTTLENECK_PX = 2
 def pad_to_multiple(slices: Tensor, divisor: int) -> Tensor:
     """Extend slices beyond their last row and column until every level of a network halves evenly.
 
-    The border pixels are repeated. Zeros would draw an edge around the picture wherever the background is not zero,
+    The border pixels are repeated. Zeros would draw an edge around the image wherever the background is not zero,
     which after normalisation is the rule; reflection cannot add more than a slice's own size.
 
     The bottleneck keeps at least two pixels per side, because batch normalisation cannot train on a single value per
@@ -167,18 +167,18 @@ class Heads(nn.Module):
     Args:
         widths: channels of the decoder's levels, from full resolution downwards.
         classes: classes to tell apart, background included.
-        deep_supervision: whether every level answers, or only the first.
+        deep_supervision: whether every level gives logits, or only the first.
 
     Source: deep supervision: Lee et al. 2015; every level of the decoder: as in nnU-Net.
     """
 
     def __init__(self, widths: Sequence[int], classes: int, *, deep_supervision: bool) -> None:
         super().__init__()
-        answering = widths if deep_supervision else widths[:1]
-        self.convolutions = nn.ModuleList(nn.Conv2d(width, classes, kernel_size=1) for width in answering)
+        supervised = widths if deep_supervision else widths[:1]
+        self.convolutions = nn.ModuleList(nn.Conv2d(width, classes, kernel_size=1) for width in supervised)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
-        """Logits (B, K, h, w) of every answering level, from features (B, F_l, h, w) of all of them."""
+        """Logits (B, K, h, w) of every supervised level, from features (B, F_l, h, w) of all of them."""
         return [convolution(level) for convolution, level in zip(self.convolutions, features, strict=False)]
 
 

@@ -146,7 +146,7 @@ class NetworkSection(Section):
     )
     skips: catalogue.Skip = Field(description="how the Sep-Res U-Net joins encoder and decoder")
     deep_supervision: bool = Field(
-        description="whether coarser decoder levels answer too in training, each with half the weight of the one above"
+        description="whether coarser decoder levels are supervised too, each with half the weight of the one above"
     )
 
     @model_validator(mode="after")

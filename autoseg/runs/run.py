@@ -18,8 +18,9 @@ from autoseg.storage.locks import lock
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.history import EpochRecord
-from autoseg.training.loop import FoldData, RunContext, check_same_run, train
+from autoseg.training.loop import FoldData, RunContext, train
 from autoseg.training.monitor import TrackedRun, tracking
+from autoseg.training.resume import check_same_run
 
 CURVES_FILE: Final = "curves.png"
 DRAWING_FRACTION: Final = 0.03

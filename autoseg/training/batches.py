@@ -5,6 +5,7 @@ run that was interrupted, see the same batches bit by bit.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from autoseg.errors import TrainingError
 from autoseg.model.slices import with_adjacent_slices
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.stored import StoredCase
@@ -121,6 +123,27 @@ def build_loader(
         worker_init_fn=_single_thread,
     )
     return loader, sampler
+
+
+@contextmanager
+def explain_dead_workers() -> Iterator[None]:
+    """Say what to do when a process that prepares batches died.
+
+    Torch tells of its death wherever this process happens to be.
+
+    Raises:
+        TrainingError: instead of the loader's own error.
+    """
+    try:
+        yield
+    except RuntimeError as failure:
+        if "DataLoader worker" not in str(failure):
+            raise
+        raise TrainingError(
+            f"a process that prepares batches died ({failure})",
+            remedy="Often the machine ran out of memory: close other programs, or train with --workers 0. "
+            "The same command continues from the last epoch.",
+        ) from None
 
 
 def _single_thread(worker: int) -> None:  # noqa: ARG001 - the loader's signature

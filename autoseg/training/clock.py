@@ -17,7 +17,7 @@ class Budget:
 
     Attributes:
         steps: optimiser steps of the whole run; None: the clock alone decides.
-        seconds: time within which the run must be over, last validation included; None: no limit.
+        seconds: time within which the run must be done, last validation included; None: no limit.
     """
 
     steps: int | None
@@ -34,7 +34,7 @@ class Budget:
         return self.seconds if self.steps is None else self.steps
 
     def done(self, *, step: int, elapsed_s: float) -> float:
-        """How much of the run is over, in that unit."""
+        """How much of the run is done, in that unit."""
         return elapsed_s if self.steps is None else step
 
     def progress(self, *, step: int, elapsed_s: float, closing_s: float) -> float:

@@ -85,8 +85,8 @@ class Learner:
         self.network.train()
         target = batch.labels.to(self._compute.device, non_blocking=True)  # (B, H, W)
         with self._compute.autocast():
-            answers = self.network.forward_levels(self._compute.tensor(batch.images))
-        levels = [logits.float() for logits in answers]  # (B, K, ceil(H / 2^l), ceil(W / 2^l))
+            outputs = self.network.forward_levels(self._compute.tensor(batch.images))
+        levels = [logits.float() for logits in outputs]  # (B, K, ceil(H / 2^l), ceil(W / 2^l))
         loss = self._levels_loss(levels, target)
         value = float(loss.detach())
         if not math.isfinite(value):

@@ -4,8 +4,7 @@ It knows no network and no data set by name; the plan says what to build, and th
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -13,20 +12,21 @@ from typing import Final
 import torch
 
 from autoseg.data.splits import Fold
-from autoseg.errors import TrainingError, WorkspaceError
+from autoseg.errors import TrainingError
 from autoseg.events import Events, Progress
 from autoseg.model.bundle import Provenance, save_bundle, software_versions
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
-from autoseg.training.batches import SliceBatches, TrainingBatch, build_loader
+from autoseg.training.batches import SliceBatches, TrainingBatch, build_loader, explain_dead_workers
 from autoseg.training.checkpoint import RunState, read_checkpoint, restore, save_checkpoint
 from autoseg.training.clock import Stopwatch, build_budget
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StepRecord, write_history, write_steps
 from autoseg.training.learner import Learner
 from autoseg.training.monitor import Tracker, Untracked
+from autoseg.training.resume import check_same_run
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
 
@@ -67,7 +67,7 @@ class RunContext:
         events: where progress goes.
         stopwatch: counts from the start of the command.
         on_epoch: called with all epochs so far after each one.
-        tracker: told about each epoch, with a few of its validation slices.
+        tracker: notified of each epoch, with a few of its validation slices.
     """
 
     folder: Path
@@ -96,39 +96,11 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContex
     run.warm_up()
     with context.events.track(run.title, total=run.budget.length, unit=run.budget.unit) as progress:
         run.show(progress)
-        with _explain_dead_workers():  # torch tells of their death wherever this process happens to be
+        with explain_dead_workers():
             while not run.done:
                 run.epoch(progress)
     run.finish()
     return run.state
-
-
-def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, keys: DataKeys, members: Fold, folder: Path) -> None:
-    """Refuse to go on with a run that was begun differently.
-
-    Raises:
-        WorkspaceError: names every key that differs.
-    """
-    differences = [
-        f"{name} ({before!r} before, {now!r} now)"
-        for name, now in config.model_dump().items()
-        if (before := getattr(state.config, name)) != now
-    ]
-    differences += ["plan.json"] if not plan.is_identified_by(state.plan_digest) else []
-    differences += _changed_data(state.keys.differing(keys))
-    differences += ["the cases of its fold (splits.json)"] if state.members != members else []
-    if differences:
-        raise WorkspaceError(
-            f"holds a run that was begun differently: {', '.join(differences)}",
-            where=folder,
-            remedy="Repeat the earlier choices to continue it, or add --restart to discard it and begin anew.",
-        )
-
-
-def _changed_data(cases: tuple[str, ...] | None) -> list[str]:
-    if cases is None:
-        return ["the training data"]
-    return [f"the data of {', '.join(cases)}"] if cases else []
 
 
 class _Run:
@@ -253,7 +225,7 @@ class _Run:
         )
 
     def _steps(self, epoch: int, progress: Progress) -> torch.Tensor:
-        """The optimiser steps of one epoch, at least one; ends early when the run's time is over."""
+        """The optimiser steps of one epoch, at least one; ends early when the run's time is up."""
         confusion = self._learner.no_confusion()
         self._sampler.epoch = epoch
         started, first_step = self._context.stopwatch.elapsed_s, len(self.state.steps)
@@ -324,17 +296,3 @@ def _watched(record: EpochRecord) -> EpochResult:
     if math.isnan(record.validation_loss):
         return EpochResult(validation_loss=record.training_loss, validation_dice=record.training_dice)
     return EpochResult(validation_loss=record.validation_loss, validation_dice=record.validation_dice)
-
-
-@contextmanager
-def _explain_dead_workers() -> Iterator[None]:
-    try:
-        yield
-    except RuntimeError as failure:
-        if "DataLoader worker" not in str(failure):
-            raise
-        raise TrainingError(
-            f"a process that prepares batches died ({failure})",
-            remedy="Often the machine ran out of memory: close other programs, or train with --workers 0. "
-            "The same command continues from the last epoch.",
-        ) from None

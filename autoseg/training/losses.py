@@ -65,7 +65,7 @@ def weighted_cross_entropy(weights: torch.Tensor, encoding: TensorEncoding) -> L
     """Weighted categorical cross-entropy, averaged over voxels by their weights.
 
     Source: eq. 2 of the paper, -sum w y log(y_hat). The paper leaves the normalisation open; dividing by the sum of the
-    voxels' weights keeps the loss independent of picture size and of the weights' scale.
+    voxels' weights keeps the loss independent of image size and of the weights' scale.
     """
 
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -35,10 +35,10 @@ OPACITY: Final = 0.6
 
 
 class Tracker(Protocol):
-    """Somebody who is told about every epoch."""
+    """Somebody who is notified of every epoch."""
 
     def epoch_ended(self, record: EpochRecord, samples: Sequence[SampleSlice]) -> None:
-        """Take note of an epoch and of some validation slices, of which there may be none."""
+        """Update with an epoch and some validation slices, of which there may be none."""
 
     def close(self) -> None:
         """Write what is left; nothing follows."""
@@ -56,7 +56,7 @@ class Untracked:
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """What a tracker is told about a run at its beginning.
+    """What a tracker learns of a run at its beginning.
 
     Attributes:
         folder: the model's folder.
@@ -193,7 +193,7 @@ class _Guarded:
     def _give_up(self, failure: Exception) -> None:
         broken, self._tracker = self._tracker, Untracked()
         self._events.warn(
-            f"{self._name} failed and is no longer told about this run; training goes on, and history.csv holds "
+            f"{self._name} failed and is no longer notified of this run; training goes on, and history.csv holds "
             f"every epoch ({type(failure).__name__}: {failure})"
         )
         with suppress(Exception):
@@ -262,7 +262,7 @@ def scalars(record: EpochRecord) -> dict[str, float]:
 
 
 def side_by_side(sample: SampleSlice) -> NDArray[np.uint8]:
-    """A slice as a image: the scan, the prediction over it, the reference over it.
+    """A slice as an image: the scan, the prediction over it, the reference over it.
 
     Returns:
         red, green and blue, (H, 3 W, 3), uint8.

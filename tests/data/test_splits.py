@@ -118,12 +118,14 @@ def test_a_rare_class_is_never_missing_where_two_subjects_have_it(subjects: int,
 def test_a_single_exchange_brings_a_class_to_every_training_side(holders: int) -> None:
     names = [f"s{number}" for number in range(12)]
     common = {key: {0} for key in names}
-    dealt = make_splits(dataset(*map(case, names)), classes_present=common, folds=3)
-    together = dealt.folds[0].validation
+    assigned = make_splits(dataset(*map(case, names)), classes_present=common, folds=3)
+    together = assigned.folds[0].validation
     present = {name: {0, 5} if name in together[:holders] else {0} for name in names}
     splits = make_splits(dataset(*map(case, names)), classes_present=present, folds=3)
     assert classes_missing(splits, present) == {}
-    left = [set(before.validation) - set(after.validation) for before, after in zip(dealt.folds, splits.folds, strict=True)]
+    left = [
+        set(before.validation) - set(after.validation) for before, after in zip(assigned.folds, splits.folds, strict=True)
+    ]
     assert sorted(map(len, left)) == [0, 1, 1]
 
 
@@ -183,11 +185,11 @@ def test_a_case_validates_in_one_fold_only() -> None:
 
 
 def test_folds_know_when_they_were_edited() -> None:
-    dealt = make_splits(TRIO, classes_present={name: {0} for name in ("a", "a2", "b")}, folds=2)
-    assert not dealt.edited
-    assert dealt.model_copy(update={"folds": dealt.folds[::-1]}).edited
-    assert dealt.model_copy(update={"official": dealt.folds[0]}).edited
-    assert not Splits(folds=dealt.folds, official=None).edited  # nobody knows
+    assigned = make_splits(TRIO, classes_present={name: {0} for name in ("a", "a2", "b")}, folds=2)
+    assert not assigned.edited
+    assert assigned.model_copy(update={"folds": assigned.folds[::-1]}).edited
+    assert assigned.model_copy(update={"official": assigned.folds[0]}).edited
+    assert not Splits(folds=assigned.folds, official=None).edited  # nobody knows
 
 
 def test_a_class_of_one_subject_is_not_to_be_spread() -> None:
@@ -195,7 +197,7 @@ def test_a_class_of_one_subject_is_not_to_be_spread() -> None:
 
 
 def test_many_classes_of_two_subjects_are_all_spread() -> None:
-    # A blind deal parts fifteen pairs about once in 2 ** 15 times.
+    # A blind assignment parts fifteen pairs about once in 2 ** 15 times.
     present = {f"s{number}": {0, 1 + number // 2} for number in range(30)}
     splits = make_splits(dataset(*map(case, present)), classes_present=present, folds=2)
     assert classes_missing(splits, present) == {}
@@ -204,7 +206,7 @@ def test_many_classes_of_two_subjects_are_all_spread() -> None:
 @pytest.mark.parametrize("suffix", ["", "9797"])
 def test_where_no_single_exchange_helps_another_deal_does(suffix: str) -> None:
     # Only a and b against c, d and e parts the three pairs; half of all deals are two exchanges away from it. With the
-    # suffix, whose hashes were searched for that, all but the last deal are.
+    # suffix, whose hashes were searched for that, all but the last assignment are.
     present = {"a": {0}, "b": {0, 1, 2, 3}, "c": {0, 2}, "d": {0, 1}, "e": {0, 3}}
     present = {f"{name}{suffix}": classes for name, classes in present.items()}
     splits = make_splits(dataset(*map(case, present)), classes_present=present, folds=2)
@@ -230,7 +232,7 @@ def test_two_folds_lack_no_more_classes_than_the_best_of_all_halvings(
 
 
 def test_folds_are_the_same_everywhere_and_always() -> None:
-    # SHA-256 of the ids begins: a ca97, b 3e23, c 2e7d, d 18ac; so the deal is d, c, b, a.
+    # SHA-256 of the ids begins: a ca97, b 3e23, c 2e7d, d 18ac; so the order is d, c, b, a.
     present = {key: {0, 1} for key in "abcd"}
     splits = make_splits(dataset(*map(case, "abcd")), classes_present=present, folds=2)
     assert [fold.validation for fold in splits.folds] == [("b", "d"), ("a", "c")]

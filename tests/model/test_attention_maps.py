@@ -17,7 +17,7 @@ def test_maps_are_those_of_the_slice_asked_for_with_the_adjacent_ones() -> None:
     scan = np.random.default_rng(0).normal(size=(1, 5, 21, 30)).astype(np.float32)
     maps = attention_maps(network, scan, 3, adjacent_slices=1, compute=CPU)
     assert [level.shape for level in maps] == [(21, 30), (11, 15)]
-    picture = torch.from_numpy(with_adjacent_slices(scan, [3], adjacent_slices=1))
-    _, expected = network.eval().forward_with_attention(picture)
+    images = torch.from_numpy(with_adjacent_slices(scan, [3], adjacent_slices=1))
+    _, expected = network.eval().forward_with_attention(images)
     np.testing.assert_allclose(maps[0], expected[0][0, 0].detach(), atol=1e-6)
     assert not np.allclose(maps[0], attention_maps(network, scan, 2, adjacent_slices=1, compute=CPU)[0])

@@ -49,8 +49,8 @@ def test_a_network_comes_back_with_the_same_outputs(saved: Path, tiny_plan: Plan
     torch.manual_seed(0)
     network = build_network("sepres", in_channels=1, classes=2, size=tiny_plan.network).eval()
     bundle = load_bundle(saved)
-    pictures = torch.randn((2, 1, 16, 12))
-    assert torch.equal(bundle.network(pictures), network(pictures))
+    images = torch.randn((2, 1, 16, 12))
+    assert torch.equal(bundle.network(images), network(images))
     assert not bundle.network.training
     assert bundle.document.plan == tiny_plan
 

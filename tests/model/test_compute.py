@@ -32,13 +32,13 @@ def test_a_device_that_is_not_there_is_a_usage_error(monkeypatch: pytest.MonkeyP
 def test_bfloat16_networks_live_in_channels_last_and_compute_nearly_the_same() -> None:
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(8, 2, 1)).eval()
-    pictures = torch.randn((2, 1, 16, 16))
-    expected = network(pictures)
+    images = torch.randn((2, 1, 16, 16))
+    expected = network(images)
     compute = choose_compute("cpu", "bfloat16")
     placed = compute.place(network)
     assert next(placed.parameters()).is_contiguous(memory_format=torch.channels_last)
     with compute.autocast():
-        found = placed(compute.tensor(pictures))
+        found = placed(compute.tensor(images))
     torch.testing.assert_close(found.float(), expected, rtol=0.05, atol=0.05)
 
 

@@ -23,17 +23,17 @@ class Pointwise(nn.Module):
         super().__init__()
         self.slope = slope
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        return torch.cat([torch.zeros_like(pictures[:, :1]), self.slope * pictures[:, :1]], dim=1)
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cat([torch.zeros_like(images[:, :1]), self.slope * images[:, :1]], dim=1)
 
 
 class LeftHalf(nn.Module):
-    """Sees class 1 in the left half, whatever the picture."""
+    """Sees class 1 in the left half, whatever the image."""
 
-    def forward(self, pictures: Tensor) -> Tensor:
-        logits = torch.zeros((len(pictures), 2, *pictures.shape[2:]))
-        logits[:, 1, :, : pictures.shape[3] // 2] = 40.0
-        logits[:, 0, :, pictures.shape[3] // 2 :] = 40.0
+    def forward(self, images: Tensor) -> Tensor:
+        logits = torch.zeros((len(images), 2, *images.shape[2:]))
+        logits[:, 1, :, : images.shape[3] // 2] = 40.0
+        logits[:, 0, :, images.shape[3] // 2 :] = 40.0
         return logits
 
 
@@ -74,9 +74,9 @@ def test_the_batch_size_changes_nothing(batch: int) -> None:
 
 def test_adjacent_slices_lie_beside_their_slice_and_are_repeated_at_the_ends() -> None:
     scan = np.arange(2 * 4, dtype=np.float32).reshape(2, 4, 1, 1)  # channel 0: slices 0 1 2 3; channel 1: 4 5 6 7
-    pictures = with_adjacent_slices(scan, [0, 2, 3], adjacent_slices=1)
-    assert pictures[..., 0, 0].tolist() == [[0, 0, 1, 4, 4, 5], [1, 2, 3, 5, 6, 7], [2, 3, 3, 6, 7, 7]]
-    assert not np.shares_memory(pictures, scan)
+    images = with_adjacent_slices(scan, [0, 2, 3], adjacent_slices=1)
+    assert images[..., 0, 0].tolist() == [[0, 0, 1, 4, 4, 5], [1, 2, 3, 5, 6, 7], [2, 3, 3, 6, 7, 7]]
+    assert not np.shares_memory(images, scan)
 
 
 def test_several_networks_are_averaged() -> None:

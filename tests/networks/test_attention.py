@@ -24,7 +24,7 @@ def random_maps(*shape: int, seed: int = 1) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def test_gate_answers_with_one_coefficient_per_pixel() -> None:
+def test_gate_gives_one_coefficient_per_pixel() -> None:
     coefficients = gate()(100 * random_maps(2, 4, 10, 6), 100 * random_maps(2, 6, 5, 3))
     assert coefficients.shape == (2, 1, 10, 6)
     assert coefficients.min() >= 0

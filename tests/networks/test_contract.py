@@ -156,7 +156,7 @@ def test_it_learns(architecture: catalogue.Architecture) -> None:
     assert losses[-1] < losses[0] / 2
 
 
-def test_without_deep_supervision_only_full_resolution_answers(architecture: catalogue.Architecture) -> None:
+def test_without_deep_supervision_only_full_resolution_has_logits(architecture: catalogue.Architecture) -> None:
     network = settled_network(architecture)
     slices = random_slices(2, 1, 21, 30)
     (logits,) = network.forward_levels(slices)
@@ -169,7 +169,7 @@ def deeply_supervised(architecture: catalogue.Architecture) -> SegmentationNetwo
     return build_network(architecture, in_channels=1, classes=3, size=size)
 
 
-def test_with_deep_supervision_every_decoder_level_answers(architecture: catalogue.Architecture) -> None:
+def test_with_deep_supervision_every_decoder_level_has_logits(architecture: catalogue.Architecture) -> None:
     network = deeply_supervised(architecture).eval()
     slices = random_slices(2, 1, 21, 30)
     levels = network.forward_levels(slices)
@@ -183,7 +183,7 @@ def test_deep_supervision_adds_one_small_convolution_per_coarser_level(architect
     assert deep - plain == 8 * 3 + 3
 
 
-def test_coarse_answers_teach_the_coarse_levels(architecture: catalogue.Architecture) -> None:
+def test_coarse_logits_teach_the_coarse_levels(architecture: catalogue.Architecture) -> None:
     network = deeply_supervised(architecture)
     network.forward_levels(random_slices(2, 1, 24, 24))[1].square().mean().backward()
     reached = {name for name, parameter in network.named_parameters() if parameter.grad is not None}

@@ -124,9 +124,9 @@ def test_interruptions_at_random_batches_leave_no_trace(
     uninterrupted = run(make_plan(), fold, whole, epochs=6)
     dice, interruptions = random.Random(workers), 0  # noqa: S311
     while interruptions < 12:
-        surroundings = RunContext(parts, CPU, workers, _StopAfter(dice.randint(1, 5)))
+        context = RunContext(parts, CPU, workers, _StopAfter(dice.randint(1, 5)))
         with pytest.raises(KeyboardInterrupt):  # an epoch has three batches: in the first, in a later one, after the last
-            train(make_plan(), config(epochs=6), fold, context=surroundings)
+            train(make_plan(), config(epochs=6), fold, context=context)
         interruptions += 1
         if len((read_state(parts) or uninterrupted).epochs) == 5:
             break
@@ -187,8 +187,8 @@ def test_data_that_changed_are_refused_case_by_case(make_plan: MakePlan, fold: F
 def test_a_time_budget_is_kept_and_the_learning_rate_comes_down(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
     readings = count()
     stopwatch = Stopwatch(started=0.0, now=lambda: next(readings) / 100)  # each look at the clock takes a hundredth
-    around = RunContext(tmp_path, CPU, 0, Silent(), stopwatch)
-    state = train(make_plan(training={"epochs": None, "minutes": 60}), config(minutes=0.05), fold, context=around)
+    context = RunContext(tmp_path, CPU, 0, Silent(), stopwatch)
+    state = train(make_plan(training={"epochs": None, "minutes": 60}), config(minutes=0.05), fold, context=context)
     assert state.finished
     assert 2.0 < state.epochs[-1].seconds <= 3.0
     assert state.steps[-1].learning_rate < 0.1 * max(step.learning_rate for step in state.steps)

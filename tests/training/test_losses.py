@@ -34,7 +34,7 @@ def test_weighted_cross_entropy_follows_equation_2() -> None:
     assert float(loss(logits, target)) == pytest.approx(expected)
 
 
-def test_soft_dice_is_near_zero_for_a_sure_and_right_answer_and_near_one_for_a_wrong_one() -> None:
+def test_soft_dice_is_near_zero_for_a_sure_and_right_prediction_and_near_one_for_a_wrong_one() -> None:
     target = torch.zeros((1, 20, 20), dtype=torch.int64)
     target[:, 5:15, 5:15] = 1
     right = torch.stack([(target == 0), (target == 1)], dim=1).float() * 40

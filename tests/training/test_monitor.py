@@ -91,9 +91,9 @@ def record(epoch: int, **changes: Any) -> EpochRecord:
 
 
 def sample(case: int = 0, *, shape: tuple[int, int] = (4, 5)) -> SampleSlice:
-    picture = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    classes = (picture % 3).astype(np.int16)
-    return SampleSlice(case=case, index=7, image=picture, prediction=classes, reference=classes)
+    pixels = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    classes = (pixels % 3).astype(np.int16)
+    return SampleSlice(case=case, index=7, image=pixels, prediction=classes, reference=classes)
 
 
 def a_run(folder: Path, *, epochs: int = 0) -> TrackedRun:
@@ -101,7 +101,7 @@ def a_run(folder: Path, *, epochs: int = 0) -> TrackedRun:
 
 
 def track(kind: catalogue.Tracker, folder: Path, *, epochs: range) -> None:
-    """A run of some epochs, each with two pictures."""
+    """A run of some epochs, each with two images."""
     run = a_run(folder, epochs=epochs.start - 1)
     with tracking(kind, run, events=Silent(), images_every_s=0.0) as tracker:
         for epoch in epochs:
@@ -141,8 +141,8 @@ def test_scalars_are_named_and_undefined_ones_left_out() -> None:
 def test_a_picture_shows_scan_prediction_and_reference_side_by_side() -> None:
     classes = {"prediction": [[0, 1], [2, 8]], "reference": [[1, 0], [0, 2]]}
     maps = {name: np.array(values, dtype=np.int16) for name, values in classes.items()}
-    picture = np.array([[-50.0, 50.0], [50.0, -50.0]], dtype=np.float32)
-    drawn = side_by_side(SampleSlice(0, 0, picture, **maps))
+    pixels = np.array([[-50.0, 50.0], [50.0, -50.0]], dtype=np.float32)
+    drawn = side_by_side(SampleSlice(0, 0, pixels, **maps))
     assert (drawn.shape, drawn.dtype) == ((2, 6, 3), np.uint8)
 
     def filled(number: int, scan: tuple[int, int, int]) -> list[int]:
@@ -157,9 +157,9 @@ def test_an_even_slice_is_drawn_black_and_a_single_bright_voxel_leaves_the_rest_
     nothing = np.zeros((20, 20), dtype=np.int16)
     even = side_by_side(SampleSlice(0, 0, np.full((20, 20), 3.0, np.float32), nothing, nothing))
     assert not even.any()
-    picture = np.tile(np.linspace(0, 1, 20, dtype=np.float32), (20, 1))
-    picture[0, 0] = 1e6
-    assert side_by_side(SampleSlice(0, 0, picture, nothing, nothing))[10, 10, 0] > 100
+    pixels = np.tile(np.linspace(0, 1, 20, dtype=np.float32), (20, 1))
+    pixels[0, 0] = 1e6
+    assert side_by_side(SampleSlice(0, 0, pixels, nothing, nothing))[10, 10, 0] > 100
 
 
 def read_events(folder: Path) -> Any:
@@ -168,7 +168,7 @@ def read_events(folder: Path) -> Any:
     return EventAccumulator(str(folder), size_guidance={"images": 0, "scalars": 0}).Reload()
 
 
-def test_tensorboard_holds_every_epoch_and_picture(tmp_path: Path) -> None:
+def test_tensorboard_holds_every_epoch_and_image(tmp_path: Path) -> None:
     threads = threading.active_count()
     track("tensorboard", tmp_path, epochs=range(1, 4))
     assert threading.active_count() == threads  # nobody is left writing

@@ -96,7 +96,7 @@ def rates(folder: Path) -> list[float]:
 
 
 def test_eq_2_by_hand_in_training_and_in_validation(make_plan: MakePlan, make_case: Callable[..., StoredCase]) -> None:
-    """A network that answers 1/2, 1/4, 1/8, 1/8 everywhere, on one voxel each of background, CSF and WM."""
+    """A network that predicts 1/2, 1/4, 1/8, 1/8 everywhere, on one voxel each of background, CSF and WM."""
     classes = [{"value": value, "name": name} for value, name in enumerate(["background", "CSF", "GM", "WM"])]
     plan = make_plan(data={"classes": classes}, training={"loss": "cross_entropy", "class_weights": [1.0, 10.0, 3.0, 3.0]})
     learns = learner.Learner(plan, architecture="unet", compute=CPU)

@@ -1,0 +1,38 @@
+"""Whether a run may go on where an earlier one stopped."""
+
+from pathlib import Path
+
+from autoseg.data.splits import Fold
+from autoseg.errors import WorkspaceError
+from autoseg.planning.plan import Plan
+from autoseg.preprocessing.keys import DataKeys
+from autoseg.training.checkpoint import RunState
+from autoseg.training.config import TrainConfig
+
+
+def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, keys: DataKeys, members: Fold, folder: Path) -> None:
+    """Refuse to go on with a run that was begun differently.
+
+    Raises:
+        WorkspaceError: names every key that differs.
+    """
+    differences = [
+        f"{name} ({before!r} before, {now!r} now)"
+        for name, now in config.model_dump().items()
+        if (before := getattr(state.config, name)) != now
+    ]
+    differences += ["plan.json"] if not plan.is_identified_by(state.plan_digest) else []
+    differences += _changed_data(state.keys.differing(keys))
+    differences += ["the cases of its fold (splits.json)"] if state.members != members else []
+    if differences:
+        raise WorkspaceError(
+            f"holds a run that was begun differently: {', '.join(differences)}",
+            where=folder,
+            remedy="Repeat the earlier choices to continue it, or add --restart to discard it and begin again.",
+        )
+
+
+def _changed_data(cases: tuple[str, ...] | None) -> list[str]:
+    if cases is None:
+        return ["the training data"]
+    return [f"the data of {', '.join(cases)}"] if cases else []
