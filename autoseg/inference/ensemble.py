@@ -66,14 +66,12 @@ class Ensemble:
 
     def probabilities(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """Class probabilities of a preprocessed scan: (C, S, H, W) to (K, S, H, W), float32."""
-        view = self.plan.view
         return predict_slices(
             [member.network for member in self.members],
             image,
-            patch_px=view.patch_px,
-            adjacent_slices=view.adjacent_slices,
+            view=self.plan.view,
             batch_size=self.plan.prediction.batch_size,
-            tta_axes=view.tta_axes if self.mirror else (),
+            mirror=self.mirror,
             encoding=TensorEncoding(self.plan.data.encoding),
             compute=self.compute,
         )

@@ -8,10 +8,11 @@ from torch import nn
 from autoseg.model.compute import Compute, evaluating
 from autoseg.model.slices import with_adjacent_slices
 from autoseg.networks.blocks import ShowsAttention
+from autoseg.planning.sections import View
 
 
 def attention_maps(
-    network: nn.Module, image: NDArray[np.float32], index: int, *, adjacent_slices: int, compute: Compute
+    network: nn.Module, image: NDArray[np.float32], index: int, *, view: View, compute: Compute
 ) -> list[NDArray[np.float32]]:
     """Attention coefficients of one slice.
 
@@ -19,7 +20,7 @@ def attention_maps(
         network: already on the device.
         image: preprocessed scan, (C, S, H, W), float32.
         index: which slice.
-        adjacent_slices: slices on either side that are shown with it.
+        view: how slices are shown.
         compute: device and number format.
 
     Returns:
@@ -28,7 +29,7 @@ def attention_maps(
     """
     if not isinstance(network, ShowsAttention):
         return []
-    shown = with_adjacent_slices(image, [index], adjacent_slices=adjacent_slices)  # (1, C, H, W)
+    shown = with_adjacent_slices(image, [index], adjacent_slices=view.adjacent_slices)  # (1, C, H, W)
     chosen = compute.tensor(torch.from_numpy(shown))
     with evaluating(network), compute.autocast():
         _, maps = network.forward_with_attention(chosen)

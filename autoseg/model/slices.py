@@ -6,7 +6,7 @@ overlapping tiles.
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import nn
 
 from autoseg.model.compute import Compute, evaluating
 from autoseg.model.encoding import TensorEncoding
+from autoseg.planning.sections import MirrorAxis, View
 
 WHOLE_SLICE_PATCHES: Final = 4
 """Slices of up to this many times a patch's area are predicted whole.
@@ -23,7 +24,6 @@ WHOLE_SLICE_PATCHES: Final = 4
 Source: ours; without gradients a slice takes less than a quarter of the memory it takes in training.
 """
 
-MirrorAxis = Literal["rows", "columns"]
 _AXIS_NUMBER: Final[dict[MirrorAxis, int]] = {"rows": -2, "columns": -1}
 
 
@@ -46,13 +46,13 @@ def with_adjacent_slices(image: NDArray[np.float32], slices: Sequence[int], *, a
 
 
 def slice_batches(
-    image: NDArray[np.float32], *, adjacent_slices: int, batch_size: int, compute: Compute
+    image: NDArray[np.float32], *, view: View, batch_size: int, compute: Compute
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Walk through a scan's slices in batches.
 
     Args:
         image: preprocessed scan, (C, S, H, W), float32.
-        adjacent_slices: slices on either side that are shown with each.
+        view: how slices are shown.
         batch_size: slices per batch, >= 1.
         compute: where the batches go.
 
@@ -61,7 +61,7 @@ def slice_batches(
     """
     for start in range(0, image.shape[1], batch_size):
         window = slice(start, min(start + batch_size, image.shape[1]))
-        images = with_adjacent_slices(image, range(window.start, window.stop), adjacent_slices=adjacent_slices)
+        images = with_adjacent_slices(image, range(window.start, window.stop), adjacent_slices=view.adjacent_slices)
         yield window, compute.tensor(torch.from_numpy(images))
 
 
@@ -69,10 +69,9 @@ def predict_slices(
     networks: Sequence[nn.Module],
     image: NDArray[np.float32],
     *,
-    patch_px: tuple[int, int],
-    adjacent_slices: int,
+    view: View,
     batch_size: int,
-    tta_axes: Sequence[MirrorAxis],
+    mirror: bool,
     encoding: TensorEncoding,
     compute: Compute,
 ) -> NDArray[np.float32]:
@@ -81,10 +80,9 @@ def predict_slices(
     Args:
         networks: one or more networks with equal classes, already on the device.
         image: preprocessed scan, (C, S, H, W), float32.
-        patch_px: rows and columns of the training patches.
-        adjacent_slices: slices on either side that are shown with each.
+        view: how slices are shown; names the in-plane axes of test-time augmentation.
         batch_size: slices predicted at once.
-        tta_axes: test-time augmentation, in-plane axes to average flips over; empty for none.
+        mirror: test-time augmentation: whether to average over flips of these axes.
         encoding: what the networks' logits mean.
         compute: device and number format.
 
@@ -92,8 +90,9 @@ def predict_slices(
         probabilities, (K, S, H, W), float32, in [0, 1], summing to 1 over K.
     """
     volume: NDArray[np.float32] | None = None
-    flips = _flips(tta_axes)
-    for window, images in slice_batches(image, adjacent_slices=adjacent_slices, batch_size=batch_size, compute=compute):
+    flips = _flips(view.tta_axes if mirror else ())
+    patch_px = view.patch_px
+    for window, images in slice_batches(image, view=view, batch_size=batch_size, compute=compute):
         total = torch.zeros(())
         for network in networks:
             with evaluating(network):

@@ -37,7 +37,8 @@ def _each_once(axes: tuple[str, ...]) -> tuple[str, ...]:
     return axes
 
 
-MirrorAxes = Annotated[tuple[Literal["rows", "columns"], ...], AfterValidator(_each_once)]
+MirrorAxis = Literal["rows", "columns"]
+MirrorAxes = Annotated[tuple[MirrorAxis, ...], AfterValidator(_each_once)]
 
 
 class Section(BaseModel):

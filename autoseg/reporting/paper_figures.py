@@ -142,8 +142,7 @@ def _attention(data: ReportData, _: Events) -> Iterator[Drawing]:
         prepared, labels = _prepare(data, case)
         index = _fullest(prepared, labels)
         compute = choose_compute("cpu", "float32")
-        adjacent = data.plan.view.adjacent_slices
-        maps = attention_maps(bundle.network, prepared.array, index, adjacent_slices=adjacent, compute=compute)
+        maps = attention_maps(bundle.network, prepared.array, index, view=data.plan.view, compute=compute)
         spacing_mm = prepared.footprint.spacing_mm[1:]
         title = f"{runs[model].title}: {case.id}, slice {index + 1}"
         network = "" if model.architecture == "attention" else f"_{model.architecture}"

@@ -8,7 +8,7 @@ whole batch in torch, because batchgenerators' spatial transform takes 25 times 
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, TypedDict
 
 import numpy as np
 import torch
@@ -23,9 +23,8 @@ from batchgenerators.transforms.spatial_transforms import MirrorTransform
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from autoseg.planning.sections import AugmentationSection
+from autoseg.planning.sections import AugmentationSection, MirrorAxis
 
-MirrorAxis = Literal["rows", "columns"]
 _MIRROR_AXIS: Final[dict[MirrorAxis, int]] = {"rows": 0, "columns": 1}
 
 

@@ -109,7 +109,7 @@ class Learner:
             cases,
             loss=self._loss,
             encoding=self._encoding,
-            adjacent_slices=self._plan.view.adjacent_slices,
+            view=self._plan.view,
             batch_size=self._plan.prediction.batch_size,
             compute=self._compute,
         )

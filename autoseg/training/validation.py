@@ -12,6 +12,7 @@ from torch import nn
 from autoseg.model.compute import Compute, evaluating
 from autoseg.model.encoding import TensorEncoding
 from autoseg.model.slices import slice_batches
+from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.losses import LossFunction
 
@@ -65,7 +66,7 @@ def validate(
     *,
     loss: LossFunction,
     encoding: TensorEncoding,
-    adjacent_slices: int,
+    view: View,
     batch_size: int,
     compute: Compute,
 ) -> ValidationResult:
@@ -76,7 +77,7 @@ def validate(
         for number, case in enumerate(cases):
             sampled = fullest_slice(case.label) if number < SAMPLED_CASES else None
             confusion = torch.zeros((classes, classes), dtype=torch.int64, device=compute.device)
-            batches = slice_batches(case.image, adjacent_slices=adjacent_slices, batch_size=batch_size, compute=compute)
+            batches = slice_batches(case.image, view=view, batch_size=batch_size, compute=compute)
             for window, images in batches:
                 target = torch.from_numpy(case.label[window].astype(np.int64)).to(compute.device)  # (B, H, W)
                 with compute.autocast():

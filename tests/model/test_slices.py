@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from autoseg.data.labels import LabelEncoding
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
-from autoseg.model.slices import MirrorAxis, predict_slices, tile_starts, with_adjacent_slices
+from autoseg.model.slices import predict_slices, tile_starts, with_adjacent_slices
+from autoseg.planning.sections import MirrorAxis, View
 
 TWO = TensorEncoding(LabelEncoding((0, 1)))
 CPU = Compute(torch.device("cpu"), bfloat16=False)
@@ -47,11 +48,11 @@ def predict(
     *,
     patch: tuple[int, int] = (16, 16),
     batch: int = 2,
-    mirror: Sequence[MirrorAxis] = (),
+    axes: tuple[MirrorAxis, ...] = (),
+    mirror: bool = True,
 ) -> np.ndarray:
-    return predict_slices(
-        networks, scan, patch_px=patch, adjacent_slices=0, batch_size=batch, tta_axes=mirror, encoding=TWO, compute=CPU
-    )
+    view = View(plane=None, spacing_mm=None, adjacent_slices=0, patch_px=patch, mirror_axes=(), tta_axes=axes, batch_size=1)
+    return predict_slices(networks, scan, view=view, batch_size=batch, mirror=mirror, encoding=TWO, compute=CPU)
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:
@@ -86,16 +87,17 @@ def test_several_networks_are_averaged() -> None:
 
 
 def test_mirroring_averages_predictions_put_back_in_place() -> None:
-    probabilities = predict([LeftHalf()], image(width=12), mirror=("columns",))
+    probabilities = predict([LeftHalf()], image(width=12), axes=("columns",))
     np.testing.assert_allclose(probabilities[1], 0.5, atol=1e-6)
-    unchanged = predict([LeftHalf()], image(width=12), mirror=("rows",))
+    unchanged = predict([LeftHalf()], image(width=12), axes=("rows",))
     np.testing.assert_allclose(unchanged[1, :, :, :6], 1.0, atol=1e-6)
+    np.testing.assert_allclose(predict([LeftHalf()], image(width=12), axes=("columns",), mirror=False), unchanged, atol=1e-6)
 
 
-@pytest.mark.parametrize("mirror", [("rows",), ("columns",), ("rows", "columns")])
-def test_mirroring_does_not_move_anything(mirror: tuple[MirrorAxis, ...]) -> None:
+@pytest.mark.parametrize("axes", [("rows",), ("columns",), ("rows", "columns")])
+def test_mirroring_does_not_move_anything(axes: tuple[MirrorAxis, ...]) -> None:
     scan = image()
-    np.testing.assert_allclose(predict([Pointwise()], scan, mirror=mirror)[1], sigmoid(scan[0]), rtol=1e-5)
+    np.testing.assert_allclose(predict([Pointwise()], scan, axes=axes)[1], sigmoid(scan[0]), rtol=1e-5)
 
 
 def test_large_slices_are_tiled_without_seams() -> None:

@@ -3,8 +3,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from autoseg.planning.sections import AugmentationSection
-from autoseg.training.augmentation import Augmentation, Batch, BatchSpatialTransform, MirrorAxis
+from autoseg.planning.sections import AugmentationSection, MirrorAxis
+from autoseg.training.augmentation import Augmentation, Batch, BatchSpatialTransform
 
 
 def section(**changes: object) -> AugmentationSection:

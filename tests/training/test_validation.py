@@ -9,6 +9,7 @@ from torch import nn
 from autoseg.data.labels import LabelEncoding
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
+from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.losses import build_loss
 from autoseg.training.validation import (
@@ -24,6 +25,7 @@ from autoseg.training.validation import (
 MakeCase = Callable[..., StoredCase]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
 
+VIEW = View(plane=None, spacing_mm=None, adjacent_slices=0, patch_px=(8, 8), mirror_axes=(), tta_axes=(), batch_size=1)
 TWO = TensorEncoding(LabelEncoding((0, 1)))
 
 
@@ -41,7 +43,7 @@ class Threshold(nn.Module):
 
 def result(network: nn.Module, *cases: StoredCase, batch_size: int = 3) -> ValidationResult:
     loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=TWO, device=CPU.device)
-    return validate(network, cases, loss=loss, encoding=TWO, adjacent_slices=0, batch_size=batch_size, compute=CPU)
+    return validate(network, cases, loss=loss, encoding=TWO, view=VIEW, batch_size=batch_size, compute=CPU)
 
 
 def numbered(make_case: MakeCase) -> StoredCase:
