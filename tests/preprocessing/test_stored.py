@@ -93,7 +93,7 @@ def test_a_footprint_that_was_moved_is_refused(stored: CaseFiles) -> None:
     for key in ("start", "stop"):
         footprint[key] = [side + 1 for side in footprint[key]]
     seal(stored.document, footprint=footprint)
-    for question in (stored.load, stored.footprint):
+    for question in (stored.read, stored.footprint):
         with pytest.raises(WorkspaceError, match=r"case_0\.json: the footprint has changed.*expected sha256"):
             question()
 
@@ -106,7 +106,7 @@ def test_asking_for_the_footprint_reads_no_arrays(stored: CaseFiles) -> None:
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"footprint": 1}', "\x00"])
 def test_a_damaged_document_is_refused(content: str, stored: CaseFiles) -> None:
     stored.document.write_text(content)
-    for question in (stored.load, stored.footprint):
+    for question in (stored.read, stored.footprint):
         with pytest.raises(WorkspaceError, match=r"case_0\.json"):
             question()
 
