@@ -95,7 +95,8 @@ def _path(name: str) -> str:
 def _suggestion(path: str) -> str:
     whole = [known for known in DECIDED if path.startswith(f"{known}.")]
     by_key = [known for known in DECIDED if known.rpartition(".")[2] == path.rpartition(".")[2]]
-    similar = whole or by_key or get_close_matches(path, DECIDED, n=1)
+    names = {**{known: known for known in DECIDED}, **format_1.MOVED}
+    similar = whole or by_key or [names[name] for name in get_close_matches(path, names, n=1)]
     return f": did you mean `{similar[0]}`?" if similar else ""
 
 

@@ -54,6 +54,7 @@ def test_values_stand_in_the_order_of_the_plan() -> None:
     [
         (["training.loss"], "--set training.loss: a value is missing"),
         (["training.learning_rat=1"], "did you mean `training.learning_rate`?"),
+        (["training.bath_size=4"], "did you mean `views.0.batch_size`?"),
         (["batch_size=4"], "did you mean `views.0.batch_size`?"),
         (["network.batch_size=4"], "did you mean `views.0.batch_size`?"),
         (["training.slices.rule=all"], "did you mean `training.slices`?"),
