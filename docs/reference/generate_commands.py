@@ -29,7 +29,7 @@ Beside these there is `--help`; `autoseg --version` says which version is instal
 """
 
 EVENTS = """
-Every function also takes `events`, an object that is told of progress and warnings (`autoseg.events.Events`).
+Every function also takes `events`, an object that is notified of progress and warnings (`autoseg.events.Events`).
 """
 
 
