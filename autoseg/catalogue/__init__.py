@@ -1,12 +1,13 @@
 """What a plan may name, and everything known about it: torch-free tables, whose entries say where the implementation is.
 
-A network, a loss, a normalisation and an optimiser has one entry in its table: planning, training, the methods paragraph and
-the report ask the entry. Implementations are loaded when they are built, so that planning never loads torch. What has no
-properties of its own, such as a plane, is a name alone.
+A network, a loss, an augmentation, a normalisation and an optimiser has one entry in its table: planning, training, the
+methods paragraph and the report ask the entry. Implementations are loaded when they are built, so that planning never loads
+torch. What has no properties of its own, such as a plane, is a name alone.
 """
 
 from typing import Annotated, Final, Literal
 
+from autoseg.catalogue.augmentations import AUGMENTATIONS, AugmentationEntry
 from autoseg.catalogue.losses import LOSSES, LossEntry
 from autoseg.catalogue.networks import NETWORKS, NetworkEntry
 from autoseg.catalogue.normalisations import NORMALISATIONS, NormalisationEntry
@@ -14,12 +15,15 @@ from autoseg.catalogue.optimisers import OPTIMISERS, OptimiserEntry
 from autoseg.catalogue.table import Entry, NameIn, Package, Table, UnknownNameError, suggestion
 
 __all__ = [
+    "AUGMENTATIONS",
     "LOSSES",
     "NETWORKS",
     "NORMALISATIONS",
     "OPTIMISERS",
     "TABLES",
     "Architecture",
+    "Augmentation",
+    "AugmentationEntry",
     "BestModel",
     "Crop",
     "DeviceChoice",
@@ -47,11 +51,12 @@ __all__ = [
     "suggestion",
 ]
 
-TABLES: Final = (NETWORKS, LOSSES, NORMALISATIONS, OPTIMISERS)
+TABLES: Final = (NETWORKS, LOSSES, AUGMENTATIONS, NORMALISATIONS, OPTIMISERS)
 """All tables, for whoever looks something up by its kind."""
 
 Architecture = Annotated[str, NameIn(NETWORKS)]
 Loss = Annotated[str, NameIn(LOSSES)]
+Augmentation = Annotated[str, NameIn(AUGMENTATIONS)]
 Normalisation = Annotated[str, NameIn(NORMALISATIONS)]
 Optimiser = Annotated[str, NameIn(OPTIMISERS)]
 

@@ -112,7 +112,8 @@ class Table(Mapping[str, _Entry], Generic[_Entry]):
             ExtensionError: two packages register the name, or the one that does cannot be loaded.
         """
         if name not in self:
-            raise UnknownNameError(self.unknown(name), remedy=f"Choose one of {', '.join(self)}.")
+            remedy = f"Choose one of {', '.join(self)}." if len(self) else "Install the package that registers it."
+            raise UnknownNameError(self.unknown(name), remedy=remedy)
         self._check_registered_once(name)
         if name in self.built_in:
             return self.built_in[name]
@@ -203,6 +204,8 @@ def suggestion(name: str, names: Sequence[str]) -> str:
     """The end of a message about an unknown name: the most similar known one, else all of them."""
     from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
 
+    if not names:
+        return "; none is known, as no installed package registers one"
     similar = get_close_matches(name, names, n=1)
     return f": did you mean `{similar[0]}`?" if similar else f"; known: {', '.join(names)}"
 

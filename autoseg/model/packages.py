@@ -27,6 +27,7 @@ def registered_by_packages(architecture: catalogue.Architecture, plan: Plan) -> 
     names: list[tuple[catalogue.Table[Any], str]] = [
         (catalogue.NETWORKS, architecture),
         (catalogue.LOSSES, plan.training.loss),
+        *((catalogue.AUGMENTATIONS, name) for name in plan.augmentation.additional),
         *((catalogue.NORMALISATIONS, step.method) for step in plan.preprocessing.normalisation),
     ]
     return tuple(

@@ -32,6 +32,7 @@ _SHARED: Final[Mapping[str, Choice[Any]]] = {
         value=False,
         reason="Chosen: what it brought on two data sets lies within the noise, and it costs 3 to 6 % of a step.",
     ),
+    "augmentation.additional": Choice((), "None: the paper augments by flips and rotations only."),
     "training.slices": Choice(
         SliceSelection(rule="all"), "All slices: the paper tried to choose among them and did not keep it."
     ),

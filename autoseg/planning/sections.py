@@ -238,6 +238,9 @@ class AugmentationSection(Section):
     blur_sigma_px: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = Field(
         description="smallest and largest sigma of a Gaussian blur; (0, 0): none"
     )
+    additional: tuple[catalogue.Augmentation, ...] = Field(
+        default=(), description="augmentations of one's own, applied in this order after all of these"
+    )
 
     @model_validator(mode="after")
     def _ranges_rise(self) -> "AugmentationSection":

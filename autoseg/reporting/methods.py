@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from autoseg import catalogue
-from autoseg.catalogue import LOSSES, NETWORKS, NORMALISATIONS, OPTIMISERS
+from autoseg.catalogue import AUGMENTATIONS, LOSSES, NETWORKS, NORMALISATIONS, OPTIMISERS
 from autoseg.evaluation.formatting import listing
 from autoseg.planning.plan import Plan
 
@@ -68,10 +68,11 @@ def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
 
 
 def _references_of_entries(plan: Plan, study: Study) -> list[str]:
-    """What the entries of the networks, normalisations, loss and optimiser cite, where the paragraph names them."""
+    """What the entries that the paragraph names cite."""
     cited = [NORMALISATIONS[step.method].references for step in plan.preprocessing.normalisation]
     if study.models:
         cited += [NETWORKS[name].references for name in study.models]
+        cited += [AUGMENTATIONS[name].references for name in plan.augmentation.additional]
         cited += [LOSSES[plan.training.loss].references, OPTIMISERS[plan.training.optimiser].references]
     return [reference for references in cited for reference in references]
 
@@ -147,6 +148,7 @@ def _augmentation(plan: Plan) -> str:
         changes.append(f"mirroring along {listing(plan.view.mirror_axes)}")
     if section.intensity_probability:
         changes.append("random contrast, brightness, gamma, noise and blur")
+    changes += [AUGMENTATIONS[name].phrase for name in section.additional]
     return f"Training slices were augmented by {listing(changes)}." if changes else ""
 
 

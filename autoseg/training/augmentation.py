@@ -3,6 +3,9 @@
 A pipeline takes and returns a whole batch as batchgenerators does, a dictionary of `data` (B, C, H, W) float32 and `seg`
 (B, 1, H, W) int16. Mirroring and intensity changes are batchgenerators' own; rotation, scaling and shifting run on the
 whole batch in torch, because batchgenerators' spatial transform takes 25 times as long (docs/explanation/decisions.md).
+
+What `autoseg.catalogue.AUGMENTATIONS` lists is built without arguments and then called in the same way. It draws from the
+global generators of numpy and of Python, as batchgenerators does, and keeps shapes, types and class indices.
 """
 
 import random
@@ -23,6 +26,7 @@ from batchgenerators.transforms.spatial_transforms import MirrorTransform
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from autoseg import catalogue
 from autoseg.planning.sections import AugmentationSection, MirrorAxis
 
 _MIRROR_AXIS: Final[dict[MirrorAxis, int]] = {"rows": 0, "columns": 1}
@@ -43,7 +47,9 @@ class Augmentation:
     """
 
     def __init__(self, section: AugmentationSection, *, mirror_axes: Sequence[MirrorAxis]) -> None:
-        self._transform = Compose(list(_transforms(section, mirror_axes)))
+        self._transform = Compose(
+            [*_transforms(section, mirror_axes), *map(catalogue.AUGMENTATIONS.build, section.additional)]
+        )
 
     def __call__(self, batch: Batch, *, generator: np.random.Generator) -> Batch:
         """Change a batch.

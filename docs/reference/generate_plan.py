@@ -175,7 +175,10 @@ def _allowed(annotation: Any, limits: Sequence[Any]) -> str:
 def _named(limits: Sequence[Any]) -> str | None:
     """In words, which names a text may be, where they stand in a table."""
     tables = [limit for limit in limits if isinstance(limit, NameIn)]
-    return _listing([f"`{name}`" for name in tables[0].names]) if tables else None
+    if not tables:
+        return None
+    names = [f"`{name}`" for name in tables[0].names]
+    return _listing(names) if names else f"name of an {tables[0].table.kind} that a package registers"
 
 
 def _alternatives(members: Sequence[Any], limits: Sequence[Any]) -> str:

@@ -64,6 +64,15 @@ def test_an_unknown_name_is_answered_with_the_most_similar_one() -> None:
     assert fruits().unknown("kiwi", besides=("all",)) == "there is no fruit `kiwi`; known: apple, pear, all"
 
 
+def test_an_empty_table_says_that_a_package_is_missing() -> None:
+    table: Table[FruitEntry] = Table("fruit", FruitEntry, {})
+    with pytest.raises(
+        UnknownNameError, match="no fruit `aple`; none is known, as no installed package registers"
+    ) as refused:
+        table["aple"]
+    assert refused.value.remedy == "Install the package that registers it."
+
+
 def test_it_is_a_mapping() -> None:
     table = fruits()
     assert table.get("kiwi") is None

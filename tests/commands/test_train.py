@@ -11,7 +11,7 @@ from oracles.watched_runs import Recorder
 
 from autoseg.commands import plan as planning
 from autoseg.commands import train
-from autoseg.errors import WorkspaceError
+from autoseg.errors import PlanError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.jobs import series
 from autoseg.jobs.series import TITLE
@@ -53,6 +53,20 @@ def test_a_series_goes_fold_by_fold_after_what_is_finished(workspace: Path, begu
     assert [name for name, _ in begun] == ["unet, fold 1", *(name for name in FOLD_BY_FOLD if name != "unet, fold 1")]
     assert list(result.models) == FOLD_BY_FOLD
     assert events.bars[TITLE].moves == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_augmentation_that_nobody_registers_is_refused(workspace: Path, begun: list[tuple[str, float]]) -> None:
+    path = workspace / "plan.json"
+    as_planned = path.read_text()
+    plan = json.loads(as_planned)
+    plan["augmentation"]["additional"] = ["ghosts"]
+    path.write_text(json.dumps(plan))
+    try:
+        with pytest.raises(PlanError, match="no augmentation `ghosts`; none is known"):
+            train.run(command(workspace), Silent())
+    finally:
+        path.write_text(as_planned)
+    assert not begun
 
 
 def test_restarting_forgets_what_is_finished(workspace: Path, begun: list[tuple[str, float]]) -> None:

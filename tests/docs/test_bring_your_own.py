@@ -1,4 +1,4 @@
-"""The pages on networks, losses and normalisations: what they say is done, and then every command works."""
+"""The pages on networks, losses, augmentations and normalisations: what they say is done, and then every command works."""
 
 import json
 import os
@@ -64,7 +64,14 @@ def train_select_report_export_predict(home: Path, scans: Path, *, path: Path | 
 ADDITIONS = {
     "bring-your-own-network.md": ("networks/flat.py", "catalogue/networks.py"),
     "bring-your-own-loss.md": ("training/focal.py", "catalogue/losses.py"),
+    "bring-your-own-augmentation.md": ("training/bias_field.py", "catalogue/augmentations.py"),
     "bring-your-own-normalisation.md": ("preprocessing/robust.py", "catalogue/normalisations.py"),
+}
+
+PACKAGED = {
+    "bring-your-own-network.md": "flat.py",
+    "bring-your-own-loss.md": "focal.py",
+    "bring-your-own-augmentation.md": "bias_field.py",
 }
 
 
@@ -85,10 +92,18 @@ def test_one_module_and_one_line_each_and_every_command_works(cohort: Path, tmp_
     root = planned(cohort, home) / "runs" / "tiny"
     plan = json.loads((root / "plan.json").read_text())
     plan["training"]["loss"] = "focal"
+    plan["augmentation"]["additional"] = ["bias_field"]
     plan["preprocessing"]["normalisation"][0]["method"] = "robust"
     (root / "plan.json").write_text(json.dumps(plan))
     page = train_select_report_export_predict(home, cohort / "Test_Set", path=package.parent)
-    for said in ("Flat network", "a stack of 3x3 convolutions", "focal loss (Lin et al. 2017)", "Lin TY", "were centred on"):
+    for said in (
+        "Flat network",
+        "a stack of 3x3 convolutions",
+        "focal loss (Lin et al. 2017)",
+        "Lin TY",
+        "random bias fields",
+        "were centred on",
+    ):
         assert said in page
 
 
@@ -96,7 +111,7 @@ def test_one_module_and_one_line_each_and_every_command_works(cohort: Path, tmp_
 def outside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The packages of the pages as if installed: a folder each, with their modules and metadata."""
     installed = {}
-    for page, module in (("bring-your-own-network.md", "flat.py"), ("bring-your-own-loss.md", "focal.py")):
+    for page, module in PACKAGED.items():
         code, _, entry = blocks(page, "python")
         project = tomllib.loads(blocks(page, "toml")[0])["project"]
         folder = tmp_path_factory.mktemp("site")
@@ -117,20 +132,24 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.gate
-def test_a_network_and_a_loss_of_packages_of_ones_own(cohort: Path, tmp_path: Path, outside: dict[str, Path]) -> None:
-    home = planned(cohort, tmp_path / "home", training={"loss": "focal"})
+def test_a_network_a_loss_and_an_augmentation_of_packages_of_ones_own(
+    cohort: Path, tmp_path: Path, outside: dict[str, Path]
+) -> None:
+    home = planned(cohort, tmp_path / "home", training={"loss": "focal"}, augmentation={"additional": ["bias_field"]})
     source = Path(autoseg.__file__).parents[1]
-    both = os.pathsep.join(map(str, [source, *outside.values()]))
-    page = train_select_report_export_predict(home, cohort / "Test_Set", path=both)
+    installed = os.pathsep.join(map(str, [source, *outside.values()]))
+    page = train_select_report_export_predict(home, cohort / "Test_Set", path=installed)
     assert "Flat network" in page
+    assert "random bias fields" in page
     bundle = json.loads((home / "runs" / "tiny" / "models" / "flat" / "fold_0" / "bundle.json").read_text())
     assert {(found["kind"], found["package"], found["version"]) for found in bundle["registered"]} == {
         ("network", "my-nets", "1.2"),
         ("loss", "my-losses", "0.3"),
+        ("augmentation", "my-augmentations", "0.1"),
     }
 
     predict = ("predict", cohort / "Test_Set", "--model", "flat.autoseg", "--device", "cpu")
     nets = os.pathsep.join(map(str, [source, outside["my-nets"]]))
-    run(home, *predict, "again", path=nets)  # a loss is not needed to predict
+    run(home, *predict, "again", path=nets)  # losses and augmentations are not needed to predict
     said = run(home, *predict, "never", path=source, expect=6)
     assert "the network `flat` comes from the package `my-nets` 1.2, which is not installed" in said

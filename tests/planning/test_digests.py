@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import Field, create_model
 
+from autoseg import catalogue
 from autoseg.planning.plan import PLAN, Plan, read_plan
 from autoseg.planning.sections import (
     AugmentationSection,
@@ -95,6 +96,11 @@ def test_another_value_of_an_added_key_changes_both(change: dict[str, Any]) -> N
     assert as_of_later(plan, **change).edited
 
 
+def test_no_augmentation_of_ones_own_is_as_before(make_plan: MakePlan) -> None:
+    plan, other = make_plan(), make_plan(augmentation={"additional": []})
+    assert (other.digest, other.digest_in_0_1) == (plan.digest, plan.digest_in_0_1)
+
+
 def test_what_was_asked_for_and_why_are_no_part_of_it(make_plan: MakePlan) -> None:
     plan = make_plan()
     other = plan.model_copy(
@@ -119,10 +125,14 @@ def test_what_was_asked_for_and_why_are_no_part_of_it(make_plan: MakePlan) -> No
         ("training", {"slices": {"rule": "foreground_fraction", "fraction": 0.5}}),
         ("training", {"grad_clip_norm": None}),
         ("augmentation", {"shift_fraction": 0.5}),
+        ("augmentation", {"additional": ["mine"]}),
         ("data", {"channels": ["T2"]}),
     ],
 )
-def test_every_decision_is_part_of_both(make_plan: MakePlan, section: str, change: dict[str, Any]) -> None:
+def test_every_decision_is_part_of_both(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, section: str, change: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(catalogue.AUGMENTATIONS, "_registered", {"mine": ()})
     plan, other = make_plan(), make_plan(**{section: change})
     assert other.digest != plan.digest
     assert other.digest_in_0_1 != plan.digest_in_0_1

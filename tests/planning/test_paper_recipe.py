@@ -50,6 +50,7 @@ NOT_IN_THE_PAPER: dict[str, Any] = {
     "augmentation.gamma": [1.0, 1.0],
     "augmentation.noise_variance": 0.0,
     "augmentation.blur_sigma_px": [0.0, 0.0],
+    "augmentation.additional": [],
 }
 OURS: dict[str, Any] = {
     "training.optimiser": "adam",

@@ -1,8 +1,10 @@
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
+from autoseg.catalogue import AUGMENTATIONS, AugmentationEntry
 from autoseg.planning.sections import AugmentationSection, MirrorAxis
 from autoseg.training.augmentation import Augmentation, Batch, BatchSpatialTransform
 
@@ -21,6 +23,27 @@ def section(**changes: object) -> AugmentationSection:
         "blur_sigma_px": (0.0, 0.0),
     }
     return AugmentationSection.model_validate(still | changes)
+
+
+class Twice:
+    """Doubles intensities and adds a number drawn as batchgenerators draws, the same to a whole batch."""
+
+    def __call__(self, **batch: Any) -> dict[str, Any]:
+        batch["data"] = 2.0 * batch["data"] + np.random.uniform()  # noqa: NPY002
+        return batch
+
+
+class PlusOne:
+    """Adds one to intensities."""
+
+    def __call__(self, **batch: Any) -> dict[str, Any]:
+        return {**batch, "data": batch["data"] + 1.0}
+
+
+@pytest.fixture
+def of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    entries = {name.lower(): AugmentationEntry(f"{__name__}:{name}", name) for name in ("Twice", "PlusOne")}
+    monkeypatch.setattr(AUGMENTATIONS, "built_in", entries)
 
 
 def batch(count: int = 64) -> Batch:
@@ -115,3 +138,18 @@ def test_a_probability_of_a_third_leaves_two_thirds_untouched() -> None:
     )
     untouched = (result["data"] == before).all(axis=(1, 2, 3)).mean()
     assert untouched == pytest.approx(2 / 3, abs=0.1)
+
+
+@pytest.mark.usefixtures("of_ones_own")
+def test_augmentations_of_ones_own_come_last_in_their_order_and_are_seeded() -> None:
+    before = changed(mirror_axes=["columns"])
+    result = changed(mirror_axes=["columns"], additional=["plusone", "twice"])
+    added = result["data"] - 2.0 * (before["data"] + 1.0)
+    assert added.std() < 1e-6
+    assert 0.0 < added.mean() < 1.0
+    assert result["data"].dtype == np.float32
+    assert np.array_equal(result["seg"], before["seg"])
+    again = changed(mirror_axes=["columns"], additional=["plusone", "twice"])
+    assert np.array_equal(again["data"], result["data"])
+    other = changed(mirror_axes=["columns"], additional=["twice", "plusone"])
+    np.testing.assert_allclose(result["data"] - other["data"], 1.0, atol=1e-5)  # 2 (x + 1) instead of 2 x + 1
