@@ -72,6 +72,30 @@ def test_gradient_reaches_every_parameter(architecture: catalogue.Architecture) 
     assert unreached == []
 
 
+@pytest.mark.parametrize("skips", ["add", "concatenate"])
+@pytest.mark.parametrize("features", [(4, 8, 12), (16, 32)])
+@pytest.mark.parametrize("expansion", [1.0, 2.0])
+def test_its_entry_estimates_at_least_the_memory_a_step_keeps(
+    architecture: catalogue.Architecture, features: tuple[int, ...], skips: catalogue.Skip, expansion: float
+) -> None:
+    size = SMALL.model_copy(update={"features": features, "skips": skips, "expansion": expansion})
+    network = build_network(architecture, in_channels=1, classes=3, size=size)
+    slices = random_slices(2, 1, 32, 32)
+    weights = {tensor.data_ptr() for tensor in (*network.parameters(), *network.buffers())}
+    kept: dict[int, Tensor] = {}  # by its memory, which several tensors may share; holding them keeps it from being reused
+
+    def keep(tensor: Tensor) -> Tensor:
+        if (address := tensor.untyped_storage().data_ptr()) not in weights:
+            kept.setdefault(address, tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network.forward_levels(slices)
+    kept_bytes = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    estimate = NETWORKS[architecture].bytes_per_pixel(features, convolutions=size.convolutions, expansion=expansion)
+    assert 0 < kept_bytes <= estimate * slices.numel()
+
+
 def test_same_seed_same_network(architecture: catalogue.Architecture) -> None:
     one, other = small_network(architecture), small_network(architecture)
     slices = random_slices(2, 1, 17, 20)
