@@ -95,7 +95,7 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     from autoseg.jobs.series import run_series
     from autoseg.jobs.work import Run
     from autoseg.runs.run import limit_threads
-    from autoseg.runs.session import open_session, targets_of
+    from autoseg.runs.session import open_session, targets_of, warn_of_memory
     from autoseg.runs.workspace import find_workspace
     from autoseg.training.monitor import check_installed
 
@@ -104,6 +104,7 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     plan, dataset, splits = workspace.plan(), workspace.dataset(), workspace.splits()
     networks = tuple(catalogue.NETWORKS) if options.architecture == "all" else (options.architecture,)
     targets = targets_of(networks, str(options.fold), dataset=dataset, splits=splits)
+    warn_of_memory(networks, plan, events=events)
     jobs = min(1 if options.jobs == "auto" else options.jobs, len(targets))
     readers = processes(options.jobs)
     session = open_session(workspace, plan, dataset, choices=options, jobs=jobs, readers=readers, events=events)

@@ -3,12 +3,13 @@
 Its sections hold the values; `decisions` says for each value which rule chose it and from what evidence.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
+from autoseg.catalogue import NETWORKS, NetworkEntry
 from autoseg.errors import PlanError
 from autoseg.planning import format_1
 from autoseg.planning.memory import training_step_bytes
@@ -91,6 +92,13 @@ class Plan(Section):
     @property
     def _step_gb(self) -> float:
         """Memory of a training step; a prediction keeps less for each slice, so its batch counts as one of training."""
+        return self._gb(max(self.view.batch_size, self.prediction.batch_size), NETWORKS.built_in.values())
+
+    def training_step_gb(self, network: NetworkEntry | None = None) -> float:
+        """Memory that one step of training takes, in GB, for a network; None: for the hungriest of autoseg's own."""
+        return self._gb(self.view.batch_size, NETWORKS.built_in.values() if network is None else (network,))
+
+    def _gb(self, batch_size: int, networks: Collection[NetworkEntry]) -> float:
         size, view = self.network, self.view
         step_bytes = training_step_bytes(
             size.features,
@@ -99,7 +107,8 @@ class Plan(Section):
             convolutions=size.convolutions,
             expansion=size.expansion,
             patch_px=view.patch_px,
-            batch_size=max(view.batch_size, self.prediction.batch_size),
+            batch_size=batch_size,
+            networks=networks,
         )
         return step_bytes / 1e9
 

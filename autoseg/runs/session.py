@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from autoseg.catalogue import Architecture, DeviceChoice, PrecisionChoice, Tracker
+from autoseg.catalogue import NETWORKS, Architecture, DeviceChoice, PrecisionChoice, Tracker
 from autoseg.data.dataset import Case, Dataset
 from autoseg.data.splits import Fold, Splits
 from autoseg.events import Events
@@ -128,6 +128,18 @@ def targets_of(networks: Sequence[Architecture], fold: str, *, dataset: Dataset,
     if not numbers:
         fold_of(splits, dataset, "0")  # says why there are no folds
     return [Target(ModelId(name, number), fold_of(splits, dataset, number)) for number in numbers for name in networks]
+
+
+def warn_of_memory(networks: Sequence[Architecture], plan: Plan, *, events: Events) -> None:
+    """Say which networks of other packages need more memory than the plan, which knows autoseg's own, was sized for."""
+    sized_for_gb = max(plan.inputs.memory_gb, plan.training_step_gb())
+    for name in networks:
+        package = NETWORKS.package(name)
+        if package is not None and (needed_gb := plan.training_step_gb(NETWORKS[name])) > sized_for_gb:
+            events.warn(
+                f"the network `{name}` of the package {package} needs about {needed_gb:.1f} GB for a training step, and the "
+                f"plan was sized for {sized_for_gb:.1f} GB: lower batch_size of views in plan.json if memory runs out"
+            )
 
 
 def open_session(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from oracles.watched_runs import Recorder
 
+from autoseg.catalogue import NETWORKS, Package
 from autoseg.commands import plan as planning
 from autoseg.commands import train
 from autoseg.errors import PlanError, WorkspaceError
@@ -67,6 +68,19 @@ def test_an_augmentation_that_nobody_registers_is_refused(workspace: Path, begun
     finally:
         path.write_text(as_planned)
     assert not begun
+
+
+def test_a_network_that_needs_more_than_was_planned_for_is_named(
+    workspace: Path, begun: list[tuple[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hungry = replace(NETWORKS["unet"], bytes_per_pixel=lambda *_, **__: 1e9)
+    monkeypatch.setattr(NETWORKS, "_registered", {"mine": ()})
+    monkeypatch.setitem(NETWORKS._loaded, "mine", hungry)
+    monkeypatch.setattr(NETWORKS, "package", lambda name: Package("my-nets", "1.2") if name == "mine" else None)
+    events = Recorder()
+    train.run(command(workspace, architecture="mine", fold="0"), events)
+    assert ["`mine` of the package `my-nets` 1.2" in said for said in events.warnings] == [True]
+    assert [name for name, _ in begun] == ["mine, fold 0"]
 
 
 def test_restarting_forgets_what_is_finished(workspace: Path, begun: list[tuple[str, float]]) -> None:

@@ -1,13 +1,17 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 import pytest
+from oracles.watched_runs import Recorder
 
+from autoseg.catalogue import NETWORKS, NetworkEntry, Package
 from autoseg.data.dataset import Case, Dataset
 from autoseg.data.splits import Fold, Splits
 from autoseg.model.identity import ModelId
-from autoseg.runs.session import Session, Target, targets_of
+from autoseg.planning.plan import Plan
+from autoseg.runs.session import Session, Target, targets_of, warn_of_memory
 
 MakeSession = Callable[..., Session]
 CASES = tuple(
@@ -35,3 +39,28 @@ def test_loading_processes_stay_within_the_share(
 ) -> None:
     assert session(device=device, cores=cores).loading_processes == expected
     assert session(device=device, cores=cores, workers=5).loading_processes == 5
+
+
+def memory_warnings(entry: NetworkEntry, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is said of a network that a package registers as `mine`, beside one of autoseg's own."""
+    monkeypatch.setattr(NETWORKS, "_registered", {"mine": ()})
+    monkeypatch.setitem(NETWORKS._loaded, "mine", entry)
+    monkeypatch.setattr(NETWORKS, "package", lambda name: Package("my-nets", "1.2") if name == "mine" else None)
+    events = Recorder()
+    warn_of_memory(("unet", "mine"), plan, events=events)
+    return events.warnings
+
+
+def test_a_network_of_a_package_that_needs_too_much_memory_is_named(
+    make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, usual = make_plan(), NETWORKS["unet"]
+    # 4 slices of 16 x 12 pixels: 768 pixels of 2 MB are 1.5 GB, of 1 MB 0.8 GB; the plan was made for 1 GB.
+    hungry = replace(usual, bytes_per_pixel=lambda *_, **__: 2e6)
+    (said,) = memory_warnings(hungry, plan, monkeypatch)
+    assert said.startswith("the network `mine` of the package `my-nets` 1.2 needs about 1.5 GB for a training step")
+    assert "sized for 1.0 GB" in said
+    assert memory_warnings(replace(usual, bytes_per_pixel=lambda *_, **__: 1e6), plan, monkeypatch) == []
+    (said,) = memory_warnings(replace(usual, bytes_of_weights=lambda *_, **__: 3e9), plan, monkeypatch)
+    assert "about 3.0 GB" in said
+    assert memory_warnings(usual, make_plan(inputs={"memory_gb": 1e-6}), monkeypatch) == []  # no more than autoseg's own
