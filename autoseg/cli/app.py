@@ -10,9 +10,9 @@ from autoseg import __version__
 from autoseg.cli.parameters import Argument, chosen, parameters
 from autoseg.cli.runner import OutputOptions, fail, run, usage_error
 from autoseg.commands import COMMANDS, module_of
-from autoseg.commands.command import Command
-from autoseg.commands.options import did_you_mean
 from autoseg.errors import AutosegError, UsageError
+from autoseg.options.command import Command
+from autoseg.options.declaration import did_you_mean
 
 
 class _Formatter(click.HelpFormatter):

@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 from click.shell_completion import CompletionItem
 
-from autoseg.commands.options import Declared, Option, options_of
+from autoseg.options.declaration import Declared, Option, options_of
 
 _METAVARS: Final = {int: "N", float: "NUMBER", str: "TEXT", Path: "PATH"}
 

@@ -9,9 +9,9 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from autoseg.commands.command import Command
-from autoseg.commands.options import Declared, Options, did_you_mean, option
 from autoseg.errors import AutosegError, InterruptedRunError, SystemFailureError, UsageError
+from autoseg.options.command import Command
+from autoseg.options.declaration import Declared, Options, did_you_mean, option
 from autoseg.storage import files
 
 _Result = TypeVar("_Result")

@@ -4,11 +4,11 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING
 
 from autoseg import catalogue
-from autoseg.commands.command import Command, Output, Table, function
-from autoseg.commands.options import Jobs, Options, PathOption, argument, option
-from autoseg.commands.shared import JOBS, NOT_FINITE
 from autoseg.events import Events
 from autoseg.jobs.machine import processes
+from autoseg.options.command import Command, Output, Table, function
+from autoseg.options.declaration import Jobs, Options, PathOption, argument, option
+from autoseg.options.shared import JOBS, NOT_FINITE
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import Dataset, LabelClass

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from autoseg import catalogue
 from autoseg.commands import evaluate, export, plan, predict, report, select, train
-from autoseg.commands.command import Command, Output
-from autoseg.commands.options import Jobs, Options, PathOption, option
-from autoseg.commands.shared import DEVICE, JOBS, SEED
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
+from autoseg.options.command import Command, Output
+from autoseg.options.declaration import Jobs, Options, PathOption, option
+from autoseg.options.shared import DEVICE, JOBS, SEED
 
 if TYPE_CHECKING:
     from autoseg.exporting.export import ExportResult

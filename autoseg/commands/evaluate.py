@@ -4,13 +4,12 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoseg.commands.command import Command, Output, function
-from autoseg.commands.options import Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.commands.scores import score_lines
-from autoseg.commands.shared import JOBS
 from autoseg.errors import CasesFailedError, WorkspaceError
 from autoseg.events import Events
 from autoseg.jobs.machine import processes
+from autoseg.options.command import Command, Output, function
+from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
+from autoseg.options.shared import JOBS
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import LabelClass
@@ -93,6 +92,7 @@ def _classes(options: EvaluateOptions, events: Events) -> "tuple[LabelClass, ...
 
 def describe(result: EvaluateResult) -> Output:
     """The scores and the files that hold them all."""
+    from autoseg.evaluation.score_lines import score_lines
     from autoseg.evaluation.tables import summary_document
 
     lines = [f"{len(result.evaluation.cases)} cases", *score_lines(result.summary)]

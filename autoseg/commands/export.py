@@ -3,10 +3,10 @@
 from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING
 
-from autoseg.commands.command import Command, Output, function
-from autoseg.commands.options import OptionalPath, Options, PathOption, argument, option
-from autoseg.commands.shared import WORKSPACE
 from autoseg.events import Events
+from autoseg.options.command import Command, Output, function
+from autoseg.options.declaration import OptionalPath, Options, PathOption, argument, option
+from autoseg.options.shared import WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.exporting.export import ExportResult

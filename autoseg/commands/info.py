@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from autoseg.commands.command import Command, Output, function
-from autoseg.commands.options import Options, PathOption, argument
 from autoseg.events import Events
+from autoseg.options.command import Command, Output, function
+from autoseg.options.declaration import Options, PathOption, argument
 
 if TYPE_CHECKING:
     from autoseg.exporting.card import InfoResult

@@ -6,11 +6,11 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from autoseg import catalogue
-from autoseg.commands.command import Command, Output, Table, function
-from autoseg.commands.options import Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.commands.shared import JOBS, NOT_FINITE
 from autoseg.events import Events
 from autoseg.jobs.machine import device_kind, processes
+from autoseg.options.command import Command, Output, Table, function
+from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
+from autoseg.options.shared import JOBS, NOT_FINITE
 
 if TYPE_CHECKING:
     from autoseg.planning.plan import Plan

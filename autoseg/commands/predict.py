@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoseg import catalogue
-from autoseg.commands.command import Command, Output, function
-from autoseg.commands.options import OptionalPath, Options, PathOption, argument, option
-from autoseg.commands.shared import DEVICE, MIRROR, MODEL, PRECISION, WORKSPACE
 from autoseg.events import Events
+from autoseg.options.command import Command, Output, function
+from autoseg.options.declaration import OptionalPath, Options, PathOption, argument, option
+from autoseg.options.shared import DEVICE, MIRROR, MODEL, PRECISION, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.inference.segmenter import Segmenter

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from autoseg.commands.command import Command, Output
-from autoseg.commands.options import Jobs, OptionalPath, Options, option
-from autoseg.commands.shared import JOBS, WORKSPACE
 from autoseg.events import Events
 from autoseg.jobs.machine import processes
+from autoseg.options.command import Command, Output
+from autoseg.options.declaration import Jobs, OptionalPath, Options, option
+from autoseg.options.shared import JOBS, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import Case

@@ -4,11 +4,11 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoseg.commands.command import Command, Output, Table, function
-from autoseg.commands.options import Jobs, OptionalPath, Options, option
-from autoseg.commands.shared import JOBS, WORKSPACE
 from autoseg.events import Events
 from autoseg.jobs.machine import processes
+from autoseg.options.command import Command, Output, Table, function
+from autoseg.options.declaration import Jobs, OptionalPath, Options, option
+from autoseg.options.shared import JOBS, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.postprocessing.selection import Candidate, Estimate, Selection, TriedStep

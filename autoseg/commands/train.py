@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from autoseg import catalogue
-from autoseg.commands.command import Command, Output, function
-from autoseg.commands.options import Jobs, OptionalPath, Options, option
-from autoseg.commands.scores import score_lines
-from autoseg.commands.shared import DEVICE, JOBS, PRECISION, SEED, WORKSPACE
 from autoseg.errors import AutosegError
 from autoseg.events import Events
 from autoseg.jobs.machine import processes
+from autoseg.options.command import Command, Output, function
+from autoseg.options.declaration import Jobs, OptionalPath, Options, option
+from autoseg.options.shared import DEVICE, JOBS, PRECISION, SEED, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.evaluation.tables import Summary
@@ -152,6 +151,7 @@ def _train_one(session: "Session", target: "Target", *, events: Events, started:
 
 def describe(result: TrainResult) -> Output:
     """Each model with its scores on the cases it has not seen."""
+    from autoseg.evaluation.score_lines import score_lines
     from autoseg.evaluation.tables import summary_document
 
     lines, models = [], []

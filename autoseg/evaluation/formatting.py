@@ -25,14 +25,14 @@ class Estimated(Protocol):
         """Upper bound."""
 
 
-def number(value: float | None, digits: int) -> str:
-    """A number with so many decimals.
+def number(value: float | None, digits: int, *, undefined: str = UNDEFINED) -> str:
+    """A number with so many decimals; `undefined` where there is none.
 
     Example:
         >>> number(0.91234, 3), number(None, 3)
         ('0.912', 'n/a')
     """
-    return UNDEFINED if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    return undefined if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def change(before: float | None, after: float | None, digits: int) -> str:
@@ -60,9 +60,10 @@ def interval(estimate: Estimated, digits: int) -> str:
     return number(estimate.mean, digits) + (f" ({between})" if between else "")
 
 
-def spread(mean: float, sd: float, digits: int) -> str:
+def spread(mean: float, sd: float, digits: int, *, undefined: str = UNDEFINED) -> str:
     """A mean with its standard deviation where there is one: `0.912 +- 0.010`."""
-    return number(mean, digits) if math.isnan(sd) else f"{number(mean, digits)} +- {number(sd, digits)}"
+    middle = number(mean, digits, undefined=undefined)
+    return middle if math.isnan(sd) else f"{middle} +- {number(sd, digits)}"
 
 
 def listing(items: Sequence[str], *, last: str = "and") -> str:

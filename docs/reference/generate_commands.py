@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from autoseg.cli.runner import OutputOptions
 from autoseg.commands import COMMANDS, FUNCTIONS, module_of
-from autoseg.commands.options import Declared, Option, Options, options_of
+from autoseg.options.declaration import Declared, Option, Options, options_of
 
 HEAD = """# Commands: every option
 

@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 import autoseg
 from autoseg.cli.app import Application, ConsoleCommand, app
 from autoseg.commands import COMMANDS
-from autoseg.commands.command import Command, Output, Table
-from autoseg.commands.options import Jobs, OptionalPath, Options, argument, option
-from autoseg.commands.shared import JOBS
 from autoseg.errors import DatasetError
 from autoseg.events import Events
+from autoseg.options.command import Command, Output, Table
+from autoseg.options.declaration import Jobs, OptionalPath, Options, argument, option
+from autoseg.options.shared import JOBS
 
 
 class GreetOptions(Options):

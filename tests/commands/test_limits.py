@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from autoseg.commands.options import Declared, options_of
 from autoseg.commands.plan import PlanOptions
 from autoseg.commands.train import TrainOptions
+from autoseg.options.declaration import Declared, options_of
 from autoseg.planning.plan import Inputs
 from autoseg.training.config import TrainConfig
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from autoseg.commands import COMMANDS, FUNCTIONS, module_of
-from autoseg.commands.options import options_of
+from autoseg.options.declaration import options_of
 
 FOLDER = Path(__file__).parents[2] / "docs" / "reference"
 PAGE = (FOLDER / "commands.md").read_text(encoding="utf-8")

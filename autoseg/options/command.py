@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from textwrap import wrap
 from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints
 
-from autoseg.commands.options import Options, did_you_mean, options_of
 from autoseg.errors import UsageError
 from autoseg.events import Events, Silent
+from autoseg.options.declaration import Options, did_you_mean, options_of
 
 _P = ParamSpec("_P")
 _Options = TypeVar("_Options", bound=Options)

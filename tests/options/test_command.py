@@ -8,10 +8,10 @@ import pytest
 from oracles.watched_runs import Recorder
 
 from autoseg.commands import COMMANDS
-from autoseg.commands.command import Command, Output, function
-from autoseg.commands.options import Options, PathOption, argument, option
 from autoseg.errors import UsageError
 from autoseg.events import Events
+from autoseg.options.command import Command, Output, function
+from autoseg.options.declaration import Options, PathOption, argument, option
 
 
 class GreetOptions(Options):

@@ -21,9 +21,9 @@ from typing import (
     overload,
 )
 
-from autoseg.commands.kinds import converted, kinds_in, words_for
 from autoseg.errors import UsageError
 from autoseg.events import Events
+from autoseg.options.kinds import converted, kinds_in, words_for
 
 Jobs = int | Literal["auto"]
 """How many processes work side by side; `auto`: as many as suit the machine."""

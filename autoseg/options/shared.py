@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from autoseg.commands.options import Declaration
+from autoseg.options.declaration import Declaration
 
 WORKSPACE: Final = Declaration(
     "Folder of plan, arrays and models; default: the only one under runs/.", ("--workspace", "-w"), metavar="DIR"

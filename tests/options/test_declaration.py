@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from autoseg.commands.options import Declaration, Jobs, OptionalPath, Options, PathOption, argument, option, options_of
 from autoseg.errors import UsageError
 from autoseg.events import Silent
+from autoseg.options.declaration import Declaration, Jobs, OptionalPath, Options, PathOption, argument, option, options_of
 
 SIZE = Declaration("How large.", least=1, most=9, console_default="auto")
 
