@@ -49,8 +49,8 @@ class LabelEncoding:
         Returns:
             class indices of the same shape, uint8, or uint16 for more than 256 classes.
         """
-        kind = np.uint8 if self.channels <= np.iinfo(np.uint8).max + 1 else np.uint16
-        table: NDArray[np.integer[Any]] = np.zeros(max(self.values) + 1, dtype=kind)
+        dtype = np.uint8 if self.channels <= np.iinfo(np.uint8).max + 1 else np.uint16
+        table: NDArray[np.integer[Any]] = np.zeros(max(self.values) + 1, dtype=dtype)
         table[list(self.values)] = np.arange(self.channels)
         return table[labels]
 

@@ -1,4 +1,4 @@
-"""A synthetic cohort that behaves like IBSR18: head scans, free to share, for the demo and the tests.
+"""A synthetic cohort that behaves like IBSR18: head scans, free to pass on, for the demo and the tests.
 
 `phantom_anatomy` draws a head, another for every seed; here it is placed in a scanner with partial volume, a bias field
 and Rician noise, labelled, and written.
@@ -187,19 +187,19 @@ def _tissues(rng: np.random.Generator, anatomy: Anatomy, lesion: Field, *, spaci
     """The signal without noise, relative to white matter = 1, with partial volume at every border."""
     width_mm = float(np.mean(spacing_mm))
 
-    def share(depth: Field) -> Field:
+    def fraction(depth: Field) -> Field:
         return np.clip(0.5 + depth / width_mm, 0, 1)
 
     grey, fluid, overlap = rng.uniform(0.62, 0.74), rng.uniform(0.25, 0.42), rng.uniform(0.45, 0.7)
-    cerebellum = mix(1, grey, share(-anatomy.cerebellar_white))
-    cerebrum = mix(mix(1, grey, share(anatomy.cortex)), fluid, 0.9 * share(anatomy.sulci))
+    cerebellum = mix(1, grey, fraction(-anatomy.cerebellar_white))
+    cerebrum = mix(mix(1, grey, fraction(anatomy.cortex)), fluid, 0.9 * fraction(anatomy.sulci))
     signal = np.full(lesion.shape, fluid)
-    signal = mix(signal, cerebellum, share(anatomy.cerebellum))
-    signal = mix(signal, cerebrum, share(anatomy.cerebrum))
-    signal = mix(signal, 1, share(anatomy.stem))
-    signal = mix(signal, grey + overlap * (1 - grey), share(anatomy.nuclei))
-    signal = mix(signal, fluid, share(anatomy.ventricles))
-    signal = mix(signal, 1.3, share(lesion))
+    signal = mix(signal, cerebellum, fraction(anatomy.cerebellum))
+    signal = mix(signal, cerebrum, fraction(anatomy.cerebrum))
+    signal = mix(signal, 1, fraction(anatomy.stem))
+    signal = mix(signal, grey + overlap * (1 - grey), fraction(anatomy.nuclei))
+    signal = mix(signal, fluid, fraction(anatomy.ventricles))
+    signal = mix(signal, 1.3, fraction(lesion))
     return np.asarray(ndimage.gaussian_filter(signal, sigma=0.45))
 
 

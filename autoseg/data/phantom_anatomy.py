@@ -189,13 +189,13 @@ def _tube(points: Field, nodes: Tube) -> Field:
 
 
 def _smooth_union(first: Field, second: Field, *, blend_mm: float) -> Field:
-    share = np.clip(0.5 + 0.5 * (first - second) / blend_mm, 0, 1)
-    return mix(second, first, share) + blend_mm * share * (1 - share)
+    fraction = np.clip(0.5 + 0.5 * (first - second) / blend_mm, 0, 1)
+    return mix(second, first, fraction) + blend_mm * fraction * (1 - fraction)
 
 
-def mix(first: Field | float, second: Field | float, share: Field) -> Field:
-    """Blend two fields: the first where `share` is 0, the second where it is 1."""
-    return first + (second - first) * share
+def mix(first: Field | float, second: Field | float, fraction: Field) -> Field:
+    """Blend two fields: the first where `fraction` is 0, the second where it is 1."""
+    return first + (second - first) * fraction
 
 
 def _column(values: Triple) -> Field:

@@ -116,9 +116,9 @@ def write_volume(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
 
 
 def _check_scalar(reader: Any, path: Path) -> None:
-    kind = sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())
-    if reader.GetNumberOfComponents() != 1 or "complex" in kind:
-        raise not_scalar(path, f"{reader.GetNumberOfComponents()} ({kind})")
+    pixel_type = sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())
+    if reader.GetNumberOfComponents() != 1 or "complex" in pixel_type:
+        raise not_scalar(path, f"{reader.GetNumberOfComponents()} ({pixel_type})")
 
 
 def _unreadable(path: Path, message: str) -> ImageError:

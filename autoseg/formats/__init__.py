@@ -1,7 +1,7 @@
 """File formats of images: one module and one line in `FORMATS` each.
 
 Every file is verified from its raw bytes before any reader is trusted with it (see `verification`). Only as much of each
-format is understood as is needed to check the header fields against the bytes that follow, and what readers pass over in
+format is understood as is needed to check the header fields against the bytes that follow, and what readers ignore in
 silence is refused.
 """
 

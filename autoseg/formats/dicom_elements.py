@@ -189,7 +189,7 @@ class _Elements:
         self._named = named
 
     def walk(self, position: int, *, stop: Callable[[Tag], bool] = lambda _: False) -> int:
-        """Pass over the elements of the file from `position` on; returns where it ended or what to stop at begins."""
+        """Walk over the elements of the file from `position` on; returns where it ended or what to stop at begins."""
         while position < len(self._content):
             if self.pixels and not self._content[position:].strip(b"\x00"):
                 break  # what fills up the blocks of a medium
@@ -204,7 +204,7 @@ class _Elements:
         return position
 
     def items(self, position: int, *, end: int | None, depth: int) -> int:
-        """Pass over the items of a sequence; returns where it ends, at `end` where that is known."""
+        """Walk over the items of a sequence; returns where it ends, at `end` where that is known."""
         if depth > _DEEPEST:
             msg = "its sequences are nested too deeply"
             raise ValueError(msg)

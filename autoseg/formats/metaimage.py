@@ -20,7 +20,7 @@ _KEYS = {
 
 
 def parse_metaimage(content: bytes, path: Path) -> Header:
-    """Parse a MetaImage header, and nothing that MetaIO would pass over.
+    """Parse a MetaImage header, and nothing that MetaIO would ignore.
 
     Args:
         content: the beginning of the file.

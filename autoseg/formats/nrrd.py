@@ -15,7 +15,7 @@ _ALIASES = {"longlong": "long_long", "int8": "char", "int16": "short", "int32": 
 
 
 def parse_nrrd(content: bytes, path: Path) -> Header:
-    """Parse a NRRD header, and nothing that its library would pass over.
+    """Parse a NRRD header, and nothing that its library would ignore.
 
     Args:
         content: the beginning of the file.

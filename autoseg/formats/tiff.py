@@ -134,9 +134,9 @@ def _page(layout: _Layout, content: mmap, position: int, entries: int) -> tuple[
     """One page, whose entries begin at `position`, and where the next page is; 0: nowhere."""
     page = dict(_ABSENT)
     for start in range(position, position + entries * layout.entry_bytes, layout.entry_bytes):
-        tag, kind, count = layout.unpack(layout.entry, content, start)
+        tag, field_type, count = layout.unpack(layout.entry, content, start)
         if tag in _TAGS:
-            form, place = _NUMBERS[kind], start + layout.entry_bytes - struct.calcsize(layout.pointer)
+            form, place = _NUMBERS[field_type], start + layout.entry_bytes - struct.calcsize(layout.pointer)
             if count * struct.calcsize(form) > struct.calcsize(layout.pointer):
                 (place,) = layout.unpack(layout.pointer, content, place)
             (page[tag],) = layout.unpack(form, content, place)

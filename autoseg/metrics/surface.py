@@ -1,8 +1,8 @@
 """Distances between the surfaces of two masks, in millimetres: exact, and fast where the masks nearly agree.
 
-Two masks worth comparing share most of their surface, and the rest lies a voxel or two apart. So each surface voxel is
-first looked up where it is, then at the neighbouring places in the order of their distance; the first hit is the
-distance, exactly. Only what is farther off goes to a k-d tree.
+Two masks worth comparing have most of their surface in common, and the rest lies a voxel or two apart. So each surface
+voxel is first looked up where it is, then at the neighbouring places in the order of their distance; the first hit is
+the distance, exactly. Only what is farther off goes to a k-d tree.
 
 Source: measured on three classes of a 256 x 256 x 128 brain scan (docs/reference/metrics.md).
 """

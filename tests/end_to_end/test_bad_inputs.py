@@ -252,7 +252,7 @@ def story(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(story: Path) -> Iterator[Home]:
-    """The story's home, made anew at the same place, because a workspace remembers where its data lie."""
+    """The story's home, made again at the same place, because a workspace remembers where its data lie."""
     shutil.rmtree(story)
     shutil.copytree(story.with_name("kept"), story, symlinks=True)
     with ExitStack() as while_running:

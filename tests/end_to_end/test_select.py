@@ -18,7 +18,7 @@ from autoseg.postprocessing.selection import Selection, read_selection, write_se
 
 
 class Listener(Silent):
-    """Remembers every remark."""
+    """Remembers every message."""
 
     def __init__(self) -> None:
         self.remarks = ""

@@ -1,4 +1,4 @@
-"""What the surroundings do to a command: disks that fill up, scans that vanish, processes that are killed, company.
+"""What the system does to a command: disks that fill up, scans that vanish, processes that are killed, company.
 
 Each ends with a clear error and the last good state, and the same command then goes on to the same end.
 """

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.gate
 
 @pytest.fixture(autouse=True)
 def _one_thread_per_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same arithmetic whatever the share of the cores."""
+    """The same arithmetic whatever the part of the cores."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 

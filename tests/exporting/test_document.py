@@ -52,7 +52,7 @@ def changed(members: Members, name: str, change: Callable[[dict[str, Any]], obje
 
 
 def refuse(path: Path, what: str, *, also_described: bool = True) -> None:
-    """Insist that every way in refuses a file, for this reason, and that the file stays as it was and alone."""
+    """Require that every way in refuses a file, for this reason, and that the file stays as it was and alone."""
     content, beside = path.read_bytes(), sorted(path.parent.rglob("*"))
     for read in (read_exported, describe_exported, autoseg.info):
         if not also_described and read is not read_exported:
@@ -151,7 +151,7 @@ CONTRADICTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] =
     "an unknown class cleaned": (
         "selection.json", lambda it: it["postprocessing"][0].update(label=4321), "a class that the plan does not know",
     ),
-    "a clean-up that is none": (
+    "a postprocessing step that is none": (
         "selection.json", lambda it: it["postprocessing"][0].update(type="rm -rf"), r"postprocessing\.0\.type",
     ),
     "a name of its own": ("model.json", lambda it: it.update(name="other"), "named after other data"),

@@ -212,7 +212,7 @@ def test_scales_with_the_spacing(pair, spacing_mm, factor):
 @given(mask_pairs(), st.tuples(*[st.integers(0, 3)] * 3), st.tuples(*[st.integers(0, 3)] * 3))
 @settings(max_examples=30)
 def test_does_not_depend_on_the_place_in_the_image(pair, before, after):
-    assume(min(pair[0].shape) > 1)  # a picture is another thing than a thin volume
+    assume(min(pair[0].shape) > 1)  # a 2D image is another thing than a thin volume
     framed = [np.pad(mask, tuple(zip(before, after, strict=True))) for mask in pair]
     assert surface_distances(*framed, spacing_mm=(1.5, 1.0, 0.7)) == surface_distances(*pair, spacing_mm=(1.5, 1.0, 0.7))
 

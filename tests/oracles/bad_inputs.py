@@ -391,7 +391,7 @@ def a_read_only_workspace(home: Home) -> None:
     for folder in (home.root / "run", preprocessed, *preprocessed.iterdir(), home.model.parent):
         folder.chmod(0o500)
         home.while_running.callback(folder.chmod, 0o700)
-    home.image.write_bytes(home.image.read_bytes() + bytes(1))  # other bytes, equal voxels: to be preprocessed anew
+    home.image.write_bytes(home.image.read_bytes() + bytes(1))  # other bytes, equal voxels: to be preprocessed again
 
 
 def a_read_only_place(home: Home) -> None:

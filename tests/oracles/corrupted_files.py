@@ -41,7 +41,7 @@ class ReadCorrupted(ABC):
 
     @abstractmethod
     def judge(self, found: Image, content: bytes) -> str:
-        """Insist that what was read is what the file says; how to count it."""
+        """Require that what was read is what the file says; how to count it."""
 
     def prepare(self) -> None:
         """Read every intact file, which must be what it says."""

@@ -77,7 +77,7 @@ def report(*, events: Events, started: float) -> dict[str, object]:
 
 
 def count(name: str, *, events: Events, started: float) -> str:
-    """Ten steps of a bar called like the run, with remarks."""
+    """Ten steps of a bar called like the run, with messages."""
     events.info("begun")
     events.warn(f"{name}: careful")
     with events.track(name, total=10, unit="steps") as progress:
@@ -118,7 +118,7 @@ def exit_early(*, events: Events, started: float) -> str:
 
 
 def chatter(mark: Path, *, events: Events, started: float) -> str:
-    """More remarks and progress than a pipe holds; then leave a mark."""
+    """More messages and progress than a pipe holds; then leave a mark."""
     with events.track("talk", total=100_000, unit="words") as progress:
         for number in range(2000):
             events.info(f"remark {number} {'.' * 100}")

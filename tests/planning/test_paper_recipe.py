@@ -123,7 +123,7 @@ def test_a_scan_becomes_all_its_axial_slices_with_eq_1_applied(paper: Plan, coho
     assert found[found > 0].tolist() in (filled, filled[::-1])
 
 
-# Flips and rotations. The two channels of the pictures below hold each pixel's own row and column, so that a batch tells
+# Flips and rotations. The two channels of the images below hold each pixel's own row and column, so that a batch tells
 # where every pixel came from.
 
 
@@ -134,7 +134,7 @@ def _class_at(rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.int64]:
 
 @pytest.fixture(scope="module")
 def epoch(paper: Plan) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Pictures (B, 2, H, W) and labels (B, H, W) of one epoch under the plan."""
+    """Images (B, 2, H, W) and labels (B, H, W) of one epoch under the plan."""
     height, width = paper.view.patch_px
     count = paper.training.steps_per_epoch * paper.view.batch_size
     rows, columns = np.indices((height, width))
@@ -160,7 +160,7 @@ def epoch(paper: Plan) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
 @pytest.fixture(scope="module")
 def turns(epoch: tuple[NDArray[np.float32], NDArray[np.int64]]) -> NDArray[np.float64]:
-    """How each picture's rows and columns (2) follow from those of its source (2): (B, 2, 2), from the middle of it."""
+    """How each image's rows and columns (2) follow from those of its source (2): (B, 2, 2), from the middle of it."""
     pictures, _ = epoch
     height, width = pictures.shape[-2:]
     middle = np.s_[height // 2 - 4 : height // 2 + 4, width // 2 - 4 : width // 2 + 4]
@@ -169,7 +169,7 @@ def turns(epoch: tuple[NDArray[np.float32], NDArray[np.int64]]) -> NDArray[np.fl
     for picture in pictures:
         sources = np.stack([channel[middle].ravel() for channel in picture], axis=1).astype(np.float64)
         fitted, *_ = np.linalg.lstsq(places, sources, rcond=None)
-        # Nothing but a motion of the whole picture: no other change of intensity would leave the grid straight.
+        # Nothing but a motion of the whole image: no other change of intensity would leave the grid straight.
         np.testing.assert_allclose(places @ fitted, sources, atol=1e-3)
         matrices.append(fitted[:2].T)
     return np.array(matrices)
@@ -200,7 +200,7 @@ def test_pictures_that_are_not_turned_keep_their_very_values(
 
 def test_labels_move_with_their_picture(epoch: tuple[NDArray[np.float32], NDArray[np.int64]]) -> None:
     pictures, labels = epoch
-    middle = np.s_[..., 6:-6, 10:-10]  # inside every turned picture
+    middle = np.s_[..., 6:-6, 10:-10]  # inside every turned image
     sources = pictures[middle].astype(np.float64)  # (B, 2, h, w)
     clear = np.all(np.abs(sources % 1 - 0.5) > 0.01, axis=1)  # not halfway between two pixels
     nearest = np.rint(sources).astype(np.int64)

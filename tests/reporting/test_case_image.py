@@ -34,7 +34,7 @@ def pixels_of(path: Path) -> NDArray[np.int64]:
 
 
 def panels_of(pixels: NDArray[np.int64]) -> list[tuple[slice, slice]]:
-    """Rows and columns of the first row's pictures, which are black, on a white page, from left to right."""
+    """Rows and columns of the first row's images, which are black, on a white page, from left to right."""
     dark = pixels.max(axis=-1) < 10
     boxes = []
     for begin, end in _runs(dark[:300].sum(axis=0) > 100):

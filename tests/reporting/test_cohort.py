@@ -18,7 +18,7 @@ def black_slice(
 
 
 def dark_boxes(path: Path) -> list[tuple[int, int]]:
-    """Height and width of the black pictures on the first line, from left to right."""
+    """Height and width of the black images on the first line, from left to right."""
     dark = np.asarray(Image.open(path).convert("RGB")).max(axis=-1) < 10
     columns = np.flatnonzero(np.diff(np.pad((dark.sum(axis=0) > 40).astype(int), 1)))
     boxes = []

@@ -34,7 +34,7 @@ def history(epochs: int, **changes: float) -> list[dict[str, float]]:
 
 
 def texts(path: Path) -> list[str]:
-    """What a picture says: matplotlib writes every text of an SVG as a comment before its glyphs."""
+    """What a figure says: matplotlib writes every text of an SVG as a comment before its glyphs."""
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
     return [line[5:-4] for line in lines if line.startswith("<!-- ") and line.endswith(" -->")]
 

@@ -22,7 +22,7 @@ def labels_of(view: VolumeView, name: str) -> NDArray[np.uint8]:
 
 
 def slices_of(view: VolumeView) -> NDArray[np.uint8]:
-    """The image's slices, read tile by tile from the picture: from left to right, then from top to bottom."""
+    """The image's slices, read tile by tile from the encoded image: from left to right, then from top to bottom."""
     pixels = np.asarray(Image.open(io.BytesIO(view.image)))
     slices, height, width = view.shape
     places = [divmod(index, view.columns) for index in range(slices)]

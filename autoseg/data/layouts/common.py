@@ -1,4 +1,4 @@
-"""What all layouts share."""
+"""What all layouts have in common."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
