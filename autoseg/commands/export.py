@@ -41,7 +41,7 @@ def describe(result: "ExportResult") -> Output:
     """What went into the file."""
     description = result.description
     lines = [
-        f"{len(description.bundles)} network(s): {', '.join(name.removeprefix('models/') for name in description.bundles)}",
+        f"{len(description.bundles)} network(s): {', '.join(bundle.id.folder for bundle in description.bundles.values())}",
         *(
             f"  {model.path}: probabilities differ from torch by at most {model.largest_difference:.1e}; "
             f"slices in multiples of {model.multiple_px} px, from {model.smallest_px}"

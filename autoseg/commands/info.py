@@ -22,12 +22,9 @@ def run(options: InfoOptions, events: Events) -> "InfoResult":  # noqa: ARG001 -
     Raises:
         BundleError: not an exported model, damaged, or written by a newer autoseg.
     """
-    from autoseg.exporting.card import InfoResult
-    from autoseg.exporting.document import describe_exported
-    from autoseg.storage import files
+    from autoseg.exporting.card import read_info
 
-    description = describe_exported(options.file)
-    return InfoResult(description, files.sha256_file(options.file), options.file.stat().st_size)
+    return read_info(options.file)
 
 
 def describe(result: "InfoResult") -> Output:

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from autoseg.evaluation.formatting import interval
-from autoseg.exporting.document import ExportDescription
+from autoseg.exporting.document import ExportDescription, describe_exported
 from autoseg.inference.steps import describe as in_words
+from autoseg.storage import files
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,15 @@ class InfoResult:
     description: ExportDescription
     sha256: str
     bytes: int
+
+
+def read_info(path: Path) -> InfoResult:
+    """Read and verify an exported model's documents.
+
+    Raises:
+        BundleError: not an exported model, damaged, or written by a newer autoseg.
+    """
+    return InfoResult(describe_exported(path), files.sha256_file(path), path.stat().st_size)
 
 
 def describe(result: InfoResult) -> tuple[str, dict[str, Any]]:
@@ -76,10 +87,10 @@ def _learnt_from(description: ExportDescription) -> Iterator[str]:
     bundles = description.bundles.values()
     cases = {case for bundle in bundles for case in bundle.provenance.training_cases}
     yield f"{len(cases)} case(s) of {description.document.name}, recipe {description.plan.inputs.recipe}"
-    for folder, bundle in description.bundles.items():
+    for bundle in description.bundles.values():
         made = bundle.provenance
         yield (
-            f"{folder.removeprefix('models/')}: {made.epochs} epochs, {made.minutes:.1f} min, seed {made.seed}, "
+            f"{bundle.id.folder}: {made.epochs} epochs, {made.minutes:.1f} min, seed {made.seed}, "
             f"{made.precision}, torch {made.versions.get('torch', 'unknown')}"
         )
 

@@ -1,53 +1,33 @@
-"""What an exported model holds, and reading it back."""
+"""Reading an exported model back, and verifying it."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Final
 
 from autoseg.errors import BundleError
 from autoseg.exporting.archive import Archive, open_archive
+from autoseg.exporting.contents import (
+    FINGERPRINT_MEMBER,
+    MODEL,
+    PLAN_MEMBER,
+    README_FILE,
+    SELECTION_MEMBER,
+    ModelDocument,
+    bundle_folder,
+    bundle_member,
+    member_names,
+    weights_name,
+)
 from autoseg.exporting.untrusted import ASK_AGAIN
 from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_document, parse_tensors
-from autoseg.model.identity import ModelId
 from autoseg.planning.case_fingerprint import CaseFingerprint
-from autoseg.planning.fingerprint import FINGERPRINT, Fingerprint
-from autoseg.planning.plan import PLAN, Plan
-from autoseg.postprocessing.selection import SELECTION, Score, Selection
-from autoseg.storage.documents import DocumentType
-
-MODEL_FILE: Final = "model.json"
-PLAN_FILE: Final = "plan.json"
-_PLAN: Final = replace(PLAN, context={"predicts": True})
-"""The plan of a model that only predicts: what only training needs may be missing."""
-
-FINGERPRINT_FILE: Final = "fingerprint.json"
-SELECTION_FILE: Final = "selection.json"
-README_FILE: Final = "README.txt"
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.plan import Plan
+from autoseg.postprocessing.selection import Selection
 
 _MAX_VOXELS: Final = 1 << 53
 """Of one class in one scan. Source: ours; beyond it a float no longer counts one by one, and no scan comes near."""
-
-_Document = TypeVar("_Document", bound=BaseModel)
-
-
-class ModelDocument(BaseModel):
-    """What an exported model is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    version: Literal[1] = 1
-    name: str = Field(description="name of the data set")
-    bundles: tuple[str, ...] = Field(min_length=1, description="folders of the networks inside the archive")
-    scores: dict[str, Score] = Field(description="cross-validated scores: of the selection, else of each network")
-    scored_cases: dict[str, int] = Field(description="on how many held-out cases")
-
-
-MODEL: Final = DocumentType(
-    name="description of an exported model", model=ModelDocument, error=BundleError, missing=ASK_AGAIN, unusable=ASK_AGAIN
-)
 
 
 @dataclass(frozen=True)
@@ -112,31 +92,21 @@ def read_exported(path: Path) -> ExportedModel:
     return ExportedModel(description, bundles)
 
 
-def bundle_folder(model: ModelId) -> str:
-    """Name of a network's folder inside the archive."""
-    return f"models/{model.folder}"
-
-
-def bundle_file(folder: str) -> str:
-    """Name of a network's description inside the archive."""
-    return f"{folder}/bundle.json"
-
-
 def _describe(archive: Archive) -> ExportDescription:
-    document = _parsed(archive, MODEL_FILE, MODEL)
+    document = MODEL.read(archive)
     bundles = {  # first: they name the packages that are needed
-        folder: parse_document(archive.read_json(bundle_file(folder)), where=archive.place(bundle_file(folder)))
-        for folder in document.bundles
+        folder: parse_document(archive.read_json(name), where=archive.place(name))
+        for folder, name in ((folder, bundle_member(folder).name) for folder in document.bundles)
     }
-    plan = _parsed(archive, PLAN_FILE, _PLAN)
-    selection = _parsed(archive, SELECTION_FILE, SELECTION) if SELECTION_FILE in archive.names else None
+    plan = PLAN_MEMBER.read(archive)
+    selection = SELECTION_MEMBER.read(archive) if SELECTION_MEMBER.name in archive.names else None
     description = ExportDescription(
         path=archive.path,
         digest=archive.digest,
         written_by=archive.written_by,
         document=document,
         plan=plan,
-        fingerprint=_parsed(archive, FINGERPRINT_FILE, FINGERPRINT),
+        fingerprint=FINGERPRINT_MEMBER.read(archive),
         selection=selection,
         bundles=bundles,
     )
@@ -147,11 +117,8 @@ def _describe(archive: Archive) -> ExportDescription:
 
 
 def _check_members(archive: Archive, description: ExportDescription) -> None:
-    """Insist on exactly the parts that a model has: what nobody looks at, nobody verifies."""
-    known = {README_FILE, MODEL_FILE, PLAN_FILE, FINGERPRINT_FILE}
-    known |= {SELECTION_FILE} if description.selection is not None else set()
-    for folder, document in description.bundles.items():
-        known |= {bundle_file(folder), f"{folder}/{document.weights_file}"}
+    """Require exactly the members that a model has: what nobody looks at, nobody verifies."""
+    known = member_names(description.bundles, selected=description.selection is not None)
     if differing := sorted(known ^ set(archive.names)):
         raise _broken(description.path, f"holds other parts than a model has, such as {differing[0]}")
     archive.read(README_FILE)  # for people, and verified like everything else
@@ -200,15 +167,10 @@ def _fits(case: CaseFingerprint, plan: Plan) -> bool:
 
 
 def _bundle(archive: Archive, folder: str, document: BundleDocument) -> Bundle:
-    name = f"{folder}/{document.weights_file}"
+    name = weights_name(folder, document)
     check_size(document, archive.size(name), where=archive.place(name))
     weights = parse_tensors(archive.read(name), sha256=document.weights_sha256, where=archive.place(name))
     return assemble(document, weights, where=archive.place(name))
-
-
-def _parsed(archive: Archive, name: str, document: DocumentType[_Document]) -> _Document:
-    exported = replace(document, error=BundleError, unusable=ASK_AGAIN)
-    return exported.parse(archive.read_json(name), where=archive.place(name))
 
 
 def _broken(where: Path | str, what: str) -> BundleError:

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from autoseg.errors import UsageError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.events import Events
+from autoseg.exporting import contents
 from autoseg.exporting import document as exported
 from autoseg.exporting.archive import ARCHIVE_SUFFIX, write_archive
 from autoseg.exporting.onnx_model import OnnxModel, check_onnx_installed, write_onnx
 from autoseg.model.bundle import BundleDocument, load_bundle
+from autoseg.model.identity import ModelId
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.in_use import models_in_use, selection_of
@@ -45,7 +45,7 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
         file: the file to write, ending in `.autoseg`.
         onnx: folder of an ONNX model per network; None: none.
         force: replace files that are there.
-        events: told of everything.
+        events: notified of everything.
 
     Raises:
         BundleError: nothing usable was trained, or what was written cannot be read back.
@@ -114,20 +114,23 @@ def _members(
 ) -> dict[str, bytes | Path]:
     plan = workspace.plan()
     bundles = [(folder, load_bundle(folder).document) for folder in folders]  # whole: damage is to be found here, not there
-    documents = {exported.bundle_folder(bundle.id): (folder, bundle) for folder, bundle in bundles}
+    documents = {contents.bundle_folder(bundle.id): (folder, bundle) for folder, bundle in bundles}
     scores, cases = _scores(folders, selection)
-    described = exported.ModelDocument(name=plan.inputs.name, bundles=tuple(documents), scores=scores, scored_cases=cases)
+    described = contents.ModelDocument(name=plan.inputs.name, bundles=tuple(documents), scores=scores, scored_cases=cases)
+    fingerprint = _renamed_fingerprint(workspace.fingerprint(), names)
     members: dict[str, bytes | Path] = {
-        exported.README_FILE: _readme(plan.inputs.name).encode(),
-        exported.MODEL_FILE: _json(described),
-        exported.PLAN_FILE: _json(plan),
-        exported.FINGERPRINT_FILE: _json(_renamed_fingerprint(workspace.fingerprint(), names)),
+        contents.README_FILE: _readme(plan.inputs.name).encode(),
+        contents.MODEL.name: contents.MODEL.content(described),
+        contents.PLAN_MEMBER.name: contents.PLAN_MEMBER.content(plan),
+        contents.FINGERPRINT_MEMBER.name: contents.FINGERPRINT_MEMBER.content(fingerprint),
     }
     if selection is not None:
-        members[exported.SELECTION_FILE] = _json(_renamed_selection(selection, names))
+        renamed = _renamed_selection(selection, names)
+        members[contents.SELECTION_MEMBER.name] = contents.SELECTION_MEMBER.content(renamed)
     for name, (folder, document) in documents.items():
-        members[exported.bundle_file(name)] = _json(_renamed_bundle(document, names))
-        members[f"{name}/{document.weights_file}"] = folder / document.weights_file
+        member = contents.bundle_member(name)
+        members[member.name] = member.content(_renamed_bundle(document, names))
+        members[contents.weights_name(name, document)] = folder / document.weights_file
     return members
 
 
@@ -169,16 +172,13 @@ def _renamed_selection(selection: Selection, names: Mapping[str, str]) -> Select
     )
 
 
-def _json(document: BaseModel) -> bytes:
-    return files.json_text(document.model_dump(mode="json")).encode()
-
-
 def _readme(name: str) -> str:
+    folder = contents.bundle_folder(ModelId("<network>", "<f>"))
     return (
         f"A model that segments scans like those of {name}, made with autoseg.\n\n"
         "What it is and how good:   autoseg info FILE\n"
         "To segment new scans:      autoseg predict IN OUT --model FILE\n\n"
-        "networks: models/<network>/fold_<f>, weights in the safetensors format; how scans are prepared: plan.json;\n"
+        f"networks: {folder}, weights in the safetensors format; how scans are prepared: plan.json;\n"
         "the data it learnt from, in numbers: fingerprint.json; how it was chosen, and its\n"
         "postprocessing: selection.json; digests of all of it: manifest.json.\n"
     )

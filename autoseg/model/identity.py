@@ -25,7 +25,12 @@ class ModelId:
     @property
     def folder(self) -> str:
         """Where the model lies below the folder of all models, such as `unet/fold_0`."""
-        return f"{self.architecture}/{_FOLD}{self.fold}"
+        return f"{self.architecture}/{self.fold_folder}"
+
+    @property
+    def fold_folder(self) -> str:
+        """The last part of its folder, such as `fold_0`."""
+        return f"{_FOLD}{self.fold}"
 
     @property
     def file_stem(self) -> str:

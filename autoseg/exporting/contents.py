@@ -1,0 +1,100 @@
+"""What an exported model holds: its members by name, and what each of them is. Writer and reader share it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from autoseg.errors import BundleError
+from autoseg.exporting.archive import Archive
+from autoseg.exporting.untrusted import ASK_AGAIN
+from autoseg.model.bundle import BUNDLE, BUNDLE_FILE, BundleDocument
+from autoseg.model.identity import ModelId
+from autoseg.planning.fingerprint import FINGERPRINT
+from autoseg.planning.plan import PLAN
+from autoseg.postprocessing.selection import SELECTION, Score
+from autoseg.storage.documents import DocumentType
+
+README_FILE: Final = "README.txt"
+
+_Document = TypeVar("_Document", bound=BaseModel)
+
+
+class ModelDocument(BaseModel):
+    """What an exported model is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    version: Literal[1] = 1
+    name: str = Field(description="name of the data set")
+    bundles: tuple[str, ...] = Field(min_length=1, description="folders of the networks inside the archive")
+    scores: dict[str, Score] = Field(description="cross-validated scores: of the selection, else of each network")
+    scored_cases: dict[str, int] = Field(description="on how many held-out cases")
+
+
+@dataclass(frozen=True)
+class Member(Generic[_Document]):
+    """A document inside an exported model.
+
+    Attributes:
+        name: its name there.
+        document: its type.
+    """
+
+    name: str
+    document: DocumentType[_Document]
+
+    def content(self, model: _Document) -> bytes:
+        """What is written."""
+        return self.document.text(model).encode()
+
+    def read(self, archive: Archive) -> _Document:
+        """Read and verify it.
+
+        Raises:
+            BundleError: damaged, unusable or written by a newer autoseg.
+        """
+        exported = replace(self.document, error=BundleError, unusable=ASK_AGAIN)
+        return exported.parse(archive.read_json(self.name), where=archive.place(self.name))
+
+
+MODEL: Final = Member(
+    "model.json",
+    DocumentType(
+        name="description of an exported model",
+        model=ModelDocument,
+        error=BundleError,
+        missing=ASK_AGAIN,
+        unusable=ASK_AGAIN,
+    ),
+)
+PLAN_MEMBER: Final = Member("plan.json", replace(PLAN, context={"predicts": True}))
+"""The plan of a model that only predicts: what only training needs may be missing."""
+
+FINGERPRINT_MEMBER: Final = Member("fingerprint.json", FINGERPRINT)
+SELECTION_MEMBER: Final = Member("selection.json", SELECTION)
+
+
+def bundle_folder(model: ModelId) -> str:
+    """Name of a network's folder inside the archive."""
+    return f"models/{model.folder}"
+
+
+def bundle_member(folder: str) -> Member[BundleDocument]:
+    """A network's description."""
+    return Member(f"{folder}/{BUNDLE_FILE}", BUNDLE)
+
+
+def weights_name(folder: str, document: BundleDocument) -> str:
+    """Name of a network's weights inside the archive."""
+    return f"{folder}/{document.weights_file}"
+
+
+def member_names(bundles: Mapping[str, BundleDocument], *, selected: bool) -> set[str]:
+    """Names of all that a model of these networks holds."""
+    names = {README_FILE, MODEL.name, PLAN_MEMBER.name, FINGERPRINT_MEMBER.name}
+    names |= {SELECTION_MEMBER.name} if selected else set()
+    for folder, document in bundles.items():
+        names |= {bundle_member(folder).name, weights_name(folder, document)}
+    return names
