@@ -11,7 +11,7 @@ from autoseg.options.declaration import Jobs, OptionalPath, Options, option
 from autoseg.options.shared import JOBS, WORKSPACE
 
 if TYPE_CHECKING:
-    from autoseg.postprocessing.selection import Candidate, Estimate, Selection, TriedStep
+    from autoseg.postprocessing.selection import Candidate, Selection, TriedStep
 
 
 class SelectOptions(Options):
@@ -79,36 +79,25 @@ def describe(result: SelectResult) -> Output:
 
 
 def _candidate(candidate: "Candidate") -> tuple[str, ...]:
+    from autoseg.evaluation.formatting import interval, number
+
     dice, distance, difference = candidate.score.dice, candidate.score.hausdorff_mm, candidate.difference
     return (
         " + ".join(candidate.networks),
-        _interval(dice, 4),
-        _number(distance.mean, 2),
-        "best" if difference is None else _number(difference.mean, 4),
+        interval(dice, 4),
+        number(distance.mean, 2),
+        "best" if difference is None else number(difference.mean, 4),
         "" if candidate.p is None else f"{candidate.p:.3f}",
     )
 
 
 def _trial(trial: "TriedStep") -> tuple[str, ...]:
+    from autoseg.evaluation.formatting import change
+
     before, after = trial.before, trial.after
     verdict = "kept" if trial.kept else "not kept"
-    gains = _gain(before.dice, after.dice, 4), _gain(before.hausdorff_mm, after.hausdorff_mm, 2)
+    gains = change(before.dice.mean, after.dice.mean, 4), change(before.hausdorff_mm.mean, after.hausdorff_mm.mean, 2)
     return trial.phrase, *gains, f"{verdict}: {trial.reason}"
-
-
-def _interval(estimate: "Estimate", digits: int) -> str:
-    bounds = "" if estimate.low is None else f" ({_number(estimate.low, digits)} to {_number(estimate.high, digits)})"
-    return _number(estimate.mean, digits) + bounds
-
-
-def _gain(before: "Estimate", after: "Estimate", digits: int) -> str:
-    if before.mean is None or after.mean is None:
-        return "n/a"
-    return f"{after.mean - before.mean:+.{digits}f}"
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "n/a" if value is None else f"{value:.{digits}f}"
 
 
 select = function(SelectOptions, run)
