@@ -165,8 +165,9 @@ def _selection(study: Study) -> str:
         if study.postprocessing
         else " No postprocessing of label maps helped."
     )
+    networks = listing([NETWORKS[name].title for name in study.averaged])
     return (
-        f"From the cross-validation ({study.compared} held-out cases), {listing(study.averaged)} "
+        f"From the cross-validation ({study.compared} held-out cases), {networks} "
         f"{'were' if len(study.averaged) > 1 else 'was'} selected by mean Dice; differences between networks were tested by "
         f"paired permutation tests corrected after Holm (1979).{steps}"
     )

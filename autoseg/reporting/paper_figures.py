@@ -147,7 +147,7 @@ def _attention(data: ReportData, _: Events) -> Iterator[Drawing]:
         title = f"{runs[model].title}: {case.id}, slice {index + 1}"
         network = "" if model.architecture == "attention" else f"_{model.architecture}"
         yield (
-            f"{network}_fold_{model.fold}",
+            f"{network}_{model.id.fold_folder}",
             partial(draw_attention, prepared.array[0, index], maps, spacing_mm, title=title),
         )
 

@@ -60,7 +60,7 @@ def test_the_selection_is_told_with_its_postprocessing(make_plan: MakePlan) -> N
     assert "selected" not in methods_paragraph(make_plan(), STUDY)[0]
     chosen = replace(STUDY, averaged=("unet", "sepres"), compared=10, postprocessing=("GM: holes filled",))
     text, _ = methods_paragraph(make_plan(), chosen)
-    assert "(10 held-out cases), unet and sepres were selected" in text
+    assert "(10 held-out cases), U-Net and Sep-Res U-Net were selected" in text
     assert "GM: holes filled" in text
     assert "No postprocessing" in methods_paragraph(make_plan(), replace(chosen, postprocessing=()))[0]
 
