@@ -1,6 +1,6 @@
 """How commands look in a terminal or a log file: the only place that draws with rich.
 
-Remarks, warnings, errors and progress go to stderr, so that stdout holds results alone. Without a terminal there are no
+Information, warnings, errors and progress go to stderr, so that stdout holds results alone. Without a terminal there are no
 bars, colours or control characters, but plain lines now and then. Text from outside (file names, class names) is never
 read as markup, and its control characters are shown, not obeyed.
 """

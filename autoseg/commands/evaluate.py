@@ -1,4 +1,4 @@
-"""`autoseg evaluate`: compare label maps with references, in numbers and pictures."""
+"""`autoseg evaluate`: compare label maps with references, in numbers and figures."""
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Trained networks in the ONNX format, for programs without torch; each is held against the original before it counts."""
+"""Trained networks in the ONNX format, for programs without torch; each is checked against the original before it counts."""
 
 import importlib.util
 import logging
@@ -141,7 +141,7 @@ def _difference(content: bytes, network: nn.Module, slices: torch.Tensor) -> flo
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's remarks about its own inside, and about packages it could also convert, from the user."""
+    """Keep the exporter's messages about its own inside, and about packages it could also convert, from the user."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

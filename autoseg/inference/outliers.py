@@ -13,7 +13,7 @@ from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.sections import NormalisationStep
 
 SPACING_MARGIN: Final = 1.25
-"""Spacings beyond the training range by more than this factor are remarked on.
+"""Spacings beyond the training range by more than this factor are warned about.
 
 Source: ours; the plan's augmentation scales by about as much, so that a network has seen such sizes."""
 
@@ -26,21 +26,21 @@ INTENSITY_MARGIN: Final = 1.5
 
 
 def unusual_spacing(geometry: Geometry, fingerprint: Fingerprint) -> list[str]:
-    """Remarks on spacings outside those of training, per anatomical axis, and on a picture where volumes were learnt."""
+    """Warnings about spacings outside those of training, per anatomical axis, and on a picture where volumes were learnt."""
     if geometry.dimensions < fingerprint.dimensions:
         return ["a 2D image, taken for one slice (training: volumes)"]
-    remarks = []
+    warnings = []
     for name, spacing_mm in _spacing_by_axis(geometry).items():
         seen_mm = [case.spacing_mm[case.axes.index(name)] for case in fingerprint.cases if name in case.axes]
         if seen_mm and _beyond(spacing_mm, seen_mm, SPACING_MARGIN):
-            remarks.append(f"spacing {spacing_mm:.3g} mm {name} (training: {_range(seen_mm)} mm)")
-    return remarks
+            warnings.append(f"spacing {spacing_mm:.3g} mm {name} (training: {_range(seen_mm)} mm)")
+    return warnings
 
 
 def unusual_intensities(
     channels: NDArray[np.float32], steps: Sequence[NormalisationStep], fingerprint: Fingerprint, *, names: Sequence[str]
 ) -> list[str]:
-    """Remarks on channels whose histogram, of the voxels > 0, is unlike those of training.
+    """Warnings about channels whose histogram, of the voxels > 0, is unlike those of training.
 
     Args:
         channels: the scan, (C, Z, Y, X), float32.
@@ -48,23 +48,23 @@ def unusual_intensities(
         fingerprint: of the training data.
         names: of the channels.
     """
-    remarks = []
+    warnings = []
     for index, (channel, step, name) in enumerate(zip(channels, steps, names, strict=True)):
         seen = [case.channels[index].positive for case in fingerprint.cases]
         trained = [_shape(statistics, step) for statistics in seen if statistics is not None]
         statistics = intensity_statistics(channel[channel > 0])
         if statistics is None:
-            remarks.append(f"no voxel of {name} is > 0")
+            warnings.append(f"no voxel of {name} is > 0")
             continue
         for what, value in _shape(statistics, step).items():
             values = [shape[what] for shape in trained if what in shape]
             if values and _beyond(value, values, INTENSITY_MARGIN):
-                remarks.append(f"{what} of {name} {value:.3g} (training: {_range(values)})")
-    return remarks
+                warnings.append(f"{what} of {name} {value:.3g} (training: {_range(values)})")
+    return warnings
 
 
 def unusual_volume(volumes_ml: Mapping[str, float], fingerprint: Fingerprint) -> list[str]:
-    """Remarks on the volume of all foreground together."""
+    """Warnings about the volume of all foreground together."""
     total_ml = sum(volumes_ml.values())
     seen_ml = [
         sum(count for value, count in case.class_voxels.items() if value > 0) * float(np.prod(case.spacing_mm)) / 1000

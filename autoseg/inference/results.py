@@ -91,7 +91,7 @@ def predict_scans(
         segmenter: what segments them.
         results: where everything goes.
         not_finite: what to do with voxels that are NaN or infinite; None: as planned.
-        events: told of everything.
+        events: notified of everything.
 
     Raises:
         CasesFailedError: some scans could not be segmented.

@@ -25,7 +25,7 @@ def run_series(runs: Sequence[Run[Result]], *, jobs: int, initialise: Callable[[
         runs: in the order in which they are begun.
         jobs: how many at a time; 1: in this process, else each in one of its own.
         initialise: called first in each of these processes.
-        events: told of each run, and of all together.
+        events: notified of each run, and of all together.
 
     Returns:
         the results, in the order of the runs.

@@ -91,7 +91,7 @@ def split_cases(
         cases: its labelled cases in numbers.
         classes: of the data set, background first.
         folds: how many.
-        events: told of classes that no scan, or no training case of a fold, shows.
+        events: notified of classes that no scan, or no training case of a fold, shows.
     """
     present = {case.id: [value for value, count in case.class_voxels.items() if count] for case in cases}
     splits = make_splits(dataset, classes_present=present, folds=folds)

@@ -51,7 +51,7 @@ def find_postprocessing(
         networks: whose average is processed.
         before: the cases' scores without any postprocessing.
         apply: processes to work with.
-        events: told of progress.
+        events: notified of progress.
 
     Source: the rule of nnU-Net (Isensee et al., Nature Methods 2021), made stricter: distances may not grow either.
     """

@@ -30,7 +30,7 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: int, events: 
         inputs: what there is to select from.
         folder: gets the held-out cases' label maps as the selection makes them, and their scores.
         jobs: processes that score cases.
-        events: told of everything.
+        events: notified of everything.
 
     Raises:
         WorkspaceError: stored probabilities are damaged.

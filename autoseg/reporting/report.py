@@ -42,7 +42,7 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
     Args:
         workspace: what to report on.
         output: where all of it goes; None: `report.html` and `report/` in the workspace.
-        events: told of everything.
+        events: notified of everything.
 
     Raises:
         BundleError: models of one plan were trained on different data.

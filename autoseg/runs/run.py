@@ -78,7 +78,7 @@ def train_where_needed(
         session: what all runs share.
         target: what to train.
         draw: draws the learning curves.
-        events: told of everything.
+        events: notified of everything.
         started: when the run began, on `time.monotonic`.
 
     Returns:

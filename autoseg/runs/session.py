@@ -154,7 +154,7 @@ def open_session(
         choices: what the user chose.
         jobs: runs at a time, which share the cores.
         readers: processes that preprocess scans.
-        events: told of everything.
+        events: notified of everything.
 
     Raises:
         UsageError: the device is not there.
