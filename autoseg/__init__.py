@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from autoseg.commands.select import select
     from autoseg.commands.train import train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = ["check", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train"]
 

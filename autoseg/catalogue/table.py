@@ -63,7 +63,8 @@ _Entry = TypeVar("_Entry", bound=Entry)
 class Table(Mapping[str, _Entry], Generic[_Entry]):
     """Names and their entries, in order: autoseg's own, then those of other packages by name.
 
-    Whether a name of autoseg's own is known, and what its entry says, needs no look at other packages.
+    Whether a name of autoseg's own is known needs no look at other packages; its entry does, since one of them may register
+    the same name.
 
     Args:
         kind: what it lists, as in "the network `unet`".

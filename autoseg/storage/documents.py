@@ -34,6 +34,8 @@ _MOST_NAMED: Final = 20
 """Problems that one error names."""
 
 _VERSION: Final = "version"
+_BY_A_VALIDATOR: Final = "Value error, "
+"""What pydantic puts before the words of a model's own validators."""
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ def decided(model: BaseModel, *, but: AbstractSet[str] = frozenset()) -> Any:
 def _problem(place: _Place, message: str, found: Any) -> str:
     key = ".".join(str(part) for part in place)
     shown = "" if isinstance(found, dict | list | BaseModel) else f" (found {found!r:.80})"
-    return f"{f'{key:.200}: ' if key else ''}{message:.500}{shown}"
+    return f"{f'{key:.200}: ' if key else ''}{message.removeprefix(_BY_A_VALIDATOR):.500}{shown}"
 
 
 def _copy(value: Any) -> Any:

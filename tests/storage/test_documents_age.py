@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model, field_validator
 
 import autoseg
 from autoseg.data.dataset import DATASET
@@ -21,7 +21,7 @@ from autoseg.planning.plan import PLAN
 from autoseg.postprocessing.held_out import files as held_out
 from autoseg.postprocessing.selection import SELECTION
 from autoseg.preprocessing import stored as cases
-from autoseg.storage.documents import DocumentType, decided
+from autoseg.storage.documents import DocumentType, decided, problems_in
 from autoseg.training import checkpoint
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
@@ -189,6 +189,23 @@ def test_all_problems_are_named_but_not_thousands() -> None:
     assert "key_19" in refused.value.message
     assert refused.value.message.endswith("; and 4980 more")
     assert len(refused.value.message) < 5000
+
+
+def test_a_validator_s_words_are_not_introduced_as_an_error_of_python_s() -> None:
+    class Even(BaseModel):
+        number: int
+
+        @field_validator("number")
+        @classmethod
+        def _even(cls, number: int) -> int:
+            if number % 2:
+                msg = "must be even"
+                raise ValueError(msg)
+            return number
+
+    with pytest.raises(ValidationError) as invalid:
+        Even(number=3)
+    assert problems_in(invalid.value) == "number: must be even (found 3)"
 
 
 def test_problems_say_what_was_found() -> None:
