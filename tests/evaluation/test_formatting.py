@@ -46,3 +46,9 @@ def test_items_become_part_of_a_sentence(items: list[str], text: str) -> None:
 def test_values_of_a_plan_are_json_but_text_is_text() -> None:
     assert formatting.plan_value("axial") == "axial"
     assert formatting.plan_value((1.0, None)) == "[1.0, null]"
+
+
+def test_another_word_may_stand_for_what_is_undefined() -> None:
+    assert formatting.number(float("nan"), 2, undefined="nan") == "nan"
+    assert formatting.spread(float("nan"), float("nan"), 2, undefined="nan") == "nan"
+    assert formatting.spread(0.5, 0.25, 2, undefined="nan") == "0.50 +- 0.25"
