@@ -52,26 +52,19 @@ def home(cohort: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
-def story(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("full")
-    shutil.copytree(cohort, folder / "data")
-    return folder
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_full_disk_ends_a_command_which_then_goes_on(story: Path, name: str) -> None:
+def test_a_full_disk_ends_a_command_which_then_goes_on(cohort: Path, tmp_path: Path) -> None:
     """One story: every command first meets files that may not grow, then none of that."""
-    arguments, limit_bytes = COMMANDS[name]
-    with small_files(limit_bytes):
-        answer = autoseg(*arguments, "--json", cwd=story, expect=9)
-    assert answer.document["what"].startswith(("the disk is full", "could not be written whole"))
-    assert "space" in answer.document["remedy"]
-    assert answer.document["where"]
-    read_everything(story)
-    assert not list(story.rglob(".????????.*")), "a temporary file is left"
-    autoseg(*arguments, cwd=story)
-    read_everything(story)
+    shutil.copytree(cohort, tmp_path / "data")
+    for arguments, limit_bytes in COMMANDS.values():
+        with small_files(limit_bytes):
+            answer = autoseg(*arguments, "--json", cwd=tmp_path, expect=9)
+        assert answer.document["what"].startswith(("the disk is full", "could not be written whole")), arguments
+        assert "space" in answer.document["remedy"], arguments
+        assert answer.document["where"], arguments
+        read_everything(tmp_path)
+        assert not list(tmp_path.rglob(".????????.*")), f"{arguments}: a temporary file is left"
+        autoseg(*arguments, cwd=tmp_path)
+        read_everything(tmp_path)
 
 
 @pytest.fixture

@@ -138,8 +138,12 @@ def plan_digest(plan: Mapping[str, Any]) -> str:
     for part in (_mapping(training.get("slices")), *(map(_mapping, steps) if isinstance(steps, list) else ())):
         for key in [key for key, value in part.items() if value is None]:
             del part[key]
-    if preprocessing.get("not_finite") == "refuse":
-        del preprocessing["not_finite"]
+    for section, key, neutral in (
+        (preprocessing, "not_finite", "refuse"),
+        (_mapping(decided.get("augmentation")), "additional", []),
+    ):
+        if section.get(key) == neutral:
+            del section[key]
     return canonical_digest(decided)
 
 
