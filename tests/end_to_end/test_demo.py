@@ -6,6 +6,8 @@ import pytest
 from oracles.commands import autoseg
 from oracles.processes import Answer
 
+pytestmark = pytest.mark.gate
+
 
 def demo(cwd: Path, *arguments: str, expect: int = 0) -> Answer:
     return autoseg("demo", "--minutes", "0.05", "--jobs", "1", "--json", *arguments, cwd=cwd, expect=expect)

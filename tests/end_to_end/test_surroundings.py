@@ -52,6 +52,7 @@ def home(cohort: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.gate
 def test_a_full_disk_ends_a_command_which_then_goes_on(cohort: Path, tmp_path: Path) -> None:
     """One story: every command first meets files that may not grow, then none of that."""
     shutil.copytree(cohort, tmp_path / "data")
