@@ -39,8 +39,8 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     option = config.option
     if getattr(option, "numprocesses", 0) is not None or "PYTEST_XDIST_WORKER" in os.environ:
         return  # chosen, without pytest-xdist, or already one of several
-    if option.usepdb or option.collectonly:
-        return
+    if option.usepdb or option.collectonly or getattr(option, "cov_source", None):
+        return  # pytest-cov has to know the number of processes before this
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if cores > 1 and any(Path(name).is_dir() for name in config.args):
         option.numprocesses = cores
