@@ -42,7 +42,7 @@ def stored_cases(folder: Path, *, count: int) -> FoldData:
         )
         CaseFiles(folder, f"case{number}").write(image, label, footprint)
     names = [f"case{number}" for number in range(count)]
-    return FoldData(DataKeys(all_labelled="benchmark"), [(name, CaseFiles(folder, name).load()) for name in names], [])
+    return FoldData(DataKeys(all_labelled="benchmark"), [(name, CaseFiles(folder, name).read()) for name in names], [])
 
 
 @pytest.mark.benchmark
