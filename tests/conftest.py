@@ -5,6 +5,7 @@ Folders of tests run on every core, files named one by one in one process, where
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,10 @@ from hypothesis import settings
 import autoseg
 from autoseg.data.phantom import PhantomSettings, write_cohort
 from autoseg.planning.plan import Plan, assemble
+
+# A shell's background ignores Ctrl-C, and processes inherit that: those that tests interrupt would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run: a failure is the change's, and whoever looks into it sees it again.
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=50)
