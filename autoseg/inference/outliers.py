@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.catalogue import NORMALISATIONS
+from autoseg.data.dataset import LabelClass
 from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
 from autoseg.planning.case_fingerprint import IntensityStatistics, intensity_statistics
 from autoseg.planning.fingerprint import Fingerprint
@@ -76,6 +77,23 @@ def unusual_volume(volumes_ml: Mapping[str, float], fingerprint: Fingerprint) ->
     if seen_ml and _beyond(total_ml, seen_ml, VOLUME_MARGIN):
         return [f"{total_ml:.4g} ml of foreground (training: {_range(seen_ml)} ml)"]
     return []
+
+
+def missing_classes(volumes_ml: Mapping[str, float], classes: Sequence[LabelClass], fingerprint: Fingerprint) -> list[str]:
+    """A warning about classes that were not found, though every training scan shows them.
+
+    Args:
+        volumes_ml: volume of each foreground class by name.
+        classes: what the label values stand for.
+        fingerprint: of the training data.
+    """
+    missing = [
+        label.name
+        for label in classes
+        if volumes_ml.get(label.name) == 0 and all(case.class_voxels.get(label.value, 0) > 0 for case in fingerprint.cases)
+    ]
+    some = any(volume_ml > 0 for volume_ml in volumes_ml.values())  # else that nothing was found says it
+    return [f"no {', no '.join(missing)} was found (training: in every case)"] if missing and some else []
 
 
 def _spacing_by_axis(geometry: Geometry) -> dict[str, float]:

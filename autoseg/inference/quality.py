@@ -16,8 +16,16 @@ from scipy.special import xlogy
 from autoseg.data.labels import LabelEncoding
 from autoseg.inference.probabilities import SMALLEST
 
+LOW_DICE: Final = 0.5
+"""A predicted Dice under it is low, whatever held-out cases reached: networks that failed on those would never be in doubt.
+Source: ours; at equal volumes, half of what was labelled lies elsewhere."""
+
 LOW_MARGIN: Final = 0.02
 """A predicted Dice so little below the worst held-out case is no cause for a warning. Source: ours; raters differ more."""
+
+EXPECTATION_MARGIN: Final = 2.0
+"""Networks that expect less of themselves, by this factor, than on any held-out case are beyond what was calibrated.
+Source: ours; of two data sets, expectations on one held-out case were up to 1.5 times below those on all others."""
 
 _FEWEST_FOR_A_SLOPE: Final = 4
 """Fewer cases give an offset alone. Source: ours; a line through three points fits anything."""
@@ -134,8 +142,32 @@ def predicted_dice(expected: float, quality: ClassQuality) -> float:
 
 
 def is_low(predicted: float, quality: ClassQuality) -> bool:
-    """Whether a predicted Dice is clearly below everything that held-out cases reached."""
-    return predicted < quality.lowest - max(quality.error or 0.0, LOW_MARGIN)
+    """Whether a predicted Dice is under `LOW_DICE`, or clearly below everything that held-out cases reached."""
+    return predicted < LOW_DICE or predicted < quality.lowest - max(quality.error or 0.0, LOW_MARGIN)
+
+
+def doubts(expected: Mapping[str, float], quality: Quality) -> list[str]:
+    """Warnings about classes that are probably segmented badly.
+
+    Args:
+        expected: class name to the Dice that the networks expect of themselves; NaN where nothing of it is expected.
+        quality: what the same expectation was worth on held-out cases.
+    """
+    warnings = []
+    for model in quality.classes:
+        value = expected.get(model.name, math.nan)
+        predicted = predicted_dice(value, model)
+        seen = [point.expected for point in quality.points if point.name == model.name]
+        if is_low(predicted, model):
+            limit = f"under {LOW_DICE:g}; " if predicted < LOW_DICE else ""
+            warnings.append(
+                f"Dice of {model.name} is probably {predicted:.2f} ({limit}held-out cases: at least {model.lowest:.2f})"
+            )
+        elif seen and 0 < value < min(seen) / EXPECTATION_MARGIN:
+            warnings.append(
+                f"the networks expect a Dice of {model.name} of {value:.2f} only (held-out cases: at least {min(seen):.2f})"
+            )
+    return warnings
 
 
 def _better_kind(x: NDArray[Any], y: NDArray[Any]) -> tuple[bool, NDArray[np.float64] | None]:

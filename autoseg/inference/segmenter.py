@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from autoseg.data.image import Image, LabelMap
 from autoseg.inference.ensemble import Ensemble
-from autoseg.inference.outliers import unusual_intensities, unusual_spacing, unusual_volume
-from autoseg.inference.quality import Quality, by_class, entropy, expected_dice, is_low, predicted_dice
+from autoseg.inference.outliers import missing_classes, unusual_intensities, unusual_spacing, unusual_volume
+from autoseg.inference.quality import Quality, by_class, doubts, entropy, expected_dice, predicted_dice
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.inference.table import volumes_ml
 from autoseg.planning.fingerprint import Fingerprint
@@ -30,7 +30,7 @@ class Segmentation:
             unless asked for.
         predicted_dice: by class name, the Dice that is probably reached; None unless asked for. A class is missing where
             nothing of it is expected or no held-out case says how sure the networks may be.
-        warnings: what makes this scan unlike those the networks learnt from, or its result doubtful.
+        warnings: what makes this scan unlike those the networks learnt from, or its result doubtful, asked for or not.
     """
 
     labels: LabelMap
@@ -80,15 +80,15 @@ class Segmenter:
         prepared = apply(image, plan.preprocessing, view=plan.view)
         probabilities, expected = self._probabilities(prepared.array)
         labels = self._postprocessed(self.ensemble.label_map(probabilities, prepared.footprint, image.geometry))
-        predicted = self._predicted_dice(expected) if with_uncertainty else None
+        by_name = by_class([label.name for label in plan.data.classes[1:]], expected)
         return Segmentation(
             labels=labels,
             probabilities=restore_probabilities(probabilities, prepared.footprint, plan.data.encoding)
             if with_probabilities
             else None,
             entropy=restore_map(entropy(probabilities), prepared.footprint) if with_uncertainty else None,
-            predicted_dice=predicted,
-            warnings=(*self._unusual(image, labels), *self._doubtful(predicted or {})),
+            predicted_dice=self._predicted_dice(by_name) if with_uncertainty else None,
+            warnings=(*self._unusual(image, labels), *(doubts(by_name, self.quality) if self.quality else ())),
         )
 
     def _probabilities(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -109,28 +109,19 @@ class Segmenter:
         spacing_mm = labels.geometry.spacing_mm
         return replace(labels, array=apply_steps(labels.array, self.steps, spacing_mm=spacing_mm))
 
-    def _predicted_dice(self, expected: NDArray[np.float64]) -> dict[str, float]:
-        names = [label.name for label in self.ensemble.plan.data.classes[1:]]
-        found = by_class(names, expected)
-        models = {model.name: model for model in self.quality.classes} if self.quality else {}
-        return {
-            name: predicted_dice(found[name], models[name]) for name in names if name in models and not np.isnan(found[name])
-        }
+    def _predicted_dice(self, expected: Mapping[str, float]) -> dict[str, float]:
+        models = self.quality.classes if self.quality else ()
+        predicted = {model.name: predicted_dice(expected[model.name], model) for model in models if model.name in expected}
+        return {name: predicted[name] for name in expected if not np.isnan(predicted.get(name, np.nan))}
 
     def _unusual(self, image: Image, labels: LabelMap) -> list[str]:
         plan, fingerprint = self.ensemble.plan, self.fingerprint
         if fingerprint is None:
             return []
+        volumes = volumes_ml(labels, plan.data.classes)
         return [
             *unusual_spacing(image.geometry, fingerprint),
             *unusual_intensities(image.array, plan.preprocessing.normalisation, fingerprint, names=plan.data.channels),
-            *unusual_volume(volumes_ml(labels, plan.data.classes), fingerprint),
-        ]
-
-    def _doubtful(self, predicted: Mapping[str, float]) -> list[str]:
-        models = {model.name: model for model in self.quality.classes} if self.quality else {}
-        return [
-            f"Dice of {name} is probably {value:.2f} (held-out cases: at least {models[name].lowest:.2f})"
-            for name, value in predicted.items()
-            if is_low(value, models[name])
+            *unusual_volume(volumes, fingerprint),
+            *missing_classes(volumes, plan.data.classes, fingerprint),
         ]

@@ -37,6 +37,8 @@ def make_segmenter(
 ) -> Segmenter:
     """Networks with the postprocessing of a selection; with neither that nor a predicted Dice where nothing was selected."""
     events.info("averaging: " + ", ".join(ensemble.names))
+    if selection is None:
+        events.info("nothing was selected: no Dice is predicted, and results that are probably bad are not marked as such")
     return Segmenter(
         ensemble=ensemble,
         steps=() if selection is None else selection.postprocessing,

@@ -11,7 +11,7 @@ from autoseg.data.image import read_labels
 from autoseg.evaluation.comparison import compare
 from autoseg.evaluation.formatting import bounds, change, interval, number
 from autoseg.evaluation.statistics import bootstrap
-from autoseg.inference.quality import ClassQuality
+from autoseg.inference.quality import LOW_DICE, ClassQuality
 from autoseg.inference.steps import describe
 from autoseg.metrics.table import METRICS, shown_metrics
 from autoseg.postprocessing.scoring import case_means
@@ -98,7 +98,8 @@ def selection_section(data: ReportData, figures: Figures) -> Section:
                 folded=True,
             ),
             Table(
-                "Predicted Dice: what the networks expect of themselves, translated",
+                "Predicted Dice: what the networks expect of themselves, translated; a scan is marked where it is under "
+                f"{LOW_DICE:g} or clearly below the lowest",
                 ["class", "predicted Dice", "mean error of left-out cases", "lowest held-out Dice"],
                 [_quality_row(entry) for entry in selection.quality.classes],
             ),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oracles.commands import autoseg as command
 
 import autoseg
 from autoseg.data.image import read_image, read_labels
@@ -104,6 +105,28 @@ def test_predict_says_how_good_its_results_probably_are(
     assert set(row.predicted_dice) == {"CSF", "GM", "WM"}
     assert all(0 <= dice <= 1 for dice in row.predicted_dice.values())
     assert (tmp_path / "uncertainty" / f"{row.case}.nii.gz").exists()
+
+
+def test_networks_that_failed_on_held_out_cases_mark_what_they_find(
+    selected: tuple[Path, Selection], cohort: Path, tmp_path: Path
+) -> None:
+    workspace = tmp_path / "run"
+    shutil.copytree(selected[0], workspace)
+    failed = [model.model_copy(update={"intercept": -1.0, "lowest": 0.0}) for model in selected[1].quality.classes]
+    quality = selected[1].quality.model_copy(update={"classes": tuple(failed)})
+    write_selection(selected[1].model_copy(update={"quality": quality}), workspace / "selection.json")
+    command("export", "failed.autoseg", "-w", str(workspace), cwd=tmp_path)
+    for number, source in enumerate([["-w", str(workspace)], ["--model", "failed.autoseg"]]):
+        answer = command("predict", str(cohort / "Test_Set"), f"out{number}", *source, cwd=tmp_path)
+        for name in ("CSF", "GM", "WM"):
+            assert f"Dice of {name} is probably 0.00 (under 0.5; held-out cases: at least 0.00)" in answer.told
+        assert "under 0.5" in (tmp_path / f"out{number}" / "predictions.csv").read_text()
+
+
+def test_that_nothing_tells_how_good_results_are_is_said(workspace: Path, cohort: Path, tmp_path: Path) -> None:
+    listener = Listener()
+    autoseg.predict(cohort / "Test_Set", tmp_path / "out", workspace=workspace, uncertainty=True, events=listener)
+    assert "nothing was selected: no Dice is predicted" in listener.remarks
 
 
 def test_an_array_is_segmented_like_its_file(selected: tuple[Path, Selection], cohort: Path, tmp_path: Path) -> None:

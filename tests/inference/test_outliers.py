@@ -3,10 +3,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from autoseg.data.dataset import Case
+from autoseg.data.dataset import Case, LabelClass
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image, LabelMap
-from autoseg.inference.outliers import unusual_intensities, unusual_spacing, unusual_volume
+from autoseg.inference.outliers import missing_classes, unusual_intensities, unusual_spacing, unusual_volume
 from autoseg.planning.case_fingerprint import intensity_statistics, measure
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.sections import NormalisationStep
@@ -97,6 +97,24 @@ def test_the_volume_of_all_foreground(fingerprint: Fingerprint, volume_ml: float
 def test_finding_nothing_is_usual_where_some_training_scans_show_nothing(fingerprint: Fingerprint) -> None:
     empty = fingerprint.cases[0].model_copy(update={"class_voxels": {0: 1680}})
     assert unusual_volume({"CSF": 0.0}, Fingerprint(cases=(empty, fingerprint.cases[1]))) == []
+
+
+@pytest.mark.parametrize(
+    ("volumes_ml", "found"),
+    [
+        ({"GM": 0.5, "WM": 0.5}, []),
+        ({"GM": 0.0, "WM": 0.5}, ["no GM was found (training: in every case)"]),
+        ({"GM": 0.5, "WM": 0.0}, []),  # one of the training scans shows none either
+        ({"GM": 0.0, "WM": 0.0}, []),  # that nothing was found is said elsewhere
+    ],
+)
+def test_a_class_that_every_training_scan_shows_is_missed(
+    fingerprint: Fingerprint, volumes_ml: dict[str, float], found: list[str]
+) -> None:
+    classes = [LabelClass(value=value, name=name) for value, name in ((0, "background"), (1, "GM"), (3, "WM"))]
+    both = fingerprint.cases[0].model_copy(update={"class_voxels": {0: 1480, 1: 100, 3: 100}})
+    seen = Fingerprint(cases=(both, fingerprint.cases[1]))
+    assert missing_classes(volumes_ml, classes, seen) == found
 
 
 def test_a_picture_has_no_third_axis(fingerprint: Fingerprint) -> None:

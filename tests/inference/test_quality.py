@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from autoseg.data.labels import LabelEncoding
-from autoseg.inference.quality import ClassQuality, by_class, calibrate, entropy, expected_dice, is_low, predicted_dice
+from autoseg.inference.quality import (
+    ClassQuality,
+    by_class,
+    calibrate,
+    doubts,
+    entropy,
+    expected_dice,
+    is_low,
+    predicted_dice,
+)
 
 TWO = LabelEncoding((0, 1))
 
@@ -120,6 +129,35 @@ def test_undefined_cases_and_classes_without_any_are_passed_over() -> None:
 def test_low_is_clearly_below_every_held_out_case(predicted: float, error: float | None, low: bool) -> None:
     lowest = 0.9 if predicted > 0.85 else 0.85
     assert is_low(predicted, ClassQuality(name="x", intercept=0, slope=1, error=error, lowest=lowest)) == low
+
+
+@pytest.mark.parametrize(("predicted", "low"), [(0.0, True), (0.499, True), (0.5, False), (math.nan, False)])
+@pytest.mark.parametrize(("lowest", "error"), [(0.0, 0.4), (0.52, None), (-1.0, 0.0)])
+def test_under_one_half_is_low_whatever_was_reached(predicted: float, low: bool, lowest: float, error: float | None) -> None:
+    assert is_low(predicted, ClassQuality(name="x", intercept=0, slope=1, error=error, lowest=lowest)) == low
+
+
+def test_networks_that_failed_on_held_out_cases_doubt_themselves() -> None:
+    quality = calibrate(table([0.3, 0.4, 0.2]), table([0.0, 0.1, 0.0]))
+    assert doubts({"CSF": 0.0}, quality) == ["Dice of CSF is probably 0.00 (under 0.5; held-out cases: at least 0.00)"]
+
+
+def test_a_low_dice_above_one_half_is_told_from_held_out_cases_alone() -> None:
+    quality = calibrate(table([0.8, 0.9, 0.85]), table([0.8, 0.9, 0.85]))
+    assert doubts({"CSF": 0.7}, quality) == ["Dice of CSF is probably 0.70 (held-out cases: at least 0.80)"]
+    assert doubts({"CSF": 0.8}, quality) == []
+    assert doubts({"CSF": math.nan}, quality) == []
+    assert doubts({}, quality) == []
+
+
+def test_networks_less_sure_than_on_any_held_out_case_are_not_believed_beyond_what_was_calibrated() -> None:
+    quality = calibrate(table([0.60, 0.65, 0.70, 0.62]), table([0.80, 0.79, 0.81, 0.82]))
+    assert predicted_dice(0.1, quality.classes[0]) > 0.7  # the same for all that was seen
+    assert doubts({"CSF": 0.1}, quality) == [
+        "the networks expect a Dice of CSF of 0.10 only (held-out cases: at least 0.60)"
+    ]
+    assert doubts({"CSF": 0.31}, quality) == []
+    assert doubts({"CSF": 0.0}, quality) == []  # nothing was given to the class
 
 
 def test_numbers_by_name_leave_out_the_background() -> None:

@@ -104,12 +104,17 @@ def test_dice_is_predicted_from_what_each_fold_expects(tiny_plan: Plan) -> None:
     assert predicted == pytest.approx({"disc": 0.1 + 0.5 * np.mean(expected)}, abs=1e-5)
 
 
-@pytest.mark.parametrize(("lowest", "doubtful"), [(0.99, True), (0.0, False)])
-def test_a_low_predicted_dice_is_remarked_on(tiny_plan: Plan, lowest: float, doubtful: bool) -> None:
-    model = segmenter(tiny_plan, quality=quality(intercept=0.0, slope=1.0, lowest=lowest))
-    warnings = model.segment(IMAGE, with_uncertainty=True).warnings
-    assert ("Dice of disc" in " ".join(warnings)) == doubtful
-    assert not model.segment(IMAGE).warnings  # nothing was predicted
+@pytest.mark.parametrize("asked", [True, False])
+@pytest.mark.parametrize(
+    ("intercept", "lowest", "doubtful"), [(0.6, 0.99, True), (0.6, 0.0, False), (-1.0, 0.0, True), (-1.0, -1.0, True)]
+)
+def test_a_low_predicted_dice_is_marked_asked_for_or_not(
+    tiny_plan: Plan, asked: bool, intercept: float, lowest: float, doubtful: bool
+) -> None:
+    model = segmenter(tiny_plan, quality=quality(intercept=intercept, slope=1.0, lowest=lowest))
+    found = model.segment(IMAGE, with_uncertainty=asked)
+    assert ("Dice of disc is probably" in " ".join(found.warnings)) == doubtful
+    assert (found.predicted_dice is not None) == asked
 
 
 def test_without_a_cross_validation_no_dice_is_predicted(tiny_plan: Plan) -> None:
