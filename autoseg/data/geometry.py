@@ -1,13 +1,18 @@
 """Where the voxels of an image lie in the patient."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.formats.grid import TOLERANCE_VOXELS, Affine, voxels_apart
+
 ANATOMICAL_AXES: Final = ("left-right", "posterior-anterior", "inferior-superior")
 """The patient's axes in the order of SimpleITK's physical coordinates (x, y, z)."""
+
+_PLACING: Final = {"spacing_mm": " mm (Z, Y, X)", "origin_mm": " mm (x, y, z)", "direction": ""}
+"""What places the voxels of a shape, with its unit in messages."""
 
 
 @dataclass(frozen=True)
@@ -55,34 +60,34 @@ class Geometry:
         signs = [1 if columns[patient, 2 - axis] >= 0 else -1 for axis, patient in enumerate(self.anatomical_axes())]
         return signs[0], signs[1], signs[2]
 
-    def difference(
-        self,
-        other: "Geometry",
-        *,
-        tolerance_spacing: float = 1e-3,
-        tolerance_mm: float = 0.1,
-        tolerance_direction: float = 1e-3,
-    ) -> str:
+    @property
+    def affine(self) -> Affine:
+        """Voxel indices (X, Y, Z, 1) to their position (x, y, z) in mm, (3, 4)."""
+        return np.column_stack([self._columns() * self.spacing_mm[::-1], self.origin_mm])
+
+    def difference(self, other: "Geometry") -> str:
         """Say in words how another geometry differs; an empty string where it does not.
 
-        Args:
-            other: what to compare with.
-            tolerance_spacing: relative difference of spacings that still counts as equal.
-            tolerance_mm: distance between origins that still counts as equal.
-            tolerance_direction: difference between direction cosines that still counts as equal.
-
-        Source: tolerances are ours: tools that round headers to single precision or four decimals stay below them, and a
-        shift of a tenth of a millimetre moves no voxel of a usual scan.
+        Geometries are equal where no corner of the grid lies further apart than `TOLERANCE_VOXELS` along any of its axes,
+        however small or large the voxels are.
         """
         if self.shape != other.shape:
             return f"shape {self.shape} and {other.shape} (Z, Y, X)"
-        if not np.allclose(self.spacing_mm, other.spacing_mm, rtol=tolerance_spacing, atol=0):
-            return f"spacing {self.spacing_mm} and {other.spacing_mm} mm (Z, Y, X), tolerance {tolerance_spacing:.1%}"
-        if np.abs(np.subtract(self.origin_mm, other.origin_mm)).max() > tolerance_mm:
-            return f"origin {self.origin_mm} and {other.origin_mm} mm (x, y, z), tolerance {tolerance_mm} mm"
-        if np.abs(np.subtract(self.direction, other.direction)).max() > tolerance_direction:
-            return f"direction {self.direction} and {other.direction}, tolerance {tolerance_direction}"
-        return ""
+        apart = self._voxels_apart(other)
+        if (apart <= TOLERANCE_VOXELS).all():
+            return ""
+        # Named is what alone would move the corners furthest.
+        moved = {name: self._voxels_apart(replace(self, **{name: getattr(other, name)})).max() for name in _PLACING}
+        name = max(_PLACING, key=lambda name: float(moved[name]))
+        one, another = (tuple(float(f"{number:.9g}") for number in getattr(grid, name)) for grid in (self, other))
+        return (
+            f"{name.removesuffix('_mm')} {one} and {another}{_PLACING[name]}: up to {apart.max():.3g} voxels apart along "
+            f"{'XYZ'[int(apart.argmax())]}, tolerance {TOLERANCE_VOXELS}"
+        )
+
+    def _voxels_apart(self, other: "Geometry") -> NDArray[np.float64]:
+        depth, height, width = self.shape
+        return voxels_apart(self.affine, other.affine, shape=(width, height, depth))
 
     def _columns(self) -> NDArray[np.float64]:
         return np.asarray(self.direction, dtype=np.float64).reshape(3, 3)

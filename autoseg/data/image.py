@@ -6,7 +6,7 @@ Arrays are in array order (Z, Y, X), and what lies where in the patient stays at
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,13 @@ __all__ = [
     "write_channels",
     "write_labels",
 ]
+
+# Resampling moves labels to other voxels where only a header was wrong, which is likely where the shapes are equal.
+_SAME_VOXELS: Final = (
+    "Look at both in a viewer: where they fit voxel by voxel, only a header is wrong, so copy it from the other file; "
+    "else make one of them again on the grid of the other."
+)
+_OTHER_VOXELS: Final = "Resample one onto the grid of the other, label maps by the nearest neighbour."
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +153,7 @@ def check_same_grid(image: Geometry, label: Geometry, *, where: Path, other: Pat
         raise ImageError(
             f"not on the grid of {other}: {difference}",
             where=where,
-            remedy="Resample one onto the grid of the other; if only a header is wrong, copy it from the other file.",
+            remedy=_SAME_VOXELS if label.shape == image.shape else _OTHER_VOXELS,
         )
 
 

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.formats.grid import agree
 from autoseg.formats.header import UNORIENTED
 
 _SCANNER = 1
-_TOLERANCE_MM = 0.1  # as for origins in Geometry.difference
 _RIGHT_ANGLES = 1e-4
 _LONGEST_QUATERNION = 1.001  # 1, and rounding
 
 
 @dataclass(frozen=True, eq=False)
 class _Statements:
-    shape: NDArray[np.int64]  # (3,): X, Y, Z
+    shape: tuple[int, int, int]  # (X, Y, Z)
     spacing_mm: NDArray[np.float64]  # (3,)
     qform: NDArray[np.float64] | None  # (3, 4): voxel indices to mm; None where the header does not state it
     sform: NDArray[np.float64] | None
@@ -71,19 +71,19 @@ def warnings(content: bytes, order: str) -> tuple[str, ...]:
         return (UNORIENTED,) if stated.qform is None else ()
     straight = _with_spacing(stated.sform, stated.spacing_mm)
     if stated.qform is None:
-        if straight is None or _largest_distance_mm(straight, stated.sform, stated.shape) <= _TOLERANCE_MM:
+        if straight is None or agree(straight, stated.sform, shape=stated.shape):
             return ()
         spacing = tuple(round(float(number), 4) for number in stated.spacing_mm)
         return (f"pixdim and sform disagree about the spacing; pixdim is used: {spacing} mm (X, Y, Z)",)
-    distance = _largest_distance_mm(stated.qform, stated.sform, stated.shape)
-    if distance <= _TOLERANCE_MM:
+    if agree(stated.qform, stated.sform, shape=stated.shape):
         return ()
+    distance = _largest_distance_mm(stated.qform, stated.sform, stated.shape)
     used = "sform" if straight is not None and sform_says_scanner else "qform"
     return (f"qform and sform disagree by up to {distance:.1f} mm; the {used} is used, with the spacing of pixdim",)
 
 
 def _statements(content: bytes, order: str) -> _Statements:
-    shape = struct.unpack_from(f"{order}3h", content, 42)
+    width, height, depth = struct.unpack_from(f"{order}3h", content, 42)
     pixdim = struct.unpack_from(f"{order}4f", content, 76)
     qform_code, sform_code = struct.unpack_from(f"{order}2h", content, 252)
     quaternion = struct.unpack_from(f"{order}3f", content, 256)
@@ -91,7 +91,7 @@ def _statements(content: bytes, order: str) -> _Statements:
     sform = np.array(struct.unpack_from(f"{order}12f", content, 280)).reshape(3, 4)
     scales = np.array(pixdim[1:]) * (1.0, 1.0, -1.0 if pixdim[0] < 0 else 1.0)
     return _Statements(
-        shape=np.array(shape),
+        shape=(width, height, depth),
         spacing_mm=np.array(pixdim[1:]),
         qform=np.column_stack([_rotation(*quaternion) * scales, offset]) if qform_code > 0 else None,
         sform=sform if sform_code > 0 else None,
@@ -121,8 +121,8 @@ def _with_spacing(form: NDArray[np.float64], spacing_mm: NDArray[np.float64]) ->
     return np.column_stack([axes * spacing_mm, form[:, 3]])
 
 
-def _largest_distance_mm(one: NDArray[np.float64], other: NDArray[np.float64], shape: NDArray[np.int64]) -> float:
+def _largest_distance_mm(one: NDArray[np.float64], other: NDArray[np.float64], shape: tuple[int, int, int]) -> float:
     """How far apart two forms put the same corner of the volume."""
-    corners = np.indices((2, 2, 2)).reshape(3, 8) * (shape - 1)[:, np.newaxis]
+    corners = np.indices((2, 2, 2)).reshape(3, 8) * (np.array(shape) - 1)[:, np.newaxis]
     displacement = (one - other) @ np.vstack([corners, np.ones(8)])
     return float(np.linalg.norm(displacement, axis=0).max())

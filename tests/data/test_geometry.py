@@ -95,26 +95,76 @@ def test_a_geometry_does_not_differ_from_itself() -> None:
     assert GEOMETRY.difference(GEOMETRY) == ""
 
 
+def moved(**change: object) -> Geometry:
+    return dataclasses.replace(GEOMETRY, **change)
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
         ({"shape": (4, 6, 5)}, "shape"),
-        ({"spacing_mm": (3.0, 1.5, 1.002)}, "spacing"),
-        ({"origin_mm": (0.0, 0.0, 0.2)}, "origin"),
-        ({"direction": tuple(rotation(2, 1.0).ravel())}, "direction"),
+        ({"spacing_mm": (3.0, 1.5, 1.05)}, "spacing"),
+        ({"origin_mm": (0.0, 0.0, 0.31)}, "origin"),
+        ({"direction": tuple(rotation(2, 3.0).ravel())}, "direction"),
     ],
 )
 def test_a_difference_is_named(change: dict[str, tuple[float, ...]], word: str) -> None:
-    assert GEOMETRY.difference(dataclasses.replace(GEOMETRY, **change)).startswith(word)
+    assert GEOMETRY.difference(moved(**change)).startswith(word)
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        {"spacing_mm": (3.0, 1.5, 1.0005)},
-        {"origin_mm": (0.0, 0.0, 0.05)},
-        {"direction": tuple(rotation(2, 0.03).ravel())},
+        {"spacing_mm": (3.0, 1.5, 1.015)},  # 6 voxels: the last ends .09 voxels further
+        {"origin_mm": (0.09, 0.14, 0.29)},  # a little less than a tenth of 1, 1.5 and 3 mm
+        {"direction": tuple(rotation(2, 0.3).ravel())},
     ],
 )
 def test_differences_below_the_tolerance_do_not_count(change: dict[str, tuple[float, ...]]) -> None:
-    assert GEOMETRY.difference(dataclasses.replace(GEOMETRY, **change)) == ""
+    assert GEOMETRY.difference(moved(**change)) == ""
+
+
+@pytest.mark.parametrize("voxel_mm", [1e-5, 0.01, 1.0, 300.0])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_tolerance_is_a_tenth_of_a_voxel_of_any_size(voxel_mm: float, axis: int) -> None:
+    grid = moved(spacing_mm=(3 * voxel_mm, 1.5 * voxel_mm, voxel_mm), direction=tuple(rotation(1, 30.0).ravel()))
+    step_mm = np.reshape(grid.direction, (3, 3))[:, axis] * grid.spacing_mm[2 - axis]
+    beside, off = (dataclasses.replace(grid, origin_mm=tuple(fraction * step_mm)) for fraction in (0.0999, 0.1001))
+    assert grid.difference(beside) == ""
+    assert f"up to 0.1 voxels apart along {'XYZ'[axis]}, tolerance 0.1" in grid.difference(off)
+
+
+def test_a_rounded_spacing_counts_at_the_far_end_of_the_grid() -> None:
+    long = moved(shape=(4, 5, 500), spacing_mm=(3.0, 1.5, 0.9375))
+    assert long.difference(dataclasses.replace(long, spacing_mm=(3.0, 1.5, 0.9374))) == ""
+    # 500 voxels, each .0005 mm too short: at the far end .27 voxels.
+    assert "0.266 voxels apart along X" in long.difference(dataclasses.replace(long, spacing_mm=(3.0, 1.5, 0.937)))
+
+
+def test_a_slight_turn_counts_far_from_its_centre() -> None:
+    turned = {"direction": tuple(rotation(2, 0.02).ravel())}
+    assert GEOMETRY.difference(moved(**turned)) == ""
+    wide = moved(shape=(4, 500, 500))
+    assert wide.difference(dataclasses.replace(wide, **turned)).startswith("direction")
+
+
+def test_a_single_slice_has_a_thickness_and_a_direction() -> None:
+    flat = moved(shape=(1, 5, 6))
+    assert flat.difference(dataclasses.replace(flat, spacing_mm=(5.0, 1.5, 1.0))).startswith("spacing")
+    assert flat.difference(dataclasses.replace(flat, direction=(1, 0, 0, 0, 1, 0, 0, 0, -1))).startswith("direction")
+
+
+@pytest.mark.parametrize("number", [1e300, np.inf, np.nan])
+def test_an_origin_that_no_number_holds_is_another_one(number: float) -> None:
+    assert GEOMETRY.difference(moved(origin_mm=(number, 0.0, 0.0))).startswith("origin")
+
+
+@given(shift=st.tuples(*[st.floats(-0.2, 0.2)] * 3), x=angles, y=angles, z=angles)
+def test_shifts_are_measured_along_the_axes_of_the_image(
+    shift: tuple[float, float, float], x: float, y: float, z: float
+) -> None:
+    axes = rotation(0, x) @ rotation(1, y) @ rotation(2, z)
+    grid = directed(axes)
+    other = dataclasses.replace(grid, origin_mm=tuple(axes @ (np.array(shift) * grid.spacing_mm[::-1])))
+    if abs(max(map(abs, shift)) - 0.1) > 1e-9:
+        assert (grid.difference(other) == "") == (max(map(abs, shift)) < 0.1)

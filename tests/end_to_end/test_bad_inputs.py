@@ -110,6 +110,7 @@ ROWS = (
     Row(15, bad.other_shape, REFUSED, ("IBSR_02_seg.nii.gz", "shape"), A_LABEL_MAP),
     Row(15, bad.other_spacing, REFUSED, ("IBSR_02_seg.nii.gz", "spacing", "tolerance"), A_LABEL_MAP),
     Row(15, bad.other_origin, REFUSED, ("IBSR_02_seg.nii.gz", "origin", "tolerance"), A_LABEL_MAP),
+    Row(15, bad.beside_fine_voxels, REFUSED, ("IBSR_02_seg.nii.gz", "origin", "9 voxels apart", "tolerance"), IN_TRAINING),
     Row(15, bad.other_direction, REFUSED, ("IBSR_02_seg.nii.gz", "direction", "tolerance"), A_LABEL_MAP),
     Row(16, bad.oblique, ACCEPTED, (), A_SCAN),
     Row(17, bad.sheared, REFUSED, ("IBSR_02.nii.gz", "right angles", "set_qform"), A_SCAN),

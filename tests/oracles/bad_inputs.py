@@ -232,6 +232,14 @@ def other_origin(home: Home) -> None:
     write_labels(home.label, labels.array, replace(labels.geometry, origin_mm=(50.0, 0.0, 0.0)))
 
 
+def beside_fine_voxels(home: Home) -> None:
+    """A scan of 0.01 mm, as microscopes make them, and labels nine voxels beside it, which is less than 0.1 mm."""
+    image, labels = read_image([home.image], channels=1), read_labels(home.label)
+    geometry = replace(image.geometry, spacing_mm=(0.01, 0.01, 0.01), origin_mm=(0.0, 0.0, 0.0))
+    write_channels(home.image, image.array, geometry)
+    write_labels(home.label, labels.array, replace(geometry, origin_mm=(0.09, 0.0, 0.0)))
+
+
 def other_direction(home: Home) -> None:
     labels = read_labels(home.label)
     turned = tuple(value * sign for value, sign in zip(labels.geometry.direction, (-1, 1, -1) * 3, strict=True))
