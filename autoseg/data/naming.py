@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -10,13 +11,16 @@ from autoseg.errors import DatasetError
 from autoseg.formats import IMAGE_SUFFIXES
 
 LABEL_ENDING: Final = "_seg"
-"""How the names of label maps end that lie beside scans."""
+"""How the names of label maps end that lie beside scans, where nothing else is asked for."""
 
 CHANNEL_ENDINGS: Final = "_0000, _0001, ..."
 """How the names of the channels of one scan end, for messages."""
 
 FILE_NAMES: Final = "printable text of at most 200 bytes, with no slash, no colon and no leading dot or blank"
 """What a name needs to become the name of files and folders."""
+_LABEL: Final = re.compile(r"(?:^|[_.-])(?:d?seg|segmentations?|masks?|labels?|labelmap|gt)$", re.IGNORECASE)
+"""Ends of the names of label maps. Source: what BIDS (dseg, mask), 3D Slicer (.seg, -label), ACDC (gt) and people write."""
+
 _CHANNEL: Final = re.compile(r"^(?P<id>.+)_(?P<number>\d{4})$")
 _PREFIX: Final = re.compile(r"^(Dataset|Task)\d+_(?=.)")
 _MOST_BYTES: Final = 200
@@ -24,12 +28,20 @@ _MOST_BYTES: Final = 200
 
 
 def image_stem(path: Path) -> str | None:
-    """The file's name without its image suffix, whatever its case; None where it is not an image by its name."""
-    name = path.name
+    """The file's name without its image suffix, whatever its case; None where it is not an image by its name.
+
+    Names are normalised: systems store the same letter composed or decomposed, and no eye tells them apart.
+    """
+    name = normalised(path.name)
     for suffix in IMAGE_SUFFIXES:
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)]
     return None
+
+
+def stem_of_any(path: Path) -> str:
+    """A name for whatever a file holds: without its image suffix, or else without the last of its endings."""
+    return image_stem(path) or normalised(path.stem).lstrip(".") or normalised(path.name)
 
 
 def case_and_channel(stem: str) -> tuple[str, int] | None:
@@ -43,14 +55,46 @@ def channel_stem(case: str, channel: int) -> str:
     return f"{case}_{channel:04d}"
 
 
+def normalised(name: str) -> str:
+    """A name in Unicode's composed form (NFC), in which names are compared."""
+    return unicodedata.normalize("NFC", name)
+
+
 def is_label_stem(stem: str) -> bool:
-    """Whether a name without suffix is that of a label map beside a scan, `<id>_seg`."""
-    return stem.endswith(LABEL_ENDING)
+    """Whether a name without suffix is that of a label map, such as `<id>_seg`, `<id>-label`, `<id>.seg` or `mask`."""
+    return _LABEL.search(stem) is not None
 
 
 def without_label_ending(stem: str) -> str:
-    """The id in the name of a label map, `<id>_seg` or `<id>`."""
-    return stem.removesuffix(LABEL_ENDING)
+    """The id in the name of a label map, `<id>_seg` or `<id>`; empty where the name says nothing but what it is."""
+    return _LABEL.sub("", stem)
+
+
+def named_file(path: Path) -> Path:
+    """The file that is meant by a path which somebody wrote down.
+
+    The voxels of a pair stand for their header, `.img` for `.hdr`; a name that is there in another normal form is that one.
+
+    Args:
+        path: may name nothing.
+
+    Returns:
+        the path of the file meant; the same path where there is none.
+    """
+    found = _in_any_form(path)
+    if found.suffix.lower() == ".img":
+        return next((header for suffix in (".hdr", ".HDR") if (header := found.with_suffix(suffix)).is_file()), found)
+    return found
+
+
+def _in_any_form(path: Path) -> Path:
+    """A path as the disk spells it, where that differs in its normal form only."""
+    if path.exists() or path.is_symlink() or path.parent == path:
+        return path
+    folder = _in_any_form(path.parent)
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    same = (entry for entry in entries if normalised(entry.name) == normalised(path.name))
+    return next(same, folder / path.name)
 
 
 def is_file_name(text: str) -> bool:

@@ -143,6 +143,8 @@ def evaluate_folders(
         SystemFailureError: a worker process died.
     """
     pairing = pair_files(predictions, references)
+    for passed in pairing.passed_over:
+        passed.tell(events)
     compare = partial(_compare, classes=None if classes is None else tuple(classes))
     scored, failures = [], []
     with (

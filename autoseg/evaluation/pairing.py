@@ -2,12 +2,14 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NoReturn
 
-from autoseg.data.naming import LABEL_ENDING, image_stem, is_label_stem, without_label_ending
+from autoseg.data.folders import SCANS, Kind, PassedOver, role_of
+from autoseg.data.ids import Place, identify
+from autoseg.data.naming import LABEL_ENDING, image_stem, is_label_stem, named_file, stem_of_any, without_label_ending
 from autoseg.errors import DatasetError, SystemFailureError, UsageError
 from autoseg.formats import IMAGE_SUFFIXES
 
@@ -20,7 +22,7 @@ class Pair:
     """Two label maps of one case.
 
     Attributes:
-        id: the name that both files share, without suffix and `_seg`.
+        id: what both files are called, without suffix and `_seg`: their name, or the folders that tell equal names apart.
         prediction: file to evaluate.
         reference: file to compare with.
     """
@@ -38,19 +40,23 @@ class Pairing:
         pairs: by id, sorted.
         without_reference: predictions that no reference belongs to.
         without_prediction: references that no prediction belongs to.
+        passed_over: what is there besides and was not used.
     """
 
     pairs: tuple[Pair, ...]
     without_reference: tuple[Path, ...] = ()
     without_prediction: tuple[Path, ...] = ()
+    passed_over: tuple[PassedOver, ...] = ()
 
 
 def pair_files(predictions: Path, references: Path) -> Pairing:
     """Pair `<id>` with `<id>` or `<id>_seg`, however deep in their folders.
 
-    Two files are a pair whatever their names. In folders, hidden files, files that are no images by their name, and the
-    folders in `IGNORED_FOLDERS` do not count. Where references called `<id>_seg` lie among others, the others are taken
-    for the scans themselves and ignored. A single file asks for itself only: the rest of the other side is not missed.
+    Two files are a pair whatever their names. Files of the same name are called after the folders that tell them apart
+    (`data.ids`). In folders, hidden files and the folders in `IGNORED_FOLDERS` do not count; files that are no images by
+    their name are passed over. Where references called `<id>_seg`, or in folders such as `labels`, lie among others, the
+    others are taken for the scans themselves and passed over. A single file asks for itself only: the rest of the other
+    side is not missed.
 
     Args:
         predictions: a file, or a folder that is searched with all its sub-folders.
@@ -61,10 +67,13 @@ def pair_files(predictions: Path, references: Path) -> Pairing:
         DatasetError: an id occurs twice on one side.
         SystemFailureError: a folder may not be read.
     """
-    found, wanted = _label_files(predictions), _without_scans(_label_files(references))
+    predictions, references = named_file(predictions), named_file(references)
+    passed = {place: PassedOver(place) for place in (predictions, references)}
+    found = _label_files(predictions, passed[predictions])
+    wanted = _without_scans(_label_files(references, passed[references]), passed[references])
     if predictions.is_file() and references.is_file():
-        return Pairing(pairs=(Pair(_case_id(predictions), predictions, references),))
-    by_prediction, by_reference = _by_id(found), _by_id(wanted)
+        return Pairing(pairs=(Pair(*_by_id(found, predictions).popitem(), references),))
+    by_prediction, by_reference = _by_id(found, predictions), _by_id(wanted, references)
     common = sorted(by_prediction.keys() & by_reference.keys())
     if not common:
         raise UsageError(
@@ -78,18 +87,27 @@ def pair_files(predictions: Path, references: Path) -> Pairing:
         pairs=tuple(Pair(case, by_prediction[case], by_reference[case]) for case in common),
         without_reference=() if references.is_file() else _others(by_prediction, common),
         without_prediction=() if predictions.is_file() else _others(by_reference, common),
+        passed_over=tuple(passed.values()),
     )
 
 
-def _label_files(place: Path) -> list[Path]:
+def _label_files(place: Path, passed: PassedOver) -> list[Path]:
     if not place.exists():
         raise UsageError("there is no such file or folder", where=place, remedy="Check its name.")
-    files = _walk(place) if place.is_dir() else [place] if image_stem(place) else []
+    if place.is_file():
+        return [place]
+    files = []
+    for path in _walk(place):
+        if image_stem(path):
+            files.append(path)
+        else:
+            passed.add_unread(path)
     if not files:
         raise UsageError(
-            "no label map" if place.is_file() else "holds no label map",
+            "holds no label map",
             where=place,
             expected=f"names that end in one of {', '.join(IMAGE_SUFFIXES)}",
+            found="; ".join(passed.sentences) or None,
             remedy="Name a label map or a folder of them.",
         )
     return files
@@ -100,11 +118,10 @@ def _others(by_id: Mapping[str, Path], common: Iterable[str]) -> tuple[Path, ...
 
 
 def _walk(folder: Path) -> list[Path]:
-    found = []
+    found: list[Path] = []
     for parent, children, names in os.walk(folder, onerror=_refuse):
         children[:] = [name for name in children if name not in IGNORED_FOLDERS and not name.startswith(".")]
-        candidates = [Path(parent) / name for name in names if not name.startswith(".")]
-        found += [path for path in candidates if image_stem(path)]
+        found += [Path(parent) / name for name in names if not name.startswith(".")]
     return sorted(found)
 
 
@@ -114,15 +131,28 @@ def _refuse(cause: OSError) -> NoReturn:
     ) from None
 
 
-def _without_scans(references: list[Path]) -> list[Path]:
-    labels = [path for path in references if is_label_stem(_stem(path))]
-    return labels or references
+def _without_scans(references: Sequence[Path], passed: PassedOver) -> list[Path]:
+    """The label maps among files that may be a whole data set: by their names, or by those of the folders they are in."""
+    labels = [path for path in references if is_label_stem(stem_of_any(path))] or [
+        path for path in references if "labels" in _kinds(path, passed.root)
+    ]
+    others = [path for path in references if path not in set(labels)]
+    if not labels or not all(is_label_stem(stem_of_any(path)) for path in labels):
+        # A folder of label maps says nothing of what lies elsewhere, unless that is in a folder of scans.
+        others = [path for path in others if labels and "images" in _kinds(path, passed.root)]
+    passed.add(others, reason=SCANS)
+    return [path for path in references if path not in set(others)]
 
 
-def _by_id(paths: Iterable[Path]) -> dict[str, Path]:
+def _kinds(path: Path, root: Path) -> set[Kind | None]:
+    return {role_of(name).kind for name in _folders(path, root)}
+
+
+def _by_id(paths: Sequence[Path], root: Path) -> dict[str, Path]:
+    places = [Place(_folders(path, root), without_label_ending(stem_of_any(path))) for path in paths]
     groups = defaultdict(list)
-    for path in paths:
-        groups[_case_id(path)].append(path)
+    for case, path in zip(identify(places), paths, strict=True):
+        groups[case or stem_of_any(path)].append(path)
     for case, members in groups.items():
         if len(members) > 1:
             raise DatasetError(
@@ -135,11 +165,5 @@ def _by_id(paths: Iterable[Path]) -> dict[str, Path]:
     return {case: members[0] for case, members in groups.items()}
 
 
-def _case_id(path: Path) -> str:
-    return without_label_ending(_stem(path))
-
-
-def _stem(path: Path) -> str:
-    stem = image_stem(path)
-    assert stem is not None, "only files with an image suffix get here"  # noqa: S101 - the impossible
-    return stem
+def _folders(path: Path, root: Path) -> tuple[str, ...]:
+    return () if path == root else path.parent.relative_to(root).parts

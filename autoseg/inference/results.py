@@ -99,6 +99,7 @@ def predict_scans(
         UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since.
         WorkspaceError: another process writes to the same folder.
     """
+    found.passed_over.tell(events)
     _protect_inputs(results, found.scans)
     with lock(results.folder / ".lock"):
         classes = segmenter.ensemble.plan.data.classes

@@ -1,13 +1,15 @@
 """Which scans a folder holds, for prediction."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.dicom import find_series, is_dicom, read_series
+from autoseg.data.folders import LABEL_MAPS, NO_SCANS, PassedOver, files_below, is_hidden
+from autoseg.data.ids import Place, identify
 from autoseg.data.image import Image, read_image
 from autoseg.data.naming import (
     CHANNEL_ENDINGS,
@@ -15,8 +17,10 @@ from autoseg.data.naming import (
     channel_stem,
     image_stem,
     is_label_stem,
+    named_file,
     printable,
     refuse_undecodable,
+    stem_of_any,
 )
 from autoseg.errors import AutosegError, DatasetError, UsageError
 
@@ -51,19 +55,23 @@ class FoundScans:
     Attributes:
         scans: those that can be segmented, by id.
         failures: ids of the others, with what is wrong.
+        passed_over: what is there besides and is not taken for scans.
     """
 
     scans: tuple[Scan, ...]
     failures: tuple[tuple[str, AutosegError], ...]
+    passed_over: PassedOver
 
 
 def find_scans(place: Path, *, channels: int, results: Path | None = None) -> FoundScans:
     """List the scans of a file or of a folder with everything below it, links followed.
 
     Names ending in `_0000`, `_0001`, ... up to the model's number of channels are the channels of one scan; other numbers
-    belong to the name. DICOM files are recognised by their content; every series in a folder is a scan, called after the
-    folder; DICOM without an image, such as a report, is skipped. Label files (`_seg`), hidden files and what lies in
-    hidden folders are ignored.
+    belong to the name. Scans of the same name are called after the folders that tell them apart (`data.ids`). DICOM files
+    are recognised by their content; every series in a folder is a scan, called after the folder; DICOM without an image,
+    such as a report, is skipped. Label maps, recognised by their names or by their folders', and files of other names are
+    passed over, which the result says; hidden files and folders are ignored. A file that is given itself is a scan
+    whatever its name.
 
     Args:
         place: a scan, or a folder of scans.
@@ -73,22 +81,26 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
     Raises:
         UsageError: there is no such place, a folder in it cannot be read, or nothing in it is an image by its name.
     """
+    place = named_file(place)
     if not place.exists():
         raise UsageError("no such file or folder", where=place, remedy="Check the path to the scans.")
-    by_name: dict[str, dict[Path, int | None]] = defaultdict(dict)
+    passed = PassedOver(place)
+    images: dict[tuple[Path, str], dict[Path, int | None]] = defaultdict(dict)
     dicom: dict[Path, list[Path]] = defaultdict(list)
-    for path in _candidates(place, channels=channels, results=results):
+    for path in _candidates(place, channels=channels, results=results, passed=passed):
         stem = image_stem(path)
-        if path.name.startswith(".") or is_label_stem(stem or ""):
-            continue
-        if stem is not None:
-            name, channel = _name_and_channel(stem, channels=channels)
-            by_name[name][path] = channel
-        elif _holds_dicom(path):
+        if stem is None and _holds_dicom(path):
             dicom[path.parent].append(path)
+        elif path == place or (stem is not None and not is_label_stem(stem)):
+            name, channel = _name_and_channel(stem_of_any(path), channels=channels)
+            images[path.parent, name][path] = channel
+        elif stem is not None:
+            passed.add([path], reason=LABEL_MAPS)
+        else:
+            passed.add_unread(path)
     groups = [
         *((_folder_name(folder, place), partial(_series, paths=paths)) for folder, paths in dicom.items()),
-        *((name, partial(_scan, found=found)) for name, found in sorted(by_name.items())),
+        *((name, partial(_scan, found=found)) for name, found in _named(images, place)),
     ]
     scans: list[Scan] = []
     failures: list[tuple[str, AutosegError]] = []
@@ -102,12 +114,35 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
             "holds no scans",
             where=place,
             expected="images such as .nii.gz, .mha or .nrrd, or DICOM series",
-            remedy="Check the path.",
+            found="; ".join(passed.sentences) or None,
+            remedy="Check the path; a file that is named itself is a scan whatever its name.",
         )
-    return _without_duplicates(scans, failures)
+    return _without_duplicates(scans, failures, passed)
 
 
-def _without_duplicates(scans: list[Scan], failures: list[tuple[str, AutosegError]]) -> FoundScans:
+def _named(
+    images: Mapping[tuple[Path, str], Mapping[Path, int | None]], place: Path
+) -> list[tuple[str, Mapping[Path, int | None]]]:
+    """The files of each scan by its id: those of one name in one folder, or in several that hold a channel each."""
+    folders: dict[str, list[Path]] = defaultdict(list)
+    for folder, name in images:
+        folders[name].append(folder)
+    files: list[Mapping[Path, int | None]] = []
+    places: list[Place] = []
+    for name, parents in folders.items():
+        together = {path: channel for parent in parents for path, channel in images[parent, name].items()}
+        numbers = list(together.values())
+        scattered = None not in numbers and len(set(numbers)) == len(numbers) > 1
+        for found in [together] if scattered else [images[parent, name] for parent in parents]:
+            parent = min(found).parent
+            files.append(found)
+            places.append(Place(parent.relative_to(place).parts if parent.is_relative_to(place) else (), name))
+    return sorted(zip(identify(places), files, strict=True), key=lambda named: (named[0], min(named[1])))
+
+
+def _without_duplicates(
+    scans: Sequence[Scan], failures: Sequence[tuple[str, AutosegError]], passed: PassedOver
+) -> FoundScans:
     """What was found, by id; scans that share one would replace each other's results, so all of them fail."""
     names = Counter(scan.id for scan in scans)
     repeated = [
@@ -116,7 +151,7 @@ def _without_duplicates(scans: list[Scan], failures: list[tuple[str, AutosegErro
         if count > 1
     ]
     alone = sorted((scan for scan in scans if names[scan.id] == 1), key=lambda scan: scan.id)
-    return FoundScans(tuple(alone), (*failures, *repeated))
+    return FoundScans(tuple(alone), (*failures, *repeated), passed)
 
 
 def _same_name(name: str, paths: Iterable[Path]) -> DatasetError:
@@ -166,32 +201,23 @@ def _name_and_channel(stem: str, *, channels: int) -> tuple[str, int | None]:
     return (stem, None) if found is None or found[1] >= channels else found
 
 
-def _candidates(place: Path, *, channels: int, results: Path | None) -> Iterable[Path]:
+def _candidates(place: Path, *, channels: int, results: Path | None, passed: PassedOver) -> Iterable[Path]:
     try:
         if place.is_dir():
-            return list(_files_below(place, visited=set() if results is None else {results.resolve()}))
+            skipped: list[Path] = []
+            files = list(files_below(place, visited=set() if results is None else {results.resolve()}, skipped=skipped))
+            passed.add(skipped, reason=NO_SCANS)
+            return files
         name, channel = _name_and_channel(image_stem(place) or "", channels=channels)
         if channel is None or channels == 1:
             return [place]
-        beside = ((path, image_stem(path)) for path in sorted(place.parent.iterdir()))
+        beside = ((path, image_stem(path)) for path in sorted(place.parent.iterdir()) if not is_hidden(path))
         named = ((path, _name_and_channel(stem, channels=channels)) for path, stem in beside if stem is not None)
         return [path for path, (other, number) in named if other == name and number is not None]
     except OSError as cause:
         raise UsageError(
             f"cannot be read ({cause.strerror})", where=cause.filename or place, remedy="Check its permissions."
         ) from None
-
-
-def _files_below(folder: Path, *, visited: set[Path]) -> Iterator[Path]:
-    """What lies in a folder and in those below it that are neither hidden nor visited; links may lead in circles."""
-    visited.add(folder.resolve())
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if not path.is_dir():
-            yield path
-        elif path.resolve() not in visited:
-            yield from _files_below(path, visited=visited)
 
 
 def _scan(name: str, *, found: Mapping[Path, int | None], channels: int) -> list[Scan]:

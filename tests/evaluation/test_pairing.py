@@ -1,6 +1,7 @@
 import pytest
 from oracles.empty_files import touch
 
+from autoseg.data.folders import SCANS
 from autoseg.errors import DatasetError, UsageError
 from autoseg.evaluation.pairing import Pair, pair_files
 
@@ -86,7 +87,7 @@ def test_a_single_file_finds_its_partner_in_a_folder_and_misses_nothing_else(tmp
         assert pairing.without_reference == pairing.without_prediction == ()
 
 
-@pytest.mark.parametrize("names", [("a.nii", "a.nii.gz"), ("x/a.nii.gz", "y/a.nii.gz"), ("a.nii.gz", "a_seg.nii.gz")])
+@pytest.mark.parametrize("names", [("a.nii", "a.nii.gz"), ("x/a.nii", "x/a.nii.gz"), ("a.nii.gz", "a_seg.nii.gz")])
 def test_the_same_id_twice_among_predictions_is_an_error(tmp_path, names):
     ours = touch(tmp_path / "out", *names)
     theirs = touch(tmp_path / "refs", "a.nii.gz")
@@ -97,9 +98,67 @@ def test_the_same_id_twice_among_predictions_is_an_error(tmp_path, names):
 
 def test_the_same_id_twice_among_references_is_an_error(tmp_path):
     ours = touch(tmp_path / "out", "a.nii.gz")
-    theirs = touch(tmp_path / "task", "imagesTr/a.nii.gz", "labelsTr/a.nii.gz")
+    theirs = touch(tmp_path / "task", "a_b/c/t.nii.gz", "a/b_c/t.nii.gz")
     with pytest.raises(DatasetError, match="2 files are called"):
         pair_files(ours, theirs)
+
+
+def test_equal_names_are_told_apart_by_their_folders_on_both_sides(tmp_path):
+    ours = touch(tmp_path / "out", "p1_day1.nii.gz", "p1_day2.nii.gz", "p2_day1.nii.gz")
+    theirs = touch(tmp_path / "patients", *(f"{way}/{name}.nii" for way in DAYS for name in ("T1", "T1-label")))
+    pairing = pair_files(ours, theirs)
+    assert paired(pairing, ours, theirs) == [
+        (way.replace("/", "_"), f"{way.replace('/', '_')}.nii.gz", f"{way}/T1-label.nii") for way in DAYS
+    ]
+    assert [passed.sentences for passed in pairing.passed_over] == [
+        (),
+        (f"passed over ({SCANS}): p1/day1/T1.nii, p1/day2/T1.nii, p2/day1/T1.nii",),
+    ]
+
+
+DAYS = ("p1/day1", "p1/day2", "p2/day1")
+
+
+def test_names_that_say_only_that_they_are_label_maps(tmp_path):
+    ours = touch(tmp_path / "out", "p1.nii.gz", "p2.nii.gz")
+    theirs = touch(tmp_path / "patients", "p1/mask.nii", "p2/mask.nii")
+    assert [pair.id for pair in pair_files(ours, theirs).pairs] == ["p1", "p2"]
+    alone = pair_files(touch(tmp_path / "one", "mask.nii"), touch(tmp_path / "other", "mask.nii"))
+    assert [pair.id for pair in alone.pairs] == ["mask"]
+
+
+def test_folders_of_label_maps_beside_folders_of_scans_are_the_references(tmp_path):
+    ours = touch(tmp_path / "out", "a.nii.gz", "b.nii.gz")
+    theirs = touch(tmp_path / "task", "imagesTr/a.nii.gz", "labelsTr/a.nii.gz", "imagesTs/b.nii.gz", "labelsTs/b.nii.gz")
+    assert paired(pair_files(ours, theirs), ours, theirs) == [
+        ("a", "a.nii.gz", "labelsTr/a.nii.gz"),
+        ("b", "b.nii.gz", "labelsTs/b.nii.gz"),
+    ]
+
+
+def test_names_are_compared_as_they_look(tmp_path):
+    ours = touch(tmp_path / "out", "Zoe\u0308.nii.gz")
+    theirs = touch(tmp_path / "refs", "Zo\u00eb_seg.nii.gz")
+    assert [pair.id for pair in pair_files(ours, theirs).pairs] == ["Zo\u00eb"]
+
+
+def test_files_that_are_not_read_are_named(tmp_path):
+    ours = touch(tmp_path / "out", "a.nii.gz", "b.mgz", "predictions.csv")
+    theirs = touch(tmp_path / "refs", "a.nii.gz", "b.nii.bz2", "a.hdr", "a.img")
+    with pytest.raises(DatasetError, match="2 files are called"):
+        pair_files(ours, theirs)
+    (theirs / "a.nii.gz").unlink()
+    assert [passed.sentences for passed in pair_files(ours, theirs).passed_over] == [
+        ("passed over (files that are not read, by their names): b.mgz",),
+        ("passed over (files that are not read, by their names): b.nii.bz2",),
+    ]
+    with pytest.raises(UsageError, match=r"holds no label map.*b\.mgz"):
+        pair_files(touch(tmp_path / "third", "b.mgz"), theirs)
+
+
+def test_the_voxels_of_a_pair_of_files_stand_for_both(tmp_path):
+    theirs = touch(tmp_path, "a.hdr", "a.img", "b.nii")
+    assert pair_files(theirs / "b.nii", theirs / "a.img").pairs == (Pair("b", theirs / "b.nii", theirs / "a.hdr"),)
 
 
 def test_a_side_without_images_is_an_error_that_names_it(tmp_path):
@@ -110,7 +169,7 @@ def test_a_side_without_images_is_an_error_that_names_it(tmp_path):
         assert caught.value.where == str(empty)
     with pytest.raises(UsageError, match="no such file or folder"):
         pair_files(full, tmp_path / "missing")
-    with pytest.raises(UsageError, match="no label map"):
+    with pytest.raises(UsageError, match="no file belongs"):
         pair_files(empty / "notes.txt", full)
 
 

@@ -9,7 +9,20 @@ from oracles.dicom_files import dicom_file, write_series
 from oracles.empty_files import touch
 
 from autoseg.errors import UsageError
+from autoseg.events import Silent
 from autoseg.inference.scans import find_scans
+
+
+class Said(Silent):
+    def __init__(self) -> None:
+        self.info_lines: list[str] = []
+        self.warnings: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.info_lines.append(message)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 def names(place: Path, *, channels: int = 1, results: Path | None = None) -> dict[str, list[str]]:
@@ -21,6 +34,95 @@ def names(place: Path, *, channels: int = 1, results: Path | None = None) -> dic
 def test_folders_are_searched_through_and_labels_and_hidden_files_passed_over(tmp_path: Path) -> None:
     touch(tmp_path, "b/b.nii.gz", "b/b_seg.nii.gz", "a.mha", "._a.mha", "notes.txt")
     assert names(tmp_path) == {"a": ["a.mha"], "b": ["b.nii.gz"]}
+
+
+def test_what_is_passed_over_is_named(tmp_path: Path) -> None:
+    labels = ["a_seg.nii.gz", "b/a-SEG.nii.gz", "c_mask.mha", "d_label.nii", "e.seg.nrrd", "f_dseg.nii.gz", "labels.nii"]
+    unread = ["h.mgz", "i.nii.bz2", "j.vtk", "k.img", "l"]
+    touch(tmp_path, *labels, *unread, "a.nii.gz", "segment.nii", "unmasked.nii")
+    touch(tmp_path, "m.hdr", "m.img", "n.mhd", "n.raw", "notes.txt", "table.CSV", ".DS_Store")
+    found = find_scans(tmp_path, channels=1)
+    assert [scan.id for scan in found.scans] == ["a", "m", "n", "segment", "unmasked"]
+    assert found.passed_over.sentences == (
+        f"passed over (label maps by their names): {', '.join(labels[:5])} and 2 more",
+        f"passed over (files that are not read, by their names): {', '.join(unread)}",
+    )
+
+
+def test_files_that_are_not_read_are_a_warning(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nii", "a_seg.nii", "b.mgz")
+    said = Said()
+    find_scans(tmp_path, channels=1).passed_over.tell(said)
+    assert said.info_lines == ["passed over (label maps by their names): a_seg.nii"]
+    assert said.warnings == ["passed over (files that are not read, by their names): b.mgz"]
+
+
+def test_nothing_but_what_is_passed_over_is_said_in_the_error(tmp_path: Path) -> None:
+    touch(tmp_path, "a_seg.nii", "b.mgz")
+    with pytest.raises(UsageError, match=r"holds no scans.*a_seg\.nii; .*b\.mgz.*named itself"):
+        find_scans(tmp_path, channels=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "scan"),
+    [
+        ("a_seg.nii", "a_seg"),
+        ("b.seg.nrrd", "b.seg"),
+        ("c.mgz", "c"),
+        ("d", "d"),
+        (".e.nii", ".e"),
+        (".f", "f"),
+        ("g.1.bak", "g.1"),
+    ],
+)
+def test_a_scan_that_is_given_itself_may_be_called_anything(tmp_path: Path, name: str, scan: str) -> None:
+    assert names(touch(tmp_path, name) / name) == {scan: [name]}
+
+
+def test_the_voxels_of_a_pair_of_files_stand_for_the_scan(tmp_path: Path) -> None:
+    touch(tmp_path, "a.hdr", "a.img")
+    assert names(tmp_path / "a.img") == {"a": ["a.hdr"]}
+
+
+def test_equal_names_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    touch(tmp_path, "p1/anat/T1.nii", "p2/anat/T1.nii", "p3/T2.nii")
+    assert list(names(tmp_path)) == ["T2", "p1", "p2"]
+    touch(tmp_path, "p1/later/T1.nii")
+    assert list(names(tmp_path)) == ["T2", "p1_anat", "p1_later", "p2_anat"]
+
+
+def test_channels_of_equal_names_are_grouped_by_their_folders(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"p{number}/t_000{channel}.nii" for number in (1, 2) for channel in (0, 1)))
+    found = find_scans(tmp_path, channels=2).scans
+    assert [(scan.id, [path.parent.name for path in scan.images]) for scan in found] == [
+        ("p1", ["p1"] * 2),
+        ("p2", ["p2"] * 2),
+    ]
+
+
+def test_scans_that_folders_do_not_tell_apart_fail_with_both_files_named(tmp_path: Path) -> None:
+    touch(tmp_path, "a_b/c/t.nii", "a/b_c/t.nii", "u.nii")
+    found = find_scans(tmp_path, channels=1)
+    assert [scan.id for scan in found.scans] == ["u"]
+    ((name, error),) = found.failures
+    assert name == "a_b_c_t"
+    assert str(tmp_path / "a_b/c/t.nii") in str(error)
+    assert str(tmp_path / "a/b_c/t.nii") in str(error)
+
+
+def test_names_that_differ_in_their_unicode_form_only_are_one_name(tmp_path: Path) -> None:
+    touch(tmp_path, "Zo\u00eb.nii")
+    assert list(names(tmp_path)) == list(names(tmp_path / "Zoe\u0308.nii")) == ["Zo\u00eb"]
+    touch(tmp_path, "Zoe\u0308.nii.gz")
+    assert "several scans are called Zo\u00eb" in failure(tmp_path, channels=1)[1]
+
+
+def test_folders_of_label_maps_beside_folders_of_scans_are_passed_over(tmp_path: Path) -> None:
+    touch(tmp_path, "imagesTr/a.nii", "labelsTr/a.nii", "imagesTs/b.nii", "masks/c/d.nii")
+    found = find_scans(tmp_path, channels=1)
+    assert [scan.id for scan in found.scans] == ["a", "b"]
+    assert found.passed_over.sentences == ("passed over (what these folders hold are no scans): labelsTr, masks",)
+    assert list(names(tmp_path / "labelsTr")) == ["a"]
 
 
 def test_label_maps_below_the_scans_are_no_scans(tmp_path: Path) -> None:
@@ -56,7 +158,7 @@ def test_a_single_file_finds_its_other_channels(tmp_path: Path) -> None:
     [
         ("bad_0000.nii.gz", "bad_0002.nii.gz"),
         ("bad_0000.nii.gz", "bad_0000.nii"),
-        ("bad_0000.nii.gz", "sub/bad_0000.nii.gz"),
+        ("sub/bad_0000.nii.gz", "sub/bad_0000.nii"),
     ],
 )
 def test_a_bad_scan_does_not_hide_the_good_ones(tmp_path: Path, files: tuple[str, ...]) -> None:

@@ -1,0 +1,161 @@
+"""Folders by their names, and what is below one that is no scan for somebody: nothing is left out in silence."""
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from autoseg.data.dataset import Subset
+from autoseg.data.naming import printable
+from autoseg.events import Events
+
+Kind = Literal["images", "labels"]
+_Word = TypeVar("_Word", bound=str)
+
+_NAMED: Final = 5
+"""How many files a message names."""
+
+_TEXT: Final = re.compile(
+    r"\.(?:bib|bval|bvec|cfg|csv|db|docx?|html?|ini|ipynb|json|log|md|md5|ods|pdf|py|rst|sh|sha256|toml|tsv|txt|xlsx?|xml|ya?ml)$",
+    re.IGNORECASE,
+)
+"""Endings of what lies beside scans and is none: descriptions, tables, gradients. Source: ours."""
+
+_HEADERS: Final = (".hdr", ".mhd", ".nhdr")
+"""Endings of headers whose voxels lie in another file."""
+
+_KINDS: Final[dict[Kind, str]] = {
+    "images": "images?|imgs?|scans?|volumes?|vols?",
+    "labels": "labels?|masks?|segmentations?|segs?|annotations?|groundtruths?|gts?",
+}
+_SUBSETS: Final[dict[Subset, str]] = {
+    "training": "training|train|tr",
+    "validation": "validation|valid|val|vl",
+    "test": "testing|test|ts|te",
+}
+"""Names of folders, without signs between words. Source: nnU-Net (imagesTr, labelsTs, imagesVal), YOLO (train/images,
+images/train), IBSR18 (Training_Set), Synapse's BTCV (img, label), and what people write.
+"""
+_KIND, _SUBSET = "|".join(_KINDS.values()), "|".join(_SUBSETS.values())
+_ROLE: Final = re.compile(
+    rf"(?P<before>{_SUBSET})?(?P<kind>{_KIND})(?P<after>{_SUBSET})?|(?P<alone>{_SUBSET})(?:set|data)?", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a folder holds by its name.
+
+    Attributes:
+        kind: scans or label maps; None: both, or it does not say.
+        subset: of which part of the data set; None: it does not say.
+    """
+
+    kind: Kind | None = None
+    subset: Subset | None = None
+
+
+def role_of(name: str) -> Role:
+    """What a folder holds by its name: `imagesTr` scans for training, `train_masks` label maps for it, `Test_Set` a part."""
+    match = _ROLE.fullmatch(re.sub(r"[\W_]+", "", name))
+    if match is None:
+        return Role()
+    subset = match["before"] or match["after"] or match["alone"]
+    return Role(_meant(match["kind"], _KINDS), _meant(subset, _SUBSETS))
+
+
+def _meant(word: str | None, words: Mapping[_Word, str]) -> _Word | None:
+    return None if word is None else next(key for key, forms in words.items() if re.fullmatch(forms, word, re.IGNORECASE))
+
+
+def is_hidden(path: Path) -> bool:
+    """Whether a file or folder is hidden by its name."""
+    return path.name.startswith(".")
+
+
+def files_below(folder: Path, *, visited: set[Path], skipped: list[Path]) -> Iterator[Path]:
+    """The files in a folder and in those below it that are neither hidden nor visited; links may lead in circles.
+
+    Args:
+        folder: where to look.
+        visited: folders that do not count; gets those that were searched.
+        skipped: gets the folders of label maps that lie beside folders of scans, and what is derived from the scans of
+            BIDS; what they hold is not among the files.
+    """
+    visited.add(folder.resolve())
+    entries = sorted(path for path in folder.iterdir() if not is_hidden(path))
+    folders = [path for path in entries if path.is_dir()]
+    others = _other_folders([path.name for path in folders])
+    for path in entries:
+        if path not in folders:
+            yield path
+        elif path.name in others:
+            skipped.append(path)
+        elif path.resolve() not in visited:
+            yield from files_below(path, visited=visited, skipped=skipped)
+
+
+def _other_folders(names: Collection[str]) -> set[str]:
+    """Of folders that lie beside each other, those that hold no scans."""
+    others = set()
+    if any(role_of(name).kind == "images" for name in names):
+        others |= {name for name in names if role_of(name).kind == "labels"}
+    if any(name.startswith("sub-") for name in names):
+        others |= {"derivatives", "sourcedata", "code"} & set(names)
+    return others
+
+
+LABEL_MAPS: Final = "label maps by their names"
+NO_SCANS: Final = "what these folders hold are no scans"
+SCANS: Final = "scans, as label maps have names or folders of their own"
+UNREAD: Final = "files that are not read, by their names"
+
+
+@dataclass(frozen=True)
+class PassedOver:
+    """Files that are not used, for whoever wonders where they are.
+
+    Attributes:
+        root: the folder that was searched.
+        files: files and folders by the reason why they are not used.
+    """
+
+    root: Path
+    files: dict[str, list[Path]] = field(default_factory=dict)
+
+    def add(self, paths: Iterable[Path], *, reason: str) -> None:
+        """Take note of files or folders."""
+        for path in paths:
+            self.files.setdefault(reason, []).append(path)
+
+    def add_unread(self, path: Path) -> None:
+        """Take note of a file that is no image by its name, unless nobody would take it for one."""
+        if not _TEXT.search(path.name) and not _is_part(path):
+            self.add([path], reason=UNREAD)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What was passed over, a sentence for each reason."""
+        return tuple(self._sentence(reason) for reason in self.files)
+
+    def tell(self, events: Events) -> None:
+        """Say it; a file that is not read may be a scan that somebody misses."""
+        for reason in self.files:
+            (events.warn if reason == UNREAD else events.info)(self._sentence(reason))
+
+    def _sentence(self, reason: str) -> str:
+        return f"passed over ({reason}): {listed(self.files[reason], root=self.root)}"
+
+
+def _is_part(path: Path) -> bool:
+    """Whether a file holds the voxels of another, the header beside it under the same name."""
+    headers = (header for header in path.parent.iterdir() if header.suffix.lower() in _HEADERS)
+    return any(path.name.startswith(f"{header.stem}.") for header in headers)
+
+
+def listed(paths: Sequence[Path], *, root: Path) -> str:
+    """Some files by their names below a folder, and how many more there are."""
+    names = [printable(str(path.relative_to(root) if path.is_relative_to(root) else path)) for path in paths]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

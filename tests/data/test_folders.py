@@ -1,0 +1,46 @@
+"""What folders hold by their names."""
+
+from pathlib import Path
+
+import pytest
+from oracles.empty_files import touch
+
+from autoseg.data.dataset import Subset
+from autoseg.data.folders import Kind, Role, files_below, listed, role_of
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "subset"),
+    [
+        ("images", "images", None),
+        ("imagesTr", "images", "training"),
+        ("labelsTs", "labels", "test"),
+        ("train_masks", "labels", "training"),
+        ("Ground Truth", "labels", None),
+        ("img", "images", None),
+        ("label", "labels", None),
+        ("imagesVal", "images", "validation"),
+        ("Training_Set", None, "training"),
+        ("val", None, "validation"),
+        ("test-data", None, "test"),
+        ("latest", None, None),
+        ("imagery", None, None),
+        ("sub-01", None, None),
+        ("", None, None),
+    ],
+)
+def test_roles(name: str, kind: Kind | None, subset: Subset | None) -> None:
+    assert role_of(name) == Role(kind, subset)
+
+
+def test_folders_without_scans_are_skipped_where_folders_of_scans_lie_beside_them(tmp_path: Path) -> None:
+    touch(tmp_path, "a/images/x", "a/labels/x", "b/labels/x", "c/sub-1/x", "c/derivatives/x", "d/derivatives/x", ".e/x", "f")
+    skipped: list[Path] = []
+    found = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path, visited=set(), skipped=skipped)]
+    assert found == ["a/images/x", "b/labels/x", "c/sub-1/x", "d/derivatives/x", "f"]
+    assert skipped == [tmp_path / "a/labels", tmp_path / "c/derivatives"]
+
+
+def test_long_lists_are_cut() -> None:
+    root = Path("/data")
+    assert listed([root / "x" / str(number) for number in range(8)], root=root) == "x/0, x/1, x/2, x/3, x/4 and 3 more"
