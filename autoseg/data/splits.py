@@ -86,20 +86,28 @@ def fold_count(subjects: int, *, asked: int | None) -> int:
     return asked if asked is not None else max(1, min(DEFAULT_FOLDS, subjects))
 
 
-def make_splits(dataset: Dataset, *, classes_present: Mapping[str, Collection[int]], folds: int) -> Splits:
+def make_splits(
+    dataset: Dataset,
+    *,
+    classes_present: Mapping[str, Collection[int]],
+    folds: int,
+    groups: Mapping[str, str] | None = None,
+) -> Splits:
     """Split the labelled training cases into folds.
 
-    All cases of a subject stay on one side. Subjects are assigned in the order of a fixed hash of their ids, so that
-    the folds depend on nothing else; then subjects are exchanged where a training side would lack a class. A class of a
-    single subject is missing wherever that subject validates.
+    All cases of a group, which is a subject unless more is tied together, stay on one side. Groups are assigned in the order
+    of a fixed hash of their names, so that the folds depend on nothing else; then groups are exchanged where a training side
+    would lack a class. A class of a single group is missing wherever that group validates.
 
     Args:
         dataset: its labelled training cases take part.
         classes_present: label values that occur, by case id.
         folds: number of folds; 1: none.
+        groups: case id to the name of its group, of every training case, as `autoseg.data.grouping.group_cases` gives them;
+            None: each subject is one.
 
     Returns:
-        folds whose numbers of subjects differ by at most one.
+        folds whose numbers of groups differ by at most one.
 
     Raises:
         DatasetError: a subject has labelled scans in the training set and in the validation set.
@@ -107,8 +115,9 @@ def make_splits(dataset: Dataset, *, classes_present: Mapping[str, Collection[in
     members: dict[str, list[str]] = defaultdict(list)
     classes: dict[str, set[int]] = defaultdict(set)
     for case in dataset.training:
-        members[case.subject].append(case.id)
-        classes[case.subject] |= set(classes_present[case.id])
+        group = case.subject if groups is None else groups[case.id]
+        members[group].append(case.id)
+        classes[group] |= set(classes_present[case.id])
     assigned = Splits(folds=_folds(members, classes, folds=folds), official=_official(dataset))
     return assigned.model_copy(update={"assigned_sha256": assigned.sha256})
 
@@ -120,7 +129,7 @@ def _folds(members: Mapping[str, Sequence[str]], classes: Mapping[str, Collectio
     everyone = sorted(case for cases in members.values() for case in cases)
     made = []
     for side in sides:
-        validation = sorted(case for subject in side for case in members[subject])
+        validation = sorted(case for group in side for case in members[group])
         held_out = set(validation)
         training = tuple(case for case in everyone if case not in held_out)
         made.append(Fold(training=training, validation=tuple(validation)))

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from autoseg.data import splits as splitting
 from autoseg.data.dataset import Case, Dataset, Subset
+from autoseg.data.grouping import group_cases
 from autoseg.data.splits import Fold, Splits, classes_missing, fold_count, make_splits, misfit
 from autoseg.errors import DatasetError, UsageError
 
@@ -36,6 +37,18 @@ def cohorts(draw: st.DrawFn) -> tuple[list[Case], dict[str, set[int]], int]:
     cases = [case(f"{subject}#{scan}", subject=subject) for subject, count in scans.items() for scan in range(count)]
     present = {one.id: {0} | draw(st.sets(st.integers(1, 6), max_size=3)) for one in cases}
     return cases, present, draw(st.integers(2, len(scans)))
+
+
+def test_groups_stay_on_one_side_and_leave_other_folds_as_they_are() -> None:
+    names = [f"s{number}" for number in range(12)]
+    present = {name: {0, 1} for name in names}
+    data = dataset(*map(case, names))
+    alone = make_splits(data, classes_present=present, folds=3)
+    assert make_splits(data, classes_present=present, folds=3, groups=group_cases(data.training)) == alone
+    one, other = alone.folds[0].validation[0], alone.folds[1].validation[0]
+    tied = make_splits(data, classes_present=present, folds=3, groups=group_cases(data.training, together=[(one, other)]))
+    assert all((one in fold.validation) == (other in fold.validation) for fold in tied.folds)
+    assert sorted(name for fold in tied.folds for name in fold.validation) == sorted(names)
 
 
 def subjects_by_class(cases: list[Case], present: dict[str, set[int]]) -> dict[int, set[str]]:
