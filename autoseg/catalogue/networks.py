@@ -1,17 +1,21 @@
 """The networks a plan may be trained with. A new one is a module of its own and one line here."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from autoseg.catalogue.table import Entry, Table
 
+_LANES: Final = 16
+"""Channels that a convolution on a CPU works on at once, and fills up to. Source: 512-bit registers of 32-bit numbers."""
+
 _COPIES: Final = 4
 """Numbers kept per weight: itself, its gradient, and the two moments of Adam."""
 
 
 class BytesPerPixel(Protocol):
-    """Memory that a network keeps for the backward pass, per pixel of a batch."""
+    """Memory that a network takes per pixel of a batch: what it keeps for the backward pass, or at once in prediction."""
 
     def __call__(self, features: Sequence[int], *, convolutions: int, expansion: float) -> float:
         """In bytes, at least as much as it takes, for the sizes of a plan's network section."""
@@ -36,6 +40,37 @@ def separable_bytes_per_pixel(features: Sequence[int], *, convolutions: int, exp
     """
     tensors = 2 * convolutions * 3 * (2 * expansion + 1)
     return 4 * tensors * sum(width * 0.25**level for level, width in enumerate(features))
+
+
+def plain_prediction_bytes(features: Sequence[int], *, convolutions: int, expansion: float) -> float:  # noqa: ARG001
+    """Memory that one pixel of a slice takes in a plain U-Net without gradients, in bytes, at most.
+
+    Source: as of `separable_prediction_bytes`, without a hidden width.
+    """
+    return _prediction_bytes(features, hidden=0.0)
+
+
+def separable_prediction_bytes(features: Sequence[int], *, convolutions: int, expansion: float) -> float:  # noqa: ARG001
+    """Memory that one pixel of a slice takes in a network of separable blocks without gradients, in bytes, at most.
+
+    Kept are the skips and the decoder's features of every level; at work is one block at a time, with its input, two forms
+    of its hidden layer, and input and output of a convolution once more in the processor's own order.
+
+    Source: counted from the blocks' definition, and checked against what processes were measured to take
+    (docs/explanation/decisions.md).
+    """
+    return _prediction_bytes(features, hidden=max(expansion, 1.0))
+
+
+def _prediction_bytes(features: Sequence[int], *, hidden: float) -> float:
+    kept = sum(2 * width * 0.25**level for level, width in enumerate(features))
+    at_work = 0.0
+    for level, width in enumerate(features):
+        ends = max(2 * width, features[max(level - 1, 0)])  # two joined, or what comes from the level above
+        inside = hidden * ends
+        reordered = 2 * _LANES * math.ceil(max(inside, ends) / _LANES)
+        at_work = max(at_work, (2 * ends + 2 * inside + 2 * width + reordered) * 0.25**level)
+    return 4 * (kept + at_work)
 
 
 def bytes_of_weights(features: Sequence[int], *, channels: int, convolutions: int, expansion: float) -> float:
@@ -71,6 +106,7 @@ class NetworkEntry(Entry):
         phrase: how the methods paragraph names it: "a U-Net (Ronneberger et al. 2015)".
         references: the works that the phrase cites, in full.
         bytes_per_pixel: estimate of what it keeps for the backward pass; the default is that of the hungriest network here.
+        prediction_bytes: estimate of what it takes per pixel at once without gradients; the default as above.
         bytes_of_weights: estimate of its weights, gradients and moments; the default covers every U-Net of these blocks.
     """
 
@@ -78,6 +114,7 @@ class NetworkEntry(Entry):
     phrase: str
     references: tuple[str, ...] = ()
     bytes_per_pixel: BytesPerPixel = separable_bytes_per_pixel
+    prediction_bytes: BytesPerPixel = separable_prediction_bytes
     bytes_of_weights: BytesOfWeights = bytes_of_weights
 
 
@@ -93,7 +130,13 @@ NETWORKS: Final[Table[NetworkEntry]] = Table(
     "network",
     NetworkEntry,
     {
-        "unet": NetworkEntry("autoseg.networks.unet:UNet", "U-Net", "a U-Net (Ronneberger et al. 2015)", (_RONNEBERGER,)),
+        "unet": NetworkEntry(
+            "autoseg.networks.unet:UNet",
+            "U-Net",
+            "a U-Net (Ronneberger et al. 2015)",
+            (_RONNEBERGER,),
+            prediction_bytes=plain_prediction_bytes,
+        ),
         "sepres": NetworkEntry("autoseg.networks.sepres:SepResUNet", "Sep-Res U-Net", _SEPRES),
         "attention": NetworkEntry("autoseg.networks.attention:AttentionUNet", "Attention U-Net", _ATTENTION, (_OKTAY,)),
     },

@@ -17,7 +17,7 @@ from torch import nn
 from autoseg.errors import BundleError, UsageError
 from autoseg.model.bundle import Bundle
 from autoseg.model.encoding import TensorEncoding
-from autoseg.networks.blocks import SMALLEST_BOTTLENECK_PX
+from autoseg.planning.memory import SMALLEST_BOTTLENECK_PX
 from autoseg.storage import files
 
 if TYPE_CHECKING:

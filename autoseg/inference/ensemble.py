@@ -16,7 +16,7 @@ from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
 from autoseg.model.slices import predict_slices
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.case import Footprint, restore_labels
+from autoseg.preprocessing.footprint import Footprint, restore_labels
 from autoseg.storage import files
 
 

@@ -14,7 +14,8 @@ from autoseg.inference.quality import Quality, by_class, doubts, entropy, expect
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.inference.table import volumes_ml
 from autoseg.planning.fingerprint import Fingerprint
-from autoseg.preprocessing.case import apply, restore_map, restore_probabilities
+from autoseg.preprocessing.case import apply
+from autoseg.preprocessing.footprint import restore_map, restore_probabilities
 from autoseg.storage import files
 
 

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SMALLEST_BOTTLENECK_PX = 2
+from autoseg.planning.memory import padded_side
 
 
 def pad_to_multiple(slices: Tensor, divisor: int) -> Tensor:
@@ -29,8 +29,8 @@ def pad_to_multiple(slices: Tensor, divisor: int) -> Tensor:
         nothing is missing.
     """
     rows, columns = slices.shape[-2:]
-    missing_rows = _padded_side(rows, divisor) - rows
-    missing_columns = _padded_side(columns, divisor) - columns
+    missing_rows = padded_side(rows, divisor) - rows
+    missing_columns = padded_side(columns, divisor) - columns
     if not (missing_rows or missing_columns):
         return slices
     return F.pad(slices, (0, missing_columns, 0, missing_rows), mode="replicate")  # (B, C, H', W')
@@ -48,10 +48,6 @@ def crop_levels(maps: Sequence[Tensor], slices: Tensor) -> list[Tensor]:
     """
     rows, columns = slices.shape[-2:]
     return [level[..., : -(-rows // 2**depth), : -(-columns // 2**depth)] for depth, level in enumerate(maps)]
-
-
-def _padded_side(side: int, divisor: int) -> int:
-    return max(SMALLEST_BOTTLENECK_PX, -(-side // divisor)) * divisor
 
 
 def conv_bn_relu(in_channels: int, out_channels: int) -> nn.Sequential:

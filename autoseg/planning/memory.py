@@ -1,6 +1,6 @@
-"""How much memory training takes, from a plan's numbers alone, for the hungriest of autoseg's own networks.
+"""How much memory training and prediction take, from a plan's numbers alone.
 
-A plan is the same wherever it is made, so the networks of other packages have no part in it.
+A plan is the same wherever it is made, so the networks of other packages have no part in what training takes.
 """
 
 import math
@@ -8,10 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from autoseg.catalogue import NETWORKS, DeviceKind, NetworkEntry
+from autoseg.planning.sections import NetworkSection
 
 MEMORY_GB: Final[Mapping[DeviceKind, float]] = {"cpu": 4.0, "gpu": 8.0}
 """Memory target of a training step. Source: 8 GB is what nnU-Net plans for; half of a laptop's 8 GB on a CPU."""
 
+
+SMALLEST_BOTTLENECK_PX: Final = 2
+"""Pixels per side that networks pad slices to have at their bottleneck, at least: see `networks.blocks.pad_to_multiple`."""
 
 _OWN: Final[Collection[NetworkEntry]] = tuple(NETWORKS.built_in.values())
 
@@ -60,3 +64,32 @@ def training_step_bytes(
         features, channels=channels, convolutions=convolutions, expansion=expansion, networks=networks
     )
     return batch_size * math.prod(patch_px) * pixel + weights
+
+
+def padded_side(side: int, divisor: int) -> int:
+    """Pixels that networks extend a side of a slice to, so that every level halves evenly."""
+    return max(SMALLEST_BOTTLENECK_PX, -(-side // divisor)) * divisor
+
+
+def predicted_slice_bytes(
+    size: NetworkSection, *, channels: int, classes: int, seen_px: tuple[int, int], networks: Collection[NetworkEntry]
+) -> float:
+    """Memory that predicting one slice takes until its probabilities are there, in bytes, at most.
+
+    Args:
+        size: of the networks.
+        channels: of their input.
+        classes: background included.
+        seen_px: rows and columns that a network sees at once: of the slice, or of a tile of it.
+        networks: which are used, one after the other.
+
+    Source: besides what a network takes, the padded images twice, and for each class logits (of every level with deep
+    supervision), the finest once more in the processor's own order, and probabilities, their mirror image and their sum.
+    """
+    padded = math.prod(padded_side(side, size.divisor) for side in seen_px)
+    pixel = max(
+        network.prediction_bytes(size.features, convolutions=size.convolutions, expansion=size.expansion)
+        for network in networks
+    )
+    logits = sum(0.25**level for level in range(len(size.features) - 1)) if size.deep_supervision else 1.0
+    return padded * (pixel + 4 * (2 * channels + (logits + 1) * classes)) + math.prod(seen_px) * 4 * 3 * classes

@@ -1,15 +1,50 @@
 """How a channel's intensities are brought to a common scale: what `autoseg.catalogue.NORMALISATIONS` lists."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg import catalogue
+from autoseg.data.moments import mean_and_std
 from autoseg.planning.sections import NormalisationStep
 
 Normalisation = Callable[[NDArray[np.float32], NormalisationStep], tuple[float, float]]
 """Takes a channel (Z, Y, X) and its step; gives what to subtract and what to divide by, in the scan's units."""
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """How the voxels of one channel are brought to a common scale, each on its own.
+
+    Attributes:
+        step: which normalisation, and its constants.
+        centre: what is subtracted, in the scan's units.
+        width: what is divided by; 0: nothing.
+    """
+
+    step: NormalisationStep
+    centre: float
+    width: float
+
+    def apply(self, voxels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A copy of any part of the channel, normalised."""
+        step = self.step
+        scaled = voxels
+        if step.lower is not None or step.upper is not None:
+            scaled = np.clip(scaled, step.lower, step.upper)
+        scaled = scaled - np.float32(self.centre)
+        scaled *= np.float32(1.0 / (self.width or 1.0))
+        if step.clip is not None:
+            np.clip(scaled, -step.clip, step.clip, out=scaled)
+        return scaled
+
+
+def scaling_of(channel: NDArray[np.float32], step: NormalisationStep) -> Scaling:
+    """Find the scale of a channel, (Z, Y, X), float32, in the scan's own units."""
+    statistics: Normalisation = catalogue.NORMALISATIONS.implementation(step.method)
+    return Scaling(step, *statistics(channel, step))
 
 
 def normalise(channel: NDArray[np.float32], step: NormalisationStep) -> NDArray[np.float32]:
@@ -23,15 +58,7 @@ def normalise(channel: NDArray[np.float32], step: NormalisationStep) -> NDArray[
         normalised intensities of the same shape, float32, within [-clip, clip] where the step has one. A constant
         channel becomes 0 everywhere.
     """
-    statistics: Normalisation = catalogue.NORMALISATIONS.implementation(step.method)
-    centre, width = statistics(channel, step)
-    scaled = channel
-    if step.lower is not None or step.upper is not None:
-        scaled = np.clip(scaled, step.lower, step.upper)
-    scaled = (scaled - np.float32(centre)) * np.float32(1.0 / (width or 1.0))
-    if step.clip is not None:
-        np.clip(scaled, -step.clip, step.clip, out=scaled)
-    return scaled
+    return scaling_of(channel, step).apply(channel)
 
 
 def quantile_zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:
@@ -47,8 +74,10 @@ def quantile_zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tu
     if not positive.size:
         return zscore(channel, step)
     ranks = ((positive.size - 1) // 4, (3 * (positive.size - 1) + 3) // 4)
-    low, high = np.partition(positive, ranks)[list(ranks)]
-    centre, width = _mean_and_std(positive[(positive >= low) & (positive <= high)])
+    positive.partition(ranks)  # in place, and the voxels are taken from the channel again: a scan may fill half the memory
+    low, high = positive[list(ranks)]
+    del positive
+    centre, width = mean_and_std(channel[(channel > 0) & (channel >= low) & (channel <= high)])
     return (centre, width) if width > 0 else zscore(channel, step)
 
 
@@ -56,7 +85,7 @@ def zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float
     """Mean and standard deviation of the voxels > 0, or of all voxels where those are none or all equal."""
     positive = channel[channel > 0]
     spread = positive.size > 0 and positive.min() < positive.max()
-    return _mean_and_std(positive if spread else channel.ravel())
+    return mean_and_std(positive if spread else channel.ravel())
 
 
 def ct(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001
@@ -73,7 +102,3 @@ def ct(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, fl
 def unchanged(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:  # noqa: ARG001
     """Nothing to subtract, nothing to divide by."""
     return 0.0, 1.0
-
-
-def _mean_and_std(values: NDArray[np.float32]) -> tuple[float, float]:
-    return float(values.mean(dtype=np.float64)), float(values.std(dtype=np.float64))

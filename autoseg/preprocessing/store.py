@@ -20,7 +20,8 @@ from autoseg.events import Events
 from autoseg.jobs.pool import ordered_map
 from autoseg.planning.case_fingerprint import refuse_constant_channels
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.case import Footprint, apply, apply_to_labels
+from autoseg.preprocessing.case import apply
+from autoseg.preprocessing.footprint import Footprint, apply_to_labels
 from autoseg.preprocessing.keys import DataKeys, data_keys
 from autoseg.preprocessing.stored import CaseFiles, StoredCase
 from autoseg.storage.locks import lock

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.errors import WorkspaceError
-from autoseg.preprocessing.case import Footprint
+from autoseg.preprocessing.footprint import Footprint
 from autoseg.storage import files
 from autoseg.storage.arrays import map_array, write_array
 from autoseg.storage.documents import DocumentType

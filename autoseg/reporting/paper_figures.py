@@ -21,7 +21,8 @@ from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import choose_compute
 from autoseg.networks.blocks import ShowsAttention
 from autoseg.postprocessing import held_out
-from autoseg.preprocessing.case import Prepared, apply, apply_to_labels
+from autoseg.preprocessing.case import Prepared, apply
+from autoseg.preprocessing.footprint import apply_to_labels
 from autoseg.reporting.attention import draw_attention
 from autoseg.reporting.case_image import draw_case
 from autoseg.reporting.cohort import CohortSlice, draw_cohort

@@ -17,7 +17,7 @@ from autoseg.events import Silent
 from autoseg.jobs.machine import usable_cores
 from autoseg.model.compute import choose_compute
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.case import Footprint
+from autoseg.preprocessing.footprint import Footprint
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import CaseFiles
 from autoseg.training.config import TrainConfig

@@ -17,7 +17,7 @@ from autoseg.networks import build_network
 from autoseg.planning.plan import Plan, write_plan
 from autoseg.postprocessing.held_out import Record
 from autoseg.postprocessing.selection import Selection, write_selection
-from autoseg.preprocessing.case import Footprint
+from autoseg.preprocessing.footprint import Footprint
 from autoseg.preprocessing.stored import CaseFiles
 from autoseg.storage import files
 from autoseg.training.checkpoint import RunState, save_checkpoint

@@ -1,10 +1,17 @@
 """Memory by a plan's numbers, held against the networks themselves."""
 
+import weakref
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from autoseg.catalogue import NETWORKS
 from autoseg.networks import build_network
-from autoseg.planning.memory import bytes_of_weights, bytes_per_pixel, training_step_bytes
+from autoseg.planning.memory import bytes_of_weights, bytes_per_pixel, predicted_slice_bytes, training_step_bytes
 from autoseg.planning.sections import NetworkSection
 
 
@@ -45,3 +52,63 @@ def test_weights_are_not_expected_to_take_a_hundred_times_as_much():
     network = build_network("unet", in_channels=channels, classes=2, size=size)
     needed = 16 * sum(parameter.numel() for parameter in network.parameters())
     assert bytes_of_weights(features, channels=channels, convolutions=2, expansion=2.0) < 100 * needed
+
+
+class PeakOfTensors(TorchDispatchMode):
+    """Follows the memory of all tensors made inside, in bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = self._now = 0
+        self._alive: dict[int, weakref.ref[Any]] = {}
+
+    def __torch_dispatch__(
+        self, function: Any, types: Sequence[Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = function(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self._follow(tensor.untyped_storage())
+        self.peak = max(self.peak, self._now)
+        return result
+
+    def _follow(self, storage: torch.UntypedStorage) -> None:
+        key, size = id(storage), storage.nbytes()
+        if key in self._alive:
+            return
+
+        def gone(_: object) -> None:
+            self._now -= size
+            del self._alive[key]
+
+        self._alive[key] = weakref.ref(storage, gone)
+        self._now += size
+
+
+@pytest.mark.parametrize("architecture", NETWORKS)
+@pytest.mark.parametrize(
+    ("features", "classes", "shape"),
+    [
+        ((16, 32, 64, 128), 4, (64, 48)),
+        ((16, 32, 64, 128), 4, (61, 35)),
+        ((4, 8), 3000, (20, 20)),  # classes
+        ((1,) * 9, 2, (5, 7)),  # levels: padded to 512 pixels
+        ((4, 4, 4, 512), 2, (64, 64)),  # a wide bottleneck
+    ],
+)
+@pytest.mark.parametrize("supervised", [False, True])
+def test_predicting_a_slice_takes_what_was_expected_at_most(architecture, features, classes, shape, supervised):
+    size = NetworkSection(features=features, convolutions=2, expansion=2.0, skips="concatenate", deep_supervision=supervised)
+    network = build_network(architecture, in_channels=1, classes=classes, size=size).eval()
+    with torch.inference_mode(), PeakOfTensors() as tensors:
+        torch.softmax(network(torch.zeros((1, 1, *shape))), dim=1)
+    expected = predicted_slice_bytes(size, channels=1, classes=classes, seen_px=shape, networks=[NETWORKS[architecture]])
+    assert tensors.peak < expected < 8 * tensors.peak
+
+
+def test_predicting_a_slice_by_hand():
+    size = NetworkSection(features=(16, 32), convolutions=1, expansion=2.0, skips="add", deep_supervision=False)
+    # at full resolution two joined, 32; twice that and twice 64 inside; twice 16 at the end; 64 in and out once more
+    pixel = 4 * (2 * 16 + 2 * 32 * 0.25 + 2 * 32 + 2 * 64 + 2 * 16 + 2 * 64)
+    expected = predicted_slice_bytes(size, channels=1, classes=5, seen_px=(9, 10), networks=[NETWORKS["sepres"]])
+    assert expected == 10 * 10 * (pixel + 4 * (2 + 2 * 5)) + 9 * 10 * 4 * 3 * 5

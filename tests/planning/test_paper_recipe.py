@@ -13,7 +13,8 @@ from autoseg.data.image import read_image
 from autoseg.data.layouts import find_dataset
 from autoseg.events import Silent
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.case import Footprint, apply
+from autoseg.preprocessing.case import apply
+from autoseg.preprocessing.footprint import Footprint
 from autoseg.preprocessing.intensity import normalise
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import SliceBatches

@@ -14,7 +14,7 @@ from autoseg.events import Silent
 from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
 from autoseg.postprocessing.search import Postprocessing, find_postprocessing, judge
-from autoseg.preprocessing.case import Footprint
+from autoseg.preprocessing.footprint import Footprint
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=1, name="A"), LabelClass(value=5, name="B"))
 SHAPE = (6, 12, 12)

@@ -20,7 +20,17 @@ from autoseg.data.labels import LabelEncoding
 from autoseg.errors import ImageError, PlanError
 from autoseg.planning.sections import PreprocessingSection, View
 from autoseg.preprocessing import case
-from autoseg.preprocessing.case import Footprint, Prepared, apply_to_labels, restore_labels, restore_probabilities
+from autoseg.preprocessing.case import Prepared
+from autoseg.preprocessing.footprint import (
+    Footprint,
+    apply_to_labels,
+    empty_labels,
+    empty_probabilities,
+    put_labels,
+    put_probabilities,
+    restore_labels,
+    restore_probabilities,
+)
 
 MakeSection = Callable[..., tuple[PreprocessingSection, View]]
 Triple = tuple[int, int, int]
@@ -364,3 +374,38 @@ def test_large_scans_are_never_refused_for_staying_as_they_are(make_section: Mak
     assert apply(scan, make_section(spacing_mm=(1.0, 1.0))).footprint.size_px == shape[1:]
     with pytest.raises(PlanError, match="20000 x 2 pixels that would become 40000 x 2"):
         apply(scan, make_section(spacing_mm=(0.5, 1.0)))
+
+
+# Slices made when they are asked for.
+
+
+@settings(max_examples=25)
+@given(storage=STORAGES, shape=SHAPES, seed=st.integers(0, 1000), data=st.data())
+def test_slices_are_the_same_however_many_are_made_at_once(
+    storage: Storage, shape: Triple, seed: int, data: st.DataObject, make_section: MakeSection
+) -> None:
+    section = make_section(crop="nonzero", spacing_mm=(0.7, 1.9), normalisation=({"method": "quantile_zscore"},))
+    scan = scan_of(dotted(shape, seed), storage)
+    whole = apply(scan, section)
+    cut = case.cut_slices(scan, section[0], view=section[1])
+    first = data.draw(st.integers(0, whole.array.shape[1] - 1))
+    window = slice(first, data.draw(st.integers(first + 1, whole.array.shape[1])))
+    np.testing.assert_array_equal(cut.part(window), whole.array[:, window])
+
+
+@settings(max_examples=25)
+@given(storage=STORAGES, shape=SHAPES, seed=st.integers(0, 1000), data=st.data())
+def test_probabilities_return_the_same_however_many_slices_at_once(
+    storage: Storage, shape: Triple, seed: int, data: st.DataObject, make_section: MakeSection
+) -> None:
+    section = make_section(crop="nonzero", spacing_mm=(0.7, 1.9))
+    way_back = apply(scan_of(dotted(shape, seed), storage), section).footprint
+    encoding = LabelEncoding((0, 3, 4))
+    probabilities = np.random.default_rng(seed).random((3, way_back.kept[0], *way_back.size_px), dtype=np.float32)
+    middle = data.draw(st.integers(0, way_back.kept[0]))
+    labels, restored = empty_labels(way_back, encoding), empty_probabilities(way_back, encoding)
+    for first, part in ((0, probabilities[:, :middle]), (middle, probabilities[:, middle:])):
+        put_labels(labels, part, way_back, encoding, first=first)
+        put_probabilities(restored, part, way_back, first=first)
+    np.testing.assert_array_equal(labels, restore_labels(probabilities, way_back, encoding))
+    np.testing.assert_array_equal(restored, restore_probabilities(probabilities, way_back, encoding))

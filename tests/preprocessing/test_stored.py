@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from autoseg.errors import WorkspaceError
-from autoseg.preprocessing.case import Footprint
+from autoseg.preprocessing.footprint import Footprint
 from autoseg.preprocessing.stored import CaseFiles
 from autoseg.storage import files
 

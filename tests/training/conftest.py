@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from autoseg.preprocessing.case import Footprint
+from autoseg.preprocessing.footprint import Footprint
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.loop import FoldData

@@ -18,7 +18,7 @@ from autoseg.inference.quality import by_class, expected_dice
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.postprocessing.combinations import Networks
 from autoseg.postprocessing.held_out.files import predict_again
-from autoseg.preprocessing.case import Footprint, restore_labels
+from autoseg.preprocessing.footprint import Footprint, restore_labels
 from autoseg.storage import files
 from autoseg.storage.arrays import map_array
 

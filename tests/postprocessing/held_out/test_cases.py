@@ -22,7 +22,7 @@ from autoseg.postprocessing.held_out import (
     score_choices,
     verify,
 )
-from autoseg.preprocessing.case import Footprint
+from autoseg.preprocessing.footprint import Footprint
 from autoseg.storage import files
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=3, name="CSF"), LabelClass(value=70, name="GM"))
