@@ -132,8 +132,8 @@ def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMa
             remedy="Save it again from its source; what the loss has changed cannot be told.",
         )
     found = scan.single(path)
-    labels = exact_labels(found, path, values=values)
-    warnings = scan.warnings if labels.any() else (*scan.warnings, "the label map is empty: every voxel is 0")
+    labels, warnings = exact_labels(found, path, values=values)
+    warnings = (*scan.warnings, *warnings, *(() if labels.any() else ("the label map is empty: every voxel is 0",)))
     return LabelMap(array=labels, geometry=scan.geometry, warnings=warnings)
 
 

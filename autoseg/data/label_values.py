@@ -1,4 +1,7 @@
-"""Label values as files store them: read exactly, or refused with the values, how many, and where the first one lies."""
+"""Label values as files store them: read exactly, or refused with the values, how many, and where the first one lies.
+
+Values beside whole numbers by no more than scaling and single precision explain are those numbers, and that is said.
+"""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -11,24 +14,46 @@ from autoseg.errors import ImageError
 
 LARGEST_LABEL: Final = int(np.iinfo(np.uint16).max)
 
+NEARLY_WHOLE: Final = 1e-3
+"""How far beside a whole number a label value may lie.
+
+Source: ours; a map of up to 131 labels that was scaled to 16 bits lies within, an interpolated or averaged one does not.
+"""
+
+ROUNDED: Final = f"label values beside whole numbers, by at most {NEARLY_WHOLE:g}, are taken for these"
+
+_SINGLE_PRECISION: Final = 1e-5  # of what 120.001 becomes as a 32-bit float
+
 _LISTED = 10
 
 
-def exact_labels(found: NDArray[Any], where: Path, *, values: Collection[int] | None) -> NDArray[np.uint16]:
-    """Label values of any numeric type as uint16, none of them changed.
+def exact_labels(
+    found: NDArray[Any], where: Path, *, values: Collection[int] | None
+) -> tuple[NDArray[np.uint16], tuple[str, ...]]:
+    """Label values of any numeric type as uint16.
 
     Args:
         found: the values as they are in the file, any shape.
         where: the file, for messages.
         values: those that may occur; None: all from 0 to `LARGEST_LABEL`.
 
+    Returns:
+        the labels, and a warning where some lay beside whole numbers by no more than `NEARLY_WHOLE`.
+
     Raises:
         ImageError: fractions, not finite, negative, too large or undeclared values.
     """
+    warnings: tuple[str, ...] = ()
     if found.dtype.kind == "f":
-        fractions = ~np.isfinite(found) | (np.rint(found) != found)
+        whole = np.rint(found)
+        with np.errstate(invalid="ignore"):
+            beside = found - whole  # NaN where a value is not finite
+        np.abs(beside, out=beside)
+        fractions = ~(beside <= NEARLY_WHOLE + _SINGLE_PRECISION)
         if fractions.any():
-            raise _wrong_labels(found, fractions, where, expected="whole numbers")
+            expected = f"whole numbers, or values within {NEARLY_WHOLE:g} of one"
+            raise _wrong_labels(found, fractions, where, expected=expected)
+        found, warnings = whole, (ROUNDED,) if beside.any() else ()
     if found.min() < 0 or found.max() > LARGEST_LABEL:
         raise _wrong_labels(found, (found < 0) | (found > LARGEST_LABEL), where, expected=f"0 to {LARGEST_LABEL}")
     labels: NDArray[np.uint16] = found.astype(np.uint16)
@@ -37,7 +62,7 @@ def exact_labels(found: NDArray[Any], where: Path, *, values: Collection[int] | 
         if undeclared:
             declared = ", ".join(str(value) for value in sorted(values))
             raise _wrong_labels(labels, np.isin(labels, undeclared), where, expected=f"the declared values {declared}")
-    return labels
+    return labels, warnings
 
 
 def _wrong_labels(found: NDArray[Any], wrong: NDArray[np.bool_], where: Path, *, expected: str) -> ImageError:

@@ -21,6 +21,7 @@ from autoseg.data.image import (
     write_channels,
     write_labels,
 )
+from autoseg.data.label_values import ROUNDED
 from autoseg.errors import ImageError, SystemFailureError
 
 SHAPE = (4, 5, 6)
@@ -311,6 +312,18 @@ def test_labels_of_any_type_keep_their_values(tmp_path: Path, dtype: type) -> No
     assert np.array_equal(found.array, labels)
     assert_same_place(found.geometry, oblique())
     assert found.warnings == ()
+
+
+def test_labels_that_nibabel_scaled_to_16_bits_are_read_as_they_were(tmp_path: Path) -> None:
+    labels = np.rint(np.linspace(0, 131, 120).reshape(SHAPE))
+    image = nib.Nifti1Image(labels.T, np.eye(4))
+    image.set_data_dtype(np.int16)
+    nib.save(image, tmp_path / "a.nii.gz")
+    scaled = nib.load(tmp_path / "a.nii.gz").get_fdata()
+    assert (scaled != np.rint(scaled)).any()
+    found = read_labels(tmp_path / "a.nii.gz", values=range(132))
+    assert np.array_equal(found.array, labels)
+    assert ROUNDED in found.warnings
 
 
 def test_wrong_labels_name_the_file(tmp_path: Path) -> None:

@@ -105,6 +105,7 @@ ROWS = (
     Row(11, bad.negative_label, REFUSED, ("IBSR_02_seg.nii.gz", "-3", "5"), A_LABEL_MAP),
     Row(12, bad.fractional_labels, REFUSED, ("IBSR_02_seg.nii.gz", "whole"), A_LABEL_MAP),
     Row(12, bad.whole_labels_as_floats, ACCEPTED, (), EVERYTHING),
+    Row(12, bad.labels_scaled_to_16_bits, ACCEPTED, ("IBSR_02", "beside whole numbers, by at most 0.001"), EVERYTHING),
     Row(13, bad.labels_of_64_bits, ACCEPTED, (), EVERYTHING),
     Row(14, bad.an_empty_label_map, ACCEPTED, ("IBSR_02", "empty"), EVERYTHING),
     Row(15, bad.other_shape, REFUSED, ("IBSR_02_seg.nii.gz", "shape"), A_LABEL_MAP),

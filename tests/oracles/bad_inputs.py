@@ -201,6 +201,13 @@ def fractional_labels(home: Home) -> None:
     write_channels(home.label, labels.array[np.newaxis].astype(np.float32) / 2, labels.geometry)
 
 
+def labels_scaled_to_16_bits(home: Home) -> None:
+    """As nibabel stores floats as integers: 1 becomes 1.00001526."""
+    labels = read_labels(home.label)
+    scaled = labels.array * (1 + 1.526e-5)
+    write_channels(home.label, scaled[np.newaxis].astype(np.float32), labels.geometry)
+
+
 def whole_labels_as_floats(home: Home) -> None:
     labels = read_labels(home.label)
     write_channels(home.label, labels.array[np.newaxis].astype(np.float32), labels.geometry)
