@@ -476,8 +476,8 @@ def test_rows_without_label_are_test_cases(tmp_path: Path, split: str) -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("b,gone.nii,a.nii,", ["line 3", "`image`", "gone.nii"]),
-        ("b,a.nii,gone.nii,", ["line 3", "`label`", "gone.nii"]),
+        ("b,gone.nii,a.nii,", ["line 3, image", "gone.nii"]),
+        ("b,a.nii,gone.nii,", ["line 3, label", "gone.nii"]),
         (",a.nii,a.nii,", ["line 3", "`id`"]),
         ("b,,a.nii,", ["line 3", "`image`"]),
         ("b,a.nii,a.nii,dev", ["line 3", "`split`", "dev"]),
@@ -494,6 +494,30 @@ def test_wrong_rows_name_line_and_column(tmp_path: Path, row: str, words: list[s
     assert mentions(message(root), ["cases.csv", *words])
 
 
+@pytest.mark.parametrize("sign", [";", "\t"], ids=["semicolons", "tabs"])
+def test_tables_of_other_countries_spreadsheets(tmp_path: Path, sign: str) -> None:
+    touch(tmp_path, "a,1.nii", "b.nii")
+    lines = [["id", "image", "label", "split"], ["a", "a,1.nii", '"b.nii"', "train"], ["b", "b.nii", "", "test"]]
+    data = find_dataset(table(tmp_path, "\r\n".join(sign.join(cells) for cells in lines)))
+    assert summary(data) == [("a", "training", True), ("b", "test", False)]
+    assert data.cases[0].images == (tmp_path / "a,1.nii",)
+
+
+def test_all_missing_files_of_a_table_are_named_at_once(tmp_path: Path) -> None:
+    text = message(table(touch(tmp_path, "a.nii"), "id,image,label\na,a.nii,x.nii\nb,y.nii,a.nii\nc,a.nii,z.nii\n"))
+    expected = [f"line {line}, {what}: {tmp_path / name}" for line, what, name in MISSING]
+    assert mentions(text, [*expected, "Correct the paths"])
+
+
+MISSING = [(2, "label", "x.nii"), (3, "image", "y.nii"), (4, "label", "z.nii")]
+
+
+def test_a_table_may_name_the_voxels_of_a_pair_and_other_unicode_forms(tmp_path: Path) -> None:
+    touch(tmp_path, "a.hdr", "a.img", "Zo\u00eb_seg.nii")
+    case = find_dataset(table(tmp_path, "id,image,label\nZoe\u0308,a.img,Zoe\u0308_seg.nii\n")).cases[0]
+    assert (case.id, case.images, case.label) == ("Zo\u00eb", (tmp_path / "a.hdr",), tmp_path / "Zo\u00eb_seg.nii")
+
+
 def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
     root = table(touch(tmp_path, "a.nii"), 'id,image,label,subject\n"a",a.nii,a.nii,"two\nlines"\nb,gone.nii,,\n')
     assert "line 4" in message(root)
@@ -501,10 +525,10 @@ def test_lines_are_counted_as_an_editor_counts_them(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["id,label", "image,label", "id,image", "id,image,image_T2,label", "id,image_,label", "id,id,image,label", "id;image"],
+    ["id,label", "image,label", "id,image", "id,image,image_T2,label", "id,image_,label", "id,id,image,label", "id;label"],
 )
 def test_wrong_headers(tmp_path: Path, header: str) -> None:
-    assert mentions(message(table(tmp_path, f"{header}\n")), ["header", header.split(",", maxsplit=1)[0]])
+    assert mentions(message(table(tmp_path, f"{header}\n")), ["header", re.split("[,;]", header)[0]])
 
 
 def test_tables_without_rows_or_text(tmp_path: Path) -> None:

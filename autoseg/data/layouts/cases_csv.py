@@ -1,7 +1,8 @@
 """Anything else, by a table.
 
 `cases.csv` has the columns `id`, `image` (or `image_<channel>` for each of several channels), `label` (may be empty), and
-optionally `split` (training, validation or test) and `subject`. Paths are relative to the table.
+optionally `split` (training, validation or test) and `subject`. Paths are relative to the table. Cells are separated by
+commas, semicolons or tabs, as spreadsheets of different countries write them.
 """
 
 import csv
@@ -11,10 +12,11 @@ from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, Subset
 from autoseg.data.layouts.common import Mismatch, in_natural_order
-from autoseg.data.naming import FILE_NAMES, dataset_name, is_file_name
+from autoseg.data.naming import FILE_NAMES, dataset_name, is_file_name, named_file, normalised
 from autoseg.errors import DatasetError
 
 TABLE: Final = "cases.csv"
+_DELIMITERS: Final = (",", ";", "\t")
 _IMAGE, _OTHERS = "image", frozenset({"id", "label", "split", "subject"})
 _SPLITS: Final[dict[str, Subset]] = {
     "": "training",
@@ -39,6 +41,7 @@ class CasesCsv:
         header, rows = _rows(path)
         images = _image_columns(header, path)
         _refuse_repeated_ids(rows, path)
+        _refuse_missing(rows, [*images, "label"], path)
         cases = [_case(row, images, root=root, where=f"{path}, line {line}") for line, row in rows]
         return Dataset(
             name=dataset_name(root, {}),
@@ -54,7 +57,7 @@ def _rows(path: Path) -> tuple[Sequence[str], list[tuple[int, Mapping[str, str]]
     """The header, and every row that is not empty with its line number, without spaces around cells."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
-            reader = csv.reader(stream)
+            reader = csv.reader(stream, delimiter=_delimiter(path))
             lines = [(reader.line_num, [cell.strip() for cell in row]) for row in reader]
     except (UnicodeDecodeError, csv.Error) as cause:
         raise DatasetError(f"not a CSV table ({cause})", where=path, remedy="Save it as CSV in UTF-8.") from None
@@ -71,7 +74,15 @@ def _rows(path: Path) -> tuple[Sequence[str], list[tuple[int, Mapping[str, str]]
                 found=str(len(cells)),
                 remedy="Fix this line.",
             )
-    return header, [(number, dict(zip(header, cells, strict=True))) for number, cells in filled[1:]]
+    rows = [(number, dict(zip(header, cells, strict=True))) for number, cells in filled[1:]]
+    return header, [(number, {**row, "id": normalised(row.get("id", ""))}) for number, row in rows]
+
+
+def _delimiter(path: Path) -> str:
+    """What separates the cells: the sign that splits the first line into most of them."""
+    with path.open(encoding="utf-8-sig") as stream:
+        header = next((line for line in stream if line.strip()), "")
+    return max(_DELIMITERS, key=lambda sign: len(next(csv.reader([header], delimiter=sign), ())))
 
 
 def _image_columns(header: Sequence[str], path: Path) -> list[str]:
@@ -102,28 +113,39 @@ def _refuse_repeated_ids(rows: Iterable[tuple[int, Mapping[str, str]]], path: Pa
         )
 
 
+def _refuse_missing(rows: Iterable[tuple[int, Mapping[str, str]]], columns: Sequence[str], path: Path) -> None:
+    """Refuse a table that names files which are not there, naming all of them."""
+    missing = [
+        f"line {line}, {column}: {path.parent / row[column]}"
+        for line, row in rows
+        for column in columns
+        if row[column] and not _file(path.parent, row[column]).is_file()
+    ]
+    if missing:
+        raise DatasetError(
+            "names files that are not there",
+            where=path,
+            found="; ".join(missing),
+            remedy="Correct the paths, which are relative to the table, or restore the files.",
+        )
+
+
+def _file(root: Path, cell: str) -> Path:
+    return named_file(root / cell)
+
+
 def _case(row: Mapping[str, str], images: Sequence[str], *, root: Path, where: str) -> Case:
     for column in ("id", *images):
         if not row[column]:
             raise DatasetError(f"column `{column}` is empty", where=where, remedy="Fill it in, or remove the line.")
     _refuse_unusable_id(row["id"], where=where)
-    label = root / row["label"] if row["label"] else None
-    subset = _subset(row.get("split", ""), labelled=label is not None, where=where)
-    for column in (*images, "label"):
-        path = root / row[column]
-        if row[column] and not path.is_file():
-            raise DatasetError(
-                f"column `{column}` names no file",
-                where=where,
-                found=str(path),
-                remedy="Correct the path, or restore the file.",
-            )
+    label = _file(root, row["label"]) if row["label"] else None
     return Case(
         id=row["id"],
-        images=tuple(root / row[column] for column in images),
+        images=tuple(_file(root, row[column]) for column in images),
         label=label,
         subject=row.get("subject") or row["id"],
-        subset=subset,
+        subset=_subset(row.get("split", ""), labelled=label is not None, where=where),
     )
 
 
