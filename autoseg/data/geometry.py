@@ -1,6 +1,6 @@
 """Where the voxels of an image lie in the patient."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -26,6 +26,8 @@ class Geometry:
         direction: direction cosines as SimpleITK gives them: nine numbers of a 3 x 3 matrix, row by row, whose
             columns belong to the image axes X, Y, Z.
         dimensions: 3, or 2 for an image that is a single slice.
+        spacing_stated: whether a file states the spacing; False: it is a picture, and 1 mm stands for a pixel.
+        printed_mm: then, the size of a pixel along (Y, X) by a resolution that is only a hint for printing, if any.
     """
 
     shape: tuple[int, int, int]
@@ -33,6 +35,8 @@ class Geometry:
     origin_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
     direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
     dimensions: int = 3
+    spacing_stated: bool = field(default=True, compare=False)
+    printed_mm: tuple[float, float] | None = field(default=None, compare=False)
 
     @property
     def voxel_volume_ml(self) -> float:

@@ -4,7 +4,7 @@ Every file is verified before it is read (see `formats.verification`). With `dic
 SimpleITK.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from autoseg.data.geometry import Geometry
 from autoseg.errors import ImageError, SystemFailureError
 from autoseg.formats import WRITABLE_SUFFIXES
 from autoseg.formats.header import not_scalar
-from autoseg.formats.verification import verify_file
+from autoseg.formats.verification import stated_size, verify_file
 from autoseg.storage import files
 
 # What it prints goes straight to the terminal; what matters in it is told by verify_file's warnings.
@@ -79,7 +79,7 @@ def read_volumes(path: Path, *, not_finite: NotFinite = "refuse") -> Volumes:
         image = reader.Execute()
     except RuntimeError as cause:
         raise _unreadable(path, str(cause)) from None
-    geometry = _geometry(image)
+    geometry = _in_mm(_geometry(image), path)
     view = sitk.GetArrayViewFromImage(image)
     series = [length for length in view.shape[:-3] if length > 1]
     if len(series) > 1:
@@ -154,6 +154,23 @@ def _geometry(image: Any) -> Geometry:
         direction=tuple(direction.ravel().tolist()),
         dimensions=spatial,
     )
+
+
+def _in_mm(geometry: Geometry, path: Path) -> Geometry:
+    """The geometry by what the file states, where SimpleITK drops its unit or takes a hint for printing for a size."""
+    unit_mm, pixels = stated_size(path)
+    if pixels is not None:
+        known = pixels.spacing_mm
+        return replace(
+            geometry,
+            spacing_mm=known or (1.0, 1.0, 1.0),
+            origin_mm=(0.0, 0.0, 0.0),
+            spacing_stated=known is not None,
+            printed_mm=pixels.printed_mm,
+        )
+    across, rows, columns = (side * unit_mm for side in geometry.spacing_mm)
+    x, y, z = (coordinate * unit_mm for coordinate in geometry.origin_mm)
+    return geometry if unit_mm == 1 else replace(geometry, spacing_mm=(across, rows, columns), origin_mm=(x, y, z))
 
 
 def _to_sitk(array: NDArray[Any], geometry: Geometry) -> Any:

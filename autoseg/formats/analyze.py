@@ -4,13 +4,16 @@ ANALYZE has no magic of its own: both begin with the length of their header.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from autoseg.errors import ImageError
 from autoseg.formats.format import Format
 from autoseg.formats.header import DAMAGED, UNORIENTED, Header
 from autoseg.formats.nifti import ANY_SIZE, check_length, orientation_warnings, parse_fields
+from autoseg.formats.units import is_no_unit, length_mm
 
+_UNIT = slice(56, 60)  # vox_units
 _PAIR_MAGIC = b"ni1\0"
 
 
@@ -29,13 +32,24 @@ def parse_analyze(content: bytes, path: Path) -> Header:
     magic = content[344:348]
     if not path.name.lower().endswith(".hdr"):
         raise ImageError("neither NIfTI nor the header of a pair", where=path, found=f"magic {magic!r}", remedy=DAMAGED)
-    return parse_fields(
+    is_nifti = magic == _PAIR_MAGIC
+    header = parse_fields(
         content,
         path,
         least_start=0,
         data_file=path.with_suffix(".img").name,
-        warnings=orientation_warnings(content) if magic == _PAIR_MAGIC else (UNORIENTED,),
+        warnings=orientation_warnings(content) if is_nifti else (UNORIENTED,),
     )
+    return header if is_nifti else _with_unit(header, content[_UNIT].split(b"\0")[0].decode("ascii", errors="replace"))
+
+
+def _with_unit(header: Header, unit: str) -> Header:
+    """The header with the unit of its spacing, which SimpleITK drops; the field is often filled with something else."""
+    if is_no_unit(unit):
+        return header
+    if (length := length_mm(unit)) is None:
+        return replace(header, warnings=(*header.warnings, f"its unit of length, {unit!r}, is unknown; mm is assumed"))
+    return replace(header, unit_mm=length)
 
 
 ANALYZE = Format(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from autoseg import formats
 from autoseg.errors import ImageError
+from autoseg.formats.sidecar import sidecar
 from autoseg.storage import files
 
 
@@ -12,7 +13,7 @@ def image_checksum(path: Path) -> str:
 
     A file that is only a header (.mhd, .nhdr, .hdr) stays the same when its voxels change, so the file that holds them
     counts too; one that is missing counts as such: reading the image says so. Files of a series that a header lists one
-    by one are not followed.
+    by one are not followed. So does the document beside a picture that states its spacing.
 
     Args:
         path: the image's file.
@@ -25,22 +26,25 @@ def image_checksum(path: Path) -> str:
     """
     try:
         own = files.sha256_file(path)
-        voxels = _voxel_file(path)
-        if voxels is None:
+        other = _other_file(path)
+        if other is None:
             return own
-        return files.sha256_json([own, files.sha256_file(voxels) if voxels.is_file() else None])
+        return files.sha256_json([own, files.sha256_file(other) if other.is_file() else None])
     except OSError as cause:
         raise ImageError(
             f"cannot be read ({cause.strerror or cause})", where=path, remedy="Check the file, its permissions and its disk."
         ) from None
 
 
-def _voxel_file(path: Path) -> Path | None:
-    """The other file that holds the voxels, where there is one."""
+def _other_file(path: Path) -> Path | None:
+    """The other file that holds the voxels, or states the spacing of a picture, where there is one."""
     with path.open("rb") as stream:
         content = stream.read(formats.HEADER_BYTES)
+    found = formats.find_format(content)
     try:
+        if found is not None and found.describe is not None:
+            return sidecar(path)
         header = formats.parse(content, path)
-    except ImageError:  # a damaged header: reading the image says so
+    except ImageError:  # damaged: reading the image says so
         return None
     return None if header is None or header.data_file is None else path.parent / header.data_file

@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.formats.header import Header
-
-
-def _whole(_: Path) -> None:
-    """What there is to verify where a format offers nothing."""
+from autoseg.formats.picture import Picture
 
 
 def _lossless(_: Path) -> bool:
@@ -29,9 +26,9 @@ class Format:
         parse: reads the header from the beginning of a file, so that the voxel data can be verified against it. Raises
             ImageError for what is no scalar image on a grid; KeyError, ValueError or struct.error for a damaged header.
             None: only its reader understands the header, and damage goes unnoticed.
-        verify: what else can be verified of a file whose header is not parsed. Raises ImageError.
+        describe: for pictures, which are not made for scans: what the file says about itself, with all that can be verified
+            of it. Raises ImageError.
         is_lossy: whether a file stores values inexactly, so that it cannot hold labels.
-        states_spacing: whether its header says reliably how large voxels are.
         gzipped: whether files may be compressed as a whole.
         writable: the suffixes with which label maps can be written.
     """
@@ -40,8 +37,7 @@ class Format:
     magic: re.Pattern[bytes]
     suffixes: tuple[str, ...] = ()
     parse: Callable[[bytes, Path], Header] | None = None
-    verify: Callable[[Path], None] = _whole
+    describe: Callable[[Path], Picture] | None = None
     is_lossy: Callable[[Path], bool] = _lossless
-    states_spacing: bool = True
     gzipped: bool = False
     writable: tuple[str, ...] = ()

@@ -28,6 +28,7 @@ class Header:
         data_file: name of that file where it is another one, relative to the header's folder.
         encoding: how the voxel data are stored; "unchecked" where their size cannot be told beforehand.
         stored_bytes: how many bytes they take compressed, where the header says so.
+        unit_mm: length in mm of the unit that spacing and origin are stated in, where the file's reader takes them for mm.
         must_be_finite: numpy's name for the type of voxels whose reader replaces NaN and infinities by 0 in silence.
         warnings: what the user should know.
     """
@@ -39,6 +40,7 @@ class Header:
     data_file: str | None = None
     encoding: Encoding = "raw"
     stored_bytes: int | None = None
+    unit_mm: float = 1.0
     must_be_finite: str | None = None
     warnings: tuple[str, ...] = ()
 

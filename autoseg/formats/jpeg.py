@@ -1,23 +1,44 @@
-"""JPEG. Source: ITU-T T.81, annex B."""
+"""JPEG. Source: ITU-T T.81, annex B, and T.871 for the resolution."""
 
 import os
 import re
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from autoseg.errors import ImageError
 from autoseg.formats.format import Format
+from autoseg.formats.header import DAMAGED
+from autoseg.formats.picture import Density, Picture
 from autoseg.formats.streams import AGAIN, TAIL_BYTES
 
 _END_OF_IMAGE: Final = b"\xff\xd9"
+_JFIF: Final = 0xE0
+_SCAN: Final = 0xDA
+_ALONE: Final = {0x01, *range(0xD0, 0xD9)}
+"""Markers without a segment."""
+
+_PER_MM: Final = {1: (25.4, "inch"), 2: (10.0, "cm")}
 
 
-def check_end(path: Path) -> None:
-    """Require the marker that ends an image: decoders fill what is missing with grey.
+def describe_jpeg(path: Path) -> Picture:
+    """What a JPEG file says of itself before its pixels.
 
     Raises:
-        ImageError: it is not there.
+        ImageError: it is cut off, or its header is damaged.
     """
+    _check_end(path)
+    try:
+        segments = dict(reversed(list(_segments(path))))  # the first of its kind counts
+        density = _density(segments.get(_JFIF, b""))
+    except (ValueError, struct.error) as cause:
+        raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=DAMAGED) from None
+    return Picture(format="JPEG", density=density)
+
+
+def _check_end(path: Path) -> None:
+    """Require the marker that ends an image: decoders fill what is missing with grey."""
     # Inside the compressed data the marker cannot occur.
     with path.open("rb") as stream:
         stream.seek(max(0, stream.seek(0, os.SEEK_END) - TAIL_BYTES))
@@ -25,11 +46,40 @@ def check_end(path: Path) -> None:
             raise ImageError("the file is cut off", where=path, expected="a JPEG end marker", found="none", remedy=AGAIN)
 
 
+def _segments(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The segments before the pixels, by the number of their marker."""
+    with path.open("rb") as stream:
+        stream.seek(2)
+        while True:
+            fill, marker = struct.unpack("BB", stream.read(2))
+            while marker == fill == 0xFF:
+                (marker,) = stream.read(1)
+            if fill != 0xFF:
+                msg = "no marker where a segment should begin"
+                raise ValueError(msg)
+            if marker in _ALONE:
+                continue
+            (length,) = struct.unpack(">H", stream.read(2))
+            yield marker, stream.read(length - 2)
+            if marker == _SCAN:
+                return
+
+
+def _density(jfif: bytes) -> Density | None:
+    """The resolution for printing; without a unit it is only a ratio of sides."""
+    if not jfif.startswith(b"JFIF\0"):
+        return None
+    unit, columns, rows = struct.unpack_from(">BHH", jfif, 7)
+    if unit not in _PER_MM or not (columns and rows):
+        return None
+    length_mm, name = _PER_MM[unit]
+    return Density((rows / length_mm, columns / length_mm), f"{columns} x {rows} pixels per {name}")
+
+
 JPEG = Format(
     name="JPEG",
     suffixes=(".jpeg", ".jpg"),
     magic=re.compile(rb"\xff\xd8\xff"),
-    verify=check_end,
+    describe=describe_jpeg,
     is_lossy=lambda _: True,
-    states_spacing=False,
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 from autoseg.formats.format import Format
 from autoseg.formats.header import UNSPACED, Encoding, Header, not_scalar
 from autoseg.formats.text import SCALAR_BYTES, next_line, one_file
+from autoseg.formats.units import stated_mm
 
 _VECTORS = ("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "CenterOfRotation")
 _MATRICES = ("TransformMatrix", "Rotation", "Orientation")
@@ -15,7 +16,7 @@ _SWITCHES = ("BinaryData", "CompressedData", "BinaryDataByteOrderMSB", "ElementB
 _SYNONYMS = (("Offset", "Position", "Origin"), _MATRICES, _SWITCHES[2:])
 _KEYS = {
     *_VECTORS, *_MATRICES, *_SWITCHES, "ObjectType", "NDims", "ElementType", "HeaderSize", "ElementNumberOfChannels",
-    "ElementDataFile", "CompressedDataSize",
+    "ElementDataFile", "CompressedDataSize", "DistanceUnits",
 }  # fmt: skip
 
 
@@ -55,6 +56,7 @@ def parse_metaimage(content: bytes, path: Path) -> Header:
         data_file=None if own else source,
         encoding=_encoding(fields),
         stored_bytes=_stored_bytes(fields),
+        unit_mm=stated_mm(fields.get("DistanceUnits", ""), where=path),
         warnings=() if spacing else (UNSPACED,),
     )
 

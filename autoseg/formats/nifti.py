@@ -17,6 +17,10 @@ ANY_SIZE: Final = rb"(?:\x5c\x01\0\0|\0\0\x01\x5c)"
 _NIFTI_2: Final = rb"(?:\x1c\x02\0\0|\0\0\x02\x1c)"
 _HEADER_BYTES = 348
 _DATA_START = 352  # the header and the four bytes that announce extensions
+_MAGICS = {b"n+1\0", b"ni1\0"}
+_UNITS = 123  # byte of xyzt_units
+_UNIT_BITS = 0b111  # of space; the others are those of time
+_UNITS_OF_SPACE = {0, 1, 2, 3}  # unknown, for which mm is taken, m, mm and um: SimpleITK converts them
 _LEAST_SLOPE = 1e-15  # ITK 5.4 compares with the spacing of doubles at 1, 2.2e-16
 _VOXEL_BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8}
 _FLOATS = {16: "f4", 64: "f8"}
@@ -91,6 +95,8 @@ def parse_fields(
         raise ImageError("impossible number of dimensions", where=path, found=dims[0], remedy=DAMAGED)
     # Beyond space, writers leave 0 where they mean 1.
     sizes = tuple(size if axis < 3 else size or 1 for axis, size in enumerate(dims[1 : dims[0] + 1]))
+    if content[344:348] in _MAGICS:
+        _check_unit(content[_UNITS], path)
     (datatype,) = struct.unpack_from(f"{order}h", content, 70)
     _check_scaling(*struct.unpack_from(f"{order}2f", content, 112), path=path)
     return Header(
@@ -118,6 +124,17 @@ def _voxel_bytes(datatype: int, path: Path) -> int:
             remedy="Convert the image to integers or 32-bit floats.",
         )
     return _VOXEL_BYTES[datatype]
+
+
+def _check_unit(units: int, path: Path) -> None:
+    if units & _UNIT_BITS not in _UNITS_OF_SPACE:
+        raise ImageError(
+            "the header states an unknown unit of length (xyzt_units)",
+            where=path,
+            expected="1 for m, 2 for mm, 3 for microns, 0 for unknown",
+            found=units & _UNIT_BITS,
+            remedy="Correct the unit: distances and volumes depend on it.",
+        )
 
 
 def _check_scaling(slope: float, intercept: float, *, path: Path) -> None:

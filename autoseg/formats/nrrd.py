@@ -8,6 +8,7 @@ from pathlib import Path
 from autoseg.formats.format import Format
 from autoseg.formats.header import UNORIENTED, UNSPACED, Encoding, Header, not_scalar
 from autoseg.formats.text import SCALAR_BYTES, next_line, one_file
+from autoseg.formats.units import stated_mm
 
 _SPACES = {"left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las"}
 _GRID_KINDS = {"domain", "space", "time", "???", "none"}
@@ -45,6 +46,7 @@ def parse_nrrd(content: bytes, path: Path) -> Header:
         data_start=0 if source else position,
         data_file=source,
         encoding=_encoding(fields),
+        unit_mm=_unit_mm(fields, path),
         warnings=_warnings(fields, spacing),
     )
 
@@ -93,7 +95,25 @@ def _warnings(fields: Mapping[str, str], spacing: tuple[float, ...]) -> tuple[st
 def _spacing(fields: Mapping[str, str]) -> tuple[float, ...]:
     if "spacings" in fields:
         return tuple(float(number) for number in fields["spacings"].split())
+    if "spacedirections" not in fields and {"axismins", "axismaxs"} <= fields.keys():
+        msg = "the size of voxels follows from axis mins and axis maxs alone, which readers ignore; state spacings"
+        raise ValueError(msg)
     return tuple(math.hypot(*vector) for vector in _vectors(fields.get("spacedirections", "")))
+
+
+def _unit_mm(fields: Mapping[str, str], path: Path) -> float:
+    """The one unit of space, in mm: of the world's axes, or of each of the file's own."""
+    units = _words(fields["spaceunits"]) if "spaceunits" in fields else _words(fields.get("units", ""))[:3]
+    lengths = {stated_mm(unit, where=path) for unit in units}
+    if len(lengths) > 1:
+        msg = f"units that differ between axes ({', '.join(units)})"
+        raise ValueError(msg)
+    return lengths.pop() if lengths else 1.0
+
+
+def _words(text: str) -> list[str]:
+    """Words in quotes; writers leave the quotes out where a word has no blank."""
+    return [quoted or plain for quoted, plain in re.findall(r'"([^"]*)"|([^\s"]+)', text)]
 
 
 def _voxel_bytes(name: str) -> int:

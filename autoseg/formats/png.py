@@ -1,12 +1,77 @@
-"""PNG: its reader verifies the checksums of its chunks."""
+"""PNG: its reader verifies the checksums of its chunks. Source: PNG specification, third edition."""
 
 import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
+from autoseg.errors import ImageError
 from autoseg.formats.format import Format
+from autoseg.formats.header import DAMAGED
+from autoseg.formats.picture import Density, Picture
+
+_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_METRE: Final = 1
+"""Unit of `pHYs` and `sCAL`; the others state no length."""
+
+_MOST_BYTES: Final = 1 << 24
+"""Of a chunk before the pixels that is looked into. Source: chosen; those that count have few bytes."""
+
+
+def describe_png(path: Path) -> Picture:
+    """What a PNG file says of itself before its pixels.
+
+    Raises:
+        ImageError: the header is damaged.
+    """
+    try:
+        chunks = dict(_chunks(path))
+        density, spacing_mm = _density(chunks.get(b"pHYs")), _scale(chunks.get(b"sCAL"))
+    except (ValueError, struct.error) as cause:
+        raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=DAMAGED) from None
+    return Picture(format="PNG", spacing_mm=spacing_mm, origin="its chunk sCAL, in mm as ITK writes it", density=density)
+
+
+def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """The chunks before the pixels, by name."""
+    with path.open("rb") as stream:
+        stream.seek(len(_SIGNATURE))
+        while True:
+            length, name = struct.unpack(">I4s", stream.read(8))
+            if name == b"IDAT":
+                return
+            if length > _MOST_BYTES:
+                msg = f"a chunk of {length} bytes"
+                raise ValueError(msg)
+            yield name, stream.read(length)
+            stream.seek(4, 1)  # its checksum, which the reader verifies
+
+
+def _density(content: bytes | None) -> Density | None:
+    """The resolution for printing."""
+    if content is None:
+        return None
+    columns, rows, unit = struct.unpack(">IIB", content)
+    if unit != _METRE or not (columns and rows):
+        return None
+    return Density((rows / 1000, columns / 1000), f"{columns} x {rows} pixels per metre", as_spacing=False)
+
+
+def _scale(content: bytes | None) -> tuple[float, float, float] | None:
+    """The physical size of a pixel: in mm, because ITK writes mm whatever the unit says; 1 where it knows nothing."""
+    if content is None or content[0] != _METRE:
+        return None
+    columns, rows = (float(number) for number in content[1:].split(b"\0"))
+    if not (0 < columns < float("inf") and 0 < rows < float("inf")):
+        msg = "sCAL states no size"
+        raise ValueError(msg)
+    return None if columns == rows == 1 else (1.0, rows, columns)
+
 
 PNG = Format(
     name="PNG",
     suffixes=(".png",),
-    magic=re.compile(rb"\x89PNG\r\n\x1a\n"),
-    states_spacing=False,
+    magic=re.compile(re.escape(_SIGNATURE)),
+    describe=describe_png,
 )

@@ -3,6 +3,7 @@
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, Final
 from autoseg.errors import ImageError
 from autoseg.formats.format import Format
 from autoseg.formats.header import DAMAGED
+from autoseg.formats.picture import Density, Picture, Spacing
+from autoseg.formats.tiff_size import density_of, described_size
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _MEANING, _ORIENTATION, _SAMPLES, _FORMAT = 256, 257, 258, 259, 262, 274, 277, 339
 _ABSENT: Final = {_BITS: 1, _COMPRESSION: 1, _ORIENTATION: 1, _SAMPLES: 1, _FORMAT: 1}
@@ -23,6 +26,11 @@ _LOSSY: Final = {6, 7, 33003, 33005, 34712, 34892, 50001}
 """Compressions that may change values: JPEG of all ages, and WebP."""
 
 _NUMBERS: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_DESCRIPTION, _COLUMNS_PER_UNIT, _ROWS_PER_UNIT, _UNIT = 270, 282, 283, 296
+_TEXT, _FRACTION = 2, 5
+_MOST_TEXT: Final = 1 << 24
+"""Bytes of a description. Source: chosen; that of a large OME file has some 10^6."""
+
 _WIDE: Final = 43
 """Version of files of 64 bits."""
 
@@ -47,14 +55,15 @@ class _Layout:
         return struct.unpack_from(self.order + form, content, position)
 
 
-def check_tiff(path: Path) -> None:
-    """Require pages of grey values that are all alike.
+def describe_tiff(path: Path) -> Picture:
+    """What a TIFF file says of itself; its pages must be grey values that are all alike.
 
     Raises:
-        ImageError: they are not.
+        ImageError: they are not, or the file is damaged.
     """
     first: dict[int, int] = {}
-    for number, page in enumerate(_pages(path)):
+    pages = _pages(path)
+    for number, page in enumerate(pages):
         _check_page(path, page)
         size = {tag: page[tag] for tag in (_WIDTH, _HEIGHT, _BITS, _FORMAT)}
         if number and size != first:
@@ -66,6 +75,8 @@ def check_tiff(path: Path) -> None:
                 remedy="Store each image in a file of its own.",
             )
         first = size
+    size_mm, origin, density = _size(path)
+    return Picture(format="TIFF", pages=len(pages), spacing_mm=size_mm, origin=origin, density=density)
 
 
 def is_lossy_tiff(path: Path) -> bool:
@@ -100,13 +111,52 @@ def _described(page: Mapping[int, int]) -> str:
     return f"{page[_WIDTH]} x {page[_HEIGHT]} of {page[_BITS]} bits, format {page[_FORMAT]}"
 
 
-def _pages(path: Path) -> Sequence[Mapping[int, int]]:
-    """The tags of each page that decide how it is read."""
+def _size(path: Path) -> tuple[Spacing | None, str, Density | None]:
+    """What the first page states about the size of pixels."""
+    with _opened(path) as content:
+        layout = _layout(content)
+        (position,) = layout.unpack(layout.pointer, content, layout.first)
+        (entries,) = layout.unpack(layout.count, content, position)
+        tags = _optional_tags(layout, content, position + struct.calcsize(layout.count), entries)
+        columns, rows = tags.get(_COLUMNS_PER_UNIT, 0.0), tags.get(_ROWS_PER_UNIT, 0.0)
+        stated = described_size(tags.get(_DESCRIPTION, ""), columns=columns, rows=rows)
+        if stated is not None:
+            return *stated, None
+        return None, "", density_of(columns, rows, tags.get(_UNIT, 2))  # by TIFF 6.0, inch where no unit is given
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[mmap]:
     try:
         with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:  # pages may be at its end
-            return list(_chain(content))
+            yield content
     except (KeyError, OverflowError, ValueError, struct.error) as cause:
         raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=DAMAGED) from None
+
+
+def _optional_tags(layout: _Layout, content: mmap, position: int, entries: int) -> dict[int, Any]:
+    """The description and the resolution of a page."""
+    found: dict[int, Any] = {}
+    for start in range(position, position + entries * layout.entry_bytes, layout.entry_bytes):
+        tag, field_type, count = layout.unpack(layout.entry, content, start)
+        place = start + layout.entry_bytes - struct.calcsize(layout.pointer)
+        if tag in {_COLUMNS_PER_UNIT, _ROWS_PER_UNIT} and field_type == _FRACTION:
+            (place,) = layout.unpack(layout.pointer, content, place) if layout.pointer == "I" else (place,)
+            above, below = layout.unpack("II", content, place)
+            found[tag] = above / below if below else 0.0
+        elif tag == _DESCRIPTION and field_type == _TEXT and count <= _MOST_TEXT:
+            if count > struct.calcsize(layout.pointer):
+                (place,) = layout.unpack(layout.pointer, content, place)
+            found[tag] = content[place : place + count].split(b"\0")[0].decode("utf-8", errors="replace")
+        elif tag == _UNIT:
+            (found[tag],) = layout.unpack(_NUMBERS[field_type], content, place)
+    return found
+
+
+def _pages(path: Path) -> Sequence[Mapping[int, int]]:
+    """The tags of each page that decide how it is read."""
+    with _opened(path) as content:
+        return list(_chain(content))
 
 
 def _chain(content: mmap) -> Iterator[Mapping[int, int]]:
@@ -151,7 +201,6 @@ TIFF = Format(
     name="TIFF",
     suffixes=(".tiff", ".tif"),
     magic=re.compile(rb"II[*+]\0|MM\0[*+]"),
-    verify=check_tiff,
+    describe=describe_tiff,
     is_lossy=is_lossy_tiff,
-    states_spacing=False,
 )

@@ -17,9 +17,10 @@ from autoseg.catalogue import NotFinite
 from autoseg.errors import ImageError
 from autoseg.formats.finite import FiniteScanner
 from autoseg.formats.header import Header
+from autoseg.formats.picture import PixelSize, pixel_size
 from autoseg.formats.streams import AGAIN, GZIP_MAGIC, TAIL_BYTES, check_inflated, check_length, cut_off, inflate, plain
 
-__all__ = ["TAIL_BYTES", "is_lossy", "verify_file"]
+__all__ = ["TAIL_BYTES", "is_lossy", "stated_size", "verify_file"]
 
 _LEAST_BYTES: Final = 348
 """So much of a stream is decompressed before its format is looked for. Source: the shortest header of such files, NIfTI."""
@@ -55,6 +56,24 @@ def verify_file(path: Path, *, not_finite: NotFinite = "refuse") -> tuple[str, .
             where=path,
             remedy="Check the file's permissions and its disk.",
         ) from cause
+
+
+def stated_size(path: Path) -> tuple[float, PixelSize | None]:
+    """What a file that was verified says about the size of its voxels, and what its reader drops.
+
+    Returns:
+        the length in mm of what its reader takes for mm, and the pixel size of a picture; None for other formats.
+
+    Raises:
+        ImageError: what states it contradicts itself.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(formats.HEADER_BYTES)
+    found = formats.find_format(head)
+    if found is not None and found.describe is not None:
+        return 1.0, pixel_size(path, found.describe(path))
+    header = formats.parse(head, path)
+    return (1.0 if header is None else header.unit_mm), None
 
 
 def is_lossy(path: Path) -> bool:
@@ -144,10 +163,9 @@ def _verify_unparsed(path: Path, head: bytes) -> tuple[str, ...]:
         if _is_text(head):
             _refuse_no_image(path, head)
         return ("files of this format cannot be checked for damage beforehand",)
-    found.verify(path)
-    if found.states_spacing:
+    if found.describe is None:
         return ("files of this format cannot be checked for damage beforehand",)
-    return (f"a {found.name} image states no reliable spacing; distances in mm and volumes in ml are not to be trusted",)
+    return (pixel_size(path, found.describe(path)).remark,)
 
 
 def _is_text(head: bytes) -> bool:

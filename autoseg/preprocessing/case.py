@@ -183,7 +183,11 @@ def _grid(
     geometry: Geometry, wanted_mm: tuple[float, float] | None, *, axes: Triple, start: Triple, stop: Triple
 ) -> tuple[tuple[int, int], tuple[float, float, float]]:
     """Rows and columns of the slices, and their spacing (across, rows, columns) in mm."""
-    across, rows, columns = (geometry.spacing_mm[axis] for axis in axes)
+    spacing_mm = geometry.spacing_mm
+    if wanted_mm is not None and geometry.printed_mm is not None:
+        # Plans for pictures name no spacing, but those of 0.1 may: it took resolutions for printing for sizes.
+        spacing_mm = (1.0, *geometry.printed_mm)
+    across, rows, columns = (spacing_mm[axis] for axis in axes)
     height, width = (last - first for first, last in zip(start[1:], stop[1:], strict=True))
     if wanted_mm is None:
         return (height, width), (across, rows, columns)

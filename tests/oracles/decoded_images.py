@@ -89,6 +89,9 @@ class _Header(Nifti1Header):
     quaternion_threshold = -3e-3  # 1.001 squared: what was rounded to more than a rotation is none for nibabel
 
 
+_ANALYZE_UNITS = {b"m": 1e3, b"cm": 10.0, b"um": 1e-3, b"nm": 1e-6, b"in": 25.4, b"inch": 25.4}
+
+
 def _nifti(content: bytes, files: Files, name: str) -> Decoded:
     order = "<" if content[:4] == struct.pack("<i", 348) else ">"
     header = _Header(content[:348], endianness=order, check=False)  # its checks would correct fields that count
@@ -105,6 +108,8 @@ def _nifti(content: bytes, files: Files, name: str) -> Decoded:
     if slope is not None:
         array = array * slope + intercept
     unit = {1: 1000.0, 3: 0.001}.get(int(header["xyzt_units"]) & 7, 1.0)  # metres, micrometres: nibabel leaves them
+    if not (alone or pair):
+        unit = _ANALYZE_UNITS.get(content[56:60].split(b"\0")[0].strip().lower(), 1.0)
     spacing_mm = tuple(float(number) * unit for number in header["pixdim"][1 : min(dimensions, 3) + 1])
     if dimensions < 3 or not (alone or pair):
         return Decoded(array, spacing_mm)

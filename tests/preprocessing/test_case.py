@@ -219,6 +219,14 @@ def test_slices_come_on_the_pixel_grid_of_the_plan(make_section: MakeSection) ->
     assert not apply(scan_of(anatomy, Storage()), make_section(spacing_mm=(1.5, 1.0))).footprint.resampled
 
 
+def test_plans_of_before_take_a_resolution_for_printing_for_a_size(make_section: MakeSection) -> None:
+    """They may name the spacing that they took it for; where slices stay as they are, nothing depends on it."""
+    geometry = Geometry((1, 20, 40), (1.0, 1.0, 1.0), dimensions=2, spacing_stated=False, printed_mm=(0.5, 0.25))
+    image = Image(array=dotted((1, 20, 40), 0), geometry=geometry)
+    assert apply(image, make_section(plane=None, spacing_mm=(0.5, 0.5))).array.shape == (1, 1, 20, 20)
+    assert apply(image, make_section(plane=None, spacing_mm=None)).array.shape == (1, 1, 20, 40)
+
+
 def test_a_scan_smaller_than_a_pixel_of_the_plan_keeps_one(make_section: MakeSection) -> None:
     prepared = apply(scan_of(np.ones((1, 2, 1, 1), dtype=np.float32), Storage()), make_section(spacing_mm=(9.0, 9.0)))
     assert prepared.array.shape == (1, 2, 1, 1)

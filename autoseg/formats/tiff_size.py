@@ -1,0 +1,82 @@
+"""What the tags of a TIFF file state about the size of its pixels.
+
+Source: TIFF 6.0; the OME data model; what ImageJ writes into the description of its files.
+"""
+
+import math
+import re
+from typing import Final
+
+from autoseg.formats.picture import Density, Spacing
+from autoseg.formats.units import is_no_unit, length_mm
+
+_RESOLUTION_UNITS: Final = {2: (25.4, "inch"), 3: (10.0, "cm")}
+_ESCAPED: Final = re.compile(r"\\u([0-9A-Fa-f]{4})")
+
+
+def density_of(columns: float, rows: float, unit: int) -> Density | None:
+    """The resolution for printing, from XResolution, YResolution and ResolutionUnit."""
+    if unit not in _RESOLUTION_UNITS or not (_positive(columns) and _positive(rows)):
+        return None
+    length_mm, name = _RESOLUTION_UNITS[unit]
+    return Density((rows / length_mm, columns / length_mm), f"{columns:g} x {rows:g} pixels per {name}")
+
+
+def described_size(description: str, *, columns: float, rows: float) -> tuple[Spacing, str] | None:
+    """The physical size that a program wrote into the description of a file, and which program's way it is.
+
+    Args:
+        description: the tag.
+        columns: XResolution, pixels per unit.
+        rows: YResolution.
+
+    Raises:
+        ValueError: a unit or a size that cannot be.
+    """
+    if description.startswith("ImageJ="):
+        return _of_imagej(description, columns=columns, rows=rows)
+    found = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", description)
+    return None if found is None else _of_ome(found[0])
+
+
+def _of_imagej(description: str, *, columns: float, rows: float) -> tuple[Spacing, str] | None:
+    fields = dict(line.partition("=")[::2] for line in description.splitlines())
+    unit = _ESCAPED.sub(lambda code: chr(int(code[1], 16)), fields.get("unit", ""))
+    if is_no_unit(unit) or not (_positive(columns) and _positive(rows)):
+        return None
+    across = abs(float(fields.get("spacing", 1)))  # ImageJ leaves a distance of 1 out
+    length = _length(unit)
+    return _checked((across * length, length / rows, length / columns)), "what ImageJ wrote into it"
+
+
+def _of_ome(pixels: str) -> tuple[Spacing, str] | None:
+    fields = dict(re.findall(r"""\b(\w+)=["']([^"']*)["']""", pixels))
+    if "PhysicalSizeX" not in fields or "PhysicalSizeY" not in fields:
+        return None
+    sizes = []
+    for axis in "ZYX":
+        unit = fields.get(f"PhysicalSize{axis}Unit", "um")  # by the data model, where none is given
+        if is_no_unit(unit) or unit == "reference frame":
+            return None
+        sizes.append(float(fields.get(f"PhysicalSize{axis}", 1)) * _length(unit))
+    if "PhysicalSizeZ" not in fields:
+        sizes[0] = 1.0 if fields.get("SizeZ", "1") == "1" else math.nan
+    return _checked((sizes[0], sizes[1], sizes[2])), "its OME metadata"
+
+
+def _length(unit: str) -> float:
+    if (length := length_mm(unit)) is None:
+        msg = f"an unknown unit of length, {unit[:40]!r}"
+        raise ValueError(msg)
+    return length
+
+
+def _checked(spacing_mm: Spacing) -> Spacing:
+    if not all(_positive(side) for side in spacing_mm):
+        msg = f"a physical size of {spacing_mm} mm (Z, Y, X)"
+        raise ValueError(msg)
+    return spacing_mm
+
+
+def _positive(number: float) -> bool:
+    return 0 < number < math.inf
