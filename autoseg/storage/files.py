@@ -87,7 +87,7 @@ def parse_json(content: bytes, *, error: type[AutosegError], where: Path | str, 
     """Parse a JSON document; one that cannot be parsed, or only in several ways, becomes `error` with `remedy`."""
     try:
         document = json.loads(
-            content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_named_once
+            content.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=named_once
         )
         _check_depth(document)
     except (ValueError, RecursionError) as cause:  # not JSON, not UTF-8; nested without end
@@ -139,7 +139,8 @@ def _finite(digits: str) -> float:
     return number
 
 
-def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of a JSON document, for `json.loads`; ValueError for a key that comes twice: which is meant?"""
     document = dict(pairs)
     if len(document) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]

@@ -374,6 +374,61 @@ def test_nnunet_unpaired_files(tmp_path: Path) -> None:
     assert mentions(text, ["without label: c", "without image: d"])
 
 
+def listed(root: Path, entries: object, **changes: Any) -> Path:
+    return describe(touch(root, "a 1.nii", "a 2.nii", "far/l.nii"), **{**RAW, "dataset": entries, **changes})
+
+
+def test_nnunet_cases_listed_by_their_paths(tmp_path: Path) -> None:
+    touch(tmp_path, "elsewhere/b1.mha", "elsewhere/b2.mha", "elsewhere/b.nrrd")
+    images = [str(tmp_path / "elsewhere/b1.mha"), "../elsewhere/b2.mha"]
+    entries = {
+        "b": {"images": images, "label": "../elsewhere/b.nrrd"},
+        "a": {"images": ["a 1.nii", "./a 2.nii"], "label": "far/l.nii"},
+    }
+    root = listed(tmp_path / "set", entries)
+    touch(root, "imagesTs/t_0000.nii.gz", "imagesTs/t_0001.nii.gz", "imagesTr/unlisted_0000.nii.gz")
+    data = find_dataset(root)
+    assert (data.layout, data.channels) == ("nnunet_raw", ("T1", "FLAIR"))
+    assert summary(data) == [("a", "training", True), ("b", "training", True), ("t", "test", False)]
+    assert data.cases[0].images == (root / "a 1.nii", root / "a 2.nii")
+    assert data.cases[1].label is not None
+    assert data.cases[1].label.samefile(tmp_path / "elsewhere/b.nrrd")
+
+
+def test_all_missing_files_of_listed_cases_are_named(tmp_path: Path) -> None:
+    entries = {name: {"images": ["a 1.nii", f"{name}.nii"], "label": f"{name}_l.nii"} for name in ("x", "y")}
+    text = message(listed(tmp_path, entries))
+    assert mentions(text, [f"{name}: {tmp_path / name}{end}.nii" for name in ("x", "y") for end in ("", "_l")])
+
+
+def test_listed_cases_need_an_image_for_each_channel(tmp_path: Path) -> None:
+    text = message(listed(tmp_path, {"x": {"images": ["a 1.nii"], "label": "far/l.nii"}}))
+    assert mentions(text, ["`dataset`", "expected 2", "found x: 1", "`channel_names`"])
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        5,
+        ["a"],
+        {"x": "a 1.nii"},
+        {"x": {"images": "a 1.nii", "label": "far/l.nii"}},
+        {"x": {"images": ["a 1.nii", 5], "label": "far/l.nii"}},
+        {"x": {"images": ["a 1.nii", "a 2.nii"]}},
+        {"../x": {"images": ["a 1.nii", "a 2.nii"], "label": "far/l.nii"}},
+    ],
+    ids=repr,
+)
+def test_lists_of_cases_that_are_none_are_named(tmp_path: Path, entries: object) -> None:
+    assert mentions(message(listed(tmp_path, entries)), [str(tmp_path / "dataset.json"), "`dataset`"])
+
+
+def test_an_entry_that_comes_twice_is_no_matter_of_choice(tmp_path: Path) -> None:
+    raw(tmp_path)
+    (tmp_path / "dataset.json").write_text('{"channel_names": {"0": "T1"}, "labels": {"a": 1, "a": 2}}')
+    assert mentions(message(tmp_path), ["dataset.json", "not a JSON document", "a"])
+
+
 # --- descriptions nobody vouches for ---------------------------------------------------------------------------------
 
 

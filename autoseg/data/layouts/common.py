@@ -75,15 +75,24 @@ def training_and_test(
         DatasetError: a training image has no label, or any label no image.
     """
     images, labels = read_images(root / "imagesTr"), unique_images(root / "labelsTr", ending=ending)
-    tests, test_labels = read_images(root / "imagesTs"), unique_images(root / "labelsTs", ending=ending)
     refuse_unpaired(images=images, labels=labels, root=root)
-    refuse_unpaired(images=tests.keys() & test_labels.keys(), labels=test_labels, root=root / "labelsTs")
     training = (Case(id=name, images=images[name], label=labels[name], subject=name) for name in images)
-    test = (
-        Case(id=name, images=paths, label=test_labels.get(name), subject=name, subset="test")
-        for name, paths in tests.items()
-    )
-    return in_natural_order([*training, *test])
+    return in_natural_order([*training, *given_test_cases(root, read_images=read_images, ending=ending)])
+
+
+def given_test_cases(
+    root: Path, *, read_images: Callable[[Path], Mapping[str, tuple[Path, ...]]], ending: str = ""
+) -> list[Case]:
+    """Cases of `imagesTs`, with what `labelsTs` holds of them; arguments as in `training_and_test`.
+
+    Raises:
+        DatasetError: a label has no image.
+    """
+    images, labels = read_images(root / "imagesTs"), unique_images(root / "labelsTs", ending=ending)
+    refuse_unpaired(images=images.keys() & labels.keys(), labels=labels, root=root / "labelsTs")
+    return [
+        Case(id=name, images=paths, label=labels.get(name), subject=name, subset="test") for name, paths in images.items()
+    ]
 
 
 def in_natural_order(cases: Iterable[Case]) -> tuple[Case, ...]:

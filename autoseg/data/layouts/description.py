@@ -10,6 +10,7 @@ from autoseg.data.dataset import LabelClass
 from autoseg.data.label_values import LARGEST_LABEL
 from autoseg.data.layouts.common import Mismatch
 from autoseg.errors import DatasetError
+from autoseg.storage.files import named_once
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def read_description(root: Path, *, channel_keys: tuple[str, ...]) -> Descriptio
     path = root / "dataset.json"
     remedy = "Fix the file; it should be a JSON object with labels and channels."
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=named_once)
         json.dumps(document, ensure_ascii=False).encode()  # JSON can escape half a character, which is no text
     except FileNotFoundError:
         msg = f"no {path.name}"

@@ -1,7 +1,9 @@
 """nnU-Net's raw layout.
 
 Source: nnU-Net v2's documentation of its data set format: `imagesTr/<id>_0000.nii.gz` with one file per channel,
-`labelsTr/<id>.nii.gz`, `dataset.json` with `channel_names` and `labels`; version 1 had `modality` instead.
+`labelsTr/<id>.nii.gz`, `dataset.json` with `channel_names` and `labels`; version 1 had `modality` instead. An entry
+`dataset` may name the files of the training cases, wherever they are, relative to `dataset.json`:
+`{"<id>": {"images": [<path>, ...], "label": <path>}}`, one image for each channel.
 """
 
 from collections import defaultdict
@@ -11,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from autoseg.data.dataset import Dataset
-from autoseg.data.layouts.common import Mismatch, training_and_test, unique_images
+from autoseg.data.layouts.common import Mismatch, given_test_cases, in_natural_order, training_and_test, unique_images
 from autoseg.data.layouts.description import make_classes, read_description
+from autoseg.data.layouts.listed import listed_cases
 from autoseg.data.naming import case_and_channel, dataset_name
 from autoseg.errors import DatasetError
 
@@ -25,14 +28,16 @@ class NnunetRaw:
         description = read_description(root, channel_keys=("channel_names", "modality"))
         version_1 = description.channel_key == "modality"
         ending = _file_ending(description.entries, description.path)
+        listed = "dataset" in description.entries
         found = unique_images(root / "imagesTr", ending=ending)
-        if not any(case_and_channel(stem) for stem in found):
+        if not listed and not any(case_and_channel(stem) for stem in found):
             msg = f"imagesTr does not hold files called <id>_0000{ending}, <id>_0001{ending}, ..."
             raise Mismatch(msg)
-        if version_1 and found.keys() & unique_images(root / "labelsTr", ending=ending).keys():
+        if version_1 and not listed and found.keys() & unique_images(root / "labelsTr", ending=ending).keys():
             msg = "imagesTr and labelsTr hold files of equal names, so that four digits at their ends are no channel"
             raise Mismatch(msg)
         channels = description.channels()
+        read_images = partial(_by_case, channels=len(channels), ending=ending)
         labels = description.labels()
         swapped = version_1 and all(str(name).isdecimal() for name in labels)  # from value to name
         pairs = labels.items() if swapped else [(value, name) for name, value in labels.items()]
@@ -42,9 +47,11 @@ class NnunetRaw:
             layout="nnunet_raw",
             channels=channels,
             classes=make_classes(pairs, path=description.path),
-            cases=training_and_test(
-                root, read_images=partial(_by_case, channels=len(channels), ending=ending), ending=ending
-            ),
+            cases=in_natural_order(
+                [*listed_cases(description), *given_test_cases(root, read_images=read_images, ending=ending)]
+            )
+            if listed
+            else training_and_test(root, read_images=read_images, ending=ending),
         )
 
 
