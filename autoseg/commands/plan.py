@@ -61,7 +61,6 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         UsageError: a value that is asked for is none of a plan, or does not go with the others.
         WorkspaceError: a plan edited by hand or another data set's workspace is in the way, or another command uses it.
     """
-    from autoseg.data.dataset import DATASET
     from autoseg.data.layouts import find_dataset
     from autoseg.data.splits import SPLITS
     from autoseg.planning.examination import split_cases
@@ -69,6 +68,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.planning.overrides import parse_overrides
     from autoseg.planning.plan import write_plan
     from autoseg.planning.planner import make_plan
+    from autoseg.runs.moved_data import earlier_name, warn_of_workspaces_left_behind
     from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
     from autoseg.runs.workspace import RUNS, Workspace
     from autoseg.storage.locks import lock
@@ -76,12 +76,15 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     overrides = parse_overrides(options.overrides)
     dataset = find_dataset(options.dataset, name=options.name)
     workspace = Workspace(options.workspace or RUNS / dataset.name)
+    if options.name is None and not options.force:
+        dataset = dataset.model_copy(update={"name": earlier_name(workspace, dataset)})
     events.info(
         f"{dataset.name}: {dataset.layout} layout, {len(dataset.training)} labelled training case(s), "
         f"{len(dataset.validation)} labelled validation case(s), "
         f"{len(dataset.cases) - len(dataset.labelled)} without a part in training"
     )
     refuse_data_as_workspace(workspace, dataset)
+    warn_of_workspaces_left_behind(workspace, dataset, events)
     with lock(workspace.lock_file):
         if not options.force:
             protect_earlier_planning(workspace, dataset)
@@ -90,7 +93,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         plan = make_plan(dataset, fingerprint, _inputs(options, name=dataset.name, overrides=overrides))
         classes = plan.data.classes
         splits = split_cases(dataset, fingerprint.cases, classes=classes, folds=plan.folds, events=events)
-        DATASET.write(workspace.dataset_file, dataset)
+        workspace.write_dataset(dataset)
         FINGERPRINT.write(workspace.fingerprint_file, fingerprint)
         SPLITS.write(workspace.splits_file, splits)
         write_plan(plan, workspace.plan_file)

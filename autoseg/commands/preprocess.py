@@ -7,7 +7,7 @@ from autoseg.events import Events
 from autoseg.jobs.machine import processes
 from autoseg.options.command import Command, Output
 from autoseg.options.declaration import Jobs, OptionalPath, Options, option
-from autoseg.options.shared import JOBS, WORKSPACE
+from autoseg.options.shared import DATA, JOBS, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import Case
@@ -19,6 +19,7 @@ class PreprocessOptions(Options):
     """Make the arrays that training reads; `train` does this by itself where needed."""
 
     workspace: OptionalPath = option(WORKSPACE, default=None)
+    data: OptionalPath = option(DATA, default=None)
     jobs: Jobs = option(JOBS, default=1)
 
 
@@ -33,10 +34,11 @@ class PreprocessResult:
 
 def run(options: PreprocessOptions, events: Events) -> PreprocessResult:
     """Preprocess every labelled case of a workspace, or find that this was done."""
+    from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.preprocessing import preprocess
     from autoseg.runs.workspace import find_workspace
 
-    workspace = find_workspace(options.workspace)
+    workspace = with_data_in(find_workspace(options.workspace), options.data, events)
     cases = workspace.dataset().labelled
     store = preprocess(workspace, workspace.plan(), cases, jobs=processes(options.jobs), events=events)
     return PreprocessResult(workspace, store, cases)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from autoseg.events import Events
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import OptionalPath, Options, option
-from autoseg.options.shared import WORKSPACE
+from autoseg.options.shared import DATA, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.reporting.report import ReportResult
@@ -17,6 +17,7 @@ class ReportOptions(Options):
 
     workspace: OptionalPath = option(WORKSPACE, default=None)
     _: KW_ONLY
+    data: OptionalPath = option(DATA, default=None)
     output: OptionalPath = option(
         "Folder of page, tables and figures; default: report.html and report/ in the workspace.",
         "--output",
@@ -34,9 +35,11 @@ def run(options: ReportOptions, events: Events) -> "ReportResult":
         WorkspaceError: a case that a model held out is not in the data set any more.
     """
     from autoseg.reporting.report import write_report
+    from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.workspace import find_workspace
 
-    return write_report(find_workspace(options.workspace), options.output, events)
+    workspace = with_data_in(find_workspace(options.workspace), options.data, events)
+    return write_report(workspace, options.output, events)
 
 
 def describe(result: "ReportResult") -> Output:

@@ -8,7 +8,7 @@ from autoseg.events import Events
 from autoseg.jobs.machine import processes
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, option
-from autoseg.options.shared import JOBS, WORKSPACE
+from autoseg.options.shared import DATA, JOBS, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.postprocessing.selection import Candidate, Selection, TriedStep
@@ -19,6 +19,7 @@ class SelectOptions(Options):
 
     workspace: OptionalPath = option(WORKSPACE, default=None)
     _: KW_ONLY
+    data: OptionalPath = option(DATA, default=None)
     jobs: Jobs = option(JOBS, default=1)
 
 
@@ -47,10 +48,11 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
     from autoseg.postprocessing.inputs import gather_inputs
     from autoseg.postprocessing.selecting import make_selection
     from autoseg.postprocessing.selection import write_selection
+    from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.workspace import find_workspace
     from autoseg.storage.locks import lock
 
-    workspace = find_workspace(options.workspace)
+    workspace = with_data_in(find_workspace(options.workspace), options.data, events)
     with lock(workspace.lock_file):
         inputs = gather_inputs(workspace, events)
         selection = make_selection(inputs, workspace.selected, jobs=processes(options.jobs), events=events)

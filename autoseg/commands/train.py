@@ -12,7 +12,7 @@ from autoseg.events import Events
 from autoseg.jobs.machine import processes
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, option
-from autoseg.options.shared import DEVICE, JOBS, PRECISION, SEED, WORKSPACE
+from autoseg.options.shared import DATA, DEVICE, JOBS, PRECISION, SEED, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.evaluation.tables import Summary
@@ -34,6 +34,7 @@ class TrainOptions(Options):
     _: KW_ONLY
     fold: int | str = option("A number, all, official or full.", "--fold", "-f", default=0, metavar="FOLD", least=0)
     workspace: OptionalPath = option(WORKSPACE, default=None)
+    data: OptionalPath = option(DATA, default=None)
     minutes: float | None = option(
         "Wall-clock budget of each run; its schedule anneals to it. Default: the plan's.",
         default=None,
@@ -93,13 +94,14 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
 
     from autoseg.jobs.series import run_series
     from autoseg.jobs.work import Run
+    from autoseg.runs.moved_data import require_files, with_data_in
     from autoseg.runs.run import limit_threads
     from autoseg.runs.session import open_session, targets_of, warn_of_memory
     from autoseg.runs.workspace import find_workspace
     from autoseg.training.monitor import check_installed
 
     check_installed(options.track)
-    workspace = find_workspace(options.workspace)
+    workspace = with_data_in(find_workspace(options.workspace), options.data, events)
     plan, dataset, splits = workspace.plan(), workspace.dataset(), workspace.splits()
     networks = tuple(catalogue.NETWORKS) if options.architecture == "all" else (options.architecture,)
     targets = targets_of(networks, str(options.fold), dataset=dataset, splits=splits)
@@ -107,11 +109,16 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     jobs = min(1 if options.jobs == "auto" else options.jobs, len(targets))
     readers = processes(options.jobs)
     session = open_session(workspace, plan, dataset, choices=options, jobs=jobs, readers=readers, events=events)
+    done = [_already_done(session, target) for target in targets]
+    to_score = {
+        case for target, finished in zip(targets, done, strict=True) if not finished for case in target.members.validation
+    }
+    require_files([session.cases[case] for case in sorted(to_score)], workspace)
     if len(targets) == 1:
         return TrainResult(workspace, (_train_one(session, targets[0], events=events, started=started),))
     work = [
-        Run(target.model.title, partial(_train_one, session, target), already_done=_already_done(session, target))
-        for target in targets
+        Run(target.model.title, partial(_train_one, session, target), already_done=finished)
+        for target, finished in zip(targets, done, strict=True)
     ]
     models = run_series(work, jobs=jobs, initialise=partial(limit_threads, session.cores), events=events)
     return TrainResult(workspace, tuple(models))

@@ -2,13 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from autoseg.storage.documents import DocumentType
+from autoseg.storage.documents import DocumentType, unchanged
 
 Subset = Literal["training", "validation", "test"]
+
+
+def _without_zero(path: Path) -> Path:
+    if "\0" in str(path):
+        msg = "no path has a zero character"
+        raise ValueError(msg)
+    return path
+
+
+_Path = Annotated[Path, AfterValidator(_without_zero)]
 
 
 class LabelClass(BaseModel):
@@ -44,8 +54,8 @@ class Case(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(pattern=r"^[^/\x00]+$", description="also the name of files made for the case")
-    images: tuple[Path, ...] = Field(min_length=1, description="one file per channel, or one 4D file with all of them")
-    label: Path | None = None
+    images: tuple[_Path, ...] = Field(min_length=1, description="one file per channel, or one 4D file with all of them")
+    label: _Path | None = None
     subject: str = Field(description="scans of one subject stay on one side of every split; the id where none is given")
     subset: Subset = "training"
 
@@ -53,15 +63,22 @@ class Case(BaseModel):
 class Dataset(BaseModel):
     """A folder of scans, recognised.
 
+    Stored in a workspace, files below the folder are named relative to it (see `autoseg.data.places`).
+
     Labelled cases of the subset "training" take part in cross-validation; labelled ones of "validation" only in the
     official split; all others are test cases.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     name: str = Field(min_length=1)
-    root: Path
+    root: _Path = Field(description="the folder where it was last found")
+    root_from_workspace: str | None = Field(
+        default=None,
+        pattern=r"^[^\x00]+$",
+        description="the same as seen from the workspace: where both are moved together, this stays true",
+    )
     layout: str = Field(description="key of the layout that recognised the folder")
     channels: tuple[str, ...] = Field(min_length=1, description="what each channel shows, e.g. T1 or CT")
     classes: tuple[LabelClass, ...] | None = Field(
@@ -96,4 +113,5 @@ DATASET: Final = DocumentType(
     model=Dataset,
     missing="Run `autoseg plan DATASET` first.",
     unusable="Correct it, or rewrite it with `autoseg plan DATASET --force`.",
+    migrations={1: unchanged},  # its paths are absolute, which they may still be
 )

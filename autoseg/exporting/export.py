@@ -105,7 +105,9 @@ def _write(path: Path, members: Mapping[str, bytes | Path]) -> exported.Exported
 
 def _neutral_names(workspace: Workspace) -> dict[str, str]:
     """A number for every case: names of scans may tell who was scanned."""
-    ids = sorted({case.id for case in workspace.dataset().cases} | {case.id for case in workspace.fingerprint().cases})
+    ids = sorted(
+        {case.id for case in workspace.stored_dataset().cases} | {case.id for case in workspace.fingerprint().cases}
+    )
     return {case_id: f"case {number}" for number, case_id in enumerate(ids, start=1)}
 
 

@@ -7,6 +7,9 @@ from autoseg.options.declaration import Declaration
 WORKSPACE: Final = Declaration(
     "Folder of plan, arrays and models; default: the only one under runs/.", ("--workspace", "-w"), metavar="DIR"
 )
+DATA: Final = Declaration(
+    "Folder that holds the data set now, where it was moved; the workspace remembers it.", ("--data",), metavar="DIR"
+)
 JOBS: Final = Declaration(
     "Processes that work side by side; auto: one per core, at most 8.",
     in_python="A script that asks for more than one is guarded by `if __name__ == '__main__':`.",

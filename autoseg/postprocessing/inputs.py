@@ -13,6 +13,7 @@ from autoseg.postprocessing import held_out
 from autoseg.postprocessing.held_out import HeldOutCase
 from autoseg.preprocessing.store import Store
 from autoseg.runs.inventory import FinishedModel, Inventory, refuse_changed_data, refuse_mixed_data, take_inventory
+from autoseg.runs.moved_data import require_files
 from autoseg.runs.preprocessing import preprocess
 from autoseg.runs.workspace import Workspace, fold_of
 
@@ -59,10 +60,11 @@ def gather_inputs(workspace: Workspace, events: Events) -> SelectionInputs:
     refuse_mixed_data(models)
     store = preprocess(workspace, plan, dataset.labelled, jobs=1, events=events)
     refuse_changed_data(models, store.keys, workspace=workspace)
+    cases = _held_out_cases(workspace, plan, models, store)
     missing = _missing(workspace, inventory, models)
     for line in missing:
         events.info(f"not taking part: {line}")
-    return SelectionInputs(plan, models, _held_out_cases(workspace, plan, models, store), missing, store.keys.all_labelled)
+    return SelectionInputs(plan, models, cases, missing, store.keys.all_labelled)
 
 
 def _missing(workspace: Workspace, inventory: Inventory, models: Sequence[FinishedModel]) -> tuple[str, ...]:
@@ -96,6 +98,8 @@ def _held_out_cases(
         for case_id in held_out_ids:
             predicted.setdefault(case_id, {})[model.architecture] = held_out.probabilities_file(model.folder, case_id)
             sha256.setdefault(case_id, {})[model.architecture] = digests[case_id]
+    held_out_cases = [case for case in sorted(dataset.training, key=lambda case: case.id) if case.id in predicted]
+    require_files(held_out_cases, workspace)
     return tuple(
         HeldOutCase(
             id=case.id,
@@ -105,6 +109,6 @@ def _held_out_cases(
             sha256=sha256[case.id],
             classes=plan.data.classes,
         )
-        for case in sorted(dataset.training, key=lambda case: case.id)
-        if case.id in predicted and case.label is not None
+        for case in held_out_cases
+        if case.label is not None
     )

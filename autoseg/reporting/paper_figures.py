@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.catalogue import NETWORKS
+from autoseg.data import places
 from autoseg.data.dataset import Case
 from autoseg.data.image import read_labels
 from autoseg.evaluation.comparison import compare, values_by_class
@@ -29,6 +30,7 @@ from autoseg.reporting.cohort import CohortSlice, draw_cohort
 from autoseg.reporting.data import ReportData, ScoredModels
 from autoseg.reporting.figures import draw_agreement, draw_bars, draw_curves
 from autoseg.reporting.page import Block, Figure
+from autoseg.runs.moved_data import listing
 from autoseg.training.history import read_history
 from autoseg.training.loop import HISTORY_FILE
 from autoseg.training.validation import fullest_slice
@@ -92,7 +94,9 @@ def blocks_of(written: Sequence[Path], stem: str) -> list[Block]:
 
 def _cohort(data: ReportData, events: Events) -> Iterator[Drawing]:
     """Of every scan the slice with the most foreground, as the networks see it."""
-    chosen = _evenly(data.dataset.cases, _MAX_SCANS)
+    if gone := places.absent(data.dataset.cases):
+        events.warn(f"not there any more and left out of the picture of the data set: {listing([case.id for case in gone])}")
+    chosen = _evenly([case for case in data.dataset.cases if case not in gone], _MAX_SCANS)
     slices = []
     with events.track("drawing the data set", total=len(chosen), unit="scans") as progress:
         for case in chosen:

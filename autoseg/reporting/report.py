@@ -10,6 +10,7 @@ from autoseg.reporting import paper_figures, tables
 from autoseg.reporting.data import gather
 from autoseg.reporting.page import render
 from autoseg.reporting.sections import build_page
+from autoseg.runs.moved_data import require_files
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 
@@ -46,11 +47,13 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
 
     Raises:
         BundleError: models of one plan were trained on different data.
+        DatasetError: labelled cases are not there any more.
         WorkspaceError: a case that a model held out is not in the data set any more.
     """
     folder = output or workspace.root / _FOLDER
     page = (output or workspace.root) / PAGE
     data = gather(workspace, events)
+    require_files(data.dataset.labelled, workspace)
     written = [path for group in data.groups for path in tables.write_tables(group, folder / _TABLES)]
     figures = paper_figures.write_figures(data, folder / _FIGURES, events)
     _drop_stale(tables.files_in(folder / _TABLES), keep=written)

@@ -64,7 +64,8 @@ def _protect_edited_folds(workspace: Workspace) -> None:
         raise WorkspaceError(
             "the folds were edited by hand",
             where=workspace.splits_file,
-            remedy="Keep them and go on with `autoseg train`, or replace them with --force.",
+            remedy="Keep them and go on with `autoseg train`, with --data DIR where the data set was moved, "
+            "or replace them with --force.",
         )
 
 
@@ -79,5 +80,6 @@ def _protect_edited_plan(workspace: Workspace) -> None:
         raise WorkspaceError(
             "the plan was edited by hand",
             where=workspace.plan_file,
-            remedy="Keep it and go on with `autoseg train`, or replace it with --force.",
+            remedy="Keep it and go on with `autoseg train`, with --data DIR where the data set was moved, "
+            "or replace it with --force.",
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from autoseg.data import places
 from autoseg.data.dataset import DATASET, Dataset
 from autoseg.data.splits import SPLITS, Fold, Splits, misfit
 from autoseg.errors import UsageError, WorkspaceError
@@ -17,9 +18,15 @@ _PLAN_FIRST: Final = "Run `autoseg plan DATASET` first."
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder of one data set's plan, arrays and models."""
+    """The folder of one data set's plan, arrays and models.
+
+    Attributes:
+        root: the folder.
+        told: the data set, where a command was told that it lies elsewhere now; None: where it is found.
+    """
 
     root: Path
+    told: Dataset | None = None
 
     @property
     def dataset_file(self) -> Path:
@@ -71,7 +78,15 @@ class Workspace:
         return self.models / model.folder
 
     def dataset(self) -> Dataset:
-        """The cases as they were found when the plan was made."""
+        """The cases as they were found when the plan was made, with their files where these lie now."""
+        return self.told or places.located(self.stored_dataset(), self.root)
+
+    def write_dataset(self, dataset: Dataset) -> None:
+        """Store the cases, and where they lie."""
+        DATASET.write(self.dataset_file, places.as_stored(dataset, self.root))
+
+    def stored_dataset(self) -> Dataset:
+        """The cases as they are stored: files below the data set's folder are relative to it."""
         dataset = DATASET.read(self.dataset_file)
         if not dataset.training:
             raise _unusable(self.dataset_file, "no training case has a label map")
@@ -86,7 +101,7 @@ class Workspace:
     def splits(self) -> Splits:
         """The folds, perhaps edited by hand."""
         splits = self.stored_splits()
-        if (fault := misfit(splits, self.dataset())) is not None:
+        if (fault := misfit(splits, self.stored_dataset())) is not None:
             raise _unusable(self.splits_file, fault)
         return splits
 

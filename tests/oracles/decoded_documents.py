@@ -119,6 +119,12 @@ def _plan(path: Path) -> Callable[[Any], None]:
     return compare
 
 
+def _dataset(path: Path) -> Callable[[Any], None]:
+    workspace = Workspace(path.parent)
+    workspace.dataset()  # wherever it says that its files lie, looking for them is no failure
+    return _says(workspace.stored_dataset())
+
+
 def _case(path: Path) -> Callable[[Any], None]:
     stored = CaseFiles(path.parent, path.stem).read()
 
@@ -148,7 +154,7 @@ def _checkpoint(path: Path) -> Callable[[Any], None]:
 READERS: Final[Mapping[str, Reader]] = {
     "plan": _plan,
     "selection": _selection,
-    "dataset": lambda path: _says(Workspace(path.parent).dataset()),
+    "dataset": _dataset,
     "splits": lambda path: _says(Workspace(path.parent).stored_splits()),
     "fingerprint": lambda path: _says(FINGERPRINT.read(path)),
     "checkpoint": _checkpoint,

@@ -1,0 +1,97 @@
+"""Where the files of a data set lie: named relative to its folder, so that it may be moved, alone or with a workspace."""
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from autoseg.data.dataset import Case, Dataset
+
+
+def at(dataset: Dataset, root: Path) -> Dataset:
+    """A data set as it lies in another folder.
+
+    Args:
+        dataset: the data set.
+        root: the folder, absolute.
+
+    Returns:
+        the same cases; files that lay below the data set's folder lie likewise below the other one, and those that lay
+        elsewhere stay where they are.
+    """
+    return _changed(dataset, lambda below: root / below).model_copy(update={"root": root})
+
+
+def as_stored(dataset: Dataset, workspace: Path) -> Dataset:
+    """A data set as the document of a workspace names its files.
+
+    Args:
+        dataset: the data set, with absolute paths.
+        workspace: the folder of the workspace.
+
+    Returns:
+        the same with files relative to the data set's folder where they lie below it, and the way there from the workspace.
+    """
+    way = _way(workspace, dataset.root)
+    return _changed(dataset, lambda below: below).model_copy(update={"root_from_workspace": way})
+
+
+def located(stored: Dataset, workspace: Path) -> Dataset:
+    """A stored data set where it lies now.
+
+    Args:
+        stored: as the document of a workspace has it.
+        workspace: the folder of the workspace.
+
+    Returns:
+        the data set with absolute paths: as seen from the workspace, where its labelled cases are there; else where it was
+        last found.
+    """
+    places = [stored.root]
+    if stored.root_from_workspace is not None:
+        places.insert(0, Path(os.path.normpath(workspace.resolve() / stored.root_from_workspace)))
+    found = [at(stored, place) for place in places]
+    whole = (one for one in found if not absent(one.labelled))
+    there = (one for one in found if is_there(one.root))
+    return next(whole, None) or next(there, found[-1])
+
+
+def absent(cases: Iterable[Case]) -> tuple[Case, ...]:
+    """Those of some cases whose files are not all there."""
+    return tuple(case for case in cases if not all(map(is_there, files_of(case))))
+
+
+def is_there(path: Path) -> bool:
+    """Whether a path leads to something; one that may not be looked at does: reading it says why not."""
+    try:
+        path.stat()
+    except OSError as cause:
+        return cause.errno == errno.EACCES
+    return True
+
+
+def files_of(case: Case) -> tuple[Path, ...]:
+    """The files of a case: its images, then its label map where there is one."""
+    return case.images if case.label is None else (*case.images, case.label)
+
+
+def _changed(dataset: Dataset, change: Callable[[Path], Path]) -> Dataset:
+    """A data set with other paths, made from those relative to its folder; a path that leads elsewhere is absolute."""
+    roots = (dataset.root, dataset.root.resolve())  # a table may name files where a link leads
+
+    def changed(path: Path) -> Path:
+        return change(next((path.relative_to(root) for root in roots if path.is_relative_to(root)), path))
+
+    def moved(case: Case) -> Case:
+        label = None if case.label is None else changed(case.label)
+        return case.model_copy(update={"images": tuple(map(changed, case.images)), "label": label})
+
+    return dataset.model_copy(update={"cases": tuple(map(moved, dataset.cases))})
+
+
+def _way(start: Path, end: Path) -> str | None:
+    """The way from one folder to another, without links, since `..` leads out of where a link leads; None: there is none."""
+    try:
+        return Path(os.path.relpath(end.resolve(), start.resolve())).as_posix()
+    except ValueError:  # another drive of Windows
+        return None

@@ -1,0 +1,191 @@
+"""Data sets that were moved since they were planned: taken where the user says they lie, or done without."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from autoseg.data import places
+from autoseg.data.dataset import Case, Dataset
+from autoseg.data.layouts import find_dataset
+from autoseg.errors import AutosegError, DatasetError, SystemFailureError
+from autoseg.events import Events
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.plan import Plan
+from autoseg.preprocessing.keys import case_checksum, data_keys
+from autoseg.preprocessing.store import Store
+from autoseg.runs.workspace import RUNS, Workspace
+from autoseg.storage import files
+from autoseg.storage.locks import lock
+
+_LISTED: Final = 5
+
+
+def with_data_in(workspace: Workspace, folder: Path | None, events: Events) -> Workspace:
+    """The workspace with its data set in another folder, which it remembers.
+
+    Args:
+        workspace: the workspace.
+        folder: holds the data set now; None: it is where the workspace finds it.
+        events: notified of progress, and where the folder cannot be remembered.
+
+    Raises:
+        DatasetError: the folder does not hold the data that the plan was made from.
+        WorkspaceError: another command changes the workspace.
+    """
+    if folder is None:
+        return workspace
+    dataset = _found_in(folder.absolute(), workspace.stored_dataset())
+    if dataset == workspace.dataset():
+        return workspace
+    _refuse_other_data(dataset, workspace, events)
+    try:
+        with lock(workspace.lock_file):
+            workspace.write_dataset(dataset)
+    except SystemFailureError as cause:
+        events.warn(f"the folder given with --data is used now, but not remembered: {cause.message}")
+    return replace(workspace, told=dataset)
+
+
+def checksums_of(workspace: Workspace, plan: Plan, cases: Sequence[Case], events: Events) -> dict[str, str]:
+    """The checksum of every case's files, by id.
+
+    A case whose files are gone while its preprocessed arrays are there has the checksum which it had when the plan was made.
+
+    Args:
+        workspace: where the arrays lie.
+        plan: says which arrays are meant.
+        cases: labelled cases.
+        events: notified of cases without their files.
+
+    Raises:
+        DatasetError: a case's files and its arrays are not there.
+    """
+    planned = planned_checksums(workspace.fingerprint())
+    gone = {case.id for case in places.absent(cases) if case.id in planned}
+    checksums = {case.id: planned[case.id] if case.id in gone else case_checksum(case) for case in cases}
+    store = Store(workspace.preprocessed, data_keys(plan, checksums))
+    require_files([case for case in cases if case.id in gone and not store.holds(case.id)], workspace)
+    if gone:
+        events.warn(
+            f"the scans of {listing(sorted(gone))} are not there any more: arrays that were made from them before are used"
+        )
+    return checksums
+
+
+def planned_checksums(fingerprint: Fingerprint) -> dict[str, str]:
+    """`case_checksum` of every labelled case, by id, when the plan was made."""
+    return {case.id: files.sha256_json([*case.image_sha256, case.label_sha256]) for case in fingerprint.cases}
+
+
+def require_files(cases: Iterable[Case], workspace: Workspace) -> None:
+    """Require the files of cases to be there, before work that reads them begins.
+
+    Raises:
+        DatasetError: some are not.
+    """
+    if gone := places.absent(cases):
+        paths = [path for case in gone for path in places.files_of(case) if not places.is_there(path)]
+        root = workspace.dataset().root
+        raise DatasetError(
+            f"files of {listing([case.id for case in gone])} are not there any more"
+            if root.exists()
+            else "the data set is not there any more",
+            where=root,
+            found=f"no {paths[0]}" + (f", nor {len(paths) - 1} more" if len(paths) > 1 else ""),
+            remedy="Where the data set was moved, name its folder with --data DIR; else restore the files.",
+        )
+
+
+def earlier_name(workspace: Workspace, dataset: Dataset) -> str:
+    """What a workspace calls the same cases since it was first planned: a folder that was renamed is no other data set."""
+    earlier = _stored(workspace)
+    return earlier.name if earlier is not None and _same_cases(earlier, dataset) else dataset.name
+
+
+def warn_of_workspaces_left_behind(workspace: Workspace, dataset: Dataset, events: Events) -> None:
+    """Say, where a new workspace is made, which others hold plans and models of the same cases, whose folder is gone."""
+    if workspace.plan_file.exists():
+        return
+    for other in map(Workspace, sorted(path.parent for path in RUNS.glob("*/plan.json"))):
+        earlier = _stored(other)
+        if earlier is not None and _same_cases(earlier, dataset) and not places.located(earlier, other.root).root.exists():
+            events.warn(
+                f"{other.root} was planned from cases of the same names in {earlier.root}, which is gone. To go on with its "
+                f"plan and models: autoseg train --workspace {other.root} --data {dataset.root}"
+            )
+
+
+def listing(ids: Sequence[str]) -> str:
+    """Some ids in words: all of a few, the first of many."""
+    return ", ".join(ids) if len(ids) <= _LISTED else f"{', '.join(ids[:_LISTED])} and {len(ids) - _LISTED} more"
+
+
+def _found_in(folder: Path, stored: Dataset) -> Dataset:
+    """A stored data set as it lies in a folder: each case where it lay in its own, or else where a layout finds its id."""
+    moved = places.at(stored, folder)
+    lacking = {case.id for case in places.absent(moved.cases)}
+    if not lacking.intersection(case.id for case in moved.labelled):
+        return moved
+    arranged = _arranged(folder)
+    cases = tuple(_arranged_as(case, arranged.get(case.id)) if case.id in lacking else case for case in moved.cases)
+    found = moved.model_copy(update={"cases": cases})
+    if missing := places.absent(found.labelled):
+        raise DatasetError(
+            "not the data set that was planned",
+            where=folder,
+            expected=f"its {len(found.labelled)} labelled case(s)",
+            found=f"all but {listing([case.id for case in missing])}"
+            if len(missing) < len(found.labelled)
+            else "none of them",
+            remedy="Give the folder that holds them all.",
+        )
+    return found
+
+
+def _arranged(folder: Path) -> dict[str, Case]:
+    """The cases that a layout finds in a folder, by id."""
+    try:
+        return {case.id: case for case in find_dataset(folder).cases}
+    except DatasetError:
+        if not folder.is_dir():
+            raise
+        return {}
+
+
+def _arranged_as(case: Case, found: Case | None) -> Case:
+    if found is None or (case.label is not None and found.label is None):
+        return case
+    return case.model_copy(update={"images": found.images, "label": found.label})
+
+
+def _refuse_other_data(dataset: Dataset, workspace: Workspace, events: Events) -> None:
+    """Refuse cases that are neither those the plan was made from nor those that arrays were made from since."""
+    planned, plan = planned_checksums(workspace.fingerprint()), workspace.plan()
+    checksums = {}
+    with events.track("comparing with the data that were planned", total=len(dataset.labelled), unit="cases") as progress:
+        for case in dataset.labelled:
+            checksums[case.id] = case_checksum(case)
+            progress.advance()
+    store = Store(workspace.preprocessed, data_keys(plan, checksums))
+    other = [case for case, found in checksums.items() if planned.get(case) != found and not store.holds(case)]
+    if other:
+        raise DatasetError(
+            "not the data that the plan was made from",
+            where=dataset.root,
+            found=f"other files for {listing(other)}",
+            remedy="Give the folder that holds them as they were, or make a plan from these: "
+            f"autoseg plan {dataset.root} --workspace {workspace.root}",
+        )
+
+
+def _stored(workspace: Workspace) -> Dataset | None:
+    """The cases of a workspace; None where it has none that can be read."""
+    try:
+        return workspace.stored_dataset()
+    except AutosegError:
+        return None
+
+
+def _same_cases(one: Dataset, other: Dataset) -> bool:
+    return {case.id for case in one.labelled} == {case.id for case in other.labelled}
