@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.formats.grid import TOLERANCE_VOXELS, Affine, voxels_apart
+from autoseg.formats.nifti_placement import NiftiPlacement
 
 ANATOMICAL_AXES: Final = ("left-right", "posterior-anterior", "inferior-superior")
 """The patient's axes in the order of SimpleITK's physical coordinates (x, y, z)."""
@@ -28,6 +29,8 @@ class Geometry:
         dimensions: 3, or 2 for an image that is a single slice.
         spacing_stated: whether a file states the spacing; False: it is a picture, and 1 mm stands for a pixel.
         printed_mm: then, the size of a pixel along (Y, X) by a resolution that is only a hint for printing, if any.
+        placement: what a header of NIfTI or ANALYZE says in other words, to be written with whatever lies on this grid; None
+            where there was none, and in every copy that `dataclasses.replace` makes, because it would not be true there.
     """
 
     shape: tuple[int, int, int]
@@ -37,6 +40,13 @@ class Geometry:
     dimensions: int = 3
     spacing_stated: bool = field(default=True, compare=False)
     printed_mm: tuple[float, float] | None = field(default=None, compare=False)
+    placement: NiftiPlacement | None = field(default=None, init=False, compare=False, repr=False)
+
+    def stated_as(self, placement: NiftiPlacement | None) -> "Geometry":
+        """The same grid, as a header of NIfTI or ANALYZE states it."""
+        stated = replace(self)
+        object.__setattr__(stated, "placement", placement)
+        return stated
 
     @property
     def voxel_volume_ml(self) -> float:

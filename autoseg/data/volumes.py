@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.geometry import Geometry
+from autoseg.data.nifti_file import write_nifti
 from autoseg.errors import ImageError, SystemFailureError
 from autoseg.formats import WRITABLE_SUFFIXES
 from autoseg.formats.header import not_scalar
-from autoseg.formats.verification import stated_size, verify_file
+from autoseg.formats.nifti import NIFTI
+from autoseg.formats.verification import stated_placement, stated_size, verify_file
 from autoseg.storage import files
 
 # What it prints goes straight to the terminal; what matters in it is told by verify_file's warnings.
@@ -79,7 +81,7 @@ def read_volumes(path: Path, *, not_finite: NotFinite = "refuse") -> Volumes:
         image = reader.Execute()
     except RuntimeError as cause:
         raise _unreadable(path, str(cause)) from None
-    geometry = _in_mm(_geometry(image), path)
+    geometry = _in_mm(_geometry(image), path).stated_as(stated_placement(path))
     view = sitk.GetArrayViewFromImage(image)
     series = [length for length in view.shape[:-3] if length > 1]
     if len(series) > 1:
@@ -96,11 +98,15 @@ def write_volume(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
         geometry: where the voxels lie; of two dimensions: a single slice becomes a 2D file.
 
     Raises:
+        ImageError: the format cannot hold so many voxels along an axis.
         SystemFailureError: the disk is full, or the place may not be written.
     """
     if not path.name.endswith(WRITABLE_SUFFIXES):
         msg = f"cannot write {path.name}: its name must end in one of {', '.join(WRITABLE_SUFFIXES)}"
         raise ValueError(msg)
+    if path.name.endswith(NIFTI.writable):
+        write_nifti(path, array, geometry)
+        return
     flat = geometry.dimensions == 2 and array.ndim == 3
     image = _to_sitk(array[0] if flat else array, geometry)
     with files.atomic_path(path) as temporary:
@@ -126,8 +132,8 @@ def _unreadable(path: Path, message: str) -> ImageError:
         return ImageError(
             "the image axes are not at right angles (a sheared sform)",
             where=path,
-            remedy="Resample it onto straight axes. Where the shear is mere rounding, straighten it in nibabel: "
-            "image.set_qform(image.affine); image.set_sform(image.get_qform(), 1).",
+            remedy="Straighten the header in nibabel, and that of its label map likewise, so that labels stay on their "
+            "voxels: image.set_qform(image.affine); image.set_sform(image.get_qform(), 1).",
         )
     last = message.strip().splitlines()[-1]
     return ImageError(

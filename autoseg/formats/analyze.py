@@ -10,7 +10,7 @@ from pathlib import Path
 from autoseg.errors import ImageError
 from autoseg.formats.format import Format
 from autoseg.formats.header import DAMAGED, UNORIENTED, Header
-from autoseg.formats.nifti import ANY_SIZE, check_length, orientation_warnings, parse_fields
+from autoseg.formats.nifti import ANY_SIZE, check_length, parse_fields, parse_placement, parse_spacing
 from autoseg.formats.units import is_no_unit, length_mm
 
 _UNIT = slice(56, 60)  # vox_units
@@ -33,12 +33,14 @@ def parse_analyze(content: bytes, path: Path) -> Header:
     if not path.name.lower().endswith(".hdr"):
         raise ImageError("neither NIfTI nor the header of a pair", where=path, found=f"magic {magic!r}", remedy=DAMAGED)
     is_nifti = magic == _PAIR_MAGIC
+    placement, warnings = parse_placement(content) if is_nifti else (parse_spacing(content), (UNORIENTED,))
     header = parse_fields(
         content,
         path,
         least_start=0,
         data_file=path.with_suffix(".img").name,
-        warnings=orientation_warnings(content) if is_nifti else (UNORIENTED,),
+        placement=placement,
+        warnings=warnings,
     )
     return header if is_nifti else _with_unit(header, content[_UNIT].split(b"\0")[0].decode("ascii", errors="replace"))
 
@@ -49,7 +51,7 @@ def _with_unit(header: Header, unit: str) -> Header:
         return header
     if (length := length_mm(unit)) is None:
         return replace(header, warnings=(*header.warnings, f"its unit of length, {unit!r}, is unknown; mm is assumed"))
-    return replace(header, unit_mm=length)
+    return replace(header, unit_mm=length, placement=None if header.placement is None else header.placement.scaled(length))
 
 
 ANALYZE = Format(

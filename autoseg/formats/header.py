@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from autoseg.errors import ImageError
+from autoseg.formats.nifti_placement import NiftiPlacement
 
 Encoding = Literal["raw", "gzip", "zlib", "unchecked"]
 
@@ -29,6 +30,7 @@ class Header:
         encoding: how the voxel data are stored; "unchecked" where their size cannot be told beforehand.
         stored_bytes: how many bytes they take compressed, where the header says so.
         unit_mm: length in mm of the unit that spacing and origin are stated in, where the file's reader takes them for mm.
+        placement: what a header of NIfTI or ANALYZE says about where the voxels lie, to be written again.
         must_be_finite: numpy's name for the type of voxels whose reader replaces NaN and infinities by 0 in silence.
         warnings: what the user should know.
     """
@@ -41,6 +43,7 @@ class Header:
     encoding: Encoding = "raw"
     stored_bytes: int | None = None
     unit_mm: float = 1.0
+    placement: NiftiPlacement | None = None
     must_be_finite: str | None = None
     warnings: tuple[str, ...] = ()
 

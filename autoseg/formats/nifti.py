@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.errors import ImageError
-from autoseg.formats import nifti_orientation
+from autoseg.formats import nifti_orientation, nifti_placement
 from autoseg.formats.format import Format
 from autoseg.formats.header import DAMAGED, MOST_DIMENSIONS, Header, not_scalar
+from autoseg.formats.nifti_placement import NiftiPlacement
 
 ANY_SIZE: Final = rb"(?:\x5c\x01\0\0|\0\0\x01\x5c)"
 """The length of a header, 348, with which it begins, in either byte order: a regular expression."""
@@ -44,7 +45,8 @@ def parse_nifti(content: bytes, path: Path) -> Header:
             where=path,
             remedy="Convert it to NIfTI-1, for example with nibabel.",
         )
-    return parse_fields(content, path, least_start=_DATA_START, data_file=None, warnings=orientation_warnings(content))
+    placement, warnings = parse_placement(content)
+    return parse_fields(content, path, least_start=_DATA_START, data_file=None, placement=placement, warnings=warnings)
 
 
 def check_length(content: bytes, path: Path) -> None:
@@ -63,18 +65,33 @@ def check_length(content: bytes, path: Path) -> None:
         )
 
 
-def orientation_warnings(content: bytes) -> tuple[str, ...]:
-    """What the header leaves open or contradicts about orientation and spacing.
+def parse_placement(content: bytes) -> tuple[NiftiPlacement, tuple[str, ...]]:
+    """Where a NIfTI-1 header puts its voxels, and what it leaves open or contradicts.
 
     Raises:
         ValueError: its orientation is none.
     """
-    nifti_orientation.check(content, _byte_order(content))
-    return nifti_orientation.warnings(content, _byte_order(content))
+    order = _byte_order(content)
+    nifti_orientation.check(content, order)
+    placement = nifti_placement.parse_placement(content, order)
+    dimensions, width, height, depth = struct.unpack_from(f"{order}4h", content, 40)
+    flat = dimensions < 3  # a 2D image has no orientation
+    return placement, () if flat else nifti_orientation.warnings(placement, (width, height, depth))
+
+
+def parse_spacing(content: bytes) -> NiftiPlacement:
+    """Where an ANALYZE 7.5 header, which states no orientation, puts its voxels."""
+    return nifti_placement.spacing_alone(content, _byte_order(content))
 
 
 def parse_fields(
-    content: bytes, path: Path, *, least_start: int, data_file: str | None, warnings: tuple[str, ...]
+    content: bytes,
+    path: Path,
+    *,
+    least_start: int,
+    data_file: str | None,
+    placement: NiftiPlacement,
+    warnings: tuple[str, ...],
 ) -> Header:
     """Parse the fields that single files and pairs have in common, those of ANALYZE 7.5 included.
 
@@ -83,6 +100,7 @@ def parse_fields(
         path: the file.
         least_start: the first byte at which voxel data may begin.
         data_file: the file that holds them, where it is another one.
+        placement: where they lie.
         warnings: what the user should know.
 
     Raises:
@@ -106,6 +124,7 @@ def parse_fields(
         data_start=_data_start(struct.unpack_from(f"{order}f", content, 108)[0], path, least=least_start),
         data_file=data_file,
         must_be_finite=order + _FLOATS[datatype] if datatype in _FLOATS else None,
+        placement=placement,
         warnings=warnings,
     )
 

@@ -17,6 +17,7 @@ from autoseg.catalogue import NotFinite
 from autoseg.errors import ImageError
 from autoseg.formats.finite import FiniteScanner
 from autoseg.formats.header import Header
+from autoseg.formats.nifti_placement import NiftiPlacement
 from autoseg.formats.picture import PixelSize, pixel_size
 from autoseg.formats.streams import AGAIN, GZIP_MAGIC, TAIL_BYTES, check_inflated, check_length, cut_off, inflate, plain
 
@@ -74,6 +75,14 @@ def stated_size(path: Path) -> tuple[float, PixelSize | None]:
         return 1.0, pixel_size(path, found.describe(path))
     header = formats.parse(head, path)
     return (1.0 if header is None else header.unit_mm), None
+
+
+def stated_placement(path: Path) -> NiftiPlacement | None:
+    """What a NIfTI or ANALYZE file that was verified says about where its voxels lie; None for other formats."""
+    with path.open("rb") as stream:
+        head = stream.read(formats.HEADER_BYTES)
+    header = formats.parse(_first_bytes(path, inflate(path)) if head.startswith(GZIP_MAGIC) else head, path)
+    return None if header is None else header.placement
 
 
 def is_lossy(path: Path) -> bool:

@@ -10,6 +10,7 @@ import SimpleITK as sitk
 
 from autoseg.formats import nifti_orientation
 from autoseg.formats.header import UNORIENTED
+from autoseg.formats.nifti_placement import parse_placement
 
 SPACING = (1.0, 2.0, 3.0)
 
@@ -35,7 +36,8 @@ def remarks_and_origin(
     image.set_qform(qform, qform_code)
     image.header["pixdim"][1:4] = SPACING
     nib.save(image, path)
-    return nifti_orientation.warnings(path.read_bytes()[:352], "<"), sitk.ReadImage(str(path)).GetOrigin()[2]
+    placement = parse_placement(path.read_bytes()[:352], "<")
+    return nifti_orientation.warnings(placement, (6, 5, 4)), sitk.ReadImage(str(path)).GetOrigin()[2]
 
 
 @pytest.mark.parametrize(("qform_code", "sform_code"), list(itertools.product(range(5), repeat=2)))
