@@ -45,13 +45,15 @@ class PredictResult:
         models: names of the models that were averaged.
         rows: every scan with its volumes.
         table: the CSV file that holds them.
-        skipped: ids of the scans that an earlier call had segmented with the same models.
+        skipped: ids of the scans that an earlier call had segmented with the same models and settings.
+        others: rows of the table that are about other scans and stem from other models or settings.
     """
 
     models: tuple[str, ...]
     rows: "tuple[PredictionRow, ...]"
     table: Path
     skipped: tuple[str, ...]
+    others: "tuple[PredictionRow, ...]" = ()
 
 
 def run(options: PredictOptions, events: Events) -> PredictResult:
@@ -63,7 +65,8 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
         UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since.
         WorkspaceError: another process writes to the same folder.
     """
-    from autoseg.inference.results import Results, predict_scans
+    from autoseg.inference.output_folder import Results
+    from autoseg.inference.results import predict_scans
     from autoseg.inference.scans import find_scans
     from autoseg.model.compute import choose_compute
     from autoseg.reporting.case_image import draw_case
@@ -79,7 +82,7 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
         force=options.force,
     )
     predicted = predict_scans(found, segmenter, results, not_finite=options.not_finite, events=events)
-    return PredictResult(segmenter.ensemble.names, predicted.rows, results.table, predicted.skipped)
+    return PredictResult(segmenter.ensemble.names, predicted.rows, results.table, predicted.skipped, predicted.others)
 
 
 def _segmenter(options: PredictOptions, compute: "Compute", events: Events) -> "Segmenter":
@@ -106,11 +109,13 @@ def describe(result: PredictResult) -> Output:
         lines += [f"  doubtful: {row.warnings}"] if row.warnings else []
     if result.skipped:
         lines.append(f"{len(result.skipped)} scan(s) had been segmented before and were left as they are")
-    lines.append(f"Wrote {result.table}")
+    others = f", which also holds {len(result.others)} scan(s) of other models or settings" if result.others else ""
+    lines.append(f"Wrote {result.table}{others}")
     document = {
         "models": list(result.models),
         "table": str(result.table),
         "skipped": list(result.skipped),
+        "other_models": {row.case: row.model or row.model_digest for row in result.others},
         "cases": [
             {
                 "case": row.case,

@@ -4,68 +4,27 @@ The table is written after each scan. Label maps that differ from what it says w
 and are not replaced unless asked for.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from autoseg.catalogue import NotFinite
-from autoseg.data.dataset import LabelClass
-from autoseg.data.image import Image, write_channels, write_labels
+from autoseg.data.image import Image
+from autoseg.data.naming import some
 from autoseg.errors import AutosegError, CasesFailedError, SystemFailureError, UsageError
 from autoseg.events import Events
 from autoseg.formats import IMAGE_SUFFIXES
 from autoseg.formats.checksum import image_checksum
+from autoseg.inference.output_folder import Results, remove, write_outputs
+from autoseg.inference.prediction_settings import PredictionSettings
 from autoseg.inference.scans import FoundScans, Scan
-from autoseg.inference.segmenter import Segmentation, Segmenter
-from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table, volumes_ml, write_table
+from autoseg.inference.segmenter import Segmenter
+from autoseg.inference.table import EXTRAS, PredictionRow, read_table, volumes_ml, write_table
 from autoseg.storage import files
 from autoseg.storage.locks import lock
 
-PROBABILITIES: Final = "probabilities"
-UNCERTAINTY: Final = "uncertainty"
-PICTURES: Final = "pictures"
 _PENDING: Final = ".pending.json"
-
-
-class DrawCase(Protocol):
-    """Draws label maps over their scan; what draws lies above this package."""
-
-    def __call__(
-        self, path: Path, image: Image, overlays: Mapping[str, NDArray[np.integer[Any]]], /, *, classes: Sequence[LabelClass]
-    ) -> None:
-        """Draw into a file."""
-
-
-@dataclass(frozen=True)
-class Results:
-    """What an output folder is to hold.
-
-    Attributes:
-        folder: where it is.
-        probabilities: also the probability of every class.
-        uncertainty: also how undecided the networks are, and the Dice that is probably reached.
-        draw: draws every label map over its scan; None: no pictures.
-        force: replace whatever is there.
-    """
-
-    folder: Path
-    probabilities: bool = False
-    uncertainty: bool = False
-    draw: DrawCase | None = None
-    force: bool = False
-
-    @property
-    def table(self) -> Path:
-        """The CSV file with a row per scan."""
-        return self.folder / TABLE_FILE
-
-    def label_map(self, scan: Scan) -> Path:
-        """Where the label map of a scan goes."""
-        return self.folder / f"{scan.id}.nii.gz"
 
 
 @dataclass(frozen=True)
@@ -74,11 +33,13 @@ class Predicted:
 
     Attributes:
         rows: every scan with its volumes.
-        skipped: ids of the scans that an earlier call had segmented with the same models.
+        skipped: ids of the scans that an earlier call had segmented with the same models and settings.
+        others: rows of other scans, made with other models or settings.
     """
 
     rows: tuple[PredictionRow, ...]
     skipped: tuple[str, ...]
+    others: tuple[PredictionRow, ...]
 
 
 def predict_scans(
@@ -101,104 +62,123 @@ def predict_scans(
     """
     found.passed_over.tell(events)
     _protect_inputs(results, found.scans)
+    plan = segmenter.ensemble.plan
+    settings = PredictionSettings(segmenter, not_finite or plan.preprocessing.not_finite)
+    wanted = {scan.id for scan in found.scans}
     with lock(results.folder / ".lock"):
-        classes = segmenter.ensemble.plan.data.classes
-        rows = read_table(results.table, classes=classes)
+        rows = read_table(results.table, classes=plan.data.classes)
         if not results.force:
             _protect_results(results, found.scans, rows)
+        others = _tell_of_other_models(rows, wanted, settings, results, events=events)
         skipped: list[str] = []
         failures: list[tuple[str, AutosegError]] = list(found.failures)
         for scan_id, error in failures:
-            events.warn(f"{scan_id}: {error}")
+            _tell_failure(scan_id, error, rows, events=events)
         with events.track("predicting", total=len(found.scans), unit="scans") as progress:
             for scan in found.scans:
                 try:
-                    row = _predict_one(
-                        scan, segmenter, results, earlier=rows.get(scan.id), not_finite=not_finite, events=events
-                    )
+                    row = _predict_one(scan, settings, results, earlier=rows.get(scan.id), events=events)
                 except SystemFailureError:
                     raise  # a full disk concerns every scan
                 except AutosegError as error:
-                    events.warn(f"{scan.id}: {error}")
+                    _tell_failure(scan.id, error, rows, events=events)
                     failures.append((scan.id, error))
                 else:
-                    skipped += [scan.id] if row is rows.get(scan.id) else []
-                    rows[scan.id] = row
-                    write_table(results.table, list(rows.values()), classes=classes)
+                    if row is rows.get(scan.id):
+                        skipped.append(scan.id)
+                    else:
+                        rows[scan.id] = row
+                        write_table(results.table, list(rows.values()), classes=plan.data.classes)
                 progress.advance(1, scan=scan.id)
-        _remove([results.folder / _PENDING])
+        remove([results.folder / _PENDING])
+    before = [scan_id for scan_id in skipped if not settings.judged(rows[scan_id])]
+    if before and settings.calibration_sha256:
+        events.info(
+            f"{some(before)}: segmented before this selection was made, which has therefore marked none of them as probably "
+            "bad. --force segments them again"
+        )
     if failures:
         raise CasesFailedError(failures, done=len(found.scans) + len(found.failures) - len(failures))
-    wanted = {scan.id for scan in found.scans}
-    return Predicted(rows=tuple(row for row in rows.values() if row.case in wanted), skipped=tuple(skipped))
+    return Predicted(
+        rows=tuple(row for row in rows.values() if row.case in wanted), skipped=tuple(skipped), others=tuple(others)
+    )
+
+
+def _tell_of_other_models(
+    rows: Mapping[str, PredictionRow],
+    wanted: Collection[str],
+    settings: PredictionSettings,
+    results: Results,
+    *,
+    events: Events,
+) -> list[PredictionRow]:
+    """Say which results stem from other models or settings: those that stay, which come back, and those made again."""
+    different = [row for row in rows.values() if not settings.made(row)]
+    staying = [row for row in different if row.case not in wanted]
+    if again := len(different) - len(staying):
+        events.info(f"{again} scan(s) had been segmented with other models or settings, and are segmented again")
+    if staying:
+        events.warn(
+            f"{results.table} holds {len(staying)} other scan(s) that were segmented with other models or settings (column "
+            f"model): {some([row.case for row in staying])}. Segment them again, too, or choose another output folder"
+        )
+    return staying
+
+
+def _tell_failure(scan_id: str, error: AutosegError, rows: Mapping[str, PredictionRow], *, events: Events) -> None:
+    stays = " The result of an earlier call stays as it was." if scan_id in rows else ""
+    events.warn(f"{scan_id}: {error}{stays}")
 
 
 def _predict_one(
-    scan: Scan,
-    segmenter: Segmenter,
-    results: Results,
-    *,
-    earlier: PredictionRow | None,
-    not_finite: NotFinite | None,
-    events: Events,
+    scan: Scan, settings: PredictionSettings, results: Results, *, earlier: PredictionRow | None, events: Events
 ) -> PredictionRow:
-    """Segment one scan, or find that this was done; in that case the earlier row itself comes back."""
-    plan = segmenter.ensemble.plan
-    image = scan.read(channels=len(plan.data.channels), not_finite=not_finite or plan.preprocessing.not_finite)
+    """Segment one scan, or find that this was done; in that case the earlier row itself comes back.
+
+    Whether it was done is told from the bytes of the scan's files and of what was made of them: they are not decoded.
+    """
+    # Before they are read: whatever changes meanwhile is found to have changed by the next call.
     digest = files.sha256_json([image_checksum(path) for path in scan.images])
-    if earlier is not None and not results.force and _is_current(earlier, digest, segmenter, results, scan):
+    if earlier is not None and not results.force and _is_current(earlier, digest, settings, results, scan):
         return earlier
+    segmenter = settings.segmenter
+    plan = segmenter.ensemble.plan
+    image = scan.read(channels=len(plan.data.channels), not_finite=settings.not_finite)
     _warn_about(image, scan, events)
     found = segmenter.segment(image, with_probabilities=results.probabilities, with_uncertainty=results.uncertainty)
     for warning in found.warnings:
         events.warn(f"{scan.id}: {warning}")
     files.write_json(results.folder / _PENDING, {"case": scan.id})
-    _write(scan, image, found, results, classes=plan.data.classes)
+    write_outputs(scan.id, image, found, results, classes=plan.data.classes)
     return PredictionRow(
         case=scan.id,
         input_sha256=digest,
-        model_digest=segmenter.digest,
-        output_sha256=files.sha256_file(results.label_map(scan)),
+        model_digest=settings.digest,
+        model=settings.model,
+        calibration_sha256=settings.calibration_sha256,
+        output_sha256=files.sha256_file(results.label_map(scan.id)),
         volumes_ml=volumes_ml(found.labels, plan.data.classes),
         predicted_dice=found.predicted_dice or {},
         warnings="; ".join(found.warnings),
+        extras_sha256={name: files.sha256_file(path) for name, path in results.wanted_extras(scan.id).items()},
     )
 
 
-def _write(scan: Scan, image: Image, found: Segmentation, results: Results, *, classes: Sequence[LabelClass]) -> None:
-    extras = _extras(scan, results)
-    _remove([path for path, asked in extras.items() if not asked])  # they show what another model found
-    write_labels(results.label_map(scan), found.labels.array, found.labels.geometry)
-    probabilities, uncertainty, picture = extras
-    if found.probabilities is not None:
-        write_channels(probabilities, found.probabilities, found.labels.geometry)
-    if found.entropy is not None:
-        write_channels(uncertainty, found.entropy[np.newaxis], found.labels.geometry)
-    if results.draw is not None:
-        results.draw(picture, image, {"prediction": found.labels.array}, classes=classes)
-
-
-def _extras(scan: Scan, results: Results) -> dict[Path, bool]:
-    """Files beside a label map, and whether they were asked for: probabilities, uncertainty, picture."""
-    return {
-        results.folder / PROBABILITIES / f"{scan.id}.nii.gz": results.probabilities,
-        results.folder / UNCERTAINTY / f"{scan.id}.nii.gz": results.uncertainty,
-        results.folder / PICTURES / f"{scan.id}.png": results.draw is not None,
-    }
-
-
-def _is_current(row: PredictionRow, input_sha256: str, segmenter: Segmenter, results: Results, scan: Scan) -> bool:
-    if not all(path.exists() for path, asked in _extras(scan, results).items() if asked):
+def _is_current(row: PredictionRow, input_sha256: str, settings: PredictionSettings, results: Results, scan: Scan) -> bool:
+    """Whether a scan is the one that a row is about, and everything asked for is there as it was made from it."""
+    if row.input_sha256 != input_sha256 or not settings.made(row) or (results.uncertainty and not settings.judged(row)):
         return False
-    output = results.label_map(scan)
-    same = row.input_sha256 == input_sha256 and segmenter.is_identified_by(row.model_digest)
-    return same and output.exists() and files.sha256_file(output) == row.output_sha256
+    if not _holds(results.label_map(scan.id), row.output_sha256):
+        return False
+    # Version 0.1 kept no digests of what lies beside the label map.
+    kept = row.extras_sha256 if row.model else dict.fromkeys(EXTRAS, "")
+    return all(name in kept and _holds(path, kept[name]) for name, path in results.wanted_extras(scan.id).items())
 
 
-def _remove(paths: Sequence[Path]) -> None:
-    for path in paths:
-        with files.explain_os_errors(path):
-            path.unlink(missing_ok=True)
+def _holds(path: Path, sha256: str) -> bool:
+    """Whether a file is there with these bytes; with any, where no digest is known."""
+    with files.explain_os_errors(path):
+        return path.is_file() and (not sha256 or files.sha256_file(path) == sha256)
 
 
 def _warn_about(image: Image, scan: Scan, events: Events) -> None:
@@ -215,7 +195,7 @@ def _protect_results(results: Results, scans: Sequence[Scan], rows: Mapping[str,
     foreign = [
         output
         for scan in scans
-        if (output := results.label_map(scan)).exists()
+        if (output := results.label_map(scan.id)).exists()
         and scan.id != pending
         and (scan.id not in rows or files.sha256_file(output) != rows[scan.id].output_sha256)
     ]
@@ -239,7 +219,7 @@ def _pending_case(folder: Path) -> str | None:
 
 def _protect_inputs(results: Results, scans: Sequence[Scan]) -> None:
     """Refuse to write over the scans themselves."""
-    outputs = {results.label_map(scan).resolve() for scan in scans}
+    outputs = {results.label_map(scan.id).resolve() for scan in scans}
     endangered = [path for scan in scans for path in scan.images if path.resolve() in outputs]
     if endangered:
         raise UsageError(

@@ -14,7 +14,13 @@ from autoseg.storage.tables import Row, TableKind
 
 TABLE_FILE: Final = "predictions.csv"
 
+EXTRAS: Final = ("probabilities", "uncertainty", "picture")
+"""Files that may be made beside a label map."""
+
 _FIXED: Final = ("case", "input_sha256", "model_digest", "output_sha256")
+_MODEL: Final = "model"
+_CALIBRATION: Final = "calibration_sha256"
+_EXTRA: Final = "_sha256"
 _WARNINGS, _WARNINGS_IN_0_1 = "warnings", "remarks"
 _VOLUME, _DICE = "_ml", "_predicted_dice"
 _DECIMALS: Final = 4
@@ -31,10 +37,13 @@ class PredictionRow:
         case: id of the scan.
         input_sha256: digest of its files.
         model_digest: digest of the models and settings that segmented it.
+        model: the same for people; empty in tables of version 0.1.
         output_sha256: digest of the written label map.
         volumes_ml: volume of each foreground class by name, in ml.
         predicted_dice: Dice that each class probably reaches, by name; NaN or missing where nothing was predicted.
         warnings: what makes the scan unusual or its result doubtful, in one line; empty where nothing does.
+        calibration_sha256: digest of what the probable Dice and its warnings rest on; empty where nothing tells it.
+        extras_sha256: digest of each file made beside the label map, such as `picture`.
         others: cells of columns that this version does not write: of models with other classes, or added by hand.
     """
 
@@ -45,6 +54,9 @@ class PredictionRow:
     volumes_ml: Mapping[str, float]
     predicted_dice: Mapping[str, float]
     warnings: str
+    model: str = ""
+    calibration_sha256: str = ""
+    extras_sha256: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -57,12 +69,14 @@ def volumes_ml(labels: LabelMap, classes: Sequence[LabelClass]) -> dict[str, flo
 def write_table(path: Path, rows: Sequence[PredictionRow], *, classes: Sequence[LabelClass]) -> None:
     """Write the table as CSV, one line per scan.
 
-    Volumes are columns `<class>_ml`, predicted Dice `<class>_predicted_dice`, empty where nothing was predicted. Columns
-    of other origin come last.
+    Volumes are columns `<class>_ml`, predicted Dice `<class>_predicted_dice`, empty where nothing was predicted. Digests of
+    files beside the label maps have columns where there are any. Columns of other origin come last.
     """
+    extras = [_CALIBRATION] if any(row.calibration_sha256 for row in rows) else []
+    extras += [name + _EXTRA for name in EXTRAS if any(name in row.extras_sha256 for row in rows)]
     others = dict.fromkeys(name for row in rows for name in row.others)
     lines = [_cells(row) for row in sorted(rows, key=lambda row: row.case)]
-    tables.write_table(path, [*_columns(classes), *others], lines)
+    tables.write_table(path, [*_columns(classes), *extras, *others], lines)
 
 
 def read_table(path: Path, *, classes: Sequence[LabelClass]) -> dict[str, PredictionRow]:
@@ -79,13 +93,15 @@ def read_table(path: Path, *, classes: Sequence[LabelClass]) -> dict[str, Predic
 
 def _columns(classes: Sequence[LabelClass]) -> list[str]:
     names = [label.name for label in classes[1:]]
-    return [*_FIXED, *(name + _VOLUME for name in names), *(name + _DICE for name in names), _WARNINGS]
+    return [*_FIXED, _MODEL, *(name + _VOLUME for name in names), *(name + _DICE for name in names), _WARNINGS]
 
 
 def _cells(row: PredictionRow) -> dict[str, tables.Cell]:
     return {
         **row.others,
-        **{name: getattr(row, name) for name in _FIXED},
+        **{name: getattr(row, name) for name in (*_FIXED, _MODEL)},
+        **({_CALIBRATION: row.calibration_sha256} if row.calibration_sha256 else {}),
+        **{name + _EXTRA: digest for name, digest in row.extras_sha256.items()},
         **{name + _VOLUME: round(volume, _DECIMALS) for name, volume in row.volumes_ml.items()},
         **{name + _DICE: round(dice, _DECIMALS) for name, dice in row.predicted_dice.items()},
         _WARNINGS: row.warnings,
@@ -93,9 +109,11 @@ def _cells(row: PredictionRow) -> dict[str, tables.Cell]:
 
 
 def _parse(row: Row, names: Sequence[str]) -> PredictionRow:
-    known = {*_FIXED, *(name + _VOLUME for name in names), *(name + _DICE for name in names), _WARNINGS, _WARNINGS_IN_0_1}
+    of_classes = (name + ending for name in names for ending in (_VOLUME, _DICE))
+    known = {*_FIXED, _MODEL, _CALIBRATION, *of_classes, *(name + _EXTRA for name in EXTRAS), _WARNINGS, _WARNINGS_IN_0_1}
     return PredictionRow(
-        **{name: row.text(name) for name in _FIXED},
+        **{name: row.text(name) for name in (*_FIXED, _MODEL, _CALIBRATION)},
+        extras_sha256={name: digest for name in EXTRAS if (digest := row.text(name + _EXTRA))},
         volumes_ml=_defined(row, names, _VOLUME),
         predicted_dice=_defined(row, names, _DICE),
         warnings=row.text(_WARNINGS) or row.text(_WARNINGS_IN_0_1),

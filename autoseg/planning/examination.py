@@ -5,18 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.image import Image, LabelMap, check_same_grid, read_image, read_labels
+from autoseg.data.naming import some
 from autoseg.data.splits import Splits, classes_missing, make_splits
 from autoseg.errors import AutosegError, DatasetError
 from autoseg.events import Events
 from autoseg.jobs.pool import ordered_map
 from autoseg.planning.case_fingerprint import CaseFingerprint, measure
-
-_LISTED: Final = 5
 
 
 @dataclass(frozen=True)
@@ -144,16 +142,12 @@ def _tell_warnings(examined: Sequence[Examined], *, events: Events) -> None:
         for warning in dict.fromkeys(case.warnings):
             cases[warning].append(case.id)
     for warning, ids in cases.items():
-        events.info(f"{_listing(ids)}: {warning}")
+        events.info(f"{some(ids)}: {warning}")
 
 
 def _warn_of_empty_labels(examined: Sequence[Examined], *, events: Events) -> None:
     if empty := [case.id for case in examined if case.fingerprint is not None and case.fingerprint.label_box is None]:
         events.warn(
-            f"{_listing(empty)}: nothing is labelled, so these scans teach the background only, and metrics of the "
+            f"{some(empty)}: nothing is labelled, so these scans teach the background only, and metrics of the "
             "other classes are undefined on them"
         )
-
-
-def _listing(ids: Sequence[str]) -> str:
-    return ", ".join(ids) if len(ids) <= _LISTED else f"{', '.join(ids[:_LISTED])} and {len(ids) - _LISTED} more"

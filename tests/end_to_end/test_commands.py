@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from oracles import processes
 from oracles.commands import autoseg
 from oracles.dicom_files import write_series
@@ -79,6 +80,35 @@ def test_a_second_prediction_repeats_nothing(home: Path) -> None:
     result = autoseg("predict", "IBSR18/Test_Set/", "results/", "--json", cwd=home).document
     assert len(result["skipped"]) == len(before)
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_resumed_prediction_decodes_no_finished_scan(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[str] = []
+    execute = sitk.ImageFileReader.Execute
+    monkeypatch.setattr(
+        sitk.ImageFileReader, "Execute", lambda reader: decoded.append(reader.GetFileName()) or execute(reader)
+    )
+    (scan,) = (home / "IBSR18" / "Test_Set").glob("*/*.nii.gz")
+    shutil.copytree(scan.parent, home / "growing")
+    autoseg("predict", "growing", "grown", cwd=home)
+    shutil.copy(scan, home / "growing" / "later.nii.gz")
+    decoded.clear()
+    said = autoseg("predict", "growing", "grown", cwd=home).told
+    assert [Path(name).name for name in decoded] == ["later.nii.gz"]
+    assert "1 scan(s) had been segmented before and were left as they are" in said
+
+
+def test_results_of_other_models_in_the_same_table_are_told_of(home: Path, tmp_path: Path) -> None:
+    (scan,) = (home / "IBSR18" / "Test_Set").glob("*/*.nii.gz")
+    for name in ("one", "two"):
+        shutil.copy(scan, tmp_path / f"{name}.nii.gz")
+    autoseg("predict", str(tmp_path / "one.nii.gz"), "mixed_models", cwd=home)
+    answer = autoseg("predict", str(tmp_path / "two.nii.gz"), "mixed_models", "--no-mirror", "--json", cwd=home)
+    assert "holds 1 other scan(s) that were segmented with other models or settings (column model): one." in answer.said
+    assert answer.document["other_models"].keys() == {"one"}
+    assert answer.document["other_models"]["one"].startswith("IBSR18: sepres fold_0 (")
+    told = autoseg("predict", str(tmp_path / "two.nii.gz"), "mixed_models", "--no-mirror", cwd=home).told
+    assert "which also holds 1 scan(s) of other models or settings" in told
 
 
 def test_label_maps_that_are_not_its_own_are_replaced_only_when_asked(home: Path, tmp_path: Path) -> None:
@@ -200,8 +230,6 @@ def test_minutes_end_a_training_and_leave_a_model(home: Path) -> None:
 
 
 def test_probabilities_sum_to_one(home: Path) -> None:
-    import SimpleITK as sitk
-
     autoseg("predict", "IBSR18/Test_Set/", "soft", "--probabilities", cwd=home)
     (path,) = (home / "soft" / "probabilities").glob("*.nii.gz")
     array = sitk.GetArrayFromImage(sitk.ReadImage(str(path)))  # (K, Z, Y, X)

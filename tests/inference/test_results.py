@@ -1,16 +1,23 @@
-from collections.abc import Mapping
+import csv
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
+from oracles.dicom_files import write_series
 
+from autoseg.catalogue import NotFinite
+from autoseg.data import volumes
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image, write_channels
 from autoseg.errors import CasesFailedError, UsageError
 from autoseg.events import Silent
-from autoseg.inference.results import Predicted, Results, predict_scans
+from autoseg.inference.output_folder import Results
+from autoseg.inference.quality import ClassQuality, Quality
+from autoseg.inference.results import Predicted, predict_scans
 from autoseg.inference.scans import find_scans
 from autoseg.storage import files
 
@@ -21,8 +28,9 @@ class Segmenter:
     """Finds a disc wherever a scan is bright; counts what it is asked for."""
 
     def __init__(self, plan: Any, digest: str = "one") -> None:
-        self.ensemble = type("Ensemble", (), {"plan": plan})
+        self.ensemble = type("Ensemble", (), {"plan": plan, "names": ("unet/fold_0", "unet/fold_1", "sepres/fold_0")})
         self.digest = digest
+        self.quality: Any = None
         self.segmented = 0
 
     def is_identified_by(self, digest: str) -> bool:
@@ -40,6 +48,44 @@ class Segmenter:
             "warnings": ("rather bright",),
         }
         return type("Segmentation", (), found)
+
+
+class Heard(Silent):
+    """Remembers every message."""
+
+    def __init__(self) -> None:
+        self.infos: list[str] = []
+        self.warnings: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.infos.append(message)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by one with every file whose voxels are decompressed to be verified, or decoded."""
+    calls: list[str] = []
+    verify, execute = volumes.verify_file, sitk.ImageFileReader.Execute
+
+    def watched_verify(path: Path, **settings: Any) -> tuple[str, ...]:
+        if not path.name.startswith("."):  # what was just written is verified, too
+            calls.append(path.name)
+        return verify(path, **settings)
+
+    def watched_execute(reader: Any) -> Any:
+        calls.append(Path(reader.GetFileName()).name)
+        return execute(reader)
+
+    monkeypatch.setattr(volumes, "verify_file", watched_verify)
+    monkeypatch.setattr(sitk.ImageFileReader, "Execute", watched_execute)
+    return calls
 
 
 @pytest.fixture
@@ -79,6 +125,101 @@ def test_what_the_same_models_segmented_is_skipped(scans: Path, results: Results
     assert segmenter.segmented == 2
     assert predict(scans, results, Segmenter(tiny_plan, "another")).skipped == ()
     assert predict(scans, replace(results, force=True), Segmenter(tiny_plan, "another")).skipped == ()
+
+
+def test_a_finished_scan_is_recognised_without_being_decoded(
+    scans: Path, results: Results, tiny_plan: Any, decoded: list[str]
+) -> None:
+    write_series(scans / "series", np.arange(4 * 11 * 13, dtype=np.int16).reshape(4, 11, 13))
+    every = replace(results, probabilities=True, uncertainty=True)
+    first = predict(scans, every, Segmenter(tiny_plan))
+    assert (len(first.rows), len(decoded)) == (3, 2 * 2 + 4)  # two files, verified and read, and four slices
+    decoded.clear()
+    assert predict(scans, every, Segmenter(tiny_plan)) == replace(first, skipped=("a", "b", "series"))
+    assert predict(scans, results, Segmenter(tiny_plan)).skipped == ("a", "b", "series")
+    assert decoded == []
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda scans, _: write_channels(scans / "a.nii.gz", np.ones((1, *GEOMETRY.shape), np.float32), GEOMETRY),
+        lambda _, folder: (folder / "a.nii.gz").unlink(),
+        lambda _, folder: (folder / "probabilities" / "a.nii.gz").unlink(),
+        lambda _, folder: cut(folder / "probabilities" / "a.nii.gz"),
+        lambda _, folder: cut(folder / "uncertainty" / "a.nii.gz"),
+    ],
+    ids=["another scan", "no label map", "no probabilities", "probabilities cut", "uncertainty cut"],
+)
+def test_a_changed_scan_or_result_is_segmented_again_and_no_other(
+    scans: Path, results: Results, tiny_plan: Any, decoded: list[str], spoil: Callable[[Path, Path], object]
+) -> None:
+    every = replace(results, probabilities=True, uncertainty=True)
+    first = predict(scans, every, Segmenter(tiny_plan))
+    whole = {path: path.read_bytes() for path in results.folder.rglob("a.nii.gz")}
+    spoil(scans, results.folder)
+    decoded.clear()
+    again = predict(scans, every, Segmenter(tiny_plan))
+    assert again.skipped == ("b",)
+    assert len(decoded) == 2
+    if again.rows[0].input_sha256 == first.rows[0].input_sha256:
+        assert {path: path.read_bytes() for path in results.folder.rglob("a.nii.gz")} == whole
+
+
+def test_a_scan_that_no_longer_can_be_read_is_not_hidden_by_its_earlier_result(
+    scans: Path, results: Results, tiny_plan: Any
+) -> None:
+    predict(scans, results, Segmenter(tiny_plan))
+    cut(scans / "a.nii.gz")
+    events = Heard()
+    with pytest.raises(CasesFailedError, match=r"a\.nii\.gz"):
+        predict(scans, results, Segmenter(tiny_plan), events=events)
+    assert "The result of an earlier call stays as it was." in events.warnings[-1]
+
+
+def test_rows_of_another_model_for_other_scans_are_told_of_and_name_it(
+    scans: Path, results: Results, tiny_plan: Any
+) -> None:
+    predict(scans, results, Segmenter(tiny_plan))
+    events = Heard()
+    found = predict(scans / "b.nii.gz", results, Segmenter(tiny_plan, "another"), events=events)
+    assert [row.case for row in found.others] == ["a"]
+    assert events.infos == ["1 scan(s) had been segmented with other models or settings, and are segmented again"]
+    assert events.warnings[0] == (
+        f"{results.table} holds 1 other scan(s) that were segmented with other models or settings (column model): a. "
+        "Segment them again, too, or choose another output folder"
+    )
+    rows = {line["case"]: line["model"] for line in csv.DictReader(results.table.read_text().splitlines())}
+    assert rows["a"].startswith("tiny: unet fold_0 fold_1 + sepres fold_0 (")
+    assert rows["a"] != rows["b"]
+    # Until the table is of one model again:
+    events = Heard()
+    assert not predict(scans, results, Segmenter(tiny_plan, "another"), events=events).others
+    assert not [warning for warning in events.warnings if "other models" in warning]
+
+
+def test_results_depend_on_what_is_done_with_nan_and_on_the_calibration(
+    scans: Path, results: Results, tiny_plan: Any
+) -> None:
+    events = Heard()
+
+    def skipped(quality: Quality | None, not_finite: NotFinite, *, uncertainty: bool = False) -> int:
+        segmenter = Segmenter(tiny_plan)
+        segmenter.quality = quality
+        found = find_scans(scans, channels=1, results=results.folder)
+        asked = replace(results, uncertainty=uncertainty)
+        return len(predict_scans(found, segmenter, asked, not_finite=not_finite, events=events).skipped)
+
+    calibrated = Quality(classes=(ClassQuality(name="disc", intercept=0, slope=1, error=None, lowest=0.5),), points=())
+    assert [skipped(None, "refuse"), skipped(None, "refuse")] == [0, 2]
+    assert skipped(None, "zero") == 2  # nothing was refused, so that nothing is to be taken for 0
+    assert skipped(calibrated, "refuse") == 2  # the label maps would be the same, but nothing marked those that are bad
+    assert events.infos[-1].startswith("a, b: segmented before this selection was made")
+    events.infos.clear()
+    assert [skipped(calibrated, "zero", uncertainty=True), skipped(calibrated, "zero")] == [0, 2]
+    assert not events.infos
+    assert skipped(None, "zero", uncertainty=True) == 0
+    assert skipped(None, "refuse") == 0  # what was taken for 0 is refused now
 
 
 def test_what_is_asked_for_later_is_added_and_what_is_no_longer_asked_for_goes_with_its_label_map(

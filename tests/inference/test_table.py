@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,14 @@ from autoseg.inference.table import PredictionRow, read_table, volumes_ml, write
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=4, name="grey, matter"), LabelClass(value=9, name="CSF"))
 ROWS = tuple(
     PredictionRow(
-        case, "in", "model", "out", volumes_ml={"grey, matter": 1.25, "CSF": 0.0}, predicted_dice=dice, warnings=warnings
+        case,
+        "in",
+        "model",
+        "out",
+        volumes_ml={"grey, matter": 1.25, "CSF": 0.0},
+        predicted_dice=dice,
+        warnings=warnings,
+        model="a: unet (1)",
     )
     for case, dice, warnings in (("IBSR_02", {}, ""), ("IBSR_10", {"CSF": 0.875}, 'spacing 3 mm; "odd", very'))
 )
@@ -34,6 +42,14 @@ def test_rows_of_a_model_with_other_classes_survive_whole(tmp_path: Path) -> Non
     write_table(path, [*fewer.values(), new], classes=CLASSES[:2])
     again = read_table(path, classes=CLASSES)
     assert [again.pop("IBSR_03").volumes_ml, again] == [{"grey, matter": 2.5}, {row.case: row for row in ROWS}]
+
+
+def test_digests_of_what_lies_beside_label_maps_have_columns_where_there_are_any(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    drawn = replace(ROWS[0], extras_sha256={"picture": "ab"})
+    write_table(path, [drawn, ROWS[1]], classes=CLASSES)
+    assert path.read_text(encoding="utf-8").splitlines()[0].endswith(",warnings,picture_sha256")
+    assert read_table(path, classes=CLASSES) == {"IBSR_02": drawn, "IBSR_10": ROWS[1]}
 
 
 def test_columns_added_by_hand_survive(tmp_path: Path) -> None:
@@ -82,10 +98,10 @@ def test_the_file_as_users_see_it(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     write_table(path, ROWS[::-1], classes=CLASSES)
     assert path.read_text(encoding="utf-8") == (
-        'case,input_sha256,model_digest,output_sha256,"grey, matter_ml",CSF_ml,'
+        'case,input_sha256,model_digest,output_sha256,model,"grey, matter_ml",CSF_ml,'
         '"grey, matter_predicted_dice",CSF_predicted_dice,warnings\n'
-        "IBSR_02,in,model,out,1.25,0.0,,,\n"
-        'IBSR_10,in,model,out,1.25,0.0,,0.875,"spacing 3 mm; ""odd"", very"\n'
+        "IBSR_02,in,model,out,a: unet (1),1.25,0.0,,,\n"
+        'IBSR_10,in,model,out,a: unet (1),1.25,0.0,,0.875,"spacing 3 mm; ""odd"", very"\n'
     )
 
 
@@ -100,10 +116,10 @@ def test_what_is_no_table_is_not_overwritten(tmp_path: Path, content: bytes | No
 @pytest.mark.parametrize(
     "corrupted",
     [
-        "IBSR_02,in,model,out,1.25,none,,,\n",
-        "IBSR_02,in,model,out,1.25,0,high,,\n",
+        "IBSR_02,in,model,out,unet,1.25,none,,,\n",
+        "IBSR_02,in,model,out,unet,1.25,0,high,,\n",
         "IBSR_02,in,model,out\n",
-        "IBSR_02,in,model,out,1,25,0,,,fine\n",
+        "IBSR_02,in,model,out,unet,1,25,0,,,fine\n",
     ],
     ids=["no volume", "no Dice", "short", "long"],
 )

@@ -11,8 +11,8 @@ from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.evaluation.tables import Summary, summarise, write_scores
 from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble, load_ensemble
+from autoseg.inference.output_folder import DrawCase
 from autoseg.inference.probabilities import encode
-from autoseg.inference.results import DrawCase
 from autoseg.model.compute import Compute
 from autoseg.postprocessing.held_out.files import (
     Record,

@@ -1,0 +1,97 @@
+"""A folder of label maps and what was asked for beside them: where everything goes, and writing it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.data.dataset import LabelClass
+from autoseg.data.image import Image, write_channels, write_labels
+from autoseg.inference.segmenter import Segmentation
+from autoseg.inference.table import TABLE_FILE
+from autoseg.storage import files
+
+PROBABILITIES: Final = "probabilities"
+UNCERTAINTY: Final = "uncertainty"
+PICTURES: Final = "pictures"
+
+
+class DrawCase(Protocol):
+    """Draws label maps over their scan; what draws lies above this package."""
+
+    def __call__(
+        self, path: Path, image: Image, overlays: Mapping[str, NDArray[np.integer[Any]]], /, *, classes: Sequence[LabelClass]
+    ) -> None:
+        """Draw into a file."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """What an output folder is to hold.
+
+    Attributes:
+        folder: where it is.
+        probabilities: also the probability of every class.
+        uncertainty: also how undecided the networks are, and the Dice that is probably reached.
+        draw: draws every label map over its scan; None: no pictures.
+        force: replace whatever is there.
+    """
+
+    folder: Path
+    probabilities: bool = False
+    uncertainty: bool = False
+    draw: DrawCase | None = None
+    force: bool = False
+
+    @property
+    def table(self) -> Path:
+        """The CSV file with a row per scan."""
+        return self.folder / TABLE_FILE
+
+    def label_map(self, case: str) -> Path:
+        """Where the label map of a scan goes."""
+        return self.folder / f"{case}.nii.gz"
+
+    def extras(self, case: str) -> dict[str, Path]:
+        """Where the files beside a label map go, by the names in `table.EXTRAS`; made only if asked for."""
+        return {
+            "probabilities": self.folder / PROBABILITIES / f"{case}.nii.gz",
+            "uncertainty": self.folder / UNCERTAINTY / f"{case}.nii.gz",
+            "picture": self.folder / PICTURES / f"{case}.png",
+        }
+
+    def wanted_extras(self, case: str) -> dict[str, Path]:
+        """Those of them that are asked for."""
+        asked = {"probabilities": self.probabilities, "uncertainty": self.uncertainty, "picture": self.draw is not None}
+        return {name: path for name, path in self.extras(case).items() if asked[name]}
+
+
+def write_outputs(case: str, image: Image, found: Segmentation, results: Results, *, classes: Sequence[LabelClass]) -> None:
+    """Write the label map of a scan and what was asked for beside it; what was not goes: another model found it.
+
+    Raises:
+        SystemFailureError: the disk is full, or the place may not be written.
+    """
+    wanted = results.wanted_extras(case)
+    remove(path for name, path in results.extras(case).items() if name not in wanted)
+    write_labels(results.label_map(case), found.labels.array, found.labels.geometry)
+    if found.probabilities is not None:
+        write_channels(wanted["probabilities"], found.probabilities, found.labels.geometry)
+    if found.entropy is not None:
+        write_channels(wanted["uncertainty"], found.entropy[np.newaxis], found.labels.geometry)
+    if results.draw is not None:
+        results.draw(wanted["picture"], image, {"prediction": found.labels.array}, classes=classes)
+
+
+def remove(paths: Iterable[Path]) -> None:
+    """Delete files, those that are there.
+
+    Raises:
+        SystemFailureError: one cannot be deleted.
+    """
+    for path in paths:
+        with files.explain_os_errors(path):
+            path.unlink(missing_ok=True)
