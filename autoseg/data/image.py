@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.catalogue import NotFinite
+from autoseg.data.dicom.volume import read_slices
 from autoseg.data.geometry import Geometry
 from autoseg.data.label_values import LARGEST_LABEL, exact_labels
 from autoseg.data.volumes import Volumes, read_volumes, write_volume
@@ -25,6 +26,7 @@ __all__ = [
     "check_same_grid",
     "read_image",
     "read_labels",
+    "read_series",
     "verify_file",
     "write_channels",
     "write_labels",
@@ -111,6 +113,22 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
             warnings = (*warnings, *zero_not_finite(array, stored))
         check_finite(array, paths)
     return Image(array=array, geometry=geometry, warnings=warnings, source=paths[0])
+
+
+def read_series(files: Sequence[Path]) -> Image:
+    """Read a scan from the slices of a DICOM series.
+
+    Args:
+        files: in the order of the slices.
+
+    Returns:
+        the scan, of one channel.
+
+    Raises:
+        ImageError: a file is damaged or no slice, or the slices do not make a volume.
+    """
+    volume = read_slices(files)
+    return Image(array=volume.array, geometry=volume.geometry, warnings=volume.warnings, source=files[0].parent)
 
 
 def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMap:

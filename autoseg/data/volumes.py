@@ -1,6 +1,6 @@
 """The SimpleITK adapter: files become arrays with a `Geometry`, and arrays become files.
 
-Every file is verified before it is read (see `formats.verification`). With `dicom_slice`, the only place that imports
+Every file is verified before it is read (see `formats.verification`). With `dicom.slice`, the only place that imports
 SimpleITK.
 """
 

@@ -7,10 +7,9 @@ whatever its memory held, and makes something of nearly every contradiction.
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Final
 
-Tag = tuple[int, int]
+from autoseg.formats.dicom_fields import FIELDS, Field, Tag, field_text
 
 _META_START: Final = 132
 _UNDEFINED: Final = 0xFFFFFFFF
@@ -33,47 +32,17 @@ _RUN_LENGTH_TABLE: Final = struct.Struct("<16I")
 """How many segments there are, and where each begins. Source: part 5, G.5."""
 
 
-class Field(StrEnum):
-    """The elements that decide what is read, by tag."""
+class DicomError(ValueError):
+    """A file cannot be read as DICOM.
 
-    SERIES_UID = "0020|000e"
-    SERIES_NUMBER = "0020|0011"
-    POSITION = "0020|0032"
-    ORIENTATION = "0020|0037"
-    DETECTOR_SPACING = "0018|1164"
-    SAMPLES = "0028|0002"
-    GREYS = "0028|0004"
-    FRAMES = "0028|0008"
-    ROWS = "0028|0010"
-    COLUMNS = "0028|0011"
-    SPACING = "0028|0030"
-    BITS_ALLOCATED = "0028|0100"
-    BITS_STORED = "0028|0101"
-    HIGH_BIT = "0028|0102"
-    SIGNED = "0028|0103"
-    INTERCEPT = "0028|1052"
-    SLOPE = "0028|1053"
+    Attributes:
+        fields: what it says before the damage, so that it is known which series lacks it.
+    """
 
-    @property
-    def tag(self) -> Tag:
-        """As numbers."""
-        group, element = self.split("|")
-        return int(group, 16), int(element, 16)
-
-
-_WHOLE_NUMBERS: Final = frozenset(
-    {Field.SAMPLES, Field.ROWS, Field.COLUMNS, Field.BITS_ALLOCATED, Field.BITS_STORED, Field.HIGH_BIT, Field.SIGNED}
-)
-_VRS: Final = {
-    Field.SERIES_UID: b"UI",
-    Field.SERIES_NUMBER: b"IS",
-    Field.FRAMES: b"IS",
-    Field.GREYS: b"CS",
-    **dict.fromkeys(_WHOLE_NUMBERS, b"US"),
-}
-"""Value representations of the fields; the others are decimal strings, DS."""
-
-_FIELDS: Final = {field.tag: field for field in Field}
+    def __init__(self, message: str, fields: Mapping[Field, str]) -> None:
+        """With what is wrong and what was understood."""
+        super().__init__(message)
+        self.fields = fields
 
 
 @dataclass(frozen=True)
@@ -84,11 +53,13 @@ class DicomHeader:
         fields: values, stripped; whole numbers in digits.
         pixel_bytes: how many bytes the pixels take in the file.
         compressed: whether they are in fragments that only a decoder understands.
+        syntax: how they are stored, the UID of the transfer syntax.
     """
 
     fields: Mapping[Field, str]
     pixel_bytes: int
     compressed: bool
+    syntax: str
 
     @property
     def is_scalar(self) -> bool:
@@ -117,29 +88,36 @@ def parse_dicom(content: bytes) -> DicomHeader | None:
         what it says of its image, or None for what is no image, such as a report or the table of contents of a disc.
 
     Raises:
-        ValueError: an element is longer than the file, breaks off or is not where it belongs, or pixels are announced and
+        DicomError: an element is longer than the file, breaks off or is not where it belongs, or pixels are announced and
             not there, or stored in a way that is not defined.
     """
+    fields: dict[Field, str] = {}
     try:
-        meta = _Elements(content, order="<", named=True)
-        start = meta.walk(_META_START, stop=lambda tag: tag[0] != _META)
-        syntax = meta.syntax
-        if not syntax or syntax == _DEFLATED:
-            msg = f"transfer syntax {syntax!r}, which readers do not support"
-            raise ValueError(msg)
-        order = ">" if syntax == _BIG_ENDIAN else "<"
-        body = _Elements(content, order=order, named=syntax != _IMPLICIT, after=meta.last)
-        body.walk(start)
+        return _parse(content, fields)
     except struct.error:
-        msg = "it breaks off"
-        raise ValueError(msg) from None
+        raise DicomError("it breaks off", fields) from None
+    except ValueError as cause:
+        raise DicomError(str(cause), fields) from None
+
+
+def _parse(content: bytes, fields: dict[Field, str]) -> DicomHeader | None:
+    """The same, with what was understood kept in `fields`."""
+    meta = _Elements(content, {}, order="<", named=True)
+    start = meta.walk(_META_START, stop=lambda tag: tag[0] != _META)
+    syntax = meta.syntax
+    if not syntax or syntax == _DEFLATED:
+        msg = f"transfer syntax {syntax!r}, which readers do not support"
+        raise ValueError(msg)
+    order = ">" if syntax == _BIG_ENDIAN else "<"
+    body = _Elements(content, fields, order=order, named=syntax != _IMPLICIT, after=meta.last)
+    body.walk(start)
     if body.pixels is None:
         # What was cut off between two elements ends before its image is described, and looks like no image.
-        if Field.ROWS in body.fields or _DIRECTORY < body.last[0] <= _IMAGES:
+        if Field.ROWS in fields or _DIRECTORY < body.last[0] <= _IMAGES:
             msg = "it holds no pixels"
             raise ValueError(msg)
         return None
-    header = DicomHeader(body.fields, *body.pixels)
+    header = DicomHeader(fields, *body.pixels, syntax)
     if header.compressed == (syntax in _UNCOMPRESSED):
         msg = f"its pixels are not stored as transfer syntax {syntax} demands"
         raise ValueError(msg)
@@ -150,7 +128,8 @@ def parse_dicom(content: bytes) -> DicomHeader | None:
 
 
 def _check_format(header: DicomHeader) -> None:
-    """Require pixels of one number each that fill whole bytes from the lowest bit on."""
+    """Require a known number of pixels of one number each that fill whole bytes from the lowest bit on."""
+    header.number(Field.ROWS), header.number(Field.COLUMNS)
     allocated, stored, high, signed = (
         header.number(field) for field in (Field.BITS_ALLOCATED, Field.BITS_STORED, Field.HIGH_BIT, Field.SIGNED)
     )
@@ -178,8 +157,8 @@ def _check_run_lengths(fragments: Sequence[bytes], *, segments: int) -> None:
 class _Elements:
     """Elements of one encoding, and what was found among them."""
 
-    def __init__(self, content: bytes, *, order: str, named: bool, after: Tag = (0, 0)) -> None:
-        self.fields: dict[Field, str] = {}
+    def __init__(self, content: bytes, fields: dict[Field, str], *, order: str, named: bool, after: Tag = (0, 0)) -> None:
+        self.fields = fields
         self.syntax = ""
         self.pixels: tuple[int, bool] | None = None
         self.fragments: list[bytes] = []
@@ -232,11 +211,13 @@ class _Elements:
 
     def _element(self, tag: Tag, position: int, *, depth: int) -> int:
         vr, start, length = self._head(tag, position)
+        if depth == 0 and tag == Field.GREY_TABLE.tag:
+            self.fields[Field.GREY_TABLE] = "there"
         if length == _UNDEFINED and tag == _PIXELS and depth == 0:
             return self._gather(start)
         if length == _UNDEFINED:
             # A sequence of unknown VR is stored without VRs. Source: part 5, 6.2.2.
-            inner = _Elements(self._content, order="<", named=False) if vr == b"UN" else self
+            inner = _Elements(self._content, {}, order="<", named=False) if vr == b"UN" else self
             return inner.items(start, end=None, depth=depth + 1)
         stop = start + length
         if (missing := stop - len(self._content)) > 0:
@@ -254,16 +235,8 @@ class _Elements:
             self.pixels = len(value), False
         elif tag == _TRANSFER_SYNTAX:
             self.syntax = value.rstrip(b"\x00 ").decode("ascii", errors="replace")
-        elif tag in _FIELDS:
-            field = _FIELDS[tag]
-            expected = _VRS.get(field, b"DS")
-            if self._named and vr != expected:
-                msg = f"({field.replace('|', ',')}) has the VR {vr.decode()}, not {expected.decode()}"
-                raise ValueError(msg)
-            if field in _WHOLE_NUMBERS:
-                self.fields[field] = str(*struct.unpack(f"{self._order}H", value))
-            else:
-                self.fields[field] = value.decode("ascii", errors="replace").strip("\x00 ")
+        elif tag in FIELDS:
+            self.fields[FIELDS[tag]] = field_text(FIELDS[tag], value, vr=vr, order=self._order)
 
     def _gather(self, position: int) -> int:
         """Keep the fragments of compressed pixels; returns where they end."""

@@ -1,16 +1,16 @@
 """Which scans a folder holds, for prediction."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from autoseg.catalogue import NotFinite
-from autoseg.data.dicom import find_series, is_dicom, read_series
+from autoseg.data.dicom.series import DicomScan, find_series, name_scans
 from autoseg.data.folders import LABEL_MAPS, NO_SCANS, PassedOver, files_below, is_hidden
 from autoseg.data.ids import Place, identify
-from autoseg.data.image import Image, read_image
+from autoseg.data.image import Image, read_image, read_series
 from autoseg.data.naming import (
     CHANNEL_ENDINGS,
     case_and_channel,
@@ -23,6 +23,7 @@ from autoseg.data.naming import (
     stem_of_any,
 )
 from autoseg.errors import AutosegError, DatasetError, UsageError
+from autoseg.formats.dicom_files import called_like, dicom_files, is_dicom
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,13 @@ class Scan:
         id: names its results.
         images: one file per channel, or a single file that may hold them all; of a DICOM series every slice.
         series: whether it is a DICOM series.
+        warnings: what the user should know of how it was put together.
     """
 
     id: str
     images: tuple[Path, ...]
     series: bool = False
+    warnings: tuple[str, ...] = ()
 
     def read(self, *, channels: int, not_finite: NotFinite = "refuse") -> Image:
         """Read it.
@@ -45,7 +48,10 @@ class Scan:
         Raises:
             ImageError: it is damaged or not what the model reads.
         """
-        return read_series(self.images) if self.series else read_image(self.images, channels=channels, not_finite=not_finite)
+        if not self.series:
+            return read_image(self.images, channels=channels, not_finite=not_finite)
+        image = read_series(self.images)
+        return replace(image, warnings=(*self.warnings, *image.warnings))
 
 
 @dataclass(frozen=True)
@@ -68,10 +74,10 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
 
     Names ending in `_0000`, `_0001`, ... up to the model's number of channels are the channels of one scan; other numbers
     belong to the name. Scans of the same name are called after the folders that tell them apart (`data.ids`). DICOM files
-    are recognised by their content; every series in a folder is a scan, called after the folder; DICOM without an image,
-    such as a report, is skipped. Label maps, recognised by their names or by their folders', and files of other names are
-    passed over, which the result says; hidden files and folders are ignored. A file that is given itself is a scan
-    whatever its name.
+    are recognised by their content; the slices of one series are a scan, in whatever folders they lie, called after the
+    folder that holds them all and by what tells it from others there (`data.dicom`); one of its files stands for it.
+    Label maps, recognised by their names or by their folders', and files of other names are passed over, which the
+    result says; hidden files and folders are ignored. A file that is given itself is a scan whatever its name.
 
     Args:
         place: a scan, or a folder of scans.
@@ -85,22 +91,11 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
     if not place.exists():
         raise UsageError("no such file or folder", where=place, remedy="Check the path to the scans.")
     passed = PassedOver(place)
-    images: dict[tuple[Path, str], dict[Path, int | None]] = defaultdict(dict)
-    dicom: dict[Path, list[Path]] = defaultdict(list)
-    for path in _candidates(place, channels=channels, results=results, passed=passed):
-        stem = image_stem(path)
-        if stem is None and _holds_dicom(path):
-            dicom[path.parent].append(path)
-        elif path == place or (stem is not None and not is_label_stem(stem)):
-            name, channel = _name_and_channel(stem_of_any(path), channels=channels)
-            images[path.parent, name][path] = channel
-        elif stem is not None:
-            passed.add([path], reason=LABEL_MAPS)
-        else:
-            passed.add_unread(path)
-    groups = [
-        *((_folder_name(folder, place), partial(_series, paths=paths)) for folder, paths in dicom.items()),
-        *((name, partial(_scan, found=found)) for name, found in _named(images, place)),
+    found = [*_candidates(place, channels=channels, results=results, passed=passed)]
+    images, dicom = _sorted(found, place, channels=channels, passed=passed)
+    groups: list[tuple[str, Callable[..., list[Scan]]]] = [
+        *_series(dicom, place, passed=passed),
+        *((name, partial(_scan, found=files)) for name, files in _named(images, place)),
     ]
     scans: list[Scan] = []
     failures: list[tuple[str, AutosegError]] = []
@@ -118,6 +113,32 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
             remedy="Check the path; a file that is named itself is a scan whatever its name.",
         )
     return _without_duplicates(scans, failures, passed)
+
+
+_Files = dict[tuple[Path, str], dict[Path, int | None]]
+
+
+def _sorted(paths: Sequence[Path], place: Path, *, channels: int, passed: PassedOver) -> tuple[_Files, list[Path]]:
+    """Image files by folder and name, each with the channel it holds; and DICOM files, with those that should be."""
+    images: _Files = defaultdict(dict)
+    dicom: list[Path] = []
+    others: list[Path] = []
+    for path in paths:
+        stem = image_stem(path)
+        if stem is None and is_dicom(path):
+            dicom.append(path)
+        elif path == place or (stem is not None and not is_label_stem(stem)):
+            name, channel = _name_and_channel(stem_of_any(path), channels=channels)
+            images[path.parent, name][path] = channel
+        elif stem is not None:
+            passed.add([path], reason=LABEL_MAPS)
+        else:
+            others.append(path)
+    damaged = called_like(dicom, others)
+    for path in others:
+        if path not in damaged:
+            passed.add_unread(path)
+    return images, [*dicom, *damaged]
 
 
 def _named(
@@ -164,35 +185,38 @@ def _same_name(name: str, paths: Iterable[Path]) -> DatasetError:
     )
 
 
-def _holds_dicom(path: Path) -> bool:
-    """Whether a file without an image's name is DICOM; what cannot be read is none: such files are often no images."""
-    try:
-        return path.is_file() and is_dicom(path)
-    except OSError:
-        return False
+def _series(paths: Sequence[Path], place: Path, *, passed: PassedOver) -> list[tuple[str, Callable[..., list[Scan]]]]:
+    """The scans in DICOM files, each by its id with what makes it."""
+    found = find_series(paths)
+    for reason, files in found.passed_over.items():
+        passed.add(files, reason=reason)
+    names = name_scans(found.scans, folder_name=partial(_folder_name, place=place))
+    return [(name, partial(_dicom_scan, found=scan)) for name, scan in zip(names, found.scans, strict=True)]
 
 
 def _folder_name(folder: Path, place: Path) -> str:
     """A name for what lies in a folder: its way down from the place that was given, because scanners name folders alike."""
     if folder == place or place.is_file():
-        return folder.resolve().name
-    return "_".join(folder.relative_to(place).parts)
+        folder = folder.resolve()
+        return image_stem(folder) or folder.name
+    way = folder.relative_to(place).parts
+    return "_".join((*way[:-1], image_stem(folder) or way[-1]))
 
 
-def _series(name: str, *, paths: list[Path], channels: int) -> list[Scan]:
-    """The DICOM series of one folder as scans; several are told apart by their numbers."""
+def _dicom_scan(name: str, *, found: DicomScan, channels: int) -> list[Scan]:
+    """One scan of a DICOM series."""
+    if found.error is not None:
+        raise found.error
     if channels != 1:
         raise DatasetError(
             "a DICOM series has one channel",
-            where=paths[0].parent,
+            where=found.folder,
             expected=f"{channels} channels",
             remedy=f"Convert them to NIfTI, one file per channel, ending in {CHANNEL_ENDINGS} in the order of training.",
         )
-    refuse_undecodable(paths[0].parent)
-    found = find_series(paths)
-    if len(found) == 1:
-        return [Scan(name, found[0].files, series=True)]
-    return [Scan(f"{name}_{series.number or index}", series.files, series=True) for index, series in enumerate(found)]
+    for path in found.files:
+        refuse_undecodable(path)
+    return [Scan(name, found.files, series=True, warnings=found.warnings)]
 
 
 def _name_and_channel(stem: str, *, channels: int) -> tuple[str, int | None]:
@@ -208,6 +232,8 @@ def _candidates(place: Path, *, channels: int, results: Path | None, passed: Pas
             files = list(files_below(place, visited=set() if results is None else {results.resolve()}, skipped=skipped))
             passed.add(skipped, reason=NO_SCANS)
             return files
+        if is_dicom(place):
+            return dicom_files(place)
         name, channel = _name_and_channel(image_stem(place) or "", channels=channels)
         if channel is None or channels == 1:
             return [place]

@@ -5,8 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from oracles.dicom_files import IMPLICIT, PLAIN, RUN_LENGTHS, dicom_file, slice_elements, write_series
 
-from autoseg.data.dicom import find_series, is_dicom, read_series
+from autoseg.data.dicom.series import find_series
+from autoseg.data.image import read_series
 from autoseg.errors import ImageError
+from autoseg.formats.dicom_files import is_dicom
 
 POSITION, ORIENTATION, SPACING = "0020|0032", "0020|0037", "0028|0030"
 SLOPE, INTERCEPT, GREYS = "0028|1053", "0028|1052", "0028|0004"
@@ -18,7 +20,7 @@ def volume() -> NDArray[np.int16]:
 
 
 def series_of(folder: Path) -> tuple[Path, ...]:
-    (series,) = find_series(list(folder.iterdir()))
+    (series,) = find_series(list(folder.iterdir())).scans
     return series.files
 
 
@@ -44,22 +46,27 @@ def test_the_volume_lies_where_the_series_says(tmp_path: Path, volume: NDArray[n
     assert geometry.origin_mm == pytest.approx((-10.0, 20.0, 30.0))
 
 
-def test_series_in_one_folder_are_told_apart(tmp_path: Path, volume: NDArray[np.int16]) -> None:
-    write_series(tmp_path, volume, number=12)
-    write_series(tmp_path, volume[:4], number=3, names="other{:d}")
-    assert [(series.number, len(series.files)) for series in find_series(list(tmp_path.iterdir()))] == [("3", 4), ("12", 6)]
-
-
 def test_a_missing_slice_is_not_stretched_over(tmp_path: Path, volume: NDArray[np.int16]) -> None:
     write_series(tmp_path, volume, left_out=[3])
-    with pytest.raises(ImageError, match=r"missing, repeated or out of place.*1\.5 mm between slices.*3 mm after"):
+    with pytest.raises(ImageError, match=r"1 slice.s. of the series are missing.*1\.5 mm between slices.*3 mm after IM0004"):
         read_series(series_of(tmp_path))
 
 
-@pytest.mark.parametrize("height", [33.0, 34.1])
-def test_a_repeated_or_shifted_slice_is_refused(tmp_path: Path, volume: NDArray[np.int16], height: float) -> None:
+def test_all_places_of_missing_slices_are_named(tmp_path: Path) -> None:
+    write_series(tmp_path, np.zeros((20, 4, 4), np.int16), left_out=[2, 3, 8, 11, 15])
+    message = r"5 slice.s. of the series are missing.*4\.5 mm after IM0019, 3 mm after IM0013, 3 mm after IM0010 and 1 more"
+    with pytest.raises(ImageError, match=message):
+        read_series(series_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("height", "complaint"), [(33.0, "several slices of the series lie at one place"), (34.1, "not evenly")]
+)
+def test_a_repeated_or_shifted_slice_is_refused(
+    tmp_path: Path, volume: NDArray[np.int16], height: float, complaint: str
+) -> None:
     write_series(tmp_path, volume, changes={3: {POSITION: f"-10\\20\\{height}"}})
-    with pytest.raises(ImageError, match="missing, repeated or out of place"):
+    with pytest.raises(ImageError, match=complaint):
         read_series(series_of(tmp_path))
 
 
@@ -76,7 +83,7 @@ def test_thin_slices_at_rounded_positions_are_even_enough(tmp_path: Path, volume
 
 def test_a_missing_slice_of_a_tiny_volume_is_found(tmp_path: Path, volume: NDArray[np.int16]) -> None:
     write_series(tmp_path, volume, spacing_mm=(0.01, 0.01, 0.01), left_out=[3])
-    with pytest.raises(ImageError, match="missing, repeated or out of place"):
+    with pytest.raises(ImageError, match=r"1 slice.s. of the series are missing"):
         read_series(series_of(tmp_path))
 
 
@@ -203,7 +210,7 @@ def test_pixels_that_look_like_pixel_data_are_whole(tmp_path: Path, volume: NDAr
 def test_a_file_that_is_dicom_in_name_only_is_refused(tmp_path: Path) -> None:
     (tmp_path / "IM0001").write_bytes(bytes(128) + b"DICM" + b"nonsense" * 20)
     with pytest.raises(ImageError, match="IM0001"):
-        find_series([tmp_path / "IM0001"])
+        read_series([tmp_path / "IM0001"])
 
 
 def test_files_without_a_position_keep_the_order_of_their_names_and_are_refused(

@@ -129,7 +129,7 @@ ROWS = (
     Row(25, bad.a_picture, {"predict pictures out -w run --precision float32": 0}, ("scan", "PNG", "spacing")),
     Row(25, bad.a_colour_picture, {"predict pictures out -w run --precision float32": 7}, ("scan", "not a scalar image")),
     Row(26, bad.a_dicom_series, {"predict dicom out -w run --precision float32": 0}),
-    Row(26, bad.a_series_without_a_slice, SERIES, ("a slice of the series is missing", "expected", "mm", "dcm2niix")),
+    Row(26, bad.a_series_without_a_slice, SERIES, ("1 slice(s) of the series are missing", "expected", "mm", "dcm2niix")),
     Row(26, bad.a_series_with_a_slice_cut_off, SERIES, ("IM0003", "should have 1920 bytes, 1420 are left")),
     Row(26, bad.a_series_with_two_sizes_of_pixels, SERIES, ("IM0003", "differ in the size of their pixels", "found 2, 2")),
     Row(26, bad.a_series_that_announces_gigabytes, SERIES, ("IM0003", "should have 4043309040 bytes")),

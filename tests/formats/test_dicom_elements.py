@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from oracles.dicom_files import IMPLICIT, PLAIN, RUN_LENGTHS, dicom_file, run_lengths, slice_elements
 
-from autoseg.formats.dicom_elements import Field, parse_dicom
+from autoseg.formats.dicom_elements import parse_dicom
+from autoseg.formats.dicom_fields import Field
 
 STORED = np.arange(12 * 14, dtype=np.int16).reshape(12, 14)
 ITEM, ITEM_END, ITEMS_END = (struct.pack("<HH", 0xFFFE, number) for number in (0xE000, 0xE00D, 0xE0DD))

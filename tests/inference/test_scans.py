@@ -270,7 +270,7 @@ VOLUME = np.arange(5 * 8 * 9, dtype=np.int16).reshape(5, 8, 9)
 
 def test_every_folder_of_a_dicom_export_is_a_scan_beside_other_files(tmp_path: Path) -> None:
     write_series(tmp_path / "ada" / "DICOM", VOLUME)
-    write_series(tmp_path / "bob" / "DICOM", VOLUME, names="{:d}.dcm")
+    write_series(tmp_path / "bob" / "DICOM", VOLUME, names="{:d}.dcm", number=8)
     touch(tmp_path, "c.nii.gz", "ada/DICOM/notes.txt")
     found = names(tmp_path)
     assert {name: len(files) for name, files in found.items()} == {"ada_DICOM": 5, "bob_DICOM": 5, "c": 1}
@@ -281,6 +281,19 @@ def test_a_dicom_folder_given_itself_is_called_by_its_name_and_read_as_a_volume(
     (scan,) = find_scans(tmp_path / "ada", channels=1).scans
     assert scan.id == "ada"
     np.testing.assert_array_equal(scan.read(channels=1).array[0], VOLUME)
+
+
+def test_one_file_of_a_series_stands_for_all_of_it(tmp_path: Path) -> None:
+    paths = write_series(tmp_path / "ada", VOLUME)
+    write_series(tmp_path / "ada", VOLUME, number=8, names="other{:d}")
+    (scan,) = find_scans(paths[2], channels=1).scans
+    assert (scan.id, set(scan.images)) == ("ada", set(paths))
+
+
+def test_a_folder_with_the_name_of_a_file_is_a_series(tmp_path: Path) -> None:
+    write_series(tmp_path / "in" / "ada.nii.gz", VOLUME)
+    assert list(names(tmp_path / "in")) == ["ada"]
+    assert list(names(tmp_path / "in" / "ada.nii.gz")) == ["ada"]
 
 
 def test_several_series_of_a_folder_bear_their_numbers(tmp_path: Path) -> None:
@@ -306,7 +319,7 @@ def test_dicom_that_is_no_image_is_passed_over(tmp_path: Path) -> None:
 
 def test_a_damaged_slice_fails_its_series_alone(tmp_path: Path) -> None:
     write_series(tmp_path / "ada", VOLUME)
-    path = write_series(tmp_path / "bob", VOLUME)[1]
+    path = write_series(tmp_path / "bob", VOLUME, number=8)[1]
     path.write_bytes(path.read_bytes()[:-3])
     found = find_scans(tmp_path, channels=1)
     assert [scan.id for scan in found.scans] == ["ada"]

@@ -1,5 +1,8 @@
 """One slice of a DICOM series: its header, checked against what SimpleITK makes of it, and its pixels."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -8,7 +11,9 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from autoseg.errors import ImageError
-from autoseg.formats.dicom_elements import DicomHeader, Field, parse_dicom
+from autoseg.formats.dicom_elements import DicomError, DicomHeader, parse_dicom
+from autoseg.formats.dicom_fields import SYNTAXES, Field
+from autoseg.formats.dicom_files import begins_like_dicom
 
 ORIENTATION_TOLERANCE: Final = 1e-3
 """Direction cosines may differ by this much; they are often rounded to three decimals. Source: ours."""
@@ -28,54 +33,111 @@ _NAMES: Final = {
     Field.SLOPE: "the slope of the scaling",
     Field.INTERCEPT: "the intercept of the scaling",
 }
+_NO_SCANS: Final = {
+    "1.2.840.10008.5.1.4.1.1.66.4",
+    "1.2.840.10008.5.1.4.1.1.66.7",
+    "1.2.840.10008.5.1.4.1.1.481.2",
+}
+"""Classes of files with pixels that are no scans: segmentations of two kinds, and doses. Source: part 4, annex B."""
+
 _EXPORT_AGAIN: Final = "Export the series again, or convert it to NIfTI, for example with dcm2niix."
 
 
-def open_slice(path: Path) -> "Slice | None":
-    """Read the header of a DICOM file; None for one that is no image, such as a report.
+@dataclass(frozen=True)
+class DamagedSlice:
+    """A DICOM file that cannot be read.
+
+    Attributes:
+        path: the file.
+        error: what is wrong with it.
+        fields: what it says before the damage.
+    """
+
+    path: Path
+    error: ImageError
+    fields: Mapping[Field, str] = field(default_factory=dict)
+
+
+def examine_slice(path: Path) -> "Slice | DamagedSlice | None":
+    """Read the header of a DICOM file; None for one that is no image, such as a report or contours."""
+    try:
+        content = path.read_bytes()
+        if not begins_like_dicom(content):
+            return DamagedSlice(path, _no_dicom(path, content))
+        header = parse_dicom(content)
+    except OSError as cause:
+        error = ImageError(f"cannot be read ({cause.strerror})", where=path, remedy="Check its permissions.")
+        return DamagedSlice(path, error)
+    except DicomError as cause:
+        return None if _is_no_scan(cause.fields) else DamagedSlice(path, _undecodable(path, cause), cause.fields)
+    return None if header is None or _is_no_scan(header.fields) else Slice(path, header)
+
+
+def _no_dicom(path: Path, content: bytes) -> ImageError:
+    return ImageError(
+        "called like DICOM files, and is none" if content else "the file is empty",
+        where=path,
+        expected="the letters DICM after 128 bytes",
+        found=f"{content[:8]!r}" if content else None,
+        remedy="Copy or download it again; convert files of old programs, which begin otherwise, for example with dcmconv.",
+    )
+
+
+def _is_no_scan(fields: Mapping[Field, str]) -> bool:
+    return fields.get(Field.SOP_CLASS) in _NO_SCANS
+
+
+def open_slice(path: Path) -> "Slice":
+    """Read the header of a DICOM image.
 
     Raises:
-        ImageError: it cannot be read.
+        ImageError: it cannot be read, or is no image.
     """
-    try:
-        header = parse_dicom(path.read_bytes())
-        return None if header is None else Slice(path, header)
-    except OSError as cause:
-        raise ImageError(f"cannot be read ({cause.strerror})", where=path, remedy="Check its permissions.") from None
-    except (RuntimeError, ValueError) as cause:
-        raise _undecodable(path, cause) from None
+    found = examine_slice(path)
+    if isinstance(found, DamagedSlice):
+        raise found.error
+    if found is None:
+        raise ImageError(
+            "a DICOM file without an image, such as a report, contours (RTSTRUCT) or a segmentation (SEG)",
+            where=path,
+            remedy="Give a series of images; save segmentations as label maps first, for example with 3D Slicer.",
+        )
+    return found
 
 
 class Slice:
     """A DICOM file that holds one slice."""
 
     def __init__(self, path: Path, header: DicomHeader) -> None:
-        """Let SimpleITK read the header, too.
-
-        Raises:
-            RuntimeError: it cannot.
-        """
+        """With the header that was found in the file."""
         self.path = path
         self._header = header
-        self._reader: Any = sitk.ImageFileReader()
-        self._reader.SetImageIO("GDCMImageIO")
-        self._reader.SetFileName(str(path))
-        self._reader.ReadImageInformation()
 
     @property
-    def series_uid(self) -> str:
-        """What slices of one series have in common."""
-        return self._header.fields.get(Field.SERIES_UID, "")
-
-    @property
-    def series_number(self) -> str:
-        """Number of the series in the examination; empty where there is none."""
-        return self._header.fields.get(Field.SERIES_NUMBER, "")
+    def fields(self) -> Mapping[Field, str]:
+        """What its header says."""
+        return self._header.fields
 
     @property
     def greys(self) -> str:
         """What grey values mean, MONOCHROME1 or MONOCHROME2."""
-        return self._header.fields.get(Field.GREYS, "")
+        return self.fields.get(Field.GREYS, "")
+
+    @cached_property
+    def _reader(self) -> Any:
+        """SimpleITK's reader, which has read the header, too.
+
+        Raises:
+            ImageError: it cannot.
+        """
+        reader: Any = sitk.ImageFileReader()
+        reader.SetImageIO("GDCMImageIO")
+        reader.SetFileName(str(self.path))
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as cause:
+            raise self._not_understood(cause) from None
+        return reader
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -85,7 +147,7 @@ class Slice:
     @property
     def has_position(self) -> bool:
         """Whether the header says where the slice lies."""
-        return Field.POSITION in self._header.fields
+        return Field.POSITION in self.fields
 
     @property
     def position_mm(self) -> NDArray[np.float64]:
@@ -103,13 +165,23 @@ class Slice:
         return self._numbers(Field.SPACING)
 
     @property
+    def normal(self) -> NDArray[np.float64]:
+        """Direction in which slices follow each other, (x, y, z)."""
+        return np.cross(self.orientation[:3], self.orientation[3:])
+
+    @property
     def grid(self) -> tuple[tuple[float, float, float], tuple[float, float, float], tuple[float, ...]]:
         """Spacing along (Z, Y, X) and origin (x, y, z) in mm, and the direction, as far as a slice alone can tell."""
         columns_mm, rows_mm, thickness_mm = self._reader.GetSpacing()
-        if Field.SPACING in self._header.fields:
+        if Field.SPACING in self.fields:
             rows_mm, columns_mm = self.spacing_mm.tolist()
         x_mm, y_mm, z_mm = self.position_mm.tolist() if self.has_position else self._reader.GetOrigin()
         return (thickness_mm, rows_mm, columns_mm), (x_mm, y_mm, z_mm), self._reader.GetDirection()
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether its values may have changed when they were compressed."""
+        return self.fields.get(Field.LOSSY) == "01"
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -117,8 +189,10 @@ class Slice:
         warnings = []
         if self.greys == "MONOCHROME1":
             warnings.append("its greys are stored the wrong way round (MONOCHROME1), and were turned")
-        if not {Field.SPACING, Field.DETECTOR_SPACING} & self._header.fields.keys():
+        if not {Field.SPACING, Field.DETECTOR_SPACING} & self.fields.keys():
             warnings.append("it does not say how large its pixels are: taken for 1 mm")
+        if self.is_lossy:
+            warnings.append("its pixels were once stored with loss")
         return tuple(warnings)
 
     def check(self) -> None:
@@ -127,12 +201,19 @@ class Slice:
         Raises:
             ImageError: it does not.
         """
-        fields = self._header.fields
+        fields = self.fields
         if fields.get(Field.SAMPLES) != "1" or self.greys not in _GREYS:
             found = f"{fields.get(Field.SAMPLES, 'unknown')} ({self.greys or 'unknown'})"
             raise self.mismatch("not a scalar image", "one grey value per pixel", found)
         if fields.get(Field.FRAMES, "1") != "1":
-            raise self.mismatch("several slices in one DICOM file", "one slice per file", fields[Field.FRAMES])
+            what = "several slices in one DICOM file (enhanced or multi-frame DICOM)"
+            raise self.mismatch(what, "one slice per file", f"{fields[Field.FRAMES]} frames")
+        if "MOSAIC" in fields.get(Field.IMAGE_TYPE, "").split("\\"):
+            raise self.mismatch("a mosaic of slices in one image", "one slice per file", "image type MOSAIC")
+        if Field.GREY_TABLE in fields:
+            raise self.mismatch(
+                "greys that a table gives their meaning, which is not applied", "slope and intercept", "a table"
+            )
         size = (*self.size_px[::-1], 1)
         if self._reader.GetNumberOfComponents() != 1 or self._reader.GetSize() != size:
             raise self.mismatch("SimpleITK takes it for something else", size, self._reader.GetSize())
@@ -152,16 +233,21 @@ class Slice:
         try:
             return np.asarray(sitk.GetArrayFromImage(self._reader.Execute())[0])
         except RuntimeError as cause:
-            raise _undecodable(self.path, cause) from None
+            raise self._not_understood(cause) from None
 
     def mismatch(self, what: str, expected: object, found: object) -> ImageError:
         """An error that names the file."""
         return ImageError(what, where=self.path, expected=_listed(expected), found=_listed(found), remedy=_EXPORT_AGAIN)
 
+    def _not_understood(self, cause: RuntimeError) -> ImageError:
+        last = str(cause).strip().splitlines()[-1]
+        how = f", stored as {SYNTAXES.get(self._header.syntax, self._header.syntax)}" if self._header.compressed else ""
+        return ImageError(f"cannot be read as DICOM{how} ({last})", where=self.path, remedy=_EXPORT_AGAIN)
+
     def _check_place(self) -> None:
-        if Field.SPACING in self._header.fields and self.spacing_mm.min() <= 0:
+        if Field.SPACING in self.fields and self.spacing_mm.min() <= 0:
             raise self._senseless(Field.SPACING, "two numbers > 0")
-        if Field.ORIENTATION in self._header.fields:
+        if Field.ORIENTATION in self.fields:
             direction = np.reshape(self._reader.GetDirection(), (3, 3))[:, :2].T.ravel()
             if np.abs(self.orientation - direction).max() > ORIENTATION_TOLERANCE:
                 raise self._senseless(Field.ORIENTATION, "two directions of length 1 at right angles")
@@ -175,11 +261,11 @@ class Slice:
             raise self.mismatch("the pixels are cut off", f"{wanted} bytes", f"{self._header.pixel_bytes} bytes")
 
     def _senseless(self, field: Field, expected: str) -> ImageError:
-        return self.mismatch(f"DICOM tag {_name(field)}, cannot be true", expected, self._header.fields[field])
+        return self.mismatch(f"DICOM tag {_name(field)}, cannot be true", expected, self.fields[field])
 
     def _numbers(self, field: Field) -> NDArray[np.float64]:
         count = _COUNTS.get(field, 1)
-        text = self._header.fields.get(field, "")
+        text = self.fields.get(field, "")
         try:
             values = np.array([float(number) for number in text.split("\\")])
         except ValueError:
@@ -190,8 +276,7 @@ class Slice:
 
 
 def _undecodable(path: Path, cause: Exception) -> ImageError:
-    last = str(cause).strip().splitlines()[-1]
-    return ImageError(f"cannot be read as DICOM ({last})", where=path, remedy=_EXPORT_AGAIN)
+    return ImageError(f"cannot be read as DICOM ({cause})", where=path, remedy=_EXPORT_AGAIN)
 
 
 def _name(field: Field) -> str:

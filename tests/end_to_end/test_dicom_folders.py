@@ -1,0 +1,85 @@
+"""Folders of DICOM files as archives and discs hold them, through the commands."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from oracles.commands import autoseg
+from oracles.dicom_exports import export
+
+from autoseg.data.image import read_image, read_labels
+
+
+def volume(cohort: Path) -> NDArray[np.int16]:
+    """A scan of the phantom, along the axes that DICOM files count along."""
+    (path,) = (cohort / "Test_Set").glob("*/*.nii.gz")
+    found: NDArray[np.int16] = read_image([path], channels=1).array[0, :, ::-1, ::-1].astype(np.int16)
+    return found
+
+
+def predict(place: Path, workspace: Path, *, expect: int = 0) -> tuple[dict[str, NDArray[np.uint16]], str]:
+    """Label maps by name, and what the command says."""
+    results = place.with_name("out")
+    arguments = ["predict", str(place), str(results), "-w", str(workspace), "--precision", "float32", "--no-mirror"]
+    answer = autoseg(*arguments, expect=expect)
+    maps = {path.name.removesuffix(".nii.gz"): read_labels(path).array for path in results.glob("*.nii.gz")}
+    return maps, answer.said
+
+
+def test_a_series_over_two_folders_is_segmented_as_one_scan(cohort: Path, trained: Path, tmp_path: Path) -> None:
+    scan = volume(cohort)
+    half = len(scan) // 2
+    export(tmp_path / "whole" / "ada", scan)
+    export(tmp_path / "halves" / "in" / "ada" / "disc1", scan, left_out=range(half, len(scan)))
+    export(tmp_path / "halves" / "in" / "ada" / "disc2" / "deeper", scan, left_out=range(half))
+    expected, _ = predict(tmp_path / "whole", trained)
+    found, said = predict(tmp_path / "halves" / "in", trained)
+    assert list(found) == ["ada"]
+    np.testing.assert_array_equal(found["ada"], expected["ada"])
+    assert "ada: its slices lie in 2 folders" in said
+
+
+def test_every_good_series_of_a_crowded_folder_is_segmented(cohort: Path, trained: Path, tmp_path: Path) -> None:
+    """Equal numbers, two patients, two time points, copies, a localizer, a series that lacks a slice, and a damaged one."""
+    scan, place = volume(cohort), tmp_path / "in" / "export"
+    export(place, scan, names="a{:03d}", SeriesDescription="t1")
+    export(place, scan, names="copy{:03d}", SeriesDescription="t1", left_out=range(4, len(scan)))
+    export(place, scan, series="b", names="b{:03d}", SeriesDescription="t1 after contrast", AcquisitionTime="101500")
+    export(
+        place,
+        scan + np.int16(5),
+        series="b",
+        names="b{:03d}",
+        start=1 + len(scan),
+        SeriesDescription="t1 after contrast",
+        AcquisitionTime="102000",
+    )
+    export(place, scan, study="c", series="c", names="c{:03d}", PatientID="case-2", SeriesDescription="t1")
+    export(place, scan, series="d", names="d{:03d}", SeriesDescription="gap", left_out=[3, 4, 9])
+    damaged = export(place, scan, series="e", names="e{:03d}", SeriesDescription="damaged")[5]
+    damaged.write_bytes(damaged.read_bytes()[:-99])
+    export(place, scan[:3], series="f", names="f{:03d}", ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    found, said = predict(tmp_path / "in", trained, expect=7)
+    assert sorted(found) == [
+        "export_case-1_t1",
+        "export_case-1_t1_after_contrast_time1",
+        "export_case-1_t1_after_contrast_time2",
+        "export_case-2_t1",
+    ]
+    assert all(labels.shape == scan.shape for labels in found.values())
+    for part in (
+        "export_case-1_t1: 4 copies of its slices are left out, such as",
+        "export_case-1_t1_after_contrast_time1: its series holds 2 time points: this is time1",
+        "export_case-1_gap: ",
+        "3 slice(s) of the series are missing; expected 1.5 mm between slices; found 4.5 mm after d003, 3 mm after d009",
+        "export_case-1_damaged: ",
+        "passed over (localizers in DICOM files): export/f001, export/f002, export/f003",
+    ):
+        assert part in said
+
+
+def test_nothing_but_a_localizer_is_no_scan(cohort: Path, trained: Path, tmp_path: Path) -> None:
+    export(tmp_path / "in", volume(cohort)[:3], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    _, said = predict(tmp_path / "in", trained, expect=2)
+    assert "holds no scans" in said
+    assert "passed over (localizers in DICOM files): IM0001, IM0002, IM0003" in said
