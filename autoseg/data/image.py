@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.catalogue import NotFinite
+from autoseg.data.colours import COLOURS, as_grey, as_label_values, without_transparency
 from autoseg.data.dicom.volume import read_slices
 from autoseg.data.geometry import Geometry
 from autoseg.data.label_values import LARGEST_LABEL, exact_labels
@@ -49,12 +50,14 @@ class Image:
         geometry: where the voxels lie; the same for all channels.
         warnings: what the user should know about the files.
         source: the file, the first channel's, or the folder of slices that a message should name; None: there is none.
+        colours: whether the channels are red, green and blue of one file.
     """
 
     array: NDArray[np.float32]
     geometry: Geometry
     warnings: tuple[str, ...] = ()
     source: Path | None = None
+    colours: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +75,16 @@ class LabelMap:
     warnings: tuple[str, ...] = ()
 
 
-def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = "refuse") -> Image:
+def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = "refuse", as_found: bool = False) -> Image:
     """Read a scan of one or several channels.
 
     Args:
-        paths: one file per channel, or a single 4D file whose last axis (in the file's order) holds the channels.
+        paths: one file per channel, or a single 4D file whose last axis (in the file's order) holds the channels, or a
+            single file in colour. Grey values stored as colours are one channel, where one is wanted.
         channels: how many channels there must be.
         not_finite: what to do with voxels that are NaN or infinite.
+        as_found: whether colours in a single file may be three channels where one is wanted, and grey values one where
+            three are: to learn which a data set has.
 
     Returns:
         the scan, in float32: integers beyond 2^24 are rounded.
@@ -86,24 +92,30 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
     Raises:
         ImageError: a file is damaged, holds NaN or infinite voxels, or has not the channels or the grid asked for.
     """
-    scans = [read_volumes(path, not_finite=not_finite) for path in paths]
+    wanted = channels if len(paths) == 1 else 1
+    scans = [
+        _with_channels(read_volumes(path, not_finite=not_finite), path, wanted, as_found=as_found and len(paths) == 1)
+        for path in paths
+    ]
+    colours = len(scans) == 1 and scans[0].colours
     if len(scans) > 1:
         for path, scan in zip(paths, scans, strict=True):
             scan.single(path)
             check_same_grid(scans[0].geometry, scan.geometry, where=path, other=paths[0])
-    elif channels == 1:
+    elif channels == 1 and not colours:
         scans[0].single(paths[0])
     found = sum(len(scan.array) for scan in scans)
-    if found != channels:
+    free = as_found and len(paths) == 1 and channels in {1, COLOURS} and (colours or found == 1)
+    if found != channels and not free:
         raise ImageError(
             "another number of channels than the data set has",
             where=paths[0],
             expected=f"{channels} channel(s)",
             found=f"{found} in {len(paths)} file(s)",
-            remedy="Give one file per channel, or one 4D file that holds them all.",
+            remedy="Give one file per channel, or one file that holds them all: 4D, or in colour for red, green and blue.",
         )
     geometry = scans[0].geometry
-    array = np.empty((channels, *geometry.shape), dtype=np.float32)
+    array = np.empty((found, *geometry.shape), dtype=np.float32)
     with np.errstate(over="ignore"):  # doubles beyond float32 become infinite, which is found below
         np.concatenate([scan.array for scan in scans], out=array, casting="unsafe")
     warnings = _merged_warnings(paths, scans)
@@ -112,7 +124,7 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
             stored = np.concatenate([scan.array for scan in scans])
             warnings = (*warnings, *zero_not_finite(array, stored))
         check_finite(array, paths)
-    return Image(array=array, geometry=geometry, warnings=warnings, source=paths[0])
+    return Image(array=array, geometry=geometry, warnings=warnings, source=paths[0], colours=colours)
 
 
 def read_series(files: Sequence[Path]) -> Image:
@@ -141,7 +153,7 @@ def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMa
     Raises:
         ImageError: the file is damaged, is no single volume, or holds fractions, negative or undeclared values.
     """
-    scan = read_volumes(path)
+    scan = read_volumes(path, as_labels=True)
     if is_lossy(path):
         raise ImageError(
             "a label map that is stored with loss, so that its values may have changed",
@@ -149,6 +161,7 @@ def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMa
             expected="a format that keeps every value, such as .nii.gz or .png",
             remedy="Save it again from its source; what the loss has changed cannot be told.",
         )
+    scan = as_label_values(scan, path)
     found = scan.single(path)
     labels, warnings = exact_labels(found, path, values=values)
     warnings = (*scan.warnings, *warnings, *(() if labels.any() else ("the label map is empty: every voxel is 0",)))
@@ -219,6 +232,13 @@ def write_channels(path: Path, channels: NDArray[np.float32], geometry: Geometry
         write_volume(path, channels[0], geometry)
     else:
         write_volume(path, channels, geometry)
+
+
+def _with_channels(scan: Volumes, path: Path, wanted: int, *, as_found: bool) -> Volumes:
+    """A file's volumes without transparency, and with one channel for colours that are grey, unless they are wanted."""
+    if scan.alpha and len(scan.array) != wanted:
+        scan = without_transparency(scan, path)
+    return as_grey(scan, path) if wanted == 1 and not as_found else scan
 
 
 def _merged_warnings(paths: Sequence[Path], scans: Sequence[Volumes]) -> tuple[str, ...]:

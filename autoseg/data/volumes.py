@@ -15,16 +15,19 @@ from numpy.typing import NDArray
 from autoseg.catalogue import NotFinite
 from autoseg.data.geometry import Geometry
 from autoseg.data.nifti_file import write_nifti
+from autoseg.data.palettes import read_picture
 from autoseg.errors import ImageError, SystemFailureError
 from autoseg.formats import WRITABLE_SUFFIXES
-from autoseg.formats.header import not_scalar
+from autoseg.formats.header import Header, not_scalar
 from autoseg.formats.nifti import NIFTI
-from autoseg.formats.verification import stated_placement, stated_size, verify_file
+from autoseg.formats.picture import Picture, pixel_size
+from autoseg.formats.verification import describe, verify_file
 from autoseg.storage import files
 
 # What it prints goes straight to the terminal; what matters in it is told by verify_file's warnings.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)  # noqa: FBT003 - takes no names
 
+_COLOURS = 3  # red, green and blue
 _ONE_VOLUME = "Choose one volume of the series and save it as a 3D file."
 
 
@@ -33,16 +36,20 @@ class Volumes:
     """What one file holds.
 
     Attributes:
-        array: (T, Z, Y, X), the file's own type.
+        array: (T, Z, Y, X), the file's own type; of several numbers per voxel each is one of the T.
         geometry: of each volume.
         warnings: what the user should know about the file.
         owner: the SimpleITK image: the array only looks into its memory and is void without it.
+        colours: whether they are red, green and blue.
+        alpha: whether the last of them is transparency.
     """
 
     array: NDArray[Any]
     geometry: Geometry
     warnings: tuple[str, ...]
     owner: Any
+    colours: bool = False
+    alpha: bool = False
 
     def single(self, path: Path) -> NDArray[Any]:
         """The only volume, (Z, Y, X).
@@ -62,31 +69,37 @@ class Volumes:
         return volume
 
 
-def read_volumes(path: Path, *, not_finite: NotFinite = "refuse") -> Volumes:
+def read_volumes(path: Path, *, not_finite: NotFinite = "refuse", as_labels: bool = False) -> Volumes:
     """Verify a file and read it.
 
     Args:
         path: the file.
         not_finite: what to do with voxels that are NaN or infinite.
+        as_labels: of a palette, give the places and not the colours that stand there.
 
     Raises:
-        ImageError: it is damaged, or holds no volumes of scalars.
+        ImageError: it is damaged, or holds neither volumes of scalars nor colours.
     """
     warnings = verify_file(path, not_finite=not_finite)
+    described = describe(path)
+    if isinstance(described, Picture) and not described.as_stored:
+        array = read_picture(path, described, as_labels=as_labels)
+        return _volumes(path, described, array, _grid_of(array), warnings=warnings, owner=None)
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:
         reader.ReadImageInformation()
-        _check_scalar(reader, path)
+        _check_pixels(reader, path, components=_components(described))
         image = reader.Execute()
     except RuntimeError as cause:
         raise _unreadable(path, str(cause)) from None
-    geometry = _in_mm(_geometry(image), path).stated_as(stated_placement(path))
-    view = sitk.GetArrayViewFromImage(image)
-    series = [length for length in view.shape[:-3] if length > 1]
+    geometry, view = _geometry(image), sitk.GetArrayViewFromImage(image)
+    if image.GetNumberOfComponentsPerPixel() > 1:
+        view = np.moveaxis(view, -1, 0)  # (C, ...)
+    series = [length for length in view.shape[: -min(image.GetDimension(), 3)] if length > 1]
     if len(series) > 1:
         raise ImageError("more than four dimensions", where=path, found=view.shape, remedy=_ONE_VOLUME)
-    return Volumes(array=view.reshape(-1, *geometry.shape), geometry=geometry, warnings=warnings, owner=image)
+    return _volumes(path, described, view.reshape(-1, *geometry.shape), geometry, warnings=warnings, owner=image)
 
 
 def write_volume(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
@@ -121,10 +134,43 @@ def write_volume(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
             ) from cause
 
 
-def _check_scalar(reader: Any, path: Path) -> None:
+def _components(described: Header | Picture | None) -> int:
+    """Numbers per voxel that a file announces."""
+    if isinstance(described, Header):
+        return described.components
+    return 1 if described is None or described.pixels == "grey" else _COLOURS + described.alpha
+
+
+def _check_pixels(reader: Any, path: Path, *, components: int) -> None:
     pixel_type = sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())
-    if reader.GetNumberOfComponents() != 1 or "complex" in pixel_type:
+    if reader.GetNumberOfComponents() != components or "complex" in pixel_type:
         raise not_scalar(path, f"{reader.GetNumberOfComponents()} ({pixel_type})")
+
+
+def _grid_of(array: NDArray[Any]) -> Geometry:
+    """Of a picture without a place in the patient, (C, Z, Y, X)."""
+    _, pages, rows, columns = array.shape
+    return Geometry(shape=(pages, rows, columns), spacing_mm=(1.0, 1.0, 1.0), dimensions=2 if pages == 1 else 3)
+
+
+def _volumes(
+    path: Path,
+    described: Header | Picture | None,
+    array: NDArray[Any],
+    geometry: Geometry,
+    *,
+    warnings: tuple[str, ...],
+    owner: Any,
+) -> Volumes:
+    alpha = described is not None and described.alpha and len(array) > 1
+    return Volumes(
+        array=array,
+        geometry=_in_mm(geometry, described, path).stated_as(described.placement if isinstance(described, Header) else None),
+        warnings=warnings,
+        owner=owner,
+        colours=len(array) - alpha == _COLOURS and _components(described) > 1,
+        alpha=alpha,
+    )
 
 
 def _unreadable(path: Path, message: str) -> ImageError:
@@ -162,10 +208,10 @@ def _geometry(image: Any) -> Geometry:
     )
 
 
-def _in_mm(geometry: Geometry, path: Path) -> Geometry:
+def _in_mm(geometry: Geometry, described: Header | Picture | None, path: Path) -> Geometry:
     """The geometry by what the file states, where SimpleITK drops its unit or takes a hint for printing for a size."""
-    unit_mm, pixels = stated_size(path)
-    if pixels is not None:
+    if isinstance(described, Picture):
+        pixels = pixel_size(path, described)
         known = pixels.spacing_mm
         return replace(
             geometry,
@@ -174,6 +220,7 @@ def _in_mm(geometry: Geometry, path: Path) -> Geometry:
             spacing_stated=known is not None,
             printed_mm=pixels.printed_mm,
         )
+    unit_mm = 1.0 if described is None else described.unit_mm
     across, rows, columns = (side * unit_mm for side in geometry.spacing_mm)
     x, y, z = (coordinate * unit_mm for coordinate in geometry.origin_mm)
     return geometry if unit_mm == 1 else replace(geometry, spacing_mm=(across, rows, columns), origin_mm=(x, y, z))

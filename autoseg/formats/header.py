@@ -24,7 +24,9 @@ class Header:
     Attributes:
         sizes: voxels along the file's axes (X, Y, Z, ...), each >= 1.
         spacing_mm: distance between voxel centres along the first three axes at most, not yet checked.
-        voxel_bytes: bytes of one voxel.
+        voxel_bytes: bytes of one voxel, all its numbers together.
+        components: numbers per voxel.
+        alpha: whether the last of them is transparency.
         data_start: bytes before the voxel data in the file that holds them.
         data_file: name of that file where it is another one, relative to the header's folder.
         encoding: how the voxel data are stored; "unchecked" where their size cannot be told beforehand.
@@ -44,6 +46,8 @@ class Header:
     stored_bytes: int | None = None
     unit_mm: float = 1.0
     placement: NiftiPlacement | None = None
+    components: int = 1
+    alpha: bool = False
     must_be_finite: str | None = None
     warnings: tuple[str, ...] = ()
 
@@ -76,9 +80,9 @@ def check_header(header: Header, path: Path) -> None:
 def not_scalar(path: Path, found: str) -> ImageError:
     """The error for voxels that are several numbers, or none that autoseg reads."""
     return ImageError(
-        "not a scalar image",
+        "neither a scalar image nor colours",
         where=path,
-        expected="one number per voxel",
+        expected="one number per voxel, or red, green and blue",
         found=found,
-        remedy="Convert it to greyscale, or store each channel in a file of its own.",
+        remedy="Store what should be seen, such as the magnitude, or each channel in a file of its own.",
     )

@@ -10,7 +10,7 @@ from typing import Final
 from autoseg.errors import ImageError
 from autoseg.formats.format import Format
 from autoseg.formats.header import DAMAGED
-from autoseg.formats.picture import Density, Picture
+from autoseg.formats.picture import Density, Picture, Pixels
 from autoseg.formats.streams import AGAIN, TAIL_BYTES
 
 _END_OF_IMAGE: Final = b"\xff\xd9"
@@ -18,6 +18,12 @@ _JFIF: Final = 0xE0
 _SCAN: Final = 0xDA
 _ALONE: Final = {0x01, *range(0xD0, 0xD9)}
 """Markers without a segment."""
+
+_FRAMES: Final = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""Markers of segments that describe the pixels."""
+
+_PIXELS: Final[dict[int, Pixels]] = {1: "grey", 3: "colours"}
+"""What a pixel is, by the number of components."""
 
 _PER_MM: Final = {1: (25.4, "inch"), 2: (10.0, "cm")}
 
@@ -32,9 +38,17 @@ def describe_jpeg(path: Path) -> Picture:
     try:
         segments = dict(reversed(list(_segments(path))))  # the first of its kind counts
         density = _density(segments.get(_JFIF, b""))
-    except (ValueError, struct.error) as cause:
+        pixels = _PIXELS.get(next(content[5] for marker, content in segments.items() if marker in _FRAMES))
+    except (IndexError, StopIteration, ValueError, struct.error) as cause:
         raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=DAMAGED) from None
-    return Picture(format="JPEG", density=density)
+    if pixels is None:
+        raise ImageError(
+            "colours for printing (CMYK)",
+            where=path,
+            expected="grey values, or red, green and blue",
+            remedy="Convert it to RGB in any image editor.",
+        )
+    return Picture(format="JPEG", pixels=pixels, density=density)
 
 
 def _check_end(path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoseg.formats.format import Format
-from autoseg.formats.header import UNSPACED, Encoding, Header, not_scalar
+from autoseg.formats.header import UNSPACED, Encoding, Header
 from autoseg.formats.text import SCALAR_BYTES, next_line, one_file
 from autoseg.formats.units import stated_mm
 
@@ -42,8 +42,10 @@ def parse_metaimage(content: bytes, path: Path) -> Header:
         fields[key] = value
     _check_fields(fields)
     _check_lengths(fields)
-    if int(fields.get("ElementNumberOfChannels", 1)) != 1:
-        raise not_scalar(path, f"{fields['ElementNumberOfChannels']} numbers per voxel")
+    components = int(fields.get("ElementNumberOfChannels", 1))
+    if components < 1:
+        msg = f"ElementNumberOfChannels = {components}"
+        raise ValueError(msg)
     sizes = tuple(int(size) for size in fields["DimSize"].split())
     spacing = tuple(float(number) for number in fields.get("ElementSpacing", fields.get("ElementSize", "")).split())
     source = one_file(fields["ElementDataFile"])
@@ -51,7 +53,8 @@ def parse_metaimage(content: bytes, path: Path) -> Header:
     return Header(
         sizes=sizes,
         spacing_mm=spacing[:3],
-        voxel_bytes=SCALAR_BYTES[fields["ElementType"].removeprefix("MET_").lower().removeprefix("u")],
+        voxel_bytes=components * SCALAR_BYTES[fields["ElementType"].removeprefix("MET_").lower().removeprefix("u")],
+        components=components,
         data_start=position if own else max(0, int(fields.get("HeaderSize", 0))),
         data_file=None if own else source,
         encoding=_encoding(fields),

@@ -3,6 +3,7 @@
 import math
 import re
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,10 +23,12 @@ _MAGICS = {b"n+1\0", b"ni1\0"}
 _UNITS = 123  # byte of xyzt_units
 _UNIT_BITS = 0b111  # of space; the others are those of time
 _UNITS_OF_SPACE = {0, 1, 2, 3}  # unknown, for which mm is taken, m, mm and um: SimpleITK converts them
+_VECTOR = 1007  # intent
 _LEAST_SLOPE = 1e-15  # ITK 5.4 compares with the spacing of doubles at 1, 2.2e-16
-_VOXEL_BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8}
+_VOXEL_BYTES = {2: 1, 4: 2, 8: 4, 16: 4, 64: 8, 128: 3, 256: 1, 512: 2, 768: 4, 1024: 8, 1280: 8, 2304: 4}
 _FLOATS = {16: "f4", 64: "f8"}
-_NOT_SCALAR = {32: "complex", 1792: "complex", 2048: "complex", 128: "RGB", 2304: "RGBA"}
+_NOT_SCALAR = {32: "complex", 1792: "complex", 2048: "complex"}
+_COLOURS = {128: 3, 2304: 4}  # red, green, blue, and transparency
 
 
 def parse_nifti(content: bytes, path: Path) -> Header:
@@ -123,10 +126,18 @@ def parse_fields(
         voxel_bytes=_voxel_bytes(datatype, path),
         data_start=_data_start(struct.unpack_from(f"{order}f", content, 108)[0], path, least=least_start),
         data_file=data_file,
+        components=_components(dims, datatype, intent=struct.unpack_from(f"{order}h", content, 68)[0]),
+        alpha=_COLOURS.get(datatype) == 4,
         must_be_finite=order + _FLOATS[datatype] if datatype in _FLOATS else None,
         placement=placement,
         warnings=warnings,
     )
+
+
+def _components(dims: Sequence[int], datatype: int, *, intent: int) -> int:
+    """Numbers per voxel: of colours, or of vectors along the fifth axis."""
+    vectors = dims[0] >= 5 and intent == _VECTOR
+    return _COLOURS.get(datatype, dims[5] if vectors else 1)
 
 
 def _byte_order(content: bytes) -> str:

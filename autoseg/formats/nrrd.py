@@ -12,6 +12,8 @@ from autoseg.formats.units import stated_mm
 
 _SPACES = {"left-posterior-superior", "lps", "right-anterior-superior", "ras", "left-anterior-superior", "las"}
 _GRID_KINDS = {"domain", "space", "time", "???", "none"}
+_ALPHA_KINDS = {"rgba-color", "4-color"}
+_CHANNEL_KINDS = {*_ALPHA_KINDS, "rgb-color", "3-color", "vector", "3-vector", "4-vector", "list"}
 _ALIASES = {"longlong": "long_long", "int8": "char", "int16": "short", "int32": "int", "int64": "long_long"}
 
 
@@ -23,30 +25,41 @@ def parse_nrrd(content: bytes, path: Path) -> Header:
         path: the file.
 
     Raises:
-        ImageError: it is no header of a scalar image.
+        ImageError: it is no header of an image.
         KeyError, ValueError: it breaks the format's definition.
     """
     fields, position = _fields(content)
-    spacing = _spacing(fields)
     origin = _vectors(fields.get("spaceorigin", "(0)"))
     if len(origin) != 1 or not all(math.isfinite(number) for number in origin[0]):
         msg = f"space origin {fields['spaceorigin'][:60]!r}"
         raise ValueError(msg)
-    if not set(fields.get("kinds", "").lower().split()) <= _GRID_KINDS:
+    kinds = fields.get("kinds", "").lower().split()
+    several = bool(kinds) and kinds[0] in _CHANNEL_KINDS
+    if not set(kinds[several:]) <= _GRID_KINDS:
         raise not_scalar(path, f"kinds: {fields['kinds']}")
     sizes = tuple(int(size) for size in fields["sizes"].split())
     if int(fields["dimension"]) != len(sizes):
         msg = f"dimension {fields['dimension']}, but sizes {fields['sizes']}"
         raise ValueError(msg)
+    if several and (len(kinds) != len(sizes) or sizes[0] < 1):
+        msg = f"sizes {fields['sizes']} of kinds {fields['kinds']}"
+        raise ValueError(msg)
+    if several and fields.get("spacedirections", "none").split()[0] != "none":
+        msg = f"an axis of {kinds[0]} has no place in space, but its direction is stated"
+        raise ValueError(msg)
+    components = sizes[0] if several else 1
+    spacing = _spacing(fields, first=several)
     source = one_file(fields["datafile"]) if "datafile" in fields else None
     return Header(
-        sizes=sizes,
+        sizes=sizes[several:],
         spacing_mm=spacing[:3],
-        voxel_bytes=_voxel_bytes(fields["type"]),
+        voxel_bytes=components * _voxel_bytes(fields["type"]),
+        components=components,
+        alpha=several and kinds[0] in _ALPHA_KINDS,
         data_start=0 if source else position,
         data_file=source,
         encoding=_encoding(fields),
-        unit_mm=_unit_mm(fields, path),
+        unit_mm=_unit_mm(fields, path, first=several),
         warnings=_warnings(fields, spacing),
     )
 
@@ -92,18 +105,19 @@ def _warnings(fields: Mapping[str, str], spacing: tuple[float, ...]) -> tuple[st
     return warnings
 
 
-def _spacing(fields: Mapping[str, str]) -> tuple[float, ...]:
+def _spacing(fields: Mapping[str, str], *, first: int) -> tuple[float, ...]:
+    """Along the axes of space, the first of which is the file's axis 0 or 1."""
     if "spacings" in fields:
-        return tuple(float(number) for number in fields["spacings"].split())
+        return tuple(float(number) for number in fields["spacings"].split()[first:])
     if "spacedirections" not in fields and {"axismins", "axismaxs"} <= fields.keys():
         msg = "the size of voxels follows from axis mins and axis maxs alone, which readers ignore; state spacings"
         raise ValueError(msg)
     return tuple(math.hypot(*vector) for vector in _vectors(fields.get("spacedirections", "")))
 
 
-def _unit_mm(fields: Mapping[str, str], path: Path) -> float:
+def _unit_mm(fields: Mapping[str, str], path: Path, *, first: int) -> float:
     """The one unit of space, in mm: of the world's axes, or of each of the file's own."""
-    units = _words(fields["spaceunits"]) if "spaceunits" in fields else _words(fields.get("units", ""))[:3]
+    units = _words(fields["spaceunits"]) if "spaceunits" in fields else _words(fields.get("units", ""))[first : first + 3]
     lengths = {stated_mm(unit, where=path) for unit in units}
     if len(lengths) > 1:
         msg = f"units that differ between axes ({', '.join(units)})"

@@ -8,13 +8,15 @@ scanners and microscopes write it.
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from autoseg.errors import ImageError
 from autoseg.formats.sidecar import spacing_beside
 
 Spacing = tuple[float, float, float]
 """Distance between voxel centres along (Z, Y, X), in mm."""
+
+Pixels = Literal["grey", "colours", "palette"]
 
 PRINTED_MM: Final = 0.01
 """Pixels smaller than this are no hint for printing. Source: chosen; 2540 dots per inch, more than printers resolve."""
@@ -49,6 +51,9 @@ class Picture:
 
     Attributes:
         format: its name in messages.
+        pixels: what a pixel is: a grey value; red, green and blue; or a place in a palette of colours.
+        alpha: whether each pixel has a transparency, too, or one colour stands for it.
+        as_stored: whether SimpleITK reads the pixels as they are; palettes it replaces by their colours, and some it cannot.
         pages: images in the file; several are the slices of a volume.
         spacing_mm: what its header states as a physical size; None where it does not.
         origin: what states it, for messages.
@@ -56,6 +61,9 @@ class Picture:
     """
 
     format: str
+    pixels: Pixels = "grey"
+    alpha: bool = False
+    as_stored: bool = True
     pages: int = 1
     spacing_mm: Spacing | None = None
     origin: str = ""

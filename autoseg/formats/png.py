@@ -9,11 +9,18 @@ from typing import Final
 from autoseg.errors import ImageError
 from autoseg.formats.format import Format
 from autoseg.formats.header import DAMAGED
-from autoseg.formats.picture import Density, Picture
+from autoseg.formats.picture import Density, Picture, Pixels
 
 _SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _METRE: Final = 1
 """Unit of `pHYs` and `sCAL`; the others state no length."""
+
+_PIXELS: Final[dict[int, tuple[Pixels, bool]]] = {
+    0: ("grey", False), 2: ("colours", False), 3: ("palette", False), 4: ("grey", True), 6: ("colours", True)
+}  # fmt: skip
+"""What a pixel is, and whether it has a transparency, by the colour type."""
+
+_BYTE: Final = 8
 
 _MOST_BYTES: Final = 1 << 24
 """Of a chunk before the pixels that is looked into. Source: chosen; those that count have few bytes."""
@@ -27,10 +34,29 @@ def describe_png(path: Path) -> Picture:
     """
     try:
         chunks = dict(_chunks(path))
+        (depth, colour_type) = struct.unpack_from("BB", chunks[b"IHDR"], 8)
+        pixels, alpha = _PIXELS[colour_type]
         density, spacing_mm = _density(chunks.get(b"pHYs")), _scale(chunks.get(b"sCAL"))
-    except (ValueError, struct.error) as cause:
+    except (KeyError, ValueError, struct.error) as cause:
         raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=DAMAGED) from None
-    return Picture(format="PNG", spacing_mm=spacing_mm, origin="its chunk sCAL, in mm as ITK writes it", density=density)
+    key = b"tRNS" in chunks  # a colour, or places of the palette, that stand for transparency
+    as_stored = pixels == "colours" or (pixels == "grey" and not (alpha or key))
+    if not as_stored and depth > _BYTE:
+        raise ImageError(
+            "grey values of 16 bits with transparency",
+            where=path,
+            expected="grey values without it, or of 8 bits",
+            remedy="Save the picture without transparency (an alpha channel).",
+        )
+    return Picture(
+        format="PNG",
+        pixels=pixels,
+        alpha=alpha or key,
+        as_stored=as_stored,
+        spacing_mm=spacing_mm,
+        origin="its chunk sCAL, in mm as ITK writes it",
+        density=density,
+    )
 
 
 def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:

@@ -12,18 +12,29 @@ from typing import Any, Final
 from autoseg.errors import ImageError
 from autoseg.formats.format import Format
 from autoseg.formats.header import DAMAGED
-from autoseg.formats.picture import Density, Picture, Spacing
+from autoseg.formats.picture import Density, Picture, Pixels, Spacing
 from autoseg.formats.tiff_size import density_of, described_size
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _MEANING, _ORIENTATION, _SAMPLES, _FORMAT = 256, 257, 258, 259, 262, 274, 277, 339
-_ABSENT: Final = {_BITS: 1, _COMPRESSION: 1, _ORIENTATION: 1, _SAMPLES: 1, _FORMAT: 1}
+_PLANES = 284
+_ABSENT: Final = {_BITS: 1, _COMPRESSION: 1, _ORIENTATION: 1, _SAMPLES: 1, _FORMAT: 1, _PLANES: 1}
 """What is meant where a tag is not there."""
 
 _TAGS: Final = {*_ABSENT, _WIDTH, _HEIGHT, _MEANING}
 _MEANINGS: Final = {0: "white is 0", 1: "black is 0", 2: "colours", 3: "a palette", 4: "a mask", 6: "colours"}
-_BLACK_IS_0, _UPRIGHT = 1, 1
+_PIXELS: Final[dict[tuple[int, int], tuple[Pixels, bool]]] = {
+    (1, 1): ("grey", False), (1, 2): ("grey", True), (2, 3): ("colours", False), (2, 4): ("colours", True),
+    (3, 1): ("palette", False),
+}  # fmt: skip
+"""What a pixel is, and whether it has a transparency, by its meaning and how many numbers it has."""
+
+_UPRIGHT, _UNSIGNED, _TOGETHER = 1, 1, 1
+_BYTE: Final = 8
 _LOSSY: Final = {6, 7, 33003, 33005, 34712, 34892, 50001}
 """Compressions that may change values: JPEG of all ages, and WebP."""
+
+_ALIKE: Final = (_WIDTH, _HEIGHT, _BITS, _FORMAT, _SAMPLES, _MEANING)
+"""What all pages must have in common."""
 
 _NUMBERS: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _DESCRIPTION, _COLUMNS_PER_UNIT, _ROWS_PER_UNIT, _UNIT = 270, 282, 283, 296
@@ -56,27 +67,36 @@ class _Layout:
 
 
 def describe_tiff(path: Path) -> Picture:
-    """What a TIFF file says of itself; its pages must be grey values that are all alike.
+    """What a TIFF file says of itself; its pages must be grey values, colours or places in a palette, and all alike.
 
     Raises:
         ImageError: they are not, or the file is damaged.
     """
-    first: dict[int, int] = {}
     pages = _pages(path)
+    first = pages[0]
     for number, page in enumerate(pages):
         _check_page(path, page)
-        size = {tag: page[tag] for tag in (_WIDTH, _HEIGHT, _BITS, _FORMAT)}
-        if number and size != first:
+        if any(page[tag] != first[tag] for tag in _ALIKE):
             raise ImageError(
                 "the pages of the TIFF file differ in size or type",
                 where=path,
                 expected=_described(first),
-                found=f"{_described(size)} on page {number + 1}",
+                found=f"{_described(page)} on page {number + 1}",
                 remedy="Store each image in a file of its own.",
             )
-        first = size
     size_mm, origin, density = _size(path)
-    return Picture(format="TIFF", pages=len(pages), spacing_mm=size_mm, origin=origin, density=density)
+    pixels, alpha = _PIXELS[first[_MEANING], first[_SAMPLES]]
+    return Picture(
+        format="TIFF",
+        pixels=pixels,
+        alpha=alpha,
+        # ITK stretches palettes to 16 bits, reads grey and its transparency in turn, and bits as colours.
+        as_stored=pixels == "colours" or (pixels == "grey" and not alpha and first[_BITS] >= _BYTE),
+        pages=len(pages),
+        spacing_mm=size_mm,
+        origin=origin,
+        density=density,
+    )
 
 
 def is_lossy_tiff(path: Path) -> bool:
@@ -89,13 +109,22 @@ def is_lossy_tiff(path: Path) -> bool:
 
 
 def _check_page(path: Path, page: Mapping[int, int]) -> None:
-    if page[_SAMPLES] != 1 or page[_MEANING] != _BLACK_IS_0:
+    pixels, alpha = _PIXELS.get((page[_MEANING], page[_SAMPLES]), (None, False))
+    bits, whole = page[_BITS], page[_FORMAT] == _UNSIGNED
+    usual = {
+        None: False,
+        "grey": not alpha or (bits == _BYTE and whole),
+        "colours": bits in {_BYTE, 2 * _BYTE} and whole and page[_PLANES] == _TOGETHER,
+        "palette": bits <= _BYTE and whole,
+    }[pixels]
+    if not usual:
         raise ImageError(
-            "not plain grey values",
+            "neither plain grey values nor colours",
             where=path,
-            expected="one number per pixel, 0 for black",
-            found=f"{page[_SAMPLES]} per pixel, {_MEANINGS.get(page[_MEANING], f'meaning {page[_MEANING]}')}",
-            remedy="Convert it to greyscale, or store each channel in a file of its own.",
+            expected="one number per pixel, 0 for black; red, green and blue of 8 or 16 bits; or a palette",
+            found=f"{page[_SAMPLES]} per pixel, {_MEANINGS.get(page[_MEANING], f'meaning {page[_MEANING]}')}, "
+            f"{bits} bits, format {page[_FORMAT]}" + ", each channel for itself" * (page[_PLANES] != _TOGETHER),
+            remedy="Save it again in any image editor, as grey values or RGB; a label map as a palette or grey values.",
         )
     if page[_ORIENTATION] != _UPRIGHT:
         raise ImageError(

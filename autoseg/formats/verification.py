@@ -17,11 +17,10 @@ from autoseg.catalogue import NotFinite
 from autoseg.errors import ImageError
 from autoseg.formats.finite import FiniteScanner
 from autoseg.formats.header import Header
-from autoseg.formats.nifti_placement import NiftiPlacement
-from autoseg.formats.picture import PixelSize, pixel_size
+from autoseg.formats.picture import Picture, pixel_size
 from autoseg.formats.streams import AGAIN, GZIP_MAGIC, TAIL_BYTES, check_inflated, check_length, cut_off, inflate, plain
 
-__all__ = ["TAIL_BYTES", "is_lossy", "stated_size", "verify_file"]
+__all__ = ["TAIL_BYTES", "describe", "is_lossy", "verify_file"]
 
 _LEAST_BYTES: Final = 348
 """So much of a stream is decompressed before its format is looked for. Source: the shortest header of such files, NIfTI."""
@@ -59,30 +58,14 @@ def verify_file(path: Path, *, not_finite: NotFinite = "refuse") -> tuple[str, .
         ) from cause
 
 
-def stated_size(path: Path) -> tuple[float, PixelSize | None]:
-    """What a file that was verified says about the size of its voxels, and what its reader drops.
-
-    Returns:
-        the length in mm of what its reader takes for mm, and the pixel size of a picture; None for other formats.
-
-    Raises:
-        ImageError: what states it contradicts itself.
-    """
+def describe(path: Path) -> Header | Picture | None:
+    """What a file that was verified says about itself; None where only its reader understands it."""
     with path.open("rb") as stream:
         head = stream.read(formats.HEADER_BYTES)
+    if head.startswith(GZIP_MAGIC):
+        head = _first_bytes(path, inflate(path))
     found = formats.find_format(head)
-    if found is not None and found.describe is not None:
-        return 1.0, pixel_size(path, found.describe(path))
-    header = formats.parse(head, path)
-    return (1.0 if header is None else header.unit_mm), None
-
-
-def stated_placement(path: Path) -> NiftiPlacement | None:
-    """What a NIfTI or ANALYZE file that was verified says about where its voxels lie; None for other formats."""
-    with path.open("rb") as stream:
-        head = stream.read(formats.HEADER_BYTES)
-    header = formats.parse(_first_bytes(path, inflate(path)) if head.startswith(GZIP_MAGIC) else head, path)
-    return None if header is None else header.placement
+    return formats.parse(head, path) if found is None or found.describe is None else found.describe(path)
 
 
 def is_lossy(path: Path) -> bool:

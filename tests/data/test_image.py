@@ -182,14 +182,9 @@ def test_a_2d_image(tmp_path: Path, scan: np.ndarray, suffix: str) -> None:
     assert any("no reliable spacing" in note for note in image.warnings) == (suffix in {".png", ".tif"})
 
 
-def test_colour_and_complex_images_are_refused(tmp_path: Path) -> None:
-    colour = sitk.GetImageFromArray(np.zeros((5, 6, 3), dtype=np.uint8), isVector=True)
-    for name in ("a.png", "a.mha", "a.nrrd", "a.nii.gz"):
-        sitk.WriteImage(colour, str(tmp_path / name))
-        with pytest.raises(ImageError, match="not a scalar image"):
-            read_image([tmp_path / name], channels=1)
+def test_complex_images_are_refused(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.zeros(SHAPE, dtype=np.complex64), np.eye(4)), tmp_path / "complex.nii")
-    with pytest.raises(ImageError, match="not a scalar image"):
+    with pytest.raises(ImageError, match="neither a scalar image nor colours"):
         read_image([tmp_path / "complex.nii"], channels=1)
 
 

@@ -58,22 +58,12 @@ def test_pages_that_differ_are_refused(tmp_path: Path, other: NDArray[Any], foun
         read(path)
 
 
-def test_what_is_not_plain_grey_is_refused(tmp_path: Path) -> None:
-    """ITK stretches a palette to 16 bits, reads transparency as grey values, and turns white and black round."""
-    palette = Pictures.fromarray(GREY % 4).convert("P")
-    palette.save(tmp_path / "palette.tif")
-    Pictures.merge("LA", [Pictures.fromarray(GREY)] * 2).save(tmp_path / "transparent.tif")
+def test_what_is_neither_plain_grey_nor_colours_is_refused(tmp_path: Path) -> None:
+    """ITK turns white and black round, and knows no CMYK."""
     save(tmp_path / "inverted.tif", GREY, tiffinfo={262: 0})
-    save(tmp_path / "colours.tif", np.stack([GREY] * 3, axis=-1))
-    for name, found in {
-        "palette": "1 per pixel, a palette",
-        "transparent": "2 per pixel, black is 0",
-        "inverted": "1 per pixel, white is 0",
-        "colours": "3 per pixel, colours",
-    }.items():
-        with pytest.raises(
-            ImageError, match=f"not plain grey values; expected one number per pixel, 0 for black; found {found}"
-        ):
+    Pictures.fromarray(np.stack([GREY] * 3, axis=-1)).convert("CMYK").save(tmp_path / "printed.tif")
+    for name, found in {"inverted": "1 per pixel, white is 0", "printed": "4 per pixel, meaning 5"}.items():
+        with pytest.raises(ImageError, match=f"neither plain grey values nor colours; .* found {found}"):
             read(tmp_path / f"{name}.tif")
 
 

@@ -254,8 +254,8 @@ def test_spacing_0_of_a_fourth_axis_of_length_1_passes(tmp_path: Path, nifti: by
         (108, "<f", 352.5, "vox_offset"),
         (108, "<f", 1e12, "asks for too much"),
         (70, "<h", 1536, "unsupported type"),
-        (70, "<h", 32, "not a scalar image"),
-        (70, "<h", 128, "not a scalar image"),
+        (70, "<h", 32, "neither a scalar image nor colours"),
+        (70, "<h", 128, "expected 18352 bytes"),
         (0, "<i", 540, "NIfTI-2"),
         (344, "<i", 0, "neither NIfTI nor"),
     ],
@@ -344,7 +344,7 @@ def test_a_bomb_is_not_inflated_beyond_what_the_header_says(
         (b"Offset = 0 0 0", b"Offset = 0 0", "Offset has not the 3 numbers"),
         (b"TransformMatrix = 1 0 0", b"TransformMatrix = 1 0", "TransformMatrix has not the 9 numbers"),
         (b"ElementDataFile = LOCAL", b"ElementDataFile = away.raw", "away.raw: the file does not exist"),
-        (b"ElementType", b"ElementNumberOfChannels = 3\nElementType", "not a scalar image"),
+        (b"ElementType", b"ElementNumberOfChannels = 3\nElementType", "expected 36"),
     ],
 )
 def test_impossible_metaimage_headers(tmp_path: Path, voxels: np.ndarray, old: bytes, new: bytes, message: str) -> None:
@@ -362,7 +362,7 @@ def test_impossible_metaimage_headers(tmp_path: Path, voxels: np.ndarray, old: b
         (b"sizes: 30 20 10", b"sizes: 30 20 99999999", "asks for too much"),
         (b"type: short", b"type: block", "cannot be understood"),
         (b"dimension: 3", b"dimension: 4", "dimension 4, but sizes 30 20 10"),
-        (b"kinds: domain domain domain", b"kinds: vector domain domain", "not a scalar image"),
+        (b"kinds: domain domain domain", b"kinds: vector domain domain", "an axis of vector has no place in space"),
     ],
 )
 def test_impossible_nrrd_headers(tmp_path: Path, voxels: np.ndarray, old: bytes, new: bytes, message: str) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
 from oracles.dicom_files import write_series
@@ -166,10 +167,24 @@ def constant(home: Home) -> None:
 
 
 def colour_voxels(home: Home) -> None:
-    content = _raw(home.image)
-    struct.pack_into("<h", content, 70, 128)  # datatype: RGB24
-    struct.pack_into("<h", content, 72, 24)
-    _write_raw(home.image, content)
+    _store_colours(home, (1.0, 0.5, 0.25))
+
+
+def grey_stored_as_colours(home: Home) -> None:
+    _store_colours(home, (1.0, 1.0, 1.0))
+
+
+def _store_colours(home: Home, shares: tuple[float, float, float]) -> None:
+    """Make the scan one of RGB24: its grey values, each colour with its share of them."""
+    scan = nib.Nifti1Image.from_filename(home.image)
+    grey = np.asarray(scan.dataobj)
+    grey = grey * (255 / grey.max())
+    colours = np.zeros(grey.shape, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
+    for name, share in zip("RGB", shares, strict=True):
+        colours[name] = grey * share
+    image = nib.Nifti1Image(colours, scan.affine)
+    image.header.set_xyzt_units(xyz="mm")
+    nib.save(image, home.image)
 
 
 def complex_voxels(home: Home) -> None:
@@ -328,7 +343,8 @@ def a_picture(home: Home) -> None:
 
 def a_colour_picture(home: Home) -> None:
     (home.root / "pictures").mkdir()
-    colours = sitk.GetImageFromArray(np.zeros((24, 40, 3), np.uint8), isVector=True)
+    ramp = np.arange(24 * 40 * 3, dtype=np.uint16).reshape(24, 40, 3) % 251
+    colours = sitk.GetImageFromArray(ramp.astype(np.uint8), isVector=True)
     sitk.WriteImage(colours, str(home.root / "pictures" / "scan.png"))
 
 

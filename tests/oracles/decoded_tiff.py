@@ -76,7 +76,7 @@ def _decoded(content: bytes) -> NDArray[Any] | None:
                 for number in range(opened.n_frames):
                     opened.seek(number)
                     pages.append(np.asarray(opened))
-                array = np.stack(pages).astype(np.float64)
+                array = np.stack(pages).astype(np.float64) * (255 if opened.mode == "1" else 1)
                 return None if opened.mode == "I" and array.min() < 0 else array
         except Exception:  # noqa: BLE001 - whatever stops Pillow leaves the file without a judge
             return None

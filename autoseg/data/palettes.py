@@ -1,0 +1,56 @@
+"""The Pillow adapter for pictures that SimpleITK does not read as they are stored: palettes, and grey with transparency.
+
+SimpleITK replaces the places in a palette by their colours, which destroys label maps: they are the classes.
+"""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from PIL import ImageSequence
+
+from autoseg.errors import ImageError
+from autoseg.formats.picture import Picture
+from autoseg.formats.streams import AGAIN
+
+
+def read_picture(path: Path, picture: Picture, *, as_labels: bool) -> NDArray[np.uint8]:
+    """Read a picture that was verified.
+
+    Args:
+        path: its file.
+        picture: what it says of itself.
+        as_labels: give the places in its palette; False: their colours.
+
+    Returns:
+        (C, Z, Y, X), uint8: one channel of places or grey values, or red, green and blue; transparency last, where the
+        picture has any and the places are not asked for.
+
+    Raises:
+        ImageError: it is damaged or too large.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # its error comes at twice the size
+            with Pillow.open(path) as opened:
+                pages = list(_pages(opened, _mode(picture, as_labels=as_labels)))
+    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as cause:
+        raise ImageError(f"Pillow cannot read it ({cause})", where=path, remedy=AGAIN) from None
+    stack = np.stack([page if page.ndim == 3 else page[..., np.newaxis] for page in pages])  # (Z, Y, X, C)
+    return np.moveaxis(stack, -1, 0)
+
+
+def _mode(picture: Picture, *, as_labels: bool) -> str:
+    """Pillow's name for what a pixel is."""
+    if picture.pixels == "palette":
+        return "P" if as_labels else "RGBA" if picture.alpha else "RGB"
+    return "LA" if picture.alpha else "L"
+
+
+def _pages(opened: Any, mode: str) -> Iterator[NDArray[np.uint8]]:
+    for page in ImageSequence.Iterator(opened):
+        yield np.array(page if page.mode == mode else page.convert(mode), dtype=np.uint8)
