@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from autoseg.catalogue import NotFinite
 from autoseg.data.geometry import Geometry
 from autoseg.data.nifti_file import write_nifti
-from autoseg.data.palettes import read_picture
+from autoseg.data.pillow_pictures import read_picture
 from autoseg.errors import ImageError, SystemFailureError
 from autoseg.formats import WRITABLE_SUFFIXES
 from autoseg.formats.header import Header, not_scalar

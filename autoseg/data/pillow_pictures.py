@@ -1,8 +1,10 @@
-"""The Pillow adapter for pictures that SimpleITK does not read as they are stored: palettes, and grey with transparency.
+"""The Pillow adapter: pictures that SimpleITK does not read as they are stored, and pictures for pages.
 
-SimpleITK replaces the places in a palette by their colours, which destroys label maps: they are the classes.
+SimpleITK replaces the places in a palette by their colours, which destroys label maps: they are the classes. Grey values
+with transparency it does not read.
 """
 
+import io
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +44,13 @@ def read_picture(path: Path, picture: Picture, *, as_labels: bool) -> NDArray[np
         raise ImageError(f"Pillow cannot read it ({cause})", where=path, remedy=AGAIN) from None
     stack = np.stack([page if page.ndim == 3 else page[..., np.newaxis] for page in pages])  # (Z, Y, X, C)
     return np.moveaxis(stack, -1, 0)
+
+
+def jpeg(pixels: NDArray[np.uint8], *, quality: int) -> bytes:
+    """Grey values (Y, X) as a JPEG file; quality from 1 to 95."""
+    stream = io.BytesIO()
+    Pillow.fromarray(pixels).save(stream, "JPEG", quality=quality, optimize=True)
+    return stream.getvalue()
 
 
 def _mode(picture: Picture, *, as_labels: bool) -> str:
