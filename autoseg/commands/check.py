@@ -1,5 +1,6 @@
 """`autoseg check`: whether a data set can train at all, and everything that is wrong with it, in one go."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING
 
@@ -8,7 +9,7 @@ from autoseg.events import Events
 from autoseg.jobs.machine import processes
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, Options, PathOption, argument, option
-from autoseg.options.shared import JOBS, NOT_FINITE
+from autoseg.options.shared import CHANNELS, JOBS, LABELS, NOT_FINITE
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import Dataset, LabelClass
@@ -20,6 +21,8 @@ class CheckOptions(Options):
 
     dataset: PathOption = argument("Folder of the data set; its layout is recognised.")
     _: KW_ONLY
+    labels: str | None = option(LABELS, default=None)
+    channels: Sequence[str] = option(CHANNELS, default=())
     not_finite: catalogue.NotFinite = option(NOT_FINITE, default="refuse")
     jobs: Jobs = option(JOBS, default=1)
 
@@ -48,13 +51,15 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
         ProblemsError: something is wrong; names every problem of every file.
         DatasetError: the folder is no data set, or nothing in it is labelled.
     """
-    from autoseg.data.layouts import find_dataset
+    from autoseg.data.layouts import find_dataset, tell_found
+    from autoseg.data.layouts.common import Choice
     from autoseg.data.splits import fold_count
     from autoseg.errors import DatasetError, ProblemsError
     from autoseg.planning.examination import examine, problems_of, split_cases
     from autoseg.planning.fingerprint import Fingerprint, found_classes
 
-    dataset = find_dataset(options.dataset)
+    dataset = find_dataset(options.dataset, choice=Choice(options.labels, tuple(options.channels)))
+    tell_found(dataset, events)
     cases = sorted(dataset.cases, key=lambda case: case.id)
     jobs = processes(options.jobs)
     examined = examine(cases, dataset, not_finite=options.not_finite, jobs=jobs, events=events)

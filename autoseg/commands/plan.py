@@ -10,7 +10,7 @@ from autoseg.events import Events
 from autoseg.jobs.machine import device_kind, processes
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import JOBS, NOT_FINITE
+from autoseg.options.shared import CHANNELS, JOBS, LABELS, NOT_FINITE
 
 if TYPE_CHECKING:
     from autoseg.planning.plan import Plan
@@ -26,6 +26,8 @@ class PlanOptions(Options):
     workspace: OptionalPath = option(
         "Where to put everything; default: runs/<name>.", "--workspace", "-w", default=None, metavar="DIR"
     )
+    labels: str | None = option(LABELS, default=None)
+    channels: Sequence[str] = option(CHANNELS, default=())
     name: str | None = option("Name of the data set; default: its own or its folder's.", default=None)
     recipe: catalogue.Recipe = option("auto: what measured best; paper: the published method.", default="auto")
     plane: catalogue.Plane | Literal["auto"] = option("Plane of the slices; auto: by rule.", default="auto")
@@ -61,7 +63,8 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         UsageError: a value that is asked for is none of a plan, or does not go with the others.
         WorkspaceError: a plan edited by hand or another data set's workspace is in the way, or another command uses it.
     """
-    from autoseg.data.layouts import find_dataset
+    from autoseg.data.layouts import find_dataset, tell_found
+    from autoseg.data.layouts.common import Choice
     from autoseg.data.splits import SPLITS
     from autoseg.planning.examination import split_cases
     from autoseg.planning.fingerprint import FINGERPRINT, fingerprint_dataset
@@ -74,7 +77,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.storage.locks import lock
 
     overrides = parse_overrides(options.overrides)
-    dataset = find_dataset(options.dataset, name=options.name)
+    dataset = find_dataset(options.dataset, name=options.name, choice=Choice(options.labels, tuple(options.channels)))
     workspace = Workspace(options.workspace or RUNS / dataset.name)
     if options.name is None and not options.force:
         dataset = dataset.model_copy(update={"name": earlier_name(workspace, dataset)})
@@ -83,6 +86,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         f"{len(dataset.validation)} labelled validation case(s), "
         f"{len(dataset.cases) - len(dataset.labelled)} without a part in training"
     )
+    tell_found(dataset, events)
     refuse_data_as_workspace(workspace, dataset)
     warn_of_workspaces_left_behind(workspace, dataset, events)
     with lock(workspace.lock_file):

@@ -1,5 +1,6 @@
 """Folders by their names, and what is below one that is no scan for somebody: nothing is left out in silence."""
 
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ _TEXT: Final = re.compile(
 )
 """Endings of what lies beside scans and is none: descriptions, tables, gradients. Source: ours."""
 
-_HEADERS: Final = (".hdr", ".mhd", ".nhdr")
+_HEADERS: Final = (".hdr", ".HDR", ".mhd", ".MHD", ".nhdr", ".NHDR")
 """Endings of headers whose voxels lie in another file."""
 
 _KINDS: Final[dict[Kind, str]] = {
@@ -37,9 +38,13 @@ _SUBSETS: Final[dict[Subset, str]] = {
 """Names of folders, without signs between words. Source: nnU-Net (imagesTr, labelsTs, imagesVal), YOLO (train/images,
 images/train), IBSR18 (Training_Set), Synapse's BTCV (img, label), and what people write.
 """
-_KIND, _SUBSET = "|".join(_KINDS.values()), "|".join(_SUBSETS.values())
+KIND_WORDS: Final = "|".join(_KINDS.values())
+"""Words that say what a folder or file holds: a regular expression without groups."""
+SUBSETS: Final = tuple(_SUBSETS)
+"""The parts of a data set, training first."""
+_SUBSET = "|".join(_SUBSETS.values())
 _ROLE: Final = re.compile(
-    rf"(?P<before>{_SUBSET})?(?P<kind>{_KIND})(?P<after>{_SUBSET})?|(?P<alone>{_SUBSET})(?:set|data)?", re.IGNORECASE
+    rf"(?P<before>{_SUBSET})?(?P<kind>{KIND_WORDS})(?P<after>{_SUBSET})?|(?P<alone>{_SUBSET})(?:set|data)?", re.IGNORECASE
 )
 
 
@@ -96,6 +101,13 @@ def files_below(folder: Path, *, visited: set[Path], skipped: list[Path]) -> Ite
             yield from files_below(path, visited=visited, skipped=skipped)
 
 
+def all_files(folder: Path) -> Iterator[Path]:
+    """The files in a folder and in all below it, as they are linked; what is hidden is none of them."""
+    for parent, children, names in os.walk(folder):
+        children[:] = sorted(name for name in children if not name.startswith("."))
+        yield from (Path(parent) / name for name in sorted(names) if not name.startswith("."))
+
+
 def _other_folders(names: Collection[str]) -> set[str]:
     """Of folders that lie beside each other, those that hold no scans."""
     others = set()
@@ -110,6 +122,7 @@ LABEL_MAPS: Final = "label maps by their names"
 NO_SCANS: Final = "what these folders hold are no scans"
 SCANS: Final = "scans, as label maps have names or folders of their own"
 UNREAD: Final = "files that are not read, by their names"
+UNUSED: Final = "images that belong to no case"
 
 
 @dataclass(frozen=True)
@@ -145,16 +158,17 @@ class PassedOver:
             (events.warn if reason == UNREAD else events.info)(self._sentence(reason))
 
     def _sentence(self, reason: str) -> str:
-        return f"passed over ({reason}): {listed(self.files[reason], root=self.root)}"
+        return f"passed over ({reason}): {listing(self.files[reason], root=self.root)}"
 
 
 def _is_part(path: Path) -> bool:
     """Whether a file holds the voxels of another, the header beside it under the same name."""
-    headers = (header for header in path.parent.iterdir() if header.suffix.lower() in _HEADERS)
-    return any(path.name.startswith(f"{header.stem}.") for header in headers)
+    parts = path.name.split(".")
+    names = (".".join(parts[:count]) for count in range(1, len(parts)))
+    return any((path.parent / f"{name}{suffix}").is_file() for name in names for suffix in _HEADERS)
 
 
-def listed(paths: Sequence[Path], *, root: Path) -> str:
+def listing(paths: Sequence[Path], *, root: Path) -> str:
     """Some files by their names below a folder, and how many more there are."""
     names = [printable(str(path.relative_to(root) if path.is_relative_to(root) else path)) for path in paths]
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""

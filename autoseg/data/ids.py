@@ -25,7 +25,8 @@ def identify(places: Sequence[Place]) -> list[str]:
 
     A name that is there once is the id. Where it repeats, the names of the folders that differ are, joined by `_`:
     `p1/day1/T1` and `p2/day1/T1` are p1 and p2. Where that is not enough, the file's own name comes last: `p1_T1` and
-    `p1_T2`. Scans which still share an id afterwards cannot be told apart by where they lie.
+    `p1_T2`. A file without a name of its own, such as `p1/mask`, is called after its folder. Scans which still share an id
+    afterwards cannot be told apart by where they lie.
 
     Args:
         places: of all scans that are to be told apart.
@@ -41,12 +42,15 @@ def identify(places: Sequence[Place]) -> list[str]:
         if len(members) > 1:
             for index, way in zip(members, _differing([places[index].folders for index in members]), strict=True):
                 ways[index] = tuple(normalised(name) for name in way)
-    ids = ["_".join(way) or place.stem for way, place in zip(ways, places, strict=True)]
+    ids = [
+        "_".join(way) or place.stem or normalised("".join(place.folders[-1:]))
+        for way, place in zip(ways, places, strict=True)
+    ]
     counts = Counter(ids)
     for stem, members in groups.items():
         if any(counts[ids[index]] > 1 for index in members):
             for index in members:
-                ids[index] = "_".join((*ways[index], stem))
+                ids[index] = "_".join((*ways[index], stem)) if stem else ids[index]
     return ids
 
 

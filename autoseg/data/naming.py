@@ -53,6 +53,19 @@ def case_and_channel(stem: str) -> tuple[str, int] | None:
     return None if match is None else (match["id"], int(match["number"]))
 
 
+def channel_of(stem: str, channels: Sequence[str]) -> tuple[str, str] | None:
+    """What stands before a channel at the end of a name, and the channel: `anna_T1` or `T1`; None: there is none.
+
+    Of channels that both fit, as `w` and `T1w` would, the longer one counts.
+    """
+    for channel in sorted(channels, key=len, reverse=True):
+        if stem == channel:
+            return "", channel
+        if stem.endswith(channel) and stem[: -len(channel)][-1] in "_.-":
+            return stem[: -len(channel) - 1], channel
+    return None
+
+
 def channel_stem(case: str, channel: int) -> str:
     """The name of the file of one channel, without suffix: `<id>_0001`."""
     return f"{case}_{channel:04d}"

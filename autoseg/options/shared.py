@@ -19,6 +19,15 @@ JOBS: Final = Declaration(
 )
 DEVICE: Final = Declaration("Where networks run; auto: on a graphics card where there is one.")
 PRECISION: Final = Declaration("Number format of convolutions; auto: bfloat16 where the hardware is made for it.")
+LABELS: Final = Declaration(
+    "Which files are the label maps, where several could be: a name or a path below DATASET, with * for what differs.",
+    metavar="PATTERN",
+)
+CHANNELS: Final = Declaration(
+    "End of the names of one channel's images, where several could be, as in T1w; may be repeated.",
+    ("--channel",),
+    metavar="NAME",
+)
 SEED: Final = Declaration("Seed of all randomness.", least=0, most=2**64 - 1)
 MODEL: Final = Declaration("An exported model to use instead of a workspace.", ("--model", "-m"), metavar="FILE")
 MIRROR: Final = Declaration("Average over the flips that the plan names (test-time augmentation, TTA).")

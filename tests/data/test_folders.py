@@ -6,7 +6,7 @@ import pytest
 from oracles.empty_files import touch
 
 from autoseg.data.dataset import Subset
-from autoseg.data.folders import Kind, Role, files_below, listed, role_of
+from autoseg.data.folders import Kind, Role, files_below, listing, role_of
 
 
 @pytest.mark.parametrize(
@@ -43,4 +43,4 @@ def test_folders_without_scans_are_skipped_where_folders_of_scans_lie_beside_the
 
 def test_long_lists_are_cut() -> None:
     root = Path("/data")
-    assert listed([root / "x" / str(number) for number in range(8)], root=root) == "x/0, x/1, x/2, x/3, x/4 and 3 more"
+    assert listing([root / "x" / str(number) for number in range(8)], root=root) == "x/0, x/1, x/2, x/3, x/4 and 3 more"

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from oracles.empty_files import touch
 
 from autoseg.data.dataset import Dataset
-from autoseg.data.layouts import LAYOUTS, find_dataset
+from autoseg.data.layouts import LAYOUTS, find_dataset, tell_found
 from autoseg.data.naming import dataset_name
 from autoseg.errors import DatasetError
+from autoseg.events import Silent
 
 TISSUES = [(0, "background"), (1, "CSF"), (2, "GM"), (3, "WM")]
 
@@ -54,8 +55,34 @@ def mentions(text: str, words: Iterable[str]) -> bool:
 
 def test_a_folder_that_fits_nothing_hears_what_each_layout_missed(tmp_path: Path) -> None:
     text = message(touch(tmp_path, "notes.txt"))
-    assert list(LAYOUTS) == ["cases_csv", "nnunet_raw", "decathlon", "ibsr18"]
+    assert list(LAYOUTS) == ["cases_csv", "nnunet_raw", "decathlon", "bids", "ibsr18", "folder_pair", "beside"]
     assert mentions(text, ["cases_csv: no cases.csv", "nnunet_raw: no dataset.json", "decathlon: no", "ibsr18: no <id>_seg"])
+    assert mentions(text, ["bids: no folder sub-<label>/anat", "folder_pair: no folder images", "beside: no label map"])
+
+
+def test_what_is_in_a_folder_and_in_no_case_is_said(tmp_path: Path) -> None:
+    class Said(Silent):
+        def info(self, message: str) -> None:
+            infos.append(message)
+
+        def warn(self, message: str) -> None:
+            warnings.append(message)
+
+    infos: list[str] = []
+    warnings: list[str] = []
+    touch(tmp_path, "a.nii", "a_seg.nii", "b.mgz", "deep/er/c.nii", "a_mask.nii", "notes.txt", ".hidden/d.nii", "e.raw")
+    tell_found(find_dataset(tmp_path), Silent())
+    tell_found(find_dataset(tmp_path), Said())
+    assert infos == [
+        "for example a of subject a: a.nii (image) with a_seg.nii",
+        "passed over (images that belong to no case): a_mask.nii, deep/er/c.nii",
+    ]
+    assert warnings == ["passed over (files that are not read, by their names): b.mgz, e.raw"]
+
+
+def test_what_a_folder_holds_that_is_not_read_is_said_where_no_layout_fits(tmp_path: Path) -> None:
+    text = message(touch(tmp_path, "a.mgz", "a_seg.mgz"))
+    assert "not read, by their names): a.mgz, a_seg.mgz" in text
 
 
 def test_missing_empty_and_file_instead_of_folder(tmp_path: Path) -> None:
@@ -66,10 +93,6 @@ def test_missing_empty_and_file_instead_of_folder(tmp_path: Path) -> None:
     assert "the folder is empty" in message(tmp_path / "empty")
     assert "a file, not the folder" in message(tmp_path / "file")
     assert "a broken link" in message(tmp_path / "link")
-
-
-def test_images_and_labels_in_folders_without_description_are_no_repetition(tmp_path: Path) -> None:
-    assert "no layout fits" in message(touch(tmp_path, "imagesTr/a.nii.gz", "labelsTr/a.nii.gz"))
 
 
 def test_paths_are_absolute_and_a_given_name_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,8 +240,8 @@ def test_all_unpaired_files_are_named_at_once(tmp_path: Path) -> None:
 
 
 def test_two_files_for_one_scan_are_all_named(tmp_path: Path) -> None:
-    touch(tmp_path, "a.nii", "a.nii.gz", "a_seg.nii", "x/b.nii", "y/b.nii", "x/b_seg.nii")
-    assert mentions(message(tmp_path), ["several files", "a.nii,", "a.nii.gz", "x/b.nii", "y/b.nii"])
+    touch(tmp_path, "a.nii", "a.nii.gz", "a_seg.nii", "x/b.nii", "x/b.mha", "x/b_seg.nii")
+    assert mentions(message(tmp_path), ["several files", "a.nii,", "a.nii.gz", "x/b.nii", "x/b.mha"])
 
 
 def test_the_same_id_in_two_sets(tmp_path: Path) -> None:

@@ -1,33 +1,45 @@
 """How folders become a `Dataset`: recognised by names and text files alone, no voxel is read."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case, Dataset
+from autoseg.data.folders import UNUSED, PassedOver, all_files, listing
+from autoseg.data.layouts.beside import Beside
+from autoseg.data.layouts.bids import Bids
 from autoseg.data.layouts.cases_csv import CasesCsv
-from autoseg.data.layouts.common import Layout, Mismatch, refuse_several
+from autoseg.data.layouts.common import Choice, Layout, Mismatch, refuse_several
 from autoseg.data.layouts.decathlon import Decathlon
+from autoseg.data.layouts.folder_pair import FolderPair
 from autoseg.data.layouts.ibsr18 import Ibsr18
 from autoseg.data.layouts.nnunet_raw import NnunetRaw
-from autoseg.data.naming import FILE_NAMES, is_file_name, refuse_undecodable
+from autoseg.data.naming import FILE_NAMES, image_stem, is_file_name, refuse_undecodable
 from autoseg.errors import DatasetError
+from autoseg.events import Events
 
 LAYOUTS: Final[dict[str, Layout]] = {
     "cases_csv": CasesCsv(),
     "nnunet_raw": NnunetRaw(),
     "decathlon": Decathlon(),
+    "bids": Bids(),
     "ibsr18": Ibsr18(),
+    "folder_pair": FolderPair(),
+    "beside": Beside(),
 }
 """Every layout, in the order in which they are tried."""
 
+NO_CHOICE: Final = Choice()
 
-def find_dataset(root: Path, *, name: str | None = None) -> Dataset:
+
+def find_dataset(root: Path, *, name: str | None = None, choice: Choice = NO_CHOICE) -> Dataset:
     """Recognise a folder of scans.
 
     Args:
         root: the folder.
         name: what to call the data set, without a path in it; None: by its own name or the folder's.
+        choice: what to take where the folder holds more than one could mean.
 
     Returns:
         the data set, with absolute paths and its cases by rising id.
@@ -41,7 +53,7 @@ def find_dataset(root: Path, *, name: str | None = None) -> Dataset:
     folder = root.absolute()
     try:
         _refuse_no_folder(folder)
-        dataset = _recognised(folder)
+        dataset = _recognised(folder, choice)
         _check(dataset)
     except OSError as cause:
         raise DatasetError(
@@ -50,6 +62,29 @@ def find_dataset(root: Path, *, name: str | None = None) -> Dataset:
             remedy="Check what is there and its permissions.",
         ) from None
     return dataset if name is None else dataset.model_copy(update={"name": name})
+
+
+def tell_found(dataset: Dataset, events: Events) -> None:
+    """Say how a folder was understood: which files make a case, and what lies in it and belongs to none."""
+    case = dataset.labelled[0]
+    images = ", ".join(listing([path], root=dataset.root) for path in case.images)
+    label = "" if case.label is None else f" with {listing([case.label], root=dataset.root)}"
+    events.info(f"for example {case.id} of subject {case.subject}: {images} ({', '.join(dataset.channels)}){label}")
+    _left_out(dataset).tell(events)
+
+
+def _left_out(dataset: Dataset) -> PassedOver:
+    used = {str(path) for case in dataset.cases for path in (*case.images, case.label) if path is not None}
+    used |= {os.path.realpath(path) for path in used}
+    passed = PassedOver(dataset.root)
+    for path in all_files(dataset.root):
+        if str(path) in used or os.path.realpath(path) in used or any(str(folder) in used for folder in path.parents):
+            continue
+        if image_stem(path) is None:
+            passed.add_unread(path)
+        else:
+            passed.add([path], reason=UNUSED)
+    return passed
 
 
 def _refuse_unusable_name(name: str) -> None:
@@ -75,17 +110,22 @@ def _refuse_no_folder(folder: Path) -> None:
     raise DatasetError(what, where=folder, remedy="Give the folder that holds the scans and their labels.")
 
 
-def _recognised(folder: Path) -> Dataset:
+def _recognised(folder: Path, choice: Choice) -> Dataset:
     missing = []
     for key, layout in LAYOUTS.items():
         try:
-            return layout.read(folder)
+            return layout.read(folder, choice=choice)
         except Mismatch as mismatch:
             missing.append(f"{key}: {mismatch}")
     tried = "\n  ".join(missing)
+    unread = PassedOver(folder)
+    for path in all_files(folder):
+        if image_stem(path) is None:
+            unread.add_unread(path)
     raise DatasetError(
         f"no layout fits; tried\n  {tried}\n",
         where=folder,
+        found="; ".join(unread.sentences) or None,
         remedy="Arrange the folder like one of these, or add a table cases.csv with the columns id, image and label.",
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, Subset
-from autoseg.data.layouts.common import Mismatch, in_natural_order
+from autoseg.data.layouts.common import Choice, Mismatch, in_natural_order
 from autoseg.data.naming import FILE_NAMES, dataset_name, is_file_name, named_file, normalised
 from autoseg.errors import DatasetError
 
@@ -32,8 +32,9 @@ _SPLITS: Final[dict[str, Subset]] = {
 class CasesCsv:
     """One row per case."""
 
-    def read(self, root: Path) -> Dataset:
+    def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""
+        choice.refuse()
         path = root / TABLE
         if not path.is_file():
             msg = f"no {TABLE}"

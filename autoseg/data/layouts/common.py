@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -14,11 +15,73 @@ class Mismatch(Exception):  # noqa: N818 - not a failure: another layout may fit
     """The folder has not the signs of a layout; the message says which one is missing."""
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What to take where a folder holds more than one could mean.
+
+    Attributes:
+        labels: which files are the label maps: a name or a path below the data set with `*` for what differs; None: by
+            their names.
+        channels: ends of the names of the channels' images, in their order; none: by what is there.
+    """
+
+    labels: str | None = None
+    channels: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is chosen."""
+        return self.labels is not None or bool(self.channels)
+
+    def refuse(self) -> None:
+        """For a layout that leaves no choice.
+
+        Raises:
+            Mismatch: there is one.
+        """
+        if self:
+            msg = "leaves nothing to choose with --labels or --channel"
+            raise Mismatch(msg)
+
+    def label_maps(self, root: Path) -> list[Path]:
+        """The files that are chosen as label maps.
+
+        Raises:
+            DatasetError: the pattern is none, or nothing fits it.
+        """
+        pattern = self.labels or ""
+        try:
+            found = sorted(root.glob(pattern if "/" in pattern else f"**/{pattern}"))
+        except (ValueError, NotImplementedError) as cause:
+            raise DatasetError(
+                f"not a pattern for label maps ({cause})",
+                where=f"--labels {pattern}",
+                expected="a name or a path below the data set, such as '*_dseg.nii.gz' or 'derivatives/manual/**/*.nii.gz'",
+                remedy="Give another pattern.",
+            ) from None
+        chosen = [path for path in found if image_stem(path) is not None and not _is_below_hidden(path, root)]
+        if not chosen:
+            raise DatasetError(
+                "no image fits the pattern of the label maps",
+                where=root,
+                expected=f"files like {pattern}",
+                remedy="Give another pattern with --labels: a name, or a path below the data set, with * for what differs.",
+            )
+        return chosen
+
+
+def _is_below_hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") and part != ".." for part in path.relative_to(root).parts)
+
+
 class Layout(Protocol):
     """One way to arrange a data set in a folder."""
 
-    def read(self, root: Path) -> Dataset:
+    def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder.
+
+        Args:
+            root: the folder.
+            choice: what is wanted of it; a layout that leaves no choice is a `Mismatch` where there is one.
 
         Raises:
             Mismatch: the folder is arranged in another way.
@@ -155,3 +218,26 @@ def refuse_unpaired(*, images: Iterable[str], labels: Iterable[str], root: Path)
         remedy="Add what is missing; move scans without labels to the test set (Test_Set, imagesTs), "
         "or give them to `autoseg predict`.",
     )
+
+
+def several_label_maps(found: Mapping[str, Sequence[Path]], *, root: Path) -> DatasetError:
+    """The error for scans that have several label maps each, with how to choose."""
+    name, paths = next(iter(found.items()))
+    shown = [path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path) for path in paths]
+    more = f" (and so have {len(found) - 1} more scans)" if len(found) > 1 else ""
+    return DatasetError(
+        "several label maps for one scan",
+        where=root,
+        expected="one",
+        found=f"{name}: {', '.join(shown)}{more}",
+        remedy=f"Choose with --labels, as in --labels '{_pattern(max(paths, key=lambda path: len(path.name)), root)}', "
+        "or remove the others.",
+    )
+
+
+def _pattern(path: Path, root: Path) -> str:
+    """A pattern that label maps like this one fit: the folders above those of the case, and the end of the name."""
+    folders = path.parent.relative_to(root).parts[:2] if path.is_relative_to(root) else ()
+    above = [name for name in folders if not any(sign.isdecimal() for sign in name)]
+    end = re.sub(r"^(?:sub-[^_]+(?:_ses-[^_]+)?|[^_.-]*)(?=[_.-])", "", path.name)
+    return "/".join([*above, "**", f"*{end}"] if above else [f"*{end}"])

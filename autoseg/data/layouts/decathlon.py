@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from autoseg.data.dataset import Dataset
-from autoseg.data.layouts.common import Mismatch, training_and_test, unique_images
+from autoseg.data.layouts.common import Choice, Mismatch, training_and_test, unique_images
 from autoseg.data.layouts.description import make_classes, read_description
 from autoseg.data.naming import dataset_name
 from autoseg.errors import DatasetError
@@ -18,8 +18,9 @@ from autoseg.errors import DatasetError
 class Decathlon:
     """`imagesTr/<id>.nii.gz` beside `labelsTr/<id>.nii.gz`; the folders may hold more than the JSON lists, but not less."""
 
-    def read(self, root: Path) -> Dataset:
+    def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""
+        choice.refuse()
         description = read_description(root, channel_keys=("modality",))
         for folder in ("imagesTr", "labelsTr"):
             if not (root / folder).is_dir():

@@ -13,6 +13,7 @@ from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, LabelClass, Subset
 from autoseg.data.layouts.common import (
+    Choice,
     Mismatch,
     images_in,
     in_natural_order,
@@ -20,7 +21,7 @@ from autoseg.data.layouts.common import (
     refuse_several,
     refuse_unpaired,
 )
-from autoseg.data.naming import LABEL_ENDING, dataset_name
+from autoseg.data.naming import LABEL_ENDING, dataset_name, is_label_stem
 
 SET_FOLDERS: Final[dict[str, Subset]] = {
     "Training_Set": "training",
@@ -47,13 +48,17 @@ class _Set:
 class Ibsr18:
     """An image and, where there is one, its label map beside it, told apart by the ends of their names."""
 
-    def read(self, root: Path) -> Dataset:
+    def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""
+        choice.refuse()
         places = {root / name: subset for name, subset in SET_FOLDERS.items() if (root / name).is_dir()}
         sets = [_find(place, subset) for place, subset in (places or {root: "training"}).items()]
-        if not any(found.labels for found in sets):
+        if not any(found.labels.keys() & found.images.keys() for found in sets):
             where = f" in {', '.join(place.name for place in places)}" if places else ""
             msg = f"no <id>_seg beside <id>{where}, nor <id>_segTRI_ana beside <id>_ana_strip"
+            raise Mismatch(msg)
+        if any(len({path.parent for path in paths}) > 1 for found in sets for paths in found.images.values()):
+            msg = "scans of equal names in different folders"
             raise Mismatch(msg)
         refuse_broken_links([*root.iterdir(), *(path for place in places for path in place.iterdir())])
         for found in sets:
@@ -82,7 +87,7 @@ def _find(place: Path, subset: Subset) -> _Set:
             found.labels.setdefault(name, []).append(path)
         elif name := _stripped(stem, _PUBLISHED_IMAGE):
             found.images.setdefault(name, []).append(path)
-        elif not _is_other(stem, found.published):
+        elif not (_is_other(stem, found.published) or is_label_stem(stem)):
             found.images.setdefault(stem, []).append(path)
     return found
 

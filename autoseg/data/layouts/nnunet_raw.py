@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from autoseg.data.dataset import Dataset
-from autoseg.data.layouts.common import Mismatch, given_test_cases, in_natural_order, training_and_test, unique_images
+from autoseg.data.layouts.common import (
+    Choice,
+    Mismatch,
+    given_test_cases,
+    in_natural_order,
+    training_and_test,
+    unique_images,
+)
 from autoseg.data.layouts.description import make_classes, read_description
 from autoseg.data.layouts.listed import listed_cases
 from autoseg.data.naming import case_and_channel, dataset_name
@@ -23,8 +30,9 @@ from autoseg.errors import DatasetError
 class NnunetRaw:
     """One file per channel, numbered in its name."""
 
-    def read(self, root: Path) -> Dataset:
+    def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""
+        choice.refuse()
         description = read_description(root, channel_keys=("channel_names", "modality"))
         version_1 = description.channel_key == "modality"
         ending = _file_ending(description.entries, description.path)

@@ -1,0 +1,93 @@
+"""Cases that are named by where they lie, for layouts of folders as they are."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoseg.data.dataset import Case, Subset
+from autoseg.data.ids import Place, identify, subjects
+from autoseg.data.layouts.common import in_natural_order
+from autoseg.data.naming import image_stem, refuse_undecodable
+from autoseg.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class Located:
+    """A scan that was found.
+
+    Attributes:
+        place: where it lies below the data set.
+        part: how many of the folders on the way down to it are those of a part of the data set or of a kind of file, and say
+            nothing of whose scan it is.
+        images: by channel.
+        label: its label map; None: there is none.
+        subset: the part of the data set.
+    """
+
+    place: Place
+    part: int
+    images: Mapping[str, Path]
+    label: Path | None
+    subset: Subset
+
+
+def located_cases(found: Sequence[Located], channels: Sequence[str], *, root: Path) -> tuple[Case, ...]:
+    """Cases with ids, and with subjects by the folders they are in; scans without label map can only be predicted.
+
+    Args:
+        found: the scans.
+        channels: what each must have, in this order.
+        root: the data set.
+
+    Raises:
+        DatasetError: scans lack channels.
+    """
+    ids = identify([scan.place for scan in found])
+    _refuse_incomplete(dict(zip(ids, found, strict=True)), channels, root=root)
+    owners: dict[int, str] = {}
+    by_part: dict[tuple[str, ...], list[int]] = defaultdict(list)
+    for index, scan in enumerate(found):
+        by_part[scan.place.folders[: scan.part]].append(index)
+    for members in by_part.values():
+        ways = [Place(found[index].place.folders[found[index].part :], found[index].place.stem) for index in members]
+        owners |= zip(members, subjects(ways, [ids[index] for index in members]), strict=True)
+    return in_natural_order(
+        Case(
+            id=name,
+            images=tuple(scan.images[channel] for channel in channels),
+            label=scan.label,
+            subject=owners[index],
+            subset="test" if scan.label is None else scan.subset,
+        )
+        for index, (name, scan) in enumerate(zip(ids, found, strict=True))
+    )
+
+
+def _refuse_incomplete(found: Mapping[str, Located], channels: Sequence[str], *, root: Path) -> None:
+    lacking = [
+        f"{name}: {', '.join(channel for channel in channels if channel not in scan.images)}"
+        for name, scan in sorted(found.items())
+        if not set(channels) <= scan.images.keys()
+    ]
+    if lacking:
+        raise DatasetError(
+            "scans lack channels",
+            where=root,
+            expected=", ".join(channels),
+            found="; ".join(lacking),
+            remedy="Add the missing files, or choose others with --channel, by the ends of their names.",
+        )
+
+
+def images_among(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Those of some files that are images, with their names without suffix.
+
+    Raises:
+        DatasetError: the name of one is not UTF-8.
+    """
+    for path in paths:
+        stem = image_stem(path)
+        if stem is not None:
+            refuse_undecodable(path)
+            yield stem, path
