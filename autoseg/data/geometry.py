@@ -1,12 +1,14 @@
 """Where the voxels of an image lie in the patient."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.formats.grid import TOLERANCE_VOXELS, Affine, voxels_apart
+from autoseg.formats.grid import TOLERANCE_VOXELS, Affine, agree, voxels_apart
 from autoseg.formats.nifti_placement import NiftiPlacement
 
 ANATOMICAL_AXES: Final = ("left-right", "posterior-anterior", "inferior-superior")
@@ -99,9 +101,37 @@ class Geometry:
             f"{'XYZ'[int(apart.argmax())]}, tolerance {TOLERANCE_VOXELS}"
         )
 
-    def _voxels_apart(self, other: "Geometry") -> NDArray[np.float64]:
+    def agreeing_statements(self, other: "Geometry") -> tuple[str, str] | None:
+        """Which statement of its file puts its voxels where one of another geometry's file puts its own; None: none does.
+
+        Headers may state two orientations, or none, and which is read says nothing about which was meant.
+        """
+        if self.shape != other.shape:
+            return None
+        for (own, affine), (others, another) in product(self.statements(), list(other.statements())):
+            if agree(affine, another, shape=self._xyz):
+                return own, others
+        return None
+
+    @property
+    def contradictory(self) -> bool:
+        """Whether its file states orientations that put voxels in different places."""
+        (_, first), *others = self.statements()
+        return not all(agree(first, other, shape=self._xyz) for _, other in others)
+
+    def statements(self) -> Iterator[tuple[str, Affine]]:
+        """Where readers of its file may put its voxels: what is followed here, then every orientation that is stated."""
+        yield "orientation", self.affine
+        if self.placement is not None:
+            yield from self.placement.statements(self._xyz)
+
+    @property
+    def _xyz(self) -> tuple[int, int, int]:
         depth, height, width = self.shape
-        return voxels_apart(self.affine, other.affine, shape=(width, height, depth))
+        return width, height, depth
+
+    def _voxels_apart(self, other: "Geometry") -> NDArray[np.float64]:
+        return voxels_apart(self.affine, other.affine, shape=self._xyz)
 
     def _columns(self) -> NDArray[np.float64]:
         return np.asarray(self.direction, dtype=np.float64).reshape(3, 3)

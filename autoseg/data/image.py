@@ -4,9 +4,9 @@ Arrays are in array order (Z, Y, X), and what lies where in the patient stays at
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ __all__ = [
     "Image",
     "LabelMap",
     "check_same_grid",
+    "on_grid_of",
     "read_image",
     "read_labels",
     "read_series",
@@ -32,13 +33,6 @@ __all__ = [
     "write_channels",
     "write_labels",
 ]
-
-# Resampling moves labels to other voxels where only a header was wrong, which is likely where the shapes are equal.
-_SAME_VOXELS: Final = (
-    "Look at both in a viewer: where they fit voxel by voxel, only a header is wrong, so copy it from the other file; "
-    "else make one of them again on the grid of the other."
-)
-_OTHER_VOXELS: Final = "Resample one onto the grid of the other, label maps by the nearest neighbour."
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +93,7 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
     ]
     colours = len(scans) == 1 and scans[0].colours
     if len(scans) > 1:
-        for path, scan in zip(paths, scans, strict=True):
-            scan.single(path)
-            check_same_grid(scans[0].geometry, scan.geometry, where=path, other=paths[0])
+        scans = [_on_grid_of(scans[0], scan, where=path, other=paths[0]) for path, scan in zip(paths, scans, strict=True)]
     elif channels == 1 and not colours:
         scans[0].single(paths[0])
     found = sum(len(scan.array) for scan in scans)
@@ -168,7 +160,27 @@ def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMa
     return LabelMap(array=labels, geometry=scan.geometry, warnings=warnings)
 
 
-def check_same_grid(image: Geometry, label: Geometry, *, where: Path, other: Path) -> None:
+def on_grid_of(labels: LabelMap, image: Geometry, *, where: Path, other: Path, compared: bool = False) -> LabelMap:
+    """Take the voxels of a label map for those of its scan, after requiring that they are.
+
+    Args:
+        labels: the label map.
+        image: geometry of its scan, which becomes that of the label map.
+        where: file of the label map.
+        other: file of the scan.
+        compared: whether both were compared when they were planned, perhaps by an earlier version with other tolerances,
+            and have not changed since; then shapes have to be equal and no more.
+
+    Raises:
+        ImageError: they are not; see `check_same_grid`.
+    """
+    if compared and labels.geometry.shape == image.shape:
+        return replace(labels, geometry=image)
+    warnings = check_same_grid(image, labels.geometry, where=where, other=other)
+    return replace(labels, geometry=image, warnings=(*labels.warnings, *warnings))
+
+
+def check_same_grid(image: Geometry, label: Geometry, *, where: Path, other: Path) -> tuple[str, ...]:
     """Require two files to describe the same voxels of the same patient.
 
     Args:
@@ -177,18 +189,35 @@ def check_same_grid(image: Geometry, label: Geometry, *, where: Path, other: Pat
         where: file named first in the error.
         other: file it is compared with.
 
+    Returns:
+        a warning where they agree only by an orientation that is not the one read.
+
     Raises:
-        ImageError: shape, spacing, origin or direction differ by more than `Geometry.difference` tolerates. Where one is a
-            picture that states no spacing, only the shape counts.
+        ImageError: shape, spacing, origin or direction differ by more than `Geometry.difference` tolerates, whichever
+            orientation of either file is followed. Where one is a picture that states no spacing, only the shape counts.
     """
     if not (image.spacing_stated and label.spacing_stated) and image.shape == label.shape:
-        return
-    if difference := label.difference(image):
-        raise ImageError(
-            f"not on the grid of {other}: {difference}",
-            where=where,
-            remedy=_SAME_VOXELS if label.shape == image.shape else _OTHER_VOXELS,
+        return ()
+    if not (difference := label.difference(image)):
+        return ()
+    if (agreeing := label.agreeing_statements(image)) is not None:
+        own, others = agreeing
+        agreed = f"its {own} agrees with the {others} of the file it belongs to"
+        return (f"as read, it lies elsewhere, but {agreed}: it is used voxel by voxel",)
+    raise ImageError(f"not on the grid of {other}: {difference}", where=where, remedy=_same_grid_remedy(image, label))
+
+
+def _same_grid_remedy(image: Geometry, label: Geometry) -> str:
+    # Resampling moves labels to other voxels where only a header was wrong, which is likely where the shapes are equal, and
+    # where the tool that resamples follows another orientation than the one that was meant.
+    if label.shape == image.shape:
+        return (
+            "Look at both in a viewer: where they fit voxel by voxel, only a header is wrong, so copy it from the other "
+            "file; else make one of them again on the grid of the other."
         )
+    if label.contradictory or image.contradictory:
+        return "Make one of them again on the grid of the other: a header states two orientations that contradict."
+    return "Resample one onto the grid of the other, label maps by the nearest neighbour."
 
 
 def write_labels(path: Path, labels: NDArray[np.integer[Any]], geometry: Geometry) -> None:
@@ -239,6 +268,12 @@ def _with_channels(scan: Volumes, path: Path, wanted: int, *, as_found: bool) ->
     if scan.alpha and len(scan.array) != wanted:
         scan = without_transparency(scan, path)
     return as_grey(scan, path) if wanted == 1 and not as_found else scan
+
+
+def _on_grid_of(first: Volumes, scan: Volumes, *, where: Path, other: Path) -> Volumes:
+    scan.single(where)
+    warnings = check_same_grid(first.geometry, scan.geometry, where=where, other=other)
+    return replace(scan, warnings=(*scan.warnings, *warnings))
 
 
 def _merged_warnings(paths: Sequence[Path], scans: Sequence[Volumes]) -> tuple[str, ...]:

@@ -102,6 +102,24 @@ def read_volumes(path: Path, *, not_finite: NotFinite = "refuse", as_labels: boo
     return _volumes(path, described, view.reshape(-1, *geometry.shape), geometry, warnings=warnings, owner=image)
 
 
+def read_geometry(path: Path) -> Geometry:
+    """Where the voxels of a file that was read before lie, from its header alone unless it is a picture.
+
+    Raises:
+        ImageError: the file is missing or damaged.
+    """
+    described = describe(path)
+    if isinstance(described, Picture):
+        return read_volumes(path).geometry
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as cause:
+        raise _unreadable(path, str(cause)) from None
+    return _stated(_geometry(reader), described, path)
+
+
 def write_volume(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     """Write an array, compressed, whole or not at all.
 
@@ -165,7 +183,7 @@ def _volumes(
     alpha = described is not None and described.alpha and len(array) > 1
     return Volumes(
         array=array,
-        geometry=_in_mm(geometry, described, path).stated_as(described.placement if isinstance(described, Header) else None),
+        geometry=_stated(geometry, described, path),
         warnings=warnings,
         owner=owner,
         colours=len(array) - alpha == _COLOURS and _components(described) > 1,
@@ -190,7 +208,7 @@ def _unreadable(path: Path, message: str) -> ImageError:
 
 
 def _geometry(image: Any) -> Geometry:
-    """Of a 2D, 3D or longer SimpleITK image; axes beyond the third are no part of it."""
+    """Of a 2D, 3D or longer SimpleITK image, or of the reader of one; axes beyond the third are no part of it."""
     total = image.GetDimension()
     spatial = min(total, 3)
     size, spacing, origin = [1, 1, 1], [1.0, 1.0, 1.0], [0.0, 0.0, 0.0]
@@ -206,6 +224,11 @@ def _geometry(image: Any) -> Geometry:
         direction=tuple(direction.ravel().tolist()),
         dimensions=spatial,
     )
+
+
+def _stated(geometry: Geometry, described: Header | Picture | None, path: Path) -> Geometry:
+    """The geometry by all that the file says."""
+    return _in_mm(geometry, described, path).stated_as(described.placement if isinstance(described, Header) else None)
 
 
 def _in_mm(geometry: Geometry, described: Header | Picture | None, path: Path) -> Geometry:

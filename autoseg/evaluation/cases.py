@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.image import check_same_grid, read_labels
+from autoseg.data.image import on_grid_of, read_labels
 from autoseg.errors import AutosegError, DatasetError
 from autoseg.evaluation.pairing import Pair, Pairing, pair_files
 from autoseg.events import Events
@@ -178,7 +178,7 @@ def _compare(pair: Pair, *, classes: tuple[LabelClass, ...] | None) -> _Scored |
     try:
         reference = read_labels(pair.reference, values=allowed)
         prediction = read_labels(pair.prediction, values=allowed)
-        check_same_grid(reference.geometry, prediction.geometry, where=pair.prediction, other=pair.reference)
+        prediction = on_grid_of(prediction, reference.geometry, where=pair.prediction, other=pair.reference)
     except AutosegError as error:
         return error
     metrics = score_case(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import Case, Dataset, LabelClass
-from autoseg.data.image import Image, LabelMap, check_same_grid, read_image, read_labels
+from autoseg.data.image import Image, LabelMap, on_grid_of, read_image, read_labels
 from autoseg.data.naming import some
 from autoseg.data.splits import Splits, classes_missing, make_splits
 from autoseg.errors import AutosegError, DatasetError
@@ -127,7 +127,7 @@ def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None, not_f
         errors.append(error)
     if image is not None and labels is not None and case.label is not None:
         try:
-            check_same_grid(image.geometry, labels.geometry, where=case.label, other=case.images[0])
+            labels = on_grid_of(labels, image.geometry, where=case.label, other=case.images[0])
             fingerprint = measure(case, image, labels)
         except AutosegError as error:
             errors.append(error)

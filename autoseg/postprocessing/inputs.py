@@ -108,6 +108,7 @@ def _held_out_cases(
             probabilities=predicted[case.id],
             sha256=sha256[case.id],
             classes=plan.data.classes,
+            scan=case.images[0],
         )
         for case in held_out_cases
         if case.label is not None

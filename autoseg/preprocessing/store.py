@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case
-from autoseg.data.image import check_same_grid, read_image, read_labels
+from autoseg.data.image import on_grid_of, read_image, read_labels
 from autoseg.errors import AutosegError, CasesFailedError, WorkspaceError
 from autoseg.events import Events
 from autoseg.jobs.pool import ordered_map
@@ -143,8 +143,7 @@ def _make(case: Case, place: CaseFiles, plan: Plan) -> _Outcome | AutosegError:
     values = [label.value for label in plan.data.classes]
     try:
         image = read_image(case.images, channels=len(plan.data.channels), not_finite=plan.preprocessing.not_finite)
-        labels = read_labels(case.label, values=values)
-        check_same_grid(image.geometry, labels.geometry, where=case.label, other=case.images[0])
+        labels = on_grid_of(read_labels(case.label, values=values), image.geometry, where=case.label, other=case.images[0])
         refuse_constant_channels(case, image.array)
         prepared = apply(image, plan.preprocessing, view=plan.view)
     except AutosegError as error:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.data.dataset import Case, Dataset
-from autoseg.data.image import Image, read_image
+from autoseg.data.image import Image, on_grid_of, read_image, read_labels
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
@@ -135,6 +136,15 @@ class ReportData:
         """A case's scan, as the plan reads it."""
         not_finite = self.plan.preprocessing.not_finite
         return read_image(case.images, channels=len(self.plan.data.channels), not_finite=not_finite)
+
+    def labels(self, path: Path, case: Case, image: Image) -> NDArray[np.uint16]:
+        """Label values of a case, its own or predicted, (Z, Y, X), on the grid of its scan.
+
+        Raises:
+            ImageError: the file is missing or damaged, or has another shape than the scan.
+        """
+        labels = read_labels(path, values=[label.value for label in self.plan.data.classes])
+        return on_grid_of(labels, image.geometry, where=path, other=case.images[0], compared=True).array
 
     def prediction_file(self, case_id: str) -> Path:
         """The label map of a held-out case by what is best."""

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from autoseg.catalogue import NETWORKS
 from autoseg.data import places
 from autoseg.data.dataset import Case
-from autoseg.data.image import read_labels
 from autoseg.evaluation.comparison import compare, values_by_class
 from autoseg.events import Events
 from autoseg.metrics.table import METRICS
@@ -122,18 +121,18 @@ def _curves(data: ReportData, _: Events) -> Iterator[Drawing]:
 
 def _planes(data: ReportData, _: Events) -> Iterator[Drawing]:
     """The median case, every network's prediction above the reference."""
-    values = [label.value for label in data.plan.data.classes]
     for group in data.groups:
         case = data.case(_median_case(group))
+        image = data.image(case)
         overlays: dict[str, NDArray[np.integer[Any]]] = {}
         for network, models in group.models.items():
             for model in models:
                 path = held_out.label_map_file(model.folder, case.id)
                 if path.exists():
-                    overlays[NETWORKS[network].title] = read_labels(path, values=values).array
+                    overlays[NETWORKS[network].title] = data.labels(path, case, image)
         if case.label is not None:
-            overlays[f"reference ({case.id})"] = read_labels(case.label, values=values).array
-        yield group.suffix, partial(draw_case, image=data.image(case), overlays=overlays, classes=data.plan.data.classes)
+            overlays[f"reference ({case.id})"] = data.labels(case.label, case, image)
+        yield group.suffix, partial(draw_case, image=image, overlays=overlays, classes=data.plan.data.classes)
 
 
 def _attention(data: ReportData, _: Events) -> Iterator[Drawing]:
@@ -260,11 +259,11 @@ def _cohort_slice(data: ReportData, case: Case) -> CohortSlice:
 
 def _prepare(data: ReportData, case: Case) -> tuple[Prepared, NDArray[np.uint16] | None]:
     """A case as the networks see it, with its label values on the same slices."""
-    prepared = apply(data.image(case), data.plan.preprocessing, view=data.plan.view)
+    image = data.image(case)
+    prepared = apply(image, data.plan.preprocessing, view=data.plan.view)
     if case.label is None:
         return prepared, None
-    reference = read_labels(case.label, values=[label.value for label in data.plan.data.classes])
-    return prepared, apply_to_labels(reference.array, prepared.footprint)
+    return prepared, apply_to_labels(data.labels(case.label, case, image), prepared.footprint)
 
 
 def _fullest(prepared: Prepared, labels: NDArray[np.uint16] | None) -> int:

@@ -1,13 +1,10 @@
 """The sections of the report's page that judge: scores, cases to look at, selection."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from autoseg.data.dataset import Case, LabelClass
-from autoseg.data.image import read_labels
 from autoseg.evaluation.comparison import compare
 from autoseg.evaluation.formatting import bounds, change, interval, number
 from autoseg.evaluation.statistics import bootstrap
@@ -148,12 +145,10 @@ def _class_table(data: ReportData) -> Table:
 
 def _viewer(data: ReportData, case: Case, *, title: str) -> Viewer:
     classes = data.plan.data.classes
-    values = [label.value for label in classes]
     image = data.image(case)
-    prediction = read_labels(data.prediction_file(case.id), values=values)
-    overlays: dict[str, NDArray[np.integer[Any]]] = {"prediction": prediction.array}
+    overlays = {"prediction": data.labels(data.prediction_file(case.id), case, image)}
     if case.label is not None:
-        overlays["reference"] = read_labels(case.label, values=values).array
+        overlays["reference"] = data.labels(case.label, case, image)
     scan, spacing_mm = canonical(image.array[0], image.geometry)
     oriented = {name: canonical(labels, image.geometry)[0] for name, labels in overlays.items()}
     return Viewer(

@@ -15,13 +15,16 @@ from oracles.restricted import small_files
 
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import (
+    LabelMap,
     check_same_grid,
+    on_grid_of,
     read_image,
     read_labels,
     write_channels,
     write_labels,
 )
 from autoseg.data.label_values import ROUNDED
+from autoseg.data.volumes import read_geometry
 from autoseg.errors import ImageError, SystemFailureError
 
 SHAPE = (4, 5, 6)
@@ -293,6 +296,110 @@ def test_the_remedy_never_advises_to_resample_what_may_fit_voxel_by_voxel() -> N
     assert "copy it from the other file" in str(refused.value)
     with pytest.raises(ImageError, match="nearest neighbour"):
         check_same_grid(oblique(), dataclasses.replace(oblique(), shape=(4, 5, 7)), where=Path("label"), other=Path("image"))
+
+
+# Grids that a header states twice, or not at all
+
+
+def placed(*, at: float, turn: float = 0.0) -> np.ndarray:
+    form = np.eye(4)
+    form[:3, :3] = np.reshape(oblique(degrees=(turn, 0.0, 0.0)).direction, (3, 3)) * (0.8, 1.5, 3.0)
+    form[:3, 3] = at
+    return form
+
+
+def nifti(path: Path, array: np.ndarray, **forms: tuple[np.ndarray, int]) -> Path:
+    """Written by nibabel, with `qform` and `sform` as given and the other code 0."""
+    image = nib.Nifti1Image(array.T, None)
+    for name in ("sform", "qform"):  # the qform last: it sets the spacing
+        form, code = forms.get(name, (placed(at=0.0), 0))
+        getattr(image, f"set_{name}")(form, code)
+    nib.save(image, path)
+    return path
+
+
+A, B, C = placed(at=-7.0), placed(at=23.0, turn=20.0), placed(at=50.0)
+LABELS = np.arange(120).reshape(SHAPE).astype(np.uint8) % 4
+
+
+@pytest.mark.parametrize(
+    ("scan_forms", "label_forms", "agreeing"),
+    [
+        ({"qform": (A, 1), "sform": (B, 2)}, {"qform": (B, 1), "sform": (B, 2)}, ("orientation", "sform")),
+        ({"qform": (A, 1), "sform": (B, 2)}, {"sform": (B, 1)}, ("orientation", "sform")),
+        ({"qform": (A, 1), "sform": (B, 1)}, {"qform": (A, 1), "sform": (C, 1)}, ("qform", "qform")),
+        ({"qform": (A, 1), "sform": (B, 2)}, {"qform": (C, 1), "sform": (B, 2)}, ("sform", "sform")),
+        ({"qform": (A, 1), "sform": (B, 1)}, {"qform": (A, 1)}, ("orientation", "qform")),
+        ({"qform": (B, 1)}, {"qform": (A, 1), "sform": (B, 2)}, ("sform", "orientation")),
+        ({"qform": (A, 1), "sform": (B, 2)}, {"qform": (C, 1), "sform": (A, 2)}, ("sform", "orientation")),
+    ],
+)
+def test_a_label_map_agrees_with_its_scan_where_any_of_their_forms_do(
+    tmp_path: Path,
+    scan: np.ndarray,
+    *,
+    scan_forms: dict[str, tuple[np.ndarray, int]],
+    label_forms: dict[str, tuple[np.ndarray, int]],
+    agreeing: tuple[str, str],
+) -> None:
+    image = read_image([nifti(tmp_path / "a.nii.gz", scan, **scan_forms)], channels=1)
+    labels = read_labels(nifti(tmp_path / "b.nii.gz", LABELS, **label_forms))
+    assert labels.geometry.difference(image.geometry) != ""
+    used = on_grid_of(labels, image.geometry, where=Path("b"), other=Path("a"))
+    assert np.array_equal(used.array, LABELS)
+    assert used.geometry is image.geometry
+    own, others = agreeing
+    assert f"its {own} agrees with the {others} of the file it belongs to: it is used voxel by voxel" in used.warnings[-1]
+
+
+def test_a_label_map_none_of_whose_forms_agrees_is_refused(tmp_path: Path, scan: np.ndarray) -> None:
+    image = read_image([nifti(tmp_path / "a.nii.gz", scan, qform=(A, 1), sform=(B, 1))], channels=1)
+    labels = read_labels(nifti(tmp_path / "b.nii.gz", LABELS, qform=(C, 1), sform=(C, 1)))
+    with pytest.raises(ImageError, match="not on the grid of a: "):
+        on_grid_of(labels, image.geometry, where=Path("b"), other=Path("a"))
+
+
+def test_a_label_map_that_nibabel_made_of_a_scan_without_orientation_is_its(tmp_path: Path, scan: np.ndarray) -> None:
+    unoriented = nib.load(nifti(tmp_path / "a.nii.gz", scan))
+    nib.save(nib.Nifti1Image(LABELS.T, unoriented.affine), tmp_path / "b.nii.gz")
+    image, labels = read_image([tmp_path / "a.nii.gz"], channels=1), read_labels(tmp_path / "b.nii.gz")
+    used = on_grid_of(labels, image.geometry, where=Path("b"), other=Path("a"))
+    assert "its orientation agrees with the spacing of the file it belongs to" in used.warnings[-1]
+    assert used.geometry is image.geometry
+
+
+def test_channels_agree_where_any_of_their_forms_do(tmp_path: Path, scan: np.ndarray) -> None:
+    first = nifti(tmp_path / "a_0000.nii.gz", scan, qform=(A, 1), sform=(B, 2))
+    image = read_image([first, nifti(tmp_path / "a_0001.nii.gz", scan, sform=(B, 2))], channels=2)
+    assert np.array_equal(image.array, [scan, scan])
+    assert image.geometry.difference(read_image([first], channels=1).geometry) == ""
+    assert image.geometry.placement is not None
+    assert any(note.startswith("a_0001.nii.gz: as read, it lies elsewhere") for note in image.warnings)
+
+
+def test_resampling_is_never_advised_where_a_header_contradicts_itself(tmp_path: Path, scan: np.ndarray) -> None:
+    image = read_image([nifti(tmp_path / "a.nii.gz", scan, qform=(A, 1), sform=(B, 2))], channels=1)
+    shorter = read_labels(nifti(tmp_path / "b.nii.gz", LABELS[:3], qform=(B, 1), sform=(B, 2)))
+    with pytest.raises(ImageError) as refused:
+        on_grid_of(shorter, image.geometry, where=Path("b"), other=Path("a"))
+    assert "resampl" not in str(refused.value).lower()
+
+
+def test_what_was_compared_before_needs_the_same_shape_only() -> None:
+    labels = LabelMap(LABELS.astype(np.uint16), dataclasses.replace(oblique(), origin_mm=(0.0, 0.0, 0.0)))
+    used = on_grid_of(labels, oblique(), where=Path("b"), other=Path("a"), compared=True)
+    assert (used.geometry, used.warnings) == (oblique(), ())
+    longer = dataclasses.replace(oblique(), shape=(9, 5, 6))
+    with pytest.raises(ImageError, match="shape"):
+        on_grid_of(labels, longer, where=Path("b"), other=Path("a"), compared=True)
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".mha", ".nrrd", ".hdr"])
+def test_the_header_alone_gives_the_geometry(tmp_path: Path, scan: np.ndarray, suffix: str) -> None:
+    path = stored(tmp_path / f"a{suffix}", scan, oblique())
+    whole = read_image([path], channels=1).geometry
+    assert read_geometry(path) == whole
+    assert read_geometry(path).placement == whole.placement
 
 
 # Labels

@@ -9,10 +9,12 @@ import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
+import numpy as np
 import pytest
 from oracles import bad_inputs as bad
 from oracles.bad_inputs import RAN, Home
@@ -116,6 +118,7 @@ ROWS = (
     Row(16, bad.oblique, ACCEPTED, (), A_SCAN),
     Row(17, bad.sheared, REFUSED, ("IBSR_02.nii.gz", "right angles", "set_qform"), A_SCAN),
     Row(18, bad.two_forms_that_disagree, ACCEPTED, ("IBSR_02", "qform", "sform"), EVERYTHING),
+    Row(18, bad.forms_of_which_one_agrees, ACCEPTED, ("IBSR_02", "its qform agrees with"), EVERYTHING),
     Row(19, bad.spacing_of_zero, REFUSED, ("IBSR_02.nii.gz", "spacing", "found 0.0"), A_SCAN),
     Row(19, bad.negative_spacing, REFUSED, ("IBSR_02.nii.gz", "spacing", "found -1.0"), A_SCAN),
     Row(19, bad.spacing_that_is_no_number, REFUSED, ("IBSR_02.nii.gz", "spacing", "found nan"), A_SCAN),
@@ -410,6 +413,42 @@ def test_a_slanted_scan_gets_a_label_map_on_its_own_grid(home: Home) -> None:
     run(PREDICT, home.root)
     geometry = read_labels(home.root / "out" / "IBSR_02.nii.gz").geometry
     assert not geometry.difference(read_labels(home.label).geometry)
+
+
+def test_everything_predicted_lies_where_its_scan_does_by_both_forms(home: Home) -> None:
+    bad.two_forms_that_disagree(home)
+    run(f"{PREDICT} --probabilities --uncertainty", home.root)
+    run("predict data/Training_Set/IBSR_02 exported --model model.autoseg --precision float32", home.root)
+    written = sorted(home.root.glob("out/**/*.nii.gz")) + sorted(home.root.glob("exported/*.nii.gz"))
+    assert len(written) == 4
+    for path in written:
+        assert_placed_alike(path, home.image)
+
+
+@pytest.mark.gate
+def test_held_out_and_selected_label_maps_lie_where_their_scans_do_by_both_forms(home: Home) -> None:
+    for folder in home.cases.iterdir():
+        case = replace(home, case=folder.name)
+        bad.two_forms_that_disagree(case)
+        bad.forms_of_which_one_agrees(case)  # so that forms of the label maps would be found out
+    run("plan data -w run --force --folds 2 --jobs 1", home.root)
+    run("train -w run --fold 0 --epochs 1 --precision float32 --restart", home.root)
+    run("select -w run --jobs 1", home.root)
+    written = [*home.root.glob("run/models/*/*/validation/*.nii.gz"), *home.root.glob("run/selection/*.nii.gz")]
+    assert len(written) == 2 * len({path.name for path in written}) > 0
+    for path in written:
+        name = path.name.removesuffix(".nii.gz")
+        assert_placed_alike(path, home.cases / name / path.name)
+
+
+def assert_placed_alike(path: Path, scan: Path) -> None:
+    """By nibabel: the affine, both forms and both codes."""
+    found, expected = nib.load(path), nib.load(scan)
+    assert np.array_equal(found.affine, expected.affine)
+    for name in ("qform", "sform"):
+        (ours, code), (theirs, expected_code) = (getattr(image, f"get_{name}")(coded=True) for image in (found, expected))
+        assert code == expected_code > 0
+        assert np.array_equal(ours, theirs)
 
 
 def test_two_classes_of_one_name_are_refused(home: Home) -> None:

@@ -298,6 +298,14 @@ def two_forms_that_disagree(home: Home) -> None:
         _write_raw(path, content)
 
 
+def forms_of_which_one_agrees(home: Home) -> None:
+    """A label map whose sform was moved while its qform still is where its scan lies, as some viewers save it."""
+    content = _raw(home.label)
+    struct.pack_into("<2h", content, 252, 1, 1)
+    struct.pack_into("<f", content, 292, struct.unpack_from("<f", content, 292)[0] + 30)  # srow_x[3]
+    _write_raw(home.label, content)
+
+
 def spacing_of_zero(home: Home) -> None:
     _set_field(home.image, 80, "<f", 0.0)  # pixdim[1]
 

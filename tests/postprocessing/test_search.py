@@ -41,7 +41,8 @@ def held_out(folder: Path, name: str, prediction: Volume, reference: Volume) -> 
         shape=SHAPE, axes=(0, 1, 2), flipped=(False, False, False), start=(0, 0, 0), stop=SHAPE,
         size_px=SHAPE[1:], spacing_mm=(1.0, 1.0, 1.0), pad_value=(0.0,),
     )  # fmt: skip
-    return HeldOutCase(name, folder / f"{name}_seg.nii.gz", footprint, {"unet": folder / f"{name}.npy"}, {}, CLASSES)
+    label = folder / f"{name}_seg.nii.gz"
+    return HeldOutCase(name, label, footprint, {"unet": folder / f"{name}.npy"}, {}, CLASSES, scan=label)
 
 
 def search(cases: Sequence[HeldOutCase]) -> Postprocessing:

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass
-from autoseg.data.image import LabelMap, read_labels
+from autoseg.data.image import LabelMap, on_grid_of, read_labels
 from autoseg.data.labels import encoding_of
+from autoseg.data.volumes import read_geometry
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.inference import probabilities
@@ -34,6 +35,7 @@ class HeldOutCase:
         probabilities: file of each network's probabilities, (K, S, H, W), uint8.
         sha256: of each of these files, as they were written.
         classes: what the label values stand for, background first.
+        scan: file of the scan, of its first channel.
     """
 
     id: str
@@ -42,10 +44,12 @@ class HeldOutCase:
     probabilities: Mapping[Architecture, Path]
     sha256: Mapping[Architecture, str]
     classes: tuple[LabelClass, ...]
+    scan: Path
 
     def read_reference(self) -> LabelMap:
-        """The label map the case came with."""
-        return read_labels(self.reference, values=[label.value for label in self.classes])
+        """The label map the case came with, on the grid of its scan; neither has changed since training."""
+        labels = read_labels(self.reference, values=[label.value for label in self.classes])
+        return on_grid_of(labels, read_geometry(self.scan), where=self.reference, other=self.scan, compared=True)
 
 
 def verify(case: HeldOutCase) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from autoseg.data.dataset import Case
-from autoseg.data.image import read_image, read_labels, write_labels
+from autoseg.data.image import on_grid_of, read_image, read_labels, write_labels
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.evaluation.tables import Summary, summarise, write_scores
 from autoseg.events import Events
@@ -65,18 +65,20 @@ def _score(case: Case, ensemble: Ensemble, *, model: Path, store: Store, draw: D
         msg = f"held-out case {case.id} has a label by definition"
         raise ValueError(msg)
     classes = ensemble.plan.data.classes
+    image = read_image(
+        case.images,
+        channels=len(ensemble.plan.data.channels),
+        not_finite=ensemble.plan.preprocessing.not_finite,
+    )
     reference = read_labels(case.label, values=[label.value for label in classes])
+    reference = on_grid_of(reference, image.geometry, where=case.label, other=case.images[0], compared=True)
     stored = store.load(case.id)
     probabilities = ensemble.probabilities(np.asarray(stored.image))
-    prediction = ensemble.label_map(probabilities, stored.footprint, reference.geometry)
+    prediction = ensemble.label_map(probabilities, stored.footprint, image.geometry)
     write_labels(label_map_file(model, case.id), prediction.array, prediction.geometry)
     draw(
         picture_file(model, case.id),
-        read_image(
-            case.images,
-            channels=len(ensemble.plan.data.channels),
-            not_finite=ensemble.plan.preprocessing.not_finite,
-        ),
+        image,
         {"prediction": prediction.array, "reference": reference.array},
         classes=classes,
     )
@@ -86,5 +88,5 @@ def _score(case: Case, ensemble: Ensemble, *, model: Path, store: Store, draw: D
         prediction.array,
         reference.array,
         classes=classes,
-        spacing_mm=reference.geometry.spacing_mm,
+        spacing_mm=image.geometry.spacing_mm,
     )

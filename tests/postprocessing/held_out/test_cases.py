@@ -59,7 +59,7 @@ def held_out(folder: Path, stored: Mapping[Architecture, np.ndarray[Any, Any]], 
         path.parent.mkdir()
         np.save(path, stored[network])
     sums = {network: files.sha256_file(path) for network, path in paths.items()}
-    return HeldOutCase("s", folder / "s_seg.nii.gz", FOOTPRINT, paths, sums, CLASSES)
+    return HeldOutCase("s", folder / "s_seg.nii.gz", FOOTPRINT, paths, sums, CLASSES, folder / "s_seg.nii.gz")
 
 
 def test_networks_are_averaged_alike(tmp_path: Path) -> None:
