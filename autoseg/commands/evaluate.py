@@ -53,6 +53,7 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     """
     from autoseg.evaluation.cases import evaluate_folders
     from autoseg.evaluation.tables import METRICS_FILE, SUMMARY_FILE, write_scores
+    from autoseg.inference.origins import warn_of_origins
     from autoseg.reporting.figures import draw_evaluation
 
     evaluation = evaluate_folders(
@@ -62,6 +63,7 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
         events=events,
         jobs=processes(options.jobs),
     )
+    warn_of_origins((pair.prediction for pair in evaluation.pairing.pairs), events)
     output = options.output or _beside(options.predictions)
     summary = write_scores(output, evaluation.cases)
     written = (output / METRICS_FILE, output / SUMMARY_FILE, *draw_evaluation(evaluation.cases, output))

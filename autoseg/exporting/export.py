@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autoseg.data import places
+from autoseg.data.naming import some
 from autoseg.errors import UsageError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.events import Events
@@ -14,10 +16,13 @@ from autoseg.exporting.onnx_model import OnnxModel, check_onnx_installed, write_
 from autoseg.model.bundle import BundleDocument, load_bundle
 from autoseg.model.identity import ModelId
 from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.in_use import models_in_use, selection_of
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import Score, Selection
+from autoseg.preprocessing.keys import case_checksum, data_keys
+from autoseg.runs.inventory import take_inventory
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 
@@ -54,6 +59,7 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
     plan = workspace.plan()
     selection = selection_of(workspace, plan)
     folders = models_in_use(workspace, plan, selection, events)
+    _warn_of_changed_data(workspace, plan, folders, events)
     if selection is None:
         events.info(
             "nothing was selected: exporting everything that was trained, without postprocessing (see `autoseg select`)"
@@ -86,6 +92,18 @@ def check_request(file: Path, *, onnx: bool) -> None:
         )
     if onnx:
         check_onnx_installed()
+
+
+def _warn_of_changed_data(workspace: Workspace, plan: Plan, folders: Sequence[Path], events: Events) -> None:
+    """Say where the scores that go into the file are not those of the data as they are; data that are gone do not matter."""
+    cases = [case for case in workspace.dataset().labelled if not places.absent([case])]
+    keys = data_keys(plan, {case.id: case_checksum(case) for case in cases})
+    changed: set[str] = set()
+    for model in take_inventory(workspace, plan).finished:
+        if model.folder in folders and model.data.cases:
+            changed |= set(model.data.differing(keys) or ())
+    if changed:
+        events.warn(f"changed since the models were trained: {some(sorted(changed))}. The scores in the file are of before")
 
 
 def _protect(paths: Sequence[Path], *, force: bool) -> None:
@@ -143,6 +161,7 @@ def _scores(folders: Sequence[Path], selection: Selection | None) -> tuple[dict[
     by_network: dict[str, list[CaseMetrics]] = {}
     for folder in folders:
         if held_out.is_scored(folder):
+            held_out.verify_scored(folder)
             by_network.setdefault(folder.parent.name, []).extend(held_out.read_scores(folder))
     scores = {name: score_of(cases) for name, cases in by_network.items() if cases}
     return scores, {name: len(by_network[name]) for name in scores}

@@ -9,14 +9,14 @@ from autoseg.data.dataset import LabelClass
 from autoseg.data.image import write_labels
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.statistics import LEVEL, meaningful
-from autoseg.evaluation.tables import write_scores
+from autoseg.evaluation.tables import METRICS_FILE, write_scores
 from autoseg.events import Events
 from autoseg.inference.quality import Quality, calibrate
 from autoseg.inference.steps import Step, describe
 from autoseg.jobs.pool import Apply, workers
 from autoseg.model.bundle import read_document
 from autoseg.postprocessing.combinations import TIE_DICE, Networks, all_combinations, comparable, rank
-from autoseg.postprocessing.held_out import HeldOutCase, expectations, postprocessed, score_choices, verify
+from autoseg.postprocessing.held_out import HeldOutCase, expectations, postprocessed, score_choices, verify, write_shown
 from autoseg.postprocessing.inputs import SelectionInputs
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.search import Postprocessing, find_postprocessing
@@ -110,6 +110,7 @@ def _write_results(
     write = partial(_write_label_map, folder=folder, networks=networks, steps=found.steps)
     list(apply(write, cases))
     write_scores(folder, found.scores)
+    write_shown([*(folder / f"{case.id}.nii.gz" for case in cases), folder / METRICS_FILE], folder)
 
 
 def _write_label_map(case: HeldOutCase, *, folder: Path, networks: Networks, steps: Sequence[Step]) -> None:

@@ -169,7 +169,7 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
         refuse_mixed_data(inventory.finished)
     else:
         events.info("nothing is trained yet: the report shows the data only")
-    selection = _current_selection(workspace, plan, events)
+    selection = _current_selection(workspace, plan, inventory.finished, events)
     return ReportData(
         dataset=workspace.dataset(),
         fingerprint=workspace.fingerprint(),
@@ -186,15 +186,26 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
     )
 
 
-def _current_selection(workspace: Workspace, plan: Plan, events: Events) -> Selection | None:
-    """The selection, unless it was made under another plan."""
+def _current_selection(
+    workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], events: Events
+) -> Selection | None:
+    """The selection, unless it was made under another plan or of other models."""
     if not workspace.selection_file.exists():
         return None
     selection = read_selection(workspace.selection_file)
-    if plan.is_identified_by(selection.plan_digest):
+    if not plan.is_identified_by(selection.plan_digest):
+        reason = "was made under another plan"
+    elif _judged_others(workspace, selection, models):
+        reason = "was made from models that have been trained again or removed since"
+    else:
         return selection
-    events.warn("the selection was made under another plan and is left out: run `autoseg select` again")
+    events.warn(f"the selection {reason} and is left out: run `autoseg select` again")
     return None
+
+
+def _judged_others(workspace: Workspace, selection: Selection, models: Sequence[FinishedModel]) -> bool:
+    trained = {model.folder: read_document(model.folder).weights_sha256 for model in models}
+    return any(trained.get(workspace.model(model.id)) != model.weights_sha256 for model in selection.models)
 
 
 def _scored(models: Sequence[FinishedModel]) -> tuple[ScoredModels, ...]:

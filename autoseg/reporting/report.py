@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.events import Events
+from autoseg.postprocessing import held_out
+from autoseg.preprocessing.keys import case_checksum, data_keys
 from autoseg.reporting import paper_figures, tables
-from autoseg.reporting.data import gather
+from autoseg.reporting.data import ReportData, gather
 from autoseg.reporting.page import render
 from autoseg.reporting.sections import build_page
+from autoseg.runs.inventory import refuse_changed_data
 from autoseg.runs.moved_data import require_files
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
@@ -46,14 +49,16 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
         events: notified of everything.
 
     Raises:
-        BundleError: models of one plan were trained on different data.
+        BundleError: models of one plan were trained on different data, or the data have changed since.
         DatasetError: labelled cases are not there any more.
-        WorkspaceError: a case that a model held out is not in the data set any more.
+        WorkspaceError: a case that a model held out is not in the data set any more, or its label map or scores were
+            changed since.
     """
     folder = output or workspace.root / _FOLDER
     page = (output or workspace.root) / PAGE
     data = gather(workspace, events)
     require_files(data.dataset.labelled, workspace)
+    _refuse_outdated_scores(data, workspace)
     written = [path for group in data.groups for path in tables.write_tables(group, folder / _TABLES)]
     figures = paper_figures.write_figures(data, folder / _FIGURES, events)
     _drop_stale(tables.files_in(folder / _TABLES), keep=written)
@@ -61,6 +66,19 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
     events.info("writing the page")
     files.write_text(page, render(build_page(data, figures)))
     return ReportResult(page, folder, (*written, *figures), tuple(run.model.folder for run in data.runs))
+
+
+def _refuse_outdated_scores(data: ReportData, workspace: Workspace) -> None:
+    """Require models, scores and label maps to be those of the data as they are now: the report shows them side by side."""
+    models = [run.model for run in data.runs]
+    if models:
+        keys = data_keys(data.plan, {case.id: case_checksum(case) for case in data.dataset.labelled})
+        refuse_changed_data(models, keys, workspace=workspace)
+    for model in models:
+        if held_out.is_scored(model.folder):
+            held_out.verify_scored(model.folder)
+    if data.selection is not None:
+        held_out.verify_shown(data.label_maps, remedy="Run `autoseg select` to make it again.")
 
 
 def _drop_stale(paths: Iterable[Path], *, keep: Iterable[Path]) -> None:

@@ -109,6 +109,8 @@ def test_results_of_other_models_in_the_same_table_are_told_of(home: Path, tmp_p
     assert answer.document["other_models"]["one"].startswith("IBSR18: sepres fold_0 (")
     told = autoseg("predict", str(tmp_path / "two.nii.gz"), "mixed_models", "--no-mirror", cwd=home).told
     assert "which also holds 1 scan(s) of other models or settings" in told
+    said = autoseg("evaluate", "mixed_models", "mixed_models", "--output", "of_two", cwd=home).said
+    assert "stem from 2 different models or settings" in said
 
 
 def test_label_maps_that_are_not_its_own_are_replaced_only_when_asked(home: Path, tmp_path: Path) -> None:

@@ -1,11 +1,16 @@
 """`autoseg report` on whatever was trained: nothing, some networks, the official split."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from oracles.commands import autoseg
+
+from autoseg.data.image import read_labels, write_labels
+from autoseg.runs.workspace import Workspace
 
 
 def result(*arguments: str, cwd: Path) -> dict[str, Any]:
@@ -121,3 +126,57 @@ def test_a_case_that_is_gone_is_named(after: dict[str, Any], home: Path) -> None
     finally:
         path.write_text(original, encoding="utf-8")
     assert f"{held_out} was held out" in answer.said
+
+
+@pytest.mark.parametrize("which", ["training", "validation"])
+def test_scores_are_not_shown_where_a_label_map_changed_since(workspace: Path, which: str, tmp_path: Path) -> None:
+    shutil.rmtree(workspace / "models" / "unet" / "fold_1")
+    case = json.loads((workspace / "splits.json").read_text())["folds"][0][which][0]
+    data = private_data(workspace, tmp_path / "data")
+    path = data / "Training_Set" / case / f"{case}_seg.nii.gz"
+    labels = read_labels(path)
+    write_labels(path, np.roll(labels.array, 1, axis=0), labels.geometry)
+    said = autoseg("report", "-w", str(workspace), "-o", str(tmp_path / "report"), cwd=tmp_path, expect=6).said
+    assert "the data set has changed since the models were trained" in said
+    assert f"found other files for {case}" in said
+    assert not (tmp_path / "report").exists()
+    exported = autoseg("export", str(tmp_path / "model.autoseg"), "-w", str(workspace), cwd=tmp_path)
+    assert f"changed since the models were trained: {case}. The scores in the file are of before" in exported.said
+
+
+@pytest.mark.parametrize("name", ["{case}.nii.gz", "metrics.csv"])
+def test_held_out_label_maps_and_scores_are_those_that_belong_together(workspace: Path, name: str, tmp_path: Path) -> None:
+    case = json.loads((workspace / "splits.json").read_text())["folds"][0]["validation"][0]
+    path = workspace / "models" / "unet" / "fold_0" / "validation" / name.format(case=case)
+    path.write_bytes(path.read_bytes() + b"\n")
+    report = ["report", "-w", str(workspace), "-o", str(tmp_path / "report")]
+    said = autoseg(*report, cwd=tmp_path, expect=5).said
+    assert f"{path}: was changed since the held-out cases were scored" in said
+    assert "repeat the train command" in said
+    shutil.rmtree(path.parent)
+    autoseg("train", "-w", str(workspace), "--epochs", "3", "--precision", "float32", cwd=tmp_path)
+    autoseg("select", "-w", str(workspace), cwd=tmp_path)
+    selected = workspace / "selection" / name.format(case=case)
+    selected.write_bytes(selected.read_bytes() + b"\n")
+    said = autoseg(*report, cwd=tmp_path, expect=5).said
+    assert f"{selected}: was changed since" in said
+    assert "autoseg select" in said
+
+
+def test_a_selection_of_models_that_were_trained_again_is_left_out(workspace: Path, tmp_path: Path) -> None:
+    autoseg("select", "-w", str(workspace), cwd=tmp_path)
+    for arch in ("unet", "sepres"):
+        again = ["--arch", arch, "--epochs", "1", "--precision", "float32", "--restart"]
+        autoseg("train", "-w", str(workspace), *again, cwd=tmp_path)
+    said = autoseg("report", "-w", str(workspace), "-o", str(tmp_path / "report"), cwd=tmp_path).said
+    assert "the selection was made from models that have been trained again or removed since and is left out" in said
+
+
+def private_data(workspace: Path, folder: Path) -> Path:
+    """A copy of a workspace's data, which the workspace takes for its own."""
+    document = json.loads((workspace / "dataset.json").read_text())
+    root = Path(Workspace(workspace).dataset().root)
+    shutil.copytree(root, folder)
+    document |= {"root": str(folder), "root_from_workspace": None}
+    (workspace / "dataset.json").write_text(json.dumps(document))
+    return folder

@@ -21,6 +21,7 @@ from autoseg.postprocessing.held_out.files import (
     read_record,
     read_scores,
 )
+from autoseg.postprocessing.held_out.shown import verify_scored, verify_shown, write_shown
 
 __all__ = [
     "HeldOutCase",
@@ -37,4 +38,7 @@ __all__ = [
     "read_scores",
     "score_choices",
     "verify",
+    "verify_scored",
+    "verify_shown",
+    "write_shown",
 ]

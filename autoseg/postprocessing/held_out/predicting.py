@@ -8,7 +8,7 @@ import numpy as np
 from autoseg.data.dataset import Case
 from autoseg.data.image import on_grid_of, read_image, read_labels, write_labels
 from autoseg.evaluation.cases import CaseMetrics, score_case
-from autoseg.evaluation.tables import Summary, summarise, write_scores
+from autoseg.evaluation.tables import METRICS_FILE, Summary, summarise, write_scores
 from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.inference.output_folder import DrawCase
@@ -25,6 +25,7 @@ from autoseg.postprocessing.held_out.files import (
     read_scores,
     write_record,
 )
+from autoseg.postprocessing.held_out.shown import write_shown
 from autoseg.preprocessing.store import Store
 from autoseg.storage import files
 from autoseg.storage.arrays import write_array
@@ -52,6 +53,7 @@ def score_held_out(
             digests[case.id] = files.sha256_file(probabilities_file(model, case.id))
             progress.advance()
     summary = write_scores(folder_of(model), scores)
+    write_shown([*(label_map_file(model, case.id) for case in cases), folder_of(model) / METRICS_FILE], folder_of(model))
     write_record(model, Record(model_digest=ensemble.digest, probabilities_sha256=digests))  # last: the rest is whole
     return summary
 

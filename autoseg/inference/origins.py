@@ -1,0 +1,42 @@
+"""Where label maps in a folder of results come from, for commands that show numbers about them."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from autoseg.data.naming import image_stem, some
+from autoseg.errors import WorkspaceError
+from autoseg.events import Events
+from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table
+from autoseg.storage import files
+
+
+def warn_of_origins(label_maps: Iterable[Path], events: Events) -> None:
+    """Say, where a table of predictions lies beside label maps, that they stem from several models or were changed since.
+
+    Args:
+        label_maps: files that exist; those in folders without such a table are nobody's.
+        events: notified.
+    """
+    by_folder: defaultdict[Path, list[Path]] = defaultdict(list)
+    for path in label_maps:
+        by_folder[path.parent].append(path)
+    for folder, paths in by_folder.items():
+        rows = _rows(folder / TABLE_FILE)
+        known = {path: rows[stem] for path in paths if (stem := image_stem(path)) in rows}
+        if len({row.model_digest for row in known.values()}) > 1:
+            models = sorted({row.model or row.model_digest for row in known.values()})
+            events.warn(
+                f"the label maps in {folder} stem from {len(models)} different models or settings, so that no mean of their "
+                f"scores describes one of them: {'; '.join(models)}"
+            )
+        if changed := [row.case for path, row in known.items() if files.sha256_file(path) != row.output_sha256]:
+            events.warn(f"changed since they were predicted, so that the scores are of the changes, too: {some(changed)}")
+
+
+def _rows(table: Path) -> dict[str, PredictionRow]:
+    """By case; none where there is no such table, or one of another origin."""
+    try:
+        return read_table(table, classes=())
+    except WorkspaceError:
+        return {}
