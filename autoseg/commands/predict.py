@@ -73,7 +73,8 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
 
     compute = choose_compute(options.device, options.precision)
     segmenter = _segmenter(options, compute, events)
-    found = find_scans(options.source, channels=len(segmenter.ensemble.plan.data.channels), results=options.target)
+    names = segmenter.ensemble.plan.data.channels
+    found = find_scans(options.source, channels=len(names), names=names, results=options.target)
     results = Results(
         options.target,
         probabilities=options.probabilities,

@@ -122,6 +122,7 @@ LABEL_MAPS: Final = "label maps by their names"
 NO_SCANS: Final = "what these folders hold are no scans"
 SCANS: Final = "scans, as label maps have names or folders of their own"
 UNREAD: Final = "files that are not read, by their names"
+OTHER_KINDS: Final = "images of other kinds than the model reads, by their names"
 UNUSED: Final = "images that belong to no case"
 
 

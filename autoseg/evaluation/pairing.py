@@ -9,6 +9,7 @@ from typing import Final, NoReturn
 
 from autoseg.data.folders import SCANS, Kind, PassedOver, role_of
 from autoseg.data.ids import Place, identify
+from autoseg.data.layouts import find_dataset
 from autoseg.data.naming import LABEL_ENDING, image_stem, is_label_stem, named_file, stem_of_any, without_label_ending
 from autoseg.errors import DatasetError, SystemFailureError, UsageError
 from autoseg.formats import IMAGE_SUFFIXES
@@ -56,7 +57,7 @@ def pair_files(predictions: Path, references: Path) -> Pairing:
     (`data.ids`). In folders, hidden files and the folders in `IGNORED_FOLDERS` do not count; files that are no images by
     their name are passed over. Where references called `<id>_seg`, or in folders such as `labels`, lie among others, the
     others are taken for the scans themselves and passed over. A single file asks for itself only: the rest of the other
-    side is not missed.
+    side is not missed. Where the folder of references is a data set, its cases' label maps and ids count.
 
     Args:
         predictions: a file, or a folder that is searched with all its sub-folders.
@@ -69,11 +70,11 @@ def pair_files(predictions: Path, references: Path) -> Pairing:
     """
     predictions, references = named_file(predictions), named_file(references)
     passed = {place: PassedOver(place) for place in (predictions, references)}
-    found = _label_files(predictions, passed[predictions])
-    wanted = _without_scans(_label_files(references, passed[references]), passed[references])
+    found, wanted = _label_files(predictions, passed[predictions]), _label_files(references, passed[references])
+    by_prediction = _by_id(found, predictions)
     if predictions.is_file() and references.is_file():
-        return Pairing(pairs=(Pair(*_by_id(found, predictions).popitem(), references),))
-    by_prediction, by_reference = _by_id(found, predictions), _by_id(wanted, references)
+        return Pairing(pairs=(Pair(*by_prediction.popitem(), references),))
+    by_reference = _of_data_set(references) or _by_id(_without_scans(wanted, passed[references]), references)
     common = sorted(by_prediction.keys() & by_reference.keys())
     if not common:
         raise UsageError(
@@ -129,6 +130,17 @@ def _refuse(cause: OSError) -> NoReturn:
     raise SystemFailureError(
         f"cannot be read ({cause.strerror})", where=cause.filename, remedy="Check the folder and its permissions."
     ) from None
+
+
+def _of_data_set(place: Path) -> dict[str, Path]:
+    """The label maps of a data set by the ids that planning gives its cases; none where the folder is no data set."""
+    if not place.is_dir():
+        return {}
+    try:
+        dataset = find_dataset(place)
+    except DatasetError:  # names and folders say what belongs together
+        return {}
+    return {case.id: case.label for case in dataset.cases if case.label is not None}
 
 
 def _without_scans(references: Sequence[Path], passed: PassedOver) -> list[Path]:

@@ -1,6 +1,6 @@
 """Which scans a folder holds, for prediction."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,22 +8,18 @@ from pathlib import Path
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.dicom.series import DicomScan, find_series, name_scans
-from autoseg.data.folders import LABEL_MAPS, NO_SCANS, PassedOver, files_below, is_hidden
-from autoseg.data.ids import Place, identify
+from autoseg.data.folders import PassedOver
 from autoseg.data.image import Image, read_image, read_series
 from autoseg.data.naming import (
     CHANNEL_ENDINGS,
-    case_and_channel,
     channel_stem,
     image_stem,
-    is_label_stem,
     named_file,
     printable,
     refuse_undecodable,
-    stem_of_any,
 )
 from autoseg.errors import AutosegError, DatasetError, UsageError
-from autoseg.formats.dicom_files import called_like, dicom_files, is_dicom
+from autoseg.inference.scan_files import Channels, find_files
 
 
 @dataclass(frozen=True)
@@ -69,19 +65,21 @@ class FoundScans:
     passed_over: PassedOver
 
 
-def find_scans(place: Path, *, channels: int, results: Path | None = None) -> FoundScans:
+def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results: Path | None = None) -> FoundScans:
     """List the scans of a file or of a folder with everything below it, links followed.
 
-    Names ending in `_0000`, `_0001`, ... up to the model's number of channels are the channels of one scan; other numbers
-    belong to the name. Scans of the same name are called after the folders that tell them apart (`data.ids`). DICOM files
-    are recognised by their content; the slices of one series are a scan, in whatever folders they lie, called after the
-    folder that holds them all and by what tells it from others there (`data.dicom`); one of its files stands for it.
-    Label maps, recognised by their names or by their folders', and files of other names are passed over, which the
-    result says; hidden files and folders are ignored. A file that is given itself is a scan whatever its name.
+    Names ending in `_0000`, `_0001`, ... up to the model's number of channels are the channels of one scan, and so are names
+    ending in those of several channels; other numbers belong to the name. Scans of the same name are called after the
+    folders that tell them apart (`data.ids`). In folders of BIDS (`anat`) images of the model's channels are scans, and no
+    others. DICOM files are recognised by their content; the slices of one series are a scan, in whatever folders they lie,
+    called after the folder that holds them all and by what tells it from others there (`data.dicom`); one of its files
+    stands for it. Label maps, recognised by their names or by their folders', and files of other names are passed over,
+    which the result says; hidden files and folders are ignored. A file that is given itself is a scan whatever its name.
 
     Args:
         place: a scan, or a folder of scans.
         channels: how many channels the model reads.
+        names: what they are called.
         results: folder of label maps; where it lies within `place`, nothing in it is a scan.
 
     Raises:
@@ -91,11 +89,10 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
     if not place.exists():
         raise UsageError("no such file or folder", where=place, remedy="Check the path to the scans.")
     passed = PassedOver(place)
-    found = [*_candidates(place, channels=channels, results=results, passed=passed)]
-    images, dicom = _sorted(found, place, channels=channels, passed=passed)
+    files = find_files(place, Channels(channels, tuple(names)), results=results, passed=passed)
     groups: list[tuple[str, Callable[..., list[Scan]]]] = [
-        *_series(dicom, place, passed=passed),
-        *((name, partial(_scan, found=files)) for name, files in _named(images, place)),
+        *_series(files.dicom, place, passed=passed),
+        *((name, partial(_scan, found=found)) for name, found in files.images),
     ]
     scans: list[Scan] = []
     failures: list[tuple[str, AutosegError]] = []
@@ -113,52 +110,6 @@ def find_scans(place: Path, *, channels: int, results: Path | None = None) -> Fo
             remedy="Check the path; a file that is named itself is a scan whatever its name.",
         )
     return _without_duplicates(scans, failures, passed)
-
-
-_Files = dict[tuple[Path, str], dict[Path, int | None]]
-
-
-def _sorted(paths: Sequence[Path], place: Path, *, channels: int, passed: PassedOver) -> tuple[_Files, list[Path]]:
-    """Image files by folder and name, each with the channel it holds; and DICOM files, with those that should be."""
-    images: _Files = defaultdict(dict)
-    dicom: list[Path] = []
-    others: list[Path] = []
-    for path in paths:
-        stem = image_stem(path)
-        if stem is None and is_dicom(path):
-            dicom.append(path)
-        elif path == place or (stem is not None and not is_label_stem(stem)):
-            name, channel = _name_and_channel(stem_of_any(path), channels=channels)
-            images[path.parent, name][path] = channel
-        elif stem is not None:
-            passed.add([path], reason=LABEL_MAPS)
-        else:
-            others.append(path)
-    damaged = called_like(dicom, others)
-    for path in others:
-        if path not in damaged:
-            passed.add_unread(path)
-    return images, [*dicom, *damaged]
-
-
-def _named(
-    images: Mapping[tuple[Path, str], Mapping[Path, int | None]], place: Path
-) -> list[tuple[str, Mapping[Path, int | None]]]:
-    """The files of each scan by its id: those of one name in one folder, or in several that hold a channel each."""
-    folders: dict[str, list[Path]] = defaultdict(list)
-    for folder, name in images:
-        folders[name].append(folder)
-    files: list[Mapping[Path, int | None]] = []
-    places: list[Place] = []
-    for name, parents in folders.items():
-        together = {path: channel for parent in parents for path, channel in images[parent, name].items()}
-        numbers = list(together.values())
-        scattered = None not in numbers and len(set(numbers)) == len(numbers) > 1
-        for found in [together] if scattered else [images[parent, name] for parent in parents]:
-            parent = min(found).parent
-            files.append(found)
-            places.append(Place(parent.relative_to(place).parts if parent.is_relative_to(place) else (), name))
-    return sorted(zip(identify(places), files, strict=True), key=lambda named: (named[0], min(named[1])))
 
 
 def _without_duplicates(
@@ -217,33 +168,6 @@ def _dicom_scan(name: str, *, found: DicomScan, channels: int) -> list[Scan]:
     for path in found.files:
         refuse_undecodable(path)
     return [Scan(name, found.files, series=True, warnings=found.warnings)]
-
-
-def _name_and_channel(stem: str, *, channels: int) -> tuple[str, int | None]:
-    """A scan's id and the channel a file holds: `t_0001` is channel 1 of t for two channels, and scan t_0001 for one."""
-    found = case_and_channel(stem)
-    return (stem, None) if found is None or found[1] >= channels else found
-
-
-def _candidates(place: Path, *, channels: int, results: Path | None, passed: PassedOver) -> Iterable[Path]:
-    try:
-        if place.is_dir():
-            skipped: list[Path] = []
-            files = list(files_below(place, visited=set() if results is None else {results.resolve()}, skipped=skipped))
-            passed.add(skipped, reason=NO_SCANS)
-            return files
-        if is_dicom(place):
-            return dicom_files(place)
-        name, channel = _name_and_channel(image_stem(place) or "", channels=channels)
-        if channel is None or channels == 1:
-            return [place]
-        beside = ((path, image_stem(path)) for path in sorted(place.parent.iterdir()) if not is_hidden(path))
-        named = ((path, _name_and_channel(stem, channels=channels)) for path, stem in beside if stem is not None)
-        return [path for path, (other, number) in named if other == name and number is not None]
-    except OSError as cause:
-        raise UsageError(
-            f"cannot be read ({cause.strerror})", where=cause.filename or place, remedy="Check its permissions."
-        ) from None
 
 
 def _scan(name: str, *, found: Mapping[Path, int | None], channels: int) -> list[Scan]:

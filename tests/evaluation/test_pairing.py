@@ -38,6 +38,10 @@ def test_scans_beside_seg_files_are_no_references(tmp_path):
     assert paired(pairing, ours, theirs) == [("IBSR_11", "IBSR_11.nii.gz", "Validation_Set/IBSR_11/IBSR_11_seg.nii.gz")]
     assert pairing.without_reference == (ours / "IBSR_02.nii.gz",)
     assert pairing.without_prediction == ()
+    assert [passed.sentences for passed in pairing.passed_over] == [
+        (),
+        (f"passed over ({SCANS}): Test_Set/IBSR_02/IBSR_02.nii.gz, Validation_Set/IBSR_11/IBSR_11.nii.gz",),
+    ]
 
 
 def test_what_predict_and_evaluate_leave_behind_does_not_count(tmp_path):
@@ -110,10 +114,6 @@ def test_equal_names_are_told_apart_by_their_folders_on_both_sides(tmp_path):
     assert paired(pairing, ours, theirs) == [
         (way.replace("/", "_"), f"{way.replace('/', '_')}.nii.gz", f"{way}/T1-label.nii") for way in DAYS
     ]
-    assert [passed.sentences for passed in pairing.passed_over] == [
-        (),
-        (f"passed over ({SCANS}): p1/day1/T1.nii, p1/day2/T1.nii, p2/day1/T1.nii",),
-    ]
 
 
 DAYS = ("p1/day1", "p1/day2", "p2/day1")
@@ -134,6 +134,18 @@ def test_folders_of_label_maps_beside_folders_of_scans_are_the_references(tmp_pa
         ("a", "a.nii.gz", "labelsTr/a.nii.gz"),
         ("b", "b.nii.gz", "labelsTs/b.nii.gz"),
     ]
+
+
+def test_the_label_maps_of_a_data_set_have_the_ids_of_its_cases(tmp_path):
+    ours = touch(tmp_path / "out", "sub-1_ses-a.nii.gz", "img01.nii.gz")
+    for session in "ab":
+        touch(tmp_path / "bids", f"sub-1/ses-{session}/anat/sub-1_ses-{session}_T1w.nii.gz")
+        touch(tmp_path / "bids", f"derivatives/x/sub-1/ses-{session}/anat/sub-1_ses-{session}_desc-x_dseg.nii.gz")
+    pairing = pair_files(ours, tmp_path / "bids")
+    assert [(pair.id, pair.reference.name) for pair in pairing.pairs] == [("sub-1_ses-a", "sub-1_ses-a_desc-x_dseg.nii.gz")]
+    assert [path.name for path in pairing.without_prediction] == ["sub-1_ses-b_desc-x_dseg.nii.gz"]
+    theirs = touch(tmp_path / "pair", "img/img01.nii.gz", "label/label01.nii.gz")
+    assert [(pair.id, pair.reference.name) for pair in pair_files(ours, theirs).pairs] == [("img01", "label01.nii.gz")]
 
 
 def test_names_are_compared_as_they_look(tmp_path):

@@ -1,6 +1,6 @@
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +8,7 @@ import pytest
 from oracles.dicom_files import dicom_file, write_series
 from oracles.empty_files import touch
 
+from autoseg.data.folders import NO_SCANS, OTHER_KINDS
 from autoseg.errors import UsageError
 from autoseg.events import Silent
 from autoseg.inference.scans import find_scans
@@ -25,8 +26,10 @@ class Said(Silent):
         self.warnings.append(message)
 
 
-def names(place: Path, *, channels: int = 1, results: Path | None = None) -> dict[str, list[str]]:
-    found = find_scans(place, channels=channels, results=results)
+def names(
+    place: Path, *, channels: int = 1, called: Sequence[str] = (), results: Path | None = None
+) -> dict[str, list[str]]:
+    found = find_scans(place, channels=channels, names=called, results=results)
     assert not found.failures
     return {scan.id: [path.name for path in scan.images] for scan in found.scans}
 
@@ -98,6 +101,37 @@ def test_channels_of_equal_names_are_grouped_by_their_folders(tmp_path: Path) ->
         ("p1", ["p1"] * 2),
         ("p2", ["p2"] * 2),
     ]
+
+
+def test_names_of_channels_group_as_numbers_do(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"{name}/{name}_{end}.nii" for name in ("a", "b") for end in ("flair", "t1", "t1ce")), "c_0000.nii")
+    called = ("t1", "t1ce", "flair")
+    assert names(tmp_path, channels=3, called=called) == {
+        **{name: [f"{name}_{end}.nii" for end in called] for name in ("a", "b")},
+        "c": ["c_0000.nii"],
+    }
+    bare = touch(tmp_path / "bare", *(f"{name}/{end}.nii" for name in ("p1", "p2") for end in ("T1", "T2")))
+    both = {name: ["T1.nii", "T2.nii"] for name in ("p1", "p2")}
+    assert names(bare, channels=2, called=("T1", "T2")) == both
+    assert names(bare / "p1" / "T2.nii", channels=2, called=("T1", "T2")) == {"p1": both["p1"]}
+
+
+def test_for_one_channel_its_name_is_no_end(tmp_path: Path) -> None:
+    touch(tmp_path, "a_T1.nii", "a_T2.nii")
+    assert list(names(tmp_path, called=("T1",))) == ["a_T1", "a_T2"]
+
+
+def test_scans_of_bids_are_those_of_the_models_kind(tmp_path: Path) -> None:
+    for session in ("a", "b"):
+        folder = f"sub-1/ses-{session}"
+        touch(tmp_path, *(f"{folder}/anat/sub-1_ses-{session}_{kind}.nii.gz" for kind in ("T1w", "T2w", "FLAIR")))
+    touch(tmp_path, "derivatives/x/sub-1/anat/sub-1_T1w.nii.gz", "sub-2/anat/sub-2_T2w.nii.gz", "sub-1/ses-a/anat/x.nii")
+    found = find_scans(tmp_path, channels=1, names=("T1w",))
+    assert [scan.id for scan in found.scans] == ["sub-1_ses-a", "sub-1_ses-b", "x"]
+    assert [(reason, len(paths)) for reason, paths in found.passed_over.files.items()] == [(NO_SCANS, 1), (OTHER_KINDS, 5)]
+    both = find_scans(tmp_path, channels=2, names=("FLAIR", "T1w")).scans
+    assert [path.name for path in both[0].images] == ["sub-1_ses-a_FLAIR.nii.gz", "sub-1_ses-a_T1w.nii.gz"]
+    assert len(find_scans(tmp_path, channels=1, names=("MRI",)).scans) == 8
 
 
 def test_scans_that_folders_do_not_tell_apart_fail_with_both_files_named(tmp_path: Path) -> None:
