@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.colours import COLOURS, as_grey, as_label_values, without_transparency
+from autoseg.data.dicom.place import is_dicom_place, read_place
 from autoseg.data.dicom.volume import read_slices
 from autoseg.data.geometry import Geometry
 from autoseg.data.label_values import LARGEST_LABEL, exact_labels
@@ -74,7 +75,8 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
 
     Args:
         paths: one file per channel, or a single 4D file whose last axis (in the file's order) holds the channels, or a
-            single file in colour. Grey values stored as colours are one channel, where one is wanted.
+            single file in colour. Grey values stored as colours are one channel, where one is wanted. A folder of DICOM
+            slices is a file of one channel.
         channels: how many channels there must be.
         not_finite: what to do with voxels that are NaN or infinite.
         as_found: whether colours in a single file may be three channels where one is wanted, and grey values one where
@@ -88,7 +90,7 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
     """
     wanted = channels if len(paths) == 1 else 1
     scans = [
-        _with_channels(read_volumes(path, not_finite=not_finite), path, wanted, as_found=as_found and len(paths) == 1)
+        _with_channels(_read(path, not_finite=not_finite), path, wanted, as_found=as_found and len(paths) == 1)
         for path in paths
     ]
     colours = len(scans) == 1 and scans[0].colours
@@ -139,14 +141,15 @@ def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMa
     """Read a label map.
 
     Args:
-        path: its file.
+        path: its file, or a folder of DICOM slices.
         values: the label values that may occur, background included; None: all from 0 to 65535.
 
     Raises:
         ImageError: the file is damaged, is no single volume, or holds fractions, negative or undeclared values.
     """
-    scan = read_volumes(path, as_labels=True)
-    if is_lossy(path):
+    is_dicom = is_dicom_place(path)
+    scan = read_place(path) if is_dicom else read_volumes(path, as_labels=True)
+    if scan.lossy if is_dicom else is_lossy(path):
         raise ImageError(
             "a label map that is stored with loss, so that its values may have changed",
             where=path,
@@ -274,6 +277,11 @@ def _on_grid_of(first: Volumes, scan: Volumes, *, where: Path, other: Path) -> V
     scan.single(where)
     warnings = check_same_grid(first.geometry, scan.geometry, where=where, other=other)
     return replace(scan, warnings=(*scan.warnings, *warnings))
+
+
+def _read(path: Path, *, not_finite: NotFinite) -> Volumes:
+    """What a path stands for: a file of volumes, or DICOM slices."""
+    return read_place(path) if is_dicom_place(path) else read_volumes(path, not_finite=not_finite)
 
 
 def _merged_warnings(paths: Sequence[Path], scans: Sequence[Volumes]) -> tuple[str, ...]:

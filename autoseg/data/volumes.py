@@ -39,9 +39,10 @@ class Volumes:
         array: (T, Z, Y, X), the file's own type; of several numbers per voxel each is one of the T.
         geometry: of each volume.
         warnings: what the user should know about the file.
-        owner: the SimpleITK image: the array only looks into its memory and is void without it.
+        owner: the SimpleITK image: the array only looks into its memory and is void without it; None: it has its own.
         colours: whether they are red, green and blue.
         alpha: whether the last of them is transparency.
+        lossy: whether a DICOM series says that values may have changed when they were compressed.
     """
 
     array: NDArray[Any]
@@ -50,6 +51,7 @@ class Volumes:
     owner: Any
     colours: bool = False
     alpha: bool = False
+    lossy: bool = False
 
     def single(self, path: Path) -> NDArray[Any]:
         """The only volume, (Z, Y, X).

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from autoseg import formats
 from autoseg.errors import ImageError
+from autoseg.formats.dicom_files import dicom_files
 from autoseg.formats.sidecar import sidecar
 from autoseg.storage import files
 
@@ -13,10 +14,11 @@ def image_checksum(path: Path) -> str:
 
     A file that is only a header (.mhd, .nhdr, .hdr) stays the same when its voxels change, so the file that holds them
     counts too; one that is missing counts as such: reading the image says so. Files of a series that a header lists one
-    by one are not followed. So does the document beside a picture that states its spacing.
+    by one are not followed. So does the document beside a picture that states its spacing. A folder of a
+    DICOM series is what its slices are, whatever they are called.
 
     Args:
-        path: the image's file.
+        path: the image's file, or the folder of a series.
 
     Returns:
         64 hexadecimal digits; for an image in a single file those of the file itself.
@@ -25,6 +27,8 @@ def image_checksum(path: Path) -> str:
         ImageError: a file is missing or cannot be read.
     """
     try:
+        if path.is_dir():
+            return files.sha256_json(sorted(files.sha256_file(file) for file in dicom_files(path)))
         own = files.sha256_file(path)
         other = _other_file(path)
         if other is None:

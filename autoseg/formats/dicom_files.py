@@ -30,9 +30,9 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-def holds_dicom(folder: Path) -> bool:
-    """Whether a DICOM file lies in a folder or below it."""
-    return any(is_dicom(path) for path in _files_below(folder))
+def may_be_image(path: Path) -> bool:
+    """Whether a path may be that of an image: a file, or a folder in which, or below which, a DICOM file lies."""
+    return path.is_file() or (path.is_dir() and any(is_dicom(file) for file in _files_below(path)))
 
 
 def dicom_files(place: Path) -> list[Path]:

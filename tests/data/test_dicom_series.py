@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from oracles.dicom_exports import AXIAL, CORONAL, SAGITTAL, export
+from oracles.empty_files import touch
 
 from autoseg.data.dicom.series import FoundSeries, find_series, name_scans
-from autoseg.data.image import read_series
+from autoseg.data.image import read_image, read_labels, read_series
+from autoseg.errors import ImageError
+from autoseg.formats.checksum import image_checksum
 
 VOLUME = np.arange(6 * 8 * 9, dtype=np.int16).reshape(6, 8, 9)
 OTHER = VOLUME[::-1].copy()
@@ -354,3 +357,60 @@ def test_long_names_are_shortened_and_stay_different(tmp_path: Path) -> None:
     names = list(named(tmp_path))
     assert len(set(names)) == 2
     assert all(len(name) <= 200 for name in names)
+
+
+# Where an image is expected
+
+
+def test_a_folder_of_slices_is_an_image(tmp_path: Path) -> None:
+    export(tmp_path / "ada" / "1", VOLUME, left_out=[3, 4, 5])
+    export(tmp_path / "ada" / "2", VOLUME, left_out=[0, 1, 2])
+    image = read_image([tmp_path / "ada"], channels=1)
+    np.testing.assert_array_equal(image.array[0], VOLUME)
+    assert "its slices lie in 2 folders" in image.warnings
+
+
+def test_folders_of_slices_are_channels(tmp_path: Path) -> None:
+    for number, name in enumerate(["t1", "t2"]):
+        export(tmp_path / name, VOLUME + np.int16(number), series=name)
+    image = read_image([tmp_path / "t1", tmp_path / "t2"], channels=2)
+    np.testing.assert_array_equal(image.array, [VOLUME, VOLUME + 1])
+
+
+def test_the_file_of_one_slice_is_that_slice(tmp_path: Path) -> None:
+    """As where slices are labelled one by one."""
+    paths = export(tmp_path, VOLUME)
+    np.testing.assert_array_equal(read_image([paths[2]], channels=1).array[0, 0], VOLUME[2])
+
+
+@pytest.mark.parametrize("files", [(), ("notes.txt",)])
+def test_a_folder_without_slices_is_no_image(tmp_path: Path, files: tuple[str, ...]) -> None:
+    touch(tmp_path, *files)
+    with pytest.raises(ImageError, match="a folder without a DICOM series, where an image is expected"):
+        read_image([tmp_path], channels=1)
+
+
+def test_a_folder_of_two_time_points_is_no_image(tmp_path: Path) -> None:
+    export(tmp_path, VOLUME, AcquisitionTime="101500")
+    export(tmp_path, OTHER, start=7, AcquisitionTime="101730.5")
+    with pytest.raises(ImageError, match=r"several DICOM series.*found time1 \(6 slices\), time2 \(6 slices\)"):
+        read_image([tmp_path], channels=1)
+
+
+def test_label_maps_that_were_compressed_with_loss_are_refused(tmp_path: Path) -> None:
+    labels = (VOLUME % 3).astype(np.uint8)
+    export(tmp_path / "exact", labels)
+    export(tmp_path / "lossy", labels, LossyImageCompression="01")
+    np.testing.assert_array_equal(read_labels(tmp_path / "exact").array, labels)
+    with pytest.raises(ImageError, match="a label map that is stored with loss"):
+        read_labels(tmp_path / "lossy")
+
+
+def test_what_a_folder_holds_decides_its_checksum_and_not_the_names_of_its_files(tmp_path: Path) -> None:
+    paths = export(tmp_path, VOLUME)
+    before = image_checksum(tmp_path)
+    paths[0].rename(tmp_path / "IM9999")
+    touch(tmp_path, "notes.txt")
+    assert image_checksum(tmp_path) == before
+    paths[1].unlink()
+    assert image_checksum(tmp_path) != before

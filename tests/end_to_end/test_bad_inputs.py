@@ -141,6 +141,7 @@ ROWS = (
     Row(26, bad.a_series_that_announces_gigabytes, SERIES, ("IM0003", "should have 4043309040 bytes")),
     Row(26, bad.a_dicom_series, {"check dicom": 3, "plan dicom": 3}, ("dicom", "no layout fits", "Arrange the folder")),
     Row(26, bad.a_folder_for_a_file, REFUSED, ("IBSR_02",)),
+    Row(26, bad.a_series_for_a_file, {**ACCEPTED, PREDICT: 0}),
     Row(
         27,
         bad.an_unusual_name,

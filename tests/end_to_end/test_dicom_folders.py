@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from oracles.commands import autoseg
 from oracles.dicom_exports import export
 
-from autoseg.data.image import read_image, read_labels
+from autoseg.data.image import read_image, read_labels, write_labels
 
 
 def volume(cohort: Path) -> NDArray[np.int16]:
@@ -83,3 +83,51 @@ def test_nothing_but_a_localizer_is_no_scan(cohort: Path, trained: Path, tmp_pat
     _, said = predict(tmp_path / "in", trained, expect=2)
     assert "holds no scans" in said
     assert "passed over (localizers in DICOM files): IM0001, IM0002, IM0003" in said
+
+
+def cohort_in_dicom(cohort: Path, root: Path) -> None:
+    """The phantom's training scans as folders of slices, and label maps as such folders and as files in turn."""
+    lines = ["id,image,label"]
+    for number, path in enumerate(sorted((cohort / "Training_Set").glob("*/*_seg.nii.gz"))):
+        case = path.parent.name
+        image, labels = read_image([path.parent / f"{case}.nii.gz"], channels=1), read_labels(path)
+        spacing_mm, folder = image.geometry.spacing_mm, root / case / "labels"
+        scan, marked = (array[:, ::-1, ::-1] for array in (image.array[0].astype(np.int16), labels.array.astype(np.uint8)))
+        export(root / case / "scan" / "disc", scan, series=case, spacing_mm=spacing_mm)
+        export(folder, marked, series=f"{case} labels", spacing_mm=spacing_mm)
+        if number % 2:
+            stored = read_labels(folder)
+            write_labels(root / case / "labels.nii.gz", stored.array, stored.geometry)
+        lines.append(f"{case},{case}/scan,{case}/labels{'.nii.gz' if number % 2 else ''}")
+    (root / "cases.csv").write_text("\n".join(lines), encoding="utf-8")
+
+
+def test_folders_of_slices_are_trained_on_and_predicted(cohort: Path, tmp_path: Path) -> None:
+    cohort_in_dicom(cohort, tmp_path / "data")
+    autoseg("check", "data", cwd=tmp_path)
+    autoseg("plan", "data", cwd=tmp_path)
+    autoseg("train", "--arch", "unet", "--fold", "0", "--epochs", "1", "--precision", "float32", cwd=tmp_path)
+    autoseg("predict", "data/IBSR_01/scan", "out", cwd=tmp_path)
+    prediction, scan = read_labels(tmp_path / "out" / "disc.nii.gz"), tmp_path / "data" / "IBSR_01" / "scan"
+    assert not prediction.geometry.difference(read_image([scan], channels=1).geometry)
+    (scan / "disc" / "IM0003").unlink()
+    said = autoseg("check", "data", cwd=tmp_path, expect=3).said
+    assert "1 slice(s) of the series are missing; expected 6 mm between slices; found 12 mm after IM0002" in said
+
+
+def test_a_folder_of_several_series_is_no_image(cohort: Path, tmp_path: Path) -> None:
+    cohort_in_dicom(cohort, tmp_path / "data")
+    place = tmp_path / "data" / "IBSR_01" / "scan" / "disc"
+    export(place, np.ones((3, 8, 8), np.int16), names="t2{:d}", series="t2", SeriesNumber=8, SeriesDescription="t2")
+    said = autoseg("check", "data", cwd=tmp_path, expect=3).said
+    assert "a folder with several DICOM series, where one scan is expected" in said
+    assert "found 7 (40 slices), 8 (3 slices). Move each series into a folder of its own" in said
+
+
+def test_a_folder_without_slices_is_no_image(cohort: Path, tmp_path: Path) -> None:
+    cohort_in_dicom(cohort, tmp_path / "data")
+    (tmp_path / "data" / "empty").mkdir()
+    table = tmp_path / "data" / "cases.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("IBSR_02/scan", "empty"), encoding="utf-8")
+    said = autoseg("check", "data", cwd=tmp_path, expect=3).said
+    assert "names files that are not there, or folders without DICOM slices" in said

@@ -19,6 +19,7 @@ from typing import Any, Final
 import nibabel as nib
 import numpy as np
 import SimpleITK as sitk
+from oracles.dicom_exports import export
 from oracles.dicom_files import write_series
 
 from autoseg.data.image import read_image, read_labels, write_channels, write_labels
@@ -363,6 +364,19 @@ def _series(home: Home, **corrupted: Any) -> list[Path]:
 
 def a_dicom_series(home: Home) -> None:
     _series(home)
+
+
+def a_series_for_a_file(home: Home) -> None:
+    """Slices in a folder that has the name of the image file, in their place in the patient."""
+    image = read_image([home.image], channels=1)
+    home.image.unlink()
+    export(
+        home.image,
+        image.array[0].astype(np.int16),
+        spacing_mm=image.geometry.spacing_mm,
+        origin_mm=image.geometry.origin_mm,
+        orientation=(-1.0, 0.0, 0.0, 0.0, -1.0, 0.0),
+    )
 
 
 def a_series_without_a_slice(home: Home) -> None:

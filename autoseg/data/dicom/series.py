@@ -131,7 +131,7 @@ def name_scans(scans: Sequence[DicomScan], *, folder_name: Callable[[Path], str]
     names = [f"{base}_{scan.part}" for base, scan in zip(bases, scans, strict=True)]
     for base in set(bases):
         places = [index for index, other in enumerate(bases) if other == base and scans[index].fields]
-        told = naming.distinctions([scans[index] for index in places], _FEATURES)
+        told = naming.distinctions([scans[index] for index in places], FEATURES)
         for index, distinction in zip(places, told, strict=True):
             names[index] = naming.shortened("_".join(filter(None, [base, distinction])))
     return naming.unique(names, [f"{_identity(scan)} {scan.part}" for scan in scans])
@@ -141,7 +141,7 @@ def _identity(scan: DicomScan) -> str:
     return scan.fields.get(Field.SERIES_UID) or scan.files[0].name
 
 
-_FEATURES: Final[tuple[Callable[[DicomScan], str], ...]] = (
+FEATURES: Final[tuple[Callable[[DicomScan], str], ...]] = (
     lambda scan: naming.patient(scan.fields),
     lambda scan: naming.cleaned(scan.fields.get(Field.STUDY_DATE, "")),
     lambda scan: naming.cleaned(scan.fields.get(Field.STUDY_TIME, "").partition(".")[0]),

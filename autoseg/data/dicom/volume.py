@@ -62,7 +62,8 @@ def read_slices(paths: Sequence[Path]) -> Volumes:
     for target, one in zip(array[0], slices, strict=True):
         target[:] = one.pixels()
     check_finite(array, paths)
-    return Volumes(array=array, geometry=geometry, warnings=first.warnings, owner=None)
+    lossy = any(one.is_lossy for one in slices)
+    return Volumes(array=array, geometry=geometry, warnings=first.warnings, owner=None, lossy=lossy)
 
 
 def _check_alike(one: Slice, first: Slice) -> None:

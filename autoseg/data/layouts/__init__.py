@@ -18,6 +18,7 @@ from autoseg.data.layouts.nnunet_raw import NnunetRaw
 from autoseg.data.naming import FILE_NAMES, image_stem, is_file_name, refuse_undecodable
 from autoseg.errors import DatasetError
 from autoseg.events import Events
+from autoseg.formats.dicom_files import may_be_image
 
 LAYOUTS: Final[dict[str, Layout]] = {
     "cases_csv": CasesCsv(),
@@ -133,11 +134,14 @@ def _recognised(folder: Path, choice: Choice) -> Dataset:
 def _check(dataset: Dataset) -> None:
     _refuse_repeated(dataset.cases, root=dataset.root)
     broken = [
-        str(path) for case in dataset.cases for path in (*case.images, case.label) if path is not None and not path.is_file()
+        str(path)
+        for case in dataset.cases
+        for path in (*case.images, case.label)
+        if path is not None and not may_be_image(path)
     ]
     if broken:
         raise DatasetError(
-            "files are missing, or are folders or broken links",
+            "files are missing, or are folders without DICOM slices or broken links",
             where=dataset.root,
             found=", ".join(broken),
             remedy="Restore them, or remove their cases.",

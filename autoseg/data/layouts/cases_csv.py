@@ -14,6 +14,7 @@ from autoseg.data.dataset import Case, Dataset, Subset
 from autoseg.data.layouts.common import Choice, Mismatch, in_natural_order
 from autoseg.data.naming import FILE_NAMES, dataset_name, is_file_name, named_file, normalised
 from autoseg.errors import DatasetError
+from autoseg.formats.dicom_files import may_be_image
 
 TABLE: Final = "cases.csv"
 _DELIMITERS: Final = (",", ";", "\t")
@@ -120,11 +121,11 @@ def _refuse_missing(rows: Iterable[tuple[int, Mapping[str, str]]], columns: Sequ
         f"line {line}, {column}: {path.parent / row[column]}"
         for line, row in rows
         for column in columns
-        if row[column] and not _file(path.parent, row[column]).is_file()
+        if row[column] and not may_be_image(_file(path.parent, row[column]))
     ]
     if missing:
         raise DatasetError(
-            "names files that are not there",
+            "names files that are not there, or folders without DICOM slices",
             where=path,
             found="; ".join(missing),
             remedy="Correct the paths, which are relative to the table, or restore the files.",
