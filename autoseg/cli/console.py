@@ -29,7 +29,10 @@ PLAIN_WIDTH: Final = 120
 PLAIN_INTERVAL_S: Final = 10.0
 """Seconds between two progress lines of one track where there is no terminal."""
 
-_SHOWN_CONTROLS: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+_SHOWN_CONTROLS: Final = {
+    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"},
+    **{0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)},  # what is no UTF-8 in the name of a file
+}
 
 
 class Console:
@@ -89,7 +92,7 @@ class Console:
         if self._quiet:
             yield _Hidden()
         elif self.is_terminal:
-            with self._bar(_printable(label), total=total, unit=unit) as bar:
+            with self._bar(printable(label), total=total, unit=unit) as bar:
                 yield bar
         else:
             lines = _Lines(label, total=total, unit=unit, say=self.info, now=self._now)
@@ -112,18 +115,18 @@ class Console:
         from rich.table import Table  # noqa: PLC0415 - only commands that show tables pay for it
 
         stream = sys.stdout if stream is None else stream
-        table = Table(title=Text(_printable(title), style="bold"), title_justify="left", box=None, pad_edge=False)
+        table = Table(title=Text(printable(title), style="bold"), title_justify="left", box=None, pad_edge=False)
         for index, column in enumerate(columns):
-            table.add_column(_printable(column), overflow="fold", no_wrap=index == 0)
+            table.add_column(printable(column), overflow="fold", no_wrap=index == 0)
         for row in rows:
-            table.add_row(*(Text(_printable(cell)) for cell in row))
+            table.add_row(*(Text(printable(cell)) for cell in row))
         _rich_console(stream, terminal=_is_terminal(stream)).print(table)
 
     def _stamp(self) -> str:
         return time.strftime("%H:%M:%S ") if self._verbose else ""
 
     def _say(self, message: str, *, style: str = "") -> None:
-        self._rich.print(Text(_printable(message), style=style))
+        self._rich.print(Text(printable(message), style=style))
 
     @contextmanager
     def _bar(self, label: str, *, total: float | None, unit: str) -> "Iterator[_Bar]":
@@ -205,8 +208,8 @@ def _rich_console(stream: TextIO, *, terminal: bool, soft_wrap: bool = False) ->
     )
 
 
-def _printable(text: str) -> str:
-    """The text with control characters spelled out, so that no file name can steer the terminal."""
+def printable(text: str) -> str:
+    """The text with control characters and bytes that are no text spelled out: no file name steers or stops it."""
     return text.translate(_SHOWN_CONTROLS)
 
 
@@ -236,7 +239,7 @@ def _make_bars(console: RichConsole, *, now: Callable[[], float]) -> "Bars":
             for task in self.tasks:  # beside the bars they would be squeezed into a narrow column
                 if task.fields["fields"]:
                     owner = f"{task.description}: " if len(self.tasks) > 1 else ""
-                    yield Text(f"  {owner}{_printable(task.fields['fields'])}", no_wrap=True, overflow="ellipsis")
+                    yield Text(f"  {owner}{printable(task.fields['fields'])}", no_wrap=True, overflow="ellipsis")
 
     return FieldsBelow(
         rp.TextColumn("{task.description}", markup=False),

@@ -32,7 +32,7 @@ def run(command: Command[_Result], options: Options, output: OutputOptions) -> N
     Raises:
         AutosegError: what is wrong; also for what the system refuses, and for an interruption.
     """
-    from autoseg.cli.console import Console  # noqa: PLC0415 - help draws nothing
+    from autoseg.cli.console import Console, printable  # noqa: PLC0415 - help draws nothing
 
     console = Console(quiet=output.quiet, verbose=output.verbose)
     with _failures_of_the_system():
@@ -42,7 +42,7 @@ def run(command: Command[_Result], options: Options, output: OutputOptions) -> N
         elif not output.quiet:
             for table in said.tables:
                 console.table(table.title, table.columns, table.rows)
-            click.echo(said.text)
+            click.echo(printable(said.text))
 
 
 def fail(error: AutosegError, arguments: Sequence[str]) -> int:

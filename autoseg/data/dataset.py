@@ -1,14 +1,22 @@
 """Cases and the data set they form."""
 
+import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
+from autoseg.data.naming import refuse_undecodable
 from autoseg.storage.documents import DocumentType, unchanged
+from autoseg.storage.utf8 import is_utf8
 
 Subset = Literal["training", "validation", "test"]
+
+
+_URI: Final = b"file:"
+_ESCAPED: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
 
 
 def _without_zero(path: Path) -> Path:
@@ -18,7 +26,36 @@ def _without_zero(path: Path) -> Path:
     return path
 
 
+def _from_uri(path: Path) -> Path:
+    text = os.fsencode(path).removeprefix(_URI)
+    return Path(os.fsdecode(_ESCAPED.sub(_byte, text))) if os.fsencode(path) != text else path
+
+
+def _byte(escape: re.Match[bytes]) -> bytes:
+    return bytes.fromhex(escape[1].decode())
+
+
+def _in_json(path: Path) -> str:
+    return str(path) if is_utf8(path) else str(Path(path.as_uri()))
+
+
 _Path = Annotated[Path, AfterValidator(_without_zero)]
+_Folder = Annotated[
+    Path,
+    AfterValidator(_from_uri),
+    AfterValidator(_without_zero),
+    PlainSerializer(_in_json, return_type=str, when_used="json"),
+]
+"""An absolute path; in JSON as text, or as a URI where its bytes are no UTF-8."""
+
+
+def _decodable(name: object) -> object:
+    if isinstance(name, str):
+        refuse_undecodable(name, where=Path(name))
+    return name
+
+
+_Name = Annotated[str, BeforeValidator(_decodable)]
 
 
 class LabelClass(BaseModel):
@@ -53,10 +90,10 @@ class Case(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(pattern=r"^[^/\x00]+$", description="also the name of files made for the case")
+    id: _Name = Field(pattern=r"^[^/\x00]+$", description="also the name of files made for the case")
     images: tuple[_Path, ...] = Field(min_length=1, description="one file per channel, or one 4D file with all of them")
     label: _Path | None = None
-    subject: str = Field(description="scans of one subject stay on one side of every split; the id where none is given")
+    subject: _Name = Field(description="scans of one subject stay on one side of every split; the id where none is given")
     subset: Subset = "training"
 
 
@@ -73,7 +110,7 @@ class Dataset(BaseModel):
 
     version: Literal[2] = 2
     name: str = Field(min_length=1)
-    root: _Path = Field(description="the folder where it was last found")
+    root: _Folder = Field(description="the folder where it was last found")
     root_from_workspace: str | None = Field(
         default=None,
         pattern=r"^[^\x00]+$",

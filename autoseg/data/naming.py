@@ -124,14 +124,18 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode(errors="backslashreplace")
 
 
-def refuse_undecodable(path: Path) -> None:
-    """Refuse a path that is not UTF-8: tables and JSON documents could not name it.
+def refuse_undecodable(name: str, *, where: Path) -> None:
+    """Refuse a name that is not UTF-8: no table and no JSON document could hold it.
+
+    Args:
+        name: the name, which stands for what lies there.
+        where: a file or folder that has it.
 
     Raises:
         DatasetError: it is not.
     """
-    if (shown := printable(str(path))) != str(path):
-        raise DatasetError("the name is not UTF-8", where=shown, remedy="Rename it.")
+    if printable(name) != name:
+        raise DatasetError("the name is not UTF-8", where=printable(str(where)), remedy="Rename it.")
 
 
 def dataset_name(root: Path, document: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from autoseg.data.dataset import Case, Dataset
+from autoseg.storage.utf8 import is_utf8
 
 
 def at(dataset: Dataset, root: Path) -> Dataset:
@@ -92,6 +93,7 @@ def _changed(dataset: Dataset, change: Callable[[Path], Path]) -> Dataset:
 def _way(start: Path, end: Path) -> str | None:
     """The way from one folder to another, without links, since `..` leads out of where a link leads; None: there is none."""
     try:
-        return Path(os.path.relpath(end.resolve(), start.resolve())).as_posix()
+        way = Path(os.path.relpath(end.resolve(), start.resolve())).as_posix()
     except ValueError:  # another drive of Windows
         return None
+    return way if is_utf8(way) else None

@@ -23,6 +23,7 @@ from autoseg.formats.nifti import NIFTI
 from autoseg.formats.picture import Picture, pixel_size
 from autoseg.formats.verification import describe, verify_file
 from autoseg.storage import files
+from autoseg.storage.utf8 import utf8_path
 
 # What it prints goes straight to the terminal; what matters in it is told by verify_file's warnings.
 sitk.ProcessObject.SetGlobalWarningDisplay(False)  # noqa: FBT003 - takes no names
@@ -88,7 +89,7 @@ def read_volumes(path: Path, *, not_finite: NotFinite = "refuse", as_labels: boo
         array = read_picture(path, described, as_labels=as_labels)
         return _volumes(path, described, array, _grid_of(array), warnings=warnings, owner=None)
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(str(utf8_path(path)))
     try:
         reader.ReadImageInformation()
         _check_pixels(reader, path, components=_components(described))
@@ -114,7 +115,7 @@ def read_geometry(path: Path) -> Geometry:
     if isinstance(described, Picture):
         return read_volumes(path).geometry
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+    reader.SetFileName(str(utf8_path(path)))
     try:
         reader.ReadImageInformation()
     except RuntimeError as cause:
@@ -144,7 +145,7 @@ def write_volume(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     image = _to_sitk(array[0] if flat else array, geometry)
     with files.atomic_path(path) as temporary:
         try:
-            sitk.WriteImage(image, str(temporary), useCompression=True)
+            sitk.WriteImage(image, str(utf8_path(temporary)), useCompression=True)
             verify_file(temporary)  # not every writer notices a full disk
         except (RuntimeError, ImageError) as cause:
             raise SystemFailureError(

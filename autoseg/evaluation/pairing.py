@@ -10,7 +10,15 @@ from typing import Final, NoReturn
 from autoseg.data.folders import SCANS, Kind, PassedOver, role_of
 from autoseg.data.ids import Place, identify
 from autoseg.data.layouts import find_dataset
-from autoseg.data.naming import LABEL_ENDING, image_stem, is_label_stem, named_file, stem_of_any, without_label_ending
+from autoseg.data.naming import (
+    LABEL_ENDING,
+    image_stem,
+    is_label_stem,
+    named_file,
+    refuse_undecodable,
+    stem_of_any,
+    without_label_ending,
+)
 from autoseg.errors import DatasetError, SystemFailureError, UsageError
 from autoseg.formats import IMAGE_SUFFIXES
 
@@ -166,6 +174,7 @@ def _by_id(paths: Sequence[Path], root: Path) -> dict[str, Path]:
     for case, path in zip(identify(places), paths, strict=True):
         groups[case or stem_of_any(path)].append(path)
     for case, members in groups.items():
+        refuse_undecodable(case, where=members[0])
         if len(members) > 1:
             raise DatasetError(
                 f"{len(members)} files are called the case {case}",

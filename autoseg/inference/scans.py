@@ -98,6 +98,7 @@ def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results
     failures: list[tuple[str, AutosegError]] = []
     for name, find in groups:
         try:
+            refuse_undecodable(name, where=place if place.is_file() else place / name)
             scans += find(name, channels=channels)
         except AutosegError as error:
             failures.append((printable(name), error))
@@ -165,15 +166,12 @@ def _dicom_scan(name: str, *, found: DicomScan, channels: int) -> list[Scan]:
             expected=f"{channels} channels",
             remedy=f"Convert them to NIfTI, one file per channel, ending in {CHANNEL_ENDINGS} in the order of training.",
         )
-    for path in found.files:
-        refuse_undecodable(path)
     return [Scan(name, found.files, series=True, warnings=found.warnings)]
 
 
 def _scan(name: str, *, found: Mapping[Path, int | None], channels: int) -> list[Scan]:
     """One scan from files of one name and the channels they hold; a file without number stands for a whole scan."""
     for path in found:
-        refuse_undecodable(path)
         if not path.is_file():
             what = "a broken link" if path.is_symlink() else "not a file"
             raise DatasetError(what, where=path, remedy="Restore what it points to, or remove it.")

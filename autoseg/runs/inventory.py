@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 from autoseg import catalogue
+from autoseg.data.naming import printable
 from autoseg.errors import BundleError
 from autoseg.model.bundle import BUNDLE_FILE, read_document
 from autoseg.model.identity import FOLDERS, ModelId
@@ -64,10 +65,11 @@ def take_inventory(workspace: Workspace, plan: Plan) -> Inventory:
     skipped: list[str] = []
     for folder in sorted(path.parent for path in workspace.models.glob(f"{FOLDERS}/{BUNDLE_FILE}")):
         document, state = read_document(folder), read_state(folder)
+        shown = printable(str(folder))  # documents say why a model was left out
         if document.plan_digest != plan.digest:
-            skipped.append(f"{folder} (trained under another plan)")
+            skipped.append(f"{shown} (trained under another plan)")
         elif state is None or not state.finished:
-            skipped.append(f"{folder} (not finished: repeat its train command)")
+            skipped.append(f"{shown} (not finished: repeat its train command)")
         else:
             finished.append(FinishedModel(document.id, folder, state.keys))
     return Inventory(tuple(finished), tuple(skipped))

@@ -24,6 +24,9 @@ from autoseg.errors import AutosegError, SystemFailureError, WorkspaceError
 
 _CHUNK_BYTES = 1 << 20
 
+_ESCAPES: Final = "backslashreplace"
+r"""What becomes of bytes in file names that are not UTF-8, for Python characters such as `\udcff`: escapes, as JSON has."""
+
 _MOST_LEVELS: Final = 100
 """Of a JSON document. Source: chosen; ours have at most ten, and writing one must not run out of stack."""
 
@@ -58,13 +61,14 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, content: str) -> None:
-    """Replace a UTF-8 file's content in one step."""
-    write_bytes(path, content.encode())
+    r"""Replace a UTF-8 file's content in one step; what is no UTF-8 in names of files becomes `\udcff`."""
+    write_bytes(path, content.encode(errors=_ESCAPES))
 
 
 def json_text(document: Any) -> str:
     """A JSON document as this project writes them: indented, UTF-8, keys in the order given, a final newline."""
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode(errors=_ESCAPES).decode()
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -20,6 +20,7 @@ from autoseg import catalogue
 from autoseg.data.display import COLOURS, grey_levels, rgb
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
+from autoseg.storage.utf8 import utf8_path
 from autoseg.training.history import EpochRecord
 from autoseg.training.validation import SampleSlice
 
@@ -105,7 +106,7 @@ class _TensorBoard:
 
     def __init__(self, package: Any, run: TrackedRun) -> None:
         self._cases = run.cases
-        self._writer = package.SummaryWriter(run.folder / TENSORBOARD_FOLDER, purge_step=run.epochs + 1)
+        self._writer = package.SummaryWriter(utf8_path(run.folder / TENSORBOARD_FOLDER), purge_step=run.epochs + 1)
 
     def epoch_ended(self, record: EpochRecord, samples: Sequence[SampleSlice]) -> None:
         for name, value in scalars(record).items():
@@ -130,7 +131,7 @@ class _Wandb:
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._run = package.init(
             mode=mode,
-            dir=run.folder,
+            dir=utf8_path(run.folder),
             project="autoseg",
             name=run.name,
             config=dict(run.settings),

@@ -57,6 +57,12 @@ def test_no_text_can_steer_the_terminal(text: str) -> None:
     assert not set(stream.getvalue()) & {chr(code) for code in (*range(9), *range(11, 32), *range(127, 160))}
 
 
+def test_bytes_that_are_no_text_are_spelled_out() -> None:
+    console, stream, _ = plain()
+    console.info("o\udcf6/a.nii")
+    assert stream.getvalue() == "o\\xf6/a.nii\n"
+
+
 def test_without_a_terminal_a_track_is_a_line_at_both_ends_and_one_every_ten_seconds() -> None:
     console, stream, clock = plain()
     with console.track("preprocessing", total=4, unit="cases") as progress:

@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from autoseg.data.dataset import Case, Dataset, LabelClass, Subset
+from autoseg.data.dataset import DATASET, Case, Dataset, LabelClass, Subset
+from autoseg.errors import DatasetError
 
 BACKGROUND, LESION = LabelClass(value=0, name="background"), LabelClass(value=7, name="lesion")
 
@@ -79,3 +80,20 @@ def test_no_two_classes_share_a_name() -> None:
 def test_class_names_can_be_shown(name: str) -> None:
     with pytest.raises(ValidationError, match="class names must be printable"):
         dataset(classes=(BACKGROUND, LabelClass(value=8, name=name)))
+
+
+def test_a_folder_whose_name_is_not_utf8_survives_the_disk(tmp_path: Path) -> None:
+    root = tmp_path / "o\udcf6 %41"  # how the byte f6 in a file's name reads
+    DATASET.write(tmp_path / "dataset.json", dataset(root=root))
+    assert DATASET.read(tmp_path / "dataset.json").root == root
+
+
+@pytest.mark.parametrize("key", ["id", "subject"])
+def test_names_that_are_not_utf8_are_refused(key: str) -> None:
+    with pytest.raises(DatasetError, match=r"o\\xf6: the name is not UTF-8"):
+        Case.model_validate({"id": "a", "subject": "a", "images": (Path("a.nii"),), key: "o\udcf6"})
+
+
+def test_a_path_with_a_zero_character_is_refused() -> None:
+    with pytest.raises(ValidationError, match="zero character"):
+        dataset(root=Path("a\0b"))

@@ -132,16 +132,25 @@ def test_broken_links_are_named(tmp_path: Path, broken: str) -> None:
     assert mentions(message(tmp_path), ["broken link", str(tmp_path / broken)])
 
 
-@pytest.mark.parametrize("place", ["", "\udcff"], ids=["file", "folder"])
-def test_names_that_are_not_utf8_are_shown_in_escapes(tmp_path: Path, place: str) -> None:
-    name = "b" if place else "\udcff"  # how the byte ff in a file's name reads
+@pytest.mark.parametrize("name", ["\udcff", "\udcff/b", "Training_Set/\udcff/b"], ids=["file", "folder", "folder of a case"])
+def test_names_that_are_not_utf8_are_shown_in_escapes(tmp_path: Path, name: str) -> None:
     try:
-        root = touch(tmp_path / place, f"{name}.nii", f"{name}_seg.nii")
+        root = touch(tmp_path, f"{name}.nii", f"{name}_seg.nii")
     except OSError:
         pytest.skip("this file system takes UTF-8 only")
-    assert mentions(message(root), ["not UTF-8", os.fspath(tmp_path / "\\xff")])
-    if place:
-        assert "not UTF-8" in message(table(root, "id,image,label\nb,b.nii,b_seg.nii\n"))
+    shown = name.replace("\udcff", "\\xff")  # how the byte ff in a file's name reads
+    assert mentions(message(root), ["not UTF-8", os.fspath(tmp_path / shown)])
+
+
+def test_a_data_set_may_lie_in_a_folder_whose_name_is_not_utf8(tmp_path: Path) -> None:
+    root = tmp_path / "\udcff" / "\udcfe"
+    try:
+        touch(root, "b.nii", "b_seg.nii")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 only")
+    assert find_dataset(root).name == "dataset"
+    table(root, "id,image,label\nb,b.nii,b_seg.nii\n")
+    assert find_dataset(root).cases[0].images == (root / "b.nii",)
 
 
 def test_a_looping_link_is_a_broken_one(tmp_path: Path) -> None:

@@ -203,3 +203,12 @@ def test_the_checksum_of_a_document_does_not_depend_on_the_order_of_its_keys() -
     second: Any = json.loads('{"b": {"d": null, "c": [1, 2]}, "a": 1}')
     assert files.sha256_json(first) == files.sha256_json(second)
     assert files.sha256_json(first) != files.sha256_json({**first, "a": 2})
+
+
+def test_names_that_are_not_utf8_are_written_in_escapes(tmp_path: Path) -> None:
+    path, name = tmp_path / "a.json", "o\udcf6"  # how the bytes 6f f6 in a file's name read
+    files.write_json(path, {"folder": name, "case": "\u60a3"})
+    assert json.loads(path.read_bytes()) == {"folder": name, "case": "\u60a3"}
+    assert "\u60a3" in path.read_text(encoding="utf-8")
+    files.write_text(path, f"wrote {name}")
+    assert path.read_bytes() == rb"wrote o\udcf6"

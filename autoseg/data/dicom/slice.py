@@ -14,6 +14,7 @@ from autoseg.errors import ImageError
 from autoseg.formats.dicom_elements import DicomError, DicomHeader, parse_dicom
 from autoseg.formats.dicom_fields import SYNTAXES, Field
 from autoseg.formats.dicom_files import begins_like_dicom
+from autoseg.storage.utf8 import utf8_path
 
 ORIENTATION_TOLERANCE: Final = 1e-3
 """Direction cosines may differ by this much; they are often rounded to three decimals. Source: ours."""
@@ -132,7 +133,7 @@ class Slice:
         """
         reader: Any = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(self.path))
+        reader.SetFileName(str(utf8_path(self.path)))
         try:
             reader.ReadImageInformation()
         except RuntimeError as cause:

@@ -16,6 +16,7 @@ from autoseg.data.layouts.folder_pair import FolderPair
 from autoseg.data.layouts.ibsr18 import Ibsr18
 from autoseg.data.layouts.nnunet_raw import NnunetRaw
 from autoseg.data.naming import FILE_NAMES, image_stem, is_file_name, refuse_undecodable
+from autoseg.data.places import files_of
 from autoseg.errors import DatasetError
 from autoseg.events import Events
 from autoseg.formats.dicom_files import may_be_image
@@ -99,7 +100,6 @@ def _refuse_unusable_name(name: str) -> None:
 
 
 def _refuse_no_folder(folder: Path) -> None:
-    refuse_undecodable(folder)
     if not folder.exists():
         what = "a broken link" if folder.is_symlink() else "no such folder"
     elif not folder.is_dir():
@@ -132,6 +132,10 @@ def _recognised(folder: Path, choice: Choice) -> Dataset:
 
 
 def _check(dataset: Dataset) -> None:
+    for case in dataset.cases:
+        for path in files_of(case):
+            below = path.relative_to(dataset.root) if path.is_relative_to(dataset.root) else path
+            refuse_undecodable(str(below), where=path)
     _refuse_repeated(dataset.cases, root=dataset.root)
     broken = [
         str(path)

@@ -102,7 +102,7 @@ def images_in(folder: Path) -> Iterator[tuple[str, Path]]:
         for path in sorted(folder.iterdir()):
             stem = image_stem(path)
             if stem is not None and not path.name.startswith("."):
-                refuse_undecodable(path)
+                refuse_undecodable(path.name, where=path)
                 yield stem, path
 
 

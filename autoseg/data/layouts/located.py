@@ -89,5 +89,5 @@ def images_among(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     for path in paths:
         stem = image_stem(path)
         if stem is not None:
-            refuse_undecodable(path)
+            refuse_undecodable(path.name, where=path)
             yield stem, path
