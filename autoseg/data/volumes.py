@@ -16,6 +16,7 @@ from autoseg.catalogue import NotFinite
 from autoseg.data.geometry import Geometry
 from autoseg.data.nifti_file import write_nifti
 from autoseg.data.pillow_pictures import read_picture
+from autoseg.data.reader_name import name_for_reader
 from autoseg.errors import ImageError, SystemFailureError
 from autoseg.formats import WRITABLE_SUFFIXES
 from autoseg.formats.header import Header, not_scalar
@@ -89,13 +90,14 @@ def read_volumes(path: Path, *, not_finite: NotFinite = "refuse", as_labels: boo
         array = read_picture(path, described, as_labels=as_labels)
         return _volumes(path, described, array, _grid_of(array), warnings=warnings, owner=None)
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(utf8_path(path)))
-    try:
-        reader.ReadImageInformation()
-        _check_pixels(reader, path, components=_components(described))
-        image = reader.Execute()
-    except RuntimeError as cause:
-        raise _unreadable(path, str(cause)) from None
+    with name_for_reader(path) as name:
+        reader.SetFileName(name)
+        try:
+            reader.ReadImageInformation()
+            _check_pixels(reader, path, components=_components(described))
+            image = reader.Execute()
+        except RuntimeError as cause:
+            raise _unreadable(path, str(cause)) from None
     geometry, view = _geometry(image), sitk.GetArrayViewFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
         view = np.moveaxis(view, -1, 0)  # (C, ...)
@@ -115,11 +117,12 @@ def read_geometry(path: Path) -> Geometry:
     if isinstance(described, Picture):
         return read_volumes(path).geometry
     reader = sitk.ImageFileReader()
-    reader.SetFileName(str(utf8_path(path)))
-    try:
-        reader.ReadImageInformation()
-    except RuntimeError as cause:
-        raise _unreadable(path, str(cause)) from None
+    with name_for_reader(path) as name:
+        reader.SetFileName(name)
+        try:
+            reader.ReadImageInformation()
+        except RuntimeError as cause:
+            raise _unreadable(path, str(cause)) from None
     return _stated(_geometry(reader), described, path)
 
 
