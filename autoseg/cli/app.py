@@ -8,9 +8,10 @@ import click
 
 from autoseg import __version__
 from autoseg.cli.parameters import Argument, chosen, parameters
-from autoseg.cli.runner import OutputOptions, fail, run, usage_error
+from autoseg.cli.runner import OutputOptions, fail, interrupted, run, usage_error
 from autoseg.commands import COMMANDS, module_of
 from autoseg.errors import AutosegError, UsageError
+from autoseg.jobs.interruption import Interruption
 from autoseg.options.command import Command
 from autoseg.options.declaration import did_you_mean
 
@@ -58,19 +59,36 @@ class Application(click.Group):
                 [(name, command.summary) for name, command in commands if isinstance(command, ConsoleCommand)]
             )
 
-    def main(self, args: Sequence[str] | None = None, **_: Any) -> Any:  # type: ignore[override]  # click's are not used
-        """Run the command line and end the process."""
+    def main(  # type: ignore[override]  # click's other arguments are not used
+        self, args: Sequence[str] | None = None, *, obj: Interruption | None = None, **_: Any
+    ) -> Any:
+        """Run the command line and end the process.
+
+        Args:
+            args: the command line; None: that of the process.
+            obj: what may already have asked the process to end.
+        """
         arguments = list(sys.argv[1:] if args is None else args)
-        try:
-            code = super().main(arguments, prog_name="autoseg", standalone_mode=False) or 0
-        except click.exceptions.NoArgsIsHelpError as question:
-            question.show()
-            code = question.exit_code
-        except click.UsageError as problem:
-            code = fail(usage_error(problem), arguments)
-        except AutosegError as error:
-            code = fail(error, arguments)
+        interruption = obj or Interruption()
+        with interruption.heard():
+            try:
+                code = super().main(arguments, prog_name="autoseg", standalone_mode=False, obj=interruption) or 0
+            except click.exceptions.NoArgsIsHelpError as question:
+                question.show()
+                code = question.exit_code
+            except (AutosegError, click.UsageError, click.Abort, KeyboardInterrupt) as problem:
+                interruption.answered()
+                code = fail(_told(problem), arguments)
         sys.exit(code)
+
+
+def _told(problem: BaseException) -> AutosegError:
+    match problem:
+        case AutosegError():
+            return problem
+        case click.UsageError():
+            return usage_error(problem)
+    return interrupted()  # click's word for Ctrl-C is Abort
 
 
 class ConsoleCommand(click.Command):
@@ -105,7 +123,7 @@ class ConsoleCommand(click.Command):
     def invoke(self, ctx: click.Context) -> None:
         """Do what the command line asks for."""
         output = OutputOptions(**chosen(OutputOptions, ctx))
-        run(self._command, self._command.options(**chosen(self._command.options, ctx)), output)
+        run(self._command, self._command.options(**chosen(self._command.options, ctx)), output, interruption=ctx.obj)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Arguments with their help, then options."""

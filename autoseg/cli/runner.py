@@ -1,15 +1,14 @@
 """How the command line runs a command: its result printed, every failure told in one form and turned into its exit code."""
 
-import signal
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
-from typing import NoReturn, TypeVar
+from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 import click
 
 from autoseg.errors import AutosegError, InterruptedRunError, SystemFailureError, UsageError
+from autoseg.jobs.interruption import Interruptible, Interruption, is_interrupted
 from autoseg.options.command import Command
 from autoseg.options.declaration import Declared, Options, did_you_mean, option
 from autoseg.storage import files
@@ -26,8 +25,14 @@ class OutputOptions(Declared):
     traceback: bool = option("Show where in the code an error arose.", default=False)
 
 
-def run(command: Command[_Result], options: Options, output: OutputOptions) -> None:
+def run(command: Command[_Result], options: Options, output: OutputOptions, *, interruption: Interruption) -> None:
     """Run a command and print its result.
+
+    Args:
+        command: what to run.
+        options: of the command.
+        output: how it talks to its user.
+        interruption: what asks the command to end, looked at wherever it gets on.
 
     Raises:
         AutosegError: what is wrong; also for what the system refuses, and for an interruption.
@@ -36,7 +41,8 @@ def run(command: Command[_Result], options: Options, output: OutputOptions) -> N
 
     console = Console(quiet=output.quiet, verbose=output.verbose)
     with _failures_of_the_system():
-        said = command.describe(command.run(options, console))
+        said = command.describe(command.run(options, Interruptible(console, interruption)))
+        interruption.check()  # a request that came last is answered before any result
         if output.json:
             click.echo(files.json_text(said.document), nl=False)
         elif not output.quiet:
@@ -59,9 +65,10 @@ def fail(error: AutosegError, arguments: Sequence[str]) -> int:
 
     if "--traceback" in arguments:
         traceback.print_exception(error)
-    show_error(error, console=Console())
-    if "--json" in arguments:
-        click.echo(files.json_text(error.as_dict()), nl=False)
+    with suppress(OSError):  # the terminal may have been closed; the exit code says it then
+        show_error(error, console=Console())
+        if "--json" in arguments:
+            click.echo(files.json_text(error.as_dict()), nl=False)
     return error.exit_code
 
 
@@ -81,27 +88,27 @@ def _flags(command: click.Command) -> list[str]:
     return [flag for parameter in command.params for flag in (*parameter.opts, *parameter.secondary_opts)]
 
 
+def interrupted() -> InterruptedRunError:
+    """What is said of a command that was asked to end."""
+    return InterruptedRunError("interrupted", remedy="Finished parts are kept; the same command goes on from there.")
+
+
 @contextmanager
 def _failures_of_the_system() -> Iterator[None]:
-    signal.signal(signal.SIGTERM, _interrupt)
     try:
         yield
-    except KeyboardInterrupt:
-        remedy = "Finished parts are kept; the same command goes on from there."
-        raise InterruptedRunError("interrupted", remedy=remedy) from None
-    except (OSError, MemoryError, RuntimeError) as cause:
+    except (KeyboardInterrupt, Exception) as cause:
+        if is_interrupted(cause):
+            raise interrupted() from None
         if (failure := _system_failure(cause)) is None:
             raise
         raise failure from cause
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _system_failure(cause: Exception) -> SystemFailureError | None:
+def _system_failure(cause: BaseException) -> SystemFailureError | None:
     """What no stage expected of the operating system, as an error with a remedy; None for what is not its fault."""
-    if isinstance(cause, MemoryError) or "DefaultCPUAllocator" in str(cause):  # numpy's way of saying it, and torch's
+    of_torch = isinstance(cause, RuntimeError) and "DefaultCPUAllocator" in str(cause)
+    if of_torch or isinstance(cause, MemoryError):
         return SystemFailureError(
             "the memory is used up",
             remedy="Close other programs, let fewer processes work side by side (--jobs 1), or plan with less --memory.",

@@ -3,33 +3,22 @@
 A run that fails or dies leaves the others alone, and no process outlives the one that started it.
 """
 
-import multiprocessing
-import os
 import signal
-import sys
-import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from functools import partial
 from multiprocessing.connection import Connection, wait
-from types import FrameType
-from typing import Final, Generic, NoReturn
+from typing import Generic
 
 from autoseg.errors import AutosegError, InterruptedRunError, TrainingError
 from autoseg.events import Events
+from autoseg.jobs.children import SPAWN, stop, stopping_held_back, work_as_child
+from autoseg.jobs.interruption import Interruptible, Interruption
 from autoseg.jobs.relay import Event, Outbox, Shown
 from autoseg.jobs.work import Outcomes, Result, Run, Work
-
-GRACE_S: Final = 30.0
-"""Time a process gets to end by itself. Source: ours; many times an optimiser step, after which it notices."""
-
-_SPAWN: Final = multiprocessing.get_context("spawn")  # a fork of a process that runs threads may hang
-_STOPPING: Final = frozenset({signal.SIGINT, signal.SIGTERM})
-_HAS_MASKS: Final = hasattr(signal, "pthread_sigmask")  # Windows has neither these nor signals of single threads
 
 
 def side_by_side(
@@ -52,13 +41,11 @@ def side_by_side(
     Raises:
         RuntimeError: a run failed with something other than an `AutosegError`.
     """
-    if _HAS_MASKS:
-        resource_tracker.ensure_running()  # begun later, it would let through the signals that are held back below
     waiting, running = deque(runs), dict[Connection, _Child[Result]]()
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                with _stopping_held_back():  # a process that was started is known, and can be stopped
+                with stopping_held_back():  # a process that was started is known, and can be stopped
                     child = _Child(waiting[0], initialise=initialise, events=events_of(waiting[0].name))
                     running[child.receiver] = child
                 waiting.popleft()
@@ -67,34 +54,9 @@ def side_by_side(
                     del running[child.receiver]
                     yield child.run, child.end()
     finally:
-        _stop(list(running.values()))
-
-
-def _stop(children: "Sequence[_Child[Result]]") -> None:
-    """End processes: all politely and together, then by force."""
-    for child in children:
-        child.interrupt()
-    deadline = time.monotonic() + GRACE_S
-    try:
-        for child in children:
-            child.process.join(max(0.0, deadline - time.monotonic()))
-    finally:  # time is up, or the user pressed Ctrl-C once more
-        for child in children:
-            child.process.kill()
-            child.process.join()
-
-
-@contextmanager
-def _stopping_held_back() -> Iterator[None]:
-    """Keep Ctrl-C and SIGTERM waiting, here and in processes that start meanwhile, until those can answer them."""
-    if not _HAS_MASKS:
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for child in running.values():
+            child.abandon()
+        stop([child.process for child in running.values()])
 
 
 @dataclass(frozen=True)
@@ -120,8 +82,8 @@ class _Child(Generic[Result]):
 
     def __init__(self, run: Run[Result], *, initialise: Callable[[], None], events: Events) -> None:
         self.run = run
-        self.receiver, sender = _SPAWN.Pipe(duplex=False)
-        self.process = _SPAWN.Process(target=_run_here, args=(run.work, initialise, sender, time.monotonic()), name=run.name)
+        self.receiver, sender = SPAWN.Pipe(duplex=False)
+        self.process = SPAWN.Process(target=_run_here, args=(run.work, initialise, sender, time.monotonic()), name=run.name)
         self.process.start()
         sender.close()  # the process holds the only other one: the pipe ends when it does
         self._shown = Shown(events)
@@ -154,9 +116,8 @@ class _Child(Generic[Result]):
                 raise RuntimeError(f"{self.run.name}, in a process of its own:\n{where}")
         return _death(self.process.exitcode)
 
-    def interrupt(self) -> None:
-        """Ask the process to end, and listen no more."""
-        self.process.terminate()
+    def abandon(self) -> None:
+        """Listen no more to a process that will be stopped."""
         self.receiver.close()
         self._shown.abandon()
 
@@ -180,14 +141,13 @@ def _death(exit_code: int | None) -> TrainingError:
 
 def _run_here(work: Work[Result], initialise: Callable[[], None], sender: Connection, started: float) -> None:
     """What a process does: the run, then a last message that says how it ended."""
-    outbox = Outbox(sender)
-    try:
-        _follow_parent()
-        outbox.close(_attempt(work, initialise, events=outbox, started=started))
-    except KeyboardInterrupt:
-        sys.exit(InterruptedRunError.exit_code)
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it is ending already
+    work_as_child(partial(_report, work, initialise, Outbox(sender), started))
+
+
+def _report(
+    work: Work[Result], initialise: Callable[[], None], outbox: Outbox, started: float, interruption: Interruption
+) -> None:
+    outbox.close(_attempt(work, initialise, events=Interruptible(outbox, interruption), started=started))
 
 
 def _attempt(work: Work[Result], initialise: Callable[[], None], *, events: Events, started: float) -> _Outcome[Result]:
@@ -198,29 +158,3 @@ def _attempt(work: Work[Result], initialise: Callable[[], None], *, events: Even
         return _Failed(error)
     except Exception:  # noqa: BLE001 - a bug, which the parent shows and ends with
         return _Crashed(traceback.format_exc())
-
-
-def _follow_parent() -> None:
-    """Stop when the parent says so, and when it is no more."""
-    threading.Thread(target=_stop_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the parent decides
-    signal.signal(signal.SIGTERM, _interrupt)
-    if _HAS_MASKS:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-
-
-def _stop_with_parent() -> None:
-    parent, main = multiprocessing.parent_process(), threading.main_thread().ident
-    if parent is None or main is None:
-        msg = "only a process started by another follows it"
-        raise RuntimeError(msg)
-    parent.join()
-    if _HAS_MASKS:
-        signal.pthread_kill(main, signal.SIGTERM)
-    time.sleep(GRACE_S)
-    os._exit(InterruptedRunError.exit_code)
-
-
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough
-    raise KeyboardInterrupt

@@ -1,8 +1,10 @@
+import errno
 import json
 import re
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY
 from typing import Literal
 
@@ -10,12 +12,14 @@ import click
 import pytest
 from click.shell_completion import ShellComplete
 from click.testing import CliRunner, Result
+from oracles.garbage import interrupt_collection
 
 import autoseg
 from autoseg.cli.app import Application, ConsoleCommand, app
 from autoseg.commands import COMMANDS
 from autoseg.errors import DatasetError
 from autoseg.events import Events
+from autoseg.jobs.interruption import STOPPING
 from autoseg.options.command import Command, Output, Table
 from autoseg.options.declaration import Jobs, OptionalPath, Options, argument, option
 from autoseg.options.shared import JOBS
@@ -38,13 +42,14 @@ class GreetOptions(Options):
     secret: str = option("Not for the command line.", default="none", on_console=False)
 
 
-def invoke(*arguments: str, fails: BaseException | None = None) -> Result:
+def invoke(*arguments: str, fails: BaseException | None = None, does: Callable[[Events], object] = lambda _: None) -> Result:
     """Run an application with one command of our own."""
 
     def run(options: GreetOptions, events: Events) -> GreetOptions:
         events.info("greeting")
         if fails is not None:
             raise fails
+        does(events)
         return options
 
     def describe(chosen: GreetOptions) -> Output:
@@ -128,6 +133,39 @@ def test_an_interruption_is_130() -> None:
     result = invoke("Ada", fails=KeyboardInterrupt())
     assert result.exit_code == 130
     assert "goes on from there" in result.stderr
+
+
+@pytest.mark.parametrize("number", STOPPING, ids=str)
+def test_an_interruption_that_garbage_collection_swallowed_is_130(number: signal.Signals) -> None:
+    """At the next progress, and where none follows, before a result is printed."""
+
+    def goes_on(events: Events) -> None:
+        interrupt_collection(number)
+        events.info("unmoved")
+
+    for does in (goes_on, lambda _: interrupt_collection(number)):
+        result = invoke("Ada", "--json", does=does)
+        assert result.exit_code == 130
+        assert "unmoved" not in result.stderr
+        assert "Exception ignored" not in result.stderr
+        assert json.loads(result.stdout)["what"] == "interrupted"
+
+
+def test_an_interruption_while_help_is_made_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Application, "list_commands", lambda *_: signal.raise_signal(signal.SIGINT))
+    told = CliRunner().invoke(app, ["train"])
+    assert told.exit_code == 130
+    assert "Error: interrupted\n" in told.stderr
+
+
+def test_what_goes_wrong_on_the_way_out_is_still_an_interruption() -> None:
+    def works(_: Events) -> None:
+        try:
+            signal.raise_signal(signal.SIGHUP)
+        finally:
+            raise OSError(errno.EIO, "Input/output error")  # the terminal has gone
+
+    assert invoke("Ada", does=works).exit_code == 130
 
 
 def test_a_bug_is_not_dressed_up_as_a_user_error() -> None:

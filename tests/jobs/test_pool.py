@@ -3,6 +3,8 @@
 import math
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from autoseg.errors import SystemFailureError, WorkspaceError
-from autoseg.jobs.pool import ordered_map
+from autoseg.jobs.pool import ordered_map, workers
 from autoseg.storage import files
 
 # Other processes cannot import this file, so that the work is made of what they can.
@@ -94,6 +96,74 @@ def test_a_process_killed_while_another_starts_never_hangs(monkeypatch: pytest.M
     with pytest.raises(SystemFailureError, match="died"):
         results(eval, SLOW_THEN_FAST, jobs=2)
     assert all(process.exitcode is not None for process in started)
+
+
+PATIENCE_S = 60.0
+
+POOL = """
+import sys
+from autoseg.jobs.interruption import Interruption
+from autoseg.jobs.pool import ordered_map, workers
+from pathlib import Path
+
+if __name__ == "__main__":
+    work = "__import__('pathlib').Path({!r}, str(__import__('os').getpid())).touch()\\n".format(sys.argv[1])
+    work += "while True: __import__('time').sleep(0.05)"
+    with Interruption().heard(), ordered_map(exec, [work, work], jobs=2) as results:
+        list(results)
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=str)
+def test_no_process_outlives_the_one_that_started_it(tmp_path: Path, stop: signal.Signals) -> None:
+    script, folder = tmp_path / "script.py", tmp_path / "began"
+    script.write_text(POOL)
+    folder.mkdir()
+    parent = subprocess.Popen(
+        [sys.executable, str(script), str(folder)], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_until(lambda: len(list(folder.iterdir())) == 2)
+    if stop in {signal.SIGINT, signal.SIGHUP}:  # they reach all processes of a terminal
+        os.killpg(parent.pid, stop)
+    else:
+        parent.send_signal(stop)
+    _, errors = parent.communicate(timeout=PATIENCE_S)
+    assert errors.count("Traceback") == (stop != signal.SIGKILL)  # the parent's own
+    wait_until(lambda: not any(is_alive(int(path.name)) for path in folder.iterdir()))
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_processes_do_several_rounds_of_work() -> None:
+    with workers(2) as apply:
+        first, second = list(apply(eval, [PROCESS_ID] * 4)), list(apply(math.sqrt, [4, 9, 16]))
+    assert second == [2, 3, 4]
+    assert os.getpid() not in first
+
+
+def test_results_larger_than_a_pipe_arrive() -> None:
+    assert [len(text) for text in results(eval, ["'x' * 3_000_000"] * 3, jobs=2)] == [3_000_000] * 3
+
+
+def test_a_mistake_in_another_process_says_where_it_was_made() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        results(eval, ["1 / 0"] * 2, jobs=2)
+    (note,) = caught.value.__notes__
+    assert "In a process of its own" in note
+    assert 'File "<string>", line 1' in note
 
 
 def test_errors_of_files_are_those_of_the_work(tmp_path: Path) -> None:

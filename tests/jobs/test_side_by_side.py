@@ -100,16 +100,18 @@ def test_a_failure_arrives_whole_and_leaves_the_others_alone() -> None:
     [
         (partial(watched_runs.die, signal.SIGKILL), "killed \\(SIGKILL\\).*memory.*--jobs"),
         (partial(watched_runs.die, signal.SIGTERM), "told to stop"),
+        (watched_runs.collect, "told to stop"),
         (watched_runs.exit_early, "exit code 3.*__main__"),
     ],
-    ids=["killed", "stopped", "exited"],
+    ids=["killed", "stopped", "stopped while collecting garbage", "exited"],
 )
 def test_a_process_that_dies_is_a_failure_of_its_run_alone(work: Any, words: str) -> None:
     events = Recorder()
     ended = outcomes([Run("bad", work), Run("good", watched_runs.report)], events=events)
     with pytest.raises(TrainingError, match=words):
         raise ended["bad"]
-    assert {label: bar.end for label, bar in events.bars.items()} == {"dying": "given up"}
+    begun = {} if work is watched_runs.collect else {"dying": "given up"}
+    assert {label: bar.end for label, bar in events.bars.items()} == begun
     assert not isinstance(ended["good"], AutosegError)
 
 
@@ -131,17 +133,35 @@ def test_closing_stops_what_is_running(tmp_path: Path) -> None:
     assert not any(map(is_alive, processes(tmp_path, "began")))
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=str)
-def test_no_process_outlives_the_one_that_started_it(tmp_path: Path, stop: signal.Signals) -> None:
+def start_two(folder: Path, *more: str) -> "subprocess.Popen[str]":
+    """A process with two others that wait for ever."""
     parent = subprocess.Popen(
-        [sys.executable, watched_runs.__file__, str(tmp_path)], stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
-    wait_until(lambda: len(processes(tmp_path, "began")) == 2)
-    if stop == signal.SIGINT:  # Ctrl-C reaches all processes of a terminal
-        os.killpg(parent.pid, stop)
-    else:
+        [sys.executable, watched_runs.__file__, str(folder), *more],
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(watched_runs.__file__).parents[1]), *sys.path])},
+    )  # fmt: skip
+    wait_until(lambda: len(processes(folder, "began")) == 2)
+    return parent
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=str)
+def test_who_is_asked_to_end_asks_the_processes_it_has_started(tmp_path: Path, stop: signal.Signals) -> None:
+    parent = start_two(tmp_path)
+    if stop == signal.SIGTERM:
         parent.send_signal(stop)
+    else:  # they reach all processes of a terminal
+        os.killpg(parent.pid, stop)
     _, errors = parent.communicate(timeout=PATIENCE_S)
-    assert errors.count("Traceback") == (stop == signal.SIGINT)  # the parent's own
-    wait_until(lambda: not any(map(is_alive, processes(tmp_path, "began"))))
+    assert errors.count("Traceback") == 1  # the parent's own
+    assert not any(map(is_alive, processes(tmp_path, "began")))
     assert processes(tmp_path, "stopped") == processes(tmp_path, "began")
+
+
+@pytest.mark.parametrize("portable", [False, True])
+def test_no_process_outlives_one_that_was_killed_whatever_it_is_doing(tmp_path: Path, *, portable: bool) -> None:
+    parent = start_two(tmp_path, "deaf", *(["portable"] if portable else []))
+    parent.kill()
+    _, errors = parent.communicate(timeout=PATIENCE_S)
+    assert "Traceback" not in errors
+    wait_until(lambda: not any(map(is_alive, processes(tmp_path, "began"))))
+    assert not processes(tmp_path, "stopped")

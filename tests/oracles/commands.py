@@ -64,7 +64,7 @@ def _exit_code(arguments: list[str]) -> int:
 def _surroundings(cwd: Path | None, environment: Mapping[str, str | None]) -> Iterator[None]:
     """What a process has for itself: its folder, variables, signal handlers, warnings, logging and threads."""
     folder, variables, threads = Path.cwd(), dict(os.environ), torch.get_num_threads()
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     logger = logging.getLogger()
     level, logged = logger.level, list(logger.handlers)
     os.environ["COLUMNS"] = "1000"

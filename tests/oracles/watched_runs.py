@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from unittest import mock
+
+from oracles.garbage import interrupt_collection
 
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events, Progress
+from autoseg.jobs import children
+from autoseg.jobs.interruption import Interruption
 from autoseg.jobs.relay import SENDING_INTERVAL_S
 from autoseg.jobs.side_by_side import side_by_side
 from autoseg.jobs.work import Run
@@ -138,12 +143,34 @@ def linger(folder: Path, *, events: Events, started: float) -> str:
         (folder / f"{os.getpid()}.stopped").touch()
 
 
-def linger_twice(folder: Path) -> None:
-    """Two runs that wait for ever, side by side."""
-    runs = [Run(name, partial(linger, folder)) for name in ("one", "two")]
-    for _ in side_by_side(runs, jobs=2, initialise=nothing, events_of=lambda _: Recorder()):
-        pass
+def linger_deafly(folder: Path, *, events: Events, started: float) -> str:
+    """Wait for ever, whatever signals ask for; leave a mark with the process id at the beginning."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    (folder / f"{os.getpid()}.began").touch()
+    while True:
+        time.sleep(0.05)
 
+
+def collect(*, events: Events, started: float) -> str:
+    """Be told to stop while garbage is collected, which discards it; then go on for ever."""
+    interrupt_collection(signal.SIGTERM)
+    with events.track("unmoved", total=None, unit="steps") as progress:
+        while True:
+            progress.advance()
+            time.sleep(0.01)
+
+
+def linger_twice(folder: Path, *, deaf: bool) -> None:
+    """Two runs that wait for ever, side by side; one may not listen to signals."""
+    runs = [Run("one", partial(linger, folder)), Run("two", partial(linger_deafly if deaf else linger, folder))]
+    with Interruption().heard():
+        for _ in side_by_side(runs, jobs=2, initialise=nothing, events_of=lambda _: Recorder()):
+            pass
+
+
+if "portable" in sys.argv:  # in each of the processes
+    mock.patch.object(children, "_killed_with_parent", return_value=False).start()
 
 if __name__ == "__main__":
-    linger_twice(Path(sys.argv[1]))
+    linger_twice(Path(sys.argv[1]), deaf="deaf" in sys.argv)

@@ -1,0 +1,113 @@
+"""Processes that end with the one that started them, however it ends, and when it says so."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.process import BaseProcess
+from typing import Any, Final
+
+from autoseg.errors import InterruptedRunError
+from autoseg.jobs.interruption import STOPPING, Interruption
+
+SPAWN: Final = multiprocessing.get_context("spawn")
+"""How processes are started: afresh, because a fork of a process that runs threads may hang."""
+
+GRACE_S: Final = 30.0
+"""Time a process gets to end by itself. Source: ours; many times an optimiser step, after which it notices."""
+
+_HAS_MASKS: Final = hasattr(signal, "pthread_sigmask")  # Windows has neither these nor signals of single threads
+_PR_SET_PDEATHSIG: Final = 1
+"""Source: linux/prctl.h."""
+
+
+@contextmanager
+def stopping_held_back() -> Iterator[None]:
+    """Keep Ctrl-C, SIGTERM and SIGHUP waiting, here and in processes that start meanwhile, until those can answer them."""
+    if not _HAS_MASKS:
+        yield
+        return
+    resource_tracker.ensure_running()  # begun later, it would let through the signals that are held back
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def stop(processes: Sequence[BaseProcess]) -> None:
+    """End processes: all politely and together, then by force."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + GRACE_S
+    try:
+        for process in processes:
+            process.join(max(0.0, deadline - time.monotonic()))
+    finally:  # time is up, or the user pressed Ctrl-C once more
+        kill(processes)
+
+
+def kill(processes: Sequence[BaseProcess]) -> None:
+    """End processes by force."""
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.join()
+
+
+def work_as_child(work: Callable[[Interruption], Any]) -> None:
+    """What a process does that was started while signals were held back: its work, until it is asked to end.
+
+    Args:
+        work: told of what asks the process to end.
+    """
+    interruption = Interruption()
+    try:
+        with interruption.heard([signal.SIGTERM]):
+            end_with_parent()
+            let_signals_through()
+            work(interruption)
+    except KeyboardInterrupt:
+        sys.exit(InterruptedRunError.exit_code)
+
+
+def let_signals_through() -> None:
+    """Answer SIGTERM from now on; Ctrl-C and a closed terminal reach every process, and the parent decides what follows."""
+    for number in STOPPING:
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
+    if _HAS_MASKS:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+
+
+def end_with_parent() -> None:
+    """Let this process end at once when the one that started it is no more, even if that was killed.
+
+    What it holds, such as locks, is free then. Results are whole or not there at any moment, so that nothing is lost.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:
+        msg = "only a process started by another ends with it"
+        raise RuntimeError(msg)
+    if not _killed_with_parent():
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+    elif os.getppid() != parent.pid:  # it ended before the system was asked
+        os._exit(InterruptedRunError.exit_code)
+
+
+def _killed_with_parent() -> bool:
+    """Ask Linux to kill this process with its parent, whatever it is doing then; False where that cannot be."""
+    if sys.platform != "linux":
+        return False
+    return bool(ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0)
+
+
+def _end_after(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(InterruptedRunError.exit_code)
