@@ -12,6 +12,7 @@ from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
 from autoseg.planning.case_fingerprint import IntensityStatistics, intensity_statistics
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.sections import NormalisationStep
+from autoseg.planning.tilt import unusual_tilt
 
 SPACING_MARGIN: Final = 1.25
 """Spacings beyond the training range by more than this factor are warned about.
@@ -36,6 +37,11 @@ def unusual_spacing(geometry: Geometry, fingerprint: Fingerprint) -> list[str]:
         if seen_mm and _beyond(spacing_mm, seen_mm, SPACING_MARGIN):
             warnings.append(f"spacing {spacing_mm:.3g} mm {name} (training: {_range(seen_mm)} mm)")
     return warnings
+
+
+def unusual_orientation(geometry: Geometry, fingerprint: Fingerprint) -> list[str]:
+    """Warnings about a tilt against the patient's axes that no scan of training had."""
+    return unusual_tilt(geometry.tilt_degrees, [case.tilt_degrees for case in fingerprint.cases])
 
 
 def unusual_intensities(

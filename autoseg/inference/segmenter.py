@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from autoseg.data.image import Image, LabelMap
 from autoseg.inference.ensemble import Ensemble
-from autoseg.inference.outliers import missing_classes, unusual_intensities, unusual_spacing, unusual_volume
+from autoseg.inference.outliers import (
+    missing_classes,
+    unusual_intensities,
+    unusual_orientation,
+    unusual_spacing,
+    unusual_volume,
+)
 from autoseg.inference.quality import Quality, by_class, doubts, entropy, expected_dice, predicted_dice
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.inference.table import volumes_ml
@@ -122,6 +128,7 @@ class Segmenter:
         volumes = volumes_ml(labels, plan.data.classes)
         return [
             *unusual_spacing(image.geometry, fingerprint),
+            *unusual_orientation(image.geometry, fingerprint),
             *unusual_intensities(image.array, plan.preprocessing.normalisation, fingerprint, names=plan.data.channels),
             *unusual_volume(volumes, fingerprint),
             *missing_classes(volumes, plan.data.classes, fingerprint),

@@ -16,6 +16,7 @@ from autoseg.data.geometry import ANATOMICAL_AXES
 from autoseg.data.image import Image, LabelMap
 from autoseg.errors import ImageError
 from autoseg.formats.checksum import image_checksum
+from autoseg.planning.tilt import measured_tilt
 
 T = TypeVar("T")
 AnatomicalAxis = Literal["left-right", "posterior-anterior", "inferior-superior"]
@@ -66,6 +67,11 @@ class CaseFingerprint(_Document):
     spacing_mm: tuple[float, float, float] = Field(description="along (Z, Y, X)")
     dimensions: int = Field(description="3, or 2 for a single image")
     axes: tuple[AnatomicalAxis, AnatomicalAxis, AnatomicalAxis] = Field(description="nearest to (Z, Y, X)")
+    tilt_degrees: tuple[float, float, float] | None = Field(
+        default=None,
+        description="rotation of the image's axes against the nearest of the patient's, about left-right, "
+        "posterior-anterior and inferior-superior; null: a 2D image, or not measured (before 0.2)",
+    )
     channels: tuple[ChannelStatistics, ...] = Field(min_length=1)
     class_voxels: dict[int, int] = Field(description="voxels of each label value over the whole, uncropped scan")
     nonzero_voxels: int = Field(ge=1, description="voxels other than 0 in any channel")
@@ -107,6 +113,7 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
         shape=geometry.shape,
         spacing_mm=_triple(_rounded(spacing) for spacing in geometry.spacing_mm),
         dimensions=geometry.dimensions,
+        tilt_degrees=measured_tilt(geometry),
         axes=_triple(ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()),
         channels=tuple(
             ChannelStatistics(

@@ -15,6 +15,7 @@ from autoseg.errors import AutosegError, DatasetError
 from autoseg.events import Events
 from autoseg.jobs.pool import ordered_map
 from autoseg.planning.case_fingerprint import CaseFingerprint, measure
+from autoseg.planning.tilt import Tilt, measured_tilt, unusual_tilt
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,14 @@ class Examined:
         fingerprint: the case in numbers; None where it has no label map or cannot be used.
         errors: everything that is wrong with its files.
         warnings: what its files give cause to warn of.
+        tilt: of its scan; None where it was not read, or is a 2D image.
     """
 
     id: str
     fingerprint: CaseFingerprint | None = None
     errors: tuple[AutosegError, ...] = ()
     warnings: tuple[str, ...] = ()
+    tilt: Tilt | None = None
 
 
 def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, jobs: int, events: Events) -> list[Examined]:
@@ -59,6 +62,7 @@ def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, j
             progress.advance()
     _tell_warnings(examined, events=events)
     _warn_of_empty_labels(examined, events=events)
+    _warn_of_tilt(examined, events=events)
     return examined
 
 
@@ -132,7 +136,9 @@ def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None, not_f
         except AutosegError as error:
             errors.append(error)
     warnings = tuple(warning for part in (image, labels) if part is not None for warning in part.warnings)
-    return Examined(case.id, fingerprint, tuple(errors), warnings)
+    return Examined(
+        case.id, fingerprint, tuple(errors), warnings, tilt=None if image is None else measured_tilt(image.geometry)
+    )
 
 
 def _tell_warnings(examined: Sequence[Examined], *, events: Events) -> None:
@@ -143,6 +149,18 @@ def _tell_warnings(examined: Sequence[Examined], *, events: Events) -> None:
             cases[warning].append(case.id)
     for warning, ids in cases.items():
         events.info(f"{some(ids)}: {warning}")
+
+
+def _warn_of_tilt(examined: Sequence[Examined], *, events: Events) -> None:
+    """Say which scans are tilted unlike all labelled ones but themselves."""
+    labelled = [case for case in examined if case.fingerprint is not None]
+    unlike = [
+        f"{case.id} is {' and '.join(warnings)}"
+        for case in examined
+        if (warnings := unusual_tilt(case.tilt, [other.tilt for other in labelled if other is not case]))
+    ]
+    if unlike:
+        events.warn(f"slices show the anatomy in another way than those of the other labelled scans: {some(unlike)}")
 
 
 def _warn_of_empty_labels(examined: Sequence[Examined], *, events: Events) -> None:

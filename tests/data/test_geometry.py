@@ -1,6 +1,7 @@
 """Orientation and comparison of geometries, on directions whose answers are known by construction."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -85,6 +86,66 @@ def test_reversing_an_image_axis_flips_its_sign_alone(x: float, y: float, z: flo
     assert reversed_x.anatomical_axes() == plain.anatomical_axes()
     if abs(matrix[plain.anatomical_axes()[2], 0]) > 1e-9:  # a cosine of 0 has no sign
         assert reversed_x.axis_signs() == (*plain.axis_signs()[:2], -plain.axis_signs()[2])
+
+
+ORDERS = [(order, signs) for order in itertools.permutations(range(3)) for signs in itertools.product((1, -1), repeat=3)]
+"""Every way in which the axes of an image can be stored."""
+
+STEEP = [
+    *(rotation(axis, degrees) for axis in range(3) for degrees in (45.0, -45.0, 90.0, 135.0)),
+    rotation(0, 45.0) @ rotation(1, 45.0),
+    rotation(1, 45.0) @ rotation(2, -45.0),
+    rotation(0, 45.0) @ rotation(1, 45.0) @ rotation(2, 45.0),
+    np.array([[2, -1, 2], [2, 2, -1], [-1, 2, 2]]) / 3,  # 60 degrees about a diagonal: six cosines are equal
+    rotation(0, 45.0) @ rotation(1, np.degrees(np.arctan(np.sqrt(0.5)))),  # an axis along a diagonal: three are
+]
+
+
+def patients_axes_by_column(geometry: Geometry) -> dict[int, tuple[int, int]]:
+    """The patient axis and sign of each image axis, X, Y, Z."""
+    pairs = list(zip(geometry.anatomical_axes(), geometry.axis_signs(), strict=True))
+    return {2 - axis: pair for axis, pair in enumerate(pairs)}
+
+
+@pytest.mark.parametrize("matrix", STEEP)
+def test_ties_do_not_depend_on_the_order_in_which_axes_are_stored(matrix: np.ndarray) -> None:
+    expected = patients_axes_by_column(directed(matrix))
+    noise = np.random.default_rng(0)
+    for order, signs in ORDERS:
+        stored = directed(matrix[:, order] * signs + noise.uniform(-1e-6, 1e-6, (3, 3)))  # headers are rounded
+        found = patients_axes_by_column(stored)
+        for column, (source, sign) in enumerate(zip(order, signs, strict=True)):
+            patient, direction = expected[source]
+            assert found[column] == (patient, direction * sign)
+
+
+@given(x=angles, y=angles, z=angles, stored=st.sampled_from(ORDERS))
+def test_axes_and_tilt_belong_to_the_voxels_and_not_to_their_order(
+    x: float, y: float, z: float, stored: tuple[tuple[int, ...], tuple[int, ...]]
+) -> None:
+    matrix = rotation(0, x) @ rotation(1, y) @ rotation(2, z)
+    order, signs = stored
+    plain, other = directed(matrix), directed(matrix[:, order] * signs)
+    for column, source in enumerate(order):
+        assert other.anatomical_axes()[2 - column] == plain.anatomical_axes()[2 - source]
+    np.testing.assert_allclose(other.tilt_degrees, plain.tilt_degrees, atol=1e-6)
+
+
+@pytest.mark.parametrize("degrees", [-44.0, -20.0, 0.0, 3.0, 44.0])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_tilt_about_one_axis_is_its_angle(axis: int, degrees: float) -> None:
+    expected = np.zeros(3)
+    expected[axis] = degrees if axis != 1 else -degrees  # `rotation` turns Y the other way round
+    np.testing.assert_allclose(directed(rotation(axis, degrees)).tilt_degrees, expected, atol=1e-9)
+
+
+def test_a_scan_beyond_45_degrees_is_tilted_the_other_way_from_its_nearest_axes() -> None:
+    np.testing.assert_allclose(directed(rotation(0, 46.0)).tilt_degrees, (-44.0, 0.0, 0.0), atol=1e-9)
+    np.testing.assert_allclose(directed(rotation(2, 92.0)).tilt_degrees, (0.0, 0.0, 2.0), atol=1e-9)
+
+
+def test_a_2d_image_has_no_tilt() -> None:
+    assert moved(shape=(1, 5, 6), dimensions=2).tilt_degrees is None
 
 
 def test_voxel_volume_in_millilitres() -> None:

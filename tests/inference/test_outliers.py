@@ -6,7 +6,13 @@ import pytest
 from autoseg.data.dataset import Case, LabelClass
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image, LabelMap
-from autoseg.inference.outliers import missing_classes, unusual_intensities, unusual_spacing, unusual_volume
+from autoseg.inference.outliers import (
+    missing_classes,
+    unusual_intensities,
+    unusual_orientation,
+    unusual_spacing,
+    unusual_volume,
+)
 from autoseg.planning.case_fingerprint import intensity_statistics, measure
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.sections import NormalisationStep
@@ -52,6 +58,27 @@ def test_spacings_are_compared_along_the_patients_axes(fingerprint: Fingerprint)
     direction = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0)  # X: inferior-superior, Y: left-right, Z: posterior-anterior
     assert unusual_spacing(Geometry(SHAPE, (1.0, 1.0, 3.0), direction=direction), fingerprint) == []
     assert len(unusual_spacing(Geometry(SHAPE, (3.0, 1.0, 1.0), direction=direction), fingerprint)) == 2
+
+
+def turned(degrees: float) -> Geometry:
+    """About left-right."""
+    cosine, sine = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return Geometry(SHAPE, (3.0, 1.0, 1.0), direction=(1, 0, 0, 0, cosine, -sine, 0, sine, cosine))
+
+
+def test_a_tilt_that_training_did_not_show_is_named(fingerprint: Fingerprint) -> None:
+    assert unusual_orientation(turned(14.0), fingerprint) == []
+    assert unusual_orientation(turned(-16.0), fingerprint) == [
+        "tilted by -16 degrees about left-right (training: 0 to 0 degrees)"
+    ]
+    for degrees in (45.0, 46.0, 60.0):
+        assert len(unusual_orientation(turned(degrees), fingerprint)) == 1
+    assert unusual_orientation(turned(90.0), fingerprint) == []  # stored by other axes, and straight
+
+
+def test_documents_of_before_know_no_tilt(fingerprint: Fingerprint) -> None:
+    old = [case.model_copy(update={"tilt_degrees": None}) for case in fingerprint.cases]
+    assert unusual_orientation(turned(44.0), fingerprint.model_copy(update={"cases": tuple(old)})) == []
 
 
 def test_the_scale_matters_only_where_normalisation_keeps_it(fingerprint: Fingerprint) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,33 @@ def test_a_segmentation_has_the_scans_grid_and_the_data_sets_values(tiny_plan: P
     assert found.probabilities is not None
     np.testing.assert_array_equal(found.labels.array, np.where(found.probabilities.argmax(axis=0) == 1, 2, 0))
     assert (found.entropy, found.predicted_dice, found.warnings) == (None, None, ())
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_same_voxels_in_any_order_of_axes_are_segmented_alike(tiny_plan: Plan, axis: int) -> None:
+    """At 45 degrees, where two axes are equally near."""
+    half = np.sqrt(0.5)
+    matrix = np.eye(3)
+    first, second = (other for other in range(3) if other != axis)
+    matrix[[first, first, second, second], [first, second, first, second]] = half, -half, half, half
+    spacing_mm = np.array([1.0, 1.5, 2.0])  # X, Y, Z
+    one = segmenter(tiny_plan)
+    voxels = np.random.default_rng(0).normal(size=(9, 10, 11)).astype(np.float32)  # X, Y, Z
+
+    def segmented(order: tuple[int, ...], signs: tuple[int, ...]) -> np.ndarray:
+        """The label map of the voxels stored like this, back in the order of before."""
+        steps = tuple(slice(None, None, sign) for sign in signs)
+        stored = voxels.transpose(order)[steps].T  # (Z, Y, X)
+        direction = tuple((matrix[:, order] * signs).ravel().tolist())
+        geometry = Geometry(stored.shape, tuple(spacing_mm[list(order)][::-1].tolist()), direction=direction)
+        found = one.segment(Image(stored[np.newaxis].copy(), geometry)).labels.array
+        return found.T[steps].transpose(np.argsort(order))
+
+    expected = segmented((0, 1, 2), (1, 1, 1))
+    assert len(np.unique(expected)) == 2
+    for order in permutations(range(3)):
+        for signs in product((1, -1), repeat=3):
+            np.testing.assert_array_equal(segmented(order, signs), expected)
 
 
 def test_networks_of_several_folds_are_all_averaged_alike(tiny_plan: Plan) -> None:

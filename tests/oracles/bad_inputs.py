@@ -273,7 +273,16 @@ def other_direction(home: Home) -> None:
 
 
 def oblique(home: Home) -> None:
-    angle = np.deg2rad(20.0)
+    _turn(home, degrees=20.0)
+
+
+def beyond_45_degrees(home: Home) -> None:
+    """The nearest anatomical axes are others than in the other scans."""
+    _turn(home, degrees=46.0)
+
+
+def _turn(home: Home, *, degrees: float) -> None:
+    angle = np.deg2rad(degrees)
     turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
     image, labels = read_image([home.image], channels=1), read_labels(home.label)
     direction = tuple((turn @ np.reshape(image.geometry.direction, (3, 3))).ravel().tolist())

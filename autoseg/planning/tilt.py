@@ -1,0 +1,50 @@
+"""How far scans are tilted against the patient's axes, compared with the scans of training.
+
+Slices are cut along the axes of the array. A tilt that training did not show turns what they show; from 45 degrees on they
+are cut along another axis of the anatomy.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
+
+Tilt = tuple[float, float, float]
+"""Of `Geometry.tilt_degrees`: about left-right, posterior-anterior and inferior-superior."""
+
+TILT_MARGIN_DEGREES: Final = 15.0
+"""Tilts beyond the training range by more than this are warned about.
+
+Source: ours; less than the plan's augmentation rotates by (20 degrees), and a third of what makes slices change their axis;
+heads and the slices planned on them vary by less within a protocol.
+"""
+
+
+def measured_tilt(geometry: Geometry) -> Tilt | None:
+    """How a scan is tilted, to thousandths of a degree: the last digits of an angle depend on the processor."""
+    if (tilt := geometry.tilt_degrees) is None:
+        return None
+    x, y, z = (round(degrees, 3) + 0.0 for degrees in tilt)  # without a negative zero
+    return x, y, z
+
+
+def unusual_tilt(tilt: Tilt | None, seen: Sequence[Tilt | None]) -> list[str]:
+    """Warnings about a tilt outside those of training, per axis.
+
+    Every angle has a direction, so that scans beyond 45 degrees, which count as tilted the other way from their nearest
+    axes, differ from scans a little below.
+
+    Args:
+        tilt: of a scan; None: a 2D image, which has none.
+        seen: of the scans of training; None where it is not known, as in what version 0.1 stored.
+    """
+    known = [one for one in seen if one is not None]
+    if tilt is None or not known:
+        return []
+    warnings = []
+    for name, degrees, angles in zip(ANATOMICAL_AXES, tilt, zip(*known, strict=True), strict=True):
+        if not min(angles) - TILT_MARGIN_DEGREES <= degrees <= max(angles) + TILT_MARGIN_DEGREES:
+            warnings.append(
+                f"tilted by {degrees:.0f} degrees about {name} (training: {min(angles):.0f} to {max(angles):.0f} degrees)"
+            )
+    return warnings
