@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.colours import COLOURS, as_grey, as_label_values, without_transparency
-from autoseg.data.dicom.place import is_dicom_place, read_place
 from autoseg.data.dicom.volume import read_slices
 from autoseg.data.geometry import Geometry
 from autoseg.data.label_values import LARGEST_LABEL, exact_labels
-from autoseg.data.volumes import Volumes, read_volumes, write_volume
+from autoseg.data.sources import read_lossless, read_source
+from autoseg.data.volumes import Volumes, write_volume
 from autoseg.errors import ImageError
 from autoseg.formats.finite import check_finite, zero_not_finite
-from autoseg.formats.verification import is_lossy, verify_file
+from autoseg.formats.verification import verify_file
 
 __all__ = [
     "Image",
@@ -90,7 +90,7 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
     """
     wanted = channels if len(paths) == 1 else 1
     scans = [
-        _with_channels(_read(path, not_finite=not_finite), path, wanted, as_found=as_found and len(paths) == 1)
+        _with_channels(read_source(path, not_finite=not_finite), path, wanted, as_found=as_found and len(paths) == 1)
         for path in paths
     ]
     colours = len(scans) == 1 and scans[0].colours
@@ -147,16 +147,7 @@ def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMa
     Raises:
         ImageError: the file is damaged, is no single volume, or holds fractions, negative or undeclared values.
     """
-    is_dicom = is_dicom_place(path)
-    scan = read_place(path) if is_dicom else read_volumes(path, as_labels=True)
-    if scan.lossy if is_dicom else is_lossy(path):
-        raise ImageError(
-            "a label map that is stored with loss, so that its values may have changed",
-            where=path,
-            expected="a format that keeps every value, such as .nii.gz or .png",
-            remedy="Save it again from its source; what the loss has changed cannot be told.",
-        )
-    scan = as_label_values(scan, path)
+    scan = as_label_values(read_lossless(path), path)
     found = scan.single(path)
     labels, warnings = exact_labels(found, path, values=values)
     warnings = (*scan.warnings, *warnings, *(() if labels.any() else ("the label map is empty: every voxel is 0",)))
@@ -277,11 +268,6 @@ def _on_grid_of(first: Volumes, scan: Volumes, *, where: Path, other: Path) -> V
     scan.single(where)
     warnings = check_same_grid(first.geometry, scan.geometry, where=where, other=other)
     return replace(scan, warnings=(*scan.warnings, *warnings))
-
-
-def _read(path: Path, *, not_finite: NotFinite) -> Volumes:
-    """What a path stands for: a file of volumes, or DICOM slices."""
-    return read_place(path) if is_dicom_place(path) else read_volumes(path, not_finite=not_finite)
 
 
 def _merged_warnings(paths: Sequence[Path], scans: Sequence[Volumes]) -> tuple[str, ...]:

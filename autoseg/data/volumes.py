@@ -107,7 +107,7 @@ def read_volumes(path: Path, *, not_finite: NotFinite = "refuse", as_labels: boo
     return _volumes(path, described, view.reshape(-1, *geometry.shape), geometry, warnings=warnings, owner=image)
 
 
-def read_geometry(path: Path) -> Geometry:
+def read_volumes_geometry(path: Path) -> Geometry:
     """Where the voxels of a file that was read before lie, from its header alone unless it is a picture.
 
     Raises:

@@ -12,6 +12,7 @@ from oracles.empty_files import touch
 
 from autoseg.data.dicom.series import FoundSeries, find_series, name_scans
 from autoseg.data.image import read_image, read_labels, read_series
+from autoseg.data.sources import read_geometry
 from autoseg.errors import ImageError
 from autoseg.formats.checksum import image_checksum
 
@@ -70,6 +71,11 @@ def test_half_a_series_alone_is_doubted(tmp_path: Path, left_out: list[int], num
     """Even slices that lack their odd neighbours look like thick slices, but for their numbers."""
     export(tmp_path, VOLUME, left_out=left_out)
     assert f"its 3 slices are numbered {numbers}: others may be missing, or lie elsewhere" in warnings(tmp_path)
+
+
+def test_one_slice_of_a_series_alone_is_doubted(tmp_path: Path) -> None:
+    export(tmp_path, VOLUME, left_out=[0, 1, 3, 4, 5])
+    assert "its only slice has the number 3: others may be missing, or lie elsewhere" in warnings(tmp_path)
 
 
 def test_slices_that_each_claim_a_series_of_their_own_are_no_scans(tmp_path: Path) -> None:
@@ -368,6 +374,7 @@ def test_a_folder_of_slices_is_an_image(tmp_path: Path) -> None:
     image = read_image([tmp_path / "ada"], channels=1)
     np.testing.assert_array_equal(image.array[0], VOLUME)
     assert "its slices lie in 2 folders" in image.warnings
+    assert read_geometry(tmp_path / "ada") == image.geometry
 
 
 def test_folders_of_slices_are_channels(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from autoseg.data.image import (
     write_labels,
 )
 from autoseg.data.label_values import ROUNDED
-from autoseg.data.volumes import read_geometry
+from autoseg.data.sources import read_geometry
 from autoseg.errors import ImageError, SystemFailureError
 
 SHAPE = (4, 5, 6)

@@ -105,8 +105,9 @@ def cohort_in_dicom(cohort: Path, root: Path) -> None:
 def test_folders_of_slices_are_trained_on_and_predicted(cohort: Path, tmp_path: Path) -> None:
     cohort_in_dicom(cohort, tmp_path / "data")
     autoseg("check", "data", cwd=tmp_path)
-    autoseg("plan", "data", cwd=tmp_path)
+    autoseg("plan", "data", "--folds", "2", cwd=tmp_path)
     autoseg("train", "--arch", "unet", "--fold", "0", "--epochs", "1", "--precision", "float32", cwd=tmp_path)
+    autoseg("select", cwd=tmp_path)
     autoseg("predict", "data/IBSR_01/scan", "out", cwd=tmp_path)
     prediction, scan = read_labels(tmp_path / "out" / "disc.nii.gz"), tmp_path / "data" / "IBSR_01" / "scan"
     assert not prediction.geometry.difference(read_image([scan], channels=1).geometry)

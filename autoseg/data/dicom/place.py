@@ -5,7 +5,8 @@ from pathlib import Path
 
 from autoseg.data.dicom.naming import distinctions
 from autoseg.data.dicom.series import FEATURES, DicomScan, find_series
-from autoseg.data.dicom.volume import read_slices
+from autoseg.data.dicom.volume import read_slices, read_slices_geometry
+from autoseg.data.geometry import Geometry
 from autoseg.data.volumes import Volumes
 from autoseg.errors import ImageError
 from autoseg.formats.dicom_files import dicom_files, is_dicom
@@ -25,8 +26,24 @@ def read_place(path: Path) -> Volumes:
     Raises:
         ImageError: there is no scan, there are several, or it cannot be read.
     """
+    files, warnings = _files(path)
+    volume = read_slices(files)
+    return replace(volume, warnings=(*warnings, *volume.warnings))
+
+
+def read_place_geometry(path: Path) -> Geometry:
+    """Where the voxels of that scan lie, from headers alone.
+
+    Raises:
+        ImageError: as for `read_place`, but for pixels that cannot be decoded.
+    """
+    return read_slices_geometry(_files(path)[0])
+
+
+def _files(path: Path) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """The slices of the scan in their order, and warnings."""
     if not path.is_dir():
-        return read_slices([path])
+        return (path,), ()
     try:
         found = find_series(dicom_files(path))
     except OSError as cause:
@@ -36,8 +53,7 @@ def read_place(path: Path) -> Volumes:
     (scan,) = found.scans
     if scan.error is not None:
         raise scan.error
-    volume = read_slices(scan.files)
-    return replace(volume, warnings=(*scan.warnings, *volume.warnings))
+    return scan.files, scan.warnings
 
 
 def _not_one(path: Path, scans: tuple[DicomScan, ...]) -> ImageError:

@@ -244,6 +244,8 @@ def _numbering(slices: Sequence[Slice]) -> list[str]:
     first, last = min(numbers), max(numbers)
     if len(numbers) < len(slices) or (first <= 1 and last - first < len(slices)):
         return []
+    if len(slices) == 1:
+        return [f"its only slice has the number {first}: others may be missing, or lie elsewhere"]
     return [f"its {len(slices)} slices are numbered from {first} to {last}: others may be missing, or lie elsewhere"]
 
 

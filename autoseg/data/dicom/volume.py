@@ -47,23 +47,37 @@ def read_slices(paths: Sequence[Path]) -> Volumes:
             repeated or out of place; slices differ in size, orientation, spacing or the meaning of greys.
     """
     slices = [open_slice(path) for path in paths]
-    first = slices[0]
-    for one in slices:
-        one.check()
-        _check_alike(one, first)
-    (gap_mm, rows_mm, columns_mm), origin_mm, direction = first.grid
-    geometry = Geometry(
-        shape=(len(slices), *first.size_px),
-        spacing_mm=(gap_mm if len(slices) == 1 else _gap_mm(slices), rows_mm, columns_mm),
-        origin_mm=origin_mm,
-        direction=direction,
-    )
+    geometry, first = _geometry(slices), slices[0]
     array = np.empty((1, *geometry.shape), dtype=np.float32)
     for target, one in zip(array[0], slices, strict=True):
         target[:] = one.pixels()
     check_finite(array, paths)
     lossy = any(one.is_lossy for one in slices)
     return Volumes(array=array, geometry=geometry, warnings=first.warnings, owner=None, lossy=lossy)
+
+
+def read_slices_geometry(paths: Sequence[Path]) -> Geometry:
+    """Where the voxels of one series lie, from its headers alone.
+
+    Raises:
+        ImageError: as for `read_slices`, but for pixels that cannot be decoded.
+    """
+    return _geometry([open_slice(path) for path in paths])
+
+
+def _geometry(slices: Sequence[Slice]) -> Geometry:
+    """The grid of slices that make a volume."""
+    first = slices[0]
+    for one in slices:
+        one.check()
+        _check_alike(one, first)
+    (gap_mm, rows_mm, columns_mm), origin_mm, direction = first.grid
+    return Geometry(
+        shape=(len(slices), *first.size_px),
+        spacing_mm=(gap_mm if len(slices) == 1 else _gap_mm(slices), rows_mm, columns_mm),
+        origin_mm=origin_mm,
+        direction=direction,
+    )
 
 
 def _check_alike(one: Slice, first: Slice) -> None:

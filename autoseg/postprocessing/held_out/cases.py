@@ -11,7 +11,7 @@ from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import LabelMap, on_grid_of, read_labels
 from autoseg.data.labels import encoding_of
-from autoseg.data.volumes import read_geometry
+from autoseg.data.sources import read_geometry
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.inference import probabilities
