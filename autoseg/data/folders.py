@@ -26,6 +26,9 @@ _TEXT: Final = re.compile(
 _HEADERS: Final = (".hdr", ".HDR", ".mhd", ".MHD", ".nhdr", ".NHDR")
 """Endings of headers whose voxels lie in another file."""
 
+_OURS: Final = ("predictions.csv", "plan.json")
+"""What is written beside label maps of `predict`, and above those of training."""
+
 _KINDS: Final[dict[Kind, str]] = {
     "images": "images?|imgs?|scans?|volumes?|vols?",
     "labels": "labels?|masks?|segmentations?|segs?|annotations?|groundtruths?|gts?",
@@ -85,27 +88,32 @@ def files_below(folder: Path, *, visited: set[Path], skipped: list[Path]) -> Ite
     Args:
         folder: where to look.
         visited: folders that do not count; gets those that were searched.
-        skipped: gets the folders of label maps that lie beside folders of scans, and what is derived from the scans of
-            BIDS; what they hold is not among the files.
+        skipped: gets the folders of label maps that lie beside folders of scans, what is derived from the scans of BIDS,
+            and results and workspaces of autoseg; what they hold is not among the files.
     """
     visited.add(folder.resolve())
     entries = sorted(path for path in folder.iterdir() if not is_hidden(path))
-    folders = [path for path in entries if path.is_dir()]
+    folders = {path for path in entries if path.is_dir()}
     others = _other_folders([path.name for path in folders])
     for path in entries:
         if path not in folders:
             yield path
-        elif path.name in others:
+        elif path.name in others or _is_ours(path):
             skipped.append(path)
         elif path.resolve() not in visited:
             yield from files_below(path, visited=visited, skipped=skipped)
 
 
 def all_files(folder: Path) -> Iterator[Path]:
-    """The files in a folder and in all below it, as they are linked; what is hidden is none of them."""
+    """The files in a folder and in those below it, without what is hidden or autoseg made; linked folders stay closed."""
     for parent, children, names in os.walk(folder):
-        children[:] = sorted(name for name in children if not name.startswith("."))
+        children[:] = sorted(name for name in children if not name.startswith(".") and not _is_ours(Path(parent) / name))
         yield from (Path(parent) / name for name in sorted(names) if not name.startswith("."))
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds results or a workspace: their label maps are no scans."""
+    return any((folder / name).is_file() for name in _OURS)
 
 
 def _other_folders(names: Collection[str]) -> set[str]:
@@ -119,7 +127,7 @@ def _other_folders(names: Collection[str]) -> set[str]:
 
 
 LABEL_MAPS: Final = "label maps by their names"
-NO_SCANS: Final = "what these folders hold are no scans"
+NO_SCANS: Final = "folders of label maps, derivatives or results"
 SCANS: Final = "scans, as label maps have names or folders of their own"
 UNREAD: Final = "files that are not read, by their names"
 OTHER_KINDS: Final = "images of other kinds than the model reads, by their names"

@@ -6,7 +6,7 @@ import pytest
 from oracles.empty_files import touch
 
 from autoseg.data.dataset import Subset
-from autoseg.data.folders import Kind, Role, files_below, listing, role_of
+from autoseg.data.folders import Kind, Role, all_files, files_below, listing, role_of
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,18 @@ def test_folders_without_scans_are_skipped_where_folders_of_scans_lie_beside_the
     found = [path.relative_to(tmp_path).as_posix() for path in files_below(tmp_path, visited=set(), skipped=skipped)]
     assert found == ["a/images/x", "b/labels/x", "c/sub-1/x", "d/derivatives/x", "f"]
     assert skipped == [tmp_path / "a/labels", tmp_path / "c/derivatives"]
+
+
+def test_what_autoseg_made_holds_no_scans(tmp_path: Path) -> None:
+    touch(tmp_path, "a", "out/predictions.csv", "out/a", "runs/x/plan.json", "runs/x/models/a", "linked/b")
+    skipped: list[Path] = []
+    assert list(files_below(tmp_path, visited=set(), skipped=skipped)) == [tmp_path / "a", tmp_path / "linked" / "b"]
+    assert skipped == [tmp_path / "out", tmp_path / "runs" / "x"]
+    assert list(all_files(tmp_path)) == [tmp_path / "a", tmp_path / "linked" / "b"]
+    assert list(files_below(tmp_path / "out", visited=set(), skipped=[])) == [
+        tmp_path / "out/a",
+        tmp_path / "out/predictions.csv",
+    ]
 
 
 def test_long_lists_are_cut() -> None:

@@ -314,6 +314,13 @@ def test_decathlon_files_that_are_listed_but_missing_are_all_named(tmp_path: Pat
     assert "h_2" not in text
 
 
+def test_listed_names_are_found_in_any_unicode_form(tmp_path: Path) -> None:
+    root = touch(
+        decathlon(tmp_path, training=[{"image": "imagesTr/Zo\u00eb.nii"}]), "imagesTr/Zoe\u0308.nii", "labelsTr/Zo\u00eb.nii"
+    )
+    assert [case.id for case in find_dataset(root).cases] == ["Zo\u00eb", "h_2"]
+
+
 @pytest.mark.parametrize("name", ["", "a\0b", "x" * 5000], ids=["empty", "zero byte", "long"])
 def test_listed_names_that_no_file_can_have(tmp_path: Path, name: str) -> None:
     text = message(decathlon(tmp_path, training=[{"image": f"imagesTr/{name}.nii.gz"}]))

@@ -155,7 +155,7 @@ def test_folders_of_label_maps_beside_folders_of_scans_are_passed_over(tmp_path:
     touch(tmp_path, "imagesTr/a.nii", "labelsTr/a.nii", "imagesTs/b.nii", "masks/c/d.nii")
     found = find_scans(tmp_path, channels=1)
     assert [scan.id for scan in found.scans] == ["a", "b"]
-    assert found.passed_over.sentences == ("passed over (what these folders hold are no scans): labelsTr, masks",)
+    assert found.passed_over.sentences == ("passed over (folders of label maps, derivatives or results): labelsTr, masks",)
     assert list(names(tmp_path / "labelsTr")) == ["a"]
 
 

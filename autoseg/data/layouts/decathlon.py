@@ -11,7 +11,7 @@ from typing import Any
 from autoseg.data.dataset import Dataset
 from autoseg.data.layouts.common import Choice, Mismatch, training_and_test, unique_images
 from autoseg.data.layouts.description import make_classes, read_description
-from autoseg.data.naming import dataset_name
+from autoseg.data.naming import dataset_name, named_file
 from autoseg.errors import DatasetError
 
 
@@ -43,7 +43,7 @@ def _images_in(folder: Path) -> dict[str, tuple[Path, ...]]:
 
 def _refuse_missing(document: Mapping[str, Any], path: Path) -> None:
     """Refuse a description that lists files which are not there: a download or copy may have stopped half-way."""
-    listed = [path.parent / name for name in _listed(document, path)]
+    listed = [named_file(path.parent / name) for name in _listed(document, path)]
     missing = [str(file) for file in listed if not file.exists() and not file.is_symlink()]
     if missing:
         raise DatasetError(

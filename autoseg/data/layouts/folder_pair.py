@@ -83,22 +83,23 @@ class FolderPair:
 
     def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""
-        parts = list(_parts(root))
+        chosen = None if choice.labels is None else choice.label_maps(root)
+        parts = list(_parts(root, chosen or ()))
         if not all(any(part.kind == kind and part.subset == "training" for part in parts) for kind in ("images", "labels")):
             msg = "no folder images beside a folder labels or masks"
             raise Mismatch(msg)
         files = [file for part in parts for file in _files(part)]
         images = [file for file in files if file.part.kind == "images"]
         labels = [file for file in files if file.part.kind == "labels"]
-        if choice.labels is not None:
-            chosen = set(choice.label_maps(root))
-            labels = [file for file in labels if file.path in chosen]
+        if chosen is not None:
+            labels = [file for file in labels if file.path in set(chosen)]
         if not labels:
             msg = f"no label map in {', '.join(part.folder.name for part in parts if part.kind == 'labels')}"
             raise Mismatch(msg)
         reading = max(_readings(images, choice.channels), key=lambda reading: reading.matches(images, labels))
         found = [scan for subset in SUBSETS for scan in _scans(subset, images, labels, reading, root=root)]
-        channels = choice.channels or tuple(sorted({channel for scan in found for channel in scan.images}))
+        present = {channel for scan in found for channel in scan.images}
+        channels = choice.channels or tuple(sorted(present, key=lambda channel: (len(channel), channel)))  # 2 before 10
         return Dataset(
             name=dataset_name(root, {}),
             root=root,
@@ -109,8 +110,16 @@ class FolderPair:
         )
 
 
-def _parts(root: Path) -> Iterator[_Part]:
-    """The folders of scans and of label maps, with the part of the data set that they, or the folders they are in, say."""
+def _parts(root: Path, chosen: Iterable[Path]) -> Iterator[_Part]:
+    """The folders of scans and of label maps, with the part of the data set that they, or the folders they are in, say.
+
+    Args:
+        root: the data set.
+        chosen: label maps; folders in the data set that hold such and say nothing are of label maps, too.
+    """
+    for folder in sorted({root / path.relative_to(root).parts[0] for path in chosen if path.is_relative_to(root)}):
+        if folder.is_dir() and role_of(folder.name) == Role():
+            yield _Part(folder, "labels", "training")
     for folder, role in _roles(root):
         inner = _roles(folder)
         subset = role.subset or "training"

@@ -111,6 +111,16 @@ def test_several_folders_of_label_maps_ask_for_a_pattern(tmp_path: Path) -> None
     assert cases(tmp_path, Choice(labels="masks/*"))[0][-1] == "masks/a.nii"
 
 
+def test_folders_of_other_names_hold_the_label_maps_that_are_chosen(tmp_path: Path) -> None:
+    touch(tmp_path, "images/a.nii", "contours/a.nii", "contours/a_old.nii")
+    assert cases(tmp_path, Choice(labels="contours/?.nii")) == [("a", "training", ["images/a.nii"], "contours/a.nii")]
+
+
+def test_eleven_channels_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    touch(tmp_path, "labelsTr/a.nii", *(f"imagesTr/a_{number:04d}.nii" for number in range(11)))
+    assert [path.name[-8:-4] for path in find_dataset(tmp_path).cases[0].images] == [f"{number:04d}" for number in range(11)]
+
+
 def test_the_same_name_twice_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.nii", "images/a.nii.gz", "labels/a.nii")
     with pytest.raises(DatasetError, match=r"several files for one id.*a\.nii,.*a\.nii\.gz"):
