@@ -55,6 +55,7 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
     from autoseg.data.layouts.common import Choice
     from autoseg.data.splits import fold_count
     from autoseg.errors import DatasetError, ProblemsError
+    from autoseg.planning.channels import found_channels
     from autoseg.planning.examination import examine, problems_of, split_cases
     from autoseg.planning.fingerprint import Fingerprint, found_classes
 
@@ -70,6 +71,7 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
     if problems:
         raise ProblemsError(problems, where=dataset.root)
     fingerprint = Fingerprint(cases=tuple(case.fingerprint for case in examined if case.fingerprint is not None))
+    dataset = found_channels(dataset, fingerprint.cases)
     folds = fold_count(len({case.subject for case in dataset.training}), asked=None)
     classes = found_classes(dataset, fingerprint)
     split_cases(dataset, fingerprint.cases, classes=classes, folds=folds, events=events)
@@ -91,9 +93,11 @@ def describe(result: CheckResult) -> Output:
     table = Table(f"{dataset.name}, labelled cases", ("case", "voxels (Z, Y, X)", "spacing (mm)", "labels"), rows)
     unlabelled = len(dataset.cases) - len(fingerprint.cases)
     classes = ", ".join(f"{label.value} {label.name}" for label in result.classes)
+    channels = ", ".join(dataset.channels)
     text = (
         f"{dataset.name} ({dataset.layout} layout) can be trained: {len(fingerprint.cases)} labelled case(s), {unlabelled} "
-        f"without labels, {result.folds} fold(s)\nclasses: {classes}\nNext: autoseg plan {dataset.root}"
+        f"without labels, {result.folds} fold(s)\nchannels: {channels}\nclasses: {classes}\n"
+        f"Next: autoseg plan {dataset.root}"
     )
     document = {
         "name": dataset.name,
@@ -101,6 +105,7 @@ def describe(result: CheckResult) -> Output:
         "problems": [],
         "labelled": [case.id for case in fingerprint.cases],
         "unlabelled": unlabelled,
+        "channels": list(dataset.channels),
         "classes": {label.value: label.name for label in result.classes},
         "folds": result.folds,
     }

@@ -66,6 +66,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.data.layouts import find_dataset, tell_found
     from autoseg.data.layouts.common import Choice
     from autoseg.data.splits import SPLITS
+    from autoseg.planning.channels import found_channels
     from autoseg.planning.examination import split_cases
     from autoseg.planning.fingerprint import FINGERPRINT, fingerprint_dataset
     from autoseg.planning.overrides import parse_overrides
@@ -94,6 +95,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
             protect_earlier_planning(workspace, dataset)
         jobs = processes(options.jobs)
         fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
+        dataset = found_channels(dataset, fingerprint.cases)
         plan = make_plan(dataset, fingerprint, _inputs(options, name=dataset.name, overrides=overrides))
         classes = plan.data.classes
         splits = split_cases(dataset, fingerprint.cases, classes=classes, folds=plan.folds, events=events)

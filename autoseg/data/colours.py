@@ -18,12 +18,24 @@ COLOURS: Final = 3
 """Red, green and blue."""
 
 _OPAQUE_LEFT_OUT: Final = "its transparency is left out: every pixel is opaque"
-_GREY_AS_COLOURS: Final = "grey values stored as colours (red, green and blue are equal): taken for one channel"
+GREY_AS_COLOURS: Final = "grey values stored as colours (red, green and blue are equal): taken for one channel"
+"""What to say about an image that is stored so."""
 
 
 def is_grey(channels: NDArray[Any]) -> bool:
     """Whether red, green and blue, (3, ...), are equal everywhere."""
     return bool(np.array_equal(channels[0], channels[1]) and np.array_equal(channels[0], channels[2]))
+
+
+def colours_for_grey(path: Path) -> ImageError:
+    """The error for colours in the place of grey values."""
+    return ImageError(
+        "colours, where one grey value per pixel is expected",
+        where=path,
+        expected="one channel, or red, green and blue that are equal everywhere",
+        found="red, green and blue that differ",
+        remedy="Give images such as the networks learn from: a data set holds grey images or colour images, not both.",
+    )
 
 
 def without_transparency(scan: Volumes, path: Path) -> Volumes:
@@ -56,14 +68,8 @@ def as_grey(scan: Volumes, path: Path) -> Volumes:
     if not scan.colours:
         return scan
     if not is_grey(scan.array):
-        raise ImageError(
-            "colours, where one grey value per pixel is expected",
-            where=path,
-            expected="one channel, or red, green and blue that are equal everywhere",
-            found="red, green and blue that differ",
-            remedy="Give images such as the networks learn from: a data set holds grey images or colour images, not both.",
-        )
-    return replace(scan, array=scan.array[:1], colours=False, warnings=(*scan.warnings, _GREY_AS_COLOURS))
+        raise colours_for_grey(path)
+    return replace(scan, array=scan.array[:1], colours=False, warnings=(*scan.warnings, GREY_AS_COLOURS))
 
 
 def as_label_values(scan: Volumes, path: Path) -> Volumes:

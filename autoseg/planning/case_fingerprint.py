@@ -73,6 +73,7 @@ class CaseFingerprint(_Document):
         "posterior-anterior and inferior-superior; null: a 2D image, or not measured (before 0.2)",
     )
     channels: tuple[ChannelStatistics, ...] = Field(min_length=1)
+    colours: bool = Field(default=False, description="whether they are red, green and blue of one file")
     class_voxels: dict[int, int] = Field(description="voxels of each label value over the whole, uncropped scan")
     nonzero_voxels: int = Field(ge=1, description="voxels other than 0 in any channel")
     nonzero_box: Box = Field(description="smallest box around them")
@@ -99,7 +100,7 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
     if case.label is None:
         msg = f"case {case.id} has no label map"
         raise ValueError(msg)
-    refuse_constant_channels(case, image.array)
+    refuse_constant_channels(case, image)
     nonzero, foreground = np.any(image.array != 0, axis=0), labels.array > 0
     nonzero_box = _bounding_box(nonzero)
     label_box = _bounding_box(foreground) if foreground.any() else None
@@ -121,6 +122,7 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
             )
             for channel in image.array
         ),
+        colours=image.colours,
         class_voxels={0: labels.array.size - sum(counts.values()), **counts},
         nonzero_voxels=int(np.count_nonzero(nonzero)),
         nonzero_box=nonzero_box,
@@ -130,21 +132,24 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
     )
 
 
-def refuse_constant_channels(case: Case, array: NDArray[np.float32]) -> None:
-    """Require that every channel of a training case, (C, Z, Y, X), has contrast.
+def refuse_constant_channels(case: Case, image: Image) -> None:
+    """Require that every channel of a training case has contrast; of colours one is enough, as in images of stained cells.
 
     Raises:
         ImageError: one has none.
     """
-    for index, channel in enumerate(array):
-        if channel.min() == channel.max():
-            raise ImageError(
-                "every voxel has the same value, so there is nothing to learn from",
-                where=case.images[index] if len(case.images) == len(array) else f"{case.images[0]}, channel {index}",
-                expected="an image with contrast",
-                found=f"{channel.flat[0]:g} everywhere",
-                remedy="Replace the file, or take the case out of the training data.",
-            )
+    array = image.array
+    constant = [index for index, channel in enumerate(array) if channel.min() == channel.max()]
+    if not constant or (image.colours and len(constant) < len(array)):
+        return
+    index = constant[0]
+    raise ImageError(
+        "every voxel has the same value, so there is nothing to learn from",
+        where=case.images[index] if len(case.images) == len(array) else f"{case.images[0]}, channel {index}",
+        expected="an image with contrast",
+        found=f"{array[index].flat[0]:g} everywhere",
+        remedy="Replace the file, or take the case out of the training data.",
+    )
 
 
 def intensity_statistics(values: NDArray[np.float32]) -> IntensityStatistics | None:

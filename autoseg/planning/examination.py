@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,15 @@ from autoseg.errors import AutosegError, DatasetError
 from autoseg.events import Events
 from autoseg.jobs.pool import ordered_map
 from autoseg.planning.case_fingerprint import CaseFingerprint, measure
+from autoseg.planning.channels import (
+    CommonPixels,
+    Pixels,
+    common_pixels,
+    pixels_of,
+    problem_with,
+    remark_on,
+    with_one_channel,
+)
 from autoseg.planning.tilt import Tilt, measured_tilt, unusual_tilt
 
 
@@ -28,6 +37,7 @@ class Examined:
         errors: everything that is wrong with its files.
         warnings: what its files give cause to warn of.
         tilt: of its scan; None where it was not read, or is a 2D image.
+        pixels: what they are, of an image in a single file.
     """
 
     id: str
@@ -35,6 +45,7 @@ class Examined:
     errors: tuple[AutosegError, ...] = ()
     warnings: tuple[str, ...] = ()
     tilt: Tilt | None = None
+    pixels: Pixels | None = None
 
 
 def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, jobs: int, events: Events) -> list[Examined]:
@@ -60,6 +71,7 @@ def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, j
         for result in results:
             examined.append(result)
             progress.advance()
+    examined = _with_common_channels(examined, cases, dataset)
     _tell_warnings(examined, events=events)
     _warn_of_empty_labels(examined, events=events)
     _warn_of_tilt(examined, events=events)
@@ -122,7 +134,7 @@ def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None, not_f
     labels: LabelMap | None = None
     fingerprint = None
     try:
-        image = read_image(case.images, channels=channels, not_finite=not_finite)
+        image = read_image(case.images, channels=channels, not_finite=not_finite, as_found=True)
     except AutosegError as error:
         errors.append(error)
     try:
@@ -137,7 +149,38 @@ def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None, not_f
             errors.append(error)
     warnings = tuple(warning for part in (image, labels) if part is not None for warning in part.warnings)
     return Examined(
-        case.id, fingerprint, tuple(errors), warnings, tilt=None if image is None else measured_tilt(image.geometry)
+        case.id,
+        fingerprint,
+        tuple(errors),
+        warnings,
+        tilt=None if image is None else measured_tilt(image.geometry),
+        pixels=None if image is None else pixels_of(image, files=len(case.images)),
+    )
+
+
+def _with_common_channels(examined: Sequence[Examined], cases: Sequence[Case], dataset: Dataset) -> list[Examined]:
+    """Give all cases the channels of the training images; those that cannot have them get an error."""
+    trained = {case.id for case in dataset.labelled}
+    kinds = [case.pixels for case in examined if case.pixels is not None and (not trained or case.id in trained)]
+    # Where three channels are declared, files of one are no colours that happen to be grey.
+    wanted = "colours" if len(dataset.channels) > 1 and set(kinds) == {"grey"} else common_pixels(kinds)
+    if wanted is None:
+        return list(examined)
+    return [_with_channels(result, case, wanted) for result, case in zip(examined, cases, strict=True)]
+
+
+def _with_channels(result: Examined, case: Case, wanted: CommonPixels) -> Examined:
+    if result.pixels is None:
+        return result
+    problem = problem_with(result.pixels, wanted, case.images[0])
+    if problem is not None:
+        return replace(result, fingerprint=None, errors=(problem, *result.errors))
+    if wanted == "colours" or result.fingerprint is None:
+        return result
+    return replace(
+        result,
+        fingerprint=with_one_channel(result.fingerprint),
+        warnings=(*result.warnings, *remark_on(result.pixels, wanted)),
     )
 
 

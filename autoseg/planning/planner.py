@@ -7,7 +7,7 @@ from pydantic_core import to_jsonable_python
 
 from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError
-from autoseg.planning import rules, sizing
+from autoseg.planning import channel_rules, rules, sizing
 from autoseg.planning.fingerprint import Fingerprint, found_classes
 from autoseg.planning.memory import bytes_per_pixel
 from autoseg.planning.overrides import overridden
@@ -97,7 +97,7 @@ def _refuse_unlearnable(dataset: Dataset, fingerprint: Fingerprint) -> None:
 
 
 def _settle_data(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint) -> None:
-    channels = Choice(dataset.channels, f"As the data set declares them (layout {dataset.layout}).")
+    channels = channel_rules.declared_channels(fingerprint, declared=dataset.channels, layout=dataset.layout)
     origin = "As declared by the data set" if dataset.classes is not None else "Every value found in the label maps"
     listing = ", ".join(str(value) for value in fingerprint.class_voxels)
     classes = Choice(
@@ -117,7 +117,7 @@ def _settle_preprocessing(draft: _Draft, dataset: Dataset, fingerprint: Fingerpr
     crop = draft.settle("preprocessing.crop", "crop", rules.crop(fingerprint))
     draft.settle("preprocessing.crop_margin_px", "crop_margin", rules.crop_margin(fingerprint, crop=crop))
     steps = [
-        rules.normalisation(fingerprint, channel=index, name=name, recipe=inputs.recipe)
+        channel_rules.normalisation(fingerprint, channel=index, name=name, recipe=inputs.recipe)
         for index, name in enumerate(dataset.channels)
     ]
     together = Choice(tuple(step.value for step in steps), " ".join(step.reason for step in steps))

@@ -1,7 +1,6 @@
 """What the data dictates about preprocessing, losses and mirroring: one small pure function per decision."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Final, Literal
@@ -10,10 +9,9 @@ from autoseg.catalogue import Crop, Plane, Recipe
 from autoseg.data.dataset import LabelClass
 from autoseg.data.splits import fold_count
 from autoseg.errors import UsageError
-from autoseg.planning.case_fingerprint import AnatomicalAxis, IntensityStatistics
+from autoseg.planning.case_fingerprint import AnatomicalAxis
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.recipes import Choice
-from autoseg.planning.sections import NormalisationStep
 from autoseg.planning.slicing import PLANE_AXES, array_axes, in_plane_spacing_mm
 
 Mirror = tuple[Literal["rows", "columns"], ...]
@@ -42,12 +40,6 @@ Source: chosen: then at least a quarter of the work is saved."""
 
 MAX_MARGIN_PX: Final = 16
 """Labels further outside the image than this are outliers that would undo the cropping. Source: chosen."""
-
-NORMALISED_CLIP: Final = 10.0
-"""Where values are clipped after `quantile_zscore`, in normalised units.
-
-Source: the middle half of a normal distribution has 0.378 times its standard deviation, so this lies 3.8 of these from
-the mean and only reaches outliers."""
 
 WEIGHT_POWER: Final = 0.38
 """Class weights are inverse frequencies to this power.
@@ -111,7 +103,7 @@ def in_plane_spacing(fingerprint: Fingerprint, *, plane: Plane | None) -> Choice
             f"In-plane spacings differ by a factor of {ratio:.2f} at most, which scaling in the augmentation covers; "
             "resampling would blur.",
         )
-    target = (_significant(median(rows), 4), _significant(median(columns), 4))
+    target = (significant(median(rows), 4), significant(median(columns), 4))
     return Choice(
         target,
         f"In-plane spacings differ by a factor of {ratio:.2f}, more than {SPACING_TOLERANCE:g}: take the median.",
@@ -161,21 +153,6 @@ def crop_margin(fingerprint: Fingerprint, *, crop: Crop) -> Choice[int]:
     return Choice(margin, f"Labels reach up to {margin} voxels beyond the box in some scan.")
 
 
-def normalisation(fingerprint: Fingerprint, *, channel: int, name: str, recipe: Recipe) -> Choice[NormalisationStep]:
-    """How to bring one channel to a common scale, by what its name says it shows."""
-    if re.search(r"\bct\b", name, re.IGNORECASE):
-        return _ct_normalisation(fingerprint, channel=channel, name=name)
-    if name.lower() == "nonorm":
-        return Choice(NormalisationStep(method="none"), f"{name}: the data set asks for none.")
-    if recipe == "paper":
-        return Choice(NormalisationStep(method="quantile_zscore"), f"{name}: eq. 1 of the paper, per scan.")
-    return Choice(
-        NormalisationStep(method="quantile_zscore", clip=NORMALISED_CLIP),
-        f"{name}: {_intensity_range(fingerprint, channel)}, so each scan is brought to a common scale by the middle "
-        f"half of its own intensities; beyond {NORMALISED_CLIP:g} lie only outliers.",
-    )
-
-
 def folds(subjects: int, *, asked: int | None) -> Choice[int]:
     """Folds of the cross-validation, over the subjects with labelled training scans.
 
@@ -204,7 +181,7 @@ def class_weights(voxels: Mapping[int, int], *, classes: Sequence[LabelClass], r
         return Choice(PAPER_WEIGHTS, "The paper's table 2, for background, CSF, GM and WM.")
     counts = [voxels.get(label.value, 0) for label in classes]
     reference = counts[0] or max(counts)
-    weights = [_significant((count / reference) ** -WEIGHT_POWER, 3) if count else None for count in counts]
+    weights = [significant((count / reference) ** -WEIGHT_POWER, 3) if count else None for count in counts]
     largest = max(weight for weight in weights if weight is not None)
     total = sum(counts)
     fractions = ", ".join(f"{label.name} {count / total:.3%}" for label, count in zip(classes, counts, strict=True))
@@ -249,35 +226,6 @@ def tta_axes(trained: Mirror, *, recipe: Recipe) -> Choice[Mirror]:
     return Choice(trained, "The axes mirrored in training: averaging over their flips steadies the prediction.")
 
 
-def _ct_normalisation(fingerprint: Fingerprint, *, channel: int, name: str) -> Choice[NormalisationStep]:
-    groups = [group for case in fingerprint.cases if (group := case.channels[channel].labelled) is not None]
-    lower = _significant(median(group.percentile_00_5 for group in groups), 6)
-    upper = _significant(median(group.percentile_99_5 for group in groups), 6)
-    mean, std = _pooled(groups)
-    step = NormalisationStep(method="ct", lower=lower, upper=upper, mean=mean, std=std or 1.0)
-    return Choice(
-        step,
-        f"{name}: intensities of CT have a physical meaning, so all scans share one scale: clipped to {lower:g} .. "
-        f"{upper:g} (medians of the scans' 0.5 % and 99.5 % quantiles inside the labels), mean {mean:g}, standard "
-        f"deviation {std:g}.",
-    )
-
-
-def _pooled(groups: Sequence[IntensityStatistics]) -> tuple[float, float]:
-    # Mean and standard deviation of all voxels together, from those of the parts.
-    total = sum(group.voxels for group in groups)
-    mean = sum(group.voxels * group.mean for group in groups) / total
-    variance = sum(group.voxels * (group.std**2 + (group.mean - mean) ** 2) for group in groups) / total
-    return _significant(mean, 6), _significant(math.sqrt(variance), 6)
-
-
-def _intensity_range(fingerprint: Fingerprint, channel: int) -> str:
-    medians = [group.percentile_50 for case in fingerprint.cases if (group := case.channels[channel].positive)]
-    if not medians:
-        return "no voxel is > 0"
-    return f"medians of voxels > 0 range from {min(medians):.4g} to {max(medians):.4g} between scans"
-
-
 def _median_spacing_mm(fingerprint: Fingerprint, axis: AnatomicalAxis) -> float:
     return median(case.spacing_mm[case.axes.index(axis)] for case in fingerprint.cases)
 
@@ -294,5 +242,6 @@ def _median_symmetry(fingerprint: Fingerprint, *, axes: Sequence[int]) -> float:
     return median(known)
 
 
-def _significant(value: float, digits: int) -> float:
+def significant(value: float, digits: int) -> float:
+    """A number with so many significant digits."""
     return float(f"{value:.{digits}g}")

@@ -144,7 +144,7 @@ def _make(case: Case, place: CaseFiles, plan: Plan) -> _Outcome | AutosegError:
     try:
         image = read_image(case.images, channels=len(plan.data.channels), not_finite=plan.preprocessing.not_finite)
         labels = on_grid_of(read_labels(case.label, values=values), image.geometry, where=case.label, other=case.images[0])
-        refuse_constant_channels(case, image.array)
+        refuse_constant_channels(case, image)
         prepared = apply(image, plan.preprocessing, view=plan.view)
     except AutosegError as error:
         return error

@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from autoseg.catalogue import NameIn, Recipe
 from autoseg.data.dataset import Case, Dataset
-from autoseg.planning import fingerprint, rules, sizing
+from autoseg.planning import channel_rules, fingerprint, rules, sizing
 from autoseg.planning.case_fingerprint import CaseFingerprint, ChannelStatistics, IntensityStatistics
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
@@ -27,9 +27,8 @@ from autoseg.planning.recipes import PAPER_LEAVES_OPEN
 from autoseg.planning.sections import Decision, Inputs
 
 _RECIPES: Final[tuple[Recipe, ...]] = get_args(Recipe)
-_RULE_MODULES: Final[tuple[ModuleType, ...]] = (rules, sizing, fingerprint)
+_RULE_MODULES: Final[tuple[ModuleType, ...]] = (rules, channel_rules, sizing, fingerprint)
 _RULES_WITHOUT_FUNCTION: Final[Mapping[str, str]] = {
-    "declared_channels": "What each channel shows, as the data set declares it.",
     "asked_not_finite": "What was asked for with `--not-finite`.",
     "recipe_auto": "A constant of the recipe `auto`: see below.",
     "recipe_paper": "A constant of the recipe `paper`: see below.",

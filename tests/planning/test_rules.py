@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import UsageError
-from autoseg.planning import rules
+from autoseg.planning import channel_rules, rules
 from autoseg.planning.case_fingerprint import ChannelStatistics
 
 FLAT = {
@@ -137,7 +137,7 @@ def test_crop_margin_covers_the_worst_overhang_within_reason(make_fingerprint):
     ],
 )
 def test_normalisation_by_the_channel_name(make_fingerprint, name, recipe, method, clip):
-    step = rules.normalisation(make_fingerprint({}), channel=0, name=name, recipe=recipe).value
+    step = channel_rules.normalisation(make_fingerprint({}), channel=0, name=name, recipe=recipe).value
     assert (step.method, step.clip) == (method, clip)
 
 
@@ -147,7 +147,7 @@ def test_ct_pools_the_labelled_voxels_of_all_scans(make_fingerprint, make_intens
     large = make_intensities(voxels=3000, mean=40.0, std=0.0, percentile_00_5=-30.0, percentile_99_5=100.0)
     channels = [(ChannelStatistics(positive=None, labelled=group),) for group in (small, large)]
     fingerprint = make_fingerprint(*({"channels": channel} for channel in channels))
-    step = rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value
+    step = channel_rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value
     assert (step.lower, step.upper, step.mean) == (-20.0, 90.0, 30.0)
     assert step.std == pytest.approx(300**0.5, rel=1e-5)
 
@@ -156,14 +156,14 @@ def test_ct_rounds_to_six_digits_and_counts_the_deviation_within_scans(make_fing
     # Deviation 3 within, none between: the pooled one is that of each scan.
     group = make_intensities(mean=101.23456, std=3.1234567, percentile_00_5=-20.123456, percentile_99_5=310.12345)
     fingerprint = make_fingerprint(*[{"channels": (ChannelStatistics(positive=None, labelled=group),)}] * 2)
-    step = rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value
+    step = channel_rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value
     assert (step.lower, step.upper, step.mean, step.std) == (-20.1235, 310.123, 101.235, 3.12346)
 
 
 def test_constant_ct_is_not_divided_by_nothing(make_fingerprint, make_intensities):
     constant = make_intensities(std=0.0)
     fingerprint = make_fingerprint({"channels": (ChannelStatistics(positive=None, labelled=constant),)})
-    assert rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value.std == 1.0
+    assert channel_rules.normalisation(fingerprint, channel=0, name="CT", recipe="auto").value.std == 1.0
 
 
 def test_class_weights_by_hand():
@@ -320,7 +320,7 @@ def test_why_a_normalisation(make_fingerprint, make_intensities):
     dark = ChannelStatistics(positive=None, labelled=make_intensities())
 
     def why(name, *cases, recipe="auto"):
-        return rules.normalisation(make_fingerprint(*cases), channel=0, name=name, recipe=recipe).reason
+        return channel_rules.normalisation(make_fingerprint(*cases), channel=0, name=name, recipe=recipe).reason
 
     assert why("noNorm", {}) == "noNorm: the data set asks for none."
     assert why("T1", {}, recipe="paper") == "T1: eq. 1 of the paper, per scan."

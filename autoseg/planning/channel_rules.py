@@ -1,0 +1,80 @@
+"""What the data dictates about channels and their intensities: one small pure function per decision."""
+
+import math
+import re
+from collections.abc import Sequence
+from statistics import median
+from typing import Final
+
+from autoseg.catalogue import Recipe
+from autoseg.planning.case_fingerprint import IntensityStatistics
+from autoseg.planning.channels import GREY
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.recipes import Choice
+from autoseg.planning.rules import significant
+from autoseg.planning.sections import NormalisationStep
+
+NORMALISED_CLIP: Final = 10.0
+"""Where values are clipped after `quantile_zscore`, in normalised units.
+
+Source: the middle half of a normal distribution has 0.378 times its standard deviation, so this lies 3.8 of these from
+the mean and only reaches outliers."""
+
+
+def declared_channels(fingerprint: Fingerprint, *, declared: tuple[str, ...], layout: str) -> Choice[tuple[str, ...]]:
+    """What each channel shows, as the data set declares it and its files hold it."""
+    if any(case.colours for case in fingerprint.cases):
+        return Choice(declared, "The images are in colour: red, green and blue are a channel each.")
+    if declared == (GREY,):
+        return Choice(declared, "Red, green and blue are equal in all training images: they are one channel.")
+    return Choice(declared, f"As the data set declares them (layout {layout}).")
+
+
+def normalisation(fingerprint: Fingerprint, *, channel: int, name: str, recipe: Recipe) -> Choice[NormalisationStep]:
+    """How to bring one channel to a common scale, by what its name says it shows."""
+    if re.search(r"\bct\b", name, re.IGNORECASE):
+        return _ct_normalisation(fingerprint, channel=channel, name=name)
+    if re.match(r"nonorm\b", name, re.IGNORECASE):
+        return Choice(NormalisationStep(method="none"), f"{name}: the data set asks for none.")
+    if recipe != "paper" and any(case.colours for case in fingerprint.cases):
+        return Choice(
+            NormalisationStep(method="zscore", clip=NORMALISED_CLIP),
+            f"{name}: a colour, brought to a common scale by mean and standard deviation of its values > 0 in each image, "
+            "because the middle half of a photograph's values may all be those of its background.",
+        )
+    if recipe == "paper":
+        return Choice(NormalisationStep(method="quantile_zscore"), f"{name}: eq. 1 of the paper, per scan.")
+    return Choice(
+        NormalisationStep(method="quantile_zscore", clip=NORMALISED_CLIP),
+        f"{name}: {_intensity_range(fingerprint, channel)}, so each scan is brought to a common scale by the middle "
+        f"half of its own intensities; beyond {NORMALISED_CLIP:g} lie only outliers.",
+    )
+
+
+def _ct_normalisation(fingerprint: Fingerprint, *, channel: int, name: str) -> Choice[NormalisationStep]:
+    groups = [group for case in fingerprint.cases if (group := case.channels[channel].labelled) is not None]
+    lower = significant(median(group.percentile_00_5 for group in groups), 6)
+    upper = significant(median(group.percentile_99_5 for group in groups), 6)
+    mean, std = _pooled(groups)
+    step = NormalisationStep(method="ct", lower=lower, upper=upper, mean=mean, std=std or 1.0)
+    return Choice(
+        step,
+        f"{name}: intensities of CT have a physical meaning, so all scans share one scale: clipped to {lower:g} .. "
+        f"{upper:g} (medians of the scans' 0.5 % and 99.5 % quantiles inside the labels), mean {mean:g}, standard "
+        f"deviation {std:g}.",
+    )
+
+
+def _pooled(groups: Sequence[IntensityStatistics]) -> tuple[float, float]:
+    # Mean and standard deviation of all voxels together, from those of the parts.
+    total = sum(group.voxels for group in groups)
+    mean = sum(group.voxels * group.mean for group in groups) / total
+    variance = sum(group.voxels * (group.std**2 + (group.mean - mean) ** 2) for group in groups) / total
+    return significant(mean, 6), significant(math.sqrt(variance), 6)
+
+
+def _intensity_range(fingerprint: Fingerprint, channel: int) -> str:
+    medians = [group.percentile_50 for case in fingerprint.cases if (group := case.channels[channel].positive)]
+    if not medians:
+        return "no voxel is > 0"
+    return f"medians of voxels > 0 range from {min(medians):.4g} to {max(medians):.4g} between scans"
