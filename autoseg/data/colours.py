@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from autoseg.data.volumes import Volumes
 from autoseg.errors import ImageError
+from autoseg.formats import named_format
+from autoseg.formats.picture import Picture
+from autoseg.formats.verification import describe
 
 COLOURS: Final = 3
 """Red, green and blue."""
@@ -20,6 +23,18 @@ COLOURS: Final = 3
 _OPAQUE_LEFT_OUT: Final = "its transparency is left out: every pixel is opaque"
 GREY_AS_COLOURS: Final = "grey values stored as colours (red, green and blue are equal): taken for one channel"
 """What to say about an image that is stored so."""
+
+
+def holds_colours(path: Path) -> bool:
+    """Whether a picture holds all colours, so that a number in its name is none of a channel; by its header alone."""
+    promised = named_format(path)
+    if promised is None or promised.describe is None:
+        return False
+    try:
+        described = describe(path)
+    except (OSError, ImageError):  # reading it will say what is wrong
+        return False
+    return isinstance(described, Picture) and described.pixels != "grey"
 
 
 def is_grey(channels: NDArray[Any]) -> bool:

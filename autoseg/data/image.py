@@ -54,6 +54,19 @@ class Image:
     source: Path | None = None
     colours: bool = False
 
+    @property
+    def shown(self) -> NDArray[np.float32]:
+        """One value per voxel to look at, (Z, Y, X): how bright colours are, else the first channel.
+
+        Source: the weights of ITU-R BT.601.
+        """
+        if not self.colours:
+            first: NDArray[np.float32] = self.array[0]
+            return first
+        weights = np.array([0.299, 0.587, 0.114], dtype=np.float32)
+        brightness: NDArray[np.float32] = np.tensordot(weights, self.array[:COLOURS], axes=1)
+        return brightness
+
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:

@@ -66,6 +66,12 @@ def channel_of(stem: str, channels: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
+def without_first_channel(stem: str) -> str:
+    """The id in the name of the first channel, `<id>_0000`, without suffix; other names as they are."""
+    found = case_and_channel(stem)
+    return stem if found is None or found[1] else found[0]
+
+
 def channel_stem(case: str, channel: int) -> str:
     """The name of the file of one channel, without suffix: `<id>_0001`."""
     return f"{case}_{channel:04d}"

@@ -7,8 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.catalogue import NORMALISATIONS
+from autoseg.data.colours import COLOURS, is_grey
 from autoseg.data.dataset import LabelClass
 from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
+from autoseg.data.image import Image
 from autoseg.planning.case_fingerprint import IntensityStatistics, intensity_statistics
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.sections import NormalisationStep
@@ -61,13 +63,23 @@ def unusual_intensities(
         trained = [_shape(statistics, step) for statistics in seen if statistics is not None]
         statistics = intensity_statistics(channel[channel > 0])
         if statistics is None:
-            warnings.append(f"no voxel of {name} is > 0")
+            if None not in seen:  # a colour may be missing from training images, too
+                warnings.append(f"no voxel of {name} is > 0")
             continue
         for what, value in _shape(statistics, step).items():
             values = [shape[what] for shape in trained if what in shape]
             if values and _beyond(value, values, INTENSITY_MARGIN):
                 warnings.append(f"{what} of {name} {value:.3g} (training: {_range(values)})")
     return warnings
+
+
+def unusual_colours(image: Image, fingerprint: Fingerprint) -> list[str]:
+    """A warning about grey values stored as colours where every training image shows colours."""
+    if not image.colours or not is_grey(image.array):
+        return []
+    seen = (case.channels for case in fingerprint.cases)
+    trained = any(red == green == blue for red, green, blue in (channels[:COLOURS] for channels in seen))
+    return [] if trained else ["red, green and blue are equal (training: colours in every image)"]
 
 
 def unusual_volume(volumes_ml: Mapping[str, float], fingerprint: Fingerprint) -> list[str]:

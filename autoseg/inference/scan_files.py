@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.data.bids import group_scans, parse_name
+from autoseg.data.colours import holds_colours
 from autoseg.data.folders import LABEL_MAPS, NO_SCANS, OTHER_KINDS, PassedOver, files_below, is_hidden
 from autoseg.data.ids import Place, identify
-from autoseg.data.naming import case_and_channel, channel_of, image_stem, is_label_stem, stem_of_any
+from autoseg.data.naming import case_and_channel, channel_of, image_stem, is_label_stem, stem_of_any, without_first_channel
 from autoseg.errors import UsageError
 from autoseg.formats.dicom_files import called_like, dicom_files, is_dicom
 
@@ -27,6 +28,16 @@ class Channels:
 
     count: int
     names: tuple[str, ...]
+
+    def of_file(self, path: Path) -> tuple[str, int | None]:
+        """A scan's name and the channel a file holds; None: all of them, or its name does not say.
+
+        Pictures in colour hold all: `t_0000` is t, as in nnU-Net's data sets, and `t_0001` another one.
+        """
+        stem = stem_of_any(path)
+        if self.count > 1 and holds_colours(path):
+            return without_first_channel(stem), None
+        return self.split(stem)
 
     def split(self, stem: str) -> tuple[str, int | None]:
         """A scan's name and the channel a file holds.
@@ -83,7 +94,7 @@ def _sorted(paths: Iterable[Path], place: Path, channels: Channels, *, passed: P
         if stem is None and is_dicom(path):
             dicom.append(path)
         elif path == place or (stem is not None and not is_label_stem(stem)):
-            name, channel = channels.split(stem_of_any(path))
+            name, channel = channels.of_file(path)
             images[path.parent, name][path] = channel
         elif stem is not None:
             passed.add([path], reason=LABEL_MAPS)
@@ -140,7 +151,7 @@ def _candidates(place: Path, channels: Channels, *, results: Path | None, passed
             return files
         if is_dicom(place):
             return dicom_files(place)
-        name, channel = channels.split(image_stem(place) or "")
+        name, channel = channels.of_file(place)
         if channel is None or channels.count == 1:
             return [place]
         beside = ((path, image_stem(path)) for path in sorted(place.parent.iterdir()) if not is_hidden(path))

@@ -11,6 +11,7 @@ from autoseg.data.image import Image, LabelMap
 from autoseg.inference.ensemble import Ensemble
 from autoseg.inference.outliers import (
     missing_classes,
+    unusual_colours,
     unusual_intensities,
     unusual_orientation,
     unusual_spacing,
@@ -130,6 +131,7 @@ class Segmenter:
             *unusual_spacing(image.geometry, fingerprint),
             *unusual_orientation(image.geometry, fingerprint),
             *unusual_intensities(image.array, plan.preprocessing.normalisation, fingerprint, names=plan.data.channels),
+            *unusual_colours(image, fingerprint),
             *unusual_volume(volumes, fingerprint),
             *missing_classes(volumes, plan.data.classes, fingerprint),
         ]

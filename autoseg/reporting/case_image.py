@@ -70,7 +70,7 @@ def draw_case(
         overlays: name of a label map to its values, (Z, Y, X), on the scan's grid.
         classes: the classes, background first.
     """
-    scan, spacing_mm = canonical(image.array[0], image.geometry)
+    scan, spacing_mm = canonical(image.shown, image.geometry)
     oriented = {name: canonical(labels, image.geometry)[0] for name, labels in overlays.items()}
     box = content_box(scan, oriented.values())
     draw_planes(

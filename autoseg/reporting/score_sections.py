@@ -149,7 +149,7 @@ def _viewer(data: ReportData, case: Case, *, title: str) -> Viewer:
     overlays = {"prediction": data.labels(data.prediction_file(case.id), case, image)}
     if case.label is not None:
         overlays["reference"] = data.labels(case.label, case, image)
-    scan, spacing_mm = canonical(image.array[0], image.geometry)
+    scan, spacing_mm = canonical(image.shown, image.geometry)
     oriented = {name: canonical(labels, image.geometry)[0] for name, labels in overlays.items()}
     return Viewer(
         title=title,

@@ -198,3 +198,10 @@ def test_a_partly_transparent_label_map_is_refused(tmp_path: Path) -> None:
     veil = np.where(CLASSES > 0, 255, 0).astype(np.uint8)
     with pytest.raises(ImageError, match="partly transparent"):
         read_labels(save(tmp_path / "a.png", np.dstack([GREY_AS_COLOURS, veil])))
+
+
+def test_what_is_looked_at_of_colours_is_how_bright_they_are(tmp_path: Path) -> None:
+    image = read_image([save(tmp_path / "a.png", COLOURS)], channels=3)
+    np.testing.assert_allclose(image.shown[0], COLOURS @ np.array([0.299, 0.587, 0.114]), rtol=1e-5)
+    grey = read_image([save(tmp_path / "b.png", GREY)], channels=1)
+    np.testing.assert_array_equal(grey.shown, grey.array[0])

@@ -8,6 +8,7 @@ from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image, LabelMap
 from autoseg.inference.outliers import (
     missing_classes,
+    unusual_colours,
     unusual_intensities,
     unusual_orientation,
     unusual_spacing,
@@ -160,3 +161,31 @@ def test_statistics_name_what_they_saw() -> None:
     assert statistics is not None
     assert (statistics.voxels, statistics.percentile_50) == (100, 50.5)
     assert intensity_statistics(np.zeros(0, np.float32)) is None
+
+
+def of_colours(fingerprint: Fingerprint, *, grey: bool) -> Fingerprint:
+    """The same scans as colours, each like the others, or one of them twice as bright."""
+    statistics = fingerprint.cases[0].channels[0]
+    brighter = intensity_statistics(intensities(9, scale=2.0))
+    others = (statistics, statistics) if grey else (statistics, statistics.model_copy(update={"positive": brighter}))
+    channels = {"channels": (statistics, *others), "colours": True}
+    return Fingerprint(cases=tuple(case.model_copy(update=channels) for case in fingerprint.cases))
+
+
+def test_grey_where_all_training_images_show_colours_is_unusual(fingerprint: Fingerprint) -> None:
+    geometry = Geometry(SHAPE, (3.0, 1.0, 1.0))
+    grey = Image(np.repeat(intensities(7), 3, axis=0), geometry, colours=True)
+    coloured = Image(grey.array * np.float32([[[[1]]], [[[2]]], [[[1]]]]), geometry, colours=True)
+    said = ["red, green and blue are equal (training: colours in every image)"]
+    assert unusual_colours(grey, of_colours(fingerprint, grey=False)) == said
+    assert unusual_colours(grey, of_colours(fingerprint, grey=True)) == []
+    assert unusual_colours(coloured, of_colours(fingerprint, grey=False)) == []
+
+
+def test_a_colour_that_training_images_lack_may_be_missing(fingerprint: Fingerprint) -> None:
+    (statistics,) = fingerprint.cases[0].channels
+    dark = statistics.model_copy(update={"positive": None})
+    seen = Fingerprint(cases=(fingerprint.cases[0].model_copy(update={"channels": (dark,)}), fingerprint.cases[1]))
+    empty = np.zeros_like(intensities(7))
+    assert unusual_intensities(empty, SCALE_FREE, seen, names=["B"]) == []
+    assert unusual_intensities(empty, SCALE_FREE, fingerprint, names=["B"]) == ["no voxel of B is > 0"]

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from autoseg.data.colours import COLOURS
 from autoseg.data.dataset import Dataset
 from autoseg.data.layouts.common import (
     Choice,
@@ -25,6 +26,7 @@ from autoseg.data.layouts.description import make_classes, read_description
 from autoseg.data.layouts.listed import listed_cases
 from autoseg.data.naming import case_and_channel, dataset_name
 from autoseg.errors import DatasetError
+from autoseg.formats import named_format
 
 
 class NnunetRaw:
@@ -78,7 +80,10 @@ def _file_ending(document: Mapping[str, Any], path: Path) -> str:
 
 
 def _by_case(folder: Path, *, channels: int, ending: str) -> dict[str, tuple[Path, ...]]:
-    """The files of a folder by case, in the order of channels; every case must have exactly the channels declared."""
+    """The files of a folder by case, in the order of channels; every case must have exactly the channels declared.
+
+    A picture, whose red, green and blue lie in one file, has the number of the first channel alone.
+    """
     numbered: dict[str, dict[int, Path]] = defaultdict(dict)
     for stem, path in unique_images(folder, ending=ending).items():
         found = case_and_channel(stem)
@@ -91,7 +96,7 @@ def _by_case(folder: Path, *, channels: int, ending: str) -> dict[str, tuple[Pat
     wrong = [
         f"{case}: {', '.join(f'{number:04d}' for number in sorted(files))}"
         for case, files in sorted(numbered.items())
-        if sorted(files) != list(range(channels))
+        if sorted(files) != list(range(channels)) and not _in_one_picture(files, channels=channels)
     ]
     if wrong:
         raise DatasetError(
@@ -101,4 +106,12 @@ def _by_case(folder: Path, *, channels: int, ending: str) -> dict[str, tuple[Pat
             found="; ".join(wrong),
             remedy="Add the missing files, or correct `channel_names`.",
         )
-    return {case: tuple(files[number] for number in range(channels)) for case, files in sorted(numbered.items())}
+    return {case: tuple(files[number] for number in sorted(files)) for case, files in sorted(numbered.items())}
+
+
+def _in_one_picture(files: Mapping[int, Path], *, channels: int) -> bool:
+    """Whether all channels of a case may be the colours, with their transparency, of one picture."""
+    if list(files) != [0] or channels not in {COLOURS, COLOURS + 1}:
+        return False
+    promised = named_format(files[0])
+    return promised is not None and promised.describe is not None
