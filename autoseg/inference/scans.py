@@ -69,12 +69,13 @@ def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results
     """List the scans of a file or of a folder with everything below it, links followed.
 
     Names ending in `_0000`, `_0001`, ... up to the model's number of channels are the channels of one scan, and so are names
-    ending in those of several channels; other numbers belong to the name, and so do those of pictures in colour, which
-    hold all channels. Scans of the same name are called after the folders that tell them apart (`data.ids`). In folders of BIDS (`anat`) images of the model's channels are scans, and no
-    others. DICOM files are recognised by their content; the slices of one series are a scan, in whatever folders they lie,
-    called after the folder that holds them all and by what tells it from others there (`data.dicom`); one of its files
-    stands for it. Label maps, recognised by their names or by their folders', and files of other names are passed over,
-    which the result says; hidden files and folders are ignored. A file that is given itself is a scan whatever its name.
+    ending in those of several channels; other numbers belong to the name, and so do those of pictures in colour, which hold
+    all channels. Scans of the same name are called after the folders that tell them apart (`data.ids`). In folders of BIDS
+    (`anat`) images of the model's channels are scans, and no others. DICOM files are recognised by their content; the
+    slices of one series are a scan, in whatever folders they lie, called after the folder that holds them all and by what
+    tells it from others there (`data.dicom`); one of its files stands for it. Label maps, recognised by their names or by
+    their folders', and files of other names are passed over, which the result says; hidden files and folders are ignored. A
+    file that is given itself is a scan whatever its name.
 
     Args:
         place: a scan, or a folder of scans.

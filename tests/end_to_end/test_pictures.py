@@ -115,7 +115,7 @@ def test_numbered_pictures_in_colour_are_scans_of_their_own(home: Path) -> None:
     for index, (picture, _) in enumerate(photographs(4)):
         Pictures.fromarray(picture).save(home / "frames" / f"frame_{index:04d}.png")
     autoseg("predict", "frames", "film", "-w", "run", cwd=home)
-    names = [f"frame_{index:04d}.nii.gz" for index in range(4)]
+    names = ["frame.nii.gz", *(f"frame_{index:04d}.nii.gz" for index in range(1, 4))]  # 0000 is the first channel's number
     assert sorted(path.name for path in (home / "film").glob("*.nii.gz")) == names
     autoseg("predict", "frames/frame_0002.png", "single", "-w", "run", cwd=home)
     assert [path.name for path in (home / "single").glob("*.nii.gz")] == ["frame_0002.nii.gz"]
