@@ -137,6 +137,12 @@ class BundleError(AutosegError):
     exit_code = 6
 
 
+class MemoryLimitError(AutosegError):
+    """Using a model would take more memory than is allowed; found before any of it is taken."""
+
+    exit_code = 6
+
+
 class CasesFailedError(AutosegError):
     """Some cases failed; the others are done and written.
 

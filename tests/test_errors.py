@@ -17,6 +17,7 @@ EXIT_CODES = {
     "WorkspaceError": 5,
     "ExtensionError": 5,
     "BundleError": 6,
+    "MemoryLimitError": 6,
     "CasesFailedError": 7,
     "TrainingError": 8,
     "SystemFailureError": 9,

@@ -9,7 +9,7 @@ from autoseg import catalogue
 from autoseg.events import Events
 from autoseg.options.command import function
 from autoseg.options.declaration import OptionalPath, Options, option
-from autoseg.options.shared import DEVICE, MIRROR, MODEL, PRECISION, WORKSPACE
+from autoseg.options.shared import DEVICE, MEMORY, MIRROR, MODEL, PRECISION, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.inference.loaded import LoadedModel
@@ -27,6 +27,7 @@ class LoadOptions(Options):
         default=None,
     )
     mirror: bool = option(MIRROR, default=True)
+    memory_gb: float | None = option(MEMORY, default=None)
     device: catalogue.DeviceChoice = option(DEVICE, default="auto")
     precision: catalogue.PrecisionChoice = option(PRECISION, default="auto")
 
@@ -36,27 +37,36 @@ def run(options: LoadOptions, events: Events) -> "LoadedModel":
 
     Raises:
         BundleError: there is no model, one is damaged, or they stem from different plans.
+        MemoryLimitError: the weights do not fit into the memory.
         UsageError: a workspace or folders are given beside an exported model.
     """
     from autoseg.errors import UsageError
     from autoseg.exporting.segmenter import exported_segmenter
     from autoseg.inference.ensemble import load_ensemble
     from autoseg.inference.loaded import LoadedModel
+    from autoseg.inference.memory import MEMORY_GB
     from autoseg.inference.segmenter import Segmenter
     from autoseg.model.compute import choose_compute
     from autoseg.postprocessing.in_use import workspace_segmenter
     from autoseg.runs.workspace import find_workspace
 
     compute, mirror = choose_compute(options.device, options.precision), options.mirror
+    memory_gb = options.memory_gb or MEMORY_GB
     if options.model is not None:
         if options.folders is not None or options.workspace is not None:
             raise UsageError("an exported model stands for itself", remedy="Give no workspace or folders beside it.")
-        return LoadedModel(exported_segmenter(options.model, compute=compute, mirror=mirror, events=events))
+        return LoadedModel(
+            exported_segmenter(options.model, compute=compute, mirror=mirror, memory_gb=memory_gb, events=events)
+        )
     if options.folders is None:
         workspace = find_workspace(options.workspace)
-        return LoadedModel(workspace_segmenter(workspace, compute=compute, mirror=mirror, events=events))
-    ensemble = load_ensemble([Path(folder) for folder in options.folders], compute=compute, mirror=mirror)
-    return LoadedModel(Segmenter(ensemble, steps=(), quality=None, fingerprint=None))
+        return LoadedModel(
+            workspace_segmenter(workspace, compute=compute, mirror=mirror, memory_gb=memory_gb, events=events)
+        )
+    ensemble = load_ensemble(
+        [Path(folder) for folder in options.folders], compute=compute, mirror=mirror, memory_gb=memory_gb
+    )
+    return LoadedModel(Segmenter(ensemble, steps=(), quality=None, fingerprint=None, memory_gb=memory_gb))
 
 
 load_model = function(LoadOptions, run)

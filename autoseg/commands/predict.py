@@ -8,7 +8,7 @@ from autoseg import catalogue
 from autoseg.events import Events
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import DEVICE, MIRROR, MODEL, PRECISION, WORKSPACE
+from autoseg.options.shared import DEVICE, MEMORY, MIRROR, MODEL, PRECISION, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.inference.segmenter import Segmenter
@@ -33,6 +33,7 @@ class PredictOptions(Options):
         default=None,
     )
     force: bool = option("Predict again what is already there, even if it was corrected by hand.", default=False)
+    memory_gb: float | None = option(MEMORY, default=None)
     device: catalogue.DeviceChoice = option(DEVICE, default="auto")
     precision: catalogue.PrecisionChoice = option(PRECISION, default="auto")
 
@@ -61,6 +62,7 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
 
     Raises:
         CasesFailedError: some scans could not be segmented.
+        MemoryLimitError: the model, or every scan with it, takes more memory than is allowed.
         SystemFailureError: results cannot be written; those written before are whole.
         UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since.
         WorkspaceError: another process writes to the same folder.
@@ -89,15 +91,17 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
 def _segmenter(options: PredictOptions, compute: "Compute", events: Events) -> "Segmenter":
     from autoseg.errors import UsageError
     from autoseg.exporting.segmenter import exported_segmenter
+    from autoseg.inference.memory import MEMORY_GB
     from autoseg.postprocessing.in_use import workspace_segmenter
     from autoseg.runs.workspace import find_workspace
 
+    memory_gb = options.memory_gb or MEMORY_GB
     if options.model is None:
         workspace = find_workspace(options.workspace)
-        return workspace_segmenter(workspace, compute=compute, mirror=options.mirror, events=events)
+        return workspace_segmenter(workspace, compute=compute, mirror=options.mirror, memory_gb=memory_gb, events=events)
     if options.workspace is not None:
         raise UsageError("both a workspace and an exported model are given", remedy="Choose one of them.")
-    return exported_segmenter(options.model, compute=compute, mirror=options.mirror, events=events)
+    return exported_segmenter(options.model, compute=compute, mirror=options.mirror, memory_gb=memory_gb, events=events)
 
 
 def describe(result: PredictResult) -> Output:

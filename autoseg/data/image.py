@@ -17,7 +17,7 @@ from autoseg.data.dicom.volume import read_slices
 from autoseg.data.geometry import Geometry
 from autoseg.data.label_values import LARGEST_LABEL, exact_labels
 from autoseg.data.sources import read_lossless, read_source
-from autoseg.data.volumes import Volumes, write_volume
+from autoseg.data.volumes import Admit, Volumes, write_volume
 from autoseg.errors import ImageError
 from autoseg.formats.finite import check_finite, zero_not_finite
 from autoseg.formats.verification import verify_file
@@ -83,7 +83,14 @@ class LabelMap:
     warnings: tuple[str, ...] = ()
 
 
-def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = "refuse", as_found: bool = False) -> Image:
+def read_image(
+    paths: Sequence[Path],
+    *,
+    channels: int,
+    not_finite: NotFinite = "refuse",
+    as_found: bool = False,
+    admit: Admit | None = None,
+) -> Image:
     """Read a scan of one or several channels.
 
     Args:
@@ -94,6 +101,7 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
         not_finite: what to do with voxels that are NaN or infinite.
         as_found: whether colours in a single file may be three channels where one is wanted, and grey values one where
             three are: to learn which a data set has.
+        admit: asked before any voxel of a file is read.
 
     Returns:
         the scan, in float32: integers beyond 2^24 are rounded.
@@ -103,7 +111,9 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
     """
     wanted = channels if len(paths) == 1 else 1
     scans = [
-        _with_channels(read_source(path, not_finite=not_finite), path, wanted, as_found=as_found and len(paths) == 1)
+        _with_channels(
+            read_source(path, not_finite=not_finite, admit=admit), path, wanted, as_found=as_found and len(paths) == 1
+        )
         for path in paths
     ]
     colours = len(scans) == 1 and scans[0].colours
@@ -134,11 +144,12 @@ def read_image(paths: Sequence[Path], *, channels: int, not_finite: NotFinite = 
     return Image(array=array, geometry=geometry, warnings=warnings, source=paths[0], colours=colours)
 
 
-def read_series(files: Sequence[Path]) -> Image:
+def read_series(files: Sequence[Path], *, admit: Admit | None = None) -> Image:
     """Read a scan from the slices of a DICOM series.
 
     Args:
         files: in the order of the slices.
+        admit: asked before any voxel is read.
 
     Returns:
         the scan, of one channel.
@@ -146,7 +157,7 @@ def read_series(files: Sequence[Path]) -> Image:
     Raises:
         ImageError: a file is damaged or no slice, or the slices do not make a volume.
     """
-    volume = read_slices(files)
+    volume = read_slices(files, admit=admit)
     return Image(array=volume.array, geometry=volume.geometry, warnings=volume.warnings, source=files[0].parent)
 
 

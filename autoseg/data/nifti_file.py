@@ -1,7 +1,7 @@
 """Arrays become NIfTI files that lie where their scan lies, whichever of its statements a reader follows."""
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -39,6 +39,28 @@ def write_nifti(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
         stream.write(header)
         for part in array:  # of a whole series, one volume at a time is copied where its bytes are in another order
             stream.write(np.ascontiguousarray(part, dtype=array.dtype.newbyteorder("<")).data)
+
+
+def write_nifti_volumes(path: Path, volumes: Iterable[NDArray[np.float32]], geometry: Geometry, *, number: int) -> None:
+    """The same for a series of volumes that come one after the other, of which not all fit into memory.
+
+    Args:
+        path: ends in .nii.gz, and is compressed, or in .nii.
+        volumes: each (Z, Y, X), float32.
+        geometry: where the voxels lie.
+        number: how many volumes there are.
+
+    Raises:
+        ImageError: there are more volumes, or voxels along an axis, than NIfTI can count.
+        SystemFailureError: the disk is full, or the place may not be written.
+    """
+    dtype = np.dtype("<f4")
+    header = nifti_header((*reversed(geometry.shape), number), dtype, geometry.placement or placement_of(geometry.affine))
+    with files.atomic_path(path) as temporary, _opened(temporary, level=_LEVELS[dtype.kind]) as stream:
+        stream.write(header)
+        for volume in volumes:
+            for part in volume:  # slice by slice, because what was compressed comes back at once
+                stream.write(np.ascontiguousarray(part, dtype=dtype).data)
 
 
 @contextmanager

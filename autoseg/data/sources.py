@@ -5,22 +5,25 @@ from pathlib import Path
 from autoseg.catalogue import NotFinite
 from autoseg.data.dicom.place import is_dicom_place, read_place, read_place_geometry
 from autoseg.data.geometry import Geometry
-from autoseg.data.volumes import Volumes, read_volumes, read_volumes_geometry
+from autoseg.data.volumes import Admit, Volumes, read_volumes, read_volumes_geometry
 from autoseg.errors import ImageError
 from autoseg.formats.verification import is_lossy
 
 
-def read_source(path: Path, *, not_finite: NotFinite = "refuse") -> Volumes:
+def read_source(path: Path, *, not_finite: NotFinite = "refuse", admit: Admit | None = None) -> Volumes:
     """Verify an image and read it.
 
     Args:
         path: its file, or the folder with the slices of one scan.
         not_finite: what to do with voxels that are NaN or infinite.
+        admit: asked before any voxel is read.
 
     Raises:
         ImageError: it is damaged, or holds no volumes.
     """
-    return read_place(path) if is_dicom_place(path) else read_volumes(path, not_finite=not_finite)
+    if is_dicom_place(path):
+        return read_place(path, admit=admit)
+    return read_volumes(path, not_finite=not_finite, admit=admit)
 
 
 def read_lossless(path: Path) -> Volumes:

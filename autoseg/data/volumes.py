@@ -4,6 +4,9 @@ Every file is verified before it is read (see `formats.verification`). With `dic
 SimpleITK.
 """
 
+import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,9 @@ from autoseg.storage.utf8 import utf8_path
 sitk.ProcessObject.SetGlobalWarningDisplay(False)  # noqa: FBT003 - takes no names
 
 _COLOURS = 3  # red, green and blue
+Admit = Callable[[Geometry, int], None]
+"""Raises an error where a scan should not be read: takes its geometry, and the bytes of one voxel as stored, 0 for few."""
+
 _ONE_VOLUME = "Choose one volume of the series and save it as a 3D file."
 
 
@@ -73,13 +79,16 @@ class Volumes:
         return volume
 
 
-def read_volumes(path: Path, *, not_finite: NotFinite = "refuse", as_labels: bool = False) -> Volumes:
+def read_volumes(
+    path: Path, *, not_finite: NotFinite = "refuse", as_labels: bool = False, admit: Admit | None = None
+) -> Volumes:
     """Verify a file and read it.
 
     Args:
         path: the file.
         not_finite: what to do with voxels that are NaN or infinite.
         as_labels: of a palette, give the places and not the colours that stand there.
+        admit: asked before any voxel of what may be large is read.
 
     Raises:
         ImageError: it is damaged, or holds neither volumes of scalars nor colours.
@@ -95,6 +104,8 @@ def read_volumes(path: Path, *, not_finite: NotFinite = "refuse", as_labels: boo
         try:
             reader.ReadImageInformation()
             _check_pixels(reader, path, components=_components(described))
+            if admit is not None:
+                admit(_geometry(reader), _voxel_bytes(reader))
             image = reader.Execute()
         except RuntimeError as cause:
             raise _unreadable(path, str(cause)) from None
@@ -169,6 +180,13 @@ def _check_pixels(reader: Any, path: Path, *, components: int) -> None:
     pixel_type = sitk.GetPixelIDValueAsString(reader.GetPixelIDValue())
     if reader.GetNumberOfComponents() != components or "complex" in pixel_type:
         raise not_scalar(path, f"{reader.GetNumberOfComponents()} ({pixel_type})")
+
+
+def _voxel_bytes(reader: Any) -> int:
+    """Of one voxel as it is stored, in all volumes of a file together."""
+    bits = re.search(r"\d+", sitk.GetPixelIDValueAsString(reader.GetPixelIDValue()))  # such as "16-bit signed integer"
+    several = reader.GetNumberOfComponents() * math.prod(int(length) for length in reader.GetSize()[3:])
+    return int(bits[0]) // 8 * several if bits else 0
 
 
 def _grid_of(array: NDArray[Any]) -> Geometry:

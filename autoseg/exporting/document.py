@@ -20,6 +20,7 @@ from autoseg.exporting.contents import (
     weights_name,
 )
 from autoseg.exporting.untrusted import ASK_AGAIN
+from autoseg.inference.memory import require_weights
 from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_document, parse_tensors
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.fingerprint import Fingerprint
@@ -78,14 +79,22 @@ def describe_exported(path: Path) -> ExportDescription:
         return _describe(archive)
 
 
-def read_exported(path: Path) -> ExportedModel:
+def read_exported(path: Path, *, memory_gb: float | None = None) -> ExportedModel:
     """Read an exported model and verify all of it.
+
+    Args:
+        path: the file.
+        memory_gb: memory that may be taken, in GB; None: whatever its weights need.
 
     Raises:
         BundleError: not an exported model, damaged, inconsistent, or written by a newer autoseg.
+        MemoryLimitError: its weights do not fit into the memory.
     """
     with open_archive(path) as archive:
         description = _describe(archive)
+        if memory_gb is not None:
+            sizes = [archive.size(weights_name(folder, document)) for folder, document in description.bundles.items()]
+            require_weights(sizes, memory_gb=memory_gb, where=path)
         bundles = tuple(
             (archive.place(folder), _bundle(archive, folder, document)) for folder, document in description.bundles.items()
         )

@@ -10,12 +10,14 @@ from autoseg.model.compute import Compute
 from autoseg.postprocessing.in_use import make_segmenter
 
 
-def exported_segmenter(path: Path, *, compute: Compute, mirror: bool, events: Events) -> Segmenter:
-    """An exported model with its postprocessing.
+def exported_segmenter(path: Path, *, compute: Compute, mirror: bool, memory_gb: float, events: Events) -> Segmenter:
+    """An exported model with its postprocessing, which may take so much memory, in GB, to segment a scan.
 
     Raises:
         BundleError: not an exported model, damaged, or written by a newer autoseg.
+        MemoryLimitError: its weights do not fit into the memory.
     """
-    model = read_exported(path)
+    model = read_exported(path, memory_gb=memory_gb)
     ensemble = make_ensemble(model.bundles, compute=compute, mirror=mirror)
-    return make_segmenter(ensemble, model.description.selection, model.description.fingerprint, events=events)
+    description = model.description
+    return make_segmenter(ensemble, description.selection, description.fingerprint, memory_gb=memory_gb, events=events)

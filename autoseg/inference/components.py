@@ -74,11 +74,17 @@ def _components(mask: NDArray[np.bool_], *, connectivity: int) -> Components:
         return Components(np.zeros(mask.shape, np.uint32), np.zeros(0, np.int64), ())
     # cc3d numbers components in the order of memory. In small or thin volumes it expects fewer of them than there can be,
     # and fails: a frame of background gives it room.
-    framed = cc3d.connected_components(np.pad(np.ascontiguousarray(mask), 1), connectivity=connectivity)
-    labels = np.ascontiguousarray(framed[1:-1, 1:-1, 1:-1])
-    found = cc3d.statistics(labels, no_slice_conversion=False)
+    frame: NDArray[np.bool_] = np.zeros([side + 2 for side in mask.shape], dtype=bool)
+    frame[1:-1, 1:-1, 1:-1] = mask
+    framed = cc3d.connected_components(frame, connectivity=connectivity)
+    found = cc3d.statistics(framed, no_slice_conversion=False)
     return Components(
-        labels=labels,
+        labels=framed[1:-1, 1:-1, 1:-1],
         voxels=found["voxel_counts"][1:].astype(np.int64),
-        boxes=tuple(found["bounding_boxes"][1:]),
+        boxes=tuple(_unframed(box) for box in found["bounding_boxes"][1:]),
     )
+
+
+def _unframed(box: Slices) -> Slices:
+    first, second, third = (slice(side.start - 1, side.stop - 1) for side in box)
+    return first, second, third

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from autoseg.catalogue import NETWORKS, NetworkEntry
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import LabelMap
 from autoseg.errors import BundleError
-from autoseg.model.bundle import Bundle, load_bundle
+from autoseg.inference.memory import Demand, Limits, require_weights
+from autoseg.model.bundle import Bundle, load_bundle, read_document
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
 from autoseg.model.slices import predict_slices
@@ -28,11 +30,13 @@ class Member:
         name: the network with its fold.
         fold: what it was trained on.
         network: on the device, in evaluation mode.
+        entry: what is known about its architecture.
     """
 
     name: str
     fold: str
     network: nn.Module
+    entry: NetworkEntry
 
 
 @dataclass(frozen=True)
@@ -64,17 +68,46 @@ class Ensemble:
         """Of the networks, with their folds."""
         return tuple(member.name for member in self.members)
 
-    def probabilities(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Class probabilities of a preprocessed scan: (C, S, H, W) to (K, S, H, W), float32."""
+    def probabilities(
+        self, image: NDArray[np.float32], *, wanted: slice | None = None, batch_size: int | None = None
+    ) -> NDArray[np.float32]:
+        """Class probabilities of preprocessed slices.
+
+        Args:
+            image: slices, (C, S, H, W), float32.
+            wanted: numbers of the slices to predict; others may only lie beside them. None: all.
+            batch_size: slices predicted at once; None: as planned.
+
+        Returns:
+            (K, S, H, W), float32, of the wanted slices.
+        """
         return predict_slices(
             [member.network for member in self.members],
             image,
             view=self.plan.view,
-            batch_size=self.plan.prediction.batch_size,
+            batch_size=batch_size or self.plan.prediction.batch_size,
             mirror=self.mirror,
             encoding=TensorEncoding(self.plan.data.encoding),
             compute=self.compute,
+            wanted=wanted,
         )
+
+    def demand(self, *, judged: bool = False, entropy: bool = False, probabilities: bool = False) -> Demand:
+        """What decides how much memory predicting takes."""
+        networks = [member.network for member in self.members]
+        return Demand(
+            plan=self.plan,
+            networks=tuple(dict.fromkeys(member.entry for member in self.members)),
+            weights_bytes=sum(tensor.nbytes for network in networks for tensor in network.state_dict().values()),
+            folds=len(self.by_fold()),
+            judged=judged,
+            entropy=entropy,
+            probabilities=probabilities,
+        )
+
+    def limits(self, memory_gb: float) -> Limits:
+        """What predicting may take: so much of the main memory, and what is free of a device's own."""
+        return Limits(memory_gb * 1e9, self.compute.free_bytes())
 
     def by_fold(self) -> tuple["Ensemble", ...]:
         """The networks of each fold as an ensemble of their own: to new scans what they were to its held-out cases."""
@@ -88,12 +121,23 @@ class Ensemble:
         return LabelMap(restore_labels(probabilities, footprint, self.plan.data.encoding), geometry)
 
 
-def load_ensemble(folders: Sequence[Path], *, compute: Compute, mirror: bool) -> Ensemble:
+def load_ensemble(folders: Sequence[Path], *, compute: Compute, mirror: bool, memory_gb: float | None = None) -> Ensemble:
     """Load models that were trained under the same plan.
+
+    Args:
+        folders: of the models.
+        compute: device and number format.
+        mirror: test-time augmentation: average over the flips that the plan names.
+        memory_gb: memory that may be taken, in GB; None: whatever they need.
 
     Raises:
         BundleError: there is none, one is damaged, or they stem from different plans.
+        MemoryLimitError: their weights do not fit into the memory.
     """
+    if memory_gb is not None and folders:
+        paths = [folder / read_document(folder).weights_file for folder in folders]
+        sizes = [path.stat().st_size for path in paths if path.exists()]
+        require_weights(sizes, memory_gb=memory_gb, where=folders[0])
     return make_ensemble([(str(folder), load_bundle(folder)) for folder in folders], compute=compute, mirror=mirror)
 
 
@@ -129,6 +173,7 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
                 bundle.document.id.folder,
                 bundle.document.fold,
                 compute.place(bundle.network),
+                NETWORKS[bundle.document.architecture],
             )
             for _, bundle in bundles
         ),

@@ -1,6 +1,7 @@
 """A folder of label maps and what was asked for beside them: where everything goes, and writing it."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
 from autoseg.data.image import Image, write_channels, write_labels
+from autoseg.data.nifti_file import write_nifti_volumes
 from autoseg.inference.segmenter import Segmentation
 from autoseg.inference.table import TABLE_FILE
 from autoseg.storage import files
@@ -80,6 +82,9 @@ def write_outputs(case: str, image: Image, found: Segmentation, results: Results
     write_labels(results.label_map(case), found.labels.array, found.labels.geometry)
     if found.probabilities is not None:
         write_channels(wanted["probabilities"], found.probabilities, found.labels.geometry)
+    if found.spooled is not None:
+        with closing(found.spooled) as spooled:
+            write_nifti_volumes(wanted["probabilities"], spooled.volumes(), found.labels.geometry, number=len(classes))
     if found.entropy is not None:
         write_channels(wanted["uncertainty"], found.entropy[np.newaxis], found.labels.geometry)
     if results.draw is not None:

@@ -62,25 +62,40 @@ class Quality(_Part):
     points: tuple[QualityPoint, ...]
 
 
-def expected_dice(probabilities: NDArray[np.float32], encoding: LabelEncoding) -> NDArray[np.float64]:
-    """The Dice that probabilities expect of the labels they speak for.
+class ExpectedDice:
+    """The Dice that probabilities expect of the labels they speak for, added up over parts of a scan.
+
+    Per class k, with mask M of the voxels that are given to it: 2 sum_M p / (|M| + sum p). Probabilities that held-out cases
+    are stored without do not count.
 
     Args:
-        probabilities: (K, S, H, W), float32.
         encoding: which labels these are.
-
-    Returns:
-        per class (K,): with mask M of the voxels that are given to class k, 2 sum_M p / (|M| + sum p); NaN where
-        nothing of a class is expected. Probabilities that held-out cases are stored without do not count.
 
     Source: expected intersection and size of a reference drawn from the probabilities, put into the Dice coefficient.
     """
-    expected = []
-    for inside, channel in zip(encoding.masks(probabilities), probabilities, strict=True):
-        size = np.count_nonzero(inside) + float(channel.sum(where=channel >= SMALLEST, dtype=np.float64))
-        shared = float(channel.sum(where=inside, dtype=np.float64))
-        expected.append(2 * shared / size if size > 0 else math.nan)
-    return np.array(expected)
+
+    def __init__(self, encoding: LabelEncoding) -> None:
+        self._encoding = encoding
+        self._sizes = [0.0] * encoding.channels
+        self._shared = [0.0] * encoding.channels
+
+    def add(self, probabilities: NDArray[np.float32]) -> None:
+        """Take further slices into account: (K, n, H, W), float32."""
+        for index, (inside, channel) in enumerate(zip(self._encoding.masks(probabilities), probabilities, strict=True)):
+            self._sizes[index] += np.count_nonzero(inside) + float(channel.sum(where=channel >= SMALLEST, dtype=np.float64))
+            self._shared[index] += float(channel.sum(where=inside, dtype=np.float64))
+
+    def by_class(self) -> NDArray[np.float64]:
+        """Per class (K,); NaN where nothing of a class is expected."""
+        pairs = zip(self._shared, self._sizes, strict=True)
+        return np.array([2 * shared / size if size > 0 else math.nan for shared, size in pairs])
+
+
+def expected_dice(probabilities: NDArray[np.float32], encoding: LabelEncoding) -> NDArray[np.float64]:
+    """The same for a whole scan, (K, S, H, W), float32, at once."""
+    expected = ExpectedDice(encoding)
+    expected.add(probabilities)
+    return expected.by_class()
 
 
 def entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

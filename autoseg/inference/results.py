@@ -4,15 +4,17 @@ The table is written after each scan. Label maps that differ from what it says w
 and are not replaced unless asked for.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.image import Image
 from autoseg.data.naming import some
-from autoseg.errors import AutosegError, CasesFailedError, SystemFailureError, UsageError
+from autoseg.errors import AutosegError, CasesFailedError, MemoryLimitError, SystemFailureError, UsageError
 from autoseg.events import Events
 from autoseg.formats import IMAGE_SUFFIXES
 from autoseg.formats.checksum import image_checksum
@@ -56,6 +58,7 @@ def predict_scans(
 
     Raises:
         CasesFailedError: some scans could not be segmented.
+        MemoryLimitError: none of the scans can be segmented within the memory that is allowed.
         SystemFailureError: results cannot be written; those written before are whole.
         UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since.
         WorkspaceError: another process writes to the same folder.
@@ -98,6 +101,7 @@ def predict_scans(
             "bad. --force segments them again"
         )
     if failures:
+        _refuse_model(failures, found.scans)
         raise CasesFailedError(failures, done=len(found.scans) + len(found.failures) - len(failures))
     return Predicted(
         rows=tuple(row for row in rows.values() if row.case in wanted), skipped=tuple(skipped), others=tuple(others)
@@ -130,6 +134,13 @@ def _tell_failure(scan_id: str, error: AutosegError, rows: Mapping[str, Predicti
     events.warn(f"{scan_id}: {error}{stays}")
 
 
+def _refuse_model(failures: Sequence[tuple[str, AutosegError]], scans: Sequence[Scan]) -> None:
+    """Say that it is the model, or the memory it may take, where no scan at all can be segmented with it."""
+    refused = [error for _, error in failures if isinstance(error, MemoryLimitError)]
+    if refused and len(refused) == len(failures) == len(scans):
+        raise refused[0]
+
+
 def _predict_one(
     scan: Scan, settings: PredictionSettings, results: Results, *, earlier: PredictionRow | None, events: Events
 ) -> PredictionRow:
@@ -143,9 +154,22 @@ def _predict_one(
         return earlier
     segmenter = settings.segmenter
     plan = segmenter.ensemble.plan
-    image = scan.read(channels=len(plan.data.channels), not_finite=settings.not_finite)
+    image = scan.read(
+        channels=len(plan.data.channels),
+        not_finite=settings.not_finite,
+        admit=partial(segmenter.admit, with_uncertainty=results.uncertainty),
+    )
     _warn_about(image, scan, events)
-    found = segmenter.segment(image, with_probabilities=results.probabilities, with_uncertainty=results.uncertainty)
+    if results.probabilities:
+        size_gb = 4e-9 * len(plan.data.classes) * math.prod(image.geometry.shape)
+        events.info(f"{scan.id}: the probabilities of {len(plan.data.classes)} classes take {size_gb:.2f} GB, uncompressed")
+    found = segmenter.segment(
+        image,
+        with_probabilities=results.probabilities,
+        with_uncertainty=results.uncertainty,
+        spool=results.folder,
+        events=events,
+    )
     for warning in found.warnings:
         events.warn(f"{scan.id}: {warning}")
     files.write_json(results.folder / _PENDING, {"case": scan.id})

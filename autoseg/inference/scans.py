@@ -18,6 +18,7 @@ from autoseg.data.naming import (
     printable,
     refuse_undecodable,
 )
+from autoseg.data.volumes import Admit
 from autoseg.errors import AutosegError, DatasetError, UsageError
 from autoseg.inference.scan_files import Channels, find_files
 
@@ -38,15 +39,20 @@ class Scan:
     series: bool = False
     warnings: tuple[str, ...] = ()
 
-    def read(self, *, channels: int, not_finite: NotFinite = "refuse") -> Image:
+    def read(self, *, channels: int, not_finite: NotFinite = "refuse", admit: Admit | None = None) -> Image:
         """Read it.
+
+        Args:
+            channels: how many there must be.
+            not_finite: what to do with voxels that are NaN or infinite.
+            admit: asked before any voxel is read.
 
         Raises:
             ImageError: it is damaged or not what the model reads.
         """
         if not self.series:
-            return read_image(self.images, channels=channels, not_finite=not_finite)
-        image = read_series(self.images)
+            return read_image(self.images, channels=channels, not_finite=not_finite, admit=admit)
+        image = read_series(self.images, admit=admit)
         return replace(image, warnings=(*self.warnings, *image.warnings))
 
 

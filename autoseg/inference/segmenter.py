@@ -1,14 +1,19 @@
 """From a scan to its final label map, with how far it can be trusted: what `predict` does to every scan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image, LabelMap
+from autoseg.errors import MemoryLimitError
+from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble
+from autoseg.inference.memory import MEMORY_GB, Blocks, Demand, Slices
 from autoseg.inference.outliers import (
     missing_classes,
     unusual_colours,
@@ -17,12 +22,20 @@ from autoseg.inference.outliers import (
     unusual_spacing,
     unusual_volume,
 )
-from autoseg.inference.quality import Quality, by_class, doubts, entropy, expected_dice, predicted_dice
+from autoseg.inference.quality import ExpectedDice, Quality, by_class, doubts, entropy, predicted_dice
+from autoseg.inference.spool import SpooledProbabilities
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.inference.table import volumes_ml
 from autoseg.planning.fingerprint import Fingerprint
-from autoseg.preprocessing.case import apply
-from autoseg.preprocessing.footprint import restore_map, restore_probabilities
+from autoseg.preprocessing.case import CutScan, cut_slices, whole_footprint
+from autoseg.preprocessing.footprint import (
+    Footprint,
+    empty_labels,
+    empty_probabilities,
+    put_labels,
+    put_map,
+    put_probabilities,
+)
 from autoseg.storage import files
 
 
@@ -33,7 +46,8 @@ class Segmentation:
     Attributes:
         labels: the data set's own label values on the scan's own grid, after postprocessing.
         probabilities: of every class, (K, Z, Y, X), float32, in [0, 1], on that grid, before postprocessing; None unless
-            asked for.
+            asked for, or spooled.
+        spooled: the same in a temporary file, where it was allowed and they did not fit into memory.
         entropy: how undecided the networks are, (Z, Y, X), float32, from 0 (sure) to 1 (all classes equally probable); None
             unless asked for.
         predicted_dice: by class name, the Dice that is probably reached; None unless asked for. A class is missing where
@@ -43,6 +57,7 @@ class Segmentation:
 
     labels: LabelMap
     probabilities: NDArray[np.float32] | None
+    spooled: SpooledProbabilities | None
     entropy: NDArray[np.float32] | None
     predicted_dice: Mapping[str, float] | None
     warnings: tuple[str, ...]
@@ -57,12 +72,14 @@ class Segmenter:
         steps: postprocessing of the label map.
         quality: how Dice follows from what networks expect of themselves; None where no cross-validation tells.
         fingerprint: of the training data; None: nothing is compared with it.
+        memory_gb: what segmenting a scan may take, in GB, the program included.
     """
 
     ensemble: Ensemble
     steps: tuple[Step, ...]
     quality: Quality | None
     fingerprint: Fingerprint | None
+    memory_gb: float = MEMORY_GB
 
     @cached_property
     def digest(self) -> str:
@@ -76,46 +93,133 @@ class Segmenter:
     def _digest(self, ensemble: str) -> str:
         return files.sha256_json([ensemble, [step.decided for step in self.steps]])
 
-    def segment(self, image: Image, *, with_probabilities: bool = False, with_uncertainty: bool = False) -> Segmentation:
+    def admit(self, geometry: Geometry, stored_bytes: int, *, with_uncertainty: bool = False) -> None:
+        """Find out whether a scan can be segmented within `memory_gb`, before it is read.
+
+        Where scans are cropped, only what the crop cannot change is looked at; `segment` looks at the rest.
+
+        Args:
+            geometry: of the scan.
+            stored_bytes: of one voxel in each of its files; 0: it is read bit by bit, or was.
+            with_uncertainty: as for `segment`.
+
+        Raises:
+            MemoryLimitError: it cannot.
+        """
+        plan = self.ensemble.plan
+        slices = Slices(1, (1, 1), (1, 1))
+        if plan.preprocessing.crop == "none":
+            footprint = whole_footprint(geometry, view=plan.view)
+            slices = _slices_of(footprint)
+        demand = self._demand(with_uncertainty=with_uncertainty)
+        demand.blocks(geometry.shape, slices, limits=self.ensemble.limits(self.memory_gb), stored_bytes=stored_bytes)
+
+    def segment(
+        self,
+        image: Image,
+        *,
+        with_probabilities: bool = False,
+        with_uncertainty: bool = False,
+        spool: Path | None = None,
+        events: Events | None = None,
+    ) -> Segmentation:
         """Segment a scan.
 
         Args:
             image: the scan, (C, Z, Y, X), float32, in its own geometry.
             with_probabilities: also give the probability of every class.
             with_uncertainty: also give the entropy and predict the Dice.
+            spool: folder of a temporary file for probabilities that do not fit into memory; None: they must fit.
+            events: notified of such a file.
+
+        Raises:
+            MemoryLimitError: it would take more than `memory_gb`; nothing was predicted.
+            SystemFailureError: the disk has too little space for the temporary file.
         """
-        plan = self.ensemble.plan
-        prepared = apply(image, plan.preprocessing, view=plan.view)
-        probabilities, expected = self._probabilities(prepared.array)
-        labels = self._postprocessed(self.ensemble.label_map(probabilities, prepared.footprint, image.geometry))
-        by_name = by_class([label.name for label in plan.data.classes[1:]], expected)
+        plan, encoding = self.ensemble.plan, self.ensemble.plan.data.encoding
+        cut = cut_slices(image, plan.preprocessing, view=plan.view)
+        blocks, fits = self._blocks(
+            cut.footprint,
+            with_probabilities=with_probabilities,
+            with_uncertainty=with_uncertainty,
+            may_spool=spool is not None,
+        )
+        labels = empty_labels(cut.footprint, encoding)
+        doubt = np.zeros(cut.footprint.shape, dtype=np.float32) if with_uncertainty else None
+        restored = empty_probabilities(cut.footprint, encoding) if with_probabilities and fits else None
+        spooled = SpooledProbabilities(spool, cut.footprint, encoding) if spool is not None and not fits else None
+        if spooled is not None and events is not None:
+            events.info(f"a temporary file of {spooled.bytes / 1e9:.1f} GB in {spool} holds them until they are written")
+        groups = self.ensemble.by_fold()
+        expected = [ExpectedDice(encoding) for _ in groups]
+        for window in blocks.windows(cut.footprint.kept[0]):
+            probabilities = self._probabilities(cut, window, groups=groups, batch_size=blocks.batch, expected=expected)
+            put_labels(labels, probabilities, cut.footprint, encoding, first=window.start)
+            if doubt is not None:
+                put_map(doubt, entropy(probabilities), cut.footprint, first=window.start)
+            if restored is not None:
+                put_probabilities(restored, probabilities, cut.footprint, first=window.start)
+            if spooled is not None:
+                spooled.put(probabilities, first=window.start)
+            del probabilities
+        found = self._postprocessed(LabelMap(labels, image.geometry))
+        mean = np.mean([each.by_class() for each in expected], axis=0)
+        by_name = by_class([label.name for label in plan.data.classes[1:]], mean)
         return Segmentation(
-            labels=labels,
-            probabilities=restore_probabilities(probabilities, prepared.footprint, plan.data.encoding)
-            if with_probabilities
-            else None,
-            entropy=restore_map(entropy(probabilities), prepared.footprint) if with_uncertainty else None,
+            labels=found,
+            probabilities=restored,
+            spooled=spooled,
+            entropy=doubt,
             predicted_dice=self._predicted_dice(by_name) if with_uncertainty else None,
-            warnings=(*self._unusual(image, labels), *(doubts(by_name, self.quality) if self.quality else ())),
+            warnings=(*self._unusual(image, found), *(doubts(by_name, self.quality) if self.quality else ())),
         )
 
-    def _probabilities(self, image: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """Mean probabilities (K, S, H, W) of all networks, and per class the Dice that each fold's expect, averaged (K,)."""
+    def _demand(self, *, with_uncertainty: bool, with_probabilities: bool = False) -> Demand:
+        return self.ensemble.demand(
+            judged=self.quality is not None, entropy=with_uncertainty, probabilities=with_probabilities
+        )
+
+    def _blocks(
+        self, footprint: Footprint, *, with_probabilities: bool, with_uncertainty: bool, may_spool: bool
+    ) -> tuple[Blocks, bool]:
+        """In how small parts to predict, and whether the probabilities of all classes fit into memory."""
+        slices, limits = _slices_of(footprint), self.ensemble.limits(self.memory_gb)
+        demand = self._demand(with_uncertainty=with_uncertainty, with_probabilities=with_probabilities)
+        try:
+            return demand.blocks(footprint.shape, slices, limits=limits), True
+        except MemoryLimitError:
+            if not (with_probabilities and may_spool):
+                raise
+        return replace(demand, probabilities=False).blocks(footprint.shape, slices, limits=limits), False
+
+    def _probabilities(
+        self,
+        cut: CutScan,
+        window: slice,
+        *,
+        groups: Sequence[Ensemble],
+        batch_size: int,
+        expected: Sequence[ExpectedDice],
+    ) -> NDArray[np.float32]:
+        """Mean probabilities (K, n, H, W) that all networks give some slices; what each fold's expect is added up."""
+        beside = self.ensemble.plan.view.adjacent_slices
+        first, last = max(window.start - beside, 0), min(window.stop + beside, cut.footprint.kept[0])
+        image, wanted = cut.part(slice(first, last)), slice(window.start - first, window.stop - first)
         total: NDArray[np.float32] | None = None
-        expected = []
-        for group in self.ensemble.by_fold():
-            part = group.probabilities(image)
-            expected.append(expected_dice(part, self.ensemble.plan.data.encoding))
+        for index, group in enumerate(groups):
+            part = group.probabilities(image, wanted=wanted, batch_size=batch_size)
+            if self.quality is not None:
+                expected[index].add(part)
             part *= np.float32(len(group.members) / len(self.ensemble.members))
             total = part if total is None else np.add(total, part, out=total)
         if total is None:
             msg = "an ensemble has networks"
             raise ValueError(msg)
-        return total, np.mean(expected, axis=0)
+        return total
 
     def _postprocessed(self, labels: LabelMap) -> LabelMap:
         spacing_mm = labels.geometry.spacing_mm
-        return replace(labels, array=apply_steps(labels.array, self.steps, spacing_mm=spacing_mm))
+        return replace(labels, array=apply_steps(labels.array, self.steps, spacing_mm=spacing_mm, in_place=True))
 
     def _predicted_dice(self, expected: Mapping[str, float]) -> dict[str, float]:
         models = self.quality.classes if self.quality else ()
@@ -135,3 +239,7 @@ class Segmenter:
             *unusual_volume(volumes, fingerprint),
             *missing_classes(volumes, plan.data.classes, fingerprint),
         ]
+
+
+def _slices_of(footprint: Footprint) -> Slices:
+    return Slices(footprint.kept[0], footprint.size_px, (footprint.kept[1], footprint.kept[2]))

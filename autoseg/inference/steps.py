@@ -45,19 +45,22 @@ class Step(BaseModel):
         return {"kind": self.type, "label": self.label, "smallest_ml": self.min_volume_ml}
 
 
-def apply_steps(labels: NDArray[np.uint16], steps: Sequence[Step], *, spacing_mm: Spacing) -> NDArray[np.uint16]:
+def apply_steps(
+    labels: NDArray[np.uint16], steps: Sequence[Step], *, spacing_mm: Spacing, in_place: bool = False
+) -> NDArray[np.uint16]:
     """Apply postprocessing steps to a label map.
 
     A component that goes takes the value that most of the faces around it show (the lower of two equally frequent ones), so
     that an island of one tissue inside another becomes that other; components of all foreground together become background.
 
     Args:
-        labels: label values, (Z, Y, X), uint16, 0 for background; left as it is.
+        labels: label values, (Z, Y, X), uint16, 0 for background.
         steps: applied one after the other.
         spacing_mm: distance between voxel centres along (Z, Y, X).
+        in_place: change the label map itself, which saves the memory of a copy.
 
     Returns:
-        a copy.
+        the label map after the steps: a copy, unless changed in place.
 
     Raises:
         ValueError: the labels are not a volume.
@@ -65,7 +68,7 @@ def apply_steps(labels: NDArray[np.uint16], steps: Sequence[Step], *, spacing_mm
     if labels.ndim != 3:
         msg = f"a label map has the axes (Z, Y, X), not shape {labels.shape}"
         raise ValueError(msg)
-    processed = labels.copy()
+    processed = labels if in_place else labels.copy()
     for step in steps:
         if step.type == "fill_holes":
             _fill_holes(processed, step.label)

@@ -43,6 +43,10 @@ class Compute:
         moved = images.to(self.device, non_blocking=True)
         return moved.contiguous(memory_format=torch.channels_last) if self.bfloat16 else moved
 
+    def free_bytes(self) -> int | None:
+        """Memory that is free on a device with a memory of its own; None where it shares the program's."""
+        return torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
+
     def autocast(self) -> AbstractContextManager[None]:
         """Context in which a forward pass runs."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)

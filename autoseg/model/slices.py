@@ -17,12 +17,7 @@ from torch import nn
 from autoseg.model.compute import Compute, evaluating
 from autoseg.model.encoding import TensorEncoding
 from autoseg.planning.sections import MirrorAxis, View
-
-WHOLE_SLICE_PATCHES: Final = 4
-"""Slices of up to this many times a patch's area are predicted whole.
-
-Source: ours; without gradients a slice takes less than a quarter of the memory it takes in training.
-"""
+from autoseg.planning.slicing import seen_at_once
 
 _AXIS_NUMBER: Final[dict[MirrorAxis, int]] = {"rows": -2, "columns": -1}
 
@@ -46,7 +41,7 @@ def with_adjacent_slices(image: NDArray[np.float32], slices: Sequence[int], *, a
 
 
 def slice_batches(
-    image: NDArray[np.float32], *, view: View, batch_size: int, compute: Compute
+    image: NDArray[np.float32], *, view: View, batch_size: int, compute: Compute, wanted: slice | None = None
 ) -> Iterator[tuple[slice, torch.Tensor]]:
     """Walk through a scan's slices in batches.
 
@@ -55,12 +50,14 @@ def slice_batches(
         view: how slices are shown.
         batch_size: slices per batch, >= 1.
         compute: where the batches go.
+        wanted: numbers of the slices to walk through; None: all.
 
     Yields:
         the range of slices, and their images (B, C, H, W) on the device.
     """
-    for start in range(0, image.shape[1], batch_size):
-        window = slice(start, min(start + batch_size, image.shape[1]))
+    first, last = (0, image.shape[1]) if wanted is None else (wanted.start, wanted.stop)
+    for start in range(first, last, batch_size):
+        window = slice(start, min(start + batch_size, last))
         images = with_adjacent_slices(image, range(window.start, window.stop), adjacent_slices=view.adjacent_slices)
         yield window, compute.tensor(torch.from_numpy(images))
 
@@ -74,8 +71,9 @@ def predict_slices(
     mirror: bool,
     encoding: TensorEncoding,
     compute: Compute,
+    wanted: slice | None = None,
 ) -> NDArray[np.float32]:
-    """Class probabilities of every slice, averaged over networks and mirror images.
+    """Class probabilities of slices, averaged over networks and mirror images.
 
     Args:
         networks: one or more networks with equal classes, already on the device.
@@ -85,25 +83,32 @@ def predict_slices(
         mirror: test-time augmentation: whether to average over flips of these axes.
         encoding: what the networks' logits mean.
         compute: device and number format.
+        wanted: numbers of the slices to predict; others may only lie beside them. None: all.
 
     Returns:
         probabilities, (K, S, H, W), float32, in [0, 1], summing to 1 over K.
     """
     volume: NDArray[np.float32] | None = None
     flips = _flips(view.tta_axes if mirror else ())
-    patch_px = view.patch_px
-    for window, images in slice_batches(image, view=view, batch_size=batch_size, compute=compute):
-        total = torch.zeros(())
+    slices = range(image.shape[1]) if wanted is None else range(wanted.start, wanted.stop)
+    for window, images in slice_batches(image, view=view, batch_size=batch_size, compute=compute, wanted=wanted):
+        total: torch.Tensor | None = None
         for network in networks:
             with evaluating(network):
                 for axes in flips:
-                    flipped = torch.flip(images, axes)  # (B, C, H, W)
-                    probabilities = _probabilities(network, flipped, patch_px=patch_px, encoding=encoding, compute=compute)
-                    total = total.to(probabilities.device) + torch.flip(probabilities, axes)  # (B, K, H, W)
-        mean = (total / (len(networks) * len(flips))).cpu().numpy()
+                    flipped = torch.flip(images, axes) if axes else images  # (B, C, H, W)
+                    found = _probabilities(network, flipped, patch_px=view.patch_px, encoding=encoding, compute=compute)
+                    found = torch.flip(found, axes) if axes else found  # (B, K, H, W)
+                    total = found if total is None else total.add_(found)  # in place: with many classes this fills a memory
+                    del found
+        if total is None:
+            msg = "predicting needs networks"
+            raise ValueError(msg)
+        with torch.inference_mode():
+            mean = total.div_(len(networks) * len(flips)).cpu().numpy()
         if volume is None:
-            volume = np.empty((mean.shape[1], *image.shape[1:]), dtype=np.float32)
-        volume[:, window] = np.moveaxis(mean, 0, 1)  # (K, B, H, W)
+            volume = np.empty((mean.shape[1], len(slices), *image.shape[2:]), dtype=np.float32)
+        volume[:, window.start - slices.start : window.stop - slices.start] = np.moveaxis(mean, 0, 1)  # (K, B, H, W)
     if volume is None:
         msg = "a scan without slices cannot be predicted"
         raise ValueError(msg)
@@ -127,8 +132,8 @@ def _flips(axes: Sequence[MirrorAxis]) -> list[list[int]]:
 def _probabilities(
     network: nn.Module, images: torch.Tensor, *, patch_px: tuple[int, int], encoding: TensorEncoding, compute: Compute
 ) -> torch.Tensor:
-    height, width = images.shape[-2:]
-    if height * width <= WHOLE_SLICE_PATCHES * patch_px[0] * patch_px[1]:
+    whole = (images.shape[-2], images.shape[-1])
+    if seen_at_once(whole, patch_px) == whole:
         with compute.autocast():
             logits = network(images)
         return encoding.probabilities(logits.float())  # (B, K, H, W)
@@ -152,7 +157,7 @@ def _tiled_probabilities(
             part = weight[: probabilities.shape[-2], : probabilities.shape[-1]]
             total[..., rows, columns] += probabilities * part
             coverage[rows, columns] += part
-    return total / coverage  # (B, K, H, W)
+    return total.div_(coverage)  # (B, K, H, W)
 
 
 def _tile_weight(patch_px: tuple[int, int], device: torch.device) -> torch.Tensor:

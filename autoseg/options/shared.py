@@ -30,5 +30,11 @@ CHANNELS: Final = Declaration(
 )
 SEED: Final = Declaration("Seed of all randomness.", least=0, most=2**64 - 1)
 MODEL: Final = Declaration("An exported model to use instead of a workspace.", ("--model", "-m"), metavar="FILE")
+MEMORY: Final = Declaration(
+    "GB that segmenting a scan may take, the program included; a larger one is segmented part by part. Default: 4.",
+    ("--memory",),
+    above=0,
+    most=10_000,
+)
 MIRROR: Final = Declaration("Average over the flips that the plan names (test-time augmentation, TTA).")
 NOT_FINITE: Final = Declaration("A scan with NaN or infinite voxels is refused, or these are taken for 0, with a warning.")

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from autoseg.data.dataset import Case
 from autoseg.data.geometry import ANATOMICAL_AXES
 from autoseg.data.image import Image, LabelMap
+from autoseg.data.moments import mean_and_std
 from autoseg.errors import ImageError
 from autoseg.formats.checksum import image_checksum
 from autoseg.planning.tilt import measured_tilt
@@ -158,10 +159,11 @@ def intensity_statistics(values: NDArray[np.float32]) -> IntensityStatistics | N
         return None
     sample = values[:: -(-values.size // _QUANTILE_SAMPLE)]
     low, lower, median, upper, high = (_rounded(value) for value in np.quantile(sample, _QUANTILES))
+    mean, std = mean_and_std(values)
     return IntensityStatistics(
         voxels=values.size,
-        mean=_rounded(values.mean(dtype=np.float64)),
-        std=_rounded(values.std(dtype=np.float64)),
+        mean=_rounded(mean),
+        std=_rounded(std),
         minimum=_rounded(values.min()),
         percentile_00_5=low,
         percentile_25=lower,

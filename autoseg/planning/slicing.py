@@ -14,6 +14,12 @@ PLANE_AXES: Final[Mapping[Plane, tuple[AnatomicalAxis, AnatomicalAxis, Anatomica
 }
 """For each plane, the patient axes across the slices, along their rows and along their columns."""
 
+WHOLE_SLICE_PATCHES: Final = 4
+"""Slices of up to this many times a patch's area are predicted whole.
+
+Source: ours; without gradients a slice takes less than a quarter of the memory it takes in training.
+"""
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -60,3 +66,10 @@ def stack_of(
         rows = max(1, round(rows * own[0] / spacing_mm[0]))
         columns = max(1, round(columns * own[1] / spacing_mm[1]))
     return Stack(slices=across, rows_px=rows, columns_px=columns)
+
+
+def seen_at_once(size_px: tuple[int, int], patch_px: tuple[int, int]) -> tuple[int, int]:
+    """Rows and columns of a slice that a network predicts at once: all of them, or those of a tile."""
+    if size_px[0] * size_px[1] <= WHOLE_SLICE_PATCHES * patch_px[0] * patch_px[1]:
+        return size_px
+    return min(size_px[0], patch_px[0]), min(size_px[1], patch_px[1])

@@ -18,22 +18,32 @@ from autoseg.runs.workspace import Workspace
 _SELECT_AGAIN = "Run `autoseg select` again."
 
 
-def workspace_segmenter(workspace: Workspace, *, compute: Compute, mirror: bool, events: Events) -> Segmenter:
+def workspace_segmenter(
+    workspace: Workspace, *, compute: Compute, mirror: bool, memory_gb: float, events: Events
+) -> Segmenter:
     """What was selected in a workspace, else everything trained there, without postprocessing.
+
+    Args:
+        workspace: where it lies.
+        compute: device and number format.
+        mirror: test-time augmentation: average over the flips that the plan names.
+        memory_gb: memory that segmenting a scan may take, in GB.
+        events: notified of everything.
 
     Raises:
         BundleError: nothing usable was trained, or a selected model is gone or has been trained again.
+        MemoryLimitError: the weights do not fit into the memory.
         WorkspaceError: the selection cannot be parsed, or was made under another plan.
     """
     plan = workspace.plan()
     selection = selection_of(workspace, plan)
     folders = models_in_use(workspace, plan, selection, events)
-    ensemble = load_ensemble(folders, compute=compute, mirror=mirror)
-    return make_segmenter(ensemble, selection, workspace.fingerprint(), events=events)
+    ensemble = load_ensemble(folders, compute=compute, mirror=mirror, memory_gb=memory_gb)
+    return make_segmenter(ensemble, selection, workspace.fingerprint(), memory_gb=memory_gb, events=events)
 
 
 def make_segmenter(
-    ensemble: Ensemble, selection: Selection | None, fingerprint: Fingerprint, *, events: Events
+    ensemble: Ensemble, selection: Selection | None, fingerprint: Fingerprint, *, memory_gb: float, events: Events
 ) -> Segmenter:
     """Networks with the postprocessing of a selection; with neither that nor a predicted Dice where nothing was selected."""
     events.info("averaging: " + ", ".join(ensemble.names))
@@ -44,6 +54,7 @@ def make_segmenter(
         steps=() if selection is None else selection.postprocessing,
         quality=None if selection is None else _trusted_quality(selection, events),
         fingerprint=fingerprint,
+        memory_gb=memory_gb,
     )
 
 

@@ -100,20 +100,21 @@ def cut_slices(image: Image, section: PreprocessingSection, *, view: View) -> Cu
     axes, flipped = _orientation(image.geometry, view.plane)
     channels = tuple(oriented(channel, axes, flipped) for channel in image.array)
     start, stop = _kept_box(channels, section)
-    size_px, spacing_mm = _grid(image.geometry, view.spacing_mm, axes=axes, start=start, stop=stop)
-    footprint = Footprint(
-        shape=image.geometry.shape,
-        axes=axes,
-        flipped=flipped,
-        start=start,
-        stop=stop,
-        size_px=size_px,
-        spacing_mm=spacing_mm,
-        pad_value=(),
-    )
+    footprint = _footprint(image.geometry, view, axes=axes, flipped=flipped, start=start, stop=stop)
     # Statistics are those of the whole scan: what is cut away decides nothing about intensities.
     scalings = tuple(scaling_of(channel, step) for channel, step in zip(channels, section.normalisation, strict=True))
     return CutScan(channels, scalings, footprint)
+
+
+def whole_footprint(geometry: Geometry, *, view: View) -> Footprint:
+    """The way back from the slices of a scan of which nothing is cut away.
+
+    Raises:
+        PlanError: the plan's pixels are so small that the slices would fill any memory.
+    """
+    axes, flipped = _orientation(geometry, view.plane)
+    first, second, third = (geometry.shape[axis] for axis in axes)
+    return _footprint(geometry, view, axes=axes, flipped=flipped, start=(0, 0, 0), stop=(first, second, third))
 
 
 def canonical(volume: NDArray[_Voxel], geometry: Geometry) -> tuple[NDArray[_Voxel], tuple[float, float, float]]:
@@ -177,6 +178,22 @@ def _kept_box(channels: Sequence[NDArray[np.float32]], section: PreprocessingSec
         start.append(max(int(indices[0]) - section.crop_margin_px, 0))
         stop.append(min(int(indices[-1]) + 1 + section.crop_margin_px, length))
     return (start[0], start[1], start[2]), (stop[0], stop[1], stop[2])
+
+
+def _footprint(
+    geometry: Geometry, view: View, *, axes: Triple, flipped: tuple[bool, bool, bool], start: Triple, stop: Triple
+) -> Footprint:
+    size_px, spacing_mm = _grid(geometry, view.spacing_mm, axes=axes, start=start, stop=stop)
+    return Footprint(
+        shape=geometry.shape,
+        axes=axes,
+        flipped=flipped,
+        start=start,
+        stop=stop,
+        size_px=size_px,
+        spacing_mm=spacing_mm,
+        pad_value=(),
+    )
 
 
 def _grid(

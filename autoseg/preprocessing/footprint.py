@@ -14,7 +14,7 @@ Triple = tuple[int, int, int]
 _Voxel = TypeVar("_Voxel", bound=np.generic)
 
 _MOST_AT_ONCE: Final = 32
-_BYTES_AT_ONCE: Final = 1 << 26
+BYTES_AT_ONCE: Final = 1 << 26
 """Slices whose probabilities are resampled together, and what they may take, unless a single one takes more."""
 
 
@@ -177,7 +177,7 @@ def on_own_grid(
         msg = f"slices {first} to {last} of {probabilities.shape[2:]} cannot return to a scan that gave {_given(footprint)}"
         raise ValueError(msg)
     pixels = max(footprint.kept[1] * footprint.kept[2], footprint.size_px[0] * footprint.size_px[1])
-    step = min(max(_BYTES_AT_ONCE // (4 * len(probabilities) * pixels), 1), _MOST_AT_ONCE)
+    step = min(max(BYTES_AT_ONCE // (4 * len(probabilities) * pixels), 1), _MOST_AT_ONCE)
     for start in range(0, probabilities.shape[1], step):
         block = probabilities[:, start : start + step]
         window = slice(first + start, first + start + block.shape[1])

@@ -36,13 +36,17 @@ class Segmenter:
     def is_identified_by(self, digest: str) -> bool:
         return digest == self.digest
 
-    def segment(self, image: Image, *, with_probabilities: bool, with_uncertainty: bool) -> Any:
+    def admit(self, geometry: Geometry, size: int, **wanted: bool) -> None:
+        """Has memory for everything."""
+
+    def segment(self, image: Image, *, with_probabilities: bool, with_uncertainty: bool, **how: Any) -> Any:
         self.segmented += 1
         labels = (image.array[0] > 0).astype(np.uint16)
         channels = np.stack([1.0 - labels, labels]).astype(np.float32)
         found = {
             "labels": type("LabelMap", (), {"array": labels, "geometry": image.geometry}),
             "probabilities": channels if with_probabilities else None,
+            "spooled": None,
             "entropy": channels[0] if with_uncertainty else None,
             "predicted_dice": {"disc": 0.5} if with_uncertainty else None,
             "warnings": ("rather bright",),

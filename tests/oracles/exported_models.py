@@ -66,11 +66,11 @@ def exported_members(plan: Plan, folder: Path) -> Members:
     """All parts of an exported model of one network, under the plan of the shared fixtures.
 
     Args:
-        plan: of one channel and the classes background and disc.
+        plan: of one channel and the classes background, disc and any others.
         folder: where the model is stored, as training stores one.
     """
     torch.manual_seed(0)
-    network = build_network("sepres", in_channels=1, classes=2, size=plan.network)
+    network = build_network("sepres", in_channels=1, classes=len(plan.data.classes), size=plan.network)
     provenance = Provenance(
         versions={"torch": "2.99"},
         seed=0,

@@ -1,13 +1,8 @@
 """Memory by a plan's numbers, held against the networks themselves."""
 
-import weakref
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from oracles.tensor_memory import PeakOfTensors
 
 from autoseg.catalogue import NETWORKS
 from autoseg.networks import build_network
@@ -52,37 +47,6 @@ def test_weights_are_not_expected_to_take_a_hundred_times_as_much():
     network = build_network("unet", in_channels=channels, classes=2, size=size)
     needed = 16 * sum(parameter.numel() for parameter in network.parameters())
     assert bytes_of_weights(features, channels=channels, convolutions=2, expansion=2.0) < 100 * needed
-
-
-class PeakOfTensors(TorchDispatchMode):
-    """Follows the memory of all tensors made inside, in bytes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.peak = self._now = 0
-        self._alive: dict[int, weakref.ref[Any]] = {}
-
-    def __torch_dispatch__(
-        self, function: Any, types: Sequence[Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        result = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                self._follow(tensor.untyped_storage())
-        self.peak = max(self.peak, self._now)
-        return result
-
-    def _follow(self, storage: torch.UntypedStorage) -> None:
-        key, size = id(storage), storage.nbytes()
-        if key in self._alive:
-            return
-
-        def gone(_: object) -> None:
-            self._now -= size
-            del self._alive[key]
-
-        self._alive[key] = weakref.ref(storage, gone)
-        self._now += size
 
 
 @pytest.mark.parametrize("architecture", NETWORKS)

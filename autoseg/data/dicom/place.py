@@ -7,7 +7,7 @@ from autoseg.data.dicom.naming import distinctions
 from autoseg.data.dicom.series import FEATURES, DicomScan, find_series
 from autoseg.data.dicom.volume import read_slices, read_slices_geometry
 from autoseg.data.geometry import Geometry
-from autoseg.data.volumes import Volumes
+from autoseg.data.volumes import Admit, Volumes
 from autoseg.errors import ImageError
 from autoseg.formats.dicom_files import dicom_files, is_dicom
 
@@ -17,17 +17,18 @@ def is_dicom_place(path: Path) -> bool:
     return path.is_dir() or is_dicom(path)
 
 
-def read_place(path: Path) -> Volumes:
+def read_place(path: Path, *, admit: Admit | None = None) -> Volumes:
     """Read the scan that a path stands for.
 
     Args:
         path: a folder with the slices of one scan, in it or below it; or the file of one slice, which stands for itself.
+        admit: asked before any voxel is read.
 
     Raises:
         ImageError: there is no scan, there are several, or it cannot be read.
     """
     files, warnings = _files(path)
-    volume = read_slices(files)
+    volume = read_slices(files, admit=admit)
     return replace(volume, warnings=(*warnings, *volume.warnings))
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from autoseg.data.dicom.slice import ORIENTATION_TOLERANCE, Slice, open_slice
 from autoseg.data.geometry import Geometry
-from autoseg.data.volumes import Volumes
+from autoseg.data.volumes import Admit, Volumes
 from autoseg.formats.finite import check_finite
 
 GAP_TOLERANCE: Final = 0.01
@@ -33,11 +33,12 @@ SPACING_TOLERANCE: Final = 1e-3
 """The pixels of two slices may differ in size by this fraction. Source: ours."""
 
 
-def read_slices(paths: Sequence[Path]) -> Volumes:
+def read_slices(paths: Sequence[Path], *, admit: Admit | None = None) -> Volumes:
     """Read the slices of one series as one volume.
 
     Args:
         paths: its files in the order of the slices.
+        admit: asked before any voxel is read.
 
     Returns:
         one volume, float32, each slice's own scaling applied.
@@ -48,6 +49,8 @@ def read_slices(paths: Sequence[Path]) -> Volumes:
     """
     slices = [open_slice(path) for path in paths]
     geometry, first = _geometry(slices), slices[0]
+    if admit is not None:
+        admit(geometry, 0)
     array = np.empty((1, *geometry.shape), dtype=np.float32)
     for target, one in zip(array[0], slices, strict=True):
         target[:] = one.pixels()
