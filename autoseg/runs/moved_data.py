@@ -122,13 +122,16 @@ def listing(ids: Sequence[str]) -> str:
 
 
 def _found_in(folder: Path, stored: Dataset) -> Dataset:
-    """A stored data set as it lies in a folder: each case where it lay in its own, or else where a layout finds its id."""
+    """A stored data set as it lies in a folder: each case where it lay in its own, or else where a layout finds its id.
+
+    Files that lay elsewhere, by absolute paths in a table, are looked for by as much of the ends of these as is there.
+    """
     moved = places.at(stored, folder)
     lacking = {case.id for case in places.absent(moved.cases)}
     if not lacking.intersection(case.id for case in moved.labelled):
         return moved
     arranged = _arranged(folder)
-    cases = tuple(_arranged_as(case, arranged.get(case.id)) if case.id in lacking else case for case in moved.cases)
+    cases = tuple(_found(case, arranged.get(case.id), folder) if case.id in lacking else case for case in moved.cases)
     found = moved.model_copy(update={"cases": cases})
     if missing := places.absent(found.labelled):
         raise DatasetError(
@@ -153,10 +156,19 @@ def _arranged(folder: Path) -> dict[str, Case]:
         return {}
 
 
-def _arranged_as(case: Case, found: Case | None) -> Case:
-    if found is None or (case.label is not None and found.label is None):
-        return case
-    return case.model_copy(update={"images": found.images, "label": found.label})
+def _found(case: Case, arranged: Case | None, folder: Path) -> Case:
+    if arranged is not None and (case.label is None or arranged.label is not None):
+        return case.model_copy(update={"images": arranged.images, "label": arranged.label})
+    images = tuple(_with_its_end(path, folder) for path in case.images)
+    return case.model_copy(update={"images": images, "label": case.label and _with_its_end(case.label, folder)})
+
+
+def _with_its_end(path: Path, folder: Path) -> Path:
+    """The file in a folder whose path ends most like a path from elsewhere; the path itself where there is none."""
+    if path.is_relative_to(folder):
+        return path
+    ends = (folder.joinpath(*path.parts[start:]) for start in range(1, len(path.parts)))
+    return next((end for end in ends if places.is_there(end)), path)
 
 
 def _refuse_other_data(dataset: Dataset, workspace: Workspace, events: Events) -> None:

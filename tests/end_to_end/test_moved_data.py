@@ -9,6 +9,7 @@ import pytest
 from oracles.commands import autoseg
 
 import autoseg as functions
+from autoseg.data import places
 from autoseg.data.image import read_labels, write_labels
 from autoseg.runs.workspace import Workspace
 
@@ -145,6 +146,22 @@ def test_data_that_were_arranged_anew_are_found_by_their_ids(home: Path) -> None
         if not path.name.endswith("_seg.nii.gz") and not path.with_name(path.name.replace(".nii", "_seg.nii")).exists():
             path.unlink()
     functions.select(home / "runs" / "IBSR18", data=home / "flat")
+
+
+@pytest.mark.parametrize("told", ["table", "scans"])
+def test_scans_that_a_table_names_elsewhere_are_found(home: Path, told: str) -> None:
+    """By the table, corrected, or by the folder that holds them now."""
+    (home / "table").mkdir()
+    table = home / "table" / "cases.csv"
+    labels = sorted((home / "IBSR18" / "Training_Set").glob("*/*_seg.nii.gz"))
+    rows = [f"{path.parent.name},{str(path).replace('_seg', '')},{path}" for path in labels]
+    table.write_text("\n".join(["id,image,label", *rows]))
+    autoseg("plan", "table", "-w", "run", cwd=home)
+    autoseg("preprocess", "-w", "run", cwd=home)
+    (home / "IBSR18").rename(home / "scans")
+    table.write_text(table.read_text().replace(f"{home}/IBSR18", f"{home}/scans"))
+    autoseg("preprocess", "-w", "run", "--data", told, cwd=home)
+    assert not places.absent(Workspace(home / "run").dataset().cases)
 
 
 def test_data_that_were_corrected_before_they_were_moved_are_taken(home: Path) -> None:
