@@ -106,7 +106,7 @@ def _parse(content: bytes, fields: dict[Field, str]) -> DicomHeader | None:
     start = meta.walk(_META_START, stop=lambda tag: tag[0] != _META)
     syntax = meta.syntax
     if not syntax or syntax == _DEFLATED:
-        msg = f"transfer syntax {syntax!r}, which readers do not support"
+        msg = f"transfer syntax {syntax!r}{' (deflated)' if syntax else ''}, which readers do not support"
         raise ValueError(msg)
     order = ">" if syntax == _BIG_ENDIAN else "<"
     body = _Elements(content, fields, order=order, named=syntax != _IMPLICIT, after=meta.last)

@@ -1,9 +1,14 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from numpy.typing import NDArray
+from oracles.dicom_exports import export
 from oracles.dicom_files import IMPLICIT, PLAIN, RUN_LENGTHS, dicom_file, slice_elements, write_series
+from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate
 
 from autoseg.data.dicom.series import find_series
 from autoseg.data.image import read_series
@@ -231,3 +236,83 @@ def test_what_is_no_image_or_no_longer_there_is_refused(tmp_path: Path, volume: 
     path.unlink()
     with pytest.raises(ImageError, match="cannot be read \\(No such file"):
         read_series([path])
+
+
+# Stored in other ways
+
+
+@pytest.mark.parametrize(
+    ("compressor", "syntax"), [("JPEG", "1.2.840.10008.1.2.4.70"), ("JPEG2000", "1.2.840.10008.1.2.4.90")]
+)
+def test_compressed_slices_are_read_exactly(tmp_path: Path, volume: NDArray[np.int16], compressor: str, syntax: str) -> None:
+    """Written by the library that reads them: no other here compresses, and pydicom reads what it makes of run lengths."""
+    paths = export(tmp_path, volume)
+    for path in paths:
+        writer = sitk.ImageFileWriter()
+        writer.SetImageIO("GDCMImageIO")
+        writer.SetFileName(str(path))
+        writer.KeepOriginalImageUIDOn()
+        writer.UseCompressionOn()
+        writer.SetCompressor(compressor)
+        writer.Execute(sitk.ReadImage(str(path), imageIO="GDCMImageIO"))
+    assert dcmread(paths[0]).file_meta.TransferSyntaxUID == syntax
+    np.testing.assert_array_equal(read_series(series_of(tmp_path)).array[0], volume)
+
+
+@pytest.mark.parametrize(
+    ("syntax", "name"),
+    [
+        ("1.2.840.10008.1.2.4.201", "lossless high-throughput JPEG 2000"),
+        ("1.2.840.10008.1.2.4.102", r"1\.2\.840\.10008\.1\.2\.4\.102"),
+        ("1.2.840.10008.1.2.4.70", "lossless JPEG"),
+    ],
+)
+def test_pixels_that_cannot_be_decoded_are_refused_by_the_name_of_their_compression(
+    tmp_path: Path, volume: NDArray[np.int16], syntax: str, name: str
+) -> None:
+    (path,) = export(tmp_path, volume[:1])
+    document = dcmread(path)
+    document.file_meta.TransferSyntaxUID = syntax
+    document.PixelData = encapsulate([b"no image at all "])
+    document["PixelData"].is_undefined_length = True
+    document.save_as(path)
+    with pytest.raises(ImageError, match=f"cannot be read as DICOM, stored as {name} .*dcm2niix"):
+        read_series([path])
+
+
+def test_deflated_files_are_refused(tmp_path: Path, volume: NDArray[np.int16]) -> None:
+    (path,) = export(tmp_path, volume[:1])
+    document = dcmread(path)
+    document.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
+    document.save_as(path)
+    with pytest.raises(ImageError, match=r"\(deflated\), which readers do not support"):
+        read_series([path])
+
+
+NO_SLICES: dict[str, tuple[dict[str, Any], str]] = {
+    "enhanced": (
+        {"NumberOfFrames": 2},
+        r"several slices in one DICOM file \(enhanced or multi-frame DICOM\).*found 2 frames",
+    ),
+    "mosaic": ({"ImageType": ["ORIGINAL", "PRIMARY", "M", "MOSAIC"]}, "a mosaic of slices in one image"),
+    "table of greys": (
+        {"ModalityLUTSequence": [Dataset()]},
+        "greys that a table gives their meaning, which is not applied",
+    ),
+    "segmentation": ({"SOPClassUID": "1.2.840.10008.5.1.4.1.1.66.4"}, r"without an image.*segmentation \(SEG\).*3D Slicer"),
+}
+
+
+@pytest.mark.parametrize(("elements", "complaint"), NO_SLICES.values(), ids=NO_SLICES.keys())
+def test_what_is_no_slice_is_refused_by_what_it_is(
+    tmp_path: Path, volume: NDArray[np.int16], elements: dict[str, Any], complaint: str
+) -> None:
+    paths = export(tmp_path, volume[:1], **elements)
+    with pytest.raises(ImageError, match=complaint):
+        read_series(paths)
+
+
+def test_a_file_without_rows_is_refused(tmp_path: Path, volume: NDArray[np.int16]) -> None:
+    paths = write_series(tmp_path, volume, changes={2: {"0028|0010": None}})
+    with pytest.raises(ImageError, match=r"\(0028,0010\), rows, is missing"):
+        read_series(paths)
