@@ -83,11 +83,13 @@ def _find(scans: Mapping[Path, str], labels: Mapping[Path, str], channels: Seque
     """
     images: dict[_Key, dict[str, list[Path]]] = defaultdict(lambda: defaultdict(list))
     folders: dict[Path, set[str]] = defaultdict(set)
+    holders = {path.parent for path in labels}  # a folder of slices may hold its own label map
     for path, stem in scans.items():
         named = channel_of(stem, channels) if channels else (stem, _IMAGE)
         if named is not None:
-            images[path.parent, named[0]][named[1]].append(path)
-            folders[path.parent].add(named[0])
+            folder = path if path in holders else path.parent
+            images[folder, named[0]][named[1]].append(path)
+            folders[folder].add(named[0])
     owned: dict[_Key, list[Path]] = defaultdict(list)
     lost = []
     for path, base in labels.items():

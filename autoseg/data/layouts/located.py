@@ -8,8 +8,9 @@ from pathlib import Path
 from autoseg.data.dataset import Case, Subset
 from autoseg.data.ids import Place, identify, subjects
 from autoseg.data.layouts.common import in_natural_order
-from autoseg.data.naming import image_stem, refuse_undecodable
+from autoseg.data.naming import image_stem, is_label_stem, normalised, refuse_undecodable
 from autoseg.errors import DatasetError
+from autoseg.formats.dicom_files import is_dicom
 
 
 @dataclass(frozen=True)
@@ -83,11 +84,22 @@ def _refuse_incomplete(found: Mapping[str, Located], channels: Sequence[str], *,
 def images_among(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
     """Those of some files that are images, with their names without suffix.
 
+    Where none but label maps are, folders of DICOM slices stand for images: beside files they are what these were made of.
+
     Raises:
         DatasetError: the name of one is not UTF-8.
     """
+    others: dict[Path, list[Path]] = defaultdict(list)
+    only_labels = True
     for path in paths:
         stem = image_stem(path)
-        if stem is not None:
+        if stem is None:
+            others[path.parent].append(path)
+        else:
+            only_labels = only_labels and is_label_stem(stem)
             refuse_undecodable(path.name, where=path)
             yield stem, path
+    for folder, files in others.items():
+        if only_labels and any(map(is_dicom, files)):
+            refuse_undecodable(folder.name, where=folder)
+            yield image_stem(folder) or normalised(folder.name), folder

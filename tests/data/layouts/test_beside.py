@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from oracles.dicom_exports import export
 from oracles.empty_files import touch
 
 from autoseg.data.layouts import find_dataset
@@ -101,3 +103,40 @@ def test_names_that_differ_in_their_unicode_form_only_belong_together(tmp_path: 
 def test_pairs_of_files_are_scans(tmp_path: Path) -> None:
     touch(tmp_path, "p1/a.hdr", "p1/a.img", "p1/a-label.hdr", "p1/a-label.img")
     assert cases(tmp_path) == [("a", "a", ["a.hdr"], "a-label.hdr")]
+
+
+def slices(root: Path, *folders: str) -> None:
+    for folder in folders:
+        export(root / folder, np.zeros((2, 4, 4), np.int16), series=folder)
+
+
+@pytest.mark.parametrize(
+    ("scan", "label"),
+    [
+        ("{}", "{}/{}_seg.nii.gz"),
+        ("{}", "{}_seg.nii.gz"),
+        ("{}/DICOM", "{}/{}_seg.nii.gz"),
+        ("{}/T1", "{}/mask.nii.gz"),
+        ("{}/T1", "{}/mask"),
+    ],
+)
+def test_folders_of_slices_are_scans(tmp_path: Path, scan: str, label: str) -> None:
+    expected = []
+    for name in ("p1", "p2"):
+        image, mask = Path(scan.format(name)), Path(label.format(name, name))
+        slices(tmp_path, str(image), *([str(mask)] if not mask.suffix else []))
+        touch(tmp_path, *([str(mask)] if mask.suffix else []))
+        expected.append((name, name, [image.name], mask.name))
+    assert cases(tmp_path) == expected
+
+
+def test_folders_of_slices_are_channels(tmp_path: Path) -> None:
+    slices(tmp_path, *(f"{name}/{image}" for name in ("p1", "p2") for image in ("T1", "FLAIR")))
+    touch(tmp_path, "p1/mask.nii", "p2/mask.nii")
+    assert cases(tmp_path) == [(name, name, ["FLAIR", "T1"], "mask.nii") for name in ("p1", "p2")]
+
+
+def test_slices_that_scans_were_made_of_are_no_scans(tmp_path: Path) -> None:
+    touch(tmp_path, "p1/a.mha", "p1/a-label.mha")
+    slices(tmp_path, "p1/DICOM", "p2")
+    assert cases(tmp_path) == [("a", "a", ["a.mha"], "a-label.mha")]

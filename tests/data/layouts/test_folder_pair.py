@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from oracles.dicom_exports import export
 from oracles.empty_files import touch
 
 from autoseg.data.layouts import find_dataset
@@ -133,3 +135,15 @@ def test_folders_without_label_maps_fit_nothing(tmp_path: Path) -> None:
         DatasetError, match=r"folder_pair: no label map in labels(.|\n)*not read, by their names\): labels/a\.mgz"
     ):
         find_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("labels", ["files", "folders"])
+def test_folders_of_slices_are_scans(tmp_path: Path, labels: str) -> None:
+    for name in ("a", "b"):
+        export(tmp_path / "images" / name, np.zeros((2, 4, 4), np.int16), series=name)
+        if labels == "folders":
+            export(tmp_path / "labels" / name, np.zeros((2, 4, 4), np.uint8), series=f"{name} labels")
+        else:
+            touch(tmp_path, f"labels/{name}.nii.gz")
+    end = "" if labels == "folders" else ".nii.gz"
+    assert cases(tmp_path) == [(name, "training", [f"images/{name}"], f"labels/{name}{end}") for name in ("a", "b")]
