@@ -56,6 +56,7 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
     from autoseg.data.splits import fold_count
     from autoseg.errors import DatasetError, ProblemsError
     from autoseg.planning.channels import found_channels
+    from autoseg.planning.duplicates import fold_groups
     from autoseg.planning.examination import examine, problems_of, split_cases
     from autoseg.planning.fingerprint import Fingerprint, found_classes
 
@@ -72,7 +73,7 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
         raise ProblemsError(problems, where=dataset.root)
     fingerprint = Fingerprint(cases=tuple(case.fingerprint for case in examined if case.fingerprint is not None))
     dataset = found_channels(dataset, fingerprint.cases)
-    folds = fold_count(len({case.subject for case in dataset.training}), asked=None)
+    folds = fold_count(len(set(fold_groups(dataset, fingerprint.cases).values())), asked=None)
     classes = found_classes(dataset, fingerprint)
     split_cases(dataset, fingerprint.cases, classes=classes, folds=folds, events=events)
     return CheckResult(dataset, classes, fingerprint, folds)

@@ -64,6 +64,10 @@ class CaseFingerprint(_Document):
     id: str
     image_sha256: tuple[str, ...] = Field(min_length=1, description="checksum of each image file")
     label_sha256: str
+    voxels_sha256: str | None = Field(
+        default=None,
+        description="digest of the scan's voxels, to recognise copies; null: measured by version 0.1",
+    )
     shape: tuple[int, int, int] = Field(description="voxels along (Z, Y, X)")
     spacing_mm: tuple[float, float, float] = Field(description="along (Z, Y, X)")
     dimensions: int = Field(description="3, or 2 for a single image")

@@ -24,6 +24,7 @@ from autoseg.planning.channels import (
     remark_on,
     with_one_channel,
 )
+from autoseg.planning.duplicates import Likeness, fold_groups, likeness_of, warn_of_duplicates
 from autoseg.planning.tilt import Tilt, measured_tilt, unusual_tilt
 
 
@@ -38,6 +39,7 @@ class Examined:
         warnings: what its files give cause to warn of.
         tilt: of its scan; None where it was not read, or is a 2D image.
         pixels: what they are, of an image in a single file.
+        likeness: by what copies of its scan are recognised; None where it cannot be used.
     """
 
     id: str
@@ -46,6 +48,7 @@ class Examined:
     warnings: tuple[str, ...] = ()
     tilt: Tilt | None = None
     pixels: Pixels | None = None
+    likeness: Likeness | None = None
 
 
 def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, jobs: int, events: Events) -> list[Examined]:
@@ -75,6 +78,7 @@ def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, j
     _tell_warnings(examined, events=events)
     _warn_of_empty_labels(examined, events=events)
     _warn_of_tilt(examined, events=events)
+    warn_of_duplicates(cases, {case.id: case.likeness for case in examined if case.likeness is not None}, events)
     return examined
 
 
@@ -98,7 +102,7 @@ def problems_of(examined: Sequence[Examined], *, root: Path) -> list[tuple[str, 
 def split_cases(
     dataset: Dataset, cases: Sequence[CaseFingerprint], *, classes: Sequence[LabelClass], folds: int, events: Events
 ) -> Splits:
-    """Folds whose training sides show every class wherever that can be; says where it cannot.
+    """Folds whose training sides show every class wherever that can be, and no copy of a validation case; says where not.
 
     Args:
         dataset: the data set.
@@ -108,7 +112,7 @@ def split_cases(
         events: notified of classes that no scan, or no training case of a fold, shows.
     """
     present = {case.id: [value for value, count in case.class_voxels.items() if count] for case in cases}
-    splits = make_splits(dataset, classes_present=present, folds=folds)
+    splits = make_splits(dataset, classes_present=present, folds=folds, groups=fold_groups(dataset, cases))
     _warn_of_missing_classes(splits, present, classes=classes, events=events)
     return splits
 
@@ -132,7 +136,7 @@ def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None, not_f
     errors: list[AutosegError] = []
     image: Image | None = None
     labels: LabelMap | None = None
-    fingerprint = None
+    fingerprint = likeness = None
     try:
         image = read_image(case.images, channels=channels, not_finite=not_finite, as_found=True)
     except AutosegError as error:
@@ -147,6 +151,10 @@ def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None, not_f
             fingerprint = measure(case, image, labels)
         except AutosegError as error:
             errors.append(error)
+    if image is not None and not errors:
+        likeness = likeness_of(image, labels)
+        if fingerprint is not None:
+            fingerprint = fingerprint.model_copy(update={"voxels_sha256": likeness.image})
     warnings = tuple(warning for part in (image, labels) if part is not None for warning in part.warnings)
     return Examined(
         case.id,
@@ -155,6 +163,7 @@ def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None, not_f
         warnings,
         tilt=None if image is None else measured_tilt(image.geometry),
         pixels=None if image is None else pixels_of(image, files=len(case.images)),
+        likeness=likeness,
     )
 
 

@@ -1,6 +1,7 @@
 """Puts a plan together: asks every rule in turn and writes down which one decided what."""
 
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic_core import to_jsonable_python
@@ -8,6 +9,7 @@ from pydantic_core import to_jsonable_python
 from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError
 from autoseg.planning import channel_rules, rules, sizing
+from autoseg.planning.duplicates import fold_groups
 from autoseg.planning.fingerprint import Fingerprint, found_classes
 from autoseg.planning.memory import bytes_per_pixel
 from autoseg.planning.overrides import overridden
@@ -141,8 +143,7 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
         memory_gb=inputs.memory_gb,
     )
     draft.settle("views.0.patch_px", "patch", patch)
-    subjects = {case.subject for case in dataset.training}
-    folds = draft.settle("folds", "folds", rules.folds(len(subjects), asked=inputs.folds))
+    folds = draft.settle("folds", "folds", _folds(dataset, fingerprint, inputs))
     slices = sizing.training_slices([stacks[case.id] for case in dataset.training], folds=folds)
     batch = sizing.batch_size(
         patch.value,
@@ -153,6 +154,14 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
     )
     draft.settle("views.0.batch_size", "batch_size", batch)
     draft.settle("training.steps_per_epoch", "steps_per_epoch", sizing.steps_per_epoch(slices, batch_size=batch.value))
+
+
+def _folds(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Choice[int]:
+    groups = set(fold_groups(dataset, fingerprint.cases).values())
+    choice = rules.folds(len(groups), asked=inputs.folds)
+    if len(groups) < len({case.subject for case in dataset.training}):
+        choice = replace(choice, reason=f"{choice.reason} Subjects that share a scan count as one.")
+    return choice
 
 
 def _stacks(draft: _Draft, fingerprint: Fingerprint) -> dict[str, Stack]:
