@@ -4,8 +4,7 @@ Every batch is a function of (seed, epoch, number of the batch) and of nothing e
 run that was interrupted, see the same batches bit by bit.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,9 +12,7 @@ import numpy as np
 import torch
 from acvl_utils.cropping_and_padding.padding import pad_nd_image
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset, Sampler
 
-from autoseg.errors import TrainingError
 from autoseg.model.slices import with_adjacent_slices
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.stored import StoredCase
@@ -44,7 +41,7 @@ class TrainingBatch:
         return TrainingBatch(self.images.pin_memory(), self.labels.pin_memory(), self.sources)
 
 
-class SliceBatches(Dataset[TrainingBatch]):
+class SliceBatches:
     """All batches of a run, addressed by (epoch, number)."""
 
     def __init__(self, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, seed: int) -> None:
@@ -92,63 +89,6 @@ class SliceBatches(Dataset[TrainingBatch]):
                 image, labels = image[window], labels[window]
         darkest = np.repeat(case.footprint.pad_value, 2 * self._view.adjacent_slices + 1)
         return _pad(image, patch, values=darkest.tolist()), _pad(labels, patch, values=(0,))
-
-
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Addresses of one epoch's batches; the epoch is set before each pass."""
-
-    def __init__(self, steps_per_epoch: int) -> None:
-        self.epoch = 0
-        self._steps = steps_per_epoch
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        return iter([(self.epoch, number) for number in range(self._steps)])
-
-    def __len__(self) -> int:
-        return self._steps
-
-
-def build_loader(
-    batches: SliceBatches, *, steps_per_epoch: int, workers: int, pin_memory: bool
-) -> tuple[DataLoader[TrainingBatch], EpochSampler]:
-    """A loader of whole batches, and the sampler that tells it which epoch comes next."""
-    sampler = EpochSampler(steps_per_epoch)
-    loader = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=sampler,
-        num_workers=workers,
-        pin_memory=pin_memory,
-        persistent_workers=workers > 0,
-        worker_init_fn=_single_thread,
-    )
-    return loader, sampler
-
-
-@contextmanager
-def explain_dead_workers() -> Iterator[None]:
-    """Say what to do when a process that prepares batches died.
-
-    Torch tells of its death wherever this process happens to be.
-
-    Raises:
-        TrainingError: instead of the loader's own error.
-    """
-    try:
-        yield
-    except RuntimeError as failure:
-        if "DataLoader worker" not in str(failure):
-            raise
-        raise TrainingError(
-            f"a process that prepares batches died ({failure})",
-            remedy="Often the machine ran out of memory: close other programs, or train with --workers 0. "
-            "The same command continues from the last epoch.",
-        ) from None
-
-
-def _single_thread(worker: int) -> None:  # noqa: ARG001 - the loader's signature
-    # Workers prepare batches beside the training process; more threads would only take cores from it.
-    torch.set_num_threads(1)
 
 
 def _pad(array: NDArray[_Voxel], patch_px: tuple[int, int], *, values: Sequence[float]) -> NDArray[_Voxel]:

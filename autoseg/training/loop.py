@@ -5,6 +5,7 @@ It knows no network and no data set by name; the plan says what to build, and th
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,12 +20,13 @@ from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
-from autoseg.training.batches import SliceBatches, TrainingBatch, build_loader, explain_dead_workers
+from autoseg.training.batches import SliceBatches, TrainingBatch
 from autoseg.training.checkpoint import RunState, read_checkpoint, restore, save_checkpoint
 from autoseg.training.clock import Stopwatch, build_budget
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StepRecord, write_history, write_steps
 from autoseg.training.learner import Learner
+from autoseg.training.loading import Loader
 from autoseg.training.monitor import Tracker, Untracked
 from autoseg.training.resume import check_same_run
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
@@ -96,7 +98,7 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContex
     run.warm_up()
     with context.events.track(run.title, total=run.budget.length, unit=run.budget.unit) as progress:
         run.show(progress)
-        with explain_dead_workers():
+        with closing(run.loader):
             while not run.done:
                 run.epoch(progress)
     run.finish()
@@ -114,7 +116,7 @@ class _Run:
         self._stopping = EarlyStopping(plan.training.early_stopping_patience)
         self._best = BestEpoch(plan.training.best_model)
         self.budget = build_budget(plan.training, config)
-        self._loader, self._sampler = build_loader(
+        self.loader = Loader(
             SliceBatches(data.training, plan=plan, seed=config.seed),
             steps_per_epoch=plan.training.steps_per_epoch,
             workers=context.workers,
@@ -227,9 +229,8 @@ class _Run:
     def _steps(self, epoch: int, progress: Progress) -> torch.Tensor:
         """The optimiser steps of one epoch, at least one; ends early when the run's time is up."""
         confusion = self._learner.no_confusion()
-        self._sampler.epoch = epoch
         started, first_step = self._context.stopwatch.elapsed_s, len(self.state.steps)
-        for batch in self._loader:
+        for batch in self.loader.epoch(epoch):
             confusion += self._step(batch)
             last = self.state.steps[-1]
             pace = (last.step - first_step) * len(batch.sources) / (last.seconds - started)

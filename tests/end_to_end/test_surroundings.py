@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 from oracles.commands import autoseg
 from oracles.leftovers import read_everything
 from oracles.processes import Process, finish, start, wait_until
-from oracles.restricted import small_disk, small_files
+from oracles.restricted import shared_memory_of, small_disk, small_files
 
 COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
     "plan": (("plan", "data", "-w", "run", "--folds", "2", "--jobs", "1"), 4_000),
@@ -154,7 +156,7 @@ def test_a_killed_loading_process_ends_training_at_once(home: Path, stop: signal
     victim = next(child for child in children(process) if "resource_tracker" not in command_line(child))
     os.kill(victim, stop)
     answer = finish(process, expect=8)
-    assert f"pid(s) {victim}" in answer.said or f"pid {victim}" in answer.said
+    assert f"pid {victim} was killed ({stop.name})" in answer.said
     assert "--workers 0" in answer.document["remedy"]
     read_everything(home)
     goes_on(home)
@@ -171,6 +173,21 @@ def goes_on(home: Path) -> None:
     wait_until(lambda: checkpoint(home).stat().st_mtime_ns != done, process)
     process.send_signal(signal.SIGTERM)
     assert "continuing after epoch" in finish(process, expect=130).said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="shared memory is a file system of Linux")
+@pytest.mark.parametrize("size_bytes", [65536, pytest.param(0, marks=pytest.mark.gate)])
+def test_no_command_needs_shared_memory(home: Path, size_bytes: int) -> None:
+    """Containers have little of it, and some none: processes that read scans or prepare batches do without."""
+    for command in (
+        ("preprocess", "-w", "run", "--jobs", "2"),
+        ("train", "-w", "run", "--epochs", "2", "--precision", "float32", "--workers", "2"),
+    ):
+        try:
+            process = start(*command, cwd=home, surroundings=shared_memory_of(size_bytes))
+        except subprocess.SubprocessError:
+            pytest.skip("mounting a file system is not permitted here")
+        finish(process)
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list the children of a process")

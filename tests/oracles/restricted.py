@@ -5,7 +5,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -16,7 +16,8 @@ UNMEASURED: Final = dict.fromkeys(("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_
 _PR_CAPBSET_DROP = 24
 _CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
 _CAPABILITY_VERSION_3 = 0x20080522
-"""Source: linux/prctl.h, linux/capability.h."""
+_CLONE_NEWNS, _MS_RDONLY, _MS_REC, _MS_PRIVATE = 0x20000, 0x1, 0x4000, 0x40000
+"""Source: linux/prctl.h, linux/capability.h, linux/sched.h, linux/mount.h."""
 
 
 def as_ordinary_user() -> None:
@@ -84,3 +85,23 @@ def small_disk(folder: Path, *, size_bytes: int) -> Iterator[bool]:
     finally:
         if mounted:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def shared_memory_of(size_bytes: int) -> Callable[[], None]:
+    """To be called between fork and exec: for the new process alone, /dev/shm holds so many bytes; 0: it cannot be written.
+
+    The call raises OSError where the system does not permit that.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def succeed(result: int) -> None:
+        if result != 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+    def prepare() -> None:
+        succeed(libc.unshare(_CLONE_NEWNS))
+        succeed(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None))
+        options, flags = f"size={size_bytes or 4096}".encode(), 0 if size_bytes else _MS_RDONLY
+        succeed(libc.mount(b"tmpfs", b"/dev/shm", b"tmpfs", flags, options))
+
+    return prepare
