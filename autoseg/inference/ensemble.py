@@ -1,6 +1,6 @@
 """Several models as one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from autoseg.catalogue import NETWORKS, NetworkEntry
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import LabelMap
 from autoseg.errors import BundleError
-from autoseg.inference.memory import Demand, Limits, require_weights
+from autoseg.inference.memory import MEMORY_GB, Demand, Limits, require_weights, slices_of
 from autoseg.model.bundle import Bundle, load_bundle, read_document
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
 from autoseg.model.slices import predict_slices
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.footprint import Footprint, restore_labels
+from autoseg.preprocessing.footprint import Footprint
 from autoseg.storage import files
 
 
@@ -116,9 +114,20 @@ class Ensemble:
             replace(self, members=tuple(member for member in self.members if member.fold == fold)) for fold in folds
         )
 
-    def label_map(self, probabilities: NDArray[np.float32], footprint: Footprint, geometry: Geometry) -> LabelMap:
-        """Most probable class of every voxel, as label values on the scan's own grid."""
-        return LabelMap(restore_labels(probabilities, footprint, self.plan.data.encoding), geometry)
+    def parts(self, image: NDArray[np.float32], footprint: Footprint) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Class probabilities of a preprocessed scan, as many slices at a time as the plan's memory holds, one at the least.
+
+        Args:
+            image: all its slices, (C, S, H, W), float32, which may be mapped from disk.
+            footprint: the way back onto the scan.
+
+        Yields:
+            number of the first of n slices, and their probabilities, (K, n, H, W), float32.
+        """
+        limits = self.limits(max(MEMORY_GB, self.plan.inputs.memory_gb))
+        blocks = self.demand().parts(footprint.shape, slices_of(footprint), limits=limits)
+        for window in blocks.windows(footprint.kept[0]):
+            yield window.start, self.probabilities(image, wanted=window, batch_size=blocks.batch)
 
 
 def load_ensemble(folders: Sequence[Path], *, compute: Compute, mirror: bool, memory_gb: float | None = None) -> Ensemble:

@@ -6,7 +6,7 @@ least one slice: what that takes, with the scan itself and its results, is the l
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +15,7 @@ from autoseg.errors import MemoryLimitError
 from autoseg.planning.memory import padded_side, predicted_slice_bytes
 from autoseg.planning.plan import Plan
 from autoseg.planning.slicing import seen_at_once
-from autoseg.preprocessing.footprint import BYTES_AT_ONCE, Triple
+from autoseg.preprocessing.footprint import BYTES_AT_ONCE, Footprint, Triple
 
 MEMORY_GB: Final = 4.0
 """What segmenting may take unless told otherwise. Source: half of a laptop's 8 GB, as in training."""
@@ -66,6 +66,11 @@ class Slices:
     own_px: tuple[int, int]
 
 
+def slices_of(footprint: Footprint) -> Slices:
+    """The slices of a scan, by the way back from them."""
+    return Slices(footprint.kept[0], footprint.size_px, (footprint.kept[1], footprint.kept[2]))
+
+
 @dataclass(frozen=True)
 class Limits:
     """What segmenting may take.
@@ -101,20 +106,9 @@ class Demand:
     entropy: bool = False
     probabilities: bool = False
 
-    def blocks(self, shape: Triple, slices: Slices, *, limits: Limits, stored_bytes: int = 0) -> Blocks:
-        """The largest parts that stay within limits.
-
-        Args:
-            shape: of the scan, (Z, Y, X).
-            slices: made of it.
-            limits: what may be taken.
-            stored_bytes: of one voxel in each of the scan's files; 0: they are read bit by bit, or were.
-
-        Raises:
-            MemoryLimitError: not even one slice at a time does.
-        """
-        voxels = float(shape[0]) * shape[1] * shape[2]
-        present = self._while_predicting(voxels)
+    def parts(self, shape: Triple, slices: Slices, *, limits: Limits) -> Blocks:
+        """The largest parts that stay within limits; the smallest there are where none does."""
+        present = self._while_predicting(float(shape[0]) * shape[1] * shape[2])
 
         def fits(number: int, batch: int) -> bool:
             if limits.device_bytes is not None and self._forward(slices, batch) > limits.device_bytes:
@@ -128,10 +122,27 @@ class Demand:
             number = batch  # and then whole batches, so that networks see the same ones whatever the parts
             while number + batch <= slices.number and fits(number + batch, batch):
                 number += batch
-        needed = max(*self._besides(voxels, stored_bytes=stored_bytes), present + self._block(slices, number, batch, limits))
-        if needed > limits.bytes or not fits(number, batch):
+        return Blocks(number, batch, present + self._block(slices, number, batch, limits))
+
+    def blocks(self, shape: Triple, slices: Slices, *, limits: Limits, stored_bytes: int = 0) -> Blocks:
+        """The largest parts that stay within limits, if everything else does, too.
+
+        Args:
+            shape: of the scan, (Z, Y, X).
+            slices: made of it.
+            limits: what may be taken.
+            stored_bytes: of one voxel in each of the scan's files; 0: they are read bit by bit, or were.
+
+        Raises:
+            MemoryLimitError: not even one slice at a time does.
+        """
+        parts = self.parts(shape, slices, limits=limits)
+        besides = self._besides(float(shape[0]) * shape[1] * shape[2], stored_bytes=stored_bytes)
+        needed = max(parts.bytes, *besides)
+        too_much_there = limits.device_bytes is not None and self._forward(slices, parts.batch) > limits.device_bytes
+        if needed > limits.bytes or too_much_there:
             raise self._refusal(shape, slices, needed, limits)
-        return Blocks(number, batch, needed)
+        return replace(parts, bytes=needed)
 
     def _while_predicting(self, voxels: float) -> float:
         """What is there while networks are at work, besides the part they work on."""

@@ -13,7 +13,7 @@ from autoseg.data.image import Image, LabelMap
 from autoseg.errors import MemoryLimitError
 from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble
-from autoseg.inference.memory import MEMORY_GB, Blocks, Demand, Slices
+from autoseg.inference.memory import MEMORY_GB, Blocks, Demand, Slices, slices_of
 from autoseg.inference.outliers import (
     missing_classes,
     unusual_colours,
@@ -110,7 +110,7 @@ class Segmenter:
         slices = Slices(1, (1, 1), (1, 1))
         if plan.preprocessing.crop == "none":
             footprint = whole_footprint(geometry, view=plan.view)
-            slices = _slices_of(footprint)
+            slices = slices_of(footprint)
         demand = self._demand(with_uncertainty=with_uncertainty)
         demand.blocks(geometry.shape, slices, limits=self.ensemble.limits(self.memory_gb), stored_bytes=stored_bytes)
 
@@ -183,7 +183,7 @@ class Segmenter:
         self, footprint: Footprint, *, with_probabilities: bool, with_uncertainty: bool, may_spool: bool
     ) -> tuple[Blocks, bool]:
         """In how small parts to predict, and whether the probabilities of all classes fit into memory."""
-        slices, limits = _slices_of(footprint), self.ensemble.limits(self.memory_gb)
+        slices, limits = slices_of(footprint), self.ensemble.limits(self.memory_gb)
         demand = self._demand(with_uncertainty=with_uncertainty, with_probabilities=with_probabilities)
         try:
             return demand.blocks(footprint.shape, slices, limits=limits), True
@@ -239,7 +239,3 @@ class Segmenter:
             *unusual_volume(volumes, fingerprint),
             *missing_classes(volumes, plan.data.classes, fingerprint),
         ]
-
-
-def _slices_of(footprint: Footprint) -> Slices:
-    return Slices(footprint.kept[0], footprint.size_px, (footprint.kept[1], footprint.kept[2]))

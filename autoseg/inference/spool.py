@@ -1,6 +1,5 @@
 """Probabilities of all classes that do not fit into memory: kept in a temporary file, and read back class by class."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.labels import LabelEncoding
-from autoseg.errors import SystemFailureError
 from autoseg.preprocessing.footprint import Footprint, kept_part, on_own_grid
 from autoseg.storage import files
 
@@ -33,7 +31,7 @@ class SpooledProbabilities:
 
     def __init__(self, folder: Path, footprint: Footprint, encoding: LabelEncoding) -> None:
         self._folder, self._footprint, self._encoding = folder, footprint, encoding
-        require_space(folder, self.bytes + self.bytes_of_volumes)
+        files.require_space(folder, self.bytes + self.bytes_of_volumes)
         with files.explain_os_errors(folder):
             self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - lives as long as this object
 
@@ -79,22 +77,3 @@ class SpooledProbabilities:
 
     def _slice_bytes(self, rows: int, columns: int) -> int:
         return self._encoding.channels * rows * columns * _FLOAT.itemsize
-
-
-def require_space(folder: Path, needed: int) -> None:
-    """Require a disk to have room.
-
-    Raises:
-        SystemFailureError: it has not.
-    """
-    with files.explain_os_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise SystemFailureError(
-            "the disk has too little space",
-            where=folder,
-            expected=f"{needed / 1e9:.1f} GB",
-            found=f"{free / 1e9:.1f} GB free",
-            remedy="Free some space, choose another output folder, or do without the probabilities of every class.",
-        )

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import secrets
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -129,6 +130,25 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         raise SystemFailureError(
             "the disk is full" if full else f"cannot be written ({cause.strerror or cause})", where=path, remedy=remedy
         ) from cause
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Require a disk to have room.
+
+    Raises:
+        SystemFailureError: it has not.
+    """
+    with explain_os_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise SystemFailureError(
+            "the disk has too little space",
+            where=folder,
+            expected=f"{needed / 1e9:.1f} GB",
+            found=f"{free / 1e9:.1f} GB free",
+            remedy="Free some space and run the same command again.",
+        )
 
 
 def _refuse_constant(name: str) -> None:

@@ -15,7 +15,7 @@ from autoseg.catalogue import NETWORKS
 from autoseg.data.geometry import Geometry
 from autoseg.data.image import Image
 from autoseg.errors import MemoryLimitError, SystemFailureError
-from autoseg.inference import memory, segmenter, spool
+from autoseg.inference import memory, segmenter
 from autoseg.inference.ensemble import Ensemble, make_ensemble
 from autoseg.inference.memory import Blocks, Demand, Limits, Slices, require_weights
 from autoseg.inference.quality import ClassQuality, Quality
@@ -24,6 +24,7 @@ from autoseg.model.bundle import Bundle, BundleDocument, Provenance
 from autoseg.model.compute import Compute
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
+from autoseg.storage import files
 
 MakePlan = Callable[..., Plan]
 SHAPE = (12, 22, 26)
@@ -168,12 +169,29 @@ def test_a_disk_without_space_is_found_before_anything_is_predicted(
 ) -> None:
     model, image = segmenter_of(make_plan(**MANY)), image_of((40, 128, 128))
     limited = replace(model, memory_gb=least_gb(model, image) + 0.05)
-    monkeypatch.setattr(spool.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**8}))
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**8}))
     monkeypatch.setattr(Ensemble, "probabilities", None)  # would fail when called
     with pytest.raises(SystemFailureError, match=r"too little space; expected 0\.3 GB; found 0\.1 GB free"):
         limited.segment(image, with_probabilities=True, spool=tmp_path)
     with pytest.raises(MemoryLimitError):  # and where no file may be used
         limited.segment(image, with_probabilities=True)
+
+
+@pytest.mark.parametrize("limit_gb", [0.6, 0.1])
+def test_held_out_cases_are_predicted_in_parts_and_never_refused(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, limit_gb: float
+) -> None:
+    plan = make_plan(**MANY, inputs={"memory_gb": limit_gb})
+    model, image = ensemble(plan), image_of((40, 48, 48))
+    cut = segmenter.cut_slices(image, plan.preprocessing, view=plan.view)
+    slices = cut.part(slice(0, 48))
+    ((first, whole),) = model.parts(slices, cut.footprint)
+    assert (first, whole.shape) == (0, (60, 48, 40, 48))
+    monkeypatch.setattr("autoseg.inference.ensemble.MEMORY_GB", 0.0)
+    parts = dict(model.parts(slices, cut.footprint))
+    assert len(parts) > 1
+    assert list(parts) == sorted(parts)
+    np.testing.assert_allclose(np.concatenate(list(parts.values()), axis=1), whole, atol=1e-6)
 
 
 # What is taken.

@@ -1,8 +1,9 @@
 """Held-out cases read back: label maps and scores of any choice of networks, from their stored probabilities."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +16,16 @@ from autoseg.data.sources import read_geometry
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.inference import probabilities
-from autoseg.inference.quality import by_class, expected_dice
+from autoseg.inference.quality import ExpectedDice, by_class
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.postprocessing.combinations import Networks
 from autoseg.postprocessing.held_out.files import predict_again
-from autoseg.preprocessing.footprint import Footprint, restore_labels
+from autoseg.preprocessing.footprint import Footprint, empty_labels, put_labels
 from autoseg.storage import files
 from autoseg.storage.arrays import map_array
+
+_NUMBERS_AT_ONCE: Final = 1 << 26
+"""Probabilities that are decoded at once, unless a single slice has more. Source: chosen; 256 MiB, twice those of IBSR18."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +68,17 @@ def verify(case: HeldOutCase) -> None:
             raise _unusable(path, expected=f"sha256 {case.sha256[network]}", found=found)
 
 
-def mean_probabilities(case: HeldOutCase, networks: Sequence[Architecture]) -> NDArray[np.float32]:
-    """Average of the networks' probabilities, (K, S, H, W), float32, in [0, 1].
+def label_map(case: HeldOutCase, networks: Sequence[Architecture]) -> NDArray[np.uint16]:
+    """Label values that the networks together give the scan, (Z, Y, X).
 
     Raises:
         WorkspaceError: probabilities are missing or do not fit the case.
     """
-    return probabilities.decode_mean(_stored(case, network) for network in networks)
-
-
-def label_map(case: HeldOutCase, networks: Sequence[Architecture]) -> NDArray[np.uint16]:
-    """Label values that the networks together give the scan, (Z, Y, X)."""
-    return restore_labels(mean_probabilities(case, networks), case.footprint, encoding_of(case.classes))
+    encoding = encoding_of(case.classes)
+    labels = empty_labels(case.footprint, encoding)
+    for first, part in mean_probabilities(case, networks):
+        put_labels(labels, part, case.footprint, encoding, first=first)
+    return labels
 
 
 def score_choices(case: HeldOutCase, *, choices: Sequence[Networks]) -> tuple[CaseMetrics, ...]:
@@ -93,8 +96,27 @@ def postprocessed(
 
 def expectations(case: HeldOutCase, *, networks: Networks) -> dict[str, float]:
     """By class name, the Dice that the networks expect of themselves, without background."""
-    expected = expected_dice(mean_probabilities(case, networks), encoding_of(case.classes))
-    return by_class([label.name for label in case.classes[1:]], expected)
+    expected = ExpectedDice(encoding_of(case.classes))
+    for _, part in mean_probabilities(case, networks):
+        expected.add(part)
+    return by_class([label.name for label in case.classes[1:]], expected.by_class())
+
+
+def mean_probabilities(case: HeldOutCase, networks: Sequence[Architecture]) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Average of the networks' probabilities, a few slices at a time.
+
+    Yields:
+        number of the first of n slices, and their probabilities, (K, n, H, W), float32, in [0, 1].
+
+    Raises:
+        ValueError: there are no networks.
+        WorkspaceError: probabilities are missing or do not fit the case.
+    """
+    stored = [_stored(case, network) for network in networks]
+    slices = case.footprint.kept[0]
+    step = max(_NUMBERS_AT_ONCE * slices // max((one.size for one in stored), default=1), 1)
+    for first in range(0, slices, step):
+        yield first, probabilities.decode_mean(one[:, first : first + step] for one in stored)
 
 
 def _score(case: HeldOutCase, prediction: NDArray[np.uint16], reference: LabelMap) -> CaseMetrics:

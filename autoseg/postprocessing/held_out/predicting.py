@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from autoseg.data.dataset import Case
 from autoseg.data.image import on_grid_of, read_image, read_labels, write_labels
@@ -26,9 +27,11 @@ from autoseg.postprocessing.held_out.files import (
     write_record,
 )
 from autoseg.postprocessing.held_out.shown import write_shown
+from autoseg.preprocessing.footprint import empty_labels, put_labels
 from autoseg.preprocessing.store import Store
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.storage import files
-from autoseg.storage.arrays import write_array
+from autoseg.storage.arrays import array_in_parts
 
 
 def score_held_out(
@@ -75,20 +78,29 @@ def _score(case: Case, ensemble: Ensemble, *, model: Path, store: Store, draw: D
     reference = read_labels(case.label, values=[label.value for label in classes])
     reference = on_grid_of(reference, image.geometry, where=case.label, other=case.images[0], compared=True)
     stored = store.load(case.id)
-    probabilities = ensemble.probabilities(np.asarray(stored.image))
-    prediction = ensemble.label_map(probabilities, stored.footprint, image.geometry)
-    write_labels(label_map_file(model, case.id), prediction.array, prediction.geometry)
+    labels = _predict(ensemble, stored, into=probabilities_file(model, case.id))
+    write_labels(label_map_file(model, case.id), labels, image.geometry)
     draw(
         picture_file(model, case.id),
         image,
-        {"prediction": prediction.array, "reference": reference.array},
+        {"prediction": labels, "reference": reference.array},
         classes=classes,
     )
-    write_array(probabilities_file(model, case.id), encode(probabilities))
     return score_case(
         case.id,
-        prediction.array,
+        labels,
         reference.array,
         classes=classes,
         spacing_mm=image.geometry.spacing_mm,
     )
+
+
+def _predict(ensemble: Ensemble, stored: StoredCase, *, into: Path) -> NDArray[np.uint16]:
+    """Predict a case part by part: its label map on the scan's own grid, (Z, Y, X), and its probabilities into a file."""
+    footprint, encoding = stored.footprint, ensemble.plan.data.encoding
+    labels = empty_labels(footprint, encoding)
+    with array_in_parts(into, (encoding.channels, footprint.kept[0], *footprint.size_px), np.uint8) as array:
+        for first, probabilities in ensemble.parts(np.asarray(stored.image), footprint):
+            put_labels(labels, probabilities, footprint, encoding, first=first)
+            array.put(encode(probabilities), first=first)
+    return labels

@@ -15,6 +15,7 @@ from autoseg.errors import WorkspaceError
 from autoseg.inference.steps import Step
 from autoseg.postprocessing.held_out import (
     HeldOutCase,
+    cases,
     expectations,
     label_map,
     mean_probabilities,
@@ -64,8 +65,10 @@ def held_out(folder: Path, stored: Mapping[Architecture, np.ndarray[Any, Any]], 
 
 def test_networks_are_averaged_alike(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND, "attention": SECOND})
-    assert mean_probabilities(case, ["unet"])[:, 0, 1, 1].tolist() == [0.0, 0.0, 1.0]
-    mean = mean_probabilities(case, ["unet", "sepres", "attention"])
+    ((first, alone),) = mean_probabilities(case, ["unet"])
+    assert first == 0
+    assert alone[:, 0, 1, 1].tolist() == [0.0, 0.0, 1.0]
+    ((_, mean),) = mean_probabilities(case, ["unet", "sepres", "attention"])
     assert mean.shape == (3, 2, 2, 2)
     assert mean.dtype == np.float32
     assert mean[:, 0, 1, 1] == pytest.approx([2 / 3, 0.0, 1 / 3])
@@ -74,7 +77,17 @@ def test_networks_are_averaged_alike(tmp_path: Path) -> None:
 
 def test_an_average_of_nothing_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs networks"):
-        mean_probabilities(held_out(tmp_path, {"unet": FIRST}), [])
+        list(mean_probabilities(held_out(tmp_path, {"unet": FIRST}), []))
+
+
+def test_many_slices_are_averaged_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND})
+    whole, labels = expectations(case, networks=("unet", "sepres")), label_map(case, ["unet", "sepres"])
+    monkeypatch.setattr(cases, "_NUMBERS_AT_ONCE", 1)
+    parts = list(mean_probabilities(case, ["unet", "sepres"]))
+    assert [first for first, _ in parts] == [0, 1]
+    assert expectations(case, networks=("unet", "sepres")) == whole
+    np.testing.assert_array_equal(label_map(case, ["unet", "sepres"]), labels)
 
 
 def test_a_label_map_has_the_scans_grid_and_the_data_sets_values(tmp_path: Path) -> None:
@@ -147,7 +160,7 @@ def test_arrays_of_something_else_are_refused(tmp_path: Path, stored: np.ndarray
     case = held_out(tmp_path, {"unet": FIRST})
     np.save(case.probabilities["unet"], stored)
     with pytest.raises(WorkspaceError) as raised:
-        mean_probabilities(case, ["unet"])
+        list(mean_probabilities(case, ["unet"]))
     assert raised.value.where == str(case.probabilities["unet"])
     assert found in str(raised.value.found)
 
