@@ -26,7 +26,8 @@ class DemoOptions(Options):
     architecture: catalogue.Architecture = option("Network.", "--arch", "-a", default="unet")
     _: KW_ONLY
     folder: PathOption = option("Where everything goes; made again by every call.", default=Path("autoseg-demo"))
-    minutes: float = option("Time for training.", default=1.5, above=0, most=1_000_000)
+    epochs: int = option("Length of the training.", default=12, least=1, most=1_000_000)
+    minutes: float = option("Time after which the training ends in any case.", default=5.0, above=0, most=1_000_000)
     seed: int = option(SEED, default=0)
     device: catalogue.DeviceChoice = option(DEVICE, default="auto")
     jobs: Jobs = option(JOBS, default=1)
@@ -64,6 +65,7 @@ def run(options: DemoOptions, events: Events) -> DemoResult:
         train.TrainOptions(
             options.architecture,
             workspace=workspace,
+            epochs=options.epochs,
             minutes=options.minutes,
             seed=options.seed,
             device=options.device,
@@ -140,4 +142,4 @@ def describe(result: DemoResult) -> Output:
     return Output("\n".join(texts), {name: said.document for name, said in parts.items()})
 
 
-COMMAND = Command(DemoOptions, run, describe, example="autoseg demo --minutes 1")
+COMMAND = Command(DemoOptions, run, describe, example="autoseg demo --epochs 20")

@@ -49,6 +49,12 @@ class TrainOptions(Options):
     workers: int | None = option(
         "Processes that prepare batches; default: by number of cores.", default=None, least=0, most=1024
     )
+    threads: int | None = option(
+        "Processor threads of each run; default: all, or one where the minutes count and one is faster.",
+        default=None,
+        least=1,
+        most=1024,
+    )
     track: catalogue.Tracker | None = option(
         "Also send every epoch to TensorBoard or Weights & Biases, offline unless WANDB_MODE is set.", default=None
     )

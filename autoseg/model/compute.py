@@ -11,6 +11,8 @@ from torch import nn
 from autoseg.catalogue import DeviceChoice, PrecisionChoice
 from autoseg.errors import UsageError
 
+MemoryFormat = Literal["contiguous", "channels_last"]
+
 _Network = TypeVar("_Network", bound=nn.Module)
 
 
@@ -21,10 +23,17 @@ class Compute:
     Attributes:
         device: where tensors live.
         bfloat16: whether convolutions run in bfloat16; weights and losses stay float32.
+        layout: order of images in memory; None: the one that suits the number format.
     """
 
     device: torch.device
     bfloat16: bool
+    layout: MemoryFormat | None = None
+
+    @property
+    def memory_format(self) -> MemoryFormat:
+        """Order of images in memory, as stored with every run."""
+        return self.layout or ("channels_last" if self.bfloat16 else "contiguous")
 
     @property
     def precision(self) -> Literal["float32", "bfloat16"]:
@@ -32,16 +41,16 @@ class Compute:
         return "bfloat16" if self.bfloat16 else "float32"
 
     def place(self, network: _Network) -> _Network:
-        """Move a network here, in the memory layout that suits the number format."""
+        """Move a network here, in the memory format of the images."""
         placed = network.to(self.device)
-        if self.bfloat16:
+        if self.memory_format == "channels_last":
             placed = placed.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
         return placed
 
     def tensor(self, images: torch.Tensor) -> torch.Tensor:
-        """Move a batch (B, C, H, W) here, in the memory layout of the network."""
+        """Move a batch (B, C, H, W) here, in the memory format of the network."""
         moved = images.to(self.device, non_blocking=True)
-        return moved.contiguous(memory_format=torch.channels_last) if self.bfloat16 else moved
+        return moved.contiguous(memory_format=torch.channels_last) if self.memory_format == "channels_last" else moved
 
     def free_bytes(self) -> int | None:
         """Memory that is free on a device with a memory of its own; None where it shares the program's."""

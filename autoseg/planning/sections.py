@@ -212,6 +212,11 @@ class TrainingSection(Section):
     epochs: Epochs | None = Field(description="length of a run in epochs; null: by time")
     minutes: Minutes | None = Field(description="length of a run in minutes, where `epochs` is null")
 
+    @property
+    def follows_validation(self) -> bool:
+        """Whether the scores of an epoch change what comes of the run."""
+        return self.schedule == "plateau" or self.early_stopping_patience is not None or self.best_model != "last"
+
     @model_validator(mode="after")
     def _is_complete_and_ends(self) -> "TrainingSection":
         if (self.epochs is None) == (self.minutes is None):

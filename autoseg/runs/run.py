@@ -17,10 +17,12 @@ from autoseg.runs.session import Session, Target
 from autoseg.storage.locks import lock
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
+from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import EpochRecord
-from autoseg.training.loop import FoldData, RunContext, train
+from autoseg.training.loop import train
 from autoseg.training.monitor import TrackedRun, tracking
 from autoseg.training.resume import check_same_run
+from autoseg.training.threads import use_threads
 
 CURVES_FILE: Final = "curves.png"
 DRAWING_FRACTION: Final = 0.03
@@ -63,7 +65,7 @@ def working_on(session: Session, target: Target) -> Iterator[None]:
         WorkspaceError: another process works on the model.
     """
     folder = session.workspace.model(target.model)
-    with lock(folder / ".lock"), _explain_full_gpu(target.model.title):
+    with lock(folder / ".lock"), _explain_full_gpu(target.model.title), _threads_given_back():
         if session.choices.restart:
             _discard(folder)
         yield
@@ -129,6 +131,16 @@ def _fold_data(store: Store, members: Fold) -> FoldData:
         training=[(case, store.load(case)) for case in members.training],
         validation=[(case, store.load(case)) for case in members.validation],
     )
+
+
+@contextmanager
+def _threads_given_back() -> Iterator[None]:
+    """Leave the number of threads as it was: a run may choose its own."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        use_threads(before)
 
 
 @contextmanager

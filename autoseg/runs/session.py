@@ -49,6 +49,10 @@ class RunChoices(Protocol):
         """Processes that prepare batches; None: by number of cores."""
 
     @property
+    def threads(self) -> int | None:
+        """Processor threads of each run; None: by rule."""
+
+    @property
     def restart(self) -> bool:
         """Whether to discard what an earlier call left."""
 
@@ -87,6 +91,7 @@ class Session:
             seed=self.choices.seed,
             epochs=self.choices.epochs,
             minutes=self.choices.minutes,
+            threads=self.choices.threads,
             precision=self.compute.precision,
         )
 

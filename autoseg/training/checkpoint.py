@@ -15,6 +15,7 @@ from torch import nn
 
 from autoseg.data.splits import Fold
 from autoseg.model.bundle import TensorsFile, drop_other_tensors, load_tensors, save_tensors
+from autoseg.model.compute import MemoryFormat
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
@@ -38,6 +39,10 @@ class RunState(BaseModel):
     elapsed_s: float = 0.0
     closing_s: float = 0.0
     finished: bool = False
+    threads: int | None = None
+    """Processor threads it computes on; None: not recorded (version 0.1), or not decided yet."""
+    memory_format: MemoryFormat | None = None
+    """Order of a batch's values in memory; None: not recorded (version 0.1), then the one that goes with the precision."""
     epochs: list[EpochRecord] = []
     steps: list[StepRecord] = []
 

@@ -23,6 +23,7 @@ class TrainConfig(BaseModel):
     minutes: Minutes | None = Field(
         default=None, description="wall-clock budget from the start of the command to the last epoch's validation"
     )
+    threads: int | None = Field(default=None, ge=1, le=1024, description="processor threads; null: by rule")
     precision: Literal["float32", "bfloat16"] = Field(description="number format of the convolutions")
 
     @property

@@ -1,5 +1,6 @@
 """What happened in a run, epoch by epoch and step by step, as tables."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -32,10 +33,13 @@ class EpochRecord(BaseModel):
     validation_loss: float
     validation_dice: float
     class_dice: dict[str, float]
+    validation_slices: int | None = None
+    """Slices of the validation; None: all, and not counted (version 0.1)."""
 
     def row(self) -> dict[str, float]:
         """The epoch as one flat row; per-class values are called `validation_dice_<class>`."""
-        flat = self.model_dump(exclude={"class_dice"})
+        flat = self.model_dump(exclude={"class_dice", "validation_slices"})
+        flat["validation_slices"] = math.nan if self.validation_slices is None else self.validation_slices
         return {**flat, **{_CLASS_DICE + name: dice for name, dice in self.class_dice.items()}}
 
 

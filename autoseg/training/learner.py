@@ -1,7 +1,7 @@
 """A network that learns, one batch at a time. It knows nothing of epochs, clocks or files: those are the loop's."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,10 +14,9 @@ from autoseg.model.encoding import TensorEncoding
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import TrainingSection
-from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.losses import build_loss, over_levels
-from autoseg.training.validation import ValidationResult, confusion_matrix, validate
+from autoseg.training.validation import ValidationPart, ValidationResult, confusion_matrix, validate
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,19 +98,25 @@ class Learner:
         prediction = self._encoding.prediction(levels[0].detach())  # (B, H, W)
         return StepResult(value, confusion_matrix(prediction, target, classes=levels[0].shape[1]))
 
-    def validate(self, cases: Sequence[StoredCase]) -> ValidationResult:
-        """Scores on some cases; all NaN where there are none."""
+    def validate(self, parts: Sequence[ValidationPart], *, seen: Callable[[int], None] = lambda _: None) -> ValidationResult:
+        """Scores on some slices of some cases; all NaN where there are none.
+
+        Args:
+            parts: what to look at.
+            seen: called with the number of slices after each batch.
+        """
         classes = len(self._plan.data.classes)
-        if not cases:
+        if not parts:
             return ValidationResult(math.nan, (math.nan,) * (classes - 1))
         return validate(
             self.network,
-            cases,
+            parts,
             loss=self._loss,
             encoding=self._encoding,
             view=self._plan.view,
             batch_size=self._plan.prediction.batch_size,
             compute=self._compute,
+            seen=seen,
         )
 
 

@@ -4,81 +4,35 @@ It knows no network and no data set by name; the plan says what to build, and th
 """
 
 import math
-from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import replace
 from typing import Final
 
 import torch
 
-from autoseg.data.splits import Fold
 from autoseg.errors import TrainingError
-from autoseg.events import Events, Progress
+from autoseg.events import Progress
 from autoseg.model.bundle import Provenance, save_bundle, software_versions
-from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.keys import DataKeys
-from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import SliceBatches, TrainingBatch
-from autoseg.training.checkpoint import RunState, read_checkpoint, restore, save_checkpoint
-from autoseg.training.clock import Stopwatch, build_budget
+from autoseg.training.checkpoint import Checkpoint, RunState, restore, save_checkpoint
+from autoseg.training.clock import build_budget
 from autoseg.training.config import TrainConfig
+from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import EpochRecord, StepRecord, write_history, write_steps
 from autoseg.training.learner import Learner
 from autoseg.training.loading import Loader
-from autoseg.training.monitor import Tracker, Untracked
-from autoseg.training.resume import check_same_run
+from autoseg.training.outlook import after_the_run, doubts, forecast, longer
+from autoseg.training.resume import begin_run, earlier_run
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
+from autoseg.training.threads import FirstSteps, use_threads
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
+from autoseg.training.watch import Watch
 
 HISTORY_FILE: Final = "history.csv"
 STEPS_FILE: Final = "steps.csv"
 _STORING_S: Final = 0.5
 """Time kept free for storing a first model. Source: ours; storing 2 million weights takes a third of it."""
-
-
-@dataclass(frozen=True)
-class FoldData:
-    """The preprocessed cases of one fold.
-
-    Attributes:
-        keys: of the preprocessed arrays, so that a run never continues on other data.
-        training: case ids and arrays to learn from.
-        validation: case ids and arrays to watch; may be empty.
-    """
-
-    keys: DataKeys
-    training: Sequence[tuple[str, StoredCase]]
-    validation: Sequence[tuple[str, StoredCase]]
-
-    @property
-    def members(self) -> Fold:
-        """The case ids on both sides."""
-        return Fold(training=tuple(case for case, _ in self.training), validation=tuple(case for case, _ in self.validation))
-
-
-@dataclass(frozen=True)
-class RunContext:
-    """Where a run takes place; nothing here changes its result on one machine.
-
-    Attributes:
-        folder: the model's folder.
-        compute: device and number format.
-        workers: processes that prepare batches; 0: the training process does it itself.
-        events: where progress goes.
-        stopwatch: counts from the start of the command.
-        on_epoch: called with all epochs so far after each one.
-        tracker: notified of each epoch, with a few of its validation slices.
-    """
-
-    folder: Path
-    compute: Compute
-    workers: int
-    events: Events
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    on_epoch: Callable[[Sequence[EpochRecord]], None] = lambda _: None
-    tracker: Tracker = field(default_factory=Untracked)
 
 
 def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext) -> RunState:
@@ -93,8 +47,7 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContex
         WorkspaceError: the folder holds a run of another plan, configuration or data.
         TrainingError: the loss is not finite, or a loading process died.
     """
-    run = _Run(plan, config, data, context=context)
-    run.resume()
+    run = _Run(plan, config, data, context=context, checkpoint=earlier_run(plan, config, data, folder=context.folder))
     run.warm_up()
     with context.events.track(run.title, total=run.budget.length, unit=run.budget.unit) as progress:
         run.show(progress)
@@ -108,28 +61,36 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContex
 class _Run:
     """One run in the making: learner, rules, and the state that a checkpoint stores."""
 
-    def __init__(self, plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext) -> None:
+    def __init__(
+        self, plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext, checkpoint: Checkpoint | None
+    ) -> None:
         self._plan, self._config, self._data, self._context = plan, config, data, context
+        self.state = begin_run(plan, config, data) if checkpoint is None else checkpoint.state
+        compute = replace(context.compute, layout=self.state.memory_format or context.compute.layout)
+        self.state.memory_format = compute.memory_format
         torch.manual_seed(config.seed)
-        self._learner = Learner(plan, architecture=config.architecture, compute=context.compute)
+        self._learner = Learner(plan, architecture=config.architecture, compute=compute)
         self._schedule = build_schedule(plan.training)
         self._stopping = EarlyStopping(plan.training.early_stopping_patience)
         self._best = BestEpoch(plan.training.best_model)
         self.budget = build_budget(plan.training, config)
+        self._first_steps = FirstSteps(self._thread_choices())
         self.loader = Loader(
             SliceBatches(data.training, plan=plan, seed=config.seed),
             steps_per_epoch=plan.training.steps_per_epoch,
             workers=context.workers,
             pin_memory=context.compute.device.type == "cuda",
         )
-        self._shown = 0.0
-        self.state = RunState(
-            plan_digest=plan.digest,
-            data_key=data.keys.all_labelled,
-            case_keys=data.keys.cases,
-            members=data.members,
-            config=config,
+        self._watch = Watch(
+            self._learner,
+            [case for _, case in data.validation],
+            plan=plan,
+            seed=config.seed,
+            stopwatch=context.stopwatch,
         )
+        self._shown = 0.0
+        if checkpoint is not None:
+            self._go_on(checkpoint)
 
     @property
     def title(self) -> str:
@@ -141,39 +102,12 @@ class _Run:
         """Whether no further epoch is to come."""
         return bool(self.state.epochs) and (self._stopping.reached or self._progress() >= 1.0)
 
-    def resume(self) -> None:
-        """Go back to the last checkpoint, where there is one."""
-        checkpoint = read_checkpoint(self._context.folder)
-        if checkpoint is None:
-            return
-        check_same_run(
-            checkpoint.state,
-            plan=self._plan,
-            config=self._config,
-            keys=self._data.keys,
-            members=self._data.members,
-            folder=self._context.folder,
-        )
-        self.state = checkpoint.state.model_copy(update={"plan_digest": self._plan.digest})  # one of 0.1 is rewritten
-        self._context.stopwatch.before_s = self.state.elapsed_s
-        restore(checkpoint, network=self._learner.network, optimiser=self._learner.optimiser)
-        for record in self.state.epochs:  # the rules remember nothing but the epochs they have seen
-            self._update(_watched(record))
-        self._context.events.info(f"{self.title}: continuing after epoch {len(self.state.epochs)}")
-
     def warm_up(self) -> None:
         """Find out how long a validation takes, for a run whose first epoch may already be its last."""
-        if self.budget.seconds is None or self.state.epochs or not self._data.validation:
-            return
-        _, first = self._data.validation[0]
-        batch = self._plan.prediction.batch_size
-        sample = StoredCase(first.image[:, :batch], first.label[:batch], first.footprint)
-        slices = sum(case.image.shape[1] for _, case in self._data.validation)
-        for _ in range(2):  # the first pass also pays for what happens only once
-            started = self._context.stopwatch.elapsed_s
-            self._learner.validate([sample])
-            took_s = self._context.stopwatch.elapsed_s - started
-        self.state.closing_s = took_s * slices / sample.image.shape[1] + _STORING_S
+        use_threads(self._first_steps.next)
+        if self.budget.seconds is not None and not self.state.epochs:
+            self._watch.measure()  # the first pass also pays for what happens only once
+            self._measure_closing()
 
     def show(self, progress: Progress, **fields: float | str) -> None:
         """Bring the progress bar to where the run is."""
@@ -188,7 +122,7 @@ class _Run:
         confusion = self._steps(number, progress)
         trained_s = self._context.stopwatch.elapsed_s - started
         steps = self.state.steps[first_step:]
-        validation = self._learner.validate([case for _, case in self._data.validation])
+        validation = self._watch.look(self.title, events=self._context.events, tick=lambda: self.show(progress))
         self._refuse_broken_weights(validation)
         training_dice = dice_of_classes(confusion)
         record = EpochRecord(
@@ -201,8 +135,9 @@ class _Run:
             validation_loss=validation.loss,
             validation_dice=validation.dice,
             class_dice=dict(zip(self._foreground, validation.class_dice, strict=True)),
+            validation_slices=validation.slices,
         )
-        best = self._update(_watched(record))
+        best = self._update(_result(record))
         self.state.epochs.append(record)
         self._store(best=best)
         self._context.tracker.epoch_ended(record, validation.samples)
@@ -211,9 +146,25 @@ class _Run:
         self.show(progress, epoch=str(record.epoch), validation_loss=validation.loss, validation_dice=validation.dice)
 
     def finish(self) -> None:
-        """Mark run and model as finished."""
+        """Mark run and model as finished, and say where it was too short."""
         self.state.finished = True
         self._save_checkpoint()
+        state = self.state
+        found = doubts(state.epochs, steps=len(state.steps), budget=self.budget, stopped_early=self._stopping.reached)
+        if found:
+            self._context.events.warn(
+                f"{self.title} is probably far from converged: {'; '.join(found)}. "
+                + longer(self.budget, elapsed_s=state.elapsed_s)
+            )
+
+    def _go_on(self, checkpoint: Checkpoint) -> None:
+        """Go back to where an earlier call stopped."""
+        self.state.plan_digest = self._plan.digest  # one of 0.1 is rewritten
+        self._context.stopwatch.before_s = self.state.elapsed_s
+        restore(checkpoint, network=self._learner.network, optimiser=self._learner.optimiser)
+        for record in self.state.epochs:  # the rules remember nothing but the epochs they have seen
+            self._update(_result(record))
+        self._context.events.info(f"{self.title}: continuing after epoch {len(self.state.epochs)}")
 
     @property
     def _foreground(self) -> list[str]:
@@ -230,11 +181,15 @@ class _Run:
         """The optimiser steps of one epoch, at least one; ends early when the run's time is up."""
         confusion = self._learner.no_confusion()
         started, first_step = self._context.stopwatch.elapsed_s, len(self.state.steps)
+        before_s = started
         for batch in self.loader.epoch(epoch):
             confusion += self._step(batch)
             last = self.state.steps[-1]
             pace = (last.step - first_step) * len(batch.sources) / (last.seconds - started)
             self.show(progress, loss=last.loss, lr=last.learning_rate, slices_per_s=pace)
+            if not self._first_steps.complete:
+                self._time_step(last.seconds - before_s)
+            before_s = self._context.stopwatch.elapsed_s
             if self._progress() >= 1.0:
                 break
         return confusion
@@ -246,6 +201,41 @@ class _Run:
         elapsed_s = self._context.stopwatch.elapsed_s
         self.state.steps.append(StepRecord(step=number, seconds=elapsed_s, learning_rate=rate, loss=result.loss))
         return result.confusion
+
+    def _thread_choices(self) -> tuple[int, ...]:
+        """Numbers of threads to choose among: only where the clock ends the run is its result one of many already."""
+        fixed = self.state.threads or self._config.threads
+        if fixed is not None:
+            return (fixed,)
+        most = torch.get_num_threads()
+        adapts = self.budget.seconds is not None and self._context.compute.device.type == "cpu"
+        return (1, most) if adapts and most > 1 else (most,)
+
+    def _time_step(self, seconds: float) -> None:
+        """Choose threads by the first steps, then tell what fits into the run."""
+        first = self._first_steps
+        first.step_ended(seconds)
+        use_threads(first.next)
+        self.state.threads = first.threads
+        if not first.complete:
+            return
+        self._measure_closing()
+        outlook = forecast(
+            self.budget,
+            self._plan.training,
+            step_s=first.step_s,
+            closing_s=self.state.closing_s,
+            elapsed_s=self._context.stopwatch.elapsed_s,
+            steps_done=len(self.state.steps),
+        )
+        rate, scoring = self._plan.view.batch_size / first.step_s, after_the_run(self._watch.cases, self._watch.scoring_s)
+        self._context.events.info(f"{self.title}: {rate:.3g} slices/s on {first}; {outlook}{scoring}")
+
+    def _measure_closing(self) -> None:
+        """Find out how long the end of an epoch takes, before there was one."""
+        self._watch.measure()
+        if not self.state.epochs and self._watch.cases:
+            self.state.closing_s = self._watch.seconds + _STORING_S
 
     def _refuse_broken_weights(self, validation: ValidationResult) -> None:
         """Keep weights that became NaN or infinite since the last loss was seen from replacing a good model."""
@@ -292,7 +282,7 @@ class _Run:
         save_checkpoint(self._context.folder, self.state, network=learner.network, optimiser=learner.optimiser)
 
 
-def _watched(record: EpochRecord) -> EpochResult:
+def _result(record: EpochRecord) -> EpochResult:
     """What the rules watch: the validation, or the training where nothing is held out."""
     if math.isnan(record.validation_loss):
         return EpochResult(validation_loss=record.training_loss, validation_dice=record.training_dice)

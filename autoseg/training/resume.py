@@ -1,4 +1,4 @@
-"""Whether a run may go on where an earlier one stopped."""
+"""How a run begins, and whether it may go on where an earlier one stopped."""
 
 from pathlib import Path
 
@@ -6,8 +6,33 @@ from autoseg.data.splits import Fold
 from autoseg.errors import WorkspaceError
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
-from autoseg.training.checkpoint import RunState
+from autoseg.training.checkpoint import Checkpoint, RunState, read_checkpoint
 from autoseg.training.config import TrainConfig
+from autoseg.training.context import FoldData
+
+
+def begin_run(plan: Plan, config: TrainConfig, data: FoldData) -> RunState:
+    """A run that has not taken a step."""
+    return RunState(
+        plan_digest=plan.digest,
+        data_key=data.keys.all_labelled,
+        case_keys=data.keys.cases,
+        members=data.members,
+        config=config,
+    )
+
+
+def earlier_run(plan: Plan, config: TrainConfig, data: FoldData, *, folder: Path) -> Checkpoint | None:
+    """What an earlier call left in a folder; None where there is nothing.
+
+    Raises:
+        BundleError: its tensors are missing or changed.
+        WorkspaceError: it was begun differently, or cannot be parsed.
+    """
+    checkpoint = read_checkpoint(folder)
+    if checkpoint is not None:
+        check_same_run(checkpoint.state, plan=plan, config=config, keys=data.keys, members=data.members, folder=folder)
+    return checkpoint
 
 
 def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, keys: DataKeys, members: Fold, folder: Path) -> None:

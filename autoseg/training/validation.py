@@ -1,7 +1,7 @@
 """How good the network is now: loss and Dice on whole slices of the held-out cases."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -11,10 +11,18 @@ from torch import nn
 
 from autoseg.model.compute import Compute, evaluating
 from autoseg.model.encoding import TensorEncoding
-from autoseg.model.slices import slice_batches
-from autoseg.planning.sections import View
+from autoseg.model.slices import with_adjacent_slices
+from autoseg.planning.sections import TrainingSection, View
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.losses import LossFunction
+
+VALIDATION_FRACTION: Final = 0.1
+"""Slices looked at after an epoch, as a fraction of those it trained on, where nothing depends on what is seen.
+
+Source: ours; predicting a slice takes about a third of training on it, so this is three hundredths of the time."""
+
+FEWEST_SLICES: Final = 32
+"""Slices looked at, at least. Source: ours; fewer would tell little."""
 
 SAMPLED_CASES: Final = 4
 """Cases of which one slice is kept for looking at. Source: ours; as many as fit on a screen side by side."""
@@ -47,11 +55,13 @@ class ValidationResult:
         loss: mean over slices.
         class_dice: for each foreground class, the mean Dice over cases, each pooled over its slices; NaN for a class
             that neither occurs nor is predicted anywhere.
+        slices: how many it looked at.
         samples: of each of the first `SAMPLED_CASES` cases the slice with the most foreground in its reference.
     """
 
     loss: float
     class_dice: tuple[float, ...]
+    slices: int = 0
     samples: tuple[SampleSlice, ...] = ()
 
     @property
@@ -60,26 +70,82 @@ class ValidationResult:
         return mean_of_defined(self.class_dice)
 
 
+@dataclass(frozen=True, eq=False)
+class ValidationPart:
+    """What is looked at of one case.
+
+    Attributes:
+        number: of the case, in the order given.
+        case: its preprocessed arrays.
+        slices: numbers of its slices, rising, (N,), int64, N >= 1.
+    """
+
+    number: int
+    case: StoredCase
+    slices: NDArray[np.int64]
+
+
+def whole(cases: Sequence[StoredCase]) -> list[ValidationPart]:
+    """Every slice of some cases."""
+    return [ValidationPart(number, case, np.arange(len(case.label))) for number, case in enumerate(cases)]
+
+
+def chosen_part(cases: Sequence[StoredCase], *, section: TrainingSection, per_epoch: int, seed: int) -> list[ValidationPart]:
+    """The slices that are looked at after every epoch of a run, always the same ones.
+
+    Args:
+        cases: held-out cases.
+        section: says whether the run depends on its validation; then it looks at every slice.
+        per_epoch: slices that an epoch trains on.
+        seed: of the choice, where there are more slices than are needed.
+    """
+    parts = whole(cases)
+    total = sum(len(part.slices) for part in parts)
+    most = max(round(VALIDATION_FRACTION * per_epoch), FEWEST_SLICES)
+    if section.follows_validation or total <= most:
+        return parts
+    chosen = np.zeros(total, dtype=np.bool_)
+    chosen[np.random.default_rng(seed).choice(total, size=most, replace=False)] = True
+    borders = np.cumsum([len(part.slices) for part in parts])[:-1]
+    kept = [replace(part, slices=np.flatnonzero(mine)) for part, mine in zip(parts, np.split(chosen, borders), strict=True)]
+    return [part for part in kept if len(part.slices)]
+
+
 def validate(
     network: nn.Module,
-    cases: Sequence[StoredCase],
+    parts: Sequence[ValidationPart],
     *,
     loss: LossFunction,
     encoding: TensorEncoding,
     view: View,
     batch_size: int,
     compute: Compute,
+    seen: Callable[[int], None] = lambda _: None,
 ) -> ValidationResult:
-    """Score a network on whole slices, without mirroring and before going back to the scans' own grids."""
+    """Score a network on whole slices, without mirroring and before going back to the scans' own grids.
+
+    Args:
+        network: on its device.
+        parts: what to look at.
+        loss: of the run.
+        encoding: what the network's logits mean.
+        view: how slices are shown.
+        batch_size: slices predicted at once.
+        compute: device and number format.
+        seen: called with the number of slices after each batch.
+    """
     losses, slices, classes = 0.0, 0, encoding.labels.channels
     dice_by_case, samples = [], []
     with evaluating(network):
-        for number, case in enumerate(cases):
-            sampled = fullest_slice(case.label) if number < SAMPLED_CASES else None
+        for place, part in enumerate(parts):
+            case = part.case
+            sampled = fullest_slice(case.label, part.slices) if place < SAMPLED_CASES else None
             confusion = torch.zeros((classes, classes), dtype=torch.int64, device=compute.device)
-            batches = slice_batches(case.image, view=view, batch_size=batch_size, compute=compute)
-            for window, images in batches:
-                target = torch.from_numpy(case.label[window].astype(np.int64)).to(compute.device)  # (B, H, W)
+            for start in range(0, len(part.slices), batch_size):
+                chosen = part.slices[start : start + batch_size]
+                shown = with_adjacent_slices(case.image, chosen.tolist(), adjacent_slices=view.adjacent_slices)
+                images = compute.tensor(torch.from_numpy(shown))  # (B, C, H, W)
+                target = torch.from_numpy(case.label[chosen].astype(np.int64)).to(compute.device)  # (B, H, W)
                 with compute.autocast():
                     logits = network(images)
                 logits = logits.float()  # (B, K, H, W)
@@ -87,21 +153,27 @@ def validate(
                 slices += len(images)
                 prediction = encoding.prediction(logits)  # (B, H, W)
                 confusion += confusion_matrix(prediction, target, classes=classes)
-                if sampled is not None and window.start <= sampled < window.stop:
-                    samples.append(_sample(case, prediction[sampled - window.start], number=number, index=sampled))
+                if sampled is not None and sampled in chosen:
+                    shown_at = int(np.flatnonzero(chosen == sampled)[0])
+                    samples.append(_sample(case, prediction[shown_at], number=part.number, index=sampled))
+                seen(len(images))
             dice_by_case.append(dice_of_classes(confusion))
     by_class = np.array(dice_by_case).T  # (K - 1, cases)
-    return ValidationResult(losses / max(slices, 1), tuple(mean_of_defined(row) for row in by_class), samples=tuple(samples))
+    return ValidationResult(
+        losses / max(slices, 1), tuple(mean_of_defined(row) for row in by_class), slices=slices, samples=tuple(samples)
+    )
 
 
-def fullest_slice(label: NDArray[np.integer[Any]]) -> int:
+def fullest_slice(label: NDArray[np.integer[Any]], among: NDArray[np.int64] | None = None) -> int:
     """The slice with the most foreground, the first of equals.
 
     Args:
         label: class indices, (S, H, W), S >= 1.
+        among: numbers of the slices to choose from, (N,), N >= 1; None: all.
     """
     # Slice by slice, because counting along axes would first copy a scan that is only mapped from disk.
-    return max(range(len(label)), key=lambda index: int(np.count_nonzero(label[index])))
+    numbers = range(len(label)) if among is None else among.tolist()
+    return max(numbers, key=lambda index: int(np.count_nonzero(label[index])))
 
 
 def _sample(case: StoredCase, prediction: torch.Tensor, *, number: int, index: int) -> SampleSlice:

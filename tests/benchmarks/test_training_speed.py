@@ -21,7 +21,8 @@ from autoseg.preprocessing.footprint import Footprint
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import CaseFiles
 from autoseg.training.config import TrainConfig
-from autoseg.training.loop import FoldData, RunContext, train
+from autoseg.training.context import FoldData, RunContext
+from autoseg.training.loop import train
 
 
 def stored_cases(folder: Path, *, count: int) -> FoldData:

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.gate
 
 
 def demo(cwd: Path, *arguments: str, expect: int = 0) -> Answer:
-    return autoseg("demo", "--minutes", "0.05", "--jobs", "1", "--json", *arguments, cwd=cwd, expect=expect)
+    return autoseg("demo", "--jobs", "1", "--json", "--minutes", "0.05", *arguments, cwd=cwd, expect=expect)
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +31,20 @@ def test_it_tells_the_whole_story_in_a_folder_of_its_own(home: Path) -> None:
     assert (folder / "run" / "report" / "tables" / "table_3_dice.csv").exists()
     scores = result["train"]["models"][0]["scores"]
     assert result["evaluate"]["summary"]["mean"]["dice"] == pytest.approx(scores["mean"]["dice"])
+
+
+def test_it_says_where_the_time_ended_the_training(home: Path) -> None:
+    said = demo(home).said
+    assert "unet, fold 0 is probably far from converged: " in said
+    assert "its time was up after" in said
+    assert "of 264 steps" in said
+
+
+def test_as_long_as_it_takes_it_finds_every_class(home: Path) -> None:
+    answer = demo(home, "--minutes", "100")
+    scores = answer.document["train"]["models"][0]["scores"]
+    assert scores["mean"]["dice"] > 0.85
+    assert "far from converged" not in answer.said
 
 
 def test_it_replaces_an_earlier_demonstration_and_nothing_else(home: Path) -> None:

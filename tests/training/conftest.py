@@ -8,7 +8,7 @@ import pytest
 from autoseg.preprocessing.footprint import Footprint
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
-from autoseg.training.loop import FoldData
+from autoseg.training.context import FoldData
 
 
 def disc_case(seed: int, *, slices: int = 7, shape: tuple[int, int] = (18, 11)) -> StoredCase:

@@ -8,7 +8,7 @@ from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import SliceBatches, TrainingBatch
-from autoseg.training.loop import FoldData
+from autoseg.training.context import FoldData
 
 MakePlan = Callable[..., Plan]
 

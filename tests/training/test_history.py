@@ -12,6 +12,7 @@ STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace" / "models
 EPOCH = EpochRecord(
     epoch=1, seconds=1.5, learning_rate=0.01234567, slices_per_s=20.0, training_loss=0.5, training_dice=0.25,
     validation_loss=1.0, validation_dice=0.125, class_dice={"CSF": 0.125, "grey, matter": math.nan},
+    validation_slices=32,
 )  # fmt: skip
 
 
@@ -19,7 +20,8 @@ def test_the_files_as_users_see_them(tmp_path: Path) -> None:
     write_history(tmp_path / "history.csv", [EPOCH])
     assert (tmp_path / "history.csv").read_text() == (
         "epoch,seconds,learning_rate,slices_per_s,training_loss,training_dice,validation_loss,validation_dice,"
-        'validation_dice_CSF,"validation_dice_grey, matter"\n1,1.5,0.0123457,20.0,0.5,0.25,1.0,0.125,0.125,\n'
+        'validation_slices,validation_dice_CSF,"validation_dice_grey, matter"\n'
+        "1,1.5,0.0123457,20.0,0.5,0.25,1.0,0.125,32,0.125,\n"
     )
     write_steps(tmp_path / "steps.csv", [StepRecord(step=1, seconds=1 / 3, learning_rate=1e-9, loss=2.0)])
     assert (tmp_path / "steps.csv").read_text() == "step,seconds,learning_rate,loss\n1,0.333333,1e-09,2.0\n"

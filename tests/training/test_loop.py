@@ -24,8 +24,9 @@ from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.config import TrainConfig
+from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import EpochRecord, read_history
-from autoseg.training.loop import FoldData, RunContext, train
+from autoseg.training.loop import train
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
@@ -268,3 +269,111 @@ def test_weights_that_break_in_an_epochs_last_step_do_not_become_the_model(
         run(make_plan(), data, tmp_path, epochs=4)
     assert load_bundle(tmp_path).document.provenance.epochs == 1
     assert all(bool(tensor.isfinite().all()) for tensor in weights(tmp_path).values())
+
+
+class _Told(Silent):
+    """Keeps what a run says."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.warned: list[str] = []
+        self.tracks: list[str] = []
+
+    def info(self, message: str) -> None:
+        self.said.append(message)
+
+    def warn(self, message: str) -> None:
+        self.warned.append(message)
+
+    @contextmanager
+    def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
+        self.tracks.append(label)
+        with super().track(label, total=total, unit=unit) as progress:
+            yield progress
+
+
+@pytest.fixture
+def threads() -> Iterator[int]:
+    """Two threads, whatever the machine has; given back afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield 2
+    torch.set_num_threads(before)
+
+
+def clocked(folder: Path, events: Silent, *, slow: dict[int, float]) -> RunContext:
+    """A clock on which a look takes as long as the number of threads says."""
+    elapsed_s = 0.0
+
+    def now() -> float:
+        nonlocal elapsed_s
+        elapsed_s += slow[torch.get_num_threads()]
+        return elapsed_s
+
+    return RunContext(folder, CPU, 0, events, Stopwatch(started=0.0, now=now))
+
+
+@pytest.mark.parametrize(("slow", "chosen"), [({1: 0.01, 2: 0.05}, 1), ({1: 0.05, 2: 0.01}, 2)])
+@pytest.mark.usefixtures("threads")
+def test_a_run_measured_in_minutes_takes_the_faster_number_of_threads_and_keeps_it(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path, slow: dict[int, float], chosen: int
+) -> None:
+    told, plan = _Told(), make_plan(training={"epochs": None, "minutes": 60, "steps_per_epoch": 12})
+    state = train(plan, config(minutes=0.2), fold, context=clocked(tmp_path, told, slow=slow))
+    assert (state.threads, torch.get_num_threads()) == (chosen, chosen)
+    [pace] = [line for line in told.said if "slices/s" in line]
+    assert f" slices/s on {chosen} thread" in pace
+    assert "epochs of 12 steps fit into 12 s; 84 are recommended" in pace
+    assert "scoring 1 held-out case(s) then takes at least" in pace
+
+
+@pytest.mark.usefixtures("threads")
+def test_a_run_measured_in_epochs_takes_all_threads_or_those_asked_for(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path
+) -> None:
+    told, plan = _Told(), make_plan(training={"steps_per_epoch": 6})
+    state = train(plan, config(epochs=2), fold, context=RunContext(tmp_path / "all", CPU, 0, told))
+    assert state.threads == 2
+    assert any("on 2 threads; 2 epochs will take about" in line for line in told.said)
+    asked = train(plan, config(epochs=2, threads=1), fold, context=RunContext(tmp_path / "one", CPU, 0, told))
+    assert (asked.threads, torch.get_num_threads()) == (1, 1)
+
+
+@pytest.mark.usefixtures("threads")
+def test_threads_and_memory_format_are_kept_when_a_run_goes_on(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    last = Compute(torch.device("cpu"), bfloat16=False, layout="channels_last")
+    with pytest.raises(KeyboardInterrupt):
+        train(make_plan(), config(epochs=3), fold, context=RunContext(tmp_path, last, 0, _StopAfter(5)))
+    torch.set_num_threads(1)
+    state = run(make_plan(), fold, tmp_path, epochs=3)
+    assert (state.threads, state.memory_format, torch.get_num_threads()) == (2, "channels_last", 2)
+    with pytest.raises(WorkspaceError, match=r"threads \(None before, 1 now\)"):
+        run(make_plan(), fold, tmp_path, epochs=3, threads=1)
+
+
+def test_a_run_that_was_too_short_says_so_in_one_line(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    told = _Told()
+    train(make_plan(), config(epochs=1), fold, context=RunContext(tmp_path, CPU, 0, told))
+    [line] = told.warned
+    assert line.startswith("unet, fold 0 is probably far from converged: ")
+    assert "it took only 3 steps" in line
+    assert line.endswith("Train it again for longer: more --epochs or --minutes, and --restart")
+    assert "\n" not in line
+
+
+def test_the_slices_of_a_validation_are_recorded(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    state = run(make_plan(), fold, tmp_path, epochs=2)
+    slices = len(fold.validation[0][1].label)
+    assert [epoch.validation_slices for epoch in state.epochs] == [slices] * 2
+    assert [row["validation_slices"] for row in read_history(tmp_path / "history.csv")] == [slices] * 2
+
+
+def test_a_validation_that_takes_a_while_has_a_bar_of_its_own(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = _Told()
+    train(make_plan(), config(epochs=1), fold, context=RunContext(tmp_path / "short", CPU, 0, told))
+    assert told.tracks == ["unet, fold 0"]
+    monkeypatch.setattr("autoseg.training.watch.WORTH_A_BAR_S", 0.0)
+    train(make_plan(), config(epochs=2), fold, context=RunContext(tmp_path / "long", CPU, 0, told))
+    assert told.tracks[2:] == ["unet, fold 0: validating"] * 2

@@ -25,8 +25,9 @@ from autoseg.planning.plan import Plan
 from autoseg.training import monitor
 from autoseg.training.checkpoint import RunState
 from autoseg.training.config import TrainConfig
+from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import EpochRecord, read_history
-from autoseg.training.loop import FoldData, RunContext, train
+from autoseg.training.loop import train
 from autoseg.training.monitor import (
     OPACITY,
     TRACKERS,

@@ -23,9 +23,11 @@ from autoseg.training import learner
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.checkpoint import RunState, read_checkpoint
 from autoseg.training.config import TrainConfig
+from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import read_history
-from autoseg.training.loop import FoldData, RunContext, train
-from autoseg.training.validation import ValidationResult
+from autoseg.training.loop import train
+from autoseg.training.validation import ValidationResult, whole
+from autoseg.training.watch import Watch
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
@@ -84,7 +86,7 @@ def run(paper: Plan, fold: FoldData, tmp_path: Path, snapshots: Snapshots, monke
     def follow(script: Iterable[float], *, epochs: int | None = None) -> RunState:
         losses = iter(script)
         dice = iter(index / 1000 for index in range(1000))
-        monkeypatch.setattr(learner, "validate", lambda *_, **__: ValidationResult(next(losses), (next(dice),)))
+        monkeypatch.setattr(Watch, "look", lambda *_, **__: ValidationResult(next(losses), (next(dice),)))
         config = TrainConfig(architecture="unet", fold="0", precision="float32", epochs=epochs)
         return train(paper, config, fold, context=RunContext(tmp_path, CPU, 0, Silent(), on_epoch=snapshots))
 
@@ -108,7 +110,7 @@ def test_eq_2_by_hand_in_training_and_in_validation(make_plan: MakePlan, make_ca
 
     labels = np.array([[[0, 1, 3]]], np.uint8)
     case = StoredCase(np.ones((1, 1, 1, 3), np.float32), labels, make_case(0).footprint)
-    assert learns.validate([case]).loss == pytest.approx(expected)
+    assert learns.validate(whole([case])).loss == pytest.approx(expected)
     batch = TrainingBatch(torch.ones(1, 1, 1, 3), torch.from_numpy(labels.astype(np.int64)), (("case", 0),))
     assert learns.step(batch, rate=5e-4, number=1).loss == pytest.approx(expected)
 

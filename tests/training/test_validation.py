@@ -9,20 +9,25 @@ from torch import nn
 from autoseg.data.labels import LabelEncoding
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
+from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.losses import build_loss
 from autoseg.training.validation import (
     SAMPLED_CASES,
+    ValidationPart,
     ValidationResult,
+    chosen_part,
     confusion_matrix,
     dice_of_classes,
     fullest_slice,
     mean_of_defined,
     validate,
+    whole,
 )
 
 MakeCase = Callable[..., StoredCase]
+MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
 
 VIEW = View(plane=None, spacing_mm=None, adjacent_slices=0, patch_px=(8, 8), mirror_axes=(), tta_axes=(), batch_size=1)
@@ -43,7 +48,7 @@ class Threshold(nn.Module):
 
 def result(network: nn.Module, *cases: StoredCase, batch_size: int = 3) -> ValidationResult:
     loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=TWO, device=CPU.device)
-    return validate(network, cases, loss=loss, encoding=TWO, view=VIEW, batch_size=batch_size, compute=CPU)
+    return validate(network, whole(cases), loss=loss, encoding=TWO, view=VIEW, batch_size=batch_size, compute=CPU)
 
 
 def numbered(make_case: MakeCase) -> StoredCase:
@@ -93,6 +98,50 @@ def test_only_the_first_cases_are_sampled(make_case: MakeCase) -> None:
     cases = [make_case(seed, slices=2, shape=(4, 4)) for seed in range(SAMPLED_CASES + 2)]
     assert [sample.case for sample in result(Threshold(), *cases).samples] == list(range(SAMPLED_CASES))
     assert [sample.case for sample in result(Threshold(), *cases[:2]).samples] == [0, 1]
+
+
+def test_a_part_is_fixed_by_the_seed_and_spread_over_the_cases(make_plan: MakePlan, make_case: MakeCase) -> None:
+    cases = [make_case(seed, slices=30, shape=(4, 4)) for seed in range(3)]
+    section = make_plan().training
+    part = chosen_part(cases, section=section, per_epoch=400, seed=1)
+    again, other = (chosen_part(cases, section=section, per_epoch=400, seed=seed) for seed in (1, 2))
+    chosen = [each.slices.tolist() for each in part]
+    assert sum(map(len, chosen)) == 40
+    assert all(numbers == sorted(set(numbers)) and 0 <= numbers[0] <= numbers[-1] < 30 for numbers in chosen)
+    assert [each.number for each in part] == [0, 1, 2]
+    assert [each.slices.tolist() for each in again] == chosen
+    assert [each.slices.tolist() for each in other] != chosen
+
+
+def test_few_slices_are_all_looked_at_and_so_are_those_that_a_run_follows(make_plan: MakePlan, make_case: MakeCase) -> None:
+    cases = [make_case(seed, slices=30, shape=(4, 4)) for seed in range(3)]
+    steers = {"best_model": "validation_loss"}, {"early_stopping_patience": 5}, {"schedule": "plateau", "lr_patience": 5}
+    for changes in steers:
+        part = chosen_part(cases, section=make_plan(training=changes).training, per_epoch=40, seed=0)
+        assert [len(each.slices) for each in part] == [30, 30, 30]
+    assert len(chosen_part(cases[:1], section=make_plan().training, per_epoch=40, seed=0)[0].slices) == 30
+    assert chosen_part([], section=make_plan().training, per_epoch=40, seed=0) == []
+
+
+def test_images_of_one_slice_keep_their_case(make_plan: MakePlan, make_case: MakeCase) -> None:
+    cases = [make_case(seed, slices=1, shape=(4, 4)) for seed in range(50)]
+    part = chosen_part(cases, section=make_plan().training, per_epoch=40, seed=0)
+    assert len(part) == 32
+    assert all(each.case is cases[each.number] for each in part)
+
+
+def test_a_part_is_scored_as_a_case_of_those_slices_would_be(make_case: MakeCase) -> None:
+    case, network = numbered(make_case), Threshold()
+    loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=TWO, device=CPU.device)
+    numbers, seen = np.array([1, 2, 4]), list[int]()
+    part = ValidationPart(7, case, numbers)
+    given = {"loss": loss, "encoding": TWO, "view": VIEW, "batch_size": 2, "compute": CPU}
+    got = validate(network, [part], seen=seen.append, **given)
+    alone = validate(network, whole([StoredCase(case.image[:, numbers], case.label[numbers], case.footprint)]), **given)
+    assert (got.loss, got.class_dice, got.slices) == (alone.loss, alone.class_dice, 3)
+    assert seen == [2, 1]
+    assert [(sample.case, sample.index) for sample in got.samples] == [(7, 4)]
+    assert np.array_equal(got.samples[0].prediction, alone.samples[0].prediction)
 
 
 def test_the_fullest_slice_counts_every_class_and_takes_the_first_of_equals() -> None:

@@ -1,0 +1,57 @@
+"""What a run learns from, and where it takes place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from autoseg.data.splits import Fold
+from autoseg.events import Events
+from autoseg.model.compute import Compute
+from autoseg.preprocessing.keys import DataKeys
+from autoseg.preprocessing.stored import StoredCase
+from autoseg.training.clock import Stopwatch
+from autoseg.training.history import EpochRecord
+from autoseg.training.monitor import Tracker, Untracked
+
+
+@dataclass(frozen=True)
+class FoldData:
+    """The preprocessed cases of one fold.
+
+    Attributes:
+        keys: of the preprocessed arrays, so that a run never continues on other data.
+        training: case ids and arrays to learn from.
+        validation: case ids and arrays to watch; may be empty.
+    """
+
+    keys: DataKeys
+    training: Sequence[tuple[str, StoredCase]]
+    validation: Sequence[tuple[str, StoredCase]]
+
+    @property
+    def members(self) -> Fold:
+        """The case ids on both sides."""
+        return Fold(training=tuple(case for case, _ in self.training), validation=tuple(case for case, _ in self.validation))
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Where a run takes place; nothing here changes its result on one machine.
+
+    Attributes:
+        folder: the model's folder.
+        compute: device and number format.
+        workers: processes that prepare batches; 0: the training process does it itself.
+        events: where progress goes.
+        stopwatch: counts from the start of the command.
+        on_epoch: called with all epochs so far after each one.
+        tracker: notified of each epoch, with a few of its validation slices.
+    """
+
+    folder: Path
+    compute: Compute
+    workers: int
+    events: Events
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    on_epoch: Callable[[Sequence[EpochRecord]], None] = lambda _: None
+    tracker: Tracker = field(default_factory=Untracked)

@@ -1,0 +1,86 @@
+"""The validation of a run: at which slices it looks, how long that takes, and how it is shown."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from autoseg.events import Events
+from autoseg.planning.plan import Plan
+from autoseg.preprocessing.stored import StoredCase
+from autoseg.training.clock import Stopwatch
+from autoseg.training.learner import Learner
+from autoseg.training.validation import ValidationResult, chosen_part
+
+WORTH_A_BAR_S: Final = 3.0
+"""Shortest validation that is shown by a bar of its own. Source: ours."""
+
+
+class Watch:
+    """Looks at the same slices of the held-out cases again and again.
+
+    Args:
+        learner: what is looked at.
+        cases: held-out cases; may be empty.
+        plan: how slices are shown, and whether the run depends on what is seen.
+        seed: of the choice of slices.
+        stopwatch: measures how long it takes.
+    """
+
+    def __init__(
+        self, learner: Learner, cases: Sequence[StoredCase], *, plan: Plan, seed: int, stopwatch: Stopwatch
+    ) -> None:
+        self._learner, self._plan, self._stopwatch = learner, plan, stopwatch
+        self._cases = tuple(cases)
+        self._parts = chosen_part(
+            cases, section=plan.training, per_epoch=plan.training.steps_per_epoch * plan.view.batch_size, seed=seed
+        )
+        self._slice_s = 0.0
+
+    @property
+    def slices(self) -> int:
+        """Slices that one validation looks at."""
+        return sum(len(part.slices) for part in self._parts)
+
+    @property
+    def cases(self) -> int:
+        """Held-out cases of the run."""
+        return len(self._cases)
+
+    @property
+    def seconds(self) -> float:
+        """How long a validation takes, as last measured; 0 before."""
+        return self._slice_s * self.slices
+
+    @property
+    def scoring_s(self) -> float:
+        """How long the networks need to predict the held-out cases whole, every mirror image included."""
+        passes = 1 << len(self._plan.view.tta_axes)
+        return self._slice_s * passes * sum(len(case.label) for case in self._cases)
+
+    def measure(self) -> None:
+        """Take the time of one batch, where anything is held out."""
+        if not self._parts:
+            return
+        part = self._parts[0]
+        batch = replace(part, slices=part.slices[: self._plan.prediction.batch_size])
+        started_s = self._stopwatch.elapsed_s
+        self._learner.validate([batch])
+        self._slice_s = (self._stopwatch.elapsed_s - started_s) / len(batch.slices)
+
+    def look(self, title: str, *, events: Events, tick: Callable[[], None]) -> ValidationResult:
+        """Validate, with a bar of its own where that takes a while.
+
+        Args:
+            title: of the run.
+            events: where the bar goes.
+            tick: called after each batch.
+        """
+        if self.seconds < WORTH_A_BAR_S:
+            return self._learner.validate(self._parts, seen=lambda _: tick())
+        with events.track(f"{title}: validating", total=self.slices, unit="slices") as bar:
+
+            def seen(slices: int) -> None:
+                bar.advance(slices)
+                tick()
+
+            return self._learner.validate(self._parts, seen=seen)
