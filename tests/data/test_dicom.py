@@ -137,6 +137,16 @@ def test_a_slice_that_does_not_fit_is_refused(
     assert caught.value.where == str(tmp_path / "IM0003")
 
 
+@pytest.mark.parametrize(("aside_mm", "warned"), [(0.0, False), (0.002, False), (0.02, True)])
+def test_steps_that_are_nearly_straight_are_said_to_add_up(tmp_path: Path, aside_mm: float, *, warned: bool) -> None:
+    slices = np.random.default_rng(0).integers(0, 300, size=(31, 20, 24)).astype(np.int16)
+    changes = {index: {POSITION: f"-10\\{20 + aside_mm * index:.3f}\\{30 + 1.5 * index}"} for index in range(31)}
+    write_series(tmp_path, slices, changes=changes)
+    warnings = read_series(series_of(tmp_path)).warnings
+    # Thirty steps of .02 mm are .6 mm, two thirds of a row of .9 mm.
+    assert any("up to 0.67 voxels beside the straight grid" in warning for warning in warnings) == warned
+
+
 def test_a_tilted_gantry_is_refused(tmp_path: Path, volume: NDArray[np.int16]) -> None:
     """SimpleITK makes the slices thicker and forgets the tilt."""
     changes = {index: {POSITION: f"-10\\{20 + 0.5 * index}\\{30 + 1.5 * index}"} for index in range(6)}

@@ -16,6 +16,7 @@ from autoseg.data.dicom.slice import ORIENTATION_TOLERANCE, Slice, open_slice
 from autoseg.data.geometry import Geometry
 from autoseg.data.volumes import Admit, Volumes
 from autoseg.formats.finite import check_finite
+from autoseg.formats.grid import TOLERANCE_VOXELS
 
 GAP_TOLERANCE: Final = 0.01
 """Slices may lie this fraction of their usual distance from where they should, besides rounding. Source: ours."""
@@ -56,7 +57,8 @@ def read_slices(paths: Sequence[Path], *, admit: Admit | None = None) -> Volumes
         target[:] = one.pixels()
     check_finite(array, paths)
     lossy = any(one.is_lossy for one in slices)
-    return Volumes(array=array, geometry=geometry, warnings=first.warnings, owner=None, lossy=lossy)
+    warnings = (*first.warnings, *_drift_warnings(slices, geometry))
+    return Volumes(array=array, geometry=geometry, warnings=warnings, owner=None, lossy=lossy)
 
 
 def read_slices_geometry(paths: Sequence[Path]) -> Geometry:
@@ -95,6 +97,23 @@ def _check_alike(one: Slice, first: Slice) -> None:
         raise one.mismatch("the slices of the series differ in the size of their pixels", first.spacing_mm, one.spacing_mm)
     if np.abs(one.orientation - first.orientation).max() > ORIENTATION_TOLERANCE:
         raise one.mismatch("the slices of the series are not parallel", first.orientation, one.orientation)
+
+
+def _drift_warnings(slices: Sequence[Slice], geometry: Geometry) -> tuple[str, ...]:
+    """Say how far slices lie beside the straight grid they make: steps that are nearly straight add up."""
+    if len(slices) == 1:
+        return ()
+    first = slices[0]
+    axes = np.column_stack([first.orientation[:3], first.orientation[3:], first.normal])  # X, Y, Z
+    sides_mm = np.array(geometry.spacing_mm[::-1])
+    apart_mm = (np.array([one.position_mm for one in slices]) - first.position_mm) @ axes  # (S, 3)
+    apart_mm[:, 2] -= sides_mm[2] * np.arange(len(slices))
+    voxels = np.abs(apart_mm) / sides_mm
+    if (voxels <= TOLERANCE_VOXELS + ROUNDING_MM / sides_mm).all():
+        return ()
+    return (
+        f"slices lie up to {voxels.max():.2g} voxels beside the straight grid they are taken for; the gantry may be tilted",
+    )
 
 
 def _unevenness(steps: NDArray[np.float64]) -> str:
