@@ -13,6 +13,7 @@ from autoseg.data.dataset import Case, Dataset
 from autoseg.data.grouping import group_cases
 from autoseg.data.image import Image, LabelMap
 from autoseg.data.naming import some
+from autoseg.data.splits import Splits
 from autoseg.data.voxel_digest import voxel_digest
 from autoseg.events import Events
 from autoseg.planning.case_fingerprint import CaseFingerprint
@@ -61,6 +62,21 @@ def fold_groups(dataset: Dataset, cases: Iterable[CaseFingerprint]) -> dict[str,
         if case.voxels_sha256 is not None:
             copies[case.voxels_sha256].append(case.id)
     return group_cases(dataset.training, together=copies.values())
+
+
+def copies_apart(splits: Splits, cases: Iterable[CaseFingerprint]) -> str | None:
+    """The first fold, perhaps edited by hand, that has one scan on both sides, as a sentence without a full stop.
+
+    Args:
+        splits: the folds; the official split is the data set's own, and may.
+        cases: in numbers; of those that version 0.1 measured nothing is known.
+    """
+    scans = {case.id: case.voxels_sha256 for case in cases if case.voxels_sha256 is not None}
+    for number, fold in enumerate(splits.folds):
+        learnt, tested = ({scans[case] for case in side if case in scans} for side in (fold.training, fold.validation))
+        if apart := sorted(case for case in (*fold.training, *fold.validation) if scans.get(case) in learnt & tested):
+            return f"fold {number} has one scan in training and in validation: {', '.join(apart)}"
+    return None
 
 
 def warn_of_duplicates(cases: Sequence[Case], likenesses: Mapping[str, Likeness], events: Events) -> None:

@@ -9,6 +9,7 @@ from autoseg.data.dataset import DATASET, Dataset
 from autoseg.data.splits import SPLITS, Fold, Splits, misfit
 from autoseg.errors import UsageError, WorkspaceError
 from autoseg.model.identity import ModelId
+from autoseg.planning.duplicates import copies_apart
 from autoseg.planning.fingerprint import FINGERPRINT, Fingerprint
 from autoseg.planning.plan import Plan, read_plan
 
@@ -101,7 +102,10 @@ class Workspace:
     def splits(self) -> Splits:
         """The folds, perhaps edited by hand."""
         splits = self.stored_splits()
-        if (fault := misfit(splits, self.stored_dataset())) is not None:
+        fault = misfit(splits, self.stored_dataset())
+        if fault is None and splits.edited and self.fingerprint_file.exists():
+            fault = copies_apart(splits, self.fingerprint().cases)
+        if fault is not None:
             raise _unusable(self.splits_file, fault)
         return splits
 

@@ -61,6 +61,25 @@ def test_a_scan_under_two_ids_is_named_and_stays_on_one_side_of_every_fold(data:
     assert plan["decisions"]["folds"]["reason"].endswith("Subjects that share a scan count as one.")
 
 
+def test_folds_edited_so_that_a_scan_is_on_both_sides_are_refused(data: Path, tmp_path: Path) -> None:
+    first = ids(data)[0]
+    copy(data, first, "again")
+    autoseg("plan", str(data), "-w", "w", "--folds", "2", cwd=tmp_path)
+    path = tmp_path / "w" / "splits.json"
+    document = json.loads(path.read_text())
+    for fold in document["folds"]:
+        held_out, learnt = (fold[side] for side in ("validation", "training"))
+        if "again" in held_out:
+            held_out.remove("again")
+            learnt.append("again")
+        else:
+            learnt.remove("again")
+            held_out.append("again")
+    path.write_text(json.dumps(document))
+    said = autoseg("train", "-w", "w", "--epochs", "1", cwd=tmp_path, expect=5).said
+    assert f"fold 0 has one scan in training and in validation: {first}, again" in said
+
+
 def test_without_copies_nothing_is_said(cohort: Path, tmp_path: Path) -> None:
     said = autoseg("check", str(cohort)).said + autoseg("plan", str(cohort), "-w", "w", cwd=tmp_path).said
     assert "same" not in said
