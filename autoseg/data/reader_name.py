@@ -19,7 +19,8 @@ def name_for_reader(path: Path) -> Iterator[str]:
     """
     suffix = None if formats.named_format(path) else _suffix(path)
     if suffix is None:
-        yield str(utf8_path(path))
+        with utf8_path(path) as named:
+            yield str(named)
         return
     with TemporaryDirectory(prefix="autoseg-") as folder:
         link = Path(folder) / f"image{suffix}"

@@ -159,7 +159,8 @@ def write_volume(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
     image = _to_sitk(array[0] if flat else array, geometry)
     with files.atomic_path(path) as temporary:
         try:
-            sitk.WriteImage(image, str(utf8_path(temporary)), useCompression=True)
+            with utf8_path(temporary) as named:
+                sitk.WriteImage(image, str(named), useCompression=True)
             verify_file(temporary)  # not every writer notices a full disk
         except (RuntimeError, ImageError) as cause:
             raise SystemFailureError(

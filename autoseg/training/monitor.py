@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -106,7 +106,7 @@ class _TensorBoard:
 
     def __init__(self, package: Any, run: TrackedRun) -> None:
         self._cases = run.cases
-        self._writer = package.SummaryWriter(utf8_path(run.folder / TENSORBOARD_FOLDER), purge_step=run.epochs + 1)
+        self._writer = package.SummaryWriter(run.folder / TENSORBOARD_FOLDER, purge_step=run.epochs + 1)
 
     def epoch_ended(self, record: EpochRecord, samples: Sequence[SampleSlice]) -> None:
         for name, value in scalars(record).items():
@@ -131,7 +131,7 @@ class _Wandb:
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         self._run = package.init(
             mode=mode,
-            dir=utf8_path(run.folder),
+            dir=run.folder,
             project="autoseg",
             name=run.name,
             config=dict(run.settings),
@@ -222,20 +222,21 @@ def tracking(
         yield Untracked()
         return
     package = TRACKERS[kind].installed()
-    try:
-        begun = TRACKERS[kind].begin(package, run)
-    except Exception as failure:
-        raise WorkspaceError(
-            f"{kind} could not begin ({type(failure).__name__}: {failure})",
-            where=run.folder,
-            remedy="Fix this, or train without --track. For wandb: log in with `wandb login`, "
-            "or unset WANDB_MODE to record offline.",
-        ) from failure
-    tracker = _Guarded(begun, name=kind, events=events, images_every_s=images_every_s)
-    try:
-        yield tracker
-    finally:
-        tracker.close()
+    with utf8_path(run.folder) as folder:
+        try:
+            begun = TRACKERS[kind].begin(package, replace(run, folder=folder))
+        except Exception as failure:
+            raise WorkspaceError(
+                f"{kind} could not begin ({type(failure).__name__}: {failure})",
+                where=run.folder,
+                remedy="Fix this, or train without --track. For wandb: log in with `wandb login`, "
+                "or unset WANDB_MODE to record offline.",
+            ) from failure
+        tracker = _Guarded(begun, name=kind, events=events, images_every_s=images_every_s)
+        try:
+            yield tracker
+        finally:
+            tracker.close()
 
 
 def check_installed(kind: catalogue.Tracker | None) -> None:

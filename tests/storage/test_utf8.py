@@ -1,16 +1,12 @@
 """Other paths for files whose own are no text."""
 
 import os
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from autoseg.errors import SystemFailureError
-from autoseg.storage import utf8
 from autoseg.storage.utf8 import is_utf8, utf8_path
 
 ODD = "o\udcf6"
@@ -18,74 +14,68 @@ ODD = "o\udcf6"
 
 
 @pytest.fixture
-def odd(tmp_path: Path) -> Path:
-    """A folder of that name."""
+def odd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of that name; temporary files go to a folder beside it."""
     try:
         (tmp_path / ODD).mkdir()
     except OSError:
         pytest.skip("this file system takes UTF-8 only")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", os.fspath(tmp_path / "temporary"))
     return tmp_path / ODD
-
-
-@pytest.fixture
-def _no_links_yet() -> Iterator[None]:
-    for made in (utf8._link, utf8._temporary):
-        made.cache_clear()
-    yield
-    for made in (utf8._link, utf8._temporary):
-        made.cache_clear()
 
 
 @pytest.mark.parametrize("name", ["a.nii", "\u60a3 1.nii", "\U0001f9e0.nii"])
 def test_text_stays_as_it_is(tmp_path: Path, name: str) -> None:
-    assert utf8_path(tmp_path / name) == tmp_path / name
-    assert utf8_path(Path(name)) == Path(name)
+    for path in (tmp_path / name, Path(name)):
+        with utf8_path(path) as same:
+            assert same == path
 
 
 def test_files_of_a_folder_that_is_no_text_are_read_and_written_beside_each_other(odd: Path) -> None:
-    one, other = utf8_path(odd / "a.nii.gz"), utf8_path(odd / "b.raw")
-    assert one.parent == other.parent
-    assert (is_utf8(one), one.name) == (True, "a.nii.gz")
-    one.write_bytes(b"content")
+    with utf8_path(odd / "a.nii.gz") as path:
+        assert (is_utf8(path), path.name) == (True, "a.nii.gz")
+        path.write_bytes(b"content")
+        path.with_name("b.raw").write_bytes(b"more")
     assert (odd / "a.nii.gz").read_bytes() == b"content"
+    assert (odd / "b.raw").read_bytes() == b"more"
 
 
 def test_relative_paths_are_those_of_the_present_folder(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for parent in (odd.parent, odd.parent / "other"):
-        (parent / ODD).mkdir(exist_ok=True, parents=True)
-        monkeypatch.chdir(parent)
-        utf8_path(Path(ODD) / "a.txt").write_text(parent.name)
-        assert (parent / ODD / "a.txt").read_text() == parent.name
+    monkeypatch.chdir(odd.parent)
+    with utf8_path(Path(ODD) / "a.txt") as path:
+        path.write_text("content")
+    assert (odd / "a.txt").read_text() == "content"
 
 
 def test_a_file_that_is_no_text_itself_keeps_its_suffixes(odd: Path) -> None:
     (odd / f"{ODD}.nii.gz").write_bytes(b"content")
-    path = utf8_path(odd / f"{ODD}.nii.gz")
-    assert path.name.endswith(".nii.gz")
-    assert is_utf8(path)
-    assert path.read_bytes() == b"content"
+    with utf8_path(odd / f"{ODD}.nii.gz") as path:
+        assert path.name.endswith(".nii.gz")
+        assert is_utf8(path)
+        assert path.read_bytes() == b"content"
 
 
-def test_links_go_with_the_process(odd: Path) -> None:
-    code = f"""
-from pathlib import Path
-from autoseg.storage.utf8 import utf8_path
-print(utf8_path(Path({os.fspath(odd)!r}) / "a"))
-"""
-    link = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
-    assert not Path(link).parents[1].exists()
+def test_nothing_stays_among_temporary_files_and_nothing_of_the_folder_goes(odd: Path) -> None:
+    (odd / "a.nii").touch()
+    with utf8_path(odd / "a.nii"):
+        assert list((odd.parent / "temporary").iterdir())
+    assert not list((odd.parent / "temporary").iterdir())
+    with pytest.raises(RuntimeError), utf8_path(odd / "a.nii"):
+        raise RuntimeError
+    assert not list((odd.parent / "temporary").iterdir())
+    assert (odd / "a.nii").exists()
 
 
-@pytest.mark.usefixtures("_no_links_yet")
 def test_where_no_link_can_be_made_the_remedy_is_said(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", os.fspath(odd))
-    with pytest.raises(SystemFailureError, match="set TMPDIR to another folder"):
-        utf8_path(odd / "a.nii")
-
     def refuse(*_: object) -> None:
         raise OSError(1, "Operation not permitted")
 
-    monkeypatch.setattr(tempfile, "tempdir", os.fspath(odd.parent))
-    monkeypatch.setattr(Path, "symlink_to", refuse)
-    with pytest.raises(SystemFailureError, match=r"no link to it can be made \(Operation not permitted\)"):
-        utf8_path(odd / "b" / "a.nii")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "symlink_to", refuse)
+        with pytest.raises(SystemFailureError, match=r"no link .* \(Operation not permitted\)"), utf8_path(odd / "a.nii"):
+            pass
+    for place, why in ((odd, "is not UTF-8 either"), (odd.parent / "nowhere", "No such file or directory")):
+        monkeypatch.setattr(tempfile, "tempdir", os.fspath(place))
+        with pytest.raises(SystemFailureError, match=f"{why}.*set TMPDIR"), utf8_path(odd / "a.nii"):
+            pass

@@ -133,11 +133,12 @@ class Slice:
         """
         reader: Any = sitk.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
-        reader.SetFileName(str(utf8_path(self.path)))
-        try:
-            reader.ReadImageInformation()
-        except RuntimeError as cause:
-            raise self._not_understood(cause) from None
+        with utf8_path(self.path) as named:
+            reader.SetFileName(str(named))
+            try:
+                reader.ReadImageInformation()
+            except RuntimeError as cause:
+                raise self._not_understood(cause) from None
         return reader
 
     @property
@@ -231,10 +232,13 @@ class Slice:
         Raises:
             ImageError: they cannot be decoded.
         """
-        try:
-            return np.asarray(sitk.GetArrayFromImage(self._reader.Execute())[0])
-        except RuntimeError as cause:
-            raise self._not_understood(cause) from None
+        reader = self._reader
+        with utf8_path(self.path) as named:
+            reader.SetFileName(str(named))
+            try:
+                return np.asarray(sitk.GetArrayFromImage(reader.Execute())[0])
+            except RuntimeError as cause:
+                raise self._not_understood(cause) from None
 
     def mismatch(self, what: str, expected: object, found: object) -> ImageError:
         """An error that names the file."""
