@@ -85,6 +85,11 @@ def check_classes(classes: Sequence[LabelClass]) -> None:
         raise ValueError(msg)
 
 
+def names_by_value(classes: Sequence[LabelClass]) -> dict[int, str]:
+    """The names of classes by their label values."""
+    return {label.value: label.name for label in classes}
+
+
 class Case(BaseModel):
     """One scan, with its label map where there is one."""
 

@@ -16,6 +16,8 @@ from autoseg.data.colours import COLOURS, as_grey, as_label_values, without_tran
 from autoseg.data.dicom.volume import read_slices
 from autoseg.data.geometry import Geometry
 from autoseg.data.label_values import LARGEST_LABEL, exact_labels
+from autoseg.data.same_grid import check_same_grid
+from autoseg.data.segments import merged, placed
 from autoseg.data.sources import read_lossless, read_source
 from autoseg.data.volumes import Admit, Volumes, write_volume
 from autoseg.errors import ImageError
@@ -76,11 +78,13 @@ class LabelMap:
         array: label values as they are in the file, (Z, Y, X), uint16.
         geometry: where the voxels lie.
         warnings: what the user should know about the file.
+        partial: whether it may cover a part of its scan only, as 3D Slicer crops segmentations.
     """
 
     array: NDArray[np.uint16]
     geometry: Geometry
     warnings: tuple[str, ...] = ()
+    partial: bool = False
 
 
 def read_image(
@@ -166,16 +170,21 @@ def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMa
 
     Args:
         path: its file, or a folder of DICOM slices.
-        values: the label values that may occur, background included; None: all from 0 to 65535.
+        values: the label values that may occur, background included, as a mapping with the names of their classes, by which
+            3D Slicer's segments are told; None: all from 0 to 65535.
 
     Raises:
         ImageError: the file is damaged, is no single volume, or holds fractions, negative or undeclared values.
     """
-    scan = as_label_values(read_lossless(path), path)
-    found = scan.single(path)
+    scan = read_lossless(path)
+    if scan.segments:
+        found: NDArray[Any] = merged(scan.array, scan.segments, path, values=values)
+    else:
+        scan = as_label_values(scan, path)
+        found = scan.single(path)
     labels, warnings = exact_labels(found, path, values=values)
     warnings = (*scan.warnings, *warnings, *(() if labels.any() else ("the label map is empty: every voxel is 0",)))
-    return LabelMap(array=labels, geometry=scan.geometry, warnings=warnings)
+    return LabelMap(array=labels, geometry=scan.geometry, warnings=warnings, partial=bool(scan.segments))
 
 
 def on_grid_of(labels: LabelMap, image: Geometry, *, where: Path, other: Path, compared: bool = False) -> LabelMap:
@@ -192,50 +201,13 @@ def on_grid_of(labels: LabelMap, image: Geometry, *, where: Path, other: Path, c
     Raises:
         ImageError: they are not; see `check_same_grid`.
     """
+    if labels.partial and labels.geometry.difference(image):
+        array = placed(labels.array, labels.geometry, image, where=where, other=other)
+        return LabelMap(array=array, geometry=image, warnings=labels.warnings)
     if compared and labels.geometry.shape == image.shape:
         return replace(labels, geometry=image)
     warnings = check_same_grid(image, labels.geometry, where=where, other=other)
     return replace(labels, geometry=image, warnings=(*labels.warnings, *warnings))
-
-
-def check_same_grid(image: Geometry, label: Geometry, *, where: Path, other: Path) -> tuple[str, ...]:
-    """Require two files to describe the same voxels of the same patient.
-
-    Args:
-        image: geometry of `other`, the file that sets the grid.
-        label: geometry of `where`, the file that must follow it.
-        where: file named first in the error.
-        other: file it is compared with.
-
-    Returns:
-        a warning where they agree only by an orientation that is not the one read.
-
-    Raises:
-        ImageError: shape, spacing, origin or direction differ by more than `Geometry.difference` tolerates, whichever
-            orientation of either file is followed. Where one is a picture that states no spacing, only the shape counts.
-    """
-    if not (image.spacing_stated and label.spacing_stated) and image.shape == label.shape:
-        return ()
-    if not (difference := label.difference(image)):
-        return ()
-    if (agreeing := label.agreeing_statements(image)) is not None:
-        own, others = agreeing
-        agreed = f"its {own} agrees with the {others} of the file it belongs to"
-        return (f"as read, it lies elsewhere, but {agreed}: it is used voxel by voxel",)
-    raise ImageError(f"not on the grid of {other}: {difference}", where=where, remedy=_same_grid_remedy(image, label))
-
-
-def _same_grid_remedy(image: Geometry, label: Geometry) -> str:
-    # Resampling moves labels to other voxels where only a header was wrong, which is likely where the shapes are equal, and
-    # where the tool that resamples follows another orientation than the one that was meant.
-    if label.shape == image.shape:
-        return (
-            "Look at both in a viewer: where they fit voxel by voxel, only a header is wrong, so copy it from the other "
-            "file; else make one of them again on the grid of the other."
-        )
-    if label.contradictory or image.contradictory:
-        return "Make one of them again on the grid of the other: a header states two orientations that contradict."
-    return "Resample one onto the grid of the other, label maps by the nearest neighbour."
 
 
 def write_labels(path: Path, labels: NDArray[np.integer[Any]], geometry: Geometry) -> None:

@@ -25,6 +25,7 @@ from autoseg.formats import WRITABLE_SUFFIXES
 from autoseg.formats.header import Header, not_scalar
 from autoseg.formats.nifti import NIFTI
 from autoseg.formats.picture import Picture, pixel_size
+from autoseg.formats.segments import Segment
 from autoseg.formats.verification import describe, verify_file
 from autoseg.storage import files
 from autoseg.storage.utf8 import utf8_path
@@ -50,6 +51,7 @@ class Volumes:
         owner: the SimpleITK image: the array only looks into its memory and is void without it; None: it has its own.
         colours: whether they are red, green and blue.
         alpha: whether the last of them is transparency.
+        segments: of a segmentation by 3D Slicer, whose layers they are.
         lossy: whether a DICOM series says that values may have changed when they were compressed.
     """
 
@@ -59,6 +61,7 @@ class Volumes:
     owner: Any
     colours: bool = False
     alpha: bool = False
+    segments: tuple[Segment, ...] = ()
     lossy: bool = False
 
     def single(self, path: Path) -> NDArray[Any]:
@@ -205,14 +208,16 @@ def _volumes(
     warnings: tuple[str, ...],
     owner: Any,
 ) -> Volumes:
+    segments = described.segments if isinstance(described, Header) else ()
     alpha = described is not None and described.alpha and len(array) > 1
     return Volumes(
         array=array,
         geometry=_stated(geometry, described, path),
         warnings=warnings,
         owner=owner,
-        colours=len(array) - alpha == _COLOURS and _components(described) > 1,
+        colours=len(array) - alpha == _COLOURS and _components(described) > 1 and not segments,
         alpha=alpha,
+        segments=segments,
     )
 
 

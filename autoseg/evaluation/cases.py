@@ -10,9 +10,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.data.dataset import LabelClass
+from autoseg.data.dataset import LabelClass, names_by_value
 from autoseg.data.image import on_grid_of, read_labels
-from autoseg.errors import AutosegError, DatasetError
+from autoseg.data.segments import BACKGROUND, named_classes
+from autoseg.errors import AutosegError, DatasetError, UsageError
 from autoseg.evaluation.pairing import Pair, Pairing, pair_files
 from autoseg.events import Events
 from autoseg.jobs.pool import ordered_map
@@ -133,7 +134,7 @@ def evaluate_folders(
         predictions: a label map or a folder of them.
         references: likewise; see `pair_files` for what belongs together.
         classes: the classes that may occur, background included or not; None: every value found on either side,
-            called `class N`.
+            called `class N`, or those that the references name as segments.
         events: notified of progress, and warned about files.
         jobs: processes that work side by side, >= 1. The result does not depend on it.
 
@@ -145,6 +146,7 @@ def evaluate_folders(
     pairing = pair_files(predictions, references)
     for passed in pairing.passed_over:
         passed.tell(events)
+    classes = classes or _segment_classes([pair.reference for pair in pairing.pairs])
     compare = partial(_compare, classes=None if classes is None else tuple(classes))
     scored, failures = [], []
     with (
@@ -162,6 +164,21 @@ def evaluate_folders(
     return Evaluation(cases=_with_all_classes(scored), failures=tuple(failures), pairing=pairing)
 
 
+def _segment_classes(references: Sequence[Path]) -> tuple[LabelClass, ...] | None:
+    """The classes that 3D Slicer's segments are called by; None where references name none."""
+    named = named_classes(references)
+    if named is None:
+        return None
+    if not named.own:
+        raise UsageError(
+            "segments of one name have different label values, so that those of the predictions cannot be told",
+            where=references[0].parent,
+            found=", ".join(list(named.names.values())[1:]),
+            remedy="Name the workspace that the predictions stem from with --workspace: classes are told by their names.",
+        )
+    return tuple(LabelClass(value=value, name=name) for value, name in named.names.items())
+
+
 def _score_class(label: LabelClass, masks: Masks) -> ClassMetrics:
     return ClassMetrics(label.value, label.name, {name: metric.compute(masks) for name, metric in METRICS.items()})
 
@@ -174,10 +191,12 @@ class _Scored:
 
 def _compare(pair: Pair, *, classes: tuple[LabelClass, ...] | None) -> _Scored | AutosegError:
     """Score one pair of files. An error is returned, not raised: the other cases go on."""
-    allowed = None if classes is None else {0, *(label.value for label in classes)}
+    allowed = None if classes is None else {0: BACKGROUND, **names_by_value(classes)}
     try:
         reference = read_labels(pair.reference, values=allowed)
         prediction = read_labels(pair.prediction, values=allowed)
+        if reference.partial and not prediction.partial:
+            reference = on_grid_of(reference, prediction.geometry, where=pair.reference, other=pair.prediction)
         prediction = on_grid_of(prediction, reference.geometry, where=pair.prediction, other=pair.reference)
     except AutosegError as error:
         return error

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from autoseg.errors import ImageError
 from autoseg.formats.nifti_placement import NiftiPlacement
+from autoseg.formats.segments import Segment
 
 Encoding = Literal["raw", "gzip", "zlib", "unchecked"]
 
@@ -27,6 +28,7 @@ class Header:
         voxel_bytes: bytes of one voxel, all its numbers together.
         components: numbers per voxel.
         alpha: whether the last of them is transparency.
+        segments: of a segmentation by 3D Slicer, whose numbers per voxel are its layers.
         data_start: bytes before the voxel data in the file that holds them.
         data_file: name of that file where it is another one, relative to the header's folder.
         encoding: how the voxel data are stored; "unchecked" where their size cannot be told beforehand.
@@ -47,6 +49,7 @@ class Header:
     unit_mm: float = 1.0
     placement: NiftiPlacement | None = None
     components: int = 1
+    segments: tuple[Segment, ...] = ()
     alpha: bool = False
     must_be_finite: str | None = None
     warnings: tuple[str, ...] = ()

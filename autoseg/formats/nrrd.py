@@ -7,6 +7,7 @@ from pathlib import Path
 
 from autoseg.formats.format import Format
 from autoseg.formats.header import UNORIENTED, UNSPACED, Encoding, Header, not_scalar
+from autoseg.formats.segments import segments_of
 from autoseg.formats.text import SCALAR_BYTES, next_line, one_file
 from autoseg.formats.units import stated_mm
 
@@ -28,7 +29,7 @@ def parse_nrrd(content: bytes, path: Path) -> Header:
         ImageError: it is no header of an image.
         KeyError, ValueError: it breaks the format's definition.
     """
-    fields, position = _fields(content)
+    fields, pairs, position = _fields(content)
     origin = _vectors(fields.get("spaceorigin", "(0)"))
     if len(origin) != 1 or not all(math.isfinite(number) for number in origin[0]):
         msg = f"space origin {fields['spaceorigin'][:60]!r}"
@@ -55,6 +56,7 @@ def parse_nrrd(content: bytes, path: Path) -> Header:
         spacing_mm=spacing[:3],
         voxel_bytes=components * _voxel_bytes(fields["type"]),
         components=components,
+        segments=segments_of(pairs, layers=components),
         alpha=several and kinds[0] in _ALPHA_KINDS,
         data_start=0 if source else position,
         data_file=source,
@@ -64,18 +66,21 @@ def parse_nrrd(content: bytes, path: Path) -> Header:
     )
 
 
-def _fields(content: bytes) -> tuple[dict[str, str], int]:
-    """The fields by name, in small letters without spaces, and where the header ends."""
+def _fields(content: bytes) -> tuple[dict[str, str], dict[str, str], int]:
+    """The fields by name, in small letters without spaces; pairs of keys and values; and where the header ends."""
     fields: dict[str, str] = {}
+    pairs: dict[str, str] = {}
     _, position = next_line(content, 0)
     line, position = next_line(content, position)
     while line:
         key, separator, value = _parts(line)
         if separator == ": ":
             fields[key.lower().replace(" ", "")] = value.strip()
+        elif separator == ":=":
+            pairs[key] = value
         detached_end = "datafile" in fields and position >= len(content)  # only a header of its own may lack the empty line
         line, position = ("", position) if detached_end else next_line(content, position)
-    return fields, position
+    return fields, pairs, position
 
 
 def _parts(line: str) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from autoseg.catalogue import NotFinite
-from autoseg.data.dataset import Case, Dataset, LabelClass
+from autoseg.data.dataset import Case, Dataset, LabelClass, names_by_value
 from autoseg.data.image import Image, LabelMap, on_grid_of, read_image, read_labels
 from autoseg.data.naming import some
 from autoseg.data.splits import Splits, classes_missing, make_splits
@@ -64,7 +64,7 @@ def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, j
     Raises:
         SystemFailureError: a worker died.
     """
-    values = None if dataset.classes is None else tuple(label.value for label in dataset.classes)
+    values = None if dataset.classes is None else names_by_value(dataset.classes)
     look = partial(_examine, channels=len(dataset.channels), values=values, not_finite=not_finite)
     examined = []
     with (
@@ -131,7 +131,7 @@ def _warn_of_missing_classes(
         events.warn(f"fold {fold}: no training case has label {', '.join(map(str, sorted(values)))}")
 
 
-def _examine(case: Case, *, channels: int, values: tuple[int, ...] | None, not_finite: NotFinite) -> Examined:
+def _examine(case: Case, *, channels: int, values: Mapping[int, str] | None, not_finite: NotFinite) -> Examined:
     # Errors travel as values, so that one bad file does not hide the next.
     errors: list[AutosegError] = []
     image: Image | None = None

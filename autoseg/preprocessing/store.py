@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from autoseg.data.dataset import Case
+from autoseg.data.dataset import Case, names_by_value
 from autoseg.data.image import on_grid_of, read_image, read_labels
 from autoseg.errors import AutosegError, CasesFailedError, WorkspaceError
 from autoseg.events import Events
@@ -140,7 +140,7 @@ def _make(case: Case, place: CaseFiles, plan: Plan) -> _Outcome | AutosegError:
     if case.label is None:
         msg = f"case {case.id} has no label"
         raise ValueError(msg)
-    values = [label.value for label in plan.data.classes]
+    values = names_by_value(plan.data.classes)
     try:
         image = read_image(case.images, channels=len(plan.data.channels), not_finite=plan.preprocessing.not_finite)
         labels = on_grid_of(read_labels(case.label, values=values), image.geometry, where=case.label, other=case.images[0])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from autoseg.data.dataset import Case, Dataset
+from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.folders import UNUSED, PassedOver, all_files, listing
 from autoseg.data.layouts.beside import Beside
 from autoseg.data.layouts.bids import Bids
@@ -17,6 +17,7 @@ from autoseg.data.layouts.ibsr18 import Ibsr18
 from autoseg.data.layouts.nnunet_raw import NnunetRaw
 from autoseg.data.naming import FILE_NAMES, image_stem, is_file_name, refuse_undecodable
 from autoseg.data.places import files_of
+from autoseg.data.segments import named_classes
 from autoseg.errors import DatasetError
 from autoseg.events import Events
 from autoseg.formats.dicom_files import may_be_image
@@ -55,7 +56,7 @@ def find_dataset(root: Path, *, name: str | None = None, choice: Choice = NO_CHO
     folder = root.absolute()
     try:
         _refuse_no_folder(folder)
-        dataset = _recognised(folder, choice)
+        dataset = _with_named_segments(_recognised(folder, choice))
         _check(dataset)
     except OSError as cause:
         raise DatasetError(
@@ -128,6 +129,18 @@ def _recognised(folder: Path, choice: Choice) -> Dataset:
         where=folder,
         found="; ".join(unread.sentences) or None,
         remedy="Arrange the folder like one of these, or add a table cases.csv with the columns id, image and label.",
+    )
+
+
+def _with_named_segments(dataset: Dataset) -> Dataset:
+    """The data set with the classes that 3D Slicer's segments are called by, where nothing else names them."""
+    if dataset.classes is not None:
+        return dataset
+    named = named_classes([case.label for case in dataset.labelled if case.label is not None])
+    if named is None:
+        return dataset
+    return dataset.model_copy(
+        update={"classes": tuple(LabelClass(value=value, name=name) for value, name in named.names.items())}
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.catalogue import Architecture
-from autoseg.data.dataset import LabelClass
+from autoseg.data.dataset import LabelClass, names_by_value
 from autoseg.data.image import LabelMap, on_grid_of, read_labels
 from autoseg.data.labels import encoding_of
 from autoseg.data.sources import read_geometry
@@ -52,7 +52,7 @@ class HeldOutCase:
 
     def read_reference(self) -> LabelMap:
         """The label map the case came with, on the grid of its scan; neither has changed since training."""
-        labels = read_labels(self.reference, values=[label.value for label in self.classes])
+        labels = read_labels(self.reference, values=names_by_value(self.classes))
         return on_grid_of(labels, read_geometry(self.scan), where=self.reference, other=self.scan, compared=True)
 
 

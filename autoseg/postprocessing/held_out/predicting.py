@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.data.dataset import Case
+from autoseg.data.dataset import Case, names_by_value
 from autoseg.data.image import on_grid_of, read_image, read_labels, write_labels
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.evaluation.tables import METRICS_FILE, Summary, summarise, write_scores
@@ -75,7 +75,7 @@ def _score(case: Case, ensemble: Ensemble, *, model: Path, store: Store, draw: D
         channels=len(ensemble.plan.data.channels),
         not_finite=ensemble.plan.preprocessing.not_finite,
     )
-    reference = read_labels(case.label, values=[label.value for label in classes])
+    reference = read_labels(case.label, values=names_by_value(classes))
     reference = on_grid_of(reference, image.geometry, where=case.label, other=case.images[0], compared=True)
     stored = store.load(case.id)
     labels = _predict(ensemble, stored, into=probabilities_file(model, case.id))
