@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from autoseg.catalogue import NotFinite
-from autoseg.data.dicom.series import DicomScan, find_series, name_scans
+from autoseg.data.dicom.scan import DicomScan, name_scans
+from autoseg.data.dicom.series import find_series
 from autoseg.data.folders import PassedOver
 from autoseg.data.image import Image, read_image, read_series
 from autoseg.data.naming import (

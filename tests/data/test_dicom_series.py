@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from oracles.dicom_exports import AXIAL, CORONAL, SAGITTAL, export
 from oracles.empty_files import touch
 
-from autoseg.data.dicom.series import FoundSeries, find_series, name_scans
+from autoseg.data.dicom.scan import name_scans
+from autoseg.data.dicom.series import FoundSeries, find_series
 from autoseg.data.image import read_image, read_labels, read_series
 from autoseg.data.sources import read_geometry
 from autoseg.errors import ImageError
@@ -82,7 +83,14 @@ def test_slices_that_each_claim_a_series_of_their_own_are_no_scans(tmp_path: Pat
     for index in range(6):
         export(tmp_path / "ada", VOLUME, series=f"series {index}", left_out=[other for other in range(6) if other != index])
     (text,) = named(tmp_path / "ada").values()
-    assert "6 slices of one stack, each in a series of its own" in text
+    assert "claim to be of several series, single ones among them; expected one series; found 6 slices in 6 series" in text
+
+
+def test_a_slice_that_claims_another_series_is_missed(tmp_path: Path) -> None:
+    export(tmp_path / "ada", VOLUME, one_by_one={5: {"SeriesInstanceUID": "1.2.3"}})
+    (text,) = named(tmp_path / "ada").values()
+    assert "IM0006: slices that look like one stack" in text
+    assert "found 6 slices in 2 series" in text
 
 
 def test_files_of_one_series_that_name_two_patients_are_refused(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ like a name; where the header tells nothing, a few digits made of the series' ow
 
 import hashlib
 import re
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
@@ -81,10 +81,10 @@ def _is_nameless(text: str, fields: Mapping[Field, str]) -> bool:
 
 
 def unique(names: Sequence[str], identities: Sequence[str]) -> list[str]:
-    """Names, each that occurs more than once with digits made of what identifies the scan."""
-    counts: defaultdict[str, int] = defaultdict(int)
-    for name in names:
-        counts[name] += 1
-    return [
+    """Names, each that occurs more than once with digits made of what identifies the scan, or else with its place."""
+    counts = Counter(names)
+    told = [
         name if counts[name] == 1 else f"{name}_{digest(identity)}" for name, identity in zip(names, identities, strict=True)
     ]
+    again = Counter(told)
+    return [name if again[name] == 1 else f"{name}_{index + 1}" for index, name in enumerate(told)]

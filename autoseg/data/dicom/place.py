@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from autoseg.data.dicom.naming import distinctions
-from autoseg.data.dicom.series import FEATURES, DicomScan, find_series
+from autoseg.data.dicom.scan import FEATURES, DicomScan
+from autoseg.data.dicom.series import find_series
 from autoseg.data.dicom.volume import read_slices, read_slices_geometry
 from autoseg.data.geometry import Geometry
 from autoseg.data.volumes import Admit, Volumes

@@ -7,59 +7,20 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from os.path import commonpath
 from pathlib import Path
 from typing import Final
 
-from autoseg.data.dicom import naming
 from autoseg.data.dicom.copies import is_copy
 from autoseg.data.dicom.parts import take_apart
+from autoseg.data.dicom.scan import DicomScan
 from autoseg.data.dicom.slice import DamagedSlice, Slice, examine_slice
 from autoseg.data.dicom.stacks import Part
+from autoseg.data.dicom.torn import without_torn
 from autoseg.errors import ImageError
 from autoseg.formats.dicom_fields import Field
 
-_LEAST_LIKE: Final = 3
-"""So many series of one slice each that lie in one stack are no series. Source: chosen, above what scouts are."""
-
 _SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 NO_IMAGES: Final = "DICOM files without a scan, such as reports, contours and segmentations"
-_EXPORT_AGAIN: Final = "Export the series again, or convert it to NIfTI, for example with dcm2niix."
-
-_OF_A_STACK: Final = (
-    Field.PATIENT_ID,
-    Field.SERIES_NUMBER,
-    Field.SERIES_DESCRIPTION,
-    Field.ROWS,
-    Field.COLUMNS,
-    Field.SPACING,
-    Field.ORIENTATION,
-)
-"""What slices of one stack have in common, whatever series they claim to be of."""
-
-
-@dataclass(frozen=True)
-class DicomScan:
-    """One scan of a DICOM series.
-
-    Attributes:
-        files: in the order of the slices; what is left of them where it cannot be used.
-        fields: what the header of one of them says.
-        part: what tells it from other scans of its series; empty where there is one.
-        warnings: what the user should know of how it was put together.
-        error: why it cannot be used; None: reading it will tell.
-    """
-
-    files: tuple[Path, ...]
-    fields: Mapping[Field, str]
-    part: str = ""
-    warnings: tuple[str, ...] = ()
-    error: ImageError | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Where its files lie: the folder that holds all of theirs."""
-        return Path(commonpath([path.parent for path in self.files]))
 
 
 @dataclass(frozen=True)
@@ -113,44 +74,8 @@ def find_series(paths: Iterable[Path]) -> FoundSeries:
     for group in groups.values():
         group.slices = [one for one in group.slices if not any(is_meant(one) for is_meant in _NO_SCANS.values())]
     scans = [scan for group in groups.values() if group.slices or group.damaged for scan in _scans(group)]
-    scans = _with_lost(_without_torn(scans), lost)
+    scans = _with_lost(without_torn(scans), lost)
     return FoundSeries(tuple(sorted(scans, key=lambda scan: (scan.files, scan.part))), passed_over)
-
-
-def name_scans(scans: Sequence[DicomScan], *, folder_name: Callable[[Path], str]) -> list[str]:
-    """What scans are called: after their folder, and where several lie in one, by what tells these apart.
-
-    Args:
-        scans: all that lie in one place, also those that cannot be used: correcting them renames no other.
-        folder_name: what to call the folder that holds all files of a scan.
-
-    Returns:
-        a name for each, all different.
-    """
-    bases = [folder_name(scan.folder) for scan in scans]
-    names = [f"{base}_{scan.part}" for base, scan in zip(bases, scans, strict=True)]
-    for base in set(bases):
-        places = [index for index, other in enumerate(bases) if other == base and scans[index].fields]
-        told = naming.distinctions([scans[index] for index in places], FEATURES)
-        for index, distinction in zip(places, told, strict=True):
-            names[index] = naming.shortened("_".join(filter(None, [base, distinction])))
-    return naming.unique(names, [f"{_identity(scan)} {scan.part}" for scan in scans])
-
-
-def _identity(scan: DicomScan) -> str:
-    return scan.fields.get(Field.SERIES_UID) or scan.files[0].name
-
-
-FEATURES: Final[tuple[Callable[[DicomScan], str], ...]] = (
-    lambda scan: naming.patient(scan.fields),
-    lambda scan: naming.cleaned(scan.fields.get(Field.STUDY_DATE, "")),
-    lambda scan: naming.cleaned(scan.fields.get(Field.STUDY_TIME, "").partition(".")[0]),
-    lambda scan: naming.cleaned(scan.fields.get(Field.SERIES_NUMBER, "")),
-    lambda scan: naming.description(scan.fields),
-    lambda scan: scan.part,
-    lambda scan: naming.digest(_identity(scan)),
-)
-"""What tells scans of one folder apart in their names, the most telling first."""
 
 
 def _is_localizer(one: Slice) -> bool:
@@ -247,33 +172,6 @@ def _numbering(slices: Sequence[Slice]) -> list[str]:
     if len(slices) == 1:
         return [f"its only slice has the number {first}: others may be missing, or lie elsewhere"]
     return [f"its {len(slices)} slices are numbered from {first} to {last}: others may be missing, or lie elsewhere"]
-
-
-def _without_torn(scans: Sequence[DicomScan]) -> list[DicomScan]:
-    """Scans, with those put together that are single slices of one stack, each of a series of its own: they are no scans."""
-    torn: defaultdict[tuple[str, ...], list[DicomScan]] = defaultdict(list)
-    for scan in scans:
-        if len(scan.files) == 1 and scan.error is None and not scan.part and Field.POSITION in scan.fields:
-            torn[tuple(scan.fields.get(name, "") for name in _OF_A_STACK)].append(scan)
-    gone: list[DicomScan] = []
-    bad: list[DicomScan] = []
-    for single in torn.values():
-        if len({scan.fields[Field.POSITION] for scan in single}) >= _LEAST_LIKE:
-            gone += single
-            bad.append(_torn(single))
-    return [*(scan for scan in scans if not any(scan is other for other in gone)), *bad]
-
-
-def _torn(scans: Sequence[DicomScan]) -> DicomScan:
-    files = tuple(sorted(path for scan in scans for path in scan.files))
-    error = ImageError(
-        f"{len(scans)} slices of one stack, each in a series of its own, as some anonymisers leave them",
-        where=files[0],
-        expected="one series",
-        found=f"{len(scans)} series",
-        remedy=_EXPORT_AGAIN,
-    )
-    return DicomScan(files, scans[0].fields, error=error)
 
 
 def _with_lost(scans: Sequence[DicomScan], lost: Sequence[DamagedSlice]) -> list[DicomScan]:
