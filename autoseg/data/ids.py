@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from autoseg.data.naming import normalised
 
@@ -12,12 +13,17 @@ class Place:
     """Where a scan lies.
 
     Attributes:
-        folders: names of the folders on the way down to it.
+        folders: names of the folders on the way down to it, that of the folder which was searched first.
         stem: its name without suffix, and without what belongs to a channel or a label map.
     """
 
     folders: tuple[str, ...]
     stem: str
+
+    @classmethod
+    def below(cls, root: Path, folder: Path, stem: str) -> "Place":
+        """Where a file lies in a folder that is `root` or below it."""
+        return cls((root.resolve().name, *folder.relative_to(root).parts), stem)
 
 
 def identify(places: Sequence[Place]) -> list[str]:

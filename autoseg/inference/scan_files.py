@@ -137,8 +137,7 @@ def _named(images: Mapping[tuple[Path, str], Numbered], place: Path) -> list[tup
         for found in [together] if scattered else [images[parent, name] for parent in parents]:
             parent = min(found).parent
             files.append(found)
-            above = (parent.resolve().name,) if parent == place.parent else parent.relative_to(place).parts
-            places.append(Place(above, name))
+            places.append(Place.below(place.parent if place.is_file() else place, parent, name))
     return sorted(zip(identify(places), files, strict=True), key=lambda named: (named[0], min(named[1])))
 
 

@@ -127,7 +127,12 @@ def _without_duplicates(
     """What was found, by id; scans that share one would replace each other's results, so all of them fail."""
     names = Counter(scan.id for scan in scans)
     repeated = [
-        (printable(name), _same_name(name, [scan.images[0] for scan in scans if scan.id == name]))
+        (
+            printable(name),
+            _same_name(
+                name, [path for scan in scans if scan.id == name for path in scan.images[: 1 if scan.series else None]]
+            ),
+        )
         for name, count in names.items()
         if count > 1
     ]

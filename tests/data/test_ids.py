@@ -1,5 +1,7 @@
 """What scans are called by where they lie."""
 
+from pathlib import Path
+
 from autoseg.data.ids import Place, identify, subjects
 
 
@@ -35,6 +37,14 @@ def test_what_cannot_be_told_apart_shares_its_id() -> None:
 
 def test_folders_are_compared_in_one_unicode_form() -> None:
     assert identify(places("Zoe\u0308/t", "p/t")) == ["Zo\u00eb", "p"]
+
+
+def test_a_file_without_a_name_of_its_own_is_called_after_its_folder(tmp_path: Path) -> None:
+    assert identify(places("x/p1/", "x/p2/t")) == ["p1", "t"]
+    assert identify([Place.below(tmp_path, tmp_path, ""), Place.below(tmp_path, tmp_path / "p1", "")]) == [
+        tmp_path.name,
+        "p1",
+    ]
 
 
 def test_scans_below_one_folder_are_one_subjects() -> None:

@@ -133,8 +133,8 @@ def _located(key: _Key, found: _Found, *, root: Path) -> Located:
     folder, base = key
     subset, part = _subset(folder, root)
     return Located(
-        place=Place(folder.relative_to(root).parts, base),
-        part=part,
+        place=Place.below(root, folder, base),
+        part=1 + part,
         images={channel: paths[0] for channel, paths in found.images[key].items()},
         label=found.labels[key][0] if key in found.labels else None,
         subset=subset,

@@ -188,8 +188,8 @@ def _located(
     first = next(iter(scan.values()))[0]
     named = reading.channel(first.stem)
     return Located(
-        place=Place(first.path.parent.relative_to(root).parts, first.stem if named is None else named[0]),
-        part=len(first.part.folder.relative_to(root).parts),
+        place=Place.below(root, first.path.parent, first.stem if named is None else named[0]),
+        part=1 + len(first.part.folder.relative_to(root).parts),
         images={channel: files[0].path for channel, files in scan.items()},
         label=None if labels is None else labels[0],
         subset=first.part.subset,

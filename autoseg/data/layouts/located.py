@@ -19,8 +19,8 @@ class Located:
 
     Attributes:
         place: where it lies below the data set.
-        part: how many of the folders on the way down to it are those of a part of the data set or of a kind of file, and say
-            nothing of whose scan it is.
+        part: how many of the folders on the way down to it are the data set's, or those of a part of it or of a kind of
+            file, and say nothing of whose scan it is.
         images: by channel.
         label: its label map; None: there is none.
         subset: the part of the data set.
@@ -45,7 +45,7 @@ def located_cases(found: Sequence[Located], channels: Sequence[str], *, root: Pa
         DatasetError: scans lack channels.
     """
     ids = identify([scan.place for scan in found])
-    _refuse_incomplete(dict(zip(ids, found, strict=True)), channels, root=root)
+    _refuse_incomplete(list(zip(ids, found, strict=True)), channels, root=root)
     owners: dict[int, str] = {}
     by_part: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for index, scan in enumerate(found):
@@ -65,10 +65,10 @@ def located_cases(found: Sequence[Located], channels: Sequence[str], *, root: Pa
     )
 
 
-def _refuse_incomplete(found: Mapping[str, Located], channels: Sequence[str], *, root: Path) -> None:
+def _refuse_incomplete(found: Sequence[tuple[str, Located]], channels: Sequence[str], *, root: Path) -> None:
     lacking = [
         f"{name}: {', '.join(channel for channel in channels if channel not in scan.images)}"
-        for name, scan in sorted(found.items())
+        for name, scan in sorted(found, key=lambda named: named[0])
         if not set(channels) <= scan.images.keys()
     ]
     if lacking:
