@@ -1,5 +1,8 @@
 """Whether two statements about where an image lies put its voxels in the same places."""
 
+import math
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -14,6 +17,18 @@ TOLERANCE_VOXELS: Final = 0.1
 Source: ours; what tools round in headers to single precision or four decimals stays far below, and no label moves to
 another voxel.
 """
+
+
+_RIGHT_ANGLES: Final = 1e-3
+"""Cosine of the angle between axes that still counts as none. Source: ours; headers are rounded to three decimals."""
+
+
+def sheared(axes: Sequence[Sequence[float]]) -> bool:
+    """Whether axes of any length are not at right angles to each other."""
+    return any(
+        abs(sum(a * b for a, b in zip(one, other, strict=False))) > _RIGHT_ANGLES * math.hypot(*one) * math.hypot(*other)
+        for one, other in combinations(axes, 2)
+    )
 
 
 def agree(one: Affine, other: Affine, *, shape: tuple[int, int, int]) -> bool:

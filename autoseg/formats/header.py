@@ -13,6 +13,7 @@ Encoding = Literal["raw", "gzip", "zlib", "unchecked"]
 
 UNSPACED: Final = "the header states no voxel spacing; 1 mm is assumed"
 UNORIENTED: Final = "the header states no orientation; the axes are taken as stored, so left and right are not certain"
+SHEARED: Final = "the image axes are not at right angles; distances and volumes are computed as if they were"
 DAMAGED: Final = "The header is damaged: get the file again from its source, or write it again with the tool that made it."
 MOST_DIMENSIONS: Final = 7
 """Axes of an image. Source: NIfTI's limit; readers stop earlier."""

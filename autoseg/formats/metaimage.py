@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoseg.formats.format import Format
-from autoseg.formats.header import UNSPACED, Encoding, Header
+from autoseg.formats.grid import sheared
+from autoseg.formats.header import SHEARED, UNSPACED, Encoding, Header
 from autoseg.formats.text import SCALAR_BYTES, next_line, one_file
 from autoseg.formats.units import stated_mm
 
 _VECTORS = ("DimSize", "ElementSpacing", "ElementSize", "Offset", "Position", "Origin", "CenterOfRotation")
+_UNIT_TOLERANCE = 0.01  # of the length of an axis; what three decimals round is less
 _MATRICES = ("TransformMatrix", "Rotation", "Orientation")
 _SWITCHES = ("BinaryData", "CompressedData", "BinaryDataByteOrderMSB", "ElementByteOrderMSB")
 _SYNONYMS = (("Offset", "Position", "Origin"), _MATRICES, _SWITCHES[2:])
@@ -60,7 +62,7 @@ def parse_metaimage(content: bytes, path: Path) -> Header:
         encoding=_encoding(fields),
         stored_bytes=_stored_bytes(fields),
         unit_mm=stated_mm(fields.get("DistanceUnits", ""), where=path),
-        warnings=() if spacing else (UNSPACED,),
+        warnings=(*(() if spacing else (UNSPACED,)), *((SHEARED,) if sheared(_axes(fields)) else ())),
     )
 
 
@@ -83,6 +85,23 @@ def _check_fields(fields: Mapping[str, str]) -> None:
         if len({fields[key] for key in synonyms if key in fields}) > 1:
             msg = f"{' and '.join(key for key in synonyms if key in fields)} differ"
             raise ValueError(msg)
+
+
+def _axes(fields: Mapping[str, str]) -> list[tuple[float, ...]]:
+    """The directions of the axes.
+
+    Raises:
+        ValueError: they have another length than 1, which ITK keeps beside the spacing, or never ends to invert.
+    """
+    dimensions = int(fields["NDims"])
+    key = next((key for key in _MATRICES if key in fields), _MATRICES[0])  # the others say the same
+    numbers = [float(number) for number in fields.get(key, "").split()]
+    axes = [tuple(numbers[start : start + dimensions]) for start in range(0, len(numbers), dimensions)]
+    for axis in axes:
+        if abs(math.hypot(*axis) - 1) > _UNIT_TOLERANCE:
+            msg = f"an axis of length {math.hypot(*axis):.4g} in {key}, where the spacing should say so"
+            raise ValueError(msg)
+    return axes
 
 
 def _check_lengths(fields: Mapping[str, str]) -> None:

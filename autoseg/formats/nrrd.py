@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from autoseg.formats.format import Format
-from autoseg.formats.header import UNORIENTED, UNSPACED, Encoding, Header, not_scalar
+from autoseg.formats.grid import sheared
+from autoseg.formats.header import SHEARED, UNORIENTED, UNSPACED, Encoding, Header, not_scalar
 from autoseg.formats.segments import segments_of
 from autoseg.formats.text import SCALAR_BYTES, next_line, one_file
 from autoseg.formats.units import stated_mm
@@ -107,7 +108,7 @@ def _warnings(fields: Mapping[str, str], spacing: tuple[float, ...]) -> tuple[st
     warnings = () if spacing else (UNSPACED,)
     if fields.get("space", "").lower() not in _SPACES or "spacedirections" not in fields:
         warnings = (*warnings, UNORIENTED)
-    return warnings
+    return (*warnings, SHEARED) if sheared(_vectors(fields.get("spacedirections", ""))) else warnings
 
 
 def _spacing(fields: Mapping[str, str], *, first: int) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ import pytest
 
 from autoseg.errors import ImageError
 from autoseg.formats import Header, parse
+from autoseg.formats.header import SHEARED
 
 NRRD = "NRRD0005\n# by hand\ntype: {type}\ndimension: 3\nsizes: 3 4 5\nspacings: 1 1.5 2\nencoding: raw\n\n"
 METAIMAGE = "NDims = 3\nDimSize = 3 4 5\nElementSpacing = 1 1.5 2\nElementType = {type}\nElementDataFile = LOCAL\n"
@@ -114,6 +115,9 @@ def test_other_content_has_no_header() -> None:
         ("NDims", "Offset = `7 8 9\nNDims", "could not convert"),
         ("NDims", "Offset = nan 8 9\nNDims", "Offset = nan 8 9"),
         ("NDims", "TransformMatrix = 1 0 0 0 1 0 0 0 inf\nNDims", "TransformMatrix"),
+        ("NDims", "TransformMatrix = 2 0 0 0 2 0 0 0 2\nNDims", "axis of length 2 in TransformMatrix"),
+        ("NDims", "Rotation = 1 0 0 0 1e308 0 0 1e308 1e308\nNDims", "axis of length 1e.308 in Rotation"),
+        ("NDims", "TransformMatrix = 0 0 0 0 1 0 0 0 1\nNDims", "axis of length 0 in TransformMatrix"),
         ("NDims", "BinaryDataByteOrderMSB = maybe\nNDims", "BinaryDataByteOrderMSB = maybe"),
         ("NDims", "CompressedData = 1\nNDims", "CompressedData = 1"),
         ("NDims", "CompressedData = True\nNDims", "CompressedDataSize"),
@@ -148,6 +152,22 @@ def test_what_a_metaimage_reader_would_take_for_nothing_is_refused(before: str, 
 def test_a_line_that_nrrd_readers_would_pass_over_is_refused(line: str, says: str) -> None:
     with pytest.raises(ImageError, match=says):
         parsed(NRRD.format(type="short").replace("spacings: 1 1.5 2\n", "").replace("encoding", f"{line}\r\nencoding"))
+
+
+@pytest.mark.parametrize(
+    ("text", "skew"),
+    [
+        (METAIMAGE.format(type="MET_SHORT"), False),
+        ("TransformMatrix = 0.866 0.5 0 -0.5 0.866 0 0 0 1\n" + METAIMAGE.format(type="MET_SHORT"), False),
+        ("TransformMatrix = 1 0 0 0.6 0.8 0 0 0 1\n" + METAIMAGE.format(type="MET_SHORT"), True),
+        (NRRD.format(type="short"), False),
+        (NRRD.format(type="short").replace("spacings: 1 1.5 2", "space directions: (3,4,0) (-4,3,0) (0,0,2)"), False),
+        (NRRD.format(type="short").replace("spacings: 1 1.5 2", "space directions: (1,0,0) (0.1,1,0) (0,0,2)"), True),
+    ],
+)
+def test_axes_that_are_not_at_right_angles_are_said(text: str, *, skew: bool) -> None:
+    header = parsed(text if text.startswith("NRRD") else "Comment = by hand\n" + text)
+    assert (SHEARED in header.warnings) == skew
 
 
 @pytest.mark.parametrize(
