@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,7 +179,13 @@ def _is_part(path: Path) -> bool:
 
 
 def listing(paths: Sequence[Path], *, root: Path) -> str:
-    """Some files by their names below a folder, and how many more there are."""
+    """Some files by their names below a folder, and how many more there are, with their endings where these differ."""
     names = [printable(str(path.relative_to(root) if path.is_relative_to(root) else path)) for path in paths]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
+    if len(names) <= _NAMED:
+        return ", ".join(names)
+    endings = [printable(path.suffix.lower()) or "no ending" for path in paths]
+    more = Counter(endings[_NAMED:])
+    kinds = (
+        f" ({', '.join(f'{count} {ending}' for ending, count in more.items())})" if more.keys() - endings[:_NAMED] else ""
+    )
+    return f"{', '.join(names[:_NAMED])} and {len(names) - _NAMED} more{kinds}"

@@ -56,3 +56,6 @@ def test_what_autoseg_made_holds_no_scans(tmp_path: Path) -> None:
 def test_long_lists_are_cut() -> None:
     root = Path("/data")
     assert listing([root / "x" / str(number) for number in range(8)], root=root) == "x/0, x/1, x/2, x/3, x/4 and 3 more"
+    others = [*(root / f"{number}.mgz" for number in range(6)), root / "a.nii.bz2", root / "b", root / "c.nii.bz2"]
+    shown = "0.mgz, 1.mgz, 2.mgz, 3.mgz, 4.mgz and 4 more (1 .mgz, 2 .bz2, 1 no ending)"
+    assert listing(others, root=root) == shown
