@@ -13,7 +13,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autoseg.errors import AutosegError, SystemFailureError, WorkspaceError
+from autoseg.storage.temporary import temporary_beside
 
 _CHUNK_BYTES = 1 << 20
 
@@ -37,21 +37,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; when the block ends well, it becomes `path` in one step.
 
     The temporary name keeps all suffixes, so that libraries which choose a format by name may write to it. When the
-    block fails, nothing of it remains.
+    block fails, nothing of it remains; when the process is killed, the next one that writes into the folder removes it.
 
     Raises:
         SystemFailureError: the disk is full, or the place may not be written.
     """
     with explain_os_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
-        try:
+        with temporary_beside(path) as temporary:
             yield temporary
             with temporary.open("rb") as stream:
+                if os.fstat(stream.fileno()).st_size == 0:
+                    raise OSError(errno.ENODATA, "nothing was written")
                 os.fsync(stream.fileno())
             temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
         _sync_folder(path.parent)
 
 

@@ -70,3 +70,16 @@ def test_a_second_run_in_the_same_place_is_refused_while_the_first_goes_on(cohor
     first.kill()
     first.communicate(timeout=300)
     assert f"process {first.pid}" in second.said
+
+
+@pytest.mark.gate
+@pytest.mark.parametrize("options", [("--workers", "2"), ("--fold", "all", "--jobs", "2")], ids=" ".join)
+def test_after_kill_9_the_next_command_starts_at_once(cohort: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    home = tmp_path / "home"
+    make_workspace(home, cohort)
+    first = start("train", "--epochs", "1000", "--precision", "float32", "-w", "run", *options, cwd=home)
+    wait_until((home / MODEL / "checkpoint.json").exists, first)
+    first.kill()
+    first.communicate(timeout=300)
+    autoseg(*TRAIN, "--restart", cwd=home)
+    assert not [path for path in home.rglob(".autoseg-*") if path.parent == home / MODEL]
