@@ -56,6 +56,7 @@ class LoadedModel:
         Raises:
             ImageError: the array is not a scan this model reads: wrong axes or channels, NaN, infinite or complex values,
                 spacings that are not positive, directions that are not at right angles.
+            MemoryLimitError: segmenting it would take more memory than was allowed when the model was loaded.
         """
         plan = self.segmenter.ensemble.plan
         flat = plan.view.plane is None
@@ -74,6 +75,7 @@ class LoadedModel:
             direction=tuple(float(cosine) for cosine in direction),
             dimensions=spatial,
         )
+        self.segmenter.admit(geometry, 0, with_uncertainty=with_uncertainty)
         image = Image(array=channels.astype(np.float32), geometry=geometry)
         return self.segmenter.segment(image, with_probabilities=with_probabilities, with_uncertainty=with_uncertainty)
 

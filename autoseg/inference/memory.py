@@ -27,6 +27,7 @@ _MARGIN: Final = 1.1
 """Source: ours; what allocators keep for themselves."""
 
 _FLOAT: Final = 4
+_DOUBLE: Final = 8
 _LABEL: Final = 2
 _COPIES_OF_A_PART: Final = 4
 """Of the slices that return to the scan's grid at once: cut out, resampled along rows, along columns, and compared."""
@@ -181,12 +182,21 @@ class Demand:
         pixels = float(slices.size_px[0]) * slices.size_px[1]
         largest = max(pixels, float(slices.own_px[0]) * slices.own_px[1]) * _FLOAT * classes
         sums = 1 if self.folds == 1 else 2
-        held = number * pixels * _FLOAT * (sums * classes + 3 * len(self.plan.data.channels))
+        shown = number + 2 * self.plan.view.adjacent_slices
+        held = pixels * _FLOAT * (number * sums * classes + shown * 3 * len(self.plan.data.channels))
+        held += self._resampling(slices)
         # A device's own memory takes what networks do, and this one the probabilities that come back.
         predicted = self._forward(slices, batch) if limits.device_bytes is None else batch * pixels * _FLOAT * classes
         judged = number * pixels * (_FLOAT * classes + 16) if self.judged or self.entropy else 0.0
         returned = _COPIES_OF_A_PART * max(largest, min(float(BYTES_AT_ONCE), number * largest))
         return _MARGIN * (held + max(predicted, judged, returned))
+
+    def _resampling(self, slices: Slices) -> float:
+        """Weights of old pixels in new ones, there and back, while they are computed in 64 bits."""
+        if slices.size_px == slices.own_px:
+            return 0.0
+        pairs = [float(old) * new for old, new in zip(slices.own_px, slices.size_px, strict=True)]
+        return 2 * _FLOAT * sum(pairs) + 3 * _DOUBLE * max(pairs)
 
     def _forward(self, slices: Slices, batch: int) -> float:
         """What networks take to predict a batch."""
@@ -195,8 +205,10 @@ class Demand:
         one = predicted_slice_bytes(
             plan.network, channels=plan.input_channels, classes=self._classes, seen_px=seen_px, networks=self.networks
         )
+        pixels = float(slices.size_px[0]) * slices.size_px[1]
+        one += pixels * _FLOAT * 3 * plan.input_channels  # with the adjacent slices beside it
         if seen_px != slices.size_px:  # tiles are gathered
-            one += float(slices.size_px[0]) * slices.size_px[1] * _FLOAT * 3 * self._classes
+            one += pixels * _FLOAT * 3 * self._classes
         return batch * one
 
     def _refusal(self, shape: Triple, slices: Slices, needed: float, limits: Limits) -> MemoryLimitError:

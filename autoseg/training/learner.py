@@ -16,7 +16,7 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.sections import TrainingSection
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.losses import build_loss, over_levels
-from autoseg.training.validation import ValidationPart, ValidationResult, confusion_matrix, validate
+from autoseg.training.validation import ValidationPart, ValidationResult, class_counts, validate
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +25,11 @@ class StepResult:
 
     Attributes:
         loss: before the step, finite.
-        confusion: counts of pixels by (target, prediction), (K, K), int64.
+        counts: of pixels by class, as `class_counts` gives them, (3, K), int64.
     """
 
     loss: float
-    confusion: torch.Tensor
+    counts: torch.Tensor
 
 
 class Learner:
@@ -63,10 +63,10 @@ class Learner:
         floats = (tensor for tensor in self.network.state_dict().values() if tensor.is_floating_point())
         return all(bool(tensor.isfinite().all()) for tensor in floats)
 
-    def no_confusion(self) -> torch.Tensor:
-        """Counts to begin with: a confusion matrix of zeros, where those of the steps are."""
+    def no_counts(self) -> torch.Tensor:
+        """Counts to begin with: zeros, where those of the steps are."""
         classes = len(self._plan.data.classes)
-        return torch.zeros((classes, classes), dtype=torch.int64, device=self._compute.device)
+        return torch.zeros((3, classes), dtype=torch.int64, device=self._compute.device)
 
     def step(self, batch: TrainingBatch, *, rate: float, number: int) -> StepResult:
         """Learn from one batch.
@@ -96,7 +96,7 @@ class Learner:
             nn.utils.clip_grad_norm_(self.network.parameters(), self._plan.training.grad_clip_norm)
         self.optimiser.step()
         prediction = self._encoding.prediction(levels[0].detach())  # (B, H, W)
-        return StepResult(value, confusion_matrix(prediction, target, classes=levels[0].shape[1]))
+        return StepResult(value, class_counts(prediction, target, classes=levels[0].shape[1]))
 
     def validate(self, parts: Sequence[ValidationPart], *, seen: Callable[[int], None] = lambda _: None) -> ValidationResult:
         """Scores on some slices of some cases; all NaN where there are none.

@@ -119,12 +119,12 @@ class _Run:
         """One epoch: steps, validation, record, checkpoint, model."""
         number = len(self.state.epochs)
         started, first_step = self._context.stopwatch.elapsed_s, len(self.state.steps)
-        confusion = self._steps(number, progress)
+        counts = self._steps(number, progress)
         trained_s = self._context.stopwatch.elapsed_s - started
         steps = self.state.steps[first_step:]
         validation = self._watch.look(self.title, events=self._context.events, tick=lambda: self.show(progress))
         self._refuse_broken_weights(validation)
-        training_dice = dice_of_classes(confusion)
+        training_dice = dice_of_classes(counts)
         record = EpochRecord(
             epoch=number + 1,
             seconds=self._context.stopwatch.elapsed_s,
@@ -179,11 +179,11 @@ class _Run:
 
     def _steps(self, epoch: int, progress: Progress) -> torch.Tensor:
         """The optimiser steps of one epoch, at least one; ends early when the run's time is up."""
-        confusion = self._learner.no_confusion()
+        counts = self._learner.no_counts()
         started, first_step = self._context.stopwatch.elapsed_s, len(self.state.steps)
         before_s = started
         for batch in self.loader.epoch(epoch):
-            confusion += self._step(batch)
+            counts += self._step(batch)
             last = self.state.steps[-1]
             pace = (last.step - first_step) * len(batch.sources) / (last.seconds - started)
             self.show(progress, loss=last.loss, lr=last.learning_rate, slices_per_s=pace)
@@ -192,15 +192,15 @@ class _Run:
             before_s = self._context.stopwatch.elapsed_s
             if self._progress() >= 1.0:
                 break
-        return confusion
+        return counts
 
     def _step(self, batch: TrainingBatch) -> torch.Tensor:
-        """One optimiser step and its record; returns the confusion matrix of its batch."""
+        """One optimiser step and its record; returns its batch's counts by class."""
         number, rate = len(self.state.steps) + 1, self._schedule.rate(self._progress())
         result = self._learner.step(batch, rate=rate, number=number)
         elapsed_s = self._context.stopwatch.elapsed_s
         self.state.steps.append(StepRecord(step=number, seconds=elapsed_s, learning_rate=rate, loss=result.loss))
-        return result.confusion
+        return result.counts
 
     def _thread_choices(self) -> tuple[int, ...]:
         """Numbers of threads to choose among: only where the clock ends the run is its result one of many already."""

@@ -140,7 +140,7 @@ def validate(
         for place, part in enumerate(parts):
             case = part.case
             sampled = fullest_slice(case.label, part.slices) if place < SAMPLED_CASES else None
-            confusion = torch.zeros((classes, classes), dtype=torch.int64, device=compute.device)
+            counts = torch.zeros((3, classes), dtype=torch.int64, device=compute.device)
             for start in range(0, len(part.slices), batch_size):
                 chosen = part.slices[start : start + batch_size]
                 shown = with_adjacent_slices(case.image, chosen.tolist(), adjacent_slices=view.adjacent_slices)
@@ -152,12 +152,12 @@ def validate(
                 losses += float(loss(logits, target)) * len(images)
                 slices += len(images)
                 prediction = encoding.prediction(logits)  # (B, H, W)
-                confusion += confusion_matrix(prediction, target, classes=classes)
+                counts += class_counts(prediction, target, classes=classes)
                 if sampled is not None and sampled in chosen:
                     shown_at = int(np.flatnonzero(chosen == sampled)[0])
                     samples.append(_sample(case, prediction[shown_at], number=part.number, index=sampled))
                 seen(len(images))
-            dice_by_case.append(dice_of_classes(confusion))
+            dice_by_case.append(dice_of_classes(counts))
     by_class = np.array(dice_by_case).T  # (K - 1, cases)
     return ValidationResult(
         losses / max(slices, 1), tuple(mean_of_defined(row) for row in by_class), slices=slices, samples=tuple(samples)
@@ -186,8 +186,8 @@ def _sample(case: StoredCase, prediction: torch.Tensor, *, number: int, index: i
     )
 
 
-def confusion_matrix(prediction: torch.Tensor, target: torch.Tensor, *, classes: int) -> torch.Tensor:
-    """Count voxels by (target, prediction).
+def class_counts(prediction: torch.Tensor, target: torch.Tensor, *, classes: int) -> torch.Tensor:
+    """Count voxels by class: all that Dice needs, without a matrix of all pairs of classes.
 
     Args:
         prediction: class indices, any shape, integer.
@@ -195,21 +195,20 @@ def confusion_matrix(prediction: torch.Tensor, target: torch.Tensor, *, classes:
         classes: number of classes K.
 
     Returns:
-        counts, (K, K), int64.
+        per class the voxels that are predicted and right, that are predicted, and that should be: (3, K), int64.
     """
-    pairs = target.flatten() * classes + prediction.flatten()
-    return torch.bincount(pairs, minlength=classes * classes).reshape(classes, classes)  # (K, K)
+    right = target[prediction == target]
+    return torch.stack([torch.bincount(found.flatten(), minlength=classes) for found in (right, prediction, target)])
 
 
-def dice_of_classes(confusion: torch.Tensor) -> NDArray[np.float64]:
-    """Dice of each foreground class from a confusion matrix (K, K); NaN where a class neither occurs nor is predicted.
+def dice_of_classes(counts: torch.Tensor) -> NDArray[np.float64]:
+    """Dice of each foreground class from `class_counts`, (3, K); NaN where a class neither occurs nor is predicted.
 
     Source: eq. 3 of the paper.
     """
-    counts = confusion.cpu().numpy().astype(np.float64)
-    sizes = (counts.sum(axis=0) + counts.sum(axis=1))[1:]
+    right, predicted, wanted = counts.cpu().numpy().astype(np.float64)[:, 1:]
     with np.errstate(invalid="ignore"):
-        dice: NDArray[np.float64] = 2.0 * np.diag(counts)[1:] / sizes
+        dice: NDArray[np.float64] = 2.0 * right / (predicted + wanted)
     return dice
 
 

@@ -17,6 +17,7 @@ from autoseg.data.image import Image
 from autoseg.errors import MemoryLimitError, SystemFailureError
 from autoseg.inference import memory, segmenter
 from autoseg.inference.ensemble import Ensemble, make_ensemble
+from autoseg.inference.loaded import LoadedModel
 from autoseg.inference.memory import Blocks, Demand, Limits, Slices, require_weights
 from autoseg.inference.quality import ClassQuality, Quality
 from autoseg.inference.segmenter import Segmenter
@@ -267,6 +268,20 @@ def test_a_scan_is_admitted_by_its_header(tiny_plan: Plan) -> None:
     model.admit(Geometry(shape=(1000, 512, 512), spacing_mm=(1.0, 1.0, 1.0)), 2)
     with pytest.raises(MemoryLimitError, match="3000 x 2048 x 2048 voxels"):
         model.admit(Geometry(shape=(3000, 2048, 2048), spacing_mm=(1.0, 1.0, 1.0)), 2)
+
+
+def test_weights_of_resampling_count(make_plan: MakePlan) -> None:
+    """A scan of a few voxels whose pixels a model makes ever smaller: of its resampling the weights alone fill gigabytes."""
+    plan = make_plan(view={"spacing_mm": [1e-5, 50.0], "patch_px": [65_536, 64]})
+    image = Image(np.ones((1, 2, 50, 1), np.float32), Geometry(shape=(2, 50, 1), spacing_mm=(1.0, 1.0, 1.0)))
+    with pytest.raises(MemoryLimitError, match="slices of 5000000 x 1 pixels"):
+        segmenter_of(plan, memory_gb=4.0).segment(image)
+
+
+def test_arrays_are_refused_like_files(make_plan: MakePlan) -> None:
+    model = LoadedModel(segmenter_of(make_plan(**MANY), memory_gb=0.51))
+    with pytest.raises(MemoryLimitError, match="40 x 500 x 500 voxels"):
+        model.predict(np.ones((40, 500, 500), np.float32), spacing_mm=(1.0, 1.0, 1.0))
 
 
 def test_weights_are_refused_before_they_are_read() -> None:

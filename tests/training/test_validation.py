@@ -18,7 +18,7 @@ from autoseg.training.validation import (
     ValidationPart,
     ValidationResult,
     chosen_part,
-    confusion_matrix,
+    class_counts,
     dice_of_classes,
     fullest_slice,
     mean_of_defined,
@@ -153,13 +153,13 @@ def test_the_fullest_slice_counts_every_class_and_takes_the_first_of_equals() ->
     assert fullest_slice(label) == 2
 
 
-def test_the_confusion_matrix_has_references_in_its_rows() -> None:
-    prediction, target = torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 1, 2])
-    assert confusion_matrix(prediction, target, classes=3).tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 1]]
+def test_voxels_are_counted_where_they_are_right_predicted_and_wanted() -> None:
+    prediction, target = torch.tensor([[0, 1], [2, 2]]), torch.tensor([[0, 1], [1, 2]])
+    assert class_counts(prediction, target, classes=4).tolist() == [[1, 1, 1, 0], [1, 1, 2, 0], [1, 2, 1, 0]]
 
 
 def test_a_class_that_is_nowhere_has_no_dice() -> None:
-    dice = dice_of_classes(torch.tensor([[5, 0, 0], [1, 3, 0], [0, 0, 0]]))
+    dice = dice_of_classes(torch.tensor([[5, 3, 0], [6, 3, 0], [5, 4, 0]]))
     assert dice[0] == pytest.approx(2 * 3 / (4 + 3))
     assert math.isnan(dice[1])
 
