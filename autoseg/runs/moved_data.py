@@ -92,7 +92,8 @@ def require_files(cases: Iterable[Case], workspace: Workspace) -> None:
             if root.exists()
             else "the data set is not there any more",
             where=root,
-            found=f"no {paths[0]}" + (f", nor {len(paths) - 1} more" if len(paths) > 1 else ""),
+            found=f"{'a broken link, ' if paths[0].is_symlink() else 'no '}{paths[0]}"
+            + (f", nor {len(paths) - 1} more" if len(paths) > 1 else ""),
             remedy="Where the data set was moved, name its folder with --data DIR; else restore the files.",
         )
 
