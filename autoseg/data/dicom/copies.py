@@ -1,6 +1,8 @@
 """Copies: files that hold the same slice."""
 
-from collections.abc import Iterable
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -11,18 +13,22 @@ from autoseg.formats.dicom_fields import Field
 _OF_THE_FILE: Final = frozenset({Field.SOP_UID, Field.INSTANCE_NUMBER, Field.LOSSY})
 """What copies of a slice may differ in."""
 
+_Said = tuple[tuple[Field, str], ...]
 
-def without_copies(slices: Iterable[Slice]) -> list[Slice]:
+
+def without_copies(slices: Sequence[Slice]) -> list[Slice]:
     """Slices, in their order, without those that say and show the same as another.
 
     Raises:
         ImageError: the pixels of one cannot be read.
     """
-    kept: list[Slice] = []
-    for one in slices:
-        if not any(is_copy(one, other) for other in kept):
-            kept.append(one)
-    return kept
+    said = [_said(one) for one in slices]
+    counts = Counter(said)
+    kept: dict[tuple[_Said, str], Slice] = {}
+    for one, words in zip(slices, said, strict=True):
+        shown = _shown(one) if counts[words] > 1 else ""  # pixels are decoded where they decide, and once
+        kept.setdefault((words, shown), one)
+    return list(kept.values())
 
 
 def is_copy(one: Slice, other: Slice) -> bool:
@@ -31,9 +37,15 @@ def is_copy(one: Slice, other: Slice) -> bool:
     Raises:
         ImageError: the pixels of one cannot be read.
     """
-    said, also_said = ({key: text for key, text in each.fields.items() if key not in _OF_THE_FILE} for each in (one, other))
-    if said != also_said:
-        return False
+    return len(without_copies([one, other])) == 1
+
+
+def _said(one: Slice) -> _Said:
+    """What a slice says, but for what concerns its file."""
+    return tuple(sorted((field, text) for field, text in one.fields.items() if field not in _OF_THE_FILE))
+
+
+def _shown(one: Slice) -> str:
+    """Digits that stand for its pixels."""
     one.check()
-    other.check()
-    return bool(np.array_equal(one.pixels(), other.pixels()))
+    return hashlib.sha256(np.ascontiguousarray(one.pixels()).data).hexdigest()
