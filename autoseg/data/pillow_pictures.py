@@ -40,7 +40,7 @@ def read_picture(path: Path, picture: Picture, *, as_labels: bool) -> NDArray[np
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)  # its error comes at twice the size
             with Pillow.open(path) as opened:
                 pages = list(_pages(opened, _mode(picture, as_labels=as_labels)))
-    except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as cause:
+    except Exception as cause:  # noqa: BLE001 - its decoders raise whatever a damaged file makes them stumble over
         raise ImageError(f"Pillow cannot read it ({cause})", where=path, remedy=AGAIN) from None
     stack = np.stack([page if page.ndim == 3 else page[..., np.newaxis] for page in pages])  # (Z, Y, X, C)
     return np.moveaxis(stack, -1, 0)

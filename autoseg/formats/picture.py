@@ -98,7 +98,7 @@ def pixel_size(path: Path, picture: Picture) -> PixelSize:
     beside = spacing_beside(path, pages=picture.pages)
     if beside is not None:
         _check_agreement(path, own, beside.spacing_mm, where=beside.path)
-        return PixelSize(beside.spacing_mm, None, f"{_size(beside.spacing_mm)}, as {beside.path.name} beside it says")
+        return PixelSize(beside.spacing_mm, None, f"{_size(beside.spacing_mm)}, as the .json beside it says")
     if own is not None:
         return PixelSize(own, None, f"{_size(own)}, by {origin}")
     unknown = f"a {picture.format} image states no reliable spacing; distances in mm and volumes in ml are not to be trusted"

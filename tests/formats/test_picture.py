@@ -147,7 +147,7 @@ def test_a_spacing_beside_a_stack_is_used_in_either_order(
     image = read(saved(tmp_path / picture, pages=3))
     assert image.geometry.spacing_mm == (80.0, 7.6, 7.6)
     assert image.geometry.spacing_stated
-    assert image.warnings == (f"spacing 80 x 7.6 x 7.6 mm (Z, Y, X), as {document} beside it says",)
+    assert image.warnings == ("spacing 80 x 7.6 x 7.6 mm (Z, Y, X), as the .json beside it says",)
 
 
 @pytest.mark.parametrize("numbers", [[0.5, 0.5], [999, 0.5, 0.5], [0.5, 0.5, 999]])
