@@ -8,11 +8,20 @@ import sys
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 from autoseg.errors import InterruptedRunError
-from autoseg.jobs.interruption import Interruption, heed_no_more
+from autoseg.jobs.interruption import Interruption, end_at_once, heed_no_more
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line and end the process."""
+    code = run()
+    heed_no_more(code)
+    if code == InterruptedRunError.exit_code:
+        end_at_once(code)
+    sys.exit(code)
+
+
+def run() -> int:
+    """Run the command line; gives its exit code."""
     interruption = Interruption()
     try:
         with interruption.heard():
@@ -20,10 +29,10 @@ def main() -> None:
 
             app(obj=interruption)
     except KeyboardInterrupt:
-        sys.exit(InterruptedRunError.exit_code)
+        return InterruptedRunError.exit_code
     except SystemExit as end:
-        heed_no_more(end.code if isinstance(end.code, int) else 0)
-        raise
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
 
 
 if __name__ == "__main__":

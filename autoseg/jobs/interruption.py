@@ -5,13 +5,14 @@ another place whose exceptions nobody gets, Python discards it, and the command 
 the request is kept, and raised again until it is on its way: at the next progress, and by a timer.
 """
 
+import atexit
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from autoseg.errors import InterruptedRunError
 from autoseg.events import Events, Progress
@@ -137,6 +138,19 @@ def heed_no_more(exit_code: int) -> None:
     for number in STOPPING:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, end)
+
+
+def end_at_once(exit_code: int) -> NoReturn:
+    """End a process that was asked to, once all is said.
+
+    The interpreter is not taken apart: with torch, that takes seconds, in which another signal would have its default effect
+    and with that another exit code.
+    """
+    atexit._run_exitfuncs()  # noqa: SLF001 - as the interpreter does first; there is no other way to ask for it
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed, or its reader has gone
+            stream.flush()
+    os._exit(exit_code)
 
 
 def is_interrupted(error: BaseException) -> bool:

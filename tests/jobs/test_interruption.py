@@ -212,3 +212,21 @@ def test_heed_no_more_leaves_ignored_signals_alone() -> None:
         "signal.signal(signal.SIGHUP, signal.SIG_IGN)\nheed_no_more(7)\nsignal.raise_signal(signal.SIGHUP)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_process_that_ends_at_once_does_what_it_had_to_at_its_end() -> None:
+    code = (
+        "import atexit, sys; from autoseg.jobs.interruption import end_at_once\n"
+        "class Slow:\n    def __del__(self): print('taken apart')\n"
+        "kept = Slow()\natexit.register(print, 'closed')\nprint('said')\nend_at_once(130)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "said\nclosed\n", "")
+
+
+def test_streams_that_were_closed_keep_no_process_from_ending() -> None:
+    code = (
+        "import sys; from autoseg.jobs.interruption import end_at_once\n"
+        "sys.stdout = None\nsys.stderr.close()\nend_at_once(130)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 130

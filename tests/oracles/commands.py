@@ -17,7 +17,7 @@ from unittest import mock
 import torch
 from oracles.processes import Answer
 
-from autoseg.__main__ import main
+from autoseg.__main__ import run
 
 
 def autoseg(
@@ -53,11 +53,7 @@ class _Captured(io.TextIOWrapper):
 
 def _exit_code(arguments: list[str]) -> int:
     with mock.patch.object(sys, "argv", ["autoseg", *arguments]):
-        try:
-            main()
-        except SystemExit as end:
-            return end.code if isinstance(end.code, int) else int(end.code is not None)
-    return 0
+        return run()
 
 
 @contextmanager
