@@ -218,7 +218,7 @@ class Demand:
         return MemoryLimitError(
             "segmenting takes more memory than it may",
             expected=f"at most {limits.bytes / 1e9:g} GB",
-            found=f"{needed / 1e9:.1f} GB for {' x '.join(map(str, shape))} voxels, slices of {rows} x {columns} pixels, "
+            found=f"{_rounded_up_gb(needed):g} GB for {' x '.join(map(str, shape))} voxels, slices of {rows} x {columns} pixels, "
             f"{self._classes} classes, and networks of {len(size.features)} levels, to which a slice or a tile of it has "
             f"{' x '.join(map(str, seen))} pixels",
             remedy=f"Where the machine has it, allow more (--memory {_rounded_up_gb(needed):g}); otherwise cut the scan, or "
@@ -245,7 +245,7 @@ def require_weights(sizes: Sequence[int], *, memory_gb: float, where: Path | str
             "the weights of the networks take more memory than they may",
             where=where,
             expected=f"at most {memory_gb:g} GB",
-            found=f"{needed / 1e9:.1f} GB for {len(sizes)} network(s)",
+            found=f"{_rounded_up_gb(needed):g} GB for {len(sizes)} network(s)",
             remedy=f"Where the machine has it, allow more (--memory {_rounded_up_gb(needed):g}).",
         )
 
