@@ -140,9 +140,18 @@ class Demand:
         parts = self.parts(shape, slices, limits=limits)
         besides = self._besides(float(shape[0]) * shape[1] * shape[2], stored_bytes=stored_bytes)
         needed = max(parts.bytes, *besides)
-        too_much_there = limits.device_bytes is not None and self._forward(slices, parts.batch) > limits.device_bytes
-        if needed > limits.bytes or too_much_there:
-            raise self._refusal(shape, slices, needed, limits)
+        there = self._forward(slices, parts.batch)
+        if limits.device_bytes is not None and there > limits.device_bytes:
+            remedy = "Free memory of the device, or use --device cpu."
+            raise self._refusal(
+                "the networks take more memory than the device has free", shape, slices, there, remedy=remedy
+            )
+        if needed > limits.bytes:
+            remedy = (
+                f"At most {limits.bytes / 1e9:g} GB may be taken. Where the machine has it, allow more (--memory "
+                f"{_rounded_up_gb(needed):g}); otherwise cut the scan, or ask for a model of fewer classes or levels."
+            )
+            raise self._refusal("segmenting takes more memory than it may", shape, slices, needed, remedy=remedy)
         return replace(parts, bytes=needed)
 
     def _while_predicting(self, voxels: float) -> float:
@@ -157,8 +166,6 @@ class Demand:
         yield program + voxels * (self._scan + 2 * _FLOAT)  # the voxels that statistics are taken of
         # A mask, framed, and the numbers of its components; this is more than a label map that is written, or statistics.
         yield program + voxels * (self._scan + self._results + 3 + _FLOAT)
-        if self.entropy:
-            yield program + voxels * (self._scan + self._results + _FLOAT + 1)
         if self.probabilities:
             yield program + voxels * (self._scan + self._results + (_FLOAT + 1) * self._classes)
 
@@ -211,18 +218,16 @@ class Demand:
             one += pixels * _FLOAT * 3 * self._classes
         return batch * one
 
-    def _refusal(self, shape: Triple, slices: Slices, needed: float, limits: Limits) -> MemoryLimitError:
+    def _refusal(self, what: str, shape: Triple, slices: Slices, needed: float, *, remedy: str) -> MemoryLimitError:
         size = self.plan.network
         rows, columns = slices.size_px
         seen = (padded_side(side, size.divisor) for side in seen_at_once(slices.size_px, self.plan.view.patch_px))
         return MemoryLimitError(
-            "segmenting takes more memory than it may",
-            expected=f"at most {limits.bytes / 1e9:g} GB",
-            found=f"{_rounded_up_gb(needed):g} GB for {' x '.join(map(str, shape))} voxels, slices of {rows} x {columns} pixels, "
-            f"{self._classes} classes, and networks of {len(size.features)} levels, to which a slice or a tile of it has "
-            f"{' x '.join(map(str, seen))} pixels",
-            remedy=f"Where the machine has it, allow more (--memory {_rounded_up_gb(needed):g}); otherwise cut the scan, or "
-            "ask for a model of fewer classes or levels.",
+            what,
+            found=f"{_rounded_up_gb(needed):g} GB for {' x '.join(map(str, shape))} voxels, slices of {rows} x {columns} "
+            f"pixels, {self._classes} classes, and networks of {len(size.features)} levels, to which a slice or a tile "
+            f"of it has {' x '.join(map(str, seen))} pixels",
+            remedy=remedy,
         )
 
 

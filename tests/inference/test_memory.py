@@ -122,7 +122,7 @@ def test_a_device_with_a_memory_of_its_own_takes_what_networks_do(tiny_plan: Pla
     ample, little = Limits(4e9, device_bytes=10e9), Limits(4e9, device_bytes=0.2e9)
     assert demand_of(plan).blocks((8, 600, 600), slices, limits=ample).batch == 4
     assert demand_of(plan).blocks((8, 600, 600), slices, limits=little).batch < 4
-    with pytest.raises(MemoryLimitError):
+    with pytest.raises(MemoryLimitError, match="more memory than the device has free"):
         demand_of(plan).blocks((8, 600, 600), slices, limits=Limits(4e9, device_bytes=1e6))
 
 
