@@ -96,12 +96,15 @@ def check_request(file: Path, *, onnx: bool) -> None:
 
 def _warn_of_changed_data(workspace: Workspace, plan: Plan, folders: Sequence[Path], events: Events) -> None:
     """Say where the scores that go into the file are not those of the data as they are; data that are gone do not matter."""
-    cases = [case for case in workspace.dataset().labelled if not places.absent([case])]
+    labelled = workspace.dataset().labelled
+    cases = [case for case in labelled if not places.absent([case])]
     keys = data_keys(plan, {case.id: case_checksum(case) for case in cases})
     changed: set[str] = set()
     for model in take_inventory(workspace, plan).finished:
-        if model.folder in folders and model.data.cases:
-            changed |= set(model.data.differing(keys) or ())
+        # Runs of version 0.1 know all cases together, and nothing where one of them is gone.
+        if model.folder in folders and (model.data.cases or len(cases) == len(labelled)):
+            differing = model.data.differing(keys)
+            changed |= {"some cases"} if differing is None else set(differing)
     if changed:
         events.warn(f"changed since the models were trained: {some(sorted(changed))}. The scores in the file are of before")
 

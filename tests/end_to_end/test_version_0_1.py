@@ -11,6 +11,7 @@ import pytest
 import SimpleITK as sitk
 
 import autoseg
+from autoseg.events import Silent
 from autoseg.model.bundle import read_document
 from autoseg.planning.overrides import parse_overrides
 from autoseg.planning.plan import read_plan, write_plan
@@ -31,6 +32,16 @@ TINY = (
 """What the plan of the workspace has of its own."""
 
 ON_A_CPU: dict[str, Any] = {"device": "cpu", "precision": "float32"}
+
+
+class Heard(Silent):
+    """Remembers warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 @pytest.fixture
@@ -113,6 +124,16 @@ def test_select_report_and_export_work_on_it(stored: Path, tmp_path: Path) -> No
     autoseg.export(tmp_path / "new.autoseg", workspace=workspace)
     autoseg.predict(STORED / "data" / "Test_Set", tmp_path / "new", model=tmp_path / "new.autoseg", **ON_A_CPU)
     assert_same_label_map(tmp_path / "new", STORED / "results")
+
+
+def test_export_says_that_a_label_map_changed_since(stored: Path, tmp_path: Path) -> None:
+    events = Heard()
+    autoseg.export(tmp_path / "a.autoseg", workspace=stored / "workspace", events=events)
+    assert not events.warnings
+    [path, *_] = sorted((stored / "data" / "Training_Set").rglob("*_seg.nii.gz"))
+    path.write_bytes(path.read_bytes() + b"\n")
+    autoseg.export(tmp_path / "b.autoseg", workspace=stored / "workspace", events=events)
+    assert events.warnings == ["changed since the models were trained: some cases. The scores in the file are of before"]
 
 
 def test_planning_again_decides_the_same(stored: Path) -> None:
