@@ -16,14 +16,15 @@ def check_same_grid(image: Geometry, label: Geometry, *, where: Path, other: Pat
         other: file it is compared with.
 
     Returns:
-        a warning where they agree only by an orientation that is not the one read.
+        a warning where they agree only by an orientation that is not the one read, or where a stated spacing goes unused.
 
     Raises:
         ImageError: shape, spacing, origin or direction differ by more than `Geometry.difference` tolerates, whichever
             orientation of either file is followed. Where one is a picture that states no spacing, only the shape counts.
     """
     if not (image.spacing_stated and label.spacing_stated) and image.shape == label.shape:
-        return ()
+        dropped = label.spacing_stated and label.spacing_mm[1:] != image.spacing_mm[1:]
+        return (f"the spacing it states is not used, because {other.name} states none: a pixel counts as 1 mm",) * dropped
     if not (difference := label.difference(image)):
         return ()
     if (agreeing := label.agreeing_statements(image)) is not None:

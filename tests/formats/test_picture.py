@@ -205,7 +205,9 @@ def test_a_picture_without_spacing_lies_on_any_grid_of_its_shape(tmp_path: Path)
         known, geometry=dataclasses.replace(known.geometry, spacing_mm=(3.0, 0.5, 0.5), spacing_stated=True)
     )
     unknown = read(saved(tmp_path / "unknown.tif", pages=3)).geometry
-    check_same_grid(known.geometry, unknown, where=tmp_path / "unknown.tif", other=tmp_path / "known.tif")
+    assert not check_same_grid(known.geometry, unknown, where=tmp_path / "unknown.tif", other=tmp_path / "known.tif")
+    (warning,) = check_same_grid(unknown, known.geometry, where=tmp_path / "known.tif", other=tmp_path / "unknown.tif")
+    assert warning == "the spacing it states is not used, because unknown.tif states none: a pixel counts as 1 mm"
     other = read(saved(tmp_path / "other.tif", pages=2)).geometry
     with pytest.raises(ImageError, match="shape"):
         check_same_grid(known.geometry, other, where=tmp_path / "other.tif", other=tmp_path / "known.tif")
