@@ -100,7 +100,7 @@ def _columns(classes: Sequence[LabelClass]) -> list[str]:
 
 def _cells(row: PredictionRow) -> dict[str, tables.Cell]:
     return {
-        **row.others,
+        **{name: tables.as_cell(cell) for name, cell in row.others.items()},
         **{name: getattr(row, name) for name in (*_FIXED, _MODEL)},
         **({_CALIBRATION: row.calibration_sha256} if row.calibration_sha256 else {}),
         **{name + _EXTRA: digest for name, digest in row.extras_sha256.items()},

@@ -2,15 +2,19 @@
 
 One policy for all: UTF-8, a header, a comma between cells, quotes only where a cell needs them. A number is written with as
 many digits as reading it back exactly takes; who writes fewer rounds it before. A number that is undefined is an empty cell.
+
+Text that a spreadsheet would run as a formula, in a cell or in the name of a column, has an apostrophe before it, which
+readers here take off. Numbers have none.
 """
 
 import csv
 import io
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from autoseg.errors import WorkspaceError
 from autoseg.storage import files
@@ -19,6 +23,18 @@ Cell = str | int | float | None
 """What a cell holds; None and NaN: nothing."""
 
 _Parsed = TypeVar("_Parsed")
+
+_SEPARATED: Final = r"(^|[;\t\n])"
+"""Where a cell may begin, also for a spreadsheet that takes semicolons or tabs for what separates cells, and no quotes."""
+
+_RUNS: Final = r"(?=[^\S\t\r\n]*[=+\-@\t\r\n'\uff0b\uff0d\uff1d\uff20])"
+"""What begins a formula, in wide forms too, and the apostrophe, so that one that was there before is told from ours.
+
+Source: the rules of OWASP on CSV injection, and that spreadsheets pass over leading blanks.
+"""
+
+_TO_GUARD: Final = re.compile(_SEPARATED + _RUNS)
+_GUARDED: Final = re.compile(f"{_SEPARATED}'{_RUNS}")
 
 
 @dataclass(frozen=True)
@@ -88,9 +104,9 @@ def table_text(columns: Sequence[str], rows: Iterable[Mapping[str, Cell]]) -> st
         msg = f"columns need different names, not {', '.join(columns)}"
         raise ValueError(msg)
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, [_guarded(name) for name in columns], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _written(cell) for name, cell in row.items()} for row in rows)
+    writer.writerows({_guarded(name): _written(cell) for name, cell in row.items()} for row in rows)
     return text.getvalue()
 
 
@@ -129,7 +145,19 @@ def read_table(path: Path, parse: Callable[[Row], _Parsed], *, kind: TableKind) 
         raise _unreadable(path, kind, f"line {reader.line_num}: {cause}") from None
 
 
+def as_cell(text: str) -> Cell:
+    """What a cell that was read holds, for writing it again: a number where it is written as one is here, else the text."""
+    for number in (int, float):
+        try:
+            if math.isfinite(value := number(text)) and repr(value) == text:
+                return value
+        except ValueError:
+            continue
+    return text
+
+
 def _columns(header: Sequence[str], path: Path, kind: TableKind) -> Sequence[str]:
+    header = [_unguarded(name) for name in header]
     named = f"the columns {', '.join(header)}" if header else "no columns"
     if len(set(header)) < len(header) or not set(kind.required) <= set(header):
         raise _unreadable(path, kind, named)
@@ -140,15 +168,24 @@ def _row(columns: Sequence[str], cells: Sequence[str]) -> Row:
     if len(cells) != len(columns):
         msg = f"{len(cells)} cells instead of {len(columns)}"
         raise ValueError(msg)
-    return Row(dict(zip(columns, cells, strict=True)))
+    return Row({name: _unguarded(cell) for name, cell in zip(columns, cells, strict=True)})
 
 
 def _written(cell: Cell) -> str | int:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     if isinstance(cell, str):
-        return cell.replace("\r", " ")  # alone it ends a line for a reader, and is not quoted before Python 3.13
+        return _guarded(cell)
     return repr(float(cell)) if isinstance(cell, float) else cell
+
+
+def _guarded(text: str) -> str:
+    text = text.replace("\r", " ")  # alone it ends a line for a reader, and is not quoted before Python 3.13
+    return _TO_GUARD.sub(r"\1'", text)
+
+
+def _unguarded(text: str) -> str:
+    return _GUARDED.sub(r"\1", text)
 
 
 def _not_a_number(column: str, text: str) -> ValueError:

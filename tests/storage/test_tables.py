@@ -1,6 +1,7 @@
 """Tables whose columns have names, and which may have more or fewer of them than a reader knows."""
 
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoseg.errors import WorkspaceError
-from autoseg.storage.tables import Row, TableKind, read_table, table_text, write_table
+from autoseg.storage.tables import Cell, Row, TableKind, as_cell, read_table, table_text, write_table
 
 KIND = TableKind("a table of fruit", required=("name", "count"), remedy="Count again.")
 Fruit = tuple[str, int, float, str]
@@ -39,7 +40,7 @@ def test_cells_are_quoted_where_they_must_be_and_numbers_keep_their_digits() -> 
     )
 
 
-TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r"))
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r")) | st.text(st.sampled_from("=-';\t\n a"))
 
 
 @settings(max_examples=50)
@@ -51,6 +52,49 @@ def test_what_is_written_is_read_back_exactly(
     columns = ["name", "count", "weight_kg"]
     write_table(path, columns, [dict(zip(columns, row, strict=True)) for row in rows])
     assert read_table(path, fruit, kind=KIND) == [(*row, "") for row in rows]
+
+
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(1)",
+    "\t=1+1",
+    "\tx",
+    "  =1",
+    "\xa0=1",
+    "\uff1d1+1",
+    "\uff0b1",
+    "\uff0d1",
+    "\uff20x",
+    "\n=1",
+]
+
+
+@pytest.mark.parametrize("text", [*FORMULAS, "'", "'quoted'", "'=1", "''=1", "a;=1", "a;'b", "a\t-1", "a\n@x", ";\t '+1"])
+def test_no_text_is_a_formula_for_a_spreadsheet(tmp_path: Path, text: str) -> None:
+    """Neither as a cell nor as a column's name, whatever takes the table for separated by semicolons or tabs."""
+    path = tmp_path / "fruit.csv"
+    write_table(path, ["name", "count", text], [{"name": text, "count": -1, text: -0.5}])
+    content = path.read_text(encoding="utf-8")
+    assert not re.search(r"(?:^|[,;\t\n])[\"\s]*[=+@\uff0b\uff0d\uff1d\uff20]|[;\t\n]\"?-", content)
+    assert content.endswith(",-1,-0.5\n")
+    assert read_table(path, lambda row: row.cells, kind=KIND) == [{"name": text, "count": "-1", text: "-0.5"}]
+
+
+@pytest.mark.parametrize("text", ["'", "'a", "a'b", "-", "a;'b", "it's", "1-2"])
+def test_what_was_written_without_apostrophes_is_read_as_it_is(tmp_path: Path, text: str) -> None:
+    [(name, *_)] = read(tmp_path / "fruit.csv", f"name,count\n{text},2\n")
+    assert name == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [("-3", -3), ("-0.5", -0.5), ("-0.50", "-0.50"), ("1_0", "1_0"), ("-x", "-x"), ("nan", "nan"), ("", "")],
+)
+def test_numbers_that_were_read_are_written_as_numbers(text: str, cell: Cell) -> None:
+    assert as_cell(text) == cell
+    assert type(as_cell(text)) is type(cell)
 
 
 def test_a_carriage_return_does_not_end_a_line() -> None:
