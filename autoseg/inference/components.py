@@ -10,11 +10,12 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-Slices = tuple[slice, slice, slice]
-
 _FOREGROUND: Final = 26
 _BACKGROUND: Final = 6
 """Foreground voxels touch by faces, edges and corners, background voxels by faces: no line crosses both."""
+
+_VALUE_BITS: Final = 16
+"""Of a label value."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,10 @@ class Components:
         labels: number of the component each voxel belongs to, (Z, Y, X), from 1 in the order of first voxels; 0 outside
             the mask.
         voxels: size of component 1, 2, ...
-        boxes: where they lie.
     """
 
     labels: NDArray[np.integer[Any]]
     voxels: NDArray[np.int64]
-    boxes: tuple[Slices, ...]
 
     @property
     def largest(self) -> int | None:
@@ -48,43 +47,51 @@ def background_components(mask: NDArray[np.bool_]) -> Components:
     return _components(mask, connectivity=_BACKGROUND)
 
 
-def neighbour_counts(labels: NDArray[np.uint16], component: NDArray[np.bool_]) -> dict[int, int]:
-    """How often each label value lies behind a face of a component.
+@dataclass(frozen=True)
+class Surroundings:
+    """What lies behind the faces of components.
+
+    Attributes:
+        most: the label value behind most faces of component 0 (which does not exist), 1, 2, ...; the lower of two equally
+            frequent ones; 0 for a component that fills the volume.
+        only: whether it is behind all of them.
+    """
+
+    most: NDArray[np.uint16]
+    only: NDArray[np.bool_]
+
+
+def surroundings(components: Components, labels: NDArray[np.uint16]) -> Surroundings:
+    """What lies around every component, all of them at once.
 
     Args:
-        labels: label values, (Z, Y, X).
-        component: the component, of the same shape.
-
-    Returns:
-        value to number of faces between the component and voxels of that value outside it.
+        components: of a mask.
+        labels: label values, (Z, Y, X), uint16.
     """
-    faces = []
+    seen = []
     for axis in range(labels.ndim):
-        for first, second in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
-            inside: list[slice] = [slice(None)] * labels.ndim
-            outside = list(inside)
-            inside[axis], outside[axis] = first, second
-            faces.append(labels[tuple(outside)][component[tuple(inside)] & ~component[tuple(outside)]])
-    values, numbers = np.unique(np.concatenate(faces), return_counts=True)
-    return dict(zip(values.tolist(), numbers.tolist(), strict=True))
+        parts, values = np.moveaxis(components.labels, axis, 0), np.moveaxis(labels, axis, 0)
+        for inside, outside in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+            faces = (parts[inside] != 0) & (parts[outside] == 0)  # no two components touch by a face
+            seen.append(parts[inside][faces].astype(np.int64) << _VALUE_BITS | values[outside][faces])
+    pairs, faces_of = np.unique(np.concatenate(seen), return_counts=True)
+    owners, values_of = pairs >> _VALUE_BITS, (pairs & ((1 << _VALUE_BITS) - 1)).astype(np.uint16)
+    order = np.lexsort((values_of, -faces_of, owners))
+    first = order[np.unique(owners[order], return_index=True)[1]]
+    most = np.zeros(len(components.voxels) + 1, np.uint16)
+    only = np.zeros(len(components.voxels) + 1, np.bool_)
+    most[owners[first]] = values_of[first]
+    only[:] = np.bincount(owners, minlength=len(only)) == 1
+    return Surroundings(most, only)
 
 
 def _components(mask: NDArray[np.bool_], *, connectivity: int) -> Components:
     if 0 in mask.shape or not mask.any():
-        return Components(np.zeros(mask.shape, np.uint32), np.zeros(0, np.int64), ())
+        return Components(np.zeros(mask.shape, np.uint32), np.zeros(0, np.int64))
     # cc3d numbers components in the order of memory. In small or thin volumes it expects fewer of them than there can be,
     # and fails: a frame of background gives it room.
     frame: NDArray[np.bool_] = np.zeros([side + 2 for side in mask.shape], dtype=bool)
     frame[1:-1, 1:-1, 1:-1] = mask
     framed = cc3d.connected_components(frame, connectivity=connectivity)
-    found = cc3d.statistics(framed, no_slice_conversion=False)
-    return Components(
-        labels=framed[1:-1, 1:-1, 1:-1],
-        voxels=found["voxel_counts"][1:].astype(np.int64),
-        boxes=tuple(_unframed(box) for box in found["bounding_boxes"][1:]),
-    )
-
-
-def _unframed(box: Slices) -> Slices:
-    first, second, third = (slice(side.start - 1, side.stop - 1) for side in box)
-    return first, second, third
+    counts = cc3d.statistics(framed, no_slice_conversion=True)["voxel_counts"]
+    return Components(labels=framed[1:-1, 1:-1, 1:-1], voxels=counts[1:].astype(np.int64))

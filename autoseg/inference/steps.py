@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoseg.data.dataset import LabelClass
 from autoseg.data.label_values import LARGEST_LABEL
-from autoseg.inference.components import Slices, background_components, foreground_components, neighbour_counts
+from autoseg.inference.components import background_components, foreground_components, surroundings
 
 StepType = Literal["largest_component", "drop_small", "fill_holes"]
 Spacing = tuple[float, float, float]
@@ -98,40 +98,28 @@ def describe(step: Step, classes: Sequence[LabelClass]) -> str:
 def _drop_components(labels: NDArray[np.uint16], step: Step, *, voxel_ml: float) -> None:
     components = foreground_components(class_mask(labels, step.label))
     if step.min_volume_ml is None:
-        going = [number for number in range(1, len(components.voxels) + 1) if number != components.largest]
+        going = np.arange(1, len(components.voxels) + 1) != components.largest
     else:
-        going = (np.flatnonzero(components.voxels * voxel_ml < step.min_volume_ml) + 1).tolist()
-    for number in going:
-        box = _widened(components.boxes[number - 1], labels.shape)
-        region, component = labels[box], components.labels[box] == number
-        region[component] = 0 if step.label is None else _most_frequent(neighbour_counts(region, component))
+        going = components.voxels * voxel_ml < step.min_volume_ml
+    if not going.any():
+        return
+    voxels = np.concatenate([[False], going])[components.labels]
+    if step.label is None:
+        labels[voxels] = 0
+    else:
+        labels[voxels] = surroundings(components, labels).most[components.labels[voxels]]
 
 
 def _fill_holes(labels: NDArray[np.uint16], label: int | None) -> None:
     holes = background_components(labels == 0)
-    for number, box in enumerate(holes.boxes, start=1):
-        if _touches_border(box, labels.shape):
-            continue
-        wide = _widened(box, labels.shape)
-        region, hole = labels[wide], holes.labels[wide] == number
-        walls = neighbour_counts(region, hole)
-        if label is None or set(walls) == {label}:
-            region[hole] = _most_frequent(walls)
+    around = surroundings(holes, labels)
+    filled = around.most if label is None else np.where(around.only & (around.most == label), around.most, 0)
+    filled[_reaching_the_border(holes.labels)] = 0
+    background = labels == 0
+    labels[background] = filled[holes.labels[background]]
 
 
-def _most_frequent(counts: dict[int, int]) -> int:
-    """The value counted most often, the lower of equals; 0 where nothing was counted."""
-    return min(counts, key=lambda value: (-counts[value], value), default=0)
-
-
-def _touches_border(box: Slices, shape: tuple[int, ...]) -> bool:
-    """Whether a region reaches the edge of the volume; an axis of a single slice has none."""
-    return any(side.start == 0 or side.stop == length for side, length in zip(box, shape, strict=True) if length > 1)
-
-
-def _widened(box: Slices, shape: tuple[int, ...]) -> Slices:
-    """The box with one voxel more on every side, as far as the volume goes."""
-    first, second, third = (
-        slice(max(side.start - 1, 0), min(side.stop + 1, length)) for side, length in zip(box, shape, strict=True)
-    )
-    return first, second, third
+def _reaching_the_border(parts: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:
+    """Numbers of the components at the edge of the volume; an axis of a single slice has none."""
+    edges = [np.moveaxis(parts, axis, 0)[[0, -1]].ravel() for axis, length in enumerate(parts.shape) if length > 1]
+    return np.unique(np.concatenate([*edges, np.zeros(0, parts.dtype)]))

@@ -2,7 +2,8 @@
 
 Two masks worth comparing have most of their surface in common, and the rest lies a voxel or two apart. So each surface
 voxel is first looked up where it is, then at the neighbouring places in the order of their distance; the first hit is
-the distance, exactly. Only what is farther off goes to a k-d tree.
+the distance, exactly. Only what is farther off goes to a k-d tree. Where a mask is full of speckles most of it is farther
+off: then the nearest place is found for every voxel of the volume at once, by a distance transform.
 
 Source: measured on three classes of a 256 x 256 x 128 brain scan (docs/reference/metrics.md).
 """
@@ -15,6 +16,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.spatial import cKDTree
 
 _REACH_VOXELS: Final = 3
@@ -23,6 +25,17 @@ _REACH_VOXELS: Final = 3
 Source: chosen among 1, 2, 3, 4 by the time for three brain tissues: .09 s with each for a good prediction; .38, .28,
 .21, .17 s for one shifted by four voxels; .58, .55, .57, .65 s for one full of speckles.
 """
+
+
+_SPECKLED: Final = 0.05
+"""Fraction of a volume's voxels that, if they lie apart, are found by a distance transform.
+
+Source: ours. In a volume of 256 x 256 x 128 voxels the transform took .8 s whatever the masks, the look-up of neighbours and
+the tree together 1.8 us a voxel: equal at .05. A tenth of a brain's surface, which is .04 of it, lies apart in a good
+prediction, all of it in one that is shifted by four voxels, and .2 of the volume in noise."""
+
+_MOST_TRANSFORMED: Final = 1 << 26
+"""Voxels of the largest volume that is transformed. Source: ours; that takes 1 GB of memory."""
 
 
 @dataclass(frozen=True)
@@ -137,11 +150,25 @@ def _directed_distances_mm(
         searching = searching[~found]
         if searching.size == 0:
             return np.concatenate(distances)
+        if searching.size > _SPECKLED * source.size and source.size <= _MOST_TRANSFORMED:
+            return np.concatenate([*distances, _transformed_mm(searching, target, spacing_mm=spacing_mm)])
     # An unbalanced tree is built in half the time, and points on a grid do not degenerate it.
     tree = cKDTree(np.argwhere(target) * spacing_mm, balanced_tree=False, compact_nodes=False)
     places = np.stack(np.unravel_index(searching, source.shape), axis=1)
     far, _ = tree.query(places * spacing_mm)
     return np.concatenate([*distances, far])
+
+
+def _transformed_mm(
+    searching: NDArray[np.int64], target: NDArray[np.bool_], *, spacing_mm: tuple[float, float, float]
+) -> NDArray[np.float64]:
+    """From some places, indices into the flattened volume, to the nearest of a surface: (N,), in mm."""
+    nearest = ndimage.distance_transform_edt(~target, sampling=spacing_mm, return_distances=False, return_indices=True)
+    squared_mm2 = np.zeros(searching.size)
+    for along, place, step_mm in zip(nearest, np.unravel_index(searching, target.shape), spacing_mm, strict=True):
+        squared_mm2 += (place * step_mm - along.ravel()[searching] * step_mm) ** 2
+    distances_mm: NDArray[np.float64] = np.sqrt(squared_mm2)
+    return distances_mm
 
 
 def _neighbourhood(shape: tuple[int, ...], spacing_mm: tuple[float, float, float]) -> Iterator[tuple[int, float]]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from autoseg.inference.components import background_components, foreground_components, neighbour_counts
+from autoseg.inference.components import background_components, foreground_components, surroundings
 
 Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 shapes = st.sampled_from([(3, 4, 5), (1, 5, 6), (5, 1, 6), (4, 5, 1), (1, 1, 7)])
@@ -24,7 +24,7 @@ def same_parts(first: np.ndarray, second: np.ndarray) -> bool:  # type: ignore[t
 def test_parts_are_those_of_an_independent_labelling(mask: Mask) -> None:
     by_scipy, count = ndimage.label(mask, structure=np.ones((3, 3, 3)))
     found = foreground_components(mask)
-    assert len(found.voxels) == len(found.boxes) == count
+    assert len(found.voxels) == count
     assert same_parts(found.labels, by_scipy)
     by_scipy, count = ndimage.label(mask)
     found = background_components(mask)
@@ -33,12 +33,9 @@ def test_parts_are_those_of_an_independent_labelling(mask: Mask) -> None:
 
 
 @given(masks)
-def test_sizes_and_boxes_belong_to_their_parts(mask: Mask) -> None:
+def test_sizes_belong_to_their_parts(mask: Mask) -> None:
     found = foreground_components(mask)
-    for number, (voxels, box) in enumerate(zip(found.voxels, found.boxes, strict=True), start=1):
-        part = found.labels == number
-        assert part.sum() == voxels == part[box].sum()
-        assert all(part[box].any(axis=tuple({0, 1, 2} - {axis})).all() for axis in range(3))  # no wider than needed
+    assert found.voxels.tolist() == [(found.labels == number).sum() for number in range(1, len(found.voxels) + 1)]
 
 
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
@@ -56,7 +53,7 @@ def test_nothing_has_no_parts(shape: tuple[int, int, int]) -> None:
         found = find(np.zeros(shape, bool))
         assert found.labels.shape == shape
         assert not found.labels.any()
-        assert (found.voxels.tolist(), found.boxes, found.largest) == ([], (), None)
+        assert (found.voxels.tolist(), found.largest) == ([], None)
 
 
 def test_the_largest_part() -> None:
@@ -68,6 +65,29 @@ def test_the_largest_part() -> None:
 
 
 def test_faces_are_counted_once_for_each_pair_of_voxels() -> None:
-    labels = np.array([[[0, 2, 2], [1, 1, 3], [0, 3, 3]]], np.uint16)
-    assert neighbour_counts(labels, labels == 1) == {0: 2, 2: 1, 3: 2}
-    assert neighbour_counts(labels, np.ones_like(labels, bool)) == {}
+    labels = np.array([[[0, 2, 2], [1, 1, 3], [0, 3, 3]]], np.uint16)  # around the ones: twice 0, once 2, twice 3
+    around = surroundings(foreground_components(labels == 1), labels)
+    assert (around.most[1], around.only[1]) == (0, False)
+    labels[0, 0, 0] = 3
+    assert surroundings(foreground_components(labels == 1), labels).most[1] == 3
+
+
+def test_what_fills_the_volume_has_nothing_around_it() -> None:
+    labels = np.ones((1, 2, 3), np.uint16)
+    around = surroundings(foreground_components(labels == 1), labels)
+    assert (around.most[1], around.only[1]) == (0, False)
+
+
+@given(shapes.flatmap(lambda shape: arrays(np.uint16, shape, elements=st.integers(0, 3), fill=st.nothing())))
+def test_surroundings_are_those_of_looking_at_every_voxel(labels: np.ndarray) -> None:  # type: ignore[type-arg]
+    for parts in (background_components(labels == 0), foreground_components(labels == 2)):
+        around = surroundings(parts, labels)
+        for number in range(1, len(parts.voxels) + 1):
+            seen = [
+                int(labels[tuple(neighbour)])
+                for place in np.argwhere(parts.labels == number)
+                for neighbour in (place + step * sign for step in np.eye(3, dtype=int) for sign in (-1, 1))
+                if (neighbour >= 0).all() and (neighbour < labels.shape).all() and parts.labels[tuple(neighbour)] != number
+            ]
+            assert around.most[number] == min(set(seen), key=lambda value: (-seen.count(value), value), default=0)
+            assert around.only[number] == (len(set(seen)) == 1)

@@ -294,3 +294,20 @@ def test_monai_finds_the_same(seed, spacing_mm):
         *batches, include_background=True, symmetric=True, spacing=list(spacing_mm)
     )
     assert found.assd_mm == pytest.approx(float(average), rel=1e-5)
+
+
+@pytest.mark.parametrize("spacing_mm", [(1.0, 1.0, 1.0), (0.9375, 1.5, 0.31)])
+@pytest.mark.parametrize("fraction", [0.001, 0.02, 0.4])
+def test_a_distance_transform_and_a_tree_find_the_same(
+    monkeypatch: pytest.MonkeyPatch, fraction: float, spacing_mm: tuple[float, float, float]
+) -> None:
+    generator = np.random.default_rng(7)
+    speckled = generator.random((40, 24, 32)) < fraction
+    compact = np.zeros_like(speckled)
+    compact[3:9, 15:20, 4:12] = True
+    found = []
+    for limit in (0.0, 1.0):  # as soon as anything lies apart, and never
+        monkeypatch.setattr("autoseg.metrics.surface._SPECKLED", limit)
+        distances = surface_distances(speckled, compact, spacing_mm=spacing_mm)
+        found.append((distances.hausdorff_mm, distances.hausdorff95_mm, distances.assd_mm))
+    assert found[0] == pytest.approx(found[1], rel=1e-14)
