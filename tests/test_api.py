@@ -76,7 +76,7 @@ def test_positions_are_for_what_comes_first_by_nature() -> None:
         ),
         (autoseg.train, {"workers": -1}, "expected a whole number from 0 to 1,024; found -1"),
         (autoseg.train, {"minute": 3}, "autoseg.train: there is no option minute. Did you mean minutes?"),
-        (autoseg.train, {"readers": 3}, "autoseg.train: there is no option readers. Choose among architecture, fold, "),
+        (autoseg.train, {"flavour": 3}, "autoseg.train: there is no option flavour. Choose among architecture, fold, "),
         (
             autoseg.predict,
             {"source": "a"},

@@ -154,7 +154,7 @@ class _Run:
         if found:
             self._context.events.warn(
                 f"{self.title} is probably far from converged: {'; '.join(found)}. "
-                + longer(self.budget, elapsed_s=state.elapsed_s)
+                + longer(self.budget, steps=len(state.steps), elapsed_s=state.elapsed_s)
             )
 
     def _go_on(self, checkpoint: Checkpoint) -> None:

@@ -64,10 +64,17 @@ def after_the_run(cases: int, seconds: float) -> str:
     return f"; scoring {cases} held-out case(s) then takes at least {duration(seconds)} more" if cases else ""
 
 
-def longer(budget: Budget, *, elapsed_s: float) -> str:
-    """What to do about a run that was too short."""
+def longer(budget: Budget, *, steps: int, elapsed_s: float) -> str:
+    """What to do about a run that was too short: give it the recommended steps, at least twice as many as it took.
+
+    Args:
+        budget: how long it was to be.
+        steps: those it took.
+        elapsed_s: how long they took.
+    """
     if budget.steps is None:
-        return f"Train it again for longer: --minutes {math.ceil(elapsed_s * 2 / 60)} --restart"
+        minutes = max(2, RECOMMENDED_STEPS / steps) * elapsed_s / 60
+        return f"Train it again for longer: --minutes {math.ceil(minutes)} --restart"
     return "Train it again for longer: more --epochs or --minutes, and --restart"
 
 
