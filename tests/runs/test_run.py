@@ -34,7 +34,7 @@ def test_only_a_restart_discards_what_is_there(session: MakeSession, tmp_path: P
     folder = tmp_path / "models" / "unet" / "fold_0"
     left = [folder / "checkpoint.json", folder / "bundle.json", folder / "validation" / "a.npy"]
     for path in left:
-        files.write_text(path, "")
+        files.write_text(path, "{}")
     with runs.working_on(session(restart=restart), TARGET):
         assert [path.exists() for path in left] == [not restart] * 3
 
