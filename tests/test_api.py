@@ -13,9 +13,9 @@ import pytest
 
 import autoseg
 from autoseg import commands
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import read_image, read_labels
 from autoseg.errors import AutosegError, ImageError, UsageError
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import read_image, read_labels
 from autoseg.inference.loaded import LoadedModel
 
 FUNCTIONS = [getattr(autoseg, name) for name in autoseg.__all__]

@@ -51,10 +51,10 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
         ProblemsError: something is wrong; names every problem of every file.
         DatasetError: the folder is no data set, or nothing in it is labelled.
     """
-    from autoseg.data.layouts import find_dataset, tell_found
-    from autoseg.data.layouts.common import Choice
     from autoseg.data.splits import fold_count
     from autoseg.errors import DatasetError, ProblemsError
+    from autoseg.layouts import find_dataset, tell_found
+    from autoseg.layouts.common import Choice
     from autoseg.planning.channels import found_channels
     from autoseg.planning.duplicates import fold_groups
     from autoseg.planning.examination import examine, problems_of, split_cases

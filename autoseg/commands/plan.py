@@ -63,9 +63,9 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         UsageError: a value that is asked for is none of a plan, or does not go with the others.
         WorkspaceError: a plan edited by hand or another data set's workspace is in the way, or another command uses it.
     """
-    from autoseg.data.layouts import find_dataset, tell_found
-    from autoseg.data.layouts.common import Choice
     from autoseg.data.splits import SPLITS
+    from autoseg.layouts import find_dataset, tell_found
+    from autoseg.layouts.common import Choice
     from autoseg.planning.channels import found_channels
     from autoseg.planning.examination import split_cases
     from autoseg.planning.fingerprint import FINGERPRINT, fingerprint_dataset

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import write_channels, write_labels
 from autoseg.data.phantom_anatomy import Anatomy, Field, Triple, draw_anatomy, lesion_depth, mix, smooth_noise
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_channels, write_labels
 
 CSF: Final = 1
 GREY_MATTER: Final = 2

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass, names_by_value
-from autoseg.data.image import on_grid_of, read_labels
-from autoseg.data.segments import BACKGROUND, named_classes
 from autoseg.errors import AutosegError, DatasetError, UsageError
 from autoseg.evaluation.pairing import Pair, Pairing, pair_files
 from autoseg.events import Events
+from autoseg.images.image import on_grid_of, read_labels
+from autoseg.images.segments import BACKGROUND, named_classes
 from autoseg.jobs.pool import ordered_map
 from autoseg.metrics.masks import Masks
 from autoseg.metrics.table import METRICS

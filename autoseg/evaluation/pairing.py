@@ -9,7 +9,6 @@ from typing import Final, NoReturn
 
 from autoseg.data.folders import SCANS, Kind, PassedOver, role_of
 from autoseg.data.ids import Place, identify
-from autoseg.data.layouts import find_dataset
 from autoseg.data.naming import (
     LABEL_ENDING,
     image_stem,
@@ -21,6 +20,7 @@ from autoseg.data.naming import (
 )
 from autoseg.errors import DatasetError, SystemFailureError, UsageError
 from autoseg.formats import IMAGE_SUFFIXES
+from autoseg.layouts import find_dataset
 
 IGNORED_FOLDERS: Final = frozenset({"probabilities", "uncertainty", "pictures", "evaluation"})
 """Sub-folders in which this tool keeps images that are no label maps."""

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image
 from autoseg.errors import ImageError
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image
 from autoseg.inference.segmenter import Segmentation, Segmenter
 
 

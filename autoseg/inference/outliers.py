@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.catalogue import NORMALISATIONS
-from autoseg.data.colours import COLOURS, is_grey
 from autoseg.data.dataset import LabelClass
-from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
-from autoseg.data.image import Image
+from autoseg.images.colours import COLOURS, is_grey
+from autoseg.images.geometry import ANATOMICAL_AXES, Geometry
+from autoseg.images.image import Image
 from autoseg.planning.case_fingerprint import IntensityStatistics, intensity_statistics
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.sections import NormalisationStep

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.image import Image, write_channels, write_labels
-from autoseg.data.nifti_file import write_nifti_volumes
+from autoseg.images.image import Image, write_channels, write_labels
+from autoseg.images.nifti_file import write_nifti_volumes
 from autoseg.inference.segmenter import Segmentation
 from autoseg.inference.table import TABLE_FILE
 from autoseg.storage import files

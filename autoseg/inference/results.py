@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.catalogue import NotFinite
-from autoseg.data.image import Image
 from autoseg.data.naming import some
 from autoseg.errors import AutosegError, CasesFailedError, MemoryLimitError, SystemFailureError, UsageError
 from autoseg.events import Events
 from autoseg.formats import IMAGE_SUFFIXES
 from autoseg.formats.checksum import image_checksum
+from autoseg.images.image import Image
 from autoseg.inference.output_folder import Results, remove, write_outputs
 from autoseg.inference.prediction_settings import PredictionSettings
 from autoseg.inference.scans import FoundScans, Scan

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.data.bids import group_scans, parse_name
-from autoseg.data.colours import holds_colours
 from autoseg.data.folders import LABEL_MAPS, NO_SCANS, OTHER_KINDS, PassedOver, files_below, is_hidden
 from autoseg.data.ids import Place, identify
 from autoseg.data.naming import case_and_channel, channel_of, image_stem, is_label_stem, stem_of_any, without_first_channel
 from autoseg.errors import UsageError
 from autoseg.formats.dicom_files import called_like, dicom_files, is_dicom
+from autoseg.images.colours import holds_colours
 
 Numbered = Mapping[Path, int | None]
 """Files of one scan with the channel each holds; None: its name does not say."""

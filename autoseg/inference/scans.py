@@ -7,10 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from autoseg.catalogue import NotFinite
-from autoseg.data.dicom.scan import DicomScan, name_scans
-from autoseg.data.dicom.series import find_series
 from autoseg.data.folders import PassedOver
-from autoseg.data.image import Image, read_image, read_series
 from autoseg.data.naming import (
     CHANNEL_ENDINGS,
     channel_stem,
@@ -19,8 +16,11 @@ from autoseg.data.naming import (
     printable,
     refuse_undecodable,
 )
-from autoseg.data.volumes import Admit
 from autoseg.errors import AutosegError, DatasetError, UsageError
+from autoseg.images.dicom.scan import DicomScan, name_scans
+from autoseg.images.dicom.series import find_series
+from autoseg.images.image import Image, read_image, read_series
+from autoseg.images.volumes import Admit
 from autoseg.inference.scan_files import Channels, find_files
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image, LabelMap
 from autoseg.errors import MemoryLimitError
 from autoseg.events import Events
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image, LabelMap
 from autoseg.inference.ensemble import Ensemble
 from autoseg.inference.memory import MEMORY_GB, Blocks, Demand, Slices, slices_of
 from autoseg.inference.outliers import (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.label_values import LARGEST_LABEL
+from autoseg.images.label_values import LARGEST_LABEL
 from autoseg.inference.components import background_components, foreground_components, surroundings
 
 StepType = Literal["largest_component", "drop_small", "fill_holes"]

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.image import LabelMap
+from autoseg.images.image import LabelMap
 from autoseg.storage import tables
 from autoseg.storage.tables import Row, TableKind
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.data.dataset import Case
-from autoseg.data.geometry import ANATOMICAL_AXES
-from autoseg.data.image import Image, LabelMap
-from autoseg.data.moments import mean_and_std
 from autoseg.errors import ImageError
 from autoseg.formats.checksum import image_checksum
+from autoseg.images.geometry import ANATOMICAL_AXES
+from autoseg.images.image import Image, LabelMap
+from autoseg.images.moments import mean_and_std
 from autoseg.planning.tilt import measured_tilt
 
 T = TypeVar("T")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-from autoseg.data.colours import COLOURS, GREY_AS_COLOURS, colours_for_grey, is_grey
 from autoseg.data.dataset import Dataset
-from autoseg.data.image import Image
 from autoseg.errors import AutosegError, ImageError
+from autoseg.images.colours import COLOURS, GREY_AS_COLOURS, colours_for_grey, is_grey
+from autoseg.images.image import Image
 from autoseg.planning.case_fingerprint import CaseFingerprint
 
 Pixels = Literal["grey", "grey as colours", "colours"]

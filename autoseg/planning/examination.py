@@ -8,11 +8,11 @@ from pathlib import Path
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import Case, Dataset, LabelClass, names_by_value
-from autoseg.data.image import Image, LabelMap, on_grid_of, read_image, read_labels
 from autoseg.data.naming import some
 from autoseg.data.splits import Splits, classes_missing, make_splits
 from autoseg.errors import AutosegError, DatasetError
 from autoseg.events import Events
+from autoseg.images.image import Image, LabelMap, on_grid_of, read_image, read_labels
 from autoseg.jobs.pool import ordered_map
 from autoseg.planning.case_fingerprint import CaseFingerprint, measure
 from autoseg.planning.channels import (

@@ -11,8 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from autoseg import catalogue
 from autoseg.data.dataset import LabelClass, check_classes
-from autoseg.data.label_values import LARGEST_LABEL
 from autoseg.data.labels import LabelEncoding, encoding_of
+from autoseg.images.label_values import LARGEST_LABEL
 
 _MOST_LEVELS: Final = 12
 """Of a network. Source: chosen; with so many, the sides of its slices are multiples of 2048 pixels."""

@@ -7,7 +7,7 @@ are cut along another axis of the anatomy.
 from collections.abc import Sequence
 from typing import Final
 
-from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
+from autoseg.images.geometry import ANATOMICAL_AXES, Geometry
 
 Tilt = tuple[float, float, float]
 """Of `Geometry.tilt_degrees`: about left-right, posterior-anterior and inferior-superior."""

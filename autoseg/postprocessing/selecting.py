@@ -6,11 +6,11 @@ from pathlib import Path
 
 from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import LabelClass
-from autoseg.data.image import write_labels
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.statistics import LEVEL, meaningful
 from autoseg.evaluation.tables import METRICS_FILE, write_scores
 from autoseg.events import Events
+from autoseg.images.image import write_labels
 from autoseg.inference.quality import Quality, calibrate
 from autoseg.inference.steps import Step, describe
 from autoseg.jobs.pool import Apply, workers

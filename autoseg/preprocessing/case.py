@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg import catalogue
-from autoseg.data.geometry import ANATOMICAL_AXES, Geometry
-from autoseg.data.image import Image
 from autoseg.errors import ImageError, PlanError
+from autoseg.images.geometry import ANATOMICAL_AXES, Geometry
+from autoseg.images.image import Image
 from autoseg.planning.sections import PreprocessingSection, View
 from autoseg.planning.slicing import PLANE_AXES
 from autoseg.preprocessing.footprint import Footprint, Triple, oriented

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg import catalogue
-from autoseg.data.moments import mean_and_std
+from autoseg.images.moments import mean_and_std
 from autoseg.planning.sections import NormalisationStep
 
 Normalisation = Callable[[NDArray[np.float32], NormalisationStep], tuple[float, float]]

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case, names_by_value
-from autoseg.data.image import on_grid_of, read_image, read_labels
 from autoseg.errors import AutosegError, CasesFailedError, WorkspaceError
 from autoseg.events import Events
+from autoseg.images.image import on_grid_of, read_image, read_labels
 from autoseg.jobs.pool import ordered_map
 from autoseg.planning.case_fingerprint import refuse_constant_channels
 from autoseg.planning.plan import Plan

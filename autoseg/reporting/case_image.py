@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
 from autoseg.data.display import content_box, intensity_window
-from autoseg.data.image import Image
+from autoseg.images.image import Image
 from autoseg.preprocessing.case import canonical
 from autoseg.reporting.canvas import (
     WIDTH_IN,

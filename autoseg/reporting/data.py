@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.data.dataset import Case, Dataset, names_by_value
-from autoseg.data.image import Image, on_grid_of, read_image, read_labels
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
 from autoseg.events import Events
+from autoseg.images.image import Image, on_grid_of, read_image, read_labels
 from autoseg.model.bundle import Provenance, read_document
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
 from autoseg.data.display import colour, content_box, grey_levels
-from autoseg.data.pillow_pictures import jpeg
+from autoseg.images.pillow_pictures import jpeg
 
 _JPEG_QUALITY: Final = 80
 """Source: ours; on IBSR18 a root mean square error of 4 grey levels of 256, below the scans' own noise, in 0.35 MB."""

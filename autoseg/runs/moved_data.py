@@ -7,9 +7,9 @@ from typing import Final
 
 from autoseg.data import places
 from autoseg.data.dataset import Case, Dataset
-from autoseg.data.layouts import find_dataset
 from autoseg.errors import AutosegError, DatasetError, SystemFailureError
 from autoseg.events import Events
+from autoseg.layouts import find_dataset
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import case_checksum, data_keys

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import write_labels
 from autoseg.evaluation.cases import evaluate_folders
 from autoseg.events import Silent
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_labels
 
 
 @pytest.mark.benchmark

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from oracles.exported_models import exported_members
 
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import write_labels
 from autoseg.exporting.archive import write_archive
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_labels
 from autoseg.planning.plan import Plan
 
 LARGE: dict[str, Any] = {

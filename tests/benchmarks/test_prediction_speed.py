@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image
 from autoseg.inference.ensemble import make_ensemble
 from autoseg.inference.quality import ClassQuality, Quality
 from autoseg.inference.segmenter import Segmenter

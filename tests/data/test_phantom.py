@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from oracles.thresholds import best_thresholds
 
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import read_image, read_labels
 from autoseg.data.phantom import PhantomSettings, make_scan, write_cohort
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import read_image, read_labels
 
 SHAPE = (96, 48, 96)
 SMALL = (48, 24, 48)

@@ -7,7 +7,7 @@ import pytest
 
 from autoseg.data import places
 from autoseg.data.dataset import Case, Dataset
-from autoseg.data.layouts import find_dataset
+from autoseg.layouts import find_dataset
 
 
 def dataset(root: Path, *, outside: Path | None = None) -> Dataset:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import autoseg
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import write_labels
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_labels
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "bring-your-own-metric.md"
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from autoseg.data.layouts import find_dataset
+from autoseg.layouts import find_dataset
 from autoseg.planning.plan import Plan
 
 PAGES = Path(__file__).parents[2] / "docs" / "how-to"

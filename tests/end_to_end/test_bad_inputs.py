@@ -22,7 +22,7 @@ from oracles.commands import autoseg
 from oracles.processes import Answer, finish, start
 from oracles.restricted import as_ordinary_user, ordinary_user
 
-from autoseg.data.image import read_labels
+from autoseg.images.image import read_labels
 
 CHECK, PLAN = "check data --jobs 1", "plan data -w other --jobs 1"
 TRAIN = "train -w run --fold 1 --epochs 1 --precision float32"

@@ -8,8 +8,8 @@ import pytest
 from oracles.commands import autoseg
 from oracles.processes import Answer
 
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import read_labels, write_labels
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import read_labels, write_labels
 
 
 def check(dataset: Path, *, expect: int = 3) -> Answer:

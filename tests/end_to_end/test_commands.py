@@ -16,7 +16,7 @@ from oracles import processes
 from oracles.commands import autoseg
 from oracles.dicom_files import write_series
 
-from autoseg.data.image import read_labels, write_labels
+from autoseg.images.image import read_labels, write_labels
 
 README = Path(__file__).parents[2] / "README.md"
 

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from oracles.commands import autoseg
 
-from autoseg.data.image import read_image, read_labels, write_channels, write_labels
+from autoseg.images.image import read_image, read_labels, write_channels, write_labels
 
 CSF = 1
 Volume = NDArray[np.float32]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from oracles.commands import autoseg
 from oracles.dicom_exports import export
 
-from autoseg.data.image import read_image, read_labels, write_labels
+from autoseg.images.image import read_image, read_labels, write_labels
 
 
 def volume(cohort: Path) -> NDArray[np.int16]:

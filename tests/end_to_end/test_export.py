@@ -16,10 +16,10 @@ from oracles.watched_runs import Recorder
 
 import autoseg
 from autoseg.commands import export
-from autoseg.data.image import read_labels
 from autoseg.errors import BundleError, UsageError
 from autoseg.exporting import export as writing
 from autoseg.exporting.document import ExportedModel, read_exported
+from autoseg.images.image import read_labels
 from autoseg.inference.steps import Step
 from autoseg.model.bundle import load_bundle
 from autoseg.postprocessing.selection import read_selection

@@ -12,9 +12,9 @@ from oracles.commands import autoseg
 from oracles.exported_models import exported_members
 from oracles.processes import Answer
 
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import write_channels
 from autoseg.exporting.archive import write_archive
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_channels
 from autoseg.planning.plan import Plan
 
 Export = Callable[..., Path]

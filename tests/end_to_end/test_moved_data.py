@@ -10,7 +10,7 @@ from oracles.commands import autoseg
 
 import autoseg as functions
 from autoseg.data import places
-from autoseg.data.image import read_labels, write_labels
+from autoseg.images.image import read_labels, write_labels
 from autoseg.runs.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"

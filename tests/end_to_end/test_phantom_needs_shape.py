@@ -8,9 +8,9 @@ import pytest
 from oracles.thresholds import best_thresholds
 
 from autoseg.commands import plan, train
-from autoseg.data.image import read_image, read_labels
 from autoseg.data.phantom import PhantomSettings, write_cohort
 from autoseg.events import Silent
+from autoseg.images.image import read_image, read_labels
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from oracles.commands import autoseg
 from PIL import Image as Pictures
 
-from autoseg.data.image import read_labels
+from autoseg.images.image import read_labels
 
 SIDE = 32
 PALETTE = (0, 0, 0, 255, 0, 0, 0, 255, 0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from oracles.commands import autoseg
 
-from autoseg.data.image import read_labels, write_labels
+from autoseg.images.image import read_labels, write_labels
 from autoseg.runs.workspace import Workspace
 
 

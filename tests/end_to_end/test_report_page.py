@@ -10,8 +10,8 @@ import pytest
 from oracles.browser import visit
 
 import autoseg
-from autoseg.data.image import read_labels
 from autoseg.data.phantom import PhantomSettings, write_cohort
+from autoseg.images.image import read_labels
 from autoseg.runs.workspace import Workspace
 
 HOSTILE = "<script>document.title='owned'<"

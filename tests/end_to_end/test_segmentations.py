@@ -8,7 +8,7 @@ import pytest
 from oracles.commands import autoseg
 from oracles.slicer_files import write_scan, write_segmentation
 
-from autoseg.data.image import read_labels
+from autoseg.images.image import read_labels
 
 SHAPE = (24, 24, 6)  # X, Y, Z
 

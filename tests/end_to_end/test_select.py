@@ -10,10 +10,10 @@ import pytest
 from oracles.commands import autoseg as command
 
 import autoseg
-from autoseg.data.image import read_image, read_labels
 from autoseg.errors import AutosegError
 from autoseg.evaluation.tables import read_cases
 from autoseg.events import Silent
+from autoseg.images.image import read_image, read_labels
 from autoseg.inference.steps import Step
 from autoseg.postprocessing.selection import Selection, read_selection, write_selection
 

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from oracles.commands import autoseg
 from oracles.dicom_files import write_series
 
-from autoseg.data.image import read_image
+from autoseg.images.image import read_image
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 ODD = "o\udcf6"

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import write_labels
 from autoseg.errors import ImageError
 from autoseg.evaluation.cases import evaluate_folders, score_case
 from autoseg.events import Silent
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_labels
 
 CLASSES = (
     LabelClass(value=0, name="background"),

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pictures
 
-from autoseg.data.image import Image, check_same_grid, read_image
 from autoseg.errors import ImageError
 from autoseg.formats.checksum import image_checksum
+from autoseg.images.image import Image, check_same_grid, read_image
 
 GREY = np.random.default_rng(0).integers(1, 255, (10, 12)).astype(np.uint8)
 UNKNOWN = "states no reliable spacing; distances in mm and volumes in ml are not to be trusted"

@@ -9,8 +9,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pictures
 
-from autoseg.data.image import read_image, read_labels
 from autoseg.errors import ImageError
+from autoseg.images.image import read_image, read_labels
 
 GREY = np.random.default_rng(0).integers(0, 255, (10, 12)).astype(np.uint8)
 SOUND: dict[str, NDArray[Any]] = {

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import read_image, read_labels
 from autoseg.errors import ImageError
 from autoseg.formats.units import is_no_unit, length_mm
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import read_image, read_labels
 
 VOXELS = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
 DIRECTIONS = [[0.5, 0, 0], [0, 1.5, 0], [0, 0, 2.5]]

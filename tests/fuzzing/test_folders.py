@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracles.empty_files import touch
 
-from autoseg.data.layouts import find_dataset
-from autoseg.data.layouts.common import Choice
 from autoseg.errors import AutosegError, UsageError
 from autoseg.evaluation.pairing import pair_files
 from autoseg.inference.scans import find_scans
+from autoseg.layouts import find_dataset
+from autoseg.layouts.common import Choice
 
 FOLDERS = ["p1", "p2", "images", "labels", "train", "test", "sub-1", "sub-2", "ses-a", "anat", "derivatives", "a_b", "a"]
 NAMES = [

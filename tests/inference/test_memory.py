@@ -12,9 +12,9 @@ import torch
 from oracles.tensor_memory import PeakOfTensors
 
 from autoseg.catalogue import NETWORKS
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image
 from autoseg.errors import MemoryLimitError, SystemFailureError
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image
 from autoseg.inference import memory, segmenter
 from autoseg.inference.ensemble import Ensemble, make_ensemble
 from autoseg.inference.loaded import LoadedModel

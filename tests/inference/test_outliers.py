@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from autoseg.data.dataset import Case, LabelClass
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image, LabelMap
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image, LabelMap
 from autoseg.inference.outliers import (
     missing_classes,
     unusual_colours,

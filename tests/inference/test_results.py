@@ -10,11 +10,11 @@ import SimpleITK as sitk
 from oracles.dicom_files import write_series
 
 from autoseg.catalogue import NotFinite
-from autoseg.data import volumes
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image, write_channels
 from autoseg.errors import CasesFailedError, UsageError
 from autoseg.events import Silent
+from autoseg.images import volumes
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image, write_channels
 from autoseg.inference.output_folder import Results
 from autoseg.inference.quality import ClassQuality, Quality
 from autoseg.inference.results import Predicted, predict_scans

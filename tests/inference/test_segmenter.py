@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image
 from autoseg.inference.ensemble import Ensemble, make_ensemble
 from autoseg.inference.quality import ClassQuality, Quality, expected_dice
 from autoseg.inference.segmenter import Segmenter

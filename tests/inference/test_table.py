@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import LabelMap
 from autoseg.errors import WorkspaceError
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import LabelMap
 from autoseg.inference.table import PredictionRow, read_table, volumes_ml, write_table
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=4, name="grey, matter"), LabelClass(value=9, name="CSF"))

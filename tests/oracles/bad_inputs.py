@@ -22,7 +22,7 @@ import SimpleITK as sitk
 from oracles.dicom_exports import export
 from oracles.dicom_files import write_series
 
-from autoseg.data.image import read_image, read_labels, write_channels, write_labels
+from autoseg.images.image import read_image, read_labels, write_channels, write_labels
 from autoseg.storage import files
 from autoseg.storage.locks import lock
 

@@ -9,10 +9,10 @@ import numpy as np
 from oracles.decoded_dicom import ReadDicom
 from oracles.dicom_exports import export
 
-from autoseg.data.dicom.scan import DicomScan, name_scans
-from autoseg.data.dicom.series import find_series
-from autoseg.data.image import read_series
 from autoseg.errors import AutosegError
+from autoseg.images.dicom.scan import DicomScan, name_scans
+from autoseg.images.dicom.series import find_series
+from autoseg.images.image import read_series
 
 _SLICES = 5
 

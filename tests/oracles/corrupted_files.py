@@ -10,8 +10,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.random import Generator
 
-from autoseg.data.image import Image
 from autoseg.errors import AutosegError
+from autoseg.images.image import Image
 
 
 @dataclass(frozen=True)

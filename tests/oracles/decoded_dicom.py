@@ -20,7 +20,7 @@ from pydicom.filereader import data_element_generator
 from pydicom.pixels import pixel_array
 from pydicom.tag import BaseTag
 
-from autoseg.data.image import Image, read_series
+from autoseg.images.image import Image, read_series
 
 SYNTAXES: Final = {"plain": PLAIN, "implicit": IMPLICIT, "compressed": RUN_LENGTHS}
 _SHAPE = (12, 14)

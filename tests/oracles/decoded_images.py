@@ -24,8 +24,8 @@ from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 from oracles.corrupted_images import Files, corrupt, intact_images
 
-from autoseg.data.image import Image, LabelMap, read_image, read_labels
 from autoseg.errors import AutosegError
+from autoseg.images.image import Image, LabelMap, read_image, read_labels
 
 TO_LPS: Final = np.diag([-1.0, -1.0, 1.0])
 _BROKEN: Final = (

@@ -13,7 +13,7 @@ from oracles.corrupted_files import ReadCorrupted
 from oracles.corrupted_images import any_bytes
 from PIL import Image as PillowImage
 
-from autoseg.data.image import Image, read_image
+from autoseg.images.image import Image, read_image
 
 COMPRESSIONS: Final = ("none", "tiff_lzw", "tiff_adobe_deflate")
 """Run lengths (packbits) are not among them: of damaged ones, every decoder makes something else."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from autoseg.data.image import read_labels, verify_file
 from autoseg.exporting.document import read_exported
+from autoseg.images.image import read_labels, verify_file
 from autoseg.model.bundle import load_bundle
 from autoseg.planning.plan import read_plan
 from autoseg.postprocessing.selection import read_selection

@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pictures
 
-from autoseg.data.layouts import find_dataset
 from autoseg.errors import AutosegError, ProblemsError
 from autoseg.events import Silent
+from autoseg.layouts import find_dataset
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.channels import GREY, common_pixels, found_channels
 from autoseg.planning.fingerprint import Fingerprint, fingerprint_dataset

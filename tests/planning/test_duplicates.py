@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from autoseg.data.dataset import Case, Subset
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image, LabelMap
 from autoseg.events import Silent
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image, LabelMap
 from autoseg.planning.duplicates import Likeness, likeness_of, warn_of_duplicates
 
 GREY = np.random.default_rng(0).integers(0, 255, size=(1, 1, 5, 6)).astype(np.float32)

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from autoseg.data.dataset import Case, Dataset, LabelClass
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image, LabelMap, write_channels, write_labels
 from autoseg.errors import DatasetError, ImageError, WorkspaceError
 from autoseg.events import Silent
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image, LabelMap, write_channels, write_labels
 from autoseg.planning import case_fingerprint
 from autoseg.planning.case_fingerprint import measure
 from autoseg.planning.fingerprint import FINGERPRINT, fingerprint_dataset, found_classes

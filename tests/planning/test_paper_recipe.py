@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 
 from autoseg.commands.plan import PlanOptions, run
-from autoseg.data.image import read_image
-from autoseg.data.layouts import find_dataset
 from autoseg.events import Silent
+from autoseg.images.image import read_image
+from autoseg.layouts import find_dataset
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import apply
 from autoseg.preprocessing.footprint import Footprint

@@ -2,7 +2,7 @@
 
 import pytest
 
-from autoseg.data.geometry import Geometry
+from autoseg.images.geometry import Geometry
 from autoseg.planning.tilt import Tilt, measured_tilt, unusual_tilt
 
 STRAIGHT = (0.0, 0.0, 0.0)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import write_labels
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.events import Silent
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_labels
 from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
 from autoseg.postprocessing.search import Postprocessing, find_postprocessing, judge

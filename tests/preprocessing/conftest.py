@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from autoseg.data.dataset import Case
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import write_channels, write_labels
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_channels, write_labels
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import PreprocessingSection, View
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from autoseg import catalogue
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import Image
 from autoseg.data.labels import LabelEncoding
 from autoseg.errors import ImageError, PlanError
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image
 from autoseg.planning.sections import PreprocessingSection, View
 from autoseg.preprocessing import case
 from autoseg.preprocessing.case import Prepared

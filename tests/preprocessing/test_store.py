@@ -15,10 +15,10 @@ import pytest
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import Case
-from autoseg.data.image import read_image, read_labels, write_channels, write_labels
 from autoseg.data.phantom import make_scan
 from autoseg.errors import CasesFailedError, ImageError, SystemFailureError
 from autoseg.events import Silent
+from autoseg.images.image import read_image, read_labels, write_channels, write_labels
 from autoseg.planning.case_fingerprint import measure
 from autoseg.planning.plan import Plan
 from autoseg.planning.slicing import stack_of

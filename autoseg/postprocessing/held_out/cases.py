@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass, names_by_value
-from autoseg.data.image import LabelMap, on_grid_of, read_labels
 from autoseg.data.labels import encoding_of
-from autoseg.data.sources import read_geometry
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, score_case
+from autoseg.images.image import LabelMap, on_grid_of, read_labels
+from autoseg.images.sources import read_geometry
 from autoseg.inference import probabilities
 from autoseg.inference.quality import ExpectedDice, by_class
 from autoseg.inference.steps import Step, apply_steps

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import Case, names_by_value
-from autoseg.data.image import on_grid_of, read_image, read_labels, write_labels
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.evaluation.tables import METRICS_FILE, Summary, summarise, write_scores
 from autoseg.events import Events
+from autoseg.images.image import on_grid_of, read_image, read_labels, write_labels
 from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.inference.output_folder import DrawCase
 from autoseg.inference.probabilities import encode

@@ -9,9 +9,9 @@ import pytest
 
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass
-from autoseg.data.geometry import Geometry
-from autoseg.data.image import write_labels
 from autoseg.errors import WorkspaceError
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_labels
 from autoseg.inference.steps import Step
 from autoseg.postprocessing.held_out import (
     HeldOutCase,
