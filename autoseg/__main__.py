@@ -7,12 +7,15 @@ import sys
 # torch reads this when it is loaded, which the command line leaves to the commands that need it.
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
+from autoseg.cli.printing import open_closed_streams, print_traceback
 from autoseg.errors import InterruptedRunError
 from autoseg.jobs.interruption import Interruption, end_at_once, heed_no_more
 
 
 def main() -> None:
     """Run the command line and end the process."""
+    open_closed_streams()
+    sys.excepthook = print_traceback
     code = run()
     heed_no_more(code)
     if code == InterruptedRunError.exit_code:

@@ -2,20 +2,22 @@
 
 Information, warnings, errors and progress go to stderr, so that stdout holds results alone. Without a terminal there are no
 bars, colours or control characters, but plain lines now and then. Text from outside (file names, class names) is never
-read as markup, and its control characters are shown, not obeyed.
+read as markup, and passes `autoseg.cli.printing`.
 """
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import IO, TYPE_CHECKING, Final, TextIO, cast
 
 from rich.console import Console as RichConsole
 from rich.console import RenderableType
 from rich.text import Text
 
+from autoseg.cli.printing import Outlet, printable
 from autoseg.errors import AutosegError
 from autoseg.events import Progress
 
@@ -29,10 +31,8 @@ PLAIN_WIDTH: Final = 120
 PLAIN_INTERVAL_S: Final = 10.0
 """Seconds between two progress lines of one track where there is no terminal."""
 
-_SHOWN_CONTROLS: Final = {
-    **{code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"},
-    **{0xDC00 + byte: f"\\x{byte:02x}" for byte in range(128, 256)},  # what is no UTF-8 in the name of a file
-}
+_OWN_LINES: Final = re.compile(r"\n(?:  )")
+"""Where an error lists something, each on a line of its own; line breaks of other kinds are in names."""
 
 
 class Console:
@@ -60,6 +60,7 @@ class Console:
         stream = sys.stderr if stream is None else stream
         self.is_terminal = _is_terminal(stream) if terminal is None else terminal
         self._rich = _rich_console(stream, terminal=self.is_terminal, soft_wrap=True)
+        self._encoding = stream.encoding or "utf-8"
         self._quiet = quiet
         self._verbose = verbose
         self._tables = tables
@@ -77,7 +78,10 @@ class Console:
 
     def error(self, message: str, *, remedy: str) -> None:
         """Show why the command ends, and on its own line what to do next."""
-        self._say(f"Error: {message}", style="bold red")
+        first, *others = _OWN_LINES.split(f"Error: {message}")
+        self._say(first, style="bold red")
+        for line in others:
+            self._say(f"  {line}", style="bold red")
         self._say(remedy)
 
     @contextmanager
@@ -92,7 +96,7 @@ class Console:
         if self._quiet:
             yield _Hidden()
         elif self.is_terminal:
-            with self._bar(printable(label), total=total, unit=unit) as bar:
+            with self._bar(self._printable(label), total=total, unit=unit) as bar:
                 yield bar
         else:
             lines = _Lines(label, total=total, unit=unit, say=self.info, now=self._now)
@@ -115,24 +119,32 @@ class Console:
         from rich.table import Table  # noqa: PLC0415 - only commands that show tables pay for it
 
         stream = sys.stdout if stream is None else stream
-        table = Table(title=Text(printable(title), style="bold"), title_justify="left", box=None, pad_edge=False)
+        encoding = stream.encoding or "utf-8"
+
+        def shown(text: str) -> str:
+            return printable(text, lines=False, encoding=encoding)
+
+        table = Table(title=Text(shown(title), style="bold"), title_justify="left", box=None, pad_edge=False)
         for index, column in enumerate(columns):
-            table.add_column(printable(column), overflow="fold", no_wrap=index == 0)
+            table.add_column(Text(shown(column)), overflow="fold", no_wrap=index == 0)
         for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
-        _rich_console(stream, terminal=_is_terminal(stream)).print(table)
+            table.add_row(*(Text(shown(cell)) for cell in row))
+        _rich_console(stream, terminal=_is_terminal(stream), needed=True).print(table)
 
     def _stamp(self) -> str:
         return time.strftime("%H:%M:%S ") if self._verbose else ""
 
     def _say(self, message: str, *, style: str = "") -> None:
-        self._rich.print(Text(printable(message), style=style))
+        self._rich.print(Text(self._printable(message), style=style))
+
+    def _printable(self, text: str) -> str:
+        return printable(text, lines=False, encoding=self._encoding)
 
     @contextmanager
     def _bar(self, label: str, *, total: float | None, unit: str) -> "Iterator[_Bar]":
         """A bar in the one live display, which all bars open at the same time share."""
         outermost = self._bars is None
-        bars = self._bars = self._bars or _make_bars(self._rich, now=self._now)
+        bars = self._bars = self._bars or _make_bars(self._rich, now=self._now, shown=self._printable)
         task = bars.add_task(label, total=total, unit=unit, fields="")
         bars.start()
         try:
@@ -198,9 +210,9 @@ def _is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
 
 
-def _rich_console(stream: TextIO, *, terminal: bool, soft_wrap: bool = False) -> RichConsole:
+def _rich_console(stream: TextIO, *, terminal: bool, soft_wrap: bool = False, needed: bool = False) -> RichConsole:
     return RichConsole(
-        file=stream,
+        file=cast("IO[str]", Outlet(stream, needed=needed)),
         force_terminal=terminal,
         width=None if terminal else PLAIN_WIDTH,
         highlight=False,
@@ -208,12 +220,7 @@ def _rich_console(stream: TextIO, *, terminal: bool, soft_wrap: bool = False) ->
     )
 
 
-def printable(text: str) -> str:
-    """The text with control characters and bytes that are no text spelled out: no file name steers or stops it."""
-    return text.translate(_SHOWN_CONTROLS)
-
-
-def _make_bars(console: RichConsole, *, now: Callable[[], float]) -> "Bars":
+def _make_bars(console: RichConsole, *, now: Callable[[], float], shown: Callable[[str], str]) -> "Bars":
     # rich.progress takes a while to load, and many commands show no bar.
     from rich import progress as rp  # noqa: PLC0415
     from rich.table import Column  # noqa: PLC0415
@@ -239,7 +246,7 @@ def _make_bars(console: RichConsole, *, now: Callable[[], float]) -> "Bars":
             for task in self.tasks:  # beside the bars they would be squeezed into a narrow column
                 if task.fields["fields"]:
                     owner = f"{task.description}: " if len(self.tasks) > 1 else ""
-                    yield Text(f"  {owner}{printable(task.fields['fields'])}", no_wrap=True, overflow="ellipsis")
+                    yield Text(f"  {owner}{shown(task.fields['fields'])}", no_wrap=True, overflow="ellipsis")
 
     return FieldsBelow(
         rp.TextColumn("{task.description}", markup=False),

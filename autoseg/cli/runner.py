@@ -1,12 +1,13 @@
 """How the command line runs a command: its result printed, every failure told in one form and turned into its exit code."""
 
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TypeVar
 
 import click
 
+from autoseg.cli.printing import in_one_line, print_json, print_result, print_traceback
 from autoseg.errors import AutosegError, InterruptedRunError, SystemFailureError, UsageError
 from autoseg.jobs.interruption import Interruptible, Interruption, is_interrupted
 from autoseg.options.command import Command
@@ -37,18 +38,18 @@ def run(command: Command[_Result], options: Options, output: OutputOptions, *, i
     Raises:
         AutosegError: what is wrong; also for what the system refuses, and for an interruption.
     """
-    from autoseg.cli.console import Console, printable  # noqa: PLC0415 - help draws nothing
+    from autoseg.cli.console import Console  # noqa: PLC0415 - help draws nothing
 
     console = Console(quiet=output.quiet, verbose=output.verbose)
     with _failures_of_the_system():
         said = command.describe(command.run(options, Interruptible(console, interruption)))
         interruption.check()  # a request that came last is answered before any result
         if output.json:
-            click.echo(files.json_text(said.document), nl=False)
+            print_json(files.json_text(said.document))
         elif not output.quiet:
             for table in said.tables:
                 console.table(table.title, table.columns, table.rows)
-            click.echo(printable(said.text))
+            print_result(in_one_line(said.text, [said.document, vars(options), str(Path.cwd())]))
 
 
 def fail(error: AutosegError, arguments: Sequence[str]) -> int:
@@ -64,11 +65,11 @@ def fail(error: AutosegError, arguments: Sequence[str]) -> int:
     from autoseg.cli.console import Console, show_error  # noqa: PLC0415 - as above
 
     if "--traceback" in arguments:
-        traceback.print_exception(error)
+        print_traceback(type(error), error, error.__traceback__)
     with suppress(OSError):  # the terminal may have been closed; the exit code says it then
         show_error(error, console=Console())
         if "--json" in arguments:
-            click.echo(files.json_text(error.as_dict()), nl=False)
+            print_json(files.json_text(error.as_dict()))
     return error.exit_code
 
 

@@ -125,7 +125,7 @@ def _recognised(folder: Path, choice: Choice) -> Dataset:
         if image_stem(path) is None:
             unread.add_unread(path)
     raise DatasetError(
-        f"no layout fits; tried\n  {tried}\n",
+        f"no layout fits; tried\n  {tried}",
         where=folder,
         found="; ".join(unread.sentences) or None,
         remedy="Arrange the folder like one of these, or add a table cases.csv with the columns id, image and label.",
