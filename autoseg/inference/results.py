@@ -152,6 +152,11 @@ def _predict_one(
     digest = files.sha256_json([image_checksum(path) for path in scan.images])
     if earlier is not None and not results.force and _is_current(earlier, digest, settings, results, scan):
         return earlier
+    if earlier is not None and earlier.input_sha256 != digest:
+        events.warn(
+            f"{scan.id}: its files are not those that were segmented under this name before; the new result takes the place "
+            "of the earlier one. Where it is another scan, choose another output folder"
+        )
     segmenter = settings.segmenter
     plan = segmenter.ensemble.plan
     image = scan.read(

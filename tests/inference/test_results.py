@@ -170,6 +170,21 @@ def test_a_changed_scan_or_result_is_segmented_again_and_no_other(
         assert {path: path.read_bytes() for path in results.folder.rglob("a.nii.gz")} == whole
 
 
+def test_another_scan_of_the_same_name_does_not_replace_a_result_in_silence(
+    scans: Path, results: Results, tiny_plan: Any
+) -> None:
+    predict(scans, results, Segmenter(tiny_plan))
+    (scans / "a.nii.gz").write_bytes((scans / "b.nii.gz").read_bytes())
+    events = Heard()
+    predict(scans, results, Segmenter(tiny_plan), events=events)
+    assert events.warnings[0].startswith(
+        "a: its files are not those that were segmented under this name before; the new result"
+    )
+    same = Heard()
+    predict(scans, results, Segmenter(tiny_plan, "another"), events=same)
+    assert not any("under this name" in warning for warning in same.warnings)
+
+
 def test_a_scan_that_no_longer_can_be_read_is_not_hidden_by_its_earlier_result(
     scans: Path, results: Results, tiny_plan: Any
 ) -> None:
