@@ -34,6 +34,8 @@ def image_checksum(path: Path) -> str:
         if other is None:
             return own
         return files.sha256_json([own, files.sha256_file(other) if other.is_file() else None])
+    except FileNotFoundError:
+        raise ImageError("the file does not exist", where=path, remedy="Check the path.") from None
     except OSError as cause:
         raise ImageError(
             f"cannot be read ({cause.strerror or cause})", where=path, remedy="Check the file, its permissions and its disk."
