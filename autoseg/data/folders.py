@@ -30,6 +30,9 @@ _HEADERS: Final = (".hdr", ".HDR", ".mhd", ".MHD", ".nhdr", ".NHDR")
 _OURS: Final = ("predictions.csv", "plan.json")
 """What is written beside label maps of `predict`, and above those of training."""
 
+_RECORD: Final = "record.json"
+"""What is written beside the label maps and probabilities of held-out cases."""
+
 _KINDS: Final[dict[Kind, str]] = {
     "images": "images?|imgs?|scans?|volumes?|vols?",
     "labels": "labels?|masks?|segmentations?|segs?|annotations?|groundtruths?|gts?",
@@ -154,7 +157,7 @@ class PassedOver:
 
     def add_unread(self, path: Path) -> None:
         """Take note of a file that is no image by its name, unless nobody would take it for one."""
-        if not _TEXT.search(path.name) and not _is_part(path):
+        if not _TEXT.search(path.name) and not _is_part(path) and not _is_held_out(path):
             self.add([path], reason=UNREAD)
 
     @property
@@ -176,6 +179,11 @@ def _is_part(path: Path) -> bool:
     parts = path.name.split(".")
     names = (".".join(parts[:count]) for count in range(1, len(parts)))
     return any((path.parent / f"{name}{suffix}").is_file() for name in names for suffix in _HEADERS)
+
+
+def _is_held_out(path: Path) -> bool:
+    """Whether a file holds the probabilities of a held-out case."""
+    return path.suffix == ".npy" and (path.parent / _RECORD).is_file()
 
 
 def listing(paths: Sequence[Path], *, root: Path) -> str:

@@ -6,7 +6,7 @@ import pytest
 from oracles.empty_files import touch
 
 from autoseg.data.dataset import Subset
-from autoseg.data.folders import Kind, Role, all_files, files_below, listing, role_of
+from autoseg.data.folders import Kind, PassedOver, Role, all_files, files_below, listing, role_of
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,11 @@ def test_long_lists_are_cut() -> None:
     others = [*(root / f"{number}.mgz" for number in range(6)), root / "a.nii.bz2", root / "b", root / "c.nii.bz2"]
     shown = "0.mgz, 1.mgz, 2.mgz, 3.mgz, 4.mgz and 4 more (1 .mgz, 2 .bz2, 1 no ending)"
     assert listing(others, root=root) == shown
+
+
+def test_probabilities_of_held_out_cases_are_nobodys_scans(tmp_path: Path) -> None:
+    passed = PassedOver(tmp_path)
+    passed.add_unread(tmp_path / "a.npy")
+    (tmp_path / "record.json").write_text("{}")
+    passed.add_unread(tmp_path / "b.npy")
+    assert passed.files == {"files that are not read, by their names": [tmp_path / "a.npy"]}
