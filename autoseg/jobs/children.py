@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final
 
 from autoseg.errors import InterruptedRunError
-from autoseg.jobs.interruption import STOPPING, Interruption
+from autoseg.jobs.interruption import STOPPING, Interruption, end_at_once
 
 SPAWN: Final = multiprocessing.get_context("spawn")
 """How processes are started: afresh, because a fork of a process that runs threads may hang."""
@@ -73,6 +73,8 @@ def work_as_child(work: Callable[[Interruption], Any]) -> None:
             end_with_parent()
             let_signals_through()
             work(interruption)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends anyway: being asked to would only disturb that
+        end_at_once(0)
     except KeyboardInterrupt:
         os._exit(InterruptedRunError.exit_code)  # only the interpreter is left to tidy up, which takes seconds
 
