@@ -17,6 +17,9 @@ _BACKGROUND: Final = 6
 _VALUE_BITS: Final = 16
 """Of a label value."""
 
+_VOXELS_AT_ONCE: Final = 1 << 20
+"""Whose faces are counted together. Source: chosen; 30 MB at most."""
+
 
 @dataclass(frozen=True)
 class Components:
@@ -48,7 +51,7 @@ def background_components(mask: NDArray[np.bool_]) -> Components:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Neighbours:
     """What lies behind the faces of components.
 
     Attributes:
@@ -61,28 +64,46 @@ class Surroundings:
     only: NDArray[np.bool_]
 
 
-def surroundings(components: Components, labels: NDArray[np.uint16]) -> Surroundings:
+def neighbours_of(components: Components, labels: NDArray[np.uint16]) -> Neighbours:
     """What lies around every component, all of them at once.
 
     Args:
         components: of a mask.
         labels: label values, (Z, Y, X), uint16.
     """
+    step = max(_VOXELS_AT_ONCE * len(labels) // max(labels.size, 1), 1)
     seen = []
-    for axis in range(labels.ndim):
-        parts, values = np.moveaxis(components.labels, axis, 0), np.moveaxis(labels, axis, 0)
-        for inside, outside in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
-            faces = (parts[inside] != 0) & (parts[outside] == 0)  # no two components touch by a face
-            seen.append(parts[inside][faces].astype(np.int64) << _VALUE_BITS | values[outside][faces])
-    pairs, faces_of = np.unique(np.concatenate(seen), return_counts=True)
+    for first in range(0, max(len(labels), 1), step):  # a few slices at a time, because all faces take more memory than the volume
+        within = slice(first, min(first + step, len(labels)))
+        seen.append(np.unique(_faces(components.labels, labels, within), return_counts=True))
+    pairs, places = np.unique(np.concatenate([keys for keys, _ in seen]), return_inverse=True)
+    faces_of = np.bincount(places, weights=np.concatenate([numbers for _, numbers in seen]), minlength=len(pairs))
     owners, values_of = pairs >> _VALUE_BITS, (pairs & ((1 << _VALUE_BITS) - 1)).astype(np.uint16)
     order = np.lexsort((values_of, -faces_of, owners))
-    first = order[np.unique(owners[order], return_index=True)[1]]
+    leading = order[np.unique(owners[order], return_index=True)[1]]
     most = np.zeros(len(components.voxels) + 1, np.uint16)
     only = np.zeros(len(components.voxels) + 1, np.bool_)
-    most[owners[first]] = values_of[first]
+    most[owners[leading]] = values_of[leading]
     only[:] = np.bincount(owners, minlength=len(only)) == 1
-    return Surroundings(most, only)
+    return Neighbours(most, only)
+
+
+def _faces(parts: NDArray[np.integer[Any]], labels: NDArray[np.uint16], within: slice) -> NDArray[np.int64]:
+    """For each face between a component and what is outside, its component and the value behind it as one number.
+
+    Args:
+        parts: numbers of components, (Z, Y, X).
+        labels: label values of the same shape.
+        within: slices whose faces are sought: those in them, and those to the slice behind the last.
+    """
+    found = []
+    for axis in range(labels.ndim):
+        region = slice(within.start, within.stop + 1) if axis == 0 else within
+        numbers, values = np.moveaxis(parts[region], axis, 0), np.moveaxis(labels[region], axis, 0)
+        for inside, outside in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):
+            faces = (numbers[inside] != 0) & (numbers[outside] == 0)  # no two components touch by a face
+            found.append(numbers[inside][faces].astype(np.int64) << _VALUE_BITS | values[outside][faces])
+    return np.concatenate(found)
 
 
 def _components(mask: NDArray[np.bool_], *, connectivity: int) -> Components:

@@ -21,7 +21,7 @@ class SpooledProbabilities:
     Slices come in any order and any number at a time, volumes go class by class: one class is in memory at once.
 
     Args:
-        folder: where the file is; it must have room for all of it.
+        folder: where the file is; it must have space for all of it.
         footprint: the way back onto the scan.
         encoding: says what is probable where the scan was cut away.
 

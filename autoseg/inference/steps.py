@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoseg.data.dataset import LabelClass
 from autoseg.images.label_values import LARGEST_LABEL
-from autoseg.inference.components import background_components, foreground_components, surroundings
+from autoseg.inference.components import background_components, foreground_components, neighbours_of
 
 StepType = Literal["largest_component", "drop_small", "fill_holes"]
 Spacing = tuple[float, float, float]
@@ -103,20 +103,33 @@ def _drop_components(labels: NDArray[np.uint16], step: Step, *, voxel_ml: float)
         going = components.voxels * voxel_ml < step.min_volume_ml
     if not going.any():
         return
-    voxels = np.concatenate([[False], going])[components.labels]
-    if step.label is None:
-        labels[voxels] = 0
-    else:
-        labels[voxels] = surroundings(components, labels).most[components.labels[voxels]]
+    going = np.concatenate([[False], going])
+    values = np.zeros(len(going), np.uint16) if step.label is None else neighbours_of(components, labels).most
+    _rewrite(labels, components.labels, going=going, values=values)
 
 
 def _fill_holes(labels: NDArray[np.uint16], label: int | None) -> None:
     holes = background_components(labels == 0)
-    around = surroundings(holes, labels)
-    filled = around.most if label is None else np.where(around.only & (around.most == label), around.most, 0)
-    filled[_reaching_the_border(holes.labels)] = 0
-    background = labels == 0
-    labels[background] = filled[holes.labels[background]]
+    around = neighbours_of(holes, labels)
+    going = around.most > 0 if label is None else around.only & (around.most == label)
+    going[_reaching_the_border(holes.labels)] = False
+    _rewrite(labels, holes.labels, going=going, values=around.most)
+
+
+def _rewrite(
+    labels: NDArray[np.uint16], parts: NDArray[np.integer[Any]], *, going: NDArray[np.bool_], values: NDArray[np.uint16]
+) -> None:
+    """Give the voxels of some components other values, in place and slice by slice.
+
+    Args:
+        labels: label values, (Z, Y, X).
+        parts: number of the component each voxel belongs to, of the same shape, 0 for none.
+        going: of each number, whether its voxels change.
+        values: of each number, the value they get.
+    """
+    for image, numbers in zip(labels, parts, strict=True):
+        changing = going[numbers]
+        image[changing] = values[numbers[changing]]
 
 
 def _reaching_the_border(parts: NDArray[np.integer[Any]]) -> NDArray[np.integer[Any]]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from autoseg.inference.components import background_components, foreground_components, surroundings
+from autoseg.inference.components import background_components, foreground_components, neighbours_of
 
 Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 shapes = st.sampled_from([(3, 4, 5), (1, 5, 6), (5, 1, 6), (4, 5, 1), (1, 1, 7)])
@@ -66,22 +66,22 @@ def test_the_largest_part() -> None:
 
 def test_faces_are_counted_once_for_each_pair_of_voxels() -> None:
     labels = np.array([[[0, 2, 2], [1, 1, 3], [0, 3, 3]]], np.uint16)  # around the ones: twice 0, once 2, twice 3
-    around = surroundings(foreground_components(labels == 1), labels)
+    around = neighbours_of(foreground_components(labels == 1), labels)
     assert (around.most[1], around.only[1]) == (0, False)
     labels[0, 0, 0] = 3
-    assert surroundings(foreground_components(labels == 1), labels).most[1] == 3
+    assert neighbours_of(foreground_components(labels == 1), labels).most[1] == 3
 
 
 def test_what_fills_the_volume_has_nothing_around_it() -> None:
     labels = np.ones((1, 2, 3), np.uint16)
-    around = surroundings(foreground_components(labels == 1), labels)
+    around = neighbours_of(foreground_components(labels == 1), labels)
     assert (around.most[1], around.only[1]) == (0, False)
 
 
 @given(shapes.flatmap(lambda shape: arrays(np.uint16, shape, elements=st.integers(0, 3), fill=st.nothing())))
-def test_surroundings_are_those_of_looking_at_every_voxel(labels: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_neighbours_are_those_of_looking_at_every_voxel(labels: np.ndarray) -> None:  # type: ignore[type-arg]
     for parts in (background_components(labels == 0), foreground_components(labels == 2)):
-        around = surroundings(parts, labels)
+        around = neighbours_of(parts, labels)
         for number in range(1, len(parts.voxels) + 1):
             seen = [
                 int(labels[tuple(neighbour)])

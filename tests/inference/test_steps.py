@@ -1,3 +1,4 @@
+import tracemalloc
 from collections import Counter
 from itertools import product
 
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from scipy import ndimage
 
 from autoseg.data.dataset import LabelClass
-from autoseg.inference.steps import Step, apply_steps, describe
+from autoseg.inference.steps import Step, StepType, apply_steps, describe
 
 Volume = np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
 Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
@@ -292,3 +293,18 @@ def test_a_step_in_words() -> None:
     assert describe(largest(70), classes) == "GM: only the largest connected component kept"
     assert describe(drop(None, 0.5), classes) == "all foreground: components under 0.5 ml removed"
     assert describe(fill(3), classes) == "label 3: holes filled"
+
+
+@pytest.mark.parametrize("step_type", ["largest_component", "fill_holes"])
+@pytest.mark.parametrize("label", [None, 1])
+def test_a_step_takes_no_more_memory_than_its_components(step_type: StepType, label: int | None) -> None:
+    labels = np.random.default_rng(0).integers(0, 3, (128, 128, 128)).astype(np.uint16)
+    labels[:, :120] = 1
+    step = Step(type=step_type, label=label)
+    tracemalloc.start()
+    try:
+        apply_steps(labels, [step], spacing_mm=(1.0, 1.0, 1.0), in_place=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * labels.size  # four for their numbers, the rest for masks; much more where all faces are kept at once
