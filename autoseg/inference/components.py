@@ -73,7 +73,7 @@ def neighbours_of(components: Components, labels: NDArray[np.uint16]) -> Neighbo
     """
     step = max(_VOXELS_AT_ONCE * len(labels) // max(labels.size, 1), 1)
     seen = []
-    for first in range(0, max(len(labels), 1), step):  # a few slices at a time, because all faces take more memory than the volume
+    for first in range(0, max(len(labels), 1), step):  # all faces take more memory than the volume
         within = slice(first, min(first + step, len(labels)))
         seen.append(np.unique(_faces(components.labels, labels, within), return_counts=True))
     pairs, places = np.unique(np.concatenate([keys for keys, _ in seen]), return_inverse=True)

@@ -16,7 +16,7 @@ from autoseg.data.dataset import Case, Dataset
 from autoseg.data.folders import files_below
 from autoseg.data.naming import dataset_name, image_stem, is_label_stem
 from autoseg.errors import DatasetError
-from autoseg.layouts.common import Choice, Mismatch, images_in, in_natural_order, several_label_maps
+from autoseg.layouts.common import Choice, Mismatch, images_in, in_natural_order, refuse_lacking, several_label_maps
 
 _FIRST: Final = ("T1w", "T2w", "FLAIR")
 """What becomes a channel by itself, in this order."""
@@ -39,7 +39,13 @@ class Bids:
         channels = choice.channels or _channels([path for path in images if path not in labels], labels.values())
         scans = group_scans([path for path in images if path not in labels], channels=channels)
         matched = _matched(scans, labels, root=root)
-        _refuse_incomplete([scan for scan in scans if scan.id in matched], channels, root=root)
+        refuse_lacking(
+            ((scan.id, scan.images) for scan in scans if scan.id in matched),
+            channels,
+            root=root,
+            what="labelled scans lack channels, or have several images of one",
+            remedy="Add or remove images, or choose, as with --channel T1w or --channel acq-mprage_T1w --channel FLAIR.",
+        )
         return Dataset(
             name=dataset_name(root, {}),
             root=root,
@@ -129,22 +135,6 @@ def _in_own_space(paths: Sequence[Path], labels: Mapping[Path, Mapping[str, str]
     space = scan.name.entities.get("space")
     own = {space} if space is not None else {None, *_NATIVE}
     return [path for path in paths if labels[path].get("space") in own] or list(paths)
-
-
-def _refuse_incomplete(scans: Iterable[BidsScan], channels: Sequence[str], *, root: Path) -> None:
-    lacking = [
-        f"{scan.id}: {', '.join(channel for channel in channels if channel not in scan.images)}"
-        for scan in scans
-        if len(scan.images) < len(channels)
-    ]
-    if lacking:
-        raise DatasetError(
-            "labelled scans lack channels, or have several images of one",
-            where=root,
-            expected=", ".join(channels),
-            found="; ".join(lacking),
-            remedy="Add or remove images, or choose, as with --channel T1w or --channel acq-mprage_T1w --channel FLAIR.",
-        )
 
 
 def _case(scan: BidsScan, channels: Sequence[str], label: Path | None) -> Case:

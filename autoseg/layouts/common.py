@@ -1,7 +1,7 @@
 """What all layouts have in common."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -183,6 +183,30 @@ def refuse_several(found: Mapping[str, Sequence[Path]], *, root: Path) -> None:
         raise DatasetError(
             "several files for one id", where=root, found="; ".join(several), remedy="Rename them, or keep one of each."
         )
+
+
+def refuse_lacking(
+    scans: Iterable[tuple[str, Collection[str]]], channels: Sequence[str], *, root: Path, what: str, remedy: str
+) -> None:
+    """Refuse scans that do not have every channel.
+
+    Args:
+        scans: ids, and the channels that they have.
+        channels: those that they need.
+        root: the data set's folder.
+        what: is wrong then.
+        remedy: what to do about it.
+
+    Raises:
+        DatasetError: names the scans, and the channels they lack.
+    """
+    lacking = [
+        f"{name}: {', '.join(channel for channel in channels if channel not in there)}"
+        for name, there in scans
+        if not set(channels) <= set(there)
+    ]
+    if lacking:
+        raise DatasetError(what, where=root, expected=", ".join(channels), found="; ".join(lacking), remedy=remedy)
 
 
 def refuse_broken_links(paths: Iterable[Path]) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 from autoseg.data.dataset import Case, Subset
 from autoseg.data.ids import Place, identify, subjects
 from autoseg.data.naming import image_stem, is_label_stem, normalised, refuse_undecodable
-from autoseg.errors import DatasetError
 from autoseg.formats.dicom_files import is_dicom
-from autoseg.layouts.common import in_natural_order
+from autoseg.layouts.common import in_natural_order, refuse_lacking
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,13 @@ def located_cases(found: Sequence[Located], channels: Sequence[str], *, root: Pa
         DatasetError: scans lack channels.
     """
     ids = identify([scan.place for scan in found])
-    _refuse_incomplete(list(zip(ids, found, strict=True)), channels, root=root)
+    refuse_lacking(
+        sorted((name, tuple(scan.images)) for name, scan in zip(ids, found, strict=True)),
+        channels,
+        root=root,
+        what="scans lack channels",
+        remedy="Add the missing files, or choose others with --channel, by the ends of their names.",
+    )
     owners: dict[int, str] = {}
     by_part: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for index, scan in enumerate(found):
@@ -63,22 +68,6 @@ def located_cases(found: Sequence[Located], channels: Sequence[str], *, root: Pa
         )
         for index, (name, scan) in enumerate(zip(ids, found, strict=True))
     )
-
-
-def _refuse_incomplete(found: Sequence[tuple[str, Located]], channels: Sequence[str], *, root: Path) -> None:
-    lacking = [
-        f"{name}: {', '.join(channel for channel in channels if channel not in scan.images)}"
-        for name, scan in sorted(found, key=lambda named: named[0])
-        if not set(channels) <= scan.images.keys()
-    ]
-    if lacking:
-        raise DatasetError(
-            "scans lack channels",
-            where=root,
-            expected=", ".join(channels),
-            found="; ".join(lacking),
-            remedy="Add the missing files, or choose others with --channel, by the ends of their names.",
-        )
 
 
 def images_among(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:

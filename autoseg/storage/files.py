@@ -132,7 +132,7 @@ def explain_os_errors(path: Path) -> Iterator[None]:
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Require a disk to have room.
+    """Require a disk to have space.
 
     Raises:
         SystemFailureError: it has not.

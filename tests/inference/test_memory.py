@@ -8,22 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from oracles.tensor_memory import PeakOfTensors
+from oracles.untrained_models import untrained_ensemble
 
 from autoseg.catalogue import NETWORKS
 from autoseg.errors import MemoryLimitError, SystemFailureError
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image
 from autoseg.inference import memory, segmenter
-from autoseg.inference.ensemble import Ensemble, make_ensemble
+from autoseg.inference.ensemble import Ensemble
 from autoseg.inference.loaded import LoadedModel
 from autoseg.inference.memory import Blocks, Demand, Limits, Slices, require_weights
 from autoseg.inference.quality import ClassQuality, Quality
 from autoseg.inference.segmenter import Segmenter
-from autoseg.model.bundle import Bundle, BundleDocument, Provenance
-from autoseg.model.compute import Compute
-from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.storage import files
 
@@ -41,29 +38,15 @@ def image_of(shape: tuple[int, int, int]) -> Image:
     return Image(values, Geometry(shape=shape, spacing_mm=(2.0, 1.0, 1.0), direction=TILTED))
 
 
-def ensemble(plan: Plan, *, folds: tuple[str, ...] = ("0",)) -> Ensemble:
-    """Untrained networks."""
-    bundles = []
-    for seed, fold in enumerate(folds):
-        torch.manual_seed(seed)
-        provenance = Provenance(
-            versions={}, seed=seed, precision="float32", training_cases=(), validation_cases=(), epochs=1, minutes=0.1
-        )
-        document = BundleDocument(
-            architecture="unet", fold=fold, plan_digest=plan.digest, plan=plan, provenance=provenance,
-            weights_file="weights.safetensors", weights_sha256=str(seed),
-        )  # fmt: skip
-        network = build_network("unet", in_channels=plan.input_channels, classes=len(plan.data.classes), size=plan.network)
-        bundles.append((fold, Bundle(document, network.eval())))
-    return make_ensemble(bundles, compute=Compute(torch.device("cpu"), bfloat16=False), mirror=True)
-
-
 def segmenter_of(plan: Plan, *, folds: tuple[str, ...] = ("0",), memory_gb: float = 100.0) -> Segmenter:
     calibration = ClassQuality(name=plan.data.classes[1].name, intercept=0.0, slope=1.0, error=0.01, lowest=0.0)
     return Segmenter(
-        ensemble(plan, folds=folds), steps=(), quality=Quality(classes=(calibration,), points=()), fingerprint=None,
+        untrained_ensemble(plan, folds=folds, mirror=True),
+        steps=(),
+        quality=Quality(classes=(calibration,), points=()),
+        fingerprint=None,
         memory_gb=memory_gb,
-    )  # fmt: skip
+    )
 
 
 def demand_of(plan: Plan, **asked: Any) -> Demand:
@@ -183,7 +166,7 @@ def test_held_out_cases_are_predicted_in_parts_and_never_refused(
     make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, limit_gb: float
 ) -> None:
     plan = make_plan(**MANY, inputs={"memory_gb": limit_gb})
-    model, image = ensemble(plan), image_of((40, 48, 48))
+    model, image = untrained_ensemble(plan, folds=("0",), mirror=True), image_of((40, 48, 48))
     cut = segmenter.cut_slices(image, plan.preprocessing, view=plan.view)
     slices = cut.part(slice(0, 48))
     ((first, whole),) = model.parts(slices, cut.footprint)

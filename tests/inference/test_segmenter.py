@@ -6,16 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from oracles.untrained_models import untrained_ensemble
 
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image
-from autoseg.inference.ensemble import Ensemble, make_ensemble
 from autoseg.inference.quality import ClassQuality, Quality, expected_dice
 from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.steps import Step
-from autoseg.model.bundle import Bundle, BundleDocument, Provenance
 from autoseg.model.compute import Compute
-from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 
 MakePlan = Callable[..., Plan]
@@ -29,25 +27,8 @@ GEOMETRY = Geometry(
 IMAGE = Image(np.random.default_rng(0).normal(size=(1, *GEOMETRY.shape)).astype(np.float32), GEOMETRY)
 
 
-def ensemble(plan: Plan, *, folds: tuple[str, ...]) -> Ensemble:
-    """Untrained networks, each different."""
-    bundles = []
-    for seed, fold in enumerate(folds):
-        torch.manual_seed(seed)
-        provenance = Provenance(
-            versions={}, seed=seed, precision="float32", training_cases=(), validation_cases=(), epochs=1, minutes=0.1
-        )
-        document = BundleDocument(
-            architecture="unet", fold=fold, plan_digest=plan.digest, plan=plan, provenance=provenance,
-            weights_file="weights.safetensors", weights_sha256=str(seed),
-        )  # fmt: skip
-        network = build_network("unet", in_channels=1, classes=2, size=plan.network)
-        bundles.append((fold, Bundle(document, network.eval())))
-    return make_ensemble(bundles, compute=CPU, mirror=False)
-
-
 def segmenter(plan: Plan, *, folds: tuple[str, ...] = ("0",), quality: Quality | None = None) -> Segmenter:
-    return Segmenter(ensemble(plan, folds=folds), steps=(), quality=quality, fingerprint=None)
+    return Segmenter(untrained_ensemble(plan, folds=folds, mirror=False), steps=(), quality=quality, fingerprint=None)
 
 
 def quality(*, intercept: float, slope: float, lowest: float) -> Quality:

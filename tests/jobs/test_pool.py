@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oracles.processes import eventually, is_alive
 
 from autoseg.errors import SystemFailureError, WorkspaceError
 from autoseg.jobs.pool import ordered_map, workers
@@ -122,29 +123,14 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path: Path, stop: signa
     parent = subprocess.Popen(
         [sys.executable, str(script), str(folder)], stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    wait_until(lambda: len(list(folder.iterdir())) == 2)
+    eventually(lambda: len(list(folder.iterdir())) == 2, patience_s=PATIENCE_S)
     if stop in {signal.SIGINT, signal.SIGHUP}:  # they reach all processes of a terminal
         os.killpg(parent.pid, stop)
     else:
         parent.send_signal(stop)
     _, errors = parent.communicate(timeout=PATIENCE_S)
     assert errors.count("Traceback") == (stop != signal.SIGKILL)  # the parent's own
-    wait_until(lambda: not any(is_alive(int(path.name)) for path in folder.iterdir()))
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    eventually(lambda: not any(is_alive(int(path.name)) for path in folder.iterdir()), patience_s=PATIENCE_S)
 
 
 def test_processes_do_several_rounds_of_work() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from oracles import watched_runs
+from oracles.processes import eventually, is_alive
 from oracles.watched_runs import Recorder
 
 from autoseg.errors import AutosegError, TrainingError, WorkspaceError
@@ -25,21 +26,6 @@ def outcomes(
     events = events or Recorder()
     ended = side_by_side(runs, jobs=jobs, initialise=initialise, events_of=lambda _: events)
     return {run.name: outcome for run, outcome in ended}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-
-
-def is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def processes(folder: Path, mark: str) -> set[int]:
@@ -74,7 +60,7 @@ def test_progress_that_nobody_collects_is_merged_and_never_waited_for(tmp_path: 
 
     class Asleep(Recorder):
         def info(self, message: str) -> None:
-            wait_until(mark.exists)  # nothing is received until the run has said everything
+            eventually(mark.exists, patience_s=PATIENCE_S)  # nothing is received until the run has said everything
             super().info(message)
 
     events = Asleep()
@@ -127,7 +113,7 @@ def test_closing_stops_what_is_running(tmp_path: Path) -> None:
     runs = [Run("short", watched_runs.report), Run("endless", partial(watched_runs.linger, tmp_path))]
     ended = side_by_side(runs, jobs=2, initialise=watched_runs.nothing, events_of=lambda _: Recorder())
     assert next(ended)[0].name == "short"
-    wait_until(lambda: bool(processes(tmp_path, "began")))
+    eventually(lambda: bool(processes(tmp_path, "began")), patience_s=PATIENCE_S)
     ended.close()
     assert processes(tmp_path, "stopped") == processes(tmp_path, "began")
     assert not any(map(is_alive, processes(tmp_path, "began")))
@@ -140,7 +126,7 @@ def start_two(folder: Path, *more: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(watched_runs.__file__).parents[1]), *sys.path])},
     )  # fmt: skip
-    wait_until(lambda: len(processes(folder, "began")) == 2)
+    eventually(lambda: len(processes(folder, "began")) == 2, patience_s=PATIENCE_S)
     return parent
 
 
@@ -163,5 +149,5 @@ def test_no_process_outlives_one_that_was_killed_whatever_it_is_doing(tmp_path: 
     parent.kill()
     _, errors = parent.communicate(timeout=PATIENCE_S)
     assert "Traceback" not in errors
-    wait_until(lambda: not any(map(is_alive, processes(tmp_path, "began"))))
+    eventually(lambda: not any(map(is_alive, processes(tmp_path, "began"))), patience_s=PATIENCE_S)
     assert not processes(tmp_path, "stopped")

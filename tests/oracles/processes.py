@@ -104,3 +104,20 @@ def wait_until(condition: Callable[[], object], process: Process) -> None:
         time.sleep(0.025)
     process.kill()
     pytest.fail("waited in vain")
+
+
+def eventually(condition: Callable[[], object], *, patience_s: float) -> None:
+    """Wait for something that processes of any kind do."""
+    deadline = time.monotonic() + patience_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
