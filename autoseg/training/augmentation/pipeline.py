@@ -1,12 +1,4 @@
-"""Random changes of training slices: the only place that knows batchgenerators.
-
-A pipeline takes and returns a whole batch as batchgenerators does, a dictionary of `data` (B, C, H, W) float32 and `seg`
-(B, 1, H, W) int16. Mirroring and intensity changes are batchgenerators' own; rotation, scaling and shifting run on the
-whole batch in torch, because batchgenerators' spatial transform takes 25 times as long (docs/explanation/decisions.md).
-
-What `autoseg.catalogue.AUGMENTATIONS` lists is built without arguments and then called in the same way. It draws from the
-global generators of numpy and of Python, as batchgenerators does, and keeps shapes, types and class indices.
-"""
+"""The random changes of a plan on the host: batchgenerators' own transforms, but for the spatial one."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -28,6 +20,7 @@ from torch.nn import functional as F
 
 from autoseg import catalogue
 from autoseg.planning.sections import AugmentationSection, MirrorAxis
+from autoseg.training.augmentation import affine
 
 _MIRROR_AXIS: Final[dict[MirrorAxis, int]] = {"rows": 0, "columns": 1}
 
@@ -106,10 +99,7 @@ class BatchSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batchge
         angle = np.deg2rad(uniform(-self.rotation_deg, self.rotation_deg, count))
         zoom = np.exp(uniform(np.log(self.scale[0]), np.log(self.scale[1]), count))
         moved = uniform(-2 * self.shift_fraction, 2 * self.shift_fraction, (count, 2))
-        height, width = sides
-        cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
-        rows = [[cosine, -sine * height / width, moved[:, 0]], [sine * width / height, cosine, moved[:, 1]]]
-        return np.moveaxis(np.array(rows, dtype=np.float32), -1, 0)  # (B, 2, 3)
+        return affine.matrices(angle=angle, zoom=zoom, shift=moved, sides=sides).astype(np.float32)  # (B, 2, 3)
 
 
 def _transforms(section: AugmentationSection, mirror_axes: Sequence[MirrorAxis]) -> Iterator[AbstractTransform]:
