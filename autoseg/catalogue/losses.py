@@ -14,10 +14,13 @@ class LossEntry(Entry):
         implementation: a function as `autoseg.training.losses` describes it, "module:name".
         phrase: how the methods paragraph names it: "trained with class-weighted cross-entropy".
         references: the works that the phrase cites, in full.
+        class_weighted: whether it has a cross-entropy weighted by class, so that networks find rare classes too often and a
+            plan corrects them (`prediction.prior_power`).
     """
 
     phrase: str
     references: tuple[str, ...] = ()
+    class_weighted: bool = False
 
 
 _BOTH: Final = "the sum of class-weighted cross-entropy and soft Dice loss"
@@ -26,9 +29,11 @@ LOSSES: Final[Table[LossEntry]] = Table(
     "loss",
     LossEntry,
     {
-        "cross_entropy": LossEntry("autoseg.training.losses:weighted_cross_entropy", "class-weighted cross-entropy"),
+        "cross_entropy": LossEntry(
+            "autoseg.training.losses:weighted_cross_entropy", "class-weighted cross-entropy", class_weighted=True
+        ),
         "dice": LossEntry("autoseg.training.losses:soft_dice", "soft Dice loss"),
-        "cross_entropy_dice": LossEntry("autoseg.training.losses:cross_entropy_and_dice", _BOTH),
+        "cross_entropy_dice": LossEntry("autoseg.training.losses:cross_entropy_and_dice", _BOTH, class_weighted=True),
     },
     group="autoseg.losses",
     predicts=False,

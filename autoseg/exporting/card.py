@@ -78,6 +78,8 @@ def _expects(description: ExportDescription) -> Iterator[str]:
 
 def _gives(description: ExportDescription) -> Iterator[str]:
     classes = description.plan.data.classes
+    if power := description.plan.prediction.prior_power:
+        yield f"probabilities of each network, divided by the class weights to the power {power:g}, averaged"
     yield "label values " + ", ".join(f"{label.value} {label.name}" for label in classes)
     steps = () if description.selection is None else description.selection.postprocessing
     yield "postprocessing: " + ("; ".join(in_words(step, classes) for step in steps) or "none")

@@ -1,6 +1,7 @@
 """Trained networks in the ONNX format, for programs without torch; each is checked against the original before it counts."""
 
 import importlib.util
+import json
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -67,7 +68,8 @@ def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
     """Write a network from normalised slices, (B, C, H, W), to probabilities, (B, K, H, W), and verify it.
 
     B, H and W are free; H and W must be multiples of the network's divisor, and at least twice as long: smaller slices,
-    which autoseg extends by repeating their last row and column, give other probabilities, and no error. Normalisation,
+    which autoseg extends by repeating their last row and column, give other probabilities, and no error. The shift of the
+    logits that the plan's `prediction.prior_power` asks for is part of it, and stands in its metadata. Normalisation,
     neighbouring slices, mirroring and the way back onto the scan are not part of it: the plan, in the model's metadata, says
     how they are done.
 
@@ -76,7 +78,7 @@ def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
     """
     plan = bundle.document.plan
     divisor = plan.network.divisor
-    network = nn.Sequential(bundle.network, TensorEncoding(plan.data.encoding).activation()).eval()
+    network = nn.Sequential(bundle.network, TensorEncoding.of(plan).activation()).eval()
     smallest = SMALLEST_BOTTLENECK_PX * divisor
     sizes = [(2, smallest, smallest + divisor), (1, smallest + 3 * divisor, smallest)]
     examples = [_random_slices(plan.input_channels, size) for size in sizes]
@@ -115,6 +117,7 @@ def _describe(model: "onnx.ModelProto", bundle: Bundle) -> None:
         "autoseg.architecture": document.architecture,
         "autoseg.fold": document.fold,
         "autoseg.classes": ", ".join(f"{label.value} {label.name}" for label in document.plan.data.classes),
+        "autoseg.log_shift": json.dumps(TensorEncoding.of(document.plan).log_shift),
         "autoseg.multiple_px": str(document.plan.network.divisor),
         "autoseg.smallest_px": str(SMALLEST_BOTTLENECK_PX * document.plan.network.divisor),
         "autoseg.plan": files.json_text(document.plan.model_dump(mode="json")),

@@ -85,7 +85,7 @@ class Ensemble:
             view=self.plan.view,
             batch_size=batch_size or self.plan.prediction.batch_size,
             mirror=self.mirror,
-            encoding=TensorEncoding(self.plan.data.encoding),
+            encoding=TensorEncoding.of(self.plan),
             compute=self.compute,
             wanted=wanted,
         )

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from autoseg.catalogue import NETWORKS, NetworkEntry
+from autoseg.catalogue import LOSSES, NETWORKS, NetworkEntry
 from autoseg.errors import PlanError
 from autoseg.planning import format_1
 from autoseg.planning.memory import training_step_bytes
@@ -65,6 +65,11 @@ class Plan(Section):
         foreground = [label.value for label in self.data.classes[1:]]
         if len(self.training.class_weights) != len(self.data.classes):
             msg = f"training.class_weights needs {len(self.data.classes)} entries, one per class"
+            raise ValueError(msg)
+        loss = LOSSES.built_in.get(self.training.loss)
+        if self.prediction.prior_power and loss is not None and not loss.class_weighted:
+            unused = f"the loss `{self.training.loss}` does not use training.class_weights"
+            msg = f"prediction.prior_power must be 0, because {unused}"
             raise ValueError(msg)
         if self.training.slices.rule == "with_class" and self.training.slices.label not in foreground:
             msg = f"training.slices.label must be one of {foreground}, the values of data.classes without the background"

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_jsonable_python
 
+from autoseg.catalogue import LOSSES
 from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError
 from autoseg.planning import channel_rules, rules, sizing
@@ -45,7 +46,7 @@ def make_plan(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Pla
     _settle_size(draft, dataset, fingerprint, inputs)
     _settle_training(draft, fingerprint, inputs)
     _settle_mirroring(draft, fingerprint, inputs)
-    draft.settle("prediction.batch_size", "prediction_batch", sizing.prediction_batch(device=inputs.device))
+    _settle_prediction(draft, inputs)
     return overridden(draft.finish(), inputs.overrides)
 
 
@@ -191,3 +192,12 @@ def _settle_mirroring(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -
         rules.mirror_axes(fingerprint, plane=draft["views.0.plane"], recipe=inputs.recipe),
     )
     draft.settle("views.0.tta_axes", "tta_axes", rules.tta_axes(trained, recipe=inputs.recipe))
+
+
+def _settle_prediction(draft: _Draft, inputs: Inputs) -> None:
+    draft.settle("prediction.batch_size", "prediction_batch", sizing.prediction_batch(device=inputs.device))
+    asked = inputs.overrides.get("training.loss")
+    loss = (
+        asked if asked in tuple(LOSSES) else draft["training.loss"]
+    )  # what is no loss is refused with all that was asked for
+    draft.settle("prediction.prior_power", "prior_power", rules.prior_power(loss, recipe=inputs.recipe))

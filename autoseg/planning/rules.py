@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Final, Literal
 
-from autoseg.catalogue import Crop, Plane, Recipe
+from autoseg.catalogue import LOSSES, Crop, Loss, Plane, Recipe
 from autoseg.data.dataset import LabelClass
 from autoseg.data.splits import fold_count
 from autoseg.errors import UsageError
@@ -46,6 +46,12 @@ WEIGHT_POWER: Final = 0.38
 
 Source: fitted to the paper's table 2 on IBSR18; 0 would ignore the frequencies, 1 would let the rarest class
 dominate."""
+
+PRIOR_POWER: Final = 0.5
+"""Of the class weights by which probabilities are divided.
+
+Source: chosen; between 0, which leaves rare classes as often as the weights made networks find them, and 1, which would undo
+the weights (docs/explanation/decisions.md)."""
 
 PAPER_WEIGHTS: Final = (1.0, 10.0, 3.0, 3.0)
 """Source: the paper's table 2, for background, CSF, GM, WM."""
@@ -189,6 +195,18 @@ def class_weights(voxels: Mapping[int, int], *, classes: Sequence[LabelClass], r
     if absent := [label.name for label, count in zip(classes, counts, strict=True) if not count]:
         reason += f" No voxel has {', '.join(absent)}: given the largest weight of the others."
     return Choice(tuple(largest if weight is None else weight for weight in weights), reason)
+
+
+def prior_power(loss: Loss, *, recipe: Recipe) -> Choice[float]:
+    """How far predictions take back that the class weights make networks find rare classes too often."""
+    if recipe == "paper":
+        return Choice(0.0, "The paper mentions none: probabilities are what the networks give.")
+    if not LOSSES[loss].class_weighted:
+        return Choice(0.0, f"The loss `{loss}` has no cross-entropy that class weights could bend.")
+    return Choice(
+        PRIOR_POWER,
+        "The weights of the cross-entropy make networks find too much of rare classes; this takes half of it back.",
+    )
 
 
 def mirror_axes(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe) -> Choice[Mirror]:

@@ -261,6 +261,10 @@ class PredictionSection(Section):
     """How trained networks are applied."""
 
     batch_size: int = Field(ge=1, le=65_536, description="slices predicted at once")
+    prior_power: Fraction = Field(
+        default=0.0,
+        description="probabilities are divided by `training.class_weights` to this power; 0: left as networks give them",
+    )
 
 
 class Decision(Section):

@@ -153,8 +153,10 @@ def _augmentation(plan: Plan) -> str:
 
 
 def _prediction(plan: Plan) -> str:
-    axes = plan.view.tta_axes
-    return f"Predicted probabilities were averaged over mirror images along {listing(axes)}." if axes else ""
+    axes, power = plan.view.tta_axes, plan.prediction.prior_power
+    done = [f"divided by the class weights to the power {power:g}"] if power else []
+    done += [f"averaged over mirror images along {listing(axes)}"] if axes else []
+    return f"Predicted probabilities were {listing(done)}." if done else ""
 
 
 def _selection(study: Study) -> str:

@@ -48,11 +48,11 @@ class Learner:
         network = build_network(architecture, in_channels=plan.input_channels, classes=classes, size=plan.network)
         self.network = compute.place(network)
         self.optimiser = _build_optimiser(self.network, plan.training)
-        self._encoding = TensorEncoding(plan.data.encoding)
+        self._encoding = TensorEncoding.of(plan)
         self._loss = build_loss(
             plan.training.loss,
             class_weights=plan.training.class_weights,
-            encoding=self._encoding,
+            encoding=self._encoding.of_losses,
             device=compute.device,
         )
         self._levels_loss = over_levels(self._loss)

@@ -82,6 +82,16 @@ def test_it_says_what_it_gives(members: Members, card: Callable[..., Any]) -> No
     ]
 
 
+def test_it_says_how_the_prior_was_put_right(
+    members: Members, card: Callable[..., Any], make_plan: Callable[..., Plan]
+) -> None:
+    plan = make_plan(prediction={"prior_power": 0.5})
+    del members["selection.json"]
+    members = changed(members, BUNDLE, plan=plan.model_dump(mode="json"), plan_digest=plan.digest)
+    parts, _ = card({**members, "plan.json": plan.model_dump_json().encode()})
+    assert parts["Gives"][0] == "probabilities of each network, divided by the class weights to the power 0.5, averaged"
+
+
 def test_without_a_selection_nothing_is_cleaned(members: Members, card: Callable[..., Any]) -> None:
     del members["selection.json"]
     parts, document = card(members)

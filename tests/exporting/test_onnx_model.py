@@ -18,6 +18,7 @@ from autoseg.errors import BundleError, UsageError
 from autoseg.exporting import onnx_model
 from autoseg.exporting.onnx_model import LARGEST_DIFFERENCE, OnnxModel, check_onnx_installed, write_onnx
 from autoseg.model.bundle import Bundle, BundleDocument, Provenance
+from autoseg.model.encoding import TensorEncoding
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 
@@ -53,15 +54,24 @@ def bundle(architecture: catalogue.Architecture, plan: Plan) -> Bundle:
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory, make_plan: Callable[..., Plan]) -> dict[str, Written]:
-    """All networks, with two channels and a neighbour on either side, so that each slice comes as six."""
+    """All networks, with two channels and a neighbour on either side, so that each comes as six; disc weighs 4 times."""
     folder = tmp_path_factory.mktemp("onnx")
     plan = make_plan(
         data={"channels": ["T1", "T2"]},
         preprocessing={"normalisation": [{"method": "none"}, {"method": "none"}]},
         view={"adjacent_slices": 1},
+        training={"class_weights": [1.0, 4.0]},
+        prediction={"prior_power": 0.5},
     )
     models = {architecture: bundle(architecture, plan) for architecture in NETWORKS}
     return {name: Written(model, write_onnx(model, folder / f"{name}.onnx")) for name, model in models.items()}
+
+
+def given_by(network: torch.nn.Module, slices: torch.Tensor) -> NDArray[np.float32]:
+    """The network's own probabilities, divided by the square root of the weights."""
+    with torch.inference_mode():
+        divided = torch.softmax(network(slices), dim=1) / torch.tensor([1.0, 2.0])[:, None, None]
+        return (divided / divided.sum(dim=1, keepdim=True)).numpy()
 
 
 def probabilities(path: Path, slices: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -78,8 +88,7 @@ def test_another_program_gets_the_same_probabilities(
     model, onnx_file = written[architecture]
     batch, rows, columns = size
     slices = torch.randn((batch, 6, rows, columns), generator=torch.Generator().manual_seed(7))
-    with torch.inference_mode():
-        expected = torch.softmax(model.network(slices), dim=1).numpy()
+    expected = given_by(model.network, slices)
     found = probabilities(onnx_file.path, slices.numpy())
     assert found.shape == (batch, 2, rows, columns)
     assert np.abs(found - expected).max() <= 1e-6
@@ -97,8 +106,7 @@ def test_the_difference_from_torch_is_stated(written: dict[str, Written], archit
 def test_smaller_slices_than_stated_are_really_wrong(written: dict[str, Written]) -> None:
     model, onnx_file = written["unet"]
     slices = torch.randn((1, 6, DIVISOR, DIVISOR), generator=torch.Generator().manual_seed(7))
-    with torch.inference_mode():
-        expected = torch.softmax(model.network(slices), dim=1).numpy()
+    expected = given_by(model.network, slices)
     assert np.abs(probabilities(onnx_file.path, slices.numpy()) - expected).max() > LARGEST_DIFFERENCE
 
 
@@ -111,6 +119,7 @@ def test_the_file_says_what_it_is(written: dict[str, Written]) -> None:
     assert notes["fold"] == "0"
     assert notes["classes"] == "0 background, 2 disc"
     assert (notes["multiple_px"], notes["smallest_px"]) == ("2", "4")
+    assert json.loads(notes["log_shift"]) == [0.0, pytest.approx(-np.log(2))]
     assert notes["weights_sha256"] == model.document.weights_sha256
     assert Plan.model_validate(json.loads(notes["plan"])) == model.document.plan
     (slices,), (answer,) = proto.graph.input, proto.graph.output
@@ -142,7 +151,7 @@ def test_a_changed_weight_makes_a_difference(written: dict[str, Written]) -> Non
     other = bundle("sepres", model.document.plan).network
     with torch.no_grad():
         next(iter(other.parameters())).mul_(1.5)
-    softmax = torch.nn.Sequential(other, torch.nn.Softmax(dim=1)).eval()
+    softmax = torch.nn.Sequential(other, TensorEncoding.of(model.document.plan).activation()).eval()
     slices = torch.randn((1, 6, 8, 8), generator=torch.Generator().manual_seed(7))
     assert onnx_model._difference(onnx_file.path.read_bytes(), softmax, slices) > LARGEST_DIFFERENCE
 

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,21 @@ def test_an_ensemble_is_the_mean_of_its_members(tiny_plan: Plan, tmp_path: Path)
     )
     np.testing.assert_allclose(both, (first + second) / 2, atol=1e-6)
     assert not np.allclose(first, second)
+
+
+def test_probabilities_are_divided_by_the_class_weights_to_the_power_of_the_plan(
+    make_plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    array = np.random.default_rng(1).normal(size=(1, 3, 16, 12)).astype(np.float32)
+    plain, shifted = (
+        load_ensemble(
+            [save(tmp_path / str(power), make_plan(prediction={"prior_power": power}), seed=0)], compute=CPU, mirror=False
+        ).probabilities(array)
+        for power in (0.0, 0.5)
+    )
+    divided = plain / np.sqrt([1.0, 2.0])[:, None, None, None]
+    np.testing.assert_allclose(shifted, divided / divided.sum(axis=0), atol=1e-6)
+    assert not np.allclose(plain, shifted)
 
 
 def test_each_fold_is_an_ensemble_of_its_own(tiny_plan: Plan, tmp_path: Path) -> None:

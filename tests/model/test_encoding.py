@@ -1,10 +1,14 @@
 """What logits mean, in torch: the same as `autoseg.data.labels` says for arrays."""
 
+from collections.abc import Callable
+
 import numpy as np
+import pytest
 import torch
 
 from autoseg.data.labels import LabelEncoding
 from autoseg.model.encoding import TensorEncoding
+from autoseg.planning.plan import Plan
 
 ENCODING = TensorEncoding(LabelEncoding((0, 2, 5)))
 LOGITS = torch.randn((2, 3, 4, 5), generator=torch.Generator().manual_seed(0))
@@ -26,3 +30,43 @@ def test_a_prediction_is_the_target_of_the_labels_that_the_probabilities_speak_f
 def test_memberships_by_hand() -> None:
     found = ENCODING.memberships(torch.tensor([[[0, 2]]]), dtype=torch.float32)  # (1, 1, 2)
     assert found.tolist() == [[[[1.0, 0.0]], [[0.0, 0.0]], [[0.0, 1.0]]]]
+
+
+@pytest.fixture
+def shifted(make_plan: Callable[..., Plan]) -> TensorEncoding:
+    """Of a plan with the class weights 1 and 4, whose probabilities are divided by 1 and 2."""
+    return TensorEncoding.of(make_plan(training={"class_weights": [1.0, 4.0]}, prediction={"prior_power": 0.5}))
+
+
+def test_probabilities_are_divided_by_the_weights_to_the_power_and_sum_to_1(shifted: TensorEncoding) -> None:
+    logits = torch.log(torch.tensor([0.4, 0.6]))[None, :, None, None]  # (1, 2, 1, 1)
+    divided = torch.tensor([0.4, 0.6 / 2])[None, :, None, None]
+    torch.testing.assert_close(shifted.probabilities(logits), divided / 0.7)
+    assert ENCODING.prediction(logits).item() == 1
+    assert shifted.prediction(logits).item() == 0
+
+
+def test_an_exported_network_ends_in_the_shifted_probabilities(shifted: TensorEncoding) -> None:
+    logits = LOGITS[:, :2]
+    assert torch.equal(shifted.activation()(logits), shifted.probabilities(logits))
+    assert not torch.allclose(shifted.probabilities(logits), torch.softmax(logits, dim=1))
+
+
+def test_losses_see_what_networks_give(shifted: TensorEncoding) -> None:
+    logits = LOGITS[:, :2]
+    assert torch.equal(shifted.of_losses.probabilities(logits), torch.softmax(logits, dim=1))
+
+
+def test_without_a_power_nothing_is_added(tiny_plan: Plan) -> None:
+    encoding = TensorEncoding.of(tiny_plan)
+    assert encoding.log_shift == ()
+    assert torch.equal(encoding.probabilities(LOGITS), torch.softmax(LOGITS, dim=1))
+
+
+def test_a_shift_made_while_predicting_serves_while_training(shifted: TensorEncoding) -> None:
+    with torch.inference_mode():
+        shifted.probabilities(LOGITS[:, :2])
+    logits = LOGITS[:, :2].clone().requires_grad_()
+    shifted.probabilities(logits)[:, 0].sum().backward()
+    assert logits.grad is not None
+    assert bool(logits.grad.any())

@@ -99,6 +99,7 @@ def test_planning_again_gives_the_same_plan_and_an_equal_edit_the_same_digest(ma
     write_plan(planned(make_fingerprint), tmp_path / "plan.json")
     document = json.loads((tmp_path / "plan.json").read_text())
     document["training"]["loss"] = "dice"
+    document["prediction"]["prior_power"] = 0
     (tmp_path / "plan.json").write_text(json.dumps(document))
     assert read_plan(tmp_path / "plan.json").digest == plan.digest
 

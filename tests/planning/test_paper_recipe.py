@@ -52,6 +52,7 @@ NOT_IN_THE_PAPER: dict[str, Any] = {
     "augmentation.noise_variance": 0.0,
     "augmentation.blur_sigma_px": [0.0, 0.0],
     "augmentation.additional": [],
+    "prediction.prior_power": 0.0,
 }
 OURS: dict[str, Any] = {
     "training.optimiser": "adam",

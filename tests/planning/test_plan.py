@@ -109,6 +109,11 @@ def test_the_digest_is_of_values_not_of_reasons(plan):
         (lambda d: d["augmentation"].update(blur_sigma_px=[1, 0]), "blur_sigma_px needs the smallest value first"),
         (lambda d: d["augmentation"].update(blur_sigma_px=[-1, 0]), "augmentation.blur_sigma_px.0"),
         (lambda d: d["data"]["classes"][1].update(value=65536), "class values must not be above 65535"),
+        (
+            lambda d: d["training"].update(loss="dice") or d["prediction"].update(prior_power=0.5),
+            r"prediction\.prior_power must be 0, because the loss `dice` does not use training\.class_weights",
+        ),
+        (lambda d: d["prediction"].update(prior_power=1.5), r"prediction\.prior_power"),
     ],
 )
 def test_a_bad_edit_is_named(plan, tmp_path, change, named):

@@ -123,6 +123,17 @@ def test_what_was_asked_for_is_done(brains):
     assert plan.inputs.plane == "sagittal"
 
 
+def test_the_prior_is_put_right_where_the_loss_that_is_asked_for_bends_it(brains):
+    def power(**changes):
+        return make_plan(dataset_for(brains), brains, inputs(**changes)).prediction.prior_power
+
+    assert power() == 0.5
+    assert power(recipe="paper") == 0
+    assert power(overrides={"training.loss": "dice"}) == 0
+    assert power(overrides={"training.loss": "cross_entropy"}) == 0.5
+    assert power(recipe="paper", overrides={"prediction.prior_power": 1}) == 1
+
+
 def test_folds_count_subjects_not_scans(brains):
     dataset = dataset_for(brains)
     twins = tuple(case.model_copy(update={"subject": f"s{index // 5}"}) for index, case in enumerate(dataset.cases))

@@ -377,3 +377,14 @@ def test_why_averaged_over_flips():
     assert why(("columns",), recipe="paper") == "The paper mentions no averaging over flips."
     assert why(()) == "No axis is mirrored in training."
     assert why(("columns",)) == "The axes mirrored in training: averaging over their flips steadies the prediction."
+
+
+def test_why_probabilities_are_shifted():
+    def why(loss, *, recipe="auto"):
+        return rules.prior_power(loss, recipe=recipe).reason
+
+    assert why("cross_entropy", recipe="paper") == "The paper mentions none: probabilities are what the networks give."
+    assert why("dice") == "The loss `dice` has no cross-entropy that class weights could bend."
+    assert why("cross_entropy_dice").startswith(
+        "The weights of the cross-entropy make networks find too much of rare classes"
+    )

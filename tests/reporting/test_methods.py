@@ -69,3 +69,12 @@ def test_before_training_only_the_data_are_described(make_plan: MakePlan) -> Non
     text, _ = methods_paragraph(make_plan(), replace(STUDY, models={}))
     assert "trained" not in text
     assert "networks were" not in text
+
+
+def test_the_prior_is_spoken_of_where_it_was_put_right(make_plan: MakePlan) -> None:
+    put_right = {"prediction": {"prior_power": 0.5}}
+    text, _ = methods_paragraph(make_plan(**put_right), STUDY)
+    assert "Predicted probabilities were divided by the class weights to the power 0.5. " in text
+    text, _ = methods_paragraph(make_plan(**put_right, view={"tta_axes": ["columns"]}), STUDY)
+    assert "to the power 0.5 and averaged over mirror images along columns. " in text
+    assert "Predicted" not in methods_paragraph(make_plan(), STUDY)[0]
