@@ -6,7 +6,7 @@ Folders of tests run on every core, files named one by one in one process, where
 import os
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -168,16 +168,16 @@ SECTIONS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def _plan(**changes: dict[str, Any]) -> Plan:
-    """The plan above, with sections and its view changed key by key."""
+def _plan(*, views: Sequence[dict[str, Any]] = ({},), **changes: dict[str, Any]) -> Plan:
+    """The plan above, with sections and its view changed key by key, or views of it that differ in some keys."""
     sections = {name: {**section, **changes.get(name, {})} for name, section in SECTIONS.items()}
     view = sections.pop("view")
-    return assemble({**sections, "views": [view], "folds": 2}, {})
+    return assemble({**sections, "views": [{**view, **own} for own in views], "folds": 2}, {})
 
 
 @pytest.fixture(scope="session")
 def make_plan() -> Callable[..., Plan]:
-    """Makes plans for networks of a few hundred weights; sections and `view` are changed key by key."""
+    """Makes plans for networks of a few hundred weights; sections, and its view or views, are changed key by key."""
     return _plan
 
 

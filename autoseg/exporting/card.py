@@ -64,14 +64,14 @@ def describe(result: InfoResult) -> tuple[str, dict[str, Any]]:
 
 def _expects(description: ExportDescription) -> Iterator[str]:
     plan, cases = description.plan, description.fingerprint.cases
-    plane = plan.view.plane
+    plane = plan.views[0].plane
     kind = "2D images" if plane is None else f"3D scans, cut into {plane} slices"
     channels = plan.data.channels
     yield f"{kind}, {len(channels)} channel(s): {', '.join(channels)}"
     for axis in cases[0].axes if plane is not None else cases[0].axes[1:]:
         spacings = [case.spacing_mm[case.axes.index(axis)] for case in cases]
         yield f"spacing {axis}: {min(spacings):.3g} to {max(spacings):.3g} mm"
-    rows, columns = plan.view.patch_px
+    rows, columns = plan.views[0].patch_px
     yield f"slices of any size; learnt from patches of {rows} x {columns} px"
     yield f"intensities, normalised by: {', '.join(step.method for step in plan.preprocessing.normalisation)}"
 

@@ -166,7 +166,7 @@ def _fits(case: CaseFingerprint, plan: Plan) -> bool:
     """Whether a case can be one that a plan was made from, and new scans be compared with it."""
     positive = [channel.positive for channel in case.channels if channel.positive is not None]
     return (
-        case.dimensions == (2 if plan.view.plane is None else 3)
+        case.dimensions == (2 if plan.views[0].plane is None else 3)
         and len(case.channels) == len(plan.data.channels)
         and len(set(case.axes)) == len(case.axes)
         and min(case.spacing_mm) > 0

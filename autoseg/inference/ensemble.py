@@ -82,7 +82,7 @@ class Ensemble:
         return predict_slices(
             [member.network for member in self.members],
             image,
-            view=self.plan.view,
+            view=self.plan.views[0],
             batch_size=batch_size or self.plan.prediction.batch_size,
             mirror=self.mirror,
             encoding=TensorEncoding.of(self.plan),
@@ -164,6 +164,10 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
     if not bundles:
         raise BundleError("no model to predict with", remedy="Train one with `autoseg train` first.")
     first = bundles[0][1].document
+    if len(first.plan.views) > 1:
+        raise BundleError(
+            "predicting with several views is not possible yet", where=bundles[0][0], remedy="Train with a plan of one view."
+        )
     for place, bundle in bundles:
         if bundle.document.plan_digest != first.plan_digest:
             raise BundleError(

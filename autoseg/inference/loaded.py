@@ -59,7 +59,7 @@ class LoadedModel:
             MemoryLimitError: segmenting it would take more memory than was allowed when the model was loaded.
         """
         plan = self.segmenter.ensemble.plan
-        flat = plan.view.plane is None
+        flat = plan.views[0].plane is None
         spatial = 2 if flat else 3
         channels = np.asarray(volume)
         if channels.ndim == spatial:

@@ -189,7 +189,7 @@ class Demand:
         pixels = float(slices.size_px[0]) * slices.size_px[1]
         largest = max(pixels, float(slices.own_px[0]) * slices.own_px[1]) * _FLOAT * classes
         sums = 1 if self.folds == 1 else 2
-        shown = number + 2 * self.plan.view.adjacent_slices
+        shown = number + 2 * self.plan.views[0].adjacent_slices
         held = pixels * _FLOAT * (number * sums * classes + shown * 3 * len(self.plan.data.channels))
         held += self._resampling(slices)
         # A device's own memory takes what networks do, and this one the probabilities that come back.
@@ -208,7 +208,7 @@ class Demand:
     def _forward(self, slices: Slices, batch: int) -> float:
         """What networks take to predict a batch."""
         plan = self.plan
-        seen_px = seen_at_once(slices.size_px, plan.view.patch_px)
+        seen_px = seen_at_once(slices.size_px, plan.views[0].patch_px)
         one = predicted_slice_bytes(
             plan.network, channels=plan.input_channels, classes=self._classes, seen_px=seen_px, networks=self.networks
         )
@@ -221,7 +221,7 @@ class Demand:
     def _refusal(self, what: str, shape: Triple, slices: Slices, needed: float, *, remedy: str) -> MemoryLimitError:
         size = self.plan.network
         rows, columns = slices.size_px
-        seen = (padded_side(side, size.divisor) for side in seen_at_once(slices.size_px, self.plan.view.patch_px))
+        seen = (padded_side(side, size.divisor) for side in seen_at_once(slices.size_px, self.plan.views[0].patch_px))
         return MemoryLimitError(
             what,
             found=f"{_rounded_up_gb(needed):g} GB for {' x '.join(map(str, shape))} voxels, slices of {rows} x {columns} "

@@ -109,7 +109,7 @@ class Segmenter:
         plan = self.ensemble.plan
         slices = Slices(1, (1, 1), (1, 1))
         if plan.preprocessing.crop == "none":
-            footprint = whole_footprint(geometry, view=plan.view)
+            footprint = whole_footprint(geometry, view=plan.views[0])
             slices = slices_of(footprint)
         demand = self._demand(with_uncertainty=with_uncertainty)
         demand.blocks(geometry.shape, slices, limits=self.ensemble.limits(self.memory_gb), stored_bytes=stored_bytes)
@@ -137,7 +137,7 @@ class Segmenter:
             SystemFailureError: the disk has too little space for the temporary file.
         """
         plan, encoding = self.ensemble.plan, self.ensemble.plan.data.encoding
-        cut = cut_slices(image, plan.preprocessing, view=plan.view)
+        cut = cut_slices(image, plan.preprocessing, view=plan.views[0])
         blocks, fits = self._blocks(
             cut.footprint,
             with_probabilities=with_probabilities,
@@ -202,7 +202,7 @@ class Segmenter:
         expected: Sequence[ExpectedDice],
     ) -> NDArray[np.float32]:
         """Mean probabilities (K, n, H, W) that all networks give some slices; what each fold's expect is added up."""
-        beside = self.ensemble.plan.view.adjacent_slices
+        beside = self.ensemble.plan.views[0].adjacent_slices
         first, last = max(window.start - beside, 0), min(window.stop + beside, cut.footprint.kept[0])
         image, wanted = cut.part(slice(first, last)), slice(window.start - first, window.stop - first)
         total: NDArray[np.float32] | None = None

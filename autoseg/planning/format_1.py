@@ -67,7 +67,7 @@ def digest_in_format_1(values: Any) -> str:
     """
     document = json.loads(json.dumps(values))  # a copy
     document["inputs"].pop("overrides", None)  # what they ask for is among the values
-    view = document.pop("views")[0]
+    view, *others = document.pop("views")
     for old, new in MOVED.items():
         (section, key), (place, _, moved) = old.split("."), new.rpartition(".")
         _move(view if place == _VIEW else document[section], moved, document[section], key)
@@ -80,7 +80,7 @@ def digest_in_format_1(values: Any) -> str:
         document[name] = {**_OPTIONAL[name], **document[name]}
     document["training"]["slices"] = {**_OPTIONAL["slices"], **slices}
     document["preprocessing"]["normalisation"] = [{**_OPTIONAL["normalisation"], **step} for step in steps]
-    return files.sha256_json({"version": 1, **document, **({"views": [view]} if view else {})})
+    return files.sha256_json({"version": 1, **document, **({"views": [view, *others]} if view or others else {})})
 
 
 def _move(source: dict[str, Any], key: str, target: dict[str, Any], name: str) -> None:

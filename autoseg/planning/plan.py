@@ -3,13 +3,14 @@
 Its sections hold the values; `decisions` says for each value which rule chose it and from what evidence.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
-from autoseg.catalogue import LOSSES, NETWORKS, NetworkEntry
+from autoseg.catalogue import LOSSES, NETWORKS, NetworkEntry, Plane
 from autoseg.errors import PlanError
 from autoseg.planning import format_1
 from autoseg.planning.memory import training_step_bytes
@@ -49,7 +50,7 @@ class Plan(Section):
     folds: int = Field(
         ge=1, le=100_000, description="folds of the cross-validation; 1: too few cases, only `full` can be trained"
     )
-    views: tuple[View, ...] = Field(min_length=1, description="the ways to see the data; for now exactly one")
+    views: tuple[View, ...] = Field(min_length=1, description="the ways to see the data; steps take turns among them")
     preprocessing: PreprocessingSection
     network: NetworkSection
     training: TrainingSection
@@ -59,9 +60,8 @@ class Plan(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Plan":
-        if len(self.views) > 1:
-            msg = f"views: exactly one view is supported for now, not {len(self.views)}"
-            raise ValueError(msg)
+        if problem := _disagreement(self.views):
+            raise ValueError(problem)
         foreground = [label.value for label in self.data.classes[1:]]
         if len(self.training.class_weights) != len(self.data.classes):
             msg = f"training.class_weights needs {len(self.data.classes)} entries, one per class"
@@ -83,7 +83,7 @@ class Plan(Section):
                 f"because network.features has {len(self.network.features)} levels"
             )
             raise ValueError(msg)
-        if self.training.steps_per_epoch * self.view.batch_size > _MOST_SLICES_PER_EPOCH:
+        if self.training.steps_per_epoch * self.largest_batch > _MOST_SLICES_PER_EPOCH:
             msg = f"training.steps_per_epoch times batch_size of views must not be above {_MOST_SLICES_PER_EPOCH} slices"
             raise ValueError(msg)
         if self._step_gb > _MOST_STEP_GB:
@@ -97,35 +97,49 @@ class Plan(Section):
     @property
     def _step_gb(self) -> float:
         """Memory of a training step; a prediction keeps less for each slice, so its batch counts as one of training."""
-        return self._gb(max(self.view.batch_size, self.prediction.batch_size), NETWORKS.built_in.values())
+        return self._gb(NETWORKS.built_in.values(), at_least=self.prediction.batch_size)
 
     def training_step_gb(self, network: NetworkEntry | None = None) -> float:
         """Memory that one step of training takes, in GB, for a network; None: for the hungriest of autoseg's own."""
-        return self._gb(self.view.batch_size, NETWORKS.built_in.values() if network is None else (network,))
+        return self._gb(NETWORKS.built_in.values() if network is None else (network,))
 
-    def _gb(self, batch_size: int, networks: Collection[NetworkEntry]) -> float:
-        size, view = self.network, self.view
-        step_bytes = training_step_bytes(
-            size.features,
-            channels=self.input_channels,
-            classes=len(self.data.classes),
-            convolutions=size.convolutions,
-            expansion=size.expansion,
-            patch_px=view.patch_px,
-            batch_size=batch_size,
-            networks=networks,
+    def _gb(self, networks: Collection[NetworkEntry], *, at_least: int = 1) -> float:
+        """Memory of a step with the hungriest view, its batch taken as `at_least` so many slices."""
+        size = self.network
+        step_bytes = max(
+            training_step_bytes(
+                size.features,
+                channels=self.input_channels,
+                classes=len(self.data.classes),
+                convolutions=size.convolutions,
+                expansion=size.expansion,
+                patch_px=view.patch_px,
+                batch_size=max(view.batch_size, at_least),
+                networks=networks,
+            )
+            for view in self.views
         )
         return step_bytes / 1e9
 
     @property
-    def view(self) -> View:
-        """The one view that plans have for now."""
-        return self.views[0]
+    def planes(self) -> tuple[Plane | None, ...]:
+        """Plane of each view."""
+        return tuple(view.plane for view in self.views)
+
+    @property
+    def largest_batch(self) -> int:
+        """Slices of the largest optimiser step."""
+        return max(view.batch_size for view in self.views)
+
+    @property
+    def slices_per_epoch(self) -> int:
+        """Slices that an epoch trains on, where steps take turns among the views."""
+        return round(self.training.steps_per_epoch * mean(view.batch_size for view in self.views))
 
     @property
     def input_channels(self) -> int:
         """Channels of a network's input: those of the data, once for a slice and once for each adjacent one."""
-        return len(self.data.channels) * (2 * self.view.adjacent_slices + 1)
+        return len(self.data.channels) * (2 * self.views[0].adjacent_slices + 1)
 
     @property
     def values(self) -> dict[str, Any]:
@@ -154,6 +168,16 @@ class Plan(Section):
     def edited(self) -> bool:
         """Whether somebody changed a value after planning."""
         return not self.is_identified_by(self.planned_digest)
+
+
+def _disagreement(views: Sequence[View]) -> str | None:
+    """Why a network cannot see all of some views."""
+    planes = [view.plane for view in views]
+    if len(views) > 1 and (None in planes or len(set(planes)) < len(planes)):
+        return f"views: several views need a plane each, every plane once, not {', '.join(map(str, planes))}"
+    if len({view.adjacent_slices for view in views}) > 1:
+        return "adjacent_slices of views must be equal, because they share one network"
+    return None
 
 
 def assemble(sections: Mapping[str, Any], decisions: Mapping[str, Decision]) -> Plan:

@@ -104,7 +104,7 @@ def _held_out_cases(
         HeldOutCase(
             id=case.id,
             reference=case.label,
-            footprint=store.footprint(case.id),
+            footprint=store.footprints(case.id)[0],
             probabilities=predicted[case.id],
             sha256=sha256[case.id],
             classes=plan.data.classes,

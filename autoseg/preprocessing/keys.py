@@ -13,7 +13,8 @@ from autoseg.data.dataset import Case
 from autoseg.errors import ImageError
 from autoseg.formats.checksum import image_checksum
 from autoseg.planning.plan import Plan
-from autoseg.planning.sections import NormalisationStep
+from autoseg.planning.sections import NormalisationStep, View
+from autoseg.preprocessing.views import stored_views
 from autoseg.storage import files
 
 _VERSION: Final = 3
@@ -63,12 +64,22 @@ def case_key(plan: Plan, checksum: str) -> str:
         plan: only what shapes arrays matters.
         checksum: `case_checksum` of the case.
     """
-    return files.sha256_json({"version": _VERSION, **_shaping(plan), "files": checksum})
+    keys = volume_keys(plan, checksum)
+    return keys[0] if len(keys) == 1 else files.sha256_json(keys)
+
+
+def volume_keys(plan: Plan, checksum: str) -> tuple[str, ...]:
+    """The same for each of the case's volumes, which `stored_views` lists."""
+    return tuple(
+        files.sha256_json({"version": _VERSION, **_shaping(plan, view), "files": checksum})
+        for view in stored_views(plan.views)
+    )
 
 
 def key_of_0_1(plan: Plan, checksums: Mapping[str, str]) -> str:
     """SHA-256 over everything that the arrays of all labelled cases depend on, as version 0.1 computed it."""
-    return files.sha256_json({"version": _VERSION_IN_0_1, **_shaping(plan), "cases": dict(sorted(checksums.items()))})
+    shaping = _shaping(plan, plan.views[0])
+    return files.sha256_json({"version": _VERSION_IN_0_1, **shaping, "cases": dict(sorted(checksums.items()))})
 
 
 def case_checksum(case: Case) -> str:
@@ -84,12 +95,12 @@ def _checksum(path: Path) -> str | None:
         return None
 
 
-def _shaping(plan: Plan) -> dict[str, Any]:
-    """What of a plan shapes arrays, in the words of version 0.1, whatever the plan calls it.
+def _shaping(plan: Plan, view: View) -> dict[str, Any]:
+    """What of a plan shapes the arrays of one view, in the words of version 0.1, whatever the plan calls it.
 
     A setting that came later belongs here only where it is not neutral, so that keys stay as they were.
     """
-    settings, view = plan.preprocessing, plan.view
+    settings = plan.preprocessing
     return {
         "preprocessing": {
             "plane": view.plane,

@@ -22,8 +22,9 @@ from autoseg.planning.case_fingerprint import refuse_constant_channels
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import apply
 from autoseg.preprocessing.footprint import Footprint, apply_to_labels
-from autoseg.preprocessing.keys import DataKeys, data_keys
+from autoseg.preprocessing.keys import DataKeys, data_keys, volume_keys
 from autoseg.preprocessing.stored import CaseFiles, StoredCase
+from autoseg.preprocessing.views import Cut, cuts, stored_views, turned
 from autoseg.storage.locks import lock
 
 _KEY_DIGITS: Final = 16
@@ -40,10 +41,14 @@ class Store:
     Attributes:
         folder: where they lie.
         keys: what each was made from.
+        volumes: by case, the key of each of its volumes.
+        cuts: for each view of the plan, number of the volume that it is cut from, and along which axes.
     """
 
     folder: Path
     keys: DataKeys
+    volumes: Mapping[str, tuple[str, ...]]
+    cuts: tuple[Cut, ...]
 
     def load(self, case: str) -> StoredCase:
         """Map a case's arrays into memory, after checking them against their checksums.
@@ -51,25 +56,35 @@ class Store:
         Raises:
             WorkspaceError: something is missing, cannot be parsed, or has changed since it was written.
         """
-        return self.files_of(case).read()
+        volumes = [place.read() for place in self.files_of(case)]
+        return StoredCase(tuple(volumes[number].turned(order) for number, order in self.cuts))
 
-    def footprint(self, case: str) -> Footprint:
-        """The way back onto a case's scan; its arrays are not looked at.
+    def footprints(self, case: str) -> tuple[Footprint, ...]:
+        """For each view the way back onto a case's scan; its arrays are not looked at.
 
         Raises:
             WorkspaceError: the case is missing, cannot be parsed, or has changed since it was written.
         """
-        return self.files_of(case).footprint()
+        volumes = [place.footprint() for place in self.files_of(case)]
+        return tuple(turned(volumes[number], order) for number, order in self.cuts)
 
     def holds(self, case: str) -> bool:
         """Whether a case is there, whole."""
-        return self.files_of(case).whole
+        return all(place.whole for place in self.files_of(case))
 
-    def files_of(self, case: str) -> CaseFiles:
-        """Where a case lies, or will lie."""
-        own = CaseFiles(self.folder / case, self.keys.cases[case][:_KEY_DIGITS])
-        of_0_1 = CaseFiles(self.folder / self.keys.all_labelled[:_KEY_DIGITS], case)
-        return of_0_1 if of_0_1.whole and not own.whole else own
+    def files_of(self, case: str) -> tuple[CaseFiles, ...]:
+        """Where each volume of a case lies, or will lie."""
+        places = [CaseFiles(self.folder / case, key[:_KEY_DIGITS]) for key in self.volumes[case]]
+        if len(places) == 1:
+            of_0_1 = CaseFiles(self.folder / self.keys.all_labelled[:_KEY_DIGITS], case)
+            places = [of_0_1] if of_0_1.whole and not places[0].whole else places
+        return tuple(places)
+
+
+def store_of(folder: Path, *, plan: Plan, checksums: Mapping[str, str]) -> Store:
+    """The preprocessed arrays of labelled cases, whether they are there or not: arguments as of `build_store`."""
+    volumes = {case: volume_keys(plan, checksum) for case, checksum in checksums.items()}
+    return Store(folder, data_keys(plan, checksums), volumes, cuts(plan.views))
 
 
 def build_store(
@@ -91,7 +106,7 @@ def build_store(
         CasesFailedError: some cases cannot be read; the others are stored.
         SystemFailureError: the disk is full, or the folder may not be written.
     """
-    store = Store(folder, data_keys(plan, checksums))
+    store = store_of(folder, plan=plan, checksums=checksums)
     missing = [case for case in cases if not store.holds(case.id)]
     if not missing:
         return store
@@ -123,20 +138,19 @@ class _Outcome(Enum):
 
 def _prepare(case: Case, *, store: Store, plan: Plan, wait: bool) -> _Outcome | AutosegError:
     """Preprocess and store one case; why it cannot be read is returned, so that the other cases go on."""
-    place = store.files_of(case.id)
     with ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(lock(place.folder / ".lock"))
+                stack.enter_context(lock(store.files_of(case.id)[0].folder / ".lock"))
                 break
             except WorkspaceError:
                 if not wait:
                     return _Outcome.BUSY
                 time.sleep(_POLL_S)
-        return _Outcome.STORED if place.whole else _make(case, place, plan)
+        return _Outcome.STORED if store.holds(case.id) else _make(case, store.files_of(case.id), plan)
 
 
-def _make(case: Case, place: CaseFiles, plan: Plan) -> _Outcome | AutosegError:
+def _make(case: Case, places: Sequence[CaseFiles], plan: Plan) -> _Outcome | AutosegError:
     if case.label is None:
         msg = f"case {case.id} has no label"
         raise ValueError(msg)
@@ -145,9 +159,14 @@ def _make(case: Case, place: CaseFiles, plan: Plan) -> _Outcome | AutosegError:
         image = read_image(case.images, channels=len(plan.data.channels), not_finite=plan.preprocessing.not_finite)
         labels = on_grid_of(read_labels(case.label, values=values), image.geometry, where=case.label, other=case.images[0])
         refuse_constant_channels(case, image)
-        prepared = apply(image, plan.preprocessing, view=plan.view)
+        prepared = [
+            (place, apply(image, plan.preprocessing, view=view))
+            for place, view in zip(places, stored_views(plan.views), strict=True)
+            if not place.whole
+        ]
     except AutosegError as error:
         return error
-    indices = apply_to_labels(plan.data.encoding.targets(labels.array), prepared.footprint)
-    place.write(prepared.array, indices, prepared.footprint)  # a full disk concerns every case: it ends the work
+    targets = plan.data.encoding.targets(labels.array)
+    for place, volume in prepared:  # a full disk concerns every case: it ends the work
+        place.write(volume.array, apply_to_labels(targets, volume.footprint), volume.footprint)
     return _Outcome.STORED

@@ -1,4 +1,7 @@
-"""A preprocessed case on disk: plain arrays that training maps into memory, and a document that says they are whole."""
+"""A preprocessed case on disk: plain arrays that training maps into memory, and a document that says they are whole.
+
+Views that resample nothing are cut from one volume, whose axes they take in another order; others have files of their own.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +12,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.errors import WorkspaceError
-from autoseg.preprocessing.footprint import Footprint
+from autoseg.preprocessing.footprint import Footprint, Triple
+from autoseg.preprocessing.views import turned
 from autoseg.storage import files
 from autoseg.storage.arrays import map_array, write_array
 from autoseg.storage.documents import DocumentType
@@ -31,8 +35,8 @@ _TYPE: Final = DocumentType(name="description of a preprocessed case", model=_Do
 
 
 @dataclass(frozen=True, eq=False)
-class StoredCase:
-    """A preprocessed case.
+class SliceStack:
+    """A preprocessed case as one view shows it.
 
     Attributes:
         image: normalised slices, (C, S, H, W), float32, mapped from disk.
@@ -44,10 +48,31 @@ class StoredCase:
     label: NDArray[np.integer[Any]]
     footprint: Footprint
 
+    def turned(self, order: Triple) -> "SliceStack":
+        """The slices along other axes, as of `views.axis_order`: views of the same arrays."""
+        first, second, third = order
+        image = self.image.transpose(0, first + 1, second + 1, third + 1)
+        return SliceStack(image, self.label.transpose(order), turned(self.footprint, order))
+
+
+@dataclass(frozen=True, eq=False)
+class StoredCase:
+    """A preprocessed case as all views of a plan show it.
+
+    Attributes:
+        stacks: one per view, in the plan's order.
+    """
+
+    stacks: tuple[SliceStack, ...]
+
+    def stack(self, view: int) -> SliceStack:
+        """The case as the view of this number shows it."""
+        return self.stacks[view]
+
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """The three files of a preprocessed case.
+    """The three files of one volume of a preprocessed case.
 
     Attributes:
         folder: where they lie.
@@ -77,7 +102,7 @@ class CaseFiles:
         """Whether all three were written."""
         return self.document.exists()
 
-    def read(self) -> StoredCase:
+    def read(self) -> SliceStack:
         """Map the arrays into memory, after checking them against their checksums.
 
         Raises:
@@ -86,7 +111,7 @@ class CaseFiles:
         document = self._read()
         image = _mapped(self.image, sha256=document.image_sha256)
         label = _mapped(self.label, sha256=document.label_sha256)
-        return StoredCase(image, label, document.footprint)
+        return SliceStack(image, label, document.footprint)
 
     def footprint(self) -> Footprint:
         """The way back onto the scan; the arrays are not looked at.
@@ -97,7 +122,7 @@ class CaseFiles:
         return self._read().footprint
 
     def write(self, image: NDArray[np.float32], label: NDArray[Any], footprint: Footprint) -> None:
-        """Store a case: its arrays first, then the document that says they are whole."""
+        """Store a volume: its arrays first, then the document that says they are whole."""
         for path, array in ((self.image, image), (self.label, label)):
             write_array(path, array)
         document = _Document(

@@ -80,14 +80,14 @@ def _references_of_entries(plan: Plan, study: Study) -> list[str]:
 def _data(plan: Plan, study: Study) -> str:
     classes = listing([label.name for label in plan.data.classes[1:]])
     return (
-        f"{study.cases} labelled {'images' if plan.view.plane is None else 'scans'} of {plan.inputs.name} "
+        f"{study.cases} labelled {'images' if plan.views[0].plane is None else 'scans'} of {plan.inputs.name} "
         f"({listing(plan.data.channels)}) were segmented into {classes} with autoseg, which derives its settings from the "
         f"data by fixed rules (recipe `{plan.inputs.recipe}`), as proposed by Isensee et al. (2021)."
     )
 
 
 def _preprocessing(plan: Plan) -> str:
-    section, view = plan.preprocessing, plan.view
+    section, view = plan.preprocessing, plan.views[0]
     verbs = ["cropped to their content"] if section.crop == "nonzero" else []
     if view.spacing_mm is not None:
         verbs.append(f"resampled to {view.spacing_mm[0]:g} x {view.spacing_mm[1]:g} mm")
@@ -103,7 +103,7 @@ def _preprocessing(plan: Plan) -> str:
 def _networks(plan: Plan, study: Study) -> str:
     if not study.models:
         return ""
-    size, beside = plan.network, plan.view.adjacent_slices
+    size, beside = plan.network, plan.views[0].adjacent_slices
     adjacent = f" Each slice was shown with {beside} adjacent slice(s) on either side." if beside else ""
     networks = listing([NETWORKS[name].phrase for name in study.models])
     return (
@@ -115,7 +115,7 @@ def _networks(plan: Plan, study: Study) -> str:
 def _training(plan: Plan, study: Study) -> str:
     if not study.models:
         return ""
-    section, view = plan.training, plan.view
+    section, view = plan.training, plan.views[0]
     loss, optimiser = LOSSES[section.loss].phrase, OPTIMISERS[section.optimiser].phrase
     weights = ", ".join(f"{weight:.3g}" for weight in section.class_weights)
     schedule = (
@@ -144,8 +144,8 @@ def _augmentation(plan: Plan) -> str:
         changes.append(f"scaling by {section.scale[0]:g} to {section.scale[1]:g}")
     if section.spatial_probability and section.shift_fraction:
         changes.append(f"shifts by up to {section.shift_fraction:.0%} of the patch")
-    if plan.view.mirror_axes:
-        changes.append(f"mirroring along {listing(plan.view.mirror_axes)}")
+    if plan.views[0].mirror_axes:
+        changes.append(f"mirroring along {listing(plan.views[0].mirror_axes)}")
     if section.intensity_probability:
         changes.append("random contrast, brightness, gamma, noise and blur")
     changes += [AUGMENTATIONS[name].phrase for name in section.additional]
@@ -153,7 +153,7 @@ def _augmentation(plan: Plan) -> str:
 
 
 def _prediction(plan: Plan) -> str:
-    axes, power = plan.view.tta_axes, plan.prediction.prior_power
+    axes, power = plan.views[0].tta_axes, plan.prediction.prior_power
     done = [f"divided by the class weights to the power {power:g}"] if power else []
     done += [f"averaged over mirror images along {listing(axes)}"] if axes else []
     return f"Predicted probabilities were {listing(done)}." if done else ""

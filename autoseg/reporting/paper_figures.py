@@ -146,7 +146,7 @@ def _attention(data: ReportData, _: Events) -> Iterator[Drawing]:
         prepared, labels = _prepare(data, case)
         index = _fullest(prepared, labels)
         compute = choose_compute("cpu", "float32")
-        maps = attention_maps(bundle.network, prepared.array, index, view=data.plan.view, compute=compute)
+        maps = attention_maps(bundle.network, prepared.array, index, view=data.plan.views[0], compute=compute)
         spacing_mm = prepared.footprint.spacing_mm[1:]
         title = f"{runs[model].title}: {case.id}, slice {index + 1}"
         network = "" if model.architecture == "attention" else f"_{model.architecture}"
@@ -260,7 +260,7 @@ def _cohort_slice(data: ReportData, case: Case) -> CohortSlice:
 def _prepare(data: ReportData, case: Case) -> tuple[Prepared, NDArray[np.uint16] | None]:
     """A case as the networks see it, with its label values on the same slices."""
     image = data.image(case)
-    prepared = apply(image, data.plan.preprocessing, view=data.plan.view)
+    prepared = apply(image, data.plan.preprocessing, view=data.plan.views[0])
     if case.label is None:
         return prepared, None
     return prepared, apply_to_labels(data.labels(case.label, case, image), prepared.footprint)

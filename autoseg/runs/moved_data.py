@@ -12,8 +12,8 @@ from autoseg.events import Events
 from autoseg.layouts import find_dataset
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.keys import case_checksum, data_keys
-from autoseg.preprocessing.store import Store
+from autoseg.preprocessing.keys import case_checksum
+from autoseg.preprocessing.store import store_of
 from autoseg.runs.workspace import RUNS, Workspace
 from autoseg.storage import files
 from autoseg.storage.locks import lock
@@ -64,7 +64,7 @@ def checksums_of(workspace: Workspace, plan: Plan, cases: Sequence[Case], events
     planned = planned_checksums(workspace.fingerprint())
     gone = {case.id for case in places.absent(cases) if case.id in planned}
     checksums = {case.id: planned[case.id] if case.id in gone else case_checksum(case) for case in cases}
-    store = Store(workspace.preprocessed, data_keys(plan, checksums))
+    store = store_of(workspace.preprocessed, plan=plan, checksums=checksums)
     require_files([case for case in cases if case.id in gone and not store.holds(case.id)], workspace)
     if gone:
         events.warn(
@@ -180,7 +180,7 @@ def _refuse_other_data(dataset: Dataset, workspace: Workspace, events: Events) -
         for case in dataset.labelled:
             checksums[case.id] = case_checksum(case)
             progress.advance()
-    store = Store(workspace.preprocessed, data_keys(plan, checksums))
+    store = store_of(workspace.preprocessed, plan=plan, checksums=checksums)
     other = [case for case, found in checksums.items() if planned.get(case) != found and not store.holds(case)]
     if other:
         raise DatasetError(

@@ -89,7 +89,7 @@ class Learner:
         loss = self._levels_loss(levels, target)
         value = float(loss.detach())
         if not math.isfinite(value):
-            raise _not_finite(value, batch, number=number)
+            raise _not_finite(value, batch, number=number, planes=self._plan.planes)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         if self._plan.training.grad_clip_norm is not None:
@@ -113,7 +113,6 @@ class Learner:
             parts,
             loss=self._loss,
             encoding=self._encoding,
-            view=self._plan.view,
             batch_size=self._plan.prediction.batch_size,
             compute=self._compute,
             seen=seen,
@@ -128,8 +127,11 @@ def _build_optimiser(network: nn.Module, section: TrainingSection) -> torch.opti
     return optimiser
 
 
-def _not_finite(value: float, batch: TrainingBatch, *, number: int) -> TrainingError:
-    sources = ", ".join(f"{case} slice {index}" for case, index in batch.sources)
+def _not_finite(
+    value: float, batch: TrainingBatch, *, number: int, planes: Sequence[catalogue.Plane | None]
+) -> TrainingError:
+    slice_ = f"{planes[batch.view]} slice" if len(planes) > 1 else "slice"
+    sources = ", ".join(f"{case} {slice_} {index}" for case, index in batch.sources)
     return TrainingError(
         f"the loss became {value} in step {number}, on: {sources}",
         remedy="Look at these slices; if they are in order, lower training.learning_rate in plan.json, "

@@ -135,6 +135,7 @@ class _Header:
     images_shape: tuple[int, ...]
     labels_shape: tuple[int, ...]
     sources: tuple[tuple[str, int], ...]
+    view: int
 
 
 class _Worker:
@@ -159,7 +160,7 @@ class _Worker:
             self.pipe.recv_bytes_into(_bytes_of(labels))
         except (EOFError, OSError):
             return self
-        batch = TrainingBatch(images, labels.long(), header.sources)
+        batch = TrainingBatch(images, labels.long(), header.sources, header.view)
         return batch.pin_memory() if pin_memory else batch
 
     def death(self) -> TrainingError:
@@ -194,7 +195,7 @@ def _serve(batches: Batches, pipe: Connection, not_mine: Sequence[Connection]) -
             pipe.send(error)
             continue
         labels = batch.labels.to(torch.int16)  # as they are stored
-        pipe.send(_Header(tuple(batch.images.shape), tuple(labels.shape), batch.sources))
+        pipe.send(_Header(tuple(batch.images.shape), tuple(labels.shape), batch.sources, batch.view))
         pipe.send_bytes(_bytes_of(batch.images.contiguous()))
         pipe.send_bytes(_bytes_of(labels.contiguous()))
 

@@ -6,6 +6,7 @@ It knows no network and no data set by name; the plan says what to build, and th
 import math
 from contextlib import closing
 from dataclasses import replace
+from statistics import mean
 from typing import Final
 
 import torch
@@ -119,7 +120,7 @@ class _Run:
         """One epoch: steps, validation, record, checkpoint, model."""
         number = len(self.state.epochs)
         started, first_step = self._context.stopwatch.elapsed_s, len(self.state.steps)
-        counts = self._steps(number, progress)
+        counts, slices = self._steps(number, progress)
         trained_s = self._context.stopwatch.elapsed_s - started
         steps = self.state.steps[first_step:]
         validation = self._watch.look(self.title, events=self._context.events, tick=lambda: self.show(progress))
@@ -129,7 +130,7 @@ class _Run:
             epoch=number + 1,
             seconds=self._context.stopwatch.elapsed_s,
             learning_rate=steps[-1].learning_rate,
-            slices_per_s=len(steps) * self._plan.view.batch_size / max(trained_s, 1e-9),
+            slices_per_s=slices / max(trained_s, 1e-9),
             training_loss=sum(step.loss for step in steps) / len(steps),
             training_dice=mean_of_defined(training_dice),
             validation_loss=validation.loss,
@@ -177,22 +178,27 @@ class _Run:
             closing_s=self.state.closing_s,
         )
 
-    def _steps(self, epoch: int, progress: Progress) -> torch.Tensor:
-        """The optimiser steps of one epoch, at least one; ends early when the run's time is up."""
-        counts = self._learner.no_counts()
-        started, first_step = self._context.stopwatch.elapsed_s, len(self.state.steps)
+    def _steps(self, epoch: int, progress: Progress) -> tuple[torch.Tensor, int]:
+        """The optimiser steps of one epoch, at least one; ends early when the run's time is up.
+
+        Returns:
+            counts of pixels by class, as `class_counts` gives them, and the number of slices learnt from.
+        """
+        counts, slices = self._learner.no_counts(), 0
+        started = self._context.stopwatch.elapsed_s
         before_s = started
         for batch in self.loader.epoch(epoch):
             counts += self._step(batch)
+            slices += len(batch.sources)
             last = self.state.steps[-1]
-            pace = (last.step - first_step) * len(batch.sources) / (last.seconds - started)
+            pace = slices / (last.seconds - started)
             self.show(progress, loss=last.loss, lr=last.learning_rate, slices_per_s=pace)
             if not self._first_steps.complete:
                 self._time_step(last.seconds - before_s)
             before_s = self._context.stopwatch.elapsed_s
             if self._progress() >= 1.0:
                 break
-        return counts
+        return counts, slices
 
     def _step(self, batch: TrainingBatch) -> torch.Tensor:
         """One optimiser step and its record; returns its batch's counts by class."""
@@ -228,7 +234,8 @@ class _Run:
             elapsed_s=self._context.stopwatch.elapsed_s,
             steps_done=len(self.state.steps),
         )
-        rate, scoring = self._plan.view.batch_size / first.step_s, after_the_run(self._watch.cases, self._watch.scoring_s)
+        batch = mean(view.batch_size for view in self._plan.views)
+        rate, scoring = batch / first.step_s, after_the_run(self._watch.cases, self._watch.scoring_s)
         self._context.events.info(f"{self.title}: {rate:.3g} slices/s on {first}; {outlook}{scoring}")
 
     def _measure_closing(self) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from autoseg.errors import TrainingError
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.stored import StoredCase
+from autoseg.preprocessing.stored import SliceStack
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class SlicePool:
     fraction: float
 
 
-def slice_pools(cases: Sequence[tuple[str, StoredCase]], plan: Plan) -> tuple[SlicePool, ...]:
+def slice_pools(stacks: Sequence[SliceStack], plan: Plan) -> tuple[SlicePool, ...]:
     """The pools that a plan's slice selection draws from; their fractions sum to 1.
 
     Args:
-        cases: ids and arrays of the training cases.
+        stacks: the training cases, as one view shows them.
         plan: its `training.slices` says which slices.
 
     Raises:
@@ -38,15 +38,15 @@ def slice_pools(cases: Sequence[tuple[str, StoredCase]], plan: Plan) -> tuple[Sl
     slices with foreground is nnU-Net's habit.
     """
     selection = plan.training.slices
-    every = _slices(cases, [np.ones(case.label.shape[0], dtype=np.bool_) for _, case in cases])
+    every = _slices([np.ones(len(stack.label), dtype=np.bool_) for stack in stacks])
     if selection.rule == "with_class":
         values = [label.value for label in plan.data.classes]
         index = values.index(selection.label) if selection.label is not None else 0
-        showing = [(case.label == index).any(axis=(1, 2)) for _, case in cases]
-        return (SlicePool(_found(_slices(cases, showing), what=f"the class {plan.data.classes[index].name}"), fraction=1.0),)
+        showing = [(stack.label == index).any(axis=(1, 2)) for stack in stacks]
+        return (SlicePool(_found(_slices(showing), what=f"the class {plan.data.classes[index].name}"), fraction=1.0),)
     if selection.rule == "foreground_fraction" and selection.fraction is not None:
-        showing = [np.asarray(case.label).any(axis=(1, 2)) for _, case in cases]
-        foreground = _found(_slices(cases, showing), what="any foreground")
+        showing = [np.asarray(stack.label).any(axis=(1, 2)) for stack in stacks]
+        foreground = _found(_slices(showing), what="any foreground")
         return SlicePool(foreground, fraction=selection.fraction), SlicePool(every, fraction=1.0 - selection.fraction)
     return (SlicePool(every, fraction=1.0),)
 
@@ -80,8 +80,8 @@ def _passes(slices: NDArray[np.int64], *, count: int, generator: np.random.Gener
     return chosen
 
 
-def _slices(cases: Sequence[tuple[str, StoredCase]], showing: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
-    rows = [(number, index) for number in range(len(cases)) for index in np.flatnonzero(showing[number])]
+def _slices(showing: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
+    rows = [(number, index) for number, slices in enumerate(showing) for index in np.flatnonzero(slices)]
     return np.array(rows, dtype=np.int64).reshape(-1, 2)
 
 

@@ -12,8 +12,9 @@ from torch import nn
 from autoseg.model.compute import Compute, evaluating
 from autoseg.model.encoding import TensorEncoding
 from autoseg.model.slices import with_adjacent_slices
-from autoseg.planning.sections import TrainingSection, View
-from autoseg.preprocessing.stored import StoredCase
+from autoseg.planning.plan import Plan
+from autoseg.planning.sections import View
+from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.losses import LossFunction
 
 VALIDATION_FRACTION: Final = 0.1
@@ -53,8 +54,8 @@ class ValidationResult:
 
     Attributes:
         loss: mean over slices.
-        class_dice: for each foreground class, the mean Dice over cases, each pooled over its slices; NaN for a class
-            that neither occurs nor is predicted anywhere.
+        class_dice: for each foreground class, the mean Dice over cases, each pooled over its slices in all views; NaN for
+            a class that neither occurs nor is predicted anywhere.
         slices: how many it looked at.
         samples: of each of the first `SAMPLED_CASES` cases the slice with the most foreground in its reference.
     """
@@ -72,37 +73,42 @@ class ValidationResult:
 
 @dataclass(frozen=True, eq=False)
 class ValidationPart:
-    """What is looked at of one case.
+    """What is looked at of one case in one view.
 
     Attributes:
         number: of the case, in the order given.
-        case: its preprocessed arrays.
+        view: how its slices are shown.
+        stack: its preprocessed arrays, as this view shows them.
         slices: numbers of its slices, rising, (N,), int64, N >= 1.
     """
 
     number: int
-    case: StoredCase
+    view: View
+    stack: SliceStack
     slices: NDArray[np.int64]
 
 
-def whole(cases: Sequence[StoredCase]) -> list[ValidationPart]:
-    """Every slice of some cases."""
-    return [ValidationPart(number, case, np.arange(len(case.label))) for number, case in enumerate(cases)]
+def whole(cases: Sequence[StoredCase], views: Sequence[View]) -> list[ValidationPart]:
+    """Every slice of some cases, case by case, in every view."""
+    return [
+        ValidationPart(number, view, stack, np.arange(len(stack.label)))
+        for number, case in enumerate(cases)
+        for view, stack in zip(views, case.stacks, strict=True)
+    ]
 
 
-def chosen_part(cases: Sequence[StoredCase], *, section: TrainingSection, per_epoch: int, seed: int) -> list[ValidationPart]:
+def chosen_part(cases: Sequence[StoredCase], *, plan: Plan, seed: int) -> list[ValidationPart]:
     """The slices that are looked at after every epoch of a run, always the same ones.
 
     Args:
         cases: held-out cases.
-        section: says whether the run depends on its validation; then it looks at every slice.
-        per_epoch: slices that an epoch trains on.
+        plan: says how slices are shown, and whether the run depends on its validation; then it looks at every slice.
         seed: of the choice, where there are more slices than are needed.
     """
-    parts = whole(cases)
+    parts = whole(cases, plan.views)
     total = sum(len(part.slices) for part in parts)
-    most = max(round(VALIDATION_FRACTION * per_epoch), FEWEST_SLICES)
-    if section.follows_validation or total <= most:
+    most = max(round(VALIDATION_FRACTION * plan.slices_per_epoch), FEWEST_SLICES)
+    if plan.training.follows_validation or total <= most:
         return parts
     chosen = np.zeros(total, dtype=np.bool_)
     chosen[np.random.default_rng(seed).choice(total, size=most, replace=False)] = True
@@ -117,7 +123,6 @@ def validate(
     *,
     loss: LossFunction,
     encoding: TensorEncoding,
-    view: View,
     batch_size: int,
     compute: Compute,
     seen: Callable[[int], None] = lambda _: None,
@@ -129,21 +134,22 @@ def validate(
         parts: what to look at.
         loss: of the run.
         encoding: what the network's logits mean.
-        view: how slices are shown.
         batch_size: slices predicted at once.
         compute: device and number format.
         seen: called with the number of slices after each batch.
     """
     losses, slices, classes = 0.0, 0, encoding.labels.channels
-    dice_by_case, samples = [], []
+    counts = {part.number: torch.zeros((3, classes), dtype=torch.int64, device=compute.device) for part in parts}
+    unsampled, samples = list(counts)[:SAMPLED_CASES], []
     with evaluating(network):
-        for place, part in enumerate(parts):
-            case = part.case
-            sampled = fullest_slice(case.label, part.slices) if place < SAMPLED_CASES else None
-            counts = torch.zeros((3, classes), dtype=torch.int64, device=compute.device)
+        for part in parts:
+            case, sampled = part.stack, None
+            if part.number in unsampled:
+                unsampled.remove(part.number)
+                sampled = fullest_slice(case.label, part.slices)
             for start in range(0, len(part.slices), batch_size):
                 chosen = part.slices[start : start + batch_size]
-                shown = with_adjacent_slices(case.image, chosen.tolist(), adjacent_slices=view.adjacent_slices)
+                shown = with_adjacent_slices(case.image, chosen.tolist(), adjacent_slices=part.view.adjacent_slices)
                 images = compute.tensor(torch.from_numpy(shown))  # (B, C, H, W)
                 target = torch.from_numpy(case.label[chosen].astype(np.int64)).to(compute.device)  # (B, H, W)
                 with compute.autocast():
@@ -152,13 +158,12 @@ def validate(
                 losses += float(loss(logits, target)) * len(images)
                 slices += len(images)
                 prediction = encoding.prediction(logits)  # (B, H, W)
-                counts += class_counts(prediction, target, classes=classes)
+                counts[part.number] += class_counts(prediction, target, classes=classes)
                 if sampled is not None and sampled in chosen:
                     shown_at = int(np.flatnonzero(chosen == sampled)[0])
                     samples.append(_sample(case, prediction[shown_at], number=part.number, index=sampled))
                 seen(len(images))
-            dice_by_case.append(dice_of_classes(counts))
-    by_class = np.array(dice_by_case).T  # (K - 1, cases)
+    by_class = np.array([dice_of_classes(of_case) for of_case in counts.values()]).T  # (K - 1, cases)
     return ValidationResult(
         losses / max(slices, 1), tuple(mean_of_defined(row) for row in by_class), slices=slices, samples=tuple(samples)
     )
@@ -176,7 +181,7 @@ def fullest_slice(label: NDArray[np.integer[Any]], among: NDArray[np.int64] | No
     return max(numbers, key=lambda index: int(np.count_nonzero(label[index])))
 
 
-def _sample(case: StoredCase, prediction: torch.Tensor, *, number: int, index: int) -> SampleSlice:
+def _sample(case: SliceStack, prediction: torch.Tensor, *, number: int, index: int) -> SampleSlice:
     return SampleSlice(
         case=number,
         index=index,

@@ -31,9 +31,7 @@ class Watch:
     ) -> None:
         self._learner, self._plan, self._stopwatch = learner, plan, stopwatch
         self._cases = tuple(cases)
-        self._parts = chosen_part(
-            cases, section=plan.training, per_epoch=plan.training.steps_per_epoch * plan.view.batch_size, seed=seed
-        )
+        self._parts = chosen_part(cases, plan=plan, seed=seed)
         self._slice_s = 0.0
 
     @property
@@ -54,8 +52,9 @@ class Watch:
     @property
     def scoring_s(self) -> float:
         """How long the networks need to predict the held-out cases whole, every mirror image included."""
-        passes = 1 << len(self._plan.view.tta_axes)
-        return self._slice_s * passes * sum(len(case.label) for case in self._cases)
+        passes = [1 << len(view.tta_axes) for view in self._plan.views]
+        slices = [count * len(stack.label) for case in self._cases for count, stack in zip(passes, case.stacks, strict=True)]
+        return self._slice_s * sum(slices)
 
     def measure(self) -> None:
         """Take the time of one batch, where anything is held out."""

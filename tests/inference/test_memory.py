@@ -101,7 +101,7 @@ def test_classes_do_not_add_to_the_memory_of_a_long_scan(make_plan: MakePlan, nu
 
 def test_a_device_with_a_memory_of_its_own_takes_what_networks_do(tiny_plan: Plan) -> None:
     slices = Slices(8, (600, 600), (600, 600))
-    plan = tiny_plan.model_copy(update={"views": (tiny_plan.view.model_copy(update={"patch_px": (600, 600)}),)})
+    plan = tiny_plan.model_copy(update={"views": (tiny_plan.views[0].model_copy(update={"patch_px": (600, 600)}),)})
     ample, little = Limits(4e9, device_bytes=10e9), Limits(4e9, device_bytes=0.2e9)
     assert demand_of(plan).blocks((8, 600, 600), slices, limits=ample).batch == 4
     assert demand_of(plan).blocks((8, 600, 600), slices, limits=little).batch < 4
@@ -167,7 +167,7 @@ def test_held_out_cases_are_predicted_in_parts_and_never_refused(
 ) -> None:
     plan = make_plan(**MANY, inputs={"memory_gb": limit_gb})
     model, image = untrained_ensemble(plan, folds=("0",), mirror=True), image_of((40, 48, 48))
-    cut = segmenter.cut_slices(image, plan.preprocessing, view=plan.view)
+    cut = segmenter.cut_slices(image, plan.preprocessing, view=plan.views[0])
     slices = cut.part(slice(0, 48))
     ((first, whole),) = model.parts(slices, cut.footprint)
     assert (first, whole.shape) == (0, (60, 48, 40, 48))
@@ -191,7 +191,7 @@ def test_no_more_is_taken_than_was_expected(
     image, model = image_of(shape), segmenter_of(plan, folds=("0", "1"))
     model = replace(model, memory_gb=least_gb(model, image, **asked) if limit == "least" else 100.0)
     blocks, _ = model._blocks(
-        segmenter.cut_slices(image, plan.preprocessing, view=plan.view).footprint,
+        segmenter.cut_slices(image, plan.preprocessing, view=plan.views[0]).footprint,
         **{"with_probabilities": False, "with_uncertainty": False, **asked},
         may_spool=False,
     )

@@ -231,7 +231,7 @@ def require_bounded(plan: Plan) -> None:
 
     Nothing is allocated: tensors without content are passed through the networks, and counted.
     """
-    shape = plan.view.batch_size, plan.input_channels, *plan.view.patch_px
+    shape = plan.views[0].batch_size, plan.input_channels, *plan.views[0].patch_px
     for architecture in NETWORKS:
         with torch.device("meta"):
             network = build_network(
@@ -250,7 +250,7 @@ def require_bounded(plan: Plan) -> None:
             network.train()(torch.empty(shape))
         weights_bytes = 16 * sum(parameter.numel() for parameter in network.parameters())
         assert kept_bytes + weights_bytes < _MOST_STEP_BYTES, architecture
-    assert plan.training.steps_per_epoch * plan.view.batch_size <= 10_000_000
+    assert plan.training.steps_per_epoch * plan.views[0].batch_size <= 10_000_000
 
 
 def decoded_tensors(content: bytes) -> Tensors:

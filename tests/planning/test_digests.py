@@ -179,8 +179,16 @@ def test_a_value_given_under_both_names_is_not_lost_silently() -> None:
         PLAN.parse(document, where="plan.json")
 
 
-def test_exactly_one_view_for_now(make_plan: MakePlan) -> None:
-    document = json.loads(PLAN.text(make_plan()))
-    document["views"] *= 2
-    with pytest.raises(PLAN.error, match="exactly one view is supported for now, not 2"):
+def test_views_need_planes_of_their_own_and_equal_neighbours(make_plan: MakePlan) -> None:
+    document = json.loads(PLAN.text(make_plan(views=[{}, {"plane": "coronal"}])))
+    assert PLAN.parse(document, where="plan.json").planes == ("axial", "coronal")
+    document["views"][1]["adjacent_slices"] = 1
+    with pytest.raises(PLAN.error, match="adjacent_slices of views must be equal"):
         PLAN.parse(document, where="plan.json")
+    document["views"] = document["views"][:1] * 2
+    with pytest.raises(PLAN.error, match="every plane once, not axial, axial"):
+        PLAN.parse(document, where="plan.json")
+
+
+def test_no_plan_of_several_views_is_taken_for_one_of_0_1(make_plan: MakePlan) -> None:
+    assert make_plan(views=[{}, {"plane": "coronal"}]).digest_in_0_1 != make_plan().digest_in_0_1

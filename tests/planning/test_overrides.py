@@ -81,11 +81,11 @@ def test_what_cannot_be_set_is_refused(pairs: list[str], words: str) -> None:
 def test_what_is_asked_for_takes_the_place_of_what_a_rule_chose(make_fingerprint: Any, tmp_path: Path) -> None:
     before = planned(make_fingerprint)
     plan = planned(make_fingerprint, **{"views.0.batch_size": 3, "training.loss": "dice"})
-    assert plan.view.batch_size == 3
+    assert plan.views[0].batch_size == 3
     assert plan.training.loss == "dice"
     decision = plan.decisions["views.0.batch_size"]
     assert (decision.rule, decision.value) == ("asked", 3)
-    assert decision.reason == f"Asked for; the rule `batch_size` would take {before.view.batch_size}."
+    assert decision.reason == f"Asked for; the rule `batch_size` would take {before.views[0].batch_size}."
     assert plan.inputs.overrides == {"views.0.batch_size": 3, "training.loss": "dice"}
     assert plan.decisions["training.slices"] == before.decisions["training.slices"]
     write_plan(plan, tmp_path / "plan.json")

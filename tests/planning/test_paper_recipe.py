@@ -16,7 +16,7 @@ from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import apply
 from autoseg.preprocessing.footprint import Footprint
 from autoseg.preprocessing.intensity import normalise
-from autoseg.preprocessing.stored import StoredCase
+from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.batches import SliceBatches
 
 SETTLED_BY_THE_PAPER: dict[str, Any] = {
@@ -114,7 +114,7 @@ def test_a_scan_becomes_all_its_axial_slices_with_eq_1_applied(paper: Plan, coho
     brain = volume[volume > 0]
     low, high = np.percentile(brain, [25, 75])
     middle = brain[(brain >= low) & (brain <= high)]
-    prepared = apply(image, paper.preprocessing, view=paper.view).array
+    prepared = apply(image, paper.preprocessing, view=paper.views[0]).array
     tissue = prepared > (0.5 - middle.mean()) / middle.std()  # the scan's intensities are whole numbers
     np.testing.assert_allclose(
         np.sort(prepared[tissue]), np.sort((brain - middle.mean()) / middle.std()), rtol=1e-4, atol=1e-4
@@ -137,8 +137,8 @@ def _class_at(rows: NDArray[Any], columns: NDArray[Any]) -> NDArray[np.int64]:
 @pytest.fixture(scope="module")
 def epoch(paper: Plan) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Images (B, 2, H, W) and labels (B, H, W) of one epoch under the plan."""
-    height, width = paper.view.patch_px
-    count = paper.training.steps_per_epoch * paper.view.batch_size
+    height, width = paper.views[0].patch_px
+    count = paper.training.steps_per_epoch * paper.views[0].batch_size
     rows, columns = np.indices((height, width))
     image = np.broadcast_to(np.stack([rows, columns])[:, np.newaxis], (2, count, height, width)).astype(np.float32)
     label = np.broadcast_to(_class_at(rows, columns), (count, height, width)).astype(np.uint8)
@@ -152,7 +152,7 @@ def epoch(paper: Plan) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         spacing_mm=(1.0, 1.0, 1.0),
         pad_value=(0.0, 0.0),
     )
-    batches = SliceBatches([("grid", StoredCase(image, label, footprint))], plan=paper, seed=0)
+    batches = SliceBatches([("grid", StoredCase((SliceStack(image, label, footprint),)))], plan=paper, seed=0)
     made = [batches[0, number] for number in range(paper.training.steps_per_epoch)]
     return (
         np.concatenate([batch.images.numpy() for batch in made]),

@@ -42,16 +42,16 @@ def brains(make_fingerprint):
 
 def test_a_plan_for_brains(brains):
     plan = make_plan(dataset_for(brains), brains, inputs())
-    assert plan.view.plane == "coronal"
-    assert plan.view.spacing_mm is None
+    assert plan.views[0].plane == "coronal"
+    assert plan.views[0].spacing_mm is None
     assert (plan.preprocessing.crop, plan.preprocessing.crop_margin_px) == ("nonzero", 5)
     assert plan.network.features == (16, 32, 64, 128, 256)
-    assert plan.view.patch_px == (160, 160)  # 139 + 10 rows, 145 + 10 columns, to multiples of 16
-    assert plan.view.batch_size == 8
+    assert plan.views[0].patch_px == (160, 160)  # 139 + 10 rows, 145 + 10 columns, to multiples of 16
+    assert plan.views[0].batch_size == 8
     # Slices 0 (2 - 5, clipped) to 124 (119 + 5), of four fifths of ten scans, eight at a time.
     assert plan.training.steps_per_epoch == 124
     assert plan.training.class_weights == pytest.approx((1, 10.6, 2.48, 3.15), rel=0.01)
-    assert plan.view.mirror_axes == plan.view.tta_axes == ("columns",)
+    assert plan.views[0].mirror_axes == plan.views[0].tta_axes == ("columns",)
     assert (plan.training.epochs, plan.training.minutes) == (None, 60)
     assert plan.folds == 5
 
@@ -59,7 +59,7 @@ def test_a_plan_for_brains(brains):
 def test_the_published_method(brains):
     plan = make_plan(dataset_for(brains), brains, inputs(recipe="paper"))
     training = plan.training
-    assert plan.view.plane == "axial"
+    assert plan.views[0].plane == "axial"
     assert (plan.preprocessing.normalisation[0].method, plan.preprocessing.normalisation[0].clip) == (
         "quantile_zscore",
         None,
@@ -68,10 +68,10 @@ def test_the_published_method(brains):
     assert (training.loss, training.optimiser, training.learning_rate) == ("cross_entropy", "adam", 5e-4)
     assert (training.schedule, training.lr_patience, training.early_stopping_patience) == ("plateau", 10, 20)
     assert training.best_model == "validation_loss"
-    assert plan.view.mirror_axes == ("rows", "columns")
+    assert plan.views[0].mirror_axes == ("rows", "columns")
     assert plan.augmentation.rotation_deg > 0
     assert plan.augmentation.intensity_probability == 0
-    assert plan.view.tta_axes == ()
+    assert plan.views[0].tta_axes == ()
     assert all(plan.decisions[path].reason.startswith("Ours") for path in PAPER_LEAVES_OPEN)
 
 
@@ -118,8 +118,8 @@ def test_the_same_data_give_the_same_bytes(brains, tmp_path):
 
 def test_what_was_asked_for_is_done(brains):
     plan = make_plan(dataset_for(brains), brains, inputs(plane="sagittal", folds=3))
-    assert (plan.view.plane, plan.folds) == ("sagittal", 3)
-    assert plan.view.mirror_axes == ()
+    assert (plan.views[0].plane, plan.folds) == ("sagittal", 3)
+    assert plan.views[0].mirror_axes == ()
     assert plan.inputs.plane == "sagittal"
 
 
@@ -144,16 +144,16 @@ def test_a_gpu_gets_a_wider_network(brains):
     plan = make_plan(dataset_for(brains), brains, inputs(device="gpu", memory_gb=16))
     assert plan.network.features == (32, 64, 128, 256, 512, 512)
     assert plan.training.epochs == 200
-    assert plan.view.batch_size > 8
+    assert plan.views[0].batch_size > 8
 
 
 def test_tiny_pictures_can_be_planned(make_fingerprint):
     flat = {"dimensions": 2, "shape": (1, 9, 7), "nonzero_box": ((0, 1), (0, 9), (0, 7)), "symmetry": (1.0, 0.2, 0.3)}
     fingerprint = make_fingerprint(flat, flat)
     plan = make_plan(dataset_for(fingerprint, classes=None), fingerprint, inputs())
-    assert plan.view.plane is None
-    assert plan.view.patch_px == (10, 8)
-    assert plan.view.batch_size == 2
+    assert plan.views[0].plane is None
+    assert plan.views[0].patch_px == (10, 8)
+    assert plan.views[0].batch_size == 2
     assert [label.name for label in plan.data.classes] == ["background", "class 1"]
 
 

@@ -1,6 +1,6 @@
 """A tiny plan with classes of its own, and tiny scans on disk."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,8 +70,9 @@ def write_case(folder: Path, name: str, *, seed: int) -> Case:
 
 @pytest.fixture
 def make_plan(make_plan: Callable[..., Plan]) -> Callable[..., Plan]:
-    def plan(**changes: dict[str, Any]) -> Plan:
-        return make_plan(**{name: {**OWN.get(name, {}), **changes.get(name, {})} for name in {**OWN, **changes}})
+    def plan(*, views: Sequence[dict[str, Any]] = ({},), **changes: dict[str, Any]) -> Plan:
+        own = {name: {**OWN.get(name, {}), **changes.get(name, {})} for name in {**OWN, **changes}}
+        return make_plan(**own, views=views)
 
     return plan
 

@@ -64,7 +64,7 @@ def test_the_key_of_0_1_is_what_0_1_computed() -> None:
 
 def test_every_setting_of_the_plan_is_in_the_keys(make_plan: MakePlan) -> None:
     """A setting that comes later is added to `_shaping`, where it is not neutral."""
-    shaping = keys_module._shaping(make_plan())["preprocessing"]
+    shaping = keys_module._shaping(make_plan(), make_plan().views[0])["preprocessing"]
     assert set(shaping) == {*PreprocessingSection.model_fields, "plane", "spacing_mm"}
     renamed = {"deviation": "std", "limit": "clip"}
     assert {renamed.get(key, key) for key in shaping["normalisation"][0]} == set(NormalisationStep.model_fields)

@@ -23,8 +23,8 @@ from autoseg.planning.case_fingerprint import measure
 from autoseg.planning.plan import Plan
 from autoseg.planning.slicing import stack_of
 from autoseg.preprocessing import store as store_module
-from autoseg.preprocessing.keys import case_checksum, data_keys
-from autoseg.preprocessing.store import Store, build_store
+from autoseg.preprocessing.keys import case_checksum
+from autoseg.preprocessing.store import Store, build_store, store_of
 from autoseg.preprocessing.stored import CaseFiles
 from autoseg.storage import arrays
 from autoseg.storage.locks import lock
@@ -86,7 +86,7 @@ def test_label_values_with_gaps_become_the_places_of_their_classes(
     expected = np.zeros((5, 7, 6), dtype=np.uint8)
     expected[1:-1, 1:-1, 1:-1] = 1
     expected[2:-2, 2:-2, 2:-2] = 2
-    stored = built(tmp_path, cases, make_plan()).load("case_0")
+    stored = built(tmp_path, cases, make_plan()).load("case_0").stack(0)
     np.testing.assert_array_equal(stored.label, expected)
     assert stored.label.dtype == np.uint8
     assert stored.image.dtype == np.float32
@@ -101,13 +101,13 @@ def test_more_than_256_classes_need_wider_labels(cases: list[Case], make_plan: M
     labels[0, 0, :2] = (255 * 3, 256 * 3)
     write_label_map(cases[0], labels)
     plan = make_plan(data={"classes": classes}, training={"class_weights": [1.0] * 257})
-    stored = built(tmp_path, cases[:1], plan).load("case_0")
+    stored = built(tmp_path, cases[:1], plan).load("case_0").stack(0)
     assert stored.label.dtype == np.uint16
     assert stored.label[-1, 0, :3].tolist() == [255, 256, 0]
 
 
 def test_arrays_are_mapped_and_cannot_be_changed(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
-    stored = built(tmp_path, cases, make_plan()).load("case_0")
+    stored = built(tmp_path, cases, make_plan()).load("case_0").stack(0)
     for array in (stored.image, stored.label):
         assert isinstance(array, np.memmap)
         with pytest.raises(ValueError, match="read-only"):
@@ -128,11 +128,11 @@ def test_a_phantom_has_the_slices_that_planning_expects(
         training={"class_weights": [1.0] * 4},
         view={"plane": plane, "spacing_mm": spacing_mm},
     )
-    stored = built(tmp_path, [case], plan).load("head")
+    stored = built(tmp_path, [case], plan).load("head").stack(0)
     assert case.label is not None
     fingerprint = measure(case, read_image(case.images, channels=1), read_labels(case.label))
     settings = plan.preprocessing
-    stack = stack_of(fingerprint, plane=plan.view.plane, spacing_mm=spacing_mm, crop=settings.crop, margin_px=1)
+    stack = stack_of(fingerprint, plane=plan.views[0].plane, spacing_mm=spacing_mm, crop=settings.crop, margin_px=1)
     assert stored.image.shape == (1, stack.slices, stack.rows_px, stack.columns_px)
     assert stored.label.shape == stored.image.shape[1:]
     assert np.unique(stored.label).tolist() == [0, 1, 2, 3]
@@ -191,7 +191,7 @@ def test_a_changed_case_concerns_itself_alone(
     assert events.total == 1
     assert after.keys.differing(before.keys) == ("case_1",)
     assert {name: content for name, content in contents(after.folder).items() if name in kept} == kept
-    assert not np.array_equal(after.load("case_1").image, before.load("case_1").image)
+    assert not np.array_equal(after.load("case_1").stack(0).image, before.load("case_1").stack(0).image)
 
 
 def test_cases_that_come_or_go_concern_no_other(
@@ -210,7 +210,7 @@ def test_arrays_of_0_1_are_used_as_they_are(cases: list[Case], make_plan: MakePl
     before, events = contents(store.folder), Counted()
     assert built(tmp_path, cases, make_plan(), events=events) == store
     assert events.total is None
-    store.load("case_0")
+    store.load("case_0").stack(0)
     assert contents(store.folder) == before
 
 
@@ -229,7 +229,7 @@ def as_0_1_stored(store: Store) -> Store:
     folder = store.folder / store.keys.all_labelled[:16]
     folder.mkdir()
     for case in store.keys.cases:
-        files_now, before = store.files_of(case), CaseFiles(folder, case)
+        files_now, before = store.files_of(case)[0], CaseFiles(folder, case)
         files_now.image.rename(before.image)
         files_now.label.rename(before.label)
         files_now.document.rename(before.document)
@@ -239,8 +239,8 @@ def as_0_1_stored(store: Store) -> Store:
 def test_an_interrupted_build_goes_on_where_it_stopped(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
     store = built(tmp_path, cases, make_plan())
     whole = contents(store.folder)
-    store.files_of("case_1").document.unlink()  # killed between arrays and document
-    store.files_of("case_1").label.write_bytes(b"half")
+    store.files_of("case_1")[0].document.unlink()  # killed between arrays and document
+    store.files_of("case_1")[0].label.write_bytes(b"half")
     stamps = times(store.folder)
     events = Counted()
     assert not store.holds("case_1")
@@ -267,9 +267,9 @@ def test_a_bad_case_does_not_keep_the_others(cases: list[Case], make_plan: MakeP
     assert caught.value.done == 2
     assert events.done == 3
     checksums = {case.id: case_checksum(case) for case in cases}
-    store = Store(tmp_path / "preprocessed", data_keys(make_plan(), checksums))
+    store = store_of(tmp_path / "preprocessed", plan=make_plan(), checksums=checksums)
     assert [store.holds(case.id) for case in cases] == [True, False, True]
-    store.load("case_2")
+    store.load("case_2").stack(0)
 
 
 def test_a_missing_scan_is_a_failed_case_like_any_other(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
@@ -322,10 +322,10 @@ def test_two_at_once_share_the_work(cases: list[Case], make_plan: MakePlan, tmp_
 
 def test_a_case_that_another_process_is_making_is_waited_for(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
     store = built(tmp_path, cases, make_plan())
-    place = store.files_of("case_1")
+    place = store.files_of("case_1")[0]
     document = place.document.read_bytes()
     place.document.unlink()
-    store.files_of("case_2").document.unlink()
+    store.files_of("case_2")[0].document.unlink()
     place.image.write_bytes(b"being written")
     with ThreadPoolExecutor(1) as pool:
         with lock(place.folder / ".lock"):
@@ -350,5 +350,5 @@ def test_nan_is_taken_for_0_where_the_plan_says_so(cases: list[Case], make_plan:
     cases[0].images[0].write_bytes(gzip.compress(bytes(content)))
     with pytest.raises(CasesFailedError, match="not finite"):
         built(tmp_path, cases, make_plan())
-    stored = built(tmp_path, cases, make_plan(preprocessing={"not_finite": "zero"})).load(cases[0].id)
+    stored = built(tmp_path, cases, make_plan(preprocessing={"not_finite": "zero"})).load(cases[0].id).stack(0)
     assert np.isfinite(stored.image).all()

@@ -7,7 +7,7 @@ import pytest
 
 from autoseg.preprocessing.footprint import Footprint
 from autoseg.preprocessing.keys import DataKeys
-from autoseg.preprocessing.stored import StoredCase
+from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.context import FoldData
 
 
@@ -32,7 +32,7 @@ def disc_case(seed: int, *, slices: int = 7, shape: tuple[int, int] = (18, 11)) 
         spacing_mm=(1.0, 1.0, 1.0),
         pad_value=(float(image.min()),),
     )
-    return StoredCase(image, label, footprint)
+    return StoredCase((SliceStack(image, label, footprint),))
 
 
 @pytest.fixture

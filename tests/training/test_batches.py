@@ -7,7 +7,8 @@ import torch
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
-from autoseg.training.batches import SliceBatches, TrainingBatch
+from autoseg.preprocessing.views import axis_order
+from autoseg.training.batches import SliceBatches, TrainingBatch, Turns
 from autoseg.training.context import FoldData
 
 MakePlan = Callable[..., Plan]
@@ -55,9 +56,9 @@ def test_without_augmentation_a_patch_is_the_slice_padded_with_its_darkest_value
     assert batch.images.dtype == torch.float32
     assert batch.labels.dtype == torch.int64
     for image, labels, (_, index) in zip(batch.images, batch.labels, batch.sources, strict=True):
-        np.testing.assert_array_equal(image[0, 1:19, :11], case.image[0, index])
-        np.testing.assert_array_equal(labels[1:19, :11], case.label[index])
-        assert image[0, 0].unique().tolist() == pytest.approx([case.footprint.pad_value[0]])
+        np.testing.assert_array_equal(image[0, 1:19, :11], case.stack(0).image[0, index])
+        np.testing.assert_array_equal(labels[1:19, :11], case.stack(0).label[index])
+        assert image[0, 0].unique().tolist() == pytest.approx([case.stack(0).footprint.pad_value[0]])
         assert labels[:, 11].sum() == 0
 
 
@@ -72,6 +73,60 @@ def test_larger_slices_are_cut_at_different_places(make_plan: MakePlan, make_cas
         for image in images
         for row in range(11)
         for column in range(11)
-        if np.array_equal(image[0], case.image[0, 0, row : row + 8, column : column + 8])
+        if np.array_equal(image[0], case.stack(0).image[0, 0, row : row + 8, column : column + 8])
     }
     assert len(windows) > 3
+
+
+# Several views.
+
+PLANES = ("axial", "coronal", "sagittal")
+
+
+def three_views(make_plan: MakePlan, **training: object) -> Plan:
+    patches = ([16, 12], [8, 12], [8, 16])
+    views = [{"plane": plane, "patch_px": patch} for plane, patch in zip(PLANES, patches, strict=True)]
+    return make_plan(views=views, training=training)
+
+
+def seen_in(make_case: Callable[..., StoredCase], plan: Plan) -> FoldData:
+    def case(seed: int) -> StoredCase:
+        stack = make_case(seed).stack(0)
+        return StoredCase(tuple(stack.turned(axis_order(plan.views[0], view)) for view in plan.views))
+
+    return FoldData(DataKeys(all_labelled=""), training=[(f"case{seed}", case(seed)) for seed in range(2)], validation=[])
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4, 7])
+def test_steps_take_turns_among_the_views_from_epoch_to_epoch(
+    make_plan: MakePlan, make_case: Callable[..., StoredCase], steps: int
+) -> None:
+    plan = three_views(make_plan, steps_per_epoch=steps)
+    batches = all_batches(plan, seen_in(make_case, plan), epochs=3)
+    assert [batch.view for batch in batches] == [number % 3 for number in range(3 * steps)]
+    assert {batch.images.shape[2:] for batch in batches if batch.view == 2} == {(8, 16)}
+    turns = Turns(3, steps_per_epoch=steps)
+    for epoch in range(3):
+        shown = [turns.at(epoch, step) for step in range(steps)]
+        assert [sum(view == number for view, _ in shown) for number in range(3)] == [turns.of(n, epoch) for n in range(3)]
+        assert len(set(shown)) == steps
+
+
+def test_every_view_passes_over_all_its_slices(make_plan: MakePlan, make_case: Callable[..., StoredCase]) -> None:
+    plan = three_views(make_plan, steps_per_epoch=3 * 9)  # 2 cases of 18 coronal slices: 9 batches of 4
+    batches = all_batches(plan, seen_in(make_case, plan), epochs=1)
+    coronal = [source for batch in batches if batch.view == 1 for source in batch.sources]
+    assert len(set(coronal)) == len(coronal) == 36
+    assert {index for _, index in coronal} == set(range(18))
+
+
+def test_a_batch_depends_on_its_address_alone(make_plan: MakePlan, make_case: Callable[..., StoredCase]) -> None:
+    plan = three_views(make_plan, steps_per_epoch=4)
+    fold = seen_in(make_case, plan)
+    one, other = (SliceBatches(fold.training, plan=plan, seed=1) for _ in range(2))
+    addresses = [(epoch, step) for epoch in range(2) for step in range(4)]
+    first = {address: one[address] for address in addresses}
+    for address in reversed(addresses):
+        again = other[address]
+        assert torch.equal(again.images, first[address].images)
+        assert again.sources == first[address].sources

@@ -146,7 +146,7 @@ def test_interruptions_at_random_batches_leave_no_trace(
 
 
 def held_out(fold: FoldData) -> NDArray[np.float32]:
-    return np.asarray(fold.validation[0][1].image)
+    return np.asarray(fold.validation[0][1].stack(0).image)
 
 
 def test_rules_with_a_memory_resume_where_they_were(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_loss_that_is_not_finite_names_cases_and_slices(
     make_plan: MakePlan, make_case: Callable[..., StoredCase], tmp_path: Path
 ) -> None:
     case = make_case(0)
-    case.image[:] = np.nan
+    case.stack(0).image[:] = np.nan
     with pytest.raises(TrainingError, match=r"broken slice \d") as failure:
         run(make_plan(), FoldData(DataKeys(all_labelled="tiny"), [("broken", case)], []), tmp_path)
     assert failure.value.exit_code == 8
@@ -363,7 +363,7 @@ def test_a_run_that_was_too_short_says_so_in_one_line(make_plan: MakePlan, fold:
 
 def test_the_slices_of_a_validation_are_recorded(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
     state = run(make_plan(), fold, tmp_path, epochs=2)
-    slices = len(fold.validation[0][1].label)
+    slices = len(fold.validation[0][1].stack(0).label)
     assert [epoch.validation_slices for epoch in state.epochs] == [slices] * 2
     assert [row["validation_slices"] for row in read_history(tmp_path / "history.csv")] == [slices] * 2
 

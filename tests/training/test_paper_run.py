@@ -18,7 +18,7 @@ from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.planning.recipes import CONSTANTS
-from autoseg.preprocessing.stored import StoredCase
+from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training import learner
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.checkpoint import RunState, read_checkpoint
@@ -109,8 +109,8 @@ def test_eq_2_by_hand_in_training_and_in_validation(make_plan: MakePlan, make_ca
     expected = 30 / 14 * math.log(2)
 
     labels = np.array([[[0, 1, 3]]], np.uint8)
-    case = StoredCase(np.ones((1, 1, 1, 3), np.float32), labels, make_case(0).footprint)
-    assert learns.validate(whole([case])).loss == pytest.approx(expected)
+    stack = SliceStack(np.ones((1, 1, 1, 3), np.float32), labels, make_case(0).stack(0).footprint)
+    assert learns.validate(whole([StoredCase((stack,))], plan.views)).loss == pytest.approx(expected)
     batch = TrainingBatch(torch.ones(1, 1, 1, 3), torch.from_numpy(labels.astype(np.int64)), (("case", 0),))
     assert learns.step(batch, rate=5e-4, number=1).loss == pytest.approx(expected)
 

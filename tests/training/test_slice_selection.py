@@ -18,8 +18,8 @@ Cases = list[tuple[str, StoredCase]]
 def cases(make_case: MakeCase) -> Cases:
     """Two cases of ten slices; the class shows in slices 2 to 4 of the first and in slice 7 of the second."""
     first, second = make_case(0, slices=10), make_case(1, slices=10)
-    first.label[[0, 1, *range(5, 10)]] = 0
-    second.label[[*range(7), 8, 9]] = 0
+    first.stack(0).label[[0, 1, *range(5, 10)]] = 0
+    second.stack(0).label[[*range(7), 8, 9]] = 0
     return [("first", first), ("second", second)]
 
 
@@ -27,7 +27,9 @@ SHOWING = [(0, 2), (0, 3), (0, 4), (1, 7)]
 
 
 def drawn(plan: Plan, cases: Cases, *, count: int, seed: int = 0) -> list[tuple[int, int]]:
-    rows = draw_epoch(slice_pools(cases, plan), count=count, generator=np.random.default_rng(seed))
+    rows = draw_epoch(
+        slice_pools([case.stack(0) for _, case in cases], plan), count=count, generator=np.random.default_rng(seed)
+    )
     return [(int(case), int(index)) for case, index in rows]
 
 
@@ -48,7 +50,7 @@ def test_with_class_takes_only_slices_that_show_it(make_plan: MakePlan, cases: C
 
 
 def test_with_class_tells_classes_apart(make_plan: MakePlan, cases: Cases) -> None:
-    cases[1][1].label[cases[1][1].label == 1] = 2  # index 2 is the class of value 5
+    cases[1][1].stack(0).label[cases[1][1].stack(0).label == 1] = 2  # index 2 is the class of value 5
     classes = [{"value": 0, "name": "background"}, {"value": 2, "name": "disc"}, {"value": 5, "name": "ring"}]
     plan = make_plan(
         data={"classes": classes},
@@ -80,9 +82,9 @@ def test_nothing_to_select_is_an_error_that_names_the_key(
     make_plan: MakePlan, cases: Cases, selection: dict[str, Any]
 ) -> None:
     for _, case in cases:
-        case.label[:] = 0
+        case.stack(0).label[:] = 0
     with pytest.raises(TrainingError, match=r"training\.slices"):
-        slice_pools(cases, selecting(make_plan, **selection))
+        slice_pools([case.stack(0) for _, case in cases], selecting(make_plan, **selection))
 
 
 @pytest.mark.parametrize(

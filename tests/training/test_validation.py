@@ -12,7 +12,7 @@ from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
-from autoseg.preprocessing.stored import StoredCase
+from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.losses import build_loss
 from autoseg.training.validation import (
     SAMPLED_CASES,
@@ -49,23 +49,23 @@ class Threshold(nn.Module):
 
 def result(network: nn.Module, *cases: StoredCase, batch_size: int = 3) -> ValidationResult:
     loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=TWO, device=CPU.device)
-    return validate(network, whole(cases), loss=loss, encoding=TWO, view=VIEW, batch_size=batch_size, compute=CPU)
+    return validate(network, whole(cases, [VIEW]), loss=loss, encoding=TWO, batch_size=batch_size, compute=CPU)
 
 
 def numbered(make_case: MakeCase) -> StoredCase:
     """A case of six slices whose fullest one is the fifth, and whose pixels say where they are."""
     case = make_case(0, slices=6, shape=(3, 4))
-    case.image[0] = np.arange(6 * 12, dtype=np.float32).reshape(6, 3, 4) / 36.0  # above 1 from slice 3, pixel 1
-    case.label[:] = 0
-    case.label[1, 0, :3] = 1
-    case.label[4, 1:] = 1
+    case.stack(0).image[0] = np.arange(6 * 12, dtype=np.float32).reshape(6, 3, 4) / 36.0  # above 1 from slice 3, pixel 1
+    case.stack(0).label[:] = 0
+    case.stack(0).label[1, 0, :3] = 1
+    case.stack(0).label[4, 1:] = 1
     return case
 
 
 def test_scores_are_those_worked_out_by_hand(make_case: MakeCase) -> None:
     case = make_case(0, slices=2, shape=(1, 2))
-    case.image[0] = [[[0.0, 2.0]], [[2.0, 2.0]]]
-    case.label[:] = [[[0, 1]], [[0, 1]]]
+    case.stack(0).image[0] = [[[0.0, 2.0]], [[2.0, 2.0]]]
+    case.stack(0).label[:] = [[[0, 1]], [[0, 1]]]
     got = result(Threshold(), case)
     assert got.class_dice == (2 * 2 / (3 + 2),)
     assert got.dice == 0.8
@@ -90,7 +90,7 @@ def test_a_sample_is_the_fullest_slice_with_its_prediction_and_reference(make_ca
     network = Threshold()
     (sample,) = result(network, case, batch_size=batch_size).samples
     assert (sample.case, sample.index) == (0, 4)
-    assert np.array_equal(sample.image, case.image[0, 4])
+    assert np.array_equal(sample.image, case.stack(0).image[0, 4])
     assert np.array_equal(sample.reference, [[0] * 4, [1] * 4, [1] * 4])
     assert np.array_equal(sample.prediction, np.ones((3, 4)))
     assert (sample.image.dtype, sample.prediction.dtype, sample.reference.dtype) == (np.float32, np.int16, np.int16)
@@ -100,8 +100,8 @@ def test_a_sample_is_the_fullest_slice_with_its_prediction_and_reference(make_ca
 def test_a_sample_owns_its_pixels(make_case: MakeCase) -> None:
     case = numbered(make_case)
     (sample,) = result(Threshold(), case).samples
-    case.image[:] = -1.0
-    case.label[:] = 0
+    case.stack(0).image[:] = -1.0
+    case.stack(0).label[:] = 0
     assert sample.image.min() > 0
     assert sample.reference.max() == 1
 
@@ -114,9 +114,9 @@ def test_only_the_first_cases_are_sampled(make_case: MakeCase) -> None:
 
 def test_a_part_is_fixed_by_the_seed_and_spread_over_the_cases(make_plan: MakePlan, make_case: MakeCase) -> None:
     cases = [make_case(seed, slices=30, shape=(4, 4)) for seed in range(3)]
-    section = make_plan().training
-    part = chosen_part(cases, section=section, per_epoch=400, seed=1)
-    again, other = (chosen_part(cases, section=section, per_epoch=400, seed=seed) for seed in (1, 2))
+    plan = make_plan(training={"steps_per_epoch": 100})
+    part = chosen_part(cases, plan=plan, seed=1)
+    again, other = (chosen_part(cases, plan=plan, seed=seed) for seed in (1, 2))
     chosen = [each.slices.tolist() for each in part]
     assert sum(map(len, chosen)) == 40
     assert all(numbers == sorted(set(numbers)) and 0 <= numbers[0] <= numbers[-1] < 30 for numbers in chosen)
@@ -129,27 +129,28 @@ def test_few_slices_are_all_looked_at_and_so_are_those_that_a_run_follows(make_p
     cases = [make_case(seed, slices=30, shape=(4, 4)) for seed in range(3)]
     steers = {"best_model": "validation_loss"}, {"early_stopping_patience": 5}, {"schedule": "plateau", "lr_patience": 5}
     for changes in steers:
-        part = chosen_part(cases, section=make_plan(training=changes).training, per_epoch=40, seed=0)
+        part = chosen_part(cases, plan=make_plan(training=changes), seed=0)
         assert [len(each.slices) for each in part] == [30, 30, 30]
-    assert len(chosen_part(cases[:1], section=make_plan().training, per_epoch=40, seed=0)[0].slices) == 30
-    assert chosen_part([], section=make_plan().training, per_epoch=40, seed=0) == []
+    assert len(chosen_part(cases[:1], plan=make_plan(), seed=0)[0].slices) == 30
+    assert chosen_part([], plan=make_plan(), seed=0) == []
 
 
 def test_images_of_one_slice_keep_their_case(make_plan: MakePlan, make_case: MakeCase) -> None:
     cases = [make_case(seed, slices=1, shape=(4, 4)) for seed in range(50)]
-    part = chosen_part(cases, section=make_plan().training, per_epoch=40, seed=0)
+    part = chosen_part(cases, plan=make_plan(), seed=0)
     assert len(part) == 32
-    assert all(each.case is cases[each.number] for each in part)
+    assert all(each.stack is cases[each.number].stack(0) for each in part)
 
 
 def test_a_part_is_scored_as_a_case_of_those_slices_would_be(make_case: MakeCase) -> None:
-    case, network = numbered(make_case), Threshold()
+    stack, network = numbered(make_case).stack(0), Threshold()
     loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=TWO, device=CPU.device)
     numbers, seen = np.array([1, 2, 4]), list[int]()
-    part = ValidationPart(7, case, numbers)
-    given = {"loss": loss, "encoding": TWO, "view": VIEW, "batch_size": 2, "compute": CPU}
+    part = ValidationPart(7, VIEW, stack, numbers)
+    given = {"loss": loss, "encoding": TWO, "batch_size": 2, "compute": CPU}
     got = validate(network, [part], seen=seen.append, **given)
-    alone = validate(network, whole([StoredCase(case.image[:, numbers], case.label[numbers], case.footprint)]), **given)
+    cut = StoredCase((SliceStack(stack.image[:, numbers], stack.label[numbers], stack.footprint),))
+    alone = validate(network, whole([cut], [VIEW]), **given)
     assert (got.loss, got.class_dice, got.slices) == (alone.loss, alone.class_dice, 3)
     assert seen == [2, 1]
     assert [(sample.case, sample.index) for sample in got.samples] == [(7, 4)]

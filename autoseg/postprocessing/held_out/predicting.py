@@ -29,7 +29,7 @@ from autoseg.postprocessing.held_out.files import (
 from autoseg.postprocessing.held_out.shown import write_shown
 from autoseg.preprocessing.footprint import empty_labels, put_labels
 from autoseg.preprocessing.store import Store
-from autoseg.preprocessing.stored import StoredCase
+from autoseg.preprocessing.stored import SliceStack
 from autoseg.storage import files
 from autoseg.storage.arrays import array_in_parts
 
@@ -77,7 +77,7 @@ def _score(case: Case, ensemble: Ensemble, *, model: Path, store: Store, draw: D
     )
     reference = read_labels(case.label, values=names_by_value(classes))
     reference = on_grid_of(reference, image.geometry, where=case.label, other=case.images[0], compared=True)
-    stored = store.load(case.id)
+    stored = store.load(case.id).stack(0)
     labels = _predict(ensemble, stored, into=probabilities_file(model, case.id))
     write_labels(label_map_file(model, case.id), labels, image.geometry)
     draw(
@@ -95,7 +95,7 @@ def _score(case: Case, ensemble: Ensemble, *, model: Path, store: Store, draw: D
     )
 
 
-def _predict(ensemble: Ensemble, stored: StoredCase, *, into: Path) -> NDArray[np.uint16]:
+def _predict(ensemble: Ensemble, stored: SliceStack, *, into: Path) -> NDArray[np.uint16]:
     """Predict a case part by part: its label map on the scan's own grid, (Z, Y, X), and its probabilities into a file."""
     footprint, encoding = stored.footprint, ensemble.plan.data.encoding
     labels = empty_labels(footprint, encoding)
