@@ -1,7 +1,7 @@
 """On what and how the arithmetic of a network runs."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -10,6 +10,7 @@ from torch import nn
 
 from autoseg.catalogue import DeviceChoice, PrecisionChoice
 from autoseg.errors import UsageError
+from autoseg.model.recording import CudaRecorder, Recorder
 
 MemoryFormat = Literal["contiguous", "channels_last"]
 
@@ -55,6 +56,20 @@ class Compute:
     def free_bytes(self) -> int | None:
         """Memory that is free on a device with a memory of its own; None where it shares the program's."""
         return torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
+
+    def recorder(self) -> Recorder | None:
+        """What records work of the device, to be replayed in one go; None where each operation is asked for on its own."""
+        return CudaRecorder() if self.device.type == "cuda" else None
+
+    def repeatable(self) -> AbstractContextManager[None]:
+        """Context in which equal work gives equal results, bit by bit.
+
+        cuDNN otherwise chooses by timing, or sums in whatever order threads arrive.
+        """
+        if self.device.type != "cuda":
+            return nullcontext()
+        flags: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True)
+        return flags
 
     def autocast(self) -> AbstractContextManager[None]:
         """Context in which a forward pass runs."""

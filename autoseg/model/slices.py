@@ -6,7 +6,7 @@ overlapping tiles.
 
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -33,11 +33,29 @@ def with_adjacent_slices(image: NDArray[np.float32], slices: Sequence[int], *, a
     Returns:
         a copy, (B, C * (2 N + 1), H, W), float32; channel by channel, its slices from the first to the last.
     """
-    offsets = np.arange(-adjacent_slices, adjacent_slices + 1)
-    chosen = np.clip(np.asarray(slices)[:, np.newaxis] + offsets, 0, image.shape[1] - 1)  # (B, 2 N + 1)
+    chosen = adjacent_numbers(np.asarray(slices), adjacent_slices=adjacent_slices, slices=image.shape[1])  # (B, 2 N + 1)
     stacked = np.moveaxis(image[:, chosen], 1, 0)  # (B, C, 2 N + 1, H, W)
     images: NDArray[np.float32] = stacked.reshape(len(slices), -1, *image.shape[2:])  # (B, C * (2 N + 1), H, W)
     return np.ascontiguousarray(images)
+
+
+def adjacent_numbers(
+    numbers: NDArray[np.integer[Any]], *, adjacent_slices: int, slices: NDArray[np.integer[Any]] | int
+) -> NDArray[np.int64]:
+    """Numbers of slices and of those on either side; beyond the first and last slice these are repeated.
+
+    Args:
+        numbers: of B slices, (B,).
+        adjacent_slices: how many on either side, N.
+        slices: of the scan that each lies in, (B,), or of all.
+
+    Returns:
+        (B, 2 N + 1), int64.
+    """
+    offsets = np.arange(-adjacent_slices, adjacent_slices + 1)
+    last = np.expand_dims(np.asarray(slices) - 1, -1)
+    beside: NDArray[np.int64] = np.clip(numbers[:, np.newaxis] + offsets, 0, last).astype(np.int64)
+    return beside
 
 
 def slice_batches(

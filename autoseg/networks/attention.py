@@ -47,7 +47,23 @@ class AttentionGate(nn.Module):
         """Coefficients (B, 1, 2h, 2w) in [0, 1] for a skip (B, F, 2h, 2w) under a gating signal (B, G, h, w)."""
         agreement = F.relu_(self.norm(self.weigh_skip(skip) + self.weigh_gating(gating)))  # (B, F / 2, h, w)
         coefficients = torch.sigmoid(self.psi(agreement))  # (B, 1, h, w)
-        return F.interpolate(coefficients, scale_factor=2, mode="bilinear")  # (B, 1, 2h, 2w)
+        return _enlarged(coefficients)  # (B, 1, 2h, 2w)
+
+
+def _enlarged(maps: Tensor) -> Tensor:
+    """Maps (B, 1, h, w) with rows and columns doubled, bilinearly."""
+    if maps.device.type != "cuda":
+        return F.interpolate(maps, scale_factor=2, mode="bilinear")
+    return _doubled(_doubled(maps, axis=2), axis=3)
+
+
+def _doubled(maps: Tensor, *, axis: int) -> Tensor:
+    """The same along one axis, for a GPU, where torch's own has gradients that differ from run to run."""
+    length = maps.shape[axis]
+    before = torch.cat([maps.narrow(axis, 0, 1), maps.narrow(axis, 0, length - 1)], dim=axis)
+    after = torch.cat([maps.narrow(axis, 1, length - 1), maps.narrow(axis, length - 1, 1)], dim=axis)
+    pairs = torch.stack([torch.lerp(maps, before, 0.25), torch.lerp(maps, after, 0.25)], dim=axis + 1)
+    return pairs.flatten(axis, axis + 1)
 
 
 class AttentionUNet(SegmentationNetwork):

@@ -18,7 +18,7 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.augmentation import Augmentation
-from autoseg.training.slice_selection import SlicePool, draw_epoch, slice_pools
+from autoseg.training.slice_order import SliceOrder
 
 _Voxel = TypeVar("_Voxel", np.float32, np.int16)
 
@@ -48,22 +48,18 @@ class SliceBatches:
     """All batches of a run, addressed by (epoch, number)."""
 
     def __init__(self, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, seed: int) -> None:
-        self._ids = tuple(case for case, _ in cases)
-        self._turns = Turns(len(plan.views), steps_per_epoch=plan.training.steps_per_epoch)
+        self._order = SliceOrder(cases, plan=plan, seed=seed)
         self._seed = seed
-        self._shown = [_shown(number, cases, plan) for number in range(len(plan.views))]
-        self._orders: dict[int, tuple[int, NDArray[np.int64]]] = {}  # by view, of the latest epoch
+        self._stacks = [[case.stack(number) for _, case in cases] for number in range(len(plan.views))]
+        self._views = plan.views
+        self._augmentations = [Augmentation(plan.augmentation, mirror_axes=view.mirror_axes) for view in plan.views]
 
     def __getitem__(self, address: tuple[int, int]) -> TrainingBatch:
-        epoch, number = address
-        view, turn = self._turns.at(epoch, number)
-        shown = self._shown[view]
-        generator = np.random.default_rng((self._seed, epoch, number))
-        size = shown.view.batch_size
-        chosen = self._order(epoch, view)[turn * size :][:size]
-        sources = tuple((self._ids[case], int(index)) for case, index in chosen)
-        patches = [_patch(shown.stacks[case], int(index), view=shown.view, generator=generator) for case, index in chosen]
-        batch = shown.augmentation(
+        shown = self._order[address]
+        generator = np.random.default_rng((self._seed, *address))
+        stacks, view = self._stacks[shown.view], self._views[shown.view]
+        patches = [_patch(stacks[case], int(index), view=view, generator=generator) for case, index in shown.chosen]
+        batch = self._augmentations[shown.view](
             {
                 "data": np.stack([image for image, _ in patches]),  # (B, C, H, W)
                 "seg": np.stack([labels for _, labels in patches]),  # (B, 1, H, W)
@@ -71,55 +67,7 @@ class SliceBatches:
             generator=generator,
         )
         images = torch.from_numpy(np.ascontiguousarray(batch["data"]))
-        return TrainingBatch(images, torch.from_numpy(batch["seg"][:, 0].astype(np.int64)), sources, view)
-
-    def _order(self, epoch: int, view: int) -> NDArray[np.int64]:
-        """The slices of one view in one epoch, as rows of (case number, slice number); drawn once."""
-        drawn, order = self._orders.get(view, (-1, np.zeros((0, 2), dtype=np.int64)))
-        if drawn != epoch:
-            wanted = self._turns.of(view, epoch) * self._shown[view].view.batch_size
-            seed = (self._seed, epoch) if len(self._shown) == 1 else (self._seed, epoch, view)
-            order = draw_epoch(self._shown[view].pools, count=wanted, generator=np.random.default_rng(seed))
-            self._orders[view] = epoch, order
-        return order
-
-
-@dataclass(frozen=True)
-class Turns:
-    """Which view each step of a run shows: one after the other, from one epoch into the next.
-
-    Attributes:
-        views: how many there are.
-        steps_per_epoch: how many steps an epoch has.
-    """
-
-    views: int
-    steps_per_epoch: int
-
-    def at(self, epoch: int, step: int) -> tuple[int, int]:
-        """Number of the view that a step shows, and how often the epoch has shown it before."""
-        return (epoch * self.steps_per_epoch + step) % self.views, step // self.views
-
-    def of(self, view: int, epoch: int) -> int:
-        """How many steps of an epoch show a view."""
-        first = (view - epoch * self.steps_per_epoch) % self.views
-        return max(-(-(self.steps_per_epoch - first) // self.views), 0)
-
-
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """What one view shows of the training cases."""
-
-    view: View
-    stacks: tuple[SliceStack, ...]
-    pools: tuple[SlicePool, ...]
-    augmentation: Augmentation
-
-
-def _shown(number: int, cases: Sequence[tuple[str, StoredCase]], plan: Plan) -> _Shown:
-    view, stacks = plan.views[number], tuple(case.stack(number) for _, case in cases)
-    augmentation = Augmentation(plan.augmentation, mirror_axes=view.mirror_axes)
-    return _Shown(view, stacks, slice_pools(stacks, plan), augmentation)
+        return TrainingBatch(images, torch.from_numpy(batch["seg"][:, 0].astype(np.int64)), shown.sources, shown.view)
 
 
 def _patch(

@@ -69,9 +69,18 @@ def weighted_cross_entropy(weights: torch.Tensor, encoding: TensorEncoding) -> L
     """
 
     def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits, target, weight=weights)
+        if logits.device.type == "cpu":
+            return F.cross_entropy(logits, target, weight=weights)
+        return _repeatable_cross_entropy(logits, target, weights)
 
     return loss
+
+
+def _repeatable_cross_entropy(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The same for a GPU, where torch's own sums in whatever order threads arrive, so that no run can be repeated."""
+    right = torch.log_softmax(logits, dim=1).gather(1, target[:, None])[:, 0]  # (B, H, W)
+    weight = weights[target]  # (B, H, W)
+    return -(weight * right).sum() / weight.sum()
 
 
 def soft_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossFunction:  # noqa: ARG001 - every loss is built alike

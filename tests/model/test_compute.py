@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from autoseg.errors import UsageError
-from autoseg.model.compute import choose_compute, evaluating
+from autoseg.model.compute import Compute, choose_compute, evaluating
 
 
 def test_the_cpu_is_always_there() -> None:
@@ -53,3 +53,13 @@ def _fail(network: torch.nn.Module) -> None:
     assert not network.training
     msg = "one channel"
     raise ValueError(msg)
+
+
+def test_on_a_gpu_work_can_be_repeated_bit_by_bit_and_the_choice_ends_with_it() -> None:
+    before = torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark
+    with Compute(torch.device("cuda"), bfloat16=True).repeatable():
+        assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == (True, False)
+    with Compute(torch.device("cpu"), bfloat16=False).repeatable():
+        assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == before
+    assert (torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark) == before
+    assert Compute(torch.device("cpu"), bfloat16=False).recorder() is None

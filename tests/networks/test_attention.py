@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autoseg.networks.attention import AttentionGate, AttentionUNet
+from autoseg.networks.attention import AttentionGate, AttentionUNet, _doubled
 from autoseg.networks.blocks import InverseBottleneck
 from autoseg.planning.sections import NetworkSection
 
@@ -96,3 +96,10 @@ def test_forward_stores_nothing_on_the_network() -> None:
     assert {name: set(vars(module)) for name, module in network.named_modules()} == before
     stored = itertools.chain.from_iterable(vars(module).values() for module in network.modules())
     assert not any(isinstance(value, Tensor) for value in stored)
+
+
+@pytest.mark.parametrize("sides", [(2, 3), (1, 4), (5, 1)])
+def test_coefficients_are_enlarged_on_a_gpu_as_on_a_cpu(sides: tuple[int, int]) -> None:
+    maps = torch.rand((2, 1, *sides), generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.interpolate(maps, scale_factor=2, mode="bilinear")
+    torch.testing.assert_close(_doubled(_doubled(maps, axis=2), axis=3), expected)

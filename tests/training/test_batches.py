@@ -8,8 +8,9 @@ from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.preprocessing.views import axis_order
-from autoseg.training.batches import SliceBatches, TrainingBatch, Turns
+from autoseg.training.batches import SliceBatches, TrainingBatch
 from autoseg.training.context import FoldData
+from autoseg.training.slice_order import Turns
 
 MakePlan = Callable[..., Plan]
 

@@ -6,7 +6,7 @@ import torch
 from autoseg import catalogue
 from autoseg.data.labels import LabelEncoding
 from autoseg.model.encoding import TensorEncoding
-from autoseg.training.losses import build_loss, over_levels
+from autoseg.training.losses import _repeatable_cross_entropy, build_loss, over_levels
 
 TWO = TensorEncoding(LabelEncoding((0, 1)))
 THREE = TensorEncoding(LabelEncoding((0, 1, 2)))
@@ -93,3 +93,14 @@ def test_each_level_weighs_half_of_the_one_above() -> None:
     assert float(over_levels(counting)(levels, target)) == pytest.approx((7 + 14 / 2 + 28 / 4) / (1 + 1 / 2 + 1 / 4))
     assert seen[1].tolist() == [[[0, 2, 4, 6], [14, 16, 18, 20], [28, 30, 32, 34]]]
     assert seen[2].tolist() == [[[0, 4], [28, 32]]]
+
+
+def test_the_cross_entropy_of_a_gpu_is_that_of_a_cpu_with_its_gradient() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn((2, 3, 5, 4), generator=generator, requires_grad=True)
+    target = torch.randint(3, (2, 5, 4), generator=generator)
+    weights = torch.tensor([1.0, 10.0, 3.0])
+    expected = torch.nn.functional.cross_entropy(logits, target, weight=weights)
+    found = _repeatable_cross_entropy(logits, target, weights)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, logits)[0] for loss in (found, expected)))
