@@ -75,11 +75,11 @@ def test_scores_are_those_worked_out_by_hand(make_case: MakeCase) -> None:
 
 def test_predictions_are_shifted_and_the_loss_is_not(make_case: MakeCase) -> None:
     case = make_case(0, slices=2, shape=(1, 2))
-    case.image[0] = [[[0.0, 2.0]], [[2.0, 4.0]]]
-    case.label[:] = [[[0, 1]], [[0, 1]]]
+    case.stack(0).image[0] = [[[0.0, 2.0]], [[2.0, 4.0]]]
+    case.stack(0).label[:] = [[[0, 1]], [[0, 1]]]
     shifted = replace(TWO, log_shift=(0.0, -1.5))
     loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=shifted.of_losses, device=CPU.device)
-    got = validate(Threshold(), whole([case]), loss=loss, encoding=shifted, view=VIEW, batch_size=3, compute=CPU)
+    got = validate(Threshold(), whole([case], [VIEW]), loss=loss, encoding=shifted, batch_size=3, compute=CPU)
     assert got.class_dice == (2 * 1 / (1 + 2),)
     assert got.loss == result(Threshold(), case).loss
 
