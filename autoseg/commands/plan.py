@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from autoseg import catalogue
 from autoseg.events import Events
-from autoseg.jobs.machine import device_kind, processes
+from autoseg.jobs.machine import device_kind, gpu_memory_gb, processes
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import CHANNELS, JOBS, LABELS, NOT_FINITE
@@ -33,7 +33,11 @@ class PlanOptions(Options):
     plane: catalogue.Plane | Literal["auto"] = option("Plane of the slices; auto: by rule.", default="auto")
     folds: int | None = option("Folds of the cross-validation; default: 5 or fewer.", default=None, least=2, most=100_000)
     memory_gb: float | None = option(
-        "GB one training step may take; default: 4 on a CPU, 8 on a GPU.", "--memory", default=None, above=0, most=10_000
+        "GB one training step may take; default: 4 on a CPU, four fifths of the GPU found here, 8 on one that is not here.",
+        "--memory",
+        default=None,
+        above=0,
+        most=10_000,
     )
     overrides: Sequence[str] = option(
         "Take this value, as in training.loss=dice, instead of what the rules choose; may be repeated.",
@@ -96,7 +100,8 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         jobs = processes(options.jobs)
         fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
         dataset = found_channels(dataset, fingerprint.cases)
-        plan = make_plan(dataset, fingerprint, _inputs(options, name=dataset.name, overrides=overrides))
+        inputs = _inputs(options, name=dataset.name, overrides=overrides, events=events)
+        plan = make_plan(dataset, fingerprint, inputs)
         classes = plan.data.classes
         splits = split_cases(dataset, fingerprint.cases, classes=classes, folds=plan.folds, events=events)
         workspace.write_dataset(dataset)
@@ -106,8 +111,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     return PlanResult(workspace, plan)
 
 
-def _inputs(options: PlanOptions, *, name: str, overrides: Mapping[str, Any]) -> "Inputs":
-    from autoseg.planning.memory import MEMORY_GB
+def _inputs(options: PlanOptions, *, name: str, overrides: Mapping[str, Any], events: Events) -> "Inputs":
     from autoseg.planning.sections import Inputs
 
     kind: catalogue.DeviceKind = device_kind() if options.device == "auto" else "cpu" if options.device == "cpu" else "gpu"
@@ -116,11 +120,23 @@ def _inputs(options: PlanOptions, *, name: str, overrides: Mapping[str, Any]) ->
         recipe=options.recipe,
         plane=options.plane,
         device=kind,
-        memory_gb=options.memory_gb or MEMORY_GB[kind],
+        memory_gb=options.memory_gb or _memory_gb(kind, events=events),
         folds=options.folds,
         not_finite=options.not_finite,
         overrides=dict(overrides),
     )
+
+
+def _memory_gb(kind: catalogue.DeviceKind, *, events: Events) -> float:
+    """What a training step may take where nothing was asked for: so much of the graphics card that is found here."""
+    from autoseg.planning.memory import MEMORY_GB, step_gb_of_gpu
+
+    total_gb = gpu_memory_gb() if kind == "gpu" else None
+    if total_gb is None:
+        return MEMORY_GB[kind]
+    memory_gb = step_gb_of_gpu(total_gb)
+    events.info(f"the GPU here has {total_gb:.0f} GB, of which a training step may take {memory_gb:g} (--memory)")
+    return memory_gb
 
 
 def describe(result: PlanResult) -> Output:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from typing import Final, Literal
 
@@ -9,6 +10,12 @@ from autoseg.catalogue import DeviceKind
 
 MOST_PROCESSES: Final = 8
 """Processes side by side where the machine decides. Source: ours; with more, reading scans waits for the disk."""
+
+_ASKED: Final = ("--query-gpu=memory.total", "--format=csv,noheader,nounits")
+_ANSWER_S: Final = 20.0
+"""Longest wait for the graphics cards' driver. Source: ours; a card that slept answers within seconds."""
+
+_GB_PER_MIB: Final = 1024**2 / 1e9
 
 
 def usable_cores() -> int:
@@ -25,3 +32,19 @@ def device_kind() -> DeviceKind:
     """Whether networks will probably train on a graphics card here."""
     has_gpu = shutil.which("nvidia-smi") is not None or sys.platform == "darwin"
     return "gpu" if has_gpu else "cpu"
+
+
+def gpu_memory_gb() -> float | None:
+    """Memory of the graphics card here, in GB, of the smallest of several; None where none tells."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return None
+    try:
+        # The program is the driver's own, found by its full path, with fixed arguments.
+        answer = subprocess.run(  # noqa: S603
+            (program, *_ASKED), capture_output=True, text=True, timeout=_ANSWER_S, check=True
+        )
+        sizes_mib = [float(line) for line in answer.stdout.splitlines() if line.strip()]
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return min(sizes_mib) * _GB_PER_MIB if sizes_mib else None

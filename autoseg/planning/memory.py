@@ -11,13 +11,29 @@ from autoseg.catalogue import NETWORKS, DeviceKind, NetworkEntry
 from autoseg.planning.sections import NetworkSection
 
 MEMORY_GB: Final[Mapping[DeviceKind, float]] = {"cpu": 4.0, "gpu": 8.0}
-"""Memory target of a training step. Source: 8 GB is what nnU-Net plans for; half of a laptop's 8 GB on a CPU."""
+"""Memory target of a training step, where the machine does not tell more.
+
+Source: 8 GB is what nnU-Net plans for; half of a laptop's 8 GB on a CPU."""
+
+_STEP_FRACTION: Final = 0.8
+"""Part of a GPU's memory that a training step may take.
+
+Source: chosen; what a screen shows, the driver and the slices of a fold take the rest."""
 
 
 SMALLEST_BOTTLENECK_PX: Final = 2
 """Pixels per side that networks pad slices to have at their bottleneck, at least: see `networks.blocks.pad_to_multiple`."""
 
 _OWN: Final[Collection[NetworkEntry]] = tuple(NETWORKS.built_in.values())
+
+
+def step_gb_of_gpu(total_gb: float) -> float:
+    """Memory target of a training step on a GPU, in whole GB, so that cards of one kind have equal plans.
+
+    Args:
+        total_gb: the card's memory, in GB.
+    """
+    return float(max(1, math.floor(_STEP_FRACTION * total_gb)))
 
 
 def bytes_per_pixel(

@@ -7,7 +7,9 @@ import pytest
 from oracles.commands import autoseg as command
 
 import autoseg
+from autoseg.commands import plan as plan_module
 from autoseg.errors import UsageError
+from autoseg.planning.plan import read_plan
 
 
 def test_values_asked_for_are_in_the_plan_and_recorded(cohort: Path, tmp_path: Path) -> None:
@@ -40,3 +42,17 @@ def test_a_value_that_makes_no_plan_writes_none(cohort: Path, tmp_path: Path) ->
     with pytest.raises(UsageError, match=r"training\.loss: There is no loss `dize`: did you mean `dice`"):
         autoseg.plan(cohort, workspace=tmp_path / "run", overrides=["training.loss=dize"])
     assert not (tmp_path / "run" / "plan.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "card_gb", "expected_gb"), [("cuda", 85.5, 68), ("cuda", 0.9, 1), ("cuda", None, 8), ("cpu", 85.5, 4)]
+)
+def test_a_step_is_sized_for_the_graphics_card_that_is_found(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, card_gb: float | None, expected_gb: float
+) -> None:
+    monkeypatch.setattr(plan_module, "gpu_memory_gb", lambda: card_gb)
+    autoseg.plan(cohort, workspace=tmp_path / "run", device=device)
+    plan = read_plan(tmp_path / "run" / "plan.json")
+    assert plan.inputs.memory_gb == expected_gb
+    autoseg.plan(cohort, workspace=tmp_path / "asked", device=device, memory_gb=expected_gb)
+    assert read_plan(tmp_path / "asked" / "plan.json").digest == plan.digest

@@ -1,3 +1,7 @@
+import os
+import sys
+from pathlib import Path
+
 import pytest
 
 from autoseg.jobs import machine
@@ -10,3 +14,30 @@ def test_processes_suit_the_machine_where_that_is_left_to_it(
     monkeypatch.setattr(machine, "usable_cores", lambda: cores)
     assert machine.processes("auto") == expected
     assert machine.processes(3) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the driver's program is pretended by a shell script")
+@pytest.mark.parametrize(
+    ("does", "expected_gb"),
+    [
+        ("echo 81559", 85.52),
+        ("echo 24576; echo 8192", 8.59),  # the smaller of two
+        ("echo 'No devices were found'", None),
+        ("echo; exit 9", None),
+        ("true", None),
+    ],
+)
+def test_the_memory_of_a_graphics_card_is_asked_of_its_driver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, expected_gb: float | None
+) -> None:
+    program = tmp_path / "nvidia-smi"
+    program.write_text(f'#!/bin/sh\ntest "$1" = --query-gpu=memory.total || exit 1\n{does}\n', encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert machine.gpu_memory_gb() == (None if expected_gb is None else pytest.approx(expected_gb, abs=0.01))
+    assert machine.device_kind() == "gpu"
+
+
+def test_without_a_driver_nothing_is_known_of_a_graphics_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert machine.gpu_memory_gb() is None
