@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from autoseg.evaluation.formatting import interval
+from autoseg.evaluation.formatting import interval, listing
 from autoseg.exporting.document import ExportDescription, describe_exported
 from autoseg.inference.steps import describe as in_words
 from autoseg.storage import files
@@ -64,20 +64,22 @@ def describe(result: InfoResult) -> tuple[str, dict[str, Any]]:
 
 def _expects(description: ExportDescription) -> Iterator[str]:
     plan, cases = description.plan, description.fingerprint.cases
-    plane = plan.views[0].plane
-    kind = "2D images" if plane is None else f"3D scans, cut into {plane} slices"
+    planes = [view.plane for view in plan.views if view.plane is not None]
+    kind = f"3D scans, cut into {listing(planes)} slices" if planes else "2D images"
     channels = plan.data.channels
     yield f"{kind}, {len(channels)} channel(s): {', '.join(channels)}"
-    for axis in cases[0].axes if plane is not None else cases[0].axes[1:]:
+    for axis in cases[0].axes if planes else cases[0].axes[1:]:
         spacings = [case.spacing_mm[case.axes.index(axis)] for case in cases]
         yield f"spacing {axis}: {min(spacings):.3g} to {max(spacings):.3g} mm"
-    rows, columns = plan.views[0].patch_px
-    yield f"slices of any size; learnt from patches of {rows} x {columns} px"
+    patches = dict.fromkeys(f"{view.patch_px[0]} x {view.patch_px[1]} px" for view in plan.views)
+    yield f"slices of any size; learnt from patches of {listing(list(patches))}"
     yield f"intensities, normalised by: {', '.join(step.method for step in plan.preprocessing.normalisation)}"
 
 
 def _gives(description: ExportDescription) -> Iterator[str]:
     classes = description.plan.data.classes
+    if len(description.plan.views) > 1:
+        yield f"the mean over {len(description.plan.views)} planes, on the scan's own voxels"
     if power := description.plan.prediction.prior_power:
         yield f"probabilities of each network, divided by the class weights to the power {power:g}, averaged"
     yield "label values " + ", ".join(f"{label.value} {label.name}" for label in classes)

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from autoseg import catalogue
 from autoseg.catalogue import AUGMENTATIONS, LOSSES, NETWORKS, NORMALISATIONS, OPTIMISERS
 from autoseg.evaluation.formatting import listing
 from autoseg.planning.plan import Plan
+from autoseg.planning.sections import View
 
 _REFERENCES: Final[Mapping[str, str]] = {
     "Isensee": "Isensee F, et al. (2021). nnU-Net: a self-configuring method for deep learning-based biomedical image "
@@ -87,15 +88,20 @@ def _data(plan: Plan, study: Study) -> str:
 
 
 def _preprocessing(plan: Plan) -> str:
-    section, view = plan.preprocessing, plan.views[0]
+    section, views = plan.preprocessing, plan.views
     verbs = ["cropped to their content"] if section.crop == "nonzero" else []
-    if view.spacing_mm is not None:
-        verbs.append(f"resampled to {view.spacing_mm[0]:g} x {view.spacing_mm[1]:g} mm")
-    if view.plane is not None:
-        verbs.append(f"cut into {view.plane} slices")
-    what = "Images" if view.plane is None else "Scans"
+    spacings = dict.fromkeys(view.spacing_mm for view in views)
+    if len(spacings) == 1 and (spacing := views[0].spacing_mm) is not None:
+        verbs.append(f"resampled to {_millimetres(spacing)}")
+    planes = [view.plane for view in views if view.plane is not None]
+    verbs += [f"cut into {listing(planes)} slices"] if planes else []
+    what = "Scans" if planes else "Images"
     joined = f"{what} were {listing(verbs)}" if verbs else f"{what} were taken as they are"
-    joined += "" if view.spacing_mm is not None else ", at their own in-plane resolution"
+    if len(spacings) > 1:
+        own = [f"{view.plane} ones {_resolution(view)}" for view in views]
+        joined += f", {listing(own)}"
+    elif views[0].spacing_mm is None:
+        joined += ", at their own in-plane resolution"
     methods = list(dict.fromkeys(NORMALISATIONS[step.method].phrase for step in section.normalisation))
     return f"{joined}. Intensities {listing(methods)}."
 
@@ -105,6 +111,7 @@ def _networks(plan: Plan, study: Study) -> str:
         return ""
     size, beside = plan.network, plan.views[0].adjacent_slices
     adjacent = f" Each slice was shown with {beside} adjacent slice(s) on either side." if beside else ""
+    adjacent += " Slices of all planes were shown to the same network, in turns." if len(plan.views) > 1 else ""
     networks = listing([NETWORKS[name].phrase for name in study.models])
     return (
         f"The networks were {networks}, with {len(size.features)} levels from "
@@ -115,7 +122,7 @@ def _networks(plan: Plan, study: Study) -> str:
 def _training(plan: Plan, study: Study) -> str:
     if not study.models:
         return ""
-    section, view = plan.training, plan.views[0]
+    section = plan.training
     loss, optimiser = LOSSES[section.loss].phrase, OPTIMISERS[section.optimiser].phrase
     weights = ", ".join(f"{weight:.3g}" for weight in section.class_weights)
     schedule = (
@@ -129,9 +136,9 @@ def _training(plan: Plan, study: Study) -> str:
         if all(fold.isdigit() for fold in folds)
         else f"on the split(s) {listing(folds)}"
     )
+    patches = listing([_patch(view, among=plan.views) for view in plan.views])
     return (
-        f"They were trained {split} on patches of {view.patch_px[0]} x {view.patch_px[1]} pixels in batches of "
-        f"{view.batch_size}, with {loss} (class weights {weights}), by {optimiser} "
+        f"They were trained {split} on patches of {patches}, with {loss} (class weights {weights}), by {optimiser} "
         f"with a learning rate of {section.learning_rate:g} that {schedule}, for {_range(study.epochs, '{:.0f}')} epochs "
         f"({_range(study.minutes, '{:.0f}')} minutes) each."
     )
@@ -144,8 +151,8 @@ def _augmentation(plan: Plan) -> str:
         changes.append(f"scaling by {section.scale[0]:g} to {section.scale[1]:g}")
     if section.spatial_probability and section.shift_fraction:
         changes.append(f"shifts by up to {section.shift_fraction:.0%} of the patch")
-    if plan.views[0].mirror_axes:
-        changes.append(f"mirroring along {listing(plan.views[0].mirror_axes)}")
+    if mirrored := _mirrored(plan.views, "mirror_axes"):
+        changes.append(f"mirroring along {mirrored}")
     if section.intensity_probability:
         changes.append("random contrast, brightness, gamma, noise and blur")
     changes += [AUGMENTATIONS[name].phrase for name in section.additional]
@@ -153,9 +160,10 @@ def _augmentation(plan: Plan) -> str:
 
 
 def _prediction(plan: Plan) -> str:
-    axes, power = plan.views[0].tta_axes, plan.prediction.prior_power
+    axes, power = _mirrored(plan.views, "tta_axes"), plan.prediction.prior_power
     done = [f"divided by the class weights to the power {power:g}"] if power else []
-    done += [f"averaged over mirror images along {listing(axes)}"] if axes else []
+    done += [f"averaged over mirror images along {axes}"] if axes else []
+    done += ["averaged over the planes on the scan's own voxels"] if len(plan.views) > 1 else []
     return f"Predicted probabilities were {listing(done)}." if done else ""
 
 
@@ -181,6 +189,29 @@ def _software(study: Study) -> str:
         f"Software: autoseg {versions.get('autoseg', '')}, PyTorch {versions.get('torch', '')} (Paszke et al. 2019), "
         f"SimpleITK {versions.get('SimpleITK', '')} (Lowekamp et al. 2013), Python {versions.get('python', '')}."
     )
+
+
+def _millimetres(spacing_mm: tuple[float, float]) -> str:
+    return f"{spacing_mm[0]:g} x {spacing_mm[1]:g} mm"
+
+
+def _resolution(view: View) -> str:
+    return "at their own resolution" if view.spacing_mm is None else f"resampled to {_millimetres(view.spacing_mm)}"
+
+
+def _patch(view: View, *, among: Sequence[View]) -> str:
+    size = f"{view.patch_px[0]} x {view.patch_px[1]} pixels in batches of {view.batch_size}"
+    return f"{size} ({view.plane})" if len(among) > 1 else size
+
+
+def _mirrored(views: Sequence[View], key: Literal["mirror_axes", "tta_axes"]) -> str:
+    """Along which axes slices are mirrored, with the plane where it is not the same in all; empty: along none."""
+    axes: dict[tuple[str, ...], list[str]] = {}
+    for view in views:
+        axes.setdefault(getattr(view, key), []).append(str(view.plane))
+    if len(axes) == 1:
+        return listing(next(iter(axes)))
+    return "; ".join(f"{listing(along)} of {listing(planes)} slices" for along, planes in axes.items() if along)
 
 
 def _range(values: tuple[float, float], form: str) -> str:

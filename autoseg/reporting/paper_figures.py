@@ -20,6 +20,7 @@ from autoseg.model.attention_maps import attention_maps
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import choose_compute
 from autoseg.networks.blocks import ShowsAttention
+from autoseg.planning.sections import View
 from autoseg.postprocessing import held_out
 from autoseg.preprocessing.case import Prepared, apply
 from autoseg.preprocessing.footprint import apply_to_labels
@@ -143,17 +144,19 @@ def _attention(data: ReportData, _: Events) -> Iterator[Drawing]:
         if not isinstance(bundle.network, ShowsAttention):
             continue
         case = data.case(bundle.document.provenance.validation_cases[0])
-        prepared, labels = _prepare(data, case)
-        index = _fullest(prepared, labels)
         compute = choose_compute("cpu", "float32")
-        maps = attention_maps(bundle.network, prepared.array, index, view=data.plan.views[0], compute=compute)
-        spacing_mm = prepared.footprint.spacing_mm[1:]
-        title = f"{runs[model].title}: {case.id}, slice {index + 1}"
-        network = "" if model.architecture == "attention" else f"_{model.architecture}"
-        yield (
-            f"{network}_{model.id.fold_folder}",
-            partial(draw_attention, prepared.array[0, index], maps, spacing_mm, title=title),
-        )
+        for view in data.plan.views:
+            prepared, labels = _prepare(data, case, view)
+            index = _fullest(prepared, labels)
+            maps = attention_maps(bundle.network, prepared.array, index, view=view, compute=compute)
+            spacing_mm = prepared.footprint.spacing_mm[1:]
+            plane = f"{view.plane} " if len(data.plan.views) > 1 else ""
+            title = f"{runs[model].title}: {case.id}, {plane}slice {index + 1}"
+            network = "" if model.architecture == "attention" else f"_{model.architecture}"
+            yield (
+                f"{network}_{model.id.fold_folder}" + (f"_{view.plane}" if plane else ""),
+                partial(draw_attention, prepared.array[0, index], maps, spacing_mm, title=title),
+            )
 
 
 def _calibration(data: ReportData, _: Events) -> Iterator[Drawing]:
@@ -245,7 +248,7 @@ def _median_case(group: ScoredModels) -> str:
 
 
 def _cohort_slice(data: ReportData, case: Case) -> CohortSlice:
-    prepared, labels = _prepare(data, case)
+    prepared, labels = _prepare(data, case, data.plan.views[0])
     index = _fullest(prepared, labels)
     across_mm, rows_mm, columns_mm = prepared.footprint.spacing_mm
     subset = "" if case.subset == "training" else f" ({case.subset})"
@@ -257,10 +260,10 @@ def _cohort_slice(data: ReportData, case: Case) -> CohortSlice:
     )
 
 
-def _prepare(data: ReportData, case: Case) -> tuple[Prepared, NDArray[np.uint16] | None]:
-    """A case as the networks see it, with its label values on the same slices."""
+def _prepare(data: ReportData, case: Case, view: View) -> tuple[Prepared, NDArray[np.uint16] | None]:
+    """A case as the networks see it in one view, with its label values on the same slices."""
     image = data.image(case)
-    prepared = apply(image, data.plan.preprocessing, view=data.plan.views[0])
+    prepared = apply(image, data.plan.preprocessing, view=view)
     if case.label is None:
         return prepared, None
     return prepared, apply_to_labels(data.labels(case.label, case, image), prepared.footprint)

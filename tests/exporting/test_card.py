@@ -155,3 +155,15 @@ def test_programs_get_all_documents(members: Members, card: Callable[..., Any], 
     del network["plan"]  # it is there once, for all
     assert document["networks"] == {FOLDER: network}
     json.loads(files.json_text(document))
+
+
+def test_several_planes_are_named_and_their_mean_is_said(
+    members: Members, card: Callable[..., Any], make_plan: Callable[..., Plan]
+) -> None:
+    plan = make_plan(views=[{}, {"plane": "coronal", "patch_px": [32, 12]}])
+    del members["selection.json"]
+    members = changed(members, BUNDLE, plan=plan.model_dump(mode="json"), plan_digest=plan.digest)
+    parts, _ = card({**members, "plan.json": plan.model_dump_json().encode()})
+    assert parts["Expects"][0] == "3D scans, cut into axial and coronal slices, 1 channel(s): T1"
+    assert parts["Expects"][4] == "slices of any size; learnt from patches of 16 x 12 px and 32 x 12 px"
+    assert parts["Gives"][0] == "the mean over 2 planes, on the scan's own voxels"

@@ -78,3 +78,23 @@ def test_the_prior_is_spoken_of_where_it_was_put_right(make_plan: MakePlan) -> N
     text, _ = methods_paragraph(make_plan(**put_right, view={"tta_axes": ["columns"]}), STUDY)
     assert "to the power 0.5 and averaged over mirror images along columns. " in text
     assert "Predicted" not in methods_paragraph(make_plan(), STUDY)[0]
+
+
+def test_several_views_are_told_apart_where_they_differ(make_plan: MakePlan) -> None:
+    views = [
+        {"plane": "coronal", "tta_axes": ["columns"]},
+        {"plane": "sagittal", "patch_px": [32, 12], "mirror_axes": [], "spacing_mm": [1.0, 0.5]},
+    ]
+    text, _ = methods_paragraph(make_plan(views=views), STUDY)
+    for part in (
+        "cut into coronal and sagittal slices",
+        "coronal ones at their own resolution and sagittal ones resampled to 1 x 0.5 mm",
+        "patches of 16 x 12 pixels in batches of 4 (coronal) and 32 x 12 pixels in batches of 4 (sagittal)",
+        "shown to the same network, in turns", "mirroring along columns of coronal slices",
+        "averaged over mirror images along columns of coronal slices and averaged over the planes on the scan's own voxels",
+    ):  # fmt: skip
+        assert part in text
+    alike, _ = methods_paragraph(make_plan(views=[{"plane": "coronal"}, {"plane": "axial"}]), STUDY)
+    assert "at their own in-plane resolution" in alike
+    assert "mirroring along columns" in alike
+    assert "columns of" not in alike
