@@ -1,6 +1,7 @@
 """`autoseg train`: preprocess where needed, train, then predict and score the held-out cases."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,15 +18,16 @@ from autoseg.options.shared import DATA, DEVICE, JOBS, PRECISION, SEED, WORKSPAC
 if TYPE_CHECKING:
     from autoseg.evaluation.tables import Summary
     from autoseg.model.identity import ModelId
-    from autoseg.runs.session import Session, Target
+    from autoseg.runs.session import Session
+    from autoseg.runs.targets import Target
     from autoseg.runs.workspace import Workspace
 
 
 class TrainOptions(Options):
     """Train what the plan says, then predict and score the held-out cases. Interrupted? The same command goes on.
 
-    With several networks or folds, training goes fold by fold, `jobs` runs at a time, each with its part of the cores; with
-    `auto`, one after another.
+    With several networks, folds or seeds, training goes fold by fold, `jobs` runs at a time, each with its part of the
+    cores; with `auto`, one after another.
     """
 
     architecture: catalogue.Architecture | Literal["all"] = option(
@@ -43,7 +45,13 @@ class TrainOptions(Options):
     )
     epochs: int | None = option("Length of each run in epochs. Default: the plan's.", default=None, least=1, most=1_000_000)
     restart: bool = option("Discard an earlier run in the same place.", default=False)
-    seed: int = option(SEED, default=0)
+    seed: int | Sequence[int] = option(
+        "Seed of all randomness. Several, as in 1,2,3, give a model each, which stand beside one another and are averaged.",
+        default=0,
+        metavar="N[,N...]",
+        least=SEED.least,
+        most=SEED.most,
+    )
     device: catalogue.DeviceChoice = option(DEVICE, default="auto")
     precision: catalogue.PrecisionChoice = option(PRECISION, default="auto")
     workers: int | None = option(
@@ -66,7 +74,8 @@ class TrainedModel:
     """One finished run.
 
     Attributes:
-        id: its network and fold.
+        id: its network, its fold, and its seed where that is part of its place.
+        seed: of its training.
         folder: where everything about it lies.
         epochs: epochs trained.
         minutes: minutes trained.
@@ -75,6 +84,7 @@ class TrainedModel:
     """
 
     id: "ModelId"
+    seed: int
     folder: Path
     epochs: int
     minutes: float
@@ -102,15 +112,17 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     from autoseg.jobs.work import Run
     from autoseg.runs.moved_data import require_files, with_data_in
     from autoseg.runs.run import limit_threads
-    from autoseg.runs.session import open_session, targets_of, warn_of_memory
+    from autoseg.runs.session import open_session, warn_of_memory
+    from autoseg.runs.targets import targets_of
     from autoseg.runs.workspace import find_workspace
     from autoseg.training.monitor import check_installed
 
     check_installed(options.track)
     workspace = with_data_in(find_workspace(options.workspace), options.data, events)
-    plan, dataset, splits = workspace.plan(), workspace.dataset(), workspace.splits()
+    plan, dataset = workspace.plan(), workspace.dataset()
     networks = tuple(catalogue.NETWORKS) if options.architecture == "all" else (options.architecture,)
-    targets = targets_of(networks, str(options.fold), dataset=dataset, splits=splits)
+    seeds = (options.seed,) if isinstance(options.seed, int) else options.seed
+    targets = targets_of(workspace, networks, str(options.fold), seeds=seeds)
     warn_of_memory(networks, plan, events=events)
     jobs = min(1 if options.jobs == "auto" else options.jobs, len(targets))
     readers = processes(options.jobs)
@@ -159,7 +171,7 @@ def _train_one(session: "Session", target: "Target", *, events: Events, started:
         summary = score_held_out(
             folder, held_out, store=session.store, compute=session.compute, draw=draw_case, events=events
         )
-    return TrainedModel(target.model, folder, len(state.epochs), state.elapsed_s / 60, trained_now, summary)
+    return TrainedModel(target.model, target.seed, folder, len(state.epochs), state.elapsed_s / 60, trained_now, summary)
 
 
 def describe(result: TrainResult) -> Output:
@@ -176,6 +188,7 @@ def describe(result: TrainResult) -> Output:
             {
                 "architecture": model.id.architecture,
                 "fold": model.id.fold,
+                "seed": model.seed,
                 "folder": str(model.folder),
                 "epochs": model.epochs,
                 "minutes": model.minutes,

@@ -29,7 +29,7 @@ class ModelDocument(BaseModel):
     version: Literal[1] = 1
     name: str = Field(description="name of the data set")
     bundles: tuple[str, ...] = Field(min_length=1, description="folders of the networks inside the archive")
-    scores: dict[str, Score] = Field(description="cross-validated scores: of the selection, else of each network")
+    scores: dict[str, Score] = Field(description="cross-validated scores: of the selection, else of each network (and seed)")
     scored_cases: dict[str, int] = Field(description="on how many held-out cases")
 
 

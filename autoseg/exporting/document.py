@@ -1,5 +1,6 @@
 """Reading an exported model back, and verifying it."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +144,7 @@ def _contradictions(description: ExportDescription) -> Iterator[str]:
         yield "the networks are not those of the selection"
     for folder, bundle in description.bundles.items():
         if folder != bundle_folder(bundle.id):
-            yield f"{folder} holds {bundle.architecture}, fold {bundle.fold[:20]!a}"
+            yield f"{folder} holds {bundle.id.title[:100]!a}"
     values = [label.value for label in plan.data.classes]
     if selection is not None and not {step.label for step in selection.postprocessing} <= {None, *values}:
         yield "the selection postprocesses a class that the plan does not know"
@@ -158,8 +159,8 @@ def _contradictions(description: ExportDescription) -> Iterator[str]:
 
 
 def _same_networks(selection: Selection, bundles: Iterable[BundleDocument]) -> bool:
-    selected = sorted((model.architecture, model.fold, model.weights_sha256) for model in selection.models)
-    return selected == sorted((bundle.architecture, bundle.fold, bundle.weights_sha256) for bundle in bundles)
+    selected = Counter((model.id, model.weights_sha256) for model in selection.models)
+    return selected == Counter((bundle.id, bundle.weights_sha256) for bundle in bundles)
 
 
 def _fits(case: CaseFingerprint, plan: Plan) -> bool:

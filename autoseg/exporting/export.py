@@ -22,7 +22,7 @@ from autoseg.postprocessing.in_use import models_in_use, selection_of
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import Score, Selection
 from autoseg.preprocessing.keys import case_checksum, data_keys
-from autoseg.runs.inventory import take_inventory
+from autoseg.runs.inventory import FinishedModel, by_network
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 
@@ -58,23 +58,23 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
     """
     plan = workspace.plan()
     selection = selection_of(workspace, plan)
-    folders = models_in_use(workspace, plan, selection, events)
-    _warn_of_changed_data(workspace, plan, folders, events)
+    models = models_in_use(workspace, plan, selection, events)
+    _warn_of_changed_data(workspace, plan, models, events)
     if selection is None:
         events.info(
             "nothing was selected: exporting everything that was trained, without postprocessing (see `autoseg select`)"
         )
-    onnx_files = [onnx / f"{folder.parent.name}_{folder.name}.onnx" for folder in folders] if onnx else []
+    onnx_files = [onnx / f"{model.id.file_stem}.onnx" for model in models] if onnx else []
     _protect([file, *onnx_files], force=force)
     events.info("case names are replaced by numbers; the networks themselves may still remember something of their scans")
-    read_back = _write(file, _members(workspace, folders, selection, _neutral_names(workspace)))
-    models = []
+    read_back = _write(file, _members(workspace, models, selection, _neutral_names(workspace)))
+    written = []
     if onnx_files:
         with events.track("writing ONNX models", total=len(onnx_files), unit="networks") as progress:
             for (_, bundle), path in zip(read_back.bundles, onnx_files, strict=True):
-                models.append(write_onnx(bundle, path))
+                written.append(write_onnx(bundle, path))
                 progress.advance()
-    return ExportResult(read_back.description, file.stat().st_size, tuple(models))
+    return ExportResult(read_back.description, file.stat().st_size, tuple(written))
 
 
 def check_request(file: Path, *, onnx: bool) -> None:
@@ -94,15 +94,15 @@ def check_request(file: Path, *, onnx: bool) -> None:
         check_onnx_installed()
 
 
-def _warn_of_changed_data(workspace: Workspace, plan: Plan, folders: Sequence[Path], events: Events) -> None:
+def _warn_of_changed_data(workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], events: Events) -> None:
     """Say where the scores that go into the file are not those of the data as they are; data that are gone do not matter."""
     labelled = workspace.dataset().labelled
     cases = [case for case in labelled if not places.absent([case])]
     keys = data_keys(plan, {case.id: case_checksum(case) for case in cases})
     changed: set[str] = set()
-    for model in take_inventory(workspace, plan).finished:
+    for model in models:
         # Runs of version 0.1 know all cases together, and nothing where one of them is gone.
-        if model.folder in folders and (model.data.cases or len(cases) == len(labelled)):
+        if model.data.cases or len(cases) == len(labelled):
             differing = model.data.differing(keys)
             changed |= {"some cases"} if differing is None else set(differing)
     if changed:
@@ -133,12 +133,13 @@ def _neutral_names(workspace: Workspace) -> dict[str, str]:
 
 
 def _members(
-    workspace: Workspace, folders: Sequence[Path], selection: Selection | None, names: Mapping[str, str]
+    workspace: Workspace, models: Sequence[FinishedModel], selection: Selection | None, names: Mapping[str, str]
 ) -> dict[str, bytes | Path]:
     plan = workspace.plan()
+    folders = [model.folder for model in models]
     bundles = [(folder, load_bundle(folder).document) for folder in folders]  # whole: damage is to be found here, not there
     documents = {contents.bundle_folder(bundle.id): (folder, bundle) for folder, bundle in bundles}
-    scores, cases = _scores(folders, selection)
+    scores, cases = _scores(models, selection)
     described = contents.ModelDocument(name=plan.inputs.name, bundles=tuple(documents), scores=scores, scored_cases=cases)
     fingerprint = _renamed_fingerprint(workspace.fingerprint(), names)
     members: dict[str, bytes | Path] = {
@@ -157,17 +158,18 @@ def _members(
     return members
 
 
-def _scores(folders: Sequence[Path], selection: Selection | None) -> tuple[dict[str, Score], dict[str, int]]:
+def _scores(models: Sequence[FinishedModel], selection: Selection | None) -> tuple[dict[str, Score], dict[str, int]]:
     """Cross-validated scores by what they are of, and the number of cases behind them."""
     if selection is not None:
         return {"selection": selection.score}, {"selection": selection.score.dice.cases}
-    by_network: dict[str, list[CaseMetrics]] = {}
-    for folder in folders:
-        if held_out.is_scored(folder):
-            held_out.verify_scored(folder)
-            by_network.setdefault(folder.parent.name, []).extend(held_out.read_scores(folder))
-    scores = {name: score_of(cases) for name, cases in by_network.items() if cases}
-    return scores, {name: len(by_network[name]) for name in scores}
+    scored = [model for model in models if held_out.is_scored(model.folder)]
+    cases: dict[str, list[CaseMetrics]] = {}
+    for network, of_network in by_network(scored).items():
+        for model in of_network:
+            held_out.verify_scored(model.folder)
+            cases.setdefault(network.name, []).extend(held_out.read_scores(model.folder))
+    scores = {name: score_of(of_network) for name, of_network in cases.items() if of_network}
+    return scores, {name: len(cases[name]) for name in scores}
 
 
 def _renamed_fingerprint(fingerprint: Fingerprint, names: Mapping[str, str]) -> Fingerprint:

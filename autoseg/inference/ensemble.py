@@ -1,5 +1,7 @@
 """Several models as one."""
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from autoseg.inference.memory import MEMORY_GB, Demand, Limits, require_weights,
 from autoseg.model.bundle import Bundle, load_bundle, read_document
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
+from autoseg.model.identity import ModelId
 from autoseg.model.slices import predict_slices
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.footprint import Footprint
@@ -25,16 +28,19 @@ class Member:
     """One network of an ensemble.
 
     Attributes:
-        name: the network with its fold.
-        fold: what it was trained on.
+        id: its network, its fold, and its seed where that is part of its place.
         network: on the device, in evaluation mode.
-        entry: what is known about its architecture.
+        weight: how much it counts: several seeds of one network on one fold count as one together.
     """
 
-    name: str
-    fold: str
+    id: ModelId
     network: nn.Module
-    entry: NetworkEntry
+    weight: float
+
+    @property
+    def entry(self) -> NetworkEntry:
+        """What is known about its architecture."""
+        return NETWORKS[self.id.architecture]
 
 
 @dataclass(frozen=True)
@@ -63,8 +69,13 @@ class Ensemble:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the networks, with their folds."""
-        return tuple(member.name for member in self.members)
+        """Of the networks, with their folds, and their seeds where there are several."""
+        return tuple(member.id.folder for member in self.members)
+
+    @property
+    def weight(self) -> float:
+        """How much all members count together."""
+        return math.fsum(member.weight for member in self.members)
 
     def probabilities(
         self, image: NDArray[np.float32], *, wanted: slice | None = None, batch_size: int | None = None
@@ -88,6 +99,7 @@ class Ensemble:
             encoding=TensorEncoding.of(self.plan),
             compute=self.compute,
             wanted=wanted,
+            weights=[member.weight for member in self.members],
         )
 
     def demand(self, *, judged: bool = False, entropy: bool = False, probabilities: bool = False) -> Demand:
@@ -109,9 +121,9 @@ class Ensemble:
 
     def by_fold(self) -> tuple["Ensemble", ...]:
         """The networks of each fold as an ensemble of their own: to new scans what they were to its held-out cases."""
-        folds = dict.fromkeys(member.fold for member in self.members)
+        folds = dict.fromkeys(member.id.fold for member in self.members)
         return tuple(
-            replace(self, members=tuple(member for member in self.members if member.fold == fold)) for fold in folds
+            replace(self, members=tuple(member for member in self.members if member.id.fold == fold)) for fold in folds
         )
 
     def parts(self, image: NDArray[np.float32], footprint: Footprint) -> Iterator[tuple[int, NDArray[np.float32]]]:
@@ -177,16 +189,16 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
                 found=bundle.document.plan_digest[:12],
                 remedy="Choose models of one plan, or train this one again with --restart.",
             )
+    seeds = Counter((model.architecture, model.fold) for model in {bundle.document.id for _, bundle in bundles})
     weights = sorted(bundle.document.weights_sha256 for _, bundle in bundles)
     deciding = [weights, mirror, compute.precision, compute.device.type]
     return Ensemble(
         plan=first.plan,
         members=tuple(
             Member(
-                bundle.document.id.folder,
-                bundle.document.fold,
+                bundle.document.id,
                 compute.place(bundle.network),
-                NETWORKS[bundle.document.architecture],
+                1 / seeds[bundle.document.architecture, bundle.document.fold],
             )
             for _, bundle in bundles
         ),

@@ -38,11 +38,11 @@ class PredictionSettings:
     @property
     def model(self) -> str:
         """What people tell it by, such as `IBSR18: unet fold_0 fold_1 + sepres fold_0 (0a1b2c3d)`."""
-        folds: defaultdict[str, list[str]] = defaultdict(list)
+        places: defaultdict[str, list[str]] = defaultdict(list)
         for name in self.segmenter.ensemble.names:
-            network, _, fold = name.rpartition("/")
-            folds[network].append(fold)
-        networks = " + ".join(" ".join([network, *of_network]) for network, of_network in folds.items())
+            network, _, place = name.partition("/")
+            places[network].append(place)
+        networks = " + ".join(" ".join([network, *of_network]) for network, of_network in places.items())
         return f"{self.segmenter.ensemble.plan.inputs.name}: {networks} ({self.digest[:_DIGITS]})"
 
     def made(self, row: PredictionRow) -> bool:

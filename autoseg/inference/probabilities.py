@@ -1,6 +1,7 @@
 """Probabilities as 8-bit numbers, as they are stored of held-out cases: a quarter of the size, and errors below 0.002."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -17,11 +18,11 @@ def encode(probabilities: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(probabilities * _LARGEST).astype(np.uint8)
 
 
-def decode_mean(encoded: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """The mean of probabilities that were encoded.
+def decode_mean(encoded: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.float32]:
+    """The mean of probabilities that were encoded: of networks that count alike, each the mean of its own arrays.
 
     Args:
-        encoded: at least one and at most 257 arrays of one shape, whole numbers in [0, 255].
+        encoded: by network at least one array, all of one shape, whole numbers in [0, 255].
 
     Returns:
         float32, in [0, 1].
@@ -29,14 +30,16 @@ def decode_mean(encoded: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
     Raises:
         ValueError: there are none.
     """
-    total: NDArray[np.uint16] | None = None
-    count = 0
-    for one in encoded:
-        total = one.astype(np.uint16) if total is None else np.add(total, one, out=total)
-        count += 1
-    if total is None:
+    if not encoded:
         msg = "an average needs networks"
         raise ValueError(msg)
+    parts = math.lcm(*(len(arrays) for arrays in encoded))  # whole numbers add up exactly
+    count = parts * len(encoded)
+    dtype = np.uint16 if count * _LARGEST <= np.iinfo(np.uint16).max else np.uint32
+    total = np.zeros(encoded[0][0].shape, dtype)
+    for arrays in encoded:
+        for one in arrays:
+            total += one if parts == len(arrays) else one * dtype(parts // len(arrays))
     mean: NDArray[np.float32] = total.astype(np.float32)
     mean /= np.float32(_LARGEST * count)
     return mean

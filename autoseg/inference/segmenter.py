@@ -210,7 +210,7 @@ class Segmenter:
             part = group.probabilities(image, wanted=wanted, batch_size=batch_size)
             if self.quality is not None:
                 expected[index].add(part)
-            part *= np.float32(len(group.members) / len(self.ensemble.members))
+            part *= np.float32(group.weight / self.ensemble.weight)
             total = part if total is None else np.add(total, part, out=total)
         if total is None:
             msg = "an ensemble has networks"

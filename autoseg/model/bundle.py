@@ -20,7 +20,7 @@ from torch import nn
 
 from autoseg import catalogue
 from autoseg.errors import BundleError
-from autoseg.model.identity import ModelId
+from autoseg.model.identity import ModelId, Seed
 from autoseg.model.packages import Registered, check_packages, registered_by_packages
 from autoseg.networks import build_network
 from autoseg.planning.plan import PLAN, Plan
@@ -62,6 +62,7 @@ class BundleDocument(BaseModel):
     version: Literal[2] = 2
     architecture: catalogue.Architecture
     fold: str = Field(description="a number, `official` or `full`")
+    seed: Seed | None = Field(default=None, description="where it is part of the model's place; null: it is not")
     plan_digest: str
     plan: Plan
     provenance: Provenance
@@ -71,8 +72,8 @@ class BundleDocument(BaseModel):
 
     @property
     def id(self) -> ModelId:
-        """Its network and fold."""
-        return ModelId(self.architecture, self.fold)
+        """What it is called, and where it lies."""
+        return ModelId(self.architecture, self.fold, self.seed)
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,7 @@ def save_bundle(
     folder: Path,
     network: nn.Module,
     *,
-    architecture: catalogue.Architecture,
-    fold: str,
+    model: ModelId,
     plan: Plan,
     provenance: Provenance,
 ) -> None:
@@ -102,12 +102,13 @@ def save_bundle(
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     file, digest = save_tensors(folder, state, prefix="weights")
     document = BundleDocument(
-        architecture=architecture,
-        fold=fold,
+        architecture=model.architecture,
+        fold=model.fold,
+        seed=model.seed,
         plan_digest=plan.digest,
         plan=plan,
         provenance=provenance,
-        registered=registered_by_packages(architecture, plan),
+        registered=registered_by_packages(model.architecture, plan),
         weights_file=file,
         weights_sha256=digest,
     )

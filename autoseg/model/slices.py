@@ -90,6 +90,7 @@ def predict_slices(
     encoding: TensorEncoding,
     compute: Compute,
     wanted: slice | None = None,
+    weights: Sequence[float] | None = None,
 ) -> NDArray[np.float32]:
     """Class probabilities of slices, averaged over networks and mirror images.
 
@@ -102,28 +103,31 @@ def predict_slices(
         encoding: what the networks' logits mean.
         compute: device and number format.
         wanted: numbers of the slices to predict; others may only lie beside them. None: all.
+        weights: how much each network counts, > 0; None: all alike.
 
     Returns:
         probabilities, (K, S, H, W), float32, in [0, 1], summing to 1 over K.
     """
     volume: NDArray[np.float32] | None = None
     flips = _flips(view.tta_axes if mirror else ())
+    weights = [1.0] * len(networks) if weights is None else weights
     slices = range(image.shape[1]) if wanted is None else range(wanted.start, wanted.stop)
     for window, images in slice_batches(image, view=view, batch_size=batch_size, compute=compute, wanted=wanted):
         total: torch.Tensor | None = None
-        for network in networks:
+        for network, weight in zip(networks, weights, strict=True):
             with evaluating(network):
                 for axes in flips:
                     flipped = torch.flip(images, axes) if axes else images  # (B, C, H, W)
                     found = _probabilities(network, flipped, patch_px=view.patch_px, encoding=encoding, compute=compute)
                     found = torch.flip(found, axes) if axes else found  # (B, K, H, W)
-                    total = found if total is None else total.add_(found)  # in place: with many classes this fills a memory
+                    # In place: with many classes this fills a memory.
+                    total = found.mul_(weight) if total is None else total.add_(found, alpha=weight)
                     del found
         if total is None:
             msg = "predicting needs networks"
             raise ValueError(msg)
         with torch.inference_mode():
-            mean = total.div_(len(networks) * len(flips)).cpu().numpy()
+            mean = total.div_(sum(weights) * len(flips)).cpu().numpy()
         if volume is None:
             volume = np.empty((mean.shape[1], len(slices), *image.shape[2:]), dtype=np.float32)
         volume[:, window.start - slices.start : window.stop - slices.start] = np.moveaxis(mean, 0, 1)  # (K, B, H, W)

@@ -23,7 +23,7 @@ from typing import (
 
 from autoseg.errors import UsageError
 from autoseg.events import Events
-from autoseg.options.kinds import converted, kinds_in, words_for
+from autoseg.options.kinds import converted, kinds_in, whole_numbers, words_for
 
 Jobs = int | Literal["auto"]
 """How many processes work side by side; `auto`: as many as suit the machine."""
@@ -171,7 +171,7 @@ class Option:
             return None
         for kind in self.types:
             found = converted(value, kind)
-            if found is not None and (kind not in {int, float} or self._in_range(found)):
+            if found is not None and self._in_range(kind, found):
                 return found
         raise UsageError(
             "has an impossible value",
@@ -195,6 +195,8 @@ class Option:
                         return self.checked(kind(text), called=called)
                     except ValueError:
                         continue
+            if Sequence[int] in self.types and (several := whole_numbers(text)) is not None:
+                return self.checked(several, called=called)
         return self.checked(text, called=called)
 
     @property
@@ -211,9 +213,13 @@ class Option:
         words = [f"{name} {limit:,}" for name, limit in limits.items() if limit is not None]
         return f" {' and '.join(words)}" if words else ""
 
-    def _in_range(self, number: float) -> bool:
+    def _in_range(self, kind: Any, found: Any) -> bool:
         least, above, most = self.declared.least, self.declared.above, self.declared.most
-        return (least is None or number >= least) and (above is None or number > above) and (most is None or number <= most)
+        numbers = found if kind == Sequence[int] else [found] if kind in {int, float} else []
+        return all(
+            (least is None or number >= least) and (above is None or number > above) and (most is None or number <= most)
+            for number in numbers
+        )
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(argument, option))

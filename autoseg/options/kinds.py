@@ -44,6 +44,14 @@ def converted(value: object, kind: Any) -> Any:
     return _KINDS[kind].convert(value) if kind in _KINDS else value
 
 
+def whole_numbers(text: str) -> tuple[int, ...] | None:
+    """The whole numbers that a text names, separated by commas; None where it names something else."""
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        return None
+
+
 def _is_switch(value: object) -> bool:
     return isinstance(value, bool)
 
@@ -77,6 +85,11 @@ def _texts(value: object) -> tuple[str, ...] | None:
     return _several(value, _text)
 
 
+def _wholes(value: object) -> tuple[int, ...] | None:
+    numbers = _several(value, _whole)
+    return numbers if numbers and len(set(numbers)) == len(numbers) else None
+
+
 def _several(value: object, convert: Callable[[object], _Item | None]) -> tuple[_Item, ...] | None:
     if not isinstance(value, Sequence) or isinstance(value, str):
         return None
@@ -99,5 +112,6 @@ _KINDS: Final[Mapping[Any, _Kind]] = {
     str: _Kind("a text that is not empty", _text),
     Path: _Kind("a path", _path),
     Sequence[str | Path]: _Kind("a list of paths", _paths),
+    Sequence[int]: _Kind("a list of different ones, such as 1,2,3", _wholes),
     Sequence[str]: _Kind("a list of texts that are not empty", _texts),
 }

@@ -1,7 +1,5 @@
 """Which models of a workspace predict: what was selected, else everything trained."""
 
-from pathlib import Path
-
 from autoseg.errors import BundleError, WorkspaceError
 from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble, load_ensemble
@@ -12,7 +10,7 @@ from autoseg.model.compute import Compute
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.selection import Selection, read_selection
-from autoseg.runs.inventory import refuse_mixed_data, take_inventory
+from autoseg.runs.inventory import FinishedModel, refuse_mixed_data, take_inventory
 from autoseg.runs.workspace import Workspace
 
 _SELECT_AGAIN = "Run `autoseg select` again."
@@ -37,7 +35,7 @@ def workspace_segmenter(
     """
     plan = workspace.plan()
     selection = selection_of(workspace, plan)
-    folders = models_in_use(workspace, plan, selection, events)
+    folders = [model.folder for model in models_in_use(workspace, plan, selection, events)]
     ensemble = load_ensemble(folders, compute=compute, mirror=mirror, memory_gb=memory_gb)
     return make_segmenter(ensemble, selection, workspace.fingerprint(), memory_gb=memory_gb, events=events)
 
@@ -89,29 +87,32 @@ def selection_of(workspace: Workspace, plan: Plan) -> Selection | None:
     return selection
 
 
-def models_in_use(workspace: Workspace, plan: Plan, selection: Selection | None, events: Events) -> tuple[Path, ...]:
-    """Folders of the selected models; where nothing was selected, of everything trained.
+def models_in_use(
+    workspace: Workspace, plan: Plan, selection: Selection | None, events: Events
+) -> tuple[FinishedModel, ...]:
+    """The selected models; where nothing was selected, everything trained.
 
     Raises:
         BundleError: nothing usable was trained, or a selected model is gone or has been trained again.
     """
     if selection is None:
         return _everything_trained(workspace, plan)
-    folders = tuple(workspace.model(model.id) for model in selection.models)
-    finished = take_inventory(workspace, plan).finished
-    trained = {model.folder for model in finished}
-    for folder, model in zip(folders, selection.models, strict=True):
+    trained = {model.folder: model for model in take_inventory(workspace, plan).finished}
+    used = []
+    for model in selection.models:
+        folder = workspace.model(model.id)
         if folder not in trained:
             raise BundleError("a selected model is missing or not trained to its end", where=folder, remedy=_SELECT_AGAIN)
         if read_document(folder).weights_sha256 != model.weights_sha256:
             raise BundleError("a selected model has been trained again since", where=folder, remedy=_SELECT_AGAIN)
-    newer = sorted(model.id.folder for model in finished if model.folder not in folders)
+        used.append(trained[folder])
+    newer = sorted(model.id.folder for model in trained.values() if model not in used)
     if newer:
         events.info(f"not in the selection: {', '.join(newer)}")
-    return folders
+    return tuple(used)
 
 
-def _everything_trained(workspace: Workspace, plan: Plan) -> tuple[Path, ...]:
+def _everything_trained(workspace: Workspace, plan: Plan) -> tuple[FinishedModel, ...]:
     """The models to average: finished numbered folds under the current plan, else `full`, else `official`."""
     inventory = take_inventory(workspace, plan)
     numbered = [model for model in inventory.finished if model.id.is_numbered]
@@ -125,7 +126,7 @@ def _everything_trained(workspace: Workspace, plan: Plan) -> tuple[Path, ...]:
             remedy="Train one with `autoseg train --arch unet --fold 0`.",
         )
     refuse_mixed_data(models)
-    return tuple(model.folder for model in models)
+    return tuple(models)
 
 
 def _trusted_quality(selection: Selection, events: Events) -> Quality | None:

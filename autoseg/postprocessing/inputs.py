@@ -12,7 +12,14 @@ from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.held_out import HeldOutCase
 from autoseg.preprocessing.store import Store
-from autoseg.runs.inventory import FinishedModel, Inventory, refuse_changed_data, refuse_mixed_data, take_inventory
+from autoseg.runs.inventory import (
+    FinishedModel,
+    Inventory,
+    by_network,
+    refuse_changed_data,
+    refuse_mixed_data,
+    take_inventory,
+)
 from autoseg.runs.moved_data import require_files
 from autoseg.runs.preprocessing import preprocess
 from autoseg.runs.workspace import Workspace, fold_of
@@ -68,15 +75,14 @@ def gather_inputs(workspace: Workspace, events: Events) -> SelectionInputs:
 
 
 def _missing(workspace: Workspace, inventory: Inventory, models: Sequence[FinishedModel]) -> tuple[str, ...]:
-    """Networks and folds that could have been trained and were not."""
-    there = {(model.architecture, model.fold) for model in models}
+    """Networks, folds and seeds that could have been trained and were not."""
     folds = [str(number) for number in range(len(workspace.splits().folds))]
-    absent = []
-    for name in NETWORKS:
-        lacking = [fold for fold in folds if (name, fold) not in there]
-        if lacking:
-            what = "not trained and scored to its end" if len(lacking) < len(folds) else "not trained on any fold"
-            absent.append(f"{name}: fold {', '.join(lacking)} {what}" if len(lacking) < len(folds) else f"{name}: {what}")
+    groups = by_network(models)
+    trained = {network.architecture for network in groups}
+    absent = [f"{name}: not trained on any fold" for name in NETWORKS if name not in trained]
+    for network, of_network in groups.items():
+        lacking = [fold for fold in folds if fold not in {model.fold for model in of_network}]
+        absent += [f"{network.name}: fold {', '.join(lacking)} not trained and scored to its end"] if lacking else []
     return (*absent, *inventory.skipped)
 
 
@@ -84,9 +90,9 @@ def _held_out_cases(
     workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], store: Store
 ) -> tuple[HeldOutCase, ...]:
     dataset, splits = workspace.dataset(), workspace.splits()
-    predicted: dict[str, dict[Architecture, Path]] = {}
-    sha256: dict[str, dict[Architecture, str]] = {}
-    for model in models:
+    predicted: dict[str, dict[Architecture, tuple[Path, ...]]] = {}
+    sha256: dict[str, dict[Path, str]] = {}
+    for model in sorted(models, key=lambda model: model.seed):
         held_out_ids = read_document(model.folder).provenance.validation_cases
         digests = held_out.read_record(model.folder).probabilities_sha256
         if not set(held_out_ids) == set(digests) == set(fold_of(splits, dataset, model.fold).validation):
@@ -96,8 +102,9 @@ def _held_out_cases(
                 remedy="Restore splits.json, or train the model again with --restart.",
             )
         for case_id in held_out_ids:
-            predicted.setdefault(case_id, {})[model.architecture] = held_out.probabilities_file(model.folder, case_id)
-            sha256.setdefault(case_id, {})[model.architecture] = digests[case_id]
+            path, of_case = held_out.probabilities_file(model.folder, case_id), predicted.setdefault(case_id, {})
+            of_case[model.architecture] = (*of_case.get(model.architecture, ()), path)
+            sha256.setdefault(case_id, {})[path] = digests[case_id]
     held_out_cases = [case for case in sorted(dataset.training, key=lambda case: case.id) if case.id in predicted]
     require_files(held_out_cases, workspace)
     return tuple(

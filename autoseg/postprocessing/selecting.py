@@ -124,6 +124,7 @@ def _models_of(inputs: SelectionInputs, networks: Networks) -> tuple[SelectedMod
         SelectedModel(
             architecture=model.architecture,
             fold=model.fold,
+            seed=model.id.seed,
             weights_sha256=read_document(model.folder).weights_sha256,
         )
         for model in inputs.models

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from autoseg import catalogue
 from autoseg.inference.quality import Quality
 from autoseg.inference.steps import Step
-from autoseg.model.identity import ModelId
+from autoseg.model.identity import ModelId, Seed
 from autoseg.storage import files
 from autoseg.storage.documents import DocumentType
 
@@ -30,12 +30,13 @@ class SelectedModel(_Part):
 
     architecture: catalogue.Architecture
     fold: str = Field(description="a number, `official` or `full`")
+    seed: Seed | None = Field(default=None, description="where it is part of the model's place; null: it is not")
     weights_sha256: Sha256 = Field(description="which weights were judged: another training gives others")
 
     @property
     def id(self) -> ModelId:
-        """The network and its fold."""
-        return ModelId(self.architecture, self.fold)
+        """What it is called, and where it lies."""
+        return ModelId(self.architecture, self.fold, self.seed)
 
 
 class Estimate(_Part):
@@ -95,7 +96,7 @@ class Selection(_Part):
     postprocessing: tuple[Step, ...] = Field(description="applied to every label map, in this order")
     decided_sha256: Sha256 = Field(description="of models and postprocessing as they were decided")
     reasons: tuple[str, ...]
-    missing: tuple[str, ...] = Field(description="networks and folds that could not take part, and why")
+    missing: tuple[str, ...] = Field(description="networks, folds and seeds that could not take part, and why")
     compared_cases: tuple[str, ...] = Field(description="held-out cases that all candidates were scored on")
     candidates: tuple[Candidate, ...] = Field(description="best first")
     tried: tuple[TriedStep, ...] = Field(description="postprocessing steps, in the order of trial")
@@ -111,7 +112,10 @@ class Selection(_Part):
 def decision_digest(models: tuple[SelectedModel, ...], postprocessing: tuple[Step, ...]) -> str:
     """SHA-256 of what a selection decides."""
     return files.sha256_json(
-        [[model.model_dump(mode="json") for model in models], [step.decided for step in postprocessing]]
+        [
+            [model.model_dump(mode="json", exclude_defaults=True) for model in models],  # as before keys were added
+            [step.decided for step in postprocessing],
+        ]
     )
 
 

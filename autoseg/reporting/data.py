@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.catalogue import NETWORKS, Architecture
+from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import Case, Dataset, names_by_value
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics
@@ -20,7 +20,7 @@ from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection, read_selection
-from autoseg.runs.inventory import FinishedModel, refuse_mixed_data, take_inventory
+from autoseg.runs.inventory import FinishedModel, SeededNetwork, by_network, refuse_mixed_data, take_inventory
 from autoseg.runs.workspace import Workspace
 from autoseg.training.checkpoint import RunState, read_state
 
@@ -42,7 +42,7 @@ class FinishedRun:
     @property
     def title(self) -> str:
         """What users read, such as `U-Net, fold 0`."""
-        return f"{NETWORKS[self.model.architecture].title}, fold {self.model.fold}"
+        return f"{NETWORKS[self.model.architecture].title}, {self.model.id.place_title}"
 
 
 @dataclass(frozen=True)
@@ -58,20 +58,20 @@ class ScoredModels:
 
     suffix: str
     cases: str
-    models: Mapping[Architecture, Sequence[FinishedModel]]
-    scores: Mapping[Architecture, Sequence[CaseMetrics]]
+    models: Mapping[SeededNetwork, Sequence[FinishedModel]]
+    scores: Mapping[SeededNetwork, Sequence[CaseMetrics]]
 
     @property
     def titled(self) -> dict[str, Sequence[CaseMetrics]]:
         """Scores by the networks' titles."""
-        return {NETWORKS[name].title: cases for name, cases in self.scores.items()}
+        return {network.title: cases for network, cases in self.scores.items()}
 
     @property
-    def best_network(self) -> Architecture:
+    def best_network(self) -> SeededNetwork:
         """The network scored on most cases, of several the one with the highest mean Dice."""
 
-        def merit(name: Architecture) -> tuple[int, float]:
-            return len(self.scores[name]), float(np.nanmean(case_means(self.scores[name], "dice")))
+        def merit(network: SeededNetwork) -> tuple[int, float]:
+            return len(self.scores[network]), float(np.nanmean(case_means(self.scores[network], "dice")))
 
         return max(self.scores, key=merit)
 
@@ -84,7 +84,7 @@ class ReportData:
         dataset: the cases.
         fingerprint: the labelled ones in numbers.
         plan: the plan.
-        runs: every finished training under it, by network and fold.
+        runs: every finished training under it, by network, fold and seed.
         skipped: other models, each with the reason.
         groups: scored models; of the cross-validation first, then of the official split, where there are any.
         selection: what was selected, or None.
@@ -115,7 +115,7 @@ class ReportData:
         if not self.groups:
             return "", ()
         network = self.main.best_network
-        return NETWORKS[network].title, self.main.scores[network]
+        return network.title, self.main.scores[network]
 
     def case(self, case_id: str) -> Case:
         """A case that a model held out.
@@ -219,12 +219,10 @@ def _scored(models: Sequence[FinishedModel]) -> tuple[ScoredModels, ...]:
 
 
 def _group(models: Sequence[FinishedModel], *, suffix: str, cases: str) -> ScoredModels:
-    """Models by network, in the order of the table of networks, with the scores of those that were scored."""
-    by_network: dict[Architecture, tuple[FinishedModel, ...]] = {}
-    scores: dict[Architecture, tuple[CaseMetrics, ...]] = {}
-    for name in NETWORKS:
-        scored = tuple(model for model in models if model.architecture == name and held_out.is_scored(model.folder))
-        if scored:
-            by_network[name] = scored
-            scores[name] = tuple(case for model in scored for case in held_out.read_scores(model.folder))
-    return ScoredModels(suffix, cases, by_network, scores)
+    """Models by network, with the scores of those that were scored."""
+    networks = by_network([model for model in models if held_out.is_scored(model.folder)])
+    scores = {
+        network: tuple(case for model in scored for case in held_out.read_scores(model.folder))
+        for network, scored in networks.items()
+    }
+    return ScoredModels(suffix, cases, networks, scores)

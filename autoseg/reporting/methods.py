@@ -38,6 +38,7 @@ class Study:
         averaged: networks that were selected; empty where nothing was.
         postprocessing: the steps that were kept, in words.
         compared: held-out cases that the selection rests on.
+        seeds: most models of one network on one fold.
     """
 
     cases: int
@@ -48,6 +49,7 @@ class Study:
     averaged: Sequence[catalogue.Architecture] = ()
     postprocessing: Sequence[str] = ()
     compared: int = 0
+    seeds: int = 1
 
 
 def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
@@ -141,6 +143,7 @@ def _training(plan: Plan, study: Study) -> str:
         f"They were trained {split} on patches of {patches}, with {loss} (class weights {weights}), by {optimiser} "
         f"with a learning rate of {section.learning_rate:g} that {schedule}, for {_range(study.epochs, '{:.0f}')} epochs "
         f"({_range(study.minutes, '{:.0f}')} minutes) each."
+        + (f" Of one network, up to {study.seeds} that differ in their seed were averaged." if study.seeds > 1 else "")
     )
 
 

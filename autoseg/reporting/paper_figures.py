@@ -10,7 +10,6 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.catalogue import NETWORKS
 from autoseg.data import places
 from autoseg.data.dataset import Case
 from autoseg.evaluation.comparison import compare, values_by_class
@@ -30,6 +29,7 @@ from autoseg.reporting.cohort import CohortSlice, draw_cohort
 from autoseg.reporting.data import ReportData, ScoredModels
 from autoseg.reporting.figures import draw_agreement, draw_bars, draw_curves
 from autoseg.reporting.page import Block, Figure
+from autoseg.runs.inventory import by_network
 from autoseg.runs.moved_data import listing
 from autoseg.training.history import read_history
 from autoseg.training.loop import HISTORY_FILE
@@ -115,8 +115,8 @@ def _curves(data: ReportData, _: Events) -> Iterator[Drawing]:
     """For every fold, the curves of all networks together."""
     models = [run.model for run in data.runs]
     for fold in sorted({model.fold for model in models}):
-        folders = {model.architecture: model.folder for model in models if model.fold == fold}
-        runs = {NETWORKS[name].title: read_history(folders[name] / HISTORY_FILE) for name in NETWORKS if name in folders}
+        networks = by_network([model for model in models if model.fold == fold])
+        runs = {network.title: read_history(found[0].folder / HISTORY_FILE) for network, found in networks.items()}
         yield f"_fold_{fold}", partial(draw_curves, runs)
 
 
@@ -130,7 +130,7 @@ def _planes(data: ReportData, _: Events) -> Iterator[Drawing]:
             for model in models:
                 path = held_out.label_map_file(model.folder, case.id)
                 if path.exists():
-                    overlays[NETWORKS[network].title] = data.labels(path, case, image)
+                    overlays[network.title] = data.labels(path, case, image)
         if case.label is not None:
             overlays[f"reference ({case.id})"] = data.labels(case.label, case, image)
         yield group.suffix, partial(draw_case, image=image, overlays=overlays, classes=data.plan.data.classes)
@@ -154,7 +154,7 @@ def _attention(data: ReportData, _: Events) -> Iterator[Drawing]:
             title = f"{runs[model].title}: {case.id}, {plane}slice {index + 1}"
             network = "" if model.architecture == "attention" else f"_{model.architecture}"
             yield (
-                f"{network}_{model.id.fold_folder}" + (f"_{view.plane}" if plane else ""),
+                f"{network}_{model.id.place_stem}" + (f"_{view.plane}" if plane else ""),
                 partial(draw_attention, prepared.array[0, index], maps, spacing_mm, title=title),
             )
 

@@ -1,6 +1,7 @@
 """The page of the report: which facts, tables and figures stand where."""
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
@@ -58,7 +59,7 @@ def _cards(data: ReportData) -> list[tuple[str, str, str]]:
     labelled = len(data.fingerprint.cases)
     cards = [
         (str(labelled), "labelled cases", f"{len(data.dataset.cases) - labelled} without labels"),
-        (str(len(data.runs)), "trained models", ", ".join(data.main.models)),
+        (str(len(data.runs)), "trained models", ", ".join(network.name for network in data.main.models)),
     ]
     name, cases = data.best
     if cases:
@@ -174,9 +175,9 @@ def _repeat(data: ReportData) -> Section:
     versions = software_versions()
     states = [run.state for run in data.runs if run.state is not None]
     minutes, epochs = [state.elapsed_s / 60 for state in states], [len(state.epochs) for state in states]
-    folds: dict[Architecture, list[str]] = {}
+    folds: dict[Architecture, set[str]] = {}
     for run in data.runs:
-        folds.setdefault(run.model.architecture, []).append(run.model.fold)
+        folds.setdefault(run.model.architecture, set()).add(run.model.fold)
     selection = data.selection
     study = Study(
         cases=len(data.fingerprint.cases),
@@ -187,6 +188,7 @@ def _repeat(data: ReportData) -> Section:
         averaged=() if selection is None else selection.candidates[0].networks,
         postprocessing=() if selection is None else in_words(selection, data.plan.data.classes),
         compared=0 if selection is None else len(selection.compared_cases),
+        seeds=max(Counter((run.model.architecture, run.model.fold) for run in data.runs).values(), default=1),
     )
     text, references = methods_paragraph(data.plan, study)
     return Section(

@@ -1,5 +1,6 @@
 """What was trained in a workspace."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -9,7 +10,7 @@ from autoseg import catalogue
 from autoseg.data.naming import printable
 from autoseg.errors import BundleError
 from autoseg.model.bundle import BUNDLE_FILE, read_document
-from autoseg.model.identity import FOLDERS, ModelId
+from autoseg.model.identity import ModelId, model_folders
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.runs.workspace import Workspace
@@ -21,14 +22,16 @@ class FinishedModel:
     """A run that came to its end under the current plan.
 
     Attributes:
-        id: its network and fold.
+        id: its network, its fold, and its seed where that is part of its place.
         folder: where everything about it lies.
         data: keys of the arrays it was trained on.
+        seed: of its training, whatever its place.
     """
 
     id: ModelId
     folder: Path
     data: DataKeys = field(hash=False)
+    seed: int = 0
 
     @property
     def architecture(self) -> catalogue.Architecture:
@@ -42,11 +45,37 @@ class FinishedModel:
 
 
 @dataclass(frozen=True)
+class SeededNetwork:
+    """What stands beside other networks in a comparison: a network, by its seeds where a fold has several.
+
+    Attributes:
+        architecture: the network.
+        seed: of all its models; None: no fold has several, and any will do.
+    """
+
+    architecture: catalogue.Architecture
+    seed: int | None = None
+
+    @property
+    def name(self) -> str:
+        """Its short name, such as `unet` or `unet, seed 1`."""
+        return self._with_seed(self.architecture)
+
+    @property
+    def title(self) -> str:
+        """What users read, such as `U-Net` or `U-Net, seed 1`."""
+        return self._with_seed(catalogue.NETWORKS[self.architecture].title)
+
+    def _with_seed(self, name: str) -> str:
+        return name if self.seed is None else f"{name}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
 class Inventory:
     """Everything trained in a workspace.
 
     Attributes:
-        finished: models that may be used, by network and fold.
+        finished: models that may be used, by network, fold and seed.
         skipped: the others, each with the reason.
     """
 
@@ -63,7 +92,7 @@ def take_inventory(workspace: Workspace, plan: Plan) -> Inventory:
     """
     finished: list[FinishedModel] = []
     skipped: list[str] = []
-    for folder in sorted(path.parent for path in workspace.models.glob(f"{FOLDERS}/{BUNDLE_FILE}")):
+    for folder in sorted(path for path in model_folders(workspace.models) if (path / BUNDLE_FILE).exists()):
         document, state = read_document(folder), read_state(folder)
         shown = printable(str(folder))  # documents say why a model was left out
         if document.plan_digest != plan.digest:
@@ -71,8 +100,19 @@ def take_inventory(workspace: Workspace, plan: Plan) -> Inventory:
         elif state is None or not state.finished:
             skipped.append(f"{shown} (not finished: repeat its train command)")
         else:
-            finished.append(FinishedModel(document.id, folder, state.keys))
+            finished.append(FinishedModel(document.id, folder, state.keys, state.config.seed))
     return Inventory(tuple(finished), tuple(skipped))
+
+
+def by_network(models: Sequence[FinishedModel]) -> dict[SeededNetwork, tuple[FinishedModel, ...]]:
+    """Models so that no two of a network are of one fold, in the order of the table of networks, then of their seeds."""
+    groups: dict[SeededNetwork, tuple[FinishedModel, ...]] = {}
+    for name in catalogue.NETWORKS:
+        found = [model for model in models if model.architecture == name]
+        several = max(Counter(model.fold for model in found).values(), default=0) > 1
+        for seed in sorted({model.seed for model in found}) if several else [None] * bool(found):
+            groups[SeededNetwork(name, seed)] = tuple(model for model in found if seed in {None, model.seed})
+    return groups
 
 
 def refuse_mixed_data(models: Sequence[FinishedModel]) -> None:
@@ -87,7 +127,7 @@ def refuse_mixed_data(models: Sequence[FinishedModel]) -> None:
             what = "data" if differing is None else ", ".join(differing)
             raise BundleError(
                 "models under one plan were trained on different data",
-                where=first.folder.parent.parent,
+                where=first.folder.parents[first.id.folder.count("/")],
                 found=f"not the same {what} in {first.id.folder} and {second.id.folder}",
                 remedy="Train the outdated ones again with --restart, or move them away.",
             )

@@ -12,8 +12,10 @@ import torch
 from autoseg.data.splits import Fold
 from autoseg.errors import TrainingError
 from autoseg.events import Events
+from autoseg.model.identity import folders_inside
 from autoseg.preprocessing.store import Store
-from autoseg.runs.session import Session, Target
+from autoseg.runs.session import Session
+from autoseg.runs.targets import Target
 from autoseg.storage.locks import lock
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
@@ -48,7 +50,7 @@ def earlier_state(session: Session, target: Target) -> RunState | None:
         check_same_run(
             state,
             plan=session.plan,
-            config=session.config(target.model),
+            config=session.config(target),
             keys=session.store.keys,
             members=target.members,
             folder=folder,
@@ -101,7 +103,7 @@ def limit_threads(cores: int) -> None:
 def _train(
     session: Session, target: Target, state: RunState | None, *, draw: DrawCurves, events: Events, started: float
 ) -> RunState:
-    folder, config = session.workspace.model(target.model), session.config(target.model)
+    folder, config = session.workspace.model(target.model), session.config(target)
     curves = _Curves(folder / CURVES_FILE, target.model.architecture, draw)
     tracked = TrackedRun(
         folder=folder,
@@ -157,9 +159,10 @@ def _explain_full_gpu(name: str) -> Iterator[None]:
 
 
 def _discard(folder: Path) -> None:
-    """Remove an earlier run, its checkpoint first, so that no half of it can be continued."""
+    """Remove an earlier run, its checkpoint first, so that no half of it can be continued; other models below it stay."""
+    others = set(folders_inside(folder))
     for pattern in ("checkpoint.json", "bundle.json", "*"):
-        for path in folder.glob(pattern):
+        for path in set(folder.glob(pattern)) - others:
             if path.is_dir():
                 shutil.rmtree(path)
             elif path.name != ".lock":

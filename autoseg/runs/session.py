@@ -1,4 +1,4 @@
-"""What the runs of one command share, and which runs these are."""
+"""What the runs of one command share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,15 +6,14 @@ from typing import Final, Protocol
 
 from autoseg.catalogue import NETWORKS, Architecture, DeviceChoice, PrecisionChoice, Tracker
 from autoseg.data.dataset import Case, Dataset
-from autoseg.data.splits import Fold, Splits
 from autoseg.events import Events
 from autoseg.jobs.machine import usable_cores
 from autoseg.model.compute import Compute, choose_compute
-from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store
 from autoseg.runs.preprocessing import preprocess
-from autoseg.runs.workspace import Workspace, fold_of
+from autoseg.runs.targets import Target
+from autoseg.runs.workspace import Workspace
 from autoseg.training.config import TrainConfig
 
 _MOST_WORKERS: Final = 8
@@ -23,10 +22,6 @@ _MOST_WORKERS: Final = 8
 
 class RunChoices(Protocol):
     """What the user chose for runs."""
-
-    @property
-    def seed(self) -> int:
-        """Of all randomness."""
 
     @property
     def epochs(self) -> int | None:
@@ -83,12 +78,13 @@ class Session:
     cores: int
     choices: RunChoices
 
-    def config(self, model: ModelId) -> TrainConfig:
+    def config(self, target: Target) -> TrainConfig:
         """The choices that decide a run's result."""
         return TrainConfig(
-            architecture=model.architecture,
-            fold=model.fold,
-            seed=self.choices.seed,
+            architecture=target.model.architecture,
+            fold=target.model.fold,
+            seed=target.seed,
+            named_by_seed=target.model.seed is not None,
             epochs=self.choices.epochs,
             minutes=self.choices.minutes,
             threads=self.choices.threads,
@@ -101,38 +97,6 @@ class Session:
         if self.choices.workers is not None:
             return self.choices.workers
         return min(_MOST_WORKERS, self.cores - 1) if self.compute.device.type == "cuda" else 0
-
-
-@dataclass(frozen=True)
-class Target:
-    """What one run trains.
-
-    Attributes:
-        model: the network and its fold.
-        members: the cases it trains on, and those held out.
-    """
-
-    model: ModelId
-    members: Fold
-
-
-def targets_of(networks: Sequence[Architecture], fold: str, *, dataset: Dataset, splits: Splits) -> list[Target]:
-    """The runs asked for, fold by fold, so that an interrupted series leaves networks that can be compared.
-
-    Args:
-        networks: to train on every fold.
-        fold: a number, `all`, `official` or `full`.
-        dataset: the cases.
-        splits: the stored folds.
-
-    Raises:
-        UsageError: there is no such fold.
-        WorkspaceError: the data set has no official split.
-    """
-    numbers = [str(number) for number in range(len(splits.folds))] if fold == "all" else [fold]
-    if not numbers:
-        fold_of(splits, dataset, "0")  # says why there are no folds
-    return [Target(ModelId(name, number), fold_of(splits, dataset, number)) for number in numbers for name in networks]
 
 
 def warn_of_memory(networks: Sequence[Architecture], plan: Plan, *, events: Events) -> None:

@@ -1,14 +1,12 @@
 """What the user chose for one run; everything else is the plan's."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg import catalogue
-from autoseg.model.identity import ModelId
+from autoseg.model.identity import ModelId, Seed
 from autoseg.planning.sections import Epochs, Minutes
-
-Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
 
 class TrainConfig(BaseModel):
@@ -25,8 +23,9 @@ class TrainConfig(BaseModel):
     )
     threads: int | None = Field(default=None, ge=1, le=1024, description="processor threads; null: by rule")
     precision: Literal["float32", "bfloat16"] = Field(description="number format of the convolutions")
+    named_by_seed: bool = Field(default=False, description="whether the seed is part of the model's place")
 
     @property
     def model(self) -> ModelId:
-        """The network and its fold."""
-        return ModelId(self.architecture, self.fold)
+        """What the run trains."""
+        return ModelId(self.architecture, self.fold, self.seed if self.named_by_seed else None)

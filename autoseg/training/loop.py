@@ -265,8 +265,7 @@ class _Run:
             save_bundle(
                 context.folder,
                 self._learner.network,
-                architecture=self._config.architecture,
-                fold=self._config.fold,
+                model=self._config.model,
                 plan=self._plan,
                 provenance=Provenance(
                     versions=software_versions(),

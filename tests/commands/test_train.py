@@ -56,6 +56,13 @@ def test_a_series_goes_fold_by_fold_after_what_is_finished(workspace: Path, begu
     assert events.bars[TITLE].moves == [1, 2, 3, 4, 5, 6]
 
 
+def test_seeds_follow_one_another_and_what_is_finished_comes_first(workspace: Path, begun: list[tuple[str, float]]) -> None:
+    titles = ["unet, fold 1", "unet, fold 1, seed 7", "unet, fold 1, seed 2"]
+    result = train.run(command(workspace, architecture="unet", fold="1", seed=[7, 2, 0]), Silent())
+    assert [name for name, _ in begun] == titles
+    assert list(result.models) == [*titles[1:], titles[0]]
+
+
 def test_an_augmentation_that_nobody_registers_is_refused(workspace: Path, begun: list[tuple[str, float]]) -> None:
     path = workspace / "plan.json"
     as_planned = path.read_text()

@@ -120,6 +120,16 @@ def test_the_interrupted_run_goes_on_as_it_was_begun(stored: Path, steps: list[d
         assert second[name] == pytest.approx(EXPECTED["next_epoch"][name], abs=1e-3)
 
 
+def test_another_seed_takes_nobodys_place(stored: Path) -> None:
+    fold = stored / "workspace" / "models" / "unet" / "fold_0"
+    before = {path: path.read_bytes() for path in fold.rglob("*") if path.is_file() and path.name != ".lock"}
+    choices: dict[str, Any] = {"workspace": stored / "workspace", "epochs": None, **ON_A_CPU}
+    first, other = autoseg.train("unet", fold=0, seed=[EXPECTED["seed"], 0], **choices).models
+    assert (first.trained_now, first.folder) == (False, fold)
+    assert (other.trained_now, other.folder) == (True, fold / "seed_0")
+    assert {path: path.read_bytes() for path in before} == before
+
+
 def test_select_report_and_export_work_on_it(stored: Path, tmp_path: Path) -> None:
     workspace = stored / "workspace"
     before = json.loads((workspace / "selection.json").read_text())

@@ -191,7 +191,11 @@ def test_networks_lie_where_their_names_say(members: Members, write: Callable[[M
     del members["selection.json"]  # it would notice first
     refuse(
         write(changed(members, BUNDLE, lambda bundle: bundle.update(fold="1"))),
-        r"models/sepres/fold_0 holds sepres, fold '1'",
+        r"models/sepres/fold_0 holds 'sepres, fold 1'",
+    )
+    refuse(
+        write(changed(members, BUNDLE, lambda bundle: bundle.update(seed=1))),
+        r"models/sepres/fold_0 holds 'sepres, fold 0, seed 1'",
     )
 
 

@@ -9,19 +9,20 @@ from autoseg.errors import BundleError
 from autoseg.inference.ensemble import load_ensemble
 from autoseg.model.bundle import Provenance, save_bundle
 from autoseg.model.compute import Compute
+from autoseg.model.identity import ModelId
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 
 CPU = Compute(torch.device("cpu"), bfloat16=False)
 
 
-def save(folder: Path, plan: Plan, *, seed: int) -> Path:
+def save(folder: Path, plan: Plan, *, seed: int, model: ModelId | None = None) -> Path:
     torch.manual_seed(seed)
     network = build_network("unet", in_channels=1, classes=2, size=plan.network)
     provenance = Provenance(
         versions={}, seed=seed, precision="float32", training_cases=(), validation_cases=(), epochs=1, minutes=0.1
     )
-    save_bundle(folder, network, architecture="unet", fold=str(seed), plan=plan, provenance=provenance)
+    save_bundle(folder, network, model=model or ModelId("unet", str(seed)), plan=plan, provenance=provenance)
     return folder
 
 
@@ -57,6 +58,18 @@ def test_each_fold_is_an_ensemble_of_its_own(tiny_plan: Plan, tmp_path: Path) ->
     first, second = both.by_fold()
     assert (first.names, second.names) == (("unet/fold_0",), ("unet/fold_1",))
     assert (*first.members, *second.members) == both.members
+
+
+def test_several_seeds_of_a_network_on_a_fold_count_as_one(tiny_plan: Plan, tmp_path: Path) -> None:
+    ids = [ModelId("unet", "0"), ModelId("unet", "0", seed=7), ModelId("unet", "1")]
+    folders = [save(tmp_path / str(seed), tiny_plan, seed=seed, model=model) for seed, model in enumerate(ids)]
+    array = np.random.default_rng(1).normal(size=(1, 3, 16, 12)).astype(np.float32)
+    one, other, second, together = (
+        load_ensemble(chosen, compute=CPU, mirror=False).probabilities(array)
+        for chosen in ([folders[0]], [folders[1]], [folders[2]], folders)
+    )
+    np.testing.assert_allclose(together, ((one + other) / 2 + second) / 2, atol=1e-6)
+    assert load_ensemble(folders, compute=CPU, mirror=False).names == ("unet/fold_0", "unet/fold_0/seed_7", "unet/fold_1")
 
 
 def test_the_digest_tells_models_and_settings_apart(tiny_plan: Plan, tmp_path: Path) -> None:

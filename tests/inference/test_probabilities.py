@@ -15,13 +15,20 @@ def test_the_smallest_probability_is_where_storing_starts() -> None:
 
 
 def test_networks_count_alike_in_the_mean() -> None:
-    mean = decode_mean([np.array([255, 0, 51], np.uint8), np.array([255, 255, 0], np.uint8)])
+    mean = decode_mean([[np.array([255, 0, 51], np.uint8)], [np.array([255, 255, 0], np.uint8)]])
     assert mean.dtype == np.float32
     assert mean.tolist() == pytest.approx([1.0, 0.5, 0.1])
 
 
 def test_the_mean_of_many_does_not_overflow() -> None:
-    assert decode_mean([np.full(3, 255, np.uint8)] * 257).tolist() == [1.0, 1.0, 1.0]
+    assert decode_mean([[np.full(3, 255, np.uint8)]] * 257).tolist() == [1.0, 1.0, 1.0]
+    assert decode_mean([[np.full(3, 255, np.uint8)] * count for count in (1, 7, 11, 13)]).tolist() == [1.0, 1.0, 1.0]
+
+
+def test_arrays_of_one_network_count_as_one() -> None:
+    none, full = np.array([0], np.uint8), np.array([255], np.uint8)
+    assert decode_mean([[none, full, full], [none]]).tolist() == pytest.approx([1 / 3])
+    assert decode_mean([[full, none], [full, full, full]]).tolist() == [0.75]
 
 
 def test_a_mean_of_nothing_is_a_mistake() -> None:

@@ -23,6 +23,7 @@ from autoseg.model.bundle import (
     read_document,
     save_bundle,
 )
+from autoseg.model.identity import ModelId
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.storage import files
@@ -41,7 +42,7 @@ def saved(tiny_plan: Plan, tmp_path: Path) -> Path:
         epochs=3,
         minutes=0.5,
     )
-    save_bundle(tmp_path, network, architecture="sepres", fold="0", plan=tiny_plan, provenance=provenance)
+    save_bundle(tmp_path, network, model=ModelId("sepres", "0"), plan=tiny_plan, provenance=provenance)
     return tmp_path
 
 
@@ -59,7 +60,7 @@ def test_saving_again_leaves_one_file_of_weights(saved: Path, tiny_plan: Plan) -
     document = load_bundle(saved).document
     torch.manual_seed(1)
     network = build_network("sepres", in_channels=1, classes=2, size=tiny_plan.network)
-    save_bundle(saved, network, architecture="sepres", fold="0", plan=tiny_plan, provenance=document.provenance)
+    save_bundle(saved, network, model=ModelId("sepres", "0"), plan=tiny_plan, provenance=document.provenance)
     assert len(list(saved.glob("*.safetensors"))) == 1
     assert load_bundle(saved).document.weights_sha256 != document.weights_sha256
 

@@ -23,6 +23,7 @@ class Own(Options):
     colour: Literal["red", "green"] | None = option("Which.", "--color", "-c", default=None)
     count: Jobs = option(SIZE, default=1)
     share_mm: float = option("How much.", default=0.5, above=0)
+    numbers: int | Sequence[int] = option("Which ones.", default=0, least=0, most=9)
     title: str = option("How called.", default="none")
     loud: bool = option("Whether.", default=False)
     folder: OptionalPath = option("Where else.", default=None)
@@ -42,7 +43,8 @@ def test_the_class_is_frozen_and_takes_texts_for_paths() -> None:
 
 
 def test_the_order_is_that_of_the_declaration_with_events_last() -> None:
-    assert list(BY_NAME) == ["place", "colour", "count", "share_mm", "title", "loud", "folder", "words", "others", "events"]
+    assert list(BY_NAME)[:5] == ["place", "colour", "count", "share_mm", "numbers"]
+    assert list(BY_NAME)[5:] == ["title", "loud", "folder", "words", "others", "events"]
     assert [name for name, each in BY_NAME.items() if not each.by_name] == ["place"]
 
 
@@ -70,6 +72,8 @@ def test_a_shared_declaration_is_the_same_everywhere() -> None:
         ("colour", None, None),
         ("others", (), ()),
         ("words", ["a"], ("a",)),
+        ("numbers", 3, 3),
+        ("numbers", [3, np.int64(1)], (3, 1)),
     ],
 )
 def test_what_an_option_takes(name: str, value: Any, becomes: Any) -> None:
@@ -99,6 +103,10 @@ def test_what_an_option_takes(name: str, value: Any, becomes: Any) -> None:
         ("others", [3], "a list of paths"),
         ("words", "a", "a list of texts that are not empty"),
         ("words", ["a", ""], "a list of texts that are not empty"),
+        ("numbers", [1, 1], "a whole number from 0 to 9 or a list of different ones, such as 1,2,3"),
+        ("numbers", [1, 10], "a whole number from 0 to 9 or a list of different ones, such as 1,2,3"),
+        ("numbers", [], "a whole number from 0 to 9 or a list of different ones, such as 1,2,3"),
+        ("numbers", "1,2", "a whole number from 0 to 9 or a list of different ones, such as 1,2,3"),
     ],
 )
 def test_what_an_option_refuses(name: str, value: Any, expected: str) -> None:
@@ -121,13 +129,18 @@ def test_a_similar_value_is_suggested() -> None:
         ("share_mm", "1e-2", 0.01),
         ("title", "7", "7"),
         ("place", "x", Path("x")),
+        ("numbers", "7", 7),
+        ("numbers", "7,0, 3", (7, 0, 3)),
     ],
 )
 def test_texts_of_a_command_line(name: str, text: str, value: Any) -> None:
     assert BY_NAME[name].parsed(text, called=f"--{name}") == value
 
 
-@pytest.mark.parametrize(("name", "text"), [("count", "four"), ("count", "1.5"), ("share_mm", "nan"), ("colour", "")])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("count", "four"), ("count", "1.5"), ("share_mm", "nan"), ("colour", ""), ("numbers", "1,b"), ("numbers", "1,")],
+)
 def test_texts_that_stand_for_nothing(name: str, text: str) -> None:
     with pytest.raises(UsageError) as refused:
         BY_NAME[name].parsed(text, called="--it")

@@ -6,6 +6,7 @@ from typing import Any, Final
 import torch
 
 from autoseg.model.bundle import BUNDLE_FILE, Provenance, load_bundle, save_bundle
+from autoseg.model.identity import ModelId
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.selection import Selection, decision_digest
@@ -50,7 +51,7 @@ CASE: Final[dict[str, Any]] = {
 
 
 def selection_of(plan: Plan, weights_sha256: str) -> dict[str, Any]:
-    models = [{"architecture": "sepres", "fold": "0", "weights_sha256": weights_sha256}]
+    models = [{"architecture": "sepres", "fold": "0", "seed": None, "weights_sha256": weights_sha256}]
     steps = [{"type": "largest_component", "label": 2, "min_volume_ml": None}]
     document = {
         "version": 2, "plan_digest": plan.digest, "data_key": "0" * 64, "models": models, "postprocessing": steps,
@@ -80,7 +81,7 @@ def exported_members(plan: Plan, folder: Path) -> Members:
         epochs=3,
         minutes=0.5,
     )
-    save_bundle(folder, network, architecture="sepres", fold="0", plan=plan, provenance=provenance)
+    save_bundle(folder, network, model=ModelId("sepres", "0"), plan=plan, provenance=provenance)
     document = load_bundle(folder).document
     texts = {
         "model.json": {

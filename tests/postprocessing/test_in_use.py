@@ -7,8 +7,10 @@ import pytest
 from oracles.watched_runs import Recorder
 
 from autoseg.errors import BundleError, WorkspaceError
-from autoseg.events import Silent
+from autoseg.events import Events, Silent
+from autoseg.planning.plan import Plan
 from autoseg.postprocessing.in_use import models_in_use, selection_of
+from autoseg.postprocessing.selection import Selection
 from autoseg.runs.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"  # sepres selected from three networks on fold 0
@@ -17,6 +19,11 @@ STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"  # sepres
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(Path(shutil.copytree(STORED, tmp_path / "run")))
+
+
+def in_use(workspace: Workspace, plan: Plan, selection: Selection | None, events: Events) -> tuple[Path, ...]:
+    """Folders of the models in use."""
+    return tuple(model.folder for model in models_in_use(workspace, plan, selection, events))
 
 
 def fold_0(workspace: Workspace, *networks: str) -> tuple[Path, ...]:
@@ -31,7 +38,7 @@ def edit(path: Path, **changes: Any) -> None:
 def test_what_was_selected_predicts_and_what_else_is_finished_is_named(workspace: Workspace) -> None:
     plan, events = workspace.plan(), Recorder()
     selection = selection_of(workspace, plan)
-    assert models_in_use(workspace, plan, selection, events) == fold_0(workspace, "sepres")
+    assert in_use(workspace, plan, selection, events) == fold_0(workspace, "sepres")
     assert events.notes == ["not in the selection: attention/fold_0, unet/fold_0"]
 
 
@@ -39,7 +46,7 @@ def test_without_a_selection_everything_finished_predicts(workspace: Workspace) 
     workspace.selection_file.unlink()
     plan = workspace.plan()
     assert selection_of(workspace, plan) is None
-    assert models_in_use(workspace, plan, None, Silent()) == fold_0(workspace, "attention", "sepres", "unet")
+    assert in_use(workspace, plan, None, Silent()) == fold_0(workspace, "attention", "sepres", "unet")
 
 
 @pytest.mark.parametrize(("folds", "used"), [(("full", "official"), "full"), (("official",), "official")])
@@ -52,10 +59,10 @@ def test_models_outside_the_cross_validation_predict_only_where_it_has_none(
         document = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
         edit(folder / "bundle.json", **{**document, "fold": fold})
     (unet,) = fold_0(workspace, "unet")
-    assert models_in_use(workspace, plan, None, Silent())[-1] == unet
+    assert in_use(workspace, plan, None, Silent())[-1] == unet
     for folder in (unet, *([fold_0(workspace, "sepres")[0]] if len(folds) == 1 else [])):
         shutil.rmtree(folder)
-    (model,) = models_in_use(workspace, plan, None, Silent())
+    (model,) = in_use(workspace, plan, None, Silent())
     assert json.loads((model / "bundle.json").read_text(encoding="utf-8"))["fold"] == used
 
 
@@ -63,7 +70,7 @@ def test_where_nothing_is_finished_training_is_the_remedy(workspace: Workspace) 
     for folder in workspace.models.glob("*/fold_0"):
         shutil.rmtree(folder)
     with pytest.raises(BundleError, match=r"no finished model.*fold_1 \(not finished.*autoseg train"):
-        models_in_use(workspace, workspace.plan(), None, Silent())
+        in_use(workspace, workspace.plan(), None, Silent())
 
 
 def test_a_selected_model_that_is_gone_or_trained_again_is_not_replaced_by_another(workspace: Workspace) -> None:
@@ -72,10 +79,10 @@ def test_a_selected_model_that_is_gone_or_trained_again_is_not_replaced_by_anoth
     assert selection is not None
     other = selection.models[0].model_copy(update={"weights_sha256": "0" * 64})
     with pytest.raises(BundleError, match=r"trained again since.*autoseg select"):
-        models_in_use(workspace, plan, selection.model_copy(update={"models": (other,)}), Silent())
+        in_use(workspace, plan, selection.model_copy(update={"models": (other,)}), Silent())
     shutil.rmtree(workspace.models / "sepres")
     with pytest.raises(BundleError, match=r"missing or not trained to its end.*autoseg select"):
-        models_in_use(workspace, plan, selection, Silent())
+        in_use(workspace, plan, selection, Silent())
 
 
 def test_a_selection_that_does_not_fit_the_plan_is_refused(workspace: Workspace) -> None:

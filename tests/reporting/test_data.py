@@ -7,6 +7,7 @@ import pytest
 from autoseg.errors import WorkspaceError
 from autoseg.events import Silent
 from autoseg.reporting.data import ReportData, gather
+from autoseg.runs.inventory import SeededNetwork
 from autoseg.runs.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
@@ -49,7 +50,7 @@ def test_networks_are_in_the_order_of_their_table_with_the_same_cases(workspace:
     data, _ = gathered(workspace)
     (group,) = data.groups
     assert group is data.main
-    assert list(group.models) == ["unet", "sepres", "attention"]
+    assert [network.name for network in group.models] == ["unet", "sepres", "attention"]
     assert list(group.titled) == ["U-Net", "Sep-Res U-Net", "Attention U-Net"]
     assert len({tuple(case.id for case in cases) for cases in group.scores.values()}) == 1
 
@@ -67,7 +68,7 @@ def test_without_a_selection_the_best_network_is(workspace: Workspace) -> None:
     workspace.selection_file.unlink()
     data, _ = gathered(workspace)
     name, cases = data.best
-    assert (name, cases) == ("Sep-Res U-Net", data.main.scores["sepres"])
+    assert (name, cases) == ("Sep-Res U-Net", data.main.scores[SeededNetwork("sepres")])
     assert data.prediction_file(cases[0].id).is_relative_to(workspace.models / "sepres")
     assert data.prediction_file(cases[0].id).exists()
 

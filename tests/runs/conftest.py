@@ -16,7 +16,6 @@ from autoseg.runs.workspace import Workspace
 class Chosen:
     """What a user chose, or left as it is."""
 
-    seed: int = 0
     epochs: int | None = None
     minutes: float | None = None
     device: DeviceChoice = "auto"

@@ -7,7 +7,7 @@ import pytest
 from autoseg.errors import BundleError
 from autoseg.model.identity import ModelId
 from autoseg.preprocessing.keys import DataKeys
-from autoseg.runs.inventory import FinishedModel, refuse_changed_data, refuse_mixed_data, take_inventory
+from autoseg.runs.inventory import FinishedModel, by_network, refuse_changed_data, refuse_mixed_data, take_inventory
 from autoseg.runs.workspace import Workspace
 
 NOW = DataKeys(cases={"a": "1", "b": "1", "c": "1"}, all_labelled="x")
@@ -34,6 +34,44 @@ def test_what_is_finished_is_used_and_the_rest_is_skipped_with_the_reason(worksp
     assert [model.folder for model in inventory.finished] == fold_0(workspace)
     (skipped,) = inventory.skipped
     assert skipped.endswith("fold_1 (not finished: repeat its train command)")
+
+
+def with_seed(workspace: Workspace, seed: int) -> Path:
+    """A finished model of another seed beside that of the U-Net on fold 0."""
+    fold = workspace.models / "unet" / "fold_0"
+    for name in ("bundle.json", "checkpoint.json"):
+        document = json.loads((fold / name).read_text(encoding="utf-8"))
+        if name == "bundle.json":
+            document.update(seed=seed)
+        else:
+            document["state"]["config"].update(seed=seed)
+        (fold / f"seed_{seed}").mkdir(exist_ok=True)
+        (fold / f"seed_{seed}" / name).write_text(json.dumps(document), encoding="utf-8")
+    return fold / f"seed_{seed}"
+
+
+def test_models_of_other_seeds_are_found_beside_that_of_the_fold(workspace: Workspace) -> None:
+    folders = [with_seed(workspace, seed) for seed in (7, 10)]
+    found = [model for model in take_inventory(workspace, workspace.plan()).finished if model.architecture == "unet"]
+    assert [model.id.title for model in found] == ["unet, fold 0", "unet, fold 0, seed 10", "unet, fold 0, seed 7"]
+    assert [model.seed for model in found] == [3, 10, 7]
+    assert [model.folder for model in found[1:]] == folders[::-1]
+
+
+def test_networks_are_told_apart_by_seed_where_a_fold_has_several() -> None:
+    def trained(network: str, fold: str, seed: int) -> FinishedModel:
+        return FinishedModel(ModelId(network, fold), Path("run"), NOW, seed)
+
+    one, other = trained("unet", "0", 3), trained("unet", "1", 4)
+    assert {key.title: models for key, models in by_network([one, other]).items()} == {"U-Net": (one, other)}
+    twice = trained("unet", "1", 3)
+    groups = by_network([twice, one, other, trained("attention", "0", 1)])
+    assert list(groups)[-1].name == "attention"
+    assert {key.name: models for key, models in groups.items() if key.architecture == "unet"} == {
+        "unet, seed 3": (twice, one),
+        "unet, seed 4": (other,),
+    }
+    assert by_network([]) == {}
 
 
 def test_models_of_another_plan_are_skipped(workspace: Workspace) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,8 @@ from autoseg.data.splits import Fold
 from autoseg.errors import TrainingError, WorkspaceError
 from autoseg.model.identity import ModelId
 from autoseg.runs import run as runs
-from autoseg.runs.session import Session, Target
+from autoseg.runs.session import Session
+from autoseg.runs.targets import Target
 from autoseg.storage import files
 
 MakeSession = Callable[..., Session]
@@ -37,6 +39,21 @@ def test_only_a_restart_discards_what_is_there(session: MakeSession, tmp_path: P
         files.write_text(path, "{}")
     with runs.working_on(session(restart=restart), TARGET):
         assert [path.exists() for path in left] == [not restart] * 3
+
+
+def test_a_restart_leaves_the_models_of_other_seeds(session: MakeSession, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "unet" / "fold_0"
+    other = folder / "seed_1" / "checkpoint.json"
+    for path in (folder / "checkpoint.json", other):
+        files.write_text(path, "{}")
+    with runs.working_on(session(restart=True), TARGET):
+        assert not (folder / "checkpoint.json").exists()
+        assert other.exists()
+    beside = replace(TARGET, model=ModelId("unet", "0", seed=1), seed=1)
+    files.write_text(folder / "checkpoint.json", "{}")
+    with runs.working_on(session(restart=True), beside):
+        assert (folder / "checkpoint.json").exists()
+        assert not other.exists()
 
 
 @pytest.mark.parametrize(("threads", "cores", "expected"), [(4, 2, 2), (1, 2, 1)])

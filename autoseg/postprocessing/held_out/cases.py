@@ -36,7 +36,7 @@ class HeldOutCase:
         id: the case.
         reference: file of its label map.
         footprint: from the slices of the stored probabilities back to the scan.
-        probabilities: file of each network's probabilities, (K, S, H, W), uint8.
+        probabilities: files of each network's probabilities, one for each of its seeds, (K, S, H, W), uint8.
         sha256: of each of these files, as they were written.
         classes: what the label values stand for, background first.
         scan: file of the scan, of its first channel.
@@ -45,8 +45,8 @@ class HeldOutCase:
     id: str
     reference: Path
     footprint: Footprint
-    probabilities: Mapping[Architecture, Path]
-    sha256: Mapping[Architecture, str]
+    probabilities: Mapping[Architecture, tuple[Path, ...]]
+    sha256: Mapping[Path, str]
     classes: tuple[LabelClass, ...]
     scan: Path
 
@@ -62,10 +62,10 @@ def verify(case: HeldOutCase) -> None:
     Raises:
         WorkspaceError: they are missing, or have changed since they were written.
     """
-    for network, path in case.probabilities.items():
+    for path, expected in case.sha256.items():
         found = files.sha256_file(path) if path.exists() else "no file"
-        if found != case.sha256[network]:
-            raise _unusable(path, expected=f"sha256 {case.sha256[network]}", found=found)
+        if found != expected:
+            raise _unusable(path, expected=f"sha256 {expected}", found=found)
 
 
 def label_map(case: HeldOutCase, networks: Sequence[Architecture]) -> NDArray[np.uint16]:
@@ -103,7 +103,7 @@ def expectations(case: HeldOutCase, *, networks: Networks) -> dict[str, float]:
 
 
 def mean_probabilities(case: HeldOutCase, networks: Sequence[Architecture]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Average of the networks' probabilities, a few slices at a time.
+    """Average of the networks' probabilities, which is that of all its seeds for each, a few slices at a time.
 
     Yields:
         number of the first of n slices, and their probabilities, (K, n, H, W), float32, in [0, 1].
@@ -112,19 +112,18 @@ def mean_probabilities(case: HeldOutCase, networks: Sequence[Architecture]) -> I
         ValueError: there are no networks.
         WorkspaceError: probabilities are missing or do not fit the case.
     """
-    stored = [_stored(case, network) for network in networks]
+    stored = [[_stored(case, path) for path in case.probabilities[network]] for network in networks]
     slices = case.footprint.kept[0]
-    step = max(_NUMBERS_AT_ONCE * slices // max((one.size for one in stored), default=1), 1)
+    step = max(_NUMBERS_AT_ONCE * slices // max((one.size for arrays in stored for one in arrays), default=1), 1)
     for first in range(0, slices, step):
-        yield first, probabilities.decode_mean(one[:, first : first + step] for one in stored)
+        yield first, probabilities.decode_mean([[one[:, first : first + step] for one in arrays] for arrays in stored])
 
 
 def _score(case: HeldOutCase, prediction: NDArray[np.uint16], reference: LabelMap) -> CaseMetrics:
     return score_case(case.id, prediction, reference.array, classes=case.classes, spacing_mm=reference.geometry.spacing_mm)
 
 
-def _stored(case: HeldOutCase, network: Architecture) -> NDArray[np.uint8]:
-    path = case.probabilities[network]
+def _stored(case: HeldOutCase, path: Path) -> NDArray[np.uint8]:
     expected = (len(case.classes), case.footprint.kept[0], *case.footprint.size_px)
     try:
         stored = map_array(path)

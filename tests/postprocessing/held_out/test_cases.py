@@ -53,13 +53,17 @@ TRUTH[0, 0, 1] = 3  # slice 1 is Y = 0; column 0 is X = 1
 TRUTH[1, 1, 2] = 70  # slice 0 is Y = 1
 
 
-def held_out(folder: Path, stored: Mapping[Architecture, np.ndarray[Any, Any]], *, reference: Labels = TRUTH) -> HeldOutCase:
+def held_out(folder: Path, stored: Mapping[Architecture, Any], *, reference: Labels = TRUTH) -> HeldOutCase:
+    """A case held out by networks, each of one seed, or of several where there are several arrays."""
     write_labels(folder / "s_seg.nii.gz", reference, Geometry(SHAPE, SPACING_MM))
-    paths = {network: folder / network / "s.npy" for network in stored}
-    for network, path in paths.items():
-        path.parent.mkdir()
-        np.save(path, stored[network])
-    sums = {network: files.sha256_file(path) for network, path in paths.items()}
+    paths: dict[Architecture, tuple[Path, ...]] = {}
+    for network, arrays in stored.items():
+        (folder / network).mkdir()
+        for seed, array in enumerate(arrays if isinstance(arrays, list) else [arrays]):
+            path = folder / network / (f"s_{seed}.npy" if seed else "s.npy")
+            np.save(path, array)
+            paths[network] = (*paths.get(network, ()), path)
+    sums = {path: files.sha256_file(path) for of_network in paths.values() for path in of_network}
     return HeldOutCase("s", folder / "s_seg.nii.gz", FOOTPRINT, paths, sums, CLASSES, folder / "s_seg.nii.gz")
 
 
@@ -73,6 +77,17 @@ def test_networks_are_averaged_alike(tmp_path: Path) -> None:
     assert mean.dtype == np.float32
     assert mean[:, 0, 1, 1] == pytest.approx([2 / 3, 0.0, 1 / 3])
     assert mean[:, 1, 0, 0].tolist() == [0.0, 1.0, 0.0]  # 3 x 255 overflows nothing
+
+
+def test_several_seeds_of_a_network_count_as_one_network(tmp_path: Path) -> None:
+    case = held_out(tmp_path, {"unet": [FIRST, SECOND], "sepres": SECOND})
+    ((_, alone),) = mean_probabilities(case, ["unet"])
+    assert alone[:, 0, 1, 1].tolist() == [0.5, 0.0, 0.5]
+    ((_, mean),) = mean_probabilities(case, ["unet", "sepres"])
+    assert mean[:, 0, 1, 1].tolist() == [0.75, 0.0, 0.25]
+    np.save(case.probabilities["unet"][1], FIRST)
+    with pytest.raises(WorkspaceError, match="s_1"):
+        verify(case)
 
 
 def test_an_average_of_nothing_is_a_mistake(tmp_path: Path) -> None:
@@ -135,14 +150,15 @@ def test_what_was_written_passes_verification(tmp_path: Path) -> None:
 
 def test_what_changed_since_does_not(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND})
-    np.save(case.probabilities["sepres"], FIRST)
+    ((path,), expected) = case.probabilities["sepres"], case.sha256[tmp_path / "sepres" / "s.npy"]
+    np.save(path, FIRST)
     with pytest.raises(WorkspaceError) as raised:
         verify(case)
     assert raised.value.where == str(tmp_path / "sepres" / "s.npy")
-    assert raised.value.expected == f"sha256 {case.sha256['sepres']}"
-    assert raised.value.found == files.sha256_file(case.probabilities["sepres"])
+    assert raised.value.expected == f"sha256 {expected}"
+    assert raised.value.found == files.sha256_file(path)
     assert str(tmp_path / "sepres") in raised.value.remedy
-    case.probabilities["sepres"].unlink()
+    path.unlink()
     with pytest.raises(WorkspaceError, match="no file"):
         verify(case)
 
@@ -158,17 +174,18 @@ def test_what_changed_since_does_not(tmp_path: Path) -> None:
 )
 def test_arrays_of_something_else_are_refused(tmp_path: Path, stored: np.ndarray[Any, Any], found: str) -> None:
     case = held_out(tmp_path, {"unet": FIRST})
-    np.save(case.probabilities["unet"], stored)
+    (path,) = case.probabilities["unet"]
+    np.save(path, stored)
     with pytest.raises(WorkspaceError) as raised:
         list(mean_probabilities(case, ["unet"]))
-    assert raised.value.where == str(case.probabilities["unet"])
+    assert raised.value.where == str(path)
     assert found in str(raised.value.found)
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 5, 64, -1, None])
 def test_files_that_are_cut_short_or_missing_are_refused(tmp_path: Path, kept_bytes: int | None) -> None:
     case = held_out(tmp_path, {"unet": FIRST})
-    path = case.probabilities["unet"]
+    (path,) = case.probabilities["unet"]
     content = path.read_bytes()
     path.unlink()
     if kept_bytes is not None:
