@@ -13,16 +13,16 @@ from pydantic import Field, model_validator
 from autoseg.catalogue import LOSSES, NETWORKS, NetworkEntry, Plane
 from autoseg.errors import PlanError
 from autoseg.planning import format_1
+from autoseg.planning.augmentation_section import AugmentationSection
 from autoseg.planning.memory import training_step_bytes
+from autoseg.planning.section_types import Section
 from autoseg.planning.sections import (
-    AugmentationSection,
     DataSection,
     Decision,
     Inputs,
     NetworkSection,
     PredictionSection,
     PreprocessingSection,
-    Section,
     TrainingSection,
     View,
 )

@@ -57,13 +57,19 @@ _AUTO: Final[Mapping[str, Choice[Any]]] = {
         1.0, "Chosen: on small data sets every unchanged slice is soon learned by heart."
     ),
     "augmentation.rotation_deg": Choice(20.0, "Chosen: somewhat more than patients turn their heads."),
+    "augmentation.rotation_unit": Choice("mm", "Pixels that are not square would shear what is turned."),
     "augmentation.scale": Choice((0.8, 1.25), "Covers the usual differences in size and in-plane spacing."),
     "augmentation.shift_fraction": Choice(0.1, "Chosen: a tenth of the patch leaves structures inside it."),
     "augmentation.intensity_probability": Choice(0.5, "Chosen: per change, so most slices get two of them."),
     "augmentation.contrast": Choice((0.65, 1.5), "Chosen: as much as between scanners and field strengths."),
-    "augmentation.brightness": Choice((0.75, 1.25), "Chosen: normalisation leaves little of it between scans."),
+    "augmentation.contrast_about": Choice(
+        "foreground", "Chosen: about a mean that includes air, contrast would shift all tissue at once."
+    ),
+    "augmentation.brightness": Choice((1.0, 1.0), "None: a factor on what is centred on 0 is another contrast."),
+    "augmentation.brightness_shift": Choice(0.2, "Chosen: normalisation leaves little of it between scans."),
     "augmentation.gamma": Choice((0.7, 1.5), "Chosen: bends the intensity scale as other sequences would."),
-    "augmentation.noise_variance": Choice(0.1, "Chosen: a standard deviation of at most 0.32 normalised units."),
+    "augmentation.noise_variance": Choice(0.0, "None: `noise_std` says it as it is."),
+    "augmentation.noise_std": Choice(0.2, "Chosen: a fifth of the spread of the tissues' intensities."),
     "augmentation.blur_sigma_px": Choice((0.0, 0.0), "None: chosen, to keep thin structures visible."),
 }
 
@@ -80,13 +86,17 @@ _PAPER: Final[Mapping[str, Choice[Any]]] = {
     "training.best_model": Choice("validation_loss", "The paper takes the epoch with the lowest validation loss."),
     "augmentation.spatial_probability": Choice(0.5, "Random rotations are the paper's; how many slices turn is ours."),
     "augmentation.rotation_deg": Choice(20.0, "Random rotations are the paper's; the largest angle is ours."),
+    "augmentation.rotation_unit": Choice("px", "The slices are turned as they are stored."),
     "augmentation.scale": Choice((1.0, 1.0), _UNUSED),
     "augmentation.shift_fraction": Choice(0.0, _UNUSED),
     "augmentation.intensity_probability": Choice(0.0, _UNUSED),
     "augmentation.contrast": Choice((1.0, 1.0), _UNUSED),
+    "augmentation.contrast_about": Choice("slice", _UNUSED),
     "augmentation.brightness": Choice((1.0, 1.0), _UNUSED),
+    "augmentation.brightness_shift": Choice(0.0, _UNUSED),
     "augmentation.gamma": Choice((1.0, 1.0), _UNUSED),
     "augmentation.noise_variance": Choice(0.0, _UNUSED),
+    "augmentation.noise_std": Choice(0.0, _UNUSED),
     "augmentation.blur_sigma_px": Choice((0.0, 0.0), _UNUSED),
 }
 
@@ -111,6 +121,7 @@ PAPER_LEAVES_OPEN: Final = frozenset(
         "training.steps_per_epoch",
         "training.optimiser",
         "training.epochs",
+        "augmentation.rotation_unit",
         "views.0.tta_axes",
         "folds",
     }

@@ -7,25 +7,22 @@ had no default must not be given one.
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from autoseg import catalogue
 from autoseg.data.dataset import LabelClass, check_classes
 from autoseg.data.labels import LabelEncoding, encoding_of
 from autoseg.images.label_values import LARGEST_LABEL
+from autoseg.planning.augmentation_section import AugmentationSection
+from autoseg.planning.section_types import Fraction, Positive, Section
 
 _MOST_LEVELS: Final = 12
 """Of a network. Source: chosen; with so many, the sides of its slices are multiples of 2048 pixels."""
 
-# Upper limits of single values are chosen: beyond what anybody uses, and low enough that nothing made of them fills a
-# memory or exceeds what a float can hold. What values amount to together is limited by the plan as a whole.
-Positive = Annotated[float, Field(gt=0)]
 Gigabytes = Annotated[float, Field(gt=0, le=10_000)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
 Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
 FoldCount = Annotated[int, Field(ge=2, le=100_000)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Range = tuple[Positive, Positive]
 Side = Annotated[int, Field(ge=1, le=65_536)]
 PixelPair = tuple[Side, Side]
 
@@ -39,12 +36,6 @@ def _each_once(axes: tuple[str, ...]) -> tuple[str, ...]:
 
 MirrorAxis = Literal["rows", "columns"]
 MirrorAxes = Annotated[tuple[MirrorAxis, ...], AfterValidator(_each_once)]
-
-
-class Section(BaseModel):
-    """A part of a plan: its keys are all known, its numbers finite."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Inputs(Section):
@@ -225,35 +216,6 @@ class TrainingSection(Section):
         if self.schedule == "plateau" and self.lr_patience is None:
             msg = "the schedule `plateau` needs `lr_patience`"
             raise ValueError(msg)
-        return self
-
-
-class AugmentationSection(Section):
-    """Random changes of the training slices. Each is drawn per slice; a probability of 0 switches it off."""
-
-    spatial_probability: Fraction = Field(description="fraction of slices that are rotated, scaled and shifted")
-    rotation_deg: float = Field(ge=0, le=180, description="largest rotation in either direction, in degrees")
-    scale: Range = Field(description="smallest and largest magnification")
-    shift_fraction: Fraction = Field(description="largest displacement as a fraction of the patch")
-    intensity_probability: Fraction = Field(description="probability of each of the following, per slice")
-    contrast: Range = Field(description="smallest and largest factor on the distance from the mean")
-    brightness: Range = Field(description="smallest and largest factor on the intensity")
-    gamma: Range = Field(description="smallest and largest exponent")
-    noise_variance: float = Field(ge=0, le=100, description="largest variance of added Gaussian noise, in normalised units")
-    blur_sigma_px: tuple[Annotated[float, Field(ge=0, le=100)], Annotated[float, Field(ge=0, le=100)]] = Field(
-        description="smallest and largest sigma of a Gaussian blur; (0, 0): none"
-    )
-    additional: tuple[catalogue.Augmentation, ...] = Field(
-        default=(), description="augmentations of one's own, applied in this order after all of these"
-    )
-
-    @model_validator(mode="after")
-    def _ranges_rise(self) -> "AugmentationSection":
-        for name in ("scale", "contrast", "brightness", "gamma", "blur_sigma_px"):
-            smallest, largest = getattr(self, name)
-            if smallest > largest:
-                msg = f"{name} needs the smallest value first, not {smallest:g} before {largest:g}"
-                raise ValueError(msg)
         return self
 
 

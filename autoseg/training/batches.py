@@ -65,6 +65,7 @@ class SliceBatches:
                 "seg": np.stack([labels for _, labels in patches]),  # (B, 1, H, W)
             },
             generator=generator,
+            aspect=np.array([_aspect(stacks[case]) for case, _ in shown.chosen]),
         )
         images = torch.from_numpy(np.ascontiguousarray(batch["data"]))
         return TrainingBatch(images, torch.from_numpy(batch["seg"][:, 0].astype(np.int64)), shown.sources, shown.view)
@@ -84,6 +85,12 @@ def _patch(
             image, labels = image[window], labels[window]
     darkest = np.repeat(stack.footprint.pad_value, 2 * view.adjacent_slices + 1)
     return _pad(image, view.patch_px, values=darkest.tolist()), _pad(labels, view.patch_px, values=(0,))
+
+
+def _aspect(stack: SliceStack) -> float:
+    """Height of a pixel over its width."""
+    _, rows, columns = stack.footprint.spacing_mm
+    return rows / columns
 
 
 def _pad(array: NDArray[_Voxel], patch_px: tuple[int, int], *, values: Sequence[float]) -> NDArray[_Voxel]:

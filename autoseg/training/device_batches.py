@@ -20,7 +20,7 @@ from autoseg.model.uploading import Uploaded, Uploader
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import SliceStack, StoredCase
-from autoseg.training.augmentation.batched import Slices
+from autoseg.training.augmentation.batched_spatial import Slices
 from autoseg.training.augmentation.device import TorchAugmentation
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.slice_order import ShownSlices, SliceOrder

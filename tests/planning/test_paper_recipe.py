@@ -49,7 +49,10 @@ NOT_IN_THE_PAPER: dict[str, Any] = {
     "augmentation.contrast": [1.0, 1.0],
     "augmentation.brightness": [1.0, 1.0],
     "augmentation.gamma": [1.0, 1.0],
+    "augmentation.contrast_about": "slice",
+    "augmentation.brightness_shift": 0.0,
     "augmentation.noise_variance": 0.0,
+    "augmentation.noise_std": 0.0,
     "augmentation.blur_sigma_px": [0.0, 0.0],
     "augmentation.additional": [],
     "prediction.prior_power": 0.0,
@@ -57,6 +60,7 @@ NOT_IN_THE_PAPER: dict[str, Any] = {
 OURS: dict[str, Any] = {
     "training.optimiser": "adam",
     "network.deep_supervision": False,
+    "augmentation.rotation_unit": "px",
     "views.0.tta_axes": [],
 }
 WITHOUT_INFLUENCE = {

@@ -107,6 +107,10 @@ def test_the_digest_is_of_values_not_of_reasons(plan):
         ),
         (lambda d: d["views"][0].update(tta_axes=["rows"] * 30), r"views\.0\.tta_axes: .*each axis at most once"),
         (lambda d: d["augmentation"].update(blur_sigma_px=[1, 0]), "blur_sigma_px needs the smallest value first"),
+        (
+            lambda d: d["augmentation"].update(noise_variance=0.1, noise_std=0.2),
+            "noise_variance and noise_std limit the same",
+        ),
         (lambda d: d["augmentation"].update(blur_sigma_px=[-1, 0]), "augmentation.blur_sigma_px.0"),
         (lambda d: d["data"]["classes"][1].update(value=65536), "class values must not be above 65535"),
         (

@@ -6,7 +6,6 @@ own, a row for each image. A row may be neutral: then that image keeps its value
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,21 +19,6 @@ Drawn = dict[str, NDArray[np.float64]]
 DATA, SEG = "data", "seg"
 
 
-@dataclass(frozen=True)
-class Slices:
-    """Where images come from, as far as it decides how they are changed.
-
-    Attributes:
-        sizes_px: rows and columns of each slice, (B, 2), int64.
-        spacing_mm: of its rows and columns, (B, 2), float64.
-        canvas_px: rows and columns of the array in which all slices are handed over, each in its upper left corner.
-    """
-
-    sizes_px: NDArray[np.int64]
-    spacing_mm: NDArray[np.float64]
-    canvas_px: tuple[int, int]
-
-
 class BatchedTransform(AbstractTransform):  # type: ignore[misc]  # batchgenerators is not typed
     """A change of whole batches in torch.
 
@@ -46,12 +30,11 @@ class BatchedTransform(AbstractTransform):  # type: ignore[misc]  # batchgenerat
     numbers: int
     parameters: Mapping[str, int]
 
-    def draw(self, numbers: NDArray[np.float64], slices: Slices) -> Drawn:
+    def draw(self, numbers: NDArray[np.float64]) -> Drawn:
         """Turn random numbers into parameters.
 
         Args:
             numbers: (B, `numbers`), float64, uniform in [0, 1).
-            slices: what will be changed.
 
         Returns:
             parameters by name, each (B, n), n as `parameters` has it.

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from autoseg.training.augmentation.batched import DATA, BatchedTransform, Drawn, Slices, where_changed
+from autoseg.training.augmentation.batched import DATA, BatchedTransform, Drawn, where_changed
 from autoseg.training.augmentation.draws import between
 
 _SIGMA: Final = "blur_sigma_px"
@@ -30,7 +30,7 @@ class BatchedBlurTransform(BatchedTransform):
         self._sigma_px = sigma_px
         self._probability = probability
 
-    def draw(self, numbers: NDArray[np.float64], slices: Slices) -> Drawn:  # noqa: ARG002
+    def draw(self, numbers: NDArray[np.float64]) -> Drawn:
         """A sigma for each channel of each image."""
         sigma = between(numbers[:, 1:], self._sigma_px)
         return {_SIGMA: np.where(numbers[:, :1] < self._probability, sigma, 0.0)}

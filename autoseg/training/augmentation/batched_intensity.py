@@ -1,4 +1,4 @@
-"""Brightness, contrast and gamma of whole batches; one factor for all channels of an image."""
+"""Brightness, contrast and gamma of whole batches; one number for all channels of an image."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,13 +6,21 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import ndtri
 
-from autoseg.training.augmentation.batched import DATA, BatchedTransform, Drawn, Slices, per_image, where_changed
+from autoseg.training.augmentation.batched import DATA, BatchedTransform, Drawn, per_image, where_changed
 from autoseg.training.augmentation.draws import around_one, between
 
 _EPSILON: Final = 1e-7
 _EPSILON_STD: Final = 1e-8
 """Keep divisions finite. Source: batchgenerators' values, so that results agree with it."""
+
+_LEAST: Final = 2.0**-54
+"""Less than any uniform number in (0, 1); for 0, which is not the quantile of any number."""
+
+FOREGROUND: Final = "foreground"
+_ONE_VALUE: Final = 1e-3
+"""Differences that resampling leaves in a background of one value, in normalised units. Source: chosen."""
 
 _IMAGE: Final = (1, 2, 3)
 _CHANNEL: Final = (2, 3)
@@ -33,7 +41,7 @@ class BatchedBrightnessTransform(BatchedTransform):
         self._factor = factor
         self._probability = probability
 
-    def draw(self, numbers: NDArray[np.float64], slices: Slices) -> Drawn:  # noqa: ARG002
+    def draw(self, numbers: NDArray[np.float64]) -> Drawn:
         """A factor per image."""
         factor = between(numbers[:, 1:2], self._factor)
         return {"brightness": np.where(numbers[:, :1] < self._probability, factor, 1.0)}
@@ -43,8 +51,54 @@ class BatchedBrightnessTransform(BatchedTransform):
         return {**batch, DATA: batch[DATA] * per_image(batch["brightness"])}
 
 
+class BatchedShiftTransform(BatchedTransform):
+    """Add a normally distributed number to intensities.
+
+    Args:
+        std: its standard deviation.
+        probability: fraction of images that are changed.
+    """
+
+    numbers = 2
+    parameters: Mapping[str, int] = {"brightness_shift": 1}
+
+    def __init__(self, std: float, *, probability: float) -> None:
+        self._std = std
+        self._probability = probability
+
+    def draw(self, numbers: NDArray[np.float64]) -> Drawn:
+        """A number per image."""
+        added = self._std * ndtri(np.maximum(numbers[:, 1:2], _LEAST))
+        return {"brightness_shift": np.where(numbers[:, :1] < self._probability, added, 0.0)}
+
+    def __call__(self, **batch: Any) -> dict[str, Any]:
+        """Change `data`."""
+        return {**batch, DATA: batch[DATA] + per_image(batch["brightness_shift"])}
+
+
+class MarkForeground(BatchedTransform):
+    """Remember which voxels lie above the darkest value of their channel: a background of one value, or padding, does not.
+
+    It comes before noise, after which nothing has one value any more.
+    """
+
+    numbers = 0
+    parameters: Mapping[str, int] = {}
+
+    def draw(self, numbers: NDArray[np.float64]) -> Drawn:  # noqa: ARG002
+        """Nothing."""
+        return {}
+
+    def __call__(self, **batch: Any) -> dict[str, Any]:
+        """Add `foreground`, (B, C, H, W), bool."""
+        images = batch[DATA]
+        return {**batch, FOREGROUND: images > images.amin(dim=_CHANNEL, keepdim=True) + _ONE_VALUE}
+
+
 class BatchedContrastTransform(BatchedTransform):
     """Stretch or squeeze intensities about their mean, channel by channel, and keep them within their range.
+
+    Where the batch says what its `foreground` is, the mean is that of the foreground.
 
     Args:
         factor: smallest and largest factor.
@@ -58,15 +112,15 @@ class BatchedContrastTransform(BatchedTransform):
         self._factor = factor
         self._probability = probability
 
-    def draw(self, numbers: NDArray[np.float64], slices: Slices) -> Drawn:  # noqa: ARG002
+    def draw(self, numbers: NDArray[np.float64]) -> Drawn:
         """A factor per image."""
         factor = around_one(numbers[:, 1:2], numbers[:, 2:3], self._factor)
         return {"contrast": np.where(numbers[:, :1] < self._probability, factor, 1.0)}
 
     def __call__(self, **batch: Any) -> dict[str, Any]:
         """Change `data`."""
-        images, factor = batch[DATA], batch["contrast"]
-        mean = images.mean(dim=_CHANNEL, keepdim=True)  # (B, C, 1, 1)
+        images, factor, foreground = batch[DATA], batch["contrast"], batch.pop(FOREGROUND, None)
+        mean = _mean_of(images, foreground)  # (B, C, 1, 1)
         low, high = images.amin(dim=_CHANNEL, keepdim=True), images.amax(dim=_CHANNEL, keepdim=True)
         changed = ((images - mean) * per_image(factor) + mean).clamp(low, high)
         return {**batch, DATA: where_changed(changed, images, parameters=factor, neutral=1.0)}
@@ -87,7 +141,7 @@ class BatchedGammaTransform(BatchedTransform):
         self._exponent = exponent
         self._probability = probability
 
-    def draw(self, numbers: NDArray[np.float64], slices: Slices) -> Drawn:  # noqa: ARG002
+    def draw(self, numbers: NDArray[np.float64]) -> Drawn:
         """An exponent per image."""
         exponent = around_one(numbers[:, 1:2], numbers[:, 2:3], self._exponent)
         return {"gamma": np.where(numbers[:, :1] < self._probability, exponent, 1.0)}
@@ -100,6 +154,13 @@ class BatchedGammaTransform(BatchedTransform):
         bent = torch.pow((images - low) / (span + _EPSILON), per_image(exponent)) * span + low
         changed = (bent - _mean(bent)) / (_std(bent) + _EPSILON_STD) * _std(images) + _mean(images)
         return {**batch, DATA: where_changed(changed, images, parameters=exponent, neutral=1.0)}
+
+
+def _mean_of(images: torch.Tensor, foreground: torch.Tensor | None) -> torch.Tensor:
+    if foreground is None:
+        return images.mean(dim=_CHANNEL, keepdim=True)
+    total = (images * foreground).sum(dim=_CHANNEL, keepdim=True)
+    return total / foreground.sum(dim=_CHANNEL, keepdim=True).clamp_min(1)
 
 
 def _mean(images: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from autoseg.training.augmentation.batched import DATA, BatchedTransform, Drawn, Slices, where_changed
+from autoseg.training.augmentation.batched import DATA, BatchedTransform, Drawn, where_changed
 from autoseg.training.augmentation.draws import between
 
 _STD: Final = "noise_std"
@@ -39,7 +39,7 @@ class BatchedNoiseTransform(BatchedTransform):
         self._std = std
         self._probability = probability
 
-    def draw(self, numbers: NDArray[np.float64], slices: Slices) -> Drawn:  # noqa: ARG002
+    def draw(self, numbers: NDArray[np.float64]) -> Drawn:
         """A standard deviation and a key per image."""
         std = np.where(numbers[:, :1] < self._probability, between(numbers[:, 1:2], self._std), 0.0)
         return {_STD: std, _KEY: np.floor(numbers[:, 2:3] * _KEYS)}

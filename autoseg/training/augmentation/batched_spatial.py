@@ -1,23 +1,41 @@
 """Cut, pad, turn, scale, shift and mirror: all of it is one look at the slice per pixel of the patch."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import torch
+from batchgenerators.transforms.abstract_transforms import AbstractTransform
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from autoseg.planning.sections import AugmentationSection, MirrorAxis
+from autoseg.planning.augmentation_section import AugmentationSection
+from autoseg.planning.sections import MirrorAxis
 from autoseg.training.augmentation import affine
-from autoseg.training.augmentation.batched import DATA, SEG, BatchedTransform, Drawn, Slices
+from autoseg.training.augmentation.batched import DATA, SEG, Drawn
 from autoseg.training.augmentation.draws import between
 
 MATRIX: Final = "matrix"
 DARKEST: Final = "darkest"
 
 
-class BatchedSpatialTransform(BatchedTransform):
+@dataclass(frozen=True)
+class Slices:
+    """Where images come from, as far as it decides how they are changed.
+
+    Attributes:
+        sizes_px: rows and columns of each slice, (B, 2), int64.
+        spacing_mm: of its rows and columns, (B, 2), float64.
+        canvas_px: rows and columns of the array in which all slices are handed over, each in its upper left corner.
+    """
+
+    sizes_px: NDArray[np.int64]
+    spacing_mm: NDArray[np.float64]
+    canvas_px: tuple[int, int]
+
+
+class BatchedSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batchgenerators is not typed
     """From slices to patches, at random places, turned, scaled, shifted and mirrored.
 
     A slice that is larger than the patch is cut at a random place, one that is smaller is centred; so far as
@@ -44,7 +62,12 @@ class BatchedSpatialTransform(BatchedTransform):
         self._patch_px = patch_px
 
     def draw(self, numbers: NDArray[np.float64], slices: Slices) -> Drawn:
-        """One matrix per image, from patch to canvas, as its six numbers."""
+        """Turn random numbers into one matrix per image, from patch to canvas, as its six entries.
+
+        Args:
+            numbers: (B, `numbers`), float64, uniform in [0, 1).
+            slices: what will be changed.
+        """
         section = self._section
         changed = numbers[:, 0] < section.spatial_probability
         low, high = np.log(section.scale)
@@ -54,6 +77,7 @@ class BatchedSpatialTransform(BatchedTransform):
             zoom=np.where(changed, np.exp(between(numbers[:, 2], (low, high))), 1.0),
             shift=np.where(changed[:, np.newaxis], between(numbers[:, 3:5], (-reach, reach)), 0.0),
             sides=self._patch_px,
+            aspect=slices.spacing_mm[:, 0] / slices.spacing_mm[:, 1] if section.rotation_unit == "mm" else 1.0,
         )
         coins = numbers[:, 5:7] < 0.5
         matrix = affine.flipped(

@@ -7,16 +7,19 @@ import numpy as np
 import torch
 from batchgenerators.transforms.abstract_transforms import Compose
 
-from autoseg.planning.sections import AugmentationSection, MirrorAxis
-from autoseg.training.augmentation.batched import BatchedTransform, Slices
+from autoseg.planning.augmentation_section import AugmentationSection
+from autoseg.planning.sections import MirrorAxis
+from autoseg.training.augmentation.batched import BatchedTransform
 from autoseg.training.augmentation.batched_blur import BatchedBlurTransform
 from autoseg.training.augmentation.batched_intensity import (
     BatchedBrightnessTransform,
     BatchedContrastTransform,
     BatchedGammaTransform,
+    BatchedShiftTransform,
+    MarkForeground,
 )
 from autoseg.training.augmentation.batched_noise import BatchedNoiseTransform
-from autoseg.training.augmentation.batched_spatial import DARKEST, BatchedSpatialTransform
+from autoseg.training.augmentation.batched_spatial import DARKEST, BatchedSpatialTransform, Slices
 from autoseg.training.augmentation.draws import numbers_of_images
 
 
@@ -49,11 +52,13 @@ class TorchAugmentation:
         if section.additional:
             msg = f"augmentations of one's own work on the host: {', '.join(section.additional)}"
             raise ValueError(msg)
-        spatial = BatchedSpatialTransform(section, mirror_axes=mirror_axes, patch_px=patch_px)
-        self._transforms: tuple[BatchedTransform, ...] = (spatial, *_intensity(section, channels))
-        self._compose = Compose(list(self._transforms))
+        self._spatial = BatchedSpatialTransform(section, mirror_axes=mirror_axes, patch_px=patch_px)
+        self._intensity = tuple(_intensity(section, channels))
+        self._compose = Compose([self._spatial, *self._intensity])
         self._seed = seed
-        widths = {name: width for transform in self._transforms for name, width in transform.parameters.items()}
+        widths = dict(self._spatial.parameters)
+        for transform in self._intensity:
+            widths |= transform.parameters
         ends = accumulate(widths.values())
         self._columns = {name: slice(end - widths[name], end) for name, end in zip(widths, ends, strict=True)}
 
@@ -68,14 +73,12 @@ class TorchAugmentation:
         Returns:
             a row per image, (B, P), float32, on the CPU: one tensor, so that it reaches a device in one copy.
         """
-        counts = [transform.numbers for transform in self._transforms]
+        counts = [self._spatial.numbers, *(transform.numbers for transform in self._intensity)]
         numbers = numbers_of_images(seed=self._seed, epoch=epoch, positions=positions, count=sum(counts))
-        parts = np.split(numbers, np.cumsum(counts)[:-1], axis=1)
-        drawn = {
-            name: values
-            for transform, part in zip(self._transforms, parts, strict=True)
-            for name, values in transform.draw(part, slices).items()
-        }
+        first, *others = np.split(numbers, np.cumsum(counts)[:-1], axis=1)
+        drawn = self._spatial.draw(first, slices)
+        for transform, part in zip(self._intensity, others, strict=True):
+            drawn |= transform.draw(part)
         return torch.from_numpy(np.concatenate([drawn[name] for name in self._columns], axis=1).astype(np.float32))
 
     def apply(
@@ -105,12 +108,16 @@ def _intensity(section: AugmentationSection, channels: int) -> Iterator[BatchedT
     probability = section.intensity_probability
     if not probability:
         return
-    if section.noise_variance:
-        yield BatchedNoiseTransform((0.0, section.noise_variance), probability=probability)  # see there
+    if section.contrast_about == "foreground" and section.contrast != (1.0, 1.0):
+        yield MarkForeground()
+    if std := section.noise_std or section.noise_variance:
+        yield BatchedNoiseTransform((0.0, std), probability=probability)
     if section.blur_sigma_px[1]:
         yield BatchedBlurTransform(section.blur_sigma_px, channels=channels, probability=probability)
     if section.brightness != (1.0, 1.0):
         yield BatchedBrightnessTransform(section.brightness, probability=probability)
+    if section.brightness_shift:
+        yield BatchedShiftTransform(section.brightness_shift, probability=probability)
     if section.contrast != (1.0, 1.0):
         yield BatchedContrastTransform(section.contrast, probability=probability)
     if section.gamma != (1.0, 1.0):

@@ -10,6 +10,7 @@ import torch
 from batchgenerators.transforms.abstract_transforms import AbstractTransform, Compose
 from batchgenerators.transforms.color_transforms import (
     BrightnessMultiplicativeTransform,
+    BrightnessTransform,
     ContrastAugmentationTransform,
     GammaTransform,
 )
@@ -19,9 +20,13 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from autoseg import catalogue
-from autoseg.planning.sections import AugmentationSection, MirrorAxis
+from autoseg.planning.augmentation_section import AugmentationSection
+from autoseg.planning.sections import MirrorAxis
 from autoseg.training.augmentation import affine
+from autoseg.training.augmentation.batched import BatchedTransform
+from autoseg.training.augmentation.batched_intensity import BatchedContrastTransform, MarkForeground
 
+_ASPECT: Final = "aspect"
 _MIRROR_AXIS: Final[dict[MirrorAxis, int]] = {"rows": 0, "columns": 1}
 
 
@@ -43,19 +48,22 @@ class Augmentation:
         self._transform = Compose(
             [*_transforms(section, mirror_axes), *map(catalogue.AUGMENTATIONS.build, section.additional)]
         )
+        self._turns_mm = section.spatial_probability > 0 and section.rotation_unit == "mm"
 
-    def __call__(self, batch: Batch, *, generator: np.random.Generator) -> Batch:
+    def __call__(self, batch: Batch, *, generator: np.random.Generator, aspect: NDArray[np.float64]) -> Batch:
         """Change a batch.
 
         Args:
             batch: `data` (B, C, H, W) float32, `seg` (B, 1, H, W) int16; may be changed in place.
             generator: where all randomness comes from.
+            aspect: height of each image's pixels over their width, (B,).
 
         Returns:
             a batch of the same shapes and types.
         """
+        beside = {_ASPECT: aspect} if self._turns_mm else {}
         with _seeded(int(generator.integers(2**32))):
-            changed = self._transform(**batch)
+            changed = self._transform(**batch, **beside)
         return {"data": changed["data"].astype(np.float32, copy=False), "seg": changed["seg"]}
 
 
@@ -64,6 +72,9 @@ class BatchSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batchge
 
     Images are interpolated linearly, labels by nearest neighbour. What comes in from outside an image is its darkest
     value, channel by channel, and background.
+
+    A batch that brings the height of each image's pixels over their width as `aspect`, (B,), is turned in millimetres;
+    others are turned in pixels.
 
     Args:
         probability: fraction of images that are changed; the others keep their exact values.
@@ -85,7 +96,7 @@ class BatchSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batchge
         count = len(batch["data"])
         chosen = np.flatnonzero(np.random.uniform(size=count) < self.probability)  # noqa: NPY002 - batchgenerators' way
         height, width = batch["data"].shape[-2:]
-        matrices = self._matrices(count, (height, width))[chosen]
+        matrices = self._matrices(count, (height, width), aspect=batch.pop(_ASPECT, 1.0))[chosen]
         if chosen.size:
             size = [len(chosen), 1, height, width]
             grid = F.affine_grid(torch.from_numpy(matrices), size, align_corners=False)  # (B, H, W, 2)
@@ -93,13 +104,26 @@ class BatchSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batchge
             batch["seg"][chosen] = _warp_labels(batch["seg"][chosen], grid)
         return batch
 
-    def _matrices(self, count: int, sides: tuple[int, int]) -> NDArray[np.float32]:
+    def _matrices(self, count: int, sides: tuple[int, int], *, aspect: NDArray[np.float64] | float) -> NDArray[np.float32]:
         """One affine matrix (2 x 3) per image, from output to input, in grid_sample's coordinates (x, y) in [-1, 1]."""
         uniform = np.random.uniform
         angle = np.deg2rad(uniform(-self.rotation_deg, self.rotation_deg, count))
         zoom = np.exp(uniform(np.log(self.scale[0]), np.log(self.scale[1]), count))
         moved = uniform(-2 * self.shift_fraction, 2 * self.shift_fraction, (count, 2))
-        return affine.matrices(angle=angle, zoom=zoom, shift=moved, sides=sides).astype(np.float32)  # (B, 2, 3)
+        return affine.matrices(angle=angle, zoom=zoom, shift=moved, sides=sides, aspect=aspect).astype(np.float32)
+
+
+class _InTorch(AbstractTransform):  # type: ignore[misc]  # batchgenerators is not typed
+    """A transform of tensors, among those of arrays: it draws from the global generator of numpy, as they do."""
+
+    def __init__(self, transform: BatchedTransform) -> None:
+        self._transform = transform
+
+    def __call__(self, **batch: Any) -> dict[str, Any]:
+        numbers = np.random.uniform(size=(len(batch["data"]), self._transform.numbers))  # noqa: NPY002 - their way
+        drawn = {name: values.astype(np.float32) for name, values in self._transform.draw(numbers).items()}
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in (batch | drawn).items()}
+        return {name: tensor.numpy() for name, tensor in self._transform(**tensors).items() if name not in drawn}
 
 
 def _transforms(section: AugmentationSection, mirror_axes: Sequence[MirrorAxis]) -> Iterator[AbstractTransform]:
@@ -112,18 +136,27 @@ def _transforms(section: AugmentationSection, mirror_axes: Sequence[MirrorAxis])
         )
     if mirror_axes:
         yield MirrorTransform(axes=tuple(_MIRROR_AXIS[axis] for axis in mirror_axes))
-    probability = section.intensity_probability
-    if not probability:
-        return
-    if section.noise_variance:
-        yield GaussianNoiseTransform(noise_variance=(0, section.noise_variance), p_per_sample=probability)
+    if section.intensity_probability:
+        yield from _intensity(section, probability=section.intensity_probability)
+
+
+def _intensity(section: AugmentationSection, *, probability: float) -> Iterator[AbstractTransform]:
+    about_foreground = section.contrast_about == "foreground" and section.contrast != (1.0, 1.0)
+    if about_foreground:
+        yield _InTorch(MarkForeground())
+    if std := section.noise_std or section.noise_variance:  # what batchgenerators calls variance is a standard deviation
+        yield GaussianNoiseTransform(noise_variance=(0, std), p_per_sample=probability)
     if section.blur_sigma_px[1]:
         yield GaussianBlurTransform(blur_sigma=section.blur_sigma_px, p_per_sample=probability)
     if section.brightness != (1.0, 1.0):
         yield BrightnessMultiplicativeTransform(
             multiplier_range=section.brightness, per_channel=False, p_per_sample=probability
         )
-    if section.contrast != (1.0, 1.0):
+    if section.brightness_shift:
+        yield BrightnessTransform(0.0, section.brightness_shift, per_channel=False, p_per_sample=probability)
+    if about_foreground:
+        yield _InTorch(BatchedContrastTransform(section.contrast, probability=probability))
+    elif section.contrast != (1.0, 1.0):
         yield ContrastAugmentationTransform(section.contrast, per_channel=False, p_per_sample=probability)
     if section.gamma != (1.0, 1.0):
         yield GammaTransform(gamma_range=section.gamma, retain_stats=True, p_per_sample=probability)

@@ -8,22 +8,24 @@ import torch
 from batchgenerators.augmentations import color_augmentations, noise_augmentations
 from numpy.typing import NDArray
 
-from autoseg.training.augmentation.batched import BatchedTransform, Slices
+from autoseg.training.augmentation.batched import BatchedTransform
 from autoseg.training.augmentation.batched_blur import BatchedBlurTransform
 from autoseg.training.augmentation.batched_intensity import (
     BatchedBrightnessTransform,
     BatchedContrastTransform,
     BatchedGammaTransform,
+    BatchedShiftTransform,
+    MarkForeground,
 )
 from autoseg.training.augmentation.batched_noise import BatchedNoiseTransform, _mixed, normal_numbers
 
 Original = Callable[[NDArray[np.float32], float], NDArray[np.float32]]
-SLICES = Slices(np.full((4, 2), 20), np.ones((4, 2)), (20, 20))
 
 
 def images(count: int = 4) -> NDArray[np.float32]:
     """Two channels of 22 x 17 pixels, a third of which are a background."""
     drawn = np.random.default_rng(7).normal(0.3, 1.2, (count, 2, 22, 17)).astype(np.float32)
+    drawn = np.maximum(drawn, -2.4)
     drawn[..., :7, :] = -2.5
     return drawn
 
@@ -57,6 +59,13 @@ def gamma_of_batchgenerators(image: NDArray[np.float32], exponent: float) -> NDA
             1.0,
             [0.6, 1.5],
             lambda image, factor: color_augmentations.augment_contrast(image, lambda: factor, per_channel=False),
+        ),
+        (
+            BatchedShiftTransform(0.5, probability=1.0),
+            "brightness_shift",
+            0.0,
+            [0.3, -0.8],
+            lambda image, added: color_augmentations.augment_brightness_additive(image, added, 0.0, False),
         ),
         (BatchedGammaTransform((0.5, 2.0), probability=1.0), "gamma", 1.0, [0.7, 1.6], gamma_of_batchgenerators),
         (
@@ -131,7 +140,7 @@ def test_parameters_lie_within_their_limits_in_the_fraction_of_images_asked_for(
     transform: BatchedTransform, name: str, limits: tuple[float, float]
 ) -> None:
     numbers = np.random.default_rng(3).random((2000, transform.numbers))
-    drawn = transform.draw(numbers, SLICES)
+    drawn = transform.draw(numbers)
     assert {key: values.shape for key, values in drawn.items()} == {
         key: (2000, width) for key, width in transform.parameters.items()
     }
@@ -142,3 +151,34 @@ def test_parameters_lie_within_their_limits_in_the_fraction_of_images_asked_for(
     assert limits[0] <= values[changed].min() < values[changed].max() <= limits[1]
     if name in {"contrast", "gamma"}:
         assert (values[changed] < 1.0).mean() == pytest.approx(0.5, abs=0.06)
+
+
+def test_shifts_have_the_standard_deviation_asked_for() -> None:
+    transform = BatchedShiftTransform(0.4, probability=1.0)
+    shifts = transform.draw(np.random.default_rng(0).random((5000, 2)))["brightness_shift"]
+    assert shifts.std() == pytest.approx(0.4, rel=0.03)
+    assert shifts.mean() == pytest.approx(0.0, abs=0.02)
+    assert np.isfinite(transform.draw(np.zeros((1, 2)))["brightness_shift"]).all()
+
+
+def test_contrast_about_the_foreground_leaves_the_mean_of_what_is_no_background() -> None:
+    drawn = images()
+    drawn[0, 0, :7] += 1e-6 * np.random.default_rng(1).random((7, 17), dtype=np.float32)  # as resampling leaves it
+    marked = MarkForeground()(data=torch.from_numpy(drawn))
+    foreground = marked["foreground"].numpy()
+    assert not foreground[..., :7, :].any()
+    assert foreground[..., 7:, :].all()
+    factors = torch.tensor([[1.3], [0.8], [1.0], [1.3]])
+    changed = BatchedContrastTransform((0.5, 2.0), probability=1.0)(**marked, contrast=factors)
+    assert "foreground" not in changed
+    for number, channel in np.ndindex(4, 2):
+        before, after = drawn[number, channel, 7:], changed["data"].numpy()[number, channel, 7:]
+        mean = before.astype(np.float64).mean()
+        expected = np.clip((before - mean) * factors[number].item() + mean, -2.5, drawn[number, channel].max())
+        np.testing.assert_allclose(after, expected, atol=1e-5)
+
+
+def test_contrast_where_everything_is_background_changes_nothing() -> None:
+    still = MarkForeground()(data=torch.full((2, 1, 5, 5), -1.5))
+    changed = BatchedContrastTransform((0.5, 2.0), probability=1.0)(**still, contrast=torch.tensor([[0.6], [1.4]]))
+    assert torch.equal(changed["data"], torch.full((2, 1, 5, 5), -1.5))

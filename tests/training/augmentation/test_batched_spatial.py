@@ -4,10 +4,10 @@ import torch
 from batchgenerators.augmentations.spatial_transformations import augment_mirroring, augment_spatial
 from numpy.typing import NDArray
 
-from autoseg.planning.sections import AugmentationSection, MirrorAxis
+from autoseg.planning.augmentation_section import AugmentationSection
+from autoseg.planning.sections import MirrorAxis
 from autoseg.training.augmentation import affine
-from autoseg.training.augmentation.batched import Slices
-from autoseg.training.augmentation.batched_spatial import BatchedSpatialTransform
+from autoseg.training.augmentation.batched_spatial import BatchedSpatialTransform, Slices
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.int16]]
 
@@ -157,3 +157,20 @@ def test_darkest_values_may_be_given() -> None:
     assert changed["data"][0, :, 0, 0].tolist() == [-4.0, -8.0]
     np.testing.assert_allclose(changed["data"][0, :, 1:5], 0.5, atol=1e-5)
     assert changed["seg"].dtype == torch.uint8
+
+
+@pytest.mark.parametrize("unit", ["px", "mm"])
+def test_a_quarter_turn_of_millimetres_swaps_the_sides_of_what_is_seen(unit: str) -> None:
+    # A rod of 4 x 20 mm, upright on pixels that are 2 mm high and 1 mm wide, is 10 pixels high and 4 wide. Lying down it is
+    # 2 pixels high and 20 wide; if pixels are turned, 4 high and 10 wide.
+    labels = np.zeros((1, 1, 30, 30), dtype=np.int16)
+    labels[0, 0, 10:20, 13:17] = 1
+    transform = BatchedSpatialTransform(
+        section(spatial_probability=1.0, rotation_deg=90.0, rotation_unit=unit), mirror_axes=(), patch_px=(30, 30)
+    )
+    numbers = np.array([[0.0, 1.0, 0.5, 0.5, 0.5, 0.9, 0.9, 0.5, 0.5]])  # the largest angle, and nothing else
+    where = Slices(np.array([[30, 30]]), np.array([[2.0, 1.0]]), (30, 30))
+    matrix = torch.from_numpy(transform.draw(numbers, where)["matrix"].astype(np.float32))
+    changed = transform(data=torch.from_numpy(labels.astype(np.float32)), seg=torch.from_numpy(labels), matrix=matrix)
+    rows, columns = np.nonzero(changed["seg"][0, 0].numpy())
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == ((2, 20) if unit == "mm" else (4, 10))

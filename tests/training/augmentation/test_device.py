@@ -3,14 +3,15 @@ import pytest
 import torch
 
 from autoseg.catalogue import AUGMENTATIONS, AugmentationEntry
-from autoseg.planning.sections import AugmentationSection
-from autoseg.training.augmentation.batched import Slices
+from autoseg.planning.augmentation_section import AugmentationSection
+from autoseg.training.augmentation.batched_spatial import Slices
 from autoseg.training.augmentation.device import TorchAugmentation
 
 EVERYTHING = {
     "spatial_probability": 0.8, "rotation_deg": 20.0, "scale": (0.8, 1.25), "shift_fraction": 0.1,
     "intensity_probability": 0.5, "contrast": (0.65, 1.5), "brightness": (0.75, 1.25), "gamma": (0.7, 1.5),
-    "noise_variance": 0.1, "blur_sigma_px": (0.5, 1.0),
+    "noise_variance": 0.0, "noise_std": 0.2, "blur_sigma_px": (0.5, 1.0), "brightness_shift": 0.2,
+    "rotation_unit": "mm", "contrast_about": "foreground",
 }  # fmt: skip
 NOTHING = EVERYTHING | {"spatial_probability": 0.0, "intensity_probability": 0.0}
 

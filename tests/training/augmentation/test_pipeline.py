@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from autoseg.catalogue import AUGMENTATIONS, AugmentationEntry
-from autoseg.planning.sections import AugmentationSection, MirrorAxis
+from autoseg.planning.augmentation_section import AugmentationSection
+from autoseg.planning.sections import MirrorAxis
 from autoseg.training.augmentation import Augmentation, Batch, BatchSpatialTransform
 
 
@@ -54,7 +55,9 @@ def batch(count: int = 64) -> Batch:
 
 
 def changed(mirror_axes: Sequence[MirrorAxis] = (), **changes: object) -> Batch:
-    return Augmentation(section(**changes), mirror_axes=mirror_axes)(batch(), generator=np.random.default_rng(0))
+    return Augmentation(section(**changes), mirror_axes=mirror_axes)(
+        batch(), generator=np.random.default_rng(0), aspect=np.ones(64)
+    )
 
 
 def test_nothing_named_nothing_changed() -> None:
@@ -116,6 +119,9 @@ def test_rotation_keeps_areas_on_images_that_are_not_square() -> None:
         {"brightness": (1.5, 1.6)},
         {"gamma": (2.0, 2.1)},
         {"noise_variance": 0.5},
+        {"noise_std": 0.5},
+        {"brightness_shift": 0.5},
+        {"contrast": (0.5, 0.6), "contrast_about": "foreground"},
         {"blur_sigma_px": (1, 2)},
     ],
 )
@@ -124,7 +130,9 @@ def test_intensity_changes_leave_labels_and_change_images(change: dict[str, obje
     generator = np.random.default_rng(1)
     original["data"] += generator.normal(0, 0.1, original["data"].shape).astype(np.float32)
     before = original["data"].copy()
-    result = Augmentation(section(intensity_probability=1.0, **change), mirror_axes=())(original, generator=generator)
+    result = Augmentation(section(intensity_probability=1.0, **change), mirror_axes=())(
+        original, generator=generator, aspect=np.ones(64)
+    )
     assert np.array_equal(result["seg"], batch()["seg"])
     assert result["data"].dtype == np.float32
     assert not np.allclose(result["data"], before)
@@ -134,7 +142,7 @@ def test_a_probability_of_a_third_leaves_two_thirds_untouched() -> None:
     original = batch(300)
     before = original["data"].copy()
     result = Augmentation(section(intensity_probability=1 / 3, brightness=(1.5, 1.6)), mirror_axes=())(
-        original, generator=np.random.default_rng(2)
+        original, generator=np.random.default_rng(2), aspect=np.ones(300)
     )
     untouched = (result["data"] == before).all(axis=(1, 2, 3)).mean()
     assert untouched == pytest.approx(2 / 3, abs=0.1)
@@ -153,3 +161,40 @@ def test_augmentations_of_ones_own_come_last_in_their_order_and_are_seeded() -> 
     assert np.array_equal(again["data"], result["data"])
     other = changed(mirror_axes=["columns"], additional=["twice", "plusone"])
     np.testing.assert_allclose(result["data"] - other["data"], 1.0, atol=1e-5)  # 2 (x + 1) instead of 2 x + 1
+
+
+def test_noise_has_a_standard_deviation_of_up_to_the_one_asked_for() -> None:
+    still = Batch(data=np.zeros((400, 1, 16, 16), dtype=np.float32), seg=np.zeros((400, 1, 16, 16), dtype=np.int16))
+    result = Augmentation(section(intensity_probability=1.0, noise_std=0.4), mirror_axes=())(
+        still, generator=np.random.default_rng(0), aspect=np.ones(400)
+    )
+    std = result["data"].std(axis=(1, 2, 3))
+    assert std.mean() == pytest.approx(0.2, rel=0.1)
+    assert std.max() == pytest.approx(0.4, rel=0.1)
+
+
+def test_what_is_no_background_keeps_its_mean_when_contrast_turns_about_it() -> None:
+    original = batch(50)
+    original["data"][:, :, :4] += np.linspace(0.5, 1.5, 24, dtype=np.float32)
+    foreground = original["data"] > original["data"].min(axis=(2, 3), keepdims=True)
+    result = Augmentation(
+        section(intensity_probability=1.0, contrast=(0.5, 0.9), contrast_about="foreground"), mirror_axes=()
+    )({"data": original["data"].copy(), "seg": original["seg"]}, generator=np.random.default_rng(0), aspect=np.ones(50))
+    for before, after, mask in zip(original["data"], result["data"], foreground, strict=True):
+        for channel in range(2):
+            inside = mask[channel]
+            assert after[channel][inside].mean() == pytest.approx(before[channel][inside].mean(), abs=1e-5)
+            assert after[channel][inside].std() < 0.999 * before[channel][inside].std()
+
+
+def test_millimetres_are_turned_where_the_plan_says_so() -> None:
+    seg = np.zeros((40, 1, 60, 60), dtype=np.int16)
+    seg[:, :, 20:40, 26:34] = 1  # 40 x 8 mm on pixels of 2 x 1 mm
+    spans = {}
+    for unit in ("px", "mm"):
+        turned = Augmentation(section(spatial_probability=1.0, rotation_deg=90.0, rotation_unit=unit), mirror_axes=())(
+            {"data": seg.astype(np.float32), "seg": seg.copy()}, generator=np.random.default_rng(0), aspect=np.full(40, 2.0)
+        )
+        spans[unit] = max(np.ptp(np.nonzero(labels[0].any(axis=0))[0]) + 1 for labels in turned["seg"])
+    assert 18 < spans["px"] < 25
+    assert 38 < spans["mm"] < 44
