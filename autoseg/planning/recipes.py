@@ -39,6 +39,7 @@ _SHARED: Final[Mapping[str, Choice[Any]]] = {
 }
 
 _AUTO: Final[Mapping[str, Choice[Any]]] = {
+    "training.seeding": Choice("image", "An image is changed in the same way, however many share the work."),
     "training.loss": Choice(
         "cross_entropy_dice", "The Dice term is what is evaluated; the weighted cross-entropy keeps gradients smooth."
     ),
@@ -74,6 +75,7 @@ _AUTO: Final[Mapping[str, Choice[Any]]] = {
 }
 
 _PAPER: Final[Mapping[str, Choice[Any]]] = {
+    "training.seeding": Choice("batch", "Whichever: it only decides which random numbers are drawn."),
     "training.loss": Choice("cross_entropy", "The paper's weighted categorical cross-entropy (eq. 2)."),
     "training.optimiser": Choice("adam", "The usual optimiser of its time."),
     "training.learning_rate": Choice(5e-4, "The paper's initial learning rate."),
@@ -122,6 +124,7 @@ PAPER_LEAVES_OPEN: Final = frozenset(
         "training.optimiser",
         "training.epochs",
         "augmentation.rotation_unit",
+        "training.seeding",
         "views.0.tta_axes",
         "folds",
     }

@@ -182,6 +182,10 @@ class TrainingSection(Section):
     """How the networks learn."""
 
     slices: SliceSelection = Field(description="which slices are learnt from")
+    seeding: Literal["batch", "image"] = Field(
+        default="batch",
+        description="what random changes depend on: `image`: the image's position in the epoch; `batch`: its batch, too",
+    )
     steps_per_epoch: int = Field(ge=1, description="optimiser steps between two validations")
     loss: catalogue.Loss = Field(description="`cross_entropy` (weighted), `dice`, or their sum")
     class_weights: tuple[Positive, ...] = Field(description="weight of each class in the cross-entropy, background first")

@@ -1,12 +1,13 @@
 """Training batches: which slices, in which order, cut to patches and augmented.
 
 Batches take turns among the views. Every batch is a function of (seed, epoch, number of the batch) and of nothing else, so
-that any number of workers, and a run that was interrupted, see the same batches bit by bit.
+that any number of workers, and a run that was interrupted, see the same batches bit by bit. Where the plan's seeding is
+`image`, every image is one of (seed, epoch, position in the epoch), whichever batch it is in.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import torch
@@ -17,10 +18,13 @@ from autoseg.model.slices import with_adjacent_slices
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import SliceStack, StoredCase
-from autoseg.training.augmentation import Augmentation
+from autoseg.training.augmentation import Augmentation, Batch
 from autoseg.training.slice_order import SliceOrder
 
 _Voxel = TypeVar("_Voxel", np.float32, np.int16)
+
+_IMAGES: Final = 1
+"""Sets the random numbers of images apart from those of orders and batches."""
 
 
 @dataclass(frozen=True)
@@ -50,25 +54,56 @@ class SliceBatches:
     def __init__(self, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, seed: int) -> None:
         self._order = SliceOrder(cases, plan=plan, seed=seed)
         self._seed = seed
-        self._stacks = [[case.stack(number) for _, case in cases] for number in range(len(plan.views))]
-        self._views = plan.views
-        self._augmentations = [Augmentation(plan.augmentation, mirror_axes=view.mirror_axes) for view in plan.views]
+        self._by_image, self._most = plan.training.seeding == "image", plan.largest_batch
+        self._shown = [
+            _Shown(
+                view,
+                [case.stack(number) for _, case in cases],
+                Augmentation(plan.augmentation, mirror_axes=view.mirror_axes),
+            )
+            for number, view in enumerate(plan.views)
+        ]
 
     def __getitem__(self, address: tuple[int, int]) -> TrainingBatch:
-        shown = self._order[address]
-        generator = np.random.default_rng((self._seed, *address))
-        stacks, view = self._stacks[shown.view], self._views[shown.view]
-        patches = [_patch(stacks[case], int(index), view=view, generator=generator) for case, index in shown.chosen]
-        batch = self._augmentations[shown.view](
+        shown, (epoch, number) = self._order[address], address
+        view = self._shown[shown.view]
+        if self._by_image:
+            first = number * self._most  # views may have batches of different sizes
+            made = [
+                view.batch(shown.chosen[place : place + 1], generator=self._generator(epoch, first + place))
+                for place in range(len(shown.chosen))
+            ]
+        else:
+            made = [view.batch(shown.chosen, generator=np.random.default_rng((self._seed, *address)))]
+        images, labels = (np.concatenate([batch[key] for batch in made]) for key in ("data", "seg"))
+        return TrainingBatch(
+            torch.from_numpy(images), torch.from_numpy(labels[:, 0].astype(np.int64)), shown.sources, shown.view
+        )
+
+    def _generator(self, epoch: int, position: int) -> np.random.Generator:
+        """The randomness of the image at some position of an epoch."""
+        return np.random.default_rng((self._seed, epoch, position, _IMAGES))
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What one view shows of the training cases."""
+
+    view: View
+    stacks: Sequence[SliceStack]
+    augmentation: Augmentation
+
+    def batch(self, chosen: NDArray[np.int64], *, generator: np.random.Generator) -> Batch:
+        """Some slices, rows of (case number, slice number), as patches."""
+        patches = [_patch(self.stacks[case], int(index), view=self.view, generator=generator) for case, index in chosen]
+        return self.augmentation(
             {
                 "data": np.stack([image for image, _ in patches]),  # (B, C, H, W)
                 "seg": np.stack([labels for _, labels in patches]),  # (B, 1, H, W)
             },
             generator=generator,
-            aspect=np.array([_aspect(stacks[case]) for case, _ in shown.chosen]),
+            aspect=np.array([_aspect(self.stacks[case]) for case, _ in chosen]),
         )
-        images = torch.from_numpy(np.ascontiguousarray(batch["data"]))
-        return TrainingBatch(images, torch.from_numpy(batch["seg"][:, 0].astype(np.int64)), shown.sources, shown.view)
 
 
 def _patch(

@@ -61,6 +61,7 @@ OURS: dict[str, Any] = {
     "training.optimiser": "adam",
     "network.deep_supervision": False,
     "augmentation.rotation_unit": "px",
+    "training.seeding": "batch",
     "views.0.tta_axes": [],
 }
 WITHOUT_INFLUENCE = {

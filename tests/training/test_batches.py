@@ -131,3 +131,23 @@ def test_a_batch_depends_on_its_address_alone(make_plan: MakePlan, make_case: Ca
         again = other[address]
         assert torch.equal(again.images, first[address].images)
         assert again.sources == first[address].sources
+
+
+def test_seeded_by_image_an_image_does_not_depend_on_its_batch(make_plan: MakePlan, fold: FoldData) -> None:
+    whole, halves = (
+        make_plan(view={"batch_size": size}, training={"seeding": "image", "steps_per_epoch": 12 // size}) for size in (4, 2)
+    )
+    together, apart = all_batches(whole, fold), all_batches(halves, fold)
+    assert [len(batch.images) for batch in together] == [4] * 6
+    assert [len(batch.images) for batch in apart] == [2] * 12
+    assert torch.equal(torch.cat([batch.images for batch in together]), torch.cat([batch.images for batch in apart]))
+    assert torch.equal(torch.cat([batch.labels for batch in together]), torch.cat([batch.labels for batch in apart]))
+
+
+def test_seeded_by_image_equal_slices_are_changed_differently(
+    make_plan: MakePlan, make_case: Callable[..., StoredCase]
+) -> None:
+    plan = make_plan(training={"seeding": "image"}, augmentation={"spatial_probability": 1.0})
+    fold = FoldData(DataKeys(all_labelled=""), training=[("one", make_case(4, slices=1))], validation=[])
+    images = torch.cat([batch.images for batch in all_batches(plan, fold)])  # one slice, again and again
+    assert len({tuple(image.flatten().tolist()) for image in images}) == len(images)
