@@ -27,8 +27,11 @@ from autoseg.training.resume import check_same_run
 from autoseg.training.threads import use_threads
 
 CURVES_FILE: Final = "curves.png"
-DRAWING_FRACTION: Final = 0.03
+DRAWING_FRACTION: Final = 0.005
 """Largest fraction of a run that goes into drawing its curves. Source: ours; epochs of small data sets last seconds."""
+
+_FIRST_DRAWING_S: Final = 0.6
+"""Time that the first drawing takes. Source: measured; what draws is loaded then."""
 
 
 class DrawCurves(Protocol):
@@ -104,7 +107,7 @@ def _train(
     session: Session, target: Target, state: RunState | None, *, draw: DrawCurves, events: Events, started: float
 ) -> RunState:
     folder, config = session.workspace.model(target.model), session.config(target)
-    curves = _Curves(folder / CURVES_FILE, target.model.architecture, draw)
+    curves = Curves(folder / CURVES_FILE, target.model.architecture, draw)
     tracked = TrackedRun(
         folder=folder,
         name=target.model.title,
@@ -169,20 +172,22 @@ def _discard(folder: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-class _Curves:
-    """Draws the learning curves after every epoch, unless epochs are so short that drawing would cost too much of them."""
+class Curves:
+    """Draws the learning curves after an epoch, unless drawing would have taken too much of the time so far."""
 
     def __init__(self, path: Path, name: str, draw: DrawCurves) -> None:
         self._path, self._name, self._draw = path, name, draw
-        self._rest_until_s = 0.0
+        self._began_s = time.monotonic()
+        self._spent_s, self._next_s = 0.0, _FIRST_DRAWING_S
 
     def __call__(self, epochs: Sequence[EpochRecord]) -> None:
-        started = time.monotonic()
-        if started < self._rest_until_s:
+        """Draw them after an epoch, or leave it."""
+        started_s = time.monotonic()
+        if self._spent_s + self._next_s > DRAWING_FRACTION * (started_s - self._began_s):
             return
         self.draw(epochs)
-        took_s = time.monotonic() - started
-        self._rest_until_s = started + took_s / DRAWING_FRACTION
+        self._next_s = time.monotonic() - started_s
+        self._spent_s += self._next_s
 
     def draw(self, epochs: Sequence[EpochRecord]) -> None:
         """Draw them now."""

@@ -60,6 +60,18 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def append_bytes(path: Path, content: bytes) -> None:
+    """Add to the end of a file; unlike all else here not in one step: who appends must bear, and remove, half an addition.
+
+    Raises:
+        SystemFailureError: the disk is full, or the place may not be written.
+    """
+    with explain_os_errors(path), path.open("ab") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
 def write_text(path: Path, content: str) -> None:
     r"""Replace a UTF-8 file's content in one step; what is no UTF-8 in names of files becomes `\udcff`."""
     write_bytes(path, content.encode(errors=_ESCAPES))

@@ -119,6 +119,16 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     files.write_text(path, table_text(columns, rows))
 
 
+def append_to_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Cell]]) -> None:
+    """Add lines to a table, which begins with the columns where there is none; see `table_text` and `files.append_bytes`.
+
+    Raises:
+        SystemFailureError: the disk is full, or the place may not be written.
+    """
+    header, text = table_text(columns, []), table_text(columns, rows)
+    files.append_bytes(path, text.removeprefix(header if path.exists() else "").encode())
+
+
 def read_table(path: Path, parse: Callable[[Row], _Parsed], *, kind: TableKind) -> list[_Parsed]:
     """Read a table, line by line.
 

@@ -19,7 +19,7 @@ from autoseg.model.compute import MemoryFormat
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
-from autoseg.training.history import EpochRecord, StepRecord
+from autoseg.training.history import EpochRecord
 
 CHECKPOINT_FILE = "checkpoint.json"
 _NETWORK, _OPTIMISER, _GENERATOR = "network.", "optimiser.", "generator"
@@ -44,7 +44,8 @@ class RunState(BaseModel):
     memory_format: MemoryFormat | None = None
     """Order of a batch's values in memory; None: not recorded (version 0.1), then the one that goes with the precision."""
     epochs: list[EpochRecord] = []
-    steps: list[StepRecord] = []
+    steps_taken: int = 0
+    """Optimiser steps of these epochs; what they were is in the table of steps."""
 
     @property
     def keys(self) -> DataKeys:
@@ -55,14 +56,27 @@ class RunState(BaseModel):
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     state: RunState
     tensors_file: TensorsFile
     tensors_sha256: str
 
 
+def _with_steps_counted(document: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 held every step, which the table of steps has, too."""
+    state = document.get("state")
+    if isinstance(state, dict) and isinstance(state.get("steps"), list):
+        state["steps_taken"] = len(state.pop("steps"))
+    return document
+
+
 _CHECKPOINT: Final = DocumentType(
-    name="checkpoint", model=_Document, missing=_BEGIN_AGAIN, unusable=_BEGIN_AGAIN, compact=True
+    name="checkpoint",
+    model=_Document,
+    missing=_BEGIN_AGAIN,
+    unusable=_BEGIN_AGAIN,
+    migrations={1: _with_steps_counted},
+    compact=True,
 )
 
 

@@ -1,22 +1,26 @@
 """What happened in a run, epoch by epoch and step by step, as tables."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from autoseg.storage import tables
+from autoseg.errors import WorkspaceError
+from autoseg.storage import files, tables
 from autoseg.storage.tables import TableKind
 
 _CLASS_DICE: Final = "validation_dice_"
 _DIGITS: Final = 6
-_KIND: Final = TableKind(
+_HISTORY: Final = TableKind(
     "a history of epochs",
     required=("epoch",),
     remedy="Remove it and repeat the train command of this model; where it is finished, add --restart.",
 )
+_STEPS: Final = TableKind("a table of steps", required=("step", "seconds", "learning_rate", "loss"), remedy="Remove it.")
 
 
 class EpochRecord(BaseModel):
@@ -43,10 +47,9 @@ class EpochRecord(BaseModel):
         return {**flat, **{_CLASS_DICE + name: dice for name, dice in self.class_dice.items()}}
 
 
-class StepRecord(BaseModel):
+@dataclass(frozen=True)
+class StepRecord:
     """One optimiser step."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     step: int
     seconds: float
@@ -59,12 +62,41 @@ _NUMBERS: Final = tuple(name for name in EpochRecord.model_fields if name not in
 
 def write_history(path: Path, epochs: Sequence[EpochRecord]) -> None:
     """Write one line per epoch as CSV."""
-    _write(path, [record.row() for record in epochs])
+    rows = [record.row() for record in epochs]
+    tables.write_table(path, list(rows[0]) if rows else [], [_rounded(row) for row in rows])
 
 
-def write_steps(path: Path, steps: Sequence[StepRecord]) -> None:
-    """Write one line per optimiser step as CSV."""
-    _write(path, [record.model_dump() for record in steps])
+def append_steps(path: Path, steps: Sequence[StepRecord]) -> None:
+    """Add one line per optimiser step to a table as CSV."""
+    tables.append_to_table(path, _STEPS.required, [_rounded(asdict(step)) for step in steps])
+
+
+def read_steps(path: Path) -> list[StepRecord]:
+    """Read the steps of a run back, to as many digits as were written.
+
+    Raises:
+        WorkspaceError: missing, or not such a table.
+    """
+    return tables.read_table(path, _parse_step, kind=_STEPS)
+
+
+def keep_steps(path: Path, *, most: int) -> int:
+    """Have a table of a run's first steps, without what an interrupted epoch left behind them, half a line included.
+
+    Returns:
+        how many steps it has; 0 where it was missing or no such table, and is begun anew.
+
+    Raises:
+        SystemFailureError: the disk is full, or the place may not be written.
+    """
+    kept: list[StepRecord] = []
+    with suppress(OSError, WorkspaceError):
+        found = path.read_bytes()
+        if 0 < (end := found.rfind(b"\n") + 1) < len(found):
+            files.write_bytes(path, found[:end])
+        kept = [step for step in read_steps(path) if step.step <= most]
+    tables.write_table(path, _STEPS.required, [_rounded(asdict(step)) for step in kept])
+    return len(kept)
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
@@ -73,7 +105,7 @@ def read_history(path: Path) -> list[dict[str, float]]:
     Raises:
         WorkspaceError: missing, or not such a table.
     """
-    return tables.read_table(path, _parse, kind=_KIND)
+    return tables.read_table(path, _parse, kind=_HISTORY)
 
 
 def _parse(row: tables.Row) -> dict[str, float]:
@@ -81,10 +113,9 @@ def _parse(row: tables.Row) -> dict[str, float]:
     return {"epoch": row.integer("epoch"), **{column: row.number(column) for column in [*_NUMBERS, *classes]}}
 
 
-def _write(path: Path, rows: Sequence[dict[str, float]]) -> None:
-    columns = list(rows[0]) if rows else []
-    tables.write_table(path, columns, [{name: _rounded(value) for name, value in row.items()} for row in rows])
+def _parse_step(row: tables.Row) -> StepRecord:
+    return StepRecord(row.integer("step"), row.number("seconds"), row.number("learning_rate"), row.number("loss"))
 
 
-def _rounded(value: float) -> float:
-    return value if isinstance(value, int) else float(f"{value:.{_DIGITS}g}")
+def _rounded(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: value if isinstance(value, int) else float(f"{value:.{_DIGITS}g}") for name, value in row.items()}

@@ -8,7 +8,6 @@ import torch
 from torch import nn
 
 from autoseg import catalogue
-from autoseg.errors import TrainingError
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
 from autoseg.networks import build_network
@@ -24,11 +23,11 @@ class StepResult:
     """What one optimiser step saw.
 
     Attributes:
-        loss: before the step, finite.
-        counts: of pixels by class, as `class_counts` gives them, (3, K), int64.
+        loss: before the step, a scalar on the device; whether it is finite is seen by whoever reads it.
+        counts: of pixels by class, as `class_counts` gives them, (3, K), int64, on the device.
     """
 
-    loss: float
+    loss: torch.Tensor
     counts: torch.Tensor
 
 
@@ -61,23 +60,19 @@ class Learner:
     def all_finite(self) -> bool:
         """Whether every weight and running statistic is finite."""
         floats = (tensor for tensor in self.network.state_dict().values() if tensor.is_floating_point())
-        return all(bool(tensor.isfinite().all()) for tensor in floats)
+        return bool(torch.stack([tensor.isfinite().all() for tensor in floats]).all())
 
     def no_counts(self) -> torch.Tensor:
         """Counts to begin with: zeros, where those of the steps are."""
         classes = len(self._plan.data.classes)
         return torch.zeros((3, classes), dtype=torch.int64, device=self._compute.device)
 
-    def step(self, batch: TrainingBatch, *, rate: float, number: int) -> StepResult:
-        """Learn from one batch.
+    def step(self, batch: TrainingBatch, *, rate: float) -> StepResult:
+        """Learn from one batch, without waiting for the device.
 
         Args:
             batch: images and labels.
             rate: learning rate.
-            number: of the step, from 1, to name it when something goes wrong.
-
-        Raises:
-            TrainingError: the loss is not finite; names the batch's slices.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -87,16 +82,13 @@ class Learner:
             outputs = self.network.forward_levels(self._compute.tensor(batch.images))
         levels = [logits.float() for logits in outputs]  # (B, K, ceil(H / 2^l), ceil(W / 2^l))
         loss = self._levels_loss(levels, target)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise _not_finite(value, batch, number=number, planes=self._plan.planes)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         if self._plan.training.grad_clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self._plan.training.grad_clip_norm)
         self.optimiser.step()
         prediction = self._encoding.prediction(levels[0].detach())  # (B, H, W)
-        return StepResult(value, class_counts(prediction, target, classes=levels[0].shape[1]))
+        return StepResult(loss.detach(), class_counts(prediction, target, classes=levels[0].shape[1]))
 
     def validate(self, parts: Sequence[ValidationPart], *, seen: Callable[[int], None] = lambda _: None) -> ValidationResult:
         """Scores on some slices of some cases; all NaN where there are none.
@@ -125,15 +117,3 @@ def _build_optimiser(network: nn.Module, section: TrainingSection) -> torch.opti
         section.optimiser, params=network.parameters(), lr=section.learning_rate, **decay
     )
     return optimiser
-
-
-def _not_finite(
-    value: float, batch: TrainingBatch, *, number: int, planes: Sequence[catalogue.Plane | None]
-) -> TrainingError:
-    slice_ = f"{planes[batch.view]} slice" if len(planes) > 1 else "slice"
-    sources = ", ".join(f"{case} {slice_} {index}" for case, index in batch.sources)
-    return TrainingError(
-        f"the loss became {value} in step {number}, on: {sources}",
-        remedy="Look at these slices; if they are in order, lower training.learning_rate in plan.json, "
-        "or train with --precision float32. What earlier epochs saved is kept.",
-    )

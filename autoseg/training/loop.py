@@ -4,6 +4,7 @@ It knows no network and no data set by name; the plan says what to build, and th
 """
 
 import math
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from statistics import mean
@@ -20,13 +21,14 @@ from autoseg.training.checkpoint import Checkpoint, RunState, restore, save_chec
 from autoseg.training.clock import build_budget
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
-from autoseg.training.history import EpochRecord, StepRecord, write_history, write_steps
+from autoseg.training.history import EpochRecord, StepRecord, append_steps, write_history
 from autoseg.training.learner import Learner
 from autoseg.training.loading import Loader
 from autoseg.training.outlook import after_the_run, doubts, forecast, longer
-from autoseg.training.resume import begin_run, earlier_run
+from autoseg.training.resume import begin_run, begin_steps, earlier_run
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
-from autoseg.training.threads import FirstSteps, use_threads
+from autoseg.training.threads import FirstSteps, thread_choices, use_threads
+from autoseg.training.unread import TakenStep, UnreadSteps
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
 from autoseg.training.watch import Watch
 
@@ -39,7 +41,8 @@ _STORING_S: Final = 0.5
 def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext) -> RunState:
     """Train one network on one fold, or go on where an earlier call stopped.
 
-    After every epoch the folder holds a checkpoint, a model, `history.csv` and `steps.csv`.
+    After every epoch the folder holds a checkpoint, a model, `history.csv` and `steps.csv`. Nothing is stored before every
+    loss of the epoch was read, and found finite.
 
     Returns:
         the finished run.
@@ -75,7 +78,9 @@ class _Run:
         self._stopping = EarlyStopping(plan.training.early_stopping_patience)
         self._best = BestEpoch(plan.training.best_model)
         self.budget = build_budget(plan.training, config)
-        self._first_steps = FirstSteps(self._thread_choices())
+        self._unread = UnreadSteps(plan.planes)
+        adapts = self.budget.seconds is not None and compute.device.type == "cpu"
+        self._first_steps = FirstSteps(thread_choices(self.state.threads or config.threads, adapts=adapts))
         self.loader = Loader(
             SliceBatches(data.training, plan=plan, seed=config.seed),
             steps_per_epoch=plan.training.steps_per_epoch,
@@ -90,6 +95,7 @@ class _Run:
             stopwatch=context.stopwatch,
         )
         self._shown = 0.0
+        begin_steps(context.folder / STEPS_FILE, taken=self.state.steps_taken, events=context.events)
         if checkpoint is not None:
             self._go_on(checkpoint)
 
@@ -112,17 +118,16 @@ class _Run:
 
     def show(self, progress: Progress, **fields: float | str) -> None:
         """Bring the progress bar to where the run is."""
-        done = self.budget.done(step=len(self.state.steps), elapsed_s=self._context.stopwatch.elapsed_s)
+        done = self.budget.done(step=self.state.steps_taken, elapsed_s=self._context.stopwatch.elapsed_s)
         progress.advance(done - self._shown, **fields)
         self._shown = done
 
     def epoch(self, progress: Progress) -> None:
         """One epoch: steps, validation, record, checkpoint, model."""
         number = len(self.state.epochs)
-        started, first_step = self._context.stopwatch.elapsed_s, len(self.state.steps)
-        counts, slices = self._steps(number, progress)
+        started = self._context.stopwatch.elapsed_s
+        steps, counts, slices = self._steps(number, progress)
         trained_s = self._context.stopwatch.elapsed_s - started
-        steps = self.state.steps[first_step:]
         validation = self._watch.look(self.title, events=self._context.events, tick=lambda: self.show(progress))
         self._refuse_broken_weights(validation)
         training_dice = dice_of_classes(counts)
@@ -140,7 +145,7 @@ class _Run:
         )
         best = self._update(_result(record))
         self.state.epochs.append(record)
-        self._store(best=best)
+        self._store(steps, best=best)
         self._context.tracker.epoch_ended(record, validation.samples)
         closing_s = self._context.stopwatch.elapsed_s - started - trained_s
         self.state.closing_s = max(self.state.closing_s, closing_s)
@@ -151,11 +156,11 @@ class _Run:
         self.state.finished = True
         self._save_checkpoint()
         state = self.state
-        found = doubts(state.epochs, steps=len(state.steps), budget=self.budget, stopped_early=self._stopping.reached)
+        found = doubts(state.epochs, steps=state.steps_taken, budget=self.budget, stopped_early=self._stopping.reached)
         if found:
             self._context.events.warn(
                 f"{self.title} is probably far from converged: {'; '.join(found)}. "
-                + longer(self.budget, steps=len(state.steps), elapsed_s=state.elapsed_s)
+                + longer(self.budget, steps=state.steps_taken, elapsed_s=state.elapsed_s)
             )
 
     def _go_on(self, checkpoint: Checkpoint) -> None:
@@ -173,49 +178,45 @@ class _Run:
 
     def _progress(self) -> float:
         return self.budget.progress(
-            step=len(self.state.steps),
+            step=self.state.steps_taken,
             elapsed_s=self._context.stopwatch.elapsed_s,
             closing_s=self.state.closing_s,
         )
 
-    def _steps(self, epoch: int, progress: Progress) -> tuple[torch.Tensor, int]:
+    def _steps(self, epoch: int, progress: Progress) -> tuple[list[StepRecord], torch.Tensor, int]:
         """The optimiser steps of one epoch, at least one; ends early when the run's time is up.
 
         Returns:
-            counts of pixels by class, as `class_counts` gives them, and the number of slices learnt from.
+            the steps, counts of pixels by class, as `class_counts` gives them, and the number of slices learnt from.
         """
-        counts, slices = self._learner.no_counts(), 0
+        counts, steps, slices = self._learner.no_counts(), list[StepRecord](), 0
         started = self._context.stopwatch.elapsed_s
         before_s = started
         for batch in self.loader.epoch(epoch):
-            counts += self._step(batch)
+            last, counted = self._step(batch)
+            counts += counted
             slices += len(batch.sources)
-            last = self.state.steps[-1]
-            pace = slices / (last.seconds - started)
-            self.show(progress, loss=last.loss, lr=last.learning_rate, slices_per_s=pace)
-            if not self._first_steps.complete:
-                self._time_step(last.seconds - before_s)
+            timed = not self._first_steps.complete
+            if timed or self._unread.due:
+                steps += self._unread.read()
+                self.show(progress, loss=steps[-1].loss)
+            self.show(progress, lr=last.learning_rate, slices_per_s=slices / (last.seconds - started))
+            if timed:
+                self._time_step(self._context.stopwatch.elapsed_s - before_s)
             before_s = self._context.stopwatch.elapsed_s
             if self._progress() >= 1.0:
                 break
-        return counts, slices
+        return [*steps, *self._unread.read()], counts, slices
 
-    def _step(self, batch: TrainingBatch) -> torch.Tensor:
-        """One optimiser step and its record; returns its batch's counts by class."""
-        number, rate = len(self.state.steps) + 1, self._schedule.rate(self._progress())
-        result = self._learner.step(batch, rate=rate, number=number)
-        elapsed_s = self._context.stopwatch.elapsed_s
-        self.state.steps.append(StepRecord(step=number, seconds=elapsed_s, learning_rate=rate, loss=result.loss))
-        return result.counts
-
-    def _thread_choices(self) -> tuple[int, ...]:
-        """Numbers of threads to choose among: only where the clock ends the run is its result one of many already."""
-        fixed = self.state.threads or self._config.threads
-        if fixed is not None:
-            return (fixed,)
-        most = torch.get_num_threads()
-        adapts = self.budget.seconds is not None and self._context.compute.device.type == "cpu"
-        return (1, most) if adapts and most > 1 else (most,)
+    def _step(self, batch: TrainingBatch) -> tuple[TakenStep, torch.Tensor]:
+        """One optimiser step, and its batch's counts by class."""
+        rate = self._schedule.rate(self._progress())
+        result = self._learner.step(batch, rate=rate)
+        self.state.steps_taken += 1
+        seconds = self._context.stopwatch.elapsed_s
+        taken = TakenStep(self.state.steps_taken, seconds, rate, result.loss, sources=batch.sources, view=batch.view)
+        self._unread.add(taken)
+        return taken, result.counts
 
     def _time_step(self, seconds: float) -> None:
         """Choose threads by the first steps, then tell what fits into the run."""
@@ -232,7 +233,7 @@ class _Run:
             step_s=first.step_s,
             closing_s=self.state.closing_s,
             elapsed_s=self._context.stopwatch.elapsed_s,
-            steps_done=len(self.state.steps),
+            steps_done=self.state.steps_taken,
         )
         batch = mean(view.batch_size for view in self._plan.views)
         rate, scoring = batch / first.step_s, after_the_run(self._watch.cases, self._watch.scoring_s)
@@ -259,7 +260,7 @@ class _Run:
         self._stopping.epoch_ended(result)
         return self._best.epoch_ended(result)
 
-    def _store(self, *, best: bool) -> None:
+    def _store(self, steps: Sequence[StepRecord], *, best: bool) -> None:
         context, state = self._context, self.state
         if best:
             save_bundle(
@@ -278,7 +279,7 @@ class _Run:
                 ),
             )
         write_history(context.folder / HISTORY_FILE, state.epochs)
-        write_steps(context.folder / STEPS_FILE, state.steps)
+        append_steps(context.folder / STEPS_FILE, steps)
         state.elapsed_s = context.stopwatch.elapsed_s
         self._save_checkpoint()
         context.on_epoch(state.epochs)

@@ -4,11 +4,13 @@ from pathlib import Path
 
 from autoseg.data.splits import Fold
 from autoseg.errors import WorkspaceError
+from autoseg.events import Events
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.training.checkpoint import Checkpoint, RunState, read_checkpoint
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData
+from autoseg.training.history import keep_steps
 
 
 def begin_run(plan: Plan, config: TrainConfig, data: FoldData) -> RunState:
@@ -20,6 +22,19 @@ def begin_run(plan: Plan, config: TrainConfig, data: FoldData) -> RunState:
         members=data.members,
         config=config,
     )
+
+
+def begin_steps(path: Path, *, taken: int, events: Events) -> None:
+    """Have a table of the steps that a run has taken, and no others, to which its next ones are added.
+
+    Args:
+        path: of the table.
+        taken: steps that the run's checkpoint knows of; 0 for a new run.
+        events: told where the table has fewer.
+    """
+    kept = keep_steps(path, most=taken)
+    if kept < taken:
+        events.warn(f"{path} has {kept} of the {taken} steps so far; the others are lost")
 
 
 def earlier_run(plan: Plan, config: TrainConfig, data: FoldData, *, folder: Path) -> Checkpoint | None:

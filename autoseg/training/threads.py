@@ -78,6 +78,19 @@ class FirstSteps:
         return median(self._seconds[threads])
 
 
+def thread_choices(fixed: int | None, *, adapts: bool) -> tuple[int, ...]:
+    """Numbers of threads to choose among, rising.
+
+    Args:
+        fixed: the number that was decided already; None: none.
+        adapts: whether a run may choose: only where the clock ends it is its result one of many already.
+    """
+    if fixed is not None:
+        return (fixed,)
+    most = torch.get_num_threads()
+    return (1, most) if adapts and most > 1 else (most,)
+
+
 def use_threads(threads: int) -> None:
     """Compute on this many threads from now on."""
     if torch.get_num_threads() != threads:

@@ -197,8 +197,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     seen: list[dict[str, Any]] = []
     step = Learner.step
 
-    def watched(self: Learner, batch: TrainingBatch, *, rate: float, number: int) -> StepResult:
-        result = step(self, batch, rate=rate, number=number)
+    def watched(self: Learner, batch: TrainingBatch, *, rate: float) -> StepResult:
+        result = step(self, batch, rate=rate)
         images = batch.images.double()
         seen.append(
             {
@@ -208,7 +208,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
                 "corner": [float(value) for value in images[:, 0, 11, 9]],
                 "labels": [int((batch.labels == index).sum()) for index in range(4)],
                 "rate": rate,
-                "loss": result.loss,
+                "loss": float(result.loss),
             }
         )
         return result

@@ -64,3 +64,26 @@ def test_a_share_of_the_cores_limits_threads_and_never_adds_any(threads: int, co
         assert torch.get_num_threads() == expected
     finally:
         torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 30])
+def test_drawing_the_curves_takes_no_noticeable_part_of_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int
+) -> None:
+    now_s, drawn_s = 0.0, 0.4
+
+    def draw(_runs: object, _path: Path) -> None:
+        nonlocal now_s
+        now_s += drawn_s
+        times.append(now_s)
+
+    times: list[float] = []
+    monkeypatch.setattr(runs.time, "monotonic", lambda: now_s)
+    curves = runs.Curves(tmp_path / "curves.png", "unet", draw)
+    while now_s < 60 * minutes:
+        now_s += 5.0
+        curves([])
+        assert len(times) * drawn_s <= runs.DRAWING_FRACTION * now_s
+    assert bool(times) == (minutes > 2)
+    curves.draw([])
+    assert times[-1] == now_s

@@ -55,6 +55,14 @@ def test_numbers_that_are_none_and_large_seeds_come_back(saved: Path) -> None:
     assert state.epochs[0].training_loss == 1.25
 
 
+def test_what_0_1_wrote_is_read_with_its_steps_counted() -> None:
+    folder = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace" / "models" / "unet" / "fold_0"
+    stored = json.loads((folder / CHECKPOINT_FILE).read_text(encoding="utf-8"))["state"]["steps"]
+    state = read_state(folder)
+    assert state is not None
+    assert state.steps_taken == len(stored) > 0
+
+
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:
     assert read_state(tmp_path) is None
     assert read_checkpoint(tmp_path) is None

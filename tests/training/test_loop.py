@@ -21,12 +21,15 @@ from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
+from autoseg.training.batches import SliceBatches, TrainingBatch
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
-from autoseg.training.history import EpochRecord, read_history
+from autoseg.training.history import EpochRecord, StepRecord, read_history, read_steps
 from autoseg.training.loop import train
+from autoseg.training.threads import MEASURED_STEPS
+from autoseg.training.unread import UnreadSteps
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
@@ -49,8 +52,8 @@ def same(first: Path, second: Path) -> bool:
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
-def losses(state: RunState) -> list[float]:
-    return [step.loss for step in state.steps]
+def losses(folder: Path) -> list[float]:
+    return [step.loss for step in read_steps(folder / "steps.csv")]
 
 
 def test_training_learns_and_leaves_everything_behind(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
@@ -72,12 +75,12 @@ def test_training_learns_and_leaves_everything_behind(make_plan: MakePlan, fold:
 def test_the_same_seed_gives_the_same_bits_with_any_number_of_workers(
     make_plan: MakePlan, fold: FoldData, tmp_path: Path
 ) -> None:
-    first = run(make_plan(), fold, tmp_path / "a")
-    second = run(make_plan(), fold, tmp_path / "b", workers=2)
-    other = run(make_plan(), fold, tmp_path / "c", seed=1)
+    run(make_plan(), fold, tmp_path / "a")
+    run(make_plan(), fold, tmp_path / "b", workers=2)
+    run(make_plan(), fold, tmp_path / "c", seed=1)
     assert same(tmp_path / "a", tmp_path / "b")
-    assert losses(first) == losses(second)
-    assert losses(first) != losses(other)
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert losses(tmp_path / "a") != losses(tmp_path / "c")
 
 
 class _StopAfter(Silent):
@@ -113,7 +116,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(
             )
     resumed = run(make_plan(), fold, parts, epochs=3, architecture=architecture)
     assert same(whole, parts)
-    assert losses(resumed) == losses(uninterrupted)
+    assert losses(parts) == losses(whole)
     assert [epoch.validation_loss for epoch in resumed.epochs] == [e.validation_loss for e in uninterrupted.epochs]
 
 
@@ -134,7 +137,7 @@ def test_interruptions_at_random_batches_leave_no_trace(
     resumed = run(make_plan(), fold, parts, epochs=6, workers=2 - workers)
     assert interruptions >= 5
     assert same(whole, parts)
-    assert losses(resumed) == losses(uninterrupted)
+    assert losses(parts) == losses(whole)
     unchanging = {"exclude": {"seconds", "slices_per_s"}}
     assert [epoch.model_dump(**unchanging) for epoch in resumed.epochs] == [
         epoch.model_dump(**unchanging) for epoch in uninterrupted.epochs
@@ -152,12 +155,14 @@ def held_out(fold: FoldData) -> NDArray[np.float32]:
 def test_rules_with_a_memory_resume_where_they_were(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
     plateau = {"schedule": "plateau", "lr_patience": 1, "learning_rate": 0.5, "best_model": "validation_loss"}
     plan = make_plan(training=plateau)
-    uninterrupted = run(plan, fold, tmp_path / "whole", epochs=15)
+    run(plan, fold, tmp_path / "whole", epochs=15)
     with pytest.raises(KeyboardInterrupt):
         train(plan, config(epochs=15), fold, context=RunContext(tmp_path / "parts", CPU, 0, _StopAfter(35)))
-    resumed = run(plan, fold, tmp_path / "parts", epochs=15)
-    rates = [step.learning_rate for step in resumed.steps]
-    assert rates == [step.learning_rate for step in uninterrupted.steps]
+    run(plan, fold, tmp_path / "parts", epochs=15)
+    rates, uninterrupted = (
+        [step.learning_rate for step in read_steps(tmp_path / name / "steps.csv")] for name in ("parts", "whole")
+    )
+    assert rates == uninterrupted
     assert len(set(rates)) > 1
     assert same(tmp_path / "whole", tmp_path / "parts")
 
@@ -192,7 +197,8 @@ def test_a_time_budget_is_kept_and_the_learning_rate_comes_down(make_plan: MakeP
     state = train(make_plan(training={"epochs": None, "minutes": 60}), config(minutes=0.05), fold, context=context)
     assert state.finished
     assert 2.0 < state.epochs[-1].seconds <= 3.0
-    assert state.steps[-1].learning_rate < 0.1 * max(step.learning_rate for step in state.steps)
+    rates = [step.learning_rate for step in read_steps(tmp_path / "steps.csv")]
+    assert rates[-1] < 0.1 * max(rates)
 
 
 def test_early_stopping_ends_a_run(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
@@ -224,6 +230,56 @@ def test_a_loss_that_is_not_finite_names_cases_and_slices(
     with pytest.raises(TrainingError, match=r"broken slice \d") as failure:
         run(make_plan(), FoldData(DataKeys(all_labelled="tiny"), [("broken", case)], []), tmp_path)
     assert failure.value.exit_code == 8
+
+
+@pytest.mark.parametrize("place", [0, 24, 44])
+def test_the_first_bad_batch_is_named_though_losses_are_read_later(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    made, broken = SliceBatches.__getitem__, []
+
+    def batch(batches: SliceBatches, address: tuple[int, int]) -> TrainingBatch:
+        found = made(batches, address)
+        if address == (1, place):
+            found.images[0, 0, 0, 0] = math.inf
+            broken.extend(f"{case} slice {number}" for case, number in found.sources)
+        return found
+
+    monkeypatch.setattr(SliceBatches, "__getitem__", batch)
+    with pytest.raises(TrainingError) as failure:
+        run(make_plan(training={"steps_per_epoch": 45}), fold, tmp_path, epochs=3)
+    assert f"the loss became nan in step {46 + place}, on: {', '.join(broken)}" in str(failure.value)
+    state = read_state(tmp_path)
+    assert state is not None
+    assert (len(state.epochs), state.steps_taken, len(losses(tmp_path))) == (1, 45, 45)
+    assert load_bundle(tmp_path).document.provenance.epochs == 1
+    assert all(bool(tensor.isfinite().all()) for tensor in weights(tmp_path).values())
+
+
+def test_losses_are_read_every_twentieth_step_once_the_first_ones_were_timed(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, together = UnreadSteps.read, []
+
+    def counted(unread: UnreadSteps) -> list[StepRecord]:
+        steps = read(unread)
+        together.append(len(steps))
+        return steps
+
+    monkeypatch.setattr(UnreadSteps, "read", counted)
+    run(make_plan(training={"steps_per_epoch": 55}), fold, tmp_path, epochs=2)
+    assert together == [1] * MEASURED_STEPS + [20, 20, 5] + [20, 20, 15]
+    assert len(losses(tmp_path)) == 110
+
+
+def test_steps_that_are_lost_are_said_to_be(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    told = _Told()
+    with pytest.raises(KeyboardInterrupt):
+        train(make_plan(), config(epochs=3), fold, context=RunContext(tmp_path, CPU, 0, _StopAfter(5)))
+    (tmp_path / "steps.csv").unlink()
+    train(make_plan(), config(epochs=3), fold, context=RunContext(tmp_path, CPU, 0, told))
+    assert any("steps.csv has 0 of the 3 steps so far" in line for line in told.warned)
+    assert [step.step for step in read_steps(tmp_path / "steps.csv")] == list(range(4, 10))
 
 
 def test_every_epoch_is_reported(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:

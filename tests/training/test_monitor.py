@@ -407,7 +407,7 @@ def test_training_outlives_its_tracker_and_ends_the_same(
         broken = trained(make_plan(), fold, tmp_path / "broken", tracker=tracker, epochs=3)
     untracked = trained(make_plan(), fold, tmp_path / "untracked", tracker=Untracked(), epochs=3)
     assert len(events.warnings) == 1
-    assert [step.loss for step in broken.steps] == [step.loss for step in untracked.steps]
+    assert [epoch.training_loss for epoch in broken.epochs] == [epoch.training_loss for epoch in untracked.epochs]
     assert len(read_history(tmp_path / "broken" / "history.csv")) == 3
 
 

@@ -114,7 +114,7 @@ def test_only_the_first_cases_are_sampled(make_case: MakeCase) -> None:
 
 def test_a_part_is_fixed_by_the_seed_and_spread_over_the_cases(make_plan: MakePlan, make_case: MakeCase) -> None:
     cases = [make_case(seed, slices=30, shape=(4, 4)) for seed in range(3)]
-    plan = make_plan(training={"steps_per_epoch": 100})
+    plan = make_plan(training={"steps_per_epoch": 250})
     part = chosen_part(cases, plan=plan, seed=1)
     again, other = (chosen_part(cases, plan=plan, seed=seed) for seed in (1, 2))
     chosen = [each.slices.tolist() for each in part]
