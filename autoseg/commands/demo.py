@@ -1,6 +1,7 @@
 """`autoseg demo`: the whole story on a synthetic cohort, in a folder of its own."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from autoseg.errors import WorkspaceError
 from autoseg.events import Events
 from autoseg.options.command import Command, Output
 from autoseg.options.declaration import Jobs, Options, PathOption, option
-from autoseg.options.shared import DEVICE, JOBS, SEED
+from autoseg.options.shared import DEVICE, JOBS, PLANES, SEED
 
 if TYPE_CHECKING:
     from autoseg.exporting.export import ExportResult
@@ -26,6 +27,7 @@ class DemoOptions(Options):
     architecture: catalogue.Architecture = option("Network.", "--arch", "-a", default="unet")
     _: KW_ONLY
     folder: PathOption = option("Where everything goes; made again by every call.", default=Path("autoseg-demo"))
+    planes: str | Sequence[str] = option(PLANES, default="auto")
     epochs: int = option("Length of the training.", default=12, least=1, most=1_000_000)
     minutes: float = option("Time after which the training ends in any case.", default=5.0, above=0, most=1_000_000)
     seed: int = option(SEED, default=0)
@@ -60,7 +62,8 @@ def run(options: DemoOptions, events: Events) -> DemoResult:
     cohort, workspace = options.folder / "PHANTOM18", options.folder / "run"
     events.info(f"making a synthetic cohort in {cohort}")
     write_cohort(cohort, PhantomSettings(seed=options.seed))
-    planned = plan.run(plan.PlanOptions(cohort, workspace=workspace, device=options.device, jobs=options.jobs), events)
+    planning = plan.PlanOptions(cohort, workspace=workspace, planes=options.planes, device=options.device, jobs=options.jobs)
+    planned = plan.run(planning, events)
     trained = train.run(
         train.TrainOptions(
             options.architecture,

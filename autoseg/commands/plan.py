@@ -6,15 +6,16 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from autoseg import catalogue
+from autoseg.errors import UsageError
 from autoseg.events import Events
 from autoseg.jobs.machine import device_kind, gpu_memory_gb, processes
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import CHANNELS, JOBS, LABELS, NOT_FINITE
+from autoseg.options.shared import CHANNELS, JOBS, LABELS, NOT_FINITE, PLANES
 
 if TYPE_CHECKING:
     from autoseg.planning.plan import Plan
-    from autoseg.planning.sections import Inputs
+    from autoseg.planning.sections import AskedPlanes, Inputs
     from autoseg.runs.workspace import Workspace
 
 
@@ -30,7 +31,8 @@ class PlanOptions(Options):
     channels: Sequence[str] = option(CHANNELS, default=())
     name: str | None = option("Name of the data set; default: its own or its folder's.", default=None)
     recipe: catalogue.Recipe = option("auto: what measured best; paper: the published method.", default="auto")
-    plane: catalogue.Plane | Literal["auto"] = option("Plane of the slices; auto: by rule.", default="auto")
+    planes: str | Sequence[str] = option(PLANES, default="auto")
+    plane: catalogue.Plane | Literal["auto"] = option("One plane: the same as --planes with one.", default="auto")
     folds: int | None = option("Folds of the cross-validation; default: 5 or fewer.", default=None, least=2, most=100_000)
     memory_gb: float | None = option(
         "GB one training step may take; default: 4 on a CPU, four fifths of the GPU found here, 8 on one that is not here.",
@@ -81,7 +83,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.runs.workspace import RUNS, Workspace
     from autoseg.storage.locks import lock
 
-    overrides = parse_overrides(options.overrides)
+    overrides, planes = parse_overrides(options.overrides), _asked_planes(options)
     dataset = find_dataset(options.dataset, name=options.name, choice=Choice(options.labels, tuple(options.channels)))
     workspace = Workspace(options.workspace or RUNS / dataset.name)
     if options.name is None and not options.force:
@@ -100,7 +102,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         jobs = processes(options.jobs)
         fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
         dataset = found_channels(dataset, fingerprint.cases)
-        inputs = _inputs(options, name=dataset.name, overrides=overrides, events=events)
+        inputs = _inputs(options, name=dataset.name, planes=planes, overrides=overrides, events=events)
         plan = make_plan(dataset, fingerprint, inputs)
         classes = plan.data.classes
         splits = split_cases(dataset, fingerprint.cases, classes=classes, folds=plan.folds, events=events)
@@ -111,14 +113,30 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     return PlanResult(workspace, plan)
 
 
-def _inputs(options: PlanOptions, *, name: str, overrides: Mapping[str, Any], events: Events) -> "Inputs":
+def _asked_planes(options: PlanOptions) -> "AskedPlanes":
+    from autoseg.planning.overrides import parse_planes
+
+    planes = parse_planes(options.planes)
+    if options.plane == "auto" or planes == (options.plane,):
+        return planes
+    if planes != "auto":
+        raise UsageError(
+            "--plane and --planes name different planes", remedy="Leave one of them out; --planes takes several planes."
+        )
+    return (options.plane,)
+
+
+def _inputs(
+    options: PlanOptions, *, name: str, planes: "AskedPlanes", overrides: Mapping[str, Any], events: Events
+) -> "Inputs":
     from autoseg.planning.sections import Inputs
 
     kind: catalogue.DeviceKind = device_kind() if options.device == "auto" else "cpu" if options.device == "cpu" else "gpu"
     return Inputs(
         name=name,
         recipe=options.recipe,
-        plane=options.plane,
+        plane=planes[0] if isinstance(planes, tuple) else "auto",
+        planes=planes if planes == "all" or (isinstance(planes, tuple) and len(planes) > 1) else None,
         device=kind,
         memory_gb=options.memory_gb or _memory_gb(kind, events=events),
         folds=options.folds,
@@ -141,7 +159,9 @@ def _memory_gb(kind: catalogue.DeviceKind, *, events: Events) -> float:
 
 def describe(result: PlanResult) -> Output:
     """The workspace; the decisions themselves as a table."""
-    rows = [(path, _shown(decision.value), decision.reason) for path, decision in result.plan.decisions.items()]
+    from autoseg.planning.decided import explained
+
+    rows = [(each.what, _shown(each.value), each.reason) for each in explained(result.plan.decisions)]
     table = Table(f"Plan for {result.plan.inputs.name}", ("what", "value", "why"), rows)
     text = (
         f"\nWrote {result.workspace.plan_file}, which you may edit.\n"

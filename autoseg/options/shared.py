@@ -28,6 +28,10 @@ CHANNELS: Final = Declaration(
     ("--channel",),
     metavar="NAME",
 )
+PLANES: Final = Declaration(
+    "Planes of the slices, one view each, as in coronal,axial; all: those the data have; auto: by rule.",
+    metavar="auto|all|PLANE[,PLANE...]",
+)
 SEED: Final = Declaration("Seed of all randomness.", least=0, most=2**64 - 1)
 MODEL: Final = Declaration("An exported model to use instead of a workspace.", ("--model", "-m"), metavar="FILE")
 MEMORY: Final = Declaration(

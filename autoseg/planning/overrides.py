@@ -1,16 +1,18 @@
 """Values that the user asks for when planning: checked against the plan's schema, put in the place of what rules chose."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import ValidationError
 
+from autoseg.catalogue import Plane
 from autoseg.errors import UsageError
 from autoseg.planning import format_1
+from autoseg.planning.decided import DECIDED, decided_paths, in_every_view
 from autoseg.planning.plan import Plan, sealed
-from autoseg.planning.sections import DECIDED
+from autoseg.planning.sections import AskedPlanes
 from autoseg.storage import files
 from autoseg.storage.documents import parse, problems_in
 
@@ -27,18 +29,19 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
     """What was asked for, by the path of its key in the plan.
 
     Args:
-        pairs: each `path=value`: the path of a value that a rule decides, such as `training.learning_rate` or
-            `views.0.patch_px`, where the number may be left out, or its name in 0.1; the value as JSON or a bare word.
+        pairs: each `path=value`: the path of a value that a rule decides, such as `training.learning_rate`,
+            `views.patch_px` for all views or `views.0.patch_px` for one of them, or its name in 0.1; the value as JSON or
+            a bare word.
 
     Returns:
-        values by path, in the order of the plan.
+        values by path, in the order of the plan, those for all views before those for one.
 
     Raises:
         UsageError: a pair has no value, its key is unknown (with a suggestion), is not for planning, or is given twice.
 
     Example:
         >>> parse_overrides(["views.batch_size=4", "training.loss=dice"])
-        {'views.0.batch_size': 4, 'training.loss': 'dice'}
+        {'views.batch_size': 4, 'training.loss': 'dice'}
     """
     asked: dict[str, Any] = {}
     for pair in pairs:
@@ -49,7 +52,44 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         if path in asked:
             raise UsageError(f"{path} is given twice", where=f"--set {pair}", remedy="Give it once.")
         asked[path] = _value(text.strip())
-    return {path: asked[path] for path in DECIDED if path in asked}
+
+    def place(path: str) -> tuple[int, bool, str]:
+        return DECIDED.index(in_every_view(path)), path not in DECIDED, path
+
+    return {path: asked[path] for path in sorted(asked, key=place)}
+
+
+def parse_planes(asked: str | Sequence[str]) -> AskedPlanes:
+    """The planes asked for, in the order of their views.
+
+    Args:
+        asked: `auto`, `all`, or names of planes, as a list or between commas.
+
+    Raises:
+        UsageError: there is no such plane (with a suggestion), or one is named twice.
+
+    Example:
+        >>> parse_planes("coronal,axial")
+        ('coronal', 'axial')
+    """
+    names = tuple(name.strip() for name in (asked.split(",") if isinstance(asked, str) else asked))
+    if names == ("auto",):
+        return "auto"
+    if names == ("all",):
+        return "all"
+    planes: list[Plane] = []
+    for name in names:
+        known = [plane for plane in get_args(Plane) if plane == name]
+        if not known or known[0] in planes:
+            similar = get_close_matches(name, get_args(Plane), n=1)
+            raise UsageError(
+                f"{name[:100]} is named twice" if known else f"there is no plane {name[:100]!a}",
+                where="--planes",
+                expected=f"auto, all, or some of {', '.join(get_args(Plane))}, each once",
+                remedy="Name it once." if known else f"Did you mean {similar[0]}?" if similar else "Name a plane.",
+            )
+        planes += known
+    return tuple(planes)
 
 
 def overridden(plan: Plan, overrides: Mapping[str, Any]) -> Plan:
@@ -62,7 +102,7 @@ def overridden(plan: Plan, overrides: Mapping[str, Any]) -> Plan:
         return plan
     document = plan.model_dump(mode="json")
     document["inputs"]["overrides"] = dict(overrides)
-    for path, value in overrides.items():
+    for path, value in _of_each_view(overrides, decided=decided_paths(len(plan.views))).items():
         *parents, key = path.split(".")
         place: Any = document
         for parent in parents:
@@ -80,22 +120,41 @@ def overridden(plan: Plan, overrides: Mapping[str, Any]) -> Plan:
         ) from None
 
 
+def _of_each_view(overrides: Mapping[str, Any], *, decided: Sequence[str]) -> dict[str, Any]:
+    """The values by their paths with the number of a view; one for a single view goes before one for all.
+
+    Raises:
+        UsageError: there is no view of such a number.
+    """
+    if unknown := [path for path in overrides if path != in_every_view(path) and path not in decided]:
+        views = sum(in_every_view(path) == in_every_view(unknown[0]) for path in decided)
+        raise UsageError(
+            f"this plan has no value {unknown[0]}",
+            expected=f"a number below {views}, one for each view",
+            remedy="Leave out the number to set the value for every view.",
+        )
+    chosen = {path: in_every_view(path) for path in decided}
+    return {
+        path: overrides[path if path in overrides else general]
+        for path, general in chosen.items()
+        if path in overrides or general in overrides
+    }
+
+
 def _path(name: str) -> str:
     """The path of a key, however it was written."""
-    path = format_1.MOVED.get(name, name)
-    if path.startswith("views.") and path.count(".") == 1:
-        path = path.replace("views.", "views.0.")
+    path = in_every_view(format_1.MOVED[name]) if name in format_1.MOVED else name
     if path.split(".")[0] in _NOT_HERE:
         raise UsageError(f"{path} cannot be set", where=f"--set {name}", remedy=_NOT_HERE[path.split(".")[0]])
-    if path not in DECIDED:
+    if in_every_view(path) not in DECIDED:
         raise UsageError(f"a plan has no value {path[:100]!a}{_suggestion(path)}", where=f"--set {name}", remedy=_REMEDY)
     return path
 
 
 def _suggestion(path: str) -> str:
-    whole = [known for known in DECIDED if path.startswith(f"{known}.")]
+    whole = [known for known in DECIDED if in_every_view(path).startswith(f"{known}.")]
     by_key = [known for known in DECIDED if known.rpartition(".")[2] == path.rpartition(".")[2]]
-    names = {**{known: known for known in DECIDED}, **format_1.MOVED}
+    names = {**{known: known for known in DECIDED}, **{old: in_every_view(new) for old, new in format_1.MOVED.items()}}
     similar = whole or by_key or [names[name] for name in get_close_matches(path, names, n=1)]
     return f": did you mean `{similar[0]}`?" if similar else ""
 

@@ -14,11 +14,11 @@ from autoseg.catalogue import LOSSES, NETWORKS, NetworkEntry, Plane
 from autoseg.errors import PlanError
 from autoseg.planning import format_1
 from autoseg.planning.augmentation_section import AugmentationSection
+from autoseg.planning.decided import Decision
 from autoseg.planning.memory import training_step_bytes
 from autoseg.planning.section_types import Section
 from autoseg.planning.sections import (
     DataSection,
-    Decision,
     Inputs,
     NetworkSection,
     PredictionSection,

@@ -6,17 +6,18 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_jsonable_python
 
-from autoseg.catalogue import LOSSES
+from autoseg.catalogue import LOSSES, Plane
 from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError
-from autoseg.planning import channel_rules, rules, sizing
+from autoseg.planning import channel_rules, rules, sizing, view_rules
+from autoseg.planning.decided import Decision, decided_paths, in_every_view
 from autoseg.planning.duplicates import fold_groups
 from autoseg.planning.fingerprint import Fingerprint, found_classes
 from autoseg.planning.memory import bytes_per_pixel
 from autoseg.planning.overrides import overridden
 from autoseg.planning.plan import Plan, assemble
 from autoseg.planning.recipes import CONSTANTS, PAPER_LEAVES_OPEN, Choice
-from autoseg.planning.sections import DECIDED, Decision, Inputs
+from autoseg.planning.sections import Inputs
 from autoseg.planning.slicing import Stack, stack_of
 
 T = TypeVar("T")
@@ -43,9 +44,9 @@ def make_plan(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Pla
         draft.settle(path, f"recipe_{inputs.recipe}", choice)
     _settle_data(draft, dataset, fingerprint)
     _settle_preprocessing(draft, dataset, fingerprint, inputs)
+    _settle_views(draft, fingerprint, inputs)
     _settle_size(draft, dataset, fingerprint, inputs)
     _settle_training(draft, fingerprint, inputs)
-    _settle_mirroring(draft, fingerprint, inputs)
     _settle_prediction(draft, inputs)
     return overridden(draft.finish(), inputs.overrides)
 
@@ -57,6 +58,8 @@ class _Draft:
         self._inputs = inputs
         self._choices: dict[str, Choice[Any]] = {}
         self._rules: dict[str, str] = {}
+        self.planes: tuple[Plane | None, ...] = ()
+        """Plane of each view."""
 
     def settle(self, path: str, rule: str, choice: Choice[T]) -> T:
         self._choices[path] = choice
@@ -69,18 +72,18 @@ class _Draft:
     def finish(self) -> Plan:
         sections: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         decisions: dict[str, Decision] = {}
-        for path in DECIDED:
+        for path in decided_paths(len(self.planes)):
             choice = self._choices[path]
             section, _, field = path.rpartition(".")
             sections[section][field] = choice.value
-            ours = self._inputs.recipe == "paper" and path in PAPER_LEAVES_OPEN
+            ours = self._inputs.recipe == "paper" and in_every_view(path) in PAPER_LEAVES_OPEN
             decisions[path] = Decision(
                 rule=self._rules[path],
                 value=to_jsonable_python(choice.value),
                 reason=f"Ours, as the paper leaves it open: {choice.reason}" if ours else choice.reason,
             )
-        view = sections.pop("views.0")
-        return assemble({"inputs": self._inputs, **sections.pop(""), "views": [view], **sections}, decisions)
+        views = [sections.pop(f"views.{number}") for number in range(len(self.planes))]
+        return assemble({"inputs": self._inputs, **sections.pop(""), "views": views, **sections}, decisions)
 
 
 def _refuse_unlearnable(dataset: Dataset, fingerprint: Fingerprint) -> None:
@@ -111,12 +114,6 @@ def _settle_data(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint) -> N
 
 
 def _settle_preprocessing(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> None:
-    plane = draft.settle(
-        "views.0.plane",
-        "slice_plane",
-        rules.slice_plane(fingerprint, asked=inputs.plane, recipe=inputs.recipe),
-    )
-    draft.settle("views.0.spacing_mm", "in_plane_spacing", rules.in_plane_spacing(fingerprint, plane=plane))
     crop = draft.settle("preprocessing.crop", "crop", rules.crop(fingerprint))
     draft.settle("preprocessing.crop_margin_px", "crop_margin", rules.crop_margin(fingerprint, crop=crop))
     steps = [
@@ -129,32 +126,50 @@ def _settle_preprocessing(draft: _Draft, dataset: Dataset, fingerprint: Fingerpr
     draft.settle("preprocessing.not_finite", "asked_not_finite", asked)
 
 
+def _settle_views(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> None:
+    recipe = inputs.recipe
+    planes = view_rules.slice_planes(fingerprint, asked=inputs.asked_planes, recipe=recipe)
+    draft.planes = tuple(choice.value for choice in planes)
+    adjacent = view_rules.adjacent_slices(fingerprint, planes=draft.planes, recipe=recipe)
+    for number, choice in enumerate(planes):
+        view = f"views.{number}"
+        plane = draft.settle(f"{view}.plane", "slice_planes", choice)
+        spacing = view_rules.in_plane_spacing(fingerprint, plane=plane, recipe=recipe)
+        draft.settle(f"{view}.spacing_mm", "in_plane_spacing", spacing)
+        draft.settle(f"{view}.adjacent_slices", "adjacent_slices", adjacent)
+        trained = view_rules.mirror_axes(fingerprint, plane=plane, recipe=recipe)
+        draft.settle(f"{view}.mirror_axes", "mirror_axes", trained)
+        draft.settle(f"{view}.tta_axes", "tta_axes", view_rules.tta_axes(trained.value, recipe=recipe))
+
+
 def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> None:
-    adjacent = rules.adjacent_slices(fingerprint, plane=draft["views.0.plane"], recipe=inputs.recipe)
-    draft.settle("views.0.adjacent_slices", "adjacent_slices", adjacent)
-    stacks = _stacks(draft, fingerprint)
-    features = draft.settle("network.features", "features", sizing.features(list(stacks.values()), device=inputs.device))
+    stacks = [_stacks(draft, fingerprint, view=f"views.{number}") for number in range(len(draft.planes))]
+    first, *others = (list(each.values()) for each in stacks)
+    features = draft.settle("network.features", "features", sizing.features(first, others=others, device=inputs.device))
     pixel_bytes = bytes_per_pixel(features, convolutions=draft["network.convolutions"], expansion=draft["network.expansion"])
-    patch = sizing.patch(
-        list(stacks.values()),
-        recipe=inputs.recipe,
-        divisor=2 ** (len(features) - 1),
-        device=inputs.device,
-        pixel_bytes=pixel_bytes,
-        memory_gb=inputs.memory_gb,
-    )
-    draft.settle("views.0.patch_px", "patch", patch)
     folds = draft.settle("folds", "folds", _folds(dataset, fingerprint, inputs))
-    slices = sizing.training_slices([stacks[case.id] for case in dataset.training], folds=folds)
-    batch = sizing.batch_size(
-        patch.value,
-        device=inputs.device,
-        pixel_bytes=pixel_bytes,
-        memory_gb=inputs.memory_gb,
-        training_slices=slices,
-    )
-    draft.settle("views.0.batch_size", "batch_size", batch)
-    draft.settle("training.steps_per_epoch", "steps_per_epoch", sizing.steps_per_epoch(slices, batch_size=batch.value))
+    passes = []
+    for number, each in enumerate(stacks):
+        patch = sizing.patch(
+            list(each.values()),
+            recipe=inputs.recipe,
+            divisor=2 ** (len(features) - 1),
+            device=inputs.device,
+            pixel_bytes=pixel_bytes,
+            memory_gb=inputs.memory_gb,
+        )
+        draft.settle(f"views.{number}.patch_px", "patch", patch)
+        slices = sizing.training_slices([each[case.id] for case in dataset.training], folds=folds)
+        batch = sizing.batch_size(
+            patch.value,
+            device=inputs.device,
+            pixel_bytes=pixel_bytes,
+            memory_gb=inputs.memory_gb,
+            training_slices=slices,
+        )
+        draft.settle(f"views.{number}.batch_size", "batch_size", batch)
+        passes.append((slices, batch.value))
+    draft.settle("training.steps_per_epoch", "steps_per_epoch", sizing.steps_per_epoch(passes))
 
 
 def _folds(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Choice[int]:
@@ -165,12 +180,12 @@ def _folds(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Choice
     return choice
 
 
-def _stacks(draft: _Draft, fingerprint: Fingerprint) -> dict[str, Stack]:
+def _stacks(draft: _Draft, fingerprint: Fingerprint, *, view: str) -> dict[str, Stack]:
     return {
         case.id: stack_of(
             case,
-            plane=draft["views.0.plane"],
-            spacing_mm=draft["views.0.spacing_mm"],
+            plane=draft[f"{view}.plane"],
+            spacing_mm=draft[f"{view}.spacing_mm"],
             crop=draft["preprocessing.crop"],
             margin_px=draft["preprocessing.crop_margin_px"],
         )
@@ -183,15 +198,6 @@ def _settle_training(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) ->
     draft.settle("training.class_weights", "class_weights", weights)
     draft.settle("training.epochs", "run_epochs", sizing.run_epochs(recipe=inputs.recipe, device=inputs.device))
     draft.settle("training.minutes", "run_minutes", sizing.run_minutes(recipe=inputs.recipe, device=inputs.device))
-
-
-def _settle_mirroring(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> None:
-    trained = draft.settle(
-        "views.0.mirror_axes",
-        "mirror_axes",
-        rules.mirror_axes(fingerprint, plane=draft["views.0.plane"], recipe=inputs.recipe),
-    )
-    draft.settle("views.0.tta_axes", "tta_axes", rules.tta_axes(trained, recipe=inputs.recipe))
 
 
 def _settle_prediction(draft: _Draft, inputs: Inputs) -> None:

@@ -112,21 +112,21 @@ PAPER_LEAVES_OPEN: Final = frozenset(
     {
         "preprocessing.crop",
         "preprocessing.crop_margin_px",
-        "views.0.spacing_mm",
+        "views.spacing_mm",
         "network.features",
         "network.convolutions",
         "network.expansion",
         "network.skips",
         "network.deep_supervision",
-        "views.0.patch_px",
-        "views.0.batch_size",
+        "views.patch_px",
+        "views.batch_size",
         "training.steps_per_epoch",
         "training.optimiser",
         "training.epochs",
         "augmentation.rotation_unit",
         "training.seeding",
-        "views.0.tta_axes",
+        "views.tta_axes",
         "folds",
     }
 )
-"""Paths that the paper's text does not settle: their reasons are marked "Ours" under the recipe `paper`."""
+"""Paths that the paper's text does not settle, without numbers of views: their reasons are marked "Ours" under `paper`."""

@@ -4,16 +4,14 @@ A key that is added gets a neutral default: then plans without it are read, and 
 had no default must not be given one.
 """
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from autoseg import catalogue
 from autoseg.data.dataset import LabelClass, check_classes
 from autoseg.data.labels import LabelEncoding, encoding_of
 from autoseg.images.label_values import LARGEST_LABEL
-from autoseg.planning.augmentation_section import AugmentationSection
 from autoseg.planning.section_types import Fraction, Positive, Section
 
 _MOST_LEVELS: Final = 12
@@ -23,6 +21,7 @@ Gigabytes = Annotated[float, Field(gt=0, le=10_000)]
 Epochs = Annotated[int, Field(ge=1, le=1_000_000)]
 Minutes = Annotated[float, Field(gt=0, le=1_000_000)]
 FoldCount = Annotated[int, Field(ge=2, le=100_000)]
+AskedPlanes = tuple[catalogue.Plane, ...] | Literal["auto", "all"]
 Side = Annotated[int, Field(ge=1, le=65_536)]
 PixelPair = tuple[Side, Side]
 
@@ -43,12 +42,22 @@ class Inputs(Section):
 
     name: str = Field(min_length=1, description="name of the data set")
     recipe: catalogue.Recipe = Field(description="`auto`: what measured best; `paper`: the published method")
-    plane: catalogue.Plane | Literal["auto"] = Field(description="the slice plane asked for")
+    plane: catalogue.Plane | Literal["auto"] = Field(description="the slice plane asked for, the first of several")
+    planes: tuple[catalogue.Plane, ...] | Literal["all"] | None = Field(
+        default=None, description="the slice planes asked for, where it was more than one; null: as `plane` says"
+    )
     device: catalogue.DeviceKind = Field(description="kind of machine the plan is sized for")
     memory_gb: Gigabytes = Field(description="memory one training step may take, in GB")
     folds: FoldCount | None = Field(description="number of folds asked for; null: by rule")
     not_finite: catalogue.NotFinite = Field(default="refuse", description="what was to be done with NaN and infinite voxels")
     overrides: dict[str, Any] = Field(default={}, description="values asked for with `--set`, by their path")
+
+    @property
+    def asked_planes(self) -> AskedPlanes:
+        """The slice planes asked for; `auto`: by rule."""
+        if self.planes is not None:
+            return self.planes
+        return "auto" if self.plane == "auto" else (self.plane,)
 
 
 class DataSection(Section):
@@ -231,28 +240,3 @@ class PredictionSection(Section):
         default=0.0,
         description="probabilities are divided by `training.class_weights` to this power; 0: left as networks give them",
     )
-
-
-class Decision(Section):
-    """Why one value is what it is."""
-
-    rule: str = Field(description="name of the rule that chose the value")
-    value: Any = Field(description="the value as chosen, for comparison with an edited one")
-    reason: str = Field(description="the evidence, in words")
-
-
-_SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
-    "data": DataSection,
-    "views.0": View,
-    "preprocessing": PreprocessingSection,
-    "network": NetworkSection,
-    "training": TrainingSection,
-    "augmentation": AugmentationSection,
-    "prediction": PredictionSection,
-}
-
-DECIDED: Final = (
-    "folds",
-    *(f"{name}.{field}" for name, section in _SECTIONS.items() for field in section.model_fields),
-)
-"""The path of every value that a plan gives a reason for."""

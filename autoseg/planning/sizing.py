@@ -6,6 +6,7 @@ from statistics import median
 from typing import Final
 
 from autoseg.catalogue import DeviceKind, Recipe
+from autoseg.planning.memory import SMALLEST_BOTTLENECK_PX
 from autoseg.planning.recipes import Choice
 from autoseg.planning.slicing import Stack
 
@@ -50,19 +51,36 @@ CPU_MINUTES: Final = 60.0
 PREDICTION_BATCH: Final[dict[DeviceKind, int]] = {"cpu": 16, "gpu": 64}
 
 
-def features(stacks: Sequence[Stack], *, device: DeviceKind) -> Choice[tuple[int, ...]]:
-    """Features per level: as many levels as a typical slice allows, each twice as wide as the one before."""
-    side = median(min(stack.rows_px, stack.columns_px) for stack in stacks)
+def features(
+    stacks: Sequence[Stack], *, others: Sequence[Sequence[Stack]] = (), device: DeviceKind
+) -> Choice[tuple[int, ...]]:
+    """Features per level: as many levels as a typical slice allows, each twice as wide as the one before.
+
+    Args:
+        stacks: the cases' slices in the first view.
+        others: the same in further views, whose slices may shrink to what networks pad them to.
+        device: kind of machine.
+    """
+    side = typical_side(stacks)
     fewest, most = LEVELS[device]
-    fitting = 1 + math.floor(math.log2(max(side, SMALLEST_SIDE_PX) / SMALLEST_SIDE_PX))
+    fitting = _levels(side, smallest=SMALLEST_SIDE_PX)
+    found = f"The shorter side of a typical slice has {side:g} pixels, so {fitting} levels leave at least "
+    found += f"{SMALLEST_SIDE_PX} at the bottleneck"
+    least = min((typical_side(other) for other in others), default=side)
+    if (shared := _levels(least, smallest=SMALLEST_BOTTLENECK_PX)) < min(fitting, most):
+        found += f"; those of another view have {least:g}, so {shared} leave at least {SMALLEST_BOTTLENECK_PX}"
+        fitting = shared
     levels = min(max(fitting, fewest), most)
     base, limit = FEATURES[device]
     return Choice(
         tuple(min(base * 2**level, limit) for level in range(levels)),
-        f"The shorter side of a typical slice has {side:g} pixels, so {fitting} levels leave at least "
-        f"{SMALLEST_SIDE_PX} at the bottleneck; on a {device} networks have {fewest} to {most} levels and start from "
-        f"{base} features.",
+        f"{found}; on a {device} networks have {fewest} to {most} levels and start from {base} features.",
     )
+
+
+def typical_side(stacks: Sequence[Stack]) -> float:
+    """Pixels that the shorter side of a typical slice has."""
+    return median(min(stack.rows_px, stack.columns_px) for stack in stacks)
 
 
 def patch(
@@ -131,13 +149,18 @@ def training_slices(stacks: Sequence[Stack], *, folds: int) -> int:
     return slices if folds == 1 else round(slices * (folds - 1) / folds)
 
 
-def steps_per_epoch(training_slices: int, *, batch_size: int) -> Choice[int]:
-    """Steps between two validations: one pass over the training slices of a fold, within limits."""
+def steps_per_epoch(views: Sequence[tuple[int, int]]) -> Choice[int]:
+    """Steps between two validations: one pass over the training slices of a fold, within limits.
+
+    Args:
+        views: for each view, how many slices a run trains on, and its batch size.
+    """
     fewest, most = STEPS_PER_EPOCH
-    once = math.ceil(training_slices / batch_size)
+    once = sum(math.ceil(slices / batch) for slices, batch in views)
+    listing = ", ".join(str(slices) for slices, _ in views)
+    what = f"{listing} training slices" if len(views) == 1 else f"the training slices of all views ({listing})"
     return Choice(
-        min(max(once, fewest), most),
-        f"One pass over {training_slices} training slices takes {once} steps; kept between {fewest} and {most}.",
+        min(max(once, fewest), most), f"One pass over {what} takes {once} steps; kept between {fewest} and {most}."
     )
 
 
@@ -162,6 +185,11 @@ def run_minutes(*, recipe: Recipe, device: DeviceKind) -> Choice[float | None]:
 def prediction_batch(*, device: DeviceKind) -> Choice[int]:
     """Slices predicted at once."""
     return Choice(PREDICTION_BATCH[device], f"Chosen for a {device}: predicting keeps nothing for a backward pass.")
+
+
+def _levels(side: float, *, smallest: int) -> int:
+    """How many levels leave so many pixels of a side at the bottleneck."""
+    return 1 + math.floor(math.log2(max(side, smallest) / smallest))
 
 
 def _up(size: int, divisor: int) -> int:

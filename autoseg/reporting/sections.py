@@ -15,6 +15,7 @@ from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.formatting import bounds, number, plan_value
 from autoseg.evaluation.statistics import Interval, bootstrap
 from autoseg.model.bundle import software_versions
+from autoseg.planning.decided import explained
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
 from autoseg.reporting import paper_figures
@@ -105,7 +106,7 @@ def _data(data: ReportData, figures: Figures) -> Section:
 
 
 def _plan(data: ReportData) -> Section:
-    rows = [[path, plan_value(decision.value), decision.reason] for path, decision in data.plan.decisions.items()]
+    rows = [[each.what, plan_value(each.value), each.reason] for each in explained(data.plan.decisions)]
     edited = [Text(["This plan was edited by hand: some values are not those of the rules."])] if data.plan.edited else []
     return Section(
         "plan",
@@ -205,7 +206,8 @@ def _repeat(data: ReportData) -> Section:
 
 def _commands(data: ReportData) -> list[str]:
     inputs = data.plan.inputs
-    options = [f"--recipe {inputs.recipe}", *([] if inputs.plane == "auto" else [f"--plane {inputs.plane}"])]
+    planes = inputs.asked_planes if isinstance(inputs.asked_planes, str) else ",".join(inputs.asked_planes)
+    options = [f"--recipe {inputs.recipe}", *([] if planes == "auto" else [f"--planes {planes}"])]
     options += [] if inputs.folds is None else [f"--folds {inputs.folds}"]
     lines = [f"autoseg plan {data.dataset.root.name}/ {' '.join(options)}"]
     for run in data.runs:

@@ -18,16 +18,17 @@ from pydantic.fields import FieldInfo
 
 from autoseg.catalogue import NameIn, Recipe
 from autoseg.data.dataset import Case, Dataset
-from autoseg.planning import channel_rules, fingerprint, rules, sizing
+from autoseg.planning import channel_rules, fingerprint, rules, sizing, view_rules
 from autoseg.planning.case_fingerprint import CaseFingerprint, ChannelStatistics, IntensityStatistics
+from autoseg.planning.decided import Decision, in_every_view
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.planning.planner import make_plan
 from autoseg.planning.recipes import PAPER_LEAVES_OPEN
-from autoseg.planning.sections import Decision, Inputs
+from autoseg.planning.sections import Inputs
 
 _RECIPES: Final[tuple[Recipe, ...]] = get_args(Recipe)
-_RULE_MODULES: Final[tuple[ModuleType, ...]] = (rules, channel_rules, sizing, fingerprint)
+_RULE_MODULES: Final[tuple[ModuleType, ...]] = (rules, view_rules, channel_rules, sizing, fingerprint)
 _RULES_WITHOUT_FUNCTION: Final[Mapping[str, str]] = {
     "asked_not_finite": "What was asked for with `--not-finite`.",
     "recipe_auto": "A constant of the recipe `auto`: see below.",
@@ -62,7 +63,8 @@ edited.
   `preprocessing.normalisation` one per channel. Both sides of a view's `patch_px` are multiples of 2^(n − 1), where n
   is the number of levels in `network.features`. Of `training.epochs` and `training.minutes` exactly one is null. The
   schedule `plateau` needs `lr_patience`, the normalisation `ct` its four constants, a rule of `training.slices` its own
-  parameter and no other. `views` has exactly one entry for now.
+  parameter and no other. Several `views` have a plane each, every plane once, and equal `adjacent_slices`, because they
+  share one network.
 - **An edited plan is never overwritten**: `autoseg plan` stops with exit code 5 unless `--force` is given. It knows an edit
   by `planned_digest`, so leave that key as it is. `decisions` may stay as they are too: they say what was planned.
 - **What was made from the plan before** carries the digest of its values. Models trained under other values are not used
@@ -219,7 +221,7 @@ def _set_by(key: str, recipe: Recipe, decisions: Mapping[str, Decision]) -> str:
     if path not in decisions:
         return ""
     decision = decisions[path]
-    ours = " (ours)" if recipe == "paper" and path in PAPER_LEAVES_OPEN else ""
+    ours = " (ours)" if recipe == "paper" and in_every_view(path) in PAPER_LEAVES_OPEN else ""
     constant = f": `{json.dumps(decision.value)}`" if decision.rule == f"recipe_{recipe}" else ""
     return f"`{decision.rule}`{constant}{ours}"
 

@@ -56,3 +56,29 @@ def test_a_step_is_sized_for_the_graphics_card_that_is_found(
     assert plan.inputs.memory_gb == expected_gb
     autoseg.plan(cohort, workspace=tmp_path / "asked", device=device, memory_gb=expected_gb)
     assert read_plan(tmp_path / "asked" / "plan.json").digest == plan.digest
+
+
+def test_several_planes_are_asked_for_and_recorded(cohort: Path, tmp_path: Path) -> None:
+    asked = command("plan", str(cohort), "-w", str(tmp_path / "a"), "--planes", "coronal,axial", "--json")
+    document = json.loads(asked.told)["plan"]
+    assert [view["plane"] for view in document["views"]] == ["coronal", "axial"]
+    assert (document["inputs"]["plane"], document["inputs"]["planes"]) == ("coronal", ["coronal", "axial"])
+    planned = autoseg.plan(cohort, workspace=tmp_path / "b", planes=["coronal", "axial"])
+    assert (tmp_path / "b" / "plan.json").read_bytes() == (tmp_path / "a" / "plan.json").read_bytes()
+    (table,) = plan_module.describe(planned).tables
+    shown = [row[0] for row in table.rows if row[0].startswith("views.")]
+    assert {"views.0.plane (coronal)", "views.1.plane (axial)", "views.adjacent_slices"} <= set(shown)
+
+
+def test_one_plane_has_two_names(cohort: Path, tmp_path: Path) -> None:
+    old = autoseg.plan(cohort, workspace=tmp_path / "a", plane="sagittal").plan
+    new = autoseg.plan(cohort, workspace=tmp_path / "b", planes="sagittal").plan
+    assert old == new == autoseg.plan(cohort, workspace=tmp_path / "c", plane="sagittal", planes="sagittal").plan
+    assert old.inputs.planes is None
+
+
+def test_planes_that_contradict_one_another_are_refused_before_data_are_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="name different planes"):
+        autoseg.plan(tmp_path / "nowhere", plane="axial", planes="axial,coronal")
+    with pytest.raises(UsageError, match="Did you mean coronal"):
+        autoseg.plan(tmp_path / "nowhere", planes="coronl")

@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel, Field, create_model
 
 from autoseg.planning import sizing
+from autoseg.planning.decided import DECIDED
 from autoseg.planning.plan import Plan
 from autoseg.planning.recipes import CONSTANTS
-from autoseg.planning.sections import DECIDED
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "reference" / "generate_plan.py"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "reference" / "plan.md"
@@ -93,7 +93,7 @@ def test_every_key_of_a_plan_has_its_row(keys):
 
 def test_every_decided_value_names_its_rule_under_both_recipes(keys):
     for path in DECIDED:
-        auto, paper = keys[f"`{path.replace('.0.', '[].')}`"][3:]
+        auto, paper = keys[f"`{path.replace('views.', 'views[].')}`"][3:]
         assert auto.startswith("`")
         assert paper.startswith("`")
     assert keys["`views[].patch_px`"][3:] == ["`patch`", "`patch` (ours)"]

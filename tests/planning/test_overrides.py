@@ -6,19 +6,29 @@ from typing import Any
 
 import pytest
 
+from autoseg.catalogue import Plane
 from autoseg.data.dataset import Case, Dataset
 from autoseg.errors import UsageError
-from autoseg.planning.overrides import overridden, parse_overrides
+from autoseg.planning.overrides import overridden, parse_overrides, parse_planes
 from autoseg.planning.plan import Plan, read_plan, write_plan
 from autoseg.planning.planner import make_plan
 from autoseg.planning.sections import Inputs
 
 
-def planned(make_fingerprint: Any, **overrides: Any) -> Plan:
+def planned(make_fingerprint: Any, *, planes: tuple[Plane, ...] | None = None, **overrides: Any) -> Plan:
     fingerprint = make_fingerprint({}, {}, {}, {})
     cases = tuple(Case(id=case.id, images=(Path("i"),), label=Path("l"), subject=case.id) for case in fingerprint.cases)
     dataset = Dataset(name="demo", root=Path("demo"), layout="table", channels=("T1",), classes=None, cases=cases)
-    inputs = Inputs(name="demo", recipe="auto", plane="auto", device="cpu", memory_gb=4.0, folds=None, overrides=overrides)
+    inputs = Inputs(
+        name="demo",
+        recipe="auto",
+        plane="auto",
+        planes=planes,
+        device="cpu",
+        memory_gb=4.0,
+        folds=None,
+        overrides=overrides,
+    )
     return make_plan(dataset, fingerprint, inputs)
 
 
@@ -32,9 +42,10 @@ def planned(make_fingerprint: Any, **overrides: Any) -> Plan:
         ("network.deep_supervision=true", "network.deep_supervision", True),
         ("network.features=[8, 16]", "network.features", [8, 16]),
         ("views.0.batch_size=4", "views.0.batch_size", 4),
-        ("views.batch_size = 4", "views.0.batch_size", 4),
-        ("training.batch_size=4", "views.0.batch_size", 4),
-        ("network.neighbours=0", "views.0.adjacent_slices", 0),
+        ("views.2.batch_size=4", "views.2.batch_size", 4),
+        ("views.batch_size = 4", "views.batch_size", 4),
+        ("training.batch_size=4", "views.batch_size", 4),
+        ("network.neighbours=0", "views.adjacent_slices", 0),
         ('training.slices={"rule": "all"}', "training.slices", {"rule": "all"}),
         ("training.loss=", "training.loss", ""),
         ("training.loss=a=b", "training.loss", "a=b"),
@@ -46,7 +57,15 @@ def test_a_pair_is_a_path_and_a_value(pair: str, path: str, value: Any) -> None:
 
 def test_values_stand_in_the_order_of_the_plan() -> None:
     pairs = ["training.loss=dice", "views.batch_size=4", "network.convolutions=1"]
-    assert list(parse_overrides(pairs)) == ["views.0.batch_size", "network.convolutions", "training.loss"]
+    assert list(parse_overrides(pairs)) == ["views.batch_size", "network.convolutions", "training.loss"]
+
+
+def test_what_is_asked_for_all_views_comes_before_what_is_asked_for_one() -> None:
+    assert list(parse_overrides(["views.1.tta_axes=[]", "views.0.batch_size=5", "views.tta_axes=[]"])) == [
+        "views.tta_axes",
+        "views.1.tta_axes",
+        "views.0.batch_size",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -54,11 +73,11 @@ def test_values_stand_in_the_order_of_the_plan() -> None:
     [
         (["training.loss"], "--set training.loss: a value is missing"),
         (["training.learning_rat=1"], "did you mean `training.learning_rate`?"),
-        (["training.bath_size=4"], "did you mean `views.0.batch_size`?"),
-        (["batch_size=4"], "did you mean `views.0.batch_size`?"),
-        (["network.batch_size=4"], "did you mean `views.0.batch_size`?"),
+        (["training.bath_size=4"], "did you mean `views.batch_size`?"),
+        (["batch_size=4"], "did you mean `views.batch_size`?"),
+        (["network.batch_size=4"], "did you mean `views.batch_size`?"),
         (["training.slices.rule=all"], "did you mean `training.slices`?"),
-        (["views.1.batch_size=4"], "did you mean `views.0.batch_size`?"),
+        (["views.x.batch_size=4"], "did you mean `views.batch_size`?"),
         (["qqqq=1"], "a plan has no value 'qqqq'"),
         (["=1"], "a plan has no value ''"),
         (["data.classes=[]"], "data.classes cannot be set"),
@@ -68,7 +87,7 @@ def test_values_stand_in_the_order_of_the_plan() -> None:
         (["decisions={}"], "a plan has no value 'decisions'"),
         (["planned_digest=x"], "a plan has no value 'planned_digest'"),
         (["training.loss=dice", "training.loss=dice"], "training.loss is given twice"),
-        (["views.batch_size=4", "views.0.batch_size=5"], "views.0.batch_size is given twice"),
+        (["views.batch_size=4", "training.batch_size=5"], "views.batch_size is given twice"),
     ],
 )
 def test_what_cannot_be_set_is_refused(pairs: list[str], words: str) -> None:
@@ -119,4 +138,53 @@ def test_planning_again_gives_the_same_plan_and_an_equal_edit_the_same_digest(ma
 def test_values_that_make_no_plan_are_refused(make_fingerprint: Any, overrides: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as refused:
         overridden(planned(make_fingerprint), overrides)
+    assert words in str(refused.value)
+
+
+def test_a_value_without_a_number_is_that_of_every_view_but_one_asked_for_itself(make_fingerprint: Any) -> None:
+    plan = planned(
+        make_fingerprint, planes=("axial", "coronal", "sagittal"), **{"views.batch_size": 3, "views.1.batch_size": 5}
+    )
+    assert [view.batch_size for view in plan.views] == [3, 5, 3]
+    assert {plan.decisions[f"views.{number}.batch_size"].rule for number in range(3)} == {"asked"}
+    assert plan.inputs.overrides == {"views.batch_size": 3, "views.1.batch_size": 5}
+
+
+def test_a_view_that_is_not_there_has_no_values(make_fingerprint: Any) -> None:
+    with pytest.raises(UsageError, match=r"no value views\.1\.batch_size; expected a number below 1"):
+        planned(make_fingerprint, **{"views.1.batch_size": 3})
+    with pytest.raises(UsageError, match=r"no value views\.2\.batch_size; expected a number below 2"):
+        planned(make_fingerprint, planes=("axial", "sagittal"), **{"views.2.batch_size": 3})
+
+
+@pytest.mark.parametrize(
+    ("asked", "planes"),
+    [
+        ("auto", "auto"),
+        ("all", "all"),
+        ("coronal", ("coronal",)),
+        ("coronal, axial", ("coronal", "axial")),
+        (["sagittal", "axial", "coronal"], ("sagittal", "axial", "coronal")),
+    ],
+)
+def test_planes_are_named_one_by_one_or_all_at_once(asked: Any, planes: Any) -> None:
+    assert parse_planes(asked) == planes
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            "coronl",
+            "there is no plane 'coronl'; expected auto, all, or some of axial, coronal, sagittal, each once. Did",
+        ),
+        ("axial,auto", "there is no plane 'auto'"),
+        ("axial,", "there is no plane ''"),
+        (["axial", "all"], "there is no plane 'all'"),
+        ("axial,coronal,axial", "axial is named twice"),
+    ],
+)
+def test_what_is_no_plane_is_refused(asked: Any, words: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_planes(asked)
     assert words in str(refused.value)

@@ -5,8 +5,9 @@ from pydantic import ValidationError
 
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import PlanError
+from autoseg.planning.decided import Decision
 from autoseg.planning.plan import assemble, read_plan, write_plan
-from autoseg.planning.sections import Decision, NetworkSection, NormalisationStep
+from autoseg.planning.sections import NetworkSection, NormalisationStep
 
 
 def sections() -> dict:

@@ -4,10 +4,11 @@ import pytest
 
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.errors import DatasetError
+from autoseg.planning.decided import DECIDED, decided_paths, in_every_view
 from autoseg.planning.plan import read_plan, write_plan
 from autoseg.planning.planner import make_plan
 from autoseg.planning.recipes import CONSTANTS, PAPER_LEAVES_OPEN
-from autoseg.planning.sections import DECIDED, Inputs
+from autoseg.planning.sections import Inputs
 
 TISSUES = tuple(LabelClass(value=value, name=name) for value, name in enumerate(["background", "CSF", "GM", "WM"]))
 
@@ -72,14 +73,15 @@ def test_the_published_method(brains):
     assert plan.augmentation.rotation_deg > 0
     assert plan.augmentation.intensity_probability == 0
     assert plan.views[0].tta_axes == ()
-    assert all(plan.decisions[path].reason.startswith("Ours") for path in PAPER_LEAVES_OPEN)
+    ours = {in_every_view(path) for path, decision in plan.decisions.items() if decision.reason.startswith("Ours")}
+    assert ours == PAPER_LEAVES_OPEN
 
 
 @pytest.mark.parametrize("recipe", ["auto", "paper"])
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_every_value_has_its_reason(brains, recipe, device):
     plan = make_plan(dataset_for(brains), brains, inputs(recipe=recipe, device=device))
-    assert tuple(plan.decisions) == DECIDED
+    assert tuple(plan.decisions) == decided_paths(len(plan.views))
     for path, decision in plan.decisions.items():
         found = plan.values
         for key in path.split("."):
@@ -92,8 +94,7 @@ def test_every_value_has_its_reason(brains, recipe, device):
 def test_decided_paths_are_all_of_the_plan(brains):
     values = make_plan(dataset_for(brains), brains, inputs()).values
     del values["version"], values["inputs"]
-    [view] = values.pop("views")
-    values["views.0"] = view
+    values["views"] = values["views"][0]
     leaves = {
         f"{name}.{key}" if isinstance(section, dict) else name
         for name, section in values.items()
@@ -121,6 +122,34 @@ def test_what_was_asked_for_is_done(brains):
     assert (plan.views[0].plane, plan.folds) == ("sagittal", 3)
     assert plan.views[0].mirror_axes == ()
     assert plan.inputs.plane == "sagittal"
+
+
+def test_a_plan_of_several_views(brains):
+    plan = make_plan(dataset_for(brains), brains, inputs(planes="all"))
+    assert plan.planes == ("coronal", "axial", "sagittal")
+    assert [view.spacing_mm for view in plan.views] == [None] * 3
+    assert [view.adjacent_slices for view in plan.views] == [1] * 3
+    assert plan.network.features == (16, 32, 64, 128, 256)
+    assert [view.patch_px for view in plan.views] == [(160, 160), (128, 160), (160, 128)]
+    assert [view.batch_size for view in plan.views] == [8, 10, 10]
+    assert [view.mirror_axes for view in plan.views] == [("columns",), ("columns",), ()]
+    assert [view.tta_axes for view in plan.views] == [("columns",), ("columns",), ()]
+    # 124, 149 and 155 slices of four fifths of ten scans: 124 + 120 + 124 steps, too many for an epoch.
+    assert plan.training.steps_per_epoch == 250
+    assert plan.inputs.asked_planes == "all"
+    assert not plan.edited
+
+
+def test_the_step_of_the_hungriest_view_counts(brains):
+    one = make_plan(dataset_for(brains), brains, inputs(planes=("coronal",)))
+    both = make_plan(dataset_for(brains), brains, inputs(planes=("sagittal", "coronal")))
+    assert both.training_step_gb() == one.training_step_gb()
+
+
+def test_a_single_plane_makes_the_plan_that_it_made_before_there_were_several(brains):
+    one = make_plan(dataset_for(brains), brains, inputs(plane="sagittal"))
+    assert make_plan(dataset_for(brains), brains, inputs(planes=("sagittal",))).digest == one.digest
+    assert "planes" not in one.inputs.model_dump(exclude_defaults=True)
 
 
 def test_the_prior_is_put_right_where_the_loss_that_is_asked_for_bends_it(brains):

@@ -3,114 +3,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoseg.data.dataset import LabelClass
-from autoseg.errors import UsageError
 from autoseg.planning import channel_rules, rules
 from autoseg.planning.case_fingerprint import ChannelStatistics
 
-FLAT = {
-    "dimensions": 2,
-    "shape": (1, 80, 60),
-    "nonzero_box": ((0, 1), (20, 60), (15, 45)),
-    "label_box": ((0, 1), (20, 60), (15, 45)),
-}
 TISSUES = tuple(LabelClass(value=value, name=name) for value, name in enumerate(["background", "CSF", "GM", "WM"]))
-
-
-@pytest.mark.parametrize(
-    ("spacing_mm", "plane"),
-    [
-        ((1.0, 1.0, 1.0), "axial"),
-        ((3.0, 1.0, 1.0), "axial"),
-        ((0.94, 1.5, 0.94), "coronal"),
-        ((1.0, 1.0, 2.0), "sagittal"),
-        ((1.0, 1.29, 1.0), "axial"),
-        ((1.0, 1.3, 1.0), "coronal"),
-        ((2.0, 2.2, 2.0), "axial"),
-        ((3.0, 3.0, 1.0), "axial"),
-    ],
-)
-def test_slices_lie_across_the_thick_axis(make_fingerprint, spacing_mm, plane):
-    assert rules.slice_plane(make_fingerprint({"spacing_mm": spacing_mm}), asked="auto", recipe="auto").value == plane
-
-
-def test_thick_axis_is_an_anatomical_one(make_fingerprint):
-    stored_coronally = {"axes": ("posterior-anterior", "inferior-superior", "left-right"), "spacing_mm": (3, 1, 1)}
-    choice = rules.slice_plane(make_fingerprint(stored_coronally), asked="auto", recipe="auto")
-    assert choice.value == "coronal"
-    assert "posterior-anterior is 3.00 times coarser" in choice.reason
-
-
-def test_plane_follows_the_median_scan(make_fingerprint):
-    fingerprint = make_fingerprint({}, {}, {"spacing_mm": (1.0, 9.0, 1.0)})
-    assert rules.slice_plane(fingerprint, asked="auto", recipe="auto").value == "axial"
-
-
-def test_a_single_slice_stays_whole(make_fingerprint):
-    single = {**FLAT, "dimensions": 3, "axes": ("left-right", "inferior-superior", "posterior-anterior")}
-    assert rules.slice_plane(make_fingerprint(single), asked="auto", recipe="auto").value == "sagittal"
-
-
-@pytest.mark.parametrize(("across_mm", "count"), [(0.5, 2), (1.0, 2), (1.01, 1), (1.5, 1), (2.0, 1), (5.0, 1)])
-def test_adjacent_slices_are_those_within_two_millimetres_but_one_or_two(make_fingerprint, across_mm, count):
-    fingerprint = make_fingerprint({"spacing_mm": (across_mm, 1.0, 1.0)})
-    assert rules.adjacent_slices(fingerprint, plane="axial", recipe="auto").value == count
-
-
-def test_pictures_and_the_papers_networks_have_no_adjacent_slices(make_fingerprint):
-    assert rules.adjacent_slices(make_fingerprint({}), plane="axial", recipe="paper").value == 0
-    assert rules.adjacent_slices(make_fingerprint(FLAT), plane=None, recipe="auto").value == 0
-
-
-@pytest.mark.parametrize("recipe", ["auto", "paper"])
-def test_the_plane_asked_for_wins(make_fingerprint, recipe):
-    fingerprint = make_fingerprint({"spacing_mm": (1.0, 2.0, 1.0)})
-    assert rules.slice_plane(fingerprint, asked="sagittal", recipe=recipe).value == "sagittal"
-
-
-def test_the_paper_is_axial(make_fingerprint):
-    fingerprint = make_fingerprint({"spacing_mm": (1.0, 2.0, 1.0)})
-    assert rules.slice_plane(fingerprint, asked="auto", recipe="paper").value == "axial"
-
-
-def test_pictures_have_no_plane(make_fingerprint):
-    assert rules.slice_plane(make_fingerprint(FLAT), asked="auto", recipe="paper").value is None
-    with pytest.raises(UsageError) as refused:
-        rules.slice_plane(make_fingerprint(FLAT), asked="coronal", recipe="auto")
-    assert str(refused.value) == "2D images have no coronal plane. Leave out --plane."
-
-
-@pytest.mark.parametrize("others_mm", [(9.0, 1.2, 0.9), (1.0, 1.25, 1.0), (1.0, 1.0, 1.25)])
-def test_similar_spacings_are_kept(make_fingerprint, others_mm):
-    fingerprint = make_fingerprint({"spacing_mm": (1.0, 1.0, 1.0)}, {"spacing_mm": others_mm})
-    assert rules.in_plane_spacing(fingerprint, plane="axial").value is None
-
-
-@pytest.mark.parametrize("spacing_mm", [(2.0, 2.0, 2.0), (0.5, 0.5, 0.5)])
-def test_equal_spacings_are_kept_whatever_they_are(make_fingerprint, spacing_mm):
-    fingerprint = make_fingerprint(*[{"spacing_mm": spacing_mm}] * 2)
-    assert rules.in_plane_spacing(fingerprint, plane="axial").value is None
-
-
-def test_different_spacings_are_brought_to_the_median(make_fingerprint):
-    spacings = [(1.0, 1.0, 1.0), (1.0, 2.0, 0.5), (1.0, 3.0, 0.7)]
-    fingerprint = make_fingerprint(*({"spacing_mm": spacing} for spacing in spacings))
-    assert rules.in_plane_spacing(fingerprint, plane="axial").value == (2.0, 0.7)
-    assert rules.in_plane_spacing(fingerprint, plane="coronal").value == (1.0, 0.7)
-
-
-def test_the_median_spacing_is_rounded_to_four_digits(make_fingerprint):
-    spacings = [(1.0, 0.5, 0.5), (1.0, 0.937549, 0.123456), (1.0, 2.0, 0.1)]
-    fingerprint = make_fingerprint(*({"spacing_mm": spacing} for spacing in spacings))
-    assert rules.in_plane_spacing(fingerprint, plane="axial").value == (0.9375, 0.1235)
-
-
-@given(factor=st.floats(1, 4), more=st.floats(0, 4))
-def test_more_different_spacings_are_never_less_resampled(make_fingerprint, factor, more):
-    def resampled(ratio: float) -> bool:
-        fingerprint = make_fingerprint({}, {"spacing_mm": (1.0, ratio, 1.0)})
-        return rules.in_plane_spacing(fingerprint, plane="axial").value is not None
-
-    assert resampled(factor) <= resampled(factor + more)
 
 
 @pytest.mark.parametrize(("rows", "crop"), [(59, "nonzero"), (60, "none"), (80, "none")])
@@ -205,97 +101,12 @@ def test_the_paper_has_its_own_weights_for_its_own_classes_only():
     assert rules.class_weights(voxels, classes=swapped, recipe="paper").value == (1.0, 2.4, 2.4, 2.4)
 
 
-@pytest.mark.parametrize(
-    ("plane", "symmetry", "axes"),
-    [
-        ("axial", (0.9, 0.9, 0.6), ("columns",)),
-        ("axial", (0.9, 0.9, 0.59), ()),
-        ("coronal", (0.1, 0.1, 0.61), ("columns",)),
-        ("sagittal", (0.9, 0.9, 0.9), ()),
-    ],
-)
-def test_only_left_and_right_are_mirrored(make_fingerprint, plane, symmetry, axes):
-    fingerprint = make_fingerprint({"symmetry": symmetry}, {"symmetry": None})
-    assert rules.mirror_axes(fingerprint, plane=plane, recipe="auto").value == axes
-
-
-def test_left_and_right_are_those_of_the_patient_not_of_the_array(make_fingerprint):
-    stored = {"axes": ("left-right", "inferior-superior", "posterior-anterior"), "symmetry": (0.8, 0.1, 0.2)}
-    assert rules.mirror_axes(make_fingerprint(stored), plane="axial", recipe="auto").value == ("columns",)
-
-
-@pytest.mark.parametrize(
-    ("rows", "columns", "axes"), [(0.8, 0.6, ("rows", "columns")), (0.8, 0.59, ()), (0.59, 0.8, ()), (0.59, 0.59, ())]
-)
-def test_pictures_are_mirrored_where_both_axes_are_symmetric(make_fingerprint, rows, columns, axes):
-    fingerprint = make_fingerprint({**FLAT, "symmetry": (1.0, rows, columns)})
-    assert rules.mirror_axes(fingerprint, plane=None, recipe="auto").value == axes
-
-
-@given(symmetry=st.floats(0, 1), more=st.floats(0, 1))
-def test_more_symmetric_labels_are_never_mirrored_less(make_fingerprint, symmetry, more):
-    def mirrored(value: float) -> int:
-        fingerprint = make_fingerprint({"symmetry": (0.0, 0.0, value)})
-        return len(rules.mirror_axes(fingerprint, plane="axial", recipe="auto").value)
-
-    assert mirrored(symmetry) <= mirrored(min(1.0, symmetry + more))
-
-
-def test_the_paper_flips_both_axes_and_predicts_once(make_fingerprint):
-    trained = rules.mirror_axes(make_fingerprint({}), plane="axial", recipe="paper").value
-    assert trained == ("rows", "columns")
-    assert rules.tta_axes(trained, recipe="paper").value == ()
-    assert rules.tta_axes(("columns",), recipe="auto").value == ("columns",)
-
-
 @pytest.mark.parametrize(("subjects", "asked", "count"), [(10, None, 5), (3, None, 3), (10, 4, 4), (1, None, 1)])
 def test_folds_by_the_number_of_subjects(subjects, asked, count):
     assert rules.folds(subjects, asked=asked).value == count
 
 
 # The plan is read by its owner: every sentence that a rule can give, word for word.
-
-
-def test_why_a_plane(make_fingerprint):
-    def why(case, *, asked="auto", recipe="auto"):
-        return rules.slice_plane(make_fingerprint(case), asked=asked, recipe=recipe).reason
-
-    assert why(FLAT) == "The images are 2D: each is one slice."
-    assert why({}, asked="coronal") == "Asked for."
-    assert why({}, recipe="paper") == "The paper uses axial slices."
-    assert why({"shape": (40, 1, 60)}) == "Every scan has a single voxel along posterior-anterior: it is one slice."
-    assert why({"spacing_mm": (2.0, 3.0, 0.5)}) == (
-        "Median spacing in mm is inferior-superior 2, posterior-anterior 3, left-right 0.5: posterior-anterior is 1.50 "
-        "times coarser than the next axis, so slices across it show the finest plane."
-    )
-    assert why({"spacing_mm": (1.0, 1.2, 0.9)}) == (
-        "Median spacing in mm is inferior-superior 1, posterior-anterior 1.2, left-right 0.9: no axis is 1.3 times coarser "
-        "than the next, so the usual plane is taken."
-    )
-
-
-def test_why_a_spacing(make_fingerprint):
-    def why(columns_mm):
-        fingerprint = make_fingerprint({"spacing_mm": (1.0, 1.0, 1.0)}, {"spacing_mm": (1.0, 1.0, columns_mm)})
-        return rules.in_plane_spacing(fingerprint, plane="axial").reason
-
-    assert why(2.0) == "In-plane spacings differ by a factor of 2.00, more than 1.25: take the median."
-    assert why(1.2) == (
-        "In-plane spacings differ by a factor of 1.20 at most, which scaling in the augmentation covers; resampling "
-        "would blur."
-    )
-
-
-def test_why_so_many_adjacent_slices(make_fingerprint):
-    def why(*, plane="axial", recipe="auto"):
-        return rules.adjacent_slices(make_fingerprint({"spacing_mm": (1.5, 1.0, 1.0)}), plane=plane, recipe=recipe).reason
-
-    assert why(recipe="paper") == "The paper's networks see one slice at a time."
-    assert why(plane=None) == "2D images have no adjacent slices."
-    assert why() == (
-        "Slices lie 1.5 mm apart; those within 2 mm, at least one and at most 2 on either side, tell where structures begin "
-        "and end."
-    )
 
 
 def test_why_a_crop(make_fingerprint):
@@ -354,29 +165,6 @@ def test_why_these_weights():
         "Voxels over whole scans: background 90.000%, CSF 10.000%, GM 0.000%, WM 0.000%; weight = (fraction / "
         "background's fraction) ^ -0.38. No voxel has GM, WM: given the largest weight of the others."
     )
-
-
-def test_why_mirrored_in_training(make_fingerprint):
-    def why(plane, *, recipe="auto"):
-        return rules.mirror_axes(make_fingerprint({}), plane=plane, recipe=recipe).reason
-
-    assert why("axial", recipe="paper") == "The paper uses random flips; that they go along both axes is ours."
-    assert why("sagittal") == "Sagittal slices do not show left and right, the only symmetric axis of a patient."
-    assert why("axial") == (
-        "Left and right of the label maps agree to a Dice of 0.80 in the median scan; mirroring needs 0.6."
-    )
-    assert why(None) == (
-        "Labels agree with their mirror images to a Dice of 0.50 (rows) and 0.80 (columns); both must reach 0.6."
-    )
-
-
-def test_why_averaged_over_flips():
-    def why(trained, *, recipe="auto"):
-        return rules.tta_axes(trained, recipe=recipe).reason
-
-    assert why(("columns",), recipe="paper") == "The paper mentions no averaging over flips."
-    assert why(()) == "No axis is mirrored in training."
-    assert why(("columns",)) == "The axes mirrored in training: averaging over their flips steadies the prediction."
 
 
 def test_why_probabilities_are_shifted():

@@ -127,7 +127,22 @@ def test_training_slices_leave_one_fold_out():
 
 @pytest.mark.parametrize(("slices", "batch", "steps"), [(1000, 10, 100), (1001, 10, 101), (30, 10, 20), (9999, 8, 250)])
 def test_an_epoch_is_one_pass_within_limits(slices, batch, steps):
-    assert sizing.steps_per_epoch(slices, batch_size=batch).value == steps
+    assert sizing.steps_per_epoch([(slices, batch)]).value == steps
+
+
+def test_an_epoch_passes_over_the_slices_of_all_views():
+    choice = sizing.steps_per_epoch([(1000, 10), (1205, 12)])
+    assert choice.value == 201
+    assert choice.reason == (
+        "One pass over the training slices of all views (1000, 1205) takes 201 steps; kept between 20 and 250."
+    )
+
+
+@pytest.mark.parametrize(("side", "other", "levels"), [(64, 64, 5), (64, 32, 5), (64, 31, 4), (64, 3, 2), (16, 200, 3)])
+def test_levels_are_those_of_the_first_view_unless_another_is_too_small(side, other, levels):
+    choice = sizing.features(stacks((side, side)), others=[stacks((300, 300)), stacks((other, 200))], device="cpu")
+    assert len(choice.value) == levels
+    assert ("of another view" in choice.reason) == (levels < len(sizing.features(stacks((side, side)), device="cpu").value))
 
 
 @pytest.mark.parametrize("recipe", ["auto", "paper"])

@@ -1,0 +1,199 @@
+"""What the data dictates about views: how scans are cut into slices and shown to the networks, one function per decision."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Final, Literal
+
+from autoseg.catalogue import Plane, Recipe
+from autoseg.errors import UsageError
+from autoseg.planning.case_fingerprint import AnatomicalAxis
+from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.recipes import Choice
+from autoseg.planning.rules import significant
+from autoseg.planning.sections import AskedPlanes
+from autoseg.planning.slicing import PLANE_AXES, array_axes, in_plane_spacing_mm
+
+Mirror = tuple[Literal["rows", "columns"], ...]
+
+THICK_RATIO: Final = 1.3
+"""An axis this much coarser than the next is across the slices.
+
+Source: chosen, because below it the planes hardly differ; on IBSR18 (1.5 : 0.94 mm) coronal slices reached a mean Dice
+of .923, axial ones .911."""
+
+SPACING_TOLERANCE: Final = 1.25
+"""In-plane spacings within this ratio are left as they are.
+
+Source: chosen, because scaling in the augmentation covers about as much, and resampling blurs."""
+
+MAX_PIXEL_RATIO: Final = 3.0
+"""Pixels up to this many times as long as wide are left as they are.
+
+Source: chosen; a turned structure keeps its shape, because rotations are in mm, and resampling would blur and cost time."""
+
+ADJACENT_REACH_MM: Final = 2.0
+"""Adjacent slices this near are shown together with a slice. Source: ours; one on either side for IBSR18."""
+
+MAX_ADJACENT: Final = 2
+"""More than this on either side costs time for little context. Source: ours."""
+
+SYMMETRY_NEEDED: Final = 0.6
+"""Dice between a label map and its mirror image from which mirroring is harmless.
+
+Source: chosen between the medians of IBSR18's tissues (.70, left and right alike) and of the hippocampus (.52, one side
+of the brain, whose mirror image does not occur in the data)."""
+
+_PLANE_ACROSS: Final[Mapping[AnatomicalAxis, Plane]] = {axes[0]: plane for plane, axes in PLANE_AXES.items()}
+
+
+def slice_planes(fingerprint: Fingerprint, *, asked: AskedPlanes, recipe: Recipe) -> tuple[Choice[Plane | None], ...]:
+    """Which ways to cut volumes into slices, one for each view.
+
+    Args:
+        fingerprint: of the data set.
+        asked: planes in the order of their views; `all`: whatever the data have, the finest first; `auto`: by rule.
+        recipe: `paper` takes the plane of the published method where the choice is left to the rule.
+
+    Raises:
+        UsageError: a plane was asked for that the data lack.
+    """
+    if asked == "auto":
+        return (_first_plane(fingerprint, recipe=recipe),)
+    if asked == "all":
+        first = _first_plane(fingerprint, recipe=recipe)
+        others = [plane for plane in PLANE_AXES if plane != first.value and _missing(fingerprint, plane) is None]
+        return (first, *(Choice(plane, "Asked for.") for plane in others))
+    for plane in asked:
+        if missing := _missing(fingerprint, plane):
+            raise UsageError(missing, remedy="Leave out --planes to have the planes chosen.")
+    return tuple(Choice(plane, "Asked for.") for plane in asked)
+
+
+def _missing(fingerprint: Fingerprint, plane: Plane) -> str | None:
+    """Why the data do not show a plane; None where they do."""
+    if fingerprint.dimensions == 2:
+        return f"2D images have no {plane} plane"
+    single = _single_slice_axis(fingerprint)
+    if single is not None and single != PLANE_AXES[plane][0]:
+        return f"the scans have no {plane} slices: each has a single voxel along {single}"
+    return None
+
+
+def _first_plane(fingerprint: Fingerprint, *, recipe: Recipe) -> Choice[Plane | None]:
+    """The plane that is finest, so that slices across the coarsest axis show it."""
+    if fingerprint.dimensions == 2:
+        return Choice(None, "The images are 2D: each is one slice.")
+    if recipe == "paper":
+        return Choice("axial", "The paper uses axial slices.")
+    if single := _single_slice_axis(fingerprint):
+        return Choice(_PLANE_ACROSS[single], f"Every scan has a single voxel along {single}: it is one slice.")
+    spacing = {axis: _median_spacing_mm(fingerprint, axis) for axis in _PLANE_ACROSS}
+    thick, middle, _ = sorted(spacing, key=lambda axis: -spacing[axis])
+    ratio = spacing[thick] / spacing[middle]
+    words = ", ".join(f"{axis} {value:.3g}" for axis, value in spacing.items())
+    if ratio >= THICK_RATIO:
+        return Choice(
+            _PLANE_ACROSS[thick],
+            f"Median spacing in mm is {words}: {thick} is {ratio:.2f} times coarser than the next axis, so slices "
+            "across it show the finest plane.",
+        )
+    return Choice(
+        "axial",
+        f"Median spacing in mm is {words}: no axis is {THICK_RATIO:g} times coarser than the next, so the usual plane "
+        "is taken.",
+    )
+
+
+def in_plane_spacing(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe) -> Choice[tuple[float, float] | None]:
+    """The in-plane spacing to resample to, only where the scans' own differ too much, or pixels are far from square."""
+    pairs = [in_plane_spacing_mm(case, plane) for case in fingerprint.cases]
+    rows, columns = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    ratio = max(max(rows) / min(rows), max(columns) / min(columns))
+    target = (significant(median(rows), 4), significant(median(columns), 4))
+    finer, coarser = sorted(target)
+    if recipe == "auto" and plane is not None and coarser / finer > MAX_PIXEL_RATIO:
+        return Choice(
+            (finer, finer),
+            f"Pixels of {target[0]:g} x {target[1]:g} mm are {coarser / finer:.2f} times as long as wide, more than "
+            f"{MAX_PIXEL_RATIO:g}: their longer side is resampled to the shorter one.",
+        )
+    if ratio <= SPACING_TOLERANCE:
+        return Choice(
+            None,
+            f"In-plane spacings differ by a factor of {ratio:.2f} at most, which scaling in the augmentation covers; "
+            "resampling would blur.",
+        )
+    return Choice(
+        target,
+        f"In-plane spacings differ by a factor of {ratio:.2f}, more than {SPACING_TOLERANCE:g}: take the median.",
+    )
+
+
+def adjacent_slices(fingerprint: Fingerprint, *, planes: Sequence[Plane | None], recipe: Recipe) -> Choice[int]:
+    """How many slices on either side are shown together with each: those within reach, at least one, at most two.
+
+    Source: reach and limits are ours; on the hippocampus these raised held-out Dice (docs/explanation/decisions.md).
+    """
+    if recipe == "paper":
+        return Choice(0, "The paper's networks see one slice at a time.")
+    across = [_median_spacing_mm(fingerprint, PLANE_AXES[plane][0]) for plane in planes if plane is not None]
+    if not across:
+        return Choice(0, "2D images have no adjacent slices.")
+    apart = f"{across[0]:.3g}" if len(across) == 1 else " or ".join(f"{each:.3g}" for each in sorted(set(across)))
+    shared = "" if len(across) == 1 else "; the views share one network, so the largest distance decides"
+    return Choice(
+        min(max(int(ADJACENT_REACH_MM / max(across)), 1), MAX_ADJACENT),
+        f"Slices lie {apart} mm apart; those within {ADJACENT_REACH_MM:g} mm, at least one and at most "
+        f"{MAX_ADJACENT} on either side, tell where structures begin and end{shared}.",
+    )
+
+
+def mirror_axes(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe) -> Choice[Mirror]:
+    """Which in-plane axes may be flipped during training.
+
+    Only left and right are ever alike in a patient: upside-down or back-to-front anatomy does not occur. For 2D images,
+    whose axes have no anatomical meaning, the labels of both axes have to be symmetric.
+    """
+    if recipe == "paper":
+        return Choice(("rows", "columns"), "The paper uses random flips; that they go along both axes is ours.")
+    if plane is None:
+        rows, columns = (_median_symmetry(fingerprint, axes=[axis] * len(fingerprint.cases)) for axis in (1, 2))
+        alike = min(rows, columns) >= SYMMETRY_NEEDED
+        return Choice(
+            ("rows", "columns") if alike else (),
+            f"Labels agree with their mirror images to a Dice of {rows:.2f} (rows) and {columns:.2f} (columns); both "
+            f"must reach {SYMMETRY_NEEDED:g}.",
+        )
+    if "left-right" not in PLANE_AXES[plane][1:]:
+        return Choice((), f"{plane.capitalize()} slices do not show left and right, the only symmetric axis of a patient.")
+    symmetry = _median_symmetry(fingerprint, axes=[array_axes(case, plane)[2] for case in fingerprint.cases])
+    return Choice(
+        ("columns",) if symmetry >= SYMMETRY_NEEDED else (),
+        f"Left and right of the label maps agree to a Dice of {symmetry:.2f} in the median scan; mirroring needs "
+        f"{SYMMETRY_NEEDED:g}.",
+    )
+
+
+def tta_axes(trained: Mirror, *, recipe: Recipe) -> Choice[Mirror]:
+    """Test-time augmentation: over which flips predictions are averaged."""
+    if recipe == "paper":
+        return Choice((), "The paper mentions no averaging over flips.")
+    if not trained:
+        return Choice((), "No axis is mirrored in training.")
+    return Choice(trained, "The axes mirrored in training: averaging over their flips steadies the prediction.")
+
+
+def _median_spacing_mm(fingerprint: Fingerprint, axis: AnatomicalAxis) -> float:
+    return median(case.spacing_mm[case.axes.index(axis)] for case in fingerprint.cases)
+
+
+def _single_slice_axis(fingerprint: Fingerprint) -> AnatomicalAxis | None:
+    for axis in _PLANE_ACROSS:
+        if all(case.shape[case.axes.index(axis)] == 1 for case in fingerprint.cases):
+            return axis
+    return None
+
+
+def _median_symmetry(fingerprint: Fingerprint, *, axes: Sequence[int]) -> float:
+    known = [case.symmetry[axis] for case, axis in zip(fingerprint.cases, axes, strict=True) if case.symmetry is not None]
+    return median(known)
