@@ -68,7 +68,7 @@ def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
     """Write a network from normalised slices, (B, C, H, W), to probabilities, (B, K, H, W), and verify it.
 
     B, H and W are free; H and W must be multiples of the network's divisor, and at least twice as long: smaller slices,
-    which autoseg extends by repeating their last row and column, give other probabilities, and no error. The shift of the
+    which autoseg extends as the plan's `prediction.padding` says, give other probabilities, and no error. The shift of the
     logits that the plan's `prediction.prior_power` asks for is part of it, and stands in its metadata. Normalisation,
     neighbouring slices, mirroring and the way back onto the scan are not part of it: the plan, in the model's metadata, says
     how they are done.
@@ -119,6 +119,7 @@ def _describe(model: "onnx.ModelProto", bundle: Bundle) -> None:
         "autoseg.classes": ", ".join(f"{label.value} {label.name}" for label in document.plan.data.classes),
         "autoseg.log_shift": json.dumps(TensorEncoding.of(document.plan).log_shift),
         "autoseg.multiple_px": str(document.plan.network.divisor),
+        "autoseg.padding": document.plan.prediction.padding,
         "autoseg.smallest_px": str(SMALLEST_BOTTLENECK_PX * document.plan.network.divisor),
         "autoseg.plan": files.json_text(document.plan.model_dump(mode="json")),
         "autoseg.weights_sha256": document.weights_sha256,

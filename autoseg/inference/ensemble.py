@@ -17,6 +17,7 @@ from autoseg.model.bundle import Bundle, load_bundle, read_document
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
 from autoseg.model.identity import ModelId
+from autoseg.model.padding import Padding
 from autoseg.model.slices import predict_slices
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.footprint import Footprint
@@ -78,12 +79,18 @@ class Ensemble:
         return math.fsum(member.weight for member in self.members)
 
     def probabilities(
-        self, image: NDArray[np.float32], *, wanted: slice | None = None, batch_size: int | None = None
+        self,
+        image: NDArray[np.float32],
+        *,
+        darkest: Sequence[float],
+        wanted: slice | None = None,
+        batch_size: int | None = None,
     ) -> NDArray[np.float32]:
         """Class probabilities of preprocessed slices.
 
         Args:
             image: slices, (C, S, H, W), float32.
+            darkest: of each channel, the darkest value of all slices of the scan; not looked at where borders are repeated.
             wanted: numbers of the slices to predict; others may only lie beside them. None: all.
             batch_size: slices predicted at once; None: as planned.
 
@@ -97,6 +104,7 @@ class Ensemble:
             batch_size=batch_size or self.plan.prediction.batch_size,
             mirror=self.mirror,
             encoding=TensorEncoding.of(self.plan),
+            padding=Padding.of(self.plan, darkest),
             compute=self.compute,
             wanted=wanted,
             weights=[member.weight for member in self.members],
@@ -139,7 +147,10 @@ class Ensemble:
         limits = self.limits(max(MEMORY_GB, self.plan.inputs.memory_gb))
         blocks = self.demand().parts(footprint.shape, slices_of(footprint), limits=limits)
         for window in blocks.windows(footprint.kept[0]):
-            yield window.start, self.probabilities(image, wanted=window, batch_size=blocks.batch)
+            yield (
+                window.start,
+                self.probabilities(image, darkest=footprint.pad_value, wanted=window, batch_size=blocks.batch),
+            )
 
 
 def load_ensemble(folders: Sequence[Path], *, compute: Compute, mirror: bool, memory_gb: float | None = None) -> Ensemble:

@@ -152,8 +152,11 @@ class Segmenter:
             events.info(f"a temporary file of {spooled.bytes / 1e9:.1f} GB in {spool} holds them until they are written")
         groups = self.ensemble.by_fold()
         expected = [ExpectedDice(encoding) for _ in groups]
+        darkest = cut.darkest() if plan.prediction.padding == "darkest" else ()
         for window in blocks.windows(cut.footprint.kept[0]):
-            probabilities = self._probabilities(cut, window, groups=groups, batch_size=blocks.batch, expected=expected)
+            probabilities = self._probabilities(
+                cut, window, groups=groups, darkest=darkest, batch_size=blocks.batch, expected=expected
+            )
             put_labels(labels, probabilities, cut.footprint, encoding, first=window.start)
             if doubt is not None:
                 put_map(doubt, entropy(probabilities), cut.footprint, first=window.start)
@@ -198,6 +201,7 @@ class Segmenter:
         window: slice,
         *,
         groups: Sequence[Ensemble],
+        darkest: Sequence[float],
         batch_size: int,
         expected: Sequence[ExpectedDice],
     ) -> NDArray[np.float32]:
@@ -207,7 +211,7 @@ class Segmenter:
         image, wanted = cut.part(slice(first, last)), slice(window.start - first, window.stop - first)
         total: NDArray[np.float32] | None = None
         for index, group in enumerate(groups):
-            part = group.probabilities(image, wanted=wanted, batch_size=batch_size)
+            part = group.probabilities(image, darkest=darkest, wanted=wanted, batch_size=batch_size)
             if self.quality is not None:
                 expected[index].add(part)
             part *= np.float32(group.weight / self.ensemble.weight)

@@ -16,6 +16,7 @@ from torch import nn
 
 from autoseg.model.compute import Compute, evaluating
 from autoseg.model.encoding import TensorEncoding
+from autoseg.model.padding import Padding
 from autoseg.planning.sections import MirrorAxis, View
 from autoseg.planning.slicing import seen_at_once
 
@@ -88,6 +89,7 @@ def predict_slices(
     batch_size: int,
     mirror: bool,
     encoding: TensorEncoding,
+    padding: Padding,
     compute: Compute,
     wanted: slice | None = None,
     weights: Sequence[float] | None = None,
@@ -101,6 +103,7 @@ def predict_slices(
         batch_size: slices predicted at once.
         mirror: test-time augmentation: whether to average over flips of these axes.
         encoding: what the networks' logits mean.
+        padding: what the scan's slices are extended with.
         compute: device and number format.
         wanted: numbers of the slices to predict; others may only lie beside them. None: all.
         weights: how much each network counts, > 0; None: all alike.
@@ -114,12 +117,13 @@ def predict_slices(
     slices = range(image.shape[1]) if wanted is None else range(wanted.start, wanted.stop)
     for window, images in slice_batches(image, view=view, batch_size=batch_size, compute=compute, wanted=wanted):
         total: torch.Tensor | None = None
+        extended = padding.extend(images)  # (B, C, H', W')
         for network, weight in zip(networks, weights, strict=True):
             with evaluating(network):
                 for axes in flips:
-                    flipped = torch.flip(images, axes) if axes else images  # (B, C, H, W)
+                    flipped = torch.flip(extended, axes) if axes else extended  # (B, C, H', W')
                     found = _probabilities(network, flipped, patch_px=view.patch_px, encoding=encoding, compute=compute)
-                    found = torch.flip(found, axes) if axes else found  # (B, K, H, W)
+                    found = torch.flip(found, axes) if axes else found  # (B, K, H', W')
                     # In place: with many classes this fills a memory.
                     total = found.mul_(weight) if total is None else total.add_(found, alpha=weight)
                     del found
@@ -127,7 +131,7 @@ def predict_slices(
             msg = "predicting needs networks"
             raise ValueError(msg)
         with torch.inference_mode():
-            mean = total.div_(sum(weights) * len(flips)).cpu().numpy()
+            mean = total.div_(sum(weights) * len(flips))[..., : images.shape[-2], : images.shape[-1]].cpu().numpy()
         if volume is None:
             volume = np.empty((mean.shape[1], len(slices), *image.shape[2:]), dtype=np.float32)
         volume[:, window.start - slices.start : window.stop - slices.start] = np.moveaxis(mean, 0, 1)  # (K, B, H, W)

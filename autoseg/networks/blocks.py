@@ -17,8 +17,9 @@ def pad_to_multiple(slices: Tensor, divisor: int) -> Tensor:
     which after normalisation is the rule; reflection cannot add more than a slice's own size.
 
     The bottleneck keeps at least two pixels per side, because batch normalisation cannot train on a single value per
-    channel, which is all that one slice smaller than `divisor` would leave. Prediction pads in the same way, so that a
-    network is applied as it was trained.
+    channel, which is all that one slice smaller than `divisor` would leave. Training patches are multiples of the divisor,
+    so this is for slices that are predicted or looked at, and only where a plan does not extend them by what patches are
+    extended with: then they come here as multiples (`autoseg.model.padding`).
 
     Args:
         slices: (B, C, H, W), any size from 1 x 1.

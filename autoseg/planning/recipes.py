@@ -72,6 +72,9 @@ _AUTO: Final[Mapping[str, Choice[Any]]] = {
     "augmentation.noise_variance": Choice(0.0, "None: `noise_std` says it as it is."),
     "augmentation.noise_std": Choice(0.2, "Chosen: a fifth of the spread of the tissues' intensities."),
     "augmentation.blur_sigma_px": Choice((0.0, 0.0), "None: chosen, to keep thin structures visible."),
+    "prediction.padding": Choice(
+        "darkest", "As training extends small slices: networks see nothing that they did not learn."
+    ),
 }
 
 _PAPER: Final[Mapping[str, Choice[Any]]] = {
@@ -100,6 +103,7 @@ _PAPER: Final[Mapping[str, Choice[Any]]] = {
     "augmentation.noise_variance": Choice(0.0, _UNUSED),
     "augmentation.noise_std": Choice(0.0, _UNUSED),
     "augmentation.blur_sigma_px": Choice((0.0, 0.0), _UNUSED),
+    "prediction.padding": Choice("replicated", "Border pixels are repeated until every level halves evenly."),
 }
 
 CONSTANTS: Final[Mapping[Recipe, Mapping[str, Choice[Any]]]] = {
@@ -126,6 +130,8 @@ PAPER_LEAVES_OPEN: Final = frozenset(
         "augmentation.rotation_unit",
         "training.seeding",
         "views.tta_axes",
+        "views.0.tta_axes",
+        "prediction.padding",
         "folds",
     }
 )

@@ -236,6 +236,11 @@ class PredictionSection(Section):
     """How trained networks are applied."""
 
     batch_size: int = Field(ge=1, le=65_536, description="slices predicted at once")
+    padding: Literal["replicated", "darkest"] = Field(
+        default="replicated",
+        description="how slices are extended at their ends to sizes that networks halve evenly: `darkest`: by the scan's "
+        "darkest value, as patches are in training; `replicated`: by repeating the border",
+    )
     prior_power: Fraction = Field(
         default=0.0,
         description="probabilities are divided by `training.class_weights` to this power; 0: left as networks give them",

@@ -23,6 +23,9 @@ _CANONICAL_SIGN: Final = {"left-right": 1, "posterior-anterior": 1, "inferior-su
 """Which way indices grow: towards left, posterior (as SimpleITK's coordinates) and inferior, so that slices have the
 orientation in which they are usually shown."""
 
+_NUMBERS_AT_ONCE: Final = 1 << 20
+"""Intensities looked at together, unless a single slice has more. Source: chosen; 4 MiB are little."""
+
 _MOST_VOXELS: Final = 1 << 31
 """Of one channel on another pixel grid.
 
@@ -71,6 +74,15 @@ class CutScan:
             parts = [resample_slices(part, self.footprint.size_px) for part in parts]
         return np.stack(parts)  # (C, n, H, W)
 
+    def darkest(self) -> tuple[float, ...]:
+        """Of each channel, the darkest value of all slices: the `pad_value` of what `apply` makes of the scan."""
+        slices, rows, columns = self.footprint.kept
+        pixels = max(rows * columns, self.footprint.size_px[0] * self.footprint.size_px[1])
+        step = max(_NUMBERS_AT_ONCE // (len(self.channels) * pixels), 1)
+        parts = (self.part(slice(first, min(first + step, slices))) for first in range(0, slices, step))
+        least = np.min([part.min(axis=(1, 2, 3)) for part in parts], axis=0)
+        return tuple(float(value) for value in least)
+
 
 def apply(image: Image, section: PreprocessingSection, *, view: View) -> Prepared:
     """Turn a scan into slices.
@@ -90,7 +102,7 @@ def apply(image: Image, section: PreprocessingSection, *, view: View) -> Prepare
     """
     cut = cut_slices(image, section, view=view)
     array = cut.part(slice(0, cut.footprint.kept[0]))
-    darkest = tuple(float(channel.min()) for channel in array)
+    darkest = tuple(float(channel.min()) for channel in array)  # as of CutScan.darkest
     return Prepared(array, cut.footprint.model_copy(update={"pad_value": darkest}))
 
 

@@ -18,6 +18,7 @@ from autoseg.metrics.table import METRICS
 from autoseg.model.attention_maps import attention_maps
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import choose_compute
+from autoseg.model.padding import Padding
 from autoseg.networks.blocks import ShowsAttention
 from autoseg.planning.sections import View
 from autoseg.postprocessing import held_out
@@ -148,7 +149,8 @@ def _attention(data: ReportData, _: Events) -> Iterator[Drawing]:
         for view in data.plan.views:
             prepared, labels = _prepare(data, case, view)
             index = _fullest(prepared, labels)
-            maps = attention_maps(bundle.network, prepared.array, index, view=view, compute=compute)
+            padding = Padding.of(data.plan, prepared.footprint.pad_value)
+            maps = attention_maps(bundle.network, prepared.array, index, view=view, padding=padding, compute=compute)
             spacing_mm = prepared.footprint.spacing_mm[1:]
             plane = f"{view.plane} " if len(data.plan.views) > 1 else ""
             title = f"{runs[model].title}: {case.id}, {plane}slice {index + 1}"

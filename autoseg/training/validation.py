@@ -11,6 +11,7 @@ from torch import nn
 
 from autoseg.model.compute import Compute, evaluating
 from autoseg.model.encoding import TensorEncoding
+from autoseg.model.padding import Padding
 from autoseg.model.slices import with_adjacent_slices
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
@@ -80,20 +81,22 @@ class ValidationPart:
         view: how its slices are shown.
         stack: its preprocessed arrays, as this view shows them.
         slices: numbers of its slices, rising, (N,), int64, N >= 1.
+        padding: what they are extended with.
     """
 
     number: int
     view: View
     stack: SliceStack
     slices: NDArray[np.int64]
+    padding: Padding
 
 
-def whole(cases: Sequence[StoredCase], views: Sequence[View]) -> list[ValidationPart]:
+def whole(cases: Sequence[StoredCase], plan: Plan) -> list[ValidationPart]:
     """Every slice of some cases, case by case, in every view."""
     return [
-        ValidationPart(number, view, stack, np.arange(len(stack.label)))
+        ValidationPart(number, view, stack, np.arange(len(stack.label)), Padding.of(plan, stack.footprint.pad_value))
         for number, case in enumerate(cases)
-        for view, stack in zip(views, case.stacks, strict=True)
+        for view, stack in zip(plan.views, case.stacks, strict=True)
     ]
 
 
@@ -105,7 +108,7 @@ def chosen_part(cases: Sequence[StoredCase], *, plan: Plan, seed: int) -> list[V
         plan: says how slices are shown, and whether the run depends on its validation; then it looks at every slice.
         seed: of the choice, where there are more slices than are needed.
     """
-    parts = whole(cases, plan.views)
+    parts = whole(cases, plan)
     total = sum(len(part.slices) for part in parts)
     most = max(round(VALIDATION_FRACTION * plan.slices_per_epoch), FEWEST_SLICES)
     if plan.training.follows_validation or total <= most:
@@ -153,8 +156,8 @@ def validate(
                 images = compute.tensor(torch.from_numpy(shown))  # (B, C, H, W)
                 target = torch.from_numpy(case.label[chosen].astype(np.int64)).to(compute.device)  # (B, H, W)
                 with compute.autocast():
-                    logits = network(images)
-                logits = logits.float()  # (B, K, H, W)
+                    logits = network(part.padding.extend(images))  # (B, K, H', W')
+                logits = logits[..., : images.shape[-2], : images.shape[-1]].float()  # (B, K, H, W)
                 losses.append(loss(logits, target))
                 sizes.append(len(images))
                 prediction = encoding.prediction(logits)  # (B, H, W)

@@ -25,7 +25,7 @@ from autoseg.training.learner import Learner, StepResult
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 EXPECTED: dict[str, Any] = json.loads((STORED / "expected.json").read_text())
 NEUTRAL = (
-    "prediction.prior_power=0",
+    "prediction.padding=replicated", "prediction.prior_power=0",
     "augmentation.rotation_unit=px", "augmentation.noise_variance=0.1", "augmentation.noise_std=0",
     "augmentation.contrast_about=slice", "augmentation.brightness=[0.75,1.25]", "augmentation.brightness_shift=0",
     "training.seeding=batch",

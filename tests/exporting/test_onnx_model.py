@@ -120,6 +120,7 @@ def test_the_file_says_what_it_is(written: dict[str, Written]) -> None:
     assert notes["classes"] == "0 background, 2 disc"
     assert (notes["multiple_px"], notes["smallest_px"]) == ("2", "4")
     assert json.loads(notes["log_shift"]) == [0.0, pytest.approx(-np.log(2))]
+    assert notes["padding"] == "replicated"
     assert notes["weights_sha256"] == model.document.weights_sha256
     assert Plan.model_validate(json.loads(notes["plan"])) == model.document.plan
     (slices,), (answer,) = proto.graph.input, proto.graph.output

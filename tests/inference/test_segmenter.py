@@ -15,6 +15,8 @@ from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.steps import Step
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
+from autoseg.preprocessing.case import apply
+from autoseg.preprocessing.footprint import restore_probabilities
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
@@ -71,6 +73,26 @@ def test_the_same_voxels_in_any_order_of_axes_are_segmented_alike(tiny_plan: Pla
     for order in permutations(range(3)):
         for signs in product((1, -1), repeat=3):
             np.testing.assert_array_equal(segmented(order, signs), expected)
+
+
+@pytest.mark.parametrize("crop", ["none", "nonzero"])
+def test_a_scan_is_segmented_as_if_it_had_been_held_out(make_plan: MakePlan, crop: str) -> None:
+    """Slices of 11 x 13 pixels, extended by the darkest value of the scan, stored or not."""
+    plan = make_plan(
+        prediction={"padding": "darkest", "prior_power": 0.5},
+        preprocessing={"crop": crop, "normalisation": [{"method": "zscore"}]},
+        network={"features": [4, 8, 16]},
+    )
+    one = segmenter(plan)
+    prepared = apply(IMAGE, plan.preprocessing, view=plan.views[0])
+    parts = [part for _, part in one.ensemble.parts(prepared.array, prepared.footprint)]
+    expected = restore_probabilities(np.concatenate(parts, axis=1), prepared.footprint, plan.data.encoding)
+    found = one.segment(IMAGE, with_probabilities=True).probabilities
+    assert found is not None
+    np.testing.assert_array_equal(found, expected)
+    replicated = plan.model_copy(update={"prediction": plan.prediction.model_copy(update={"padding": "replicated"})})
+    other = replace(one, ensemble=replace(one.ensemble, plan=replicated)).segment(IMAGE, with_probabilities=True)
+    assert not np.allclose(found, other.probabilities)
 
 
 def test_networks_of_several_folds_are_all_averaged_alike(tiny_plan: Plan) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from autoseg.data.labels import LabelEncoding
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
+from autoseg.model.padding import Padding
 from autoseg.model.slices import predict_slices, tile_starts, with_adjacent_slices
 from autoseg.planning.sections import MirrorAxis, View
 
@@ -50,9 +51,12 @@ def predict(
     batch: int = 2,
     axes: tuple[MirrorAxis, ...] = (),
     mirror: bool = True,
+    padding: Padding | None = None,
 ) -> np.ndarray:
     view = View(plane=None, spacing_mm=None, adjacent_slices=0, patch_px=patch, mirror_axes=(), tta_axes=axes, batch_size=1)
-    return predict_slices(networks, scan, view=view, batch_size=batch, mirror=mirror, encoding=TWO, compute=CPU)
+    return predict_slices(
+        networks, scan, view=view, batch_size=batch, mirror=mirror, encoding=TWO, padding=padding or Padding(2), compute=CPU
+    )
 
 
 def sigmoid(values: np.ndarray) -> np.ndarray:
@@ -122,3 +126,30 @@ def test_tiles_cover_every_pixel_and_overlap_by_half(length: int, tile: int) -> 
         assert starts[0] == 0
         assert starts[-1] == length - tile
         assert max(np.diff(starts)) <= max(1, tile / 2 + 1)
+
+
+class Mean(nn.Module):
+    """Logits that follow from the mean of all it is shown, and the sizes of that."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: set[tuple[int, ...]] = set()
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.sizes.add(tuple(images.shape[2:]))
+        means = images.mean(dim=(2, 3), keepdim=True).expand(-1, -1, *images.shape[2:])
+        return torch.cat([torch.zeros_like(means), means], dim=1)
+
+
+@pytest.mark.parametrize("patch", [(16, 16), (4, 4)])  # whole, and in tiles
+def test_a_network_sees_slices_extended_and_gives_probabilities_of_their_own_pixels(patch: tuple[int, int]) -> None:
+    network, scan = Mean(), np.zeros((1, 2, 9, 11), np.float32)
+    found = predict([network], scan, patch=patch, axes=("columns",), padding=Padding(4, (-3.0,)))
+    assert found.shape == (2, 2, 9, 11)
+    if patch == (16, 16):
+        assert network.sizes == {(12, 12)}
+        np.testing.assert_allclose(found[1], sigmoid(np.array(-3.0 * (1 - 99 / 144))), rtol=1e-5)
+    else:
+        assert network.sizes == {(4, 4)}
+        np.testing.assert_allclose(found[1, :, :6, 4:6], 0.5)  # tiles inside the slice see nothing of it
+        assert found[1, :, 8].max() < 0.5

@@ -63,6 +63,7 @@ OURS: dict[str, Any] = {
     "augmentation.rotation_unit": "px",
     "training.seeding": "batch",
     "views.0.tta_axes": [],
+    "prediction.padding": "replicated",
 }
 WITHOUT_INFLUENCE = {
     "data.channels",

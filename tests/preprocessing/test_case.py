@@ -399,6 +399,20 @@ def test_slices_are_the_same_however_many_are_made_at_once(
     first = data.draw(st.integers(0, whole.array.shape[1] - 1))
     window = slice(first, data.draw(st.integers(first + 1, whole.array.shape[1])))
     np.testing.assert_array_equal(cut.part(window), whole.array[:, window])
+    assert cut.darkest() == whole.footprint.pad_value
+
+
+@pytest.mark.parametrize("at_once", [1, 10**6])
+@pytest.mark.parametrize("spacing_mm", [None, (0.7, 1.9)])
+def test_the_darkest_value_is_that_of_all_slices_however_many_at_once(
+    make_section: MakeSection, monkeypatch: pytest.MonkeyPatch, at_once: int, spacing_mm: tuple[float, float] | None
+) -> None:
+    monkeypatch.setattr(case, "_NUMBERS_AT_ONCE", at_once)
+    section = make_section(spacing_mm=spacing_mm, normalisation=({"method": "zscore"}, {"method": "none"}))
+    image = scan_of(np.random.default_rng(0).normal(size=(2, 4, 5, 6)).astype(np.float32), Storage())
+    darkest = case.cut_slices(image, section[0], view=section[1]).darkest()
+    assert darkest == apply(image, section).footprint.pad_value
+    assert darkest[0] != darkest[1]
 
 
 @settings(max_examples=25)

@@ -110,7 +110,7 @@ def test_eq_2_by_hand_in_training_and_in_validation(make_plan: MakePlan, make_ca
 
     labels = np.array([[[0, 1, 3]]], np.uint8)
     stack = SliceStack(np.ones((1, 1, 1, 3), np.float32), labels, make_case(0).stack(0).footprint)
-    assert learns.validate(whole([StoredCase((stack,))], plan.views)).loss == pytest.approx(expected)
+    assert learns.validate(whole([StoredCase((stack,))], plan)).loss == pytest.approx(expected)
     batch = TrainingBatch(torch.ones(1, 1, 1, 3), torch.from_numpy(labels.astype(np.int64)), (("case", 0),))
     assert float(learns.step(batch, rate=5e-4).loss) == pytest.approx(expected)
 

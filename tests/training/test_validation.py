@@ -10,6 +10,7 @@ from torch import nn
 from autoseg.data.labels import LabelEncoding
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
+from autoseg.model.padding import Padding
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import SliceStack, StoredCase
@@ -24,7 +25,6 @@ from autoseg.training.validation import (
     fullest_slice,
     mean_of_defined,
     validate,
-    whole,
 )
 
 MakeCase = Callable[..., StoredCase]
@@ -47,9 +47,16 @@ class Threshold(nn.Module):
         return torch.cat([torch.ones_like(images), images], dim=1)  # (B, 2, H, W)
 
 
+def whole(*cases: StoredCase) -> list[ValidationPart]:
+    return [
+        ValidationPart(number, VIEW, case.stack(0), np.arange(len(case.stack(0).label)), Padding(2))
+        for number, case in enumerate(cases)
+    ]
+
+
 def result(network: nn.Module, *cases: StoredCase, batch_size: int = 3) -> ValidationResult:
     loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=TWO, device=CPU.device)
-    return validate(network, whole(cases, [VIEW]), loss=loss, encoding=TWO, batch_size=batch_size, compute=CPU)
+    return validate(network, whole(*cases), loss=loss, encoding=TWO, batch_size=batch_size, compute=CPU)
 
 
 def numbered(make_case: MakeCase) -> StoredCase:
@@ -79,7 +86,7 @@ def test_predictions_are_shifted_and_the_loss_is_not(make_case: MakeCase) -> Non
     case.stack(0).label[:] = [[[0, 1]], [[0, 1]]]
     shifted = replace(TWO, log_shift=(0.0, -1.5))
     loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=shifted.of_losses, device=CPU.device)
-    got = validate(Threshold(), whole([case], [VIEW]), loss=loss, encoding=shifted, batch_size=3, compute=CPU)
+    got = validate(Threshold(), whole(case), loss=loss, encoding=shifted, batch_size=3, compute=CPU)
     assert got.class_dice == (2 * 1 / (1 + 2),)
     assert got.loss == result(Threshold(), case).loss
 
@@ -142,15 +149,34 @@ def test_images_of_one_slice_keep_their_case(make_plan: MakePlan, make_case: Mak
     assert all(each.stack is cases[each.number].stack(0) for each in part)
 
 
+def test_slices_are_extended_as_in_prediction(make_plan: MakePlan, make_case: MakeCase) -> None:
+    class Sizes(Threshold):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            assert images.shape[2:] == (20, 12)
+            assert images[:, :, 18:].unique().tolist() == [pytest.approx(float(case.stack(0).image.min()))]
+            return super().forward(images)
+
+    case = make_case(0)  # slices of 18 x 11
+    plain, extended = (
+        result(Threshold(), case),
+        chosen_part([case], plan=make_plan(prediction={"padding": "darkest"}), seed=0),
+    )
+    assert [part.padding.values for part in extended] == [(float(case.stack(0).image.min()),)]
+    loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=TWO, device=CPU.device)
+    parts = [replace(part, padding=replace(part.padding, divisor=4)) for part in extended]
+    got = validate(Sizes(), parts, loss=loss, encoding=TWO, batch_size=3, compute=CPU)
+    assert (got.loss, got.class_dice) == (plain.loss, plain.class_dice)
+
+
 def test_a_part_is_scored_as_a_case_of_those_slices_would_be(make_case: MakeCase) -> None:
     stack, network = numbered(make_case).stack(0), Threshold()
     loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=TWO, device=CPU.device)
     numbers, seen = np.array([1, 2, 4]), list[int]()
-    part = ValidationPart(7, VIEW, stack, numbers)
+    part = ValidationPart(7, VIEW, stack, numbers, Padding(2))
     given = {"loss": loss, "encoding": TWO, "batch_size": 2, "compute": CPU}
     got = validate(network, [part], seen=seen.append, **given)
     cut = StoredCase((SliceStack(stack.image[:, numbers], stack.label[numbers], stack.footprint),))
-    alone = validate(network, whole([cut], [VIEW]), **given)
+    alone = validate(network, whole(cut), **given)
     assert (got.loss, got.class_dice, got.slices) == (alone.loss, alone.class_dice, 3)
     assert seen == [2, 1]
     assert [(sample.case, sample.index) for sample in got.samples] == [(7, 4)]
