@@ -9,9 +9,9 @@ import pytest
 from pydantic import Field, create_model
 
 from autoseg import catalogue
+from autoseg.planning.augmentation_section import AugmentationSection
 from autoseg.planning.plan import PLAN, Plan, read_plan
 from autoseg.planning.sections import (
-    AugmentationSection,
     Inputs,
     NetworkSection,
     NormalisationStep,
