@@ -130,7 +130,6 @@ PAPER_LEAVES_OPEN: Final = frozenset(
         "augmentation.rotation_unit",
         "training.seeding",
         "views.tta_axes",
-        "views.0.tta_axes",
         "prediction.padding",
         "folds",
     }
