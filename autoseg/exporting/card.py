@@ -8,6 +8,7 @@ from typing import Any
 from autoseg.evaluation.formatting import interval, listing
 from autoseg.exporting.document import ExportDescription, describe_exported
 from autoseg.inference.steps import describe as in_words
+from autoseg.planning.sections import NormalisationStep
 from autoseg.storage import files
 
 
@@ -73,7 +74,11 @@ def _expects(description: ExportDescription) -> Iterator[str]:
         yield f"spacing {axis}: {min(spacings):.3g} to {max(spacings):.3g} mm"
     patches = dict.fromkeys(f"{view.patch_px[0]} x {view.patch_px[1]} px" for view in plan.views)
     yield f"slices of any size; learnt from patches of {listing(list(patches))}"
-    yield f"intensities, normalised by: {', '.join(step.method for step in plan.preprocessing.normalisation)}"
+    yield f"intensities, normalised by: {', '.join(map(_in_words, plan.preprocessing.normalisation))}"
+
+
+def _in_words(step: NormalisationStep) -> str:
+    return step.method if step.background is None else f"{step.method}, voxels of 0 become {step.background:g}"
 
 
 def _gives(description: ExportDescription) -> Iterator[str]:

@@ -95,6 +95,12 @@ class NormalisationStep(Section):
         default=None, description="normalised values are clipped to [-clip, clip]; null: not clipped"
     )
 
+    background: float | None = Field(
+        default=None,
+        description="normalised value of voxels that are 0 in the scan, and the least of all others; null: they are scaled "
+        "like the others, to another value in each scan",
+    )
+
     @model_validator(mode="after")
     def _ct_is_complete(self) -> "NormalisationStep":
         if self.method == "ct" and None in (self.lower, self.upper, self.mean, self.std):

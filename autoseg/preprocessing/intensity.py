@@ -30,6 +30,13 @@ class Scaling:
 
     def apply(self, voxels: NDArray[np.float32]) -> NDArray[np.float32]:
         """A copy of any part of the channel, normalised."""
+        scaled = self._scaled(voxels)
+        if self.step.background is not None:
+            np.maximum(scaled, np.float32(self.step.background), out=scaled)
+            scaled[voxels == 0] = self.step.background
+        return scaled
+
+    def _scaled(self, voxels: NDArray[np.float32]) -> NDArray[np.float32]:
         step = self.step
         scaled = voxels
         if step.lower is not None or step.upper is not None:
@@ -56,7 +63,7 @@ def normalise(channel: NDArray[np.float32], step: NormalisationStep) -> NDArray[
 
     Returns:
         normalised intensities of the same shape, float32, within [-clip, clip] where the step has one. A constant
-        channel becomes 0 everywhere.
+        channel becomes 0 everywhere. Where the step has a background, voxels of 0 get its value, and none gets a lower one.
     """
     return scaling_of(channel, step).apply(channel)
 

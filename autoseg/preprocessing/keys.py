@@ -122,4 +122,5 @@ def _step(step: NormalisationStep) -> dict[str, Any]:
         "mean": step.mean,
         "deviation": step.std,
         "limit": step.clip,
+        **({} if step.background is None else {"background": step.background}),
     }

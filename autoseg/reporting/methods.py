@@ -105,7 +105,9 @@ def _preprocessing(plan: Plan) -> str:
     elif views[0].spacing_mm is None:
         joined += ", at their own in-plane resolution"
     methods = list(dict.fromkeys(NORMALISATIONS[step.method].phrase for step in section.normalisation))
-    return f"{joined}. Intensities {listing(methods)}."
+    fixed = list(dict.fromkeys(f"{step.background:g}" for step in section.normalisation if step.background is not None))
+    background = f" Voxels of value 0, which surround the subject, were set to {listing(fixed)} after that." if fixed else ""
+    return f"{joined}. Intensities {listing(methods)}.{background}"
 
 
 def _networks(plan: Plan, study: Study) -> str:

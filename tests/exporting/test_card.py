@@ -59,6 +59,14 @@ def test_it_says_which_scans_it_expects(members: Members, card: Callable[..., An
     ]
 
 
+def test_it_says_what_becomes_of_the_background(
+    make_plan: Callable[..., Plan], card: Callable[..., Any], tmp_path: Path
+) -> None:
+    plan = make_plan(preprocessing={"normalisation": [{"method": "quantile_zscore", "background": -8.5}]})
+    parts, _ = card(exported_members(plan, tmp_path / "stripped"))
+    assert parts["Expects"][-1] == "intensities, normalised by: quantile_zscore, voxels of 0 become -8.5"
+
+
 def test_pictures_have_no_plane_and_two_spacings(
     members: Members, card: Callable[..., Any], make_plan: Callable[..., Plan]
 ) -> None:

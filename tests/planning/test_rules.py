@@ -37,6 +37,26 @@ def test_normalisation_by_the_channel_name(make_fingerprint, name, recipe, metho
     assert (step.method, step.clip) == (method, clip)
 
 
+def test_where_all_scans_are_surrounded_by_0_that_becomes_the_darkest_value_it_would_have(
+    make_fingerprint, make_intensities
+):
+    # Quartiles 40 and 60 are spread by 20 / sqrt(12) = 5.77 about 50: 0 lies 8.66 below; quartiles 30 and 70: 4.33.
+    wide = (ChannelStatistics(positive=make_intensities(percentile_25=30.0, percentile_75=70.0), labelled=None),)
+    narrow = (ChannelStatistics(positive=make_intensities(percentile_25=49.0, percentile_75=51.0), labelled=None),)
+
+    def background(*cases, name="T1", recipe="auto"):
+        return channel_rules.normalisation(make_fingerprint(*cases), channel=0, name=name, recipe=recipe).value.background
+
+    assert background({}, {"channels": wide}) == -8.7
+    assert background({"channels": wide}) == -4.3
+    assert background({"channels": narrow}) == -10.0  # where values are clipped
+    assert background({}, recipe="paper") is None
+    assert background({}, name="CT") is None
+    assert background({}, {"nonzero_voxels": 153_000}) == -8.7  # four fifths are 153 600
+    assert background({}, {"nonzero_voxels": 154_000}) is None
+    assert background({}, {"channels": (ChannelStatistics(positive=None, labelled=None),)}) is None
+
+
 def test_ct_pools_the_labelled_voxels_of_all_scans(make_fingerprint, make_intensities):
     # 1000 voxels of 0 and 3000 of 40, no variance within: mean 30, variance (900 + 3 x 100) / 4 = 300.
     small = make_intensities(voxels=1000, mean=0.0, std=0.0, percentile_00_5=-10.0, percentile_99_5=80.0)
@@ -137,8 +157,12 @@ def test_why_a_normalisation(make_fingerprint, make_intensities):
     assert why("T1", {}, recipe="paper") == "T1: eq. 1 of the paper, per scan."
     assert why("T1", {}, {"channels": (brighter,)}) == (
         "T1: medians of voxels > 0 range from 50 to 70 between scans, so each scan is brought to a common scale by the "
-        "middle half of its own intensities; beyond 10 lie only outliers."
+        "middle half of its own intensities; beyond 10 lie only outliers. In every scan at least 90% of the voxels are 0: "
+        "they surround the subject, and all become -8.7, the darkest that scaling would make of them, instead of another "
+        "value in each scan."
     )
+    full = {"channels": (brighter,), "nonzero_voxels": 192_000}
+    assert why("T1", {}, full).endswith("beyond 10 lie only outliers.")
     assert why("T1", {"channels": (dark,)}).startswith("T1: no voxel is > 0, so each scan is brought to a common scale")
     assert why("CT", {}) == (
         "CT: intensities of CT have a physical meaning, so all scans share one scale: clipped to 20 .. 90 (medians of the "

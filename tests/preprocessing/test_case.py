@@ -238,6 +238,16 @@ def test_pad_value_is_the_darkest_value_of_each_channel(make_section: MakeSectio
     assert apply(scan_of(anatomy, Storage()), section).footprint.pad_value == (0.0, -7.0)
 
 
+def test_a_background_is_one_value_in_scans_of_any_scale_and_slices_are_extended_with_it(make_section: MakeSection) -> None:
+    anatomy = np.arange(2, 50, dtype=np.float32).reshape(1, 3, 4, 4)
+    anatomy[:, :, :2] = 0
+    section = make_section(normalisation=({"method": "quantile_zscore", "background": -7.5},))
+    for scan in (anatomy, 3 * anatomy, anatomy + 100 * (anatomy > 0)):
+        prepared = apply(scan_of(scan, Storage()), section)
+        assert (prepared.array == -7.5).sum() == (anatomy == 0).sum()
+        assert prepared.footprint.pad_value == (-7.5,)
+
+
 @pytest.mark.parametrize("plane", [None, "axial", "coronal", "sagittal"])
 def test_a_picture_is_one_slice_of_any_plane(make_section: MakeSection, plane: catalogue.Plane | None) -> None:
     picture = np.arange(12, dtype=np.float32).reshape(1, 1, 3, 4)

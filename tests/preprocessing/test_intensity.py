@@ -131,3 +131,13 @@ def test_brighter_stays_brighter_and_everything_finite(scan: NDArray[np.float32]
     assert np.isfinite(result).all()
     order = np.argsort(scan, axis=None)
     assert (np.diff(result.ravel()[order]) >= 0).all()
+
+
+def test_a_background_is_one_value_and_the_darkest() -> None:
+    # Quartiles 3 and 7, mean 5, variance 2, as above; 0 would become -3.5, and -4 becomes -6.4.
+    values = (0, 0, -4, 1, 2, 3, 4, 5, 6, 7, 8, 9)
+    found = normalised(*values, background=-3.0)
+    assert found[:3] == [-3.0] * 3
+    assert found[3:] == pytest.approx([max((value - 5) / math.sqrt(2), -3.0) for value in values[3:]])
+    assert normalised(*values, background=-3.0, clip=2.0)[:2] == [-3.0] * 2  # whatever others are clipped to
+    assert normalised(0, 0, 0, background=-3.0) == [-3.0] * 3

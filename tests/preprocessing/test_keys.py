@@ -67,7 +67,10 @@ def test_every_setting_of_the_plan_is_in_the_keys(make_plan: MakePlan) -> None:
     shaping = keys_module._shaping(make_plan(), make_plan().views[0])["preprocessing"]
     assert set(shaping) == {*PreprocessingSection.model_fields, "plane", "spacing_mm"}
     renamed = {"deviation": "std", "limit": "clip"}
-    assert {renamed.get(key, key) for key in shaping["normalisation"][0]} == set(NormalisationStep.model_fields)
+    later = {"background"}
+    assert {renamed.get(key, key) for key in shaping["normalisation"][0]} == set(NormalisationStep.model_fields) - later
+    other = make_plan(preprocessing={"normalisation": [{"method": "none", "background": -3.0}]})
+    assert keys_module._shaping(other, other.views[0])["preprocessing"]["normalisation"][0]["background"] == -3.0
 
 
 @pytest.mark.parametrize(

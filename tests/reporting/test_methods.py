@@ -30,14 +30,15 @@ def test_every_number_is_the_plans_or_the_runs(make_plan: MakePlan) -> None:
 
 def test_another_plan_gives_another_text(make_plan: MakePlan) -> None:
     changed = make_plan(
-        preprocessing={"crop": "nonzero", "normalisation": [{"method": "quantile_zscore"}]},
+        preprocessing={"crop": "nonzero", "normalisation": [{"method": "quantile_zscore", "background": -8.5}]},
         training={"loss": "dice", "optimiser": "adam", "schedule": "plateau", "lr_patience": 10},
         view={"spacing_mm": [1.0, 0.5], "adjacent_slices": 2, "mirror_axes": [], "tta_axes": ["columns"]},
         augmentation={"spatial_probability": 0.0, "intensity_probability": 0.0},
     )
     text, references = methods_paragraph(changed, STUDY)
     for part in (
-        "cropped to their content, resampled to 1 x 0.5 mm and cut", "25th and the 75th", "soft Dice loss", "by Adam",
+        "cropped to their content, resampled to 1 x 0.5 mm and cut", "25th and the 75th",
+        "Voxels of value 0, which surround the subject, were set to -8.5 after that", "soft Dice loss", "by Adam",
         "divided by ten after 10 epochs", "2 adjacent slice(s)", "averaged over mirror images along columns",
     ):  # fmt: skip
         assert part in text
