@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from autoseg.data.splits import Fold
@@ -22,6 +22,8 @@ from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord
 
 CHECKPOINT_FILE = "checkpoint.json"
+BatchPlace = Literal["host", "device"]
+
 _NETWORK, _OPTIMISER, _GENERATOR = "network.", "optimiser.", "generator"
 _BEGIN_AGAIN: Final = "Train with --restart to begin this model again."
 
@@ -43,6 +45,10 @@ class RunState(BaseModel):
     """Processor threads it computes on; None: not recorded (version 0.1), or not decided yet."""
     memory_format: MemoryFormat | None = None
     """Order of a batch's values in memory; None: not recorded (version 0.1), then the one that goes with the precision."""
+    batches: BatchPlace | None = None
+    """Where its batches are made; None: not recorded (version 0.1), then on the host."""
+    halvings: int = Field(default=0, ge=0, le=16)
+    """How often the plan's batches were halved, because the device's memory is too small for them."""
     epochs: list[EpochRecord] = []
     steps_taken: int = 0
     """Optimiser steps of these epochs; what they were is in the table of steps."""

@@ -9,6 +9,7 @@ from autoseg.events import Events
 from autoseg.model.compute import Compute
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
+from autoseg.training.checkpoint import BatchPlace
 from autoseg.training.clock import Stopwatch
 from autoseg.training.history import EpochRecord
 from autoseg.training.monitor import Tracker, Untracked
@@ -36,7 +37,7 @@ class FoldData:
 
 @dataclass(frozen=True)
 class RunContext:
-    """Where a run takes place; nothing here changes its result on one machine.
+    """Where a run takes place; but for `batches`, nothing here changes its result on one machine.
 
     Attributes:
         folder: the model's folder.
@@ -46,6 +47,7 @@ class RunContext:
         stopwatch: counts from the start of the command.
         on_epoch: called with all epochs so far after each one.
         tracker: notified of each epoch, with a few of its validation slices.
+        batches: where batches of a new run are made; None: where the device makes them fastest.
     """
 
     folder: Path
@@ -55,3 +57,4 @@ class RunContext:
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     on_epoch: Callable[[Sequence[EpochRecord]], None] = lambda _: None
     tracker: Tracker = field(default_factory=Untracked)
+    batches: BatchPlace | None = None

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import nn
@@ -10,12 +11,17 @@ from torch import nn
 from autoseg import catalogue
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
+from autoseg.model.recording import Recorded
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
-from autoseg.planning.sections import TrainingSection
+from autoseg.planning.sections import View
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.losses import build_loss, over_levels
+from autoseg.training.optimiser import build_optimiser, set_rate
 from autoseg.training.validation import ValidationPart, ValidationResult, class_counts, validate
+
+_MOMENTS: Final = 2
+"""Numbers that an optimiser keeps for each weight. Source: Adam's two."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +44,23 @@ class Learner:
         plan: what to build and how it learns.
         architecture: key of `autoseg.catalogue.NETWORKS`; the weights are drawn from torch's current generator.
         compute: device and number format.
+        not_recorded: told why steps are asked for operation by operation, on a device that could replay them.
     """
 
-    def __init__(self, plan: Plan, *, architecture: catalogue.Architecture, compute: Compute) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        architecture: catalogue.Architecture,
+        compute: Compute,
+        not_recorded: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._plan = plan
         self._compute = compute
         classes = len(plan.data.classes)
         network = build_network(architecture, in_channels=plan.input_channels, classes=classes, size=plan.network)
         self.network = compute.place(network)
-        self.optimiser = _build_optimiser(self.network, plan.training)
+        self.optimiser = build_optimiser(self.network, plan.training, device=compute.device)
         self._encoding = TensorEncoding.of(plan)
         self._loss = build_loss(
             plan.training.loss,
@@ -55,6 +69,7 @@ class Learner:
             device=compute.device,
         )
         self._levels_loss = over_levels(self._loss)
+        self._learn = Recorded(self._learn_from, recorder=compute.recorder(), failed=not_recorded)
 
     @property
     def all_finite(self) -> bool:
@@ -74,21 +89,48 @@ class Learner:
             batch: images and labels.
             rate: learning rate.
         """
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimiser, rate)
         self.network.train()
         target = batch.labels.to(self._compute.device, non_blocking=True)  # (B, H, W)
-        with self._compute.autocast():
-            outputs = self.network.forward_levels(self._compute.tensor(batch.images))
-        levels = [logits.float() for logits in outputs]  # (B, K, ceil(H / 2^l), ceil(W / 2^l))
-        loss = self._levels_loss(levels, target)
+        loss, counts = self._learn(self._compute.tensor(batch.images), target)
+        return StepResult(loss, counts)
+
+    def has_room(self, view: View) -> bool:
+        """Whether the device's memory holds a step on a whole batch of a view; tried, and nothing of the network changes."""
+        images = torch.zeros((view.batch_size, self._plan.input_channels, *view.patch_px), device=self._compute.device)
+        target = torch.zeros((view.batch_size, *view.patch_px), dtype=torch.int64, device=self._compute.device)
+        buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        self.network.train()
+        try:
+            loss, _ = self._loss_of(self._compute.tensor(images), target)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            moments = [torch.empty_like(weight) for weight in self.network.parameters() for _ in range(_MOMENTS)]
+            del moments
+        except torch.OutOfMemoryError:
+            return False
+        finally:
+            self.optimiser.zero_grad(set_to_none=True)
+            for name, buffer in self.network.named_buffers():
+                buffer.copy_(buffers[name])
+        return True
+
+    def _learn_from(self, images: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What a step does on the device: loss and counts of images (B, C, H, W) and targets (B, H, W)."""
+        loss, finest = self._loss_of(images, target)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         if self._plan.training.grad_clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self._plan.training.grad_clip_norm)
         self.optimiser.step()
-        prediction = self._encoding.prediction(levels[0].detach())  # (B, H, W)
-        return StepResult(loss.detach(), class_counts(prediction, target, classes=levels[0].shape[1]))
+        prediction = self._encoding.prediction(finest.detach())  # (B, H, W)
+        return loss.detach(), class_counts(prediction, target, classes=finest.shape[1])
+
+    def _loss_of(self, images: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The loss, and logits at full resolution (B, K, H, W)."""
+        with self._compute.autocast():
+            outputs = self.network.forward_levels(images)
+        levels = [logits.float() for logits in outputs]  # (B, K, ceil(H / 2^l), ceil(W / 2^l))
+        return self._levels_loss(levels, target), levels[0]
 
     def validate(self, parts: Sequence[ValidationPart], *, seen: Callable[[int], None] = lambda _: None) -> ValidationResult:
         """Scores on some slices of some cases; all NaN where there are none.
@@ -109,11 +151,3 @@ class Learner:
             compute=self._compute,
             seen=seen,
         )
-
-
-def _build_optimiser(network: nn.Module, section: TrainingSection) -> torch.optim.Optimizer:
-    decay = {"weight_decay": section.weight_decay} if catalogue.OPTIMISERS[section.optimiser].decays else {}
-    optimiser: torch.optim.Optimizer = catalogue.OPTIMISERS.build(
-        section.optimiser, params=network.parameters(), lr=section.learning_rate, **decay
-    )
-    return optimiser

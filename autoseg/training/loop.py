@@ -16,17 +16,17 @@ from autoseg.errors import TrainingError
 from autoseg.events import Progress
 from autoseg.model.bundle import Provenance, save_bundle, software_versions
 from autoseg.planning.plan import Plan
-from autoseg.training.batches import SliceBatches, TrainingBatch
+from autoseg.training.batches import TrainingBatch
 from autoseg.training.checkpoint import Checkpoint, RunState, restore, save_checkpoint
 from autoseg.training.clock import build_budget
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import EpochRecord, StepRecord, append_steps, write_history
 from autoseg.training.learner import Learner
-from autoseg.training.loading import Loader
 from autoseg.training.outlook import after_the_run, doubts, forecast, longer
 from autoseg.training.resume import begin_run, begin_steps, earlier_run
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
+from autoseg.training.source import open_batches
 from autoseg.training.threads import FirstSteps, thread_choices, use_threads
 from autoseg.training.unread import TakenStep, UnreadSteps
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
@@ -52,10 +52,13 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContex
         TrainingError: the loss is not finite, or a loading process died.
     """
     run = _Run(plan, config, data, context=context, checkpoint=earlier_run(plan, config, data, folder=context.folder))
-    run.warm_up()
-    with context.events.track(run.title, total=run.budget.length, unit=run.budget.unit) as progress:
+    with (
+        context.compute.repeatable(),
+        context.events.track(run.title, total=run.budget.length, unit=run.budget.unit) as progress,
+    ):
+        run.warm_up()
         run.show(progress)
-        with closing(run.loader):
+        with closing(run.batches):
             while not run.done:
                 run.epoch(progress)
     run.finish()
@@ -73,7 +76,7 @@ class _Run:
         compute = replace(context.compute, layout=self.state.memory_format or context.compute.layout)
         self.state.memory_format = compute.memory_format
         torch.manual_seed(config.seed)
-        self._learner = Learner(plan, architecture=config.architecture, compute=compute)
+        self._learner = Learner(plan, architecture=config.architecture, compute=compute, not_recorded=self._tell_slower)
         self._schedule = build_schedule(plan.training)
         self._stopping = EarlyStopping(plan.training.early_stopping_patience)
         self._best = BestEpoch(plan.training.best_model)
@@ -81,11 +84,8 @@ class _Run:
         self._unread = UnreadSteps(plan.planes)
         adapts = self.budget.seconds is not None and compute.device.type == "cpu"
         self._first_steps = FirstSteps(thread_choices(self.state.threads or config.threads, adapts=adapts))
-        self.loader = Loader(
-            SliceBatches(data.training, plan=plan, seed=config.seed),
-            steps_per_epoch=plan.training.steps_per_epoch,
-            workers=context.workers,
-            pin_memory=context.compute.device.type == "cuda",
+        self.batches = open_batches(
+            self.state, data.training, plan=plan, learner=self._learner, context=context, begun=checkpoint is not None
         )
         self._watch = Watch(
             self._learner,
@@ -108,6 +108,9 @@ class _Run:
     def done(self) -> bool:
         """Whether no further epoch is to come."""
         return bool(self.state.epochs) and (self._stopping.reached or self._progress() >= 1.0)
+
+    def _tell_slower(self, reason: str) -> None:
+        self._context.events.info(f"{self.title}: steps are slower than need be: they cannot be recorded ({reason})")
 
     def warm_up(self) -> None:
         """Find out how long a validation takes, for a run whose first epoch may already be its last."""
@@ -192,7 +195,7 @@ class _Run:
         counts, steps, slices = self._learner.no_counts(), list[StepRecord](), 0
         started = self._context.stopwatch.elapsed_s
         before_s = started
-        for batch in self.loader.epoch(epoch):
+        for batch in self.batches.epoch(epoch):
             last, counted = self._step(batch)
             counts += counted
             slices += len(batch.sources)

@@ -26,6 +26,9 @@ Source: ours; predicting a slice takes about a third of training on it, so this 
 FEWEST_SLICES: Final = 32
 """Slices looked at, at least. Source: ours; fewer would tell little."""
 
+_COMPARED_CLASSES: Final = 32
+"""Classes up to which a GPU compares every pixel with each. Source: ours."""
+
 SAMPLED_CASES: Final = 4
 """Cases of which one slice is kept for looking at. Source: ours; as many as fit on a screen side by side."""
 
@@ -207,11 +210,18 @@ def class_counts(prediction: torch.Tensor, target: torch.Tensor, *, classes: int
         per class the voxels that are predicted and right, that are predicted, and that should be: (3, K), int64.
     """
     right = torch.where(prediction == target, prediction, classes)  # the last place counts what is wrong
+    if target.device.type != "cpu" and classes <= _COMPARED_CLASSES:
+        return _compared(torch.stack([right, prediction, target]), classes=classes)
     counts = torch.zeros((3, classes + 1), dtype=torch.int64, device=target.device)
     one = counts.new_ones(()).expand(target.numel())
     for row, found in zip(counts, (right, prediction, target), strict=True):
         row.scatter_add_(0, found.flatten(), one)  # unlike bincount, which asks the device for the largest first
     return counts[:, :classes]
+
+
+def _compared(found: torch.Tensor, *, classes: int) -> torch.Tensor:
+    """How often each class occurs in three maps (3, ...): (3, K), int64; for a GPU, whose threads would queue to count."""
+    return torch.stack([(found == label).flatten(1).sum(dim=1) for label in range(classes)], dim=1)
 
 
 def dice_of_classes(counts: torch.Tensor) -> NDArray[np.float64]:

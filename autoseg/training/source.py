@@ -1,0 +1,115 @@
+"""Where the batches of a run are made, and how large they may be there."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Protocol
+
+from autoseg.events import Events
+from autoseg.planning.plan import Plan
+from autoseg.preprocessing.stored import StoredCase
+from autoseg.training.batches import SliceBatches, TrainingBatch
+from autoseg.training.checkpoint import BatchPlace, RunState
+from autoseg.training.context import RunContext
+from autoseg.training.device_batches import DeviceBatches
+from autoseg.training.learner import Learner
+from autoseg.training.loading import Loader
+
+_SMALLEST_BATCH: Final = 2
+"""Batch normalisation needs more than one image."""
+
+
+class BatchSource(Protocol):
+    """The batches of a run, epoch by epoch."""
+
+    def epoch(self, number: int) -> Iterator[TrainingBatch]:
+        """The batches of one epoch, in order."""
+
+    def close(self) -> None:
+        """End whatever makes them."""
+
+
+def open_batches(
+    state: RunState,
+    cases: Sequence[tuple[str, StoredCase]],
+    *,
+    plan: Plan,
+    learner: Learner,
+    context: RunContext,
+    begun: bool,
+) -> BatchSource:
+    """Make the batches of a run; where it is a new one, decide where, and how large they may be, and note it in its state.
+
+    Args:
+        state: of the run.
+        cases: ids and arrays of the training cases.
+        plan: how slices are shown and changed.
+        learner: what learns from the batches.
+        context: says where, else it is decided by the device.
+        begun: whether an earlier call has decided.
+    """
+    if not begun:
+        state.batches = context.batches or _place(plan, context, title=state.config.model.title)
+    batches = _make(state, cases, plan=plan, context=context)
+    if begun or context.compute.free_bytes() is None:
+        return batches
+    # Tried beside the slices that the device holds by now.
+    state.halvings = _halvings_needed(plan, learner, title=state.config.model.title, events=context.events)
+    if state.halvings == 0:
+        return batches
+    batches.close()
+    del batches  # before its slices are there a second time
+    return _make(state, cases, plan=plan, context=context)
+
+
+def _place(plan: Plan, context: RunContext, *, title: str) -> BatchPlace:
+    """On a GPU, unless what the plan asks for works on the host alone."""
+    if context.compute.device.type != "cuda":
+        return "host"
+    if own := plan.augmentation.additional:
+        context.events.info(
+            f"{title}: the host makes its batches, because augmentations of one's own work there ({', '.join(own)})"
+        )
+        return "host"
+    return "device"
+
+
+def _make(state: RunState, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, context: RunContext) -> BatchSource:
+    used, seed, compute = with_halved_batches(plan, state.halvings), state.config.seed, context.compute
+    if state.batches == "device":
+        return DeviceBatches(cases, plan=used, seed=seed, compute=compute)
+    return Loader(
+        SliceBatches(cases, plan=used, seed=seed),
+        steps_per_epoch=plan.training.steps_per_epoch,
+        workers=context.workers,
+        pin_memory=compute.device.type == "cuda",
+    )
+
+
+def with_halved_batches(plan: Plan, times: int) -> Plan:
+    """The plan with every batch halved so often, down to two slices; for one run, whose plan stays what it is."""
+    views = [
+        view.model_copy(update={"batch_size": min(view.batch_size, max(_SMALLEST_BATCH, view.batch_size >> times))})
+        for view in plan.views
+    ]
+    return plan.model_copy(update={"views": tuple(views)})
+
+
+def _halvings_needed(plan: Plan, learner: Learner, *, title: str, events: Events) -> int:
+    """How often the batches have to be halved until the device's memory holds a step on each: tried before the first step.
+
+    Where even two slices do not fit, nothing is halved: the first step then says that the memory is too small.
+    """
+    times = 0
+    while not all(learner.has_room(view) for view in with_halved_batches(plan, times).views):
+        if all(view.batch_size <= _SMALLEST_BATCH for view in with_halved_batches(plan, times).views):
+            return 0
+        times += 1
+    if times:
+        planned, used = (
+            " or ".join(str(size) for size in dict.fromkeys(view.batch_size for view in each.views))
+            for each in (plan, with_halved_batches(plan, times))
+        )
+        events.warn(
+            f"{title}: the GPU's memory does not hold a step on {planned} slices, as planned; this run takes {used}. "
+            "A plan made with less --memory fits it"
+        )
+    return times
