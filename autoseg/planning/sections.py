@@ -174,16 +174,18 @@ class SliceSelection(Section):
 
     rule: catalogue.SliceRule = Field(
         description="`all`: every slice once per pass; `with_class`: only slices that show `label`; `foreground_fraction`: "
-        "that `fraction` of an epoch comes from slices with any foreground, the rest from all"
+        "that `fraction` of an epoch comes from slices with any foreground, the rest from all; `foreground_weighted`: that "
+        "`fraction` is drawn in proportion to the foreground pixels of slices, the rest from all"
     )
     label: int | None = Field(default=None, description="`with_class`: label value that a slice must show")
     fraction: Fraction | None = Field(
-        default=None, description="`foreground_fraction`: fraction of slices drawn from those with foreground"
+        default=None,
+        description="`foreground_fraction`, `foreground_weighted`: fraction of slices drawn by foreground",
     )
 
     @model_validator(mode="after")
     def _rule_is_complete(self) -> "SliceSelection":
-        needed = {"all": None, "with_class": "label", "foreground_fraction": "fraction"}[self.rule]
+        needed = {"all": None, "with_class": "label"}.get(self.rule, "fraction")
         given = {name for name in ("label", "fraction") if getattr(self, name) is not None}
         if given != ({needed} if needed else set()):
             msg = f"the rule `{self.rule}` needs " + (

@@ -18,10 +18,12 @@ class SlicePool:
     Attributes:
         slices: (N, 2), int64: number of the case, number of the slice; N >= 1.
         fraction: fraction of an epoch's slices that come from here, in [0, 1].
+        weights: what they are drawn in proportion to, (N,), > 0; None: all alike.
     """
 
     slices: NDArray[np.int64]
     fraction: float
+    weights: NDArray[np.int64] | None = None
 
 
 def slice_pools(stacks: Sequence[SliceStack], plan: Plan) -> tuple[SlicePool, ...]:
@@ -48,11 +50,22 @@ def slice_pools(stacks: Sequence[SliceStack], plan: Plan) -> tuple[SlicePool, ..
         showing = [np.asarray(stack.label).any(axis=(1, 2)) for stack in stacks]
         foreground = _found(_slices(showing), what="any foreground")
         return SlicePool(foreground, fraction=selection.fraction), SlicePool(every, fraction=1.0 - selection.fraction)
+    if selection.rule == "foreground_weighted" and selection.fraction is not None:
+        pixels = [np.count_nonzero(stack.label, axis=(1, 2)) for stack in stacks]
+        foreground = _found(_slices([counted > 0 for counted in pixels]), what="any foreground")
+        weights = np.concatenate(pixels)
+        return (
+            SlicePool(foreground, fraction=selection.fraction, weights=weights[weights > 0]),
+            SlicePool(every, fraction=1.0 - selection.fraction),
+        )
     return (SlicePool(every, fraction=1.0),)
 
 
 def draw_epoch(pools: Sequence[SlicePool], *, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
-    """The slices of one epoch in random order: from each pool its fraction, in shuffled passes over all of it.
+    """The slices of one epoch in random order: from each pool its fraction.
+
+    Where all slices of a pool are alike, they come in shuffled passes over all of it; else each comes as often as its weight
+    says, up to the next whole number.
 
     Args:
         pools: as of `slice_pools`.
@@ -64,13 +77,22 @@ def draw_epoch(pools: Sequence[SlicePool], *, count: int, generator: np.random.G
     """
     first = round(pools[0].fraction * count)
     drawn = [
-        _passes(pool.slices, count=part, generator=generator)
+        _drawn(pool, count=part, generator=generator)
         for pool, part in zip(pools, (first, count - first)[: len(pools)], strict=True)
     ]
     if len(drawn) == 1:
         return drawn[0]
     mixed: NDArray[np.int64] = generator.permutation(np.concatenate(drawn))
     return mixed
+
+
+def _drawn(pool: SlicePool, *, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
+    if pool.weights is None:
+        return _passes(pool.slices, count=count, generator=generator)
+    ends = np.cumsum(pool.weights) / pool.weights.sum()
+    points = (np.arange(count) + generator.random()) / count  # evenly spaced: no slice is drawn much too often by chance
+    chosen: NDArray[np.int64] = pool.slices[np.searchsorted(ends[:-1], points, side="right")]
+    return chosen
 
 
 def _passes(slices: NDArray[np.int64], *, count: int, generator: np.random.Generator) -> NDArray[np.int64]:

@@ -59,6 +59,24 @@ def test_with_class_tells_classes_apart(make_plan: MakePlan, cases: Cases) -> No
     assert set(drawn(plan, cases, count=3)) == {(1, 7)}
 
 
+def test_foreground_weighted_draws_slices_as_often_as_they_have_foreground(make_plan: MakePlan, cases: Cases) -> None:
+    pixels = {}
+    for case, index in SHOWING:
+        label = cases[case][1].stack(0).label
+        label[index] = 0
+        label[index].flat[: 10 * (1 + index)] = 1
+        pixels[case, index] = 10 * (1 + index)  # 30, 40, 50 and 80
+    order = drawn(selecting(make_plan, rule="foreground_weighted", fraction=0.8), cases, count=100)
+    uniform = drawn(selecting(make_plan, rule="foreground_weighted", fraction=0.0), cases, count=20)
+    assert sorted(uniform) == [(case, index) for case in range(2) for index in range(10)]
+    for place in SHOWING:  # 80 by weight, and one pass over all 20 slices
+        assert order.count(place) == pytest.approx(80 * pixels[place] / 200 + 1, abs=1)
+    assert {order.count((case, index)) for case in range(2) for index in range(10) if (case, index) not in SHOWING} == {1}
+    assert set(order[:50]) != {*SHOWING}  # mixed
+    rare = selecting(make_plan, rule="foreground_weighted", fraction=1.0)
+    assert len({tuple(drawn(rare, cases, count=2, seed=seed)) for seed in range(9)}) > 1
+
+
 @pytest.mark.parametrize(("fraction", "fewest"), [(0.0, 0), (0.75, 15), (1.0, 20)])
 def test_foreground_fraction_draws_that_many_from_slices_with_foreground(
     make_plan: MakePlan, cases: Cases, fraction: float, fewest: int
@@ -77,7 +95,14 @@ def test_the_same_generator_gives_the_same_epoch(make_plan: MakePlan, cases: Cas
     assert drawn(plan, cases, count=20, seed=4) != drawn(plan, cases, count=20, seed=5)
 
 
-@pytest.mark.parametrize("selection", [{"rule": "with_class", "label": 2}, {"rule": "foreground_fraction", "fraction": 0.5}])
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"rule": "with_class", "label": 2},
+        {"rule": "foreground_fraction", "fraction": 0.5},
+        {"rule": "foreground_weighted", "fraction": 0.5},
+    ],
+)
 def test_nothing_to_select_is_an_error_that_names_the_key(
     make_plan: MakePlan, cases: Cases, selection: dict[str, Any]
 ) -> None:
@@ -93,6 +118,7 @@ def test_nothing_to_select_is_an_error_that_names_the_key(
         {"rule": "with_class"},
         {"rule": "with_class", "label": 2, "fraction": 0.5},
         {"rule": "foreground_fraction", "label": 2},
+        {"rule": "foreground_weighted"},
         {"rule": "all", "fraction": 0.5},
         {"rule": "with_class", "label": 7},  # no class of the plan
         {"rule": "with_class", "label": 0},  # the background shows everywhere
