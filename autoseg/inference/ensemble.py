@@ -2,46 +2,18 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from torch import nn
-
-from autoseg.catalogue import NETWORKS, NetworkEntry
 from autoseg.errors import BundleError
-from autoseg.inference.memory import MEMORY_GB, Demand, Limits, require_weights, slices_of
+from autoseg.inference.memory import Demand, Limits, require_weights
+from autoseg.inference.passes import Member, Pass
 from autoseg.model.bundle import Bundle, load_bundle, read_document
 from autoseg.model.compute import Compute
-from autoseg.model.encoding import TensorEncoding
-from autoseg.model.identity import ModelId
-from autoseg.model.padding import Padding
-from autoseg.model.slices import predict_slices
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.footprint import Footprint
 from autoseg.storage import files
-
-
-@dataclass(frozen=True)
-class Member:
-    """One network of an ensemble.
-
-    Attributes:
-        id: its network, its fold, and its seed where that is part of its place.
-        network: on the device, in evaluation mode.
-        weight: how much it counts: several seeds of one network on one fold count as one together.
-    """
-
-    id: ModelId
-    network: nn.Module
-    weight: float
-
-    @property
-    def entry(self) -> NetworkEntry:
-        """What is known about its architecture."""
-        return NETWORKS[self.id.architecture]
 
 
 @dataclass(frozen=True)
@@ -49,7 +21,6 @@ class Ensemble:
     """Networks trained under one plan, ready to predict together.
 
     Attributes:
-        plan: the plan they share.
         members: the networks.
         digest: SHA-256 of everything that decides a prediction.
         digest_in_0_1: the same as version 0.1 computed it, for results of before.
@@ -57,7 +28,6 @@ class Ensemble:
         mirror: test-time augmentation: whether predictions are averaged over the flips that the plan names.
     """
 
-    plan: Plan
     members: tuple[Member, ...]
     digest: str
     digest_in_0_1: str
@@ -78,49 +48,43 @@ class Ensemble:
         """How much all members count together."""
         return math.fsum(member.weight for member in self.members)
 
-    def probabilities(
-        self,
-        image: NDArray[np.float32],
-        *,
-        darkest: Sequence[float],
-        wanted: slice | None = None,
-        batch_size: int | None = None,
-    ) -> NDArray[np.float32]:
-        """Class probabilities of preprocessed slices.
+    @property
+    def plan(self) -> Plan:
+        """The plan they share."""
+        return self.members[0].plan
+
+    @cached_property
+    def passes(self) -> tuple[Pass, ...]:
+        """Every view of a scan that is to be taken: each network counts alike, and each of its views."""
+        views = len(self.plan.views)
+        return tuple(Pass(self.plan, number, self.members, 1 / views, self.compute, self.mirror) for number in range(views))
+
+    def demands(
+        self, *, judged: bool = False, entropy: bool = False, probabilities: bool = False, sums: int = 0
+    ) -> tuple[Demand, ...]:
+        """What decides how much memory each pass takes.
 
         Args:
-            image: slices, (C, S, H, W), float32.
-            darkest: of each channel, the darkest value of all slices of the scan; not looked at where borders are repeated.
-            wanted: numbers of the slices to predict; others may only lie beside them. None: all.
-            batch_size: slices predicted at once; None: as planned.
-
-        Returns:
-            (K, S, H, W), float32, of the wanted slices.
+            judged: whether a Dice is expected of the probabilities.
+            entropy: whether a map of it is wanted.
+            probabilities: whether the probabilities of all classes are to be there at once.
+            sums: volumes of the probabilities of all classes in which passes add up in memory; 0: they do in a file.
         """
-        return predict_slices(
-            [member.network for member in self.members],
-            image,
-            view=self.plan.views[0],
-            batch_size=batch_size or self.plan.prediction.batch_size,
-            mirror=self.mirror,
-            encoding=TensorEncoding.of(self.plan),
-            padding=Padding.of(self.plan, darkest),
-            compute=self.compute,
-            wanted=wanted,
-            weights=[member.weight for member in self.members],
-        )
-
-    def demand(self, *, judged: bool = False, entropy: bool = False, probabilities: bool = False) -> Demand:
-        """What decides how much memory predicting takes."""
-        networks = [member.network for member in self.members]
-        return Demand(
-            plan=self.plan,
-            networks=tuple(dict.fromkeys(member.entry for member in self.members)),
-            weights_bytes=sum(tensor.nbytes for network in networks for tensor in network.state_dict().values()),
-            folds=len(self.by_fold()),
-            judged=judged,
-            entropy=entropy,
-            probabilities=probabilities,
+        tensors = [tensor for member in self.members for tensor in member.network.state_dict().values()]
+        return tuple(
+            Demand(
+                plan=one.plan,
+                view=one.view,
+                networks=tuple(dict.fromkeys(member.entry for member in one.members)),
+                weights_bytes=sum(tensor.nbytes for tensor in tensors),
+                folds=len(self.by_fold()) if len(self.passes) == 1 else 1,
+                judged=judged,
+                entropy=entropy,
+                probabilities=probabilities,
+                averaged=len(self.passes) > 1,
+                sums=sums,
+            )
+            for one in self.passes
         )
 
     def limits(self, memory_gb: float) -> Limits:
@@ -133,24 +97,6 @@ class Ensemble:
         return tuple(
             replace(self, members=tuple(member for member in self.members if member.id.fold == fold)) for fold in folds
         )
-
-    def parts(self, image: NDArray[np.float32], footprint: Footprint) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Class probabilities of a preprocessed scan, as many slices at a time as the plan's memory holds, one at the least.
-
-        Args:
-            image: all its slices, (C, S, H, W), float32, which may be mapped from disk.
-            footprint: the way back onto the scan.
-
-        Yields:
-            number of the first of n slices, and their probabilities, (K, n, H, W), float32.
-        """
-        limits = self.limits(max(MEMORY_GB, self.plan.inputs.memory_gb))
-        blocks = self.demand().parts(footprint.shape, slices_of(footprint), limits=limits)
-        for window in blocks.windows(footprint.kept[0]):
-            yield (
-                window.start,
-                self.probabilities(image, darkest=footprint.pad_value, wanted=window, batch_size=blocks.batch),
-            )
 
 
 def load_ensemble(folders: Sequence[Path], *, compute: Compute, mirror: bool, memory_gb: float | None = None) -> Ensemble:
@@ -187,10 +133,6 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
     if not bundles:
         raise BundleError("no model to predict with", remedy="Train one with `autoseg train` first.")
     first = bundles[0][1].document
-    if len(first.plan.views) > 1:
-        raise BundleError(
-            "predicting with several views is not possible yet", where=bundles[0][0], remedy="Train with a plan of one view."
-        )
     for place, bundle in bundles:
         if bundle.document.plan_digest != first.plan_digest:
             raise BundleError(
@@ -204,10 +146,10 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
     weights = sorted(bundle.document.weights_sha256 for _, bundle in bundles)
     deciding = [weights, mirror, compute.precision, compute.device.type]
     return Ensemble(
-        plan=first.plan,
         members=tuple(
             Member(
                 bundle.document.id,
+                first.plan,
                 compute.place(bundle.network),
                 1 / seeds[bundle.document.architecture, bundle.document.fold],
             )

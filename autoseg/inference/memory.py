@@ -1,7 +1,8 @@
 """How much memory segmenting a scan takes, known before any of it is taken; and parts so small that it stays within a limit.
 
 Whole scans are segmented at once where that fits. Where it does not, as many slices as fit are taken at a time, and at the
-least one slice: what that takes, with the scan itself and its results, is the least a scan can be segmented with.
+least one slice: what that takes, with the scan itself and its results, is the least a scan can be segmented with. Where
+several views are averaged, their probabilities add up in memory or, if that does not fit, in a file.
 """
 
 import math
@@ -14,6 +15,7 @@ from autoseg.catalogue import NetworkEntry
 from autoseg.errors import MemoryLimitError
 from autoseg.planning.memory import padded_side, predicted_slice_bytes
 from autoseg.planning.plan import Plan
+from autoseg.planning.sections import View
 from autoseg.planning.slicing import seen_at_once
 from autoseg.preprocessing.footprint import BYTES_AT_ONCE, Footprint, Triple
 
@@ -31,6 +33,11 @@ _DOUBLE: Final = 8
 _LABEL: Final = 2
 _COPIES_OF_A_PART: Final = 4
 """Of the slices that return to the scan's grid at once: cut out, resampled along rows, along columns, and compared."""
+
+
+_COPIES_OF_A_SLAB: Final = 6
+"""Of a part of the sums: as it is read and written, and the classes that win in it, their masks and entropy, which for two
+classes take three times as much as the probabilities."""
 
 
 @dataclass(frozen=True)
@@ -87,29 +94,35 @@ class Limits:
 
 @dataclass(frozen=True)
 class Demand:
-    """What decides how much memory segmenting takes.
+    """What decides how much memory segmenting through one view takes.
 
     Attributes:
         plan: of the networks.
+        view: that they look through.
         networks: what is known about each network that takes part.
         weights_bytes: of all networks together.
         folds: of the cross-validation that the networks stem from: their probabilities are averaged fold by fold.
         judged: whether a Dice is expected of the probabilities.
         entropy: whether a map of it is wanted.
         probabilities: whether the probabilities of all classes are to be there at once.
+        averaged: whether they are averaged with those of other passes on the scan's own grid.
+        sums: volumes of the probabilities of all classes that add up in memory; 0: they do in a file.
     """
 
     plan: Plan
+    view: View
     networks: tuple[NetworkEntry, ...]
     weights_bytes: int
     folds: int = 1
     judged: bool = False
     entropy: bool = False
     probabilities: bool = False
+    averaged: bool = False
+    sums: int = 0
 
     def parts(self, shape: Triple, slices: Slices, *, limits: Limits) -> Blocks:
         """The largest parts that stay within limits; the smallest there are where none does."""
-        present = self._while_predicting(float(shape[0]) * shape[1] * shape[2])
+        present = self._while_predicting(float(shape[0]) * shape[1] * shape[2]) + self._slab(shape)
 
         def fits(number: int, batch: int) -> bool:
             if limits.device_bytes is not None and self._forward(slices, batch) > limits.device_bytes:
@@ -138,7 +151,7 @@ class Demand:
             MemoryLimitError: not even one slice at a time does.
         """
         parts = self.parts(shape, slices, limits=limits)
-        besides = self._besides(float(shape[0]) * shape[1] * shape[2], stored_bytes=stored_bytes)
+        besides = self._besides(shape, stored_bytes=stored_bytes)
         needed = max(parts.bytes, *besides)
         there = self._forward(slices, parts.batch)
         if limits.device_bytes is not None and there > limits.device_bytes:
@@ -158,8 +171,9 @@ class Demand:
         """What is there while networks are at work, besides the part they work on."""
         return _PROGRAM_BYTES + self.weights_bytes + voxels * (self._scan + self._results)
 
-    def _besides(self, voxels: float, *, stored_bytes: int) -> Iterator[float]:
+    def _besides(self, shape: Triple, *, stored_bytes: int) -> Iterator[float]:
         """What is there before and after networks are at work."""
+        voxels = float(shape[0]) * shape[1] * shape[2]
         program, channels = _PROGRAM_BYTES + self.weights_bytes, len(self.plan.data.channels)
         # A reader holds a file's bytes twice, or once beside the array made of them and a mask of what is finite.
         yield program + voxels * channels * max(2 * stored_bytes, stored_bytes + _FLOAT + 1)
@@ -168,6 +182,14 @@ class Demand:
         yield program + voxels * (self._scan + self._results + 3 + _FLOAT)
         if self.probabilities:
             yield program + voxels * (self._scan + self._results + (_FLOAT + 1) * self._classes)
+        yield program + voxels * (self._scan + self._results) + self._slab(shape)
+
+    def _slab(self, shape: Triple) -> float:
+        """What it takes to add to a part of the sums, or to see what it says, along the scan's first axis."""
+        if not self.averaged:
+            return 0.0
+        one = float(shape[1]) * shape[2] * _FLOAT * self._classes
+        return _MARGIN * _COPIES_OF_A_SLAB * max(one, min(float(BYTES_AT_ONCE), shape[0] * one))
 
     @property
     def _classes(self) -> int:
@@ -181,7 +203,8 @@ class Demand:
     @property
     def _results(self) -> int:
         """Bytes of a voxel of the results."""
-        return _LABEL + (_FLOAT if self.entropy else 0) + (_FLOAT * self._classes if self.probabilities else 0)
+        volumes = max(self.sums, 1 if self.probabilities else 0)
+        return _LABEL + (_FLOAT if self.entropy else 0) + _FLOAT * self._classes * volumes
 
     def _block(self, slices: Slices, number: int, batch: int, limits: Limits) -> float:
         """What a part takes from its slices to their results."""
@@ -189,12 +212,13 @@ class Demand:
         pixels = float(slices.size_px[0]) * slices.size_px[1]
         largest = max(pixels, float(slices.own_px[0]) * slices.own_px[1]) * _FLOAT * classes
         sums = 1 if self.folds == 1 else 2
-        shown = number + 2 * self.plan.views[0].adjacent_slices
+        shown = number + 2 * self.view.adjacent_slices
         held = pixels * _FLOAT * (number * sums * classes + shown * 3 * len(self.plan.data.channels))
         held += self._resampling(slices)
         # A device's own memory takes what networks do, and this one the probabilities that come back.
         predicted = self._forward(slices, batch) if limits.device_bytes is None else batch * pixels * _FLOAT * classes
-        judged = number * pixels * (_FLOAT * classes + 16) if self.judged or self.entropy else 0.0
+        looked_at = (self.judged or self.entropy) and not self.averaged
+        judged = number * pixels * (_FLOAT * classes + 16) if looked_at else 0.0
         returned = _COPIES_OF_A_PART * max(largest, min(float(BYTES_AT_ONCE), number * largest))
         return _MARGIN * (held + max(predicted, judged, returned))
 
@@ -208,7 +232,7 @@ class Demand:
     def _forward(self, slices: Slices, batch: int) -> float:
         """What networks take to predict a batch."""
         plan = self.plan
-        seen_px = seen_at_once(slices.size_px, plan.views[0].patch_px)
+        seen_px = seen_at_once(slices.size_px, self.view.patch_px)
         one = predicted_slice_bytes(
             plan.network, channels=plan.input_channels, classes=self._classes, seen_px=seen_px, networks=self.networks
         )
@@ -221,7 +245,7 @@ class Demand:
     def _refusal(self, what: str, shape: Triple, slices: Slices, needed: float, *, remedy: str) -> MemoryLimitError:
         size = self.plan.network
         rows, columns = slices.size_px
-        seen = (padded_side(side, size.divisor) for side in seen_at_once(slices.size_px, self.plan.views[0].patch_px))
+        seen = (padded_side(side, size.divisor) for side in seen_at_once(slices.size_px, self.view.patch_px))
         return MemoryLimitError(
             what,
             found=f"{_rounded_up_gb(needed):g} GB for {' x '.join(map(str, shape))} voxels, slices of {rows} x {columns} "

@@ -1,6 +1,6 @@
 """From a scan to its final label map, with how far it can be trusted: what `predict` does to every scan."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.errors import MemoryLimitError
 from autoseg.events import Events
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, LabelMap
 from autoseg.inference.ensemble import Ensemble
-from autoseg.inference.memory import MEMORY_GB, Blocks, Demand, Slices, slices_of
+from autoseg.inference.memory import MEMORY_GB, Slices, slices_of
+from autoseg.inference.one_pass import OnePass
 from autoseg.inference.outliers import (
     missing_classes,
     unusual_colours,
@@ -22,20 +22,15 @@ from autoseg.inference.outliers import (
     unusual_spacing,
     unusual_volume,
 )
-from autoseg.inference.quality import ExpectedDice, Quality, by_class, doubts, entropy, predicted_dice
+from autoseg.inference.quality import Quality, by_class, doubts, entropy, predicted_dice
+from autoseg.inference.several_passes import SeveralPasses
 from autoseg.inference.spool import SpooledProbabilities
 from autoseg.inference.steps import Step, apply_steps
+from autoseg.inference.streams import ProbabilityStream, Wanted
 from autoseg.inference.table import volumes_ml
 from autoseg.planning.fingerprint import Fingerprint
-from autoseg.preprocessing.case import CutScan, cut_slices, whole_footprint
-from autoseg.preprocessing.footprint import (
-    Footprint,
-    empty_labels,
-    empty_probabilities,
-    put_labels,
-    put_map,
-    put_probabilities,
-)
+from autoseg.preprocessing.case import cut_slices, whole_footprint
+from autoseg.preprocessing.footprint import empty_labels, put_labels, put_map
 from autoseg.storage import files
 
 
@@ -106,13 +101,13 @@ class Segmenter:
         Raises:
             MemoryLimitError: it cannot.
         """
-        plan = self.ensemble.plan
-        slices = Slices(1, (1, 1), (1, 1))
-        if plan.preprocessing.crop == "none":
-            footprint = whole_footprint(geometry, view=plan.views[0])
-            slices = slices_of(footprint)
-        demand = self._demand(with_uncertainty=with_uncertainty)
-        demand.blocks(geometry.shape, slices, limits=self.ensemble.limits(self.memory_gb), stored_bytes=stored_bytes)
+        limits = self.ensemble.limits(self.memory_gb)
+        demands = self.ensemble.demands(judged=self.quality is not None, entropy=with_uncertainty)
+        for one, demand in zip(self.ensemble.passes, demands, strict=True):
+            slices = Slices(1, (1, 1), (1, 1))
+            if one.plan.preprocessing.crop == "none":
+                slices = slices_of(whole_footprint(geometry, view=one.view))
+            demand.blocks(geometry.shape, slices, limits=limits, stored_bytes=stored_bytes)
 
     def segment(
         self,
@@ -136,90 +131,34 @@ class Segmenter:
             MemoryLimitError: it would take more than `memory_gb`; nothing was predicted.
             SystemFailureError: the disk has too little space for the temporary file.
         """
-        plan, encoding = self.ensemble.plan, self.ensemble.plan.data.encoding
-        cut = cut_slices(image, plan.preprocessing, view=plan.views[0])
-        blocks, fits = self._blocks(
-            cut.footprint,
-            with_probabilities=with_probabilities,
-            with_uncertainty=with_uncertainty,
-            may_spool=spool is not None,
+        wanted = Wanted(
+            judged=self.quality is not None,
+            entropy=with_uncertainty,
+            probabilities=with_probabilities,
+            memory_gb=self.memory_gb,
+            spool=spool,
+            events=events,
         )
-        labels = empty_labels(cut.footprint, encoding)
-        doubt = np.zeros(cut.footprint.shape, dtype=np.float32) if with_uncertainty else None
-        restored = empty_probabilities(cut.footprint, encoding) if with_probabilities and fits else None
-        spooled = SpooledProbabilities(spool, cut.footprint, encoding) if spool is not None and not fits else None
-        if spooled is not None and events is not None:
-            events.info(f"a temporary file of {spooled.bytes / 1e9:.1f} GB in {spool} holds them until they are written")
-        groups = self.ensemble.by_fold()
-        expected = [ExpectedDice(encoding) for _ in groups]
-        darkest = cut.darkest() if plan.prediction.padding == "darkest" else ()
-        for window in blocks.windows(cut.footprint.kept[0]):
-            probabilities = self._probabilities(
-                cut, window, groups=groups, darkest=darkest, batch_size=blocks.batch, expected=expected
-            )
-            put_labels(labels, probabilities, cut.footprint, encoding, first=window.start)
+        stream = _stream(image, self.ensemble, wanted)
+        plan, footprint, encoding = self.ensemble.plan, stream.footprint, self.ensemble.plan.data.encoding
+        labels = empty_labels(footprint, encoding)
+        doubt = np.zeros(footprint.shape, dtype=np.float32) if with_uncertainty else None
+        for first, part in stream.parts():
+            put_labels(labels, part, footprint, encoding, first=first)
             if doubt is not None:
-                put_map(doubt, entropy(probabilities), cut.footprint, first=window.start)
-            if restored is not None:
-                put_probabilities(restored, probabilities, cut.footprint, first=window.start)
-            if spooled is not None:
-                spooled.put(probabilities, first=window.start)
-            del probabilities
+                put_map(doubt, entropy(part), footprint, first=first)
+            del part
         found = self._postprocessed(LabelMap(labels, image.geometry))
-        mean = np.mean([each.by_class() for each in expected], axis=0)
+        mean = np.mean([each.by_class() for each in stream.expected], axis=0)
         by_name = by_class([label.name for label in plan.data.classes[1:]], mean)
         return Segmentation(
             labels=found,
-            probabilities=restored,
-            spooled=spooled,
+            probabilities=stream.probabilities,
+            spooled=stream.spooled,
             entropy=doubt,
             predicted_dice=self._predicted_dice(by_name) if with_uncertainty else None,
             warnings=(*self._unusual(image, found), *(doubts(by_name, self.quality) if self.quality else ())),
         )
-
-    def _demand(self, *, with_uncertainty: bool, with_probabilities: bool = False) -> Demand:
-        return self.ensemble.demand(
-            judged=self.quality is not None, entropy=with_uncertainty, probabilities=with_probabilities
-        )
-
-    def _blocks(
-        self, footprint: Footprint, *, with_probabilities: bool, with_uncertainty: bool, may_spool: bool
-    ) -> tuple[Blocks, bool]:
-        """In how small parts to predict, and whether the probabilities of all classes fit into memory."""
-        slices, limits = slices_of(footprint), self.ensemble.limits(self.memory_gb)
-        demand = self._demand(with_uncertainty=with_uncertainty, with_probabilities=with_probabilities)
-        try:
-            return demand.blocks(footprint.shape, slices, limits=limits), True
-        except MemoryLimitError:
-            if not (with_probabilities and may_spool):
-                raise
-        return replace(demand, probabilities=False).blocks(footprint.shape, slices, limits=limits), False
-
-    def _probabilities(
-        self,
-        cut: CutScan,
-        window: slice,
-        *,
-        groups: Sequence[Ensemble],
-        darkest: Sequence[float],
-        batch_size: int,
-        expected: Sequence[ExpectedDice],
-    ) -> NDArray[np.float32]:
-        """Mean probabilities (K, n, H, W) that all networks give some slices; what each fold's expect is added up."""
-        beside = self.ensemble.plan.views[0].adjacent_slices
-        first, last = max(window.start - beside, 0), min(window.stop + beside, cut.footprint.kept[0])
-        image, wanted = cut.part(slice(first, last)), slice(window.start - first, window.stop - first)
-        total: NDArray[np.float32] | None = None
-        for index, group in enumerate(groups):
-            part = group.probabilities(image, darkest=darkest, wanted=wanted, batch_size=batch_size)
-            if self.quality is not None:
-                expected[index].add(part)
-            part *= np.float32(group.weight / self.ensemble.weight)
-            total = part if total is None else np.add(total, part, out=total)
-        if total is None:
-            msg = "an ensemble has networks"
-            raise ValueError(msg)
-        return total
 
     def _postprocessed(self, labels: LabelMap) -> LabelMap:
         spacing_mm = labels.geometry.spacing_mm
@@ -243,3 +182,8 @@ class Segmenter:
             *unusual_volume(volumes, fingerprint),
             *missing_classes(volumes, plan.data.classes, fingerprint),
         ]
+
+
+def _stream(image: Image, ensemble: Ensemble, wanted: Wanted) -> ProbabilityStream:
+    cuts = [cut_slices(image, one.plan.preprocessing, view=one.view) for one in ensemble.passes]
+    return OnePass(cuts[0], ensemble, wanted) if len(cuts) == 1 else SeveralPasses(cuts, ensemble, wanted)

@@ -90,28 +90,32 @@ def _held_out_cases(
     workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], store: Store
 ) -> tuple[HeldOutCase, ...]:
     dataset, splits = workspace.dataset(), workspace.splits()
-    predicted: dict[str, dict[Architecture, tuple[Path, ...]]] = {}
+    predicted: dict[str, dict[Architecture, tuple[tuple[Path, ...], ...]]] = {}
     sha256: dict[str, dict[Path, str]] = {}
     for model in sorted(models, key=lambda model: model.seed):
         held_out_ids = read_document(model.folder).provenance.validation_cases
         digests = held_out.read_record(model.folder).probabilities_sha256
-        if not set(held_out_ids) == set(digests) == set(fold_of(splits, dataset, model.fold).validation):
+        paths = {
+            case_id: held_out.probabilities_files(model.folder, case_id, planes=plan.planes) for case_id in held_out_ids
+        }
+        names = {path.stem for of_case in paths.values() for path in of_case}
+        if names != set(digests) or set(paths) != set(fold_of(splits, dataset, model.fold).validation):
             raise BundleError(
                 "the model held out other cases than its fold does now",
                 where=model.folder,
                 remedy="Restore splits.json, or train the model again with --restart.",
             )
-        for case_id in held_out_ids:
-            path, of_case = held_out.probabilities_file(model.folder, case_id), predicted.setdefault(case_id, {})
-            of_case[model.architecture] = (*of_case.get(model.architecture, ()), path)
-            sha256.setdefault(case_id, {})[path] = digests[case_id]
+        for case_id, by_view in paths.items():
+            of_case = predicted.setdefault(case_id, {})
+            of_case[model.architecture] = (*of_case.get(model.architecture, ()), by_view)
+            sha256.setdefault(case_id, {}).update({path: digests[path.stem] for path in by_view})
     held_out_cases = [case for case in sorted(dataset.training, key=lambda case: case.id) if case.id in predicted]
     require_files(held_out_cases, workspace)
     return tuple(
         HeldOutCase(
             id=case.id,
             reference=case.label,
-            footprint=store.footprints(case.id)[0],
+            footprints=store.footprints(case.id),
             probabilities=predicted[case.id],
             sha256=sha256[case.id],
             classes=plan.data.classes,

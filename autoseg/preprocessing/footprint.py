@@ -11,6 +11,9 @@ from autoseg.data.labels import LabelEncoding
 from autoseg.preprocessing.resampling import resample_labels, resample_slices
 
 Triple = tuple[int, int, int]
+Box = tuple[slice, slice, slice]
+"""Voxels of a scan from one number to another, along each of its axes."""
+
 _Voxel = TypeVar("_Voxel", bound=np.generic)
 
 _MOST_AT_ONCE: Final = 32
@@ -184,6 +187,65 @@ def on_own_grid(
         if footprint.resampled:
             block = resample_slices(block, (footprint.kept[1], footprint.kept[2]))
         yield window, block
+
+
+def own_grid(footprints: Sequence[Footprint]) -> Footprint:
+    """The way back from slices along the first axis of a scan, on its own voxels, which show all that its views show."""
+    boxes = [own_box(footprint, slice(0, footprint.kept[0])) for footprint in footprints]
+    start = tuple(min(box[axis].start for box in boxes) for axis in range(3))
+    stop = tuple(max(box[axis].stop for box in boxes) for axis in range(3))
+    one = footprints[0]
+    spacing_mm = tuple(one.spacing_mm[one.axes.index(axis)] for axis in range(3))
+    return Footprint(
+        shape=one.shape,
+        axes=(0, 1, 2),
+        flipped=(False, False, False),
+        start=start,
+        stop=stop,
+        size_px=(stop[1] - start[1], stop[2] - start[2]),
+        spacing_mm=spacing_mm,
+        pad_value=(),
+    )
+
+
+def on_own_axes(
+    probabilities: NDArray[np.float32], footprint: Footprint, *, first: int = 0
+) -> Iterator[tuple[Box, NDArray[np.float32]]]:
+    """Channels (K, n, H, W) of some slices on the scan's own grid, a few slices at a time, along the scan's own axes.
+
+    Args:
+        probabilities: channels of n slices.
+        footprint: the way back.
+        first: number of the first of these slices.
+
+    Yields:
+        a box of the scan's voxels, along (Z, Y, X), and its channels (K, z, y, x), float32.
+    """
+    order = tuple(1 + footprint.axes.index(axis) for axis in range(3))
+    steps = (slice(None), *(slice(None, None, -1 if reverse else 1) for reverse in footprint.flipped))
+    for window, block in on_own_grid(probabilities, footprint, first=first):
+        yield own_box(footprint, window), block[steps].transpose(0, *order)
+
+
+def own_box(footprint: Footprint, window: slice) -> Box:
+    """The voxels that some of the slices show, along the scan's own axes, (Z, Y, X)."""
+    first = footprint.start[0]
+    starts, stops = (first + window.start, *footprint.start[1:]), (first + window.stop, *footprint.stop[1:])
+    box: dict[int, slice] = {}
+    for axis, reverse, start, stop in zip(footprint.axes, footprint.flipped, starts, stops, strict=True):
+        size = footprint.shape[axis]
+        box[axis] = slice(size - stop, size - start) if reverse else slice(start, stop)
+    return box[0], box[1], box[2]
+
+
+def shown_in(footprint: Footprint, box: Box) -> Box:
+    """Which slices show a box of the scan's voxels, and which of their rows and columns on the scan's own pixels do."""
+    shown = []
+    for axis, reverse, start, stop in zip(footprint.axes, footprint.flipped, footprint.start, footprint.stop, strict=True):
+        size = footprint.shape[axis]
+        first, last = (size - box[axis].stop, size - box[axis].start) if reverse else (box[axis].start, box[axis].stop)
+        shown.append(slice(max(first, start) - start, min(last, stop) - start))
+    return shown[0], shown[1], shown[2]
 
 
 def _require_all(probabilities: NDArray[np.float32], footprint: Footprint) -> None:

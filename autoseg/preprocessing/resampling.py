@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 _Label = TypeVar("_Label", bound=np.generic)
 
 
-def resample_slices(slices: NDArray[np.float32], size_px: tuple[int, int]) -> NDArray[np.float32]:
+def resample_slices(
+    slices: NDArray[np.float32], size_px: tuple[int, int], *, rows: slice = slice(None), columns: slice = slice(None)
+) -> NDArray[np.float32]:
     """Resample slices to another number of pixels over the same field of view.
 
     Linear interpolation between pixel centres; where the new pixels are larger, each averages the old ones it covers
@@ -19,6 +21,8 @@ def resample_slices(slices: NDArray[np.float32], size_px: tuple[int, int]) -> ND
     Args:
         slices: (..., H, W), float32.
         size_px: new rows and columns.
+        rows: which of the new rows are wanted.
+        columns: which of the new columns are.
 
     Returns:
         (..., H', W'), float32, within the range of the input.
@@ -26,10 +30,10 @@ def resample_slices(slices: NDArray[np.float32], size_px: tuple[int, int]) -> ND
     Source: the triangular kernel of image pyramids (as in torch's and Pillow's antialiased bilinear interpolation); linear
     because it cannot overshoot, which at the skull's edge of a normalised scan would invent intensities.
     """
-    rows = _weights(slices.shape[-2], size_px[0])
-    columns = _weights(slices.shape[-1], size_px[1])
+    down = _weights(slices.shape[-2], size_px[0])[rows]
+    along = _weights(slices.shape[-1], size_px[1])[columns]
     # In one order of memory, so that the way a scan is stored decides no rounding.
-    resampled: NDArray[np.float32] = rows @ np.ascontiguousarray(slices) @ columns.T  # (..., H', W')
+    resampled: NDArray[np.float32] = down @ np.ascontiguousarray(slices) @ along.T  # (..., H', W')
     return resampled
 
 

@@ -30,7 +30,7 @@ def test_an_ensemble_is_the_mean_of_its_members(tiny_plan: Plan, tmp_path: Path)
     folders = [save(tmp_path / str(seed), tiny_plan, seed=seed) for seed in range(2)]
     array = np.random.default_rng(1).normal(size=(1, 3, 16, 12)).astype(np.float32)
     first, second, both = (
-        load_ensemble(chosen, compute=CPU, mirror=False).probabilities(array, darkest=())
+        load_ensemble(chosen, compute=CPU, mirror=False).passes[0].probabilities(array, darkest=())
         for chosen in ([folders[0]], [folders[1]], folders)
     )
     np.testing.assert_allclose(both, (first + second) / 2, atol=1e-6)
@@ -44,7 +44,9 @@ def test_probabilities_are_divided_by_the_class_weights_to_the_power_of_the_plan
     plain, shifted = (
         load_ensemble(
             [save(tmp_path / str(power), make_plan(prediction={"prior_power": power}), seed=0)], compute=CPU, mirror=False
-        ).probabilities(array, darkest=())
+        )
+        .passes[0]
+        .probabilities(array, darkest=())
         for power in (0.0, 0.5)
     )
     divided = plain / np.sqrt([1.0, 2.0])[:, None, None, None]
@@ -65,7 +67,7 @@ def test_several_seeds_of_a_network_on_a_fold_count_as_one(tiny_plan: Plan, tmp_
     folders = [save(tmp_path / str(seed), tiny_plan, seed=seed, model=model) for seed, model in enumerate(ids)]
     array = np.random.default_rng(1).normal(size=(1, 3, 16, 12)).astype(np.float32)
     one, other, second, together = (
-        load_ensemble(chosen, compute=CPU, mirror=False).probabilities(array, darkest=())
+        load_ensemble(chosen, compute=CPU, mirror=False).passes[0].probabilities(array, darkest=())
         for chosen in ([folders[0]], [folders[1]], [folders[2]], folders)
     )
     np.testing.assert_allclose(together, ((one + other) / 2 + second) / 2, atol=1e-6)

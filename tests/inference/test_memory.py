@@ -15,13 +15,18 @@ from autoseg.catalogue import NETWORKS
 from autoseg.errors import MemoryLimitError, SystemFailureError
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image
-from autoseg.inference import memory, segmenter
-from autoseg.inference.ensemble import Ensemble
+from autoseg.inference import memory
 from autoseg.inference.loaded import LoadedModel
 from autoseg.inference.memory import Blocks, Demand, Limits, Slices, require_weights
+from autoseg.inference.one_pass import parts_of
+from autoseg.inference.passes import Pass
 from autoseg.inference.quality import ClassQuality, Quality
 from autoseg.inference.segmenter import Segmenter
+from autoseg.inference.stored_cases import predict_case
+from autoseg.inference.streams import Wanted
 from autoseg.planning.plan import Plan
+from autoseg.preprocessing.case import cut_slices
+from autoseg.preprocessing.stored import SliceStack
 from autoseg.storage import files
 
 MakePlan = Callable[..., Plan]
@@ -50,7 +55,14 @@ def segmenter_of(plan: Plan, *, folds: tuple[str, ...] = ("0",), memory_gb: floa
 
 
 def demand_of(plan: Plan, **asked: Any) -> Demand:
-    return Demand(plan, (NETWORKS["unet"],), weights_bytes=0, **asked)
+    return Demand(plan, plan.views[0], (NETWORKS["unet"],), weights_bytes=0, **asked)
+
+
+def wanted_of(model: Segmenter, *, with_uncertainty: bool = False, with_probabilities: bool = False) -> Wanted:
+    return Wanted(
+        judged=True, entropy=with_uncertainty, probabilities=with_probabilities, memory_gb=model.memory_gb, spool=None,
+        events=None,
+    )  # fmt: skip
 
 
 def least_gb(model: Segmenter, image: Image, **asked: bool) -> float:
@@ -154,7 +166,7 @@ def test_a_disk_without_space_is_found_before_anything_is_predicted(
     model, image = segmenter_of(make_plan(**MANY)), image_of((40, 128, 128))
     limited = replace(model, memory_gb=least_gb(model, image) + 0.05)
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**8}))
-    monkeypatch.setattr(Ensemble, "probabilities", None)  # would fail when called
+    monkeypatch.setattr(Pass, "probabilities", None)  # would fail when called
     with pytest.raises(SystemFailureError, match=r"too little space; expected 0\.3 GB; found 0\.1 GB free"):
         limited.segment(image, with_probabilities=True, spool=tmp_path)
     with pytest.raises(MemoryLimitError):  # and where no file may be used
@@ -163,19 +175,28 @@ def test_a_disk_without_space_is_found_before_anything_is_predicted(
 
 @pytest.mark.parametrize("limit_gb", [0.6, 0.1])
 def test_held_out_cases_are_predicted_in_parts_and_never_refused(
-    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch, limit_gb: float
+    make_plan: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit_gb: float
 ) -> None:
     plan = make_plan(**MANY, inputs={"memory_gb": limit_gb})
     model, image = untrained_ensemble(plan, folds=("0",), mirror=True), image_of((40, 48, 48))
-    cut = segmenter.cut_slices(image, plan.preprocessing, view=plan.views[0])
+    cut = cut_slices(image, plan.preprocessing, view=plan.views[0])
     slices = cut.part(slice(0, 48))
-    ((first, whole),) = model.parts(slices, cut.footprint)
-    assert (first, whole.shape) == (0, (60, 48, 40, 48))
-    monkeypatch.setattr("autoseg.inference.ensemble.MEMORY_GB", 0.0)
-    parts = dict(model.parts(slices, cut.footprint))
-    assert len(parts) > 1
-    assert list(parts) == sorted(parts)
-    np.testing.assert_allclose(np.concatenate(list(parts.values()), axis=1), whole, atol=1e-6)
+    stack = SliceStack(slices, np.zeros(slices.shape[1:], np.uint8), cut.footprint)
+    whole, parts = tmp_path / "whole.npy", tmp_path / "parts.npy"
+    labels = predict_case(model, [stack], into=[whole])
+    assert np.load(whole).shape == (60, 48, 40, 48)
+    windows = []
+    probabilities = Pass.probabilities
+
+    def counted(self: Pass, *arguments: Any, wanted: slice, **others: Any) -> Any:
+        windows.append(wanted)
+        return probabilities(self, *arguments, wanted=wanted, **others)
+
+    monkeypatch.setattr("autoseg.inference.stored_cases.MEMORY_GB", 0.0)
+    monkeypatch.setattr(Pass, "probabilities", counted)
+    assert (predict_case(model, [stack], into=[parts]) == labels).mean() > 0.999
+    assert len(windows) > 1
+    np.testing.assert_allclose(np.load(parts).astype(int), np.load(whole).astype(int), atol=1)
 
 
 # What is taken.
@@ -190,10 +211,10 @@ def test_no_more_is_taken_than_was_expected(
     plan = make_plan(**MANY, view={"patch_px": [64, 64]}, preprocessing={"normalisation": [{"method": "quantile_zscore"}]})
     image, model = image_of(shape), segmenter_of(plan, folds=("0", "1"))
     model = replace(model, memory_gb=least_gb(model, image, **asked) if limit == "least" else 100.0)
-    blocks, _ = model._blocks(
-        segmenter.cut_slices(image, plan.preprocessing, view=plan.views[0]).footprint,
-        **{"with_probabilities": False, "with_uncertainty": False, **asked},
-        may_spool=False,
+    blocks, _ = parts_of(
+        model.ensemble,
+        cut_slices(image, plan.preprocessing, view=plan.views[0]).footprint,
+        wanted_of(model, **asked),
     )
     with PeakOfTensors():
         model.segment(image_of((3, 5, 5)))  # what is loaded once
@@ -232,7 +253,7 @@ def test_what_exceeds_the_limit_is_refused_before_it_is_taken(
 ) -> None:
     plan, image = make_plan(**changes), image_of((30, 64, 64))
     model = segmenter_of(plan, memory_gb=1.5)
-    monkeypatch.setattr(Ensemble, "probabilities", None)  # would fail when called
+    monkeypatch.setattr(Pass, "probabilities", None)  # would fail when called
     for call in (lambda: model.segment(image), lambda: model.admit(image.geometry, 2)):
         tracemalloc.start()
         try:

@@ -85,13 +85,14 @@ def test_a_scan_is_segmented_as_if_it_had_been_held_out(make_plan: MakePlan, cro
     )
     one = segmenter(plan)
     prepared = apply(IMAGE, plan.preprocessing, view=plan.views[0])
-    parts = [part for _, part in one.ensemble.parts(prepared.array, prepared.footprint)]
-    expected = restore_probabilities(np.concatenate(parts, axis=1), prepared.footprint, plan.data.encoding)
+    whole = one.ensemble.passes[0].probabilities(prepared.array, darkest=prepared.footprint.pad_value)
+    expected = restore_probabilities(whole, prepared.footprint, plan.data.encoding)
     found = one.segment(IMAGE, with_probabilities=True).probabilities
     assert found is not None
     np.testing.assert_array_equal(found, expected)
     replicated = plan.model_copy(update={"prediction": plan.prediction.model_copy(update={"padding": "replicated"})})
-    other = replace(one, ensemble=replace(one.ensemble, plan=replicated)).segment(IMAGE, with_probabilities=True)
+    members = tuple(replace(member, plan=replicated) for member in one.ensemble.members)
+    other = replace(one, ensemble=replace(one.ensemble, members=members)).segment(IMAGE, with_probabilities=True)
     assert not np.allclose(found, other.probabilities)
 
 

@@ -42,7 +42,7 @@ def held_out(folder: Path, name: str, prediction: Volume, reference: Volume) -> 
         size_px=SHAPE[1:], spacing_mm=(1.0, 1.0, 1.0), pad_value=(0.0,),
     )  # fmt: skip
     label = folder / f"{name}_seg.nii.gz"
-    return HeldOutCase(name, label, footprint, {"unet": (folder / f"{name}.npy",)}, {}, CLASSES, scan=label)
+    return HeldOutCase(name, label, (footprint,), {"unet": ((folder / f"{name}.npy",),)}, {}, CLASSES, scan=label)
 
 
 def search(cases: Sequence[HeldOutCase]) -> Postprocessing:

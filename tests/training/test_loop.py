@@ -143,7 +143,7 @@ def test_interruptions_at_random_batches_leave_no_trace(
         epoch.model_dump(**unchanging) for epoch in uninterrupted.epochs
     ]
     probabilities = [
-        load_ensemble([folder], compute=CPU, mirror=True).probabilities(held_out(fold), darkest=())
+        load_ensemble([folder], compute=CPU, mirror=True).passes[0].probabilities(held_out(fold), darkest=())
         for folder in (whole, parts)
     ]
     np.testing.assert_array_equal(*probabilities)

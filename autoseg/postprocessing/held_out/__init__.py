@@ -17,7 +17,7 @@ from autoseg.postprocessing.held_out.files import (
     folder_of,
     is_scored,
     label_map_file,
-    probabilities_file,
+    probabilities_files,
     read_record,
     read_scores,
 )
@@ -33,7 +33,7 @@ __all__ = [
     "label_map_file",
     "mean_probabilities",
     "postprocessed",
-    "probabilities_file",
+    "probabilities_files",
     "read_record",
     "read_scores",
     "score_choices",

@@ -1,4 +1,4 @@
-"""Held-out cases read back: label maps and scores of any choice of networks, from their stored probabilities."""
+"""Held-out cases read back: label maps and scores of any choice of networks and views, from their stored probabilities."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,17 @@ from autoseg.inference.quality import ExpectedDice, by_class
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.postprocessing.combinations import Networks
 from autoseg.postprocessing.held_out.files import predict_again
-from autoseg.preprocessing.footprint import Footprint, empty_labels, put_labels
+from autoseg.preprocessing.footprint import (
+    Box,
+    Footprint,
+    empty_labels,
+    oriented,
+    own_box,
+    own_grid,
+    put_labels,
+    shown_in,
+)
+from autoseg.preprocessing.resampling import resample_slices
 from autoseg.storage import files
 from autoseg.storage.arrays import map_array
 
@@ -35,8 +45,8 @@ class HeldOutCase:
     Attributes:
         id: the case.
         reference: file of its label map.
-        footprint: from the slices of the stored probabilities back to the scan.
-        probabilities: files of each network's probabilities, one for each of its seeds, (K, S, H, W), uint8.
+        footprints: for each view, from the slices of the stored probabilities back to the scan.
+        probabilities: files of each network's probabilities, (K, S, H, W), uint8: for each of its seeds one for each view.
         sha256: of each of these files, as they were written.
         classes: what the label values stand for, background first.
         scan: file of the scan, of its first channel.
@@ -44,11 +54,19 @@ class HeldOutCase:
 
     id: str
     reference: Path
-    footprint: Footprint
-    probabilities: Mapping[Architecture, tuple[Path, ...]]
+    footprints: tuple[Footprint, ...]
+    probabilities: Mapping[Architecture, tuple[tuple[Path, ...], ...]]
     sha256: Mapping[Path, str]
     classes: tuple[LabelClass, ...]
     scan: Path
+
+    def grid(self, views: Sequence[int] | None = None) -> Footprint:
+        """The way back from the slices that `mean_probabilities` gives for a choice of views, by their numbers; None: all.
+
+        Those of one view are as they were stored; the mean of several is on the scan's own voxels.
+        """
+        chosen = self.footprints if views is None else [self.footprints[view] for view in views]
+        return chosen[0] if len(chosen) == 1 else own_grid(chosen)
 
     def read_reference(self) -> LabelMap:
         """The label map the case came with, on the grid of its scan; neither has changed since training."""
@@ -68,16 +86,18 @@ def verify(case: HeldOutCase) -> None:
             raise _unusable(path, expected=f"sha256 {expected}", found=found)
 
 
-def label_map(case: HeldOutCase, networks: Sequence[Architecture]) -> NDArray[np.uint16]:
-    """Label values that the networks together give the scan, (Z, Y, X).
+def label_map(
+    case: HeldOutCase, networks: Sequence[Architecture], *, views: Sequence[int] | None = None
+) -> NDArray[np.uint16]:
+    """Label values that the networks together give the scan by some of the views, (Z, Y, X); None: by all.
 
     Raises:
         WorkspaceError: probabilities are missing or do not fit the case.
     """
-    encoding = encoding_of(case.classes)
-    labels = empty_labels(case.footprint, encoding)
-    for first, part in mean_probabilities(case, networks):
-        put_labels(labels, part, case.footprint, encoding, first=first)
+    encoding, grid = encoding_of(case.classes), case.grid(views)
+    labels = empty_labels(grid, encoding)
+    for first, part in mean_probabilities(case, networks, views=views):
+        put_labels(labels, part, grid, encoding, first=first)
     return labels
 
 
@@ -102,29 +122,79 @@ def expectations(case: HeldOutCase, *, networks: Networks) -> dict[str, float]:
     return by_class([label.name for label in case.classes[1:]], expected.by_class())
 
 
-def mean_probabilities(case: HeldOutCase, networks: Sequence[Architecture]) -> Iterator[tuple[int, NDArray[np.float32]]]:
-    """Average of the networks' probabilities, which is that of all its seeds for each, a few slices at a time.
+def mean_probabilities(
+    case: HeldOutCase, networks: Sequence[Architecture], *, views: Sequence[int] | None = None
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Average of the networks' probabilities, which is that of all its seeds for each, and of views, a few slices at a time.
+
+    Args:
+        case: one held-out case.
+        networks: which of the networks.
+        views: numbers of the views; None: all.
 
     Yields:
-        number of the first of n slices, and their probabilities, (K, n, H, W), float32, in [0, 1].
+        number of the first of n slices of `case.grid(views)`, and their probabilities, (K, n, H, W), float32, in [0, 1].
 
     Raises:
         ValueError: there are no networks.
         WorkspaceError: probabilities are missing or do not fit the case.
     """
-    stored = [[_stored(case, path) for path in case.probabilities[network]] for network in networks]
-    slices = case.footprint.kept[0]
-    step = max(_NUMBERS_AT_ONCE * slices // max((one.size for arrays in stored for one in arrays), default=1), 1)
-    for first in range(0, slices, step):
-        yield first, probabilities.decode_mean([[one[:, first : first + step] for one in arrays] for arrays in stored])
+    chosen = range(len(case.footprints)) if views is None else views
+    stored = [_View(case, networks, view) for view in chosen]
+    grid = case.grid(views)
+    if len(stored) == 1:
+        for window in _windows(slice(0, grid.kept[0]), numbers=stored[0].numbers, at_once=_NUMBERS_AT_ONCE):
+            yield window.start, stored[0].mean(window)
+        return
+    numbers = len(case.classes) * grid.kept[1] * grid.kept[2]
+    for window in _windows(slice(0, grid.kept[0]), numbers=numbers, at_once=_NUMBERS_AT_ONCE):
+        box = own_box(grid, window)
+        total = np.zeros((len(case.classes), *(side.stop - side.start for side in box)), dtype=np.float32)  # (K, z, y, x)
+        for view in stored:
+            view.add_to(total, box)
+        total /= np.float32(len(stored))
+        yield window.start, total
+
+
+class _View:
+    """What some networks gave a case through one of the views."""
+
+    def __init__(self, case: HeldOutCase, networks: Sequence[Architecture], view: int) -> None:
+        self._footprint = case.footprints[view]
+        shape = (len(case.classes), self._footprint.kept[0], *self._footprint.size_px)
+        self.numbers = shape[0] * shape[2] * shape[3]
+        self._arrays = [[_stored(seed[view], shape) for seed in case.probabilities[network]] for network in networks]
+
+    def mean(self, window: slice) -> NDArray[np.float32]:
+        """The mean over the networks of some slices, (K, n, H, W)."""
+        return probabilities.decode_mean([[one[:, window] for one in arrays] for arrays in self._arrays])
+
+    def add_to(self, total: NDArray[np.float32], box: Box) -> None:
+        """Add that mean to probabilities (K, z, y, x) in a box of the scan, along its own axes."""
+        footprint = self._footprint
+        slices, rows, columns = shown_in(footprint, box)
+        turned = [oriented(channel, footprint.axes, footprint.flipped) for channel in total]  # each (n, h, w)
+        for window in _windows(slices, numbers=self.numbers, at_once=_NUMBERS_AT_ONCE // 4):
+            part = self.mean(window)
+            if footprint.resampled:
+                part = resample_slices(part, footprint.kept[1:], rows=rows, columns=columns)
+            else:
+                part = part[:, :, rows, columns]
+            for channel, values in zip(turned, part, strict=True):
+                channel[window.start - slices.start : window.stop - slices.start] += values
+
+
+def _windows(slices: slice, *, numbers: int, at_once: int) -> Iterator[slice]:
+    """Some of the slices at a time, each of which has so many numbers."""
+    step = max(at_once // numbers, 1)
+    return (slice(first, min(first + step, slices.stop)) for first in range(slices.start, slices.stop, step))
 
 
 def _score(case: HeldOutCase, prediction: NDArray[np.uint16], reference: LabelMap) -> CaseMetrics:
     return score_case(case.id, prediction, reference.array, classes=case.classes, spacing_mm=reference.geometry.spacing_mm)
 
 
-def _stored(case: HeldOutCase, path: Path) -> NDArray[np.uint8]:
-    expected = (len(case.classes), case.footprint.kept[0], *case.footprint.size_px)
+def _stored(path: Path, expected: tuple[int, ...]) -> NDArray[np.uint8]:
     try:
         stored = map_array(path)
     except (OSError, ValueError) as cause:

@@ -1,16 +1,18 @@
 """What a model keeps of its held-out cases, and where.
 
 Its folder `validation/` holds for each case the label map on the scan's own grid, a picture of it beside the reference, and
-the probabilities on the preprocessed grid, (K, S, H, W), uint8; beside them the tables of scores. The record is written
-last and says that the rest is whole.
+for each view the probabilities on the preprocessed grid, (K, S, H, W), uint8; beside them the tables of scores. The record
+is written last and says that the rest is whole.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from autoseg.catalogue import Plane
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
 from autoseg.storage.documents import DocumentType
@@ -27,7 +29,7 @@ class Record(BaseModel):
 
     version: Literal[1] = 1
     model_digest: str = Field(description="of the model and of everything else that decides its predictions")
-    probabilities_sha256: dict[str, str] = Field(description="by case, of the file of its probabilities")
+    probabilities_sha256: dict[str, str] = Field(description="of every file of probabilities, by its name without .npy")
 
 
 _RECORD: Final = DocumentType(
@@ -53,9 +55,10 @@ def picture_file(model: Path, case_id: str) -> Path:
     return folder_of(model) / _PICTURES / f"{case_id}.png"
 
 
-def probabilities_file(model: Path, case_id: str) -> Path:
-    """Where a model keeps the 8-bit probabilities of a case it held out."""
-    return folder_of(model) / f"{case_id}.npy"
+def probabilities_files(model: Path, case_id: str, *, planes: Sequence[Plane | None]) -> tuple[Path, ...]:
+    """Where a model keeps the 8-bit probabilities of a case it held out: one file, or one for each of several planes."""
+    names = [case_id] if len(planes) == 1 else [f"{case_id}.{plane}" for plane in planes]
+    return tuple(folder_of(model) / f"{name}.npy" for name in names)
 
 
 def is_scored(model: Path) -> bool:

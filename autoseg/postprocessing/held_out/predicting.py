@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autoseg.data.dataset import Case, names_by_value
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.evaluation.tables import METRICS_FILE, Summary, summarise, write_scores
@@ -13,7 +10,7 @@ from autoseg.events import Events
 from autoseg.images.image import on_grid_of, read_image, read_labels, write_labels
 from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.inference.output_folder import DrawCase
-from autoseg.inference.probabilities import encode
+from autoseg.inference.stored_cases import predict_case
 from autoseg.model.compute import Compute
 from autoseg.postprocessing.held_out.files import (
     Record,
@@ -21,17 +18,14 @@ from autoseg.postprocessing.held_out.files import (
     is_scored,
     label_map_file,
     picture_file,
-    probabilities_file,
+    probabilities_files,
     read_record,
     read_scores,
     write_record,
 )
 from autoseg.postprocessing.held_out.shown import write_shown
-from autoseg.preprocessing.footprint import empty_labels, put_labels
 from autoseg.preprocessing.store import Store
-from autoseg.preprocessing.stored import SliceStack
 from autoseg.storage import files
-from autoseg.storage.arrays import array_in_parts
 
 
 def score_held_out(
@@ -53,7 +47,8 @@ def score_held_out(
     with events.track("scoring held-out cases", total=len(cases), unit="cases") as progress:
         for case in cases:
             scores.append(_score(case, ensemble, model=model, store=store, draw=draw))
-            digests[case.id] = files.sha256_file(probabilities_file(model, case.id))
+            for path in probabilities_files(model, case.id, planes=ensemble.plan.planes):
+                digests[path.stem] = files.sha256_file(path)
             progress.advance()
     summary = write_scores(folder_of(model), scores)
     write_shown([*(label_map_file(model, case.id) for case in cases), folder_of(model) / METRICS_FILE], folder_of(model))
@@ -77,8 +72,9 @@ def _score(case: Case, ensemble: Ensemble, *, model: Path, store: Store, draw: D
     )
     reference = read_labels(case.label, values=names_by_value(classes))
     reference = on_grid_of(reference, image.geometry, where=case.label, other=case.images[0], compared=True)
-    stored = store.load(case.id).stack(0)
-    labels = _predict(ensemble, stored, into=probabilities_file(model, case.id))
+    labels = predict_case(
+        ensemble, store.load(case.id).stacks, into=probabilities_files(model, case.id, planes=ensemble.plan.planes)
+    )
     write_labels(label_map_file(model, case.id), labels, image.geometry)
     draw(
         picture_file(model, case.id),
@@ -93,14 +89,3 @@ def _score(case: Case, ensemble: Ensemble, *, model: Path, store: Store, draw: D
         classes=classes,
         spacing_mm=image.geometry.spacing_mm,
     )
-
-
-def _predict(ensemble: Ensemble, stored: SliceStack, *, into: Path) -> NDArray[np.uint16]:
-    """Predict a case part by part: its label map on the scan's own grid, (Z, Y, X), and its probabilities into a file."""
-    footprint, encoding = stored.footprint, ensemble.plan.data.encoding
-    labels = empty_labels(footprint, encoding)
-    with array_in_parts(into, (encoding.channels, footprint.kept[0], *footprint.size_px), np.uint8) as array:
-        for first, probabilities in ensemble.parts(np.asarray(stored.image), footprint):
-            put_labels(labels, probabilities, footprint, encoding, first=first)
-            array.put(encode(probabilities), first=first)
-    return labels

@@ -9,6 +9,7 @@ import pytest
 
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass
+from autoseg.data.labels import encoding_of
 from autoseg.errors import WorkspaceError
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels
@@ -23,7 +24,7 @@ from autoseg.postprocessing.held_out import (
     score_choices,
     verify,
 )
-from autoseg.preprocessing.footprint import Footprint
+from autoseg.preprocessing.footprint import Footprint, empty_probabilities, put_probabilities, restore_probabilities
 from autoseg.storage import files
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=3, name="CSF"), LabelClass(value=70, name="GM"))
@@ -56,15 +57,15 @@ TRUTH[1, 1, 2] = 70  # slice 0 is Y = 1
 def held_out(folder: Path, stored: Mapping[Architecture, Any], *, reference: Labels = TRUTH) -> HeldOutCase:
     """A case held out by networks, each of one seed, or of several where there are several arrays."""
     write_labels(folder / "s_seg.nii.gz", reference, Geometry(SHAPE, SPACING_MM))
-    paths: dict[Architecture, tuple[Path, ...]] = {}
+    paths: dict[Architecture, tuple[tuple[Path], ...]] = {}
     for network, arrays in stored.items():
         (folder / network).mkdir()
         for seed, array in enumerate(arrays if isinstance(arrays, list) else [arrays]):
             path = folder / network / (f"s_{seed}.npy" if seed else "s.npy")
             np.save(path, array)
-            paths[network] = (*paths.get(network, ()), path)
-    sums = {path: files.sha256_file(path) for of_network in paths.values() for path in of_network}
-    return HeldOutCase("s", folder / "s_seg.nii.gz", FOOTPRINT, paths, sums, CLASSES, folder / "s_seg.nii.gz")
+            paths[network] = (*paths.get(network, ()), (path,))
+    sums = {path: files.sha256_file(path) for of_network in paths.values() for (path,) in of_network}
+    return HeldOutCase("s", folder / "s_seg.nii.gz", (FOOTPRINT,), paths, sums, CLASSES, folder / "s_seg.nii.gz")
 
 
 def test_networks_are_averaged_alike(tmp_path: Path) -> None:
@@ -85,9 +86,44 @@ def test_several_seeds_of_a_network_count_as_one_network(tmp_path: Path) -> None
     assert alone[:, 0, 1, 1].tolist() == [0.5, 0.0, 0.5]
     ((_, mean),) = mean_probabilities(case, ["unet", "sepres"])
     assert mean[:, 0, 1, 1].tolist() == [0.75, 0.0, 0.25]
-    np.save(case.probabilities["unet"][1], FIRST)
+    np.save(case.probabilities["unet"][1][0], FIRST)
     with pytest.raises(WorkspaceError, match="s_1"):
         verify(case)
+
+
+@pytest.mark.parametrize("at_once", [1 << 26, 30])
+def test_views_are_averaged_on_the_scans_own_grid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    """Two planes of one box, one of them with other pixels, restored one by one and averaged here."""
+    monkeypatch.setattr("autoseg.postprocessing.held_out.cases._NUMBERS_AT_ONCE", at_once)
+    shape = (6, 7, 8)
+    box = {"shape": shape, "spacing_mm": (1.0, 1.0, 1.0), "pad_value": (0.0,)}
+    footprints = (
+        Footprint(axes=(1, 0, 2), flipped=(True, False, True), start=(1, 0, 2), stop=(7, 5, 8), size_px=(5, 6), **box),
+        Footprint(axes=(2, 0, 1), flipped=(True, True, False), start=(2, 1, 0), stop=(8, 6, 6), size_px=(4, 9), **box),
+    )
+    write_labels(tmp_path / "s_seg.nii.gz", np.zeros(shape, np.uint16), Geometry(shape, (1.0, 1.0, 1.0)))
+    random, paths = np.random.default_rng(0), {}
+    for network in ("unet", "sepres"):
+        paths[network] = ((tmp_path / f"{network}.a.npy", tmp_path / f"{network}.b.npy"),)
+        for path, footprint in zip(paths[network][0], footprints, strict=True):
+            stored = random.dirichlet(np.ones(3), size=(footprint.kept[0], *footprint.size_px)) * 255
+            np.save(path, np.moveaxis(stored.round().astype(np.uint8), -1, 0))
+    case = HeldOutCase("s", tmp_path / "s_seg.nii.gz", footprints, paths, {}, CLASSES, tmp_path / "s_seg.nii.gz")
+    encoding = encoding_of(CLASSES)
+
+    def alone(networks: tuple[Architecture, ...], view: int) -> Any:
+        mean = np.mean([np.load(paths[network][0][view]) for network in networks], axis=0) / 255
+        return restore_probabilities(mean.astype(np.float32), footprints[view], encoding)
+
+    for networks in (("unet",), ("unet", "sepres")):
+        for views in (None, (0, 1), (1,)):
+            chosen = (0, 1) if views is None else views
+            expected = np.mean([alone(networks, view) for view in chosen], axis=0)
+            found = empty_probabilities(case.grid(views), encoding)
+            for first, part in mean_probabilities(case, networks, views=views):
+                put_probabilities(found, part, case.grid(views), first=first)
+            np.testing.assert_allclose(found, expected, atol=1e-6)
+            np.testing.assert_array_equal(label_map(case, networks, views=views), encoding.labels(found))
 
 
 def test_an_average_of_nothing_is_a_mistake(tmp_path: Path) -> None:
@@ -150,7 +186,7 @@ def test_what_was_written_passes_verification(tmp_path: Path) -> None:
 
 def test_what_changed_since_does_not(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND})
-    ((path,), expected) = case.probabilities["sepres"], case.sha256[tmp_path / "sepres" / "s.npy"]
+    (((path,),), expected) = case.probabilities["sepres"], case.sha256[tmp_path / "sepres" / "s.npy"]
     np.save(path, FIRST)
     with pytest.raises(WorkspaceError) as raised:
         verify(case)
@@ -174,7 +210,7 @@ def test_what_changed_since_does_not(tmp_path: Path) -> None:
 )
 def test_arrays_of_something_else_are_refused(tmp_path: Path, stored: np.ndarray[Any, Any], found: str) -> None:
     case = held_out(tmp_path, {"unet": FIRST})
-    (path,) = case.probabilities["unet"]
+    ((path,),) = case.probabilities["unet"]
     np.save(path, stored)
     with pytest.raises(WorkspaceError) as raised:
         list(mean_probabilities(case, ["unet"]))
@@ -185,7 +221,7 @@ def test_arrays_of_something_else_are_refused(tmp_path: Path, stored: np.ndarray
 @pytest.mark.parametrize("kept_bytes", [0, 5, 64, -1, None])
 def test_files_that_are_cut_short_or_missing_are_refused(tmp_path: Path, kept_bytes: int | None) -> None:
     case = held_out(tmp_path, {"unet": FIRST})
-    (path,) = case.probabilities["unet"]
+    ((path,),) = case.probabilities["unet"]
     content = path.read_bytes()
     path.unlink()
     if kept_bytes is not None:

@@ -6,7 +6,7 @@ import pytest
 
 from autoseg.errors import WorkspaceError
 from autoseg.postprocessing.held_out import Record, folder_of, is_scored, read_record, read_scores
-from autoseg.postprocessing.held_out.files import label_map_file, picture_file, probabilities_file, write_record
+from autoseg.postprocessing.held_out.files import label_map_file, picture_file, probabilities_files, write_record
 
 RECORD = Record(model_digest="0" * 64, probabilities_sha256={"a": "1" * 64})
 
@@ -15,7 +15,7 @@ def test_everything_lies_in_one_folder(tmp_path: Path) -> None:
     folder = tmp_path / "validation"
     assert folder_of(tmp_path) == folder
     assert label_map_file(tmp_path, "a") == folder / "a.nii.gz"
-    assert probabilities_file(tmp_path, "a") == folder / "a.npy"
+    assert probabilities_files(tmp_path, "a", planes=[None]) == (folder / "a.npy",)
     assert picture_file(tmp_path, "a") == folder / "pictures" / "a.png"
 
 

@@ -1,0 +1,129 @@
+"""Networks of one plan, looking at scans through one of its views."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from autoseg.catalogue import NETWORKS, NetworkEntry
+from autoseg.inference.memory import Blocks
+from autoseg.model.compute import Compute
+from autoseg.model.encoding import TensorEncoding
+from autoseg.model.identity import ModelId
+from autoseg.model.padding import Padding
+from autoseg.model.slices import predict_slices
+from autoseg.planning.plan import Plan
+from autoseg.planning.sections import View
+from autoseg.preprocessing.case import CutScan
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble.
+
+    Attributes:
+        id: its network, its fold, and its seed where that is part of its place.
+        plan: what it was trained under.
+        network: on the device, in evaluation mode.
+        weight: how much it counts: several seeds of one network on one fold count as one together.
+    """
+
+    id: ModelId
+    plan: Plan
+    network: nn.Module
+    weight: float
+
+    @property
+    def entry(self) -> NetworkEntry:
+        """What is known about its architecture."""
+        return NETWORKS[self.id.architecture]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Networks of one plan that look at a scan through one of its views.
+
+    Attributes:
+        plan: what they were trained under.
+        number: of the view.
+        members: the networks.
+        weight: how much this pass counts among all passes of an ensemble, whose weights sum to 1.
+        compute: device and number format.
+        mirror: test-time augmentation: whether predictions are averaged over the flips that the view names.
+    """
+
+    plan: Plan
+    number: int
+    members: tuple[Member, ...]
+    weight: float
+    compute: Compute
+    mirror: bool
+
+    @cached_property
+    def place(self) -> tuple[str, int]:
+        """Tells it from other passes over the same scan."""
+        return self.plan.digest, self.number
+
+    @property
+    def view(self) -> View:
+        """How slices are shown."""
+        return self.plan.views[self.number]
+
+    def probabilities(
+        self,
+        image: NDArray[np.float32],
+        *,
+        darkest: Sequence[float],
+        wanted: slice | None = None,
+        batch_size: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Class probabilities of preprocessed slices.
+
+        Args:
+            image: slices, (C, S, H, W), float32.
+            darkest: of each channel, the darkest value of all slices of the scan; not looked at where borders are repeated.
+            wanted: numbers of the slices to predict; others may only lie beside them. None: all.
+            batch_size: slices predicted at once; None: as planned.
+
+        Returns:
+            (K, S, H, W), float32, of the wanted slices.
+        """
+        return predict_slices(
+            [member.network for member in self.members],
+            image,
+            view=self.view,
+            batch_size=batch_size or self.plan.prediction.batch_size,
+            mirror=self.mirror,
+            encoding=TensorEncoding.of(self.plan),
+            padding=Padding.of(self.plan, darkest),
+            compute=self.compute,
+            wanted=wanted,
+            weights=[member.weight for member in self.members],
+        )
+
+    def darkest(self, cut: CutScan) -> tuple[float, ...]:
+        """What slices of a scan are extended with, a value for each channel; empty where their borders are repeated."""
+        return cut.darkest() if self.plan.prediction.padding == "darkest" else ()
+
+    def slices(self, cut: CutScan, window: slice) -> tuple[NDArray[np.float32], slice]:
+        """Some slices of a scan cut for this view, with those beside them, (C, n, H, W), and which were asked for."""
+        beside = self.view.adjacent_slices
+        first, last = max(window.start - beside, 0), min(window.stop + beside, cut.footprint.kept[0])
+        return cut.part(slice(first, last)), slice(window.start - first, window.stop - first)
+
+    def parts(self, cut: CutScan, blocks: Blocks) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Class probabilities of a scan that was cut for this view, part by part.
+
+        Yields:
+            number of the first of n slices, and their probabilities, (K, n, H, W), float32.
+        """
+        darkest = self.darkest(cut)
+        for window in blocks.windows(cut.footprint.kept[0]):
+            yield window.start, self._part(cut, window, darkest=darkest, batch_size=blocks.batch)
+
+    def _part(self, cut: CutScan, window: slice, *, darkest: Sequence[float], batch_size: int) -> NDArray[np.float32]:
+        image, wanted = self.slices(cut, window)
+        return self.probabilities(image, darkest=darkest, wanted=wanted, batch_size=batch_size)

@@ -1,0 +1,97 @@
+"""What several passes over a scan find adds up on the scan's own grid."""
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.data.labels import LabelEncoding
+from autoseg.preprocessing.footprint import (
+    BYTES_AT_ONCE,
+    Box,
+    Footprint,
+    empty_probabilities,
+    kept_part,
+    on_own_axes,
+    own_box,
+)
+
+
+class Sums(Protocol):
+    """Probabilities of all classes, 0 at first, to which others are added."""
+
+    @property
+    def footprint(self) -> Footprint:
+        """The way back of the slices that `slabs` gives: along the scan's first axis, on its own voxels."""
+
+    def clear(self) -> None:
+        """Begin with 0 again."""
+
+    def add(self, channels: NDArray[np.float32], box: Box) -> None:
+        """Add probabilities (K, z, y, x) to those in a box of the scan, along its own axes."""
+
+    def slabs(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The sums: number of the first of n slices, and their probabilities, (K, n, h, w), float32."""
+
+    def close(self) -> None:
+        """Give the space back."""
+
+
+class SumsInMemory:
+    """Sums in memory.
+
+    Args:
+        footprint: of slices along the scan's first axis, on its own voxels.
+        encoding: says what is probable where the scan was cut away.
+
+    Attributes:
+        volumes: all of it, (K, Z, Y, X), float32.
+    """
+
+    def __init__(self, footprint: Footprint, encoding: LabelEncoding) -> None:
+        self.footprint = footprint
+        self.volumes = empty_probabilities(footprint, encoding)
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin with 0 again."""
+        for volume in self.volumes:
+            kept_part(volume, self.footprint)[:] = 0
+
+    def add(self, channels: NDArray[np.float32], box: Box) -> None:
+        """Add probabilities (K, z, y, x) to those in a box of the scan, along its own axes."""
+        self.volumes[:, *box] += channels
+
+    def slabs(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The sums: number of the first of n slices, and their probabilities, (K, n, h, w), float32: views."""
+        slices, rows, columns = self.footprint.kept
+        step = max(BYTES_AT_ONCE // (4 * len(self.volumes) * rows * columns), 1)
+        for first in range(0, slices, step):
+            last = min(first + step, slices)
+            yield first, self.volumes[:, *own_box(self.footprint, slice(first, last))]
+
+    def close(self) -> None:
+        """Memory is given back by itself."""
+
+
+def add_up(
+    sums: Sums, parts: Iterable[tuple[int, NDArray[np.float32]]], footprint: Footprint, *, weight: float = 1.0
+) -> None:
+    """Add what one pass finds.
+
+    Args:
+        sums: what it is added to.
+        parts: number of the first of n slices, and their probabilities, (K, n, H, W), float32, which are changed.
+        footprint: the way back of the slices.
+        weight: what the probabilities are multiplied with.
+    """
+    for first, part in parts:
+        _add(sums, part, footprint, first=first, weight=weight)
+        del part  # before the next is predicted
+
+
+def _add(sums: Sums, part: NDArray[np.float32], footprint: Footprint, *, first: int, weight: float) -> None:
+    np.multiply(part, np.float32(weight), out=part)
+    for box, channels in on_own_axes(part, footprint, first=first):
+        sums.add(channels, box)
