@@ -122,7 +122,7 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     plan, dataset = workspace.plan(), workspace.dataset()
     networks = tuple(catalogue.NETWORKS) if options.architecture == "all" else (options.architecture,)
     seeds = (options.seed,) if isinstance(options.seed, int) else options.seed
-    targets = targets_of(workspace, networks, str(options.fold), seeds=seeds)
+    targets = targets_of(workspace, plan, networks, str(options.fold), seeds=seeds)
     warn_of_memory(networks, plan, events=events)
     jobs = min(1 if options.jobs == "auto" else options.jobs, len(targets))
     readers = processes(options.jobs)
@@ -189,6 +189,7 @@ def describe(result: TrainResult) -> Output:
                 "architecture": model.id.architecture,
                 "fold": model.id.fold,
                 "seed": model.seed,
+                "view": model.id.view,
                 "folder": str(model.folder),
                 "epochs": model.epochs,
                 "minutes": model.minutes,

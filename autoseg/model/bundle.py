@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
@@ -63,6 +63,7 @@ class BundleDocument(BaseModel):
     architecture: catalogue.Architecture
     fold: str = Field(description="a number, `official` or `full`")
     seed: Seed | None = Field(default=None, description="where it is part of the model's place; null: it is not")
+    view: catalogue.Plane | None = Field(default=None, description="plane of the only view it sees; null: it sees all")
     plan_digest: str
     plan: Plan
     provenance: Provenance
@@ -70,10 +71,22 @@ class BundleDocument(BaseModel):
     weights_file: TensorsFile
     weights_sha256: str
 
+    @model_validator(mode="after")
+    def _sees_what_is_planned(self) -> "BundleDocument":
+        if self.view not in self.plan.network_views:
+            msg = f"view must be one of {', '.join(map(str, self.plan.network_views))}, as the plan says"
+            raise ValueError(msg)
+        return self
+
     @property
     def id(self) -> ModelId:
         """What it is called, and where it lies."""
-        return ModelId(self.architecture, self.fold, self.seed)
+        return ModelId(self.architecture, self.fold, self.seed, self.view)
+
+    @property
+    def seen(self) -> Plan:
+        """What of its plan it sees."""
+        return self.plan.of_view(self.view)
 
 
 @dataclass(frozen=True)
@@ -105,6 +118,7 @@ def save_bundle(
         architecture=model.architecture,
         fold=model.fold,
         seed=model.seed,
+        view=model.view,
         plan_digest=plan.digest,
         plan=plan,
         provenance=provenance,
@@ -209,7 +223,7 @@ def _expected(document: BundleDocument, *, where: Path | str) -> dict[str, _Kind
 
 
 def _network(document: BundleDocument) -> nn.Module:
-    plan = document.plan
+    plan = document.seen
     return build_network(
         document.architecture, in_channels=plan.input_channels, classes=len(plan.data.classes), size=plan.network
     )

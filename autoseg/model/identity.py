@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
@@ -18,11 +18,12 @@ Seed = Annotated[int, Field(ge=0, lt=2**64)]
 
 @dataclass(frozen=True)
 class ModelId:
-    """One network on one fold, and one of its seeds where there are several.
+    """One network on one fold; one of its views and of its seeds where there are several models of it.
 
     Attributes:
         architecture: the network.
         fold: a number, `official` or `full`.
+        view: plane of the only view that it sees, where each has a network of its own; None: it sees all.
         seed: its seed, where that is part of its place; None: it lies in the fold's own folder, as the model of the default
             seed does, and as every model of version 0.1, whatever its seed.
     """
@@ -30,10 +31,11 @@ class ModelId:
     architecture: catalogue.Architecture
     fold: str
     seed: int | None = None
+    view: catalogue.Plane | None = None
 
     @property
     def folder(self) -> str:
-        """Where the model lies below the folder of all models, such as `unet/fold_0` or `unet/fold_0/seed_1`."""
+        """Where the model lies below the folder of all models, as `unet/fold_0`, `unet/fold_0/axial`, or `.../seed_1`."""
         return "/".join((self.architecture, *self._place))
 
     @property
@@ -63,17 +65,21 @@ class ModelId:
 
     @property
     def _place(self) -> tuple[str, ...]:
+        view = () if self.view is None else (self.view,)
         seed = () if self.seed is None else (f"{_SEED}{self.seed}",)
-        return (f"{_FOLD}{self.fold}", *seed)
+        return (f"{_FOLD}{self.fold}", *view, *seed)
 
 
 def model_folders(models: Path) -> Iterator[Path]:
     """All folders of models below the folder that holds them."""
     for fold in models.glob(f"*/{_FOLD}*"):
         yield fold
-        yield from folders_inside(fold)
+        for inside in folders_inside(fold):
+            yield inside
+            yield from folders_inside(inside)
 
 
 def folders_inside(model: Path) -> Iterator[Path]:
-    """Folders of other models inside a model's own."""
-    return model.glob(f"{_SEED}*")
+    """Folders of other models right inside a model's own."""
+    yield from model.glob(f"{_SEED}*")
+    yield from (model / plane for plane in get_args(catalogue.Plane) if (model / plane).exists())

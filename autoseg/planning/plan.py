@@ -60,7 +60,7 @@ class Plan(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> "Plan":
-        if problem := _disagreement(self.views):
+        if problem := _disagreement(self.views, shared=self.network.shared_by_views):
             raise ValueError(problem)
         foreground = [label.value for label in self.data.classes[1:]]
         if len(self.training.class_weights) != len(self.data.classes):
@@ -109,7 +109,7 @@ class Plan(Section):
         step_bytes = max(
             training_step_bytes(
                 size.features,
-                channels=self.input_channels,
+                channels=self.channels_of(view),
                 classes=len(self.data.classes),
                 convolutions=size.convolutions,
                 expansion=size.expansion,
@@ -138,8 +138,27 @@ class Plan(Section):
 
     @property
     def input_channels(self) -> int:
-        """Channels of a network's input: those of the data, once for a slice and once for each adjacent one."""
-        return len(self.data.channels) * (2 * self.views[0].adjacent_slices + 1)
+        """Channels of a network's input; where each view has a network of its own, of that of the first."""
+        return self.channels_of(self.views[0])
+
+    def channels_of(self, view: View) -> int:
+        """Channels of the slices of a view: those of the data, once for a slice and once for each adjacent one."""
+        return len(self.data.channels) * (2 * view.adjacent_slices + 1)
+
+    @property
+    def network_views(self) -> tuple[Plane | None, ...]:
+        """What the networks of one fold see: the plane of one view each; (None,): one network sees all views."""
+        return (None,) if self.network.shared_by_views or len(self.views) == 1 else self.planes
+
+    def of_view(self, plane: Plane | None) -> "Plan":
+        """What a network sees of the plan: the view of its plane alone; None: all of it.
+
+        Raises:
+            ValueError: there is no such view.
+        """
+        if plane is None:
+            return self
+        return self.model_copy(update={"views": (self.views[self.planes.index(plane)],)})
 
     @property
     def values(self) -> dict[str, Any]:
@@ -170,13 +189,13 @@ class Plan(Section):
         return not self.is_identified_by(self.planned_digest)
 
 
-def _disagreement(views: Sequence[View]) -> str | None:
-    """Why a network cannot see all of some views."""
+def _disagreement(views: Sequence[View], *, shared: bool) -> str | None:
+    """Why networks cannot see some views, each all of them where they are shared."""
     planes = [view.plane for view in views]
     if len(views) > 1 and (None in planes or len(set(planes)) < len(planes)):
         return f"views: several views need a plane each, every plane once, not {', '.join(map(str, planes))}"
-    if len({view.adjacent_slices for view in views}) > 1:
-        return "adjacent_slices of views must be equal, because they share one network"
+    if shared and len({view.adjacent_slices for view in views}) > 1:
+        return "adjacent_slices of views must be equal, because they share one network (network.shared_by_views)"
     return None
 
 

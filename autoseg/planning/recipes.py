@@ -32,6 +32,10 @@ _SHARED: Final[Mapping[str, Choice[Any]]] = {
         value=False,
         reason="Chosen: what it brought on two data sets lies within the noise, and it costs 3 to 6 % of a step.",
     ),
+    "network.shared_by_views": Choice(
+        value=True,
+        reason="Measured: one network of three views scored .889 on the hippocampus, three in as much time .874.",
+    ),
     "augmentation.additional": Choice((), "None: the paper augments by flips and rotations only."),
     "training.slices": Choice(
         SliceSelection(rule="all"), "All slices: the paper tried to choose among them and did not keep it."

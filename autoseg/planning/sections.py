@@ -155,6 +155,9 @@ class NetworkSection(Section):
     deep_supervision: bool = Field(
         description="whether coarser decoder levels are supervised too, each with half the weight of the one above"
     )
+    shared_by_views: bool = Field(
+        default=True, description="whether one network sees all views; otherwise each view has a network of its own"
+    )
 
     @model_validator(mode="after")
     def _levels_can_be_halved(self) -> "NetworkSection":

@@ -69,6 +69,10 @@ class StoredCase:
         """The case as the view of this number shows it."""
         return self.stacks[view]
 
+    def through(self, view: int) -> "StoredCase":
+        """The same case for a plan that has the view of this number alone."""
+        return StoredCase((self.stacks[view],))
+
 
 @dataclass(frozen=True)
 class CaseFiles:

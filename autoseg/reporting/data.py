@@ -20,7 +20,7 @@ from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection, read_selection
-from autoseg.runs.inventory import FinishedModel, SeededNetwork, by_network, refuse_mixed_data, take_inventory
+from autoseg.runs.inventory import ComparedNetwork, FinishedModel, by_network, refuse_mixed_data, take_inventory
 from autoseg.runs.workspace import Workspace
 from autoseg.training.checkpoint import RunState, read_state
 
@@ -58,8 +58,8 @@ class ScoredModels:
 
     suffix: str
     cases: str
-    models: Mapping[SeededNetwork, Sequence[FinishedModel]]
-    scores: Mapping[SeededNetwork, Sequence[CaseMetrics]]
+    models: Mapping[ComparedNetwork, Sequence[FinishedModel]]
+    scores: Mapping[ComparedNetwork, Sequence[CaseMetrics]]
 
     @property
     def titled(self) -> dict[str, Sequence[CaseMetrics]]:
@@ -67,10 +67,10 @@ class ScoredModels:
         return {network.title: cases for network, cases in self.scores.items()}
 
     @property
-    def best_network(self) -> SeededNetwork:
+    def best_network(self) -> ComparedNetwork:
         """The network scored on most cases, of several the one with the highest mean Dice."""
 
-        def merit(network: SeededNetwork) -> tuple[int, float]:
+        def merit(network: ComparedNetwork) -> tuple[int, float]:
             return len(self.scores[network]), float(np.nanmean(case_means(self.scores[network], "dice")))
 
         return max(self.scores, key=merit)

@@ -216,7 +216,7 @@ def _commands(data: ReportData) -> list[str]:
         model = run.model
         lines.append(f"autoseg train --arch {model.architecture} --fold {model.fold}{length} --seed {config.seed}")
     lines += [] if data.selection is None else ["autoseg select"]
-    return [*lines, "autoseg report"]
+    return [*dict.fromkeys(lines), "autoseg report"]  # the networks of several views are trained by one command
 
 
 def _length(minutes: float | None, epochs: int | None) -> str:

@@ -45,29 +45,32 @@ class FinishedModel:
 
 
 @dataclass(frozen=True)
-class SeededNetwork:
-    """What stands beside other networks in a comparison: a network, by its seeds where a fold has several.
+class ComparedNetwork:
+    """What stands beside other networks in a comparison: a network, by its views and seeds where a fold has several models.
 
     Attributes:
         architecture: the network.
         seed: of all its models; None: no fold has several, and any will do.
+        view: plane of the only view that all its models see; None: they see all.
     """
 
     architecture: catalogue.Architecture
     seed: int | None = None
+    view: catalogue.Plane | None = None
 
     @property
     def name(self) -> str:
         """Its short name, such as `unet` or `unet, seed 1`."""
-        return self._with_seed(self.architecture)
+        return self._described(self.architecture)
 
     @property
     def title(self) -> str:
         """What users read, such as `U-Net` or `U-Net, seed 1`."""
-        return self._with_seed(catalogue.NETWORKS[self.architecture].title)
+        return self._described(catalogue.NETWORKS[self.architecture].title)
 
-    def _with_seed(self, name: str) -> str:
-        return name if self.seed is None else f"{name}, seed {self.seed}"
+    def _described(self, name: str) -> str:
+        view, seed = self.view, None if self.seed is None else f"seed {self.seed}"
+        return ", ".join(part for part in (name, view, seed) if part is not None)
 
 
 @dataclass(frozen=True)
@@ -101,17 +104,32 @@ def take_inventory(workspace: Workspace, plan: Plan) -> Inventory:
             skipped.append(f"{shown} (not finished: repeat its train command)")
         else:
             finished.append(FinishedModel(document.id, folder, state.keys, state.config.seed))
-    return Inventory(tuple(finished), tuple(skipped))
+    whole = [model for model in finished if not _views_missing(model, finished, plan)]
+    skipped += [
+        f"{printable(str(model.folder))} (not without the view {', '.join(missing)}: repeat its train command)"
+        for model in finished
+        if (missing := _views_missing(model, finished, plan))
+    ]
+    return Inventory(tuple(whole), tuple(skipped))
 
 
-def by_network(models: Sequence[FinishedModel]) -> dict[SeededNetwork, tuple[FinishedModel, ...]]:
-    """Models so that no two of a network are of one fold, in the order of the table of networks, then of their seeds."""
-    groups: dict[SeededNetwork, tuple[FinishedModel, ...]] = {}
+def _views_missing(model: FinishedModel, finished: Sequence[FinishedModel], plan: Plan) -> list[str]:
+    """The views without a network beside that of a model, where each has its own: they predict together or not at all."""
+    beside = {(other.architecture, other.fold, other.seed, other.id.view) for other in finished}
+    views = [view for view in plan.network_views if view is not None]
+    return [view for view in views if (model.architecture, model.fold, model.seed, view) not in beside]
+
+
+def by_network(models: Sequence[FinishedModel]) -> dict[ComparedNetwork, tuple[FinishedModel, ...]]:
+    """Models so that no two of a network are of one fold, in the order of the table of networks, then of views and seeds."""
+    groups: dict[ComparedNetwork, tuple[FinishedModel, ...]] = {}
     for name in catalogue.NETWORKS:
-        found = [model for model in models if model.architecture == name]
-        several = max(Counter(model.fold for model in found).values(), default=0) > 1
-        for seed in sorted({model.seed for model in found}) if several else [None] * bool(found):
-            groups[SeededNetwork(name, seed)] = tuple(model for model in found if seed in {None, model.seed})
+        of_name = [model for model in models if model.architecture == name]
+        for view in dict.fromkeys(model.id.view for model in of_name):
+            found = [model for model in of_name if model.id.view == view]
+            several = max(Counter(model.fold for model in found).values()) > 1
+            for seed in sorted({model.seed for model in found}) if several else [None]:
+                groups[ComparedNetwork(name, seed, view)] = tuple(model for model in found if seed in {None, model.seed})
     return groups
 
 

@@ -85,6 +85,7 @@ class Session:
             fold=target.model.fold,
             seed=target.seed,
             named_by_seed=target.model.seed is not None,
+            view=target.model.view,
             epochs=self.choices.epochs,
             minutes=self.choices.minutes,
             threads=self.choices.threads,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from autoseg.data.splits import Fold
 from autoseg.errors import AutosegError
 from autoseg.model.bundle import BUNDLE_FILE, read_document
 from autoseg.model.identity import ModelId
+from autoseg.planning.plan import Plan
 from autoseg.runs.workspace import Workspace, fold_of
 from autoseg.training.checkpoint import read_state
 
@@ -33,11 +34,14 @@ class Target:
     seed: int = DEFAULT_SEED
 
 
-def targets_of(workspace: Workspace, networks: Sequence[Architecture], fold: str, *, seeds: Sequence[int]) -> list[Target]:
+def targets_of(
+    workspace: Workspace, plan: Plan, networks: Sequence[Architecture], fold: str, *, seeds: Sequence[int]
+) -> list[Target]:
     """The runs asked for, fold by fold, so that an interrupted series leaves networks that can be compared.
 
     Args:
         workspace: where they take place.
+        plan: says whether each view has a network of its own.
         networks: to train on every fold.
         fold: a number, `all`, `official` or `full`.
         seeds: to train every network on every fold with.
@@ -51,18 +55,18 @@ def targets_of(workspace: Workspace, networks: Sequence[Architecture], fold: str
     if not numbers:
         fold_of(splits, dataset, "0")  # says why there are no folds
     return [
-        Target(_model(workspace, name, number, seed), fold_of(splits, dataset, number), seed)
+        Target(_with_seed(workspace, ModelId(name, number, view=view), seed), fold_of(splits, dataset, number), seed)
         for number in numbers
         for name in networks
         for seed in seeds
+        for view in plan.network_views
     ]
 
 
-def _model(workspace: Workspace, architecture: Architecture, fold: str, seed: int) -> ModelId:
+def _with_seed(workspace: Workspace, own: ModelId, seed: int) -> ModelId:
     """What the model of a seed is called: where 0.1 put a run into the fold's own folder, whatever its seed, it stays."""
-    own = ModelId(architecture, fold)
     there = _seed_in(workspace.model(own))
-    return own if seed == (DEFAULT_SEED if there is None else there) else ModelId(architecture, fold, seed)
+    return own if seed == (DEFAULT_SEED if there is None else there) else replace(own, seed=seed)
 
 
 def _seed_in(folder: Path) -> int | None:

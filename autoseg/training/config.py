@@ -23,9 +23,10 @@ class TrainConfig(BaseModel):
     )
     threads: int | None = Field(default=None, ge=1, le=1024, description="processor threads; null: by rule")
     precision: Literal["float32", "bfloat16"] = Field(description="number format of the convolutions")
+    view: catalogue.Plane | None = Field(default=None, description="plane of the only view it sees; null: it sees all")
     named_by_seed: bool = Field(default=False, description="whether the seed is part of the model's place")
 
     @property
     def model(self) -> ModelId:
         """What the run trains."""
-        return ModelId(self.architecture, self.fold, self.seed if self.named_by_seed else None)
+        return ModelId(self.architecture, self.fold, self.seed if self.named_by_seed else None, self.view)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from autoseg.catalogue import Plane
 from autoseg.data.splits import Fold
 from autoseg.events import Events
 from autoseg.model.compute import Compute
@@ -33,6 +34,17 @@ class FoldData:
     def members(self) -> Fold:
         """The case ids on both sides."""
         return Fold(training=tuple(case for case, _ in self.training), validation=tuple(case for case, _ in self.validation))
+
+    def of_view(self, plane: Plane | None, *, planes: Sequence[Plane | None]) -> "FoldData":
+        """What a network sees of them: the view of its plane alone, of all these; None: all of it."""
+        if plane is None:
+            return self
+        view = planes.index(plane)
+        return FoldData(
+            keys=self.keys,
+            training=[(name, case.through(view)) for name, case in self.training],
+            validation=[(name, case.through(view)) for name, case in self.validation],
+        )
 
 
 @dataclass(frozen=True)

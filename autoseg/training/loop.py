@@ -72,25 +72,28 @@ class _Run:
         self, plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext, checkpoint: Checkpoint | None
     ) -> None:
         self._plan, self._config, self._data, self._context = plan, config, data, context
+        self._seen, shown = plan.of_view(config.view), data.of_view(config.view, planes=plan.planes)
         self.state = begin_run(plan, config, data) if checkpoint is None else checkpoint.state
         compute = replace(context.compute, layout=self.state.memory_format or context.compute.layout)
         self.state.memory_format = compute.memory_format
         torch.manual_seed(config.seed)
-        self._learner = Learner(plan, architecture=config.architecture, compute=compute, not_recorded=self._tell_slower)
+        self._learner = Learner(
+            self._seen, architecture=config.architecture, compute=compute, not_recorded=self._tell_slower
+        )
         self._schedule = build_schedule(plan.training)
         self._stopping = EarlyStopping(plan.training.early_stopping_patience)
         self._best = BestEpoch(plan.training.best_model)
         self.budget = build_budget(plan.training, config)
-        self._unread = UnreadSteps(plan.planes)
+        self._unread = UnreadSteps(self._seen.planes)
         adapts = self.budget.seconds is not None and compute.device.type == "cpu"
         self._first_steps = FirstSteps(thread_choices(self.state.threads or config.threads, adapts=adapts))
         self.batches = open_batches(
-            self.state, data.training, plan=plan, learner=self._learner, context=context, begun=checkpoint is not None
+            self.state, shown.training, plan=self._seen, learner=self._learner, context=context, begun=checkpoint is not None
         )
         self._watch = Watch(
             self._learner,
-            [case for _, case in data.validation],
-            plan=plan,
+            [case for _, case in shown.validation],
+            plan=self._seen,
             seed=config.seed,
             stopwatch=context.stopwatch,
         )
@@ -238,7 +241,7 @@ class _Run:
             elapsed_s=self._context.stopwatch.elapsed_s,
             steps_done=self.state.steps_taken,
         )
-        batch = mean(view.batch_size for view in self._plan.views)
+        batch = mean(view.batch_size for view in self._seen.views)
         rate, scoring = batch / first.step_s, after_the_run(self._watch.cases, self._watch.scoring_s)
         self._context.events.info(f"{self.title}: {rate:.3g} slices/s on {first}; {outlook}{scoring}")
 

@@ -199,6 +199,11 @@ def test_a_plan_edited_inside_a_bundle_is_noticed(saved: Path) -> None:
         load_bundle(saved)
 
 
+def test_a_network_sees_what_its_plan_says(saved: Path) -> None:
+    with pytest.raises(BundleError, match="view must be one of None, as the plan says"):
+        parsed(described(saved, view="axial"), where=WHERE)
+
+
 @pytest.mark.parametrize(
     "name", ["../weights-1.safetensors", "/etc/passwd", "a\0.safetensors", "", "bundle.json", "a\n.safetensors"]
 )

@@ -23,12 +23,20 @@ def test_only_numbered_folds_belong_to_the_cross_validation(fold: str, numbered:
     assert ModelId("unet", fold).is_numbered is numbered
 
 
+def test_a_view_is_named_where_it_has_a_network_of_its_own() -> None:
+    model = ModelId("unet", "0", seed=1, view="coronal")
+    assert model.folder == "unet/fold_0/coronal/seed_1"
+    assert model.title == "unet, fold 0, coronal, seed 1"
+
+
 def test_folders_of_models_are_found_and_nothing_else(tmp_path: Path) -> None:
     models = [ModelId("sepres", "full", seed=1), ModelId("unet", "0"), ModelId("unet", "0", seed=1)]
+    models[1:1] = [ModelId("sepres", "full", view="axial"), ModelId("sepres", "full", view="axial", seed=3)]
     for model in models:
         (tmp_path / model.folder).mkdir(parents=True)
     for other in ("unet/notes", "unet/fold_0/validation", "unet/fold_0/copy"):
         (tmp_path / other).mkdir()
     folders = [tmp_path / model.folder for model in (ModelId("sepres", "full"), *models)]
-    assert sorted(model_folders(tmp_path)) == folders
+    assert sorted(model_folders(tmp_path)) == sorted(folders)
+    assert set(folders_inside(folders[0])) == {folders[0] / "seed_1", folders[0] / "axial"}
     assert list(folders_inside(tmp_path / "unet" / "fold_0")) == [tmp_path / "unet" / "fold_0" / "seed_1"]

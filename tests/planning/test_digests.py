@@ -185,9 +185,17 @@ def test_views_need_planes_of_their_own_and_equal_neighbours(make_plan: MakePlan
     document["views"][1]["adjacent_slices"] = 1
     with pytest.raises(PLAN.error, match="adjacent_slices of views must be equal"):
         PLAN.parse(document, where="plan.json")
+    document["network"]["shared_by_views"] = False
+    assert PLAN.parse(document, where="plan.json").views[1].adjacent_slices == 1
     document["views"] = document["views"][:1] * 2
     with pytest.raises(PLAN.error, match="every plane once, not axial, axial"):
         PLAN.parse(document, where="plan.json")
+
+
+def test_what_networks_see_is_part_of_the_digest_where_it_is_not_all(make_plan: MakePlan) -> None:
+    views = [{}, {"plane": "coronal"}]
+    shared, separate = (make_plan(views=views, network={"shared_by_views": shared}) for shared in (True, False))
+    assert make_plan(views=views).digest == shared.digest != separate.digest
 
 
 def test_no_plan_of_several_views_is_taken_for_one_of_0_1(make_plan: MakePlan) -> None:

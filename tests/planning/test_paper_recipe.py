@@ -71,8 +71,10 @@ WITHOUT_INFLUENCE = {
     "training.minutes",
     "prediction.batch_size",
     "preprocessing.not_finite",
+    "network.shared_by_views",
 }
-"""The data's own names, the budget that is not used, slices predicted at once, and NaN, which nobody asked about."""
+"""The data's own names, the budget that is not used, slices predicted at once, NaN, which nobody asked about, and views
+beside the only one."""
 
 
 @pytest.fixture(scope="module")

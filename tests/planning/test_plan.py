@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 
 import pytest
 from pydantic import ValidationError
@@ -6,7 +7,7 @@ from pydantic import ValidationError
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import PlanError
 from autoseg.planning.decided import Decision
-from autoseg.planning.plan import assemble, read_plan, write_plan
+from autoseg.planning.plan import Plan, assemble, read_plan, write_plan
 from autoseg.planning.sections import NetworkSection, NormalisationStep
 
 
@@ -231,3 +232,20 @@ def test_classes_edited_until_they_cannot_be_told_apart_are_refused(plan, tmp_pa
         edited(path, lambda document, key=key, value=value: document["data"]["classes"][1].update({key: value}))
         with pytest.raises(PlanError, match="data"):
             read_plan(path)
+
+
+def test_each_view_may_have_a_network_of_its_own(make_plan: Callable[..., Plan]) -> None:
+    views = [{}, {"plane": "coronal", "adjacent_slices": 2}]
+    plan = make_plan(views=views, network={"shared_by_views": False})
+    assert plan.network_views == ("axial", "coronal")
+    assert [plan.channels_of(view) for view in plan.views] == [1, 5]
+    alone = plan.of_view("coronal")
+    assert (alone.views, alone.input_channels) == (plan.views[1:], 5)
+    assert plan.of_view(None) is plan
+    with pytest.raises(ValueError, match="not in tuple"):
+        plan.of_view("sagittal")
+
+
+def test_one_network_sees_all_views_where_it_is_shared_or_there_is_but_one(make_plan: Callable[..., Plan]) -> None:
+    assert make_plan(views=[{}, {"plane": "coronal"}]).network_views == (None,)
+    assert make_plan(network={"shared_by_views": False}).network_views == (None,)

@@ -7,7 +7,7 @@ import pytest
 from autoseg.errors import WorkspaceError
 from autoseg.events import Silent
 from autoseg.reporting.data import ReportData, gather
-from autoseg.runs.inventory import SeededNetwork
+from autoseg.runs.inventory import ComparedNetwork
 from autoseg.runs.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
@@ -68,7 +68,7 @@ def test_without_a_selection_the_best_network_is(workspace: Workspace) -> None:
     workspace.selection_file.unlink()
     data, _ = gathered(workspace)
     name, cases = data.best
-    assert (name, cases) == ("Sep-Res U-Net", data.main.scores[SeededNetwork("sepres")])
+    assert (name, cases) == ("Sep-Res U-Net", data.main.scores[ComparedNetwork("sepres")])
     assert data.prediction_file(cases[0].id).is_relative_to(workspace.models / "sepres")
     assert data.prediction_file(cases[0].id).exists()
 

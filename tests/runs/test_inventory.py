@@ -1,11 +1,13 @@
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from autoseg.errors import BundleError
 from autoseg.model.identity import ModelId
+from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.runs.inventory import FinishedModel, by_network, refuse_changed_data, refuse_mixed_data, take_inventory
 from autoseg.runs.workspace import Workspace
@@ -56,6 +58,27 @@ def test_models_of_other_seeds_are_found_beside_that_of_the_fold(workspace: Work
     assert [model.id.title for model in found] == ["unet, fold 0", "unet, fold 0, seed 10", "unet, fold 0, seed 7"]
     assert [model.seed for model in found] == [3, 10, 7]
     assert [model.folder for model in found[1:]] == folders[::-1]
+
+
+def test_networks_of_single_views_are_used_together_or_not_at_all(
+    workspace: Workspace, make_plan: Callable[..., Plan]
+) -> None:
+    plan = make_plan(views=[{}, {"plane": "coronal"}], network={"shared_by_views": False})
+    fold = workspace.models / "unet" / "fold_0"
+    for seed, view in ((3, "axial"), (3, "coronal"), (4, "axial")):
+        folder = fold / view if seed == 3 else fold / view / f"seed_{seed}"
+        folder.mkdir(parents=True)
+        bundle, checkpoint = (json.loads((fold / name).read_text()) for name in ("bundle.json", "checkpoint.json"))
+        bundle.update(
+            view=view, seed=None if seed == 3 else seed, plan=plan.model_dump(mode="json"), plan_digest=plan.digest
+        )
+        checkpoint["state"]["config"].update(view=view, seed=seed)
+        (folder / "bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
+        (folder / "checkpoint.json").write_text(json.dumps(checkpoint), encoding="utf-8")
+    inventory = take_inventory(workspace, plan)
+    assert [model.id.title for model in inventory.finished] == ["unet, fold 0, axial", "unet, fold 0, coronal"]
+    assert inventory.skipped[-1] == f"{fold / 'axial' / 'seed_4'} (not without the view coronal: repeat its train command)"
+    assert [network.title for network in by_network(inventory.finished)] == ["U-Net, axial", "U-Net, coronal"]
 
 
 def test_networks_are_told_apart_by_seed_where_a_fold_has_several() -> None:

@@ -49,11 +49,14 @@ def test_a_restart_leaves_the_models_of_other_seeds(session: MakeSession, tmp_pa
     with runs.working_on(session(restart=True), TARGET):
         assert not (folder / "checkpoint.json").exists()
         assert other.exists()
+    files.write_text(folder / "coronal" / "seed_1" / "checkpoint.json", "{}")
     beside = replace(TARGET, model=ModelId("unet", "0", seed=1), seed=1)
     files.write_text(folder / "checkpoint.json", "{}")
     with runs.working_on(session(restart=True), beside):
         assert (folder / "checkpoint.json").exists()
         assert not other.exists()
+    with runs.working_on(session(restart=True), replace(TARGET, model=ModelId("unet", "0", view="coronal"))):
+        assert (folder / "coronal" / "seed_1" / "checkpoint.json").exists()
 
 
 @pytest.mark.parametrize(("threads", "cores", "expected"), [(4, 2, 2), (1, 2, 1)])

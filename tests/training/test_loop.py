@@ -2,7 +2,7 @@ import csv
 import dataclasses
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -21,6 +21,7 @@ from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
+from autoseg.preprocessing.views import axis_order
 from autoseg.training.batches import SliceBatches, TrainingBatch
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
@@ -54,6 +55,29 @@ def same(first: Path, second: Path) -> bool:
 
 def losses(folder: Path) -> list[float]:
     return [step.loss for step in read_steps(folder / "steps.csv")]
+
+
+def test_a_network_of_one_view_learns_as_under_a_plan_of_that_view(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path
+) -> None:
+    views = [{}, {"plane": "coronal", "patch_px": [8, 12], "adjacent_slices": 1}]
+    plan = make_plan(views=views, network={"shared_by_views": False})
+    alone = make_plan(views=views[1:], network={"shared_by_views": False})
+
+    def turned(cases: Sequence[tuple[str, StoredCase]]) -> list[tuple[str, StoredCase]]:
+        order = axis_order(plan.views[0], plan.views[1])
+        return [(name, StoredCase((case.stack(0), case.stack(0).turned(order)))) for name, case in cases]
+
+    both = FoldData(fold.keys, turned(fold.training), turned(fold.validation))
+    state = run(plan, both, tmp_path / "a", view="coronal")
+    expected = run(alone, both.of_view("coronal", planes=plan.planes), tmp_path / "b")
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert [epoch.validation_loss for epoch in state.epochs] == [epoch.validation_loss for epoch in expected.epochs]
+    assert same(tmp_path / "a", tmp_path / "b")
+    document = load_bundle(tmp_path / "a").document
+    assert (document.id.folder, document.plan, document.seen.views) == ("unet/fold_0/coronal", plan, alone.views)
+    with pytest.raises(WorkspaceError, match=r"view \('coronal' before, 'axial' now\)"):
+        run(plan, both, tmp_path / "a", view="axial")
 
 
 def test_training_learns_and_leaves_everything_behind(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
