@@ -169,7 +169,12 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
         )
         draft.settle(f"views.{number}.batch_size", "batch_size", batch)
         passes.append((slices, batch.value))
-    draft.settle("training.steps_per_epoch", "steps_per_epoch", sizing.steps_per_epoch(passes))
+    recipe, device = inputs.recipe, inputs.device
+    steps = sizing.steps_per_epoch(passes, recipe=recipe, device=device)
+    draft.settle("training.steps_per_epoch", "steps_per_epoch", steps)
+    epochs = sizing.run_epochs(recipe=recipe, device=device, views=passes, steps_per_epoch=steps.value)
+    draft.settle("training.epochs", "run_epochs", epochs)
+    draft.settle("training.minutes", "run_minutes", sizing.run_minutes(recipe=recipe, device=device))
 
 
 def _folds(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Choice[int]:
@@ -196,8 +201,6 @@ def _stacks(draft: _Draft, fingerprint: Fingerprint, *, view: str) -> dict[str, 
 def _settle_training(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> None:
     weights = rules.class_weights(fingerprint.class_voxels, classes=draft["data.classes"], recipe=inputs.recipe)
     draft.settle("training.class_weights", "class_weights", weights)
-    draft.settle("training.epochs", "run_epochs", sizing.run_epochs(recipe=inputs.recipe, device=inputs.device))
-    draft.settle("training.minutes", "run_minutes", sizing.run_minutes(recipe=inputs.recipe, device=inputs.device))
 
 
 def _settle_prediction(draft: _Draft, inputs: Inputs) -> None:

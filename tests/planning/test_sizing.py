@@ -138,6 +138,17 @@ def test_an_epoch_passes_over_the_slices_of_all_views():
     )
 
 
+@pytest.mark.parametrize(
+    ("slices", "batch", "epochs"),
+    [(960, 48, 8), (2048, 64, 13), (1_000_000, 64, 100)],  # 4000 steps at least, 200 passes, 50,000 steps at most
+)
+def test_a_gpu_validates_after_many_steps_and_passes_over_the_slices_as_often(slices, batch, epochs):
+    steps = sizing.steps_per_epoch([(slices, batch)], device="gpu").value
+    assert steps == 500
+    assert sizing.run_epochs(recipe="auto", device="gpu", views=[(slices, batch)], steps_per_epoch=steps).value == epochs
+    assert sizing.steps_per_epoch([(960, 48)], recipe="paper", device="gpu").value == 20
+
+
 @pytest.mark.parametrize(("side", "other", "levels"), [(64, 64, 5), (64, 32, 5), (64, 31, 4), (64, 3, 2), (16, 200, 3)])
 def test_levels_are_those_of_the_first_view_unless_another_is_too_small(side, other, levels):
     choice = sizing.features(stacks((side, side)), others=[stacks((300, 300)), stacks((other, 200))], device="cpu")
@@ -148,7 +159,7 @@ def test_levels_are_those_of_the_first_view_unless_another_is_too_small(side, ot
 @pytest.mark.parametrize("recipe", ["auto", "paper"])
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_a_run_has_exactly_one_length(recipe, device):
-    epochs = sizing.run_epochs(recipe=recipe, device=device).value
+    epochs = sizing.run_epochs(recipe=recipe, device=device, views=[(1000, 10)], steps_per_epoch=100).value
     minutes = sizing.run_minutes(recipe=recipe, device=device).value
     assert (epochs is None) != (minutes is None)
     assert (minutes is not None) == (recipe == "auto" and device == "cpu")
