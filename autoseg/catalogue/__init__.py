@@ -45,6 +45,7 @@ __all__ = [
     "Schedule",
     "Skip",
     "SliceRule",
+    "Stem",
     "Table",
     "Tracker",
     "UnknownNameError",
@@ -65,6 +66,7 @@ Recipe = Literal["auto", "paper"]
 Crop = Literal["nonzero", "none"]
 SliceRule = Literal["all", "with_class", "foreground_fraction", "foreground_weighted"]
 Skip = Literal["concatenate", "add"]
+Stem = Literal["plain", "space_to_depth"]
 Schedule = Literal["cosine", "plateau"]
 BestModel = Literal["validation_loss", "validation_dice", "last"]
 DeviceKind = Literal["cpu", "gpu"]

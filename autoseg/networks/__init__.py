@@ -3,6 +3,7 @@
 from autoseg import catalogue
 from autoseg.errors import ExtensionError
 from autoseg.networks.blocks import SegmentationNetwork
+from autoseg.networks.space_to_depth import at_half_resolution
 from autoseg.planning.sections import NetworkSection
 
 
@@ -24,7 +25,11 @@ def build_network(
         UnknownNameError: there is no such network.
         ExtensionError: it comes from another package, which cannot be used.
     """
-    network = catalogue.NETWORKS.build(architecture, in_channels=in_channels, classes=classes, size=size)
+    rearranged = size.stem == "space_to_depth"
+    pixels = 4 if rearranged else 1  # of which the network sees one
+    network = catalogue.NETWORKS.build(
+        architecture, in_channels=pixels * in_channels, classes=pixels * classes, size=size.inside
+    )
     if not isinstance(network, SegmentationNetwork):
         raise ExtensionError(
             f"what stands for the network `{architecture}` is no network",
@@ -33,4 +38,4 @@ def build_network(
             found=type(network).__name__,
             remedy="Derive it from that class.",
         )
-    return network
+    return at_half_resolution(network, divisor=size.divisor) if rearranged else network

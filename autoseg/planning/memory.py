@@ -7,7 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from autoseg.catalogue import NETWORKS, DeviceKind, NetworkEntry
+from autoseg.catalogue import NETWORKS, DeviceKind, NetworkEntry, Stem
 from autoseg.planning.sections import NetworkSection
 
 MEMORY_GB: Final[Mapping[DeviceKind, float]] = {"cpu": 4.0, "gpu": 8.0}
@@ -37,10 +37,18 @@ def step_gb_of_gpu(total_gb: float) -> float:
 
 
 def bytes_per_pixel(
-    features: Sequence[int], *, convolutions: int, expansion: float, networks: Collection[NetworkEntry] = _OWN
+    features: Sequence[int],
+    *,
+    convolutions: int,
+    expansion: float,
+    stem: Stem = "plain",
+    networks: Collection[NetworkEntry] = _OWN,
 ) -> float:
     """Memory that one pixel of a training slice takes, in bytes, for the hungriest of some networks."""
-    return max(network.bytes_per_pixel(features, convolutions=convolutions, expansion=expansion) for network in networks)
+    if stem == "space_to_depth":  # the network has a quarter of the pixels, and no first level
+        features = features[1:]
+    pixel = max(network.bytes_per_pixel(features, convolutions=convolutions, expansion=expansion) for network in networks)
+    return pixel if stem == "plain" else pixel / 4
 
 
 def bytes_of_weights(
@@ -67,17 +75,25 @@ def training_step_bytes(
     expansion: float,
     patch_px: tuple[int, int],
     batch_size: int,
+    stem: Stem = "plain",
     networks: Collection[NetworkEntry] = _OWN,
 ) -> float:
     """Memory that one step of training takes, in bytes, for the hungriest of some networks, of autoseg's own by default.
 
     Besides what the network keeps, these are the images, and for each class logits, probabilities, their gradients
-    and the reference.
+    and the reference; where pixels are rearranged, images, logits and their gradients once more.
     """
     ends = 4.0 * (channels + 4 * classes)
-    pixel = bytes_per_pixel(features, convolutions=convolutions, expansion=expansion, networks=networks) + ends
+    if stem == "space_to_depth":
+        ends += 4.0 * (channels + 2 * classes)
+    pixel = bytes_per_pixel(features, convolutions=convolutions, expansion=expansion, stem=stem, networks=networks) + ends
+    rearranged = stem == "space_to_depth"
     weights = bytes_of_weights(
-        features, channels=channels, convolutions=convolutions, expansion=expansion, networks=networks
+        features[1:] if rearranged else features,
+        channels=4 * channels if rearranged else channels,
+        convolutions=convolutions,
+        expansion=expansion,
+        networks=networks,
     )
     return batch_size * math.prod(patch_px) * pixel + weights
 
@@ -100,12 +116,16 @@ def predicted_slice_bytes(
         networks: which are used, one after the other.
 
     Source: besides what a network takes, the padded images twice, and for each class logits (of every level with deep
-    supervision), the finest once more in the processor's own order, and probabilities, their mirror image and their sum.
+    supervision), the finest once more in the processor's own order, and probabilities, their mirror image and their sum;
+    where pixels are rearranged, images and logits once more.
     """
     padded = math.prod(padded_side(side, size.divisor) for side in seen_px)
+    inside = size.inside
     pixel = max(
-        network.prediction_bytes(size.features, convolutions=size.convolutions, expansion=size.expansion)
+        network.prediction_bytes(inside.features, convolutions=size.convolutions, expansion=size.expansion)
         for network in networks
     )
-    logits = sum(0.25**level for level in range(len(size.features) - 1)) if size.deep_supervision else 1.0
+    if size.stem == "space_to_depth":
+        pixel = pixel / 4 + 4 * (channels + classes)
+    logits = sum(0.25**level for level in range(len(inside.features) - 1)) if size.deep_supervision else 1.0
     return padded * (pixel + 4 * (2 * channels + (logits + 1) * classes)) + math.prod(seen_px) * 4 * 3 * classes

@@ -113,6 +113,7 @@ class Plan(Section):
                 classes=len(self.data.classes),
                 convolutions=size.convolutions,
                 expansion=size.expansion,
+                stem=size.stem,
                 patch_px=view.patch_px,
                 batch_size=max(view.batch_size, at_least),
                 networks=networks,

@@ -146,7 +146,12 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
     stacks = [_stacks(draft, fingerprint, view=f"views.{number}") for number in range(len(draft.planes))]
     first, *others = (list(each.values()) for each in stacks)
     features = draft.settle("network.features", "features", sizing.features(first, others=others, device=inputs.device))
-    pixel_bytes = bytes_per_pixel(features, convolutions=draft["network.convolutions"], expansion=draft["network.expansion"])
+    pixel_bytes = bytes_per_pixel(
+        features,
+        convolutions=draft["network.convolutions"],
+        expansion=draft["network.expansion"],
+        stem=draft["network.stem"],
+    )
     folds = draft.settle("folds", "folds", _folds(dataset, fingerprint, inputs))
     passes = []
     for number, each in enumerate(stacks):

@@ -14,6 +14,7 @@ from autoseg.data.labels import LabelEncoding, encoding_of
 from autoseg.images.label_values import LARGEST_LABEL
 from autoseg.planning.section_types import Fraction, Positive, Section
 
+_FEWEST_LEVELS: Final = 2
 _MOST_LEVELS: Final = 12
 """Of a network. Source: chosen; with so many, the sides of its slices are multiples of 2048 pixels."""
 
@@ -145,7 +146,8 @@ class NetworkSection(Section):
     """Size of the networks."""
 
     features: tuple[Annotated[int, Field(ge=1, le=8192)], ...] = Field(
-        min_length=2, description="channels at each level, from full resolution to the bottleneck; each level halves"
+        min_length=_FEWEST_LEVELS,
+        description="channels at each level, from full resolution to the bottleneck; each level halves",
     )
     convolutions: int = Field(ge=1, le=4, description="convolutions (or separable blocks) per level")
     expansion: Positive = Field(
@@ -158,9 +160,20 @@ class NetworkSection(Section):
     shared_by_views: bool = Field(
         default=True, description="whether one network sees all views; otherwise each view has a network of its own"
     )
+    stem: catalogue.Stem = Field(
+        default="plain",
+        description="how slices enter: `plain`: as they are; `space_to_depth`: every 2x2 pixels as one with four times the "
+        "channels, and logits likewise back; this takes the place of the first level",
+    )
 
     @model_validator(mode="after")
     def _levels_can_be_halved(self) -> "NetworkSection":
+        if self.stem == "space_to_depth" and len(self.features) <= _FEWEST_LEVELS:
+            msg = (
+                f"the stem `space_to_depth` takes the place of the first level, so features needs at least "
+                f"{_FEWEST_LEVELS + 1}; it has {len(self.features)}"
+            )
+            raise ValueError(msg)
         if len(self.features) > _MOST_LEVELS:
             msg = f"at most {_MOST_LEVELS} levels, because each halves the slices; features has {len(self.features)}"
             raise ValueError(msg)
@@ -170,6 +183,13 @@ class NetworkSection(Section):
     def divisor(self) -> int:
         """Slice sides must be multiples of this many pixels inside the network."""
         return 1 << (len(self.features) - 1)
+
+    @property
+    def inside(self) -> "NetworkSection":
+        """The network behind its stem: the same, or what is left of it at half resolution."""
+        if self.stem == "plain":
+            return self
+        return self.model_copy(update={"features": self.features[1:], "stem": "plain"})
 
 
 class SliceSelection(Section):

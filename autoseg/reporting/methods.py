@@ -117,9 +117,12 @@ def _networks(plan: Plan, study: Study) -> str:
     adjacent = f" Each slice was shown with {beside} adjacent slice(s) on either side." if beside else ""
     adjacent += " Slices of all planes were shown to the same network, in turns." if len(plan.views) > 1 else ""
     networks = listing([NETWORKS[name].phrase for name in study.models])
+    inside = size.inside.features
+    if size.stem == "space_to_depth":
+        adjacent += " They saw every 2x2 pixels as one with four times the channels, and their logits were arranged back."
     return (
-        f"The networks were {networks}, with {len(size.features)} levels from "
-        f"{size.features[0]} to {size.features[-1]} features and batch normalisation.{adjacent}"
+        f"The networks were {networks}, with {len(inside)} levels from "
+        f"{inside[0]} to {inside[-1]} features and batch normalisation.{adjacent}"
     )
 
 

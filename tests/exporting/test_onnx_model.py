@@ -97,6 +97,22 @@ def test_another_program_gets_the_same_probabilities(
 
 
 @pytest.mark.parametrize("architecture", NETWORKS)
+def test_rearranged_pixels_are_part_of_the_network(
+    make_plan: Callable[..., Plan], tmp_path: Path, architecture: str
+) -> None:
+    plan = make_plan(
+        network={"features": [2, 4, 8], "stem": "space_to_depth"},
+        view={"adjacent_slices": 1},
+        training={"class_weights": [1.0, 4.0]},
+        prediction={"prior_power": 0.5},
+    )
+    model = bundle(architecture, plan)
+    path = write_onnx(model, tmp_path / "a.onnx").path
+    slices = torch.randn((2, 3, 12, 20), generator=torch.Generator().manual_seed(7))
+    assert np.abs(probabilities(path, slices.numpy()) - given_by(model.network, slices)).max() <= 1e-6
+
+
+@pytest.mark.parametrize("architecture", NETWORKS)
 def test_the_difference_from_torch_is_stated(written: dict[str, Written], architecture: str) -> None:
     model = written[architecture].model
     assert 0 <= model.largest_difference <= 1e-6

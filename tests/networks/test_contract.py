@@ -1,4 +1,4 @@
-"""What every architecture of the table owes to its users. A new entry is picked up by itself."""
+"""What every architecture of the table owes to its users, with either stem. A new entry is picked up by itself."""
 
 import pytest
 import safetensors.torch
@@ -10,11 +10,25 @@ from autoseg import catalogue
 from autoseg.catalogue import NETWORKS
 from autoseg.networks import build_network
 from autoseg.networks.blocks import SegmentationNetwork
+from autoseg.planning.memory import bytes_per_pixel
 from autoseg.planning.sections import NetworkSection
 
 SMALL = NetworkSection(features=(4, 8, 12), convolutions=2, expansion=2, skips="add", deep_supervision=False)
 
 pytestmark = pytest.mark.parametrize("architecture", NETWORKS)
+
+STEMS = {
+    "plain": SMALL,
+    "space_to_depth": SMALL.model_copy(update={"features": (2, *SMALL.features), "stem": "space_to_depth"}),
+}
+
+
+@pytest.fixture(params=STEMS, autouse=True)
+def stem(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> catalogue.Stem:
+    """Either stem, around the same network."""
+    monkeypatch.setitem(globals(), "SMALL", STEMS[request.param])
+    chosen: catalogue.Stem = request.param
+    return chosen
 
 
 def small_network(architecture: catalogue.Architecture, *, in_channels: int = 1, classes: int = 3) -> SegmentationNetwork:
@@ -76,8 +90,13 @@ def test_gradient_reaches_every_parameter(architecture: catalogue.Architecture) 
 @pytest.mark.parametrize("features", [(4, 8, 12), (16, 32)])
 @pytest.mark.parametrize("expansion", [1.0, 2.0])
 def test_its_entry_estimates_at_least_the_memory_a_step_keeps(
-    architecture: catalogue.Architecture, features: tuple[int, ...], skips: catalogue.Skip, expansion: float
+    architecture: catalogue.Architecture,
+    features: tuple[int, ...],
+    skips: catalogue.Skip,
+    expansion: float,
+    stem: catalogue.Stem,
 ) -> None:
+    features = features if stem == "plain" else (1, *features)
     size = SMALL.model_copy(update={"features": features, "skips": skips, "expansion": expansion})
     network = build_network(architecture, in_channels=1, classes=3, size=size)
     slices = random_slices(2, 1, 32, 32)
@@ -92,7 +111,9 @@ def test_its_entry_estimates_at_least_the_memory_a_step_keeps(
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         network.forward_levels(slices)
     kept_bytes = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
-    estimate = NETWORKS[architecture].bytes_per_pixel(features, convolutions=size.convolutions, expansion=expansion)
+    estimate = bytes_per_pixel(
+        features, convolutions=size.convolutions, expansion=expansion, stem=stem, networks=[NETWORKS[architecture]]
+    )
     assert 0 < kept_bytes <= estimate * slices.numel()
 
 
@@ -201,15 +222,17 @@ def test_with_deep_supervision_every_decoder_level_has_logits(architecture: cata
     assert torch.equal(levels[0], network(slices))
 
 
-def test_deep_supervision_adds_one_small_convolution_per_coarser_level(architecture: catalogue.Architecture) -> None:
+def test_deep_supervision_adds_one_small_convolution_per_coarser_level(
+    architecture: catalogue.Architecture, stem: catalogue.Stem
+) -> None:
     plain = sum(parameter.numel() for parameter in small_network(architecture).parameters())
     deep = sum(parameter.numel() for parameter in deeply_supervised(architecture).parameters())
-    assert deep - plain == 8 * 3 + 3
+    assert deep - plain == (8 * 3 + 3) * (1 if stem == "plain" else 4)
 
 
 def test_coarse_logits_teach_the_coarse_levels(architecture: catalogue.Architecture) -> None:
     network = deeply_supervised(architecture)
     network.forward_levels(random_slices(2, 1, 24, 24))[1].square().mean().backward()
     reached = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
-    assert any(name.startswith("decoder.0") for name in reached)
-    assert not any(name.startswith("decoder.1") for name in reached)
+    assert any("decoder.0" in name for name in reached)
+    assert not any("decoder.1" in name for name in reached)

@@ -22,6 +22,17 @@ def test_memory_of_a_step_by_hand():
     assert step == pixel * 10 * 20 * 5 + bytes_of_weights((16, 32), channels=3, **size)
 
 
+def test_memory_of_a_step_on_rearranged_pixels_by_hand():
+    size = {"convolutions": 1, "expansion": 2.0}
+    pixel = (
+        bytes_per_pixel((16, 32), **size) / 4 + 4 * 2 * 3 + 4 * 2 * (4 + 2)
+    )  # images twice, logits and gradients once more
+    step = training_step_bytes(
+        (8, 16, 32), channels=3, classes=2, patch_px=(8, 20), batch_size=5, stem="space_to_depth", **size
+    )
+    assert step == pixel * 8 * 20 * 5 + bytes_of_weights((16, 32), channels=12, **size)
+
+
 @pytest.mark.parametrize("architecture", NETWORKS)
 @pytest.mark.parametrize("features", [(8, 16), (16, 32, 64, 128, 256), (64, 4, 64), (4, 4, 4, 128), (128, 8, 8)])
 @pytest.mark.parametrize("convolutions", [1, 3])
@@ -61,8 +72,12 @@ def test_weights_are_not_expected_to_take_a_hundred_times_as_much():
     ],
 )
 @pytest.mark.parametrize("supervised", [False, True])
-def test_predicting_a_slice_takes_what_was_expected_at_most(architecture, features, classes, shape, supervised):
-    size = NetworkSection(features=features, convolutions=2, expansion=2.0, skips="concatenate", deep_supervision=supervised)
+@pytest.mark.parametrize("stem", ["plain", "space_to_depth"])
+def test_predicting_a_slice_takes_what_was_expected_at_most(architecture, features, classes, shape, supervised, stem):
+    features = features if stem == "plain" else (1, *features)
+    size = NetworkSection(
+        features=features, convolutions=2, expansion=2.0, skips="concatenate", deep_supervision=supervised, stem=stem
+    )
     network = build_network(architecture, in_channels=1, classes=classes, size=size).eval()
     with torch.inference_mode(), PeakOfTensors() as tensors:
         torch.softmax(network(torch.zeros((1, 1, *shape))), dim=1)

@@ -40,6 +40,7 @@ SETTLED_IN_PART: dict[str, Any] = {
     "augmentation.rotation_deg": 20.0,
 }
 NOT_IN_THE_PAPER: dict[str, Any] = {
+    "network.stem": "plain",
     "training.weight_decay": 0.0,
     "training.grad_clip_norm": None,
     "training.warmup_fraction": 0.0,
