@@ -70,8 +70,8 @@ def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
     B, H and W are free; H and W must be multiples of the network's divisor, and at least twice as long: smaller slices,
     which autoseg extends as the plan's `prediction.padding` says, give other probabilities, and no error. The shift of the
     logits that the plan's `prediction.prior_power` asks for is part of it, and stands in its metadata. Normalisation,
-    neighbouring slices, mirroring and the way back onto the scan are not part of it: the plan, in the model's metadata, says
-    how they are done.
+    neighbouring slices, mirroring, the mean over views and the way back onto the scan are not part of it: the views and the
+    plan, in the model's metadata, say how they are done, and docs/how-to/onnx_predict.py does it.
 
     Raises:
         BundleError: its probabilities are not those of torch. No file is left then.
@@ -121,6 +121,7 @@ def _describe(model: "onnx.ModelProto", bundle: Bundle) -> None:
         "autoseg.multiple_px": str(document.plan.network.divisor),
         "autoseg.padding": document.plan.prediction.padding,
         "autoseg.smallest_px": str(SMALLEST_BOTTLENECK_PX * document.plan.network.divisor),
+        "autoseg.views": json.dumps([view.model_dump(mode="json") for view in document.plan.views]),
         "autoseg.plan": files.json_text(document.plan.model_dump(mode="json")),
         "autoseg.weights_sha256": document.weights_sha256,
     }.items():

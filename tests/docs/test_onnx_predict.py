@@ -1,0 +1,102 @@
+"""The script for programs without autoseg gives what autoseg gives."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from autoseg.exporting.onnx_model import write_onnx
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image
+from autoseg.inference.ensemble import make_ensemble
+from autoseg.inference.segmenter import Segmenter
+from autoseg.model.bundle import Bundle, BundleDocument, Provenance
+from autoseg.model.compute import Compute
+from autoseg.networks import build_network
+from autoseg.planning.plan import Plan
+
+SCRIPT = Path(__file__).parents[2] / "docs" / "how-to" / "onnx_predict.py"
+SPACING_MM = (2.0, 1.0, 1.5)
+GEOMETRY = Geometry(
+    shape=(9, 11, 13), spacing_mm=SPACING_MM, direction=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, -1.0), dimensions=3
+)
+"""Indices grow towards inferior, posterior and left, as the script wants them."""
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("onnx_predict", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def scan() -> Image:
+    generator = np.random.default_rng(3)
+    array = generator.gamma(4.0, 20.0, (1, *GEOMETRY.shape)).astype(np.float32)
+    array[:, :2], array[:, :, :, -3:] = 0, 0
+    return Image(array=array, geometry=GEOMETRY)
+
+
+def bundle(plan: Plan, *, seed: int) -> Bundle:
+    torch.manual_seed(seed)
+    size = plan.network
+    network = build_network("unet", in_channels=plan.input_channels, classes=len(plan.data.classes), size=size)
+    network(torch.randn((8, plan.input_channels, 16, 12)))
+    document = BundleDocument(
+        architecture="unet",
+        fold=str(seed),
+        plan_digest=plan.digest,
+        plan=plan,
+        provenance=Provenance(
+            versions={}, seed=seed, precision="float32", training_cases=(), validation_cases=(), epochs=1, minutes=1.0
+        ),
+        weights_file="weights.safetensors",
+        weights_sha256=f"{seed}" * 64,
+    )
+    return Bundle(document, network.eval())
+
+
+@pytest.mark.gate  # half a minute: every plan has a network of its own to export
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"view": {"adjacent_slices": 2, "tta_axes": ["rows", "columns"]}, "prediction": {"padding": "darkest"}},
+        {
+            "view": {"plane": "coronal", "spacing_mm": [1.2, 1.1], "tta_axes": ["columns"]},
+            "preprocessing": {"normalisation": [{"method": "quantile_zscore", "clip": 2.0, "background": -1.5}]},
+            "prediction": {"padding": "darkest"},
+        },
+        {
+            "views": [{"plane": "coronal"}, {"plane": "axial", "tta_axes": ["columns"]}, {"plane": "sagittal"}],
+            "view": {"adjacent_slices": 1},
+            "preprocessing": {"crop": "nonzero", "crop_margin_px": 1, "normalisation": [{"method": "zscore"}]},
+            "prediction": {"padding": "darkest", "prior_power": 0.5},
+        },
+        {
+            "views": [{"plane": "sagittal"}, {"plane": "axial", "spacing_mm": [1.5, 1.5]}],
+            "preprocessing": {"normalisation": [{"method": "ct", "lower": 10.0, "upper": 150.0, "mean": 70.0, "std": 30.0}]},
+        },
+    ],
+)
+def test_it_gives_what_autoseg_gives(
+    script: ModuleType, make_plan: Callable[..., Plan], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    models = [bundle(make_plan(**changes), seed=seed) for seed in range(1 if changes else 2)]
+    files = [write_onnx(model, tmp_path / f"{number}.onnx").path for number, model in enumerate(models)]
+    compute = Compute(torch.device("cpu"), bfloat16=False)
+    ensemble = make_ensemble([(str(number), model) for number, model in enumerate(models)], compute=compute, mirror=True)
+    segmenter = Segmenter(ensemble=ensemble, steps=(), quality=None, fingerprint=None)
+    expected = segmenter.segment(scan(), with_probabilities=True).probabilities
+    found = script.predict(scan().array, SPACING_MM, files)
+    assert expected is not None
+    assert expected.std() > 0.01
+    assert np.abs(found - expected).max() < 1e-4
