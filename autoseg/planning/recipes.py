@@ -78,7 +78,7 @@ _AUTO: Final[Mapping[str, Choice[Any]]] = {
     "augmentation.brightness_shift": Choice(0.2, "Chosen: normalisation leaves little of it between scans."),
     "augmentation.gamma": Choice((0.7, 1.5), "Chosen: bends the intensity scale as other sequences would."),
     "augmentation.noise_variance": Choice(0.0, "None: `noise_std` says it as it is."),
-    "augmentation.noise_std": Choice(0.2, "Chosen: a fifth of the spread of the tissues' intensities."),
+    "augmentation.noise_std": Choice(0.2, "Chosen: a fifth of the spread of the middle half of a scan's intensities."),
     "augmentation.blur_sigma_px": Choice((0.0, 0.0), "None: chosen, to keep thin structures visible."),
     "prediction.padding": Choice(
         "darkest", "As training extends small slices: networks see nothing that they did not learn."

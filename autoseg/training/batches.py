@@ -7,6 +7,7 @@ that any number of workers, and a run that was interrupted, see the same batches
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Final, TypeVar
 
 import numpy as np
@@ -18,7 +19,7 @@ from autoseg.model.slices import with_adjacent_slices
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import SliceStack, StoredCase
-from autoseg.training.augmentation import Augmentation, Batch
+from autoseg.training.augmentation import Augmentation, Batch, Randomness
 from autoseg.training.slice_order import SliceOrder
 
 _Voxel = TypeVar("_Voxel", np.float32, np.int16)
@@ -65,24 +66,18 @@ class SliceBatches:
         ]
 
     def __getitem__(self, address: tuple[int, int]) -> TrainingBatch:
-        shown, (epoch, number) = self._order[address], address
-        view = self._shown[shown.view]
-        if self._by_image:
-            first = number * self._most  # views may have batches of different sizes
-            made = [
-                view.batch(shown.chosen[place : place + 1], generator=self._generator(epoch, first + place))
-                for place in range(len(shown.chosen))
-            ]
-        else:
-            made = [view.batch(shown.chosen, generator=np.random.default_rng((self._seed, *address)))]
-        images, labels = (np.concatenate([batch[key] for batch in made]) for key in ("data", "seg"))
-        return TrainingBatch(
-            torch.from_numpy(images), torch.from_numpy(labels[:, 0].astype(np.int64)), shown.sources, shown.view
-        )
+        shown = self._order[address]
+        randomness = self._randomness(*address, count=len(shown.chosen))
+        batch = self._shown[shown.view].batch(shown.chosen, randomness)
+        images = torch.from_numpy(np.ascontiguousarray(batch["data"]))
+        return TrainingBatch(images, torch.from_numpy(batch["seg"][:, 0].astype(np.int64)), shown.sources, shown.view)
 
-    def _generator(self, epoch: int, position: int) -> np.random.Generator:
-        """The randomness of the image at some position of an epoch."""
-        return np.random.default_rng((self._seed, epoch, position, _IMAGES))
+    def _randomness(self, epoch: int, number: int, *, count: int) -> Randomness:
+        """The randomness of a batch, or of each of its images."""
+        if not self._by_image:
+            return np.random.default_rng((self._seed, epoch, number))
+        first = number * self._most  # views may have batches of different sizes
+        return [np.random.default_rng((self._seed, epoch, position, _IMAGES)) for position in range(first, first + count)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +88,19 @@ class _Shown:
     stacks: Sequence[SliceStack]
     augmentation: Augmentation
 
-    def batch(self, chosen: NDArray[np.int64], *, generator: np.random.Generator) -> Batch:
+    def batch(self, chosen: NDArray[np.int64], randomness: Randomness) -> Batch:
         """Some slices, rows of (case number, slice number), as patches."""
-        patches = [_patch(self.stacks[case], int(index), view=self.view, generator=generator) for case, index in chosen]
+        each = repeat(randomness) if isinstance(randomness, np.random.Generator) else randomness
+        patches = [
+            _patch(self.stacks[case], int(index), view=self.view, generator=generator)
+            for (case, index), generator in zip(chosen, each, strict=False)
+        ]
         return self.augmentation(
             {
                 "data": np.stack([image for image, _ in patches]),  # (B, C, H, W)
                 "seg": np.stack([labels for _, labels in patches]),  # (B, 1, H, W)
             },
-            generator=generator,
+            generator=randomness,
             aspect=np.array([_aspect(self.stacks[case]) for case, _ in chosen]),
         )
 

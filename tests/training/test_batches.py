@@ -134,14 +134,24 @@ def test_a_batch_depends_on_its_address_alone(make_plan: MakePlan, make_case: Ca
 
 
 def test_seeded_by_image_an_image_does_not_depend_on_its_batch(make_plan: MakePlan, fold: FoldData) -> None:
-    whole, halves = (
-        make_plan(view={"batch_size": size}, training={"seeding": "image", "steps_per_epoch": 12 // size}) for size in (4, 2)
-    )
-    together, apart = all_batches(whole, fold), all_batches(halves, fold)
-    assert [len(batch.images) for batch in together] == [4] * 6
-    assert [len(batch.images) for batch in apart] == [2] * 12
-    assert torch.equal(torch.cat([batch.images for batch in together]), torch.cat([batch.images for batch in apart]))
-    assert torch.equal(torch.cat([batch.labels for batch in together]), torch.cat([batch.labels for batch in apart]))
+    runs = {
+        size: all_batches(
+            make_plan(view={"batch_size": size}, training={"seeding": "image", "steps_per_epoch": 12 // size}), fold
+        )
+        for size in (4, 2, 1)
+    }
+    assert {size: {len(batch.images) for batch in batches} for size, batches in runs.items()} == {4: {4}, 2: {2}, 1: {1}}
+    for size in (2, 1):
+        for of in (batch_images, batch_labels):
+            assert torch.equal(of(runs[4]), of(runs[size]))
+
+
+def batch_images(batches: list[TrainingBatch]) -> torch.Tensor:
+    return torch.cat([batch.images for batch in batches])
+
+
+def batch_labels(batches: list[TrainingBatch]) -> torch.Tensor:
+    return torch.cat([batch.labels for batch in batches])
 
 
 def test_seeded_by_image_equal_slices_are_changed_differently(

@@ -10,6 +10,7 @@ from scipy.special import ndtri
 
 from autoseg.training.augmentation.batched import DATA, BatchedTransform, Drawn, per_image, where_changed
 from autoseg.training.augmentation.draws import around_one, between
+from autoseg.training.augmentation.foreground import FOREGROUND, ONE_VALUE
 
 _EPSILON: Final = 1e-7
 _EPSILON_STD: Final = 1e-8
@@ -17,10 +18,6 @@ _EPSILON_STD: Final = 1e-8
 
 _LEAST: Final = 2.0**-54
 """Less than any uniform number in (0, 1); for 0, which is not the quantile of any number."""
-
-FOREGROUND: Final = "foreground"
-_ONE_VALUE: Final = 1e-3
-"""Differences that resampling leaves in a background of one value, in normalised units. Source: chosen."""
 
 _IMAGE: Final = (1, 2, 3)
 _CHANNEL: Final = (2, 3)
@@ -92,7 +89,7 @@ class MarkForeground(BatchedTransform):
     def __call__(self, **batch: Any) -> dict[str, Any]:
         """Add `foreground`, (B, C, H, W), bool."""
         images = batch[DATA]
-        return {**batch, FOREGROUND: images > images.amin(dim=_CHANNEL, keepdim=True) + _ONE_VALUE}
+        return {**batch, FOREGROUND: images > images.amin(dim=_CHANNEL, keepdim=True) + ONE_VALUE}
 
 
 class BatchedContrastTransform(BatchedTransform):

@@ -107,3 +107,14 @@ def test_augmentations_of_ones_own_are_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(AUGMENTATIONS, "built_in", {"mine": AugmentationEntry("my.module:Mine", "mine")})
     with pytest.raises(ValueError, match="on the host: mine"):
         augmentation(EVERYTHING | {"additional": ("mine",)})
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_makes_the_same_patches() -> None:
+    images, labels, slices = batch(16)
+    made = augmentation(EVERYTHING)
+    drawn = made.draw(slices, epoch=2, positions=range(16))
+    expected, expected_labels = made.apply(images, labels, drawn)
+    found, found_labels = made.apply(images.cuda(), labels.cuda(), drawn.cuda())
+    torch.testing.assert_close(found.cpu(), expected, atol=1e-4, rtol=0.0)
+    assert (found_labels.cpu() != expected_labels).float().mean() < 1e-3  # ties between two pixels

@@ -193,8 +193,32 @@ def test_millimetres_are_turned_where_the_plan_says_so() -> None:
     spans = {}
     for unit in ("px", "mm"):
         turned = Augmentation(section(spatial_probability=1.0, rotation_deg=90.0, rotation_unit=unit), mirror_axes=())(
-            {"data": seg.astype(np.float32), "seg": seg.copy()}, generator=np.random.default_rng(0), aspect=np.full(40, 2.0)
+            {"data": seg.astype(np.float32), "seg": seg.copy()},
+            generator=np.random.default_rng(0),
+            aspect=np.full(40, 2.0),
         )
         spans[unit] = max(np.ptp(np.nonzero(labels[0].any(axis=0))[0]) + 1 for labels in turned["seg"])
     assert 18 < spans["px"] < 25
     assert 38 < spans["mm"] < 44
+
+
+def test_with_a_generator_each_an_image_does_not_depend_on_the_others() -> None:
+    everything = section(
+        spatial_probability=0.8, rotation_deg=20.0, scale=(0.8, 1.25), intensity_probability=0.5, noise_std=0.3,
+        contrast=(0.6, 1.5), contrast_about="foreground", brightness_shift=0.3, gamma=(0.7, 1.5), blur_sigma_px=(0.5, 1.0),
+    )  # fmt: skip
+    made = Augmentation(everything, mirror_axes=["rows", "columns"])
+    original, generators = batch(12), [np.random.default_rng((7, number)) for number in range(12)]
+    together = made(
+        {"data": original["data"].copy(), "seg": original["seg"].copy()}, generator=generators, aspect=np.ones(12)
+    )
+    for number in (0, 5, 11):
+        one = slice(number, number + 1)
+        alone = made(
+            {"data": original["data"][one].copy(), "seg": original["seg"][one].copy()},
+            generator=[np.random.default_rng((7, number))],
+            aspect=np.ones(1),
+        )
+        assert np.array_equal(alone["data"], together["data"][one])
+        assert np.array_equal(alone["seg"], together["seg"][one])
+    assert len(np.unique(together["data"], axis=0)) == 12
