@@ -67,6 +67,7 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
         UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since.
         WorkspaceError: another process writes to the same folder.
     """
+    from autoseg.inference.lanes import scans_at_once
     from autoseg.inference.output_folder import Results
     from autoseg.inference.results import predict_scans
     from autoseg.inference.scans import find_scans
@@ -84,7 +85,14 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
         draw=draw_case if options.pictures else None,
         force=options.force,
     )
-    predicted = predict_scans(found, segmenter, results, not_finite=options.not_finite, events=events)
+    predicted = predict_scans(
+        found,
+        segmenter,
+        results,
+        not_finite=options.not_finite,
+        events=events,
+        at_once=scans_at_once(compute),
+    )
     return PredictResult(segmenter.ensemble.names, predicted.rows, results.table, predicted.skipped, predicted.others)
 
 

@@ -92,6 +92,12 @@ class Limits:
     device_bytes: float | None = None
 
 
+def share_gb(memory_gb: float, scans: int) -> float:
+    """What each of several scans in work at a time may take, in GB, the program included, which they share."""
+    program_gb = _PROGRAM_BYTES / 1e9
+    return program_gb + max(memory_gb - program_gb, 0.0) / scans
+
+
 @dataclass(frozen=True)
 class Demand:
     """What decides how much memory segmenting through one view takes.

@@ -4,29 +4,24 @@ The table is written after each scan. Label maps that differ from what it says w
 and are not replaced unless asked for.
 """
 
-import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Final
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.naming import some
 from autoseg.errors import AutosegError, CasesFailedError, MemoryLimitError, SystemFailureError, UsageError
 from autoseg.events import Events
 from autoseg.formats import IMAGE_SUFFIXES
-from autoseg.formats.checksum import image_checksum
-from autoseg.images.image import Image
-from autoseg.inference.output_folder import Results, remove, write_outputs
+from autoseg.inference.lanes import Lanes
+from autoseg.inference.one_scan import PENDING, Outcome, ScanWork
+from autoseg.inference.output_folder import Results, remove
 from autoseg.inference.prediction_settings import PredictionSettings
 from autoseg.inference.scans import FoundScans, Scan
 from autoseg.inference.segmenter import Segmenter
-from autoseg.inference.table import EXTRAS, PredictionRow, read_table, volumes_ml, write_table
+from autoseg.inference.table import PredictionRow, read_table, write_table
 from autoseg.storage import files
 from autoseg.storage.locks import lock
-
-_PENDING: Final = ".pending.json"
 
 
 @dataclass(frozen=True)
@@ -45,7 +40,13 @@ class Predicted:
 
 
 def predict_scans(
-    found: FoundScans, segmenter: Segmenter, results: Results, *, not_finite: NotFinite | None, events: Events
+    found: FoundScans,
+    segmenter: Segmenter,
+    results: Results,
+    *,
+    not_finite: NotFinite | None,
+    events: Events,
+    at_once: int = 1,
 ) -> Predicted:
     """Segment every scan; a bad one is reported and the others go on.
 
@@ -55,6 +56,7 @@ def predict_scans(
         results: where everything goes.
         not_finite: what to do with voxels that are NaN or infinite; None: as planned.
         events: notified of everything.
+        at_once: scans in work at a time, which share the memory; probabilities fill it, and are made one at a time.
 
     Raises:
         CasesFailedError: some scans could not be segmented.
@@ -77,10 +79,12 @@ def predict_scans(
         failures: list[tuple[str, AutosegError]] = list(found.failures)
         for scan_id, error in failures:
             _tell_failure(scan_id, error, rows, events=events)
+        work = ScanWork(settings, results, rows, events, at_once=1 if results.probabilities else at_once)
+        lanes = Lanes(work, lanes=work.at_once)
         with events.track("predicting", total=len(found.scans), unit="scans") as progress:
-            for scan in found.scans:
+            for scan, outcome in zip(found.scans, lanes.outcomes(found.scans), strict=True):
                 try:
-                    row = _predict_one(scan, settings, results, earlier=rows.get(scan.id), events=events)
+                    row = _row_of(scan, outcome, work=work, lanes=lanes, events=events)
                 except SystemFailureError:
                     raise  # a full disk concerns every scan
                 except AutosegError as error:
@@ -93,7 +97,7 @@ def predict_scans(
                         rows[scan.id] = row
                         write_table(results.table, list(rows.values()), classes=plan.data.classes)
                 progress.advance(1, scan=scan.id)
-        remove([results.folder / _PENDING])
+        remove([results.folder / PENDING])
     before = [scan_id for scan_id in skipped if not settings.judged(rows[scan_id])]
     if before and settings.calibration_sha256:
         events.info(
@@ -106,6 +110,20 @@ def predict_scans(
     return Predicted(
         rows=tuple(row for row in rows.values() if row.case in wanted), skipped=tuple(skipped), others=tuple(others)
     )
+
+
+def _row_of(
+    scan: Scan, outcome: Callable[[], Outcome], *, work: ScanWork, lanes: Lanes[Scan, Outcome], events: Events
+) -> PredictionRow:
+    """Take what came of a scan, say what was said, and write what was found; gives the row of an earlier call itself."""
+    taken = outcome()
+    if isinstance(taken.result, MemoryLimitError) and work.at_once > 1:
+        with lanes.alone():
+            taken = work.alone(scan)
+    taken.messages.pass_on(events)
+    if isinstance(taken.result, AutosegError):
+        raise taken.result
+    return taken.result if isinstance(taken.result, PredictionRow) else work.write(taken.result)
 
 
 def _tell_of_other_models(
@@ -141,83 +159,6 @@ def _refuse_model(failures: Sequence[tuple[str, AutosegError]], scans: Sequence[
         raise refused[0]
 
 
-def _predict_one(
-    scan: Scan, settings: PredictionSettings, results: Results, *, earlier: PredictionRow | None, events: Events
-) -> PredictionRow:
-    """Segment one scan, or find that this was done; in that case the earlier row itself comes back.
-
-    Whether it was done is told from the bytes of the scan's files and of what was made of them: they are not decoded.
-    """
-    # Before they are read: whatever changes meanwhile is found to have changed by the next call.
-    digest = files.sha256_json([image_checksum(path) for path in scan.images])
-    if earlier is not None and not results.force and _is_current(earlier, digest, settings, results, scan):
-        return earlier
-    if earlier is not None and earlier.input_sha256 != digest:
-        events.warn(
-            f"{scan.id}: its files are not those that were segmented under this name before; the new result takes the place "
-            "of the earlier one. Where it is another scan, choose another output folder"
-        )
-    segmenter = settings.segmenter
-    plan = segmenter.ensemble.plan
-    image = scan.read(
-        channels=len(plan.data.channels),
-        not_finite=settings.not_finite,
-        admit=partial(segmenter.admit, with_uncertainty=results.uncertainty),
-    )
-    _warn_about(image, scan, events)
-    if results.probabilities:
-        size_gb = 4e-9 * len(plan.data.classes) * math.prod(image.geometry.shape)
-        events.info(f"{scan.id}: the probabilities of {len(plan.data.classes)} classes take {size_gb:.2f} GB, uncompressed")
-    found = segmenter.segment(
-        image,
-        with_probabilities=results.probabilities,
-        with_uncertainty=results.uncertainty,
-        spool=results.folder,
-        events=events,
-    )
-    for warning in found.warnings:
-        events.warn(f"{scan.id}: {warning}")
-    files.write_json(results.folder / _PENDING, {"case": scan.id})
-    write_outputs(scan.id, image, found, results, classes=plan.data.classes)
-    return PredictionRow(
-        case=scan.id,
-        input_sha256=digest,
-        model_digest=settings.digest,
-        model=settings.model,
-        calibration_sha256=settings.calibration_sha256,
-        output_sha256=files.sha256_file(results.label_map(scan.id)),
-        volumes_ml=volumes_ml(found.labels, plan.data.classes),
-        predicted_dice=found.predicted_dice or {},
-        warnings="; ".join(found.warnings),
-        extras_sha256={name: files.sha256_file(path) for name, path in results.wanted_extras(scan.id).items()},
-    )
-
-
-def _is_current(row: PredictionRow, input_sha256: str, settings: PredictionSettings, results: Results, scan: Scan) -> bool:
-    """Whether a scan is the one that a row is about, and everything asked for is there as it was made from it."""
-    if row.input_sha256 != input_sha256 or not settings.made(row) or (results.uncertainty and not settings.judged(row)):
-        return False
-    if not _holds(results.label_map(scan.id), row.output_sha256):
-        return False
-    # Version 0.1 kept no digests of what lies beside the label map.
-    kept = row.extras_sha256 if row.model else dict.fromkeys(EXTRAS, "")
-    return all(name in kept and _holds(path, kept[name]) for name, path in results.wanted_extras(scan.id).items())
-
-
-def _holds(path: Path, sha256: str) -> bool:
-    """Whether a file is there with these bytes; with any, where no digest is known."""
-    with files.explain_os_errors(path):
-        return path.is_file() and (not sha256 or files.sha256_file(path) == sha256)
-
-
-def _warn_about(image: Image, scan: Scan, events: Events) -> None:
-    for message in image.warnings:
-        events.info(f"{scan.id}: {message}")
-    constant = [index for index, channel in enumerate(image.array) if channel.min() == channel.max()]
-    if constant:
-        events.warn(f"{scan.id}: every voxel has the same value; the segmentation means nothing")
-
-
 def _protect_results(results: Results, scans: Sequence[Scan], rows: Mapping[str, PredictionRow]) -> None:
     """Refuse to replace label maps that were corrected by hand, or are none of ours."""
     pending = _pending_case(results.folder)
@@ -239,7 +180,7 @@ def _protect_results(results: Results, scans: Sequence[Scan], rows: Mapping[str,
 
 def _pending_case(folder: Path) -> str | None:
     """The case whose results a killed command may have written without entering them in the table."""
-    path = folder / _PENDING
+    path = folder / PENDING
     if not path.exists():
         return None
     document = files.read_json(path, remedy="Delete this file.")

@@ -1,0 +1,169 @@
+"""One scan of many: found to be done already, or read, segmented and written."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from autoseg.errors import AutosegError
+from autoseg.events import Events
+from autoseg.formats.checksum import image_checksum
+from autoseg.images.image import Image
+from autoseg.inference.lanes import Messages
+from autoseg.inference.memory import share_gb
+from autoseg.inference.output_folder import Results, write_outputs
+from autoseg.inference.prediction_settings import PredictionSettings
+from autoseg.inference.scans import Scan
+from autoseg.inference.segmenter import Segmentation, Segmenter
+from autoseg.inference.table import EXTRAS, PredictionRow, volumes_ml
+from autoseg.storage import files
+
+PENDING: Final = ".pending.json"
+"""Names the case whose results are being written: the table does not have them yet."""
+
+
+@dataclass(frozen=True)
+class SegmentedScan:
+    """What was found in a scan, not written yet.
+
+    Attributes:
+        scan: where it came from.
+        image: the scan.
+        found: its label map, and what was asked for besides.
+        input_sha256: digest of its files.
+    """
+
+    scan: Scan
+    image: Image
+    found: Segmentation
+    input_sha256: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was done with a scan, and said while it was done.
+
+    Attributes:
+        result: the row of an earlier call, where that had done it; what was found; or what went wrong.
+        messages: to be passed on when its turn has come.
+    """
+
+    result: PredictionRow | SegmentedScan | AutosegError
+    messages: Messages = field(default_factory=Messages)
+
+
+@dataclass(frozen=True)
+class ScanWork:
+    """Segments scans, several at a time if wanted, and writes what was found.
+
+    Attributes:
+        settings: what decides the results.
+        results: where they go.
+        rows: what is there, by case.
+        events: notified at once, where one scan is in work at a time.
+        at_once: scans in work at a time.
+    """
+
+    settings: PredictionSettings
+    results: Results
+    rows: Mapping[str, PredictionRow]
+    events: Events
+    at_once: int = 1
+
+    def __call__(self, scan: Scan) -> Outcome:
+        """Segment a scan within its share of the memory, or find that this was done."""
+        messages, segmenter = Messages(), self.settings.segmenter
+        if self.at_once > 1:
+            segmenter = replace(segmenter, memory_gb=share_gb(segmenter.memory_gb, self.at_once))
+        try:
+            return Outcome(self._segment(scan, segmenter, events=self.events if self.at_once == 1 else messages), messages)
+        except AutosegError as error:
+            return Outcome(error, messages)
+
+    def alone(self, scan: Scan) -> Outcome:
+        """Segment a scan with all the memory there is."""
+        return replace(self, at_once=1)(scan)
+
+    def write(self, segmented: SegmentedScan) -> PredictionRow:
+        """Write what was found in a scan; gives its row of the table."""
+        scan, found, results, settings = segmented.scan, segmented.found, self.results, self.settings
+        classes = settings.segmenter.ensemble.plan.data.classes
+        files.write_json(results.folder / PENDING, {"case": scan.id})
+        write_outputs(scan.id, segmented.image, found, results, classes=classes)
+        return PredictionRow(
+            case=scan.id,
+            input_sha256=segmented.input_sha256,
+            model_digest=settings.digest,
+            model=settings.model,
+            calibration_sha256=settings.calibration_sha256,
+            output_sha256=files.sha256_file(results.label_map(scan.id)),
+            volumes_ml=volumes_ml(found.labels, classes),
+            predicted_dice=found.predicted_dice or {},
+            warnings="; ".join(found.warnings),
+            extras_sha256={name: files.sha256_file(path) for name, path in results.wanted_extras(scan.id).items()},
+        )
+
+    def _segment(self, scan: Scan, segmenter: Segmenter, *, events: Events) -> PredictionRow | SegmentedScan:
+        """Segment one scan, or find that this was done; in that case the earlier row itself comes back.
+
+        Whether it was done is told from the bytes of the scan's files and of what was made of them: they are not decoded.
+        """
+        settings, results, earlier = self.settings, self.results, self.rows.get(scan.id)
+        # Before they are read: whatever changes meanwhile is found to have changed by the next call.
+        digest = files.sha256_json([image_checksum(path) for path in scan.images])
+        if earlier is not None and not results.force and _is_current(earlier, digest, settings, results, scan):
+            return earlier
+        if earlier is not None and earlier.input_sha256 != digest:
+            events.warn(
+                f"{scan.id}: its files are not those that were segmented under this name before; the new result takes the "
+                "place of the earlier one. Where it is another scan, choose another output folder"
+            )
+        plan = segmenter.ensemble.plan
+        image = scan.read(
+            channels=len(plan.data.channels),
+            not_finite=settings.not_finite,
+            admit=partial(segmenter.admit, with_uncertainty=results.uncertainty),
+        )
+        _warn_about(image, scan, events)
+        if results.probabilities:
+            size_gb = 4e-9 * len(plan.data.classes) * math.prod(image.geometry.shape)
+            events.info(
+                f"{scan.id}: the probabilities of {len(plan.data.classes)} classes take {size_gb:.2f} GB, uncompressed"
+            )
+        found = segmenter.segment(
+            image,
+            with_probabilities=results.probabilities,
+            with_uncertainty=results.uncertainty,
+            spool=results.folder,
+            events=events,
+        )
+        for warning in found.warnings:
+            events.warn(f"{scan.id}: {warning}")
+        return SegmentedScan(scan, image, found, digest)
+
+
+def _is_current(row: PredictionRow, input_sha256: str, settings: PredictionSettings, results: Results, scan: Scan) -> bool:
+    """Whether a scan is the one that a row is about, and everything asked for is there as it was made from it."""
+    if row.input_sha256 != input_sha256 or not settings.made(row) or (results.uncertainty and not settings.judged(row)):
+        return False
+    if not _holds(results.label_map(scan.id), row.output_sha256):
+        return False
+    # Version 0.1 kept no digests of what lies beside the label map.
+    kept = row.extras_sha256 if row.model else dict.fromkeys(EXTRAS, "")
+    return all(name in kept and _holds(path, kept[name]) for name, path in results.wanted_extras(scan.id).items())
+
+
+def _holds(path: Path, sha256: str) -> bool:
+    """Whether a file is there with these bytes; with any, where no digest is known."""
+    with files.explain_os_errors(path):
+        return path.is_file() and (not sha256 or files.sha256_file(path) == sha256)
+
+
+def _warn_about(image: Image, scan: Scan, events: Events) -> None:
+    for message in image.warnings:
+        events.info(f"{scan.id}: {message}")
+    constant = [index for index, channel in enumerate(image.array) if channel.min() == channel.max()]
+    if constant:
+        events.warn(f"{scan.id}: every voxel has the same value; the segmentation means nothing")
