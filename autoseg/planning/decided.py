@@ -99,7 +99,10 @@ def explained(decisions: Mapping[str, Decision]) -> Iterator[Explained]:
 
 
 def _together(reasons: Mapping[str, str]) -> str:
-    """The reasons for a value that several planes have, once where they are the same."""
-    if len(set(reasons.values())) == 1:
-        return next(iter(reasons.values()))
-    return " ".join(f"{plane.capitalize()}: {reason}" for plane, reason in reasons.items())
+    """The reasons for a value that several planes have, each once."""
+    planes: defaultdict[str, list[str]] = defaultdict(list)
+    for plane, reason in reasons.items():
+        planes[reason].append(plane)
+    if len(planes) == 1:
+        return next(iter(planes))
+    return " ".join(f"{', '.join(names).capitalize()}: {reason}" for reason, names in planes.items())

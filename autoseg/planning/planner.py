@@ -13,7 +13,7 @@ from autoseg.planning import channel_rules, rules, sizing, view_rules
 from autoseg.planning.decided import Decision, decided_paths, in_every_view
 from autoseg.planning.duplicates import fold_groups
 from autoseg.planning.fingerprint import Fingerprint, found_classes
-from autoseg.planning.memory import bytes_per_pixel
+from autoseg.planning.memory import SMALLEST_BOTTLENECK_PX, bytes_per_pixel
 from autoseg.planning.overrides import overridden
 from autoseg.planning.plan import Plan, assemble
 from autoseg.planning.recipes import CONSTANTS, PAPER_LEAVES_OPEN, Choice
@@ -128,7 +128,7 @@ def _settle_preprocessing(draft: _Draft, dataset: Dataset, fingerprint: Fingerpr
 
 def _settle_views(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> None:
     recipe = inputs.recipe
-    planes = view_rules.slice_planes(fingerprint, asked=inputs.asked_planes, recipe=recipe)
+    planes = _planes(draft, fingerprint, inputs)
     draft.planes = tuple(choice.value for choice in planes)
     adjacent = view_rules.adjacent_slices(fingerprint, planes=draft.planes, recipe=recipe)
     for number, choice in enumerate(planes):
@@ -142,8 +142,32 @@ def _settle_views(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> No
         draft.settle(f"{view}.tta_axes", "tta_axes", view_rules.tta_axes(trained.value, recipe=recipe))
 
 
+def _planes(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> tuple[Choice[Plane | None], ...]:
+    """Plane of each view; by rule, it is the finest one and all others that are nearly as good."""
+    planes = view_rules.slice_planes(fingerprint, asked=inputs.asked_planes, recipe=inputs.recipe)
+    first = planes[0]
+    if inputs.asked_planes != "auto" or inputs.recipe == "paper" or first.value is None:
+        return planes
+    spacing = view_rules.in_plane_spacing(fingerprint, plane=first.value, recipe=inputs.recipe)
+    stacks = _stacks(draft, fingerprint, plane=first.value, spacing_mm=spacing.value)
+    levels = sizing.levels(list(stacks.values()), device=inputs.device)
+    further, others = view_rules.further_planes(
+        fingerprint,
+        first=first.value,
+        smallest_px=SMALLEST_BOTTLENECK_PX << (levels - 1),
+        crop=draft["preprocessing.crop"],
+        margin_px=draft["preprocessing.crop_margin_px"],
+    )
+    if others:
+        first = replace(first, reason=f"{first.reason} Left out: {'; '.join(others)}.")
+    return first, *further
+
+
 def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> None:
-    stacks = [_stacks(draft, fingerprint, view=f"views.{number}") for number in range(len(draft.planes))]
+    stacks = [
+        _stacks(draft, fingerprint, plane=plane, spacing_mm=draft[f"views.{number}.spacing_mm"])
+        for number, plane in enumerate(draft.planes)
+    ]
     first, *others = (list(each.values()) for each in stacks)
     features = draft.settle("network.features", "features", sizing.features(first, others=others, device=inputs.device))
     pixel_bytes = bytes_per_pixel(
@@ -190,15 +214,12 @@ def _folds(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Choice
     return choice
 
 
-def _stacks(draft: _Draft, fingerprint: Fingerprint, *, view: str) -> dict[str, Stack]:
+def _stacks(
+    draft: _Draft, fingerprint: Fingerprint, *, plane: Plane | None, spacing_mm: tuple[float, float] | None
+) -> dict[str, Stack]:
+    crop, margin_px = draft["preprocessing.crop"], draft["preprocessing.crop_margin_px"]
     return {
-        case.id: stack_of(
-            case,
-            plane=draft[f"{view}.plane"],
-            spacing_mm=draft[f"{view}.spacing_mm"],
-            crop=draft["preprocessing.crop"],
-            margin_px=draft["preprocessing.crop_margin_px"],
-        )
+        case.id: stack_of(case, plane=plane, spacing_mm=spacing_mm, crop=crop, margin_px=margin_px)
         for case in fingerprint.cases
     }
 

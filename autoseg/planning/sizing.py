@@ -8,7 +8,7 @@ from typing import Final
 from autoseg.catalogue import DeviceKind, Recipe
 from autoseg.planning.memory import SMALLEST_BOTTLENECK_PX
 from autoseg.planning.recipes import Choice
-from autoseg.planning.slicing import Stack
+from autoseg.planning.slicing import Stack, typical_side
 
 SMALLEST_SIDE_PX: Final = 4
 """What the shorter side of a typical slice may shrink to at the bottleneck.
@@ -72,11 +72,11 @@ def features(
     """
     side = typical_side(stacks)
     fewest, most = LEVELS[device]
-    fitting = _levels(side, smallest=SMALLEST_SIDE_PX)
+    fitting = _fitting(side, smallest=SMALLEST_SIDE_PX)
     found = f"The shorter side of a typical slice has {side:g} pixels, so {fitting} levels leave at least "
     found += f"{SMALLEST_SIDE_PX} at the bottleneck"
     least = min((typical_side(other) for other in others), default=side)
-    if (shared := _levels(least, smallest=SMALLEST_BOTTLENECK_PX)) < min(fitting, most):
+    if (shared := _fitting(least, smallest=SMALLEST_BOTTLENECK_PX)) < min(fitting, most):
         found += f"; those of another view have {least:g}, so {shared} leave at least {SMALLEST_BOTTLENECK_PX}"
         fitting = shared
     levels = min(max(fitting, fewest), most)
@@ -87,9 +87,10 @@ def features(
     )
 
 
-def typical_side(stacks: Sequence[Stack]) -> float:
-    """Pixels that the shorter side of a typical slice has."""
-    return median(min(stack.rows_px, stack.columns_px) for stack in stacks)
+def levels(stacks: Sequence[Stack], *, device: DeviceKind) -> int:
+    """How many levels a network has whose first view has these slices."""
+    fewest, most = LEVELS[device]
+    return min(max(_fitting(typical_side(stacks), smallest=SMALLEST_SIDE_PX), fewest), most)
 
 
 def patch(
@@ -222,7 +223,7 @@ def _pass(views: Sequence[tuple[int, int]]) -> int:
     return sum(math.ceil(slices / batch) for slices, batch in views)
 
 
-def _levels(side: float, *, smallest: int) -> int:
+def _fitting(side: float, *, smallest: int) -> int:
     """How many levels leave so many pixels of a side at the bottleneck."""
     return 1 + math.floor(math.log2(max(side, smallest) / smallest))
 

@@ -1,7 +1,8 @@
 """How a plane cuts a case into slices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Final
 
 from autoseg.catalogue import Crop, Plane
@@ -66,6 +67,11 @@ def stack_of(
         rows = max(1, round(rows * own[0] / spacing_mm[0]))
         columns = max(1, round(columns * own[1] / spacing_mm[1]))
     return Stack(slices=across, rows_px=rows, columns_px=columns)
+
+
+def typical_side(stacks: Sequence[Stack]) -> float:
+    """Pixels that the shorter side of a typical slice has."""
+    return median(min(stack.rows_px, stack.columns_px) for stack in stacks)
 
 
 def seen_at_once(size_px: tuple[int, int], patch_px: tuple[int, int]) -> tuple[int, int]:

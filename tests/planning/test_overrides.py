@@ -152,7 +152,7 @@ def test_a_value_without_a_number_is_that_of_every_view_but_one_asked_for_itself
 
 def test_a_view_that_is_not_there_has_no_values(make_fingerprint: Any) -> None:
     with pytest.raises(UsageError, match=r"no value views\.1\.batch_size; expected a number below 1"):
-        planned(make_fingerprint, **{"views.1.batch_size": 3})
+        planned(make_fingerprint, planes=("axial",), **{"views.1.batch_size": 3})
     with pytest.raises(UsageError, match=r"no value views\.2\.batch_size; expected a number below 2"):
         planned(make_fingerprint, planes=("axial", "sagittal"), **{"views.2.batch_size": 3})
 

@@ -43,7 +43,7 @@ def brains(make_fingerprint):
 
 def test_a_plan_for_brains(brains):
     plan = make_plan(dataset_for(brains), brains, inputs())
-    assert plan.views[0].plane == "coronal"
+    assert plan.planes == ("coronal",)
     assert plan.views[0].spacing_mm is None
     assert (plan.preprocessing.crop, plan.preprocessing.crop_margin_px) == ("nonzero", 5)
     assert plan.network.features == (16, 32, 64, 128, 256)
@@ -57,10 +57,44 @@ def test_a_plan_for_brains(brains):
     assert plan.folds == 5
 
 
+def test_a_plan_of_all_planes(brains):
+    plan = make_plan(dataset_for(brains), brains, inputs(planes="all"))
+    assert plan.inputs.asked_planes == "all"
+    assert plan.planes == ("coronal", "axial", "sagittal")
+    assert [view.spacing_mm for view in plan.views] == [None] * 3
+    assert [view.adjacent_slices for view in plan.views] == [1] * 3
+    assert plan.network.features == (16, 32, 64, 128, 256)
+    # 139 + 10 voxels upwards, 145 + 10 to the side, 2 - 5 (clipped) to 119 + 5 to the front; to multiples of 16.
+    assert [view.patch_px for view in plan.views] == [(160, 160), (128, 160), (160, 128)]
+    assert [view.batch_size for view in plan.views] == [8, 10, 10]
+    assert [view.mirror_axes for view in plan.views] == [("columns",), ("columns",), ()]
+    assert [view.tta_axes for view in plan.views] == [("columns",), ("columns",), ()]
+    # Of four fifths of ten scans 124, 149 and 155 slices: 124 + 120 + 124 steps, too many for an epoch.
+    assert plan.training.steps_per_epoch == 250
+
+
+def test_scans_of_even_resolution_are_seen_from_all_sides(make_fingerprint):
+    even = make_fingerprint(*[{}] * 4)
+    plan = make_plan(dataset_for(even), even, inputs())
+    assert plan.planes == ("axial", "coronal", "sagittal")
+    assert plan.digest == make_plan(dataset_for(even), even, inputs(planes="all")).digest
+    assert make_plan(dataset_for(even), even, inputs(recipe="paper")).planes == ("axial",)
+
+
+def test_a_plane_across_much_coarser_slices_is_left_out_unless_it_is_asked_for(make_fingerprint):
+    thick = make_fingerprint(*[{"spacing_mm": (4.0, 1.0, 1.0)}] * 4)
+    plan = make_plan(dataset_for(thick), thick, inputs())
+    assert plan.planes == ("axial",)
+    assert "Left out: coronal, because pixels of 4 x 1 mm" in plan.decisions["views.0.plane"].reason
+    asked = make_plan(dataset_for(thick), thick, inputs(planes="all"))
+    assert [view.spacing_mm for view in asked.views] == [None, (1.0, 1.0), (1.0, 1.0)]
+    assert asked.views[1].patch_px == (80, 32)  # 20 slices of the nonzero box, resampled, and 30 columns
+
+
 def test_the_published_method(brains):
     plan = make_plan(dataset_for(brains), brains, inputs(recipe="paper"))
     training = plan.training
-    assert plan.views[0].plane == "axial"
+    assert plan.planes == ("axial",)
     assert (plan.preprocessing.normalisation[0].method, plan.preprocessing.normalisation[0].clip) == (
         "quantile_zscore",
         None,
@@ -122,22 +156,6 @@ def test_what_was_asked_for_is_done(brains):
     assert (plan.views[0].plane, plan.folds) == ("sagittal", 3)
     assert plan.views[0].mirror_axes == ()
     assert plan.inputs.plane == "sagittal"
-
-
-def test_a_plan_of_several_views(brains):
-    plan = make_plan(dataset_for(brains), brains, inputs(planes="all"))
-    assert plan.planes == ("coronal", "axial", "sagittal")
-    assert [view.spacing_mm for view in plan.views] == [None] * 3
-    assert [view.adjacent_slices for view in plan.views] == [1] * 3
-    assert plan.network.features == (16, 32, 64, 128, 256)
-    assert [view.patch_px for view in plan.views] == [(160, 160), (128, 160), (160, 128)]
-    assert [view.batch_size for view in plan.views] == [8, 10, 10]
-    assert [view.mirror_axes for view in plan.views] == [("columns",), ("columns",), ()]
-    assert [view.tta_axes for view in plan.views] == [("columns",), ("columns",), ()]
-    # 124, 149 and 155 slices of four fifths of ten scans: 124 + 120 + 124 steps, too many for an epoch.
-    assert plan.training.steps_per_epoch == 250
-    assert plan.inputs.asked_planes == "all"
-    assert not plan.edited
 
 
 def test_the_step_of_the_hungriest_view_counts(brains):

@@ -87,6 +87,62 @@ def test_a_plane_that_the_data_lack_cannot_be_asked_for(make_fingerprint):
     assert planes_of(make_fingerprint({"shape": (40, 1, 60)}, {}), asked=("axial",)) == ["axial"]
 
 
+def further(fingerprint, *, first="axial", smallest_px=16, crop="none"):
+    return view_rules.further_planes(fingerprint, first=first, smallest_px=smallest_px, crop=crop, margin_px=0)
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "first", "planes"),
+    [
+        ((1.0, 1.0, 1.0), "axial", ["coronal", "sagittal"]),
+        ((0.94, 1.5, 0.94), "coronal", []),
+        ((1.29, 1.0, 1.0), "axial", ["coronal", "sagittal"]),
+        ((1.3, 1.0, 1.0), "axial", []),
+        ((1.2, 0.9, 1.0), "axial", ["coronal"]),
+    ],
+)
+def test_views_besides_the_finest_are_those_without_a_coarser_axis(make_fingerprint, spacing_mm, first, planes):
+    chosen, others = further(make_fingerprint({"spacing_mm": spacing_mm}), first=first)
+    assert [choice.value for choice in chosen] == planes
+    assert len(chosen) + len(others) == 2
+
+
+@pytest.mark.parametrize(("smallest_px", "planes"), [(40, ["coronal", "sagittal"]), (41, [])])
+def test_views_besides_the_finest_have_slices_large_enough_for_its_network(make_fingerprint, smallest_px, planes):
+    chosen, _ = further(make_fingerprint({}), smallest_px=smallest_px)  # 40 x 80 x 60 voxels
+    assert [choice.value for choice in chosen] == planes
+
+
+def test_what_is_cropped_away_makes_no_slice_larger(make_fingerprint):
+    chosen, _ = further(make_fingerprint({}), smallest_px=21, crop="nonzero")  # to 20 x 40 x 30
+    assert chosen == ()
+
+
+@given(thick_mm=st.floats(0.3, 6), more=st.floats(1, 2))
+def test_a_coarser_axis_never_gives_more_views(make_fingerprint, thick_mm, more):
+    def count(mm):
+        return len(further(make_fingerprint({"spacing_mm": (mm, 1.0, 1.0)}))[0])
+
+    assert thick_mm < 1 or count(thick_mm * more) <= count(thick_mm)
+
+
+def test_a_single_slice_is_no_further_view(make_fingerprint):
+    assert further(make_fingerprint({"shape": (1, 80, 60), "nonzero_box": ((0, 1), (20, 60), (15, 45))})) == ((), ())
+
+
+def test_why_a_view_or_none(make_fingerprint):
+    (coronal, sagittal), _ = further(make_fingerprint({"spacing_mm": (1.0, 0.95, 0.9)}))
+    assert coronal.reason == (
+        "Fine enough, with pixels of 1 x 0.9 mm, and large enough, with slices of at least 40 pixels: the mean over "
+        "planes errs less than one of them."
+    )
+    assert "1 x 0.95 mm" in sagittal.reason
+    _, others = further(make_fingerprint({"spacing_mm": (5.0, 1.0, 1.0)}))
+    assert others[0] == "coronal, because pixels of 5 x 1 mm are 5.00 times as long as wide"
+    _, others = further(make_fingerprint({}), smallest_px=64)
+    assert others[1] == "sagittal, because the network needs 64 pixels and slices have 40"
+
+
 @pytest.mark.parametrize(
     ("spacing_mm", "plane", "target"),
     [
