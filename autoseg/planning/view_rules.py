@@ -29,7 +29,7 @@ Source: chosen, because scaling in the augmentation covers about as much, and re
 MAX_PIXEL_RATIO: Final = 3.0
 """Pixels up to this many times as long as wide are left as they are.
 
-Source: chosen; a turned structure keeps its shape, because rotations are in mm, and resampling would blur and cost time."""
+Source: chosen; rotations are in mm, and on IBSR18 (1.6 times) square pixels scored no better (docs/explanation/views.md)."""
 
 ADJACENT_REACH_MM: Final = 2.0
 """Adjacent slices this near are shown together with a slice. Source: ours; one on either side for IBSR18."""
@@ -85,8 +85,8 @@ def further_planes(
     Returns:
         planes, and for each of the others, in words, why not.
 
-    Source: measured at equal time; three views raised the held-out Dice of the hippocampus (1 mm) by .008, and lowered that of
-    IBSR18 (.94 x .94 x 1.5 mm) by .010 (docs/explanation/views.md).
+    Source: measured at equal time; three views raised the held-out Dice of the hippocampus (1 mm) by .008, and lowered
+    that of IBSR18 (.94 x .94 x 1.5 mm) by .010 (docs/explanation/views.md).
     """
     chosen: list[Choice[Plane]] = []
     others: list[str] = []

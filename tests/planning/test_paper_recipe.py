@@ -22,7 +22,15 @@ from autoseg.training.batches import SliceBatches
 SETTLED_BY_THE_PAPER: dict[str, Any] = {
     "views.0.plane": "axial",
     "preprocessing.normalisation": [
-        {"method": "quantile_zscore", "lower": None, "upper": None, "mean": None, "std": None, "clip": None}
+        {
+            "method": "quantile_zscore",
+            "lower": None,
+            "upper": None,
+            "mean": None,
+            "std": None,
+            "clip": None,
+            "background": None,
+        }
     ],
     "views.0.adjacent_slices": 0,
     "training.slices": {"rule": "all", "label": None, "fraction": None},

@@ -73,6 +73,12 @@ def test_a_plan_of_all_planes(brains):
     assert plan.training.steps_per_epoch == 250
 
 
+def test_views_with_networks_of_their_own_may_show_different_numbers_of_adjacent_slices(brains):
+    overrides = {"network.shared_by_views": False, "views.1.adjacent_slices": 2}
+    plan = make_plan(dataset_for(brains), brains, inputs(planes="all", overrides=overrides))
+    assert [view.adjacent_slices for view in plan.views] == [1, 2, 1]
+
+
 def test_scans_of_even_resolution_are_seen_from_all_sides(make_fingerprint):
     even = make_fingerprint(*[{}] * 4)
     plan = make_plan(dataset_for(even), even, inputs())
