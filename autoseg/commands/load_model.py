@@ -36,7 +36,7 @@ def run(options: LoadOptions, events: Events) -> "LoadedModel":
     """Load models to segment arrays with.
 
     Raises:
-        BundleError: there is no model, one is damaged, or they stem from different plans.
+        BundleError: there is no model, one is damaged, or they segment different classes, or read different channels.
         MemoryLimitError: the weights do not fit into the memory.
         UsageError: a workspace or folders are given beside an exported model.
     """
@@ -66,7 +66,7 @@ def run(options: LoadOptions, events: Events) -> "LoadedModel":
     ensemble = load_ensemble(
         [Path(folder) for folder in options.folders], compute=compute, mirror=mirror, memory_gb=memory_gb
     )
-    return LoadedModel(Segmenter(ensemble, steps=(), quality=None, fingerprint=None, memory_gb=memory_gb))
+    return LoadedModel(Segmenter(ensemble, steps=(), quality=None, trained_on=(), memory_gb=memory_gb))
 
 
 load_model = function(LoadOptions, run)

@@ -76,7 +76,7 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
 
     compute = choose_compute(options.device, options.precision)
     segmenter = _segmenter(options, compute, events)
-    names = segmenter.ensemble.plan.data.channels
+    names = segmenter.ensemble.data.channels
     found = find_scans(options.source, channels=len(names), names=names, results=options.target)
     results = Results(
         options.target,

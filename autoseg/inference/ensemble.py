@@ -1,27 +1,29 @@
 """Several models as one."""
 
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from autoseg.catalogue import NotFinite
 from autoseg.errors import BundleError
 from autoseg.inference.memory import Demand, Limits, require_weights
 from autoseg.inference.passes import Member, Pass
-from autoseg.model.bundle import Bundle, load_bundle, read_document
+from autoseg.model.bundle import Bundle, BundleDocument, load_bundle, read_document
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
+from autoseg.planning.sections import DataSection
 from autoseg.storage import files
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Networks trained under one plan, ready to predict together.
+    """Networks for the same classes and channels, ready to predict together, whatever plans they were trained under.
 
     Attributes:
-        members: the networks.
+        members: the networks, at least one.
         digest: SHA-256 of everything that decides a prediction.
         digest_in_0_1: the same as version 0.1 computed it, for results of before.
         compute: device and number format.
@@ -49,15 +51,50 @@ class Ensemble:
         return math.fsum(member.weight for member in self.members)
 
     @property
-    def plan(self) -> Plan:
-        """The plan they share."""
-        return self.members[0].plan
+    def title(self) -> str:
+        """What people tell it by, such as `IBSR18: unet fold_0 fold_1 + sepres fold_0`."""
+        places: defaultdict[str, defaultdict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for member in self.members:
+            network, _, place = member.id.folder.partition("/")
+            places[member.plan.inputs.name][network].append(place)
+        networks = {
+            name: " + ".join(" ".join([network, *of_network]) for network, of_network in of_name.items())
+            for name, of_name in places.items()
+        }
+        return "; ".join(f"{name}: {of_name}" for name, of_name in networks.items())
+
+    @property
+    def data(self) -> DataSection:
+        """The classes and channels that they share."""
+        return self.members[0].plan.data
+
+    @property
+    def for_images(self) -> bool:
+        """Whether they were trained on 2D images, and not on slices of volumes."""
+        return is_for_images(self.members[0].plan)
+
+    @property
+    def not_finite(self) -> NotFinite:
+        """What is done with voxels that are NaN or infinite: scans that have some are refused where any plan says so."""
+        planned: set[NotFinite] = {plan.preprocessing.not_finite for plan in self.plans}
+        return "refuse" if "refuse" in planned else "zero"
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """What they were trained under, each plan once."""
+        return tuple({member.plan_digest: member.plan for member in self.members}.values())
 
     @cached_property
     def passes(self) -> tuple[Pass, ...]:
-        """Every view of a scan that is to be taken: each network counts alike, and each of its views."""
-        views = len(self.plan.views)
-        return tuple(Pass(self.plan, number, self.members, 1 / views, self.compute, self.mirror) for number in range(views))
+        """Every view of a scan that is to be taken: each network counts alike, and so does each of its views."""
+        by_plan: dict[str, list[Member]] = {}
+        for member in self.members:
+            by_plan.setdefault(member.plan_digest, []).append(member)
+        return tuple(
+            Pass(of_plan, number, self.weight, self.compute, self.mirror)
+            for of_plan in map(tuple, by_plan.values())
+            for number in range(len(of_plan[0].plan.views))
+        )
 
     def demands(
         self, *, judged: bool = False, entropy: bool = False, probabilities: bool = False, sums: int = 0
@@ -100,7 +137,7 @@ class Ensemble:
 
 
 def load_ensemble(folders: Sequence[Path], *, compute: Compute, mirror: bool, memory_gb: float | None = None) -> Ensemble:
-    """Load models that were trained under the same plan.
+    """Load models for the same classes and channels.
 
     Args:
         folders: of the models.
@@ -109,7 +146,7 @@ def load_ensemble(folders: Sequence[Path], *, compute: Compute, mirror: bool, me
         memory_gb: memory that may be taken, in GB; None: whatever they need.
 
     Raises:
-        BundleError: there is none, one is damaged, or they stem from different plans.
+        BundleError: there is none, one is damaged, or they segment different classes, or read different channels.
         MemoryLimitError: their weights do not fit into the memory.
     """
     if memory_gb is not None and folders:
@@ -128,35 +165,69 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
         mirror: test-time augmentation: average over the flips that the plan names.
 
     Raises:
-        BundleError: there is none, or they stem from different plans.
+        BundleError: there is none, or they segment different classes, or read different channels.
     """
     if not bundles:
         raise BundleError("no model to predict with", remedy="Train one with `autoseg train` first.")
-    first = bundles[0][1].document
-    for place, bundle in bundles:
-        if bundle.document.plan_digest != first.plan_digest:
-            raise BundleError(
-                "trained under another plan than the other models",
-                where=place,
-                expected=first.plan_digest[:12],
-                found=bundle.document.plan_digest[:12],
-                remedy="Choose models of one plan, or train this one again with --restart.",
-            )
-    seeds = Counter((model.architecture, model.fold) for model in {bundle.document.id for _, bundle in bundles})
-    weights = sorted(bundle.document.weights_sha256 for _, bundle in bundles)
-    deciding = [weights, mirror, compute.precision, compute.device.type]
+    for place, bundle in bundles[1:]:
+        _require_alike(bundles[0], place, bundle.document.plan)
+    documents = [bundle.document for _, bundle in bundles]
+    seeds = Counter({(document.plan_digest, document.id): _place_of(document) for document in documents}.values())
+    plans = {document.plan_digest: document.plan for document in documents}
+    seen = {(document.plan_digest, document.view): document.seen for document in documents}
+    deciding = [mirror, compute.precision, compute.device.type]
+
+    def digest(by_plan: Mapping[str, str]) -> str:
+        """Of networks whose plans have these digests."""
+        weights = sorted((by_plan[document.plan_digest], document.weights_sha256) for document in documents)
+        if len(plans) == 1:
+            return files.sha256_json([weights[0][0], [sha256 for _, sha256 in weights], *deciding])
+        return files.sha256_json([weights, *deciding])
+
     return Ensemble(
         members=tuple(
             Member(
                 bundle.document.id,
-                first.plan,
+                seen[bundle.document.plan_digest, bundle.document.view],
                 compute.place(bundle.network),
-                1 / seeds[bundle.document.architecture, bundle.document.fold],
+                1 / seeds[_place_of(bundle.document)],
             )
             for _, bundle in bundles
         ),
-        digest=files.sha256_json([first.plan.digest, *deciding]),
-        digest_in_0_1=files.sha256_json([first.plan.digest_in_0_1, *deciding]),
+        digest=digest({key: key for key in plans}),
+        digest_in_0_1=digest({key: plan.digest_in_0_1 for key, plan in plans.items()}),
         compute=compute,
         mirror=mirror,
     )
+
+
+def is_for_images(plan: Plan) -> bool:
+    """Whether a plan is for 2D images, and not for slices of volumes."""
+    return plan.views[0].plane is None
+
+
+def _place_of(document: BundleDocument) -> tuple[str, str, str]:
+    """What several seeds of one network have in common, and its views where each has one of its own."""
+    return document.plan_digest, document.architecture, document.fold
+
+
+def _require_alike(first: tuple[str, Bundle], place: str, plan: Plan) -> None:
+    other = first[1].document.plan
+    named = {
+        "segments other classes": [_classes(each) for each in (other, plan)],
+        "reads other channels": [", ".join(each.data.channels) for each in (other, plan)],
+        "was trained on other data": ["2D images" if is_for_images(each) else "volumes" for each in (other, plan)],
+    }
+    for what, (expected, found) in named.items():
+        if expected != found:
+            raise BundleError(
+                f"{what} than the model {first[0]}",
+                where=place,
+                expected=expected,
+                found=found,
+                remedy="Average only models for the same classes and channels.",
+            )
+
+
+def _classes(plan: Plan) -> str:
+    return ", ".join(f"{label.value} {label.name}" for label in plan.data.classes)

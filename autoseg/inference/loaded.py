@@ -19,7 +19,7 @@ class LoadedModel:
     """One or more networks, ready to segment.
 
     Attributes:
-        segmenter: the networks, their plan and the postprocessing of their label maps.
+        segmenter: the networks, their plans and the postprocessing of their label maps.
     """
 
     segmenter: Segmenter
@@ -27,7 +27,7 @@ class LoadedModel:
     @property
     def classes(self) -> tuple[LabelClass, ...]:
         """What the values of a label map stand for, background first."""
-        return self.segmenter.ensemble.plan.data.classes
+        return self.segmenter.ensemble.data.classes
 
     def predict(
         self,
@@ -58,14 +58,14 @@ class LoadedModel:
                 spacings that are not positive, directions that are not at right angles.
             MemoryLimitError: segmenting it would take more memory than was allowed when the model was loaded.
         """
-        plan = self.segmenter.ensemble.plan
-        flat = plan.views[0].plane is None
+        ensemble = self.segmenter.ensemble
+        flat = ensemble.for_images
         spatial = 2 if flat else 3
         channels = np.asarray(volume)
         if channels.ndim == spatial:
             channels = channels[np.newaxis]
         _check_direction(direction)
-        _check(channels, spacing_mm, spatial=spatial, channels_wanted=len(plan.data.channels))
+        _check(channels, spacing_mm, spatial=spatial, channels_wanted=len(ensemble.data.channels))
         if flat:
             channels = channels[:, np.newaxis]  # (C, 1, Y, X)
         spacing = (1.0, *spacing_mm) if flat else tuple(spacing_mm)

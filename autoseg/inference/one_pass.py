@@ -30,7 +30,7 @@ class OnePass:
     """
 
     def __init__(self, cut: CutScan, ensemble: Ensemble, wanted: Wanted) -> None:
-        encoding = ensemble.plan.data.encoding
+        encoding = ensemble.data.encoding
         self.footprint: Footprint = cut.footprint
         self.probabilities: NDArray[np.float32] | None = None
         self.spooled: SpooledProbabilities | None = None

@@ -89,7 +89,7 @@ class ScanWork:
     def write(self, segmented: SegmentedScan) -> PredictionRow:
         """Write what was found in a scan; gives its row of the table."""
         scan, found, results, settings = segmented.scan, segmented.found, self.results, self.settings
-        classes = settings.segmenter.ensemble.plan.data.classes
+        classes = settings.segmenter.ensemble.data.classes
         files.write_json(results.folder / PENDING, {"case": scan.id})
         write_outputs(scan.id, segmented.image, found, results, classes=classes)
         return PredictionRow(
@@ -120,18 +120,16 @@ class ScanWork:
                 f"{scan.id}: its files are not those that were segmented under this name before; the new result takes the "
                 "place of the earlier one. Where it is another scan, choose another output folder"
             )
-        plan = segmenter.ensemble.plan
+        data = segmenter.ensemble.data
         image = scan.read(
-            channels=len(plan.data.channels),
+            channels=len(data.channels),
             not_finite=settings.not_finite,
             admit=partial(segmenter.admit, with_uncertainty=results.uncertainty),
         )
         _warn_about(image, scan, events)
         if results.probabilities:
-            size_gb = 4e-9 * len(plan.data.classes) * math.prod(image.geometry.shape)
-            events.info(
-                f"{scan.id}: the probabilities of {len(plan.data.classes)} classes take {size_gb:.2f} GB, uncompressed"
-            )
+            size_gb = 4e-9 * len(data.classes) * math.prod(image.geometry.shape)
+            events.info(f"{scan.id}: the probabilities of {len(data.classes)} classes take {size_gb:.2f} GB, uncompressed")
         found = segmenter.segment(
             image,
             with_probabilities=results.probabilities,

@@ -1,6 +1,7 @@
 """Scans that differ from everything a model has seen: there its label maps may be wrong without looking wrong."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,7 +14,7 @@ from autoseg.images.geometry import ANATOMICAL_AXES, Geometry
 from autoseg.images.image import Image
 from autoseg.planning.case_fingerprint import IntensityStatistics, intensity_statistics
 from autoseg.planning.fingerprint import Fingerprint
-from autoseg.planning.sections import NormalisationStep
+from autoseg.planning.sections import DataSection, NormalisationStep
 from autoseg.planning.tilt import unusual_tilt
 
 SPACING_MARGIN: Final = 1.25
@@ -27,6 +28,41 @@ stay within 1.3 of the others' range."""
 
 INTENSITY_MARGIN: Final = 1.5
 """The same for ratios of intensities. Source: as above; an inverted contrast and strong noise are beyond."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Data that networks were trained on, to compare scans with.
+
+    Attributes:
+        name: of the data set.
+        fingerprint: of its cases.
+        normalisation: each channel's, as planned.
+    """
+
+    name: str
+    fingerprint: Fingerprint
+    normalisation: tuple[NormalisationStep, ...]
+
+
+def unusual(image: Image, volumes_ml: Mapping[str, float], trained_on: TrainingData, data: DataSection) -> list[str]:
+    """Everything that is unusual about a scan and its label map.
+
+    Args:
+        image: the scan.
+        volumes_ml: volume of each foreground class by name.
+        trained_on: what it is compared with.
+        data: channels and classes.
+    """
+    fingerprint = trained_on.fingerprint
+    return [
+        *unusual_spacing(image.geometry, fingerprint),
+        *unusual_orientation(image.geometry, fingerprint),
+        *unusual_intensities(image.array, trained_on.normalisation, fingerprint, names=data.channels),
+        *unusual_colours(image, fingerprint),
+        *unusual_volume(volumes_ml, fingerprint),
+        *missing_classes(volumes_ml, data.classes, fingerprint),
+    ]
 
 
 def unusual_spacing(geometry: Geometry, fingerprint: Fingerprint) -> list[str]:

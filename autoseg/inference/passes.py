@@ -1,5 +1,6 @@
 """Networks of one plan, looking at scans through one of its views."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,15 +27,20 @@ class Member:
 
     Attributes:
         id: its network, its fold, and its seed where that is part of its place.
-        plan: what it was trained under.
+        plan: what it was trained under, with the views that it sees.
         network: on the device, in evaluation mode.
-        weight: how much it counts: several seeds of one network on one fold count as one together.
+        weight: how much it counts: several seeds of one network on one fold count as one, and so do networks of its views.
     """
 
     id: ModelId
     plan: Plan
     network: nn.Module
     weight: float
+
+    @cached_property
+    def plan_digest(self) -> str:
+        """Tells the plan from others."""
+        return self.plan.digest
 
     @property
     def entry(self) -> NetworkEntry:
@@ -47,25 +53,33 @@ class Pass:
     """Networks of one plan that look at a scan through one of its views.
 
     Attributes:
-        plan: what they were trained under.
+        members: the networks, at least one, all of the same plan.
         number: of the view.
-        members: the networks.
-        weight: how much this pass counts among all passes of an ensemble, whose weights sum to 1.
+        total: how much all networks of the ensemble count, those of other plans included.
         compute: device and number format.
         mirror: test-time augmentation: whether predictions are averaged over the flips that the view names.
     """
 
-    plan: Plan
-    number: int
     members: tuple[Member, ...]
-    weight: float
+    number: int
+    total: float
     compute: Compute
     mirror: bool
 
-    @cached_property
+    @property
+    def plan(self) -> Plan:
+        """What they were trained under, with the views that they see."""
+        return self.members[0].plan
+
+    @property
     def place(self) -> tuple[str, int]:
         """Tells it from other passes over the same scan."""
-        return self.plan.digest, self.number
+        return self.members[0].plan_digest, self.number
+
+    @property
+    def weight(self) -> float:
+        """How much this pass counts among all passes of an ensemble, whose weights sum to 1."""
+        return math.fsum(member.weight for member in self.members) / self.total / len(self.plan.views)
 
     @property
     def view(self) -> View:

@@ -1,6 +1,5 @@
 """What predictions are made with: by this, earlier results are recognised, and told from those of other models."""
 
-from collections import defaultdict
 from dataclasses import dataclass
 
 from autoseg.catalogue import NotFinite
@@ -38,12 +37,7 @@ class PredictionSettings:
     @property
     def model(self) -> str:
         """What people tell it by, such as `IBSR18: unet fold_0 fold_1 + sepres fold_0 (0a1b2c3d)`."""
-        places: defaultdict[str, list[str]] = defaultdict(list)
-        for name in self.segmenter.ensemble.names:
-            network, _, place = name.partition("/")
-            places[network].append(place)
-        networks = " + ".join(" ".join([network, *of_network]) for network, of_network in places.items())
-        return f"{self.segmenter.ensemble.plan.inputs.name}: {networks} ({self.digest[:_DIGITS]})"
+        return f"{self.segmenter.ensemble.title} ({self.digest[:_DIGITS]})"
 
     def made(self, row: PredictionRow) -> bool:
         """Whether the label map of a row is what these settings give of its scan.

@@ -67,11 +67,11 @@ def predict_scans(
     """
     found.passed_over.tell(events)
     _protect_inputs(results, found.scans)
-    plan = segmenter.ensemble.plan
-    settings = PredictionSettings(segmenter, not_finite or plan.preprocessing.not_finite)
+    classes = segmenter.ensemble.data.classes
+    settings = PredictionSettings(segmenter, not_finite or segmenter.ensemble.not_finite)
     wanted = {scan.id for scan in found.scans}
     with lock(results.folder / ".lock"):
-        rows = read_table(results.table, classes=plan.data.classes)
+        rows = read_table(results.table, classes=classes)
         if not results.force:
             _protect_results(results, found.scans, rows)
         others = _tell_of_other_models(rows, wanted, settings, results, events=events)
@@ -95,7 +95,7 @@ def predict_scans(
                         skipped.append(scan.id)
                     else:
                         rows[scan.id] = row
-                        write_table(results.table, list(rows.values()), classes=plan.data.classes)
+                        write_table(results.table, list(rows.values()), classes=classes)
                 progress.advance(1, scan=scan.id)
         remove([results.folder / PENDING])
     before = [scan_id for scan_id in skipped if not settings.judged(rows[scan_id])]

@@ -14,21 +14,13 @@ from autoseg.images.image import Image, LabelMap
 from autoseg.inference.ensemble import Ensemble
 from autoseg.inference.memory import MEMORY_GB, Slices, slices_of
 from autoseg.inference.one_pass import OnePass
-from autoseg.inference.outliers import (
-    missing_classes,
-    unusual_colours,
-    unusual_intensities,
-    unusual_orientation,
-    unusual_spacing,
-    unusual_volume,
-)
+from autoseg.inference.outliers import TrainingData, unusual
 from autoseg.inference.quality import Quality, by_class, doubts, entropy, predicted_dice
 from autoseg.inference.several_passes import SeveralPasses
 from autoseg.inference.spool import SpooledProbabilities
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.inference.streams import ProbabilityStream, Wanted
 from autoseg.inference.table import volumes_ml
-from autoseg.planning.fingerprint import Fingerprint
 from autoseg.preprocessing.case import cut_slices, whole_footprint
 from autoseg.preprocessing.footprint import empty_labels, put_labels, put_map
 from autoseg.storage import files
@@ -66,14 +58,14 @@ class Segmenter:
         ensemble: the networks.
         steps: postprocessing of the label map.
         quality: how Dice follows from what networks expect of themselves; None where no cross-validation tells.
-        fingerprint: of the training data; None: nothing is compared with it.
+        trained_on: what scans are compared with; empty: with nothing.
         memory_gb: what segmenting a scan may take, in GB, the program included.
     """
 
     ensemble: Ensemble
     steps: tuple[Step, ...]
     quality: Quality | None
-    fingerprint: Fingerprint | None
+    trained_on: tuple[TrainingData, ...]
     memory_gb: float = MEMORY_GB
 
     @cached_property
@@ -140,7 +132,7 @@ class Segmenter:
             events=events,
         )
         stream = _stream(image, self.ensemble, wanted)
-        plan, footprint, encoding = self.ensemble.plan, stream.footprint, self.ensemble.plan.data.encoding
+        data, footprint, encoding = self.ensemble.data, stream.footprint, self.ensemble.data.encoding
         labels = empty_labels(footprint, encoding)
         doubt = np.zeros(footprint.shape, dtype=np.float32) if with_uncertainty else None
         for first, part in stream.parts():
@@ -150,7 +142,7 @@ class Segmenter:
             del part
         found = self._postprocessed(LabelMap(labels, image.geometry))
         mean = np.mean([each.by_class() for each in stream.expected], axis=0)
-        by_name = by_class([label.name for label in plan.data.classes[1:]], mean)
+        by_name = by_class([label.name for label in data.classes[1:]], mean)
         return Segmentation(
             labels=found,
             probabilities=stream.probabilities,
@@ -170,18 +162,14 @@ class Segmenter:
         return {name: predicted[name] for name in expected if not np.isnan(predicted.get(name, np.nan))}
 
     def _unusual(self, image: Image, labels: LabelMap) -> list[str]:
-        plan, fingerprint = self.ensemble.plan, self.fingerprint
-        if fingerprint is None:
-            return []
-        volumes = volumes_ml(labels, plan.data.classes)
-        return [
-            *unusual_spacing(image.geometry, fingerprint),
-            *unusual_orientation(image.geometry, fingerprint),
-            *unusual_intensities(image.array, plan.preprocessing.normalisation, fingerprint, names=plan.data.channels),
-            *unusual_colours(image, fingerprint),
-            *unusual_volume(volumes, fingerprint),
-            *missing_classes(volumes, plan.data.classes, fingerprint),
-        ]
+        """Warnings about a scan unlike those of training; with several data sets each says for itself what is."""
+        data = self.ensemble.data
+        volumes = volumes_ml(labels, data.classes)
+        found = [unusual(image, volumes, trained_on, data) for trained_on in self.trained_on]
+        if len(found) < 2:
+            return [warning for of_data in found for warning in of_data]
+        names = [trained_on.name for trained_on in self.trained_on]
+        return [f"{name}: {warning}" for name, of_data in zip(names, found, strict=True) for warning in of_data]
 
 
 def _stream(image: Image, ensemble: Ensemble, wanted: Wanted) -> ProbabilityStream:

@@ -13,7 +13,7 @@ from autoseg.inference.memory import Blocks, Demand, slices_of
 from autoseg.inference.quality import ExpectedDice
 from autoseg.inference.spool import SpooledProbabilities, bytes_of_kept, bytes_of_volumes
 from autoseg.inference.streams import Wanted
-from autoseg.inference.sums import Sums, SumsInMemory, add_up
+from autoseg.inference.sums import Sums, SumsInMemory, add_around, add_up
 from autoseg.preprocessing.case import CutScan
 from autoseg.preprocessing.footprint import Footprint, own_grid
 
@@ -34,7 +34,7 @@ class SeveralPasses:
     """
 
     def __init__(self, cuts: Sequence[CutScan], ensemble: Ensemble, wanted: Wanted) -> None:
-        encoding = ensemble.plan.data.encoding
+        encoding = ensemble.data.encoding
         self.footprint: Footprint = own_grid([cut.footprint for cut in cuts])
         self.probabilities: NDArray[np.float32] | None = None
         self.spooled: SpooledProbabilities | None = None
@@ -72,6 +72,7 @@ class SeveralPasses:
         for one in group.passes:
             cut, blocks = self._cuts[one.place], self._blocks[one.place]
             add_up(sums, one.parts(cut, blocks), cut.footprint, weight=one.weight)
+            add_around(sums, cut.footprint, self._ensemble.data.encoding, weight=one.weight)
 
     def _begin(self, number: int, encoding: LabelEncoding, wanted: Wanted, *, in_memory: bool) -> Sequence[Sums]:
         """What probabilities add up in: first those of all folds, then, where folds are told apart, those of one."""

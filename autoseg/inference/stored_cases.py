@@ -26,9 +26,9 @@ def predict_case(ensemble: Ensemble, stacks: Sequence[SliceStack], *, into: Sequ
     """Predict a case.
 
     Args:
-        ensemble: networks of one plan.
-        stacks: the case as each view of the plan shows it.
-        into: for each view, the file of its probabilities: 8-bit numbers on the preprocessed grid, (K, S, H, W).
+        ensemble: the networks.
+        stacks: the case as the view of each pass shows it.
+        into: for each pass, the file of its probabilities: 8-bit numbers on the preprocessed grid, (K, S, H, W).
 
     Returns:
         label values on the scan's own grid, (Z, Y, X), by the mean over the views.
@@ -36,7 +36,7 @@ def predict_case(ensemble: Ensemble, stacks: Sequence[SliceStack], *, into: Sequ
     Raises:
         SystemFailureError: the disk has too little space.
     """
-    footprints, encoding = [stack.footprint for stack in stacks], ensemble.plan.data.encoding
+    footprints, encoding = [stack.footprint for stack in stacks], ensemble.data.encoding
     blocks, fits = _blocks(ensemble, footprints)
     found = [
         _kept(one, stack, block, path) for one, stack, block, path in zip(ensemble.passes, stacks, blocks, into, strict=True)
@@ -76,7 +76,7 @@ def _kept(one: Pass, stack: SliceStack, blocks: Blocks, into: Path) -> Iterator[
 
 def _blocks(ensemble: Ensemble, footprints: Sequence[Footprint]) -> tuple[tuple[Blocks, ...], bool]:
     """In how small parts to predict each view, and whether what they add up to fits into memory."""
-    limits = ensemble.limits(max(MEMORY_GB, ensemble.plan.inputs.memory_gb))
+    limits = ensemble.limits(max(MEMORY_GB, *(plan.inputs.memory_gb for plan in ensemble.plans)))
     for sums in (1, 0):
         blocks = tuple(
             demand.parts(footprint.shape, slices_of(footprint), limits=limits)

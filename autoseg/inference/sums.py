@@ -15,6 +15,7 @@ from autoseg.preprocessing.footprint import (
     kept_part,
     on_own_axes,
     own_box,
+    whole_box,
 )
 
 
@@ -89,6 +90,32 @@ def add_up(
     for first, part in parts:
         _add(sums, part, footprint, first=first, weight=weight)
         del part  # before the next is predicted
+
+
+def add_around(sums: Sums, footprint: Footprint, encoding: LabelEncoding, *, weight: float) -> None:
+    """Add what is probable where a pass saw nothing, though others did.
+
+    Args:
+        sums: what it is added to.
+        footprint: the way back of the pass's slices.
+        encoding: says what is probable where the scan was cut away.
+        weight: what the probabilities are multiplied with.
+    """
+    nothing = np.array(encoding.nothing, dtype=np.float32)[:, np.newaxis, np.newaxis, np.newaxis] * np.float32(weight)
+    for box in _around(whole_box(footprint), whole_box(sums.footprint)):
+        shape = (side.stop - side.start for side in box)
+        sums.add(np.broadcast_to(nothing, (encoding.channels, *shape)), box)
+
+
+def _around(inner: Box, outer: Box) -> Iterator[Box]:
+    """Boxes that cover what lies in one box and not in another inside it."""
+    sides = list(outer)
+    for axis, (inside, outside) in enumerate(zip(inner, outer, strict=True)):
+        for side in (slice(outside.start, inside.start), slice(inside.stop, outside.stop)):
+            if side.start < side.stop:
+                sides[axis] = side
+                yield sides[0], sides[1], sides[2]
+        sides[axis] = inside
 
 
 def _add(sums: Sums, part: NDArray[np.float32], footprint: Footprint, *, first: int, weight: float) -> None:

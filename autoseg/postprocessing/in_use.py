@@ -3,6 +3,7 @@
 from autoseg.errors import BundleError, WorkspaceError
 from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble, load_ensemble
+from autoseg.inference.outliers import TrainingData
 from autoseg.inference.quality import Quality
 from autoseg.inference.segmenter import Segmenter
 from autoseg.model.bundle import read_document
@@ -51,9 +52,14 @@ def make_segmenter(
         ensemble=ensemble,
         steps=() if selection is None else selection.postprocessing,
         quality=None if selection is None else _trusted_quality(selection, events),
-        fingerprint=fingerprint,
+        trained_on=(training_data(ensemble.plans[0], fingerprint),),
         memory_gb=memory_gb,
     )
+
+
+def training_data(plan: Plan, fingerprint: Fingerprint) -> TrainingData:
+    """The data that a plan was made from, to compare scans with."""
+    return TrainingData(plan.inputs.name, fingerprint, plan.preprocessing.normalisation)
 
 
 def selection_of(workspace: Workspace, plan: Plan) -> Selection | None:

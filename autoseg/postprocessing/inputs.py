@@ -1,10 +1,11 @@
 """What a selection is made from: the models of the cross-validation, and the cases they held out."""
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoseg.catalogue import NETWORKS, Architecture
+from autoseg.catalogue import NETWORKS, Architecture, Plane
 from autoseg.errors import BundleError
 from autoseg.events import Events
 from autoseg.model.bundle import read_document
@@ -23,6 +24,9 @@ from autoseg.runs.inventory import (
 from autoseg.runs.moved_data import require_files
 from autoseg.runs.preprocessing import preprocess
 from autoseg.runs.workspace import Workspace, fold_of
+
+_ByNetwork = defaultdict[Architecture, defaultdict[int, dict[Plane | None, Path]]]
+"""Files of probabilities by network, seed and plane."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ def gather_inputs(workspace: Workspace, events: Events) -> SelectionInputs:
     """
     plan, dataset = workspace.plan(), workspace.dataset()
     inventory = take_inventory(workspace, plan)
-    models = tuple(model for model in inventory.finished if model.id.is_numbered and held_out.is_scored(model.folder))
+    models = _scored(inventory.finished, plan)
     if not models:
         raise BundleError(
             "no fold of the cross-validation was trained to its end under the current plan",
@@ -72,6 +76,14 @@ def gather_inputs(workspace: Workspace, events: Events) -> SelectionInputs:
     for line in missing:
         events.info(f"not taking part: {line}")
     return SelectionInputs(plan, models, cases, missing, store.keys.all_labelled)
+
+
+def _scored(finished: Sequence[FinishedModel], plan: Plan) -> tuple[FinishedModel, ...]:
+    """Models of numbered folds whose held-out cases were scored, by all views where each has a network of its own."""
+    scored = [model for model in finished if model.id.is_numbered and held_out.is_scored(model.folder)]
+    views = Counter((model.architecture, model.fold, model.seed) for model in scored)
+    needed = len(plan.network_views)
+    return tuple(model for model in scored if views[model.architecture, model.fold, model.seed] == needed)
 
 
 def _missing(workspace: Workspace, inventory: Inventory, models: Sequence[FinishedModel]) -> tuple[str, ...]:
@@ -90,14 +102,13 @@ def _held_out_cases(
     workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], store: Store
 ) -> tuple[HeldOutCase, ...]:
     dataset, splits = workspace.dataset(), workspace.splits()
-    predicted: dict[str, dict[Architecture, tuple[tuple[Path, ...], ...]]] = {}
-    sha256: dict[str, dict[Path, str]] = {}
+    predicted: defaultdict[str, _ByNetwork] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
+    sha256: defaultdict[str, dict[Path, str]] = defaultdict(dict)
     for model in sorted(models, key=lambda model: model.seed):
         held_out_ids = read_document(model.folder).provenance.validation_cases
         digests = held_out.read_record(model.folder).probabilities_sha256
-        paths = {
-            case_id: held_out.probabilities_files(model.folder, case_id, planes=plan.planes) for case_id in held_out_ids
-        }
+        planes = plan.of_view(model.id.view).planes
+        paths = {case_id: held_out.probabilities_files(model.folder, case_id, planes=planes) for case_id in held_out_ids}
         names = {path.stem for of_case in paths.values() for path in of_case}
         if names != set(digests) or set(paths) != set(fold_of(splits, dataset, model.fold).validation):
             raise BundleError(
@@ -106,9 +117,8 @@ def _held_out_cases(
                 remedy="Restore splits.json, or train the model again with --restart.",
             )
         for case_id, by_view in paths.items():
-            of_case = predicted.setdefault(case_id, {})
-            of_case[model.architecture] = (*of_case.get(model.architecture, ()), by_view)
-            sha256.setdefault(case_id, {}).update({path: digests[path.stem] for path in by_view})
+            predicted[case_id][model.architecture][model.seed].update(zip(planes, by_view, strict=True))
+            sha256[case_id].update({path: digests[path.stem] for path in by_view})
     held_out_cases = [case for case in sorted(dataset.training, key=lambda case: case.id) if case.id in predicted]
     require_files(held_out_cases, workspace)
     return tuple(
@@ -116,7 +126,10 @@ def _held_out_cases(
             id=case.id,
             reference=case.label,
             footprints=store.footprints(case.id),
-            probabilities=predicted[case.id],
+            probabilities={
+                network: tuple(tuple(by_plane[plane] for plane in plan.planes) for by_plane in by_seed.values())
+                for network, by_seed in predicted[case.id].items()
+            },
             sha256=sha256[case.id],
             classes=plan.data.classes,
             scan=case.images[0],

@@ -191,7 +191,7 @@ def on_own_grid(
 
 def own_grid(footprints: Sequence[Footprint]) -> Footprint:
     """The way back from slices along the first axis of a scan, on its own voxels, which show all that its views show."""
-    boxes = [own_box(footprint, slice(0, footprint.kept[0])) for footprint in footprints]
+    boxes = [whole_box(footprint) for footprint in footprints]
     start = tuple(min(box[axis].start for box in boxes) for axis in range(3))
     stop = tuple(max(box[axis].stop for box in boxes) for axis in range(3))
     one = footprints[0]
@@ -225,6 +225,11 @@ def on_own_axes(
     steps = (slice(None), *(slice(None, None, -1 if reverse else 1) for reverse in footprint.flipped))
     for window, block in on_own_grid(probabilities, footprint, first=first):
         yield own_box(footprint, window), block[steps].transpose(0, *order)
+
+
+def whole_box(footprint: Footprint) -> Box:
+    """The voxels that all slices together show, along the scan's own axes, (Z, Y, X)."""
+    return own_box(footprint, slice(0, footprint.kept[0]))
 
 
 def own_box(footprint: Footprint, window: slice) -> Box:

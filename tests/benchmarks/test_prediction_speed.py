@@ -59,7 +59,7 @@ def segmenter(make_plan: Callable[..., Plan], size: dict[str, Any], *, folds: in
         bundles.append((str(fold), Bundle(document, network.eval())))
     ensemble = make_ensemble(bundles, compute=Compute(torch.device("cpu"), bfloat16=False), mirror=True)
     calibration = ClassQuality(name="class 1", intercept=0.0, slope=1.0, error=0.01, lowest=0.0)
-    return Segmenter(ensemble, steps=(), quality=Quality(classes=(calibration,), points=()), fingerprint=None)
+    return Segmenter(ensemble, steps=(), quality=Quality(classes=(calibration,), points=()), trained_on=())
 
 
 @pytest.mark.benchmark

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ CPU = Compute(torch.device("cpu"), bfloat16=False)
 
 def save(folder: Path, plan: Plan, *, seed: int, model: ModelId | None = None) -> Path:
     torch.manual_seed(seed)
-    network = build_network("unet", in_channels=1, classes=2, size=plan.network)
+    seen = plan if model is None else plan.of_view(model.view)
+    network = build_network("unet", in_channels=seen.input_channels, classes=2, size=plan.network)
     provenance = Provenance(
         versions={}, seed=seed, precision="float32", training_cases=(), validation_cases=(), epochs=1, minutes=0.1
     )
@@ -88,11 +90,72 @@ def test_the_digest_tells_models_and_settings_apart(tiny_plan: Plan, tmp_path: P
     )
 
 
-def test_models_of_different_plans_do_not_mix(make_plan, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    first = save(tmp_path / "a", make_plan(), seed=0)
-    second = save(tmp_path / "b", make_plan(training={"learning_rate": 0.5}), seed=1)
-    with pytest.raises(BundleError, match="another plan"):
-        load_ensemble([first, second], compute=CPU, mirror=False)
+def test_networks_of_several_plans_count_alike(make_plan: Callable[..., Plan], tmp_path: Path) -> None:
+    views = ({"plane": "axial"}, {"plane": "coronal"}, {"plane": "sagittal"})
+    several, one = make_plan(views=views), make_plan(view={"adjacent_slices": 1})
+    folders = [save(tmp_path / str(seed), several, seed=seed) for seed in (0, 1)] + [save(tmp_path / "2", one, seed=2)]
+    together = load_ensemble(folders, compute=CPU, mirror=False)
+    passes = [(len(each.members), each.view.plane, each.weight) for each in together.passes]
+    assert passes == [(2, plane, pytest.approx(2 / 9)) for plane in ("axial", "coronal", "sagittal")] + [
+        (1, "axial", pytest.approx(1 / 3))
+    ]
+    assert [each.digest for each in together.plans] == [several.digest, one.digest]
+    alone = [load_ensemble(chosen, compute=CPU, mirror=False) for chosen in (folders[:2], folders[2:])]
+    assert len({each.digest for each in (together, *alone)}) == 3
+    assert load_ensemble(folders[::-1], compute=CPU, mirror=False).digest == together.digest
+
+
+def test_networks_of_one_view_each_count_as_one_network(make_plan: Callable[..., Plan], tmp_path: Path) -> None:
+    views = ({"plane": "axial"}, {"plane": "coronal", "adjacent_slices": 1})
+    plan = make_plan(views=views, network={"shared_by_views": False})
+    ids = [ModelId("unet", "0", view="axial"), ModelId("unet", "0", view="coronal"), ModelId("unet", "0", 7, "axial")]
+    folders = [save(tmp_path / str(seed), plan, seed=seed, model=model) for seed, model in enumerate(ids)]
+    two = load_ensemble(folders[:2], compute=CPU, mirror=False)
+    assert [(each.view.plane, each.weight) for each in two.passes] == [("axial", 0.5), ("coronal", 0.5)]
+    assert [each.view.adjacent_slices for each in two.passes] == [0, 1]
+    assert len(two.by_fold()) == 1
+
+
+def test_scans_that_any_plan_refuses_are_refused(make_plan: Callable[..., Plan], tmp_path: Path) -> None:
+    plans = [make_plan(preprocessing={"not_finite": what}) for what in ("zero", "refuse")]
+    folders = [save(tmp_path / str(seed), plan, seed=seed) for seed, plan in enumerate(plans)]
+    found = [load_ensemble(chosen, compute=CPU, mirror=False).not_finite for chosen in (folders[:1], folders)]
+    assert found == ["zero", "refuse"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "what", "expected", "found"),
+    [
+        (
+            {"data": {"classes": [{"value": 0, "name": "background"}, {"value": 2, "name": "ring"}]}},
+            "segments other classes", "0 background, 2 disc", "0 background, 2 ring",
+        ),
+        (
+            {"data": {"classes": [{"value": 0, "name": "background"}, {"value": 3, "name": "disc"}]}},
+            "segments other classes", "0 background, 2 disc", "0 background, 3 disc",
+        ),
+        ({"data": {"channels": ["T2"]}}, "reads other channels", "T1", "T2"),
+        ({"view": {"plane": None}}, "was trained on other data", "volumes", "2D images"),
+    ],
+    ids=["names", "values", "channels", "images"],
+)  # fmt: skip
+def test_models_for_other_classes_or_channels_do_not_mix(
+    make_plan: Callable[..., Plan], tmp_path: Path, changes: dict[str, Any], what: str, expected: str, found: str
+) -> None:
+    folders = [save(tmp_path / "a", make_plan(), seed=0), save(tmp_path / "b", make_plan(**changes), seed=1)]
+    with pytest.raises(BundleError, match=f"b: {what} than the model .*a; ") as refused:
+        load_ensemble(folders, compute=CPU, mirror=False)
+    assert (refused.value.expected, refused.value.found) == (expected, found)
+
+
+def test_people_tell_an_ensemble_by_its_networks(make_plan: Callable[..., Plan], tmp_path: Path) -> None:
+    plans = [make_plan(), make_plan(inputs={"name": "other"}, training={"learning_rate": 0.5})]
+    ids = [(0, ModelId("unet", "0")), (0, ModelId("unet", "1", 7)), (1, ModelId("unet", "full"))]
+    folders = [save(tmp_path / str(seed), plans[number], seed=seed, model=model) for seed, (number, model) in enumerate(ids)]
+    assert load_ensemble(folders[:2], compute=CPU, mirror=False).title == "tiny: unet fold_0 fold_1/seed_7"
+    assert load_ensemble(folders, compute=CPU, mirror=False).title == (
+        "tiny: unet fold_0 fold_1/seed_7; other: unet fold_full"
+    )
 
 
 def test_no_model_is_an_error() -> None:

@@ -74,8 +74,9 @@ def test_scans_share_the_memory_and_the_program() -> None:
 
 @dataclass(frozen=True)
 class _Ensemble:
-    plan: Any
-    names: tuple[str, ...] = ("unet/fold_0",)
+    data: Any
+    title: str = "tiny: unet fold_0"
+    not_finite: str = "refuse"
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def scans(tmp_path: Path) -> Path:
 
 def predicted(scans: Path, folder: Path, plan: Any, *, at_once: int, heard: _Heard) -> Predicted:
     found = find_scans(scans, channels=1, results=folder)
-    segmenter: Any = _Segmenter(_Ensemble(plan))
+    segmenter: Any = _Segmenter(_Ensemble(plan.data))
     return predict_scans(found, segmenter, Results(folder), not_finite=None, events=heard, at_once=at_once)
 
 

@@ -49,7 +49,7 @@ def segmenter_of(plan: Plan, *, folds: tuple[str, ...] = ("0",), memory_gb: floa
         untrained_ensemble(plan, folds=folds, mirror=True),
         steps=(),
         quality=Quality(classes=(calibration,), points=()),
-        fingerprint=None,
+        trained_on=(),
         memory_gb=memory_gb,
     )
 

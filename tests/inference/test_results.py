@@ -28,7 +28,9 @@ class Segmenter:
     """Finds a disc wherever a scan is bright; counts what it is asked for."""
 
     def __init__(self, plan: Any, digest: str = "one") -> None:
-        self.ensemble = type("Ensemble", (), {"plan": plan, "names": ("unet/fold_0", "unet/fold_1", "sepres/fold_0")})
+        self.ensemble = type(
+            "Ensemble", (), {"data": plan.data, "not_finite": "refuse", "title": "tiny: unet fold_0 fold_1 + sepres fold_0"}
+        )
         self.digest = digest
         self.quality: Any = None
         self.segmented = 0

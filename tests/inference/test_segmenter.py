@@ -30,7 +30,7 @@ IMAGE = Image(np.random.default_rng(0).normal(size=(1, *GEOMETRY.shape)).astype(
 
 
 def segmenter(plan: Plan, *, folds: tuple[str, ...] = ("0",), quality: Quality | None = None) -> Segmenter:
-    return Segmenter(untrained_ensemble(plan, folds=folds, mirror=False), steps=(), quality=quality, fingerprint=None)
+    return Segmenter(untrained_ensemble(plan, folds=folds, mirror=False), steps=(), quality=quality, trained_on=())
 
 
 def quality(*, intercept: float, slope: float, lowest: float) -> Quality:

@@ -53,7 +53,7 @@ def segmenter_of(plan: Plan, *, folds: tuple[str, ...] = ("0",), memory_gb: floa
     calibration = ClassQuality(name=plan.data.classes[1].name, intercept=0.0, slope=1.0, error=0.01, lowest=0.0)
     quality = Quality(classes=(calibration,), points=()) if judged else None
     ensemble = untrained_ensemble(plan, folds=folds, mirror=True)
-    return Segmenter(ensemble, steps=(), quality=quality, fingerprint=None, memory_gb=memory_gb)
+    return Segmenter(ensemble, steps=(), quality=quality, trained_on=(), memory_gb=memory_gb)
 
 
 def alone(plan: Plan, *, number: int, fold: int, image: Image) -> np.ndarray:
@@ -83,6 +83,22 @@ def test_the_mean_is_that_of_every_network_and_view_on_the_scans_own_grid(plan: 
     inside = (slice(None), *(slice(*box) for box in ((1, 12), (0, 20), (3, 25))))
     expected = [expected_dice(one[inside].astype(np.float32), plan.data.encoding)[1] for one in of_fold]
     assert found.predicted_dice == (pytest.approx({"disc": np.mean(expected)}, abs=1e-5) if judged else {})
+
+
+def test_networks_of_plans_that_crop_differently_are_averaged_where_each_saw_something(make_plan: MakePlan) -> None:
+    plans = [
+        make_plan(preprocessing={"crop": "none"}),
+        make_plan(preprocessing={"crop": "nonzero"}, view={"plane": "sagittal"}),
+    ]
+    models = [segmenter_of(plan, folds=folds, judged=False) for plan, folds in zip(plans, (("0",), ("0", "1")), strict=True)]
+    members = tuple(member for model in models for member in model.ensemble.members)
+    for chosen in (members, members[::-1]):
+        together = replace(models[0], ensemble=replace(models[0].ensemble, members=chosen))
+        found = together.segment(image_of(), with_probabilities=True).probabilities
+        one, two = (model.segment(image_of(), with_probabilities=True).probabilities for model in models)
+        assert found is not None
+        np.testing.assert_allclose(found, (one + 2 * two) / 3, atol=1e-6)  # type: ignore[operator]
+        assert (found[0, 0] > 2 / 3).all()  # where the second plan saw nothing
 
 
 @pytest.mark.parametrize("judged", [False, True])

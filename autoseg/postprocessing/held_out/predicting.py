@@ -11,6 +11,7 @@ from autoseg.images.image import on_grid_of, read_image, read_labels, write_labe
 from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.inference.output_folder import DrawCase
 from autoseg.inference.stored_cases import predict_case
+from autoseg.model.bundle import read_document
 from autoseg.model.compute import Compute
 from autoseg.postprocessing.held_out.files import (
     Record,
@@ -25,6 +26,7 @@ from autoseg.postprocessing.held_out.files import (
 )
 from autoseg.postprocessing.held_out.shown import write_shown
 from autoseg.preprocessing.store import Store
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.storage import files
 
 
@@ -44,10 +46,13 @@ def score_held_out(
     if _done(model, ensemble):
         return summarise(read_scores(model))
     scores, digests = [], {}
+    document = read_document(model)
+    view = None if document.view is None else document.plan.planes.index(document.view)
     with events.track("scoring held-out cases", total=len(cases), unit="cases") as progress:
         for case in cases:
-            scores.append(_score(case, ensemble, model=model, store=store, draw=draw))
-            for path in probabilities_files(model, case.id, planes=ensemble.plan.planes):
+            stored = store.load(case.id) if view is None else store.load(case.id).through(view)
+            scores.append(_score(case, stored, ensemble, model=model, draw=draw))
+            for path in _files(ensemble, model, case):
                 digests[path.stem] = files.sha256_file(path)
             progress.advance()
     summary = write_scores(folder_of(model), scores)
@@ -60,21 +65,24 @@ def _done(model: Path, ensemble: Ensemble) -> bool:
     return is_scored(model) and ensemble.is_identified_by(read_record(model).model_digest)
 
 
-def _score(case: Case, ensemble: Ensemble, *, model: Path, store: Store, draw: DrawCase) -> CaseMetrics:
+def _files(ensemble: Ensemble, model: Path, case: Case) -> tuple[Path, ...]:
+    """Where the probabilities that each view gives a case go."""
+    return probabilities_files(model, case.id, planes=[one.view.plane for one in ensemble.passes])
+
+
+def _score(case: Case, stored: StoredCase, ensemble: Ensemble, *, model: Path, draw: DrawCase) -> CaseMetrics:
     if case.label is None:
         msg = f"held-out case {case.id} has a label by definition"
         raise ValueError(msg)
-    classes = ensemble.plan.data.classes
+    classes = ensemble.data.classes
     image = read_image(
         case.images,
-        channels=len(ensemble.plan.data.channels),
-        not_finite=ensemble.plan.preprocessing.not_finite,
+        channels=len(ensemble.data.channels),
+        not_finite=ensemble.not_finite,
     )
     reference = read_labels(case.label, values=names_by_value(classes))
     reference = on_grid_of(reference, image.geometry, where=case.label, other=case.images[0], compared=True)
-    labels = predict_case(
-        ensemble, store.load(case.id).stacks, into=probabilities_files(model, case.id, planes=ensemble.plan.planes)
-    )
+    labels = predict_case(ensemble, stored.stacks, into=_files(ensemble, model, case))
     write_labels(label_map_file(model, case.id), labels, image.geometry)
     draw(
         picture_file(model, case.id),
