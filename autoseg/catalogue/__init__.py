@@ -31,6 +31,8 @@ __all__ = [
     "Entry",
     "Loss",
     "LossEntry",
+    "MemoryFormat",
+    "MemoryFormatChoice",
     "NameIn",
     "NetworkEntry",
     "Normalisation",
@@ -72,6 +74,8 @@ BestModel = Literal["validation_loss", "validation_dice", "last"]
 DeviceKind = Literal["cpu", "gpu"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
+MemoryFormat = Literal["contiguous", "channels_last"]
+MemoryFormatChoice = Literal["auto", "contiguous", "channels_last"]
 Tracker = Literal["tensorboard", "wandb"]
 NotFinite = Literal["refuse", "zero"]
 """What to do with a scan some of whose voxels are NaN or infinite: refuse it, or take them for 0 and say so."""

@@ -63,6 +63,11 @@ class TrainOptions(Options):
         least=1,
         most=1024,
     )
+    memory_format: catalogue.MemoryFormatChoice = option(
+        "Order of values in memory; auto: channels_last with bfloat16; else contiguous, or the faster one where the minutes "
+        "count on a CPU.",
+        default="auto",
+    )
     track: catalogue.Tracker | None = option(
         "Also send every epoch to TensorBoard or Weights & Biases, offline unless WANDB_MODE is set.", default=None
     )

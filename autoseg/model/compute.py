@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Final, Literal, TypeVar
 
 import torch
 from torch import nn
 
-from autoseg.catalogue import DeviceChoice, PrecisionChoice
+from autoseg.catalogue import DeviceChoice, MemoryFormat, PrecisionChoice
 from autoseg.errors import UsageError
 from autoseg.model.recording import CudaRecorder, Recorder
 
-MemoryFormat = Literal["contiguous", "channels_last"]
+MEMORY_FORMATS: Final[dict[MemoryFormat, torch.memory_format]] = {
+    "contiguous": torch.contiguous_format,
+    "channels_last": torch.channels_last,
+}
+"""As torch calls them."""
 
 _Network = TypeVar("_Network", bound=nn.Module)
 

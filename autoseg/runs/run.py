@@ -20,11 +20,11 @@ from autoseg.storage.locks import lock
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.context import FoldData, RunContext
+from autoseg.training.first_steps import use_threads
 from autoseg.training.history import EpochRecord
 from autoseg.training.loop import train
 from autoseg.training.monitor import TrackedRun, tracking
 from autoseg.training.resume import check_same_run
-from autoseg.training.threads import use_threads
 
 CURVES_FILE: Final = "curves.png"
 DRAWING_FRACTION: Final = 0.005

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from autoseg.catalogue import NETWORKS, Architecture, DeviceChoice, PrecisionChoice, Tracker
+from autoseg.catalogue import NETWORKS, Architecture, DeviceChoice, MemoryFormatChoice, PrecisionChoice, Tracker
 from autoseg.data.dataset import Case, Dataset
 from autoseg.events import Events
 from autoseg.jobs.machine import usable_cores
@@ -48,6 +48,10 @@ class RunChoices(Protocol):
         """Processor threads of each run; None: by rule."""
 
     @property
+    def memory_format(self) -> MemoryFormatChoice:
+        """Order of a batch's values in memory."""
+
+    @property
     def restart(self) -> bool:
         """Whether to discard what an earlier call left."""
 
@@ -89,6 +93,7 @@ class Session:
             epochs=self.choices.epochs,
             minutes=self.choices.minutes,
             threads=self.choices.threads,
+            memory_format=None if (chosen := self.choices.memory_format) == "auto" else chosen,
             precision=self.compute.precision,
         )
 

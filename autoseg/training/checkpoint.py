@@ -13,9 +13,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
+from autoseg.catalogue import MemoryFormat
 from autoseg.data.splits import Fold
 from autoseg.model.bundle import TensorsFile, drop_other_tensors, load_tensors, save_tensors
-from autoseg.model.compute import MemoryFormat
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
@@ -44,7 +44,7 @@ class RunState(BaseModel):
     threads: int | None = None
     """Processor threads it computes on; None: not recorded (version 0.1), or not decided yet."""
     memory_format: MemoryFormat | None = None
-    """Order of a batch's values in memory; None: not recorded (version 0.1), then the one that goes with the precision."""
+    """Order of a batch's values in memory; None: not recorded (version 0.1), or not decided yet."""
     batches: BatchPlace | None = None
     """Where its batches are made; None: not recorded (version 0.1), then on the host."""
     halvings: int = Field(default=0, ge=0, le=16)

@@ -22,6 +22,9 @@ class TrainConfig(BaseModel):
         default=None, description="wall-clock budget from the start of the command to the last epoch's validation"
     )
     threads: int | None = Field(default=None, ge=1, le=1024, description="processor threads; null: by rule")
+    memory_format: catalogue.MemoryFormat | None = Field(
+        default=None, description="order of a batch's values in memory; null: by rule"
+    )
     precision: Literal["float32", "bfloat16"] = Field(description="number format of the convolutions")
     view: catalogue.Plane | None = Field(default=None, description="plane of the only view it sees; null: it sees all")
     named_by_seed: bool = Field(default=False, description="whether the seed is part of the model's place")

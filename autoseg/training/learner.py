@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
 from torch import nn
 
 from autoseg import catalogue
-from autoseg.model.compute import Compute
+from autoseg.catalogue import MemoryFormat
+from autoseg.model.compute import MEMORY_FORMATS, Compute
 from autoseg.model.encoding import TensorEncoding
 from autoseg.model.recording import Recorded
 from autoseg.networks import build_network
@@ -22,6 +23,9 @@ from autoseg.training.validation import ValidationPart, ValidationResult, class_
 
 _MOMENTS: Final = 2
 """Numbers that an optimiser keeps for each weight. Source: Adam's two."""
+
+_IN_ORDER: Final = 4
+"""Dimensions of a tensor that has a memory format: (B, C, H, W), or the weights of a convolution."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +80,15 @@ class Learner:
         """Whether every weight and running statistic is finite."""
         floats = (tensor for tensor in self.network.state_dict().values() if tensor.is_floating_point())
         return bool(torch.stack([tensor.isfinite().all() for tensor in floats]).all())
+
+    def use_memory_format(self, chosen: MemoryFormat) -> None:
+        """Have batches, weights and their moments lie in memory in this order from now on; no value changes."""
+        self._compute = replace(self._compute, layout=chosen)
+        self.network.to(memory_format=MEMORY_FORMATS[chosen])  # type: ignore[call-overload]  # missing in torch's stubs
+        for moments in self.optimiser.state.values():
+            for name, value in moments.items():
+                if isinstance(value, torch.Tensor) and value.dim() == _IN_ORDER:
+                    moments[name] = value.contiguous(memory_format=MEMORY_FORMATS[chosen])
 
     def no_counts(self) -> torch.Tensor:
         """Counts to begin with: zeros, where those of the steps are."""

@@ -14,20 +14,20 @@ import torch
 
 from autoseg.errors import TrainingError
 from autoseg.events import Progress
-from autoseg.model.bundle import Provenance, save_bundle, software_versions
 from autoseg.planning.plan import Plan
 from autoseg.training.batches import TrainingBatch
+from autoseg.training.best_model import store_model
 from autoseg.training.checkpoint import Checkpoint, RunState, restore, save_checkpoint
 from autoseg.training.clock import build_budget
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
+from autoseg.training.first_steps import FirstSteps, settings_to_try, use_threads
 from autoseg.training.history import EpochRecord, StepRecord, append_steps, write_history
 from autoseg.training.learner import Learner
 from autoseg.training.outlook import after_the_run, doubts, forecast, longer
 from autoseg.training.resume import begin_run, begin_steps, earlier_run
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
 from autoseg.training.source import open_batches
-from autoseg.training.threads import FirstSteps, thread_choices, use_threads
 from autoseg.training.unread import TakenStep, UnreadSteps
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
 from autoseg.training.watch import Watch
@@ -74,8 +74,16 @@ class _Run:
         self._plan, self._config, self._data, self._context = plan, config, data, context
         self._seen, shown = plan.of_view(config.view), data.of_view(config.view, planes=plan.planes)
         self.state = begin_run(plan, config, data) if checkpoint is None else checkpoint.state
-        compute = replace(context.compute, layout=self.state.memory_format or context.compute.layout)
-        self.state.memory_format = compute.memory_format
+        self.budget = build_budget(plan.training, config)
+        self._first_steps = FirstSteps(
+            settings_to_try(
+                threads=self.state.threads or config.threads,
+                memory_format=self.state.memory_format or config.memory_format,
+                compute=context.compute,
+                by_the_clock=self.budget.seconds is not None,
+            )
+        )
+        compute = replace(context.compute, layout=self._first_steps.next.memory_format)
         torch.manual_seed(config.seed)
         self._learner = Learner(
             self._seen, architecture=config.architecture, compute=compute, not_recorded=self._tell_slower
@@ -83,10 +91,7 @@ class _Run:
         self._schedule = build_schedule(plan.training)
         self._stopping = EarlyStopping(plan.training.early_stopping_patience)
         self._best = BestEpoch(plan.training.best_model)
-        self.budget = build_budget(plan.training, config)
         self._unread = UnreadSteps(self._seen.planes)
-        adapts = self.budget.seconds is not None and compute.device.type == "cpu"
-        self._first_steps = FirstSteps(thread_choices(self.state.threads or config.threads, adapts=adapts))
         self.batches = open_batches(
             self.state, shown.training, plan=self._seen, learner=self._learner, context=context, begun=checkpoint is not None
         )
@@ -117,7 +122,7 @@ class _Run:
 
     def warm_up(self) -> None:
         """Find out how long a validation takes, for a run whose first epoch may already be its last."""
-        use_threads(self._first_steps.next)
+        self._apply_setting()
         if self.budget.seconds is not None and not self.state.epochs:
             self._watch.measure()  # the first pass also pays for what happens only once
             self._measure_closing()
@@ -225,11 +230,10 @@ class _Run:
         return taken, result.counts
 
     def _time_step(self, seconds: float) -> None:
-        """Choose threads by the first steps, then tell what fits into the run."""
+        """Choose how to compute by the first steps, then tell what fits into the run."""
         first = self._first_steps
         first.step_ended(seconds)
-        use_threads(first.next)
-        self.state.threads = first.threads
+        self._apply_setting()
         if not first.complete:
             return
         self._measure_closing()
@@ -244,6 +248,13 @@ class _Run:
         batch = mean(view.batch_size for view in self._seen.views)
         rate, scoring = batch / first.step_s, after_the_run(self._watch.cases, self._watch.scoring_s)
         self._context.events.info(f"{self.title}: {rate:.3g} slices/s on {first}; {outlook}{scoring}")
+
+    def _apply_setting(self) -> None:
+        """Compute as the first steps say, and remember what they chose."""
+        use_threads(self._first_steps.next.threads)
+        self._learner.use_memory_format(self._first_steps.next.memory_format)
+        if chosen := self._first_steps.chosen:
+            self.state.threads, self.state.memory_format = chosen.threads, chosen.memory_format
 
     def _measure_closing(self) -> None:
         """Find out how long the end of an epoch takes, before there was one."""
@@ -269,21 +280,8 @@ class _Run:
     def _store(self, steps: Sequence[StepRecord], *, best: bool) -> None:
         context, state = self._context, self.state
         if best:
-            save_bundle(
-                context.folder,
-                self._learner.network,
-                model=self._config.model,
-                plan=self._plan,
-                provenance=Provenance(
-                    versions=software_versions(),
-                    seed=self._config.seed,
-                    precision=self._config.precision,
-                    training_cases=tuple(case for case, _ in self._data.training),
-                    validation_cases=tuple(case for case, _ in self._data.validation),
-                    epochs=len(state.epochs),
-                    minutes=context.stopwatch.elapsed_s / 60,
-                ),
-            )
+            minutes = context.stopwatch.elapsed_s / 60
+            store_model(context.folder, self._learner.network, plan=self._plan, state=state, minutes=minutes)
         write_history(context.folder / HISTORY_FILE, state.epochs)
         append_steps(context.folder / STEPS_FILE, steps)
         state.elapsed_s = context.stopwatch.elapsed_s

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from autoseg.catalogue import DeviceChoice, PrecisionChoice, Tracker
+from autoseg.catalogue import DeviceChoice, MemoryFormatChoice, PrecisionChoice, Tracker
 from autoseg.model.compute import Compute
 from autoseg.runs.session import Session
 from autoseg.runs.workspace import Workspace
@@ -21,6 +21,7 @@ class Chosen:
     device: DeviceChoice = "auto"
     precision: PrecisionChoice = "auto"
     workers: int | None = None
+    memory_format: MemoryFormatChoice = "auto"
     restart: bool = False
     track: Tracker | None = None
 

@@ -29,3 +29,18 @@ def test_a_step_reads_nothing_back_from_the_device(make_plan: Callable[..., Plan
     result = learner.step(batch, rate=0.1)
     counts += result.counts
     assert (result.loss.shape, result.loss.device.type, counts.device.type) == ((), "meta", "meta")
+
+
+def test_a_memory_format_that_changes_on_the_way_changes_no_value(make_plan: Callable[..., Plan]) -> None:
+    plan = make_plan(view={"adjacent_slices": 1})
+    torch.manual_seed(0)
+    learner = Learner(plan, architecture="unet", compute=Compute(torch.device("cpu"), bfloat16=False))
+    learner.step(TrainingBatch(torch.randn(2, 3, 16, 16), torch.ones(2, 16, 16, dtype=torch.int64), ()), rate=0.1)
+    weights = {name: value.clone() for name, value in learner.network.state_dict().items()}
+    moments = [value.clone() for entry in learner.optimiser.state.values() for value in entry.values()]
+    learner.use_memory_format("channels_last")
+    assert all(torch.equal(weights[name], value) for name, value in learner.network.state_dict().items())
+    ordered = [value for entry in learner.optimiser.state.values() for value in entry.values()]
+    assert all(torch.equal(one, other) for one, other in zip(moments, ordered, strict=True))
+    images = [*learner.network.parameters(), *ordered]
+    assert all(value.is_contiguous(memory_format=torch.channels_last) for value in images if value.dim() == 4)

@@ -27,9 +27,9 @@ from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
+from autoseg.training.first_steps import MEASURED_STEPS
 from autoseg.training.history import EpochRecord, StepRecord, read_history, read_steps
 from autoseg.training.loop import train
-from autoseg.training.threads import MEASURED_STEPS
 from autoseg.training.unread import UnreadSteps
 
 MakePlan = Callable[..., Plan]
@@ -430,6 +430,51 @@ def test_threads_and_memory_format_are_kept_when_a_run_goes_on(make_plan: MakePl
     assert (state.threads, state.memory_format, torch.get_num_threads()) == (2, "channels_last", 2)
     with pytest.raises(WorkspaceError, match=r"threads \(None before, 1 now\)"):
         run(make_plan(), fold, tmp_path, epochs=3, threads=1)
+
+
+def by_strides(folder: Path, events: Silent, *, slow: dict[bool, float]) -> RunContext:
+    """A clock on which a look takes as long as the order of the last batch in memory says."""
+    elapsed_s, last = 0.0, False
+
+    def now() -> float:
+        nonlocal elapsed_s
+        elapsed_s += slow[last]
+        return elapsed_s
+
+    class Noticing(Compute):
+        def tensor(self, images: torch.Tensor) -> torch.Tensor:
+            nonlocal last
+            moved = super().tensor(images)
+            last = moved.is_contiguous(memory_format=torch.channels_last)
+            return moved
+
+    return RunContext(folder, Noticing(torch.device("cpu"), bfloat16=False), 0, events, Stopwatch(started=0.0, now=now))
+
+
+@pytest.mark.parametrize(
+    ("slow", "chosen"), [({True: 0.01, False: 0.05}, "channels_last"), ({True: 0.05, False: 0.01}, "contiguous")]
+)
+def test_a_run_measured_in_minutes_takes_the_faster_memory_format_and_keeps_it(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path, slow: dict[bool, float], chosen: str
+) -> None:
+    told, plan = _Told(), make_plan(view={"adjacent_slices": 1}, training={"epochs": None, "minutes": 60})
+    state = train(plan, config(minutes=0.2), fold, context=by_strides(tmp_path, told, slow=slow))
+    assert state.memory_format == chosen
+    [pace] = [line for line in told.said if "slices/s" in line]
+    assert f"1 thread, {chosen.replace('_', ' ')} (" in pace
+    stored = read_state(tmp_path)
+    assert stored is not None
+    assert stored.memory_format == chosen
+
+
+def test_a_memory_format_is_taken_as_asked_and_refused_where_the_run_has_another(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path
+) -> None:
+    assert run(make_plan(), fold, tmp_path / "rule").memory_format == "contiguous"
+    asked = run(make_plan(), fold, tmp_path / "asked", memory_format="channels_last")
+    assert asked.memory_format == "channels_last"
+    with pytest.raises(WorkspaceError, match=r"memory_format \('channels_last' before, None now\)"):
+        run(make_plan(), fold, tmp_path / "asked")
 
 
 def test_a_run_that_was_too_short_says_so_in_one_line(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""The model that a run leaves behind: the weights of an epoch, with where they come from."""
+
+from pathlib import Path
+
+from torch import nn
+
+from autoseg.model.bundle import Provenance, save_bundle, software_versions
+from autoseg.planning.plan import Plan
+from autoseg.training.checkpoint import RunState
+
+
+def store_model(folder: Path, network: nn.Module, *, plan: Plan, state: RunState, minutes: float) -> None:
+    """Store a network as the model of its run.
+
+    Args:
+        folder: the model's folder.
+        network: as it is now.
+        plan: what it was made from.
+        state: of the run, this epoch included.
+        minutes: trained so far.
+    """
+    save_bundle(
+        folder,
+        network,
+        model=state.config.model,
+        plan=plan,
+        provenance=Provenance(
+            versions=software_versions(),
+            seed=state.config.seed,
+            precision=state.config.precision,
+            training_cases=tuple(state.members.training),
+            validation_cases=tuple(state.members.validation),
+            epochs=len(state.epochs),
+            minutes=minutes,
+        ),
+    )
