@@ -110,11 +110,11 @@ class Learner:
 
     def has_room(self, view: View) -> bool:
         """Whether the device's memory holds a step on a whole batch of a view; tried, and nothing of the network changes."""
-        images = torch.zeros((view.batch_size, self._plan.input_channels, *view.patch_px), device=self._compute.device)
-        target = torch.zeros((view.batch_size, *view.patch_px), dtype=torch.int64, device=self._compute.device)
-        buffers = {name: buffer.clone() for name, buffer in self.network.named_buffers()}
+        device, buffers = self._compute.device, {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         self.network.train()
         try:
+            images = torch.zeros((view.batch_size, self._plan.input_channels, *view.patch_px), device=device)
+            target = torch.zeros((view.batch_size, *view.patch_px), dtype=torch.int64, device=device)
             loss, _ = self._loss_of(self._compute.tensor(images), target)
             loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
             moments = [torch.empty_like(weight) for weight in self.network.parameters() for _ in range(_MOMENTS)]
