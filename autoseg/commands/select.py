@@ -2,7 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autoseg.events import Events
 from autoseg.jobs.machine import processes
@@ -11,7 +11,10 @@ from autoseg.options.declaration import Jobs, OptionalPath, Options, option
 from autoseg.options.shared import DATA, JOBS, WORKSPACE
 
 if TYPE_CHECKING:
-    from autoseg.postprocessing.selection import Candidate, Selection, TriedStep
+    from autoseg.postprocessing.selection import Candidate, Selection, TriedShift, TriedStep
+
+
+_TRIED: Final = ("step", "Dice", "HD (mm)", "verdict")
 
 
 class SelectOptions(Options):
@@ -69,7 +72,8 @@ def describe(result: SelectResult) -> Output:
             ("networks", "Dice (95 % interval)", "HD (mm)", "difference in Dice", "p"),
             [_candidate(candidate) for candidate in selection.candidates],
         ),
-        Table("Postprocessing tried", ("step", "Dice", "HD (mm)", "verdict"), [_trial(trial) for trial in selection.tried]),
+        *([] if selection.shift is None else [_shift(selection.shift)]),
+        Table("Postprocessing tried", _TRIED, [_trial(trial) for trial in selection.tried]),
     ]
     models = ", ".join(model.id.folder for model in selection.models)
     lines = [f"Averaging {len(selection.models)} model(s): {models}"]
@@ -78,6 +82,10 @@ def describe(result: SelectResult) -> Output:
     lines += [f"Wrote {result.file}, which you may edit, and the held-out label maps in {result.folder}"]
     files = {"file": str(result.file), "folder": str(result.folder)}
     return Output("\n".join(lines), {**files, "selection": selection.model_dump(mode="json")}, tables)
+
+
+def _shift(tried: "TriedShift") -> Table:
+    return Table("Prior learnt from the held-out cases", ("shift", *_TRIED[1:]), [_trial(tried)])
 
 
 def _candidate(candidate: "Candidate") -> tuple[str, ...]:
@@ -93,7 +101,7 @@ def _candidate(candidate: "Candidate") -> tuple[str, ...]:
     )
 
 
-def _trial(trial: "TriedStep") -> tuple[str, ...]:
+def _trial(trial: "TriedStep | TriedShift") -> tuple[str, ...]:
     from autoseg.evaluation.formatting import change
 
     before, after = trial.before, trial.after

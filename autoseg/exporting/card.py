@@ -7,6 +7,7 @@ from typing import Any
 
 from autoseg.evaluation.formatting import interval, listing
 from autoseg.exporting.document import ExportDescription, describe_exported
+from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as in_words
 from autoseg.planning.sections import NormalisationStep
 from autoseg.storage import files
@@ -88,6 +89,9 @@ def _gives(description: ExportDescription) -> Iterator[str]:
     if power := description.plan.prediction.prior_power:
         yield f"probabilities of each network, divided by the class weights to the power {power:g}, averaged"
     yield "label values " + ", ".join(f"{label.value} {label.name}" for label in classes)
+    if description.selection is not None and description.selection.log_shift:
+        shift = describe_shift(description.selection.log_shift, [label.name for label in classes])
+        yield f"logarithms of the averaged probabilities shifted by: {shift}"
     steps = () if description.selection is None else description.selection.postprocessing
     yield "postprocessing: " + ("; ".join(in_words(step, classes) for step in steps) or "none")
 

@@ -1,7 +1,7 @@
 """Reading an exported model back, and verifying it."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -134,6 +134,14 @@ def _check_members(archive: Archive, description: ExportDescription) -> None:
     archive.read(README_FILE)  # for people, and verified like everything else
 
 
+def _foreign_classes(selection: Selection, values: Sequence[int]) -> Iterator[str]:
+    """What a selection does to other classes than those of the plan, which have these values."""
+    if not {step.label for step in selection.postprocessing} <= {None, *values}:
+        yield "the selection postprocesses a class that the plan does not know"
+    if len(selection.log_shift) not in {0, len(values)}:
+        yield "the selection shifts the prior of other classes than the plan's"
+
+
 def _contradictions(description: ExportDescription) -> Iterator[str]:
     """What keeps the parts from belonging together."""
     plan, selection = description.plan, description.selection
@@ -146,8 +154,8 @@ def _contradictions(description: ExportDescription) -> Iterator[str]:
         if folder != bundle_folder(bundle.id):
             yield f"{folder} holds {bundle.id.title[:100]!a}"
     values = [label.value for label in plan.data.classes]
-    if selection is not None and not {step.label for step in selection.postprocessing} <= {None, *values}:
-        yield "the selection postprocesses a class that the plan does not know"
+    if selection is not None:
+        yield from _foreign_classes(selection, values)
     if len(description.bundles) < len(description.document.bundles):
         yield "a network is listed twice"
     if description.document.name != plan.inputs.name:

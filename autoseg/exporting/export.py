@@ -72,7 +72,7 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
     if onnx_files:
         with events.track("writing ONNX models", total=len(onnx_files), unit="networks") as progress:
             for (_, bundle), path in zip(read_back.bundles, onnx_files, strict=True):
-                written.append(write_onnx(bundle, path))
+                written.append(write_onnx(bundle, path, mean_log_shift=() if selection is None else selection.log_shift))
                 progress.advance()
     return ExportResult(read_back.description, file.stat().st_size, tuple(written))
 

@@ -64,7 +64,7 @@ def check_onnx_installed() -> None:
         )
 
 
-def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
+def write_onnx(bundle: Bundle, path: Path, *, mean_log_shift: Sequence[float] = ()) -> OnnxModel:
     """Write a network from normalised slices, (B, C, H, W), to probabilities, (B, K, H, W), and verify it.
 
     B, H and W are free; H and W must be multiples of the network's divisor, and at least twice as long: smaller slices,
@@ -72,6 +72,12 @@ def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
     logits that the plan's `prediction.prior_power` asks for is part of it, and stands in its metadata. Normalisation,
     neighbouring slices, mirroring, the mean over views and the way back onto the scan are not part of it: the views and the
     plan, in the model's metadata, say how they are done, and docs/how-to/onnx_predict.py does it.
+
+    Args:
+        bundle: the network.
+        path: the file.
+        mean_log_shift: of the selection, for whoever averages the probabilities of several networks: not part of the network
+            either, and in the metadata, too.
 
     Raises:
         BundleError: its probabilities are not those of torch. No file is left then.
@@ -96,7 +102,7 @@ def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
         msg = "the exporter gives a program"
         raise RuntimeError(msg)
     model = program.model_proto
-    _describe(model, bundle)
+    _describe(model, bundle, mean_log_shift=mean_log_shift)
     content = model.SerializeToString()
     difference = max(_difference(content, network, example) for example in examples)
     if not difference <= LARGEST_DIFFERENCE:
@@ -111,13 +117,14 @@ def write_onnx(bundle: Bundle, path: Path) -> OnnxModel:
     return OnnxModel(path, difference, multiple_px=divisor, smallest_px=smallest)
 
 
-def _describe(model: "onnx.ModelProto", bundle: Bundle) -> None:
+def _describe(model: "onnx.ModelProto", bundle: Bundle, *, mean_log_shift: Sequence[float]) -> None:
     document = bundle.document
     for key, value in {
         "autoseg.architecture": document.architecture,
         "autoseg.fold": document.fold,
         "autoseg.classes": ", ".join(f"{label.value} {label.name}" for label in document.plan.data.classes),
         "autoseg.log_shift": json.dumps(TensorEncoding.of(document.plan).log_shift),
+        "autoseg.mean_log_shift": json.dumps(mean_log_shift),
         "autoseg.multiple_px": str(document.plan.network.divisor),
         "autoseg.padding": document.plan.prediction.padding,
         "autoseg.smallest_px": str(SMALLEST_BOTTLENECK_PX * document.plan.network.divisor),

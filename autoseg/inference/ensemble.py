@@ -28,6 +28,7 @@ class Ensemble:
         digest_in_0_1: the same as version 0.1 computed it, for results of before.
         compute: device and number format.
         mirror: test-time augmentation: whether predictions are averaged over the flips that the plan names.
+        log_shift: added to the logarithms of the averaged probabilities, one number per class; empty: nothing.
     """
 
     members: tuple[Member, ...]
@@ -35,6 +36,7 @@ class Ensemble:
     digest_in_0_1: str
     compute: Compute
     mirror: bool
+    log_shift: tuple[float, ...] = ()
 
     def is_identified_by(self, digest: str) -> bool:
         """Whether something stored under this digest, by this version or by 0.1, was predicted by these networks."""
@@ -119,6 +121,7 @@ class Ensemble:
                 entropy=entropy,
                 probabilities=probabilities,
                 averaged=len(self.passes) > 1,
+                shifted=bool(self.log_shift),
                 sums=sums,
             )
             for one in self.passes

@@ -111,6 +111,7 @@ class Demand:
         judged: whether a Dice is expected of the probabilities.
         entropy: whether a map of it is wanted.
         probabilities: whether the probabilities of all classes are to be there at once.
+        shifted: whether they are shifted: then a copy is judged.
         averaged: whether they are averaged with those of other passes on the scan's own grid.
         sums: volumes of the probabilities of all classes that add up in memory; 0: they do in a file.
     """
@@ -123,6 +124,7 @@ class Demand:
     judged: bool = False
     entropy: bool = False
     probabilities: bool = False
+    shifted: bool = False
     averaged: bool = False
     sums: int = 0
 
@@ -195,7 +197,7 @@ class Demand:
         if not self.averaged:
             return 0.0
         one = float(shape[1]) * shape[2] * _FLOAT * self._classes
-        return _MARGIN * _COPIES_OF_A_SLAB * max(one, min(float(BYTES_AT_ONCE), shape[0] * one))
+        return _MARGIN * (_COPIES_OF_A_SLAB + self.shifted) * max(one, min(float(BYTES_AT_ONCE), shape[0] * one))
 
     @property
     def _classes(self) -> int:
@@ -217,7 +219,7 @@ class Demand:
         classes = self._classes
         pixels = float(slices.size_px[0]) * slices.size_px[1]
         largest = max(pixels, float(slices.own_px[0]) * slices.own_px[1]) * _FLOAT * classes
-        sums = 1 if self.folds == 1 else 2
+        sums = (1 if self.folds == 1 else 2) + (1 if self.shifted else 0)
         shown = number + 2 * self.view.adjacent_slices
         held = pixels * _FLOAT * (number * sums * classes + shown * 3 * len(self.plan.data.channels))
         held += self._resampling(slices)

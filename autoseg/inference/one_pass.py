@@ -10,6 +10,7 @@ from autoseg.errors import MemoryLimitError
 from autoseg.inference.ensemble import Ensemble
 from autoseg.inference.memory import Blocks, slices_of
 from autoseg.inference.quality import ExpectedDice
+from autoseg.inference.shift import shift, shifted
 from autoseg.inference.spool import SpooledProbabilities, bytes_of_volumes
 from autoseg.inference.streams import Wanted
 from autoseg.preprocessing.case import CutScan
@@ -52,6 +53,7 @@ class OnePass:
         darkest = self._ensemble.passes[0].darkest(self._cut)
         for window in self._blocks.windows(self.footprint.kept[0]):
             part = self._mean(window, darkest)
+            shift(part, self._ensemble.log_shift)
             if self.probabilities is not None:
                 put_probabilities(self.probabilities, part, self.footprint, first=window.start)
             if self.spooled is not None:
@@ -66,7 +68,7 @@ class OnePass:
         for group, expected in zip(self._groups, self.expected, strict=True):
             part = group.passes[0].probabilities(image, darkest=darkest, wanted=inside, batch_size=self._blocks.batch)
             if self._judged:
-                expected.add(part)
+                expected.add(shifted(part, self._ensemble.log_shift))
             part *= np.float32(group.weight / self._ensemble.weight)
             total = part if total is None else np.add(total, part, out=total)
         if total is None:

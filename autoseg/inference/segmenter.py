@@ -78,7 +78,8 @@ class Segmenter:
         return digest in {self.digest, self._digest(self.ensemble.digest_in_0_1)}
 
     def _digest(self, ensemble: str) -> str:
-        return files.sha256_json([ensemble, [step.decided for step in self.steps]])
+        shift = [self.ensemble.log_shift] if self.ensemble.log_shift else []
+        return files.sha256_json([ensemble, [step.decided for step in self.steps], *shift])
 
     def admit(self, geometry: Geometry, stored_bytes: int, *, with_uncertainty: bool = False) -> None:
         """Find out whether a scan can be segmented within `memory_gb`, before it is read.

@@ -11,6 +11,7 @@ from autoseg.errors import MemoryLimitError
 from autoseg.inference.ensemble import Ensemble
 from autoseg.inference.memory import Blocks, Demand, slices_of
 from autoseg.inference.quality import ExpectedDice
+from autoseg.inference.shift import shift, shifted
 from autoseg.inference.spool import SpooledProbabilities, bytes_of_kept, bytes_of_volumes
 from autoseg.inference.streams import Wanted
 from autoseg.inference.sums import Sums, SumsInMemory, add_around, add_up
@@ -51,7 +52,11 @@ class SeveralPasses:
         """Number of the first of n slices, and their probabilities, (K, n, H, W), float32."""
         try:
             self._average()
-            yield from self._sums[0].slabs()
+            for first, part in self._sums[0].slabs():
+                shift(part, self._ensemble.log_shift)
+                if self.spooled is not None and self._ensemble.log_shift:
+                    self.spooled.put(part, first=first)
+                yield first, part
         finally:
             for sums in self._sums:
                 if sums is not self.spooled:
@@ -63,7 +68,7 @@ class SeveralPasses:
             self._add_passes(each, group)
             if self._judged:
                 for _, part in each.slabs():
-                    expected.add(part)
+                    expected.add(shifted(part, self._ensemble.log_shift))
             if each is not total:
                 add_up(total, each.slabs(), each.footprint, weight=group.weight / self._ensemble.weight)
                 each.clear()

@@ -9,10 +9,9 @@ from typing import Final
 from autoseg.catalogue import Architecture
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.statistics import defined, holm, paired_test
+from autoseg.postprocessing.choice import Choice, Networks
 from autoseg.postprocessing.scoring import as_estimate, case_means, score_of
 from autoseg.postprocessing.selection import Candidate, Score
-
-Networks = tuple[Architecture, ...]
 
 TIE_DICE: Final = 0.0005
 """Mean Dice within this of the best counts as equal, and the Hausdorff distance decides. Source: ours; half of the last
@@ -45,7 +44,7 @@ def all_combinations(networks: Sequence[Architecture]) -> list[Networks]:
     return [chosen for count in range(1, len(networks) + 1) for chosen in combinations(networks, count)]
 
 
-def rank(scores: Mapping[Networks, Sequence[CaseMetrics]]) -> tuple[Candidate, ...]:
+def rank(scores: Mapping[Choice, Sequence[CaseMetrics]]) -> tuple[Candidate, ...]:
     """Order candidates: by mean Dice; those that tie with the best by Hausdorff distance, then by fewer networks.
 
     Args:
@@ -55,24 +54,24 @@ def rank(scores: Mapping[Networks, Sequence[CaseMetrics]]) -> tuple[Candidate, .
         the best first, each of the others with its difference from the best and the chance of seeing such a difference
         where there is none.
     """
-    means = {networks: score_of(cases) for networks, cases in scores.items()}
+    means = {choice: score_of(cases) for choice, cases in scores.items()}
     top = max(_dice(score) for score in means.values())
 
-    def order(networks: Networks) -> tuple[float, ...]:
-        score = means[networks]
+    def order(choice: Choice) -> tuple[float, ...]:
+        score = means[choice]
         if _dice(score) >= top - TIE_DICE:
-            return (0, _distance_mm(score), len(networks))
+            return (0, _distance_mm(score), len(choice.networks))
         return (1, -_dice(score), _distance_mm(score))
 
     best, *others = sorted(means, key=order)
-    dice = {networks: case_means(cases, "dice") for networks, cases in scores.items()}
-    tests = [paired_test(dice[networks], dice[best]) for networks in others]
+    dice = {choice: case_means(cases, "dice") for choice, cases in scores.items()}
+    tests = [paired_test(dice[choice], dice[best]) for choice in others]
     corrected = holm([test.p for test in tests])
     return (
-        Candidate(networks=best, score=means[best], difference=None, p=None),
+        Candidate(networks=best.networks, score=means[best], difference=None, p=None),
         *(
-            Candidate(networks=networks, score=means[networks], difference=as_estimate(test.difference), p=defined(p))
-            for networks, test, p in zip(others, tests, corrected, strict=True)
+            Candidate(networks=choice.networks, score=means[choice], difference=as_estimate(test.difference), p=defined(p))
+            for choice, test, p in zip(others, tests, corrected, strict=True)
         ),
     )
 

@@ -1,11 +1,14 @@
 """Which models of a workspace predict: what was selected, else everything trained."""
 
+from dataclasses import replace
+
 from autoseg.errors import BundleError, WorkspaceError
 from autoseg.events import Events
 from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.inference.outliers import TrainingData
 from autoseg.inference.quality import Quality
 from autoseg.inference.segmenter import Segmenter
+from autoseg.inference.shift import describe
 from autoseg.model.bundle import read_document
 from autoseg.model.compute import Compute
 from autoseg.planning.fingerprint import Fingerprint
@@ -46,10 +49,13 @@ def make_segmenter(
 ) -> Segmenter:
     """Networks with the postprocessing of a selection; with neither that nor a predicted Dice where nothing was selected."""
     events.info("averaging: " + ", ".join(ensemble.names))
+    if selection is not None and selection.log_shift:
+        names = [label.name for label in ensemble.data.classes]
+        events.info(f"logarithms of probabilities are shifted: {describe(selection.log_shift, names)}")
     if selection is None:
         events.info("nothing was selected: no Dice is predicted, and results that are probably bad are not marked as such")
     return Segmenter(
-        ensemble=ensemble,
+        ensemble=ensemble if selection is None else replace(ensemble, log_shift=selection.log_shift),
         steps=() if selection is None else selection.postprocessing,
         quality=None if selection is None else _trusted_quality(selection, events),
         trained_on=(training_data(ensemble.plans[0], fingerprint),),
@@ -89,6 +95,14 @@ def selection_of(workspace: Workspace, plan: Plan) -> Selection | None:
             expected=f"labels among {sorted(values - {0})}, or null",
             found=str(unknown),
             remedy=f"Correct postprocessing. Or: {_SELECT_AGAIN}",
+        )
+    if len(selection.log_shift) not in {0, len(values)}:
+        raise WorkspaceError(
+            "the shift of the prior does not fit the classes",
+            where=path,
+            expected=f"{len(values)} numbers in log_shift, one per class, or none",
+            found=str(len(selection.log_shift)),
+            remedy=f"Correct log_shift. Or: {_SELECT_AGAIN}",
         )
     return selection
 

@@ -104,6 +104,7 @@ def _held_out_cases(
     dataset, splits = workspace.dataset(), workspace.splits()
     predicted: defaultdict[str, _ByNetwork] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     sha256: defaultdict[str, dict[Path, str]] = defaultdict(dict)
+    folds: dict[str, str] = {}
     for model in sorted(models, key=lambda model: model.seed):
         held_out_ids = read_document(model.folder).provenance.validation_cases
         digests = held_out.read_record(model.folder).probabilities_sha256
@@ -117,6 +118,7 @@ def _held_out_cases(
                 remedy="Restore splits.json, or train the model again with --restart.",
             )
         for case_id, by_view in paths.items():
+            folds[case_id] = model.fold
             predicted[case_id][model.architecture][model.seed].update(zip(planes, by_view, strict=True))
             sha256[case_id].update({path: digests[path.stem] for path in by_view})
     held_out_cases = [case for case in sorted(dataset.training, key=lambda case: case.id) if case.id in predicted]
@@ -133,6 +135,7 @@ def _held_out_cases(
             sha256=sha256[case.id],
             classes=plan.data.classes,
             scan=case.images[0],
+            fold=folds[case.id],
         )
         for case in held_out_cases
         if case.label is not None

@@ -14,7 +14,7 @@ from autoseg.events import Events
 from autoseg.inference.components import foreground_components
 from autoseg.inference.steps import Step, StepType, apply_steps, class_mask, describe
 from autoseg.jobs.pool import Apply
-from autoseg.postprocessing.combinations import Networks
+from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, postprocessed
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import TriedStep
@@ -40,7 +40,7 @@ class Postprocessing:
 
 
 def find_postprocessing(
-    cases: Sequence[HeldOutCase], *, networks: Networks, before: Sequence[CaseMetrics], apply: Apply, events: Events
+    cases: Sequence[HeldOutCase], *, choice: Choice, before: Sequence[CaseMetrics], apply: Apply, events: Events
 ) -> Postprocessing:
     """Try every step on top of those kept so far; keep it where its class's score rises and no class's falls.
 
@@ -48,7 +48,7 @@ def find_postprocessing(
 
     Args:
         cases: held-out cases.
-        networks: whose average is processed.
+        choice: whose label maps are processed.
         before: the cases' scores without any postprocessing.
         apply: processes to work with.
         events: notified of progress.
@@ -57,7 +57,7 @@ def find_postprocessing(
     """
     values = [label.value for label in cases[0].classes[1:]]
     labels: list[int | None] = [None, *values] if len(values) > 1 else list(values)
-    search = _Search(cases, networks, tuple(before), apply)
+    search = _Search(cases, choice, tuple(before), apply)
     with events.track("trying postprocessing steps", total=3 * len(labels), unit="steps") as progress:
         for label in labels:
             if not search.attempt("largest_component", label):
@@ -120,10 +120,8 @@ def _change(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], index: 
 class _Search:
     """The steps kept so far, and trials on top of them."""
 
-    def __init__(
-        self, cases: Sequence[HeldOutCase], networks: Networks, scores: tuple[CaseMetrics, ...], apply: Apply
-    ) -> None:
-        self._cases, self._networks, self._apply = cases, networks, apply
+    def __init__(self, cases: Sequence[HeldOutCase], choice: Choice, scores: tuple[CaseMetrics, ...], apply: Apply) -> None:
+        self._cases, self._choice, self._apply = cases, choice, apply
         self.scores = scores
         self.kept: tuple[Step, ...] = ()
         self.tried: list[TriedStep] = []
@@ -136,7 +134,7 @@ class _Search:
 
     def attempt_sizes(self, label: int | None) -> bool:
         """Try the removal of small components, with the volume that helps most, if any does."""
-        tables = list(self._apply(partial(_components, networks=self._networks, kept=self.kept, label=label), self._cases))
+        tables = list(self._apply(partial(_components, choice=self._choice, kept=self.kept, label=label), self._cases))
         best = _best_size_ml(tables)
         if best is None:
             return False
@@ -165,7 +163,7 @@ class _Search:
     def _scores_with(self, steps: Sequence[Step | None]) -> tuple[CaseMetrics, ...]:
         """Scores with a further step for each case; None: none."""
         trials = [
-            _Trial(case, self._networks, self.kept, step, score)
+            _Trial(case, self._choice, self.kept, step, score)
             for case, step, score in zip(self._cases, steps, self.scores, strict=True)
         ]
         return tuple(self._apply(_score_trial, trials))
@@ -174,7 +172,7 @@ class _Search:
 @dataclass(frozen=True)
 class _Trial:
     case: HeldOutCase
-    networks: Networks
+    choice: Choice
     kept: tuple[Step, ...]
     step: Step | None
     before: CaseMetrics
@@ -186,7 +184,7 @@ def _score_trial(trial: _Trial) -> CaseMetrics:
         return trial.before
     reference = trial.case.read_reference()
     spacing_mm = reference.geometry.spacing_mm
-    old = postprocessed(trial.case, networks=trial.networks, steps=trial.kept, spacing_mm=spacing_mm)
+    old = postprocessed(trial.case, choice=trial.choice, steps=trial.kept, spacing_mm=spacing_mm)
     new = apply_steps(old, [trial.step], spacing_mm=spacing_mm)
     changed = old != new
     values = set(np.unique(np.concatenate([old[changed], new[changed]])).tolist())
@@ -219,10 +217,10 @@ class _Components:
         return 2 * int(self.shared[stays].sum()) / size if size else math.nan
 
 
-def _components(case: HeldOutCase, *, networks: Networks, kept: tuple[Step, ...], label: int | None) -> _Components:
+def _components(case: HeldOutCase, *, choice: Choice, kept: tuple[Step, ...], label: int | None) -> _Components:
     reference = case.read_reference()
     spacing_mm = reference.geometry.spacing_mm
-    labels = postprocessed(case, networks=networks, steps=kept, spacing_mm=spacing_mm)
+    labels = postprocessed(case, choice=choice, steps=kept, spacing_mm=spacing_mm)
     sought = class_mask(reference.array, label)
     components = foreground_components(class_mask(labels, label))
     shared = np.bincount(components.labels[sought], minlength=len(components.voxels) + 1)[1:]

@@ -15,16 +15,18 @@ from autoseg.inference.quality import Quality, calibrate
 from autoseg.inference.steps import Step, describe
 from autoseg.jobs.pool import Apply, workers
 from autoseg.model.bundle import read_document
-from autoseg.postprocessing.combinations import TIE_DICE, Networks, all_combinations, comparable, rank
+from autoseg.postprocessing.choice import Choice, Networks
+from autoseg.postprocessing.combinations import TIE_DICE, all_combinations, comparable, rank
 from autoseg.postprocessing.held_out import HeldOutCase, expectations, postprocessed, score_choices, verify, write_shown
 from autoseg.postprocessing.inputs import SelectionInputs
+from autoseg.postprocessing.prior import FoundShift, find_shift
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.search import Postprocessing, find_postprocessing
 from autoseg.postprocessing.selection import Candidate, SelectedModel, Selection, decision_digest
 
 
 def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: int, events: Events) -> Selection:
-    """Score every network and every combination, choose, and find the postprocessing that helps.
+    """Score every network and every combination, choose, and find the prior and the postprocessing that help.
 
     Args:
         inputs: what there is to select from.
@@ -39,24 +41,27 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: int, events: 
         list(apply(verify, inputs.cases))
         compared, scores = _compare(inputs, apply, events)
         candidates = rank(scores)
-        networks = candidates[0].networks
-        cases = inputs.held_out_by(networks)
+        best = Choice(candidates[0].networks)
+        cases = inputs.held_out_by(best.networks)
         if tuple(case.id for case in cases) != compared:  # it may have held out more than all have in common
-            scores = _scores(cases, [networks], apply, events)
-        found = find_postprocessing(cases, networks=networks, before=scores[networks], apply=apply, events=events)
-        quality = _calibrate(cases, networks, found.scores, apply)
-        _write_results(folder, cases, networks, found, apply)
-    models = _models_of(inputs, networks)
+            scores = _scores(cases, [best], apply, events)
+        prior = find_shift(cases, choice=best, before=scores[best], apply=apply, events=events)
+        found = find_postprocessing(cases, choice=prior.choice, before=prior.scores, apply=apply, events=events)
+        quality = _calibrate(cases, prior.choice, found.scores, apply)
+        _write_results(folder, cases, prior.choice, found, apply)
+    models = _models_of(inputs, best.networks)
     return Selection(
         plan_digest=inputs.plan.digest,
         data_key=inputs.data_key,
         models=models,
+        log_shift=prior.choice.log_shift,
         postprocessing=found.steps,
-        decided_sha256=decision_digest(models, found.steps),
-        reasons=_reasons(candidates, compared, found, inputs.plan.data.classes),
+        decided_sha256=decision_digest(models, found.steps, log_shift=prior.choice.log_shift),
+        reasons=_reasons(candidates, compared, prior, found, inputs.plan.data.classes),
         missing=inputs.missing,
         compared_cases=compared,
         candidates=candidates,
+        shift=prior.tried,
         tried=found.tried,
         score=score_of(found.scores),
         quality=quality,
@@ -65,7 +70,7 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: int, events: 
 
 def _compare(
     inputs: SelectionInputs, apply: Apply, events: Events
-) -> tuple[tuple[str, ...], dict[Networks, tuple[CaseMetrics, ...]]]:
+) -> tuple[tuple[str, ...], dict[Choice, tuple[CaseMetrics, ...]]]:
     """The ids of the cases that all candidates can be compared on, and every candidate's scores on them."""
     held_out_ids = {
         name: {case.id for case in inputs.cases if name in case.probabilities}
@@ -76,12 +81,12 @@ def _compare(
     for name in held_out_ids.keys() - set(networks):
         events.warn(f"{name} is not compared: it held out none of the cases that the other networks did")
     cases = [case for case in inputs.cases if case.id in common]
-    return common, _scores(cases, all_combinations(networks), apply, events)
+    return common, _scores(cases, [Choice(chosen) for chosen in all_combinations(networks)], apply, events)
 
 
 def _scores(
-    cases: Sequence[HeldOutCase], choices: Sequence[Networks], apply: Apply, events: Events
-) -> dict[Networks, tuple[CaseMetrics, ...]]:
+    cases: Sequence[HeldOutCase], choices: Sequence[Choice], apply: Apply, events: Events
+) -> dict[Choice, tuple[CaseMetrics, ...]]:
     by_case = []
     with events.track("scoring networks and combinations", total=len(cases), unit="cases") as progress:
         for scores in apply(partial(score_choices, choices=choices), cases):
@@ -90,10 +95,10 @@ def _scores(
     return dict(zip(choices, zip(*by_case, strict=True), strict=True))
 
 
-def _calibrate(cases: Sequence[HeldOutCase], networks: Networks, scores: Sequence[CaseMetrics], apply: Apply) -> Quality:
+def _calibrate(cases: Sequence[HeldOutCase], choice: Choice, scores: Sequence[CaseMetrics], apply: Apply) -> Quality:
     expected: dict[str, dict[str, float]] = {}
     reached: dict[str, dict[str, float]] = {}
-    expectation_of = apply(partial(expectations, networks=networks), cases)
+    expectation_of = apply(partial(expectations, choice=choice), cases)
     for case, of_case, expectation in zip(cases, scores, expectation_of, strict=True):
         for label in of_case.classes:
             expected.setdefault(label.name, {})[case.id] = expectation[label.name]
@@ -101,21 +106,19 @@ def _calibrate(cases: Sequence[HeldOutCase], networks: Networks, scores: Sequenc
     return calibrate(expected, reached)
 
 
-def _write_results(
-    folder: Path, cases: Sequence[HeldOutCase], networks: Networks, found: Postprocessing, apply: Apply
-) -> None:
+def _write_results(folder: Path, cases: Sequence[HeldOutCase], choice: Choice, found: Postprocessing, apply: Apply) -> None:
     """The held-out cases' label maps as the selection makes them, and their scores."""
     for path in folder.glob("*.nii.gz"):
         path.unlink()
-    write = partial(_write_label_map, folder=folder, networks=networks, steps=found.steps)
+    write = partial(_write_label_map, folder=folder, choice=choice, steps=found.steps)
     list(apply(write, cases))
     write_scores(folder, found.scores)
     write_shown([*(folder / f"{case.id}.nii.gz" for case in cases), folder / METRICS_FILE], folder)
 
 
-def _write_label_map(case: HeldOutCase, *, folder: Path, networks: Networks, steps: Sequence[Step]) -> None:
+def _write_label_map(case: HeldOutCase, *, folder: Path, choice: Choice, steps: Sequence[Step]) -> None:
     geometry = case.read_reference().geometry
-    labels = postprocessed(case, networks=networks, steps=steps, spacing_mm=geometry.spacing_mm)
+    labels = postprocessed(case, choice=choice, steps=steps, spacing_mm=geometry.spacing_mm)
     write_labels(folder / f"{case.id}.nii.gz", labels, geometry)
 
 
@@ -133,7 +136,11 @@ def _models_of(inputs: SelectionInputs, networks: Networks) -> tuple[SelectedMod
 
 
 def _reasons(
-    candidates: Sequence[Candidate], compared: Sequence[str], found: Postprocessing, classes: Sequence[LabelClass]
+    candidates: Sequence[Candidate],
+    compared: Sequence[str],
+    prior: FoundShift,
+    found: Postprocessing,
+    classes: Sequence[LabelClass],
 ) -> tuple[str, ...]:
     best, *others = candidates
     reasons = [f"{_names(best.networks)}: {_why(best, others, compared)}"]
@@ -141,6 +148,8 @@ def _reasons(
         reasons.append(f"{len(compared)} case(s) are too few to tell a difference from chance: at least six are needed")
     elif similar := [_names(candidate.networks) for candidate in others if (candidate.p or 0) > 1 - LEVEL]:
         reasons.append(f"not significantly different (p > {1 - LEVEL:.2f}): {'; '.join(similar)}")
+    if prior.choice.log_shift and prior.tried is not None:
+        reasons.append(f"prior shifted: {prior.tried.phrase}; {prior.tried.reason}")
     return (*reasons, *(f"postprocessing kept: {describe(step, classes)}" for step in found.steps))
 
 

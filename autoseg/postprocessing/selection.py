@@ -1,6 +1,7 @@
 """The selection: which models predict together and how their label maps are postprocessed, with every score it rests on.
 
-`models` and `postprocessing` decide what `predict` does and are meant to be read and edited; all else is the evidence.
+`models`, `log_shift` and `postprocessing` decide what `predict` does and are meant to be read and edited; all else is the
+evidence.
 """
 
 from pathlib import Path
@@ -18,6 +19,7 @@ from autoseg.storage.documents import DocumentType
 SELECTION_FILE = "selection.json"
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+LogShift = tuple[Annotated[float, Field(ge=-10, le=10)], ...]
 _AGAIN = "Run `autoseg select` to make it again."
 
 
@@ -86,19 +88,34 @@ class TriedStep(_Part):
     after: Score
 
 
+class TriedShift(_Part):
+    """A log-prior shift that was learnt from the held-out cases."""
+
+    log_shift: LogShift = Field(description="learnt from all of them, one number per class; empty: none is better")
+    phrase: str = Field(description="the shift in words")
+    kept: bool
+    reason: str
+    before: Score
+    after: Score = Field(description="of each case with the shift that cases of other folds teach")
+
+
 class Selection(_Part):
     """What `autoseg select` decided, and why."""
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     plan_digest: Sha256
     data_key: Sha256 = Field(description="over all labelled cases, as they were when this was selected")
     models: tuple[SelectedModel, ...] = Field(min_length=1, description="averaged by `predict`")
+    log_shift: LogShift = Field(
+        description="added to the logarithms of the averaged probabilities, one number per class; empty: nothing"
+    )
     postprocessing: tuple[Step, ...] = Field(description="applied to every label map, in this order")
-    decided_sha256: Sha256 = Field(description="of models and postprocessing as they were decided")
+    decided_sha256: Sha256 = Field(description="of models, shift and postprocessing as they were decided")
     reasons: tuple[str, ...]
     missing: tuple[str, ...] = Field(description="networks, folds and seeds that could not take part, and why")
     compared_cases: tuple[str, ...] = Field(description="held-out cases that all candidates were scored on")
     candidates: tuple[Candidate, ...] = Field(description="best first")
+    shift: TriedShift | None = Field(description="the shift that was learnt; null: none could be judged")
     tried: tuple[TriedStep, ...] = Field(description="postprocessing steps, in the order of trial")
     score: Score = Field(description="of what was decided, over every held-out case of its networks")
     quality: Quality
@@ -106,15 +123,18 @@ class Selection(_Part):
     @property
     def edited(self) -> bool:
         """Whether somebody changed what was decided."""
-        return self.decided_sha256 != decision_digest(self.models, self.postprocessing)
+        return self.decided_sha256 != decision_digest(self.models, self.postprocessing, log_shift=self.log_shift)
 
 
-def decision_digest(models: tuple[SelectedModel, ...], postprocessing: tuple[Step, ...]) -> str:
+def decision_digest(
+    models: tuple[SelectedModel, ...], postprocessing: tuple[Step, ...], *, log_shift: tuple[float, ...] = ()
+) -> str:
     """SHA-256 of what a selection decides."""
     return files.sha256_json(
         [
             [model.model_dump(mode="json", exclude_defaults=True) for model in models],  # as before keys were added
             [step.decided for step in postprocessing],
+            *([log_shift] if log_shift else []),
         ]
     )
 
@@ -131,12 +151,17 @@ def _from_format_1(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def _from_format_2(document: dict[str, Any]) -> dict[str, Any]:
+    """Nothing was shifted."""
+    return {"log_shift": [], "shift": None, **document}
+
+
 SELECTION: Final = DocumentType(
     name="selection",
     model=Selection,
     missing=_AGAIN,
     unusable=f"Correct the named keys. Or: {_AGAIN}",
-    migrations={1: _from_format_1},
+    migrations={1: _from_format_1, 2: _from_format_2},
 )
 
 

@@ -38,6 +38,7 @@ class Study:
         averaged: networks that were selected; empty where nothing was.
         postprocessing: the steps that were kept, in words.
         compared: held-out cases that the selection rests on.
+        shift: of the logarithms of averaged probabilities, in words; empty: none.
         seeds: most models of one network on one fold.
     """
 
@@ -49,6 +50,7 @@ class Study:
     averaged: Sequence[catalogue.Architecture] = ()
     postprocessing: Sequence[str] = ()
     compared: int = 0
+    shift: str = ""
     seeds: int = 1
 
 
@@ -183,11 +185,16 @@ def _selection(study: Study) -> str:
         if study.postprocessing
         else " No postprocessing of label maps helped."
     )
+    shift = (
+        f" Logarithms of averaged probabilities were shifted by amounts learnt from held-out cases ({study.shift})."
+        if study.shift
+        else ""
+    )
     networks = listing([NETWORKS[name].title for name in study.averaged])
     return (
         f"From the cross-validation ({study.compared} held-out cases), {networks} "
         f"{'were' if len(study.averaged) > 1 else 'was'} selected by mean Dice; differences between networks were tested by "
-        f"paired permutation tests corrected after Holm (1979).{steps}"
+        f"paired permutation tests corrected after Holm (1979).{shift}{steps}"
     )
 
 

@@ -9,10 +9,11 @@ from autoseg.evaluation.comparison import compare
 from autoseg.evaluation.formatting import bounds, change, interval, number
 from autoseg.evaluation.statistics import bootstrap
 from autoseg.inference.quality import LOW_DICE, ClassQuality
+from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe
 from autoseg.metrics.table import METRICS, shown_metrics
 from autoseg.postprocessing.scoring import case_means
-from autoseg.postprocessing.selection import Candidate, Selection, TriedStep
+from autoseg.postprocessing.selection import Candidate, Selection, TriedShift, TriedStep
 from autoseg.preprocessing.case import canonical
 from autoseg.reporting.data import ReportData
 from autoseg.reporting.page import Block, Section, Table, Text, Viewer
@@ -68,13 +69,15 @@ def selection_section(data: ReportData, figures: Figures) -> Section:
     if selection is None:
         return Section("selection", "Selection and postprocessing", "", [])
     kept = "; ".join(in_words(selection, data.plan.data.classes)) or "none"
+    shift = describe_shift(selection.log_shift, [label.name for label in data.plan.data.classes])
     models = ", ".join(model.id.folder for model in selection.models)
     edited = ["It was edited by hand since: the scores are those of what had been decided."] if selection.edited else []
+    tried: list[TriedStep | TriedShift] = [*([] if selection.shift is None else [selection.shift]), *selection.tried]
     reasons = [f"{reason[0].upper()}{reason[1:]}." for reason in selection.reasons]
     return Section(
         "selection",
         "Selection and postprocessing",
-        f"What predicts: {models}. Postprocessing: {kept}.",
+        f"What predicts: {models}. Prior shifted: {shift}. Postprocessing: {kept}.",
         [
             Text([*edited, *reasons]),
             Table(
@@ -83,15 +86,15 @@ def selection_section(data: ReportData, figures: Figures) -> Section:
                 [_candidate_row(candidate) for candidate in selection.candidates],
             ),
             Table(
-                "Postprocessing steps, each tried on top of those kept before it",
+                "The shift of the prior and postprocessing steps, each tried on top of those kept before it",
                 ["step", "verdict", "change of Dice", "change of HD (mm)", "why"],
-                [_trial_row(trial) for trial in selection.tried],
+                [_trial_row(trial) for trial in tried],
                 words=True,
             ),
             Table(
                 "Change of Dice by class",
                 ["step", *(label.name for label in selection.score.classes)],
-                [_class_row(trial) for trial in selection.tried],
+                [_class_row(trial) for trial in tried],
                 folded=True,
             ),
             Table(
@@ -167,16 +170,20 @@ def _candidate_row(candidate: Candidate) -> list[str]:
     return [" + ".join(candidate.networks), interval(score.dice, 4), interval(score.hausdorff_mm, 2), difference, p]
 
 
-def _trial_row(trial: TriedStep) -> list[str]:
+def _trial_row(trial: TriedStep | TriedShift) -> list[str]:
     before, after = trial.before, trial.after
     verdict = "kept" if trial.kept else "not kept"
     gains = [change(before.dice.mean, after.dice.mean, 5), change(before.hausdorff_mm.mean, after.hausdorff_mm.mean, 2)]
-    return [trial.phrase, verdict, *gains, trial.reason]
+    return [_phrase(trial), verdict, *gains, trial.reason]
 
 
-def _class_row(trial: TriedStep) -> list[str]:
+def _class_row(trial: TriedStep | TriedShift) -> list[str]:
     pairs = zip(trial.before.classes, trial.after.classes, strict=True)
-    return [trial.phrase, *(change(before.dice.mean, after.dice.mean, 5) for before, after in pairs)]
+    return [_phrase(trial), *(change(before.dice.mean, after.dice.mean, 5) for before, after in pairs)]
+
+
+def _phrase(trial: TriedStep | TriedShift) -> str:
+    return f"prior: {trial.phrase}" if isinstance(trial, TriedShift) else trial.phrase
 
 
 def _quality_row(entry: ClassQuality) -> list[str]:

@@ -14,6 +14,7 @@ from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.formatting import bounds, number, plan_value
 from autoseg.evaluation.statistics import Interval, bootstrap
+from autoseg.inference.shift import describe as describe_shift
 from autoseg.model.bundle import software_versions
 from autoseg.planning.decided import explained
 from autoseg.postprocessing import held_out
@@ -180,6 +181,7 @@ def _repeat(data: ReportData) -> Section:
     for run in data.runs:
         folds.setdefault(run.model.architecture, set()).add(run.model.fold)
     selection = data.selection
+    names = [label.name for label in data.plan.data.classes]
     study = Study(
         cases=len(data.fingerprint.cases),
         models={name: sorted(folds[name]) for name in NETWORKS if name in folds},
@@ -189,6 +191,7 @@ def _repeat(data: ReportData) -> Section:
         averaged=() if selection is None else selection.candidates[0].networks,
         postprocessing=() if selection is None else in_words(selection, data.plan.data.classes),
         compared=0 if selection is None else len(selection.compared_cases),
+        shift="" if selection is None or not selection.log_shift else describe_shift(selection.log_shift, names),
         seeds=max(Counter((run.model.architecture, run.model.fold) for run in data.runs).values(), default=1),
     )
     text, references = methods_paragraph(data.plan, study)

@@ -100,6 +100,11 @@ def test_it_says_how_the_prior_was_put_right(
     assert parts["Gives"][0] == "probabilities of each network, divided by the class weights to the power 0.5, averaged"
 
 
+def test_it_says_how_the_selection_shifts_the_prior(members: Members, card: Callable[..., Any]) -> None:
+    parts, _ = card(changed(members, "selection.json", log_shift=[0.0, -0.35]))
+    assert parts["Gives"][1] == "logarithms of the averaged probabilities shifted by: disc -0.35"
+
+
 def test_without_a_selection_nothing_is_cleaned(members: Members, card: Callable[..., Any]) -> None:
     del members["selection.json"]
     parts, document = card(members)

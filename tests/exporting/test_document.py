@@ -141,6 +141,9 @@ CONTRADICTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] =
     "weights outside": (BUNDLE, lambda bundle: bundle.update(weights_file="../../etc/passwd"), "weights_file"),
     "weights of the system": (BUNDLE, lambda bundle: bundle.update(weights_file="/etc/passwd"), "weights_file"),
     "a selection of another plan": ("selection.json", lambda it: it.update(plan_digest="0" * 64), OTHER_PLAN),
+    "a shift of other classes": (
+        "selection.json", lambda it: it.update(log_shift=[0, 0.1, 0.2]), "shifts the prior of other classes",
+    ),
     "a selection of two": ("selection.json", lambda it: it["models"].append(it["models"][0]), "not those of the selection"),
     "a selection of other weights": (
         "selection.json", lambda it: it["models"][0].update(weights_sha256="0" * 64), "not those of the selection",

@@ -64,7 +64,10 @@ def written(tmp_path_factory: pytest.TempPathFactory, make_plan: Callable[..., P
         prediction={"prior_power": 0.5},
     )
     models = {architecture: bundle(architecture, plan) for architecture in NETWORKS}
-    return {name: Written(model, write_onnx(model, folder / f"{name}.onnx")) for name, model in models.items()}
+    return {
+        name: Written(model, write_onnx(model, folder / f"{name}.onnx", mean_log_shift=(0.0, 0.1)))
+        for name, model in models.items()
+    }
 
 
 def given_by(network: torch.nn.Module, slices: torch.Tensor) -> NDArray[np.float32]:
@@ -135,6 +138,7 @@ def test_the_file_says_what_it_is(written: dict[str, Written]) -> None:
     assert notes["fold"] == "0"
     assert notes["classes"] == "0 background, 2 disc"
     assert (notes["multiple_px"], notes["smallest_px"]) == ("2", "4")
+    assert json.loads(notes["mean_log_shift"]) == [0.0, 0.1]
     assert json.loads(notes["log_shift"]) == [0.0, pytest.approx(-np.log(2))]
     assert notes["padding"] == "replicated"
     assert notes["weights_sha256"] == model.document.weights_sha256

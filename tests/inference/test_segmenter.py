@@ -10,8 +10,9 @@ from oracles.untrained_models import untrained_ensemble
 
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image
-from autoseg.inference.quality import ClassQuality, Quality, expected_dice
+from autoseg.inference.quality import ClassQuality, Quality, entropy, expected_dice
 from autoseg.inference.segmenter import Segmenter
+from autoseg.inference.shift import shifted
 from autoseg.inference.steps import Step
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
@@ -136,6 +137,32 @@ def test_dice_is_predicted_from_what_each_fold_expects(tiny_plan: Plan) -> None:
     assert predicted == pytest.approx({"disc": 0.1 + 0.5 * np.mean(expected)}, abs=1e-5)
 
 
+def test_everything_is_made_of_the_shifted_probabilities(tiny_plan: Plan) -> None:
+    plain = segmenter(tiny_plan, folds=("0", "1"), quality=quality(intercept=0.0, slope=1.0, lowest=0.0))
+    model = replace(plain, ensemble=replace(plain.ensemble, log_shift=(0.0, 0.8)))
+    before, after = (one.segment(IMAGE, with_probabilities=True, with_uncertainty=True) for one in (plain, model))
+    assert before.probabilities is not None
+    assert after.probabilities is not None
+    assert after.entropy is not None
+    expected = shifted(before.probabilities, (0.0, 0.8))
+    np.testing.assert_allclose(after.probabilities, expected, atol=1e-6)
+    np.testing.assert_array_equal(after.labels.array, np.where(after.probabilities.argmax(axis=0) == 1, 2, 0))
+    np.testing.assert_allclose(after.entropy, entropy(expected), atol=1e-5)
+    folds = [replace(plain, ensemble=group).segment(IMAGE, with_probabilities=True) for group in plain.ensemble.by_fold()]
+    each = [shifted(one.probabilities, (0.0, 0.8)) for one in folds if one.probabilities is not None]
+    dice = np.mean([expected_dice(one, tiny_plan.data.encoding)[1] for one in each])
+    assert after.predicted_dice == pytest.approx({"disc": dice}, abs=1e-5)
+    assert before.predicted_dice != after.predicted_dice
+
+
+def test_a_shift_tells_results_apart(tiny_plan: Plan) -> None:
+    plain = segmenter(tiny_plan)
+    other = replace(plain, ensemble=replace(plain.ensemble, log_shift=(0.0, 0.1)))
+    assert other.digest != plain.digest
+    assert not other.is_identified_by(plain.digest)
+    assert replace(plain, ensemble=replace(plain.ensemble, log_shift=())).digest == plain.digest
+
+
 @pytest.mark.parametrize("asked", [True, False])
 @pytest.mark.parametrize(
     ("intercept", "lowest", "doubtful"), [(0.6, 0.99, True), (0.6, 0.0, False), (-1.0, 0.0, True), (-1.0, -1.0, True)]
@@ -157,9 +184,9 @@ def test_what_was_cropped_away_is_certain(make_plan: MakePlan, tmp_path: Path) -
     array = np.zeros((1, *GEOMETRY.shape), np.float32)
     array[0, 1:3, 3:9, 4:10] = np.random.default_rng(0).uniform(1, 2, size=(2, 6, 6))
     cropping = segmenter(make_plan(preprocessing={"crop": "nonzero", "crop_margin_px": 0}))
-    entropy = cropping.segment(Image(array, GEOMETRY), with_uncertainty=True).entropy
-    assert entropy is not None
+    doubt = cropping.segment(Image(array, GEOMETRY), with_uncertainty=True).entropy
+    assert doubt is not None
     outside = np.ones(GEOMETRY.shape, bool)
     outside[1:3, 3:9, 4:10] = False
-    assert not entropy[outside].any()
-    assert (entropy[~outside] > 0).all()
+    assert not doubt[outside].any()
+    assert (doubt[~outside] > 0).all()

@@ -20,6 +20,7 @@ from autoseg.inference.memory import Demand
 from autoseg.inference.passes import Pass
 from autoseg.inference.quality import ClassQuality, Quality, entropy, expected_dice
 from autoseg.inference.segmenter import Segmentation, Segmenter
+from autoseg.inference.shift import shifted
 from autoseg.planning.plan import Plan
 from autoseg.storage import files
 
@@ -66,13 +67,18 @@ def alone(plan: Plan, *, number: int, fold: int, image: Image) -> np.ndarray:
     return found
 
 
+@pytest.mark.parametrize("log_shift", [(), (0.0, -0.1)])
 @pytest.mark.parametrize("judged", [False, True])
-def test_the_mean_is_that_of_every_network_and_view_on_the_scans_own_grid(plan: Plan, judged: bool) -> None:
+def test_the_mean_is_that_of_every_network_and_view_on_the_scans_own_grid(
+    plan: Plan, judged: bool, log_shift: tuple[float, ...]
+) -> None:
     image = image_of()
     model = segmenter_of(plan, folds=("0", "1"), judged=judged)
+    model = replace(model, ensemble=replace(model.ensemble, log_shift=log_shift))
     found = model.segment(image, with_probabilities=True, with_uncertainty=True)
     of_fold = [np.mean([alone(plan, number=view, fold=fold, image=image) for view in range(3)], axis=0) for fold in (0, 1)]
     mean = np.mean(of_fold, axis=0)
+    of_fold, mean = [shifted(one, log_shift) for one in of_fold], shifted(mean, log_shift)
     assert found.probabilities is not None
     assert found.entropy is not None
     np.testing.assert_allclose(found.probabilities, mean, atol=1e-6)
@@ -101,9 +107,12 @@ def test_networks_of_plans_that_crop_differently_are_averaged_where_each_saw_som
         assert (found[0, 0] > 2 / 3).all()  # where the second plan saw nothing
 
 
-@pytest.mark.parametrize("judged", [False, True])
-def test_a_file_changes_nothing(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: bool) -> None:
+@pytest.mark.parametrize(("judged", "log_shift"), [(False, ()), (True, ()), (True, (0.0, -0.7))])
+def test_a_file_changes_nothing(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, judged: bool, log_shift: tuple[float, ...]
+) -> None:
     image, model = image_of(), segmenter_of(plan, folds=("0", "1"), judged=judged)
+    model = replace(model, ensemble=replace(model.ensemble, log_shift=log_shift))
 
     def segmented() -> Segmentation:
         return model.segment(image, with_probabilities=True, with_uncertainty=True, spool=tmp_path)

@@ -100,12 +100,13 @@ def _says(model: BaseModel, *path: str) -> Callable[[Any], None]:
 
 def _selection(path: Path) -> Callable[[Any], None]:
     selection = read_selection(path)
-    return lambda plain: require(selection, in_format_2(plain))
+    return lambda plain: require(selection, in_format_3(plain))
 
 
-def in_format_2(selection: dict[str, Any]) -> dict[str, Any]:
+def in_format_3(selection: dict[str, Any]) -> dict[str, Any]:
     """A selection as the present format says it, none of whose steps is spelt as in format 1."""
-    return {**selection, "version": 2} if selection.get("version", 1) == 1 else selection
+    older = {"log_shift": [], "shift": None} if selection.get("version", 1) < 3 else {}
+    return {**older, **selection, "version": 3}
 
 
 def _plan(path: Path) -> Callable[[Any], None]:

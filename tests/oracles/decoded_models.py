@@ -18,7 +18,7 @@ from oracles.decoded_documents import (
     REFUSED,
     canonical_digest,
     decoded_tensors,
-    in_format_2,
+    in_format_3,
     literal,
     require,
     require_remedy,
@@ -121,7 +121,7 @@ def _judge_archive(path: Path) -> None:
     require(description.fingerprint, literal(members["fingerprint.json"]))
     assert (description.selection is None) == ("selection.json" not in members)
     if description.selection is not None:
-        require(description.selection, in_format_2(literal(members["selection.json"])))
+        require(description.selection, in_format_3(literal(members["selection.json"])))
     assert len(model.bundles) == len(document["bundles"])
     for (place, bundle), folder in zip(model.bundles, document["bundles"], strict=True):
         assert place == f"{path} ({folder})"

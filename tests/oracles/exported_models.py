@@ -54,9 +54,10 @@ def selection_of(plan: Plan, weights_sha256: str) -> dict[str, Any]:
     models = [{"architecture": "sepres", "fold": "0", "seed": None, "weights_sha256": weights_sha256}]
     steps = [{"type": "largest_component", "label": 2, "min_volume_ml": None}]
     document = {
-        "version": 2, "plan_digest": plan.digest, "data_key": "0" * 64, "models": models, "postprocessing": steps,
+        "version": 3, "plan_digest": plan.digest, "data_key": "0" * 64, "models": models, "log_shift": [],
+        "postprocessing": steps,
         "decided_sha256": "0" * 64, "reasons": [], "missing": [], "compared_cases": ["case 1"], "candidates": [],
-        "tried": [], "score": SCORE, "quality": {"classes": [], "points": []},
+        "shift": None, "tried": [], "score": SCORE, "quality": {"classes": [], "points": []},
     }  # fmt: skip
     selection = Selection.model_validate(document)
     decided = decision_digest(selection.models, selection.postprocessing)

@@ -5,7 +5,8 @@ import pytest
 from autoseg.catalogue import Architecture
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.metrics.table import METRICS
-from autoseg.postprocessing.combinations import TIE_DICE, Networks, all_combinations, comparable, rank
+from autoseg.postprocessing.choice import Choice, Networks
+from autoseg.postprocessing.combinations import TIE_DICE, all_combinations, comparable, rank
 
 NAN = float("nan")
 
@@ -15,9 +16,10 @@ def case(name: str, dice: float, hausdorff_mm: float = 5.0) -> CaseMetrics:
     return CaseMetrics(name, (ClassMetrics(value=1, name="CSF", numbers=numbers),))
 
 
-def scored(table: Mapping[Networks, Sequence[tuple[float, float]]]) -> dict[Networks, list[CaseMetrics]]:
+def scored(table: Mapping[Networks, Sequence[tuple[float, float]]]) -> dict[Choice, list[CaseMetrics]]:
     return {
-        networks: [case(f"c{index}", *numbers) for index, numbers in enumerate(rows)] for networks, rows in table.items()
+        Choice(networks): [case(f"c{index}", *numbers) for index, numbers in enumerate(rows)]
+        for networks, rows in table.items()
     }
 
 

@@ -89,6 +89,9 @@ def test_a_selection_that_does_not_fit_the_plan_is_refused(workspace: Workspace)
     edit(workspace.selection_file, postprocessing=[{"kind": "fill_holes", "label": 33, "smallest_ml": None}])
     with pytest.raises(WorkspaceError, match=r"classes that the plan does not know.*\[33\]"):
         selection_of(workspace, workspace.plan())
+    edit(workspace.selection_file, postprocessing=[], log_shift=[0, 0.1])
+    with pytest.raises(WorkspaceError, match=r"does not fit the classes; expected 4 numbers in log_shift.*found 2\."):
+        selection_of(workspace, workspace.plan())
     edit(workspace.selection_file, plan_digest="0" * 64)
     with pytest.raises(WorkspaceError, match=r"made under another plan.*autoseg select"):
         selection_of(workspace, workspace.plan())

@@ -12,6 +12,7 @@ from autoseg.events import Silent
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels
 from autoseg.metrics.table import METRICS
+from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
 from autoseg.postprocessing.search import Postprocessing, find_postprocessing, judge
 from autoseg.preprocessing.footprint import Footprint
@@ -42,12 +43,12 @@ def held_out(folder: Path, name: str, prediction: Volume, reference: Volume) -> 
         size_px=SHAPE[1:], spacing_mm=(1.0, 1.0, 1.0), pad_value=(0.0,),
     )  # fmt: skip
     label = folder / f"{name}_seg.nii.gz"
-    return HeldOutCase(name, label, (footprint,), {"unet": ((folder / f"{name}.npy",),)}, {}, CLASSES, scan=label)
+    return HeldOutCase(name, label, (footprint,), {"unet": ((folder / f"{name}.npy",),)}, {}, CLASSES, scan=label, fold="0")
 
 
 def search(cases: Sequence[HeldOutCase]) -> Postprocessing:
-    before = [score_choices(case, choices=[("unet",)])[0] for case in cases]
-    return find_postprocessing(cases, networks=("unet",), before=before, apply=map, events=Silent())
+    before = [score_choices(case, choices=[Choice(("unet",))])[0] for case in cases]
+    return find_postprocessing(cases, choice=Choice(("unet",)), before=before, apply=map, events=Silent())
 
 
 def dice(found: Postprocessing) -> list[float]:

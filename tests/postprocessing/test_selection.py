@@ -15,6 +15,7 @@ from autoseg.postprocessing.selection import (
     Score,
     SelectedModel,
     Selection,
+    TriedShift,
     TriedStep,
     decision_digest,
     read_selection,
@@ -33,6 +34,7 @@ SELECTION = Selection(
     plan_digest="c" * 64,
     data_key="d" * 64,
     models=MODELS,
+    log_shift=(),
     postprocessing=STEPS,
     decided_sha256=decision_digest(MODELS, STEPS),
     reasons=("it scores best",),
@@ -42,6 +44,7 @@ SELECTION = Selection(
         Candidate(networks=("unet", "sepres"), score=SCORE, difference=None, p=None),
         Candidate(networks=("unet",), score=SCORE, difference=ESTIMATE, p=0.25),
     ),
+    shift=TriedShift(log_shift=(0.0, -0.35), phrase="GM -0.35", kept=False, reason="", before=SCORE, after=SCORE),
     tried=(TriedStep(step=STEPS[1], phrase="GM: holes filled", kept=True, reason="", before=SCORE, after=SCORE),),
     score=SCORE,
     quality=Quality(
@@ -69,7 +72,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     path, document = stored(tmp_path)
     assert read_selection(path) == SELECTION
     assert not read_selection(path).edited
-    assert document["version"] == 2
+    assert document["version"] == 3
     assert document["postprocessing"] == [
         {"type": "drop_small", "label": None, "min_volume_ml": 0.25},
         {"type": "fill_holes", "label": 3, "min_volume_ml": None},
@@ -81,6 +84,14 @@ def test_the_digest_of_a_decision_is_that_of_its_canonical_json() -> None:
     steps = '[{"kind":"fill_holes","label":3,"smallest_ml":null}]'  # as in format 1: an older digest stays what it is
     by_hand = hashlib.sha256(f"[{models},{steps}]".encode()).hexdigest()
     assert decision_digest(MODELS[:1], STEPS[1:]) == by_hand
+
+
+def test_a_selection_of_format_2_shifts_nothing(tmp_path: Path) -> None:
+    path, document = stored(tmp_path)
+    del document["log_shift"], document["shift"]
+    path.write_text(json.dumps({**document, "version": 2}))
+    assert read_selection(path) == SELECTION.model_copy(update={"shift": None})
+    assert not read_selection(path).edited
 
 
 def test_a_selection_of_format_1_is_read_as_the_same(tmp_path: Path) -> None:
@@ -105,7 +116,7 @@ def test_a_broken_selection_of_format_1_is_refused_by_name(tmp_path: Path, broke
 
 @pytest.mark.parametrize(
     "change",
-    [{"models": MODELS[:1]}, {"models": MODELS[::-1]}, {"postprocessing": ()}, {"postprocessing": STEPS[::-1]}],
+    [{"models": MODELS[:1]}, {"models": MODELS[::-1]}, {"postprocessing": ()}, {"log_shift": (0.0, 0.1)}],
 )
 def test_a_changed_decision_is_noticed(change: dict[str, object]) -> None:
     assert SELECTION.model_copy(update=change).edited

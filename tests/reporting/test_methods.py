@@ -59,10 +59,14 @@ def test_what_is_cited_is_listed_and_nothing_else(make_plan: MakePlan, networks:
 
 def test_the_selection_is_told_with_its_postprocessing(make_plan: MakePlan) -> None:
     assert "selected" not in methods_paragraph(make_plan(), STUDY)[0]
-    chosen = replace(STUDY, averaged=("unet", "sepres"), compared=10, postprocessing=("GM: holes filled",))
+    chosen = replace(
+        STUDY, averaged=("unet", "sepres"), compared=10, postprocessing=("GM: holes filled",), shift="GM -0.35, WM +0.10"
+    )
     text, _ = methods_paragraph(make_plan(), chosen)
     assert "(10 held-out cases), U-Net and Sep-Res U-Net were selected" in text
     assert "GM: holes filled" in text
+    assert "shifted by amounts learnt from held-out cases (GM -0.35, WM +0.10). Label maps" in text
+    assert "shifted" not in methods_paragraph(make_plan(), replace(chosen, shift=""))[0]
     assert "No postprocessing" in methods_paragraph(make_plan(), replace(chosen, postprocessing=()))[0]
 
 

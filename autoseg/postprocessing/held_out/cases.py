@@ -17,8 +17,9 @@ from autoseg.images.image import LabelMap, on_grid_of, read_labels
 from autoseg.images.sources import read_geometry
 from autoseg.inference import probabilities
 from autoseg.inference.quality import ExpectedDice, by_class
+from autoseg.inference.shift import shift
 from autoseg.inference.steps import Step, apply_steps
-from autoseg.postprocessing.combinations import Networks
+from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out.files import predict_again
 from autoseg.preprocessing.footprint import (
     Box,
@@ -50,6 +51,7 @@ class HeldOutCase:
         sha256: of each of these files, as they were written.
         classes: what the label values stand for, background first.
         scan: file of the scan, of its first channel.
+        fold: of the models that held it out.
     """
 
     id: str
@@ -59,6 +61,7 @@ class HeldOutCase:
     sha256: Mapping[Path, str]
     classes: tuple[LabelClass, ...]
     scan: Path
+    fold: str
 
     def grid(self, views: Sequence[int] | None = None) -> Footprint:
         """The way back from the slices that `mean_probabilities` gives for a choice of views, by their numbers; None: all.
@@ -86,62 +89,64 @@ def verify(case: HeldOutCase) -> None:
             raise _unusable(path, expected=f"sha256 {expected}", found=found)
 
 
-def label_map(
-    case: HeldOutCase, networks: Sequence[Architecture], *, views: Sequence[int] | None = None
-) -> NDArray[np.uint16]:
-    """Label values that the networks together give the scan by some of the views, (Z, Y, X); None: by all.
+def label_map(case: HeldOutCase, choice: Choice) -> NDArray[np.uint16]:
+    """Label values that a choice of networks and views together gives the scan, (Z, Y, X).
 
     Raises:
         WorkspaceError: probabilities are missing or do not fit the case.
     """
-    encoding, grid = encoding_of(case.classes), case.grid(views)
+    encoding, grid = encoding_of(case.classes), case.grid(choice.views)
     labels = empty_labels(grid, encoding)
-    for first, part in mean_probabilities(case, networks, views=views):
+    for first, part in mean_probabilities(case, choice):
         put_labels(labels, part, grid, encoding, first=first)
     return labels
 
 
-def score_choices(case: HeldOutCase, *, choices: Sequence[Networks]) -> tuple[CaseMetrics, ...]:
-    """Scores of the case under several choices of networks, in their order."""
+def score_choices(case: HeldOutCase, *, choices: Sequence[Choice]) -> tuple[CaseMetrics, ...]:
+    """Scores of the case under several choices, in their order."""
     reference = case.read_reference()
-    return tuple(_score(case, label_map(case, networks), reference) for networks in choices)
+    return tuple(_score(case, label_map(case, choice), reference) for choice in choices)
 
 
 def postprocessed(
-    case: HeldOutCase, *, networks: Networks, steps: Sequence[Step], spacing_mm: tuple[float, float, float]
+    case: HeldOutCase, *, choice: Choice, steps: Sequence[Step], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.uint16]:
-    """The label map of one choice of networks after postprocessing, (Z, Y, X)."""
-    return apply_steps(label_map(case, networks), steps, spacing_mm=spacing_mm)
+    """The label map of one choice after postprocessing, (Z, Y, X)."""
+    return apply_steps(label_map(case, choice), steps, spacing_mm=spacing_mm)
 
 
-def expectations(case: HeldOutCase, *, networks: Networks) -> dict[str, float]:
+def expectations(case: HeldOutCase, *, choice: Choice) -> dict[str, float]:
     """By class name, the Dice that the networks expect of themselves, without background."""
     expected = ExpectedDice(encoding_of(case.classes))
-    for _, part in mean_probabilities(case, networks):
+    for _, part in mean_probabilities(case, choice):
         expected.add(part)
     return by_class([label.name for label in case.classes[1:]], expected.by_class())
 
 
-def mean_probabilities(
-    case: HeldOutCase, networks: Sequence[Architecture], *, views: Sequence[int] | None = None
-) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def mean_probabilities(case: HeldOutCase, choice: Choice) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Average of the networks' probabilities, which is that of all its seeds for each, and of views, a few slices at a time.
 
     Args:
         case: one held-out case.
-        networks: which of the networks.
-        views: numbers of the views; None: all.
+        choice: whose probabilities, and how their mean is shifted.
 
     Yields:
-        number of the first of n slices of `case.grid(views)`, and their probabilities, (K, n, H, W), float32, in [0, 1].
+        number of the first of n slices of `case.grid(choice.views)`, and their probabilities, (K, n, H, W), float32, in
+        [0, 1].
 
     Raises:
         ValueError: there are no networks.
         WorkspaceError: probabilities are missing or do not fit the case.
     """
-    chosen = range(len(case.footprints)) if views is None else views
-    stored = [_View(case, networks, view) for view in chosen]
-    grid = case.grid(views)
+    for first, part in _mean_probabilities(case, choice):
+        shift(part, choice.log_shift)
+        yield first, part
+
+
+def _mean_probabilities(case: HeldOutCase, choice: Choice) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    chosen = range(len(case.footprints)) if choice.views is None else choice.views
+    stored = [_View(case, choice.networks, view) for view in chosen]
+    grid = case.grid(choice.views)
     if len(stored) == 1:
         for window in _windows(slice(0, grid.kept[0]), numbers=stored[0].numbers, at_once=_NUMBERS_AT_ONCE):
             yield window.start, stored[0].mean(window)

@@ -14,6 +14,7 @@ from autoseg.errors import WorkspaceError
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels
 from autoseg.inference.steps import Step
+from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import (
     HeldOutCase,
     cases,
@@ -65,15 +66,18 @@ def held_out(folder: Path, stored: Mapping[Architecture, Any], *, reference: Lab
             np.save(path, array)
             paths[network] = (*paths.get(network, ()), (path,))
     sums = {path: files.sha256_file(path) for of_network in paths.values() for (path,) in of_network}
-    return HeldOutCase("s", folder / "s_seg.nii.gz", (FOOTPRINT,), paths, sums, CLASSES, folder / "s_seg.nii.gz")
+    return HeldOutCase("s", folder / "s_seg.nii.gz", (FOOTPRINT,), paths, sums, CLASSES, folder / "s_seg.nii.gz", "0")
 
 
 def test_networks_are_averaged_alike(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND, "attention": SECOND})
-    ((first, alone),) = mean_probabilities(case, ["unet"])
+    ((first, alone),) = mean_probabilities(case, Choice(("unet",)))
     assert first == 0
     assert alone[:, 0, 1, 1].tolist() == [0.0, 0.0, 1.0]
-    ((_, mean),) = mean_probabilities(case, ["unet", "sepres", "attention"])
+    ((_, mean),) = mean_probabilities(
+        case,
+        Choice(("unet", "sepres", "attention")),
+    )
     assert mean.shape == (3, 2, 2, 2)
     assert mean.dtype == np.float32
     assert mean[:, 0, 1, 1] == pytest.approx([2 / 3, 0.0, 1 / 3])
@@ -82,9 +86,12 @@ def test_networks_are_averaged_alike(tmp_path: Path) -> None:
 
 def test_several_seeds_of_a_network_count_as_one_network(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": [FIRST, SECOND], "sepres": SECOND})
-    ((_, alone),) = mean_probabilities(case, ["unet"])
+    ((_, alone),) = mean_probabilities(case, Choice(("unet",)))
     assert alone[:, 0, 1, 1].tolist() == [0.5, 0.0, 0.5]
-    ((_, mean),) = mean_probabilities(case, ["unet", "sepres"])
+    ((_, mean),) = mean_probabilities(
+        case,
+        Choice(("unet", "sepres")),
+    )
     assert mean[:, 0, 1, 1].tolist() == [0.75, 0.0, 0.25]
     np.save(case.probabilities["unet"][1][0], FIRST)
     with pytest.raises(WorkspaceError, match="s_1"):
@@ -108,7 +115,7 @@ def test_views_are_averaged_on_the_scans_own_grid(tmp_path: Path, monkeypatch: p
         for path, footprint in zip(paths[network][0], footprints, strict=True):
             stored = random.dirichlet(np.ones(3), size=(footprint.kept[0], *footprint.size_px)) * 255
             np.save(path, np.moveaxis(stored.round().astype(np.uint8), -1, 0))
-    case = HeldOutCase("s", tmp_path / "s_seg.nii.gz", footprints, paths, {}, CLASSES, tmp_path / "s_seg.nii.gz")
+    case = HeldOutCase("s", tmp_path / "s_seg.nii.gz", footprints, paths, {}, CLASSES, tmp_path / "s_seg.nii.gz", "0")
     encoding = encoding_of(CLASSES)
 
     def alone(networks: tuple[Architecture, ...], view: int) -> Any:
@@ -120,36 +127,53 @@ def test_views_are_averaged_on_the_scans_own_grid(tmp_path: Path, monkeypatch: p
             chosen = (0, 1) if views is None else views
             expected = np.mean([alone(networks, view) for view in chosen], axis=0)
             found = empty_probabilities(case.grid(views), encoding)
-            for first, part in mean_probabilities(case, networks, views=views):
+            for first, part in mean_probabilities(case, Choice(networks, views)):
                 put_probabilities(found, part, case.grid(views), first=first)
             np.testing.assert_allclose(found, expected, atol=1e-6)
-            np.testing.assert_array_equal(label_map(case, networks, views=views), encoding.labels(found))
+            np.testing.assert_array_equal(label_map(case, Choice(networks, views)), encoding.labels(found))
 
 
 def test_an_average_of_nothing_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs networks"):
-        list(mean_probabilities(held_out(tmp_path, {"unet": FIRST}), []))
+        list(mean_probabilities(held_out(tmp_path, {"unet": FIRST}), Choice(())))
 
 
 def test_many_slices_are_averaged_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     case = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND})
-    whole, labels = expectations(case, networks=("unet", "sepres")), label_map(case, ["unet", "sepres"])
+    whole, labels = (
+        expectations(case, choice=Choice(("unet", "sepres"))),
+        label_map(
+            case,
+            Choice(("unet", "sepres")),
+        ),
+    )
     monkeypatch.setattr(cases, "_NUMBERS_AT_ONCE", 1)
-    parts = list(mean_probabilities(case, ["unet", "sepres"]))
+    parts = list(
+        mean_probabilities(
+            case,
+            Choice(("unet", "sepres")),
+        )
+    )
     assert [first for first, _ in parts] == [0, 1]
-    assert expectations(case, networks=("unet", "sepres")) == whole
-    np.testing.assert_array_equal(label_map(case, ["unet", "sepres"]), labels)
+    assert expectations(case, choice=Choice(("unet", "sepres"))) == whole
+    np.testing.assert_array_equal(
+        label_map(
+            case,
+            Choice(("unet", "sepres")),
+        ),
+        labels,
+    )
 
 
 def test_a_label_map_has_the_scans_grid_and_the_data_sets_values(tmp_path: Path) -> None:
-    found = label_map(held_out(tmp_path, {"unet": FIRST}), ["unet"])
+    found = label_map(held_out(tmp_path, {"unet": FIRST}), Choice(("unet",)))
     assert found.dtype == np.uint16
     np.testing.assert_array_equal(found, TRUTH)
 
 
 def test_choices_are_scored_in_their_order(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND})
-    unet, both, sepres = score_choices(case, choices=[("unet",), ("unet", "sepres"), ("sepres",)])
+    unet, both, sepres = score_choices(case, choices=[Choice(("unet",)), Choice(("unet", "sepres")), Choice(("sepres",))])
     assert sepres.id == "s"
     assert [(scores.value, scores.name, scores.dice) for scores in sepres.classes] == [(3, "CSF", 1.0), (70, "GM", 0.0)]
     assert [scores.dice for scores in unet.classes] == [1.0, 1.0]
@@ -161,7 +185,7 @@ def test_choices_are_scored_in_their_order(tmp_path: Path) -> None:
 def test_distances_are_those_of_the_scan_in_mm(tmp_path: Path) -> None:
     shifted = np.zeros(SHAPE, np.uint16)
     shifted[0, 1, 3] = 3  # one voxel on along Y, 2 mm, and two along X, 0.5 mm
-    (found,) = score_choices(held_out(tmp_path, {"unet": SECOND}, reference=shifted), choices=[("unet",)])
+    (found,) = score_choices(held_out(tmp_path, {"unet": SECOND}, reference=shifted), choices=[Choice(("unet",))])
     assert found.classes[0].hausdorff_mm == pytest.approx(np.hypot(2.0, 0.5))
 
 
@@ -169,15 +193,19 @@ def test_label_maps_are_cleaned_by_volume(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": FIRST})
     small = Step(type="drop_small", label=70, min_volume_ml=0.00075)  # a voxel has 0.0005 ml
     without = np.where(TRUTH == 70, 0, TRUTH)
-    np.testing.assert_array_equal(postprocessed(case, networks=("unet",), steps=[small], spacing_mm=SPACING_MM), without)
-    np.testing.assert_array_equal(postprocessed(case, networks=("unet",), steps=[small], spacing_mm=(2.0, 2.0, 0.25)), TRUTH)
+    np.testing.assert_array_equal(
+        postprocessed(case, choice=Choice(("unet",)), steps=[small], spacing_mm=SPACING_MM), without
+    )
+    np.testing.assert_array_equal(
+        postprocessed(case, choice=Choice(("unet",)), steps=[small], spacing_mm=(2.0, 2.0, 0.25)), TRUTH
+    )
 
 
 def test_networks_that_disagree_expect_less_of_themselves(tmp_path: Path) -> None:
     case = held_out(tmp_path, {"unet": sure((1, 0, 0, 0), (2, 1, 1, 1)), "sepres": sure((1, 0, 0, 0), (1, 1, 1, 1))})
-    assert expectations(case, networks=("unet",)) == {"CSF": 1.0, "GM": 1.0}
+    assert expectations(case, choice=Choice(("unet",))) == {"CSF": 1.0, "GM": 1.0}
     # CSF wins in both places with probabilities 1 and 1/2: 2 x 1.5 / (2 + 1.5). GM never wins.
-    assert expectations(case, networks=("unet", "sepres")) == pytest.approx({"CSF": 3 / 3.5, "GM": 0.0})
+    assert expectations(case, choice=Choice(("unet", "sepres"))) == pytest.approx({"CSF": 3 / 3.5, "GM": 0.0})
 
 
 def test_what_was_written_passes_verification(tmp_path: Path) -> None:
@@ -213,7 +241,7 @@ def test_arrays_of_something_else_are_refused(tmp_path: Path, stored: np.ndarray
     ((path,),) = case.probabilities["unet"]
     np.save(path, stored)
     with pytest.raises(WorkspaceError) as raised:
-        list(mean_probabilities(case, ["unet"]))
+        list(mean_probabilities(case, Choice(("unet",))))
     assert raised.value.where == str(path)
     assert found in str(raised.value.found)
 
@@ -227,4 +255,4 @@ def test_files_that_are_cut_short_or_missing_are_refused(tmp_path: Path, kept_by
     if kept_bytes is not None:
         path.write_bytes(content[:kept_bytes])
     with pytest.raises(WorkspaceError, match="cannot be read"):
-        label_map(case, ["unet"])
+        label_map(case, Choice(("unet",)))

@@ -1,0 +1,116 @@
+"""The shift of the prior that is learnt, and when it is kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
+from autoseg.events import Silent
+from autoseg.metrics.table import METRICS
+from autoseg.postprocessing.choice import Choice
+from autoseg.postprocessing.held_out import HeldOutCase, score_choices
+from autoseg.postprocessing.prior import FoundShift, best_shift, find_shift, judge
+from autoseg.postprocessing.scoring import case_means
+from autoseg.postprocessing.undecided import STEP, undecided
+
+UNET = Choice(("unet",))
+MakeHeldOut = Callable[..., HeldOutCase]
+
+
+def found(cases: list[HeldOutCase]) -> FoundShift:
+    before = [score_choices(case, choices=[UNET])[0] for case in cases]
+    return find_shift(cases, choice=UNET, before=before, apply=map, events=Silent())
+
+
+def mean_dice(case: HeldOutCase, shift: tuple[float, ...]) -> float:
+    return case_means(score_choices(case, choices=[Choice(("unet",), log_shift=shift)]), "dice")[0]
+
+
+@pytest.mark.parametrize("bias", [-0.8, 0.6])
+def test_networks_that_find_too_much_or_too_little_are_put_right(
+    make_held_out: MakeHeldOut, tmp_path: Path, bias: float
+) -> None:
+    cases = [make_held_out(tmp_path, f"c{n}", seed=n, bias=(0.0, bias, 0.0), fold=str(n % 3)) for n in range(6)]
+    result = found(cases)
+    assert result.tried is not None
+    assert result.tried.kept
+    assert result.choice.log_shift[0] == 0
+    assert result.choice.log_shift[1] == pytest.approx(-bias, abs=0.3)
+    assert result.choice.log_shift == result.tried.log_shift
+    assert result.scores == tuple(score_choices(case, choices=[result.choice])[0] for case in cases)
+    assert result.tried.after.dice.mean is not None
+    assert result.tried.before.dice.mean is not None
+    assert result.tried.after.dice.mean > result.tried.before.dice.mean
+    assert "rises" in result.tried.reason
+
+
+def test_what_teaches_one_case_alone_is_not_kept(make_held_out: MakeHeldOut, tmp_path: Path) -> None:
+    biases = (1.0, -1.0, 0.0, 0.0, 1.0, -1.0)
+    cases = [make_held_out(tmp_path, f"c{n}", seed=n, bias=(0.0, bias, 0.0), fold=str(n)) for n, bias in enumerate(biases)]
+    result = found(cases)
+    assert result.choice == UNET
+    assert result.tried is not None
+    assert not result.tried.kept
+    assert result.scores == tuple(score_choices(case, choices=[UNET])[0] for case in cases)
+
+
+def test_a_case_is_judged_by_what_other_folds_teach(make_held_out: MakeHeldOut, tmp_path: Path) -> None:
+    cases = [make_held_out(tmp_path, f"c{n}", seed=n, bias=(0.0, 0.9, 0.0), fold=str(n // 2)) for n in range(4)]
+    result = found(cases)
+    tables = [undecided(case, choice=UNET, most_rows=10**6) for case in cases]
+    first, second = best_shift(tables[2:]), best_shift(tables[:2])
+    expected = np.mean([mean_dice(case, shift) for case, shift in zip(cases, [first, first, second, second], strict=True)])
+    assert result.tried is not None
+    assert result.tried.after.dice.mean == pytest.approx(expected)
+
+
+def test_of_one_fold_each_case_is_left_out_alone(make_held_out: MakeHeldOut, tmp_path: Path) -> None:
+    cases = [make_held_out(tmp_path, f"c{n}", seed=n, bias=(0.0, -0.9, 0.0)) for n in range(4)]
+    result = found(cases)
+    assert result.tried is not None
+    assert result.tried.kept
+    assert found(cases[:1]) == FoundShift(UNET, score_choices(cases[0], choices=[UNET]), None)
+
+
+def test_no_shift_of_one_class_is_better_than_the_best(make_held_out: MakeHeldOut, tmp_path: Path) -> None:
+    case = make_held_out(tmp_path, "a", seed=3, bias=(0.0, 0.7, -0.4))
+    best = best_shift([undecided(case, choice=UNET, most_rows=10**6)])
+    reached = mean_dice(case, best)
+    assert reached > mean_dice(case, ())
+    for index in (1, 2):
+        for change in (-4 * STEP, 4 * STEP):
+            other = tuple(value + change * (place == index) for place, value in enumerate(best))
+            assert mean_dice(case, other) <= reached + 1e-3
+
+
+def test_where_everything_is_right_nothing_is_shifted(make_held_out: MakeHeldOut, tmp_path: Path) -> None:
+    case = make_held_out(tmp_path, "a", seed=3, sure=True)
+    assert best_shift([undecided(case, choice=UNET, most_rows=10**6)]) == ()
+    result = found([case, make_held_out(tmp_path, "b", seed=4, sure=True)])
+    assert result.tried is not None
+    assert (result.tried.phrase, result.tried.reason) == ("none", "no shift raises the Dice of the held-out cases")
+
+
+def scored(*dice: float) -> list[CaseMetrics]:
+    names = [dict.fromkeys(METRICS, 1.0) | {"dice": value} for value in dice]
+    return [
+        CaseMetrics(str(number), (ClassMetrics(value=1, name="A", numbers=numbers),)) for number, numbers in enumerate(names)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gains", "kept", "reason"),
+    [
+        ((0.01, 0.02, 0.03), True, "Dice of cases left out rises (+0.02000 with a standard error of 0.00577)"),
+        ((0.01, -0.01, 0.01), False, "Dice of cases left out does not rise by more than chance explains"),
+        ((-0.01, -0.01, -0.01), False, "does not rise"),
+        ((0.01, float("nan"), float("nan")), False, "too few cases have a Dice"),
+    ],
+)
+def test_it_is_kept_where_the_gain_exceeds_its_standard_error(gains: tuple[float, ...], *, kept: bool, reason: str) -> None:
+    before, after = scored(0.8, 0.8, 0.8), scored(*(0.8 + gain for gain in gains))
+    found_kept, why = judge(before, after)
+    assert found_kept == kept
+    assert reason in why
