@@ -62,7 +62,13 @@ def _parameter(option: Option) -> click.Parameter:
         flags = [f"{long}/--no-{long.removeprefix('--')}"] if option.default else [long]
         return click.Option([option.name, *flags, *short], is_flag=True, help=_help(option))
     if option.is_list:
-        return click.Option([option.name, *option.flags], multiple=True, metavar=_metavar(option), help=_help(option))
+        return click.Option(
+            [option.name, *option.flags],
+            multiple=True,
+            type=_Value(option, option.flags[0]) if Path in option.types else None,
+            metavar=_metavar(option),
+            help=_help(option),
+        )
     return click.Option(
         [option.name, *option.flags],
         type=_Value(option, option.flags[0]),

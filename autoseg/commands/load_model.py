@@ -20,7 +20,7 @@ class LoadOptions(Options):
 
     workspace: OptionalPath = option(WORKSPACE, default=None)
     _: KW_ONLY
-    model: OptionalPath = option(MODEL, default=None)
+    model: str | Path | Sequence[str | Path] | None = option(MODEL, default=None)
     folders: Sequence[str | Path] | None = option(
         "The models to average, `<workspace>/models/<network>/fold_<f>`, without postprocessing; None: what was selected, "
         "else all that are finished.",

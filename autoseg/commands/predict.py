@@ -1,5 +1,6 @@
 """`autoseg predict`: segment scans with what was selected, or else with everything trained so far."""
 
+from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +24,7 @@ class PredictOptions(Options):
     target: PathOption = argument("Folder of label maps and predictions.csv.", metavar="OUT")
     _: KW_ONLY
     workspace: OptionalPath = option(WORKSPACE, default=None)
-    model: OptionalPath = option(MODEL, default=None)
+    model: str | Path | Sequence[str | Path] | None = option(MODEL, default=None)
     probabilities: bool = option("Also write the probability of every class.", default=False)
     uncertainty: bool = option("Also write how undecided the networks are, and predict the Dice.", default=False)
     pictures: bool = option("Also draw every label map over its scan, in three planes.", default=False)

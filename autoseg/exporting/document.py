@@ -80,12 +80,13 @@ def describe_exported(path: Path) -> ExportDescription:
         return _describe(archive)
 
 
-def read_exported(path: Path, *, memory_gb: float | None = None) -> ExportedModel:
+def read_exported(path: Path, *, memory_gb: float | None = None, beside: Sequence[int] = ()) -> ExportedModel:
     """Read an exported model and verify all of it.
 
     Args:
         path: the file.
         memory_gb: memory that may be taken, in GB; None: whatever its weights need.
+        beside: bytes of weights of other models that are in memory.
 
     Raises:
         BundleError: not an exported model, damaged, inconsistent, or written by a newer autoseg.
@@ -95,7 +96,7 @@ def read_exported(path: Path, *, memory_gb: float | None = None) -> ExportedMode
         description = _describe(archive)
         if memory_gb is not None:
             sizes = [archive.size(weights_name(folder, document)) for folder, document in description.bundles.items()]
-            require_weights(sizes, memory_gb=memory_gb, where=path)
+            require_weights([*beside, *sizes], memory_gb=memory_gb, where=path)
         bundles = tuple(
             (archive.place(folder), _bundle(archive, folder, document)) for folder, document in description.bundles.items()
         )

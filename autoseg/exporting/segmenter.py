@@ -1,23 +1,92 @@
-"""An exported model, ready to segment."""
+"""Exported models, ready to segment."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from autoseg.events import Events
-from autoseg.exporting.document import read_exported
+from autoseg.exporting.document import ExportDescription, ExportedModel, read_exported
 from autoseg.inference.ensemble import make_ensemble
+from autoseg.inference.outliers import TrainingData
 from autoseg.inference.segmenter import Segmenter
+from autoseg.inference.steps import Step
+from autoseg.model.bundle import Bundle
 from autoseg.model.compute import Compute
-from autoseg.postprocessing.in_use import make_segmenter
+from autoseg.postprocessing.in_use import make_segmenter, training_data
 
 
-def exported_segmenter(path: Path, *, compute: Compute, mirror: bool, memory_gb: float, events: Events) -> Segmenter:
-    """An exported model with its postprocessing, which may take so much memory, in GB, to segment a scan.
+def exported_segmenter(
+    files: str | Path | Sequence[str | Path], *, compute: Compute, mirror: bool, memory_gb: float, events: Events
+) -> Segmenter:
+    """An exported model with its postprocessing, or several averaged, each network of which counts alike.
+
+    How good results are is known of each model alone, and the postprocessing was found for each alone: several have it where
+    it is the same for all.
+
+    Args:
+        files: the model, or several for the same classes and channels.
+        compute: device and number format.
+        mirror: test-time augmentation: average over the flips that the plans name.
+        memory_gb: memory that segmenting a scan may take, in GB.
+        events: notified of everything.
 
     Raises:
-        BundleError: not an exported model, damaged, or written by a newer autoseg.
-        MemoryLimitError: its weights do not fit into the memory.
+        BundleError: none, or not an exported model, damaged, written by a newer autoseg, or for other classes or channels
+            than another one.
+        MemoryLimitError: their weights do not fit into the memory.
     """
-    model = read_exported(path, memory_gb=memory_gb)
-    ensemble = make_ensemble(model.bundles, compute=compute, mirror=mirror)
-    description = model.description
-    return make_segmenter(ensemble, description.selection, description.fingerprint, memory_gb=memory_gb, events=events)
+    models = _read([Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files], memory_gb=memory_gb)
+    ensemble = make_ensemble(_each_once(models, events), compute=compute, mirror=mirror)
+    descriptions = [model.description for model in models]
+    if len(models) == 1:
+        selection, fingerprint = descriptions[0].selection, descriptions[0].fingerprint
+        return make_segmenter(ensemble, selection, fingerprint, memory_gb=memory_gb, events=events)
+    events.info(f"averaging: {ensemble.title}")
+    return Segmenter(
+        ensemble=ensemble,
+        steps=_steps_of_all(descriptions, events),
+        quality=None,
+        trained_on=_data_of(descriptions),
+        memory_gb=memory_gb,
+    )
+
+
+def _read(files: Sequence[Path], *, memory_gb: float) -> list[ExportedModel]:
+    models: list[ExportedModel] = []
+    for file in files:
+        networks = [bundle.network for model in models for _, bundle in model.bundles]
+        beside = [sum(tensor.nbytes for tensor in network.state_dict().values()) for network in networks]
+        models.append(read_exported(file, memory_gb=memory_gb, beside=beside))
+    return models
+
+
+def _each_once(models: Sequence[ExportedModel], events: Events) -> list[tuple[str, Bundle]]:
+    """All networks; one that is in several models counts once."""
+    bundles = [bundle for model in models for bundle in model.bundles]
+    once = {
+        (bundle.document.plan_digest, bundle.document.weights_sha256): (place, bundle) for place, bundle in bundles[::-1]
+    }
+    if len(once) < len(bundles):
+        events.info(f"{len(bundles) - len(once)} network(s) are in several of the models, and count once")
+    return list(once.values())[::-1]
+
+
+def _steps_of_all(descriptions: Sequence[ExportDescription], events: Events) -> tuple[Step, ...]:
+    """The postprocessing that all models have."""
+    selections = [description.selection for description in descriptions]
+    steps = [() if selection is None else selection.postprocessing for selection in selections]
+    same = all(each == steps[0] for each in steps)
+    left_out = "" if same else "; their postprocessing differs, and none of it is done"
+    events.info(
+        f"several models are averaged: no Dice is predicted, and results that are probably bad are not marked{left_out}"
+    )
+    return steps[0] if same else ()
+
+
+def _data_of(descriptions: Sequence[ExportDescription]) -> tuple[TrainingData, ...]:
+    """What the models were trained on, each data set once."""
+    data: list[TrainingData] = []
+    for description in descriptions:
+        each = training_data(description.plan, description.fingerprint)
+        if each not in data:
+            data.append(each)
+    return tuple(data)

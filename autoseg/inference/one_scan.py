@@ -134,7 +134,7 @@ class ScanWork:
             image,
             with_probabilities=results.probabilities,
             with_uncertainty=results.uncertainty,
-            spool=results.folder,
+            spool=results.folder if self.at_once == 1 else None,  # rather alone, with all the memory
             events=events,
         )
         for warning in found.warnings:

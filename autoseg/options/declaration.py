@@ -133,8 +133,8 @@ class Option:
 
     @property
     def is_list(self) -> bool:
-        """Whether it holds several texts, which the command line takes one by one."""
-        return self.types == (Sequence[str],)
+        """Whether it may hold several texts or paths, which the command line takes one by one."""
+        return self.types == (Sequence[str],) or Sequence[str | Path] in self.types
 
     @property
     def choices(self) -> tuple[str, ...]:

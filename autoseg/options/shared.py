@@ -33,7 +33,11 @@ PLANES: Final = Declaration(
     metavar="auto|all|PLANE[,PLANE...]",
 )
 SEED: Final = Declaration("Seed of all randomness.", least=0, most=2**64 - 1)
-MODEL: Final = Declaration("An exported model to use instead of a workspace.", ("--model", "-m"), metavar="FILE")
+MODEL: Final = Declaration(
+    "An exported model to use instead of a workspace; may be repeated: the networks of all are averaged.",
+    ("--model", "-m"),
+    metavar="FILE",
+)
 MEMORY: Final = Declaration(
     "GB that segmenting a scan may take, the program included; a larger one is segmented part by part. Default: 4.",
     ("--memory",),
