@@ -82,7 +82,7 @@ def write_onnx(bundle: Bundle, path: Path, *, mean_log_shift: Sequence[float] = 
     Raises:
         BundleError: its probabilities are not those of torch. No file is left then.
     """
-    plan = bundle.document.plan
+    plan = bundle.document.seen
     divisor = plan.network.divisor
     network = nn.Sequential(bundle.network, TensorEncoding.of(plan).activation()).eval()
     smallest = SMALLEST_BOTTLENECK_PX * divisor
@@ -128,8 +128,8 @@ def _describe(model: "onnx.ModelProto", bundle: Bundle, *, mean_log_shift: Seque
         "autoseg.multiple_px": str(document.plan.network.divisor),
         "autoseg.padding": document.plan.prediction.padding,
         "autoseg.smallest_px": str(SMALLEST_BOTTLENECK_PX * document.plan.network.divisor),
-        "autoseg.views": json.dumps([view.model_dump(mode="json") for view in document.plan.views]),
-        "autoseg.plan": files.json_text(document.plan.model_dump(mode="json")),
+        "autoseg.views": json.dumps([view.model_dump(mode="json") for view in document.seen.views]),
+        "autoseg.plan": files.json_text(document.seen.model_dump(mode="json")),
         "autoseg.weights_sha256": document.weights_sha256,
     }.items():
         entry = model.metadata_props.add()

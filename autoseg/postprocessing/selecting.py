@@ -128,6 +128,7 @@ def _models_of(inputs: SelectionInputs, networks: Networks) -> tuple[SelectedMod
             architecture=model.architecture,
             fold=model.fold,
             seed=model.id.seed,
+            view=model.id.view,
             weights_sha256=read_document(model.folder).weights_sha256,
         )
         for model in inputs.models

@@ -33,12 +33,13 @@ class SelectedModel(_Part):
     architecture: catalogue.Architecture
     fold: str = Field(description="a number, `official` or `full`")
     seed: Seed | None = Field(default=None, description="where it is part of the model's place; null: it is not")
+    view: catalogue.Plane | None = Field(default=None, description="plane of the only view it sees; null: it sees all")
     weights_sha256: Sha256 = Field(description="which weights were judged: another training gives others")
 
     @property
     def id(self) -> ModelId:
         """What it is called, and where it lies."""
-        return ModelId(self.architecture, self.fold, self.seed)
+        return ModelId(self.architecture, self.fold, self.seed, self.view)
 
 
 class Estimate(_Part):

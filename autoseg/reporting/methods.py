@@ -115,9 +115,12 @@ def _preprocessing(plan: Plan) -> str:
 def _networks(plan: Plan, study: Study) -> str:
     if not study.models:
         return ""
-    size, beside = plan.network, plan.views[0].adjacent_slices
-    adjacent = f" Each slice was shown with {beside} adjacent slice(s) on either side." if beside else ""
-    adjacent += " Slices of all planes were shown to the same network, in turns." if len(plan.views) > 1 else ""
+    size, shared = plan.network, plan.network.shared_by_views
+    beside = listing(list(dict.fromkeys(str(view.adjacent_slices) for view in plan.views)), last="or")
+    adjacent = f" Each slice was shown with {beside} adjacent slice(s) on either side." if beside != "0" else ""
+    if len(plan.views) > 1:
+        whose = "all planes were shown to the same network, in turns" if shared else "each plane had networks of their own"
+        adjacent += f" Slices of {whose}."
     networks = listing([NETWORKS[name].phrase for name in study.models])
     inside = size.inside.features
     if size.stem == "space_to_depth":

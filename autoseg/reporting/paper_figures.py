@@ -146,13 +146,14 @@ def _attention(data: ReportData, _: Events) -> Iterator[Drawing]:
             continue
         case = data.case(bundle.document.provenance.validation_cases[0])
         compute = choose_compute("cpu", "float32")
-        for view in data.plan.views:
+        views = bundle.document.seen.views
+        for view in views:
             prepared, labels = _prepare(data, case, view)
             index = _fullest(prepared, labels)
             padding = Padding.of(data.plan, prepared.footprint.pad_value)
             maps = attention_maps(bundle.network, prepared.array, index, view=view, padding=padding, compute=compute)
             spacing_mm = prepared.footprint.spacing_mm[1:]
-            plane = f"{view.plane} " if len(data.plan.views) > 1 else ""
+            plane = f"{view.plane} " if len(views) > 1 else ""
             title = f"{runs[model].title}: {case.id}, {plane}slice {index + 1}"
             network = "" if model.architecture == "attention" else f"_{model.architecture}"
             yield (

@@ -51,7 +51,7 @@ CASE: Final[dict[str, Any]] = {
 
 
 def selection_of(plan: Plan, weights_sha256: str) -> dict[str, Any]:
-    models = [{"architecture": "sepres", "fold": "0", "seed": None, "weights_sha256": weights_sha256}]
+    models = [{"architecture": "sepres", "fold": "0", "seed": None, "view": None, "weights_sha256": weights_sha256}]
     steps = [{"type": "largest_component", "label": 2, "min_volume_ml": None}]
     document = {
         "version": 3, "plan_digest": plan.digest, "data_key": "0" * 64, "models": models, "log_shift": [],

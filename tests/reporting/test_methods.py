@@ -85,6 +85,12 @@ def test_the_prior_is_spoken_of_where_it_was_put_right(make_plan: MakePlan) -> N
     assert "Predicted" not in methods_paragraph(make_plan(), STUDY)[0]
 
 
+def test_networks_of_single_views_are_told_of(make_plan: MakePlan) -> None:
+    views = [{"adjacent_slices": 1}, {"plane": "coronal"}]
+    text, _ = methods_paragraph(make_plan(views=views, network={"shared_by_views": False}), STUDY)
+    assert "shown with 1 or 0 adjacent slice(s) on either side. Slices of each plane had networks of their own." in text
+
+
 def test_several_views_are_told_apart_where_they_differ(make_plan: MakePlan) -> None:
     views = [
         {"plane": "coronal", "tta_axes": ["columns"]},
