@@ -13,6 +13,7 @@ from autoseg.exporting import contents
 from autoseg.exporting import document as exported
 from autoseg.exporting.archive import ARCHIVE_SUFFIX, write_archive
 from autoseg.exporting.onnx_model import OnnxModel, check_onnx_installed, write_onnx
+from autoseg.inference.ensemble import weights_of
 from autoseg.model.bundle import BundleDocument, load_bundle
 from autoseg.model.identity import ModelId
 from autoseg.planning.fingerprint import Fingerprint
@@ -70,9 +71,11 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
     read_back = _write(file, _members(workspace, models, selection, _neutral_names(workspace)))
     written = []
     if onnx_files:
+        weights = weights_of([bundle.document for _, bundle in read_back.bundles])
         with events.track("writing ONNX models", total=len(onnx_files), unit="networks") as progress:
-            for (_, bundle), path in zip(read_back.bundles, onnx_files, strict=True):
-                written.append(write_onnx(bundle, path, mean_log_shift=() if selection is None else selection.log_shift))
+            shift = () if selection is None else selection.log_shift
+            for (_, bundle), path, weight in zip(read_back.bundles, onnx_files, weights, strict=True):
+                written.append(write_onnx(bundle, path, weight=weight, mean_log_shift=shift))
                 progress.advance()
     return ExportResult(read_back.description, file.stat().st_size, tuple(written))
 

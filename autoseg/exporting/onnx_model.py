@@ -64,7 +64,7 @@ def check_onnx_installed() -> None:
         )
 
 
-def write_onnx(bundle: Bundle, path: Path, *, mean_log_shift: Sequence[float] = ()) -> OnnxModel:
+def write_onnx(bundle: Bundle, path: Path, *, weight: float = 1.0, mean_log_shift: Sequence[float] = ()) -> OnnxModel:
     """Write a network from normalised slices, (B, C, H, W), to probabilities, (B, K, H, W), and verify it.
 
     B, H and W are free; H and W must be multiples of the network's divisor, and at least twice as long: smaller slices,
@@ -76,6 +76,7 @@ def write_onnx(bundle: Bundle, path: Path, *, mean_log_shift: Sequence[float] = 
     Args:
         bundle: the network.
         path: the file.
+        weight: how much the network counts among those it is averaged with, for the metadata.
         mean_log_shift: of the selection, for whoever averages the probabilities of several networks: not part of the network
             either, and in the metadata, too.
 
@@ -102,7 +103,7 @@ def write_onnx(bundle: Bundle, path: Path, *, mean_log_shift: Sequence[float] = 
         msg = "the exporter gives a program"
         raise RuntimeError(msg)
     model = program.model_proto
-    _describe(model, bundle, mean_log_shift=mean_log_shift)
+    _describe(model, bundle, weight=weight, mean_log_shift=mean_log_shift)
     content = model.SerializeToString()
     difference = max(_difference(content, network, example) for example in examples)
     if not difference <= LARGEST_DIFFERENCE:
@@ -117,7 +118,7 @@ def write_onnx(bundle: Bundle, path: Path, *, mean_log_shift: Sequence[float] = 
     return OnnxModel(path, difference, multiple_px=divisor, smallest_px=smallest)
 
 
-def _describe(model: "onnx.ModelProto", bundle: Bundle, *, mean_log_shift: Sequence[float]) -> None:
+def _describe(model: "onnx.ModelProto", bundle: Bundle, *, weight: float, mean_log_shift: Sequence[float]) -> None:
     document = bundle.document
     for key, value in {
         "autoseg.architecture": document.architecture,
@@ -130,6 +131,7 @@ def _describe(model: "onnx.ModelProto", bundle: Bundle, *, mean_log_shift: Seque
         "autoseg.smallest_px": str(SMALLEST_BOTTLENECK_PX * document.plan.network.divisor),
         "autoseg.views": json.dumps([view.model_dump(mode="json") for view in document.seen.views]),
         "autoseg.plan": files.json_text(document.seen.model_dump(mode="json")),
+        "autoseg.weight": json.dumps(weight),
         "autoseg.weights_sha256": document.weights_sha256,
     }.items():
         entry = model.metadata_props.add()

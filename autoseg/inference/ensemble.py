@@ -175,7 +175,6 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
     for place, bundle in bundles[1:]:
         _require_alike(bundles[0], place, bundle.document.plan)
     documents = [bundle.document for _, bundle in bundles]
-    seeds = Counter({(document.plan_digest, document.id): _place_of(document) for document in documents}.values())
     plans = {document.plan_digest: document.plan for document in documents}
     seen = {(document.plan_digest, document.view): document.seen for document in documents}
     deciding = [mirror, compute.precision, compute.device.type]
@@ -193,15 +192,21 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
                 bundle.document.id,
                 seen[bundle.document.plan_digest, bundle.document.view],
                 compute.place(bundle.network),
-                1 / seeds[_place_of(bundle.document)],
+                weight,
             )
-            for _, bundle in bundles
+            for (_, bundle), weight in zip(bundles, weights_of(documents), strict=True)
         ),
         digest=digest({key: key for key in plans}),
         digest_in_0_1=digest({key: plan.digest_in_0_1 for key, plan in plans.items()}),
         compute=compute,
         mirror=mirror,
     )
+
+
+def weights_of(documents: Sequence[BundleDocument]) -> tuple[float, ...]:
+    """How much each model counts in their mean: all seeds and views of one network on one fold count as one together."""
+    alike = Counter({(document.plan_digest, document.id): _place_of(document) for document in documents}.values())
+    return tuple(1 / alike[_place_of(document)] for document in documents)
 
 
 def is_for_images(plan: Plan) -> bool:

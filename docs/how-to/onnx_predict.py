@@ -28,11 +28,12 @@ def predict(scan, spacing_mm, models: Sequence[Path]):
     Returns:
         probabilities of the K classes, (K, Z, Y, X), float32.
     """
-    return np.mean([predict_one(np.asarray(scan, np.float32), spacing_mm, model) for model in models], axis=0)
+    found, counts = zip(*(predict_one(np.asarray(scan, np.float32), spacing_mm, model) for model in models), strict=True)
+    return np.average(found, axis=0, weights=counts).astype(np.float32)
 
 
 def predict_one(scan, spacing_mm, model: Path):
-    """The mean over all views of one network."""
+    """The mean over all views of one network, and how much the network counts."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     described = session.get_modelmeta().custom_metadata_map
     plan = json.loads(described["autoseg.plan"])
@@ -46,7 +47,7 @@ def predict_one(scan, spacing_mm, model: Path):
     whole = np.zeros((len(mean), *scan.shape[1:]), np.float32)
     whole[0] = 1  # what was cut away is background
     whole[(slice(None), *kept)] = mean
-    return whole
+    return whole, json.loads(described["autoseg.weight"])
 
 
 def predict_view(session, normalised, spacing_mm, view, described):

@@ -13,10 +13,11 @@ import torch
 from autoseg.exporting.onnx_model import write_onnx
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image
-from autoseg.inference.ensemble import make_ensemble
+from autoseg.inference.ensemble import make_ensemble, weights_of
 from autoseg.inference.segmenter import Segmenter
 from autoseg.model.bundle import Bundle, BundleDocument, Provenance
 from autoseg.model.compute import Compute
+from autoseg.model.identity import ModelId
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 
@@ -45,14 +46,16 @@ def scan() -> Image:
     return Image(array=array, geometry=GEOMETRY)
 
 
-def bundle(plan: Plan, *, seed: int) -> Bundle:
+def bundle(plan: Plan, model: ModelId, *, seed: int) -> Bundle:
     torch.manual_seed(seed)
-    size = plan.network
-    network = build_network("unet", in_channels=plan.input_channels, classes=len(plan.data.classes), size=size)
-    network(torch.randn((8, plan.input_channels, 16, 12)))
+    channels = plan.of_view(model.view).input_channels
+    network = build_network("unet", in_channels=channels, classes=len(plan.data.classes), size=plan.network)
+    network(torch.randn((8, channels, 16, 12)))
     document = BundleDocument(
         architecture="unet",
-        fold=str(seed),
+        fold=model.fold,
+        seed=model.seed,
+        view=model.view,
         plan_digest=plan.digest,
         plan=plan,
         provenance=Provenance(
@@ -83,6 +86,7 @@ def bundle(plan: Plan, *, seed: int) -> Bundle:
         },
         {
             "views": [{"plane": "sagittal"}, {"plane": "axial", "spacing_mm": [1.5, 1.5]}],
+            "network": {"shared_by_views": False},
             "preprocessing": {"normalisation": [{"method": "ct", "lower": 10.0, "upper": 150.0, "mean": 70.0, "std": 30.0}]},
         },
     ],
@@ -90,8 +94,14 @@ def bundle(plan: Plan, *, seed: int) -> Bundle:
 def test_it_gives_what_autoseg_gives(
     script: ModuleType, make_plan: Callable[..., Plan], tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    models = [bundle(make_plan(**changes), seed=seed) for seed in range(1 if changes else 2)]
-    files = [write_onnx(model, tmp_path / f"{number}.onnx").path for number, model in enumerate(models)]
+    plan = make_plan(**changes)
+    ids = [ModelId("unet", "0", view=view) for view in plan.network_views]
+    ids += [] if changes else [ModelId("unet", "0", seed=7), ModelId("unet", "1")]
+    models = [bundle(plan, model, seed=seed) for seed, model in enumerate(ids)]
+    weights = weights_of([model.document for model in models])
+    files = [
+        write_onnx(model, tmp_path / f"{number}.onnx", weight=weights[number]).path for number, model in enumerate(models)
+    ]
     compute = Compute(torch.device("cpu"), bfloat16=False)
     ensemble = make_ensemble([(str(number), model) for number, model in enumerate(models)], compute=compute, mirror=True)
     segmenter = Segmenter(ensemble=ensemble, steps=(), quality=None, fingerprint=None)
