@@ -104,7 +104,7 @@ def test_it_gives_what_autoseg_gives(
     ]
     compute = Compute(torch.device("cpu"), bfloat16=False)
     ensemble = make_ensemble([(str(number), model) for number, model in enumerate(models)], compute=compute, mirror=True)
-    segmenter = Segmenter(ensemble=ensemble, steps=(), quality=None, fingerprint=None)
+    segmenter = Segmenter(ensemble=ensemble, steps=(), quality=None, trained_on=())
     expected = segmenter.segment(scan(), with_probabilities=True).probabilities
     found = script.predict(scan().array, SPACING_MM, files)
     assert expected is not None
