@@ -72,7 +72,8 @@ def test_evaluation_of_equal_label_maps_is_perfect(home: Path) -> None:
     with (home / "results" / "evaluation" / "metrics.csv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [row["class"] for row in rows] == ["CSF", "GM", "WM"]
-    assert all(float(row["dice"]) == 1.0 or row["dice"] in {"", "nan"} for row in rows)
+    assert all(row["dice"] in {"", "nan"} or float(row["dice"]) == 1.0 for row in rows)
+    assert any(row["dice"] for row in rows)
 
 
 def test_a_second_prediction_repeats_nothing(home: Path) -> None:
@@ -156,9 +157,8 @@ def test_a_finished_run_says_so_and_a_different_one_is_refused(home: Path) -> No
     train = ["train", "--arch", "sepres", "--fold", "0", "--precision", "float32"]
     again = autoseg(*train, "--epochs", "1", cwd=home)
     assert "finished earlier" in again.said
-    refused = autoseg(*train, "--epochs", "2", "--seed", "7", cwd=home, expect=5)
+    refused = autoseg(*train, "--epochs", "2", cwd=home, expect=5)
     assert "epochs" in refused.said
-    assert "seed" in refused.said
     assert "--restart" in refused.said
 
 
