@@ -41,6 +41,19 @@ class PlanOptions(Options):
         above=0,
         most=10_000,
     )
+    minutes: float | None = option(
+        "Length of runs: networks are sized for the work that fits. Default: by rule, with networks of the usual width.",
+        in_python="A script that gives it without `speed` is guarded by `if __name__ == '__main__':`.",
+        default=None,
+        above=0,
+        most=1_000_000,
+    )
+    speed: float | None = option(
+        "For --minutes: thousand pixels that this machine learns from in a second. Default: as recorded, or measured.",
+        default=None,
+        above=0,
+        most=1_000_000_000,
+    )
     overrides: Sequence[str] = option(
         "Take this value, as in training.loss=dice, instead of what the rules choose; may be repeated.",
         "--set",
@@ -84,6 +97,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.storage.locks import lock
 
     overrides, planes = parse_overrides(options.overrides), _asked_planes(options)
+    _refuse_budget_without_use(options)
     dataset = find_dataset(options.dataset, name=options.name, choice=Choice(options.labels, tuple(options.channels)))
     workspace = Workspace(options.workspace or RUNS / dataset.name)
     if options.name is None and not options.force:
@@ -102,7 +116,8 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         jobs = processes(options.jobs)
         fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
         dataset = found_channels(dataset, fingerprint.cases)
-        inputs = _inputs(options, name=dataset.name, planes=planes, overrides=overrides, events=events)
+        speed = _speed_kpx_s(options, workspace, events)
+        inputs = _inputs(options, name=dataset.name, planes=planes, speed=speed, overrides=overrides, events=events)
         plan = make_plan(dataset, fingerprint, inputs)
         classes = plan.data.classes
         splits = split_cases(dataset, fingerprint.cases, classes=classes, folds=plan.folds, events=events)
@@ -126,12 +141,41 @@ def _asked_planes(options: PlanOptions) -> "AskedPlanes":
     return (options.plane,)
 
 
+def _refuse_budget_without_use(options: PlanOptions) -> None:
+    if options.minutes is not None and options.recipe == "paper":
+        raise UsageError(
+            "the recipe paper is the published method, whose networks and epochs no budget changes",
+            where="--minutes",
+            remedy="Leave it out; `autoseg train --minutes` ends runs earlier.",
+        )
+    if options.speed is not None and options.minutes is None:
+        raise UsageError("is for plans that are made for some minutes", where="--speed", remedy="Give --minutes, too.")
+
+
+def _speed_kpx_s(options: PlanOptions, workspace: "Workspace", events: Events) -> float | None:
+    from autoseg.runs.speed import machine_speed_kpx_s
+
+    if options.minutes is None or options.speed is not None:
+        return options.speed
+    return machine_speed_kpx_s(workspace, kind=_kind(options), device=options.device, events=events)
+
+
+def _kind(options: PlanOptions) -> catalogue.DeviceKind:
+    return device_kind() if options.device == "auto" else "cpu" if options.device == "cpu" else "gpu"
+
+
 def _inputs(
-    options: PlanOptions, *, name: str, planes: "AskedPlanes", overrides: Mapping[str, Any], events: Events
+    options: PlanOptions,
+    *,
+    name: str,
+    planes: "AskedPlanes",
+    speed: float | None,
+    overrides: Mapping[str, Any],
+    events: Events,
 ) -> "Inputs":
     from autoseg.planning.sections import Inputs
 
-    kind: catalogue.DeviceKind = device_kind() if options.device == "auto" else "cpu" if options.device == "cpu" else "gpu"
+    kind = _kind(options)
     return Inputs(
         name=name,
         recipe=options.recipe,
@@ -141,6 +185,8 @@ def _inputs(
         memory_gb=options.memory_gb or _memory_gb(kind, events=events),
         folds=options.folds,
         not_finite=options.not_finite,
+        minutes=options.minutes,
+        speed_kpx_s=speed,
         overrides=dict(overrides),
     )
 

@@ -10,6 +10,7 @@ from autoseg.catalogue import LOSSES, Plane
 from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError
 from autoseg.planning import channel_rules, rules, sizing, view_rules
+from autoseg.planning.budget import base_features
 from autoseg.planning.decided import Decision, decided_paths, in_every_view
 from autoseg.planning.duplicates import fold_groups
 from autoseg.planning.fingerprint import Fingerprint, found_classes
@@ -169,14 +170,20 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
         for number, plane in enumerate(draft.planes)
     ]
     first, *others = (list(each.values()) for each in stacks)
-    features = draft.settle("network.features", "features", sizing.features(first, others=others, device=inputs.device))
+    folds = draft.settle("folds", "folds", _folds(dataset, fingerprint, inputs))
+    base = None
+    if inputs.minutes is not None and inputs.speed_kpx_s is not None:
+        pixels = sum(sizing.training_pixels([each[case.id] for case in dataset.training], folds=folds) for each in stacks)
+        base = base_features(pixels, minutes=inputs.minutes, speed_kpx_s=inputs.speed_kpx_s, device=inputs.device)
+    features = draft.settle(
+        "network.features", "features", sizing.features(first, others=others, device=inputs.device, base=base)
+    )
     pixel_bytes = bytes_per_pixel(
         features,
         convolutions=draft["network.convolutions"],
         expansion=draft["network.expansion"],
         stem=draft["network.stem"],
     )
-    folds = draft.settle("folds", "folds", _folds(dataset, fingerprint, inputs))
     passes = []
     for number, each in enumerate(stacks):
         patch = sizing.patch(
@@ -198,12 +205,14 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
         )
         draft.settle(f"views.{number}.batch_size", "batch_size", batch)
         passes.append((slices, batch.value))
-    recipe, device = inputs.recipe, inputs.device
+    recipe, device, minutes = inputs.recipe, inputs.device, inputs.minutes
     steps = sizing.steps_per_epoch(passes, recipe=recipe, device=device)
     draft.settle("training.steps_per_epoch", "steps_per_epoch", steps)
-    epochs = sizing.run_epochs(recipe=recipe, device=device, views=passes, steps_per_epoch=steps.value)
+    epochs = sizing.run_epochs(
+        recipe=recipe, device=device, views=passes, steps_per_epoch=steps.value, minutes=inputs.minutes
+    )
     draft.settle("training.epochs", "run_epochs", epochs)
-    draft.settle("training.minutes", "run_minutes", sizing.run_minutes(recipe=recipe, device=device))
+    draft.settle("training.minutes", "run_minutes", sizing.run_minutes(recipe=recipe, device=device, asked=minutes))
 
 
 def _folds(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Choice[int]:

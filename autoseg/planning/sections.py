@@ -51,6 +51,11 @@ class Inputs(Section):
     memory_gb: Gigabytes = Field(description="memory one training step may take, in GB")
     folds: FoldCount | None = Field(description="number of folds asked for; null: by rule")
     not_finite: catalogue.NotFinite = Field(default="refuse", description="what was to be done with NaN and infinite voxels")
+    minutes: Minutes | None = Field(default=None, description="length of runs asked for; null: by rule")
+    speed_kpx_s: Positive | None = Field(
+        default=None,
+        description="thousand pixels that a U-Net of 16 features learns from in a second, where `minutes` was asked for",
+    )
     overrides: dict[str, Any] = Field(default={}, description="values asked for with `--set`, by their path")
 
     @property

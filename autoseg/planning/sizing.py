@@ -61,7 +61,7 @@ PREDICTION_BATCH: Final[dict[DeviceKind, int]] = {"cpu": 16, "gpu": 64}
 
 
 def features(
-    stacks: Sequence[Stack], *, others: Sequence[Sequence[Stack]] = (), device: DeviceKind
+    stacks: Sequence[Stack], *, others: Sequence[Sequence[Stack]] = (), device: DeviceKind, base: Choice[int] | None = None
 ) -> Choice[tuple[int, ...]]:
     """Features per level: as many levels as a typical slice allows, each twice as wide as the one before.
 
@@ -69,6 +69,7 @@ def features(
         stacks: the cases' slices in the first view.
         others: the same in further views, whose slices may shrink to what networks pad them to.
         device: kind of machine.
+        base: features at full resolution, where a budget decides; None: those that suit the device.
     """
     side = typical_side(stacks)
     fewest, most = LEVELS[device]
@@ -80,10 +81,11 @@ def features(
         found += f"; those of another view have {least:g}, so {shared} leave at least {SMALLEST_BOTTLENECK_PX}"
         fitting = shared
     levels = min(max(fitting, fewest), most)
-    base, limit = FEATURES[device]
+    usual, limit = FEATURES[device]
+    width, budget = (usual, "") if base is None else (base.value, f" {base.reason}")
     return Choice(
-        tuple(min(base * 2**level, limit) for level in range(levels)),
-        f"{found}; on a {device} networks have {fewest} to {most} levels and start from {base} features.",
+        tuple(min(width * 2**level, limit) for level in range(levels)),
+        f"{found}; on a {device} networks have {fewest} to {most} levels and start from {width} features.{budget}",
     )
 
 
@@ -159,6 +161,12 @@ def training_slices(stacks: Sequence[Stack], *, folds: int) -> int:
     return slices if folds == 1 else round(slices * (folds - 1) / folds)
 
 
+def training_pixels(stacks: Sequence[Stack], *, folds: int) -> float:
+    """Pixels of the slices that a run of the cross-validation trains on."""
+    pixels = sum(stack.slices * stack.rows_px * stack.columns_px for stack in stacks)
+    return pixels if folds == 1 else pixels * (folds - 1) / folds
+
+
 def steps_per_epoch(views: Sequence[tuple[int, int]], *, recipe: Recipe = "auto", device: DeviceKind = "cpu") -> Choice[int]:
     """Steps between two validations: one pass over the training slices of a fold, within limits; on a GPU more.
 
@@ -182,7 +190,12 @@ def steps_per_epoch(views: Sequence[tuple[int, int]], *, recipe: Recipe = "auto"
 
 
 def run_epochs(
-    *, recipe: Recipe, device: DeviceKind, views: Sequence[tuple[int, int]], steps_per_epoch: int
+    *,
+    recipe: Recipe,
+    device: DeviceKind,
+    views: Sequence[tuple[int, int]],
+    steps_per_epoch: int,
+    minutes: float | None = None,
 ) -> Choice[int | None]:
     """Length of a run in epochs, where it is not measured in time.
 
@@ -191,7 +204,10 @@ def run_epochs(
         device: kind of machine.
         views: for each view, how many slices a run trains on, and its batch size.
         steps_per_epoch: as chosen.
+        minutes: length asked for; None: by rule.
     """
+    if minutes is not None:
+        return Choice(None, "Minutes were asked for.")
     if recipe == "paper":
         return Choice(EPOCHS, "The paper stops early and names no limit; this one is out of the way.")
     if device == "cpu":
@@ -204,8 +220,10 @@ def run_epochs(
     )
 
 
-def run_minutes(*, recipe: Recipe, device: DeviceKind) -> Choice[float | None]:
+def run_minutes(*, recipe: Recipe, device: DeviceKind, asked: float | None = None) -> Choice[float | None]:
     """Length of a run in minutes, where it is not measured in epochs."""
+    if asked is not None:
+        return Choice(asked, "Asked for.")
     if recipe == "auto" and device == "cpu":
         return Choice(
             CPU_MINUTES, "Chosen: an hour is affordable on a CPU, and the learning rate anneals to whatever is given."

@@ -212,6 +212,7 @@ def _commands(data: ReportData) -> list[str]:
     planes = inputs.asked_planes if isinstance(inputs.asked_planes, str) else ",".join(inputs.asked_planes)
     options = [f"--recipe {inputs.recipe}", *([] if planes == "auto" else [f"--planes {planes}"])]
     options += [] if inputs.folds is None else [f"--folds {inputs.folds}"]
+    options += [] if inputs.minutes is None else [f"--minutes {inputs.minutes:g} --speed {inputs.speed_kpx_s:g}"]
     lines = [f"autoseg plan {data.dataset.root.name}/ {' '.join(options)}"]
     for run in data.runs:
         config = run.provenance if run.state is None else run.state.config
