@@ -249,6 +249,9 @@ class TrainingSection(Section):
         ge=1, le=1_000_000, description="epochs without a lower validation loss before the end; null: never"
     )
     best_model: catalogue.BestModel = Field(description="which epoch's weights become the model")
+    half_resolution_fraction: Fraction = Field(
+        default=0.0, description="first fraction of a run in which slices are shown at half resolution; 0: never"
+    )
     epochs: Epochs | None = Field(description="length of a run in epochs; null: by time")
     minutes: Minutes | None = Field(description="length of a run in minutes, where `epochs` is null")
 

@@ -142,6 +142,7 @@ def _training(plan: Plan, study: Study) -> str:
         if section.schedule == "cosine"
         else f"was divided by ten after {section.lr_patience} epochs without a lower validation loss"
     )
+    half = section.half_resolution_fraction
     folds = sorted({fold for folds in study.models.values() for fold in folds})
     split = (
         f"in {plan.folds}-fold cross-validation (fold(s) {listing(folds)})"
@@ -153,6 +154,7 @@ def _training(plan: Plan, study: Study) -> str:
         f"They were trained {split} on patches of {patches}, with {loss} (class weights {weights}), by {optimiser} "
         f"with a learning rate of {section.learning_rate:g} that {schedule}, for {_range(study.epochs, '{:.0f}')} epochs "
         f"({_range(study.minutes, '{:.0f}')} minutes) each."
+        + (f" In the first {half:.0%} of it slices were shown at half resolution." if half else "")
         + (f" Of one network, up to {study.seeds} that differ in their seed were averaged." if study.seeds > 1 else "")
     )
 

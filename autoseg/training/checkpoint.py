@@ -52,6 +52,8 @@ class RunState(BaseModel):
     epochs: list[EpochRecord] = []
     steps_taken: int = 0
     """Optimiser steps of these epochs; what they were is in the table of steps."""
+    half_resolution_steps: int = 0
+    """How many of them, from the first on, were at half resolution."""
 
     @property
     def keys(self) -> DataKeys:

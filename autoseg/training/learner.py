@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from autoseg import catalogue
@@ -23,6 +24,9 @@ from autoseg.training.validation import ValidationPart, ValidationResult, class_
 
 _MOMENTS: Final = 2
 """Numbers that an optimiser keeps for each weight. Source: Adam's two."""
+
+_HALVED: Final = 2
+"""Pixels per side that become one at half resolution."""
 
 _IN_ORDER: Final = 4
 """Dimensions of a tensor that has a memory format: (B, C, H, W), or the weights of a convolution."""
@@ -95,17 +99,19 @@ class Learner:
         classes = len(self._plan.data.classes)
         return torch.zeros((3, classes), dtype=torch.int64, device=self._compute.device)
 
-    def step(self, batch: TrainingBatch, *, rate: float) -> StepResult:
+    def step(self, batch: TrainingBatch, *, rate: float, half_resolution: bool = False) -> StepResult:
         """Learn from one batch, without waiting for the device.
 
         Args:
             batch: images and labels.
             rate: learning rate.
+            half_resolution: whether the network sees means of 2x2 pixels; each of its logits then answers for all four.
         """
         set_rate(self.optimiser, rate)
         self.network.train()
         target = batch.labels.to(self._compute.device, non_blocking=True)  # (B, H, W)
-        loss, counts = self._learn(self._compute.tensor(batch.images), target)
+        images = self._compute.tensor(batch.images)
+        loss, counts = self._learn(F.avg_pool2d(images, _HALVED) if half_resolution else images, target)
         return StepResult(loss, counts)
 
     def has_room(self, view: View) -> bool:
@@ -128,7 +134,7 @@ class Learner:
         return True
 
     def _learn_from(self, images: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """What a step does on the device: loss and counts of images (B, C, H, W) and targets (B, H, W)."""
+        """What a step does there: loss and counts of images (B, C, H, W), or of half the size, and targets (B, H, W)."""
         loss, finest = self._loss_of(images, target)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
@@ -143,6 +149,8 @@ class Learner:
         with self._compute.autocast():
             outputs = self.network.forward_levels(images)
         levels = [logits.float() for logits in outputs]  # (B, K, ceil(H / 2^l), ceil(W / 2^l))
+        if images.shape[-2:] != target.shape[-2:]:
+            levels = [_doubled(logits) for logits in levels]  # (B, K, ceil(H / 2^l), ceil(W / 2^l)) of the target
         return self._levels_loss(levels, target), levels[0]
 
     def validate(self, parts: Sequence[ValidationPart], *, seen: Callable[[int], None] = lambda _: None) -> ValidationResult:
@@ -164,3 +172,10 @@ class Learner:
             compute=self._compute,
             seen=seen,
         )
+
+
+def _doubled(logits: torch.Tensor) -> torch.Tensor:
+    """Every value of (B, K, h, w) for 2x2 pixels: (B, K, 2 h, 2 w); its gradient sums in a fixed order on any device."""
+    batch, classes, rows, columns = logits.shape
+    spread = logits[:, :, :, None, :, None].expand(-1, -1, -1, _HALVED, -1, _HALVED)  # (B, K, h, 2, w, 2)
+    return spread.reshape(batch, classes, _HALVED * rows, _HALVED * columns)

@@ -154,7 +154,7 @@ class _Run:
             class_dice=dict(zip(self._foreground, validation.class_dice, strict=True)),
             validation_slices=validation.slices,
         )
-        best = self._update(_result(record))
+        best = self._update(EpochResult.of(record))
         self.state.epochs.append(record)
         self._store(steps, best=best)
         self._context.tracker.epoch_ended(record, validation.samples)
@@ -180,7 +180,7 @@ class _Run:
         self._context.stopwatch.before_s = self.state.elapsed_s
         restore(checkpoint, network=self._learner.network, optimiser=self._learner.optimiser)
         for record in self.state.epochs:  # the rules remember nothing but the epochs they have seen
-            self._update(_result(record))
+            self._update(EpochResult.of(record))
         self._context.events.info(f"{self.title}: continuing after epoch {len(self.state.epochs)}")
 
     @property
@@ -221,9 +221,11 @@ class _Run:
 
     def _step(self, batch: TrainingBatch) -> tuple[TakenStep, torch.Tensor]:
         """One optimiser step, and its batch's counts by class."""
-        rate = self._schedule.rate(self._progress())
-        result = self._learner.step(batch, rate=rate)
+        progress = self._progress()
+        rate, half = self._schedule.rate(progress), progress < self._plan.training.half_resolution_fraction
+        result = self._learner.step(batch, rate=rate, half_resolution=half)
         self.state.steps_taken += 1
+        self.state.half_resolution_steps += half
         seconds = self._context.stopwatch.elapsed_s
         taken = TakenStep(self.state.steps_taken, seconds, rate, result.loss, sources=batch.sources, view=batch.view)
         self._unread.add(taken)
@@ -244,6 +246,7 @@ class _Run:
             closing_s=self.state.closing_s,
             elapsed_s=self._context.stopwatch.elapsed_s,
             steps_done=self.state.steps_taken,
+            half_resolution_steps=self.state.half_resolution_steps,
         )
         batch = mean(view.batch_size for view in self._seen.views)
         rate, scoring = batch / first.step_s, after_the_run(self._watch.cases, self._watch.scoring_s)
@@ -291,10 +294,3 @@ class _Run:
     def _save_checkpoint(self) -> None:
         learner = self._learner
         save_checkpoint(self._context.folder, self.state, network=learner.network, optimiser=learner.optimiser)
-
-
-def _result(record: EpochRecord) -> EpochResult:
-    """What the rules watch: the validation, or the training where nothing is held out."""
-    if math.isnan(record.validation_loss):
-        return EpochResult(validation_loss=record.training_loss, validation_dice=record.training_dice)
-    return EpochResult(validation_loss=record.validation_loss, validation_dice=record.validation_dice)

@@ -27,8 +27,19 @@ STILL_RISING: Final = 0.02
 Source: ours; settled runs on three data sets gained less than .01 in their last quarter."""
 
 
+_PIXELS_OF_ONE: Final = 4.0
+"""Pixels that are one at half resolution: a step takes about as many times as long without it."""
+
+
 def forecast(
-    budget: Budget, section: TrainingSection, *, step_s: float, closing_s: float, elapsed_s: float, steps_done: int
+    budget: Budget,
+    section: TrainingSection,
+    *,
+    step_s: float,
+    closing_s: float,
+    elapsed_s: float,
+    steps_done: int,
+    half_resolution_steps: int = 0,
 ) -> str:
     """What fits into a run's time, or how long its epochs take.
 
@@ -39,7 +50,10 @@ def forecast(
         closing_s: time from an epoch's last step to its stored model.
         elapsed_s: since the run was begun.
         steps_done: since then.
+        half_resolution_steps: how many of these were at half resolution; where all were, so were those that were timed.
     """
+    if half_resolution_steps == steps_done and steps_done:
+        step_s *= _times_longer(budget, section.half_resolution_fraction, elapsed_s=elapsed_s, steps_done=steps_done)
     epoch_s = section.steps_per_epoch * step_s + closing_s
     if budget.steps is not None:
         left_s = (budget.steps - steps_done) / section.steps_per_epoch * epoch_s
@@ -57,6 +71,15 @@ def forecast(
     if fit < recommended:
         text += f"; {recommended} are recommended (--minutes {math.ceil((elapsed_s + recommended * epoch_s) / 60)})"
     return text
+
+
+def _times_longer(budget: Budget, fraction: float, *, elapsed_s: float, steps_done: int) -> float:
+    """How many times as long as a step at half resolution the mean of all that are still to come takes."""
+    so_far = budget.progress(step=steps_done, elapsed_s=elapsed_s, closing_s=0.0)
+    half = max(fraction - so_far, 0.0) / max(1.0 - so_far, 1e-9)  # of the steps, or of the time, that are left
+    if budget.steps is None:
+        return 1.0 / (half + (1.0 - half) / _PIXELS_OF_ONE)
+    return half + (1.0 - half) * _PIXELS_OF_ONE
 
 
 def after_the_run(cases: int, seconds: float) -> str:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from autoseg import catalogue
 from autoseg.planning.sections import TrainingSection
+from autoseg.training.history import EpochRecord
 
 FINAL_FRACTION: Final = 0.01
 """The cosine ends at this fraction of the maximum learning rate. Source: ours; ending at 0 would waste the last steps."""
@@ -23,6 +24,13 @@ class EpochResult(BaseModel):
 
     validation_loss: float
     validation_dice: float
+
+    @classmethod
+    def of(cls, record: EpochRecord) -> "EpochResult":
+        """That of an epoch: its validation, or its training where nothing is held out."""
+        if math.isnan(record.validation_loss):
+            return cls(validation_loss=record.training_loss, validation_dice=record.training_dice)
+        return cls(validation_loss=record.validation_loss, validation_dice=record.validation_dice)
 
 
 class Schedule(Protocol):

@@ -197,8 +197,8 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Any]]]:
     seen: list[dict[str, Any]] = []
     step = Learner.step
 
-    def watched(self: Learner, batch: TrainingBatch, *, rate: float) -> StepResult:
-        result = step(self, batch, rate=rate)
+    def watched(self: Learner, batch: TrainingBatch, *, rate: float, **choices: Any) -> StepResult:
+        result = step(self, batch, rate=rate, **choices)
         images = batch.images.double()
         seen.append(
             {

@@ -44,3 +44,28 @@ def test_a_memory_format_that_changes_on_the_way_changes_no_value(make_plan: Cal
     assert all(torch.equal(one, other) for one, other in zip(moments, ordered, strict=True))
     images = [*learner.network.parameters(), *ordered]
     assert all(value.is_contiguous(memory_format=torch.channels_last) for value in images if value.dim() == 4)
+
+
+@pytest.mark.parametrize("deep_supervision", [False, True])
+def test_at_half_resolution_a_network_sees_means_and_answers_for_all_four_pixels(
+    make_plan: Callable[..., Plan], deep_supervision: bool
+) -> None:
+    plan = make_plan(network={"features": [4, 8, 8], "deep_supervision": deep_supervision}, view={"patch_px": [16, 12]})
+    torch.manual_seed(0)
+    learner = Learner(plan, architecture="unet", compute=Compute(torch.device("cpu"), bfloat16=False))
+    seen: list[torch.Tensor] = []
+    small, forward = torch.randn(2, 1, 8, 6), learner.network.forward_levels
+
+    def noticed(slices: torch.Tensor) -> list[torch.Tensor]:
+        seen.append(slices)
+        return forward(slices)
+
+    learner.network.forward_levels = noticed  # type: ignore[method-assign]
+    labels = torch.randint(0, 2, (2, 16, 12))
+    images = small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    expected = [level.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3) for level in forward(small)]
+    counts = learner.step(TrainingBatch(images, labels, ()), rate=0.1, half_resolution=True).counts
+    assert torch.allclose(seen[0], small)
+    prediction = expected[0].argmax(dim=1)
+    assert counts[1].tolist() == torch.bincount(prediction.flatten(), minlength=2).tolist()
+    assert counts[2].tolist() == torch.bincount(labels.flatten(), minlength=2).tolist()

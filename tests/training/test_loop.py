@@ -307,6 +307,24 @@ def test_steps_that_are_lost_are_said_to_be(make_plan: MakePlan, fold: FoldData,
     assert [step.step for step in read_steps(tmp_path / "steps.csv")] == list(range(4, 10))
 
 
+@pytest.mark.parametrize("stem", ["plain", "space_to_depth"])
+def test_a_run_begins_at_half_resolution_and_resumes_where_it_was(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path, stem: str
+) -> None:
+    shape: dict[str, Any] = {"network": {"features": [2, 4, 4], "stem": stem}, "view": {"patch_px": [16, 12]}}
+    plan = make_plan(training={"half_resolution_fraction": 0.5}, **shape)
+    whole = run(plan, fold, tmp_path / "whole", epochs=3)
+    assert (whole.steps_taken, whole.half_resolution_steps) == (9, 5)  # steps 1 to 5 began before half of 9 were done
+    for steps in (4, 4):
+        with pytest.raises(KeyboardInterrupt):
+            train(plan, config(epochs=3), fold, context=RunContext(tmp_path / "parts", CPU, 0, _StopAfter(steps)))
+    parts = run(plan, fold, tmp_path / "parts", epochs=3)
+    assert parts.half_resolution_steps == 5
+    assert same(tmp_path / "whole", tmp_path / "parts")
+    run(make_plan(**shape), fold, tmp_path / "full", epochs=3)
+    assert not same(tmp_path / "whole", tmp_path / "full")
+
+
 def test_every_epoch_is_reported(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
     seen: list[int] = []
 

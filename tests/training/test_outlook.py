@@ -30,6 +30,13 @@ def test_what_fits_into_the_minutes_and_what_is_recommended(section: TrainingSec
     # An epoch takes 20 x 0.4 s + 2 s; 50 s are left for five of them, and half an epoch is done.
     text = forecast(MINUTE, section, step_s=0.4, closing_s=2.0, elapsed_s=10.0, steps_done=10)
     assert text == "about 5.5 epochs of 20 steps fit into 60 s; 50 are recommended (--minutes 9)"
+    half = section.model_copy(update={"half_resolution_fraction": 0.5})
+    given: dict[str, Any] = {"step_s": 0.1, "closing_s": 0.0, "elapsed_s": 0.0, "steps_done": 4}
+    # 30 s at .1 s a step and 30 s at .4 s are 300 and 75 steps
+    assert forecast(MINUTE, half, **given, half_resolution_steps=4).startswith("about 18.9 epochs of 20 steps")
+    # Of 400 steps, 196 more of .1 s and 200 of .4 s
+    assert forecast(Budget(400, None), half, **given, half_resolution_steps=4) == "20 epochs will take about 1.66 min"
+    assert forecast(Budget(400, None), half, **given) == "20 epochs will take about 40 s"
     hour = forecast(Budget(None, 3600.0), section, step_s=0.4, closing_s=2.0, elapsed_s=10.0, steps_done=10)
     assert hour == "about 359.5 epochs of 20 steps fit into 60 min"
 
