@@ -1,6 +1,7 @@
 """Exported models, ready to segment."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from autoseg.events import Events
@@ -19,8 +20,8 @@ def exported_segmenter(
 ) -> Segmenter:
     """An exported model with its postprocessing, or several averaged, each network of which counts alike.
 
-    How good results are is known of each model alone, and the postprocessing was found for each alone: several have it where
-    it is the same for all.
+    How good results are is known of each model alone, and what is done to probabilities and label maps was found for each
+    alone: several have it where it is the same for all.
 
     Args:
         files: the model, or several for the same classes and channels.
@@ -41,9 +42,10 @@ def exported_segmenter(
         selection, fingerprint = descriptions[0].selection, descriptions[0].fingerprint
         return make_segmenter(ensemble, selection, fingerprint, memory_gb=memory_gb, events=events)
     events.info(f"averaging: {ensemble.title}")
+    log_shift, steps = _what_all_do(descriptions, events)
     return Segmenter(
-        ensemble=ensemble,
-        steps=_steps_of_all(descriptions, events),
+        ensemble=replace(ensemble, log_shift=log_shift),
+        steps=steps,
         quality=None,
         trained_on=_data_of(descriptions),
         memory_gb=memory_gb,
@@ -70,16 +72,17 @@ def _each_once(models: Sequence[ExportedModel], events: Events) -> list[tuple[st
     return list(once.values())[::-1]
 
 
-def _steps_of_all(descriptions: Sequence[ExportDescription], events: Events) -> tuple[Step, ...]:
-    """The postprocessing that all models have."""
+def _what_all_do(descriptions: Sequence[ExportDescription], events: Events) -> tuple[tuple[float, ...], tuple[Step, ...]]:
+    """The shift of averaged probabilities and the postprocessing of label maps that all models have."""
     selections = [description.selection for description in descriptions]
-    steps = [() if selection is None else selection.postprocessing for selection in selections]
-    same = all(each == steps[0] for each in steps)
-    left_out = "" if same else "; their postprocessing differs, and none of it is done"
+    shifts = {() if selection is None else selection.log_shift for selection in selections}
+    steps = {() if selection is None else selection.postprocessing for selection in selections}
+    differing = [*(["shift of the prior"] if len(shifts) > 1 else []), *(["postprocessing"] if len(steps) > 1 else [])]
+    left_out = f"; what they differ in is left out: {' and '.join(differing)}" if differing else ""
     events.info(
         f"several models are averaged: no Dice is predicted, and results that are probably bad are not marked{left_out}"
     )
-    return steps[0] if same else ()
+    return shifts.pop() if len(shifts) == 1 else (), steps.pop() if len(steps) == 1 else ()
 
 
 def _data_of(descriptions: Sequence[ExportDescription]) -> tuple[TrainingData, ...]:

@@ -95,6 +95,7 @@ class _Segmenter:
         """Has memory for everything."""
 
     def segment(self, image: Image, **how: Any) -> Any:
+        assert (how["spool"] is None) == (self.memory_gb < 4.0)  # a file is for a scan that has all the memory
         brightest = float(image.array.max())
         if brightest > 5.0 and self.memory_gb < 4.0:
             raise MemoryLimitError("segmenting takes more memory than it may", remedy="Allow more.")

@@ -21,7 +21,10 @@ from autoseg.inference.passes import Pass
 from autoseg.inference.quality import ClassQuality, Quality, entropy, expected_dice
 from autoseg.inference.segmenter import Segmentation, Segmenter
 from autoseg.inference.shift import shifted
+from autoseg.inference.stored_cases import predict_case
 from autoseg.planning.plan import Plan
+from autoseg.preprocessing.case import apply
+from autoseg.preprocessing.stored import SliceStack
 from autoseg.storage import files
 
 MakePlan = Callable[..., Plan]
@@ -138,8 +141,9 @@ def test_a_file_changes_nothing(
 
 
 def test_a_scan_stored_in_another_order_of_axes_has_the_same_label_map(plan: Plan) -> None:
-    model, image = segmenter_of(plan), image_of()
+    model, image = segmenter_of(plan, folds=("0", "1"), judged=False), image_of()
     expected = model.segment(image).labels.array
+    assert len(np.unique(expected)) == 2
     matrix = np.array(TILTED).reshape(3, 3)
     spacing_mm = np.array(image.geometry.spacing_mm)[::-1]  # X, Y, Z
     for order in permutations(range(3)):
@@ -186,6 +190,29 @@ def test_no_more_is_taken_than_was_expected(
     assert taken < expected < 8 * taken
     if found.spooled is not None:
         found.spooled.close()
+
+
+@pytest.mark.parametrize("shift", [(), (0.5, -1.0)])
+def test_held_out_cases_are_averaged_in_memory_or_in_a_file(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shift: tuple[float, ...]
+) -> None:
+    plan = plan.model_copy(update={"inputs": plan.inputs.model_copy(update={"memory_gb": 0.1})})
+    model, image = segmenter_of(plan, folds=("0", "1")), image_of()
+    model = replace(model, ensemble=replace(model.ensemble, log_shift=shift))
+    prepared = [apply(image, plan.preprocessing, view=view) for view in plan.views]
+    stacks = [SliceStack(one.array, np.zeros(one.array.shape[1:], np.uint8), one.footprint) for one in prepared]
+    labels = []
+    for name in ("memory", "file"):
+        (tmp_path / name).mkdir()
+        into = [tmp_path / name / f"{number}.npy" for number in range(3)]
+        labels.append(predict_case(replace(model.ensemble, log_shift=()), stacks, into=into))
+        assert sorted((tmp_path / name).iterdir()) == into
+        monkeypatch.setattr("autoseg.inference.stored_cases.MEMORY_GB", 0.0)
+        monkeypatch.setattr("autoseg.inference.stored_cases.SumsInMemory", None)  # would fail when called
+    np.testing.assert_array_equal(labels[0], labels[1])
+    assert len(np.unique(labels[0])) == 2
+    found = model.segment(image, with_probabilities=True)
+    assert (found.labels.array == labels[0]).all() == (not shift)
 
 
 def test_what_fits_neither_memory_nor_disk_is_refused_before_anything_is_predicted(
