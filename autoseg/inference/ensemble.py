@@ -11,6 +11,7 @@ from autoseg.catalogue import NotFinite
 from autoseg.errors import BundleError
 from autoseg.inference.memory import Demand, Limits, require_weights
 from autoseg.inference.passes import Member, Pass
+from autoseg.inference.quality import seeds_that_judge
 from autoseg.model.bundle import Bundle, BundleDocument, load_bundle, read_document
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
@@ -29,6 +30,7 @@ class Ensemble:
         compute: device and number format.
         mirror: test-time augmentation: whether predictions are averaged over the flips that the plan names.
         log_shift: added to the logarithms of the averaged probabilities, one number per class; empty: nothing.
+        judges: whether what they expect of themselves tells how good a label map is.
     """
 
     members: tuple[Member, ...]
@@ -37,6 +39,7 @@ class Ensemble:
     compute: Compute
     mirror: bool
     log_shift: tuple[float, ...] = ()
+    judges: bool = True
 
     def is_identified_by(self, digest: str) -> bool:
         """Whether something stored under this digest, by this version or by 0.1, was predicted by these networks."""
@@ -132,11 +135,22 @@ class Ensemble:
         return Limits(memory_gb * 1e9, self.compute.free_bytes())
 
     def by_fold(self) -> tuple["Ensemble", ...]:
-        """The networks of each fold as an ensemble of their own: to new scans what they were to its held-out cases."""
-        folds = dict.fromkeys(member.id.fold for member in self.members)
-        return tuple(
-            replace(self, members=tuple(member for member in self.members if member.id.fold == fold)) for fold in folds
-        )
+        """The networks of each fold as an ensemble of their own: to new scans what they were to its held-out cases.
+
+        Seeds that other folds lack follow as ensembles that do not judge: with them a fold would be in other doubt.
+        """
+        seeds: defaultdict[tuple[str, str], set[int]] = defaultdict(set)
+        for member in self.members:
+            seeds[member.id.architecture, member.id.fold].add(member.id.place_among_seeds)
+        judging = seeds_that_judge({place: len(found) for place, found in seeds.items()})
+        groups: defaultdict[tuple[bool, str], list[Member]] = defaultdict(list)
+        for member in self.members:
+            found = sorted(seeds[member.id.architecture, member.id.fold])
+            judges = found.index(member.id.place_among_seeds) < judging[member.id.architecture]
+            groups[not judges, member.id.fold].append(member)
+        folds = list(dict.fromkeys(member.id.fold for member in self.members))
+        places = sorted(groups, key=lambda place: (place[0], folds.index(place[1])))
+        return tuple(replace(self, members=tuple(groups[place]), judges=not place[0]) for place in places)
 
 
 def load_ensemble(folders: Sequence[Path], *, compute: Compute, mirror: bool, memory_gb: float | None = None) -> Ensemble:

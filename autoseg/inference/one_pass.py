@@ -46,7 +46,7 @@ class OnePass:
                 size = f"{self.spooled.bytes / 1e9:.1f} GB in {wanted.spool}"
                 wanted.events.info(f"a temporary file of {size} holds them until they are written")
         self._groups = ensemble.by_fold()
-        self.expected = tuple(ExpectedDice(encoding) for _ in self._groups)
+        self.expected = tuple(ExpectedDice(encoding) for group in self._groups if group.judges)
 
     def parts(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Number of the first of n slices, and their probabilities, (K, n, H, W), float32."""
@@ -65,10 +65,10 @@ class OnePass:
         """Mean probabilities (K, n, H, W) that all networks give some slices; what each fold's expect is added up."""
         image, inside = self._ensemble.passes[0].slices(self._cut, window)
         total: NDArray[np.float32] | None = None
-        for group, expected in zip(self._groups, self.expected, strict=True):
+        for number, group in enumerate(self._groups):
             part = group.passes[0].probabilities(image, darkest=darkest, wanted=inside, batch_size=self._blocks.batch)
-            if self._judged:
-                expected.add(shifted(part, self._ensemble.log_shift))
+            if self._judged and group.judges:  # these come first
+                self.expected[number].add(shifted(part, self._ensemble.log_shift))
             part *= np.float32(group.weight / self._ensemble.weight)
             total = part if total is None else np.add(total, part, out=total)
         if total is None:

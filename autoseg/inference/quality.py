@@ -1,7 +1,9 @@
 """How good a segmentation probably is, from nothing but the probabilities of the networks that made it.
 
 Networks that agree and are sure of themselves expect a high Dice of their own label map; those that disagree average to
-middling probabilities and expect a low one. What they expect is calibrated on held-out cases, whose Dice is known.
+middling probabilities and expect a low one. What they expect is calibrated on held-out cases, whose Dice is known. Only
+networks of one fold are asked together: several seeds of one network are a deep ensemble (Lakshminarayanan et al. 2017),
+networks of different folds, which learnt from different data, are none.
 """
 
 import math
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import xlogy
 
+from autoseg import catalogue
 from autoseg.data.labels import LabelEncoding
 from autoseg.inference.probabilities import SMALLEST
 
@@ -60,6 +63,16 @@ class Quality(_Part):
 
     classes: tuple[ClassQuality, ...]
     points: tuple[QualityPoint, ...]
+    seeds: dict[catalogue.Architecture, int] = Field(
+        default={}, description="by network, how many of its seeds on a fold expect together; none are named: one of each"
+    )
+
+    @property
+    def basis(self) -> str:
+        """Whose expectation it is that is calibrated, in words that go on with "expect"."""
+        named = [f"{count} seeds of {name}" if count > 1 else f"one of {name}" for name, count in self.seeds.items()]
+        several = max(self.seeds.values(), default=1) > 1
+        return f"the models of a fold, {' and '.join(named) if several else 'one of each network'},"
 
 
 class ExpectedDice:
@@ -114,6 +127,18 @@ def entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         total -= xlogy(channel, channel)
     total /= np.float32(math.log(len(probabilities)))
     return np.clip(total, 0.0, 1.0, out=total)
+
+
+def seeds_that_judge(seeds: Mapping[tuple[str, str], int]) -> dict[str, int]:
+    """How many seeds of each network judge: as many as there are on every fold, which are in doubt alike then.
+
+    Args:
+        seeds: how many there are, by network and fold.
+    """
+    fewest: dict[str, int] = {}
+    for (network, _), count in seeds.items():
+        fewest[network] = min(count, fewest.get(network, count))
+    return fewest
 
 
 def calibrate(expected: Mapping[str, Mapping[str, float]], reached: Mapping[str, Mapping[str, float]]) -> Quality:

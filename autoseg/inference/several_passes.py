@@ -41,7 +41,7 @@ class SeveralPasses:
         self.spooled: SpooledProbabilities | None = None
         self._ensemble, self._judged = ensemble, wanted.judged
         self._groups = ensemble.by_fold() if wanted.judged else (ensemble,)
-        self.expected = tuple(ExpectedDice(encoding) for _ in self._groups)
+        self.expected = tuple(ExpectedDice(encoding) for group in self._groups if group.judges)
         self._cuts = {one.place: cut for one, cut in zip(ensemble.passes, cuts, strict=True)}
         number = 1 if len(self._groups) == 1 else 2
         blocks, fit = parts_of(ensemble, cuts, wanted, sums=number)
@@ -64,11 +64,11 @@ class SeveralPasses:
 
     def _average(self) -> None:
         total, each = self._sums[0], self._sums[-1]
-        for group, expected in zip(self._groups, self.expected, strict=True):
+        for number, group in enumerate(self._groups):
             self._add_passes(each, group)
-            if self._judged:
+            if self._judged and group.judges:  # these come first
                 for _, part in each.slabs():
-                    expected.add(shifted(part, self._ensemble.log_shift))
+                    self.expected[number].add(shifted(part, self._ensemble.log_shift))
             if each is not total:
                 add_up(total, each.slabs(), each.footprint, weight=group.weight / self._ensemble.weight)
                 each.clear()

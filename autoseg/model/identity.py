@@ -59,6 +59,11 @@ class ModelId:
         return "_".join(self._place)
 
     @property
+    def place_among_seeds(self) -> int:
+        """Where it stands among the seeds of one network on one fold: what lies in the fold's own folder comes first."""
+        return -1 if self.seed is None else self.seed
+
+    @property
     def is_numbered(self) -> bool:
         """Whether the model belongs to the cross-validation."""
         return self.fold.isdigit()

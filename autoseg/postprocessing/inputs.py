@@ -105,7 +105,7 @@ def _held_out_cases(
     predicted: defaultdict[str, _ByNetwork] = defaultdict(lambda: defaultdict(lambda: defaultdict(dict)))
     sha256: defaultdict[str, dict[Path, str]] = defaultdict(dict)
     folds: dict[str, str] = {}
-    for model in sorted(models, key=lambda model: model.seed):
+    for model in sorted(models, key=lambda model: model.id.place_among_seeds):
         held_out_ids = read_document(model.folder).provenance.validation_cases
         digests = held_out.read_record(model.folder).probabilities_sha256
         planes = plan.of_view(model.id.view).planes

@@ -11,7 +11,7 @@ from autoseg.evaluation.statistics import LEVEL, meaningful
 from autoseg.evaluation.tables import METRICS_FILE, write_scores
 from autoseg.events import Events
 from autoseg.images.image import write_labels
-from autoseg.inference.quality import Quality, calibrate
+from autoseg.inference.quality import Quality, calibrate, seeds_that_judge
 from autoseg.inference.steps import Step, describe
 from autoseg.jobs.pool import Apply, workers
 from autoseg.model.bundle import read_document
@@ -57,7 +57,7 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: int, events: 
         log_shift=prior.choice.log_shift,
         postprocessing=found.steps,
         decided_sha256=decision_digest(models, found.steps, log_shift=prior.choice.log_shift),
-        reasons=_reasons(candidates, compared, prior, found, inputs.plan.data.classes),
+        reasons=(*_reasons(candidates, compared, prior, found, inputs.plan.data.classes), _whose_doubt(cases, quality)),
         missing=inputs.missing,
         compared_cases=compared,
         candidates=candidates,
@@ -98,12 +98,14 @@ def _scores(
 def _calibrate(cases: Sequence[HeldOutCase], choice: Choice, scores: Sequence[CaseMetrics], apply: Apply) -> Quality:
     expected: dict[str, dict[str, float]] = {}
     reached: dict[str, dict[str, float]] = {}
-    expectation_of = apply(partial(expectations, choice=choice), cases)
+    trained = {(name, case.fold): len(case.probabilities[name]) for name in choice.networks for case in cases}
+    seeds = seeds_that_judge(trained)
+    expectation_of = apply(partial(expectations, choice=choice), [case.of_seeds(seeds) for case in cases])
     for case, of_case, expectation in zip(cases, scores, expectation_of, strict=True):
         for label in of_case.classes:
             expected.setdefault(label.name, {})[case.id] = expectation[label.name]
             reached.setdefault(label.name, {})[case.id] = label.dice
-    return calibrate(expected, reached)
+    return calibrate(expected, reached).model_copy(update={"seeds": seeds})
 
 
 def _write_results(folder: Path, cases: Sequence[HeldOutCase], choice: Choice, found: Postprocessing, apply: Apply) -> None:
@@ -152,6 +154,14 @@ def _reasons(
     if prior.choice.log_shift and prior.tried is not None:
         reasons.append(f"prior shifted: {prior.tried.phrase}; {prior.tried.reason}")
     return (*reasons, *(f"postprocessing kept: {describe(step, classes)}" for step in found.steps))
+
+
+def _whose_doubt(cases: Sequence[HeldOutCase], quality: Quality) -> str:
+    """Which models say how good results probably are."""
+    most = {name: max(len(case.probabilities[name]) for case in cases) for name in quality.seeds}
+    unequal = [name for name, count in quality.seeds.items() if most[name] > count]
+    besides = f" (not every fold has all seeds of {', '.join(unequal)})" if unequal else ""
+    return f"Dice is predicted from what {quality.basis} expect{besides}"
 
 
 def _why(best: Candidate, others: Sequence[Candidate], compared: Sequence[str]) -> str:

@@ -98,8 +98,8 @@ def selection_section(data: ReportData, figures: Figures) -> Section:
                 folded=True,
             ),
             Table(
-                "Predicted Dice: what the networks expect of themselves, translated; a scan is marked where it is under "
-                f"{LOW_DICE:g} or clearly below the lowest",
+                f"Predicted Dice: what {selection.quality.basis} expect of themselves, translated; a scan is marked "
+                f"where it is under {LOW_DICE:g} or clearly below the lowest",
                 ["class", "predicted Dice", "mean error of left-out cases", "lowest held-out Dice"],
                 [_quality_row(entry) for entry in selection.quality.classes],
             ),

@@ -63,6 +63,8 @@ def test_they_are_selected_reported_exported_and_described(seeded: Path, cohort:
     assert {candidate.networks for candidate in selection.candidates} == {("unet",), ("sepres",), ("unet", "sepres")}
     assert "sepres: fold 1 not trained and scored to its end" in selection.missing
     assert not any(line.startswith("unet") for line in selection.missing)
+    assert selection.quality.seeds == {name: {"unet": 2, "sepres": 1}[name] for name in selection.candidates[0].networks}
+    assert selection.reasons[-1] == f"Dice is predicted from what {selection.quality.basis} expect"
 
     page = autoseg.report(seeded, output=tmp_path / "report").page.read_text(encoding="utf-8")
     assert "U-Net, fold 1, seed 7" in page

@@ -76,6 +76,18 @@ def test_several_seeds_of_a_network_on_a_fold_count_as_one(tiny_plan: Plan, tmp_
     assert load_ensemble(folders, compute=CPU, mirror=False).names == ("unet/fold_0", "unet/fold_0/seed_7", "unet/fold_1")
 
 
+def test_seeds_that_other_folds_lack_do_not_judge(tiny_plan: Plan, tmp_path: Path) -> None:
+    ids = [ModelId("unet", fold, seed) for fold, seed in (("1", 9), ("0", None), ("0", 7), ("0", 8), ("1", 7))]
+    folders = [save(tmp_path / str(number), tiny_plan, seed=number, model=model) for number, model in enumerate(ids)]
+    groups = load_ensemble(folders, compute=CPU, mirror=False).by_fold()
+    assert [(group.names, group.judges) for group in groups] == [
+        (("unet/fold_1/seed_9", "unet/fold_1/seed_7"), True),
+        (("unet/fold_0", "unet/fold_0/seed_7"), True),
+        (("unet/fold_0/seed_8",), False),
+    ]
+    assert sum(group.weight for group in groups) == pytest.approx(2.0)
+
+
 def test_the_digest_tells_models_and_settings_apart(tiny_plan: Plan, tmp_path: Path) -> None:
     one, other = (save(tmp_path / str(seed), tiny_plan, seed=seed) for seed in range(2))
     digests = {

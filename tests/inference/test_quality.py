@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from autoseg.data.labels import LabelEncoding
 from autoseg.inference.quality import (
     ClassQuality,
+    Quality,
     by_class,
     calibrate,
     doubts,
@@ -16,6 +17,7 @@ from autoseg.inference.quality import (
     expected_dice,
     is_low,
     predicted_dice,
+    seeds_that_judge,
 )
 
 TWO = LabelEncoding((0, 1))
@@ -162,3 +164,18 @@ def test_networks_less_sure_than_on_any_held_out_case_are_not_believed_beyond_wh
 
 def test_numbers_by_name_leave_out_the_background() -> None:
     assert by_class(["CSF", "GM"], np.array([0.9, 0.5, 0.6])) == {"CSF": 0.5, "GM": 0.6}
+
+
+def test_as_many_seeds_judge_as_every_fold_has() -> None:
+    trained = {("unet", "0"): 3, ("unet", "1"): 2, ("unet", "2"): 4, ("sepres", "0"): 1}
+    assert seeds_that_judge(trained) == {"unet": 2, "sepres": 1}
+    assert seeds_that_judge({}) == {}
+
+
+def test_whose_expectation_it_is_is_said() -> None:
+    def basis(**seeds: int) -> str:
+        return Quality(classes=(), points=(), seeds=seeds).basis
+
+    assert basis() == basis(unet=1, sepres=1) == "the models of a fold, one of each network,"
+    assert basis(unet=3) == "the models of a fold, 3 seeds of unet,"
+    assert basis(unet=3, sepres=1) == "the models of a fold, 3 seeds of unet and one of sepres,"

@@ -137,6 +137,24 @@ def test_dice_is_predicted_from_what_each_fold_expects(tiny_plan: Plan) -> None:
     assert predicted == pytest.approx({"disc": 0.1 + 0.5 * np.mean(expected)}, abs=1e-5)
 
 
+@pytest.mark.parametrize("planes", [("axial",), ("axial", "coronal")])
+def test_dice_is_predicted_by_as_many_seeds_as_every_fold_has(make_plan: MakePlan, planes: tuple[str, ...]) -> None:
+    plan = make_plan(views=[{"plane": plane} for plane in planes])
+    networks = untrained_ensemble(plan, folds=("0", "1", "0"), seeds=(None, 4, 4), mirror=False)
+    model = Segmenter(networks, steps=(), quality=quality(intercept=0.0, slope=1.0, lowest=0.0), trained_on=())
+
+    def probabilities(*members: int) -> np.ndarray:
+        ensemble = replace(networks, members=tuple(networks.members[number] for number in members))
+        found = replace(model, ensemble=ensemble, quality=None).segment(IMAGE, with_probabilities=True).probabilities
+        assert found is not None
+        return found
+
+    judging = [expected_dice(probabilities(number), plan.data.encoding)[1] for number in (0, 1)]
+    found = model.segment(IMAGE, with_probabilities=True, with_uncertainty=True)
+    assert found.predicted_dice == pytest.approx({"disc": np.mean(judging)}, abs=1e-5)
+    np.testing.assert_allclose(found.probabilities, (probabilities(0, 2) + probabilities(1)) / 2, atol=1e-6)  # type: ignore[arg-type]
+
+
 def test_everything_is_made_of_the_shifted_probabilities(tiny_plan: Plan) -> None:
     plain = segmenter(tiny_plan, folds=("0", "1"), quality=quality(intercept=0.0, slope=1.0, lowest=0.0))
     model = replace(plain, ensemble=replace(plain.ensemble, log_shift=(0.0, 0.8)))

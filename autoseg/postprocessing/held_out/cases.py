@@ -1,7 +1,7 @@
 """Held-out cases read back: label maps and scores of any choice of networks and views, from their stored probabilities."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -70,6 +70,10 @@ class HeldOutCase:
         """
         chosen = self.footprints if views is None else [self.footprints[view] for view in views]
         return chosen[0] if len(chosen) == 1 else own_grid(chosen)
+
+    def of_seeds(self, counts: Mapping[Architecture, int]) -> "HeldOutCase":
+        """The same case as these networks held it out, with so many of their seeds, the first ones."""
+        return replace(self, probabilities={name: self.probabilities[name][:count] for name, count in counts.items()})
 
     def read_reference(self) -> LabelMap:
         """The label map the case came with, on the grid of its scan; neither has changed since training."""

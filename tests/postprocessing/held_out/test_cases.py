@@ -133,6 +133,12 @@ def test_views_are_averaged_on_the_scans_own_grid(tmp_path: Path, monkeypatch: p
             np.testing.assert_array_equal(label_map(case, Choice(networks, views)), encoding.labels(found))
 
 
+def test_fewer_seeds_may_be_asked(tmp_path: Path) -> None:
+    case = held_out(tmp_path, {"unet": [FIRST, SECOND]})
+    assert expectations(case.of_seeds({"unet": 1}), choice=Choice(("unet",))) == {"CSF": 1.0, "GM": 1.0}
+    assert expectations(case, choice=Choice(("unet",)))["GM"] < 1.0
+
+
 def test_an_average_of_nothing_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="needs networks"):
         list(mean_probabilities(held_out(tmp_path, {"unet": FIRST}), Choice(())))
