@@ -1,5 +1,7 @@
 """The page of the report: which facts, tables and figures stand where."""
 
+import json
+import shlex
 import statistics
 from collections import Counter
 from collections.abc import Sequence
@@ -17,6 +19,7 @@ from autoseg.evaluation.statistics import Interval, bootstrap
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.model.bundle import software_versions
 from autoseg.planning.decided import explained
+from autoseg.planning.sections import Inputs
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
 from autoseg.reporting import paper_figures
@@ -208,12 +211,7 @@ def _repeat(data: ReportData) -> Section:
 
 
 def _commands(data: ReportData) -> list[str]:
-    inputs = data.plan.inputs
-    planes = inputs.asked_planes if isinstance(inputs.asked_planes, str) else ",".join(inputs.asked_planes)
-    options = [f"--recipe {inputs.recipe}", *([] if planes == "auto" else [f"--planes {planes}"])]
-    options += [] if inputs.folds is None else [f"--folds {inputs.folds}"]
-    options += [] if inputs.minutes is None else [f"--minutes {inputs.minutes:g} --speed {inputs.speed_kpx_s:g}"]
-    lines = [f"autoseg plan {data.dataset.root.name}/ {' '.join(options)}"]
+    lines = [f"autoseg plan {data.dataset.root.name}/ {' '.join(planning_options(data.plan.inputs))}"]
     for run in data.runs:
         config = run.provenance if run.state is None else run.state.config
         length = "" if run.state is None else _length(run.state.config.minutes, run.state.config.epochs)
@@ -221,6 +219,16 @@ def _commands(data: ReportData) -> list[str]:
         lines.append(f"autoseg train --arch {model.architecture} --fold {model.fold}{length} --seed {config.seed}")
     lines += [] if data.selection is None else ["autoseg select"]
     return [*dict.fromkeys(lines), "autoseg report"]  # the networks of several views are trained by one command
+
+
+def planning_options(inputs: Inputs) -> list[str]:
+    """Options of `autoseg plan` that ask for what a plan was made from, besides those that depend on the machine."""
+    planes = inputs.asked_planes if isinstance(inputs.asked_planes, str) else ",".join(inputs.asked_planes)
+    options = [f"--recipe {inputs.recipe}", *([] if planes == "auto" else [f"--planes {planes}"])]
+    options += [] if inputs.folds is None else [f"--folds {inputs.folds}"]
+    options += [] if inputs.minutes is None else [f"--minutes {inputs.minutes:g}"]
+    options += [] if inputs.speed_kpx_s is None else [f"--speed {inputs.speed_kpx_s:g}"]
+    return options + [f"--set {shlex.quote(f'{path}={json.dumps(value)}')}" for path, value in inputs.overrides.items()]
 
 
 def _length(minutes: float | None, epochs: int | None) -> str:

@@ -86,7 +86,7 @@ def test_probabilities_that_do_not_fit_are_written_over_a_temporary_file(
     model, common = export(classes=5), ["--probabilities", "--device", "cpu"]
     answer = autoseg("predict", str(scans), str(tmp_path / "whole"), "-m", str(model), *common)
     assert "a: the probabilities of 5 classes take 0.00 GB, uncompressed" in answer.said
-    monkeypatch.setattr("autoseg.inference.segmenter.Demand.blocks", _without_probabilities())
+    monkeypatch.setattr("autoseg.inference.memory.Demand.blocks", _without_probabilities())
     answer = autoseg("predict", str(scans), str(tmp_path / "parts"), "-m", str(model), *common)
     assert "a temporary file of 0.0 GB" in answer.said
     for name in ("a.nii.gz", "b.nii.gz"):
