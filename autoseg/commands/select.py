@@ -77,6 +77,7 @@ def describe(result: SelectResult) -> Output:
     ]
     models = ", ".join(model.id.folder for model in selection.models)
     lines = [f"Averaging {len(selection.models)} model(s): {models}"]
+    lines += [f"  through slices of these planes alone: {', '.join(selection.views)}"] if selection.views else []
     lines += [f"  {reason}" for reason in selection.reasons]
     lines += [f"  missing: {line}" for line in selection.missing]
     lines += [f"Wrote {result.file}, which you may edit, and the held-out label maps in {result.folder}"]
@@ -93,7 +94,7 @@ def _candidate(candidate: "Candidate") -> tuple[str, ...]:
 
     dice, distance, difference = candidate.score.dice, candidate.score.hausdorff_mm, candidate.difference
     return (
-        " + ".join(candidate.networks),
+        candidate.title,
         interval(dice, 4),
         number(distance.mean, 2),
         "best" if difference is None else number(difference.mean, 4),

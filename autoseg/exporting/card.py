@@ -84,8 +84,12 @@ def _in_words(step: NormalisationStep) -> str:
 
 def _gives(description: ExportDescription) -> Iterator[str]:
     classes = description.plan.data.classes
-    if len(description.plan.views) > 1:
-        yield f"the mean over {len(description.plan.views)} planes, on the scan's own voxels"
+    left = () if description.selection is None else description.selection.views
+    planes = left or description.plan.planes
+    if left:
+        yield f"what slices of these planes alone show: {', '.join(left)}"
+    if len(planes) > 1:
+        yield f"the mean over {len(planes)} planes, on the scan's own voxels"
     if power := description.plan.prediction.prior_power:
         yield f"probabilities of each network, divided by the class weights to the power {power:g}, averaged"
     yield "label values " + ", ".join(f"{label.value} {label.name}" for label in classes)

@@ -135,12 +135,16 @@ def _check_members(archive: Archive, description: ExportDescription) -> None:
     archive.read(README_FILE)  # for people, and verified like everything else
 
 
-def _foreign_classes(selection: Selection, values: Sequence[int]) -> Iterator[str]:
-    """What a selection does to other classes than those of the plan, which have these values."""
+def _foreign(selection: Selection, plan: Plan) -> Iterator[str]:
+    """What a selection says of other classes and views than those of the plan."""
+    values = [label.value for label in plan.data.classes]
     if not {step.label for step in selection.postprocessing} <= {None, *values}:
         yield "the selection postprocesses a class that the plan does not know"
     if len(selection.log_shift) not in {0, len(values)}:
         yield "the selection shifts the prior of other classes than the plan's"
+    seen = {model.view for model in selection.models} - {None}
+    if not set(selection.views) <= set(plan.planes) or (selection.views and not seen <= set(selection.views)):
+        yield "the selection looks through other views than the plan's or the networks'"
 
 
 def _contradictions(description: ExportDescription) -> Iterator[str]:
@@ -154,9 +158,8 @@ def _contradictions(description: ExportDescription) -> Iterator[str]:
     for folder, bundle in description.bundles.items():
         if folder != bundle_folder(bundle.id):
             yield f"{folder} holds {bundle.id.title[:100]!a}"
-    values = [label.value for label in plan.data.classes]
     if selection is not None:
-        yield from _foreign_classes(selection, values)
+        yield from _foreign(selection, plan)
     if len(description.bundles) < len(description.document.bundles):
         yield "a network is listed twice"
     if description.document.name != plan.inputs.name:

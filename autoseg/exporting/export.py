@@ -73,9 +73,9 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
     if onnx_files:
         weights = weights_of([bundle.document for _, bundle in read_back.bundles])
         with events.track("writing ONNX models", total=len(onnx_files), unit="networks") as progress:
-            shift = () if selection is None else selection.log_shift
+            shift, planes = ((), ()) if selection is None else (selection.log_shift, selection.views)
             for (_, bundle), path, weight in zip(read_back.bundles, onnx_files, weights, strict=True):
-                written.append(write_onnx(bundle, path, weight=weight, mean_log_shift=shift))
+                written.append(write_onnx(bundle, path, weight=weight, mean_log_shift=shift, planes=planes))
                 progress.advance()
     return ExportResult(read_back.description, file.stat().st_size, tuple(written))
 

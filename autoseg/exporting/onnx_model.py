@@ -15,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from autoseg.catalogue import Plane
 from autoseg.errors import BundleError, UsageError
 from autoseg.model.bundle import Bundle
 from autoseg.model.encoding import TensorEncoding
 from autoseg.planning.memory import SMALLEST_BOTTLENECK_PX
+from autoseg.planning.sections import View
 from autoseg.storage import files
 
 if TYPE_CHECKING:
@@ -64,7 +66,14 @@ def check_onnx_installed() -> None:
         )
 
 
-def write_onnx(bundle: Bundle, path: Path, *, weight: float = 1.0, mean_log_shift: Sequence[float] = ()) -> OnnxModel:
+def write_onnx(
+    bundle: Bundle,
+    path: Path,
+    *,
+    weight: float = 1.0,
+    mean_log_shift: Sequence[float] = (),
+    planes: Sequence[Plane] = (),
+) -> OnnxModel:
     """Write a network from normalised slices, (B, C, H, W), to probabilities, (B, K, H, W), and verify it.
 
     B, H and W are free; H and W must be multiples of the network's divisor, and at least twice as long: smaller slices,
@@ -77,8 +86,8 @@ def write_onnx(bundle: Bundle, path: Path, *, weight: float = 1.0, mean_log_shif
         bundle: the network.
         path: the file.
         weight: how much the network counts among those it is averaged with, for the metadata.
-        mean_log_shift: of the selection, for whoever averages the probabilities of several networks: not part of the network
-            either, and in the metadata, too.
+        mean_log_shift: what the selection adds to the logarithms of the mean over networks and views, for the metadata.
+        planes: of the views that the selection averages, for the metadata; empty: all.
 
     Raises:
         BundleError: its probabilities are not those of torch. No file is left then.
@@ -103,7 +112,8 @@ def write_onnx(bundle: Bundle, path: Path, *, weight: float = 1.0, mean_log_shif
         msg = "the exporter gives a program"
         raise RuntimeError(msg)
     model = program.model_proto
-    _describe(model, bundle, weight=weight, mean_log_shift=mean_log_shift)
+    views = [view for view in plan.views if not planes or view.plane in planes]
+    _describe(model, bundle, weight=weight, mean_log_shift=mean_log_shift, views=views)
     content = model.SerializeToString()
     difference = max(_difference(content, network, example) for example in examples)
     if not difference <= LARGEST_DIFFERENCE:
@@ -118,7 +128,9 @@ def write_onnx(bundle: Bundle, path: Path, *, weight: float = 1.0, mean_log_shif
     return OnnxModel(path, difference, multiple_px=divisor, smallest_px=smallest)
 
 
-def _describe(model: "onnx.ModelProto", bundle: Bundle, *, weight: float, mean_log_shift: Sequence[float]) -> None:
+def _describe(
+    model: "onnx.ModelProto", bundle: Bundle, *, weight: float, mean_log_shift: Sequence[float], views: Sequence[View]
+) -> None:
     document = bundle.document
     for key, value in {
         "autoseg.architecture": document.architecture,
@@ -129,7 +141,7 @@ def _describe(model: "onnx.ModelProto", bundle: Bundle, *, weight: float, mean_l
         "autoseg.multiple_px": str(document.plan.network.divisor),
         "autoseg.padding": document.plan.prediction.padding,
         "autoseg.smallest_px": str(SMALLEST_BOTTLENECK_PX * document.plan.network.divisor),
-        "autoseg.views": json.dumps([view.model_dump(mode="json") for view in document.seen.views]),
+        "autoseg.views": json.dumps([view.model_dump(mode="json") for view in views]),
         "autoseg.plan": files.json_text(document.seen.model_dump(mode="json")),
         "autoseg.weight": json.dumps(weight),
         "autoseg.weights_sha256": document.weights_sha256,

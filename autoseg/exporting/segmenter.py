@@ -1,9 +1,12 @@
 """Exported models, ready to segment."""
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
+from autoseg.evaluation.formatting import listing
 from autoseg.events import Events
 from autoseg.exporting.document import ExportDescription, ExportedModel, read_exported
 from autoseg.inference.ensemble import make_ensemble
@@ -13,6 +16,9 @@ from autoseg.inference.steps import Step
 from autoseg.model.bundle import Bundle
 from autoseg.model.compute import Compute
 from autoseg.postprocessing.in_use import make_segmenter, training_data
+from autoseg.postprocessing.selection import LogShift, Views
+
+T = TypeVar("T")
 
 
 def exported_segmenter(
@@ -42,9 +48,9 @@ def exported_segmenter(
         selection, fingerprint = descriptions[0].selection, descriptions[0].fingerprint
         return make_segmenter(ensemble, selection, fingerprint, memory_gb=memory_gb, events=events)
     events.info(f"averaging: {ensemble.title}")
-    log_shift, steps = _what_all_do(descriptions, events)
+    views, log_shift, steps = _what_all_do(descriptions, events)
     return Segmenter(
-        ensemble=replace(ensemble, log_shift=log_shift),
+        ensemble=replace(ensemble.through(views), log_shift=log_shift),
         steps=steps,
         quality=None,
         trained_on=_data_of(descriptions),
@@ -72,17 +78,24 @@ def _each_once(models: Sequence[ExportedModel], events: Events) -> list[tuple[st
     return list(once.values())[::-1]
 
 
-def _what_all_do(descriptions: Sequence[ExportDescription], events: Events) -> tuple[tuple[float, ...], tuple[Step, ...]]:
-    """The shift of averaged probabilities and the postprocessing of label maps that all models have."""
+def _what_all_do(descriptions: Sequence[ExportDescription], events: Events) -> tuple[Views, LogShift, tuple[Step, ...]]:
+    """The choice of views, the shift of averaged probabilities and the postprocessing of label maps that all models have."""
     selections = [description.selection for description in descriptions]
+    views = {() if selection is None else selection.views for selection in selections}
     shifts = {() if selection is None else selection.log_shift for selection in selections}
     steps = {() if selection is None else selection.postprocessing for selection in selections}
-    differing = [*(["shift of the prior"] if len(shifts) > 1 else []), *(["postprocessing"] if len(steps) > 1 else [])]
-    left_out = f"; what they differ in is left out: {' and '.join(differing)}" if differing else ""
+    named = {"choice of views": len(views), "shift of the prior": len(shifts), "postprocessing": len(steps)}
+    differing = listing([name for name, number in named.items() if number > 1])
+    left_out = f"; what they differ in is left out: {differing}" if differing else ""
     events.info(
         f"several models are averaged: no Dice is predicted, and results that are probably bad are not marked{left_out}"
     )
-    return shifts.pop() if len(shifts) == 1 else (), steps.pop() if len(steps) == 1 else ()
+    return _only(views), _only(shifts), _only(steps)
+
+
+def _only(found: AbstractSet[tuple[T, ...]]) -> tuple[T, ...]:
+    """The only one of what was found; nothing where there are several."""
+    return next(iter(found)) if len(found) == 1 else ()
 
 
 def _data_of(descriptions: Sequence[ExportDescription]) -> tuple[TrainingData, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from autoseg.catalogue import NotFinite
+from autoseg.catalogue import NotFinite, Plane
 from autoseg.errors import BundleError
 from autoseg.inference.memory import Demand, Limits, require_weights
 from autoseg.inference.passes import Member, Pass
@@ -133,6 +133,13 @@ class Ensemble:
     def limits(self, memory_gb: float) -> Limits:
         """What predicting may take: so much of the main memory, and what is free of a device's own."""
         return Limits(memory_gb * 1e9, self.compute.free_bytes())
+
+    def through(self, planes: Sequence[Plane]) -> "Ensemble":
+        """The same networks, looking at scans through views of some planes alone; through all where none is named."""
+        if not planes:
+            return self
+        members = tuple(member.through(planes) for member in self.members)
+        return replace(self, members=members, digest=files.sha256_json([self.digest, list(planes)]))
 
     def by_fold(self) -> tuple["Ensemble", ...]:
         """The networks of each fold as an ensemble of their own: to new scans what they were to its held-out cases.

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from autoseg.catalogue import NETWORKS, NetworkEntry
+from autoseg.catalogue import NETWORKS, NetworkEntry, Plane
 from autoseg.inference.memory import Blocks
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import TensorEncoding
@@ -41,6 +41,11 @@ class Member:
     def plan_digest(self) -> str:
         """Tells the plan from others."""
         return self.plan.digest
+
+    def through(self, planes: Sequence[Plane]) -> "Member":
+        """The same network, looking through views of some planes alone, of which it has at least one."""
+        views = tuple(view for view in self.plan.views if view.plane in planes)
+        return replace(self, plan=self.plan.model_copy(update={"views": views}))
 
     @property
     def entry(self) -> NetworkEntry:

@@ -1,8 +1,9 @@
 """What of the held-out cases' probabilities makes one label map."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from autoseg.catalogue import Architecture
+from autoseg.catalogue import Architecture, Plane
 
 Networks = tuple[Architecture, ...]
 
@@ -20,3 +21,7 @@ class Choice:
     networks: Networks
     views: tuple[int, ...] | None = None
     log_shift: tuple[float, ...] = ()
+
+    def planes(self, planes: Sequence[Plane | None]) -> tuple[Plane, ...]:
+        """Planes of its views, given those of all; empty: all."""
+        return () if self.views is None else tuple(plane for view in self.views if (plane := planes[view]) is not None)

@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from itertools import combinations
 from typing import Final
 
-from autoseg.catalogue import Architecture
+from autoseg.catalogue import Architecture, Plane
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.statistics import defined, holm, paired_test
 from autoseg.postprocessing.choice import Choice, Networks
@@ -44,11 +44,34 @@ def all_combinations(networks: Sequence[Architecture]) -> list[Networks]:
     return [chosen for count in range(1, len(networks) + 1) for chosen in combinations(networks, count)]
 
 
-def rank(scores: Mapping[Choice, Sequence[CaseMetrics]]) -> tuple[Candidate, ...]:
-    """Order candidates: by mean Dice; those that tie with the best by Hausdorff distance, then by fewer networks.
+def candidates(networks: Sequence[Architecture], *, views: int) -> list[Choice]:
+    """What is compared: with one view every combination of networks; with several, of which there would be too many, not.
+
+    Then it is all networks with all views, each network left out, each alone, and each view left out: what does not help
+    shows in one of them.
+
+    Args:
+        networks: that can be compared.
+        views: how many there are, >= 1.
+    """
+    if views == 1:
+        return [Choice(chosen) for chosen in all_combinations(networks)]
+    alone = [(network,) for network in networks]
+    without = [tuple(other for other in networks if other != network) for network in networks]
+    chosen = dict.fromkeys([*alone, *filter(None, without), tuple(networks)])
+    every = range(views)
+    left_out = [Choice(tuple(networks), tuple(other for other in every if other != view)) for view in every]
+    return [*(Choice(each) for each in chosen), *left_out]
+
+
+def rank(
+    scores: Mapping[Choice, Sequence[CaseMetrics]], *, planes: Sequence[Plane | None] = (None,)
+) -> tuple[Candidate, ...]:
+    """Order candidates: by mean Dice; those that tie with the best by Hausdorff distance, then by fewer networks and views.
 
     Args:
         scores: the same cases in the same order for every candidate.
+        planes: of all views.
 
     Returns:
         the best first, each of the others with its difference from the best and the chance of seeing such a difference
@@ -60,7 +83,7 @@ def rank(scores: Mapping[Choice, Sequence[CaseMetrics]]) -> tuple[Candidate, ...
     def order(choice: Choice) -> tuple[float, ...]:
         score = means[choice]
         if _dice(score) >= top - TIE_DICE:
-            return (0, _distance_mm(score), len(choice.networks))
+            return (0, _distance_mm(score), len(choice.networks), len(choice.planes(planes)) or len(planes))
         return (1, -_dice(score), _distance_mm(score))
 
     best, *others = sorted(means, key=order)
@@ -68,9 +91,15 @@ def rank(scores: Mapping[Choice, Sequence[CaseMetrics]]) -> tuple[Candidate, ...
     tests = [paired_test(dice[choice], dice[best]) for choice in others]
     corrected = holm([test.p for test in tests])
     return (
-        Candidate(networks=best.networks, score=means[best], difference=None, p=None),
+        Candidate(networks=best.networks, views=best.planes(planes), score=means[best], difference=None, p=None),
         *(
-            Candidate(networks=choice.networks, score=means[choice], difference=as_estimate(test.difference), p=defined(p))
+            Candidate(
+                networks=choice.networks,
+                views=choice.planes(planes),
+                score=means[choice],
+                difference=as_estimate(test.difference),
+                p=defined(p),
+            )
             for choice, test, p in zip(others, tests, corrected, strict=True)
         ),
     )

@@ -49,13 +49,17 @@ def make_segmenter(
 ) -> Segmenter:
     """Networks with the postprocessing of a selection; with neither that nor a predicted Dice where nothing was selected."""
     events.info("averaging: " + ", ".join(ensemble.names))
+    if selection is not None:
+        ensemble = replace(ensemble.through(selection.views), log_shift=selection.log_shift)
+    if selection is not None and selection.views:
+        events.info(f"through slices of these planes alone: {', '.join(selection.views)}")
     if selection is not None and selection.log_shift:
         names = [label.name for label in ensemble.data.classes]
         events.info(f"logarithms of probabilities are shifted: {describe(selection.log_shift, names)}")
     if selection is None:
         events.info("nothing was selected: no Dice is predicted, and results that are probably bad are not marked as such")
     return Segmenter(
-        ensemble=ensemble if selection is None else replace(ensemble, log_shift=selection.log_shift),
+        ensemble=ensemble,
         steps=() if selection is None else selection.postprocessing,
         quality=None if selection is None else _trusted_quality(selection, events),
         trained_on=(training_data(ensemble.plans[0], fingerprint),),
@@ -104,7 +108,22 @@ def selection_of(workspace: Workspace, plan: Plan) -> Selection | None:
             found=str(len(selection.log_shift)),
             remedy=f"Correct log_shift. Or: {_SELECT_AGAIN}",
         )
+    if foreign := _foreign_views(selection, plan):
+        raise WorkspaceError(
+            "the views are not those of the plan, or not those that the models see",
+            where=path,
+            expected=f"planes among {', '.join(map(str, plan.planes))}, or none for all",
+            found=", ".join(foreign),
+            remedy=f"Correct views. Or: {_SELECT_AGAIN}",
+        )
     return selection
+
+
+def _foreign_views(selection: Selection, plan: Plan) -> list[str]:
+    """Planes that a selection names though the plan does not, or though they are left out."""
+    seen = [model.view for model in selection.models if model.view is not None]
+    left_out = [plane for plane in seen if selection.views and plane not in selection.views]
+    return [*(plane for plane in selection.views if plane not in plan.planes), *left_out]
 
 
 def models_in_use(

@@ -1,10 +1,10 @@
 """From the cross-validation to one model: which networks predict together, which postprocessing helps, how good it is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from autoseg.catalogue import NETWORKS
+from autoseg.catalogue import NETWORKS, Plane
 from autoseg.data.dataset import LabelClass
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.statistics import LEVEL, meaningful
@@ -15,8 +15,8 @@ from autoseg.inference.quality import Quality, calibrate, seeds_that_judge
 from autoseg.inference.steps import Step, describe
 from autoseg.jobs.pool import Apply, workers
 from autoseg.model.bundle import read_document
-from autoseg.postprocessing.choice import Choice, Networks
-from autoseg.postprocessing.combinations import TIE_DICE, all_combinations, comparable, rank
+from autoseg.postprocessing.choice import Choice
+from autoseg.postprocessing.combinations import TIE_DICE, candidates, comparable, rank
 from autoseg.postprocessing.held_out import HeldOutCase, expectations, postprocessed, score_choices, verify, write_shown
 from autoseg.postprocessing.inputs import SelectionInputs
 from autoseg.postprocessing.prior import FoundShift, find_shift
@@ -26,7 +26,7 @@ from autoseg.postprocessing.selection import Candidate, SelectedModel, Selection
 
 
 def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: int, events: Events) -> Selection:
-    """Score every network and every combination, choose, and find the prior and the postprocessing that help.
+    """Score every candidate of networks and views, choose, and find the prior and the postprocessing that help.
 
     Args:
         inputs: what there is to select from.
@@ -40,8 +40,9 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: int, events: 
     with workers(min(jobs, len(inputs.cases))) as apply:
         list(apply(verify, inputs.cases))
         compared, scores = _compare(inputs, apply, events)
-        candidates = rank(scores)
-        best = Choice(candidates[0].networks)
+        planes = inputs.plan.planes
+        ranked = rank(scores, planes=planes)
+        best = _choice_of(ranked[0], scores, planes)
         cases = inputs.held_out_by(best.networks)
         if tuple(case.id for case in cases) != compared:  # it may have held out more than all have in common
             scores = _scores(cases, [best], apply, events)
@@ -49,18 +50,19 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: int, events: 
         found = find_postprocessing(cases, choice=prior.choice, before=prior.scores, apply=apply, events=events)
         quality = _calibrate(cases, prior.choice, found.scores, apply)
         _write_results(folder, cases, prior.choice, found, apply)
-    models = _models_of(inputs, best.networks)
+    models, views = _models_of(inputs, best), best.planes(planes)
     return Selection(
         plan_digest=inputs.plan.digest,
         data_key=inputs.data_key,
         models=models,
+        views=views,
         log_shift=prior.choice.log_shift,
         postprocessing=found.steps,
-        decided_sha256=decision_digest(models, found.steps, log_shift=prior.choice.log_shift),
-        reasons=(*_reasons(candidates, compared, prior, found, inputs.plan.data.classes), _whose_doubt(cases, quality)),
+        decided_sha256=decision_digest(models, found.steps, log_shift=prior.choice.log_shift, views=views),
+        reasons=(*_reasons(ranked, compared, prior, found, inputs.plan.data.classes), _whose_doubt(cases, quality)),
         missing=inputs.missing,
         compared_cases=compared,
-        candidates=candidates,
+        candidates=ranked,
         shift=prior.tried,
         tried=found.tried,
         score=score_of(found.scores),
@@ -81,7 +83,7 @@ def _compare(
     for name in held_out_ids.keys() - set(networks):
         events.warn(f"{name} is not compared: it held out none of the cases that the other networks did")
     cases = [case for case in inputs.cases if case.id in common]
-    return common, _scores(cases, [Choice(chosen) for chosen in all_combinations(networks)], apply, events)
+    return common, _scores(cases, candidates(networks, views=len(inputs.plan.views)), apply, events)
 
 
 def _scores(
@@ -124,7 +126,13 @@ def _write_label_map(case: HeldOutCase, *, folder: Path, choice: Choice, steps: 
     write_labels(folder / f"{case.id}.nii.gz", labels, geometry)
 
 
-def _models_of(inputs: SelectionInputs, networks: Networks) -> tuple[SelectedModel, ...]:
+def _choice_of(candidate: Candidate, choices: Iterable[Choice], planes: Sequence[Plane | None]) -> Choice:
+    wanted = candidate.networks, candidate.views
+    return next(choice for choice in choices if (choice.networks, choice.planes(planes)) == wanted)
+
+
+def _models_of(inputs: SelectionInputs, choice: Choice) -> tuple[SelectedModel, ...]:
+    views = choice.planes(inputs.plan.planes)
     return tuple(
         SelectedModel(
             architecture=model.architecture,
@@ -134,7 +142,7 @@ def _models_of(inputs: SelectionInputs, networks: Networks) -> tuple[SelectedMod
             weights_sha256=read_document(model.folder).weights_sha256,
         )
         for model in inputs.models
-        if model.architecture in networks
+        if model.architecture in choice.networks and (not views or model.id.view is None or model.id.view in views)
     )
 
 
@@ -146,10 +154,10 @@ def _reasons(
     classes: Sequence[LabelClass],
 ) -> tuple[str, ...]:
     best, *others = candidates
-    reasons = [f"{_names(best.networks)}: {_why(best, others, compared)}"]
+    reasons = [f"{best.title}: {_why(best, others, compared)}"]
     if others and not meaningful(len(compared)):
         reasons.append(f"{len(compared)} case(s) are too few to tell a difference from chance: at least six are needed")
-    elif similar := [_names(candidate.networks) for candidate in others if (candidate.p or 0) > 1 - LEVEL]:
+    elif similar := [candidate.title for candidate in others if (candidate.p or 0) > 1 - LEVEL]:
         reasons.append(f"not significantly different (p > {1 - LEVEL:.2f}): {'; '.join(similar)}")
     if prior.choice.log_shift and prior.tried is not None:
         reasons.append(f"prior shifted: {prior.tried.phrase}; {prior.tried.reason}")
@@ -170,7 +178,3 @@ def _why(best: Candidate, others: Sequence[Candidate], compared: Sequence[str]) 
     if (best.score.dice.mean or 0) < max(candidate.score.dice.mean or 0 for candidate in others):
         return f"mean Dice within {TIE_DICE} of the highest, and the least Hausdorff distance"
     return f"highest mean Dice of {len(others) + 1} on {len(compared)} held-out case(s)"
-
-
-def _names(networks: Networks) -> str:
-    return " + ".join(networks)

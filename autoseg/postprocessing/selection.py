@@ -1,7 +1,7 @@
 """The selection: which models predict together and how their label maps are postprocessed, with every score it rests on.
 
-`models`, `log_shift` and `postprocessing` decide what `predict` does and are meant to be read and edited; all else is the
-evidence.
+`models`, `views`, `log_shift` and `postprocessing` decide what `predict` does and are meant to be read and edited; all else
+is the evidence.
 """
 
 from pathlib import Path
@@ -19,6 +19,7 @@ from autoseg.storage.documents import DocumentType
 SELECTION_FILE = "selection.json"
 
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Views = tuple[catalogue.Plane, ...]
 LogShift = tuple[Annotated[float, Field(ge=-10, le=10)], ...]
 _AGAIN = "Run `autoseg select` to make it again."
 
@@ -68,14 +69,21 @@ class Score(_Part):
 
 
 class Candidate(_Part):
-    """Networks whose probabilities are averaged."""
+    """Networks and views whose probabilities are averaged."""
 
     networks: tuple[catalogue.Architecture, ...] = Field(min_length=1)
+    views: Views = Field(default=(), description="planes of the views; empty: all")
     score: Score
     difference: Estimate | None = Field(
         description="mean Dice minus that of the best, case by case; null for the best itself"
     )
     p: float | None = Field(description="of no difference from the best, corrected for their number (Holm)")
+
+    @property
+    def title(self) -> str:
+        """What people tell it by, such as `unet + sepres`, or `unet (axial, coronal)` where views are left out."""
+        views = f" ({', '.join(self.views)})" if self.views else ""
+        return " + ".join(self.networks) + views
 
 
 class TriedStep(_Part):
@@ -107,11 +115,12 @@ class Selection(_Part):
     plan_digest: Sha256
     data_key: Sha256 = Field(description="over all labelled cases, as they were when this was selected")
     models: tuple[SelectedModel, ...] = Field(min_length=1, description="averaged by `predict`")
+    views: Views = Field(description="planes of the views that are averaged; empty: all")
     log_shift: LogShift = Field(
         description="added to the logarithms of the averaged probabilities, one number per class; empty: nothing"
     )
     postprocessing: tuple[Step, ...] = Field(description="applied to every label map, in this order")
-    decided_sha256: Sha256 = Field(description="of models, shift and postprocessing as they were decided")
+    decided_sha256: Sha256 = Field(description="of models, views, shift and postprocessing as they were decided")
     reasons: tuple[str, ...]
     missing: tuple[str, ...] = Field(description="networks, folds and seeds that could not take part, and why")
     compared_cases: tuple[str, ...] = Field(description="held-out cases that all candidates were scored on")
@@ -124,11 +133,17 @@ class Selection(_Part):
     @property
     def edited(self) -> bool:
         """Whether somebody changed what was decided."""
-        return self.decided_sha256 != decision_digest(self.models, self.postprocessing, log_shift=self.log_shift)
+        return self.decided_sha256 != decision_digest(
+            self.models, self.postprocessing, log_shift=self.log_shift, views=self.views
+        )
 
 
 def decision_digest(
-    models: tuple[SelectedModel, ...], postprocessing: tuple[Step, ...], *, log_shift: tuple[float, ...] = ()
+    models: tuple[SelectedModel, ...],
+    postprocessing: tuple[Step, ...],
+    *,
+    log_shift: tuple[float, ...] = (),
+    views: Views = (),
 ) -> str:
     """SHA-256 of what a selection decides."""
     return files.sha256_json(
@@ -136,6 +151,7 @@ def decision_digest(
             [model.model_dump(mode="json", exclude_defaults=True) for model in models],  # as before keys were added
             [step.decided for step in postprocessing],
             *([log_shift] if log_shift else []),
+            *([views] if views else []),
         ]
     )
 
@@ -153,8 +169,8 @@ def _from_format_1(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_format_2(document: dict[str, Any]) -> dict[str, Any]:
-    """Nothing was shifted."""
-    return {"log_shift": [], "shift": None, **document}
+    """Nothing was shifted, and no view left out."""
+    return {"views": [], "log_shift": [], "shift": None, **document}
 
 
 SELECTION: Final = DocumentType(

@@ -69,6 +69,7 @@ def selection_section(data: ReportData, figures: Figures) -> Section:
     if selection is None:
         return Section("selection", "Selection and postprocessing", "", [])
     kept = "; ".join(in_words(selection, data.plan.data.classes)) or "none"
+    views = f", through slices of these planes alone: {', '.join(selection.views)}" if selection.views else ""
     shift = describe_shift(selection.log_shift, [label.name for label in data.plan.data.classes])
     models = ", ".join(model.id.folder for model in selection.models)
     edited = ["It was edited by hand since: the scores are those of what had been decided."] if selection.edited else []
@@ -77,7 +78,7 @@ def selection_section(data: ReportData, figures: Figures) -> Section:
     return Section(
         "selection",
         "Selection and postprocessing",
-        f"What predicts: {models}. Prior shifted: {shift}. Postprocessing: {kept}.",
+        f"What predicts: {models}{views}. Prior shifted: {shift}. Postprocessing: {kept}.",
         [
             Text([*edited, *reasons]),
             Table(
@@ -167,7 +168,7 @@ def _candidate_row(candidate: Candidate) -> list[str]:
     difference = "best" if candidate.difference is None else interval(candidate.difference, 4)
     p = "" if candidate.p is None else f"{candidate.p:.3f}"
     score = candidate.score
-    return [" + ".join(candidate.networks), interval(score.dice, 4), interval(score.hausdorff_mm, 2), difference, p]
+    return [candidate.title, interval(score.dice, 4), interval(score.hausdorff_mm, 2), difference, p]
 
 
 def _trial_row(trial: TriedStep | TriedShift) -> list[str]:

@@ -28,12 +28,17 @@ def predict(scan, spacing_mm, models: Sequence[Path]):
     Returns:
         probabilities of the K classes, (K, Z, Y, X), float32.
     """
-    found, counts = zip(*(predict_one(np.asarray(scan, np.float32), spacing_mm, model) for model in models), strict=True)
-    return np.average(found, axis=0, weights=counts).astype(np.float32)
+    scan = np.asarray(scan, np.float32)
+    found, counts, shifts = zip(*(predict_one(scan, spacing_mm, model) for model in models), strict=True)
+    mean = np.average(found, axis=0, weights=counts).astype(np.float32)
+    if shifts[0]:  # what `autoseg select` learnt of the mean, the same in all files
+        mean *= np.exp(np.float32(shifts[0]))[:, None, None, None]
+        mean /= mean.sum(axis=0)
+    return mean
 
 
 def predict_one(scan, spacing_mm, model: Path):
-    """The mean over all views of one network, and how much the network counts."""
+    """The mean over all views of one network, how much the network counts, and how the mean of all is shifted."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     described = session.get_modelmeta().custom_metadata_map
     plan = json.loads(described["autoseg.plan"])
@@ -47,7 +52,7 @@ def predict_one(scan, spacing_mm, model: Path):
     whole = np.zeros((len(mean), *scan.shape[1:]), np.float32)
     whole[0] = 1  # what was cut away is background
     whole[(slice(None), *kept)] = mean
-    return whole, json.loads(described["autoseg.weight"])
+    return whole, json.loads(described["autoseg.weight"]), json.loads(described["autoseg.mean_log_shift"])
 
 
 def predict_view(session, normalised, spacing_mm, view, described):

@@ -8,6 +8,7 @@ import pytest
 
 import autoseg
 from autoseg.images.image import read_image
+from autoseg.inference.shift import shifted
 from autoseg.postprocessing.held_out.files import folder_of
 
 SHORT = ("network.shared_by_views=false", "training.steps_per_epoch=4", "network.features=[4, 8]")
@@ -52,8 +53,14 @@ def test_views_are_averaged_where_they_are_used_and_selected(separate: Path, coh
     assert not np.allclose(axial, coronal, atol=1e-3)
 
     selection = autoseg.select(separate).selection
-    assert tuple(model.id.folder for model in selection.models) == NAMES
-    assert [candidate.networks for candidate in selection.candidates] == [("unet",)]
+    assert {candidate.title for candidate in selection.candidates} == {"unet", "unet (axial)", "unet (coronal)"}
+    chosen = selection.candidates[0].views
+    assert selection.views == chosen
+    assert tuple(model.id.folder for model in selection.models) == tuple(
+        name for name in NAMES if not chosen or name.endswith(chosen)
+    )
+    expected = {(): (axial + coronal) / 2, ("axial",): axial, ("coronal",): coronal}[chosen]
+    np.testing.assert_allclose(probabilities(workspace=separate), shifted(expected, selection.log_shift), atol=1e-5)
     page = autoseg.report(separate, output=tmp_path / "report").page.read_text(encoding="utf-8")
     assert "U-Net, fold 0, coronal" in page
     assert page.count("autoseg train --arch unet --fold 0") == 1

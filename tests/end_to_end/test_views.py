@@ -10,6 +10,7 @@ import pytest
 
 import autoseg
 from autoseg.data.labels import LabelEncoding
+from autoseg.errors import WorkspaceError
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, read_image, read_labels, write_channels
 from autoseg.inference.ensemble import Ensemble, load_ensemble
@@ -92,6 +93,9 @@ def test_it_is_selected_and_predicts_alike_however_a_scan_is_stored(views: Path,
     root = Path(shutil.copytree(views, tmp_path / "run"))
     selection = autoseg.select(root).selection
     assert [model.architecture for model in selection.models] == ["unet"]
+    assert {candidate.title for candidate in selection.candidates} == {
+        "unet", "unet (axial, sagittal)", "unet (coronal, sagittal)", "unet (coronal, axial)",
+    }  # fmt: skip
     assert selection.quality.classes
     geometry = scan.geometry
     matrix = np.array(geometry.direction).reshape(3, 3)
@@ -109,3 +113,31 @@ def test_it_is_selected_and_predicts_alike_however_a_scan_is_stored(views: Path,
     first, second = (row.predicted_dice for row in result.rows)
     assert first
     assert first == pytest.approx(second)
+
+
+def test_a_selection_names_the_views_that_predict_and_an_export_carries_them(
+    views: Path, scan: Image, tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(views, tmp_path / "run"))
+    autoseg.select(root)
+    edited = json.loads((root / "selection.json").read_text(encoding="utf-8"))
+    (root / "selection.json").write_text(json.dumps({**edited, "views": ["coronal", "axial"], "log_shift": []}))
+    autoseg.export(tmp_path / "brain.autoseg", workspace=root)
+    plan = read_document(root / MODEL).plan
+    ensemble = load_ensemble([root / MODEL], compute=choose_compute("cpu", "float32"), mirror=True)
+    expected = np.mean(by_view(plan, ensemble, scan)[:2], axis=0)
+    for given in ({"workspace": root}, {"model": tmp_path / "brain.autoseg"}):
+        found = autoseg.load_model(precision="float32", **given).predict(  # type: ignore[arg-type]
+            scan.array[0],
+            spacing_mm=scan.geometry.spacing_mm,
+            direction=scan.geometry.direction,
+            with_probabilities=True,
+        )
+        assert found.probabilities is not None
+        np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
+    card = autoseg.info(tmp_path / "brain.autoseg")
+    assert card.description.selection is not None
+    assert card.description.selection.views == ("coronal", "axial")
+    (root / "selection.json").write_text(json.dumps({**edited, "views": ["oblique"]}))
+    with pytest.raises(WorkspaceError, match=r"not a usable selection: views\.0"):
+        autoseg.load_model(root)

@@ -144,6 +144,9 @@ CONTRADICTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], object], str]] =
     "a shift of other classes": (
         "selection.json", lambda it: it.update(log_shift=[0, 0.1, 0.2]), "shifts the prior of other classes",
     ),
+    "views that the plan has not": (
+        "selection.json", lambda it: it.update(views=["sagittal"]), "looks through other views",
+    ),
     "a selection of two": ("selection.json", lambda it: it["models"].append(it["models"][0]), "not those of the selection"),
     "a selection of other weights": (
         "selection.json", lambda it: it["models"][0].update(weights_sha256="0" * 64), "not those of the selection",

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import autoseg
 from autoseg.errors import BundleError, MemoryLimitError
 from autoseg.exporting.archive import write_archive
 from autoseg.exporting.document import read_exported
-from autoseg.exporting.segmenter import exported_segmenter
+from autoseg.exporting.segmenter import _what_all_do, exported_segmenter
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import read_image, read_labels, write_channels
 from autoseg.model.compute import choose_compute
@@ -102,6 +103,18 @@ def test_what_a_model_does_afterwards_is_done_where_all_do_it(models: list[Path]
     assert same.ensemble.digest == alone.ensemble.digest
     assert alone.quality is not None
     assert same.quality is None
+
+
+def test_shifts_and_views_that_differ_are_left_out_and_said(models: list[Path]) -> None:
+    first = read_exported(models[0]).description
+    assert first.selection is not None
+    shifted = replace(first, selection=first.selection.model_copy(update={"log_shift": (0.0, 0.1), "views": ("axial",)}))
+    events = Recorder()
+    steps = first.selection.postprocessing
+    assert _what_all_do([shifted, shifted], events) == (("axial",), (0.0, 0.1), steps)
+    assert _what_all_do([first, shifted], events) == ((), (), steps)
+    assert events.notes[0].endswith("not marked")
+    assert events.notes[1].endswith("what they differ in is left out: choice of views and shift of the prior")
 
 
 def test_models_that_do_not_fit_together_are_refused(

@@ -105,7 +105,7 @@ def _selection(path: Path) -> Callable[[Any], None]:
 
 def in_format_3(selection: dict[str, Any]) -> dict[str, Any]:
     """A selection as the present format says it, none of whose steps is spelt as in format 1."""
-    older = {"log_shift": [], "shift": None} if selection.get("version", 1) < 3 else {}
+    older = {"views": [], "log_shift": [], "shift": None} if selection.get("version", 1) < 3 else {}
     return {**older, **selection, "version": 3}
 
 

@@ -54,7 +54,8 @@ def selection_of(plan: Plan, weights_sha256: str) -> dict[str, Any]:
     models = [{"architecture": "sepres", "fold": "0", "seed": None, "view": None, "weights_sha256": weights_sha256}]
     steps = [{"type": "largest_component", "label": 2, "min_volume_ml": None}]
     document = {
-        "version": 3, "plan_digest": plan.digest, "data_key": "0" * 64, "models": models, "log_shift": [],
+        "version": 3, "plan_digest": plan.digest, "data_key": "0" * 64, "models": models, "views": [],
+        "log_shift": [],
         "postprocessing": steps,
         "decided_sha256": "0" * 64, "reasons": [], "missing": [], "compared_cases": ["case 1"], "candidates": [],
         "shift": None, "tried": [], "score": SCORE, "quality": {"classes": [], "points": []},

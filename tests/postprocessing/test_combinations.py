@@ -6,7 +6,7 @@ from autoseg.catalogue import Architecture
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.choice import Choice, Networks
-from autoseg.postprocessing.combinations import TIE_DICE, all_combinations, comparable, rank
+from autoseg.postprocessing.combinations import TIE_DICE, all_combinations, candidates, comparable, rank
 
 NAN = float("nan")
 
@@ -32,6 +32,31 @@ def test_every_combination_once_the_single_ones_first() -> None:
         ("unet",), ("sepres",), ("attention",),
         ("unet", "sepres"), ("unet", "attention"), ("sepres", "attention"),
         ("unet", "sepres", "attention"),
+    ]  # fmt: skip
+
+
+def test_with_several_views_all_and_each_left_out_and_each_network_alone() -> None:
+    both: Networks = ("unet", "sepres")
+    assert candidates(both, views=1) == [Choice(chosen) for chosen in all_combinations(both)]
+    every = candidates(("unet", "sepres", "attention"), views=3)
+    assert len(every) == len(set(every)) == 10
+    three = ("unet", "sepres", "attention")
+    assert {Choice(three), Choice(("sepres", "attention")), Choice(("unet",)), Choice(three, (0, 2))} < set(every)
+    assert candidates(both, views=2) == [
+        Choice(("unet",)),
+        Choice(("sepres",)),
+        Choice(both),
+        Choice(both, (1,)),
+        Choice(both, (0,)),
+    ]
+    assert candidates(("unet",), views=2) == [Choice(("unet",)), Choice(("unet",), (1,)), Choice(("unet",), (0,))]
+
+
+def test_candidates_name_their_views_and_fewer_decide_between_equals() -> None:
+    cases = [case("c0", 0.9), case("c1", 0.8)]
+    ranked = rank({Choice(("unet",)): cases, Choice(("unet",), (1,)): cases}, planes=("axial", "coronal"))
+    assert [(candidate.networks, candidate.views, candidate.title) for candidate in ranked] == [
+        (("unet",), ("coronal",), "unet (coronal)"), (("unet",), (), "unet"),
     ]  # fmt: skip
 
 

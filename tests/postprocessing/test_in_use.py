@@ -92,6 +92,9 @@ def test_a_selection_that_does_not_fit_the_plan_is_refused(workspace: Workspace)
     edit(workspace.selection_file, postprocessing=[], log_shift=[0, 0.1])
     with pytest.raises(WorkspaceError, match=r"does not fit the classes; expected 4 numbers in log_shift.*found 2\."):
         selection_of(workspace, workspace.plan())
+    edit(workspace.selection_file, log_shift=[], views=["sagittal"])
+    with pytest.raises(WorkspaceError, match=r"views are not those of the plan.*planes among coronal.*found sagittal"):
+        selection_of(workspace, workspace.plan())
     edit(workspace.selection_file, plan_digest="0" * 64)
     with pytest.raises(WorkspaceError, match=r"made under another plan.*autoseg select"):
         selection_of(workspace, workspace.plan())

@@ -34,6 +34,7 @@ SELECTION = Selection(
     plan_digest="c" * 64,
     data_key="d" * 64,
     models=MODELS,
+    views=(),
     log_shift=(),
     postprocessing=STEPS,
     decided_sha256=decision_digest(MODELS, STEPS),
@@ -88,7 +89,7 @@ def test_the_digest_of_a_decision_is_that_of_its_canonical_json() -> None:
 
 def test_a_selection_of_format_2_shifts_nothing(tmp_path: Path) -> None:
     path, document = stored(tmp_path)
-    del document["log_shift"], document["shift"]
+    del document["views"], document["log_shift"], document["shift"]
     path.write_text(json.dumps({**document, "version": 2}))
     assert read_selection(path) == SELECTION.model_copy(update={"shift": None})
     assert not read_selection(path).edited
@@ -116,7 +117,13 @@ def test_a_broken_selection_of_format_1_is_refused_by_name(tmp_path: Path, broke
 
 @pytest.mark.parametrize(
     "change",
-    [{"models": MODELS[:1]}, {"models": MODELS[::-1]}, {"postprocessing": ()}, {"log_shift": (0.0, 0.1)}],
+    [
+        {"models": MODELS[:1]},
+        {"models": MODELS[::-1]},
+        {"postprocessing": ()},
+        {"log_shift": (0.0, 0.1)},
+        {"views": ("axial",)},
+    ],
 )
 def test_a_changed_decision_is_noticed(change: dict[str, object]) -> None:
     assert SELECTION.model_copy(update=change).edited
