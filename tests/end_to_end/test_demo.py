@@ -33,6 +33,15 @@ def test_it_tells_the_whole_story_in_a_folder_of_its_own(home: Path) -> None:
     assert result["evaluate"]["summary"]["mean"]["dice"] == pytest.approx(scores["mean"]["dice"])
 
 
+def test_the_whole_story_may_be_told_in_several_planes(home: Path) -> None:
+    result = demo(home, "--planes", "coronal,axial").document
+    assert [view["plane"] for view in result["plan"]["plan"]["views"]] == ["coronal", "axial"]
+    assert list((home / "autoseg-demo" / "predictions").glob("*.nii.gz"))
+    assert (home / "autoseg-demo" / "phantom.autoseg").exists()
+    page = (home / "autoseg-demo" / "run" / "report.html").read_text(encoding="utf-8")
+    assert "--planes coronal,axial" in page
+
+
 def test_it_says_where_the_time_ended_the_training(home: Path) -> None:
     said = demo(home).said
     assert "unet, fold 0 is probably far from converged: " in said

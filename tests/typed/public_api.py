@@ -22,6 +22,8 @@ from autoseg.reporting.report import ReportResult
 # Results, and paths as text or as objects, by position where that is natural.
 assert_type(autoseg.check("IBSR18"), CheckResult)
 assert_type(autoseg.plan(Path("IBSR18"), plane="coronal", folds=5, jobs="auto"), PlanResult)
+assert_type(autoseg.plan("IBSR18", planes=["coronal", "axial"], minutes=60, speed=256), PlanResult)
+assert_type(autoseg.plan("IBSR18", planes="all"), PlanResult)
 assert_type(autoseg.plan("IBSR18", overrides=["training.loss=dice"]), PlanResult)
 assert_type(autoseg.train("unet", fold=0, workspace="runs/IBSR18", minutes=30), TrainResult)
 assert_type(autoseg.train(fold="all", seed=[1, 2, 3]), TrainResult)
