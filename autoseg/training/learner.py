@@ -88,11 +88,10 @@ class Learner:
     def use_memory_format(self, chosen: MemoryFormat) -> None:
         """Have batches, weights and their moments lie in memory in this order from now on; no value changes."""
         self._compute = replace(self._compute, layout=chosen)
-        self.network.to(memory_format=MEMORY_FORMATS[chosen])  # type: ignore[call-overload]  # missing in torch's stubs
+        for weights in self.network.parameters():
+            weights.data = _in_order(weights.data, chosen)
         for moments in self.optimiser.state.values():
-            for name, value in moments.items():
-                if isinstance(value, torch.Tensor) and value.dim() == _IN_ORDER:
-                    moments[name] = value.contiguous(memory_format=MEMORY_FORMATS[chosen])
+            moments.update({name: _in_order(value, chosen) for name, value in moments.items() if torch.is_tensor(value)})
 
     def no_counts(self) -> torch.Tensor:
         """Counts to begin with: zeros, where those of the steps are."""
@@ -179,3 +178,16 @@ def _doubled(logits: torch.Tensor) -> torch.Tensor:
     batch, classes, rows, columns = logits.shape
     spread = logits[:, :, :, None, :, None].expand(-1, -1, -1, _HALVED, -1, _HALVED)  # (B, K, h, 2, w, 2)
     return spread.reshape(batch, classes, _HALVED * rows, _HALVED * columns)
+
+
+def _in_order(values: torch.Tensor, chosen: MemoryFormat) -> torch.Tensor:
+    """Weights of a convolution in a memory format; themselves where they are in it already, and anything else, too.
+
+    Weights of one input channel pass for either format, but convolutions take twice as long with the strides of the other:
+    so strides are compared.
+    """
+    if values.dim() != _IN_ORDER:
+        return values
+    wanted = MEMORY_FORMATS[chosen]
+    strides = torch.empty(values.shape, device="meta", memory_format=wanted).stride()
+    return values if values.stride() == strides else values.clone(memory_format=wanted)

@@ -1,5 +1,6 @@
 """A step never asks its device for a value."""
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
@@ -31,19 +32,40 @@ def test_a_step_reads_nothing_back_from_the_device(make_plan: Callable[..., Plan
     assert (result.loss.shape, result.loss.device.type, counts.device.type) == ((), "meta", "meta")
 
 
-def test_a_memory_format_that_changes_on_the_way_changes_no_value(make_plan: Callable[..., Plan]) -> None:
+@pytest.mark.parametrize("architecture", ["unet", "sepres", "attention"])
+def test_a_memory_format_that_changes_on_the_way_changes_no_value(make_plan: Callable[..., Plan], architecture: str) -> None:
+    cpu = Compute(torch.device("cpu"), bfloat16=False)
     plan = make_plan(view={"adjacent_slices": 1})
+    batch = TrainingBatch(torch.randn(2, 3, 16, 16), torch.ones(2, 16, 16, dtype=torch.int64), ())
     torch.manual_seed(0)
-    learner = Learner(plan, architecture="unet", compute=Compute(torch.device("cpu"), bfloat16=False))
-    learner.step(TrainingBatch(torch.randn(2, 3, 16, 16), torch.ones(2, 16, 16, dtype=torch.int64), ()), rate=0.1)
-    weights = {name: value.clone() for name, value in learner.network.state_dict().items()}
-    moments = [value.clone() for entry in learner.optimiser.state.values() for value in entry.values()]
-    learner.use_memory_format("channels_last")
-    assert all(torch.equal(weights[name], value) for name, value in learner.network.state_dict().items())
-    ordered = [value for entry in learner.optimiser.state.values() for value in entry.values()]
-    assert all(torch.equal(one, other) for one, other in zip(moments, ordered, strict=True))
-    images = [*learner.network.parameters(), *ordered]
-    assert all(value.is_contiguous(memory_format=torch.channels_last) for value in images if value.dim() == 4)
+    learner = Learner(plan, architecture=architecture, compute=cpu)
+    learner.step(batch, rate=0.1)
+
+    def held() -> list[torch.Tensor]:
+        moments = [value for entry in learner.optimiser.state.values() for value in entry.values()]
+        return [*learner.network.state_dict().values(), *moments]
+
+    before = [value.clone() for value in held()]
+    for chosen in ("channels_last", "contiguous"):
+        learner.use_memory_format(chosen)
+        assert all(torch.equal(one, other) for one, other in zip(before, held(), strict=True))
+        placed = Learner(plan, architecture=architecture, compute=dataclasses.replace(cpu, layout=chosen))
+        placed.step(batch, rate=0.1)
+        mine, theirs = (
+            [weights.stride() for weights in each.network.parameters()]
+            + [value.stride() for entry in each.optimiser.state.values() for value in entry.values()]
+            for each in (learner, placed)
+        )
+        assert mine == theirs
+
+
+def test_what_is_in_its_memory_format_stays_where_it_is(make_plan: Callable[..., Plan]) -> None:
+    for chosen in ("contiguous", "channels_last"):
+        compute = Compute(torch.device("cpu"), bfloat16=False, layout=chosen)
+        learner = Learner(make_plan(), architecture="attention", compute=compute)
+        places = [weights.data_ptr() for weights in learner.network.parameters()]
+        learner.use_memory_format(chosen)
+        assert places == [weights.data_ptr() for weights in learner.network.parameters()]
 
 
 @pytest.mark.parametrize("deep_supervision", [False, True])
