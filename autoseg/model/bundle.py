@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -103,9 +103,16 @@ def software_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
+class HasState(Protocol):
+    """A network or an optimiser, or a copy of what one of them holds, as far as storing it is concerned."""
+
+    def state_dict(self) -> Mapping[str, Any]:
+        """All that it holds."""
+
+
 def save_bundle(
     folder: Path,
-    network: nn.Module,
+    network: HasState,
     *,
     model: ModelId,
     plan: Plan,

@@ -2,14 +2,12 @@
 
 from pathlib import Path
 
-from torch import nn
-
-from autoseg.model.bundle import Provenance, save_bundle, software_versions
+from autoseg.model.bundle import HasState, Provenance, save_bundle, software_versions
 from autoseg.planning.plan import Plan
 from autoseg.training.checkpoint import RunState
 
 
-def store_model(folder: Path, network: nn.Module, *, plan: Plan, state: RunState, minutes: float) -> None:
+def store_model(folder: Path, network: HasState, *, plan: Plan, state: RunState, minutes: float) -> None:
     """Store a network as the model of its run.
 
     Args:

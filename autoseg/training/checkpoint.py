@@ -15,7 +15,7 @@ from torch import nn
 
 from autoseg.catalogue import MemoryFormat
 from autoseg.data.splits import Fold
-from autoseg.model.bundle import TensorsFile, drop_other_tensors, load_tensors, save_tensors
+from autoseg.model.bundle import HasState, TensorsFile, drop_other_tensors, load_tensors, save_tensors
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
@@ -96,7 +96,7 @@ class Checkpoint:
     tensors: Mapping[str, torch.Tensor]
 
 
-def save_checkpoint(folder: Path, state: RunState, *, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+def save_checkpoint(folder: Path, state: RunState, *, network: HasState, optimiser: HasState) -> None:
     """Store a run after an epoch in one step."""
     tensors = {_NETWORK + name: value.detach().cpu() for name, value in network.state_dict().items()}
     for number, entries in optimiser.state_dict()["state"].items():

@@ -28,6 +28,7 @@ from autoseg.training.outlook import after_the_run, doubts, forecast, longer
 from autoseg.training.resume import begin_run, begin_steps, earlier_run
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
 from autoseg.training.source import open_batches
+from autoseg.training.storing import Storing
 from autoseg.training.unread import TakenStep, UnreadSteps
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
 from autoseg.training.watch import Watch
@@ -58,9 +59,10 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContex
     ):
         run.warm_up()
         run.show(progress)
-        with closing(run.batches):
+        with closing(run.batches), closing(run.storing):
             while not run.done:
                 run.epoch(progress)
+            run.storing.end()
     run.finish()
     return run.state
 
@@ -91,6 +93,7 @@ class _Run:
         self._schedule = build_schedule(plan.training)
         self._stopping = EarlyStopping(plan.training.early_stopping_patience)
         self._best = BestEpoch(plan.training.best_model)
+        self.storing = Storing(beside=context.compute.free_bytes() is not None)
         self._unread = UnreadSteps(self._seen.planes)
         self.batches = open_batches(
             self.state, shown.training, plan=self._seen, learner=self._learner, context=context, begun=checkpoint is not None
@@ -158,15 +161,15 @@ class _Run:
         self.state.epochs.append(record)
         self._store(steps, best=best)
         self._context.tracker.epoch_ended(record, validation.samples)
-        closing_s = self._context.stopwatch.elapsed_s - started - trained_s
+        closing_s = self._context.stopwatch.elapsed_s - started - trained_s + self.storing.seconds
         self.state.closing_s = max(self.state.closing_s, closing_s)
         self.show(progress, epoch=str(record.epoch), validation_loss=validation.loss, validation_dice=validation.dice)
 
     def finish(self) -> None:
         """Mark run and model as finished, and say where it was too short."""
-        self.state.finished = True
-        self._save_checkpoint()
-        state = self.state
+        state, learner = self.state, self._learner
+        state.finished = True
+        save_checkpoint(self._context.folder, state, network=learner.network, optimiser=learner.optimiser)
         found = doubts(state.epochs, steps=state.steps_taken, budget=self.budget, stopped_early=self._stopping.reached)
         if found:
             self._context.events.warn(
@@ -281,16 +284,17 @@ class _Run:
         return self._best.epoch_ended(result)
 
     def _store(self, steps: Sequence[StepRecord], *, best: bool) -> None:
-        context, state = self._context, self.state
-        if best:
-            minutes = context.stopwatch.elapsed_s / 60
-            store_model(context.folder, self._learner.network, plan=self._plan, state=state, minutes=minutes)
-        write_history(context.folder / HISTORY_FILE, state.epochs)
-        append_steps(context.folder / STEPS_FILE, steps)
-        state.elapsed_s = context.stopwatch.elapsed_s
-        self._save_checkpoint()
-        context.on_epoch(state.epochs)
+        context, plan, network = self._context, self._plan, self.storing.of(self._learner.network)
+        optimiser, minutes = self.storing.of(self._learner.optimiser), context.stopwatch.elapsed_s / 60
+        self.state.elapsed_s = context.stopwatch.elapsed_s
+        state = self.state.model_copy(update={"epochs": list(self.state.epochs)})
 
-    def _save_checkpoint(self) -> None:
-        learner = self._learner
-        save_checkpoint(self._context.folder, self.state, network=learner.network, optimiser=learner.optimiser)
+        def store() -> None:
+            if best:
+                store_model(context.folder, network, plan=plan, state=state, minutes=minutes)
+            write_history(context.folder / HISTORY_FILE, state.epochs)
+            append_steps(context.folder / STEPS_FILE, steps)
+            save_checkpoint(context.folder, state, network=network, optimiser=optimiser)
+
+        self.storing.begin(store)
+        context.on_epoch(self.state.epochs)
