@@ -69,8 +69,15 @@ def _is(node: ast.expr | None, value: object) -> bool:
     return isinstance(node, ast.Constant) and node.value is value
 
 
+def _is_run(called: ast.expr) -> bool:
+    return ast.unparse(called).startswith("subprocess.")
+
+
 LOADS_BY_NAME = {PACKAGE / "catalogue" / "table.py", PACKAGE / "commands" / "__init__.py"}
 """The modules that import by a name: those that tables and installed packages' entry points hold, never a file's."""
+
+ASKS_A_DRIVER = PACKAGE / "jobs" / "machine.py"
+"""The module that starts another program: the graphics cards' own, without a shell and with fixed arguments."""
 
 
 @pytest.mark.parametrize("module", MODULES, ids=[str(path.relative_to(PACKAGE)) for path in MODULES])
@@ -78,6 +85,10 @@ def test_a_module_lets_nothing_in(module: Path) -> None:
     found = faults(module.read_text(encoding="utf-8"))
     if module in LOADS_BY_NAME:
         assert [fault.partition(": ")[2] for fault in found] == ["calls import_module"]
+    elif module == ASKS_A_DRIVER:
+        assert [fault.partition(": ")[2] for fault in found] == ["imports subprocess"]
+        (started,) = [call for call in calls(ast.parse(module.read_text(encoding="utf-8"))) if _is_run(call.func)]
+        assert ast.unparse(started.args[0]) == "(program, *_ASKED)"
     else:
         assert found == []
 
