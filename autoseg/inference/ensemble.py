@@ -10,7 +10,7 @@ from pathlib import Path
 from autoseg.catalogue import NotFinite, Plane
 from autoseg.errors import BundleError
 from autoseg.inference.memory import Demand, Limits, require_weights
-from autoseg.inference.passes import Member, Pass
+from autoseg.inference.passes import Member, Pass, PlanKey
 from autoseg.inference.quality import seeds_that_judge
 from autoseg.model.bundle import Bundle, BundleDocument, load_bundle, read_document
 from autoseg.model.compute import Compute
@@ -87,14 +87,14 @@ class Ensemble:
     @property
     def plans(self) -> tuple[Plan, ...]:
         """What they were trained under, each plan once."""
-        return tuple({member.plan_digest: member.plan for member in self.members}.values())
+        return tuple({member.plan_key: member.plan for member in self.members}.values())
 
     @cached_property
     def passes(self) -> tuple[Pass, ...]:
         """Every view of a scan that is to be taken: each network counts alike, and so does each of its views."""
-        by_plan: dict[str, list[Member]] = {}
+        by_plan: dict[PlanKey, list[Member]] = {}
         for member in self.members:
-            by_plan.setdefault(member.plan_digest, []).append(member)
+            by_plan.setdefault(member.plan_key, []).append(member)
         return tuple(
             Pass(of_plan, number, self.weight, self.compute, self.mirror)
             for of_plan in map(tuple, by_plan.values())
@@ -212,6 +212,7 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
             Member(
                 bundle.document.id,
                 seen[bundle.document.plan_digest, bundle.document.view],
+                (bundle.document.plan_digest, bundle.document.view),
                 compute.place(bundle.network),
                 weight,
             )

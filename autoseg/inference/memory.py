@@ -35,6 +35,10 @@ _COPIES_OF_A_PART: Final = 4
 """Of the slices that return to the scan's grid at once: cut out, resampled along rows, along columns, and compared."""
 
 
+SLAB_BYTES: Final = 1 << 24
+"""Of the sums that are looked at together, and of those in a file that are added to, unless a single slice takes more.
+Source: chosen; scans in work at a time each take several such."""
+
 _COPIES_OF_A_SLAB: Final = 6
 """Of a part of the sums: as it is read and written, and the classes that win in it, their masks and entropy, which for two
 classes take three times as much as the probabilities."""
@@ -197,7 +201,7 @@ class Demand:
         if not self.averaged:
             return 0.0
         one = float(shape[1]) * shape[2] * _FLOAT * self._classes
-        return _MARGIN * (_COPIES_OF_A_SLAB + self.shifted) * max(one, min(float(BYTES_AT_ONCE), shape[0] * one))
+        return _MARGIN * (_COPIES_OF_A_SLAB + self.shifted) * max(one, min(float(SLAB_BYTES), shape[0] * one))
 
     @property
     def _classes(self) -> int:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,8 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.case import CutScan
 
+PlanKey = tuple[str, Plane | None]
+
 
 @dataclass(frozen=True)
 class Member:
@@ -28,19 +29,16 @@ class Member:
     Attributes:
         id: its network, its fold, and its seed where that is part of its place.
         plan: what it was trained under, with the views that it sees.
+        plan_key: tells these from those of other members: the digest of the whole plan, and the plane of its only view.
         network: on the device, in evaluation mode.
         weight: how much it counts: several seeds of one network on one fold count as one, and so do networks of its views.
     """
 
     id: ModelId
     plan: Plan
+    plan_key: PlanKey
     network: nn.Module
     weight: float
-
-    @cached_property
-    def plan_digest(self) -> str:
-        """Tells the plan from others."""
-        return self.plan.digest
 
     def through(self, planes: Sequence[Plane]) -> "Member":
         """The same network, looking through views of some planes alone, of which it has at least one."""
@@ -77,9 +75,9 @@ class Pass:
         return self.members[0].plan
 
     @property
-    def place(self) -> tuple[str, int]:
+    def place(self) -> tuple[PlanKey, int]:
         """Tells it from other passes over the same scan."""
-        return self.members[0].plan_digest, self.number
+        return self.members[0].plan_key, self.number
 
     @property
     def weight(self) -> float:

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.labels import LabelEncoding
-from autoseg.preprocessing.footprint import BYTES_AT_ONCE, Box, Footprint, kept_part, on_own_grid
+from autoseg.inference.memory import SLAB_BYTES
+from autoseg.preprocessing.footprint import Box, Footprint, kept_part, on_own_grid
 from autoseg.storage import files
 
 _FLOAT: Final = np.dtype(np.float32)
@@ -113,7 +114,7 @@ class SpooledProbabilities:
         self._file.close()
 
     def _windows(self, first: int, last: int) -> Iterator[slice]:
-        step = max(BYTES_AT_ONCE * self.footprint.kept[0] // self.bytes, 1)
+        step = max(SLAB_BYTES * self.footprint.kept[0] // self.bytes, 1)
         return (slice(start, min(start + step, last)) for start in range(first, last, step))
 
     def _read(self, window: slice) -> NDArray[np.float32]:

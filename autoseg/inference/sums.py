@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.labels import LabelEncoding
+from autoseg.inference.memory import SLAB_BYTES
 from autoseg.preprocessing.footprint import (
-    BYTES_AT_ONCE,
     Box,
     Footprint,
     empty_probabilities,
@@ -67,7 +67,7 @@ class SumsInMemory:
     def slabs(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """The sums: number of the first of n slices, and their probabilities, (K, n, h, w), float32: views."""
         slices, rows, columns = self.footprint.kept
-        step = max(BYTES_AT_ONCE // (4 * len(self.volumes) * rows * columns), 1)
+        step = max(SLAB_BYTES // (4 * len(self.volumes) * rows * columns), 1)
         for first in range(0, slices, step):
             last = min(first + step, slices)
             yield first, self.volumes[:, *own_box(self.footprint, slice(first, last))]

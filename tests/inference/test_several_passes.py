@@ -129,7 +129,7 @@ def test_a_file_changes_nothing(
         return blocks(self, *arguments, **others)
 
     monkeypatch.setattr(Demand, "blocks", refuse)
-    monkeypatch.setattr("autoseg.inference.spool.BYTES_AT_ONCE", 1 << 12)  # several slabs
+    monkeypatch.setattr("autoseg.inference.spool.SLAB_BYTES", 1 << 12)  # several slabs
     found = segmented()
     assert found.spooled is not None
     assert not list(tmp_path.iterdir())  # the file has no name
