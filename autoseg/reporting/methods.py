@@ -39,6 +39,7 @@ class Study:
         postprocessing: the steps that were kept, in words.
         compared: held-out cases that the selection rests on.
         shift: of the logarithms of averaged probabilities, in words; empty: none.
+        views: planes of the slices that were selected; empty: all.
         seeds: most models of one network on one fold.
     """
 
@@ -51,6 +52,7 @@ class Study:
     postprocessing: Sequence[str] = ()
     compared: int = 0
     shift: str = ""
+    views: Sequence[str] = ()
     seeds: int = 1
 
 
@@ -195,11 +197,12 @@ def _selection(study: Study) -> str:
         if study.shift
         else ""
     )
+    views = f" Of the planes, {listing(study.views)} slices alone were selected likewise." if study.views else ""
     networks = listing([NETWORKS[name].title for name in study.averaged])
     return (
         f"From the cross-validation ({study.compared} held-out cases), {networks} "
         f"{'were' if len(study.averaged) > 1 else 'was'} selected by mean Dice; differences between networks were tested by "
-        f"paired permutation tests corrected after Holm (1979).{shift}{steps}"
+        f"paired permutation tests corrected after Holm (1979).{views}{shift}{steps}"
     )
 
 

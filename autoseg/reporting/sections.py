@@ -194,6 +194,7 @@ def _repeat(data: ReportData) -> Section:
         averaged=() if selection is None else selection.candidates[0].networks,
         postprocessing=() if selection is None else in_words(selection, data.plan.data.classes),
         compared=0 if selection is None else len(selection.compared_cases),
+        views=() if selection is None else selection.views,
         shift="" if selection is None or not selection.log_shift else describe_shift(selection.log_shift, names),
         seeds=max(Counter((run.model.architecture, run.model.fold) for run in data.runs).values(), default=1),
     )

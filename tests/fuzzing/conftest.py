@@ -22,7 +22,7 @@ from autoseg.preprocessing.stored import CaseFiles
 from autoseg.storage import files
 from autoseg.training.checkpoint import RunState, save_checkpoint
 from autoseg.training.config import TrainConfig
-from autoseg.training.history import EpochRecord, StepRecord
+from autoseg.training.history import EpochRecord
 
 
 @pytest.fixture(scope="session")
@@ -94,7 +94,7 @@ def write_checkpoint(folder: Path, plan: Plan) -> None:
         config=TrainConfig(architecture="unet", fold="0", seed=7, epochs=2, precision="float32"),
         elapsed_s=2.5,
         epochs=[epoch],
-        steps=[StepRecord(step=1, seconds=1.5, learning_rate=0.01, loss=1.25)],
+        steps_taken=1,
     )
     save_checkpoint(folder, state, network=network, optimiser=optimiser)
 

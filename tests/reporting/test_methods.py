@@ -66,6 +66,9 @@ def test_the_selection_is_told_with_its_postprocessing(make_plan: MakePlan) -> N
     assert "(10 held-out cases), U-Net and Sep-Res U-Net were selected" in text
     assert "GM: holes filled" in text
     assert "shifted by amounts learnt from held-out cases (GM -0.35, WM +0.10). Label maps" in text
+    one_view = methods_paragraph(make_plan(), replace(chosen, views=("axial", "coronal")))[0]
+    assert "(1979). Of the planes, axial and coronal slices alone were selected likewise. Logarithms" in one_view
+    assert "Of the planes" not in text
     assert "shifted" not in methods_paragraph(make_plan(), replace(chosen, shift=""))[0]
     assert "No postprocessing" in methods_paragraph(make_plan(), replace(chosen, postprocessing=()))[0]
 
