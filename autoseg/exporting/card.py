@@ -96,6 +96,8 @@ def _gives(description: ExportDescription) -> Iterator[str]:
     if description.selection is not None and description.selection.log_shift:
         shift = describe_shift(description.selection.log_shift, [label.name for label in classes])
         yield f"logarithms of the averaged probabilities shifted by: {shift}"
+    if description.selection is not None and description.selection.quality.classes:
+        yield f"the probable Dice, from what {description.selection.quality.basis} expect"
     steps = () if description.selection is None else description.selection.postprocessing
     yield "postprocessing: " + ("; ".join(in_words(step, classes) for step in steps) or "none")
 

@@ -105,6 +105,13 @@ def test_it_says_how_the_selection_shifts_the_prior(members: Members, card: Call
     assert parts["Gives"][1] == "logarithms of the averaged probabilities shifted by: disc -0.35"
 
 
+def test_it_says_who_predicts_the_dice(members: Members, card: Callable[..., Any]) -> None:
+    disc = {"name": "disc", "intercept": 0.0, "slope": 1.0, "error": 0.01, "lowest": 0.5}
+    quality = {"classes": [disc], "points": [], "seeds": {"sepres": 2}}
+    parts, _ = card(changed(members, "selection.json", quality=quality))
+    assert "the probable Dice, from what the models of a fold, 2 seeds of sepres, expect" in parts["Gives"]
+
+
 def test_without_a_selection_nothing_is_cleaned(members: Members, card: Callable[..., Any]) -> None:
     del members["selection.json"]
     parts, document = card(members)

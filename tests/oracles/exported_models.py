@@ -58,7 +58,7 @@ def selection_of(plan: Plan, weights_sha256: str) -> dict[str, Any]:
         "log_shift": [],
         "postprocessing": steps,
         "decided_sha256": "0" * 64, "reasons": [], "missing": [], "compared_cases": ["case 1"], "candidates": [],
-        "shift": None, "tried": [], "score": SCORE, "quality": {"classes": [], "points": []},
+        "shift": None, "tried": [], "score": SCORE, "quality": {"classes": [], "points": [], "seeds": {}},
     }  # fmt: skip
     selection = Selection.model_validate(document)
     decided = decision_digest(selection.models, selection.postprocessing)
