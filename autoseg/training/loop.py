@@ -27,7 +27,7 @@ from autoseg.training.learner import Learner
 from autoseg.training.outlook import after_the_run, doubts, forecast, longer
 from autoseg.training.resume import begin_run, begin_steps, earlier_run
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
-from autoseg.training.source import open_batches
+from autoseg.training.source import mean_pixels, open_batches
 from autoseg.training.storing import Storing
 from autoseg.training.unread import TakenStep, UnreadSteps
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
@@ -98,6 +98,7 @@ class _Run:
         self.batches = open_batches(
             self.state, shown.training, plan=self._seen, learner=self._learner, context=context, begun=checkpoint is not None
         )
+        self._mean_pixels = mean_pixels(self._seen, halvings=self.state.halvings)
         self._watch = Watch(
             self._learner,
             [case for _, case in shown.validation],
@@ -216,7 +217,8 @@ class _Run:
                 self.show(progress, loss=steps[-1].loss)
             self.show(progress, lr=last.learning_rate, slices_per_s=slices / (last.seconds - started))
             if timed:
-                self._time_step(self._context.stopwatch.elapsed_s - before_s)
+                took_s = self._context.stopwatch.elapsed_s - before_s
+                self._time_step(took_s * self._mean_pixels / batch.labels.numel())  # views may differ in size
             before_s = self._context.stopwatch.elapsed_s
             if self._progress() >= 1.0:
                 break

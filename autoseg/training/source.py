@@ -1,6 +1,8 @@
 """Where the batches of a run are made, and how large they may be there."""
 
+import math
 from collections.abc import Iterator, Sequence
+from statistics import mean
 from typing import Final, Protocol
 
 from autoseg.events import Events
@@ -91,6 +93,16 @@ def with_halved_batches(plan: Plan, times: int) -> Plan:
         for view in plan.views
     ]
     return plan.model_copy(update={"views": tuple(views)})
+
+
+def mean_pixels(plan: Plan, *, halvings: int) -> float:
+    """Pixels of a batch, on average over the views that take turns.
+
+    Args:
+        plan: how slices are shown.
+        halvings: how often its batches were halved.
+    """
+    return mean(view.batch_size * math.prod(view.patch_px) for view in with_halved_batches(plan, halvings).views)
 
 
 def _halvings_needed(plan: Plan, learner: Learner, *, title: str, events: Events) -> int:

@@ -485,6 +485,29 @@ def test_a_run_measured_in_minutes_takes_the_faster_memory_format_and_keeps_it(
     assert stored.memory_format == chosen
 
 
+@pytest.mark.parametrize("faster", ["contiguous", "channels_last"])
+def test_views_of_different_sizes_do_not_decide_how_a_run_computes(
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path, faster: str
+) -> None:
+    views = [{"adjacent_slices": 1}, {"plane": "coronal", "patch_px": [8, 8], "adjacent_slices": 1}]
+    plan = make_plan(views=views, training={"epochs": None, "minutes": 60, "steps_per_epoch": 30})
+    order = axis_order(plan.views[0], plan.views[1])
+    training = [(name, StoredCase((case.stack(0), case.stack(0).turned(order)))) for name, case in fold.training]
+    elapsed_s = 0.0
+
+    class Noticing(Compute):
+        def tensor(self, images: torch.Tensor) -> torch.Tensor:
+            nonlocal elapsed_s
+            moved = super().tensor(images)
+            found = "channels_last" if moved.is_contiguous(memory_format=torch.channels_last) else "contiguous"
+            elapsed_s += 1e-4 * moved[:, 0].numel() * (1.0 if found == faster else 1.2)
+            return moved
+
+    compute = Noticing(torch.device("cpu"), bfloat16=False)
+    context = RunContext(tmp_path, compute, 0, Silent(), Stopwatch(started=0.0, now=lambda: elapsed_s))
+    assert train(plan, config(minutes=0.02), FoldData(fold.keys, training, []), context=context).memory_format == faster
+
+
 def test_a_memory_format_is_taken_as_asked_and_refused_where_the_run_has_another(
     make_plan: MakePlan, fold: FoldData, tmp_path: Path
 ) -> None:
