@@ -12,7 +12,6 @@ from typing import Final
 
 import torch
 
-from autoseg.errors import TrainingError
 from autoseg.events import Progress
 from autoseg.planning.plan import Plan
 from autoseg.training.batches import TrainingBatch
@@ -29,7 +28,7 @@ from autoseg.training.resume import begin_run, begin_steps, earlier_run
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
 from autoseg.training.source import mean_pixels, open_batches
 from autoseg.training.storing import Storing
-from autoseg.training.unread import TakenStep, UnreadSteps
+from autoseg.training.unread import TakenStep, UnreadSteps, broken_weights
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
 from autoseg.training.watch import Watch
 
@@ -273,11 +272,7 @@ class _Run:
     def _refuse_broken_weights(self, validation: ValidationResult) -> None:
         """Keep weights that became NaN or infinite since the last loss was seen from replacing a good model."""
         if not self._learner.all_finite or (self._data.validation and not math.isfinite(validation.loss)):
-            raise TrainingError(
-                f"the network's weights or its validation loss are not finite after epoch {len(self.state.epochs) + 1}",
-                remedy="Lower training.learning_rate in plan.json, or train with --precision float32. "
-                "What earlier epochs saved is kept.",
-            )
+            raise broken_weights(epoch=len(self.state.epochs) + 1)
 
     def _update(self, result: EpochResult) -> bool:
         """Tell every rule about an epoch; says whether its weights become the model."""

@@ -80,3 +80,12 @@ class UnreadSteps:
             remedy="Look at these slices; if they are in order, lower training.learning_rate in plan.json, "
             "or train with --precision float32. What earlier epochs saved is kept.",
         )
+
+
+def broken_weights(*, epoch: int) -> TrainingError:
+    """What is raised where every loss of an epoch was finite, and what they led to is not."""
+    return TrainingError(
+        f"the network's weights or its validation loss are not finite after epoch {epoch}",
+        remedy="Lower training.learning_rate in plan.json, or train with --precision float32. "
+        "What earlier epochs saved is kept.",
+    )
