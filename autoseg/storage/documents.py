@@ -13,7 +13,7 @@ refused.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -101,7 +101,8 @@ class DocumentType(Generic[_Model]):
             raise self._too_new(document, version, where=where)
         for older in range(version, self.version):
             document = {**self.migrations[older](_copy(document)), _VERSION: older + 1}
-        inner = {key: part.migrated(document[key], where=where) for key, part in self.parts.items() if key in document}
+        parts = {key: replace(part, error=self.error) for key, part in self.parts.items() if key in document}
+        inner = {key: part.migrated(document[key], where=where) for key, part in parts.items()}
         return {**document, **inner}
 
     def text(self, model: _Model) -> str:

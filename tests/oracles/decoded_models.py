@@ -39,6 +39,18 @@ _HEADERS: Final = ((b"PK\x03\x04", 30), (b"PK\x01\x02", 46), (b"PK\x05\x06", 22)
 _NUMBERS: Final = (0, 1, 2, 7, 8, 14, 20, 45, 99, 255, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFF0, 0xFFFFFFFF)
 
 
+_NEUTRAL: Final[Mapping[str, Mapping[str, Any]]] = {
+    "preprocessing": {"not_finite": "refuse"},
+    "network": {"stem": "plain", "shared_by_views": True},
+    "training": {"seeding": "batch", "half_resolution_fraction": 0},
+    "augmentation": {
+        "additional": [], "rotation_unit": "px", "contrast_about": "slice", "brightness_shift": 0, "noise_std": 0,
+    },
+    "prediction": {"padding": "replicated", "prior_power": 0},
+}  # fmt: skip
+"""Values that plans need not name, by section: what version 0.1 did where it had no choice."""
+
+
 @dataclass(frozen=True)
 class ReadModels:
     """Attempts to read a corrupted model.
@@ -133,18 +145,20 @@ def plan_digest(plan: Mapping[str, Any]) -> str:
     """The digest of what a plan decides: neither what was asked for nor values that equal their defaults are part of it."""
     unsaid = {"version", "inputs", "decisions", "planned_digest"}
     decided = copy.deepcopy({key: value for key, value in plan.items() if key not in unsaid})
-    preprocessing, training = (_mapping(decided.get(name)) for name in ("preprocessing", "training"))
-    steps = preprocessing.get("normalisation")
+    training, steps = _mapping(decided.get("training")), _mapping(decided.get("preprocessing")).get("normalisation")
     for part in (_mapping(training.get("slices")), *(map(_mapping, steps) if isinstance(steps, list) else ())):
         for key in [key for key, value in part.items() if value is None]:
             del part[key]
-    for section, key, neutral in (
-        (preprocessing, "not_finite", "refuse"),
-        (_mapping(decided.get("augmentation")), "additional", []),
-    ):
-        if section.get(key) == neutral:
-            del section[key]
+    for section, neutral in _NEUTRAL.items():
+        part = _mapping(decided.get(section))
+        for key in [key for key, value in neutral.items() if key in part and _equal(part[key], value)]:
+            del part[key]
     return canonical_digest(decided)
+
+
+def _equal(written: Any, neutral: Any) -> bool:
+    """Whether a value is the neutral one; 0 is no False, and a number is one with or without a decimal point."""
+    return written == neutral and isinstance(written, bool) == isinstance(neutral, bool)
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError, create_model, field_vali
 import autoseg
 from autoseg.data.dataset import DATASET
 from autoseg.data.splits import SPLITS
-from autoseg.errors import AutosegError
+from autoseg.errors import AutosegError, BundleError, PlanError
 from autoseg.exporting import archive, contents
 from autoseg.model.bundle import BUNDLE
 from autoseg.planning.fingerprint import FINGERPRINT
@@ -174,9 +174,10 @@ def test_migrations_follow_one_another_and_parts_have_formats_of_their_own() -> 
     assert WHOLE.parse({"version": 3, "count": 2, "part": {"version": 3, "length_mm": 4}}, where="").part.length_mm == 4
 
 
-def test_a_part_made_by_a_newer_version_is_refused() -> None:
-    with pytest.raises(AutosegError, match="the part was made by a newer autoseg"):
-        WHOLE.parse({"version": 3, "count": 2, "part": {"version": 4}}, where="")
+def test_a_part_made_by_a_newer_version_is_refused_with_the_error_of_the_whole() -> None:
+    whole = replace(WHOLE, error=BundleError, parts={"part": replace(PART, error=PlanError)})
+    with pytest.raises(BundleError, match="the part was made by a newer autoseg"):
+        whole.parse({"version": 3, "count": 2, "part": {"version": 4}}, where="")
 
 
 def test_what_is_no_object_is_left_to_validation() -> None:
