@@ -241,7 +241,6 @@ def _settle_training(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) ->
 def _settle_prediction(draft: _Draft, inputs: Inputs) -> None:
     draft.settle("prediction.batch_size", "prediction_batch", sizing.prediction_batch(device=inputs.device))
     asked = inputs.overrides.get("training.loss")
-    loss = (
-        asked if asked in tuple(LOSSES) else draft["training.loss"]
-    )  # what is no loss is refused with all that was asked for
+    # What is no loss is refused with all that was asked for.
+    loss = asked if asked in tuple(LOSSES) else draft["training.loss"]
     draft.settle("prediction.prior_power", "prior_power", rules.prior_power(loss, recipe=inputs.recipe))

@@ -55,7 +55,7 @@ class SliceBatches:
     def __init__(self, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, seed: int) -> None:
         self._order = SliceOrder(cases, plan=plan, seed=seed)
         self._seed = seed
-        self._by_image, self._most = plan.training.seeding == "image", plan.largest_batch
+        self._by_image = plan.training.seeding == "image"
         self._shown = [
             _Shown(
                 view,
@@ -67,17 +67,16 @@ class SliceBatches:
 
     def __getitem__(self, address: tuple[int, int]) -> TrainingBatch:
         shown = self._order[address]
-        randomness = self._randomness(*address, count=len(shown.chosen))
+        randomness = self._randomness(*address, positions=shown.positions)
         batch = self._shown[shown.view].batch(shown.chosen, randomness)
         images = torch.from_numpy(np.ascontiguousarray(batch["data"]))
         return TrainingBatch(images, torch.from_numpy(batch["seg"][:, 0].astype(np.int64)), shown.sources, shown.view)
 
-    def _randomness(self, epoch: int, number: int, *, count: int) -> Randomness:
+    def _randomness(self, epoch: int, number: int, *, positions: range) -> Randomness:
         """The randomness of a batch, or of each of its images."""
         if not self._by_image:
             return np.random.default_rng((self._seed, epoch, number))
-        first = number * self._most  # views may have batches of different sizes
-        return [np.random.default_rng((self._seed, epoch, position, _IMAGES)) for position in range(first, first + count)]
+        return [np.random.default_rng((self._seed, epoch, position, _IMAGES)) for position in positions]
 
 
 @dataclass(frozen=True, eq=False)

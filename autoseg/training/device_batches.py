@@ -56,7 +56,7 @@ class DeviceBatches:
         resident: bool | None = None,
     ) -> None:
         self._order = SliceOrder(cases, plan=plan, seed=seed)
-        self._steps, self._most = plan.training.steps_per_epoch, plan.largest_batch
+        self._steps = plan.training.steps_per_epoch
         self._uploader = Uploader(compute)
         stacks = [[case.stack(number) for _, case in cases] for number in range(len(plan.views))]
         self.resident = fits(stacks, compute) if resident is None else resident
@@ -84,8 +84,7 @@ class DeviceBatches:
         """What the device needs for one batch, on its way there."""
         shown = self._order[epoch, step]
         view = self._shown[shown.view]
-        first = step * self._most  # views may have batches of different sizes
-        parameters = view.draw(shown, epoch=epoch, positions=range(first, first + len(shown.chosen)))
+        parameters = view.draw(shown, epoch=epoch)
         return _Request(shown, self._uploader.send([*view.slices.asked(shown.chosen), *parameters]))
 
 
@@ -119,11 +118,11 @@ class _Shown:
         )
         self._recorded = Recorded(self._make, recorder=compute.recorder())
 
-    def draw(self, shown: ShownSlices, *, epoch: int, positions: range) -> list[torch.Tensor]:
+    def draw(self, shown: ShownSlices, *, epoch: int) -> list[torch.Tensor]:
         """What happens to slices, and what surrounds them: (B, P) and (B, C), float32."""
         cases = shown.chosen[:, 0]
         slices = Slices(self._sizes_px[cases], self._spacing_mm[cases], self._canvas_px)
-        drawn = self._augmentation.draw(slices, epoch=epoch, positions=positions)
+        drawn = self._augmentation.draw(slices, epoch=epoch, positions=shown.positions)
         return [drawn, torch.from_numpy(self._darkest[cases])]
 
     def make(self, *sent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -84,7 +84,7 @@ def keep_steps(path: Path, *, most: int) -> int:
     """Have a table of a run's first steps, without what an interrupted epoch left behind them, half a line included.
 
     Returns:
-        how many steps it has; 0 where it was missing or no such table, and is begun anew.
+        how many steps it has; 0 where it was missing or no such table, and is begun again.
 
     Raises:
         SystemFailureError: the disk is full, or the place may not be written.

@@ -113,7 +113,7 @@ class Learner:
         loss, counts = self._learn(F.avg_pool2d(images, _HALVED) if half_resolution else images, target)
         return StepResult(loss, counts)
 
-    def has_room(self, view: View) -> bool:
+    def fits_into_memory(self, view: View) -> bool:
         """Whether the device's memory holds a step on a whole batch of a view; tried, and nothing of the network changes."""
         device, buffers = self._compute.device, {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         self.network.train()

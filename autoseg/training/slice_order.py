@@ -19,11 +19,13 @@ class ShownSlices:
         view: number of the view that shows them.
         chosen: number of the case and of the slice, (B, 2), int64.
         sources: the same with the id of the case, to name them when something goes wrong.
+        positions: of its images in the epoch, which no other batch of it has.
     """
 
     view: int
     chosen: NDArray[np.int64]
     sources: tuple[tuple[str, int], ...]
+    positions: range
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ class SliceOrder:
         view, turn = self._turns.at(epoch, number)
         size = self._sizes[view]
         chosen = self._order(epoch, view)[turn * size :][:size]
-        return ShownSlices(view, chosen, tuple((self._ids[case], int(index)) for case, index in chosen))
+        sources = tuple((self._ids[case], int(index)) for case, index in chosen)
+        first = number * max(self._sizes)  # views may have batches of different sizes
+        return ShownSlices(view, chosen, sources, range(first, first + len(chosen)))
 
     def _order(self, epoch: int, view: int) -> NDArray[np.int64]:
         """The slices of one view in one epoch, as rows of (case number, slice number); drawn once."""

@@ -111,7 +111,7 @@ def _halvings_needed(plan: Plan, learner: Learner, *, title: str, events: Events
     Where even two slices do not fit, nothing is halved: the first step then says that the memory is too small.
     """
     times = 0
-    while not all(learner.has_room(view) for view in with_halved_batches(plan, times).views):
+    while not all(learner.fits_into_memory(view) for view in with_halved_batches(plan, times).views):
         if all(view.batch_size <= _SMALLEST_BATCH for view in with_halved_batches(plan, times).views):
             return 0
         times += 1

@@ -185,9 +185,9 @@ def test_trying_a_step_changes_nothing_of_the_network(make_plan: MakePlan, small
     plan = make_plan()
     learner = Learner(plan, architecture="unet", compute=CPU)
     before = {name: value.clone() for name, value in learner.network.state_dict().items()}
-    assert learner.has_room(plan.views[0])
+    assert learner.fits_into_memory(plan.views[0])
     small_memory(3)
-    assert not learner.has_room(plan.views[0])
+    assert not learner.fits_into_memory(plan.views[0])
     assert all(torch.equal(value, before[name]) for name, value in learner.network.state_dict().items())
     assert all(weight.grad is None for weight in learner.network.parameters())
 

@@ -92,27 +92,39 @@ class MarkForeground(BatchedTransform):
         return {**batch, FOREGROUND: images > images.amin(dim=_CHANNEL, keepdim=True) + ONE_VALUE}
 
 
-class BatchedContrastTransform(BatchedTransform):
+class _AroundOneTransform(BatchedTransform):
+    """A change by one number per image, which is below 1 as often as above; 1 is neutral.
+
+    Args:
+        limits: smallest and largest number.
+        probability: fraction of images that are changed.
+    """
+
+    numbers = 3
+    name: str
+
+    def __init__(self, limits: tuple[float, float], *, probability: float) -> None:
+        self.parameters = {self.name: 1}
+        self._limits = limits
+        self._probability = probability
+
+    def draw(self, numbers: NDArray[np.float64]) -> Drawn:
+        """A number per image."""
+        drawn = around_one(numbers[:, 1:2], numbers[:, 2:3], self._limits)
+        return {self.name: np.where(numbers[:, :1] < self._probability, drawn, 1.0)}
+
+
+class BatchedContrastTransform(_AroundOneTransform):
     """Stretch or squeeze intensities about their mean, channel by channel, and keep them within their range.
 
     Where the batch says what its `foreground` is, the mean is that of the foreground.
 
     Args:
-        factor: smallest and largest factor.
+        limits: smallest and largest factor.
         probability: fraction of images that are changed.
     """
 
-    numbers = 3
-    parameters: Mapping[str, int] = {"contrast": 1}
-
-    def __init__(self, factor: tuple[float, float], *, probability: float) -> None:
-        self._factor = factor
-        self._probability = probability
-
-    def draw(self, numbers: NDArray[np.float64]) -> Drawn:
-        """A factor per image."""
-        factor = around_one(numbers[:, 1:2], numbers[:, 2:3], self._factor)
-        return {"contrast": np.where(numbers[:, :1] < self._probability, factor, 1.0)}
+    name = "contrast"
 
     def __call__(self, **batch: Any) -> dict[str, Any]:
         """Change `data`."""
@@ -123,25 +135,15 @@ class BatchedContrastTransform(BatchedTransform):
         return {**batch, DATA: where_changed(changed, images, parameters=factor, neutral=1.0)}
 
 
-class BatchedGammaTransform(BatchedTransform):
+class BatchedGammaTransform(_AroundOneTransform):
     """Bend the intensity scale by an exponent; mean and standard deviation of the image stay.
 
     Args:
-        exponent: smallest and largest exponent.
+        limits: smallest and largest exponent.
         probability: fraction of images that are changed.
     """
 
-    numbers = 3
-    parameters: Mapping[str, int] = {"gamma": 1}
-
-    def __init__(self, exponent: tuple[float, float], *, probability: float) -> None:
-        self._exponent = exponent
-        self._probability = probability
-
-    def draw(self, numbers: NDArray[np.float64]) -> Drawn:
-        """An exponent per image."""
-        exponent = around_one(numbers[:, 1:2], numbers[:, 2:3], self._exponent)
-        return {"gamma": np.where(numbers[:, :1] < self._probability, exponent, 1.0)}
+    name = "gamma"
 
     def __call__(self, **batch: Any) -> dict[str, Any]:
         """Change `data`."""
