@@ -125,6 +125,22 @@ def is_file_name(text: str) -> bool:
     return fits and not text.startswith((".", " ")) and not any(sign in text for sign in "/\\:")
 
 
+def refuse_unusable(name: str, problem: str, *, where: Path | str | None = None, remedy: str) -> None:
+    """Refuse a name that may not become that of a file or a folder.
+
+    Args:
+        name: the name.
+        problem: what is wrong where it may not.
+        where: what holds it.
+        remedy: what to do then.
+
+    Raises:
+        DatasetError: it may not.
+    """
+    if not is_file_name(name):
+        raise DatasetError(problem, where=where, expected=FILE_NAMES, found=repr(name), remedy=remedy)
+
+
 def printable(name: str) -> str:
     r"""A file's name as it can be shown and stored: bytes that are not UTF-8 become escapes such as `\xff`."""
     return os.fsencode(name).decode(errors="backslashreplace")

@@ -7,7 +7,7 @@ from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.folders import UNUSED, PassedOver, all_files, listing
-from autoseg.data.naming import FILE_NAMES, image_stem, is_file_name, refuse_undecodable
+from autoseg.data.naming import image_stem, refuse_undecodable, refuse_unusable
 from autoseg.data.places import files_of
 from autoseg.errors import DatasetError
 from autoseg.events import Events
@@ -52,7 +52,8 @@ def find_dataset(root: Path, *, name: str | None = None, choice: Choice = NO_CHO
             may not be read, or the name does not do as a folder's.
     """
     if name is not None:
-        _refuse_unusable_name(name)
+        problem = "the name given to the data set does not do as a folder's name"
+        refuse_unusable(name, problem, remedy="Give another name.")
     folder = root.absolute()
     try:
         _refuse_no_folder(folder)
@@ -88,16 +89,6 @@ def _left_out(dataset: Dataset) -> PassedOver:
         else:
             passed.add([path], reason=UNUSED)
     return passed
-
-
-def _refuse_unusable_name(name: str) -> None:
-    if not is_file_name(name):
-        raise DatasetError(
-            "the name given to the data set does not do as a folder's name",
-            expected=FILE_NAMES,
-            found=repr(name),
-            remedy="Give another name.",
-        )
 
 
 def _refuse_no_folder(folder: Path) -> None:

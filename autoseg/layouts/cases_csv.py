@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, Subset
-from autoseg.data.naming import FILE_NAMES, dataset_name, is_file_name, named_file, normalised
+from autoseg.data.naming import dataset_name, named_file, normalised, refuse_unusable
 from autoseg.errors import DatasetError
 from autoseg.formats.dicom_files import may_be_image
 from autoseg.layouts.common import Choice, Mismatch, in_natural_order
@@ -140,7 +140,8 @@ def _case(row: Mapping[str, str], images: Sequence[str], *, root: Path, where: s
     for column in ("id", *images):
         if not row[column]:
             raise DatasetError(f"column `{column}` is empty", where=where, remedy="Fill it in, or remove the line.")
-    _refuse_unusable_id(row["id"], where=where)
+    problem = "column `id` does not do as a file's name"
+    refuse_unusable(row["id"], problem, where=where, remedy="Give the case another id.")
     label = _file(root, row["label"]) if row["label"] else None
     return Case(
         id=row["id"],
@@ -149,17 +150,6 @@ def _case(row: Mapping[str, str], images: Sequence[str], *, root: Path, where: s
         subject=row.get("subject") or row["id"],
         subset=_subset(row.get("split", ""), labelled=label is not None, where=where),
     )
-
-
-def _refuse_unusable_id(name: str, *, where: str) -> None:
-    if not is_file_name(name):
-        raise DatasetError(
-            "column `id` does not do as a file's name",
-            where=where,
-            expected=FILE_NAMES,
-            found=repr(name),
-            remedy="Give the case another id.",
-        )
 
 
 def _subset(split: str, *, labelled: bool, where: str) -> Subset:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autoseg.data.dataset import Case
-from autoseg.data.naming import FILE_NAMES, is_file_name, named_file, normalised
+from autoseg.data.naming import named_file, normalised, refuse_unusable
 from autoseg.errors import DatasetError
 from autoseg.layouts.description import Description
 
@@ -54,14 +54,8 @@ def listed_cases(description: Description) -> tuple[Case, ...]:
 def _case(name: str, entry: object, path: Path) -> Case:
     if not (isinstance(entry, dict) and _names_files(entry)):
         raise _malformed(path, {name: entry})
-    if not is_file_name(name):
-        raise DatasetError(
-            "`dataset` holds an id that does not do as a file's name",
-            where=path,
-            expected=FILE_NAMES,
-            found=repr(name),
-            remedy="Give the case another id.",
-        )
+    problem = "`dataset` holds an id that does not do as a file's name"
+    refuse_unusable(name, problem, where=path, remedy="Give the case another id.")
     folder, case = path.parent, normalised(name)
     images = tuple(named_file(folder / image) for image in entry["images"])
     return Case(id=case, images=images, label=named_file(folder / entry["label"]), subject=case)
