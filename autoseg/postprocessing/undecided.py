@@ -133,9 +133,8 @@ class _Code:
 
     def keys(self, probabilities: NDArray[np.float32], reference: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
         """Keys of voxels, (n, K) probabilities; -1 where no second class comes near."""
-        top = probabilities
-        order = np.argsort(-top, axis=1, kind="stable")[:, : self._candidates]
-        values = np.take_along_axis(top, order, axis=1).astype(np.float64)
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, : self._candidates]
+        values = np.take_along_axis(probabilities, order, axis=1).astype(np.float64)
         below = np.log(values[:, :1]) - np.log(np.maximum(values, SMALLEST / 2))
         level = np.floor(below / STEP).astype(np.int64)
         none = (level >= self._levels - 1) | (values < SMALLEST)
