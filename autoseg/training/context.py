@@ -14,6 +14,7 @@ from autoseg.training.checkpoint import BatchPlace
 from autoseg.training.clock import Stopwatch
 from autoseg.training.history import EpochRecord
 from autoseg.training.monitor import Tracker, Untracked
+from autoseg.training.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class RunContext:
         on_epoch: called with all epochs so far after each one.
         tracker: notified of each epoch, with a few of its validation slices.
         batches: where batches of a new run are made; None: where the device makes them fastest.
+        ranks: the processes that train the network together.
     """
 
     folder: Path
@@ -70,3 +72,4 @@ class RunContext:
     on_epoch: Callable[[Sequence[EpochRecord]], None] = lambda _: None
     tracker: Tracker = field(default_factory=Untracked)
     batches: BatchPlace | None = None
+    ranks: Ranks = ALONE
