@@ -162,13 +162,14 @@ def _already_done(session: "Session", target: "Target") -> bool:
     return state is not None and state.finished and scored
 
 
-def _train_one(session: "Session", target: "Target", *, events: Events, started: float) -> TrainedModel:
+def _train_one(session: "Session", target: "Target", *, events: Events, started: float, slot: int = 0) -> TrainedModel:
     """Train one network on one fold where that is not done, and score its held-out cases."""
     from autoseg.postprocessing.held_out.predicting import score_held_out
     from autoseg.reporting.case_image import draw_case
     from autoseg.reporting.figures import draw_curves
     from autoseg.runs import run as runs
 
+    session = session.on(slot)
     folder = session.workspace.model(target.model)
     with runs.working_on(session, target):
         state, trained_now = runs.train_where_needed(session, target, draw=draw_curves, events=events, started=started)

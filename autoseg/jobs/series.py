@@ -64,7 +64,7 @@ def _here(
     for run in runs:
         outcome: Any
         try:
-            outcome = run.work(events=events_of(run.name), started=time.monotonic())
+            outcome = run.work(events=events_of(run.name), started=time.monotonic(), slot=0)
         except AutosegError as error:
             outcome = error
         yield run, outcome
@@ -80,7 +80,7 @@ class Executor(Protocol):
 
         Args:
             runs: in the order in which they are begun.
-            jobs: how many at a time.
+            jobs: how many at a time; each of these has a slot of its own, which a run gives back however it ends.
             initialise: called first wherever else a run takes place.
             events_of: where the events of the run of that name go.
         """

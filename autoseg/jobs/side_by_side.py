@@ -7,18 +7,19 @@ import signal
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from multiprocessing.connection import Connection, wait
-from typing import Generic
+from typing import Any, Generic
 
 from autoseg.errors import AutosegError, InterruptedRunError, TrainingError
 from autoseg.events import Events
 from autoseg.jobs.children import SPAWN, stop, stopping_held_back, work_as_child
 from autoseg.jobs.interruption import Interruptible, Interruption
 from autoseg.jobs.relay import Event, Outbox, Shown
-from autoseg.jobs.work import Outcomes, Result, Run, Work
+from autoseg.jobs.work import Outcomes, Result, Run
 
 
 def side_by_side(
@@ -34,7 +35,7 @@ def side_by_side(
 
     Args:
         runs: in the order in which they are begun.
-        jobs: how many at a time, >= 1.
+        jobs: how many at a time, >= 1; each is told which of so many slots it has, the lowest that is free.
         initialise: called in each process before its run; other processes can import it.
         events_of: where the events of the run of that name go.
 
@@ -46,7 +47,8 @@ def side_by_side(
         while waiting or running:
             while waiting and len(running) < jobs:
                 with stopping_held_back():  # a process that was started is known, and can be stopped
-                    child = _Child(waiting[0], initialise=initialise, events=events_of(waiting[0].name))
+                    slot = _free_slot(running.values())
+                    child = _Child(waiting[0], initialise=initialise, events=events_of(waiting[0].name), slot=slot)
                     running[child.receiver] = child
                 waiting.popleft()
             for child in [running[ready] for ready in wait(list(running)) if isinstance(ready, Connection)]:
@@ -80,10 +82,11 @@ _Outcome = _Returned[Result] | _Failed | _Crashed
 class _Child(Generic[Result]):
     """A process, as seen by the one that started it."""
 
-    def __init__(self, run: Run[Result], *, initialise: Callable[[], None], events: Events) -> None:
-        self.run = run
+    def __init__(self, run: Run[Result], *, initialise: Callable[[], None], events: Events, slot: int) -> None:
+        self.run, self.slot = run, slot
         self.receiver, sender = SPAWN.Pipe(duplex=False)
-        self.process = SPAWN.Process(target=_run_here, args=(run.work, initialise, sender, time.monotonic()), name=run.name)
+        work = partial(run.work, started=time.monotonic(), slot=slot)
+        self.process = SPAWN.Process(target=_run_here, args=(work, initialise, sender), name=run.name)
         self.process.start()
         sender.close()  # the process holds the only other one: the pipe ends when it does
         self._shown = Shown(events)
@@ -139,21 +142,25 @@ def _death(exit_code: int | None) -> TrainingError:
     )
 
 
-def _run_here(work: Work[Result], initialise: Callable[[], None], sender: Connection, started: float) -> None:
+def _free_slot(running: Iterable[_Child[Any]]) -> int:
+    """The lowest slot that none of the runs under way has."""
+    taken = {child.slot for child in running}
+    return next(slot for slot in count() if slot not in taken)
+
+
+def _run_here(work: Callable[..., Result], initialise: Callable[[], None], sender: Connection) -> None:
     """What a process does: the run, then a last message that says how it ended."""
-    work_as_child(partial(_report, work, initialise, Outbox(sender), started))
+    work_as_child(partial(_report, work, initialise, Outbox(sender)))
 
 
-def _report(
-    work: Work[Result], initialise: Callable[[], None], outbox: Outbox, started: float, interruption: Interruption
-) -> None:
-    outbox.close(_attempt(work, initialise, events=Interruptible(outbox, interruption), started=started))
+def _report(work: Callable[..., Result], initialise: Callable[[], None], outbox: Outbox, interruption: Interruption) -> None:
+    outbox.close(_attempt(work, initialise, events=Interruptible(outbox, interruption)))
 
 
-def _attempt(work: Work[Result], initialise: Callable[[], None], *, events: Events, started: float) -> _Outcome[Result]:
+def _attempt(work: Callable[..., Result], initialise: Callable[[], None], *, events: Events) -> _Outcome[Result]:
     try:
         initialise()
-        return _Returned(work(events=events, started=started))
+        return _Returned(work(events=events))
     except AutosegError as error:
         return _Failed(error)
     except Exception:  # noqa: BLE001 - a bug, which the parent shows and ends with

@@ -14,12 +14,13 @@ Result_co = TypeVar("Result_co", covariant=True)
 class Work(Protocol[Result_co]):
     """What a run does; another process can import it."""
 
-    def __call__(self, *, events: Events, started: float) -> Result_co:
+    def __call__(self, *, events: Events, started: float, slot: int) -> Result_co:
         """Do it.
 
         Args:
             events: where progress and messages go.
             started: when the run began, on `time.monotonic`.
+            slot: a number below that of the runs at a time; no two of them have the same.
         """
 
 

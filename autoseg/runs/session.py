@@ -1,7 +1,7 @@
 """What the runs of one command share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from autoseg.catalogue import NETWORKS, Architecture, DeviceChoice, MemoryFormatChoice, PrecisionChoice, Tracker
@@ -69,7 +69,7 @@ class Session:
         plan: what they train.
         cases: all labelled cases, by id.
         store: the same, preprocessed.
-        compute: device and number format.
+        computes: devices, each with the number format, which is the same for all; runs take them in turn.
         cores: processor cores each run may use.
         choices: what the user chose.
     """
@@ -78,9 +78,27 @@ class Session:
     plan: Plan
     cases: Mapping[str, Case]
     store: Store
-    compute: Compute
+    computes: tuple[Compute, ...]
     cores: int
     choices: RunChoices
+
+    @property
+    def compute(self) -> Compute:
+        """Device and number format; the first device where there are several."""
+        return self.computes[0]
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Names of the devices, such as `cuda:0`."""
+        return tuple(str(compute.device) for compute in self.computes)
+
+    def on(self, slot: int) -> "Session":
+        """The same with one device alone: that of one of the runs at a time.
+
+        Args:
+            slot: of the run. So many slots as there are devices have different ones, and twice as many have each twice.
+        """
+        return replace(self, computes=(self.computes[slot % len(self.computes)],))
 
     def config(self, target: Target) -> TrainConfig:
         """The choices that decide a run's result."""
@@ -147,7 +165,7 @@ def open_session(
         plan=plan,
         cases={case.id: case for case in dataset.labelled},
         store=preprocess(workspace, plan, dataset.labelled, jobs=readers, events=events),
-        compute=compute,
+        computes=(compute,),
         cores=max(1, usable_cores() // jobs),
         choices=choices,
     )

@@ -51,7 +51,7 @@ def _recorded(workspace: Workspace, kind: DeviceKind) -> float | None:
 class _Measuring:
     device: DeviceChoice
 
-    def __call__(self, *, events: Events, started: float) -> float:  # noqa: ARG002 - every run is told
+    def __call__(self, *, events: Events, started: float, slot: int) -> float:  # noqa: ARG002 - every run is told
         from autoseg.training.speed import pixels_per_s  # noqa: PLC0415 - torch is for the other process
 
         return pixels_per_s(self.device)

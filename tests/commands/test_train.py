@@ -32,7 +32,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     """Names and clocks of the runs, none of which is really trained."""
     begun: list[tuple[str, float]] = []
 
-    def pretend(session: Any, target: Any, *, events: Any, started: float) -> str:
+    def pretend(session: Any, target: Any, *, events: Any, started: float, slot: int = 0) -> str:
         begun.append((target.model.title, started))
         return str(target.model.title)
 

@@ -74,7 +74,7 @@ def test_one_failure_does_not_keep_the_others(jobs: int) -> None:
 
 
 def test_a_bug_ends_the_series() -> None:
-    def stumble(*, events: Events, started: float) -> None:
+    def stumble(*, events: Events, started: float, slot: int) -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

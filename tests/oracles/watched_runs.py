@@ -73,7 +73,7 @@ def prepare() -> None:
     os.environ["WATCHED_RUN_PREPARED"] = "yes"
 
 
-def report(*, events: Events, started: float) -> dict[str, object]:
+def report(*, events: Events, started: float, slot: int) -> dict[str, object]:
     """Say where and when the run takes place."""
     began = time.monotonic()
     time.sleep(0.2)
@@ -81,7 +81,15 @@ def report(*, events: Events, started: float) -> dict[str, object]:
     return {"process": os.getpid(), "started": started, "began": began, "ended": time.monotonic(), "prepared": prepared}
 
 
-def count(name: str, *, events: Events, started: float) -> str:
+def tell_slot(gate: Path, *, waits: bool, events: Events, started: float, slot: int) -> int:
+    """Say which slot the run has, once the gate is open: wait for that, or open it."""
+    while waits and not gate.exists():
+        time.sleep(0.02)
+    gate.touch()
+    return slot
+
+
+def count(name: str, *, events: Events, started: float, slot: int) -> str:
     """Ten steps of a bar called like the run, with messages."""
     events.info("begun")
     events.warn(f"{name}: careful")
@@ -93,20 +101,20 @@ def count(name: str, *, events: Events, started: float) -> str:
     return name
 
 
-def refuse(*, events: Events, started: float) -> str:
+def refuse(*, events: Events, started: float, slot: int) -> str:
     """Fail with a cure, in the midst of a bar."""
     with events.track("refused", total=2, unit="steps"):
         raise WorkspaceError("is another run's", where="models", expected="one", found="two", remedy="Choose another.")
 
 
-def stumble(folder: Path, *, events: Events, started: float) -> str:
+def stumble(folder: Path, *, events: Events, started: float, slot: int) -> str:
     """Fail with a bug as soon as another run lingers in the folder."""
     while not list(folder.iterdir()):
         time.sleep(0.02)
     return str(1 / 0)
 
 
-def die(number: int, *, events: Events, started: float) -> str:
+def die(number: int, *, events: Events, started: float, slot: int) -> str:
     """Be killed in the midst of a bar."""
     with events.track("dying", total=2, unit="steps"):
         time.sleep(2 * SENDING_INTERVAL_S)
@@ -115,14 +123,14 @@ def die(number: int, *, events: Events, started: float) -> str:
     return ""
 
 
-def exit_early(*, events: Events, started: float) -> str:
+def exit_early(*, events: Events, started: float, slot: int) -> str:
     """End the process in the midst of a bar."""
     with events.track("dying", total=2, unit="steps"):
         time.sleep(2 * SENDING_INTERVAL_S)
         os._exit(3)
 
 
-def chatter(mark: Path, *, events: Events, started: float) -> str:
+def chatter(mark: Path, *, events: Events, started: float, slot: int) -> str:
     """More messages and progress than a pipe holds; then leave a mark."""
     with events.track("talk", total=100_000, unit="words") as progress:
         for number in range(2000):
@@ -133,7 +141,7 @@ def chatter(mark: Path, *, events: Events, started: float) -> str:
     return "said"
 
 
-def linger(folder: Path, *, events: Events, started: float) -> str:
+def linger(folder: Path, *, events: Events, started: float, slot: int) -> str:
     """Wait for ever; leave a mark with the process id at the beginning and another in the end."""
     (folder / f"{os.getpid()}.began").touch()
     try:
@@ -143,7 +151,7 @@ def linger(folder: Path, *, events: Events, started: float) -> str:
         (folder / f"{os.getpid()}.stopped").touch()
 
 
-def linger_deafly(folder: Path, *, events: Events, started: float) -> str:
+def linger_deafly(folder: Path, *, events: Events, started: float, slot: int) -> str:
     """Wait for ever, whatever signals ask for; leave a mark with the process id at the beginning."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -152,7 +160,7 @@ def linger_deafly(folder: Path, *, events: Events, started: float) -> str:
         time.sleep(0.05)
 
 
-def collect(*, events: Events, started: float) -> str:
+def collect(*, events: Events, started: float, slot: int) -> str:
     """Be told to stop while garbage is collected, which discards it; then go on for ever."""
     interrupt_collection(signal.SIGTERM)
     with events.track("unmoved", total=None, unit="steps") as progress:

@@ -37,7 +37,7 @@ def session(tmp_path: Path) -> Callable[..., Session]:
             plan=without,
             cases={},
             store=without,
-            compute=Compute(torch.device(device), bfloat16=False),
+            computes=tuple(Compute(torch.device(name), bfloat16=False) for name in device.split(",")),
             cores=cores,
             choices=Chosen(**chosen),
         )

@@ -20,6 +20,23 @@ def test_loading_processes_stay_within_the_share(
     assert session(device=device, cores=cores, workers=5).loading_processes == 5
 
 
+@pytest.mark.parametrize(
+    ("devices", "runs", "expected"),
+    [
+        ("cuda:0", 3, ["cuda:0"] * 3),
+        ("cuda:0,cuda:2", 2, ["cuda:0", "cuda:2"]),
+        ("cuda:0,cuda:1", 5, ["cuda:0", "cuda:1", "cuda:0", "cuda:1", "cuda:0"]),
+        ("cpu,cpu", 2, ["cpu", "cpu"]),
+    ],
+)
+def test_runs_at_a_time_take_the_devices_in_turn(session: MakeSession, devices: str, runs: int, expected: list[str]) -> None:
+    whole = session(device=devices)
+    parts = [whole.on(slot) for slot in range(runs)]
+    assert [part.devices for part in parts] == [(name,) for name in expected]
+    assert [str(part.compute.device) for part in parts] == expected
+    assert ",".join(whole.devices) == devices
+
+
 def memory_warnings(entry: NetworkEntry, plan: Plan, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is said of a network that a package registers as `mine`, beside one of autoseg's own."""
     monkeypatch.setattr(NETWORKS, "_registered", {"mine": ()})
