@@ -12,7 +12,6 @@ import torch
 from autoseg.data.splits import Fold
 from autoseg.errors import TrainingError
 from autoseg.events import Events
-from autoseg.model.compute import Compute
 from autoseg.model.identity import folders_inside
 from autoseg.preprocessing.store import Store
 from autoseg.runs.session import Session
@@ -71,8 +70,7 @@ def working_on(session: Session, target: Target) -> Iterator[None]:
         WorkspaceError: another process works on the model.
     """
     folder = session.workspace.model(target.model)
-    name, compute = target.model.title, session.compute
-    with lock(folder / ".lock"), _explain_full_gpu(name, compute), _threads_given_back(), compute.current():
+    with lock(folder / ".lock"), _explain_full_gpu(target.model.title), _threads_given_back():
         if session.choices.restart:
             _discard(folder)
         yield
@@ -151,12 +149,12 @@ def _threads_given_back() -> Iterator[None]:
 
 
 @contextmanager
-def _explain_full_gpu(name: str, compute: Compute) -> Iterator[None]:
+def _explain_full_gpu(name: str) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError:
         raise TrainingError(
-            f"the GPU {compute.device} has too little memory left",
+            "the GPU has too little memory left",
             where=name,
             remedy="Choose fewer --jobs, end other programs that use it, or plan with less --memory. "
             "The same command continues from the last epoch.",

@@ -1,4 +1,8 @@
-"""A network that learns, one batch at a time. It knows nothing of epochs, clocks or files: those are the loop's."""
+"""A network that learns, one batch at a time. It knows nothing of epochs, clocks or files: those are the loop's.
+
+Where several ranks train it, each has its own part of every batch, and all have the same network: what they learn is what
+one process learns from the whole batch.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,8 +22,10 @@ from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.training.batches import TrainingBatch
-from autoseg.training.losses import build_loss, over_levels
+from autoseg.training.losses import LevelsLoss, build_loss, over_levels
 from autoseg.training.optimiser import build_optimiser, set_rate
+from autoseg.training.parallel import ParallelNetwork
+from autoseg.training.ranks import ALONE, Ranks
 from autoseg.training.validation import ValidationPart, ValidationResult, class_counts, validate
 
 _MOMENTS: Final = 2
@@ -27,6 +33,9 @@ _MOMENTS: Final = 2
 
 _HALVED: Final = 2
 """Pixels per side that become one at half resolution."""
+
+Forward = Callable[[torch.Tensor], list[torch.Tensor]]
+"""Makes logits of every supervised level, from full resolution downwards, of images (B, C, H, W)."""
 
 _IN_ORDER: Final = 4
 """Dimensions of a tensor that has a memory format: (B, C, H, W), or the weights of a convolution."""
@@ -37,8 +46,8 @@ class StepResult:
     """What one optimiser step saw.
 
     Attributes:
-        loss: before the step, a scalar on the device; whether it is finite is seen by whoever reads it.
-        counts: of pixels by class, as `class_counts` gives them, (3, K), int64, on the device.
+        loss: of the whole batch before the step, a scalar on the device; whether it is finite is seen by whoever reads it.
+        counts: of the whole batch's pixels by class, as `class_counts` gives them, (3, K), int64, on the device.
     """
 
     loss: torch.Tensor
@@ -53,6 +62,10 @@ class Learner:
         architecture: key of `autoseg.catalogue.NETWORKS`; the weights are drawn from torch's current generator.
         compute: device and number format.
         not_recorded: told why steps are asked for operation by operation, on a device that could replay them.
+        ranks: who trains this network together; the weights are those that rank 0 has drawn.
+
+    Raises:
+        ExtensionError: it has layers that several ranks cannot train as one.
     """
 
     def __init__(
@@ -62,12 +75,15 @@ class Learner:
         architecture: catalogue.Architecture,
         compute: Compute,
         not_recorded: Callable[[str], None] = lambda _: None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self._plan = plan
         self._compute = compute
+        self._ranks = ranks
         classes = len(plan.data.classes)
         network = build_network(architecture, in_channels=plan.input_channels, classes=classes, size=plan.network)
         self.network = compute.place(network)
+        self._parallel = ParallelNetwork(self.network, ranks) if ranks.size > 1 else None
         self.optimiser = build_optimiser(self.network, plan.training, device=compute.device)
         self._encoding = TensorEncoding.of(plan)
         self._loss = build_loss(
@@ -76,22 +92,32 @@ class Learner:
             encoding=self._encoding.of_losses,
             device=compute.device,
         )
-        self._levels_loss = over_levels(self._loss)
-        self._learn = Recorded(self._learn_from, recorder=compute.recorder(), failed=not_recorded)
+        self._levels_loss = over_levels(self._loss, ranks)
+        recorder = compute.recorder()
+        if recorder is not None and ranks.size > 1:
+            not_recorded("several processes train together")
+            recorder = None
+        self._learn = Recorded(self._learn_from, recorder=recorder, failed=not_recorded)
 
     @property
     def all_finite(self) -> bool:
-        """Whether every weight and running statistic is finite."""
+        """Whether every weight and running statistic is finite, on every rank."""
         floats = (tensor for tensor in self.network.state_dict().values() if tensor.is_floating_point())
-        return bool(torch.stack([tensor.isfinite().all() for tensor in floats]).all())
+        return self._all_say(bool(torch.stack([tensor.isfinite().all() for tensor in floats]).all()))
 
     def use_memory_format(self, chosen: MemoryFormat) -> None:
-        """Have batches, weights and their moments lie in memory in this order from now on; no value changes."""
+        """Have batches, weights and their moments lie in memory in this order from now on; no value changes.
+
+        All ranks choose the same.
+        """
+        changed = self._compute.memory_format != chosen
         self._compute = replace(self._compute, layout=chosen)
         for weights in self.network.parameters():
             weights.data = _in_order(weights.data, chosen)
         for moments in self.optimiser.state.values():
             moments.update({name: _in_order(value, chosen) for name, value in moments.items() if torch.is_tensor(value)})
+        if changed and self._parallel is not None:
+            self._parallel.weights_moved()
 
     def no_counts(self) -> torch.Tensor:
         """Counts to begin with: zeros, where those of the steps are."""
@@ -102,7 +128,7 @@ class Learner:
         """Learn from one batch, without waiting for the device.
 
         Args:
-            batch: images and labels.
+            batch: images and labels; of several ranks each has its own part, all of the same size but for the number.
             rate: learning rate.
             half_resolution: whether the network sees means of 2x2 pixels; each of its logits then answers for all four.
         """
@@ -114,14 +140,26 @@ class Learner:
         return StepResult(loss, counts)
 
     def fits_into_memory(self, view: View) -> bool:
-        """Whether the device's memory holds a step on a whole batch of a view; tried, and nothing of the network changes."""
+        """Whether the device's memory holds a step on a whole batch of a view; tried, and nothing of the network changes.
+
+        Several ranks try the largest part of the batch, each without the others; it fits where it does on all.
+        """
+        images = math.ceil(view.batch_size / self._ranks.size)
+        if self._parallel is None:
+            return self._holds(images, view, loss=self._levels_loss)
+        with self._parallel.imagined() as ranks:
+            fits = self._holds(images, view, loss=over_levels(self._loss, ranks))
+        return self._all_say(fits)
+
+    def _holds(self, images: int, view: View, *, loss: LevelsLoss) -> bool:
+        """Whether memory holds a step on so many images."""
         device, buffers = self._compute.device, {name: buffer.clone() for name, buffer in self.network.named_buffers()}
         self.network.train()
         try:
-            images = torch.zeros((view.batch_size, self._plan.input_channels, *view.patch_px), device=device)
-            target = torch.zeros((view.batch_size, *view.patch_px), dtype=torch.int64, device=device)
-            loss, _ = self._loss_of(self._compute.tensor(images), target)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+            batch = torch.zeros((images, self._plan.input_channels, *view.patch_px), device=device)
+            target = torch.zeros((images, *view.patch_px), dtype=torch.int64, device=device)
+            levels = self._levels_of(self._compute.tensor(batch), target, forward=self.network.forward_levels)
+            loss(levels, target).backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
             moments = [torch.empty_like(weight) for weight in self.network.parameters() for _ in range(_MOMENTS)]
             del moments
         except torch.OutOfMemoryError:
@@ -132,25 +170,32 @@ class Learner:
                 buffer.copy_(buffers[name])
         return True
 
+    def _all_say(self, said: bool) -> bool:  # noqa: FBT001 - the one thing to say
+        """Whether every rank says so."""
+        return int(self._ranks.sum(torch.tensor(int(said)))) == self._ranks.size
+
     def _learn_from(self, images: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """What a step does there: loss and counts of images (B, C, H, W), or of half the size, and targets (B, H, W)."""
-        loss, finest = self._loss_of(images, target)
+        forward = self.network.forward_levels if self._parallel is None else self._parallel.forward_levels
+        levels = self._levels_of(images, target, forward=forward)
+        loss = self._levels_loss(levels, target)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
         if self._plan.training.grad_clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), self._plan.training.grad_clip_norm)
         self.optimiser.step()
-        prediction = self._encoding.prediction(finest.detach())  # (B, H, W)
-        return loss.detach(), class_counts(prediction, target, classes=finest.shape[1])
+        prediction = self._encoding.prediction(levels[0].detach())  # (B, H, W)
+        counts = class_counts(prediction, target, classes=levels[0].shape[1])
+        return loss.detach(), self._ranks.sum(counts)
 
-    def _loss_of(self, images: torch.Tensor, target: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss, and logits at full resolution (B, K, H, W)."""
+    def _levels_of(self, images: torch.Tensor, target: torch.Tensor, *, forward: Forward) -> list[torch.Tensor]:
+        """Logits of every supervised level, from the targets' resolution (B, K, H, W) downwards."""
         with self._compute.autocast():
-            outputs = self.network.forward_levels(images)
+            outputs = forward(images)
         levels = [logits.float() for logits in outputs]  # (B, K, ceil(H / 2^l), ceil(W / 2^l))
         if images.shape[-2:] != target.shape[-2:]:
             levels = [_doubled(logits) for logits in levels]  # (B, K, ceil(H / 2^l), ceil(W / 2^l)) of the target
-        return self._levels_loss(levels, target), levels[0]
+        return levels
 
     def validate(self, parts: Sequence[ValidationPart], *, seen: Callable[[int], None] = lambda _: None) -> ValidationResult:
         """Scores on some slices of some cases; all NaN where there are none.

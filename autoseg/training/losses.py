@@ -1,10 +1,11 @@
 """The losses that `autoseg.catalogue.LOSSES` lists.
 
 Each is a function of the class weights, (K,), float32, and of the encoding, which says what logits and targets mean.
-It gives a `LossFunction`.
+It gives a `LossFunction`; one that is made of sums over pixels, as `LossOfSums`, costs least where several ranks train.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -12,12 +13,34 @@ from torch.nn import functional as F
 
 from autoseg import catalogue
 from autoseg.model.encoding import TensorEncoding
+from autoseg.training.joining import joined
+from autoseg.training.ranks import ALONE, Ranks
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """Takes logits (B, K, H, W) and class indices (B, H, W), gives a scalar."""
 
 LevelsLoss = Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor]
 """Takes logits at every supervised level, from full resolution downwards, and class indices (B, H, W)."""
+
+
+@dataclass(frozen=True)
+class LossOfSums:
+    """A loss that needs nothing of a batch but sums over its pixels, so that ranks have to tell one another only these.
+
+    Attributes:
+        sums: of logits (B, K, H, W) and class indices (B, H, W): (N,), float32; those of two halves of a batch add up.
+        value: the loss, a scalar, of sums (N,).
+        alone: the loss of all images of a batch, where that is computed in another way when one process has them; else None.
+    """
+
+    sums: LossFunction
+    value: Callable[[torch.Tensor], torch.Tensor]
+    alone: LossFunction | None = None
+
+    def __call__(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        """The loss of these images alone."""
+        return self.alone(logits, target) if self.alone else self.value(self.sums(logits, target))
+
 
 _DICE_SMOOTHING: Final = 1.0
 """Voxels added to numerator and denominator, so that a class absent from a batch has a defined, small gradient.
@@ -42,69 +65,105 @@ def build_loss(
     return loss
 
 
-def over_levels(loss: LossFunction) -> LevelsLoss:
+def over_levels(loss: LossFunction, ranks: Ranks = ALONE) -> LevelsLoss:
     """Deep supervision: a loss at every level, each with half the weight of the one above; the weights sum to 1.
 
     A coarser level is compared with every second, fourth, ... pixel of the labels. A single level gives the loss itself.
+
+    Args:
+        loss: of one level.
+        ranks: whose images together are the batch; each gets the loss of all of them.
 
     Source: weights as in nnU-Net (Isensee et al. 2021); the lowest decoder level takes part, which is ours.
     """
 
     def total(levels: Sequence[torch.Tensor], target: torch.Tensor) -> torch.Tensor:
         weights = [0.5**depth for depth in range(len(levels))]
-        parts = [
-            weight * loss(logits, target[:, :: 2**depth, :: 2**depth])
-            for depth, (weight, logits) in enumerate(zip(weights, levels, strict=True))
-        ]
+        pairs = [(logits, target[:, :: 2**depth, :: 2**depth]) for depth, logits in enumerate(levels)]
+        parts = [weight * value for weight, value in zip(weights, _of_batch(loss, pairs, ranks), strict=True)]
         return torch.stack(parts).sum() / sum(weights)
 
     return total
 
 
-def weighted_cross_entropy(weights: torch.Tensor, encoding: TensorEncoding) -> LossFunction:  # noqa: ARG001 - as all losses
+def _of_batch(
+    loss: LossFunction, pairs: Sequence[tuple[torch.Tensor, torch.Tensor]], ranks: Ranks
+) -> Sequence[torch.Tensor]:
+    """The loss of every pair of logits and targets, over the images of all ranks."""
+    if ranks.size == 1:
+        return [loss(logits, target) for logits, target in pairs]
+    if not isinstance(loss, LossOfSums):
+        return [loss(joined(logits, ranks), joined(target, ranks)) for logits, target in pairs]
+    sums = ranks.total(torch.stack([loss.sums(logits, target) for logits, target in pairs]))  # (levels, N): told in one go
+    return [loss.value(of_level) for of_level in sums]
+
+
+def weighted_cross_entropy(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:  # noqa: ARG001 - as all losses
     """Weighted categorical cross-entropy, averaged over voxels by their weights.
 
     Source: eq. 2 of the paper, -sum w y log(y_hat). The paper leaves the normalisation open; dividing by the sum of the
     voxels' weights keeps the loss independent of image size and of the weights' scale.
     """
 
-    def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return torch.stack([_summed_cross_entropy(logits, target, weights), weights[target].sum()])  # (2,)
+
+    def value(sums: torch.Tensor) -> torch.Tensor:
+        return sums[0] / sums[1]
+
+    def alone(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         if logits.device.type == "cpu":
             return F.cross_entropy(logits, target, weight=weights)
-        return _repeatable_cross_entropy(logits, target, weights)
+        return value(sums(logits, target))
 
-    return loss
+    return LossOfSums(sums, value, alone)
 
 
-def _repeatable_cross_entropy(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def _summed_cross_entropy(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The sum of the weighted cross-entropy over voxels."""
+    if logits.device.type == "cpu":
+        return F.cross_entropy(logits, target, weight=weights, reduction="sum")
+    return _repeatable_sum(logits, target, weights)
+
+
+def _repeatable_sum(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """The same for a GPU, where torch's own sums in whatever order threads arrive, so that no run can be repeated."""
     right = torch.log_softmax(logits, dim=1).gather(1, target[:, None])[:, 0]  # (B, H, W)
-    weight = weights[target]  # (B, H, W)
-    return -(weight * right).sum() / weight.sum()
+    return -(weights[target] * right).sum()
 
 
-def soft_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossFunction:  # noqa: ARG001 - every loss is built alike
+def soft_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:  # noqa: ARG001 - every loss is built alike
     """One minus the mean soft Dice of the foreground classes, each pooled over the batch.
 
     Source: Milletari et al. 2016 (V-Net), with softmax probabilities and without squares; pooled over the batch because
     a single slice often lacks a class.
     """
 
-    def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         probabilities = encoding.probabilities(logits)  # (B, K, H, W)
         reference = encoding.memberships(target, dtype=probabilities.dtype)  # (B, K, H, W)
         overlap = (probabilities * reference).sum(dim=(0, 2, 3))[1:]  # (K - 1,)
         size = (probabilities + reference).sum(dim=(0, 2, 3))[1:]  # (K - 1,)
+        return torch.cat([overlap, size])  # (2 K - 2,)
+
+    def value(sums: torch.Tensor) -> torch.Tensor:
+        overlap, size = sums.chunk(2)  # (K - 1,) each
         return 1.0 - ((2.0 * overlap + _DICE_SMOOTHING) / (size + _DICE_SMOOTHING)).mean()
 
-    return loss
+    return LossOfSums(sums, value)
 
 
-def cross_entropy_and_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossFunction:
+def cross_entropy_and_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:
     """Sum of the weighted cross-entropy and the soft Dice loss."""
     cross_entropy, dice = weighted_cross_entropy(weights, encoding), soft_dice(weights, encoding)
 
-    def loss(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return torch.cat([cross_entropy.sums(logits, target), dice.sums(logits, target)])  # (2 + 2 K - 2,)
+
+    def value(sums: torch.Tensor) -> torch.Tensor:
+        return cross_entropy.value(sums[:2]) + dice.value(sums[2:])
+
+    def alone(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return cross_entropy(logits, target) + dice(logits, target)
 
-    return loss
+    return LossOfSums(sums, value, alone)

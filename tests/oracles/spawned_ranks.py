@@ -14,55 +14,46 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
+from torch.distributed import TCPStore
 
-LIMIT_S = 300.0
+LIMIT = timedelta(seconds=300)
 """After which ranks that wait for one another are ended: far longer than any of them takes on a busy machine."""
 
 
-def on_ranks(function: Callable[..., Any], size: int, *, folder: Path, **options: Any) -> list[Any]:
-    """Call a function of a module on several ranks.
+def on_ranks(function: Callable[..., Any], *sizes: int, folder: Path, **options: Any) -> dict[int, list[Any]]:
+    """Call a function of a module on several ranks, for each number of them in turn; as many processes as the largest needs.
 
     Args:
         function: called with the ranks and the options; gives tensors, numbers and text, in lists and dictionaries.
-        size: number of ranks.
+        sizes: numbers of ranks.
         folder: where results and output are written.
         options: JSON-like keyword arguments.
 
     Returns:
-        the results of all ranks, in their order.
+        for every number the results of all ranks, in their order.
 
     Raises:
         RuntimeError: a rank failed; the others are ended, and the text is its output.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=LIMIT_S))
-    call = [sys.executable, __file__, str(Path(sys.modules[function.__module__].__file__ or "")), function.__name__]
-    shared = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(store.port),
-        "TORCHELASTIC_USE_AGENT_STORE": "True",  # the addresses are held here, as by torchrun
-        "WORLD_SIZE": str(size),
-    }
+    stores = {size: TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=LIMIT) for size in sizes}
+    ports = {str(size): store.port for size, store in stores.items()}
+    module = str(Path(sys.modules[function.__module__].__file__ or ""))
+    call = [sys.executable, __file__, module, function.__name__, str(folder), json.dumps(ports), json.dumps(options)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     processes = []
-    for rank in range(size):
+    for rank in range(max(sizes)):
         with (folder / f"{rank}.log").open("wb") as log:
-            environment = {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-            result = str(folder / f"{rank}.pt")
-            processes.append(
-                subprocess.Popen([*call, result, json.dumps(options)], env=environment, stdout=log, stderr=subprocess.STDOUT)
-            )
+            processes.append(subprocess.Popen([*call, str(rank)], env=environment, stdout=log, stderr=subprocess.STDOUT))
     _wait(processes, folder=folder)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(size)]
+    return {size: [torch.load(folder / f"{size}-{rank}.pt", weights_only=True) for rank in range(size)] for size in sizes}
 
 
 def _wait(processes: list[subprocess.Popen[bytes]], *, folder: Path) -> None:
     left = dict(enumerate(processes))
     try:
         for rank, process in enumerate(processes):
-            if process.wait(timeout=LIMIT_S) != 0:
+            if process.wait(timeout=LIMIT.total_seconds()) != 0:
                 break
             del left[rank]
     finally:
@@ -74,7 +65,7 @@ def _wait(processes: list[subprocess.Popen[bytes]], *, folder: Path) -> None:
         raise RuntimeError(f"ranks failed or were ended:\n{output}")
 
 
-def _main(module: str, name: str, result: str, options: str) -> None:
+def _main(module: str, name: str, folder: str, ports: str, options: str, rank: str) -> None:
     from autoseg.training.process_group import joined_ranks
 
     torch.set_num_threads(1)
@@ -84,8 +75,13 @@ def _main(module: str, name: str, result: str, options: str) -> None:
     loaded = importlib.util.module_from_spec(specification)
     sys.modules["of_ranks"] = loaded
     specification.loader.exec_module(loaded)
-    with joined_ranks(torch.device("cpu"), timeout_s=LIMIT_S) as ranks:
-        torch.save(getattr(loaded, name)(ranks, **json.loads(options)), result)
+    # As torchrun sets them; the addresses of all are held by whoever started them, as by torchrun.
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "RANK": rank, "LOCAL_RANK": rank, "TORCHELASTIC_USE_AGENT_STORE": "True"}
+    for size, port in json.loads(ports).items():
+        if int(rank) < int(size):
+            os.environ |= {"WORLD_SIZE": size, "MASTER_PORT": str(port)}
+            with joined_ranks(torch.device("cpu"), timeout_s=LIMIT.total_seconds()) as ranks:
+                torch.save(getattr(loaded, name)(ranks, **json.loads(options)), Path(folder) / f"{size}-{rank}.pt")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import torch
 from autoseg import catalogue
 from autoseg.data.labels import LabelEncoding
 from autoseg.model.encoding import TensorEncoding
-from autoseg.training.losses import _repeatable_cross_entropy, build_loss, over_levels
+from autoseg.training.losses import LossOfSums, _repeatable_sum, build_loss, over_levels
 
 TWO = TensorEncoding(LabelEncoding((0, 1)))
 THREE = TensorEncoding(LabelEncoding((0, 1, 2)))
@@ -95,12 +95,25 @@ def test_each_level_weighs_half_of_the_one_above() -> None:
     assert seen[2].tolist() == [[[0, 4], [28, 32]]]
 
 
+@pytest.mark.parametrize("name", catalogue.LOSSES)
+def test_a_loss_of_sums_is_that_of_the_batch_and_its_halves_add_up(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn((3, 3, 5, 4), generator=generator, requires_grad=True)
+    target = torch.randint(3, (3, 5, 4), generator=generator)
+    loss = build_loss(name, class_weights=[1.0, 10.0, 3.0], encoding=THREE, device=torch.device("cpu"))
+    assert isinstance(loss, LossOfSums)
+    expected = loss(logits, target)
+    found = loss.value(loss.sums(logits[:1], target[:1]) + loss.sums(logits[1:], target[1:]))
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(value, logits)[0] for value in (found, expected)))
+
+
 def test_the_cross_entropy_of_a_gpu_is_that_of_a_cpu_with_its_gradient() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn((2, 3, 5, 4), generator=generator, requires_grad=True)
     target = torch.randint(3, (2, 5, 4), generator=generator)
     weights = torch.tensor([1.0, 10.0, 3.0])
-    expected = torch.nn.functional.cross_entropy(logits, target, weight=weights)
-    found = _repeatable_cross_entropy(logits, target, weights)
+    expected = torch.nn.functional.cross_entropy(logits, target, weight=weights, reduction="sum")
+    found = _repeatable_sum(logits, target, weights)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(*(torch.autograd.grad(loss, logits)[0] for loss in (found, expected)))

@@ -1,59 +1,13 @@
-"""What ranks tell one another, alone and as two and three real processes."""
-
-from pathlib import Path
-from typing import Any
+"""What a rank is told; by others that are real: see `test_several_ranks`."""
 
 import pytest
 import torch
-from oracles.spawned_ranks import on_ranks
 
 from autoseg.errors import UsageError
 from autoseg.training.process_group import joined_ranks, launched_size
-from autoseg.training.ranks import ALONE, Imagined, Ranks, own_part
+from autoseg.training.ranks import ALONE, Imagined, own_part
 
 SAID = {"rate": 0.1 + 0.2, "text": "Größe", "nothing": None, "list": [1, -(2**60), True], "nan": float("nan")}
-
-
-def talk(ranks: Ranks) -> dict[str, Any]:
-    """All that ranks can ask of one another, called on each."""
-    mine = torch.tensor([1.0 + ranks.rank, 10.0], requires_grad=True)
-    total = ranks.total(mine)
-    (total * torch.tensor([1.0, 1.0 + ranks.rank])).sum().backward()  # ranks make different things of the sum
-    first = ranks.from_first(torch.full((2, 3), float(ranks.rank)))
-    said = ranks.from_first(SAID if ranks.is_first else f"rank {ranks.rank} is not asked")
-    counts = torch.full((2,), 2**40 + ranks.rank)
-    transposed = torch.arange(6.0).reshape(2, 3).T + ranks.rank
-    ranks.barrier()
-    return {
-        "size": ranks.size,
-        "total": total.detach(),
-        "gradient": mine.grad,
-        "sum": ranks.sum(counts),
-        "untouched": counts,
-        "stacked": ranks.stacked(transposed),
-        "first": first,
-        "said": repr(said),
-        "gathered": ranks.gathered({"mine": "x" * ranks.rank}),
-        "tensors": ranks.gathered(torch.tensor(ranks.rank)),
-    }
-
-
-@pytest.mark.gate
-@pytest.mark.parametrize("size", [2, 3])
-def test_ranks_hear_the_same_from_one_another(size: int, tmp_path: Path) -> None:
-    numbers = range(size)
-    for rank, heard in enumerate(on_ranks(talk, size, folder=tmp_path)):
-        assert heard["size"] == size
-        assert heard["total"].tolist() == [sum(1.0 + each for each in numbers), 10.0 * size]
-        assert heard["gradient"].tolist() == [size, sum(1.0 + each for each in numbers)]
-        assert heard["sum"].tolist() == [size * 2**40 + sum(numbers)] * 2
-        assert heard["untouched"].tolist() == [2**40 + rank] * 2
-        expected = torch.arange(6.0).reshape(2, 3).T
-        assert torch.equal(heard["stacked"], torch.stack([expected + each for each in numbers]))
-        assert torch.equal(heard["first"], torch.zeros(2, 3))
-        assert heard["said"] == repr(SAID)
-        assert heard["gathered"] == [{"mine": "x" * each} for each in numbers]
-        assert torch.stack(heard["tensors"]).tolist() == list(numbers)
 
 
 def test_alone_everything_is_what_one_has() -> None:

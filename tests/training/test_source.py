@@ -4,7 +4,7 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 import torch
@@ -18,7 +18,7 @@ from autoseg.planning.plan import Plan
 from autoseg.training.checkpoint import BatchPlace, RunState, read_state
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
-from autoseg.training.learner import Learner
+from autoseg.training.learner import Forward, Learner
 from autoseg.training.loop import train
 from autoseg.training.source import _place, with_halved_batches
 
@@ -140,14 +140,14 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Pretends that the device holds steps on so many slices, and not on more."""
 
     def pretend(most: int) -> None:
-        loss_of = Learner._loss_of
+        levels_of = Learner._levels_of
 
-        def limited(learner: Learner, images: torch.Tensor, target: torch.Tensor) -> Any:
+        def limited(learner: Learner, images: torch.Tensor, target: torch.Tensor, *, forward: Forward) -> list[torch.Tensor]:
             if len(images) > most:
                 raise torch.OutOfMemoryError
-            return loss_of(learner, images, target)
+            return levels_of(learner, images, target, forward=forward)
 
-        monkeypatch.setattr(Learner, "_loss_of", limited)
+        monkeypatch.setattr(Learner, "_levels_of", limited)
         monkeypatch.setattr(Compute, "free_bytes", lambda _: 10**9)
 
     return pretend
