@@ -82,7 +82,11 @@ def test_positions_are_for_what_comes_first_by_nature() -> None:
             {"source": "a"},
             "autoseg.predict: missing a required argument: 'target'. See help(",
         ),
-        (autoseg.predict, {"source": "a", "target": "b", "device": "tpu"}, "expected auto, cpu, cuda or mps; found tpu"),
+        (
+            autoseg.predict,
+            {"source": "a", "target": "b", "device": "tpu"},
+            "as in cuda:1 or cuda:0,1; found tpu. Did you mean cpu?",
+        ),
         (autoseg.load_model, {"folders": "a"}, "expected a list of paths; found a"),
     ],
 )

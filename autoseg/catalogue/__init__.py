@@ -8,6 +8,7 @@ torch. What has no properties of its own, such as a plane, is a name alone.
 from typing import Annotated, Final, Literal
 
 from autoseg.catalogue.augmentations import AUGMENTATIONS, AugmentationEntry
+from autoseg.catalogue.devices import DeviceChoice
 from autoseg.catalogue.losses import LOSSES, LossEntry
 from autoseg.catalogue.networks import NETWORKS, NetworkEntry
 from autoseg.catalogue.normalisations import NORMALISATIONS, NormalisationEntry
@@ -72,7 +73,6 @@ Stem = Literal["plain", "space_to_depth"]
 Schedule = Literal["cosine", "plateau"]
 BestModel = Literal["validation_loss", "validation_dice", "last"]
 DeviceKind = Literal["cpu", "gpu"]
-DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 MemoryFormatChoice = Literal["auto", "contiguous", "channels_last"]

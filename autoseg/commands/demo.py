@@ -11,7 +11,7 @@ from autoseg.commands import evaluate, export, plan, predict, report, select, tr
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
 from autoseg.options.command import Command, Output
-from autoseg.options.declaration import Jobs, Options, PathOption, option
+from autoseg.options.declaration import DeviceOption, Jobs, Options, PathOption, option
 from autoseg.options.shared import DEVICE, JOBS, PLANES, SEED
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class DemoOptions(Options):
     epochs: int = option("Length of the training.", default=12, least=1, most=1_000_000)
     minutes: float = option("Time after which the training ends in any case.", default=5.0, above=0, most=1_000_000)
     seed: int = option(SEED, default=0)
-    device: catalogue.DeviceChoice = option(DEVICE, default="auto")
+    device: DeviceOption = option(DEVICE, default="auto")
     jobs: Jobs = option(JOBS, default=1)
 
 

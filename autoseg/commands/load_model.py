@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from autoseg import catalogue
 from autoseg.events import Events
 from autoseg.options.command import function
-from autoseg.options.declaration import OptionalPath, Options, option
+from autoseg.options.declaration import DeviceOption, OptionalPath, Options, option
 from autoseg.options.shared import DEVICE, MEMORY, MIRROR, MODEL, PRECISION, WORKSPACE
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class LoadOptions(Options):
     )
     mirror: bool = option(MIRROR, default=True)
     memory_gb: float | None = option(MEMORY, default=None)
-    device: catalogue.DeviceChoice = option(DEVICE, default="auto")
+    device: DeviceOption = option(DEVICE, default="auto")
     precision: catalogue.PrecisionChoice = option(PRECISION, default="auto")
 
 

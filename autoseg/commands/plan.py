@@ -6,12 +6,13 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from autoseg import catalogue
+from autoseg.catalogue.devices import AUTO
 from autoseg.errors import UsageError
 from autoseg.events import Events
 from autoseg.jobs.machine import device_kind, gpu_memory_gb, processes
 from autoseg.options.command import Command, Output, Table, function
-from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import CHANNELS, JOBS, LABELS, NOT_FINITE, PLANES
+from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, PathOption, argument, option
+from autoseg.options.shared import CHANNELS, DEVICE, JOBS, LABELS, NOT_FINITE, PLANES
 
 if TYPE_CHECKING:
     from autoseg.planning.plan import Plan
@@ -62,7 +63,7 @@ class PlanOptions(Options):
     )
     force: bool = option("Replace an edited plan, or another data set's.", default=False)
     not_finite: catalogue.NotFinite = option(NOT_FINITE, default="refuse")
-    device: catalogue.DeviceChoice = option("Kind of machine to plan for; auto: this one.", default="auto")
+    device: DeviceOption = option("Kind of machine to plan for; auto: this one.", default="auto", metavar=DEVICE.metavar)
     jobs: Jobs = option(JOBS, default=1)
 
 
@@ -161,7 +162,7 @@ def _speed_kpx_s(options: PlanOptions, workspace: "Workspace", events: Events) -
 
 
 def _kind(options: PlanOptions) -> catalogue.DeviceKind:
-    return device_kind() if options.device == "auto" else "cpu" if options.device == "cpu" else "gpu"
+    return device_kind() if options.device.kind == AUTO else "cpu" if options.device.kind == "cpu" else "gpu"
 
 
 def _inputs(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from autoseg import catalogue
 from autoseg.events import Events
 from autoseg.options.command import Command, Output, function
-from autoseg.options.declaration import OptionalPath, Options, PathOption, argument, option
+from autoseg.options.declaration import DeviceOption, OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import DEVICE, MEMORY, MIRROR, MODEL, PRECISION, WORKSPACE
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class PredictOptions(Options):
     )
     force: bool = option("Predict again what is already there, even if it was corrected by hand.", default=False)
     memory_gb: float | None = option(MEMORY, default=None)
-    device: catalogue.DeviceChoice = option(DEVICE, default="auto")
+    device: DeviceOption = option(DEVICE, default="auto")
     precision: catalogue.PrecisionChoice = option(PRECISION, default="auto")
 
 
@@ -72,11 +72,13 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
     from autoseg.inference.output_folder import Results
     from autoseg.inference.results import predict_scans
     from autoseg.inference.scans import find_scans
-    from autoseg.model.compute import choose_compute
+    from autoseg.model.compute import choose_computes, sharing_cores
     from autoseg.reporting.case_image import draw_case
 
-    compute = choose_compute(options.device, options.precision)
-    segmenter = _segmenter(options, compute, events)
+    # Unless GPUs are named one by one, the first is enough: it waits for what surrounds its work.
+    present = choose_computes(options.device, options.precision)
+    computes = present if options.device.is_list else present[:1]
+    segmenter = _segmenter(options, computes[0], events)
     names = segmenter.ensemble.data.channels
     found = find_scans(options.source, channels=len(names), names=names, results=options.target)
     results = Results(
@@ -86,14 +88,16 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
         draw=draw_case if options.pictures else None,
         force=options.force,
     )
-    predicted = predict_scans(
-        found,
-        segmenter,
-        results,
-        not_finite=options.not_finite,
-        events=events,
-        at_once=scans_at_once(compute),
-    )
+    with sharing_cores(computes):
+        predicted = predict_scans(
+            found,
+            segmenter,
+            results,
+            not_finite=options.not_finite,
+            events=events,
+            at_once=scans_at_once(computes),
+            replicas=[segmenter.on(compute) for compute in computes[1:]],
+        )
     return PredictResult(segmenter.ensemble.names, predicted.rows, results.table, predicted.skipped, predicted.others)
 
 

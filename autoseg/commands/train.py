@@ -12,7 +12,7 @@ from autoseg.errors import AutosegError
 from autoseg.events import Events
 from autoseg.jobs.machine import processes
 from autoseg.options.command import Command, Output, function
-from autoseg.options.declaration import Jobs, OptionalPath, Options, option
+from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, option
 from autoseg.options.shared import DATA, DEVICE, JOBS, PRECISION, SEED, WORKSPACE
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class TrainOptions(Options):
     """Train what the plan says, then predict and score the held-out cases. Interrupted? The same command goes on.
 
     With several networks, folds or seeds, training goes fold by fold, `jobs` runs at a time, each with its part of the
-    cores; with `auto`, one after another.
+    cores and a device of its own while there are enough; with `auto`, one on each GPU, or one after another.
     """
 
     architecture: catalogue.Architecture | Literal["all"] = option(
@@ -52,7 +52,7 @@ class TrainOptions(Options):
         least=SEED.least,
         most=SEED.most,
     )
-    device: catalogue.DeviceChoice = option(DEVICE, default="auto")
+    device: DeviceOption = option(DEVICE, default="auto")
     precision: catalogue.PrecisionChoice = option(PRECISION, default="auto")
     workers: int | None = option(
         "Processes that prepare batches; default: by number of cores.", default=None, least=0, most=1024
@@ -115,6 +115,8 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
 
     from autoseg.jobs.series import run_series
     from autoseg.jobs.work import Run
+    from autoseg.model.compute import choose_computes
+    from autoseg.runs.devices import devices_of_runs, runs_at_a_time
     from autoseg.runs.moved_data import require_files, with_data_in
     from autoseg.runs.run import limit_threads
     from autoseg.runs.session import open_session, warn_of_memory
@@ -129,9 +131,18 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     seeds = (options.seed,) if isinstance(options.seed, int) else options.seed
     targets = targets_of(workspace, plan, networks, str(options.fold), seeds=seeds)
     warn_of_memory(networks, plan, events=events)
-    jobs = min(1 if options.jobs == "auto" else options.jobs, len(targets))
-    readers = processes(options.jobs)
-    session = open_session(workspace, plan, dataset, choices=options, jobs=jobs, readers=readers, events=events)
+    computes = choose_computes(options.device, options.precision)
+    jobs = runs_at_a_time(options.jobs, runs=len(targets), devices=len(computes))
+    session = open_session(
+        workspace,
+        plan,
+        dataset,
+        choices=options,
+        computes=devices_of_runs(computes, choice=options.device, runs=len(targets), jobs=jobs, events=events),
+        jobs=jobs,
+        readers=processes(options.jobs),
+        events=events,
+    )
     done = [_already_done(session, target) for target in targets]
     to_score = {
         case for target, finished in zip(targets, done, strict=True) if not finished for case in target.members.validation

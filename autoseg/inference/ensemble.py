@@ -141,6 +141,19 @@ class Ensemble:
         members = tuple(member.through(planes) for member in self.members)
         return replace(self, members=members, digest=files.sha256_json([self.digest, list(planes)]))
 
+    def on(self, compute: Compute) -> "Ensemble":
+        """The same networks on another device of the same kind, and in the same number format: predictions are the same.
+
+        Raises:
+            ValueError: the device is of another kind, or another number format is meant.
+        """
+        if (compute.device.type, compute.precision) != (self.compute.device.type, self.compute.precision):
+            msg = f"an ensemble on {self.compute.device} in {self.compute.precision} is another one on {compute}"
+            raise ValueError(msg)
+        if compute.device == self.compute.device:
+            return self
+        return replace(self, members=tuple(member.on(compute) for member in self.members), compute=compute)
+
     def by_fold(self) -> tuple["Ensemble", ...]:
         """The networks of each fold as an ensemble of their own: to new scans what they were to its held-out cases.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import partial
+from queue import SimpleQueue
 from typing import Final, Generic, TypeVar
 
 from autoseg.events import Events, Silent
@@ -24,41 +25,56 @@ _CORES_PER_SCAN: Final = 2
 """Source: ours; what surrounds the prediction of a scan seldom keeps more than one core busy."""
 
 
-def scans_at_once(compute: Compute) -> int:
-    """How many scans to have in work at a time: one where the processor itself predicts, and has nothing to wait for."""
-    if compute.device.type != "cuda":
-        return 1
-    return max(1, min(MOST_SCANS, usable_cores() // _CORES_PER_SCAN))
+def scans_at_once(computes: Sequence[Compute]) -> int:
+    """How many scans to have in work at a time on some devices of one kind, each of which has at least one.
+
+    One for each device where the processor itself predicts, and has nothing to wait for.
+    """
+    devices = len(computes)
+    if computes[0].device.type != "cuda":
+        return devices
+    return max(devices, min(MOST_SCANS * devices, usable_cores() // _CORES_PER_SCAN))
 
 
 class Lanes(Generic[_Item, _Result]):
     """Does the same with one item after the other, or with several at a time.
 
     Args:
-        work: what to do; with more than one lane, in threads.
+        work: what to do with an item, in a lane of a number from 0; with more than one lane, in threads. No two items are in
+            work in one lane.
         lanes: items in work, or done and not taken yet, at most.
     """
 
-    def __init__(self, work: Callable[[_Item], _Result], *, lanes: int) -> None:
+    def __init__(self, work: Callable[[_Item, int], _Result], *, lanes: int) -> None:
         self._work, self._lanes = work, lanes
+        self._free: SimpleQueue[int] = SimpleQueue()
+        for lane in range(lanes):
+            self._free.put(lane)
         self._waiting: deque[Future[_Result]] = deque()
 
     def outcomes(self, items: Sequence[_Item]) -> Iterator[Callable[[], _Result]]:
         """For each item, in order, what returns its result or raises what went wrong."""
         if self._lanes == 1:
-            yield from (partial(self._work, item) for item in items)
+            yield from (partial(self._work, item, 0) for item in items)
             return
         with ThreadPoolExecutor(self._lanes, thread_name_prefix="scans") as pool:
             try:
                 coming = iter(items)
                 for item in coming:
-                    self._waiting.append(pool.submit(self._work, item))
+                    self._waiting.append(pool.submit(self._in_a_free_lane, item))
                     if len(self._waiting) == self._lanes:
                         yield self._waiting.popleft().result
                 while self._waiting:
                     yield self._waiting.popleft().result
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+    def _in_a_free_lane(self, item: _Item) -> _Result:
+        lane = self._free.get()  # there is one: no more items are in work than there are lanes
+        try:
+            return self._work(item, lane)
+        finally:
+            self._free.put(lane)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

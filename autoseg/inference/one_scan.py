@@ -64,6 +64,7 @@ class ScanWork:
         rows: what is there, by case.
         events: notified at once, where one scan is in work at a time.
         at_once: scans in work at a time.
+        replicas: the same segmenter on further devices, which lanes take in turn.
     """
 
     settings: PredictionSettings
@@ -71,10 +72,12 @@ class ScanWork:
     rows: Mapping[str, PredictionRow]
     events: Events
     at_once: int = 1
+    replicas: tuple[Segmenter, ...] = ()
 
-    def __call__(self, scan: Scan) -> Outcome:
-        """Segment a scan within its share of the memory, or find that this was done."""
-        messages, segmenter = Messages(), self.settings.segmenter
+    def __call__(self, scan: Scan, lane: int = 0) -> Outcome:
+        """Segment a scan within its share of the memory, on the device of its lane, or find that this was done."""
+        segmenters = (self.settings.segmenter, *self.replicas)
+        messages, segmenter = Messages(), segmenters[lane % len(segmenters)]
         if self.at_once > 1:
             segmenter = replace(segmenter, memory_gb=share_gb(segmenter.memory_gb, self.at_once))
         try:

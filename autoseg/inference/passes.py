@@ -1,5 +1,6 @@
 """Networks of one plan, looking at scans through one of its views."""
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,10 @@ class Member:
         """The same network, looking through views of some planes alone, of which it has at least one."""
         views = tuple(view for view in self.plan.views if view.plane in planes)
         return replace(self, plan=self.plan.model_copy(update={"views": views}))
+
+    def on(self, compute: Compute) -> "Member":
+        """A copy of the network on another device."""
+        return replace(self, network=compute.place(copy.deepcopy(self.network)))
 
     @property
     def entry(self) -> NetworkEntry:

@@ -47,6 +47,7 @@ def predict_scans(
     not_finite: NotFinite | None,
     events: Events,
     at_once: int = 1,
+    replicas: Sequence[Segmenter] = (),
 ) -> Predicted:
     """Segment every scan; a bad one is reported and the others go on.
 
@@ -57,6 +58,7 @@ def predict_scans(
         not_finite: what to do with voxels that are NaN or infinite; None: as planned.
         events: notified of everything.
         at_once: scans in work at a time, which share the memory; probabilities fill it, and are made one at a time.
+        replicas: the same segmenter on further devices.
 
     Raises:
         CasesFailedError: some scans could not be segmented.
@@ -79,7 +81,8 @@ def predict_scans(
         failures: list[tuple[str, AutosegError]] = list(found.failures)
         for scan_id, error in failures:
             _tell_failure(scan_id, error, rows, events=events)
-        work = ScanWork(settings, results, rows, events, at_once=1 if results.probabilities else at_once)
+        at_once = 1 if results.probabilities else at_once
+        work = ScanWork(settings, results, rows, events, at_once=at_once, replicas=tuple(replicas))
         lanes = Lanes(work, lanes=work.at_once)
         with events.track("predicting", total=len(found.scans), unit="scans") as progress:
             for scan, outcome in zip(found.scans, lanes.outcomes(found.scans), strict=True):

@@ -21,6 +21,7 @@ from autoseg.inference.spool import SpooledProbabilities
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.inference.streams import ProbabilityStream, Wanted
 from autoseg.inference.table import volumes_ml
+from autoseg.model.compute import Compute
 from autoseg.preprocessing.case import cut_slices, whole_footprint
 from autoseg.preprocessing.footprint import empty_labels, put_labels, put_map
 from autoseg.storage import files
@@ -72,6 +73,10 @@ class Segmenter:
     def digest(self) -> str:
         """SHA-256 of everything that decides a label map."""
         return self._digest(self.ensemble.digest)
+
+    def on(self, compute: Compute) -> "Segmenter":
+        """The same on another device of the same kind: what it finds is the same."""
+        return replace(self, ensemble=self.ensemble.on(compute))
 
     def is_identified_by(self, digest: str) -> bool:
         """Whether a label map stored under this digest, by this version or by 0.1, is what this would predict."""

@@ -42,15 +42,21 @@ class Recorder(Protocol):
 
 
 class CudaRecorder:
-    """Records CUDA graphs; all of one recorder share their memory, so that only the largest takes some."""
+    """Records CUDA graphs; all of one recorder share their memory, so that only the largest takes some.
 
-    def __init__(self) -> None:
+    Args:
+        device: the GPU, which need not be the current one.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._pool = torch.cuda.graph_pool_handle()
+        # Torch's own stream is on the GPU of the first recording in this process. All recordings that share memory have one.
+        self._stream: torch.cuda.Stream | None = None
 
     def warm_up(self, function: TensorFunction, inputs: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """Call a function on a stream of its own: see `Recorder`."""
-        here = torch.cuda.current_stream()
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it unannotated
+        here, aside = torch.cuda.current_stream(self._device), self._new_stream()
         aside.wait_stream(here)
         with torch.cuda.stream(aside):
             results = function(*inputs)
@@ -64,11 +70,15 @@ class CudaRecorder:
         self, function: TensorFunction, inputs: Sequence[torch.Tensor]
     ) -> tuple[Callable[[], None], tuple[torch.Tensor, ...]]:
         """Record a function: see `Recorder`."""
-        graph = torch.cuda.CUDAGraph()
+        graph, self._stream = torch.cuda.CUDAGraph(), self._stream or self._new_stream()
         # Only this thread is watched: others may prepare batches meanwhile.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        recording = torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local")
+        with torch.cuda.device(self._device), recording:
             results = function(*inputs)
         return graph.replay, results
+
+    def _new_stream(self) -> torch.cuda.Stream:
+        return torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
 
 
 class Recorded:

@@ -13,7 +13,7 @@ class Uploaded:
     """Tensors on their way to a device.
 
     Attributes:
-        tensors: on the device; not to be read before they have arrived.
+        tensors: at least one, on the device; not to be read before they have arrived.
         sent: happens when they have; None: they have.
     """
 
@@ -23,7 +23,7 @@ class Uploaded:
     def arrived(self) -> tuple[torch.Tensor, ...]:
         """The tensors, for use by whatever the device is asked for from now on; the host does not wait."""
         if self.sent is not None:
-            here = torch.cuda.current_stream()
+            here = torch.cuda.current_stream(self.tensors[0].device)
             here.wait_event(self.sent)
             for tensor in self.tensors:
                 tensor.record_stream(here)
@@ -38,7 +38,7 @@ class Uploader:
     """
 
     def __init__(self, compute: Compute) -> None:
-        self._device = compute.device
+        self._compute, self._device = compute, compute.device
         self._stream: torch.cuda.Stream | None = None
         if self._device.type == "cuda":
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]  # torch leaves it unannotated
@@ -47,6 +47,6 @@ class Uploader:
         """Send tensors of the host, which must not be changed afterwards."""
         if self._stream is None:
             return Uploaded(tuple(tensor.to(self._device) for tensor in tensors))
-        with torch.cuda.stream(self._stream):
+        with self._compute.current(), torch.cuda.stream(self._stream):
             moved = tuple(tensor.pin_memory().to(self._device, non_blocking=True) for tensor in tensors)
             return Uploaded(moved, self._stream.record_event())

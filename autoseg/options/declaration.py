@@ -21,9 +21,10 @@ from typing import (
     overload,
 )
 
+from autoseg.catalogue import DeviceChoice
 from autoseg.errors import UsageError
 from autoseg.events import Events
-from autoseg.options.kinds import converted, kinds_in, whole_numbers, words_for
+from autoseg.options.kinds import converted, kinds_in, offered, whole_numbers, words_for
 
 Jobs = int | Literal["auto"]
 """How many processes work side by side; `auto`: as many as suit the machine."""
@@ -51,7 +52,18 @@ if TYPE_CHECKING:
         def __get__(self, options: object, owner: type) -> Path | None: ...
         def __get__(self, options: object, owner: type) -> Any: ...
         def __set__(self, options: object, value: str | Path | None) -> None: ...
+
+    class DeviceOption:
+        """Devices: given as text, such as `cuda:0,1`, or as a list of names, read as a `DeviceChoice`."""
+
+        @overload
+        def __get__(self, options: None, owner: type) -> Self: ...
+        @overload
+        def __get__(self, options: object, owner: type) -> DeviceChoice: ...
+        def __get__(self, options: object, owner: type) -> Any: ...
+        def __set__(self, options: object, value: str | Sequence[str] | DeviceChoice) -> None: ...
 else:
+    DeviceOption = DeviceChoice
     PathOption = str | Path
     OptionalPath = str | Path | None
 
@@ -138,8 +150,8 @@ class Option:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The texts it may be, where they are known."""
-        return tuple(kind for kind in self.types if isinstance(kind, str))
+        """Texts that it may be, where some are known."""
+        return tuple(text for kind in self.types for text in offered(kind))
 
     @property
     def console_default(self) -> object:

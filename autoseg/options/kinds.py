@@ -8,7 +8,8 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
-from autoseg.catalogue import NameIn
+from autoseg.catalogue import DeviceChoice, NameIn
+from autoseg.catalogue.devices import AUTO, DEVICES_IN_WORDS, KINDS, parse_devices
 
 _Item = TypeVar("_Item")
 
@@ -42,6 +43,13 @@ def converted(value: object, kind: Any) -> Any:
     if isinstance(kind, str):
         return value if value == kind else None
     return _KINDS[kind].convert(value) if kind in _KINDS else value
+
+
+def offered(kind: Any) -> tuple[str, ...]:
+    """Texts of a kind that may be named to the user."""
+    if isinstance(kind, str):
+        return (kind,)
+    return _KINDS[kind].offers if kind in _KINDS else ()
 
 
 def whole_numbers(text: str) -> tuple[int, ...] | None:
@@ -99,10 +107,11 @@ def _several(value: object, convert: Callable[[object], _Item | None]) -> tuple[
 
 @dataclass(frozen=True)
 class _Kind:
-    """A type of option: how it is called, and how a value becomes one."""
+    """A type of option: how it is called, how a value becomes one, and texts among those that it takes."""
 
     words: str
     convert: Callable[[object], object]
+    offers: tuple[str, ...] = ()
 
 
 _KINDS: Final[Mapping[Any, _Kind]] = {
@@ -110,6 +119,7 @@ _KINDS: Final[Mapping[Any, _Kind]] = {
     int: _Kind("a whole number", _whole),
     float: _Kind("a number", _number),
     str: _Kind("a text that is not empty", _text),
+    DeviceChoice: _Kind(DEVICES_IN_WORDS, parse_devices, (AUTO, *KINDS)),
     Path: _Kind("a path", _path),
     Sequence[str | Path]: _Kind("a list of paths", _paths),
     Sequence[int]: _Kind("a list of different ones, such as 1,2,3", _wholes),

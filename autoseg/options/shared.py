@@ -17,7 +17,10 @@ JOBS: Final = Declaration(
     most=1024,
     console_default="auto",
 )
-DEVICE: Final = Declaration("Where networks run; auto: on a graphics card where there is one.")
+DEVICE: Final = Declaration(
+    "Where networks run, such as cuda:1, or cuda:0,1 for two GPUs; auto: on graphics cards where there are any.",
+    metavar="auto|cpu|cuda|mps|cuda:N[,N...]",
+)
 PRECISION: Final = Declaration("Number format of convolutions; auto: bfloat16 where the hardware is made for it.")
 LABELS: Final = Declaration(
     "Which files are the label maps, where several could be: a name or a path below DATASET, with * for what differs.",

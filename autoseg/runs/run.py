@@ -12,6 +12,7 @@ import torch
 from autoseg.data.splits import Fold
 from autoseg.errors import TrainingError
 from autoseg.events import Events
+from autoseg.model.compute import Compute
 from autoseg.model.identity import folders_inside
 from autoseg.preprocessing.store import Store
 from autoseg.runs.session import Session
@@ -70,7 +71,8 @@ def working_on(session: Session, target: Target) -> Iterator[None]:
         WorkspaceError: another process works on the model.
     """
     folder = session.workspace.model(target.model)
-    with lock(folder / ".lock"), _explain_full_gpu(target.model.title), _threads_given_back():
+    name, compute = target.model.title, session.compute
+    with lock(folder / ".lock"), _explain_full_gpu(name, compute), _threads_given_back(), compute.current():
         if session.choices.restart:
             _discard(folder)
         yield
@@ -149,12 +151,12 @@ def _threads_given_back() -> Iterator[None]:
 
 
 @contextmanager
-def _explain_full_gpu(name: str) -> Iterator[None]:
+def _explain_full_gpu(name: str, compute: Compute) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError:
         raise TrainingError(
-            "the GPU has too little memory left",
+            f"the GPU {compute.device} has too little memory left",
             where=name,
             remedy="Choose fewer --jobs, end other programs that use it, or plan with less --memory. "
             "The same command continues from the last epoch.",

@@ -8,7 +8,7 @@ from autoseg.catalogue import NETWORKS, Architecture, DeviceChoice, MemoryFormat
 from autoseg.data.dataset import Case, Dataset
 from autoseg.events import Events
 from autoseg.jobs.machine import usable_cores
-from autoseg.model.compute import Compute, choose_compute
+from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store
 from autoseg.runs.preprocessing import preprocess
@@ -136,36 +136,42 @@ def warn_of_memory(networks: Sequence[Architecture], plan: Plan, *, events: Even
 
 
 def open_session(
-    workspace: Workspace, plan: Plan, dataset: Dataset, *, choices: RunChoices, jobs: int, readers: int, events: Events
+    workspace: Workspace,
+    plan: Plan,
+    dataset: Dataset,
+    *,
+    choices: RunChoices,
+    computes: tuple[Compute, ...],
+    jobs: int,
+    readers: int,
+    events: Events,
 ) -> Session:
-    """Find the device, and preprocess what is missing.
+    """Preprocess what is missing.
 
     Args:
         workspace: where the runs take place.
         plan: its plan.
         dataset: its cases.
         choices: what the user chose.
+        computes: the devices that are used.
         jobs: runs at a time, which share the cores.
         readers: processes that preprocess scans.
         events: notified of everything.
-
-    Raises:
-        UsageError: the device is not there.
     """
-    compute = choose_compute(choices.device, choices.precision)
     if plan.edited:
         events.info("using a plan that was edited by hand")
     if workspace.stored_splits().edited:
         events.info("using folds that were edited by hand")
     if choices.minutes is None and choices.epochs is None and plan.training.minutes is not None:
         events.info(f"each run takes {plan.training.minutes:g} minutes (the plan's; choose another with --minutes)")
-    events.info(f"training on {compute.device.type} in {compute.precision}")
+    devices = ", ".join(dict.fromkeys(str(compute.device) for compute in computes))
+    events.info(f"training on {devices} in {computes[0].precision}")
     return Session(
         workspace=workspace,
         plan=plan,
         cases={case.id: case for case in dataset.labelled},
         store=preprocess(workspace, plan, dataset.labelled, jobs=readers, events=events),
-        computes=(compute,),
+        computes=computes,
         cores=max(1, usable_cores() // jobs),
         choices=choices,
     )

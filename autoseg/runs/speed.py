@@ -54,7 +54,7 @@ class _Measuring:
     def __call__(self, *, events: Events, started: float, slot: int) -> float:  # noqa: ARG002 - every run is told
         from autoseg.training.speed import pixels_per_s  # noqa: PLC0415 - torch is for the other process
 
-        return pixels_per_s(self.device)
+        return pixels_per_s(self.device.first)
 
 
 def _measured(device: DeviceChoice, events: Events) -> float:

@@ -2,7 +2,8 @@
 
 Batches take turns among the views. Every batch is a function of (seed, epoch, number of the batch) and of nothing else, so
 that any number of workers, and a run that was interrupted, see the same batches bit by bit. Where the plan's seeding is
-`image`, every image is one of (seed, epoch, position in the epoch), whichever batch it is in.
+`image`, every image is one of (seed, epoch, position in the epoch), whichever batch it is in. Ranks share each batch: it is
+the same whatever their number.
 """
 
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.augmentation import Augmentation, Batch, Randomness
+from autoseg.training.ranks import ALONE, Ranks, own_part
 from autoseg.training.slice_order import SliceOrder
 
 _Voxel = TypeVar("_Voxel", np.float32, np.int16)
@@ -30,12 +32,12 @@ _IMAGES: Final = 1
 
 @dataclass(frozen=True)
 class TrainingBatch:
-    """Images to learn from.
+    """Images to learn from: a batch, or one rank's part of it.
 
     Attributes:
         images: (B, C, H, W), float32, normalised intensities.
         labels: (B, H, W), int64, class indices.
-        sources: case id and slice number of every image, to name them when something goes wrong.
+        sources: case id and slice number of every image of the whole batch, to name them when something goes wrong.
         view: number of the view that shows them.
     """
 
@@ -50,11 +52,21 @@ class TrainingBatch:
 
 
 class SliceBatches:
-    """All batches of a run, addressed by (epoch, number)."""
+    """All batches of a run, or one rank's part of each, addressed by (epoch, number).
 
-    def __init__(self, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, seed: int) -> None:
+    Args:
+        cases: ids and arrays of the training cases.
+        plan: how slices are shown and changed.
+        seed: of all randomness.
+        ranks: share each batch.
+
+    Raises:
+        TrainingError: no slice is what the plan asks for.
+    """
+
+    def __init__(self, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, seed: int, ranks: Ranks = ALONE) -> None:
         self._order = SliceOrder(cases, plan=plan, seed=seed)
-        self._seed = seed
+        self._seed, self._ranks = seed, ranks
         self._by_image = plan.training.seeding == "image"
         self._shown = [
             _Shown(
@@ -66,11 +78,17 @@ class SliceBatches:
         ]
 
     def __getitem__(self, address: tuple[int, int]) -> TrainingBatch:
-        shown = self._order[address]
+        shown, part = self._order[address], slice(None)
+        if self._by_image:
+            shown = shown.part_of(self._ranks)
+        else:  # images of a batch that has one source of random numbers are made together
+            own = own_part(len(shown.chosen), self._ranks)
+            part = slice(own.start, own.stop)
         randomness = self._randomness(*address, positions=shown.positions)
         batch = self._shown[shown.view].batch(shown.chosen, randomness)
-        images = torch.from_numpy(np.ascontiguousarray(batch["data"]))
-        return TrainingBatch(images, torch.from_numpy(batch["seg"][:, 0].astype(np.int64)), shown.sources, shown.view)
+        images = torch.from_numpy(np.ascontiguousarray(batch["data"][part]))
+        labels = torch.from_numpy(batch["seg"][part, 0].astype(np.int64))
+        return TrainingBatch(images, labels, shown.sources, shown.view)
 
     def _randomness(self, epoch: int, number: int, *, positions: range) -> Randomness:
         """The randomness of a batch, or of each of its images."""

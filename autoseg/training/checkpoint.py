@@ -20,6 +20,7 @@ from autoseg.preprocessing.keys import DataKeys
 from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord
+from autoseg.training.ranks import Ranks
 
 CHECKPOINT_FILE = "checkpoint.json"
 BatchPlace = Literal["host", "device"]
@@ -132,6 +133,22 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     return Checkpoint(document.state, tensors)
 
 
+def told_to_all(checkpoint: Checkpoint | None, ranks: Ranks) -> Checkpoint | None:
+    """The checkpoint that rank 0 has read, on every rank: others need not see its folder, nor the same state of it."""
+    said = None
+    if checkpoint is not None:
+        tensors = [(name, list(each.shape), _dtype_name(each)) for name, each in checkpoint.tensors.items()]
+        said = {"state": checkpoint.state.model_dump_json(), "tensors": tensors}
+    said = ranks.from_first(said)
+    if said is None:
+        return None
+    told = {}
+    for name, shape, dtype in said["tensors"]:
+        own = torch.empty(shape, dtype=getattr(torch, dtype)) if checkpoint is None else checkpoint.tensors[name]
+        told[name] = ranks.from_first(own)
+    return Checkpoint(RunState.model_validate_json(said["state"]), told)
+
+
 def restore(checkpoint: Checkpoint, *, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """Put network, optimiser and torch's generator back to where they were."""
     network.load_state_dict(_with_prefix(checkpoint.tensors, _NETWORK))
@@ -142,6 +159,10 @@ def restore(checkpoint: Checkpoint, *, network: nn.Module, optimiser: torch.opti
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": entries, "param_groups": groups})
     torch.set_rng_state(checkpoint.tensors[_GENERATOR])
+
+
+def _dtype_name(tensor: torch.Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _with_prefix(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

@@ -23,6 +23,7 @@ from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.augmentation.batched_spatial import Slices
 from autoseg.training.augmentation.device import TorchAugmentation
 from autoseg.training.batches import TrainingBatch
+from autoseg.training.ranks import ALONE, Ranks
 from autoseg.training.slice_order import ShownSlices, SliceOrder
 
 RESIDENT_FRACTION: Final = 0.4
@@ -40,6 +41,7 @@ class DeviceBatches:
         seed: of all randomness.
         compute: the device.
         resident: whether the slices are to lie in its memory; None: where they fit.
+        ranks: share each batch.
 
     Raises:
         TrainingError: no slice is what the plan asks for.
@@ -54,8 +56,9 @@ class DeviceBatches:
         seed: int,
         compute: Compute,
         resident: bool | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
-        self._order = SliceOrder(cases, plan=plan, seed=seed)
+        self._order, self._ranks = SliceOrder(cases, plan=plan, seed=seed), ranks
         self._steps = plan.training.steps_per_epoch
         self._uploader = Uploader(compute)
         stacks = [[case.stack(number) for _, case in cases] for number in range(len(plan.views))]
@@ -82,7 +85,7 @@ class DeviceBatches:
 
     def _request(self, epoch: int, step: int) -> "_Request":
         """What the device needs for one batch, on its way there."""
-        shown = self._order[epoch, step]
+        shown = self._order[epoch, step].part_of(self._ranks)
         view = self._shown[shown.view]
         parameters = view.draw(shown, epoch=epoch)
         return _Request(shown, self._uploader.send([*view.slices.asked(shown.chosen), *parameters]))

@@ -7,9 +7,9 @@ from autoseg.errors import WorkspaceError
 from autoseg.events import Events
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
-from autoseg.training.checkpoint import Checkpoint, RunState, read_checkpoint
+from autoseg.training.checkpoint import Checkpoint, RunState, read_checkpoint, told_to_all
 from autoseg.training.config import TrainConfig
-from autoseg.training.context import FoldData
+from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import keep_steps
 
 
@@ -37,17 +37,18 @@ def begin_steps(path: Path, *, taken: int, events: Events) -> None:
         events.warn(f"{path} has {kept} of the {taken} steps so far; the others are lost")
 
 
-def earlier_run(plan: Plan, config: TrainConfig, data: FoldData, *, folder: Path) -> Checkpoint | None:
-    """What an earlier call left in a folder; None where there is nothing.
+def earlier_run(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext) -> Checkpoint | None:
+    """What an earlier call left in the run's folder, read by rank 0 for all; None where there is nothing.
 
     Raises:
         BundleError: its tensors are missing or changed.
         WorkspaceError: it was begun differently, or cannot be parsed.
     """
-    checkpoint = read_checkpoint(folder)
+    folder, ranks = context.folder, context.ranks
+    checkpoint = read_checkpoint(folder) if ranks.is_first else None
     if checkpoint is not None:
         check_same_run(checkpoint.state, plan=plan, config=config, keys=data.keys, members=data.members, folder=folder)
-    return checkpoint
+    return checkpoint if ranks.size == 1 else told_to_all(checkpoint, ranks)
 
 
 def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, keys: DataKeys, members: Fold, folder: Path) -> None:

@@ -1,24 +1,25 @@
 """In which order a run sees slices: batch after batch, taking turns among the views of its plan."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.stored import StoredCase
+from autoseg.training.ranks import Ranks, own_part
 from autoseg.training.slice_selection import draw_epoch, slice_pools
 
 
 @dataclass(frozen=True, eq=False)
 class ShownSlices:
-    """The slices of one batch.
+    """The slices of one batch, or those of it that are one rank's.
 
     Attributes:
         view: number of the view that shows them.
         chosen: number of the case and of the slice, (B, 2), int64.
-        sources: the same with the id of the case, to name them when something goes wrong.
+        sources: the same of the whole batch with the id of the case, to name them when something goes wrong.
         positions: of its images in the epoch, which no other batch of it has.
     """
 
@@ -26,6 +27,12 @@ class ShownSlices:
     chosen: NDArray[np.int64]
     sources: tuple[tuple[str, int], ...]
     positions: range
+
+    def part_of(self, ranks: Ranks) -> "ShownSlices":
+        """Those that are this rank's."""
+        part = own_part(len(self.chosen), ranks)
+        images = slice(part.start, part.stop)
+        return replace(self, chosen=self.chosen[images], positions=self.positions[images])
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from statistics import mean
 from typing import Final, Protocol
 
-from autoseg.events import Events
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import SliceBatches, TrainingBatch
@@ -14,6 +13,7 @@ from autoseg.training.context import RunContext
 from autoseg.training.device_batches import DeviceBatches
 from autoseg.training.learner import Learner
 from autoseg.training.loading import Loader
+from autoseg.training.ranks import own_part
 
 _SMALLEST_BATCH: Final = 2
 """Batch normalisation needs more than one image."""
@@ -47,14 +47,17 @@ def open_batches(
         learner: what learns from the batches.
         context: says where, else it is decided by the device.
         begun: whether an earlier call has decided.
+
+    Raises:
+        UsageError: there are more ranks than images in a batch.
     """
     if not begun:
-        state.batches = context.batches or _place(plan, context, title=state.config.model.title)
+        state.batches = context.ranks.from_first(context.batches or _place(plan, context, title=state.config.model.title))
     batches = _make(state, cases, plan=plan, context=context)
     if begun or context.compute.free_bytes() is None:
         return batches
     # Tried beside the slices that the device holds by now.
-    state.halvings = _halvings_needed(plan, learner, title=state.config.model.title, events=context.events)
+    state.halvings = _halvings_needed(plan, learner, title=state.config.model.title, context=context)
     if state.halvings == 0:
         return batches
     batches.close()
@@ -76,10 +79,12 @@ def _place(plan: Plan, context: RunContext, *, title: str) -> BatchPlace:
 
 def _make(state: RunState, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, context: RunContext) -> BatchSource:
     used, seed, compute = with_halved_batches(plan, state.halvings), state.config.seed, context.compute
+    for view in used.views:
+        own_part(view.batch_size, context.ranks)  # every rank needs an image
     if state.batches == "device":
-        return DeviceBatches(cases, plan=used, seed=seed, compute=compute)
+        return DeviceBatches(cases, plan=used, seed=seed, compute=compute, ranks=context.ranks)
     return Loader(
-        SliceBatches(cases, plan=used, seed=seed),
+        SliceBatches(cases, plan=used, seed=seed, ranks=context.ranks),
         steps_per_epoch=plan.training.steps_per_epoch,
         workers=context.workers,
         pin_memory=compute.device.type == "cuda",
@@ -105,22 +110,24 @@ def mean_pixels(plan: Plan, *, halvings: int) -> float:
     return mean(view.batch_size * math.prod(view.patch_px) for view in with_halved_batches(plan, halvings).views)
 
 
-def _halvings_needed(plan: Plan, learner: Learner, *, title: str, events: Events) -> int:
-    """How often the batches have to be halved until the device's memory holds a step on each: tried before the first step.
+def _halvings_needed(plan: Plan, learner: Learner, *, title: str, context: RunContext) -> int:
+    """How often the batches have to be halved until every rank's device holds a step on each: tried before the first step.
 
-    Where even two slices do not fit, nothing is halved: the first step then says that the memory is too small.
+    Where even the smallest batches do not fit, nothing is halved: the first step then says that the memory is too small.
     """
-    times = 0
+    times, ranks = 0, context.ranks
     while not all(learner.fits_into_memory(view) for view in with_halved_batches(plan, times).views):
-        if all(view.batch_size <= _SMALLEST_BATCH for view in with_halved_batches(plan, times).views):
+        if all(view.batch_size <= max(_SMALLEST_BATCH, ranks.size) for view in with_halved_batches(plan, times).views):
             return 0
         times += 1
+        if any(view.batch_size < ranks.size for view in with_halved_batches(plan, times).views):
+            return 0
     if times:
         planned, used = (
             " or ".join(str(size) for size in dict.fromkeys(view.batch_size for view in each.views))
             for each in (plan, with_halved_batches(plan, times))
         )
-        events.warn(
+        context.events.warn(
             f"{title}: the GPU's memory does not hold a step on {planned} slices, as planned; this run takes {used}. "
             "A plan made with less --memory fits it"
         )

@@ -26,7 +26,7 @@ _SECONDS: Final = 2.0
 """Length of a measurement. Source: chosen; medians of two such measurements differ by less than the factor kept."""
 
 
-def pixels_per_s(device: DeviceChoice = "auto") -> float:
+def pixels_per_s(device: DeviceChoice | str = "auto") -> float:
     """Pixels that the network learns from in a second: the median over steps of two seconds.
 
     Raises:

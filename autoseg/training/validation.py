@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -53,6 +54,23 @@ class SampleSlice:
 
 
 @dataclass(frozen=True)
+class PartScores:
+    """What was seen of one case in one view.
+
+    Attributes:
+        number: of the case, in the order given.
+        losses: mean of each batch of its slices.
+        sizes: slices of each batch.
+        counts: of pixels by class, as `class_counts` gives them, (3, K).
+    """
+
+    number: int
+    losses: Sequence[float]
+    sizes: Sequence[int]
+    counts: Sequence[Sequence[int]]
+
+
+@dataclass(frozen=True)
 class ValidationResult:
     """Scores of one pass over the validation cases.
 
@@ -62,12 +80,26 @@ class ValidationResult:
             a class that neither occurs nor is predicted anywhere.
         slices: how many it looked at.
         samples: of each of the first `SAMPLED_CASES` cases the slice with the most foreground in its reference.
+        scores: what all this follows from, part by part.
     """
 
     loss: float
     class_dice: tuple[float, ...]
     slices: int = 0
     samples: tuple[SampleSlice, ...] = ()
+    scores: tuple[PartScores, ...] = ()
+
+    @classmethod
+    def of(cls, scores: Sequence[PartScores], *, samples: Sequence[SampleSlice] = ()) -> "ValidationResult":
+        """The result of all parts, at least one, wherever each was looked at; their order decides the loss's last digit."""
+        total = sum(loss * size for part in scores for loss, size in zip(part.losses, part.sizes, strict=True))
+        slices = sum(size for part in scores for size in part.sizes)
+        of_case: dict[int, NDArray[np.int64]] = {}
+        for part in scores:
+            of_case[part.number] = of_case.get(part.number, 0) + np.array(part.counts, dtype=np.int64)
+        by_class = np.array([dice_of_classes(counts) for counts in of_case.values()]).T  # (K - 1, cases)
+        class_dice = tuple(mean_of_defined(row) for row in by_class)
+        return cls(total / slices, class_dice, slices=slices, samples=tuple(samples), scores=tuple(scores))
 
     @property
     def dice(self) -> float:
@@ -92,6 +124,10 @@ class ValidationPart:
     stack: SliceStack
     slices: NDArray[np.int64]
     padding: Padding
+
+    def batches(self, size: int) -> list[NDArray[np.int64]]:
+        """Its slices, as many at once."""
+        return [self.slices[start : start + size] for start in range(0, len(self.slices), size)]
 
 
 def whole(cases: Sequence[StoredCase], plan: Plan) -> list[ValidationPart]:
@@ -144,17 +180,16 @@ def validate(
         compute: device and number format.
         seen: called with the number of slices after each batch.
     """
-    losses, sizes, classes = [], [], encoding.labels.channels
-    counts = {part.number: torch.zeros((3, classes), dtype=torch.int64, device=compute.device) for part in parts}
-    unsampled, samples = list(counts)[:SAMPLED_CASES], []
+    losses, classes = list[torch.Tensor](), encoding.labels.channels
+    counts = torch.zeros((len(parts), 3, classes), dtype=torch.int64, device=compute.device)
+    unsampled, samples = list(dict.fromkeys(part.number for part in parts))[:SAMPLED_CASES], []
     with evaluating(network):
-        for part in parts:
+        for place, part in enumerate(parts):
             case, sampled = part.stack, None
             if part.number in unsampled:
                 unsampled.remove(part.number)
                 sampled = fullest_slice(case.label, part.slices)
-            for start in range(0, len(part.slices), batch_size):
-                chosen = part.slices[start : start + batch_size]
+            for chosen in part.batches(batch_size):
                 shown = with_adjacent_slices(case.image, chosen.tolist(), adjacent_slices=part.view.adjacent_slices)
                 images = compute.tensor(torch.from_numpy(shown))  # (B, C, H, W)
                 target = torch.from_numpy(case.label[chosen].astype(np.int64)).to(compute.device)  # (B, H, W)
@@ -162,18 +197,18 @@ def validate(
                     logits = network(part.padding.extend(images))  # (B, K, H', W')
                 logits = logits[..., : images.shape[-2], : images.shape[-1]].float()  # (B, K, H, W)
                 losses.append(loss(logits, target))
-                sizes.append(len(images))
                 prediction = encoding.prediction(logits)  # (B, H, W)
-                counts[part.number] += class_counts(prediction, target, classes=classes)
+                counts[place] += class_counts(prediction, target, classes=classes)
                 if sampled is not None and sampled in chosen:
                     shown_at = int(np.flatnonzero(chosen == sampled)[0])
                     samples.append(_sample(case, prediction[shown_at], number=part.number, index=sampled))
                 seen(len(images))
-    by_class = np.array([dice_of_classes(of_case) for of_case in torch.stack([*counts.values()]).cpu()]).T  # (K - 1, cases)
-    total = sum(value * size for value, size in zip(torch.stack(losses).tolist(), sizes, strict=True))
-    return ValidationResult(
-        total / sum(sizes), tuple(mean_of_defined(row) for row in by_class), slices=sum(sizes), samples=tuple(samples)
-    )
+    values = iter(torch.stack(losses).tolist())
+    scores = []
+    for part, counted in zip(parts, counts.tolist(), strict=True):
+        sizes = tuple(len(chosen) for chosen in part.batches(batch_size))
+        scores.append(PartScores(part.number, tuple(islice(values, len(sizes))), sizes, counted))
+    return ValidationResult.of(scores, samples=samples)
 
 
 def fullest_slice(label: NDArray[np.integer[Any]], among: NDArray[np.int64] | None = None) -> int:
@@ -224,12 +259,13 @@ def _compared(found: torch.Tensor, *, classes: int) -> torch.Tensor:
     return torch.stack([(found == label).flatten(1).sum(dim=1) for label in range(classes)], dim=1)
 
 
-def dice_of_classes(counts: torch.Tensor) -> NDArray[np.float64]:
+def dice_of_classes(counts: torch.Tensor | NDArray[np.int64]) -> NDArray[np.float64]:
     """Dice of each foreground class from `class_counts`, (3, K); NaN where a class neither occurs nor is predicted.
 
     Source: eq. 3 of the paper.
     """
-    right, predicted, wanted = counts.cpu().numpy().astype(np.float64)[:, 1:]
+    found = counts.cpu().numpy() if isinstance(counts, torch.Tensor) else counts
+    right, predicted, wanted = found.astype(np.float64)[:, 1:]
     with np.errstate(invalid="ignore"):
         dice: NDArray[np.float64] = 2.0 * right / (predicted + wanted)
     return dice

@@ -28,7 +28,7 @@ from autoseg.model.compute import Compute
 def test_outcomes_come_in_order_and_no_more_are_in_work_than_there_are_lanes() -> None:
     begun: list[int] = []
 
-    def work(item: int) -> int:
+    def work(item: int, lane: int) -> int:
         begun.append(item)
         time.sleep(0.002 * (5 - item % 5))  # later ones are done earlier
         return item * item
@@ -41,7 +41,7 @@ def test_outcomes_come_in_order_and_no_more_are_in_work_than_there_are_lanes() -
 
 def test_a_single_lane_works_here_and_only_when_asked() -> None:
     threads: list[threading.Thread] = []
-    outcomes = list(Lanes(lambda _: threads.append(threading.current_thread()), lanes=1).outcomes([1, 2]))
+    outcomes = list(Lanes(lambda _, lane: threads.append(threading.current_thread()), lanes=1).outcomes([1, 2]))
     assert not threads
     for outcome in outcomes:
         outcome()
@@ -50,7 +50,7 @@ def test_a_single_lane_works_here_and_only_when_asked() -> None:
 
 def test_whoever_leaves_early_waits_for_what_is_in_work_and_begins_nothing_else() -> None:
     begun: list[int] = []
-    lanes = Lanes(begun.append, lanes=2)
+    lanes = Lanes(lambda item, lane: begun.append(item), lanes=2)
     with closing(lanes.outcomes(range(100))) as outcomes:  # type: ignore[type-var]  # a generator
         next(outcomes)()
     assert len(begun) <= 3
@@ -60,7 +60,7 @@ def test_only_a_gpu_has_several_scans_in_work(monkeypatch: pytest.MonkeyPatch) -
     gpu, cpu = (Compute(torch.device(kind), bfloat16=False) for kind in ("cuda", "cpu"))
     for cores, expected in ((1, 1), (4, 2), (16, 6)):
         monkeypatch.setattr(module, "usable_cores", lambda cores=cores: cores)
-        assert (scans_at_once(gpu), scans_at_once(cpu)) == (expected, 1)
+        assert (scans_at_once([gpu]), scans_at_once([cpu])) == (expected, 1)
 
 
 def test_scans_share_the_memory_and_the_program() -> None:

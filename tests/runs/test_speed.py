@@ -23,7 +23,7 @@ def test_what_is_measured_is_kept_to_a_factor_of_two(measured: float, kept: floa
 
 def test_a_plan_for_some_minutes_measures_once(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr(speed, "_measured", lambda device, _: asked.append(device) or 300_000.0)
+    monkeypatch.setattr(speed, "_measured", lambda device, _: asked.append(str(device)) or 300_000.0)
     first = autoseg.plan(cohort, workspace=tmp_path / "run", minutes=5, device="cpu").plan
     assert (first.inputs.minutes, first.inputs.speed_kpx_s, first.training.minutes) == (5, 256, 5)
     again = autoseg.plan(cohort, workspace=tmp_path / "run", minutes=20, device="cpu").plan

@@ -3,6 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from oracles.one_of_ranks import OneOf
 
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
@@ -161,3 +162,19 @@ def test_seeded_by_image_equal_slices_are_changed_differently(
     fold = FoldData(DataKeys(all_labelled=""), training=[("one", make_case(4, slices=1))], validation=[])
     images = torch.cat([batch.images for batch in all_batches(plan, fold)])  # one slice, again and again
     assert len({tuple(image.flatten().tolist()) for image in images}) == len(images)
+
+
+@pytest.mark.parametrize("seeding", ["image", "batch"])
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_parts_of_all_ranks_are_the_batch_of_one(
+    make_plan: MakePlan, make_case: Callable[..., StoredCase], size: int, seeding: str
+) -> None:
+    plan = three_views(make_plan, steps_per_epoch=3, seeding=seeding)
+    fold = seen_in(make_case, plan)
+    whole = SliceBatches(fold.training, plan=plan, seed=1)
+    ranks = [SliceBatches(fold.training, plan=plan, seed=1, ranks=OneOf(rank, size)) for rank in range(size)]
+    for step in range(3):
+        parts, expected = [each[1, step] for each in ranks], whole[1, step]
+        assert {part.sources for part in parts} == {expected.sources}  # whoever fails can name them all
+        assert torch.equal(batch_images(parts), expected.images)
+        assert torch.equal(batch_labels(parts), expected.labels)

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 import pytest
 import torch
+from oracles.one_of_ranks import OneOf
 
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
@@ -124,3 +125,23 @@ def test_an_error_of_the_thread_that_gathers_reaches_the_training(
         monkeypatch.setattr("autoseg.training.device_batches._on_canvas", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             list(batches.epoch(1))
+
+
+@pytest.mark.parametrize("resident", [True, False])
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_parts_of_all_ranks_are_the_batch_of_one(
+    make_plan: MakePlan, fold: FoldData, size: int, *, resident: bool
+) -> None:
+    plan, whole = make_plan(), epochs_of(make_plan(), fold)
+    parts = []
+    for rank in range(size):
+        ranks = OneOf(rank, size)
+        made = DeviceBatches(fold.training, plan=plan, seed=3, compute=CPU, resident=resident, ranks=ranks)
+        with closing(made) as batches:
+            parts.append([batch for epoch in (0, 1) for batch in batches.epoch(epoch)])
+    for number, expected in enumerate(whole):
+        of_ranks = [part[number] for part in parts]
+        assert {each.sources for each in of_ranks} == {expected.sources}
+        images = torch.cat([each.images for each in of_ranks])
+        torch.testing.assert_close(images, expected.images, rtol=0, atol=1e-5)  # a single image is computed differently
+        assert torch.equal(torch.cat([each.labels for each in of_ranks]), expected.labels)

@@ -34,6 +34,8 @@ assert_type(autoseg.select("runs/IBSR18", jobs=2), SelectResult)
 assert_type(autoseg.report(output="report"), ReportResult)
 assert_type(autoseg.export("brain.autoseg", onnx="onnx", force=True), ExportResult)
 assert_type(autoseg.info("brain.autoseg"), InfoResult)
+assert_type(autoseg.predict("scans", "results", device="cuda:0,1"), PredictResult)
+assert_type(autoseg.train(fold="all", device=["cuda:0", "cuda:2"], jobs="auto"), TrainResult)
 assert_type(autoseg.load_model(folders=["runs/IBSR18/models/unet/fold_0"]), LoadedModel)
 assert_type(autoseg.__version__, str)
 
@@ -47,6 +49,7 @@ autoseg.train("unet", minute=30)  # type: ignore[call-arg]
 autoseg.train("unet", epochs=1.5)  # type: ignore[arg-type]
 autoseg.predict("scans")  # type: ignore[call-arg]
 autoseg.predict("scans", "results", workspace=3)  # type: ignore[arg-type]
+autoseg.predict("scans", "results", device=1)  # type: ignore[arg-type]
 autoseg.select(device="cpu")  # type: ignore[call-arg]
 
 # A command reads what was chosen as the type that it works with, and cannot change it.
