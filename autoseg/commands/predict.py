@@ -33,6 +33,12 @@ class PredictOptions(Options):
         "What to do with a scan with NaN or infinite voxels: refuse it, or take them for zero. Default: as planned.",
         default=None,
     )
+    part: str | None = option(
+        "Segment only this part of the scans, as in 2/8, and leave the others to other processes that fill the same folder; "
+        "without it once more at the end, all are reported.",
+        metavar="N/COUNT",
+        default=None,
+    )
     force: bool = option("Predict again what is already there, even if it was corrected by hand.", default=False)
     memory_gb: float | None = option(MEMORY, default=None)
     device: DeviceOption = option(DEVICE, default="auto")
@@ -49,6 +55,8 @@ class PredictResult:
         table: the CSV file that holds them.
         skipped: ids of the scans that an earlier call had segmented with the same models and settings.
         others: rows of the table that are about other scans and stem from other models or settings.
+        part: the part of the scans that this is about, as in 2/8; None: all of them.
+        missing: ids of the scans of other parts that are not in the table yet.
     """
 
     models: tuple[str, ...]
@@ -56,6 +64,8 @@ class PredictResult:
     table: Path
     skipped: tuple[str, ...]
     others: "tuple[PredictionRow, ...]" = ()
+    part: str | None = None
+    missing: tuple[str, ...] = ()
 
 
 def run(options: PredictOptions, events: Events) -> PredictResult:
@@ -65,16 +75,19 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
         CasesFailedError: some scans could not be segmented.
         MemoryLimitError: the model, or every scan with it, takes more memory than is allowed.
         SystemFailureError: results cannot be written; those written before are whole.
-        UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since.
-        WorkspaceError: another process writes to the same folder.
+        UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since; other parts
+            are segmented with other models or settings.
+        WorkspaceError: another process segments the same scans into this folder.
     """
     from autoseg.inference.lanes import scans_at_once
     from autoseg.inference.output_folder import Results
+    from autoseg.inference.part import WHOLE, parse_part
     from autoseg.inference.results import predict_scans
     from autoseg.inference.scans import find_scans
     from autoseg.model.compute import choose_computes, sharing_cores
     from autoseg.reporting.case_image import draw_case
 
+    part = WHOLE if options.part is None else parse_part(options.part)
     # Unless GPUs are named one by one, the first is enough: it waits for what surrounds its work.
     present = choose_computes(options.device, options.precision)
     computes = present if options.device.is_list else present[:1]
@@ -97,8 +110,17 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
             events=events,
             at_once=scans_at_once(computes),
             replicas=[segmenter.on(compute) for compute in computes[1:]],
+            part=part,
         )
-    return PredictResult(segmenter.ensemble.names, predicted.rows, results.table, predicted.skipped, predicted.others)
+    return PredictResult(
+        segmenter.ensemble.names,
+        predicted.rows,
+        results.table,
+        predicted.skipped,
+        predicted.others,
+        None if part.is_whole else str(part),
+        predicted.missing,
+    )
 
 
 def _segmenter(options: PredictOptions, compute: "Compute", events: Events) -> "Segmenter":
@@ -127,12 +149,17 @@ def describe(result: PredictResult) -> Output:
         lines += [f"  doubtful: {row.warnings}"] if row.warnings else []
     if result.skipped:
         lines.append(f"{len(result.skipped)} scan(s) had been segmented before and were left as they are")
+    if result.part is not None:
+        missing = f"{len(result.missing)} of the other parts are missing" if result.missing else "all others are there, too"
+        lines.append(f"Part {result.part}: {len(result.rows)} scan(s); {missing}")
     others = f", which also holds {len(result.others)} scan(s) of other models or settings" if result.others else ""
     lines.append(f"Wrote {result.table}{others}")
     document = {
         "models": list(result.models),
         "table": str(result.table),
         "skipped": list(result.skipped),
+        "part": result.part,
+        "missing": list(result.missing),
         "other_models": {row.case: row.model or row.model_digest for row in result.others},
         "cases": [
             {

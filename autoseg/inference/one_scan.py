@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 from autoseg.errors import AutosegError
 from autoseg.events import Events
@@ -13,15 +12,12 @@ from autoseg.formats.checksum import image_checksum
 from autoseg.images.image import Image
 from autoseg.inference.lanes import Messages
 from autoseg.inference.memory import share_gb
-from autoseg.inference.output_folder import Results, write_outputs
+from autoseg.inference.output_folder import FileDigests, Results, write_outputs
 from autoseg.inference.prediction_settings import PredictionSettings
 from autoseg.inference.scans import Scan
 from autoseg.inference.segmenter import Segmentation, Segmenter
 from autoseg.inference.table import EXTRAS, PredictionRow, volumes_ml
 from autoseg.storage import files
-
-PENDING: Final = ".pending.json"
-"""Names the case whose results are being written: the table does not have them yet."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +58,7 @@ class ScanWork:
         settings: what decides the results.
         results: where they go.
         rows: what is there, by case.
+        outputs: digests of what is there.
         events: notified at once, where one scan is in work at a time.
         at_once: scans in work at a time.
         replicas: the same segmenter on further devices, which lanes take in turn.
@@ -70,6 +67,7 @@ class ScanWork:
     settings: PredictionSettings
     results: Results
     rows: Mapping[str, PredictionRow]
+    outputs: FileDigests
     events: Events
     at_once: int = 1
     replicas: tuple[Segmenter, ...] = ()
@@ -93,7 +91,6 @@ class ScanWork:
         """Write what was found in a scan; gives its row of the table."""
         scan, found, results, settings = segmented.scan, segmented.found, self.results, self.settings
         classes = settings.segmenter.ensemble.data.classes
-        files.write_json(results.folder / PENDING, {"case": scan.id})
         write_outputs(scan.id, segmented.image, found, results, classes=classes)
         return PredictionRow(
             case=scan.id,
@@ -116,7 +113,7 @@ class ScanWork:
         settings, results, earlier = self.settings, self.results, self.rows.get(scan.id)
         # Before they are read: whatever changes meanwhile is found to have changed by the next call.
         digest = files.sha256_json([image_checksum(path) for path in scan.images])
-        if earlier is not None and not results.force and _is_current(earlier, digest, settings, results, scan):
+        if earlier is not None and not results.force and self._is_current(earlier, digest, scan):
             return earlier
         if earlier is not None and earlier.input_sha256 != digest:
             events.warn(
@@ -144,22 +141,21 @@ class ScanWork:
             events.warn(f"{scan.id}: {warning}")
         return SegmentedScan(scan, image, found, digest)
 
+    def _is_current(self, row: PredictionRow, input_sha256: str, scan: Scan) -> bool:
+        """Whether a scan is the one that a row is about, and everything asked for is there as it was made from it."""
+        settings, results = self.settings, self.results
+        if row.input_sha256 != input_sha256 or not settings.made(row) or (results.uncertainty and not settings.judged(row)):
+            return False
+        if not self._holds(results.label_map(scan.id), row.output_sha256):
+            return False
+        # Version 0.1 kept no digests of what lies beside the label map.
+        kept = row.extras_sha256 if row.model else dict.fromkeys(EXTRAS, "")
+        return all(name in kept and self._holds(path, kept[name]) for name, path in results.wanted_extras(scan.id).items())
 
-def _is_current(row: PredictionRow, input_sha256: str, settings: PredictionSettings, results: Results, scan: Scan) -> bool:
-    """Whether a scan is the one that a row is about, and everything asked for is there as it was made from it."""
-    if row.input_sha256 != input_sha256 or not settings.made(row) or (results.uncertainty and not settings.judged(row)):
-        return False
-    if not _holds(results.label_map(scan.id), row.output_sha256):
-        return False
-    # Version 0.1 kept no digests of what lies beside the label map.
-    kept = row.extras_sha256 if row.model else dict.fromkeys(EXTRAS, "")
-    return all(name in kept and _holds(path, kept[name]) for name, path in results.wanted_extras(scan.id).items())
-
-
-def _holds(path: Path, sha256: str) -> bool:
-    """Whether a file is there with these bytes; with any, where no digest is known."""
-    with files.explain_os_errors(path):
-        return path.is_file() and (not sha256 or files.sha256_file(path) == sha256)
+    def _holds(self, path: Path, sha256: str) -> bool:
+        """Whether a file is there with these bytes; with any, where no digest is known."""
+        with files.explain_os_errors(path):
+            return path.is_file() and (not sha256 or self.outputs.of(path) == sha256)
 
 
 def _warn_about(image: Image, scan: Scan, events: Events) -> None:

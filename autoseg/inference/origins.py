@@ -7,7 +7,8 @@ from pathlib import Path
 from autoseg.data.naming import image_stem, some
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
-from autoseg.inference.table import TABLE_FILE, PredictionRow, read_table
+from autoseg.inference.folder_table import read_folder
+from autoseg.inference.table import PredictionRow
 from autoseg.storage import files
 
 
@@ -22,7 +23,7 @@ def warn_of_origins(label_maps: Iterable[Path], events: Events) -> None:
     for path in label_maps:
         by_folder[path.parent].append(path)
     for folder, paths in by_folder.items():
-        rows = _rows(folder / TABLE_FILE)
+        rows = _rows(folder)
         known = {path: rows[stem] for path in paths if (stem := image_stem(path)) in rows}
         if len({row.model_digest for row in known.values()}) > 1:
             models = sorted({row.model or row.model_digest for row in known.values()})
@@ -34,9 +35,9 @@ def warn_of_origins(label_maps: Iterable[Path], events: Events) -> None:
             events.warn(f"changed since they were predicted, so that the scores are of the changes, too: {some(changed)}")
 
 
-def _rows(table: Path) -> dict[str, PredictionRow]:
+def _rows(folder: Path) -> dict[str, PredictionRow]:
     """By case; none where there is no such table, or one of another origin."""
     try:
-        return read_table(table, classes=())
+        return read_folder(folder, classes=()).rows
     except WorkspaceError:
         return {}

@@ -71,6 +71,26 @@ class Results:
         return {name: path for name, path in self.extras(case).items() if asked[name]}
 
 
+class FileDigests:
+    """SHA-256 of files; each is read once, and again where it may have changed since (other size, time or inode)."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, int, int], str]] = {}
+
+    def of(self, path: Path) -> str:
+        """The digest of a file.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        found = path.stat()
+        state = (found.st_size, found.st_mtime_ns, found.st_ino)
+        known = self._known.get(path)
+        if known is None or known[0] != state:
+            self._known[path] = known = (state, files.sha256_file(path))
+        return known[1]
+
+
 def write_outputs(case: str, image: Image, found: Segmentation, results: Results, *, classes: Sequence[LabelClass]) -> None:
     """Write the label map of a scan and what was asked for beside it; what was not goes: another model found it.
 

@@ -1,27 +1,27 @@
 """A folder of results: label maps, what was asked for beside them, and a table that says what was made from what.
 
-The table is written after each scan. Label maps that differ from what it says were corrected by hand, or are none of ours,
-and are not replaced unless asked for.
+Each scan is entered in the table when it is done. Label maps that differ from what it says were corrected by hand, or are
+none of ours, and are not replaced unless asked for.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.naming import some
 from autoseg.errors import AutosegError, CasesFailedError, MemoryLimitError, SystemFailureError, UsageError
 from autoseg.events import Events
 from autoseg.formats import IMAGE_SUFFIXES
+from autoseg.inference.folder_table import FolderTable, folder_table
 from autoseg.inference.lanes import Lanes
-from autoseg.inference.one_scan import PENDING, Outcome, ScanWork
-from autoseg.inference.output_folder import Results, remove
+from autoseg.inference.one_scan import Outcome, ScanWork, SegmentedScan
+from autoseg.inference.output_folder import FileDigests, Results
+from autoseg.inference.part import WHOLE, Part
+from autoseg.inference.part_files import PartFiles
 from autoseg.inference.prediction_settings import PredictionSettings
 from autoseg.inference.scans import FoundScans, Scan
 from autoseg.inference.segmenter import Segmenter
-from autoseg.inference.table import PredictionRow, read_table, write_table
-from autoseg.storage import files
-from autoseg.storage.locks import lock
+from autoseg.inference.table import PredictionRow
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,13 @@ class Predicted:
         rows: every scan with its volumes.
         skipped: ids of the scans that an earlier call had segmented with the same models and settings.
         others: rows of other scans, made with other models or settings.
+        missing: ids of the scans of other parts that are not in the table yet.
     """
 
     rows: tuple[PredictionRow, ...]
     skipped: tuple[str, ...]
     others: tuple[PredictionRow, ...]
+    missing: tuple[str, ...] = ()
 
 
 def predict_scans(
@@ -48,6 +50,7 @@ def predict_scans(
     events: Events,
     at_once: int = 1,
     replicas: Sequence[Segmenter] = (),
+    part: Part = WHOLE,
 ) -> Predicted:
     """Segment every scan; a bad one is reported and the others go on.
 
@@ -59,66 +62,72 @@ def predict_scans(
         events: notified of everything.
         at_once: scans in work at a time, which share the memory; probabilities fill it, and are made one at a time.
         replicas: the same segmenter on further devices.
+        part: of the scans; the others are left to other processes.
 
     Raises:
         CasesFailedError: some scans could not be segmented.
         MemoryLimitError: none of the scans can be segmented within the memory that is allowed.
         SystemFailureError: results cannot be written; those written before are whole.
         UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since.
-        WorkspaceError: another process writes to the same folder.
+        WorkspaceError: another process segments the same scans into this folder.
     """
     found.passed_over.tell(events)
     _protect_inputs(results, found.scans)
-    classes = segmenter.ensemble.data.classes
     settings = PredictionSettings(segmenter, not_finite or segmenter.ensemble.not_finite)
-    wanted = {scan.id for scan in found.scans}
-    with lock(results.folder / ".lock"):
-        rows = read_table(results.table, classes=classes)
+    mine = found.of(part)
+    with folder_table(
+        PartFiles(results.folder, part), classes=segmenter.ensemble.data.classes, settings=(settings.digest, settings.model)
+    ) as table:
+        outputs = FileDigests()
         if not results.force:
-            _protect_results(results, found.scans, rows)
-        others = _tell_of_other_models(rows, wanted, settings, results, events=events)
-        skipped: list[str] = []
-        failures: list[tuple[str, AutosegError]] = list(found.failures)
-        for scan_id, error in failures:
-            _tell_failure(scan_id, error, rows, events=events)
+            _protect_results(results, mine.scans, table, outputs)
+        others = _tell_of_other_models(table.rows, found, mine, settings, results, events=events)
+        for scan_id, error in mine.failures:
+            _tell_failure(scan_id, error, table.rows, events=events)
         at_once = 1 if results.probabilities else at_once
-        work = ScanWork(settings, results, rows, events, at_once=at_once, replicas=tuple(replicas))
-        lanes = Lanes(work, lanes=work.at_once)
-        with events.track("predicting", total=len(found.scans), unit="scans") as progress:
-            for scan, outcome in zip(found.scans, lanes.outcomes(found.scans), strict=True):
-                try:
-                    row = _row_of(scan, outcome, work=work, lanes=lanes, events=events)
-                except SystemFailureError:
-                    raise  # a full disk concerns every scan
-                except AutosegError as error:
-                    _tell_failure(scan.id, error, rows, events=events)
-                    failures.append((scan.id, error))
-                else:
-                    if row is rows.get(scan.id):
-                        skipped.append(scan.id)
-                    else:
-                        rows[scan.id] = row
-                        write_table(results.table, list(rows.values()), classes=classes)
-                progress.advance(1, scan=scan.id)
-        remove([results.folder / PENDING])
-    before = [scan_id for scan_id in skipped if not settings.judged(rows[scan_id])]
-    if before and settings.calibration_sha256:
-        events.info(
-            f"{some(before)}: segmented before this selection was made, which has therefore marked none of them as probably "
-            "bad. --force segments them again"
-        )
+        work = ScanWork(settings, results, table.rows, outputs, events, at_once=at_once, replicas=tuple(replicas))
+        skipped, failures = _segment_all(mine.scans, work, table, events=events)
+    _tell_of_calibration(skipped, table.rows, settings, events=events)
+    failures = [*mine.failures, *failures]
     if failures:
-        _refuse_model(failures, found.scans)
-        raise CasesFailedError(failures, done=len(found.scans) + len(found.failures) - len(failures))
+        _refuse_model(failures, mine.scans)
+        raise CasesFailedError(failures, done=len(mine.scans) + len(mine.failures) - len(failures))
     return Predicted(
-        rows=tuple(row for row in rows.values() if row.case in wanted), skipped=tuple(skipped), others=tuple(others)
+        rows=tuple(table.rows[scan.id] for scan in mine.scans),
+        skipped=tuple(skipped),
+        others=tuple(others),
+        missing=tuple(scan.id for scan in found.scans if not _is_made(table.rows.get(scan.id), settings)),
     )
 
 
-def _row_of(
+def _segment_all(
+    scans: Sequence[Scan], work: ScanWork, table: FolderTable, *, events: Events
+) -> tuple[list[str], list[tuple[str, AutosegError]]]:
+    """Segment one scan after the other and enter them; gives the ids of those that were done before, and what failed."""
+    skipped: list[str] = []
+    failures: list[tuple[str, AutosegError]] = []
+    lanes = Lanes(work, lanes=work.at_once)
+    with events.track("predicting", total=len(scans), unit="scans") as progress:
+        for scan, outcome in zip(scans, lanes.outcomes(scans), strict=True):
+            try:
+                done = _result_of(scan, outcome, work=work, lanes=lanes, events=events)
+                if isinstance(done, PredictionRow):
+                    skipped.append(scan.id)
+                else:
+                    _write(done, work, table)
+            except SystemFailureError:
+                raise  # a full disk concerns every scan
+            except AutosegError as error:
+                _tell_failure(scan.id, error, table.rows, events=events)
+                failures.append((scan.id, error))
+            progress.advance(1, scan=scan.id)
+    return skipped, failures
+
+
+def _result_of(
     scan: Scan, outcome: Callable[[], Outcome], *, work: ScanWork, lanes: Lanes[Scan, Outcome], events: Events
-) -> PredictionRow:
-    """Take what came of a scan, say what was said, and write what was found; gives the row of an earlier call itself."""
+) -> PredictionRow | SegmentedScan:
+    """Take what came of a scan, and say what was said; gives the row of an earlier call where that had segmented it."""
     taken = outcome()
     if isinstance(taken.result, MemoryLimitError) and work.at_once > 1:
         with lanes.alone():
@@ -126,12 +135,22 @@ def _row_of(
     taken.messages.pass_on(events)
     if isinstance(taken.result, AutosegError):
         raise taken.result
-    return taken.result if isinstance(taken.result, PredictionRow) else work.write(taken.result)
+    return taken.result
+
+
+def _write(segmented: SegmentedScan, work: ScanWork, table: FolderTable) -> None:
+    """Write what was found in a scan, and enter it."""
+    scan = segmented.scan
+    if not work.results.force:
+        _protect_results(work.results, [scan], table, work.outputs)  # somebody may have corrected it meanwhile
+    table.begin(scan.id)
+    table.add(work.write(segmented))
 
 
 def _tell_of_other_models(
     rows: Mapping[str, PredictionRow],
-    wanted: Collection[str],
+    found: FoundScans,
+    mine: FoundScans,
     settings: PredictionSettings,
     results: Results,
     *,
@@ -139,8 +158,9 @@ def _tell_of_other_models(
 ) -> list[PredictionRow]:
     """Say which results stem from other models or settings: those that stay, which come back, and those made again."""
     different = [row for row in rows.values() if not settings.made(row)]
+    wanted, own = ({scan.id for scan in scans} for scans in (found.scans, mine.scans))
     staying = [row for row in different if row.case not in wanted]
-    if again := len(different) - len(staying):
+    if again := sum(row.case in own for row in different):
         events.info(f"{again} scan(s) had been segmented with other models or settings, and are segmented again")
     if staying:
         events.warn(
@@ -148,6 +168,22 @@ def _tell_of_other_models(
             f"model): {some([row.case for row in staying])}. Segment them again, too, or choose another output folder"
         )
     return staying
+
+
+def _tell_of_calibration(
+    skipped: Sequence[str], rows: Mapping[str, PredictionRow], settings: PredictionSettings, *, events: Events
+) -> None:
+    """Say which results of earlier calls were not judged by what judges the others."""
+    before = [scan_id for scan_id in skipped if not settings.judged(rows[scan_id])]
+    if before and settings.calibration_sha256:
+        events.info(
+            f"{some(before)}: segmented before this selection was made, which has therefore marked none of them as probably "
+            "bad. --force segments them again"
+        )
+
+
+def _is_made(row: PredictionRow | None, settings: PredictionSettings) -> bool:
+    return row is not None and settings.made(row)
 
 
 def _tell_failure(scan_id: str, error: AutosegError, rows: Mapping[str, PredictionRow], *, events: Events) -> None:
@@ -162,15 +198,14 @@ def _refuse_model(failures: Sequence[tuple[str, AutosegError]], scans: Sequence[
         raise refused[0]
 
 
-def _protect_results(results: Results, scans: Sequence[Scan], rows: Mapping[str, PredictionRow]) -> None:
+def _protect_results(results: Results, scans: Sequence[Scan], table: FolderTable, outputs: FileDigests) -> None:
     """Refuse to replace label maps that were corrected by hand, or are none of ours."""
-    pending = _pending_case(results.folder)
     foreign = [
-        output
+        path
         for scan in scans
-        if (output := results.label_map(scan.id)).exists()
-        and scan.id != pending
-        and (scan.id not in rows or files.sha256_file(output) != rows[scan.id].output_sha256)
+        if (path := results.label_map(scan.id)).exists()
+        and scan.id not in table.unentered.cases
+        and (scan.id not in table.rows or outputs.of(path) != table.rows[scan.id].output_sha256)
     ]
     if foreign:
         raise UsageError(
@@ -179,15 +214,6 @@ def _protect_results(results: Results, scans: Sequence[Scan], rows: Mapping[str,
             found=", ".join(path.name for path in foreign),
             remedy="Choose another output folder, or replace them with --force.",
         )
-
-
-def _pending_case(folder: Path) -> str | None:
-    """The case whose results a killed command may have written without entering them in the table."""
-    path = folder / PENDING
-    if not path.exists():
-        return None
-    document = files.read_json(path, remedy="Delete this file.")
-    return document.get("case") if isinstance(document, dict) else None
 
 
 def _protect_inputs(results: Results, scans: Sequence[Scan]) -> None:

@@ -21,6 +21,7 @@ from autoseg.images.dicom.scan import DicomScan, name_scans
 from autoseg.images.dicom.series import find_series
 from autoseg.images.image import Image, read_image, read_series
 from autoseg.images.volumes import Admit
+from autoseg.inference.part import Part
 from autoseg.inference.scan_files import Channels, find_files
 
 
@@ -70,6 +71,14 @@ class FoundScans:
     scans: tuple[Scan, ...]
     failures: tuple[tuple[str, AutosegError], ...]
     passed_over: PassedOver
+
+    def of(self, part: Part) -> "FoundScans":
+        """Those of one part."""
+        return replace(
+            self,
+            scans=tuple(scan for scan in self.scans if part.holds(scan.id)),
+            failures=tuple(failure for failure in self.failures if part.holds(failure[0])),
+        )
 
 
 def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results: Path | None = None) -> FoundScans:

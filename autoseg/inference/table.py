@@ -1,13 +1,15 @@
 """The table of predictions: what was made from what, the volume of every tissue, and how far it can be trusted."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from autoseg.data.dataset import LabelClass
+from autoseg.errors import WorkspaceError
 from autoseg.images.image import LabelMap
 from autoseg.storage import tables
 from autoseg.storage.tables import Row, TableKind
@@ -68,34 +70,116 @@ def volumes_ml(labels: LabelMap, classes: Sequence[LabelClass]) -> dict[str, flo
     return {label.name: float(counts[label.value]) * labels.geometry.voxel_volume_ml for label in classes[1:]}
 
 
-def write_table(path: Path, rows: Sequence[PredictionRow], *, classes: Sequence[LabelClass]) -> None:
-    """Write the table as CSV, one line per scan.
+@dataclass(frozen=True)
+class StoredTable:
+    """A table of predictions as it is on disk.
+
+    Attributes:
+        rows: by case; where a case has several, the last.
+        columns: those of the file; none where lines cannot be added to it as it is.
+        in_order: whether writing its rows would give it back, as far as its lines and their order go.
+    """
+
+    rows: dict[str, PredictionRow] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    in_order: bool = True
+
+
+def write_table(path: Path, rows: Sequence[PredictionRow], *, classes: Sequence[LabelClass]) -> tuple[str, ...]:
+    """Write the table as CSV, one line per scan; gives its columns.
 
     Volumes are columns `<class>_ml`, predicted Dice `<class>_predicted_dice`, empty where nothing was predicted. Digests of
     files beside the label maps have columns where there are any. Columns of other origin come last.
     """
-    extras = [_CALIBRATION] if any(row.calibration_sha256 for row in rows) else []
-    extras += [name + _EXTRA for name in EXTRAS if any(name in row.extras_sha256 for row in rows)]
-    others = dict.fromkeys(name for row in rows for name in row.others)
-    lines = [_cells(row) for row in sorted(rows, key=lambda row: row.case)]
-    tables.write_table(path, [*_columns(classes), *extras, *others], lines)
+    columns = _columns(rows, classes)
+    tables.write_table(path, columns, [_cells(row) for row in sorted(rows, key=lambda row: row.case)])
+    return columns
 
 
-def read_table(path: Path, *, classes: Sequence[LabelClass]) -> dict[str, PredictionRow]:
-    """Read the table of an earlier run, by case; empty where there is none.
+def append_row(
+    path: Path, row: PredictionRow, *, columns: Sequence[str], classes: Sequence[LabelClass], sync: bool = True
+) -> bool:
+    """Add a line to a table of these columns, whatever its case; False where the row needs others.
+
+    Args:
+        path: the file.
+        row: what to add.
+        columns: of the file.
+        classes: the foreground's have columns.
+        sync: as for `storage.files.append_bytes`.
+
+    Raises:
+        SystemFailureError: the disk is full, or the place may not be written; half a line may have been added.
+    """
+    if not set(_columns([row], classes)) <= set(columns):
+        return False
+    tables.append_to_table(path, columns, [_cells(row)], sync=sync)
+    return True
+
+
+def read_table(
+    path: Path, *, classes: Sequence[LabelClass], interrupted: Collection[str] | None = frozenset()
+) -> StoredTable:
+    """Read the table of an earlier run; empty where there is none.
+
+    Args:
+        path: the file.
+        classes: the foreground's have columns.
+        interrupted: cases whose line may have been cut short, at the end, by the end of its process; that line does not
+            count. None: any may, because nobody edits the file.
 
     Raises:
         WorkspaceError: it is not such a table, or cannot be read: going on would overwrite it.
     """
     if not path.exists():
-        return {}
+        return StoredTable()
     names = [label.name for label in classes[1:]]
-    return {row.case: row for row in tables.read_table(path, lambda row: _parse(row, names), kind=_KIND)}
+    columns: list[tuple[str, ...]] = []
+
+    def parse(row: Row) -> PredictionRow:
+        columns[:] = [tuple(row.cells)]
+        return _parse(row, names)
+
+    content = tables.read_content(path, kind=_KIND)
+    whole = tables.whole_lines(content)
+    if len(whole) < len(content) and (interrupted is None or interrupted):
+        lines = _unless_interrupted(content, whole, parse, path=path, interrupted=interrupted)
+    else:
+        lines = tables.parse_table(content, parse, kind=_KIND, path=path)
+    cases = [row.case for row in lines]
+    ended = len(whole) == len(content)
+    return StoredTable(
+        {row.case: row for row in lines},
+        columns[0] if columns and ended else (),
+        ended and all(first < second for first, second in pairwise(cases)),
+    )
 
 
-def _columns(classes: Sequence[LabelClass]) -> list[str]:
+def _unless_interrupted(
+    content: bytes,
+    whole: bytes,
+    parse: Callable[[Row], PredictionRow],
+    *,
+    path: Path,
+    interrupted: Collection[str] | None,
+) -> list[PredictionRow]:
+    """The rows of a table whose last line does not end: it may be half of one, or all of one that was edited by hand."""
+    try:
+        lines = [] if interrupted is None else tables.parse_table(content, parse, kind=_KIND, path=path)
+    except WorkspaceError:
+        lines = []
+    if lines and lines[-1].case not in (interrupted or ()):
+        return lines
+    return tables.parse_table(whole, parse, kind=_KIND, path=path) if whole else []
+
+
+def _columns(rows: Sequence[PredictionRow], classes: Sequence[LabelClass]) -> tuple[str, ...]:
+    """The columns that a table of rows has."""
     names = [label.name for label in classes[1:]]
-    return [*_FIXED, _MODEL, *(name + _VOLUME for name in names), *(name + _DICE for name in names), _WARNINGS]
+    fixed = [*_FIXED, _MODEL, *(name + _VOLUME for name in names), *(name + _DICE for name in names), _WARNINGS]
+    extras = [_CALIBRATION] if any(row.calibration_sha256 for row in rows) else []
+    extras += [name + _EXTRA for name in EXTRAS if any(name in row.extras_sha256 for row in rows)]
+    return (*fixed, *extras, *dict.fromkeys(name for row in rows for name in row.others))
 
 
 def _cells(row: PredictionRow) -> dict[str, tables.Cell]:

@@ -60,8 +60,13 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def append_bytes(path: Path, content: bytes) -> None:
+def append_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Add to the end of a file; unlike all else here not in one step: who appends must bear, and remove, half an addition.
+
+    Args:
+        path: the file.
+        content: what to add.
+        sync: wait until the disk has all of the file; else the addition survives its process, but not a power cut.
 
     Raises:
         SystemFailureError: the disk is full, or the place may not be written.
@@ -69,7 +74,8 @@ def append_bytes(path: Path, content: bytes) -> None:
     with explain_os_errors(path), path.open("ab") as stream:
         stream.write(content)
         stream.flush()
-        os.fsync(stream.fileno())
+        if sync:
+            os.fsync(stream.fileno())
 
 
 def write_text(path: Path, content: str) -> None:

@@ -119,14 +119,14 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     files.write_text(path, table_text(columns, rows))
 
 
-def append_to_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Cell]]) -> None:
+def append_to_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Cell]], *, sync: bool = True) -> None:
     """Add lines to a table, which begins with the columns where there is none; see `table_text` and `files.append_bytes`.
 
     Raises:
         SystemFailureError: the disk is full, or the place may not be written.
     """
     header, text = table_text(columns, []), table_text(columns, rows)
-    files.append_bytes(path, text.removeprefix(header if path.exists() else "").encode())
+    files.append_bytes(path, text.removeprefix(header if path.exists() else "").encode(), sync=sync)
 
 
 def read_table(path: Path, parse: Callable[[Row], _Parsed], *, kind: TableKind) -> list[_Parsed]:
@@ -141,18 +141,47 @@ def read_table(path: Path, parse: Callable[[Row], _Parsed], *, kind: TableKind) 
         WorkspaceError: missing, not CSV, a required column is missing, a line has a cell too many or too few, or cannot be
             parsed; names the columns or the line.
     """
+    return parse_table(read_content(path, kind=kind), parse, kind=kind, path=path)
+
+
+def read_content(path: Path, *, kind: TableKind) -> bytes:
+    """The bytes of a table's file, for `parse_table`.
+
+    Raises:
+        WorkspaceError: missing, or cannot be read.
+    """
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
-            columns = _columns(next(reader, []), path, kind)
-            return [parse(_row(columns, cells)) for cells in reader if cells]
+        return path.read_bytes()
     except OSError as cause:
         missing = isinstance(cause, FileNotFoundError)
         raise _unreadable(path, kind, "no such file" if missing else f"what cannot be read ({cause.strerror})") from None
+
+
+def parse_table(content: bytes, parse: Callable[[Row], _Parsed], *, kind: TableKind, path: Path) -> list[_Parsed]:
+    """Read a table from the bytes of its file; see `read_table`."""
+    try:
+        reader = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
     except UnicodeDecodeError:
         raise _unreadable(path, kind, "no text") from None
+    try:
+        columns = _columns(next(reader, []), path, kind)
+        return [parse(_row(columns, cells)) for cells in reader if cells]
     except (ValueError, csv.Error) as cause:
         raise _unreadable(path, kind, f"line {reader.line_num}: {cause}") from None
+
+
+def whole_lines(content: bytes) -> bytes:
+    """The lines of a table that end as they were written: what a killed process began to add is left out.
+
+    A line ends where a break stands outside of quotes, which is where an even number of them stands before it.
+    """
+    quotes, end = content.count(b'"'), len(content)
+    while (last := content.rfind(b"\n", 0, end)) >= 0:
+        quotes -= content.count(b'"', last, end)
+        if quotes % 2 == 0:
+            return content[: last + 1]
+        end = last
+    return b""
 
 
 def as_cell(text: str) -> Cell:

@@ -11,11 +11,13 @@ from oracles.dicom_files import write_series
 
 from autoseg.catalogue import NotFinite
 from autoseg.errors import CasesFailedError, UsageError
-from autoseg.events import Silent
+from autoseg.events import Events, Silent
 from autoseg.images import volumes
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, write_channels
+from autoseg.inference.folder_table import FolderTable
 from autoseg.inference.output_folder import Results
+from autoseg.inference.part import WHOLE, Part
 from autoseg.inference.quality import ClassQuality, Quality
 from autoseg.inference.results import Predicted, predict_scans
 from autoseg.inference.scans import find_scans
@@ -108,13 +110,14 @@ def results(tmp_path: Path) -> Results:
     return Results(tmp_path / "results")
 
 
-def predict(scans: Path, results: Results, segmenter: Any, **settings: Any) -> Predicted:
+def predict(scans: Path, results: Results, segmenter: Any, *, events: Events | None = None, part: Part = WHOLE) -> Predicted:
     found = find_scans(scans, channels=1, results=results.folder)
-    return predict_scans(found, segmenter, results, not_finite=None, events=settings.get("events", Silent()))
+    return predict_scans(found, segmenter, results, not_finite=None, events=events or Silent(), part=part)
 
 
 def listing(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name[0] != ".")
+    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(name) for name in names if not any(part.startswith(".") for part in name.parts))
 
 
 def test_every_scan_has_a_label_map_and_a_row(scans: Path, results: Results, tiny_plan: Any) -> None:
@@ -279,6 +282,102 @@ def test_a_label_map_of_a_killed_command_is_replaced(scans: Path, results: Resul
     (results.folder / "a.nii.gz").write_bytes(b"half of it was entered nowhere")
     assert len(predict(scans, results, Segmenter(tiny_plan)).rows) == 2
     assert not (results.folder / ".pending.json").exists()
+
+
+def test_a_label_map_that_is_corrected_while_others_are_segmented_is_kept(
+    scans: Path, results: Results, tiny_plan: Any
+) -> None:
+    predict(scans, results, Segmenter(tiny_plan))
+    corrected = results.folder / "b.nii.gz"
+
+    class Slow(Segmenter):
+        def segment(self, image: Image, **how: Any) -> Any:
+            corrected.write_bytes(b"corrected")
+            return super().segment(image, **how)
+
+    with pytest.raises(CasesFailedError, match=r"b: .*changed since"):
+        predict(scans, results, Slow(tiny_plan, "another"))
+    assert corrected.read_bytes() == b"corrected"
+
+
+@pytest.mark.parametrize("entered", [False, True])
+def test_a_label_map_that_is_corrected_after_a_kill_is_kept_if_it_was_finished(
+    scans: Path, results: Results, tiny_plan: Any, monkeypatch: pytest.MonkeyPatch, *, entered: bool
+) -> None:
+    predict(scans, results, Segmenter(tiny_plan))
+    add = FolderTable.add
+
+    def killed(table: FolderTable, row: Any) -> None:
+        add(table, row) if entered else None
+        monkeypatch.setattr(FolderTable, "finish", lambda _: None)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FolderTable, "add", killed)
+    with pytest.raises(KeyboardInterrupt):
+        predict(scans, results, Segmenter(tiny_plan, "another"))
+    monkeypatch.undo()
+    corrected = results.folder / "a.nii.gz"
+    corrected.write_bytes(b"corrected, or half of it was written")
+    if entered:
+        with pytest.raises(UsageError, match=r"changed since.*a\.nii\.gz.*--force"):
+            predict(scans, results, Segmenter(tiny_plan, "another"))
+        assert corrected.read_bytes() == b"corrected, or half of it was written"
+    else:
+        assert len(predict(scans, results, Segmenter(tiny_plan, "another")).rows) == 2
+
+
+def test_a_result_is_read_once_to_find_that_it_is_what_it_was(
+    scans: Path, results: Results, tiny_plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(scans, results, Segmenter(tiny_plan))
+    read: list[Path] = []
+    sha256_file = files.sha256_file
+    monkeypatch.setattr(files, "sha256_file", lambda path: read.append(path) or sha256_file(path))
+    assert predict(scans, results, Segmenter(tiny_plan)).skipped == ("a", "b")
+    assert [path.name for path in read if path.parent == results.folder] == ["a.nii.gz", "b.nii.gz"]
+
+
+def test_parts_share_the_scans_and_the_table(scans: Path, results: Results, tiny_plan: Any, tmp_path: Path) -> None:
+    for number in range(6):
+        write_channels(scans / f"c{number}.nii.gz", np.full((1, *GEOMETRY.shape), number, np.float32), GEOMETRY)
+    (scans / "bad.nii.gz").write_bytes(b"no scan")
+    found = [scan.id for scan in find_scans(scans, channels=1).scans]
+    whole = Results(tmp_path / "whole")
+    with pytest.raises(CasesFailedError):
+        predict(scans, whole, Segmenter(tiny_plan))
+    done: list[str] = []
+    parts = [Part(number, 3) for number in (3, 1, 2)]
+    assert sum(part.holds("bad") for part in parts) == 1
+    for part in parts:
+        segmenter = Segmenter(tiny_plan)
+        mine = [name for name in found if part.holds(name)]
+        assert 0 < len(mine) < len(found)
+        if "bad" in mine:
+            with pytest.raises(CasesFailedError) as failed:
+                predict(scans, results, segmenter, part=part)
+            assert failed.value.done == segmenter.segmented == len(mine) - 1
+        else:
+            predicted = predict(scans, results, segmenter, part=part)
+            assert [row.case for row in predicted.rows] == mine
+            assert {*predicted.missing} == {*found} - {*done, *mine}
+            assert segmenter.segmented == len(mine)
+        done += [name for name in mine if name != "bad"]
+    assert results.table.read_bytes() == whole.table.read_bytes()
+    assert listing(results.folder) == listing(whole.folder)
+    (scans / "bad.nii.gz").unlink()
+    assert len(predict(scans, results, Segmenter(tiny_plan)).skipped) == 8
+
+
+def test_parts_say_nothing_of_scans_that_other_parts_segment_again(scans: Path, results: Results, tiny_plan: Any) -> None:
+    predict(scans, results, Segmenter(tiny_plan))
+    of_a, of_b = (next(part for number in range(1, 4) if (part := Part(number, 3)).holds(name)) for name in "ab")
+    assert of_a != of_b
+    events = Heard()
+    found = predict(scans, results, Segmenter(tiny_plan, "another"), events=events, part=of_a)
+    assert not [warning for warning in events.warnings if "other models" in warning]
+    assert events.infos == ["1 scan(s) had been segmented with other models or settings, and are segmented again"]
+    assert (found.others, found.missing) == ((), ("b",))
+    assert predict(scans, results, Segmenter(tiny_plan, "another"), part=of_b).missing == ()
 
 
 def test_scans_are_not_written_over(scans: Path, tiny_plan: Any) -> None:

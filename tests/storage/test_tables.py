@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoseg.errors import WorkspaceError
-from autoseg.storage.tables import Cell, Row, TableKind, as_cell, read_table, table_text, write_table
+from autoseg.storage.tables import Cell, Row, TableKind, as_cell, read_table, table_text, whole_lines, write_table
 
 KIND = TableKind("a table of fruit", required=("name", "count"), remedy="Count again.")
 Fruit = tuple[str, int, float, str]
@@ -148,3 +148,12 @@ def test_columns_of_one_name_or_cells_without_a_column_are_mistakes() -> None:
         table_text(["name", "name"], [])
     with pytest.raises(ValueError, match="colour"):
         table_text(["name"], [{"colour": "red"}])
+
+
+@settings(max_examples=100)
+@given(rows=st.lists(st.tuples(TEXT, TEXT), max_size=4), cut=st.integers(0, 200))
+def test_of_a_table_that_was_cut_the_lines_that_end_are_left(rows: list[tuple[str, str]], cut: int) -> None:
+    lines = [table_text(["name", "count"], [{"name": name, "count": count}]).partition("\n")[2] for name, count in rows]
+    ends = [len("".join(lines[:number]).encode()) for number in range(len(lines) + 1)]
+    content = "".join(lines).encode()[:cut]
+    assert len(whole_lines(content)) == max(end for end in ends if end <= len(content))
