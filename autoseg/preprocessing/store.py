@@ -7,7 +7,7 @@ equal ones are used as they are. Version 0.1 kept all cases of one key in a fold
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import apply
 from autoseg.preprocessing.footprint import Footprint, apply_to_labels
 from autoseg.preprocessing.keys import DataKeys, data_keys, volume_keys
+from autoseg.preprocessing.mapped import OpenArrays
 from autoseg.preprocessing.stored import CaseFiles, StoredCase
 from autoseg.preprocessing.views import Cut, cuts, stored_views, turned
 from autoseg.storage.locks import lock
@@ -43,20 +44,22 @@ class Store:
         keys: what each was made from.
         volumes: by case, the key of each of its volumes.
         cuts: for each view of the plan, number of the volume that it is cut from, and along which axes.
+        arrays: where they are mapped.
     """
 
     folder: Path
     keys: DataKeys
     volumes: Mapping[str, tuple[str, ...]]
     cuts: tuple[Cut, ...]
+    arrays: OpenArrays = field(default_factory=OpenArrays, compare=False)
 
     def load(self, case: str) -> StoredCase:
-        """Map a case's arrays into memory, after checking them against their checksums.
+        """A case, whose arrays are mapped when they are read, and verified when they are first read.
 
         Raises:
-            WorkspaceError: something is missing, cannot be parsed, or has changed since it was written.
+            WorkspaceError: its document is missing, cannot be parsed, or has changed since it was written.
         """
-        volumes = [place.read() for place in self.files_of(case)]
+        volumes = [place.read(self.arrays) for place in self.files_of(case)]
         return StoredCase(tuple(volumes[number].turned(order) for number, order in self.cuts))
 
     def footprints(self, case: str) -> tuple[Footprint, ...]:

@@ -104,7 +104,7 @@ class _Shown:
         self, stacks: Sequence[SliceStack], view: View, *, plan: Plan, seed: int, compute: Compute, resident: bool
     ) -> None:
         self._canvas_px = _canvas_px(stacks)
-        self._sizes_px = np.array([stack.label.shape[1:] for stack in stacks], dtype=np.int64)  # (cases, 2)
+        self._sizes_px = np.array([stack.shape[1:] for stack in stacks], dtype=np.int64)  # (cases, 2)
         self._spacing_mm = np.array([stack.footprint.spacing_mm[1:] for stack in stacks])  # (cases, 2)
         darkest = np.array([stack.footprint.pad_value for stack in stacks], dtype=np.float32)
         self._darkest = np.repeat(darkest, 2 * view.adjacent_slices + 1, axis=1)  # (cases, C (2 N + 1))
@@ -163,15 +163,15 @@ class ResidentSlices:
     def __init__(
         self, stacks: Sequence[SliceStack], *, canvas_px: tuple[int, int], adjacent_slices: int, compute: Compute
     ) -> None:
-        depths = np.array([len(stack.label) for stack in stacks])
+        depths = np.array([stack.shape[0] for stack in stacks])
         self._depths, self._firsts = depths, np.cumsum(depths) - depths
         self._adjacent = adjacent_slices
-        channels, total = stacks[0].image.shape[0], int(depths.sum())
+        channels, total = stacks[0].channels, int(depths.sum())
         device = compute.device
         self._images = torch.empty((total, channels, *canvas_px), dtype=torch.float32, device=device)
         self._labels = torch.empty((total, *canvas_px), dtype=_LABELS, device=device)
         for first, stack in zip(self._firsts, stacks, strict=True):
-            images, labels = _on_canvas(stack, range(len(stack.label)), canvas_px)
+            images, labels = _on_canvas(stack, range(stack.shape[0]), canvas_px)
             self._images[first : first + len(images)] = images.to(device)
             self._labels[first : first + len(labels)] = labels.to(device)
 
@@ -201,14 +201,14 @@ class StreamedSlices:
     def asked(self, chosen: NDArray[np.int64]) -> list[torch.Tensor]:
         """The slices themselves: images (B, C, 2 N + 1, H, W), float32, and labels (B, H, W)."""
         sides = 2 * self._adjacent + 1
-        channels = self._stacks[0].image.shape[0]
+        channels = self._stacks[0].channels
         images = torch.empty((len(chosen), channels, sides, *self._canvas_px), pin_memory=self._pinned)
         labels = torch.empty((len(chosen), *self._canvas_px), dtype=_LABELS, pin_memory=self._pinned)
         for place, (case, index) in enumerate(chosen):
             stack = self._stacks[case]
-            beside = adjacent_numbers(
-                np.array([index]), adjacent_slices=self._adjacent, slices=np.array([len(stack.label)])
-            )[0]
+            beside = adjacent_numbers(np.array([index]), adjacent_slices=self._adjacent, slices=np.array([stack.shape[0]]))[
+                0
+            ]
             found, classes = _on_canvas(stack, beside.tolist(), self._canvas_px)  # (2 N + 1, C, H, W)
             images[place], labels[place] = found.transpose(0, 1), classes[self._adjacent]
         return [images, labels]
@@ -231,24 +231,25 @@ def fits(stacks: Sequence[Sequence[SliceStack]], compute: Compute) -> bool:
 
 def _resident_bytes(stacks: Sequence[SliceStack]) -> int:
     rows, columns = _canvas_px(stacks)
-    voxel: int = 4 * stacks[0].image.shape[0] + _LABELS.itemsize
-    return sum(len(stack.label) for stack in stacks) * rows * columns * voxel
+    voxel: int = 4 * stacks[0].channels + _LABELS.itemsize
+    return sum(stack.shape[0] for stack in stacks) * rows * columns * voxel
 
 
 def _canvas_px(stacks: Sequence[SliceStack]) -> tuple[int, int]:
     """Rows and columns that hold every slice."""
-    return max(stack.label.shape[1] for stack in stacks), max(stack.label.shape[2] for stack in stacks)
+    return max(stack.shape[1] for stack in stacks), max(stack.shape[2] for stack in stacks)
 
 
 def _on_canvas(
     stack: SliceStack, numbers: Sequence[int] | range, canvas_px: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Some slices of a case in upper left corners: images (n, C, H, W), float32, and labels (n, H, W)."""
-    channels, _, rows, columns = stack.image.shape
+    image, label = stack.image, stack.label  # opened once
+    channels, _, rows, columns = image.shape
     images = np.empty((len(numbers), channels, *canvas_px), dtype=np.float32)
     labels = np.zeros((len(numbers), *canvas_px), dtype=np.int16)
     images[...] = np.array(stack.footprint.pad_value, dtype=np.float32)[:, np.newaxis, np.newaxis]
     for place, number in enumerate(numbers):
-        images[place, :, :rows, :columns] = stack.image[:, number]
-        labels[place, :rows, :columns] = stack.label[number]
+        images[place, :, :rows, :columns] = image[:, number]
+        labels[place, :rows, :columns] = label[number]
     return torch.from_numpy(images), torch.from_numpy(labels)

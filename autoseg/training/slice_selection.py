@@ -40,25 +40,22 @@ def slice_pools(stacks: Sequence[SliceStack], plan: Plan) -> tuple[SlicePool, ..
     slices with foreground is nnU-Net's habit.
     """
     selection = plan.training.slices
-    every = _slices([np.ones(len(stack.label), dtype=np.bool_) for stack in stacks])
+    every = _slices([np.ones(stack.shape[0], dtype=np.bool_) for stack in stacks])
+    classes = len(plan.data.classes)
     if selection.rule == "with_class":
         values = [label.value for label in plan.data.classes]
         index = values.index(selection.label) if selection.label is not None else 0
-        showing = [(stack.label == index).any(axis=(1, 2)) for stack in stacks]
+        showing = [stack.class_pixels(classes)[:, index] > 0 for stack in stacks]
         return (SlicePool(_found(_slices(showing), what=f"the class {plan.data.classes[index].name}"), fraction=1.0),)
-    if selection.rule == "foreground_fraction" and selection.fraction is not None:
-        showing = [np.asarray(stack.label).any(axis=(1, 2)) for stack in stacks]
-        foreground = _found(_slices(showing), what="any foreground")
-        return SlicePool(foreground, fraction=selection.fraction), SlicePool(every, fraction=1.0 - selection.fraction)
-    if selection.rule == "foreground_weighted" and selection.fraction is not None:
-        pixels = [np.count_nonzero(stack.label, axis=(1, 2)) for stack in stacks]
-        foreground = _found(_slices([counted > 0 for counted in pixels]), what="any foreground")
-        weights = np.concatenate(pixels)
-        return (
-            SlicePool(foreground, fraction=selection.fraction, weights=weights[weights > 0]),
-            SlicePool(every, fraction=1.0 - selection.fraction),
-        )
-    return (SlicePool(every, fraction=1.0),)
+    if selection.fraction is None:
+        return (SlicePool(every, fraction=1.0),)
+    pixels = [stack.class_pixels(classes)[:, 1:].sum(axis=1) for stack in stacks]
+    foreground = _found(_slices([counted > 0 for counted in pixels]), what="any foreground")
+    weights = np.concatenate(pixels) if selection.rule == "foreground_weighted" else None
+    return (
+        SlicePool(foreground, fraction=selection.fraction, weights=None if weights is None else weights[weights > 0]),
+        SlicePool(every, fraction=1.0 - selection.fraction),
+    )
 
 
 def draw_epoch(pools: Sequence[SlicePool], *, count: int, generator: np.random.Generator) -> NDArray[np.int64]:
@@ -103,8 +100,9 @@ def _passes(slices: NDArray[np.int64], *, count: int, generator: np.random.Gener
 
 
 def _slices(showing: Sequence[NDArray[np.bool_]]) -> NDArray[np.int64]:
-    rows = [(number, index) for number, slices in enumerate(showing) for index in np.flatnonzero(slices)]
-    return np.array(rows, dtype=np.int64).reshape(-1, 2)
+    numbers = np.repeat(np.arange(len(showing)), [len(slices) for slices in showing])
+    indices = np.concatenate([np.arange(len(slices)) for slices in showing])
+    return np.stack([numbers, indices], axis=1)[np.concatenate(showing)]
 
 
 def _found(slices: NDArray[np.int64], *, what: str) -> NDArray[np.int64]:

@@ -133,7 +133,7 @@ class ValidationPart:
 def whole(cases: Sequence[StoredCase], plan: Plan) -> list[ValidationPart]:
     """Every slice of some cases, case by case, in every view."""
     return [
-        ValidationPart(number, view, stack, np.arange(len(stack.label)), Padding.of(plan, stack.footprint.pad_value))
+        ValidationPart(number, view, stack, np.arange(stack.shape[0]), Padding.of(plan, stack.footprint.pad_value))
         for number, case in enumerate(cases)
         for view, stack in zip(plan.views, case.stacks, strict=True)
     ]

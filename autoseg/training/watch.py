@@ -64,7 +64,7 @@ class Watch:
     def scoring_s(self) -> float:
         """How long the networks need to predict the held-out cases whole, every mirror image included."""
         passes = [1 << len(view.tta_axes) for view in self._plan.views]
-        slices = [count * len(stack.label) for case in self._cases for count, stack in zip(passes, case.stacks, strict=True)]
+        slices = [count * stack.shape[0] for case in self._cases for count, stack in zip(passes, case.stacks, strict=True)]
         return self._slice_s * sum(slices)
 
     def measure(self) -> None:

@@ -128,10 +128,11 @@ def _dataset(path: Path) -> Callable[[Any], None]:
 
 def _case(path: Path) -> Callable[[Any], None]:
     stored = CaseFiles(path.parent, path.stem).read()
+    image, label = stored.image, stored.label
 
     def compare(plain: Any) -> None:
         require(stored.footprint, plain["footprint"])
-        for name, array in (("image", stored.image), ("label", stored.label)):
+        for name, array in (("image", image), ("label", label)):
             content = path.with_suffix(f".{name}.npy").read_bytes()
             assert hashlib.sha256(content).hexdigest() == plain[f"{name}_sha256"]
             header = int.from_bytes(content[8:10], "little")

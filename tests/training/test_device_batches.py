@@ -42,7 +42,7 @@ def with_channels(case: StoredCase, channels: int) -> StoredCase:
     def widened(stack: SliceStack) -> SliceStack:
         image = np.concatenate([stack.image - number for number in range(channels)])
         darkest = tuple(float(channel.min()) for channel in image)
-        return replace(stack, image=image, footprint=stack.footprint.model_copy(update={"pad_value": darkest}))
+        return replace(stack, stored_image=image, footprint=stack.footprint.model_copy(update={"pad_value": darkest}))
 
     return StoredCase(tuple(map(widened, case.stacks)))
 
