@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from autoseg.events import Events
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import WORKSPACE
+from autoseg.options.shared import VERIFY, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.exporting.export import ExportResult
@@ -19,6 +19,7 @@ class ExportOptions(Options):
     _: KW_ONLY
     workspace: OptionalPath = option(WORKSPACE, default=None)
     onnx: OptionalPath = option("Also write an ONNX model per network into this folder.", default=None, metavar="DIR")
+    verify: bool = option(VERIFY, default=False)
     force: bool = option("Replace files that are there.", default=False)
 
 
@@ -33,7 +34,7 @@ def run(options: ExportOptions, events: Events) -> "ExportResult":
     from autoseg.runs.workspace import find_workspace
 
     check_request(options.file, onnx=options.onnx is not None)
-    workspace = find_workspace(options.workspace)
+    workspace = find_workspace(options.workspace, verify=options.verify)
     return write_export(workspace, options.file, onnx=options.onnx, force=options.force, events=events)
 
 

@@ -94,6 +94,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.planning.planner import make_plan
     from autoseg.runs.moved_data import earlier_name, warn_of_workspaces_left_behind
     from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
+    from autoseg.runs.source_checksums import remember, unread
     from autoseg.runs.workspace import RUNS, Workspace
     from autoseg.storage.locks import lock
 
@@ -115,6 +116,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         if not options.force:
             protect_earlier_planning(workspace, dataset)
         jobs = processes(options.jobs)
+        before = unread(dataset.labelled)
         fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
         dataset = found_channels(dataset, fingerprint.cases)
         speed = _speed_kpx_s(options, workspace, events)
@@ -126,6 +128,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         FINGERPRINT.write(workspace.fingerprint_file, fingerprint)
         SPLITS.write(workspace.splits_file, splits)
         write_plan(plan, workspace.plan_file)
+        remember(workspace.checksums_file, before, dataset.labelled, fingerprint)
     return PlanResult(workspace, plan)
 
 

@@ -7,7 +7,7 @@ from autoseg.events import Events
 from autoseg.jobs.machine import processes
 from autoseg.options.command import Command, Output
 from autoseg.options.declaration import Jobs, OptionalPath, Options, option
-from autoseg.options.shared import DATA, JOBS, WORKSPACE
+from autoseg.options.shared import DATA, JOBS, VERIFY, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import Case
@@ -21,6 +21,7 @@ class PreprocessOptions(Options):
     workspace: OptionalPath = option(WORKSPACE, default=None)
     data: OptionalPath = option(DATA, default=None)
     jobs: Jobs = option(JOBS, default=1)
+    verify: bool = option(VERIFY, default=False)
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def run(options: PreprocessOptions, events: Events) -> PreprocessResult:
     from autoseg.runs.preprocessing import preprocess
     from autoseg.runs.workspace import find_workspace
 
-    workspace = with_data_in(find_workspace(options.workspace), options.data, events)
+    workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
     cases = workspace.dataset().labelled
     store = preprocess(workspace, workspace.plan(), cases, jobs=processes(options.jobs), events=events)
     return PreprocessResult(workspace, store, cases)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from autoseg.events import Events
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import OptionalPath, Options, option
-from autoseg.options.shared import DATA, WORKSPACE
+from autoseg.options.shared import DATA, VERIFY, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.reporting.report import ReportResult
@@ -18,6 +18,7 @@ class ReportOptions(Options):
     workspace: OptionalPath = option(WORKSPACE, default=None)
     _: KW_ONLY
     data: OptionalPath = option(DATA, default=None)
+    verify: bool = option(VERIFY, default=False)
     output: OptionalPath = option(
         "Folder of page, tables and figures; default: report.html and report/ in the workspace.",
         "--output",
@@ -38,7 +39,7 @@ def run(options: ReportOptions, events: Events) -> "ReportResult":
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.workspace import find_workspace
 
-    workspace = with_data_in(find_workspace(options.workspace), options.data, events)
+    workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
     return write_report(workspace, options.output, events)
 
 

@@ -8,7 +8,7 @@ from autoseg.events import Events
 from autoseg.jobs.machine import processes
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, option
-from autoseg.options.shared import DATA, JOBS, WORKSPACE
+from autoseg.options.shared import DATA, JOBS, VERIFY, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.postprocessing.selection import Candidate, Selection, TriedShift, TriedStep
@@ -23,6 +23,7 @@ class SelectOptions(Options):
     workspace: OptionalPath = option(WORKSPACE, default=None)
     _: KW_ONLY
     data: OptionalPath = option(DATA, default=None)
+    verify: bool = option(VERIFY, default=False)
     jobs: Jobs = option(JOBS, default=1)
 
 
@@ -55,7 +56,7 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
     from autoseg.runs.workspace import find_workspace
     from autoseg.storage.locks import lock
 
-    workspace = with_data_in(find_workspace(options.workspace), options.data, events)
+    workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
     with lock(workspace.lock_file):
         inputs = gather_inputs(workspace, events)
         selection = make_selection(inputs, workspace.selected, jobs=processes(options.jobs), events=events)

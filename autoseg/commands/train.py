@@ -13,7 +13,7 @@ from autoseg.events import Events
 from autoseg.jobs.machine import processes
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, option
-from autoseg.options.shared import DATA, DEVICE, JOBS, PRECISION, SEED, WORKSPACE
+from autoseg.options.shared import DATA, DEVICE, JOBS, PRECISION, SEED, VERIFY, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.evaluation.tables import Summary
@@ -37,6 +37,7 @@ class TrainOptions(Options):
     fold: int | str = option("A number, all, official or full.", "--fold", "-f", default=0, metavar="FOLD", least=0)
     workspace: OptionalPath = option(WORKSPACE, default=None)
     data: OptionalPath = option(DATA, default=None)
+    verify: bool = option(VERIFY, default=False)
     minutes: float | None = option(
         "Wall-clock budget of each run; its schedule anneals to it. Default: the plan's.",
         default=None,
@@ -125,7 +126,7 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     from autoseg.training.monitor import check_installed
 
     check_installed(options.track)
-    workspace = with_data_in(find_workspace(options.workspace), options.data, events)
+    workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
     plan, dataset = workspace.plan(), workspace.dataset()
     networks = tuple(catalogue.NETWORKS) if options.architecture == "all" else (options.architecture,)
     seeds = (options.seed,) if isinstance(options.seed, int) else options.seed

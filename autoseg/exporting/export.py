@@ -22,8 +22,9 @@ from autoseg.postprocessing import held_out
 from autoseg.postprocessing.in_use import models_in_use, selection_of
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import Score, Selection
-from autoseg.preprocessing.keys import case_checksum, data_keys
+from autoseg.preprocessing.keys import data_keys
 from autoseg.runs.inventory import FinishedModel, by_network
+from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 
@@ -101,7 +102,7 @@ def _warn_of_changed_data(workspace: Workspace, plan: Plan, models: Sequence[Fin
     """Say where the scores that go into the file are not those of the data as they are; data that are gone do not matter."""
     labelled = workspace.dataset().labelled
     cases = [case for case in labelled if not places.absent([case])]
-    keys = data_keys(plan, {case.id: case_checksum(case) for case in cases})
+    keys = data_keys(plan, case_checksums(workspace.checksums_file, cases, verify=workspace.verify))
     changed: set[str] = set()
     for model in models:
         # Runs of version 0.1 know all cases together, and nothing where one of them is gone.

@@ -1,12 +1,71 @@
-"""The checksum by which an image is recognised as unchanged."""
+"""The checksum by which an image is recognised as unchanged, and what the file system says of it, without reading it."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg import formats
 from autoseg.errors import ImageError
-from autoseg.formats.dicom_files import dicom_files
-from autoseg.formats.sidecar import sidecar
+from autoseg.formats.dicom_files import dicom_files, files_below
+from autoseg.formats.sidecar import sidecar, sidecar_names
 from autoseg.storage import files
+
+
+@dataclass(frozen=True)
+class FileTimes:
+    """What the file system says of an image's files.
+
+    Attributes:
+        stamp: SHA-256 over the names, sizes, times of change and inodes of all of them; those that are missing count too.
+        newest_ns: when the last of them changed, in ns since 1970, by the file system's clock.
+    """
+
+    stamp: str
+    newest_ns: int
+
+
+def file_times(path: Path, *, others: Sequence[str]) -> FileTimes:
+    """What the file system says of an image's files: where it is the same, and its clock has gone on, so are they.
+
+    Args:
+        path: the image's file, or the folder of a series.
+        others: as of `other_names`, when its checksum was computed.
+
+    Raises:
+        OSError: the file system cannot be asked.
+    """
+    parts = list(files_below(path)) if path.is_dir() else [path, *(path.parent / name for name in others)]
+    found: list[list[str | int]] = []
+    newest_ns = 0
+    for part in parts:
+        try:
+            status = part.stat()
+        except FileNotFoundError:
+            found.append([str(part)])
+            continue
+        found.append([str(part), status.st_size, status.st_mtime_ns, status.st_ino])
+        newest_ns = max(newest_ns, status.st_mtime_ns)
+    return FileTimes(files.sha256_json(found), newest_ns)
+
+
+def other_names(path: Path) -> tuple[str, ...]:
+    """What else, named as seen from its folder, an image's checksum depends on, whether it is there or not.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if path.is_dir():
+        return ()
+    with path.open("rb") as stream:
+        content = stream.read(formats.HEADER_BYTES)
+    found = formats.find_format(content)
+    if found is not None and found.describe is not None:
+        return sidecar_names(path)
+    try:
+        header = formats.parse(content, path)
+    except ImageError:
+        return ()
+    return () if header is None or header.data_file is None else (header.data_file,)
 
 
 def image_checksum(path: Path) -> str:

@@ -32,7 +32,7 @@ def is_dicom(path: Path) -> bool:
 
 def may_be_image(path: Path) -> bool:
     """Whether a path may be that of an image: a file, or a folder in which, or below which, a DICOM file lies."""
-    return path.is_file() or (path.is_dir() and any(is_dicom(file) for file in _files_below(path)))
+    return path.is_file() or (path.is_dir() and any(is_dicom(file) for file in files_below(path)))
 
 
 def dicom_files(place: Path) -> list[Path]:
@@ -42,7 +42,7 @@ def dicom_files(place: Path) -> list[Path]:
         place: a folder, or a DICOM file, which stands for all of its series that lie in its folder.
     """
     if place.is_dir():
-        files = list(_files_below(place))
+        files = list(files_below(place))
         dicom = [path for path in files if is_dicom(path)]
         return sorted([*dicom, *called_like(dicom, files)])
     series = _series_of(place)
@@ -84,13 +84,13 @@ def _series_of(path: Path) -> str:
     return "" if header is None else header.fields.get(Field.SERIES_UID, "")
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
+def files_below(folder: Path) -> Iterator[Path]:
     """Files that are not hidden, in a folder and below it; links to folders are not followed."""
     for path in sorted(folder.iterdir()):
         if path.name.startswith("."):
             continue
         if path.is_dir():
             if not path.is_symlink():
-                yield from _files_below(path)
+                yield from files_below(path)
         else:
             yield path

@@ -39,12 +39,16 @@ def sidecar(picture: Path) -> Path | None:
     Raises:
         ImageError: a document of that name is no JSON.
     """
-    stem = picture.name.removesuffix(picture.suffix)
-    for name in dict.fromkeys((stem, _CHANNEL.sub("", stem))):
-        path = picture.with_name(f"{name}.json")
+    for path in map(picture.with_name, sidecar_names(picture)):
         if path.is_file() and _KEY in _read(path):
             return path
     return None
+
+
+def sidecar_names(picture: Path) -> tuple[str, ...]:
+    """What a document beside a picture may be called, the first that states a spacing counts."""
+    stem = picture.name.removesuffix(picture.suffix)
+    return tuple(dict.fromkeys((f"{stem}.json", f"{_CHANNEL.sub('', stem)}.json")))
 
 
 def spacing_beside(picture: Path, *, pages: int) -> Beside | None:

@@ -10,6 +10,9 @@ WORKSPACE: Final = Declaration(
 DATA: Final = Declaration(
     "Folder that holds the data set now, where it was moved; the workspace remembers it.", ("--data",), metavar="DIR"
 )
+VERIFY: Final = Declaration(
+    "Hash scans and label maps again, even those whose size, time of change and inode are as they were when hashed."
+)
 JOBS: Final = Declaration(
     "Processes that work side by side; auto: one per core, at most 8.",
     in_python="A script that asks for more than one is guarded by `if __name__ == '__main__':`.",

@@ -3,7 +3,7 @@
 Version 0.1 had one key over all labelled cases. It stays computable: arrays and runs of that version are known by it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,15 +82,20 @@ def key_of_0_1(plan: Plan, checksums: Mapping[str, str]) -> str:
     return files.sha256_json({"version": _VERSION_IN_0_1, **shaping, "cases": dict(sorted(checksums.items()))})
 
 
-def case_checksum(case: Case) -> str:
-    """SHA-256 over the contents of a case's files; one that cannot be read counts as such: reading the case says so."""
+def case_checksum(case: Case, checksum: Callable[[Path], str] = image_checksum) -> str:
+    """SHA-256 over the contents of a case's files; one that cannot be read counts as such: reading the case says so.
+
+    Args:
+        case: the case.
+        checksum: that of a file; raises an ImageError where it cannot be read.
+    """
     paths = [*case.images, *([case.label] if case.label else [])]
-    return files.sha256_json([_checksum(path) for path in paths])
+    return files.sha256_json([_checksum(path, checksum) for path in paths])
 
 
-def _checksum(path: Path) -> str | None:
+def _checksum(path: Path, checksum: Callable[[Path], str]) -> str | None:
     try:
-        return image_checksum(path)
+        return checksum(path)
     except ImageError:
         return None
 

@@ -7,13 +7,14 @@ from typing import Final
 
 from autoseg.events import Events
 from autoseg.postprocessing import held_out
-from autoseg.preprocessing.keys import case_checksum, data_keys
+from autoseg.preprocessing.keys import data_keys
 from autoseg.reporting import paper_figures, tables
 from autoseg.reporting.data import ReportData, gather
 from autoseg.reporting.page import render
 from autoseg.reporting.sections import build_page
 from autoseg.runs.inventory import refuse_changed_data
 from autoseg.runs.moved_data import require_files
+from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 
@@ -72,7 +73,7 @@ def _refuse_outdated_scores(data: ReportData, workspace: Workspace) -> None:
     """Require models, scores and label maps to be those of the data as they are now: the report shows them side by side."""
     models = [run.model for run in data.runs]
     if models:
-        keys = data_keys(data.plan, {case.id: case_checksum(case) for case in data.dataset.labelled})
+        keys = data_keys(data.plan, case_checksums(workspace.checksums_file, data.dataset.labelled, verify=workspace.verify))
         refuse_changed_data(models, keys, workspace=workspace)
     for model in models:
         if held_out.is_scored(model.folder):

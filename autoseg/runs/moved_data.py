@@ -12,8 +12,8 @@ from autoseg.events import Events
 from autoseg.layouts import find_dataset
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.keys import case_checksum
 from autoseg.preprocessing.store import store_of
+from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import RUNS, Workspace
 from autoseg.storage import files
 from autoseg.storage.locks import lock
@@ -63,7 +63,10 @@ def checksums_of(workspace: Workspace, plan: Plan, cases: Sequence[Case], events
     """
     planned = planned_checksums(workspace.fingerprint())
     gone = {case.id for case in places.absent(cases) if case.id in planned}
-    checksums = {case.id: planned[case.id] if case.id in gone else case_checksum(case) for case in cases}
+    there = case_checksums(
+        workspace.checksums_file, [case for case in cases if case.id not in gone], verify=workspace.verify
+    )
+    checksums = {case.id: planned[case.id] if case.id in gone else there[case.id] for case in cases}
     store = store_of(workspace.preprocessed, plan=plan, checksums=checksums)
     require_files([case for case in cases if case.id in gone and not store.holds(case.id)], workspace)
     if gone:
@@ -175,11 +178,10 @@ def _with_its_end(path: Path, folder: Path) -> Path:
 def _refuse_other_data(dataset: Dataset, workspace: Workspace, events: Events) -> None:
     """Refuse cases that are neither those the plan was made from nor those that arrays were made from since."""
     planned, plan = planned_checksums(workspace.fingerprint()), workspace.plan()
-    checksums = {}
     with events.track("comparing with the data that were planned", total=len(dataset.labelled), unit="cases") as progress:
-        for case in dataset.labelled:
-            checksums[case.id] = case_checksum(case)
-            progress.advance()
+        checksums = case_checksums(
+            workspace.checksums_file, dataset.labelled, verify=workspace.verify, ended=progress.advance
+        )
     store = store_of(workspace.preprocessed, plan=plan, checksums=checksums)
     other = [case for case, found in checksums.items() if planned.get(case) != found and not store.holds(case)]
     if other:

@@ -24,10 +24,12 @@ class Workspace:
     Attributes:
         root: the folder.
         told: the data set, where a command was told that it lies elsewhere now; None: where it is found.
+        verify: whether scans are hashed again though the file system says that they are unchanged.
     """
 
     root: Path
     told: Dataset | None = None
+    verify: bool = False
 
     @property
     def dataset_file(self) -> Path:
@@ -48,6 +50,11 @@ class Workspace:
     def splits_file(self) -> Path:
         """Which cases train and which validate in each fold."""
         return self.root / "splits.json"
+
+    @property
+    def checksums_file(self) -> Path:
+        """Checksums of the scans and label maps, by which they are not hashed again while they are unchanged."""
+        return self.root / "checksums.json"
 
     @property
     def selection_file(self) -> Path:
@@ -120,8 +127,12 @@ class Workspace:
         return read_plan(self.plan_file)
 
 
-def find_workspace(chosen: Path | None) -> Workspace:
+def find_workspace(chosen: Path | None, *, verify: bool = False) -> Workspace:
     """The workspace a command means: the chosen one, or the only one under `runs/`.
+
+    Args:
+        chosen: its folder; None: there is only one.
+        verify: as of `Workspace`.
 
     Raises:
         WorkspaceError: there is none, or there are several and none was chosen.
@@ -129,14 +140,14 @@ def find_workspace(chosen: Path | None) -> Workspace:
     if chosen is not None:
         if not chosen.is_dir():
             raise WorkspaceError("no such workspace", where=chosen, remedy=_PLAN_FIRST)
-        return Workspace(chosen)
+        return Workspace(chosen, verify=verify)
     found = sorted(path.parent for path in RUNS.glob("*/plan.json"))
     if not found:
         raise WorkspaceError(f"no workspace under {RUNS}/", remedy=f"{_PLAN_FIRST} Or name one with --workspace.")
     if len(found) > 1:
         listing = ", ".join(str(path) for path in found)
         raise WorkspaceError("several workspaces", where=RUNS, found=listing, remedy="Choose one with --workspace DIR.")
-    return Workspace(found[0])
+    return Workspace(found[0], verify=verify)
 
 
 def fold_of(splits: Splits, dataset: Dataset, fold: str) -> Fold:

@@ -1,0 +1,103 @@
+"""One corrected, added or removed case concerns that case alone, and scans that are unchanged are not read again."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oracles.commands import autoseg
+from oracles.tiny_cases import tiny_scans, write_nifti, write_tiny_cases
+
+from autoseg.runs import source_checksums
+
+COUNT = 6
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder with a data set that is an hour old, planned and preprocessed in `w`."""
+    write_tiny_cases(tmp_path / "data", COUNT)
+    an_hour_ago = time.time() - 3600
+    for path in (tmp_path / "data").rglob("*.nii"):
+        os.utime(path, (an_hour_ago, an_hour_ago))
+    run(tmp_path, "plan", "data", "--folds", "2")
+    run(tmp_path, "preprocess")
+    return tmp_path
+
+
+def run(home: Path, *options: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(autoseg(*options, "--workspace", "w", "--json", cwd=home).told)
+    return document
+
+
+def arrays(home: Path) -> dict[Path, int]:
+    """Every stored array, and when it was written."""
+    return {path: path.stat().st_mtime_ns for path in (home / "w" / "preprocessed").rglob("*.npy")}
+
+
+def made_since(before: dict[Path, int], home: Path) -> set[str]:
+    """Cases of which an array was written since; whatever was there is as it was."""
+    now = arrays(home)
+    assert all(now[path] == at for path, at in before.items())
+    return {path.parent.name for path in now.keys() - before.keys()}
+
+
+def correct(home: Path, case: str) -> None:
+    """Give a case another label map."""
+    for _, label in tiny_scans(1, seed=99):
+        write_nifti(home / "data" / "labelsTr" / f"{case}.nii", label)
+
+
+def test_a_corrected_case_is_preprocessed_again_and_no_other(home: Path) -> None:
+    before = arrays(home)
+    assert len(before) == 2 * COUNT
+    correct(home, "case_00003")
+    answer = autoseg("preprocess", "--workspace", "w", cwd=home)
+    assert "changed since the plan was made: case_00003." in answer.said
+    assert made_since(before, home) == {"case_00003"}
+    before = arrays(home)
+    run(home, "preprocess")
+    assert made_since(before, home) == set()
+
+
+def test_an_added_case_is_preprocessed_and_no_other(home: Path) -> None:
+    before = arrays(home)
+    for scan, label in tiny_scans(1, seed=98):
+        write_nifti(home / "data" / "imagesTr" / "new_0000.nii", scan)
+        write_nifti(home / "data" / "labelsTr" / "new.nii", label)
+    run(home, "plan", "data", "--folds", "2")
+    assert "new" in run(home, "preprocess")["cases"]
+    assert made_since(before, home) == {"new"}
+
+
+def test_a_removed_case_leaves_the_others_as_they_are(home: Path) -> None:
+    before = arrays(home)
+    (home / "data" / "imagesTr" / "case_00001_0000.nii").unlink()
+    (home / "data" / "labelsTr" / "case_00001.nii").unlink()
+    run(home, "plan", "data", "--folds", "2")
+    assert len(run(home, "preprocess")["cases"]) == COUNT - 1
+    assert made_since(before, home) == set()
+
+
+def test_what_was_planned_is_not_hashed_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        pytest.fail(f"{path} was hashed again")
+
+    monkeypatch.setattr(source_checksums, "image_checksum", refuse)
+    run(home, "preprocess")
+
+
+def test_verifying_finds_what_the_file_system_hides(home: Path) -> None:
+    path = home / "data" / "imagesTr" / "case_00002_0000.nii"
+    status = path.stat()
+    with path.open("r+b") as stream:
+        stream.seek(400)
+        stream.write(b"\7")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    before = arrays(home)
+    run(home, "preprocess")
+    assert made_since(before, home) == set()
+    run(home, "preprocess", "--verify")
+    assert made_since(before, home) == {"case_00002"}
