@@ -12,7 +12,14 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = {"onnx": "onnx", "onnxruntime": "onnx", "tensorboard": "tracking", "wandb": "tracking"}
+EXTRAS = {
+    "dask": "cluster",
+    "distributed": "cluster",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "tensorboard": "tracking",
+    "wandb": "tracking",
+}
 """Imports that only an extra brings, by the extra's name."""
 
 

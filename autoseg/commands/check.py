@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from autoseg import catalogue
 from autoseg.events import Events
-from autoseg.jobs.machine import processes
+from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
-from autoseg.options.declaration import Jobs, Options, PathOption, argument, option
-from autoseg.options.shared import CHANNELS, JOBS, LABELS, NOT_FINITE
+from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
+from autoseg.options.shared import CHANNELS, EXECUTOR, JOBS, LABELS, NOT_FINITE, SCHEDULER, SLURM_SETTINGS
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import Dataset, LabelClass
@@ -25,6 +25,9 @@ class CheckOptions(Options):
     channels: Sequence[str] = option(CHANNELS, default=())
     not_finite: catalogue.NotFinite = option(NOT_FINITE, default="refuse")
     jobs: Jobs = option(JOBS, default=1)
+    executor: ExecutorName = option(EXECUTOR, default="local")
+    scheduler: str | None = option(SCHEDULER, default=None)
+    slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
     """
     from autoseg.data.splits import fold_count
     from autoseg.errors import DatasetError, ProblemsError
+    from autoseg.jobs.executors import open_executor
     from autoseg.layouts import find_dataset, tell_found
     from autoseg.layouts.common import Choice
     from autoseg.planning.channels import found_channels
@@ -63,8 +67,8 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
     dataset = find_dataset(options.dataset, choice=Choice(options.labels, tuple(options.channels)))
     tell_found(dataset, events)
     cases = sorted(dataset.cases, key=lambda case: case.id)
-    jobs = processes(options.jobs)
-    examined = examine(cases, dataset, not_finite=options.not_finite, jobs=jobs, events=events)
+    with open_executor(options, folder=dataset.root, write=False, events=events) as jobs:
+        examined = examine(cases, dataset, not_finite=options.not_finite, jobs=jobs, events=events)
     problems = problems_of(examined, root=dataset.root)
     if not dataset.labelled:
         remedy = "Put label maps beside the training scans."

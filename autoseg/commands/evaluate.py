@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from autoseg.errors import CasesFailedError, WorkspaceError
 from autoseg.events import Events
-from autoseg.jobs.machine import processes
+from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import JOBS
+from autoseg.options.shared import EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import LabelClass
@@ -34,6 +34,9 @@ class EvaluateOptions(Options):
         metavar="DIR",
     )
     jobs: Jobs = option(JOBS, default=1)
+    executor: ExecutorName = option(EXECUTOR, default="local")
+    scheduler: str | None = option(SCHEDULER, default=None)
+    slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,12 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     from autoseg.evaluation.cases import evaluate_folders
     from autoseg.evaluation.tables import METRICS_FILE, SUMMARY_FILE, write_scores
     from autoseg.inference.origins import warn_of_origins
+    from autoseg.jobs.executors import open_executor
     from autoseg.reporting.figures import draw_evaluation
 
-    evaluation = evaluate_folders(
-        options.predictions,
-        options.references,
-        classes=_classes(options, events),
-        events=events,
-        jobs=processes(options.jobs),
-    )
+    classes = _classes(options, events)
+    with open_executor(options, folder=options.predictions, write=False, events=events) as jobs:
+        evaluation = evaluate_folders(options.predictions, options.references, classes=classes, events=events, jobs=jobs)
     warn_of_origins((pair.prediction for pair in evaluation.pairing.pairs), events)
     output = options.output or _beside(options.predictions)
     summary = write_scores(output, evaluation.cases)

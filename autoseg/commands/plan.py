@@ -9,10 +9,11 @@ from autoseg import catalogue
 from autoseg.catalogue.devices import AUTO
 from autoseg.errors import UsageError
 from autoseg.events import Events
-from autoseg.jobs.machine import device_kind, gpu_memory_gb, processes
+from autoseg.jobs.machine import device_kind, gpu_memory_gb
+from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import CHANNELS, DEVICE, JOBS, LABELS, NOT_FINITE, PLANES
+from autoseg.options.shared import CHANNELS, DEVICE, EXECUTOR, JOBS, LABELS, NOT_FINITE, PLANES, SCHEDULER, SLURM_SETTINGS
 
 if TYPE_CHECKING:
     from autoseg.planning.plan import Plan
@@ -65,6 +66,9 @@ class PlanOptions(Options):
     not_finite: catalogue.NotFinite = option(NOT_FINITE, default="refuse")
     device: DeviceOption = option("Kind of machine to plan for; auto: this one.", default="auto", metavar=DEVICE.metavar)
     jobs: Jobs = option(JOBS, default=1)
+    executor: ExecutorName = option(EXECUTOR, default="local")
+    scheduler: str | None = option(SCHEDULER, default=None)
+    slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         WorkspaceError: a plan edited by hand or another data set's workspace is in the way, or another command uses it.
     """
     from autoseg.data.splits import SPLITS
+    from autoseg.jobs.executors import open_executor
     from autoseg.layouts import find_dataset, tell_found
     from autoseg.layouts.common import Choice
     from autoseg.planning.channels import found_channels
@@ -115,9 +120,9 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     with lock(workspace.lock_file):
         if not options.force:
             protect_earlier_planning(workspace, dataset)
-        jobs = processes(options.jobs)
         before = unread(dataset.labelled)
-        fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
+        with open_executor(options, folder=dataset.root, write=False, events=events) as jobs:
+            fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
         dataset = found_channels(dataset, fingerprint.cases)
         speed = _speed_kpx_s(options, workspace, events)
         inputs = _inputs(options, name=dataset.name, planes=planes, speed=speed, overrides=overrides, events=events)

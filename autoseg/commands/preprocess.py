@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from autoseg.events import Events
-from autoseg.jobs.machine import processes
+from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output
 from autoseg.options.declaration import Jobs, OptionalPath, Options, option
-from autoseg.options.shared import DATA, JOBS, VERIFY, WORKSPACE
+from autoseg.options.shared import DATA, EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS, VERIFY, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import Case
@@ -22,6 +22,9 @@ class PreprocessOptions(Options):
     data: OptionalPath = option(DATA, default=None)
     jobs: Jobs = option(JOBS, default=1)
     verify: bool = option(VERIFY, default=False)
+    executor: ExecutorName = option(EXECUTOR, default="local")
+    scheduler: str | None = option(SCHEDULER, default=None)
+    slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,15 @@ class PreprocessResult:
 
 def run(options: PreprocessOptions, events: Events) -> PreprocessResult:
     """Preprocess every labelled case of a workspace, or find that this was done."""
+    from autoseg.jobs.executors import open_executor
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.preprocessing import preprocess
     from autoseg.runs.workspace import find_workspace
 
     workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
     cases = workspace.dataset().labelled
-    store = preprocess(workspace, workspace.plan(), cases, jobs=processes(options.jobs), events=events)
+    with open_executor(options, folder=workspace.root, events=events) as jobs:
+        store = preprocess(workspace, workspace.plan(), cases, jobs=jobs, events=events)
     return PreprocessResult(workspace, store, cases)
 
 

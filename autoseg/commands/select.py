@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autoseg.events import Events
-from autoseg.jobs.machine import processes
+from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, option
-from autoseg.options.shared import DATA, JOBS, VERIFY, WORKSPACE
+from autoseg.options.shared import DATA, EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS, VERIFY, WORKSPACE
 
 if TYPE_CHECKING:
     from autoseg.postprocessing.selection import Candidate, Selection, TriedShift, TriedStep
@@ -25,6 +25,9 @@ class SelectOptions(Options):
     data: OptionalPath = option(DATA, default=None)
     verify: bool = option(VERIFY, default=False)
     jobs: Jobs = option(JOBS, default=1)
+    executor: ExecutorName = option(EXECUTOR, default="local")
+    scheduler: str | None = option(SCHEDULER, default=None)
+    slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
         BundleError: no fold was trained to its end, or models stem from different data.
         WorkspaceError: stored probabilities are damaged, or another process works on the plan.
     """
+    from autoseg.jobs.executors import open_executor
     from autoseg.postprocessing.inputs import gather_inputs
     from autoseg.postprocessing.selecting import make_selection
     from autoseg.postprocessing.selection import write_selection
@@ -59,7 +63,8 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
     workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
     with lock(workspace.lock_file):
         inputs = gather_inputs(workspace, events)
-        selection = make_selection(inputs, workspace.selected, jobs=processes(options.jobs), events=events)
+        with open_executor(options, folder=workspace.root, events=events) as jobs:
+            selection = make_selection(inputs, workspace.selected, jobs=jobs, events=events)
         write_selection(selection, workspace.selection_file)
     return SelectResult(workspace.selection_file, selection, workspace.selected)
 

@@ -10,10 +10,21 @@ from typing import TYPE_CHECKING, Literal
 from autoseg import catalogue
 from autoseg.errors import AutosegError
 from autoseg.events import Events
-from autoseg.jobs.machine import processes
+from autoseg.jobs.work import Executor, ExecutorName
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, option
-from autoseg.options.shared import DATA, DEVICE, JOBS, PRECISION, SEED, VERIFY, WORKSPACE
+from autoseg.options.shared import (
+    DATA,
+    DEVICE,
+    EXECUTOR,
+    JOBS,
+    PRECISION,
+    SCHEDULER,
+    SEED,
+    SLURM_SETTINGS,
+    VERIFY,
+    WORKSPACE,
+)
 
 if TYPE_CHECKING:
     from autoseg.evaluation.tables import Summary
@@ -73,6 +84,9 @@ class TrainOptions(Options):
         "Also send every epoch to TensorBoard or Weights & Biases, offline unless WANDB_MODE is set.", default=None
     )
     jobs: Jobs = option(JOBS, default=1)
+    executor: ExecutorName = option(EXECUTOR, default="local")
+    scheduler: str | None = option(SCHEDULER, default=None)
+    slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
 @dataclass(frozen=True)
@@ -114,12 +128,10 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     """
     started = time.monotonic()  # the budget of a single run counts from here, loading torch included
 
-    from autoseg.jobs.series import run_series
-    from autoseg.jobs.work import Run
+    from autoseg.jobs.executors import open_executor
     from autoseg.model.compute import choose_computes
     from autoseg.runs.devices import devices_of_runs, runs_at_a_time
-    from autoseg.runs.moved_data import require_files, with_data_in
-    from autoseg.runs.run import limit_threads
+    from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.session import open_session, warn_of_memory
     from autoseg.runs.targets import targets_of
     from autoseg.runs.workspace import find_workspace
@@ -132,31 +144,45 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     seeds = (options.seed,) if isinstance(options.seed, int) else options.seed
     targets = targets_of(workspace, plan, networks, str(options.fold), seeds=seeds)
     warn_of_memory(networks, plan, events=events)
-    computes = choose_computes(options.device, options.precision)
-    jobs = runs_at_a_time(options.jobs, runs=len(targets), devices=len(computes))
-    session = open_session(
-        workspace,
-        plan,
-        dataset,
-        choices=options,
-        computes=devices_of_runs(computes, choice=options.device, runs=len(targets), jobs=jobs, events=events),
-        jobs=jobs,
-        readers=processes(options.jobs),
-        events=events,
-    )
+    with open_executor(options, folder=workspace.root, events=events) as executor:
+        computes = choose_computes(options.device, options.precision) if executor.is_local else ()
+        jobs = runs_at_a_time(options.jobs, runs=len(targets), devices=len(computes) or 1)
+        session = open_session(
+            workspace,
+            plan,
+            dataset,
+            choices=options,
+            computes=devices_of_runs(computes, choice=options.device, runs=len(targets), jobs=jobs, events=events),
+            jobs=jobs,
+            readers=executor,
+            events=events,
+        )
+        models = _train_all(session, targets, executor if not executor.is_local else jobs, events=events, started=started)
+    return TrainResult(workspace, tuple(models))
+
+
+def _train_all(
+    session: "Session", targets: "Sequence[Target]", jobs: Executor | int, *, events: Events, started: float
+) -> list[TrainedModel]:
+    """Train what is not trained yet: a single run in this process, several as `jobs` says."""
+    from autoseg.jobs.series import run_series
+    from autoseg.jobs.work import Run
+    from autoseg.runs.moved_data import require_files
+    from autoseg.runs.run import limit_threads
+
     done = [_already_done(session, target) for target in targets]
     to_score = {
         case for target, finished in zip(targets, done, strict=True) if not finished for case in target.members.validation
     }
-    require_files([session.cases[case] for case in sorted(to_score)], workspace)
-    if len(targets) == 1:
-        return TrainResult(workspace, (_train_one(session, targets[0], events=events, started=started),))
+    require_files([session.cases[case] for case in sorted(to_score)], session.workspace)
+    here = isinstance(jobs, int)
+    if here and len(targets) == 1:
+        return [_train_one(session, targets[0], events=events, started=started)]
     work = [
-        Run(target.model.title, partial(_train_one, session, target), already_done=finished)
+        Run(target.model.title, partial(_train_one if here else _train_elsewhere, session, target), already_done=finished)
         for target, finished in zip(targets, done, strict=True)
     ]
-    models = run_series(work, jobs=jobs, initialise=partial(limit_threads, session.cores), events=events)
-    return TrainResult(workspace, tuple(models))
+    return run_series(work, jobs=jobs, initialise=partial(limit_threads, session.cores if here else None), events=events)
 
 
 def _already_done(session: "Session", target: "Target") -> bool:
@@ -164,7 +190,7 @@ def _already_done(session: "Session", target: "Target") -> bool:
     from autoseg.postprocessing.held_out import is_scored
     from autoseg.runs.run import earlier_state
 
-    if session.choices.restart:
+    if session.choices.restart or not session.computes:  # a worker finds out, which knows the device
         return False
     try:
         state = earlier_state(session, target)
@@ -172,6 +198,12 @@ def _already_done(session: "Session", target: "Target") -> bool:
         return True
     scored = not target.members.validation or is_scored(session.workspace.model(target.model))
     return state is not None and state.finished and scored
+
+
+def _train_elsewhere(session: "Session", target: "Target", *, events: Events, started: float, slot: int) -> TrainedModel:
+    """Train one network on one fold on the machine of a worker, whose devices it takes."""
+    session = session.here(events)
+    return _train_one(session, target, events=events, started=started, slot=slot)
 
 
 def _train_one(session: "Session", target: "Target", *, events: Events, started: float, slot: int = 0) -> TrainedModel:

@@ -16,7 +16,8 @@ from autoseg.evaluation.pairing import Pair, Pairing, pair_files
 from autoseg.events import Events
 from autoseg.images.image import on_grid_of, read_labels
 from autoseg.images.segments import BACKGROUND, named_classes
-from autoseg.jobs.pool import ordered_map
+from autoseg.jobs.pool import given_up, ordered_map
+from autoseg.jobs.work import Jobs
 from autoseg.metrics.masks import Masks
 from autoseg.metrics.table import METRICS
 
@@ -126,7 +127,7 @@ def score_case(
 
 
 def evaluate_folders(
-    predictions: Path, references: Path, *, classes: Sequence[LabelClass] | None, events: Events, jobs: int = 1
+    predictions: Path, references: Path, *, classes: Sequence[LabelClass] | None, events: Events, jobs: Jobs = 1
 ) -> Evaluation:
     """Score all label maps of two folders that belong together, reading one case at a time.
 
@@ -136,12 +137,12 @@ def evaluate_folders(
         classes: the classes that may occur, background included or not; None: every value found on either side,
             called `class N`, or those that the references name as segments.
         events: notified of progress, and warned about files.
-        jobs: processes that work side by side, >= 1. The result does not depend on it.
+        jobs: processes that work side by side, >= 1, or an executor. The result does not depend on it.
 
     Raises:
         UsageError: nothing to compare.
         DatasetError: an id occurs twice on one side.
-        SystemFailureError: a worker process died.
+        SystemFailureError: nothing could be done at all, as where processes cannot be started.
     """
     pairing = pair_files(predictions, references)
     for passed in pairing.passed_over:
@@ -151,7 +152,7 @@ def evaluate_folders(
     scored, failures = [], []
     with (
         events.track("comparing", total=len(pairing.pairs), unit="cases") as progress,
-        ordered_map(compare, pairing.pairs, jobs=jobs) as results,
+        ordered_map(compare, pairing.pairs, jobs=jobs, on_death=given_up) as results,
     ):
         for pair, result in zip(pairing.pairs, results, strict=True):
             if isinstance(result, AutosegError):

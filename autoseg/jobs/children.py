@@ -10,8 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
-from multiprocessing.process import BaseProcess
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from autoseg.errors import InterruptedRunError
 from autoseg.jobs.interruption import STOPPING, Interruption, end_at_once
@@ -21,6 +20,9 @@ SPAWN: Final = multiprocessing.get_context("spawn")
 
 GRACE_S: Final = 30.0
 """Time a process gets to end by itself. Source: ours; many times an optimiser step, after which it notices."""
+
+_POLL_S: Final = 0.5
+"""Time between two looks at whether the parent is still there. Source: ours."""
 
 _HAS_MASKS: Final = hasattr(signal, "pthread_sigmask")  # Windows has neither these nor signals of single threads
 _PR_SET_PDEATHSIG: Final = 1
@@ -41,7 +43,24 @@ def stopping_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def stop(processes: Sequence[BaseProcess]) -> None:
+class Child(Protocol):
+    """A process that this one has started."""
+
+    @property
+    def exitcode(self) -> int | None:
+        """How it ended, negative where a signal killed it; None while it runs."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it by force."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for its end, so many seconds at most."""
+
+
+def stop(processes: Sequence[Child]) -> None:
     """End processes: all politely and together, then by force."""
     for process in processes:
         process.terminate()
@@ -53,7 +72,7 @@ def stop(processes: Sequence[BaseProcess]) -> None:
         kill(processes)
 
 
-def kill(processes: Sequence[BaseProcess]) -> None:
+def kill(processes: Sequence[Child]) -> None:
     """End processes by force."""
     for process in processes:
         process.kill()
@@ -61,16 +80,17 @@ def kill(processes: Sequence[BaseProcess]) -> None:
         process.join()
 
 
-def work_as_child(work: Callable[[Interruption], Any]) -> None:
+def work_as_child(work: Callable[[Interruption], Any], *, parent: int | None = None) -> None:
     """What a process does that was started while signals were held back: its work, until it is asked to end.
 
     Args:
         work: told of what asks the process to end.
+        parent: number of the process that started this one; None: `multiprocessing` knows it.
     """
     interruption = Interruption()
     try:
         with interruption.heard([signal.SIGTERM]):
-            end_with_parent()
+            end_with_parent(parent)
             let_signals_through()
             work(interruption)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends anyway: being asked to would only disturb that
@@ -88,18 +108,23 @@ def let_signals_through() -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
 
-def end_with_parent() -> None:
+def end_with_parent(parent: int | None = None) -> None:
     """Let this process end at once when the one that started it is no more, even if that was killed.
 
     What it holds, such as locks, is free then. Results are whole or not there at any moment, so that nothing is lost.
+
+    Args:
+        parent: number of the process that started this one; None: `multiprocessing` knows it.
     """
-    parent = multiprocessing.parent_process()
-    if parent is None or parent.pid is None:
-        msg = "only a process started by another ends with it"
-        raise RuntimeError(msg)
+    if parent is None:
+        process = multiprocessing.parent_process()
+        if process is None or process.pid is None:
+            msg = "only a process started by another ends with it"
+            raise RuntimeError(msg)
+        parent = process.pid
     if not _killed_with_parent():
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-    elif os.getppid() != parent.pid:  # it ended before the system was asked
+    elif os.getppid() != parent:  # it ended before the system was asked
         os._exit(InterruptedRunError.exit_code)
 
 
@@ -110,6 +135,10 @@ def _killed_with_parent() -> bool:
     return bool(ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0)
 
 
-def _end_after(parent: BaseProcess) -> None:
-    parent.join()
+def _end_after(parent: int) -> None:
+    if (process := multiprocessing.parent_process()) is not None:
+        process.join()
+    else:
+        while os.getppid() == parent:
+            time.sleep(_POLL_S)
     os._exit(InterruptedRunError.exit_code)

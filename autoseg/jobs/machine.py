@@ -18,9 +18,19 @@ _ANSWER_S: Final = 20.0
 _GB_PER_MIB: Final = 1024**2 / 1e9
 
 
+_share: list[int] = []
+"""Cores that this process was told to make do with."""
+
+
 def usable_cores() -> int:
-    """Processor cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Processor cores this process may use: those it may run on, or its share of them."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, *_share) if _share else cores
+
+
+def share_cores(cores: int) -> None:
+    """Let this process use no more cores than these, because others beside it use the rest."""
+    _share[:] = [cores]
 
 
 def processes(jobs: int | Literal["auto"]) -> int:

@@ -1,16 +1,15 @@
 """Several runs as one piece of work: one after the other or side by side, with one overview of their progress."""
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final
 
 from autoseg.errors import AutosegError, CasesFailedError
 from autoseg.events import Events, Progress
-from autoseg.jobs.side_by_side import side_by_side
-from autoseg.jobs.work import Outcomes, Result, Run
+from autoseg.jobs.local import executor_of, here
+from autoseg.jobs.work import Jobs, Outcomes, Result, Run
 
 TITLE: Final = "all runs"
 """What the overview is called."""
@@ -18,12 +17,12 @@ _PARTS: Final = 1024
 """Parts of a run that the overview distinguishes. Source: ours; a power of two, so that floats add them without rounding."""
 
 
-def run_series(runs: Sequence[Run[Result]], *, jobs: int, initialise: Callable[[], None], events: Events) -> list[Result]:
+def run_series(runs: Sequence[Run[Result]], *, jobs: Jobs, initialise: Callable[[], None], events: Events) -> list[Result]:
     """Do all runs, those already done first; one that fails does not keep the others.
 
     Args:
         runs: in the order in which they are begun.
-        jobs: how many at a time; 1: in this process, else each in one of its own.
+        jobs: how many at a time (1: in this process, else each in one of its own), or an executor.
         initialise: called first in each of these processes.
         events: notified of each run, and of all together.
 
@@ -47,47 +46,11 @@ def run_series(runs: Sequence[Run[Result]], *, jobs: int, initialise: Callable[[
 
 
 def _outcomes(
-    runs: Sequence[Run[Result]], *, jobs: int, initialise: Callable[[], None], events_of: Callable[[str], Events]
+    runs: Sequence[Run[Result]], *, jobs: Jobs, initialise: Callable[[], None], events_of: Callable[[str], Events]
 ) -> Outcomes[Result]:
     done, others = [run for run in runs if run.already_done], [run for run in runs if not run.already_done]
-    yield from _here(done, jobs=1, initialise=initialise, events_of=events_of)
-    yield from EXECUTORS["here" if jobs == 1 else "processes"](others, jobs=jobs, initialise=initialise, events_of=events_of)
-
-
-def _here(
-    runs: Sequence[Run[Any]],
-    *,
-    jobs: int,  # noqa: ARG001 - every executor is told
-    initialise: Callable[[], None],  # noqa: ARG001 - this process needs no preparation
-    events_of: Callable[[str], Events],
-) -> Outcomes[Any]:
-    for run in runs:
-        outcome: Any
-        try:
-            outcome = run.work(events=events_of(run.name), started=time.monotonic(), slot=0)
-        except AutosegError as error:
-            outcome = error
-        yield run, outcome
-
-
-class Executor(Protocol):
-    """Does runs, and gives each with its result or failure when it ends."""
-
-    def __call__(
-        self, runs: Sequence[Run[Any]], *, jobs: int, initialise: Callable[[], None], events_of: Callable[[str], Events]
-    ) -> Outcomes[Any]:
-        """Do them.
-
-        Args:
-            runs: in the order in which they are begun.
-            jobs: how many at a time; each of these has a slot of its own, which a run gives back however it ends.
-            initialise: called first wherever else a run takes place.
-            events_of: where the events of the run of that name go.
-        """
-
-
-EXECUTORS: Final[Mapping[str, Executor]] = {"here": _here, "processes": side_by_side}
-"""Where runs take place."""
+    yield from here(done, events_of=events_of)
+    yield from executor_of(jobs).outcomes(others, initialise=initialise, events_of=events_of)
 
 
 class _Overview:

@@ -14,11 +14,21 @@ VERIFY: Final = Declaration(
     "Hash scans and label maps again, even those whose size, time of change and inode are as they were when hashed."
 )
 JOBS: Final = Declaration(
-    "Processes that work side by side; auto: one per core, at most 8.",
+    "Processes that work side by side; auto: one per core, at most 8. On a cluster: tasks, or jobs of SLURM, at a time.",
     in_python="A script that asks for more than one is guarded by `if __name__ == '__main__':`.",
     least=1,
     most=1024,
     console_default="auto",
+)
+EXECUTOR: Final = Declaration(
+    "Where the work is done: here, by the workers of a Dask scheduler, or by jobs of SLURM (extra `cluster`)."
+)
+SCHEDULER: Final = Declaration(
+    "Address of the scheduler, for the executor dask, as in tcp://10.0.0.1:8786.", metavar="ADDRESS"
+)
+SLURM_SETTINGS: Final = Declaration(
+    "Settings of SLURM, for the executor slurm. Default: ~/.config/autoseg/slurm.toml or /etc/autoseg/slurm.toml.",
+    metavar="FILE",
 )
 DEVICE: Final = Declaration(
     "Where networks run, such as cuda:1, or cuda:0,1 for two GPUs; auto: on graphics cards where there are any.",

@@ -10,10 +10,11 @@ from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import Case, Dataset, LabelClass, names_by_value
 from autoseg.data.naming import some
 from autoseg.data.splits import Splits, classes_missing, make_splits
-from autoseg.errors import AutosegError, DatasetError
+from autoseg.errors import AutosegError, DatasetError, SystemFailureError
 from autoseg.events import Events
 from autoseg.images.image import Image, LabelMap, on_grid_of, read_image, read_labels
 from autoseg.jobs.pool import ordered_map
+from autoseg.jobs.work import Jobs
 from autoseg.planning.case_fingerprint import CaseFingerprint, measure
 from autoseg.planning.channels import (
     CommonPixels,
@@ -51,25 +52,25 @@ class Examined:
     likeness: Likeness | None = None
 
 
-def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, jobs: int, events: Events) -> list[Examined]:
+def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, jobs: Jobs, events: Events) -> list[Examined]:
     """Read cases, check them, and put the labelled ones into numbers.
 
     Args:
         cases: of the data set.
         dataset: says what is expected of them.
         not_finite: what to do with voxels that are NaN or infinite.
-        jobs: processes at work, each with one case in memory; 1: this process alone. The result is the same.
+        jobs: processes at work, each with one case in memory, or an executor; 1: this process alone. The result is the same.
         events: gets a progress bar and what the files give cause to warn of.
 
     Raises:
-        SystemFailureError: a worker died.
+        SystemFailureError: nothing could be done at all, as where processes cannot be started.
     """
     values = None if dataset.classes is None else names_by_value(dataset.classes)
     look = partial(_examine, channels=len(dataset.channels), values=values, not_finite=not_finite)
     examined = []
     with (
         events.track("looking at the data", total=len(cases), unit="cases") as progress,
-        ordered_map(look, cases, jobs=jobs) as results,
+        ordered_map(look, cases, jobs=jobs, on_death=_given_up) as results,
     ):
         for result in results:
             examined.append(result)
@@ -165,6 +166,10 @@ def _examine(case: Case, *, channels: int, values: Mapping[int, str] | None, not
         pixels=None if image is None else pixels_of(image, files=len(case.images)),
         likeness=likeness,
     )
+
+
+def _given_up(case: Case, error: SystemFailureError) -> Examined:
+    return Examined(case.id, errors=(error,))
 
 
 def _with_common_channels(examined: Sequence[Examined], cases: Sequence[Case], dataset: Dataset) -> list[Examined]:

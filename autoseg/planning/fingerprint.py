@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import Dataset, LabelClass
-from autoseg.errors import DatasetError, ProblemsError
+from autoseg.errors import DatasetError, ProblemsError, SystemFailureError
 from autoseg.events import Events
+from autoseg.jobs.work import Jobs
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.examination import examine, problems_of
 from autoseg.storage.documents import DocumentType
@@ -37,25 +38,25 @@ class Fingerprint(BaseModel):
         return dict(sorted(total.items()))
 
 
-def fingerprint_dataset(dataset: Dataset, *, jobs: int, events: Events, not_finite: NotFinite = "refuse") -> Fingerprint:
+def fingerprint_dataset(dataset: Dataset, *, jobs: Jobs, events: Events, not_finite: NotFinite = "refuse") -> Fingerprint:
     """Read every labelled case once, check it, and put it into numbers.
 
     Args:
         dataset: only its labelled cases are read.
-        jobs: processes at work, each with one case in memory; 1: this process alone. The result is the same.
+        jobs: processes at work, each with one case in memory, or an executor; 1: this process alone. The result is the same.
         events: gets a progress bar and what the files give cause to warn of.
         not_finite: what to do with voxels that are NaN or infinite.
 
     Raises:
         DatasetError: there is nothing to learn from, or cases cannot be used; names every such case.
-        SystemFailureError: a worker died.
+        SystemFailureError: nothing could be done at all, as where processes cannot be started.
     """
     cases = sorted(dataset.labelled, key=lambda case: case.id)
     if not cases:
         raise DatasetError("no scan has a label map", where=dataset.root, remedy="Put label maps beside the training scans.")
     examined = examine(cases, dataset, not_finite=not_finite, jobs=jobs, events=events)
     problems = problems_of(examined, root=dataset.root)
-    if len(problems) == 1:
+    if len(problems) == 1 and not isinstance(problems[0][1], SystemFailureError):  # which does not name its case
         raise problems[0][1]
     if problems:
         raise ProblemsError(problems, where=dataset.root)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.events import Events
 from autoseg.inference.shift import describe
-from autoseg.jobs.pool import Apply
+from autoseg.jobs.work import Apply
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
 from autoseg.postprocessing.scoring import case_means, score_of

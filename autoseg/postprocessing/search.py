@@ -13,7 +13,7 @@ from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.events import Events
 from autoseg.inference.components import foreground_components
 from autoseg.inference.steps import Step, StepType, apply_steps, class_mask, describe
-from autoseg.jobs.pool import Apply
+from autoseg.jobs.work import Apply
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, postprocessed
 from autoseg.postprocessing.scoring import score_of

@@ -13,7 +13,8 @@ from autoseg.events import Events
 from autoseg.images.image import write_labels
 from autoseg.inference.quality import Quality, calibrate, seeds_that_judge
 from autoseg.inference.steps import Step, describe
-from autoseg.jobs.pool import Apply, workers
+from autoseg.jobs.pool import workers
+from autoseg.jobs.work import Apply, Jobs
 from autoseg.model.bundle import read_document
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.combinations import TIE_DICE, candidates, comparable, rank
@@ -25,19 +26,19 @@ from autoseg.postprocessing.search import Postprocessing, find_postprocessing
 from autoseg.postprocessing.selection import Candidate, SelectedModel, Selection, decision_digest
 
 
-def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: int, events: Events) -> Selection:
+def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: Jobs, events: Events) -> Selection:
     """Score every candidate of networks and views, choose, and find the prior and the postprocessing that help.
 
     Args:
         inputs: what there is to select from.
         folder: gets the held-out cases' label maps as the selection makes them, and their scores.
-        jobs: processes that score cases.
+        jobs: processes that score cases, or an executor.
         events: notified of everything.
 
     Raises:
         WorkspaceError: stored probabilities are damaged.
     """
-    with workers(min(jobs, len(inputs.cases))) as apply:
+    with workers(jobs, most=len(inputs.cases)) as apply:
         list(apply(verify, inputs.cases))
         compared, scores = _compare(inputs, apply, events)
         planes = inputs.plan.planes

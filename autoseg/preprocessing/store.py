@@ -17,7 +17,8 @@ from autoseg.data.dataset import Case, names_by_value
 from autoseg.errors import AutosegError, CasesFailedError, WorkspaceError
 from autoseg.events import Events
 from autoseg.images.image import on_grid_of, read_image, read_labels
-from autoseg.jobs.pool import ordered_map
+from autoseg.jobs.pool import given_up, ordered_map
+from autoseg.jobs.work import Jobs
 from autoseg.planning.case_fingerprint import refuse_constant_channels
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import apply
@@ -91,7 +92,7 @@ def store_of(folder: Path, *, plan: Plan, checksums: Mapping[str, str]) -> Store
 
 
 def build_store(
-    folder: Path, cases: Sequence[Case], *, plan: Plan, checksums: Mapping[str, str], jobs: int, events: Events
+    folder: Path, cases: Sequence[Case], *, plan: Plan, checksums: Mapping[str, str], jobs: Jobs, events: Events
 ) -> Store:
     """The preprocessed arrays of labelled cases, made where they are missing.
 
@@ -102,7 +103,7 @@ def build_store(
         cases: labelled cases.
         plan: says how.
         checksums: `case_checksum` of every case, by id.
-        jobs: processes that work side by side, each with one case in memory.
+        jobs: processes that work side by side, each with one case in memory, or an executor.
         events: notified of progress.
 
     Raises:
@@ -118,7 +119,7 @@ def build_store(
         for wait in (False, True):
             prepare = partial(_prepare, store=store, plan=plan, wait=wait)
             busy = []
-            with ordered_map(prepare, missing, jobs=jobs) as outcomes:
+            with ordered_map(prepare, missing, jobs=jobs, on_death=given_up) as outcomes:
                 for case, outcome in zip(missing, outcomes, strict=True):
                     if isinstance(outcome, AutosegError):
                         failures[case.id] = outcome

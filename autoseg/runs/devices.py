@@ -11,7 +11,7 @@ from autoseg.model.compute import Compute
 
 
 def runs_at_a_time(jobs: int | Literal["auto"], *, runs: int, devices: int) -> int:
-    """How many runs are in work at a time: as many as were asked for; `auto`: one on each device."""
+    """How many runs are in work at a time here: as many as were asked for; `auto`: one on each device."""
     return min(devices if jobs == "auto" else jobs, runs)
 
 
@@ -37,6 +37,8 @@ def devices_of_runs(
             remedy="Name one device, or train several networks, folds or seeds, each on a device of its own.",
         )
     used = tuple(computes[:jobs])
+    if not used:  # they take place elsewhere, on the devices there
+        return ()
     if jobs > len(used) and (len(used) > 1 or used[0].device.type != "cpu"):
         shares = Counter(str(used[slot % len(used)].device) for slot in range(jobs))
         on_each = ", ".join(f"{number} on {name}" for name, number in shares.items())

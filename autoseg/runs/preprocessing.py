@@ -4,13 +4,14 @@ from collections.abc import Mapping
 
 from autoseg.data.dataset import Case
 from autoseg.events import Events
+from autoseg.jobs.work import Jobs
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store, build_store
 from autoseg.runs.moved_data import checksums_of, planned_checksums
 from autoseg.runs.workspace import Workspace
 
 
-def preprocess(workspace: Workspace, plan: Plan, cases: tuple[Case, ...], *, jobs: int, events: Events) -> Store:
+def preprocess(workspace: Workspace, plan: Plan, cases: tuple[Case, ...], *, jobs: Jobs, events: Events) -> Store:
     """The arrays of all labelled cases, made where missing; scans are asked for only where theirs are."""
     checksums = checksums_of(workspace, plan, cases, events)
     _warn_of_changed_data(workspace, checksums, events)

@@ -12,6 +12,7 @@ import torch
 from autoseg.data.splits import Fold
 from autoseg.errors import TrainingError
 from autoseg.events import Events
+from autoseg.jobs.machine import usable_cores
 from autoseg.model.compute import Compute
 from autoseg.model.identity import folders_inside
 from autoseg.preprocessing.store import Store
@@ -100,9 +101,9 @@ def train_where_needed(
     return _train(session, target, state, draw=draw, events=events, started=started), True
 
 
-def limit_threads(cores: int) -> None:
-    """Compute on no more cores than this process has a share of."""
-    torch.set_num_threads(min(torch.get_num_threads(), cores))
+def limit_threads(cores: int | None) -> None:
+    """Compute on no more cores than this process has a share of; None: than it may use."""
+    torch.set_num_threads(min(torch.get_num_threads(), cores or usable_cores()))
 
 
 def _train(

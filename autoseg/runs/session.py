@@ -1,5 +1,6 @@
 """What the runs of one command share."""
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
@@ -8,7 +9,8 @@ from autoseg.catalogue import NETWORKS, Architecture, DeviceChoice, MemoryFormat
 from autoseg.data.dataset import Case, Dataset
 from autoseg.events import Events
 from autoseg.jobs.machine import usable_cores
-from autoseg.model.compute import Compute
+from autoseg.jobs.work import Executor
+from autoseg.model.compute import Compute, choose_computes
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store
 from autoseg.runs.preprocessing import preprocess
@@ -69,7 +71,8 @@ class Session:
         plan: what they train.
         cases: all labelled cases, by id.
         store: the same, preprocessed.
-        computes: devices, each with the number format, which is the same for all; runs take them in turn.
+        computes: devices, each with the number format, which is the same for all; runs take them in turn. None where runs
+            take place elsewhere, see `here`.
         cores: processor cores each run may use.
         choices: what the user chose.
     """
@@ -99,6 +102,19 @@ class Session:
             slot: of the run. So many slots as there are devices have different ones, and twice as many have each twice.
         """
         return replace(self, computes=(self.computes[slot % len(self.computes)],))
+
+    def here(self, events: Events) -> "Session":
+        """The same on the devices and cores of this machine, where a run of it has come to.
+
+        Args:
+            events: told on what it trains.
+
+        Raises:
+            UsageError: the device is not there.
+        """
+        here = replace(self, computes=choose_computes(self.choices.device, self.choices.precision), cores=usable_cores())
+        events.info(f"training on {', '.join(here.devices)} in {here.compute.precision} on {socket.gethostname()}")
+        return here
 
     def config(self, target: Target) -> TrainConfig:
         """The choices that decide a run's result."""
@@ -143,7 +159,7 @@ def open_session(
     choices: RunChoices,
     computes: tuple[Compute, ...],
     jobs: int,
-    readers: int,
+    readers: Executor,
     events: Events,
 ) -> Session:
     """Preprocess what is missing.
@@ -153,9 +169,9 @@ def open_session(
         plan: its plan.
         dataset: its cases.
         choices: what the user chose.
-        computes: the devices that are used.
+        computes: the devices that are used; none where runs take place elsewhere.
         jobs: runs at a time, which share the cores.
-        readers: processes that preprocess scans.
+        readers: preprocesses scans.
         events: notified of everything.
     """
     if plan.edited:
@@ -164,8 +180,9 @@ def open_session(
         events.info("using folds that were edited by hand")
     if choices.minutes is None and choices.epochs is None and plan.training.minutes is not None:
         events.info(f"each run takes {plan.training.minutes:g} minutes (the plan's; choose another with --minutes)")
-    devices = ", ".join(dict.fromkeys(str(compute.device) for compute in computes))
-    events.info(f"training on {devices} in {computes[0].precision}")
+    if computes:
+        devices = ", ".join(dict.fromkeys(str(compute.device) for compute in computes))
+        events.info(f"training on {devices} in {computes[0].precision}")
     return Session(
         workspace=workspace,
         plan=plan,

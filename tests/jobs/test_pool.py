@@ -16,6 +16,7 @@ import pytest
 from oracles.processes import eventually, is_alive
 
 from autoseg.errors import SystemFailureError, WorkspaceError
+from autoseg.jobs import crew
 from autoseg.jobs.pool import ordered_map, workers
 from autoseg.storage import files
 
@@ -73,9 +74,50 @@ def test_an_error_keeps_its_fields_between_processes(tmp_path: Path) -> None:
     assert caught.value.remedy == "Make it."
 
 
-def test_a_killed_process_is_a_failure_of_the_surroundings_and_never_hangs() -> None:
-    with pytest.raises(SystemFailureError, match="died"):
+def test_an_item_that_kills_every_process_is_a_failure_of_the_system_and_never_hangs() -> None:
+    with pytest.raises(SystemFailureError, match=r"2 processes died.*SIGKILL"):
         results(signal.raise_signal, [signal.SIGKILL] * 2, jobs=2)
+
+
+def test_an_item_that_kills_every_process_is_replaced_where_something_stands_for_it_and_the_others_go_on() -> None:
+    def lost(number: int, error: SystemFailureError) -> Any:
+        return f"{number}: {error}"
+
+    items = ["1", "__import__('signal').raise_signal(9)", "2", "3"]
+    with ordered_map(eval, items, jobs=2, on_death=lost) as found:
+        one, replaced, *rest = found
+    assert (one, rest) == (1, [2, 3])
+    assert replaced.startswith(items[1])
+    assert "2 processes died that worked on it, the last one so: killed, SIGKILL" in replaced
+
+
+def test_an_item_is_tried_again_where_a_process_died_over_it(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    first_dies = f"__import__('pathlib').Path({str(mark)!r})"
+    first_dies = f"{first_dies}.exists() or ({first_dies}.touch(), __import__('os')._exit(9))"
+    assert results(eval, [first_dies, "1", "2"], jobs=2) == [True, 1, 2]
+
+
+def test_a_process_killed_while_it_is_idle_is_replaced() -> None:
+    with workers(2, most=9) as apply:
+        for process in set(apply(eval, [PROCESS_ID] * 9)):
+            os.kill(process, signal.SIGKILL)
+        assert list(apply(math.sqrt, [4, 9, 16])) == [2, 3, 4]
+
+
+def test_what_waits_for_a_slow_item_is_bounded(tmp_path: Path) -> None:
+    done = tmp_path / "done"
+    done.touch()
+    quick = f"open({str(done)!r}, 'a').write('x')"
+    look = f"__import__('pathlib').Path({str(done)!r}).stat().st_size"
+    begun_meanwhile = (
+        f"[0 for _ in iter(lambda: {look} >= {2 * crew._AHEAD - 1}, True) if __import__('time').sleep(0.02)]"
+        f" or __import__('time').sleep(0.5) or {look}"
+    )
+    with ordered_map(eval, [begun_meanwhile, *[quick] * 100], jobs=2) as found:
+        first, *others = found
+    assert first == 2 * crew._AHEAD - 1
+    assert others == [1] * 100
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -134,7 +176,7 @@ def test_no_process_outlives_the_one_that_started_it(tmp_path: Path, stop: signa
 
 
 def test_processes_do_several_rounds_of_work() -> None:
-    with workers(2) as apply:
+    with workers(2, most=9) as apply:
         first, second = list(apply(eval, [PROCESS_ID] * 4)), list(apply(math.sqrt, [4, 9, 16]))
     assert second == [2, 3, 4]
     assert os.getpid() not in first

@@ -141,6 +141,19 @@ def chatter(mark: Path, *, events: Events, started: float, slot: int) -> str:
     return "said"
 
 
+def end_the_worker_once(mark: Path, *, events: Events, started: float, slot: int) -> str:
+    """End the process that has started this one, where no other run has done so."""
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return "done"
+    with events.track("begun", total=2, unit="steps"):
+        time.sleep(2 * SENDING_INTERVAL_S)
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+    return ""
+
+
 def linger(folder: Path, *, events: Events, started: float, slot: int) -> str:
     """Wait for ever; leave a mark with the process id at the beginning and another in the end."""
     (folder / f"{os.getpid()}.began").touch()

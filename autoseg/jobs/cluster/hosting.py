@@ -1,0 +1,249 @@
+"""What a worker of a cluster does: it starts processes, listens to them, and ends them when nobody wants their results."""
+
+import pickle
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import version
+from multiprocessing.connection import Connection
+from typing import Any, Final
+
+from distributed import Reschedule, get_worker
+from distributed.core import Status
+
+from autoseg.errors import AutosegError, InterruptedRunError
+from autoseg.jobs.children import Child, stop
+from autoseg.jobs.cluster.hosted import do_pickled_run, start_hosted
+from autoseg.jobs.cluster.session import Session
+from autoseg.jobs.machine import usable_cores
+from autoseg.jobs.run_process import free_slot
+from autoseg.jobs.server import TRIES, Outcome, Server, died
+
+BEGAN: Final = "began"
+"""What is said when an item, or a run, is begun."""
+SAID: Final = "said"
+"""What is said with events of a run."""
+LEFT: Final = "left"
+"""What is said when nothing is left of a task on this worker but its result."""
+
+_POLL_S: Final = 0.2
+"""Time between two looks at whether a task is still wanted. Source: ours."""
+_IDLE_S: Final = 60.0
+"""Time after which a process for items that nobody asks for any ends. Source: ours; its start takes one or two seconds."""
+_STOPPED_S: Final = 120.0
+"""Time in which a worker ends whose processes were told to stop. Source: ours; SLURM waits 30 s, unless told otherwise."""
+
+
+class _UnwantedError(Exception):
+    """The command that asked for a task has gone, or does not want it any more."""
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker, as it introduces itself.
+
+    Attributes:
+        host: its machine.
+        problem: why it cannot work for the command.
+    """
+
+    host: str
+    problem: AutosegError | None
+
+
+def introduce(session: Session) -> Worker:
+    """What a command asks every worker that is there when it begins."""
+    host = socket.gethostname()
+    return Worker(host, session.problem(version=version("autoseg"), host=host))
+
+
+_introduced: set[str] = set()
+
+
+def _check(session: Session) -> None:
+    """Find out whether this worker, which may have come late, can work for the command."""
+    if session.id not in _introduced:
+        if (problem := introduce(session).problem) is not None:
+            raise problem
+        _introduced.add(session.id)
+
+
+class _Task:
+    """The task that the thread works on."""
+
+    def __init__(self, session: Session) -> None:
+        self._worker = get_worker()
+        self._key, self._session = self._worker.get_current_task(), session
+
+    def tell(self, what: str, *more: int | bytes) -> None:
+        self._worker.log_event(self._session.id, [what, self._key, self._worker.address, *more])
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether its result is still wanted: not where the command took it back, or is no more, or the worker ends."""
+        state = self._worker.state.tasks.get(self._key)
+        goes_on = self._worker.status in {Status.running, Status.paused}
+        return goes_on and state is not None and state.state not in {"cancelled", "released", "forgotten"}
+
+    def cores(self, *, all_threads: bool) -> int:
+        """Cores for what it starts: those of the worker's threads, shared out."""
+        threads: int = self._worker.state.nthreads
+        return min(usable_cores(), threads) if all_threads else max(1, usable_cores() // threads)
+
+
+@dataclass
+class _Seat:
+    """The process that works on the items of one thread, and the work that it knows."""
+
+    work_key: str = ""
+    work: Callable[[Any], Any] | None = None
+    server: Server | None = field(default=None)
+
+    def end(self) -> int | None:
+        """End the process; how it ended."""
+        server, self.server = self.server, None
+        if server is None:
+            return None
+        server.pipe.close()
+        stop([server.process])
+        return server.process.exitcode
+
+
+_seats: dict[tuple[str, int], _Seat] = {}
+
+
+def work_on_items(session: Session, work_key: str, work: bytes, first: int, items: bytes) -> tuple[float, bytes]:
+    """Work on some items, one after the other, in the process of this thread.
+
+    Args:
+        session: the command.
+        work_key: tells the work from others of the command.
+        work: the function, pickled.
+        first: number of the first item.
+        items: the items, pickled.
+
+    Returns:
+        seconds taken, and the outcomes, pickled.
+    """
+    began, task = time.monotonic(), _Task(session)
+    try:
+        _check(session)
+        seat = _seats.setdefault((session.id, threading.get_ident()), _Seat())
+        if seat.work_key != work_key:
+            seat.work_key, seat.work = work_key, pickle.loads(work)  # noqa: S301 - from whoever may run anything here
+        outcomes = []
+        for number, item in enumerate(pickle.loads(items), first):  # noqa: S301 - likewise
+            task.tell(BEGAN, number)
+            outcomes.append(_outcome(seat, item, task, session))
+        return time.monotonic() - began, pickle.dumps(outcomes)
+    finally:
+        task.tell(LEFT)
+
+
+def _outcome(seat: _Seat, item: Any, task: _Task, session: Session) -> Outcome:
+    exit_code = None
+    for _ in range(TRIES):
+        try:
+            return _tried(seat, item, task, session)
+        except EOFError:
+            exit_code = seat.end()
+        except _UnwantedError:
+            seat.end()
+            raise
+    return died(exit_code)
+
+
+def _tried(seat: _Seat, item: Any, task: _Task, session: Session) -> Outcome:
+    if seat.work is None:
+        msg = "nobody said what the work is"
+        raise ValueError(msg)
+    while seat.server is None or not seat.server.send(seat.work, item):
+        seat.end()  # one that had nothing to do for long, or was killed meanwhile
+        start = partial(start_hosted, folder=session.folder, cores=task.cores(all_threads=False))
+        seat.server = Server(start, idle_s=_IDLE_S)
+    while True:
+        if seat.server.pipe.poll(_POLL_S):
+            outcome = seat.server.receive()
+            if outcome is not None:
+                return outcome
+        elif not task.is_wanted:
+            raise _UnwantedError
+
+
+def host_run(session: Session, run: bytes, *, whole_worker: bool) -> tuple[bytes, int | None]:
+    """Do a run in a process of its own, and pass on what it says.
+
+    Args:
+        session: the command.
+        run: the work and what is called first, pickled.
+        whole_worker: whether nothing else is done meanwhile, so that the run may use all its cores.
+
+    Returns:
+        the last message of the process, a pickled list that ends with how the run ended if the process came to that, and its
+        exit code.
+    """
+    task = _Task(session)
+    task.tell(BEGAN)
+    try:
+        _check(session)
+        with _slot_taken() as slot:
+            target = partial(do_pickled_run, run, time.monotonic(), slot)
+            process, pipe = start_hosted(target, folder=session.folder, cores=task.cores(all_threads=whole_worker))
+            last = _pass_on(process, pipe, task)
+        if process.exitcode == InterruptedRunError.exit_code:
+            _await_end(task)
+        return last, process.exitcode
+    finally:
+        task.tell(LEFT)
+
+
+def _pass_on(process: Child, pipe: Connection, task: _Task) -> bytes:
+    """Pass on what a process says until it ends, or is not wanted any more; gives its last message."""
+    last = b""
+    try:
+        while task.is_wanted:
+            if pipe.poll(_POLL_S):
+                last = pipe.recv_bytes()
+                task.tell(SAID, last)
+        raise _UnwantedError
+    except (EOFError, OSError):
+        process.join()
+        return last
+    finally:
+        pipe.close()
+        stop([process])
+
+
+@contextmanager
+def _slot_taken() -> Iterator[int]:
+    """A slot that no other run of this worker has."""
+    with _slots_change:
+        slot = free_slot(_run_slots)
+        _run_slots.add(slot)
+    try:
+        yield slot
+    finally:
+        _run_slots.discard(slot)
+
+
+_run_slots: set[int] = set()
+_slots_change = threading.Lock()
+
+
+def _await_end(task: _Task) -> None:
+    """Somebody asked all processes here to stop: the worker ends, too, and the run goes on elsewhere."""
+    deadline = time.monotonic() + _STOPPED_S
+    while task.is_wanted and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    raise Reschedule
+
+
+def end_session(session_id: str) -> None:
+    """End the processes that wait for items of a command which wants no more."""
+    for key in [key for key in _seats if key[0] == session_id]:
+        _seats.pop(key).end()
+    _introduced.discard(session_id)
