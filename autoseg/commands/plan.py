@@ -117,7 +117,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     tell_found(dataset, events)
     refuse_data_as_workspace(workspace, dataset)
     warn_of_workspaces_left_behind(workspace, dataset, events)
-    with lock(workspace.lock_file):
+    with lock(workspace.lock_file, events=events):
         if not options.force:
             protect_earlier_planning(workspace, dataset)
         before = unread(dataset.labelled)

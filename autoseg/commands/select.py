@@ -61,7 +61,7 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
     from autoseg.storage.locks import lock
 
     workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
-    with lock(workspace.lock_file):
+    with lock(workspace.lock_file, events=events):
         inputs = gather_inputs(workspace, events)
         with open_executor(options, folder=workspace.root, events=events) as jobs:
             selection = make_selection(inputs, workspace.selected, jobs=jobs, events=events)

@@ -215,7 +215,7 @@ def _train_one(session: "Session", target: "Target", *, events: Events, started:
 
     session = session.on(slot)
     folder = session.workspace.model(target.model)
-    with runs.working_on(session, target):
+    with runs.working_on(session, target, events=events):
         state, trained_now = runs.train_where_needed(session, target, draw=draw_curves, events=events, started=started)
         held_out = [session.cases[case] for case in target.members.validation]
         summary = score_held_out(

@@ -19,6 +19,8 @@ from autoseg.storage import files
 from autoseg.storage.locks import lock
 
 _LISTED: Final = 5
+_WAIT_S: Final = 60.0
+"""Time that another command is given to remember the same. Source: ours; it takes one file."""
 
 
 def with_data_in(workspace: Workspace, folder: Path | None, events: Events) -> Workspace:
@@ -40,7 +42,7 @@ def with_data_in(workspace: Workspace, folder: Path | None, events: Events) -> W
         return workspace
     _refuse_other_data(dataset, workspace, events)
     try:
-        with lock(workspace.lock_file):
+        with lock(workspace.lock_file, wait_s=_WAIT_S, events=events):
             workspace.write_dataset(dataset)
     except SystemFailureError as cause:
         events.warn(f"the folder given with --data is used now, but not remembered: {cause.message}")

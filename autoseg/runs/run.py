@@ -64,7 +64,7 @@ def earlier_state(session: Session, target: Target) -> RunState | None:
 
 
 @contextmanager
-def working_on(session: Session, target: Target) -> Iterator[None]:
+def working_on(session: Session, target: Target, *, events: Events) -> Iterator[None]:
     """Keep other processes away from a model while it is trained and scored; an earlier one goes where asked for.
 
     Raises:
@@ -72,8 +72,8 @@ def working_on(session: Session, target: Target) -> Iterator[None]:
         WorkspaceError: another process works on the model.
     """
     folder = session.workspace.model(target.model)
-    name, compute = target.model.title, session.compute
-    with lock(folder / ".lock"), _explain_full_gpu(name, compute), _threads_given_back(), compute.current():
+    name, compute, held = target.model.title, session.compute, lock(folder / ".lock", events=events)
+    with held, _explain_full_gpu(name, compute), _threads_given_back(), compute.current():
         if session.choices.restart:
             _discard(folder)
         yield
@@ -171,7 +171,7 @@ def _discard(folder: Path) -> None:
         for path in set(folder.glob(pattern)) - others:
             if path.is_dir():
                 shutil.rmtree(path)
-            elif path.name != ".lock":
+            elif not path.name.startswith(".lock"):
                 path.unlink(missing_ok=True)
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from autoseg.errors import AutosegError, SystemFailureError, WorkspaceError
+from autoseg.storage.held import HELD
 from autoseg.storage.temporary import temporary_beside
 
 _CHUNK_BYTES = 1 << 20
@@ -50,6 +51,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 if os.fstat(stream.fileno()).st_size == 0:
                     raise OSError(errno.ENODATA, "nothing was written")
                 os.fsync(stream.fileno())
+            HELD.require(path)
             temporary.replace(path)
         _sync_folder(path.parent)
 
@@ -71,6 +73,8 @@ def append_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
     Raises:
         SystemFailureError: the disk is full, or the place may not be written.
     """
+    with explain_os_errors(path):
+        HELD.require(path)
     with explain_os_errors(path), path.open("ab") as stream:
         stream.write(content)
         stream.flush()

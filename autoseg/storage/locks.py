@@ -1,97 +1,62 @@
-"""One process at a time: a lock names its holder and vanishes with it, however that ends.
+"""One process at a time, on any number of machines: a lock names its holder, and is free once that has ended."""
 
-`lock` is all that the rest of the package knows. Behind it stands a `Backend`; the one there is keeps processes of one
-machine apart, and one for several machines takes its place here.
-"""
-
-import os
-import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, Protocol
-
-from filelock import FileLock, Timeout
+from typing import Final
 
 from autoseg.errors import WorkspaceError
+from autoseg.events import Events
 from autoseg.storage.files import explain_os_errors
+from autoseg.storage.held import HELD
+from autoseg.storage.lease import Lease, Sighting
 
-
-class Backend(Protocol):
-    """One lock."""
-
-    def take(self, holder: str) -> bool:
-        """Take it in the name of `holder`, without waiting; False: somebody else holds it.
-
-        Raises:
-            OSError: the place cannot be written, or has no locks.
-        """
-
-    def holder(self) -> str:
-        """Who holds it, in words; empty where that is not known."""
-
-    def release(self) -> None:
-        """Give it back, if it was taken."""
-
-
-class _FileSystemLock:
-    """A lock of the operating system on a file, which ends with its process. The file holds the holder's name."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        # The file stays: one that went would let two processes hold two files of the same name.
-        self._lock = FileLock(path, thread_local=False, preserve_lock_file=True, on_acquired=self._sign)
-        self._name = b""
-
-    def take(self, holder: str) -> bool:
-        self._name = holder.encode()
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._lock.acquire(blocking=False)
-        except Timeout:
-            return False
-        return True
-
-    def holder(self) -> str:
-        try:
-            return self._path.read_text(encoding="utf-8").strip()
-        except OSError:  # Windows lets nobody else read the file
-            return ""
-
-    def release(self) -> None:
-        if self._lock.is_locked:
-            with suppress(OSError):
-                os.truncate(self._path, 0)
-            self._lock.release()
-
-    def _sign(self, descriptor: int) -> None:
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, self._name)
-
-
-_BACKEND: Final[type[_FileSystemLock]] = _FileSystemLock
+_POLL_S: Final = 0.1
+"""Time between two looks at a lock that is waited for."""
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock.
+def lock(path: Path, *, wait_s: float = 0.0, events: Events | None = None) -> Iterator[None]:
+    """Hold an exclusive lock on a folder.
+
+    What `storage.files` writes below the folder meanwhile is refused where another process has taken the lock over
+    (`storage.lease` says when).
+
+    Args:
+        path: the lock's file, in the folder.
+        wait_s: how long to wait for another process that holds it.
+        events: notified where the lock was taken over from a process that gave no sign of life.
 
     Raises:
         WorkspaceError: another process holds it.
-        SystemFailureError: the disk is full, the place may not be written, or its file system has no locks.
+        SystemFailureError: the disk is full, or the place may not be written.
     """
-    backend: Backend = _BACKEND(path)
-    since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    lease = Lease(path.absolute())
     try:
         with explain_os_errors(path):
-            taken = backend.take(f"process {os.getpid()} on {socket.gethostname()} since {since}\n")
-        if not taken:
-            raise WorkspaceError(
-                f"in use by {backend.holder() or 'another process'}",
-                where=path.parent,
-                remedy="Wait for it to end, or stop it.",
-            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            holder = _take(lease, wait_s=wait_s)
+        if holder is not None:
+            raise _in_use(holder, path.parent)
+        HELD.add(lease)
+        if events is not None and lease.followed is not None and lease.followed.silent:
+            events.warn(f"{path.parent}: took over the stale lock of {lease.followed}")
         yield
     finally:
-        backend.release()
+        HELD.remove(lease)
+        lease.release()
+
+
+def _take(lease: Lease, *, wait_s: float) -> Sighting | None:
+    deadline = time.monotonic() + wait_s
+    while (holder := lease.take()) is not None and time.monotonic() < deadline:
+        time.sleep(_POLL_S)
+    return holder
+
+
+def _in_use(holder: Sighting, folder: Path) -> WorkspaceError:
+    remedy = "Wait for it to end, or stop it."
+    if holder.left_s is not None:
+        remedy += f" If it was killed, the same command goes on in {max(1.0, holder.left_s):.0f} s."
+    return WorkspaceError(f"in use by {holder}", where=folder, remedy=remedy)

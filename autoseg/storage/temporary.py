@@ -1,7 +1,7 @@
-"""Temporary files beside results: claimed while they are written, and removed when whoever wrote them was killed.
+"""Temporary files beside results, and their removal when whoever wrote them was killed.
 
-A claim is a lock of the operating system on the file, which ends with its process, however that ends. So whoever comes
-later knows that nobody writes to it any more.
+A name tells which process writes to the file, so that whoever comes later knows whether it still does. Processes of other
+machines, of which that cannot be known, are given a day.
 """
 
 import os
@@ -13,15 +13,17 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-try:
-    import fcntl
-except ImportError:  # Windows: there, what a killed process leaves behind stays
-    _HAS_LOCKS = False
-else:
-    _HAS_LOCKS = True
+from autoseg.storage.owner import runs_here, space, started
 
 _PREFIX: Final = ".autoseg-"
-_NAME: Final = re.compile(re.escape(_PREFIX) + r"[0-9a-f]{8}\..+", re.DOTALL)
+_NAME: Final = re.compile(
+    re.escape(_PREFIX) + r"(?:(?P<space>[0-9a-f]+)-(?P<process>[0-9a-f]+)-(?P<began>[0-9a-f]+)-)?[0-9a-f]{4,8}\..+",
+    re.DOTALL,
+)
+"""Names of version 0.1 say nothing of the process."""
+
+_ABANDONED_S: Final = 86_400
+"""Age of a file of another machine's process that is taken for abandoned. Source: ours; nothing is written for a day."""
 
 
 @contextmanager
@@ -33,42 +35,55 @@ def temporary_beside(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be made.
     """
-    remove_abandoned(path.parent.absolute())
-    temporary, claim = _make(path)
+    temporary = _make(path)
     try:
+        remove_abandoned(path.parent.absolute())
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
-        if claim is not None:
-            os.close(claim)
 
 
 @cache
 def remove_abandoned(folder: Path) -> None:
     """Remove temporary files that killed processes left in a folder; a process looks once into each."""
-    if not _HAS_LOCKS:
-        return
     for path in folder.iterdir():
-        if _NAME.fullmatch(path.name):
-            with suppress(OSError):  # somebody writes to it, or has just finished
-                descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if found := _NAME.fullmatch(path.name):
+            with suppress(OSError):  # it has just gone, or is no file
+                if _is_abandoned(path, found):
                     path.unlink()
-                finally:
-                    os.close(descriptor)
 
 
-def _make(path: Path) -> tuple[Path, int | None]:
-    """Make a file, and claim it by an open descriptor where the system has locks."""
-    while True:
-        temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(4)}.{path.name}")
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        if not _HAS_LOCKS:
-            os.close(descriptor)
-            return temporary, None
-        with suppress(OSError):  # a file system without locks: nobody takes a file of its for abandoned either
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if temporary.exists():  # else it was taken for abandoned before it was claimed
-            return temporary, descriptor
-        os.close(descriptor)
+def _is_abandoned(path: Path, found: re.Match[str]) -> bool:
+    if path.is_symlink():
+        return False
+    if found["space"] == _space_digits():
+        process = int(found["process"], 16)
+        began = started(process)
+        if (here := runs_here(process, began)) is not None:
+            return not here or found["began"] != _time_digits(began)
+    return _now_s(path.parent) - path.stat().st_mtime > _ABANDONED_S
+
+
+def _now_s(folder: Path) -> float:
+    """The time by the clock of a folder's file system, which may be another machine's."""
+    probe = _make(folder / "now")
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink()
+
+
+def _make(path: Path) -> Path:
+    process = f"{_space_digits()}-{os.getpid():x}-{_time_digits(started(os.getpid()))}"
+    temporary = path.with_name(f"{_PREFIX}{process}-{secrets.token_hex(2)}.{path.name}")
+    os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+    return temporary
+
+
+def _space_digits() -> str:
+    return f"{space():.5}" or "0"
+
+
+def _time_digits(began: int | None) -> str:
+    """Some digits that tell apart when processes of one number started."""
+    return f"{(began or 0) % 0x10000:x}"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 from pathlib import Path
@@ -42,14 +41,12 @@ def begin(root: Path, *, epochs: int) -> Process:
 
 def holder(folder: Path) -> int:
     """The process at work on a model."""
-    found = re.match(r"process (\d+)", (folder / ".lock").read_text(encoding="utf-8"))
-    assert found, "nobody is at work"
-    return int(found[1])
+    process: int = json.loads((folder / ".lock").read_bytes())["process"]
+    return process
 
 
 def is_held(folder: Path) -> bool:
-    lock = folder / ".lock"
-    return lock.exists() and lock.stat().st_size > 0
+    return (folder / ".lock").exists()
 
 
 def digests(root: Path) -> list[str]:

@@ -7,6 +7,7 @@ import torch
 
 from autoseg.data.splits import Fold
 from autoseg.errors import TrainingError, WorkspaceError
+from autoseg.events import Silent
 from autoseg.model.identity import ModelId
 from autoseg.runs import run as runs
 from autoseg.runs.session import Session
@@ -18,15 +19,15 @@ TARGET = Target(ModelId("unet", "0"), Fold(training=("b",), validation=("a",)))
 
 
 def test_a_full_gpu_is_a_failure_with_a_cure(session: MakeSession) -> None:
-    with pytest.raises(TrainingError, match=r"unet, fold 0.*--jobs"), runs.working_on(session(), TARGET):
+    with pytest.raises(TrainingError, match=r"unet, fold 0.*--jobs"), runs.working_on(session(), TARGET, events=Silent()):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_two_processes_do_not_work_on_one_model(session: MakeSession) -> None:
     with (
-        runs.working_on(session(), TARGET),
+        runs.working_on(session(), TARGET, events=Silent()),
         pytest.raises(WorkspaceError, match="in use by"),
-        runs.working_on(session(), TARGET),
+        runs.working_on(session(), TARGET, events=Silent()),
     ):
         pass
 
@@ -37,7 +38,7 @@ def test_only_a_restart_discards_what_is_there(session: MakeSession, tmp_path: P
     left = [folder / "checkpoint.json", folder / "bundle.json", folder / "validation" / "a.npy"]
     for path in left:
         files.write_text(path, "{}")
-    with runs.working_on(session(restart=restart), TARGET):
+    with runs.working_on(session(restart=restart), TARGET, events=Silent()):
         assert [path.exists() for path in left] == [not restart] * 3
 
 
@@ -46,16 +47,18 @@ def test_a_restart_leaves_the_models_of_other_seeds(session: MakeSession, tmp_pa
     other = folder / "seed_1" / "checkpoint.json"
     for path in (folder / "checkpoint.json", other):
         files.write_text(path, "{}")
-    with runs.working_on(session(restart=True), TARGET):
+    with runs.working_on(session(restart=True), TARGET, events=Silent()):
         assert not (folder / "checkpoint.json").exists()
         assert other.exists()
     files.write_text(folder / "coronal" / "seed_1" / "checkpoint.json", "{}")
     beside = replace(TARGET, model=ModelId("unet", "0", seed=1), seed=1)
     files.write_text(folder / "checkpoint.json", "{}")
-    with runs.working_on(session(restart=True), beside):
+    with runs.working_on(session(restart=True), beside, events=Silent()):
         assert (folder / "checkpoint.json").exists()
         assert not other.exists()
-    with runs.working_on(session(restart=True), replace(TARGET, model=ModelId("unet", "0", view="coronal"))):
+    with runs.working_on(
+        session(restart=True), replace(TARGET, model=ModelId("unet", "0", view="coronal")), events=Silent()
+    ):
         assert (folder / "coronal" / "seed_1" / "checkpoint.json").exists()
 
 

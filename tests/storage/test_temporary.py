@@ -1,14 +1,12 @@
 """Temporary files go with the block, and those of killed processes with the next one that writes there."""
 
-import errno
-import fcntl
-import sys
+import os
 from pathlib import Path
 
 import pytest
 from oracles.processes import Process, run_python
 
-from autoseg.storage import temporary
+from autoseg.storage import owner
 from autoseg.storage.files import write_text
 from autoseg.storage.temporary import remove_abandoned, temporary_beside
 
@@ -73,42 +71,35 @@ def test_a_folder_is_looked_through_once(tmp_path: Path) -> None:
     assert left.exists()
 
 
-def test_a_file_that_was_taken_for_abandoned_before_it_was_claimed_is_made_again(
+def test_a_number_that_was_given_to_another_process_keeps_nothing(tmp_path: Path) -> None:
+    with temporary_beside(tmp_path / "file") as mine:
+        space, process, began, _ = mine.name.removeprefix(".autoseg-").split("-", 3)
+    left = tmp_path / f".autoseg-{space}-{process}-{int(began, 16) ^ 1:x}-1a2b.file"
+    left.touch()
+    remove_abandoned.cache_clear()
+    remove_abandoned(tmp_path)
+    assert not left.exists()
+
+
+def test_what_a_process_of_another_machine_writes_is_given_a_day(tmp_path: Path) -> None:
+    names = [".autoseg-0-1-1-1a2b.scan.nii", ".autoseg-1a2b3c4d.scan.nii"]  # the second as version 0.1 named them
+    for name in names:
+        (tmp_path / name).touch()
+    remove_abandoned(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    for name in names:
+        times = (tmp_path / name).stat().st_mtime - 90_000
+        os.utime(tmp_path / name, (times, times))
+    remove_abandoned.cache_clear()
+    remove_abandoned(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_system_that_tells_nothing_of_processes_keeps_files_for_a_day(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim, removed = fcntl.flock, list[Path]()
-
-    def claim_late(descriptor: int, operation: int) -> None:
-        if not removed:
-            removed.extend(tmp_path.iterdir())
-            removed[0].unlink()
-        claim(descriptor, operation)
-
-    monkeypatch.setattr(fcntl, "flock", claim_late)
-    with temporary_beside(tmp_path / "file") as place:
-        assert place.exists()
-        assert place not in removed
-
-
-def test_a_file_system_without_locks_keeps_what_was_left_and_takes_new_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(descriptor: int, operation: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    left = tmp_path / ".autoseg-1a2b3c4d.scan.nii"
-    left.touch()
-    write_text(tmp_path / "file", "text")
-    assert left.exists()
-    assert (tmp_path / "file").read_text() == "text"
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="there, this is how it is")
-def test_a_system_without_locks_writes_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(temporary, "_HAS_LOCKS", False)
-    left = tmp_path / ".autoseg-1a2b3c4d.scan.nii"
-    left.touch()
-    write_text(tmp_path / "file", "text")
-    assert left.exists()
-    assert (tmp_path / "file").read_text() == "text"
+    monkeypatch.setattr(owner, "_PROC", tmp_path / "none")
+    with temporary_beside(tmp_path / "file") as mine:
+        remove_abandoned.cache_clear()
+        remove_abandoned(tmp_path)
+        assert mine.exists()
