@@ -75,9 +75,11 @@ def _now_s(folder: Path) -> float:
 
 def _make(path: Path) -> Path:
     process = f"{_space_digits()}-{os.getpid():x}-{_time_digits(started(os.getpid()))}"
-    temporary = path.with_name(f"{_PREFIX}{process}-{secrets.token_hex(2)}.{path.name}")
-    os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
-    return temporary
+    while True:
+        temporary = path.with_name(f"{_PREFIX}{process}-{secrets.token_hex(2)}.{path.name}")  # short: names may be long
+        with suppress(FileExistsError):  # another thread's
+            os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+            return temporary
 
 
 def _space_digits() -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from oracles.processes import Process, run_python
 
-from autoseg.storage import owner
+from autoseg.storage import owner, temporary
 from autoseg.storage.files import write_text
 from autoseg.storage.temporary import remove_abandoned, temporary_beside
 
@@ -103,3 +103,10 @@ def test_a_system_that_tells_nothing_of_processes_keeps_files_for_a_day(
         remove_abandoned.cache_clear()
         remove_abandoned(tmp_path)
         assert mine.exists()
+
+
+def test_threads_of_one_process_have_files_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = iter(["1a2b", "1a2b", "3c4d"])
+    monkeypatch.setattr(temporary.secrets, "token_hex", lambda _: next(drawn))
+    with temporary_beside(tmp_path / "file") as one, temporary_beside(tmp_path / "file") as other:
+        assert one != other
