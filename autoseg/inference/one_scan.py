@@ -81,7 +81,7 @@ class ScanWork:
         try:
             return Outcome(self._segment(scan, segmenter, events=self.events if self.at_once == 1 else messages), messages)
         except AutosegError as error:
-            return Outcome(error, messages)
+            return Outcome(_by_itself(error), messages)
 
     def alone(self, scan: Scan) -> Outcome:
         """Segment a scan with all the memory there is."""
@@ -156,6 +156,12 @@ class ScanWork:
         """Whether a file is there with these bytes; with any, where no digest is known."""
         with files.explain_os_errors(path):
             return path.is_file() and (not sha256 or self.outputs.of(path) == sha256)
+
+
+def _by_itself(error: AutosegError) -> AutosegError:
+    """An error without the calls in which it was raised, whose arrays and tensors would stay where memory is short."""
+    error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 def _warn_about(image: Image, scan: Scan, events: Events) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.errors import MemoryLimitError
 from autoseg.events import Events
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, LabelMap
@@ -126,9 +127,14 @@ class Segmenter:
             events: notified of such a file.
 
         Raises:
-            MemoryLimitError: it would take more than `memory_gb`; nothing was predicted.
+            MemoryLimitError: it would take more than `memory_gb`, or more than a GPU has left; nothing was predicted.
             SystemFailureError: the disk has too little space for the temporary file.
         """
+        compute = self.ensemble.compute
+        full = MemoryLimitError(
+            f"the GPU {compute.device} has too little memory left",
+            remedy="End other programs that use it, or use --device cpu.",
+        )
         wanted = Wanted(
             judged=self.quality is not None,
             entropy=with_uncertainty,
@@ -137,10 +143,14 @@ class Segmenter:
             spool=spool,
             events=events,
         )
+        with compute.current(), compute.full_memory_raises(full):
+            return self._segment(image, wanted)
+
+    def _segment(self, image: Image, wanted: Wanted) -> Segmentation:
         stream = _stream(image, self.ensemble, wanted)
         data, footprint, encoding = self.ensemble.data, stream.footprint, self.ensemble.data.encoding
         labels = empty_labels(footprint, encoding)
-        doubt = np.zeros(footprint.shape, dtype=np.float32) if with_uncertainty else None
+        doubt = np.zeros(footprint.shape, dtype=np.float32) if wanted.entropy else None
         for first, part in stream.parts():
             put_labels(labels, part, footprint, encoding, first=first)
             if doubt is not None:
@@ -154,7 +164,7 @@ class Segmenter:
             probabilities=stream.probabilities,
             spooled=stream.spooled,
             entropy=doubt,
-            predicted_dice=self._predicted_dice(by_name) if with_uncertainty else None,
+            predicted_dice=self._predicted_dice(by_name) if wanted.entropy else None,
             warnings=(*self._unusual(image, found), *(doubts(by_name, self.quality) if self.quality else ())),
         )
 

@@ -12,6 +12,8 @@ MOST_PROCESSES: Final = 8
 """Processes side by side where the machine decides. Source: ours; with more, reading scans waits for the disk."""
 
 _ASKED: Final = ("--query-gpu=memory.total", "--format=csv,noheader,nounits")
+_NO_GPU: Final = {"", "-1", "NoDevFiles"}
+"""At the beginning of CUDA_VISIBLE_DEVICES: no GPU may be used. Source: NVIDIA's documentation, and what SLURM sets."""
 _ANSWER_S: Final = 20.0
 """Longest wait for the graphics cards' driver. Source: ours; a card that slept answers within seconds."""
 
@@ -39,8 +41,9 @@ def processes(jobs: int | Literal["auto"]) -> int:
 
 
 def device_kind() -> DeviceKind:
-    """Whether networks will probably train on a graphics card here."""
-    has_gpu = shutil.which("nvidia-smi") is not None or sys.platform == "darwin"
+    """Whether networks will probably train on a graphics card here: one that CUDA_VISIBLE_DEVICES does not hide."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip() in _NO_GPU
+    has_gpu = (shutil.which("nvidia-smi") is not None and not hidden) or sys.platform == "darwin"
     return "gpu" if has_gpu else "cpu"
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from autoseg.catalogue import DeviceChoice, MemoryFormat, PrecisionChoice
 from autoseg.catalogue.devices import PresentDevices, parse_devices
-from autoseg.errors import UsageError
+from autoseg.errors import AutosegError, UsageError
 from autoseg.model.recording import CudaRecorder, Recorder
 
 MEMORY_FORMATS: Final[dict[MemoryFormat, torch.memory_format]] = {
@@ -76,6 +76,14 @@ class Compute:
     def free_bytes(self) -> int | None:
         """Memory that is free on a device with a memory of its own; None where it shares the program's."""
         return torch.cuda.mem_get_info(self.device)[0] if self.device.type == "cuda" else None
+
+    @contextmanager
+    def full_memory_raises(self, error: AutosegError) -> Iterator[None]:
+        """Raise an error with a cure where the device's memory turns out to be full."""
+        try:
+            yield
+        except torch.OutOfMemoryError:
+            raise error from None
 
     def recorder(self) -> Recorder | None:
         """What records work of the device, to be replayed in one go; None where each operation is asked for on its own."""

@@ -72,8 +72,9 @@ def working_on(session: Session, target: Target, *, events: Events) -> Iterator[
         WorkspaceError: another process works on the model.
     """
     folder = session.workspace.model(target.model)
-    name, compute, held = target.model.title, session.compute, lock(folder / ".lock", events=events)
-    with held, _explain_full_gpu(name, compute), _threads_given_back(), compute.current():
+    compute, held = session.compute, lock(folder / ".lock", events=events)
+    explained = compute.full_memory_raises(_full_gpu(target.model.title, compute))
+    with held, explained, _threads_given_back(), compute.current():
         if session.choices.restart:
             _discard(folder)
         yield
@@ -151,17 +152,13 @@ def _threads_given_back() -> Iterator[None]:
         use_threads(before)
 
 
-@contextmanager
-def _explain_full_gpu(name: str, compute: Compute) -> Iterator[None]:
-    try:
-        yield
-    except torch.OutOfMemoryError:
-        raise TrainingError(
-            f"the GPU {compute.device} has too little memory left",
-            where=name,
-            remedy="Choose fewer --jobs, end other programs that use it, or plan with less --memory. "
-            "The same command continues from the last epoch.",
-        ) from None
+def _full_gpu(name: str, compute: Compute) -> TrainingError:
+    return TrainingError(
+        f"the GPU {compute.device} has too little memory left",
+        where=name,
+        remedy="Choose fewer --jobs, end other programs that use it, or plan with less --memory. "
+        "The same command continues from the last epoch.",
+    )
 
 
 def _discard(folder: Path) -> None:

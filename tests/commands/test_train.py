@@ -12,7 +12,7 @@ from oracles.watched_runs import Recorder
 from autoseg.catalogue import NETWORKS, Package
 from autoseg.commands import plan as planning
 from autoseg.commands import train
-from autoseg.errors import PlanError, WorkspaceError
+from autoseg.errors import PlanError, UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.jobs import series
 from autoseg.jobs.series import TITLE
@@ -186,3 +186,39 @@ def session_of(workspace: Path, work: train.TrainOptions) -> tuple[Any, Any]:
     opened = seen["runs"][0].work.args[0]
     targets = [run.work.args[1] for run in seen["runs"]]
     return opened, targets
+
+
+@pytest.mark.parametrize(
+    ("device", "jobs", "expected"),
+    [("cpu", "auto", (1, ("cpu",))), ("cpu,cpu", "auto", (2, ("cpu", "cpu"))), ("cpu,cpu", 4, (4, ("cpu", "cpu")))],
+)
+def test_as_many_runs_at_a_time_as_devices_unless_told_otherwise(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, device: str, jobs: Any, expected: tuple[int, tuple[str, ...]]
+) -> None:
+    seen: dict[str, Any] = {}
+
+    def keep(runs: Any, *, jobs: int, initialise: partial[None], events: Any) -> list[str]:
+        seen.update(jobs=jobs, devices=runs[0].work.args[0].devices)
+        return []
+
+    monkeypatch.setattr(series, "run_series", keep)
+    train.run(command(workspace, device=device, jobs=jobs), Silent())
+    assert (seen["jobs"], seen["devices"]) == expected
+
+
+def test_a_run_goes_on_elsewhere_when_its_gpu_is_gone(workspace: Path) -> None:
+    """A checkpoint names no device: whatever computes in the same number format continues it."""
+    folder = workspace / "models" / "unet" / "fold_1"
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match=r"no cuda:7 device here; found cpu.*Choose another --device"):
+        train.run(command(workspace, architecture="unet", fold="1", device="cuda:7"), Silent())
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert b"cuda" not in before[folder / "checkpoint.json"]
+    assert b'"cpu"' not in before[folder / "checkpoint.json"]
+    (model,) = train.run(command(workspace, architecture="unet", fold="1", device="cpu"), Silent()).models
+    assert not model.trained_now
+
+
+def test_one_run_on_several_devices_is_refused_before_anything_is_done(workspace: Path) -> None:
+    with pytest.raises(UsageError, match="one run uses one device"):
+        train.run(command(workspace, architecture="unet", fold="1", device="cpu,cpu"), Silent())

@@ -34,6 +34,7 @@ def test_the_memory_of_a_graphics_card_is_asked_of_its_driver(
     program.write_text(f'#!/bin/sh\ntest "$1" = --query-gpu=memory.total || exit 1\n{does}\n', encoding="utf-8")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert machine.gpu_memory_gb() == (None if expected_gb is None else pytest.approx(expected_gb, abs=0.01))
     assert machine.device_kind() == "gpu"
 
@@ -41,3 +42,20 @@ def test_the_memory_of_a_graphics_card_is_asked_of_its_driver(
 def test_without_a_driver_nothing_is_known_of_a_graphics_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert machine.gpu_memory_gb() is None
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="the driver's program is pretended; a Mac has its own card")
+@pytest.mark.parametrize(
+    ("visible", "kind"),
+    [(None, "gpu"), ("0", "gpu"), ("1,0", "gpu"), ("GPU-8a1b", "gpu"), ("", "cpu"), ("-1", "cpu"), ("-1,0", "cpu")],
+)
+def test_a_graphics_card_that_may_not_be_used_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, kind: str
+) -> None:
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n", encoding="utf-8")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine.device_kind() == kind
