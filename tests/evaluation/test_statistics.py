@@ -1,10 +1,12 @@
 import math
+import tracemalloc
 from itertools import product
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from autoseg.evaluation.statistics import bootstrap, holm, meaningful, paired_test
 
@@ -95,3 +97,32 @@ def test_holms_correction_by_hand() -> None:
     assert holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
     assert holm([0.02, NAN]) == pytest.approx([0.02, NAN], nan_ok=True)
     assert holm([]) == []
+
+
+@pytest.mark.parametrize("cases", [2, 5, 13, 14, 40, 97])
+def test_p_is_that_of_scipy(cases: int) -> None:
+    differences = np.random.default_rng(cases).normal(0.1, 1.0, size=cases)
+    expected = stats.permutation_test(
+        (differences,), np.mean, permutation_type="samples", n_resamples=9_999, vectorized=True, rng=0
+    )
+    assert paired_test(differences.tolist(), [0.0] * cases).p == expected.pvalue
+
+
+def test_an_interval_is_that_of_all_resamples_at_once() -> None:
+    values = np.random.default_rng(1).normal(0.8, 0.1, size=300)
+    expected = stats.bootstrap(
+        (values,), np.mean, n_resamples=9_999, confidence_level=0.95, method="percentile", rng=0
+    ).confidence_interval
+    interval = bootstrap(values.tolist())
+    assert (interval.low, interval.high) == (expected.low, expected.high)
+
+
+def test_memory_does_not_hold_all_resamples_of_many_cases() -> None:
+    values = np.random.default_rng(1).normal(0.8, 0.1, size=2_000).tolist()
+    tracemalloc.start()
+    try:
+        paired_test(values, values[::-1])
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 20e6  # all resamples at once are 1.3 GB
