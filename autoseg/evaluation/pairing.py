@@ -156,12 +156,14 @@ def _without_scans(references: Sequence[Path], passed: PassedOver) -> list[Path]
     labels = [path for path in references if is_label_stem(stem_of_any(path))] or [
         path for path in references if "labels" in _kinds(path, passed.root)
     ]
-    others = [path for path in references if path not in set(labels)]
+    named = set(labels)
+    others = [path for path in references if path not in named]
     if not labels or not all(is_label_stem(stem_of_any(path)) for path in labels):
         # A folder of label maps says nothing of what lies elsewhere, unless that is in a folder of scans.
         others = [path for path in others if labels and "images" in _kinds(path, passed.root)]
     passed.add(others, reason=SCANS)
-    return [path for path in references if path not in set(others)]
+    left_out = set(others)
+    return [path for path in references if path not in left_out]
 
 
 def _kinds(path: Path, root: Path) -> set[Kind | None]:

@@ -84,6 +84,15 @@ def describe(values: Sequence[float]) -> MetricSummary:
     )
 
 
+def sums_without_each(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """For each value the sum of all others along the last axis; exactly zero where all others are."""
+    before = np.zeros_like(values)
+    after = np.zeros_like(values)
+    before[..., 1:] = values[..., :-1].cumsum(axis=-1)
+    after[..., :-1] = values[..., :0:-1].cumsum(axis=-1)[..., ::-1]
+    return before + after
+
+
 def meaningful(cases: int) -> bool:
     """Whether a paired test on so many cases can find a difference at all.
 

@@ -8,6 +8,7 @@ networks of different folds, which learnt from different data, are none.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy.special import xlogy
 
 from autoseg import catalogue
 from autoseg.data.labels import LabelEncoding
+from autoseg.evaluation.statistics import sums_without_each
 from autoseg.inference.probabilities import SMALLEST
 
 LOW_DICE: Final = 0.5
@@ -66,6 +68,14 @@ class Quality(_Part):
     seeds: dict[catalogue.Architecture, int] = Field(
         default={}, description="by network, how many of its seeds on a fold expect together; none are named: one of each"
     )
+
+    @cached_property
+    def least_expected(self) -> dict[str, float]:
+        """By class name, the least that the models expect of themselves on any held-out case."""
+        least: dict[str, float] = {}
+        for point in self.points:
+            least[point.name] = min(point.expected, least.get(point.name, point.expected))
+        return least
 
     @property
     def basis(self) -> str:
@@ -197,15 +207,15 @@ def doubts(expected: Mapping[str, float], quality: Quality) -> list[str]:
     for model in quality.classes:
         value = expected.get(model.name, math.nan)
         predicted = predicted_dice(value, model)
-        seen = [point.expected for point in quality.points if point.name == model.name]
+        least = quality.least_expected.get(model.name, 0.0)
         if is_low(predicted, model):
             limit = f"under {LOW_DICE:g}; " if predicted < LOW_DICE else ""
             warnings.append(
                 f"Dice of {model.name} is probably {predicted:.2f} ({limit}held-out cases: at least {model.lowest:.2f})"
             )
-        elif seen and 0 < value < min(seen) / EXPECTATION_MARGIN:
+        elif 0 < value < least / EXPECTATION_MARGIN:
             warnings.append(
-                f"the networks expect a Dice of {model.name} of {value:.2f} only (held-out cases: at least {min(seen):.2f})"
+                f"the networks expect a Dice of {model.name} of {value:.2f} only (held-out cases: at least {least:.2f})"
             )
     return warnings
 
@@ -223,11 +233,16 @@ def _better_kind(x: NDArray[Any], y: NDArray[Any]) -> tuple[bool, NDArray[np.flo
 
 
 def _left_out(x: NDArray[Any], y: NDArray[Any], *, slope_allowed: bool) -> NDArray[np.float64]:
-    predictions = np.empty(len(x))
-    for index in range(len(x)):
-        others = np.arange(len(x)) != index
-        intercept, slope = _fit(x[others], y[others], slope_allowed=slope_allowed)
-        predictions[index] = np.clip(intercept + slope * x[index], 0.0, 1.0)
+    """What `_fit` of all other cases predicts of each, in one pass over them."""
+    x_centred, y_middle = x - np.median(x), np.median(y)  # others that are all alike are exactly zero then
+    count = len(x) - 1
+    x_mean, y_mean = sums_without_each(x_centred) / count, sums_without_each(y - y_middle) / count
+    slope = np.ones(len(x))
+    if slope_allowed:
+        spread = sums_without_each(x_centred**2) / count - x_mean**2
+        together = sums_without_each(x_centred * (y - y_middle)) / count - x_mean * y_mean
+        slope[spread > 0] = np.maximum(together[spread > 0] / spread[spread > 0], 0.0)
+    predictions: NDArray[np.float64] = np.clip(y_middle + y_mean + slope * (x_centred - x_mean), 0.0, 1.0)
     return predictions
 
 

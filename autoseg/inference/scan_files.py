@@ -116,7 +116,8 @@ def _bids_scans(images: _Files, channels: Channels, *, passed: PassedOver) -> li
         return []
     for path in names:
         images.pop(found[path], None)
-    passed.add([path for path in names if path not in set(wanted)], reason=OTHER_KINDS)
+    chosen = set(wanted)
+    passed.add([path for path in names if path not in chosen], reason=OTHER_KINDS)
     return [
         (scan.id, {path: channels.names.index(channel) for channel, path in scan.images.items()})
         for scan in group_scans(wanted, channels=channels.names)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.evaluation.cases import CaseMetrics, score_case
+from autoseg.evaluation.statistics import sums_without_each
 from autoseg.events import Events
 from autoseg.inference.components import foreground_components
 from autoseg.inference.steps import Step, StepType, apply_steps, class_mask, describe
@@ -122,7 +123,7 @@ class _Search:
 
     def __init__(self, cases: Sequence[HeldOutCase], choice: Choice, scores: tuple[CaseMetrics, ...], apply: Apply) -> None:
         self._cases, self._choice, self._apply = cases, choice, apply
-        self.scores = scores
+        self.scores, self._score = scores, score_of(scores)
         self.kept: tuple[Step, ...] = ()
         self.tried: list[TriedStep] = []
 
@@ -138,25 +139,26 @@ class _Search:
         best = _best_size_ml(tables)
         if best is None:
             return False
-        others = [[table for other, table in enumerate(tables) if other != index] for index in range(len(tables))]
-        steps = [_removal(label, _best_size_ml(rest)) for rest in others]
+        steps = [_removal(label, size_ml) for size_ml in _best_sizes_without_each(tables)]
         step = Step(type="drop_small", label=label, min_volume_ml=best)
         return self._decide(step, self._scores_with(steps), final=None)
 
     def _decide(self, step: Step, after: tuple[CaseMetrics, ...], *, final: tuple[CaseMetrics, ...] | None) -> bool:
         good, reason = judge(self.scores, after, value=step.label)
+        score = self._score if after == self.scores else score_of(after)
         self.tried.append(
             TriedStep(
                 step=step,
                 phrase=describe(step, self._cases[0].classes),
                 kept=good,
                 reason=reason,
-                before=score_of(self.scores),
-                after=score_of(after),
+                before=self._score,
+                after=score,
             )
         )
         if good:
             self.scores = self._scores_with([step] * len(self._cases)) if final is None else final
+            self._score = score if final is not None else score_of(self.scores)
             self.kept = (*self.kept, step)
         return good
 
@@ -196,12 +198,12 @@ def _score_trial(trial: _Trial) -> CaseMetrics:
 
 @dataclass(frozen=True)
 class _Components:
-    """The connected components of one class of one case.
+    """The connected components of one class of one case, those of one volume together.
 
     Attributes:
-        volumes_ml: of each component.
-        voxels: of each component.
-        shared: of each component, voxels that the reference gives the same class.
+        volumes_ml: of components, rising.
+        voxels: of all components at least as large as each.
+        shared: of these voxels, those that the reference gives the same class.
         reference: voxels of the class in the reference.
     """
 
@@ -210,11 +212,13 @@ class _Components:
     shared: NDArray[np.int64]
     reference: int
 
-    def dice(self, min_volume_ml: float) -> float:
-        """Dice when components below a volume are gone; NaN where nothing was and nothing is to be found."""
-        stays = self.volumes_ml >= min_volume_ml
-        size = int(self.voxels[stays].sum()) + self.reference
-        return 2 * int(self.shared[stays].sum()) / size if size else math.nan
+    def dice(self, min_volumes_ml: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Dice when components below each volume are gone; NaN where nothing is left and nothing was to be found."""
+        first = np.searchsorted(self.volumes_ml, min_volumes_ml)
+        sizes = np.append(self.voxels, 0)[first] + self.reference
+        with np.errstate(invalid="ignore"):
+            dice: NDArray[np.float64] = 2 * np.append(self.shared, 0)[first] / sizes
+        return dice
 
 
 def _components(case: HeldOutCase, *, choice: Choice, kept: tuple[Step, ...], label: int | None) -> _Components:
@@ -224,9 +228,12 @@ def _components(case: HeldOutCase, *, choice: Choice, kept: tuple[Step, ...], la
     sought = class_mask(reference.array, label)
     components = foreground_components(class_mask(labels, label))
     shared = np.bincount(components.labels[sought], minlength=len(components.voxels) + 1)[1:]
+    sizes, place = np.unique(components.voxels, return_inverse=True)
+    together = (np.bincount(place, weights=each, minlength=len(sizes)) for each in (components.voxels, shared))
+    voxels, shared = (each[::-1].cumsum()[::-1].astype(np.int64) for each in together)
     return _Components(
-        volumes_ml=components.voxels.astype(np.float64) * (math.prod(spacing_mm) / 1000),
-        voxels=components.voxels,
+        volumes_ml=sizes.astype(np.float64) * (math.prod(spacing_mm) / 1000),
+        voxels=voxels,
         shared=shared,
         reference=int(np.count_nonzero(sought)),
     )
@@ -234,12 +241,53 @@ def _components(case: HeldOutCase, *, choice: Choice, kept: tuple[Step, ...], la
 
 def _best_size_ml(tables: Sequence[_Components]) -> float | None:
     """The volume below which components are best removed, by mean Dice; None where removing any loses or gains nothing."""
-    volumes_ml = np.concatenate([table.volumes_ml for table in tables]) if tables else np.array([])
-    if volumes_ml.size < 2 or volumes_ml.min() == volumes_ml.max():
+    sizes_ml = _sizes_ml(tables)
+    if sizes_ml is None:
         return None
-    sizes_ml = [0.0, *np.geomspace(volumes_ml.min(), volumes_ml.max(), _SIZES)[1:]]
-    dice = [np.nanmean([table.dice(size_ml) for table in tables]) for size_ml in sizes_ml]
-    best = int(np.argmax(dice))  # the smallest of several
+    dice, defined = _dice(tables, sizes_ml)
+    return _best(sizes_ml, sums=dice.sum(axis=1), counts=defined.sum(axis=1))
+
+
+def _best_sizes_without_each(tables: Sequence[_Components]) -> list[float | None]:
+    """For each case the volume that is best for all others, in one pass over them."""
+    sizes_ml = _sizes_ml(tables)
+    if sizes_ml is None:
+        return [None] * len(tables)
+    dice, defined = _dice(tables, sizes_ml)
+    sums, counts = sums_without_each(dice), sums_without_each(defined)
+    best = [_best(sizes_ml, sums=sums[:, index], counts=counts[:, index]) for index in range(len(tables))]
+    for index in _alone_at_an_end(tables):  # without it, others are tried
+        best[index] = _best_size_ml([*tables[:index], *tables[index + 1 :]])
+    return best
+
+
+def _sizes_ml(tables: Sequence[_Components]) -> NDArray[np.float64] | None:
+    """The volumes to try, (G,), the first one removing nothing; None where no component is smaller than another."""
+    ends_ml = [table.volumes_ml[[0, -1]] for table in tables if table.volumes_ml.size]
+    if not ends_ml or np.min(ends_ml) == np.max(ends_ml):
+        return None
+    return np.array([0.0, *np.geomspace(np.min(ends_ml), np.max(ends_ml), _SIZES)[1:]])
+
+
+def _alone_at_an_end(tables: Sequence[_Components]) -> set[int]:
+    """Numbers of the cases that alone have the smallest or the largest component: at most two."""
+    ends_ml = np.array(
+        [(table.volumes_ml[0], -table.volumes_ml[-1]) if table.volumes_ml.size else (math.inf, math.inf) for table in tables]
+    )
+    at_end = ends_ml == ends_ml.min(axis=0)  # (n, 2)
+    return {int(column.argmax()) for column in at_end.T if np.count_nonzero(column) == 1}
+
+
+def _dice(tables: Sequence[_Components], sizes_ml: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By volume and case, (G, n), the Dice, 0 where it is undefined, and 1 where it is defined."""
+    dice = np.stack([table.dice(sizes_ml) for table in tables], axis=1)
+    defined = ~np.isnan(dice)
+    return np.where(defined, dice, 0.0), defined.astype(np.float64)
+
+
+def _best(sizes_ml: NDArray[np.float64], *, sums: NDArray[np.float64], counts: NDArray[np.float64]) -> float | None:
+    means = np.where(counts > 0, sums / np.maximum(counts, 1.0), -math.inf)
+    best = int(means.argmax())  # the smallest of several
     return float(f"{sizes_ml[best]:.4g}") if best else None
 
 

@@ -83,7 +83,8 @@ def _compare(
     networks, common = comparable(held_out_ids)
     for name in held_out_ids.keys() - set(networks):
         events.warn(f"{name} is not compared: it held out none of the cases that the other networks did")
-    cases = [case for case in inputs.cases if case.id in common]
+    compared = set(common)
+    cases = [case for case in inputs.cases if case.id in compared]
     return common, _scores(cases, candidates(networks, views=len(inputs.plan.views)), apply, events)
 
 

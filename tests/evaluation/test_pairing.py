@@ -1,3 +1,5 @@
+from pathlib import PurePath
+
 import pytest
 from oracles.empty_files import touch
 
@@ -190,3 +192,25 @@ def test_nothing_in_common_is_an_error_that_shows_both_kinds_of_names(tmp_path):
     theirs = touch(tmp_path / "refs", "subject-1.nii.gz")
     with pytest.raises(UsageError, match=r"subject-1.*found names such as case_1"):
         pair_files(ours, theirs)
+
+
+def test_the_work_for_each_file_does_not_grow_with_their_number(tmp_path, monkeypatch):
+    hashed = 0
+    hash_of = PurePath.__hash__
+
+    def counted(path):
+        nonlocal hashed
+        hashed += 1
+        return hash_of(path)
+
+    monkeypatch.setattr(PurePath, "__hash__", counted)
+    counts = []
+    for number in (50, 200):
+        ours = touch(tmp_path / f"out{number}", *(f"c{index}.nii" for index in range(number)))
+        theirs = touch(
+            tmp_path / f"refs{number}", *(f"c{index}{end}.nii" for index in range(number) for end in ("", "_seg"))
+        )
+        hashed = 0
+        assert len(pair_files(ours, theirs).pairs) == number
+        counts.append(hashed / number)
+    assert counts[1] < 1.5 * counts[0]

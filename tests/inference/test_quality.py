@@ -2,11 +2,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from autoseg.data.labels import LabelEncoding
+from autoseg.inference import quality as quality_module
 from autoseg.inference.quality import (
     ClassQuality,
     Quality,
@@ -21,6 +22,7 @@ from autoseg.inference.quality import (
 )
 
 TWO = LabelEncoding((0, 1))
+Values = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 
 def two_classes(foreground: list[float]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -179,3 +181,38 @@ def test_whose_expectation_it_is_is_said() -> None:
     assert basis() == basis(unet=1, sepres=1) == "the models of a fold, one of each network,"
     assert basis(unet=3) == "the models of a fold, 3 seeds of unet,"
     assert basis(unet=3, sepres=1) == "the models of a fold, 3 seeds of unet and one of sepres,"
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.3, 1.0), st.floats(0.1, 1.0)), min_size=4, max_size=12),
+    st.sampled_from([0.0, 0.9]),
+)
+def test_a_left_out_case_is_predicted_by_what_all_others_teach(pairs: list[tuple[float, float]], outlier: float) -> None:
+    x, y = [pair[0] for pair in pairs] + [outlier], [pair[1] for pair in pairs] + [0.5]
+    assume(np.ptp(np.sort(x)[1:]) > 1e-3)
+    for index, point in enumerate(calibrate(table(x), table(y)).points):
+        others_x, others_y = np.delete(x, index), np.delete(y, index)
+        slope = max(np.cov(others_x, others_y, bias=True)[0, 1] / max(np.var(others_x), 1e-300), 0.0)
+        line = others_y.mean() + slope * (x[index] - others_x.mean())
+        offset = x[index] + (others_y - others_x).mean()
+        by_hand = np.clip([line, offset], 0.0, 1.0)
+        assert any(point.predicted == pytest.approx(each, abs=1e-9) for each in by_hand)
+
+
+def test_others_that_are_all_alike_teach_an_offset() -> None:
+    quality = calibrate(table([0.7, 0.7, 0.7, 0.7, 0.2]), table([0.6, 0.6, 0.6, 0.6, 0.3]))
+    assert quality.points[-1].predicted == pytest.approx(0.1)  # .2 and the offset of the others, -.1
+
+
+def test_each_class_is_fitted_once_whatever_the_number_of_cases(monkeypatch: pytest.MonkeyPatch) -> None:
+    fits: list[int] = []
+    fit = quality_module._fit
+
+    def counted(x: Values, y: Values, *, slope_allowed: bool) -> tuple[float, float]:
+        fits.append(len(x))
+        return fit(x, y, slope_allowed=slope_allowed)
+
+    monkeypatch.setattr(quality_module, "_fit", counted)
+    values = np.random.default_rng(0).uniform(0.5, 1.0, size=3_000).tolist()
+    assert len(calibrate(table(values), table(values[::-1])).points) == 3_000
+    assert fits == [3_000]

@@ -1,6 +1,7 @@
 """The shift of the prior that is learnt, and when it is kept."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
 from autoseg.postprocessing.prior import FoundShift, best_shift, find_shift, judge
 from autoseg.postprocessing.scoring import case_means
-from autoseg.postprocessing.undecided import STEP, undecided
+from autoseg.postprocessing.undecided import STEP, Undecided, undecided
 
 UNET = Choice(("unet",))
 MakeHeldOut = Callable[..., HeldOutCase]
@@ -114,3 +115,22 @@ def test_it_is_kept_where_the_gain_exceeds_its_standard_error(gains: tuple[float
     found_kept, why = judge(before, after)
     assert found_kept == kept
     assert reason in why
+
+
+@pytest.mark.parametrize("cases", [5, 60, 120])
+def test_of_one_fold_so_many_shifts_are_learnt_at_most(
+    make_held_out: MakeHeldOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cases: int
+) -> None:
+    taught: list[int] = []
+
+    def learn(tables: list[Undecided]) -> tuple[float, ...]:
+        taught.append(len(tables))
+        return ()
+
+    monkeypatch.setattr("autoseg.postprocessing.prior.best_shift", learn)
+    case = make_held_out(tmp_path, "a", seed=1)
+    found([replace(case, id=f"c{number}") for number in range(cases)])
+    *by_others, by_all = taught
+    assert by_all == cases
+    assert len(by_others) == min(cases, 50)
+    assert sum(cases - others for others in by_others) == cases  # each is left out once

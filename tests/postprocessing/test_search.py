@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoseg.data.dataset import LabelClass
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
@@ -14,7 +16,14 @@ from autoseg.images.image import write_labels
 from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
-from autoseg.postprocessing.search import Postprocessing, find_postprocessing, judge
+from autoseg.postprocessing.search import (
+    Postprocessing,
+    _best_size_ml,
+    _best_sizes_without_each,
+    _Components,
+    find_postprocessing,
+    judge,
+)
 from autoseg.preprocessing.footprint import Footprint
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=1, name="A"), LabelClass(value=5, name="B"))
@@ -139,3 +148,48 @@ def test_a_step_must_raise_its_class_and_harm_none(
     found, reason = judge(scored((0.8, 5.0), (0.9, 5.0)), scored(*after), value=value)
     assert found == good
     assert why in reason
+
+
+@st.composite
+def components(draw: st.DrawFn) -> _Components:
+    """What a case's components are, with the voxels that the reference shares added up from the largest down."""
+    sizes = sorted(draw(st.sets(st.sampled_from([1, 2, 3, 5, 8, 20]), max_size=4)))
+    counts = [draw(st.integers(1, 2)) for _ in sizes]
+    voxels = np.array([size * count for size, count in zip(sizes, counts, strict=True)], dtype=np.int64)
+    shared = np.array([draw(st.integers(0, int(each))) for each in voxels], dtype=np.int64)
+    return _Components(
+        np.array(sizes, dtype=np.float64), voxels[::-1].cumsum()[::-1], shared[::-1].cumsum()[::-1],
+        reference=int(shared.sum()) + draw(st.integers(0, 3)),
+    )  # fmt: skip
+
+
+@given(st.lists(components(), min_size=1, max_size=8))
+def test_the_size_found_without_a_case_is_that_of_all_others(tables: list[_Components]) -> None:
+    without = _best_sizes_without_each(tables)
+    for index, size_ml in enumerate(without):
+        others = [*tables[:index], *tables[index + 1 :]]
+        expected = _best_size_ml(others)
+        if size_ml != expected:  # sums in another order may tell equals apart
+            reached = [
+                np.nanmean([table.dice(np.array([each or 0.0]))[0] for table in others]) for each in (size_ml, expected)
+            ]
+            assert reached[0] == pytest.approx(reached[1], abs=1e-12)
+
+
+def test_sizes_are_looked_up_a_few_times_for_each_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[int] = []
+    dice_of = _Components.dice
+
+    def counted(table: _Components, sizes_ml: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> object:
+        looked_up.append(len(sizes_ml))
+        return dice_of(table, sizes_ml)
+
+    monkeypatch.setattr(_Components, "dice", counted)
+    tables = [
+        _Components(np.array([1.0 + index, 5_000.0 + index]), np.array([9, 6]), np.array([6, 6]), reference=6)
+        for index in range(500)
+    ]
+    sizes_ml = _best_sizes_without_each(tables)
+    assert len(sizes_ml) == 500
+    assert all(size_ml is not None for size_ml in sizes_ml)
+    assert len(looked_up) < 4 * 500  # once, and again without each of the two cases at the ends
