@@ -32,8 +32,7 @@ from autoseg.reporting.figures import draw_agreement, draw_bars, draw_curves
 from autoseg.reporting.page import Block, Figure
 from autoseg.runs.inventory import by_network
 from autoseg.runs.moved_data import listing
-from autoseg.training.epoch_files import HISTORY_FILE
-from autoseg.training.history import read_history
+from autoseg.training.history import HISTORY_FILE, read_history
 from autoseg.training.validation import fullest_slice
 
 _SUFFIXES: Final = ("png", "svg")

@@ -7,14 +7,15 @@ from autoseg.planning.plan import Plan
 from autoseg.training.checkpoint import RunState
 
 
-def store_model(folder: Path, network: HasState, *, plan: Plan, state: RunState, minutes: float) -> None:
+def store_model(folder: Path, network: HasState, *, plan: Plan, state: RunState, epochs: int, minutes: float) -> None:
     """Store a network as the model of its run.
 
     Args:
         folder: the model's folder.
         network: as it is now.
         plan: what it was made from.
-        state: of the run, this epoch included.
+        state: of the run.
+        epochs: trained so far, this one included.
         minutes: trained so far.
     """
     save_bundle(
@@ -28,7 +29,7 @@ def store_model(folder: Path, network: HasState, *, plan: Plan, state: RunState,
             precision=state.config.precision,
             training_cases=tuple(state.members.training),
             validation_cases=tuple(state.members.validation),
-            epochs=len(state.epochs),
+            epochs=epochs,
             minutes=minutes,
         ),
     )

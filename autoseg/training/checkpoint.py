@@ -1,7 +1,8 @@
 """The state of a run after an epoch, stored so that a kill at any moment loses at most the epoch under way.
 
-One JSON document names one safetensors file by its digest and is written last. No pickle: the optimiser's tensors are
-stored by parameter number and name, everything else is plain data.
+One JSON document names one safetensors file by its digest and is written last; it says how much of the file of epochs,
+which only grows, counts. No pickle: the optimiser's tensors are stored by parameter number and name, everything else is
+plain data.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import nn
 
 from autoseg.catalogue import MemoryFormat
@@ -19,7 +20,7 @@ from autoseg.model.bundle import HasState, TensorsFile, drop_other_tensors, load
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
-from autoseg.training.history import EpochRecord
+from autoseg.training.history import EpochRecord, StoredEpochs, read_epochs
 from autoseg.training.ranks import Ranks
 
 CHECKPOINT_FILE = "checkpoint.json"
@@ -65,10 +66,20 @@ class RunState(BaseModel):
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     state: RunState
+    epochs: StoredEpochs | list[EpochRecord]
+    """Which of the file of epochs are the state's, which has none here; of an older format the epochs themselves."""
     tensors_file: TensorsFile
     tensors_sha256: str
+
+    @field_validator("state")
+    @classmethod
+    def _epochs_elsewhere(cls, state: RunState) -> RunState:
+        if state.epochs:
+            msg = "epochs lie in a file of their own"
+            raise ValueError(msg)
+        return state
 
 
 def _with_steps_counted(document: dict[str, Any]) -> dict[str, Any]:
@@ -79,12 +90,20 @@ def _with_steps_counted(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
+def _with_epochs_beside(document: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 held every epoch, which have a file of their own since."""
+    state = document.get("state")
+    if isinstance(state, dict) and "epochs" not in document:
+        document["epochs"] = state.pop("epochs", [])
+    return document
+
+
 _CHECKPOINT: Final = DocumentType(
     name="checkpoint",
     model=_Document,
     missing=_BEGIN_AGAIN,
     unusable=_BEGIN_AGAIN,
-    migrations={1: _with_steps_counted},
+    migrations={1: _with_steps_counted, 2: _with_epochs_beside},
     compact=True,
 )
 
@@ -97,15 +116,25 @@ class Checkpoint:
     tensors: Mapping[str, torch.Tensor]
 
 
-def save_checkpoint(folder: Path, state: RunState, *, network: HasState, optimiser: HasState) -> None:
-    """Store a run after an epoch in one step."""
+def save_checkpoint(folder: Path, state: RunState, *, epochs: StoredEpochs, network: HasState, optimiser: HasState) -> None:
+    """Store a run after an epoch in one step.
+
+    Args:
+        folder: the model's folder.
+        state: of the run.
+        epochs: its epochs, which are stored already.
+        network: as it is now.
+        optimiser: likewise.
+    """
     tensors = {_NETWORK + name: value.detach().cpu() for name, value in network.state_dict().items()}
     for number, entries in optimiser.state_dict()["state"].items():
         tensors |= {f"{_OPTIMISER}{number}.{name}": value.detach().cpu() for name, value in entries.items()}
     tensors[_GENERATOR] = torch.get_rng_state()
     contiguous = {name: value.contiguous() for name, value in tensors.items()}
     file, digest = save_tensors(folder, contiguous, prefix="checkpoint")
-    _CHECKPOINT.write(folder / CHECKPOINT_FILE, _Document(state=state, tensors_file=file, tensors_sha256=digest))
+    state = state.model_copy(update={"epochs": []})
+    document = _Document(state=state, epochs=epochs, tensors_file=file, tensors_sha256=digest)
+    _CHECKPOINT.write(folder / CHECKPOINT_FILE, document)
     drop_other_tensors(folder, keep=file, prefix="checkpoint")
 
 
@@ -113,7 +142,7 @@ def read_state(folder: Path) -> RunState | None:
     """Read a stored run without its tensors; None where there is none.
 
     Raises:
-        WorkspaceError: its document cannot be used.
+        WorkspaceError: its document or its epochs cannot be used.
     """
     document = _read_document(folder)
     return None if document is None else document.state
@@ -124,7 +153,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
 
     Raises:
         BundleError: its tensors are missing or changed.
-        WorkspaceError: its document cannot be used.
+        WorkspaceError: its document or its epochs cannot be used.
     """
     document = _read_document(folder)
     if document is None:
@@ -173,4 +202,7 @@ def _read_document(folder: Path) -> _Document | None:
     path = folder / CHECKPOINT_FILE
     if not path.exists():
         return None
-    return _CHECKPOINT.read(path)
+    document = _CHECKPOINT.read(path)
+    epochs = document.epochs
+    document.state.epochs = epochs if isinstance(epochs, list) else read_epochs(folder, epochs, remedy=_BEGIN_AGAIN)
+    return document

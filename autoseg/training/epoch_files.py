@@ -1,19 +1,15 @@
 """What a run leaves in its folder after every epoch: model, tables and checkpoint, in this order."""
 
 from collections.abc import Sequence
-from typing import Final
 
 from autoseg.model.bundle import HasState
 from autoseg.planning.plan import Plan
 from autoseg.training.best_model import store_model
 from autoseg.training.checkpoint import RunState, save_checkpoint
 from autoseg.training.context import RunContext
-from autoseg.training.history import StepRecord, append_steps, write_history
+from autoseg.training.history import STEPS_FILE, EpochLog, EpochRecord, StepRecord, append_steps
 from autoseg.training.resume import begin_steps
 from autoseg.training.storing import Storing
-
-HISTORY_FILE: Final = "history.csv"
-STEPS_FILE: Final = "steps.csv"
 
 
 class EpochFiles:
@@ -29,15 +25,17 @@ class EpochFiles:
     def __init__(self, plan: Plan, *, context: RunContext, network: HasState, optimiser: HasState) -> None:
         self._plan, self._context, self._network, self._optimiser = plan, context, network, optimiser
         self._storing = Storing(beside=context.compute.free_bytes() is not None)
+        self._log: EpochLog | None = None
 
     @property
     def seconds(self) -> float:
         """How long storing took beside the run the last time."""
         return self._storing.seconds
 
-    def begin(self, *, steps_taken: int) -> None:
-        """Keep the steps that a run has taken, and no others: see `begin_steps`."""
+    def begin(self, epochs: Sequence[EpochRecord], *, steps_taken: int) -> None:
+        """Keep the epochs and steps that a run has taken, and no others: see `EpochLog` and `begin_steps`."""
         if self._context.ranks.is_first:
+            self._log = EpochLog(self._context.folder, epochs)
             begin_steps(self._context.folder / STEPS_FILE, taken=steps_taken, events=self._context.events)
 
     def store(self, state: RunState, steps: Sequence[StepRecord], *, best: bool) -> None:
@@ -48,25 +46,32 @@ class EpochFiles:
             steps: of the epoch.
             best: whether its weights become the model.
         """
-        if not self._context.ranks.is_first:
+        if self._log is None:
             return
         network, optimiser = self._storing.of(self._network), self._storing.of(self._optimiser)
         folder, plan, minutes = self._context.folder, self._plan, self._context.stopwatch.elapsed_s / 60
-        state = state.model_copy(update={"epochs": list(state.epochs)})
+        record, log = state.epochs[-1], self._log
+        state = state.model_copy(update={"epochs": []})  # what an epoch stores does not grow with their number
 
         def store() -> None:
             if best:
-                store_model(folder, network, plan=plan, state=state, minutes=minutes)
-            write_history(folder / HISTORY_FILE, state.epochs)
+                store_model(folder, network, plan=plan, state=state, epochs=record.epoch, minutes=minutes)
+            log.append(record)
             append_steps(folder / STEPS_FILE, steps)
-            save_checkpoint(folder, state, network=network, optimiser=optimiser)
+            save_checkpoint(folder, state, epochs=log.stored, network=network, optimiser=optimiser)
 
         self._storing.begin(store)
 
     def finish(self, state: RunState) -> None:
         """Store the run once more, as a finished one."""
-        if self._context.ranks.is_first:
-            save_checkpoint(self._context.folder, state, network=self._network, optimiser=self._optimiser)
+        if self._log is not None:
+            save_checkpoint(
+                self._context.folder,
+                state,
+                epochs=self._log.stored,
+                network=self._network,
+                optimiser=self._optimiser,
+            )
 
     def end(self) -> None:
         """Wait until everything is stored; raises what went wrong."""

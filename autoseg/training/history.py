@@ -1,5 +1,10 @@
-"""What happened in a run, epoch by epoch and step by step, as tables."""
+"""What happened in a run, epoch by epoch and step by step: files to which every epoch adds its own.
 
+`history.csv` and `steps.csv` are for people. What a run goes on from is in `epochs.jsonl`, a record on each line with all
+its digits; the checkpoint says how many of its lines count.
+"""
+
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -7,12 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg.errors import WorkspaceError
 from autoseg.storage import files, tables
 from autoseg.storage.tables import TableKind
 
+EPOCHS_FILE: Final = "epochs.jsonl"
+HISTORY_FILE: Final = "history.csv"
+STEPS_FILE: Final = "steps.csv"
 _CLASS_DICE: Final = "validation_dice_"
 _DIGITS: Final = 6
 _HISTORY: Final = TableKind(
@@ -45,6 +53,71 @@ class EpochRecord(BaseModel):
         flat = self.model_dump(exclude={"class_dice", "validation_slices"})
         flat["validation_slices"] = math.nan if self.validation_slices is None else self.validation_slices
         return {**flat, **{_CLASS_DICE + name: dice for name, dice in self.class_dice.items()}}
+
+
+class StoredEpochs(BaseModel):
+    """How much of a file of epochs counts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    taken: int = Field(default=0, ge=0, description="epochs, each a line of the file")
+    sha256: str = Field(default=hashlib.sha256().hexdigest(), description="of these lines")
+
+
+class EpochLog:
+    """The files of a run's epochs, to each of which an epoch adds a line.
+
+    Args:
+        folder: the model's folder.
+        epochs: those so far; what an interrupted one left behind them goes.
+
+    Raises:
+        SystemFailureError: the disk is full, or the place may not be written.
+    """
+
+    def __init__(self, folder: Path, epochs: Sequence[EpochRecord]) -> None:
+        self._folder, self._taken, self._digest = folder, len(epochs), hashlib.sha256()
+        if not epochs:
+            for name in (EPOCHS_FILE, HISTORY_FILE):
+                (folder / name).unlink(missing_ok=True)
+            return
+        content = b"".join(map(_line, epochs))
+        self._digest.update(content)
+        files.write_bytes(folder / EPOCHS_FILE, content)
+        write_history(folder / HISTORY_FILE, epochs)
+
+    @property
+    def stored(self) -> StoredEpochs:
+        """What it holds."""
+        return StoredEpochs(taken=self._taken, sha256=self._digest.hexdigest())
+
+    def append(self, record: EpochRecord) -> None:
+        """Add an epoch.
+
+        Raises:
+            SystemFailureError: the disk is full, or the place may not be written.
+        """
+        line, row = _line(record), record.row()
+        files.append_bytes(self._folder / EPOCHS_FILE, line)
+        tables.append_to_table(self._folder / HISTORY_FILE, list(row), [_rounded(row)])
+        self._digest.update(line)
+        self._taken += 1
+
+
+def read_epochs(folder: Path, stored: StoredEpochs, *, remedy: str) -> list[EpochRecord]:
+    """The first epochs of a file of epochs; an interrupted one may have left more.
+
+    Raises:
+        WorkspaceError: they are missing or were changed.
+    """
+    path = folder / EPOCHS_FILE
+    try:
+        lines = path.read_bytes().splitlines(keepends=True)[: stored.taken] if stored.taken else []
+        if hashlib.sha256(b"".join(lines)).hexdigest() != stored.sha256:
+            raise WorkspaceError("not the epochs of the checkpoint beside it", where=path, remedy=remedy)
+        return [EpochRecord.model_validate_json(line) for line in lines]
+    except (OSError, ValidationError) as cause:
+        raise WorkspaceError(f"cannot be read ({cause})", where=path, remedy=remedy) from None
 
 
 @dataclass(frozen=True)
@@ -106,6 +179,10 @@ def read_history(path: Path) -> list[dict[str, float]]:
         WorkspaceError: missing, or not such a table.
     """
     return tables.read_table(path, _parse, kind=_HISTORY)
+
+
+def _line(record: EpochRecord) -> bytes:
+    return f"{record.model_dump_json()}\n".encode()
 
 
 def _parse(row: tables.Row) -> dict[str, float]:

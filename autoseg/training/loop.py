@@ -98,7 +98,7 @@ class _Run:
             ranks=context.ranks,
         )
         self._shown = 0.0
-        self.files.begin(steps_taken=self.state.steps_taken)
+        self.files.begin(self.state.epochs, steps_taken=self.state.steps_taken)
         if checkpoint is not None:
             self._go_on(checkpoint)
 

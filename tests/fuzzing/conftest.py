@@ -22,7 +22,7 @@ from autoseg.preprocessing.stored import CaseFiles
 from autoseg.storage import files
 from autoseg.training.checkpoint import RunState, save_checkpoint
 from autoseg.training.config import TrainConfig
-from autoseg.training.history import EpochRecord
+from autoseg.training.history import EpochLog, EpochRecord
 
 
 @pytest.fixture(scope="session")
@@ -93,10 +93,9 @@ def write_checkpoint(folder: Path, plan: Plan) -> None:
         members=Fold(training=("a", "b"), validation=("c",)),
         config=TrainConfig(architecture="unet", fold="0", seed=7, epochs=2, precision="float32"),
         elapsed_s=2.5,
-        epochs=[epoch],
         steps_taken=1,
     )
-    save_checkpoint(folder, state, network=network, optimiser=optimiser)
+    save_checkpoint(folder, state, epochs=EpochLog(folder, [epoch]).stored, network=network, optimiser=optimiser)
 
 
 def write_stored_case(folder: Path) -> None:

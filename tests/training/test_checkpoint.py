@@ -14,7 +14,7 @@ from autoseg.planning.plan import Plan
 from autoseg.storage import files
 from autoseg.training.checkpoint import CHECKPOINT_FILE, RunState, read_checkpoint, read_state, save_checkpoint
 from autoseg.training.config import TrainConfig
-from autoseg.training.history import EpochRecord
+from autoseg.training.history import EPOCHS_FILE, EpochLog, EpochRecord
 
 
 @pytest.fixture
@@ -34,10 +34,9 @@ def saved(tiny_plan: Plan, tmp_path: Path) -> Path:
     )
     config = TrainConfig(architecture="unet", fold="0", seed=2**63 + 1, precision="float32")
     members = Fold(training=("a", "b"), validation=("c",))
-    state = RunState(
-        plan_digest=tiny_plan.digest, data_key="key", members=members, config=config, elapsed_s=2.5, epochs=[record]
-    )
-    save_checkpoint(tmp_path, state, network=network, optimiser=torch.optim.Adam(network.parameters()))
+    state = RunState(plan_digest=tiny_plan.digest, data_key="key", members=members, config=config, elapsed_s=2.5)
+    epochs = EpochLog(tmp_path, [record]).stored
+    save_checkpoint(tmp_path, state, epochs=epochs, network=network, optimiser=torch.optim.Adam(network.parameters()))
     return tmp_path
 
 
@@ -61,6 +60,41 @@ def test_what_0_1_wrote_is_read_with_its_steps_counted() -> None:
     state = read_state(folder)
     assert state is not None
     assert state.steps_taken == len(stored) > 0
+
+
+def test_what_format_2_wrote_is_read_with_its_epochs(saved: Path) -> None:
+    stored = json.loads((saved / CHECKPOINT_FILE).read_text(encoding="utf-8"))
+    (line,) = (saved / EPOCHS_FILE).read_text(encoding="utf-8").splitlines()
+    before = read_state(saved)
+    (saved / EPOCHS_FILE).unlink()
+    del stored["epochs"]
+    edit(saved, version=2, state={**stored["state"], "epochs": [json.loads(line)]})
+    path = saved / CHECKPOINT_FILE
+    path.write_text(json.dumps({key: value for key, value in json.loads(path.read_text()).items() if key != "epochs"}))
+    after = read_state(saved)
+    assert before is not None
+    assert after is not None
+    assert [repr(epoch) for epoch in after.epochs] == [repr(epoch) for epoch in before.epochs]  # some are NaN
+    assert len(after.epochs) == 1
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed", "cut", "empty"])
+def test_epochs_that_are_not_those_of_the_checkpoint_are_refused(saved: Path, damage: str) -> None:
+    path = saved / EPOCHS_FILE
+    content = path.read_bytes()
+    path.unlink()
+    if damage != "gone":
+        path.write_bytes({"changed": content.replace(b"1.25", b"1.35"), "cut": content[:-9], "empty": b""}[damage])
+    with pytest.raises(WorkspaceError, match=r"epochs\.jsonl.*--restart"):
+        read_state(saved)
+
+
+def test_an_epoch_that_was_interrupted_before_its_checkpoint_does_not_count(saved: Path) -> None:
+    with (saved / EPOCHS_FILE).open("ab") as stream:
+        stream.write(b'{"epoch":2,"seco')
+    state = read_state(saved)
+    assert state is not None
+    assert [epoch.epoch for epoch in state.epochs] == [1]
 
 
 def test_no_checkpoint_is_none(tmp_path: Path) -> None:

@@ -13,11 +13,10 @@ from autoseg.events import Silent
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
-from autoseg.training import epoch_files
 from autoseg.training.checkpoint import read_checkpoint
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
-from autoseg.training.history import EpochRecord
+from autoseg.training.history import EpochLog, EpochRecord
 from autoseg.training.learner import Learner
 from autoseg.training.loop import train
 from autoseg.training.storing import Storing
@@ -108,6 +107,6 @@ def test_a_full_disk_ends_a_run_beside_which_is_stored(
     def full(*_: object, **__: object) -> None:
         raise SystemFailureError("no space left", where=tmp_path, remedy="Make some.")
 
-    monkeypatch.setattr(epoch_files, "write_history", full)
+    monkeypatch.setattr(EpochLog, "append", full)
     with pytest.raises(SystemFailureError, match="no space left"):
         run(make_plan(), fold, tmp_path)
