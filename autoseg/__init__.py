@@ -20,6 +20,7 @@ from autoseg.commands import FUNCTIONS, module_of
 
 if TYPE_CHECKING:
     from autoseg.commands.check import check
+    from autoseg.commands.clean import clean
     from autoseg.commands.evaluate import evaluate
     from autoseg.commands.export import export
     from autoseg.commands.info import info
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0.dev0"
 
-__all__ = ["check", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train"]
+__all__ = ["check", "clean", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -39,6 +39,7 @@ def test_positions_are_for_what_comes_first_by_nature() -> None:
     }
     assert by_position == {
         "check": ["dataset"],
+        "clean": ["workspace"],
         "evaluate": ["predictions", "references"],
         "export": ["file"],
         "info": ["file"],

@@ -18,11 +18,24 @@ COMMANDS: Final = (
     "report",
     "export",
     "info",
+    "clean",
     "demo",
 )
 """Every command, in the order in which one meets them. Each is a module of this package."""
 
-FUNCTIONS: Final = ("check", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train")
+FUNCTIONS: Final = (
+    "check",
+    "clean",
+    "evaluate",
+    "export",
+    "info",
+    "load_model",
+    "plan",
+    "predict",
+    "report",
+    "select",
+    "train",
+)
 """Every function of the public API, likewise."""
 
 

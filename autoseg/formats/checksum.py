@@ -61,6 +61,8 @@ def other_names(path: Path) -> tuple[str, ...]:
     found = formats.find_format(content)
     if found is not None and found.describe is not None:
         return sidecar_names(path)
+    if found is None or found.in_one_file:
+        return ()
     try:
         header = formats.parse(content, path)
     except ImageError:
@@ -109,7 +111,7 @@ def _other_file(path: Path) -> Path | None:
     try:
         if found is not None and found.describe is not None:
             return sidecar(path)
-        header = formats.parse(content, path)
+        header = None if found is None or found.in_one_file else formats.parse(content, path)
     except ImageError:  # damaged: reading the image says so
         return None
     return None if header is None or header.data_file is None else path.parent / header.data_file

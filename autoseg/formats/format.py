@@ -30,6 +30,7 @@ class Format:
             of it. Raises ImageError.
         is_lossy: whether a file stores values inexactly, so that it cannot hold labels.
         gzipped: whether files may be compressed as a whole.
+        in_one_file: whether a file always holds the voxels itself.
         writable: the suffixes with which label maps can be written.
     """
 
@@ -40,4 +41,5 @@ class Format:
     describe: Callable[[Path], Picture] | None = None
     is_lossy: Callable[[Path], bool] = _lossless
     gzipped: bool = False
+    in_one_file: bool = False
     writable: tuple[str, ...] = ()

@@ -214,5 +214,6 @@ NIFTI = Format(
     magic=re.compile(ANY_SIZE + rb"(?s:.{340})n\+1\0|" + _NIFTI_2),
     parse=parse_nifti,
     gzipped=True,
+    in_one_file=True,
     writable=(".nii.gz", ".nii"),
 )

@@ -2,9 +2,9 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from autoseg.catalogue import NotFinite, Plane
@@ -209,17 +209,8 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
     for place, bundle in bundles[1:]:
         _require_alike(bundles[0], place, bundle.document.plan)
     documents = [bundle.document for _, bundle in bundles]
-    plans = {document.plan_digest: document.plan for document in documents}
     seen = {(document.plan_digest, document.view): document.seen for document in documents}
-    deciding = [mirror, compute.precision, compute.device.type]
-
-    def digest(by_plan: Mapping[str, str]) -> str:
-        """Of networks whose plans have these digests."""
-        weights = sorted((by_plan[document.plan_digest], document.weights_sha256) for document in documents)
-        if len(plans) == 1:
-            return files.sha256_json([weights[0][0], [sha256 for _, sha256 in weights], *deciding])
-        return files.sha256_json([weights, *deciding])
-
+    decide = partial(digest_of, mirror=mirror, precision=compute.precision, device=compute.device.type)
     return Ensemble(
         members=tuple(
             Member(
@@ -231,11 +222,26 @@ def make_ensemble(bundles: Sequence[tuple[str, Bundle]], *, compute: Compute, mi
             )
             for (_, bundle), weight in zip(bundles, weights_of(documents), strict=True)
         ),
-        digest=digest({key: key for key in plans}),
-        digest_in_0_1=digest({key: plan.digest_in_0_1 for key, plan in plans.items()}),
+        digest=decide([(document.plan_digest, document.weights_sha256) for document in documents]),
+        digest_in_0_1=decide([(document.plan.digest_in_0_1, document.weights_sha256) for document in documents]),
         compute=compute,
         mirror=mirror,
     )
+
+
+def digest_of(networks: Sequence[tuple[str, str]], *, mirror: bool, precision: str, device: str) -> str:
+    """SHA-256 of everything that decides a prediction.
+
+    Args:
+        networks: of each the digests of its plan and of its weights.
+        mirror: test-time augmentation: whether flips are averaged.
+        precision: number format of the convolutions.
+        device: type of the device.
+    """
+    weights, deciding = sorted(networks), [mirror, precision, device]
+    if len({plan for plan, _ in networks}) == 1:
+        return files.sha256_json([weights[0][0], [sha256 for _, sha256 in weights], *deciding])
+    return files.sha256_json([weights, *deciding])
 
 
 def weights_of(documents: Sequence[BundleDocument]) -> tuple[float, ...]:

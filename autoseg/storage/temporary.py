@@ -53,6 +53,17 @@ def remove_abandoned(folder: Path) -> None:
                     path.unlink()
 
 
+def abandoned_below(folder: Path) -> Iterator[Path]:
+    """Temporary files that killed processes left in a folder and below it, sorted; links to folders are not followed."""
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if found := _NAME.fullmatch(name):
+                with suppress(OSError):  # it has just gone
+                    if _is_abandoned(Path(place) / name, found):
+                        yield Path(place) / name
+
+
 def _is_abandoned(path: Path, found: re.Match[str]) -> bool:
     if path.is_symlink():
         return False

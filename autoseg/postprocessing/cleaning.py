@@ -1,0 +1,57 @@
+"""What a workspace no longer needs."""
+
+from collections.abc import Iterator
+
+from autoseg.model.bundle import BUNDLE_FILE, read_document
+from autoseg.model.identity import model_folders
+from autoseg.postprocessing.held_out.superseded import superseded
+from autoseg.runs.old_arrays import OtherPlans, models_of, old_arrays, other_plans
+from autoseg.runs.workspace import Workspace
+from autoseg.storage.leftovers import Leftover
+from autoseg.storage.locks import lock
+from autoseg.storage.temporary import abandoned_below
+
+
+def require_idle(workspace: Workspace) -> None:
+    """Require that nobody trains in a workspace: a run reads its arrays as long as it takes.
+
+    Raises:
+        WorkspaceError: somebody does; names the process.
+    """
+    for folder in model_folders(workspace.models):
+        if (folder / ".lock").exists():
+            with lock(folder / ".lock"):
+                pass
+
+
+def find_leftovers(workspace: Workspace, *, with_other_plans: bool) -> tuple[Leftover, ...]:
+    """Everything that no plan and no model of a workspace needs.
+
+    Args:
+        workspace: where to look.
+        with_other_plans: whether models of other plans than the workspace's are not needed either.
+
+    Raises:
+        BundleError: a model cannot be parsed, so that nobody can tell what it needs.
+    """
+    plan = workspace.plan()
+    other = other_plans(workspace, plan)
+    kept = OtherPlans() if with_other_plans else other
+    removed = other if with_other_plans else OtherPlans()
+    found = [*old_arrays(workspace, [plan, *kept.plans.values()]), *models_of(removed, workspace)]
+    named = {path for leftover in found for path in leftover.paths}
+    found += _superseded(workspace, removed)
+    found += [
+        Leftover.of(str(path.relative_to(workspace.root)), "left by a process that was killed while it wrote", [path])
+        for path in abandoned_below(workspace.root)
+        if path not in named
+    ]
+    return tuple(found)
+
+
+def _superseded(workspace: Workspace, removed: OtherPlans) -> Iterator[Leftover]:
+    for folder in sorted(path for path in model_folders(workspace.models) if (path / BUNDLE_FILE).exists()):
+        if folder not in removed.folders:
+            for reason, paths in superseded(folder, read_document(folder)):
+                place = paths[0].parent.relative_to(workspace.root)
+                yield Leftover.of(f"{place}/{paths[0].name if len(paths) == 1 else '*' + paths[0].suffix}", reason, paths)
