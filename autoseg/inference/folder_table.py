@@ -13,11 +13,11 @@ from typing import Final
 
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import AutosegError
-from autoseg.inference.output_folder import remove
 from autoseg.inference.part import WHOLE
 from autoseg.inference.part_files import PartFiles, all_parts, alone, beginning, in_work
 from autoseg.inference.table import TABLE_FILE, PredictionRow, StoredTable, append_row, read_table, write_table
 from autoseg.inference.unentered import Unentered, read_unentered, unfinished
+from autoseg.storage.files import remove
 
 _NOT_WRITTEN: Final = ()
 """No columns: lines cannot be added to the file, which has to be written whole."""

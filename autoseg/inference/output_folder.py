@@ -1,6 +1,6 @@
 """A folder of label maps and what was asked for beside them: where everything goes, and writing it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,7 +98,7 @@ def write_outputs(case: str, image: Image, found: Segmentation, results: Results
         SystemFailureError: the disk is full, or the place may not be written.
     """
     wanted = results.wanted_extras(case)
-    remove(path for name, path in results.extras(case).items() if name not in wanted)
+    files.remove(path for name, path in results.extras(case).items() if name not in wanted)
     write_labels(results.label_map(case), found.labels.array, found.labels.geometry)
     if found.probabilities is not None:
         write_channels(wanted["probabilities"], found.probabilities, found.labels.geometry)
@@ -109,14 +109,3 @@ def write_outputs(case: str, image: Image, found: Segmentation, results: Results
         write_channels(wanted["uncertainty"], found.entropy[np.newaxis], found.labels.geometry)
     if results.draw is not None:
         results.draw(wanted["picture"], image, {"prediction": found.labels.array}, classes=classes)
-
-
-def remove(paths: Iterable[Path]) -> None:
-    """Delete files, those that are there.
-
-    Raises:
-        SystemFailureError: one cannot be deleted.
-    """
-    for path in paths:
-        with files.explain_os_errors(path):
-            path.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """Which scans a folder holds, for prediction."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -134,18 +134,15 @@ def _without_duplicates(
     scans: Sequence[Scan], failures: Sequence[tuple[str, AutosegError]], passed: PassedOver
 ) -> FoundScans:
     """What was found, by id; scans that share one would replace each other's results, so all of them fail."""
-    names = Counter(scan.id for scan in scans)
+    named: dict[str, list[Scan]] = defaultdict(list)
+    for scan in scans:
+        named[scan.id].append(scan)
     repeated = [
-        (
-            printable(name),
-            _same_name(
-                name, [path for scan in scans if scan.id == name for path in scan.images[: 1 if scan.series else None]]
-            ),
-        )
-        for name, count in names.items()
-        if count > 1
+        (printable(name), _same_name(name, [path for scan in alike for path in scan.images[: 1 if scan.series else None]]))
+        for name, alike in named.items()
+        if len(alike) > 1
     ]
-    alone = sorted((scan for scan in scans if names[scan.id] == 1), key=lambda scan: scan.id)
+    alone = sorted((alike[0] for alike in named.values() if len(alike) == 1), key=lambda scan: scan.id)
     return FoundScans(tuple(alone), (*failures, *repeated), passed)
 
 

@@ -51,8 +51,7 @@ class Unentered:
         if self.cases:
             self.write(next(iter(self.cases)))
             return
-        with files.explain_os_errors(self.path):
-            self.path.unlink(missing_ok=True)
+        files.remove([self.path])
 
 
 def read_unentered(path: Path) -> Unentered:

@@ -82,6 +82,17 @@ def append_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
             os.fsync(stream.fileno())
 
 
+def remove(paths: Iterable[Path]) -> None:
+    """Delete files, those that are there.
+
+    Raises:
+        SystemFailureError: one cannot be deleted.
+    """
+    for path in paths:
+        with explain_os_errors(path):
+            path.unlink(missing_ok=True)
+
+
 def write_text(path: Path, content: str) -> None:
     r"""Replace a UTF-8 file's content in one step; what is no UTF-8 in names of files becomes `\udcff`."""
     write_bytes(path, content.encode(errors=_ESCAPES))
