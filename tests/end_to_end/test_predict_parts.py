@@ -2,7 +2,10 @@
 
 import os
 import random
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,3 +110,14 @@ def test_a_part_says_what_the_others_have_left(home: Path) -> None:
         missing = autoseg(*arguments("out", "--part", f"{number}/3"), cwd=home).document["missing"]
     assert missing == []
     assert results(home / "out") == results(home / "whole")
+
+
+@pytest.mark.gate
+def test_the_commands_of_the_page_do_what_it_says(home: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "many-scans.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```\n(.*?)```", page, flags=re.DOTALL)
+    (home / "model.autoseg").rename(home / "brain.autoseg")
+    script = re.sub(r"^autoseg", f"{sys.executable} -m autoseg", block, flags=re.MULTILINE)
+    done = subprocess.run(["bash", "-c", script], cwd=home, capture_output=True, text=True, timeout=600, check=True)
+    assert "24 scan(s) had been segmented before and were left as they are" in done.stdout
+    assert results(home / "results").keys() == results(home / "whole").keys()
