@@ -1,9 +1,10 @@
 """`autoseg predict`: segment scans with what was selected, or else with everything trained so far."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from autoseg import catalogue
 from autoseg.events import Events
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from autoseg.inference.segmenter import Segmenter
     from autoseg.inference.table import PredictionRow
     from autoseg.model.compute import Compute
+    from autoseg.runs.source_checksums import SourceChecksums
 
 
 class PredictOptions(Options):
@@ -39,10 +41,17 @@ class PredictOptions(Options):
         metavar="N/COUNT",
         default=None,
     )
+    verify: bool = option(
+        "Hash scans again, even those whose size, time of change and inode are as they were when hashed.", default=False
+    )
     force: bool = option("Predict again what is already there, even if it was corrected by hand.", default=False)
     memory_gb: float | None = option(MEMORY, default=None)
     device: DeviceOption = option(DEVICE, default="auto")
     precision: catalogue.PrecisionChoice = option(PRECISION, default="auto")
+
+
+CHECKSUMS: Final = ".checksums.json"
+"""In a folder of results: the scans' checksums, by which they are not hashed again while they are unchanged."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +95,7 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
     from autoseg.inference.scans import find_scans
     from autoseg.model.compute import choose_computes, sharing_cores
     from autoseg.reporting.case_image import draw_case
+    from autoseg.runs.source_checksums import SourceChecksums
 
     part = WHOLE if options.part is None else parse_part(options.part)
     # Unless GPUs are named one by one, the first is enough: it waits for what surrounds its work.
@@ -101,7 +111,8 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
         draw=draw_case if options.pictures else None,
         force=options.force,
     )
-    with sharing_cores(computes):
+    known = SourceChecksums(options.target / CHECKSUMS, verify=options.verify)
+    with sharing_cores(computes), _stored(known):
         predicted = predict_scans(
             found,
             segmenter,
@@ -111,6 +122,7 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
             at_once=scans_at_once(computes),
             replicas=[segmenter.on(compute) for compute in computes[1:]],
             part=part,
+            checksum=known.of,
         )
     return PredictResult(
         segmenter.ensemble.names,
@@ -121,6 +133,15 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
         None if part.is_whole else str(part),
         predicted.missing,
     )
+
+
+@contextmanager
+def _stored(known: "SourceChecksums") -> Iterator[None]:
+    """Store, however the block ends, what was remembered in it."""
+    try:
+        yield
+    finally:
+        known.store()
 
 
 def _segmenter(options: PredictOptions, compute: "Compute", events: Events) -> "Segmenter":

@@ -1,7 +1,7 @@
 """One scan of many: found to be done already, or read, segmented and written."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -60,6 +60,7 @@ class ScanWork:
         rows: what is there, by case.
         outputs: digests of what is there.
         events: notified at once, where one scan is in work at a time.
+        checksum: that of a file of a scan.
         at_once: scans in work at a time.
         replicas: the same segmenter on further devices, which lanes take in turn.
     """
@@ -69,6 +70,7 @@ class ScanWork:
     rows: Mapping[str, PredictionRow]
     outputs: FileDigests
     events: Events
+    checksum: Callable[[Path], str] = image_checksum
     at_once: int = 1
     replicas: tuple[Segmenter, ...] = ()
 
@@ -112,7 +114,8 @@ class ScanWork:
         """
         settings, results, earlier = self.settings, self.results, self.rows.get(scan.id)
         # Before they are read: whatever changes meanwhile is found to have changed by the next call.
-        digest = files.sha256_json([image_checksum(path) for path in scan.images])
+        checksum = image_checksum if scan.series else self.checksum  # to remember every slice would take too much
+        digest = files.sha256_json([checksum(path) for path in scan.images])
         if earlier is not None and not results.force and self._is_current(earlier, digest, scan):
             return earlier
         if earlier is not None and earlier.input_sha256 != digest:

@@ -6,7 +6,6 @@ part begins or ends, by one process at a time.
 """
 
 import re
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -24,10 +23,8 @@ _NAME: Final = re.compile(r"(\d+)-of-(\d+)\.(?:lock|csv|json)", re.ASCII)
 
 _PATIENCE_S: Final = 300.0
 """How long to wait for a process that begins or ends. Source: chosen; a table of 100,000 rows is written in about 5 s, and
-a lock whose holder was killed on another machine may be taken over only after a while.
+the lock of a process that was killed on another machine is taken over after two minutes.
 """
-_PAUSE_S: Final = (0.02, 1.0)
-"""Between two attempts, at first and at most."""
 
 
 @dataclass(frozen=True)
@@ -115,19 +112,7 @@ def alone(folder: Path) -> Iterator[None]:
         WorkspaceError: another one does so for minutes.
         SystemFailureError: the place may not be written, or its file system has no locks.
     """
-    with ExitStack() as held:
-        pause, longest = _PAUSE_S
-        until = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                held.enter_context(lock(folder / PARTS / ".lock"))
-            except WorkspaceError:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(pause)
-                pause = min(2 * pause, longest)
-            else:
-                break
+    with lock(folder / PARTS / ".lock", wait_s=_PATIENCE_S):
         yield
 
 

@@ -6,12 +6,14 @@ none of ours, and are not replaced unless asked for.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.naming import some
-from autoseg.errors import AutosegError, CasesFailedError, MemoryLimitError, SystemFailureError, UsageError
+from autoseg.errors import AutosegError, CasesFailedError, MemoryLimitError, SystemFailureError, UsageError, WorkspaceError
 from autoseg.events import Events
 from autoseg.formats import IMAGE_SUFFIXES
+from autoseg.formats.checksum import image_checksum
 from autoseg.inference.folder_table import FolderTable, folder_table
 from autoseg.inference.lanes import Lanes
 from autoseg.inference.one_scan import Outcome, ScanWork, SegmentedScan
@@ -51,6 +53,7 @@ def predict_scans(
     at_once: int = 1,
     replicas: Sequence[Segmenter] = (),
     part: Part = WHOLE,
+    checksum: Callable[[Path], str] = image_checksum,
 ) -> Predicted:
     """Segment every scan; a bad one is reported and the others go on.
 
@@ -63,6 +66,7 @@ def predict_scans(
         at_once: scans in work at a time, which share the memory; probabilities fill it, and are made one at a time.
         replicas: the same segmenter on further devices.
         part: of the scans; the others are left to other processes.
+        checksum: that of a file of a scan, by which it is recognised.
 
     Raises:
         CasesFailedError: some scans could not be segmented.
@@ -85,7 +89,9 @@ def predict_scans(
         for scan_id, error in mine.failures:
             _tell_failure(scan_id, error, table.rows, events=events)
         at_once = 1 if results.probabilities else at_once
-        work = ScanWork(settings, results, table.rows, outputs, events, at_once=at_once, replicas=tuple(replicas))
+        work = ScanWork(
+            settings, results, table.rows, outputs, events, checksum=checksum, at_once=at_once, replicas=tuple(replicas)
+        )
         skipped, failures = _segment_all(mine.scans, work, table, events=events)
     _tell_of_calibration(skipped, table.rows, settings, events=events)
     failures = [*mine.failures, *failures]
@@ -115,8 +121,8 @@ def _segment_all(
                     skipped.append(scan.id)
                 else:
                     _write(done, work, table)
-            except SystemFailureError:
-                raise  # a full disk concerns every scan
+            except (SystemFailureError, WorkspaceError):
+                raise  # a full disk concerns every scan, and so does a folder that another process has taken over
             except AutosegError as error:
                 _tell_failure(scan.id, error, table.rows, events=events)
                 failures.append((scan.id, error))

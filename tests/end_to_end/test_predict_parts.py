@@ -21,6 +21,7 @@ from autoseg.images.image import write_channels
 from autoseg.inference.folder_table import read_folder
 from autoseg.inference.part import Part
 from autoseg.planning.plan import Plan
+from autoseg.runs import source_checksums
 
 SCANS = [f"case_{number:02d}" for number in range(24)]
 SCAN = Geometry(shape=(6, 24, 20), spacing_mm=(2.0, 1.0, 1.0))
@@ -110,6 +111,23 @@ def test_a_part_says_what_the_others_have_left(home: Path) -> None:
         missing = autoseg(*arguments("out", "--part", f"{number}/3"), cwd=home).document["missing"]
     assert missing == []
     assert results(home / "out") == results(home / "whole")
+
+
+def test_scans_that_are_unchanged_are_not_hashed_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (home / "scans").iterdir():
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    autoseg(*arguments("out"), cwd=home)
+    hashed: list[str] = []
+    checksum = source_checksums.image_checksum
+    monkeypatch.setattr(source_checksums, "image_checksum", lambda path: hashed.append(path.name) or checksum(path))
+    assert autoseg(*arguments("out"), cwd=home).document["skipped"] == SCANS
+    assert hashed == []
+    os.utime(home / "scans" / "case_03.nii.gz")
+    assert autoseg(*arguments("out"), cwd=home).document["skipped"] == SCANS
+    assert hashed == ["case_03.nii.gz"]
+    hashed.clear()
+    assert autoseg(*arguments("out", "--verify"), cwd=home).document["skipped"] == SCANS
+    assert len(hashed) == len(SCANS)
 
 
 @pytest.mark.gate

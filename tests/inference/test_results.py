@@ -10,7 +10,7 @@ import SimpleITK as sitk
 from oracles.dicom_files import write_series
 
 from autoseg.catalogue import NotFinite
-from autoseg.errors import CasesFailedError, UsageError
+from autoseg.errors import CasesFailedError, UsageError, WorkspaceError
 from autoseg.events import Events, Silent
 from autoseg.images import volumes
 from autoseg.images.geometry import Geometry
@@ -335,6 +335,42 @@ def test_a_result_is_read_once_to_find_that_it_is_what_it_was(
     monkeypatch.setattr(files, "sha256_file", lambda path: read.append(path) or sha256_file(path))
     assert predict(scans, results, Segmenter(tiny_plan)).skipped == ("a", "b")
     assert [path.name for path in read if path.parent == results.folder] == ["a.nii.gz", "b.nii.gz"]
+
+
+@pytest.mark.parametrize("part", [WHOLE, Part(1, 2)], ids=str)
+def test_whoever_lost_the_folder_to_another_process_segments_no_more(
+    scans: Path, results: Results, tiny_plan: Any, part: Part
+) -> None:
+    for number in range(6):
+        write_channels(scans / f"c{number}.nii.gz", np.full((1, *GEOMETRY.shape), number, np.float32), GEOMETRY)
+
+    class Suspended(Segmenter):
+        def segment(self, image: Image, **how: Any) -> Any:
+            for lock in results.folder.rglob("*.lock"):
+                if lock.parent == results.folder or lock.name != ".lock":
+                    lock.write_text("another's")
+            return super().segment(image, **how)
+
+    segmenter = Suspended(tiny_plan)
+    with pytest.raises(WorkspaceError, match="was lost"):
+        predict(scans, results, segmenter, part=part)
+    assert segmenter.segmented == 1
+    assert listing(results.folder) == []
+
+
+def test_scans_whose_checksums_are_known_are_not_read_again(scans: Path, results: Results, tiny_plan: Any) -> None:
+    asked: list[Path] = []
+
+    def checksum(path: Path) -> str:
+        asked.append(path)
+        return path.name
+
+    for skipped in ((), ("a", "b")):
+        found = find_scans(scans, channels=1)
+        segmenter: Any = Segmenter(tiny_plan)
+        predicted = predict_scans(found, segmenter, results, not_finite=None, events=Silent(), checksum=checksum)
+        assert predicted.skipped == skipped
+    assert [path.name for path in asked] == ["a.nii.gz", "b.nii.gz"] * 2
 
 
 def test_parts_share_the_scans_and_the_table(scans: Path, results: Results, tiny_plan: Any, tmp_path: Path) -> None:
