@@ -10,6 +10,7 @@ os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 from autoseg.cli.printing import open_closed_streams, print_traceback
 from autoseg.errors import InterruptedRunError
 from autoseg.jobs.interruption import Interruption, end_at_once, heed_no_more
+from autoseg.jobs.torchrun import of_several
 
 
 def main() -> None:
@@ -18,7 +19,9 @@ def main() -> None:
     sys.excepthook = print_traceback
     code = run()
     heed_no_more(code)
-    if code == InterruptedRunError.exit_code:
+    if code == InterruptedRunError.exit_code or (
+        code and of_several()
+    ):  # what connects several may wait for those that ended
         end_at_once(code)
     sys.exit(code)
 

@@ -180,6 +180,26 @@ class TrainingError(AutosegError):
     exit_code = 8
 
 
+class LostRankError(TrainingError):
+    """A process that trains together with others cannot go on, because another one of them has ended.
+
+    Attributes:
+        told: whether another process tells the user why.
+    """
+
+    told: bool = False
+
+    @classmethod
+    def of(cls, *, told: bool) -> "LostRankError":
+        """The error with its words."""
+        error = cls(
+            "another process of this training has ended, or cannot be reached any more",
+            remedy="The same command continues from the last epoch.",
+        )
+        error.told = told
+        return error
+
+
 class SystemFailureError(AutosegError):
     """The system failed: disk full, no permission, no memory."""
 

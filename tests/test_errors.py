@@ -20,6 +20,7 @@ EXIT_CODES = {
     "MemoryLimitError": 6,
     "CasesFailedError": 7,
     "TrainingError": 8,
+    "LostRankError": 8,
     "SystemFailureError": 9,
     "InterruptedRunError": 130,
 }

@@ -8,8 +8,9 @@ from typing import TypeVar
 import click
 
 from autoseg.cli.printing import in_one_line, print_json, print_result, print_traceback
-from autoseg.errors import AutosegError, InterruptedRunError, SystemFailureError, UsageError
+from autoseg.errors import AutosegError, InterruptedRunError, LostRankError, SystemFailureError, UsageError
 from autoseg.jobs.interruption import Interruptible, Interruption, is_interrupted
+from autoseg.jobs.torchrun import told_by_another
 from autoseg.options.command import Command
 from autoseg.options.declaration import Declared, Options, did_you_mean, option
 from autoseg.storage import files
@@ -44,6 +45,8 @@ def run(command: Command[_Result], options: Options, output: OutputOptions, *, i
     with _failures_of_the_system():
         said = command.describe(command.run(options, Interruptible(console, interruption)))
         interruption.check()  # a request that came last is answered before any result
+        if told_by_another():
+            return
         if output.json:
             print_json(files.json_text(said.document))
         elif not output.quiet:
@@ -64,6 +67,9 @@ def fail(error: AutosegError, arguments: Sequence[str]) -> int:
     """
     from autoseg.cli.console import Console, show_error  # noqa: PLC0415 - as above
 
+    of_another = isinstance(error, LostRankError) and error.told
+    if of_another or (told_by_another() and isinstance(error, InterruptedRunError)):
+        return error.exit_code
     if "--traceback" in arguments:
         print_traceback(type(error), error, error.__traceback__)
     with suppress(OSError):  # the terminal may have been closed; the exit code says it then

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -32,13 +32,15 @@ if TYPE_CHECKING:
     from autoseg.runs.session import Session
     from autoseg.runs.targets import Target
     from autoseg.runs.workspace import Workspace
+    from autoseg.training.ranks import Ranks
 
 
 class TrainOptions(Options):
     """Train what the plan says, then predict and score the held-out cases. Interrupted? The same command goes on.
 
     With several networks, folds or seeds, training goes fold by fold, `jobs` runs at a time, each with its part of the
-    cores and a device of its own while there are enough; with `auto`, one on each GPU, or one after another.
+    cores and a device of its own while there are enough; with `auto`, one on each GPU, or one after another. A single run on
+    several devices, as in `cuda:0,1`, shares each batch out over them, and so do processes that torchrun starts.
     """
 
     architecture: catalogue.Architecture | Literal["all"] = option(
@@ -129,60 +131,65 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     started = time.monotonic()  # the budget of a single run counts from here, loading torch included
 
     from autoseg.jobs.executors import open_executor
+    from autoseg.jobs.torchrun import launched
     from autoseg.model.compute import choose_computes
-    from autoseg.runs.devices import devices_of_runs, runs_at_a_time
     from autoseg.runs.moved_data import with_data_in
-    from autoseg.runs.session import open_session, warn_of_memory
-    from autoseg.runs.targets import targets_of
+    from autoseg.runs.preparing import prepare
+    from autoseg.runs.ranks import as_one_of_ranks
     from autoseg.runs.workspace import find_workspace
     from autoseg.training.monitor import check_installed
 
     check_installed(options.track)
+    if (at := launched()) is not None:
+        if at.restarts:  # what was to be discarded is gone: this goes on with what was trained since
+            options = replace(options, restart=False)
+        return TrainResult(*as_one_of_ranks(options, at, check=_done, work=_train_one, events=events, started=started))
     workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
-    plan, dataset = workspace.plan(), workspace.dataset()
-    networks = tuple(catalogue.NETWORKS) if options.architecture == "all" else (options.architecture,)
-    seeds = (options.seed,) if isinstance(options.seed, int) else options.seed
-    targets = targets_of(workspace, plan, networks, str(options.fold), seeds=seeds)
-    warn_of_memory(networks, plan, events=events)
     with open_executor(options, folder=workspace.root, events=events) as executor:
         computes = choose_computes(options.device, options.precision) if executor.is_local else ()
-        jobs = runs_at_a_time(options.jobs, runs=len(targets), devices=len(computes) or 1)
-        session = open_session(
-            workspace,
-            plan,
-            dataset,
-            choices=options,
-            computes=devices_of_runs(computes, choice=options.device, runs=len(targets), jobs=jobs, events=events),
-            jobs=jobs,
-            readers=executor,
-            events=events,
-        )
-        models = _train_all(session, targets, executor if not executor.is_local else jobs, events=events, started=started)
+        prepared = prepare(workspace, options, computes=computes, readers=executor, events=events)
+        jobs = prepared.jobs if executor.is_local else executor
+        models = _train_all(prepared.session, prepared.targets, jobs, events=events, started=started)
     return TrainResult(workspace, tuple(models))
 
 
 def _train_all(
     session: "Session", targets: "Sequence[Target]", jobs: Executor | int, *, events: Events, started: float
 ) -> list[TrainedModel]:
-    """Train what is not trained yet: a single run in this process, several as `jobs` says."""
+    """Train what is not trained yet: a single run in this process or with one for each device, several as `jobs` says."""
     from autoseg.jobs.series import run_series
     from autoseg.jobs.work import Run
-    from autoseg.runs.moved_data import require_files
+    from autoseg.runs.ranks import on_every_device
     from autoseg.runs.run import limit_threads
+
+    done, here = _done(session, targets), isinstance(jobs, int)
+    if here and len(targets) == 1:
+        one = targets[0]
+        if len(session.computes) == 1 or done[0]:
+            return [_train_one(session, one, events=events, started=started)]
+        together = partial(_train_on_rank, one)
+        return [on_every_device(session, together, title=one.model.title, events=events, started=started)]
+    work = [
+        Run(target.model.title, partial(_train_one if here else _train_elsewhere, session, target), already_done=finished)
+        for target, finished in zip(targets, done, strict=True)
+    ]
+    return run_series(work, jobs=jobs, initialise=partial(limit_threads, session.cores if here else None), events=events)
+
+
+def _done(session: "Session", targets: "Sequence[Target]") -> list[bool]:
+    """Which runs end at once; scans that the others will be scored on have to be there.
+
+    Raises:
+        DatasetError: some are not.
+    """
+    from autoseg.runs.moved_data import require_files
 
     done = [_already_done(session, target) for target in targets]
     to_score = {
         case for target, finished in zip(targets, done, strict=True) if not finished for case in target.members.validation
     }
     require_files([session.cases[case] for case in sorted(to_score)], session.workspace)
-    here = isinstance(jobs, int)
-    if here and len(targets) == 1:
-        return [_train_one(session, targets[0], events=events, started=started)]
-    work = [
-        Run(target.model.title, partial(_train_one if here else _train_elsewhere, session, target), already_done=finished)
-        for target, finished in zip(targets, done, strict=True)
-    ]
-    return run_series(work, jobs=jobs, initialise=partial(limit_threads, session.cores if here else None), events=events)
+    return done
 
 
 def _already_done(session: "Session", target: "Target") -> bool:
@@ -206,21 +213,42 @@ def _train_elsewhere(session: "Session", target: "Target", *, events: Events, st
     return _train_one(session, target, events=events, started=started, slot=slot)
 
 
-def _train_one(session: "Session", target: "Target", *, events: Events, started: float, slot: int = 0) -> TrainedModel:
-    """Train one network on one fold where that is not done, and score its held-out cases."""
+def _train_on_rank(
+    target: "Target", session: "Session", /, *, events: Events, started: float, ranks: "Ranks"
+) -> TrainedModel:
+    """Train one network on one fold together with other processes."""
+    return _train_one(session, target, events=events, started=started, ranks=ranks)
+
+
+def _train_one(
+    session: "Session",
+    target: "Target",
+    /,
+    *,
+    events: Events,
+    started: float,
+    slot: int = 0,
+    ranks: "Ranks | None" = None,
+) -> TrainedModel:
+    """Train one network on one fold where that is not done, and score its held-out cases; of ranks the first does."""
     from autoseg.postprocessing.held_out.predicting import score_held_out
     from autoseg.reporting.case_image import draw_case
     from autoseg.reporting.figures import draw_curves
     from autoseg.runs import run as runs
+    from autoseg.training.ranks import ALONE
 
+    ranks = ranks or ALONE
     session = session.on(slot)
-    folder = session.workspace.model(target.model)
-    with runs.working_on(session, target, events=events):
-        state, trained_now = runs.train_where_needed(session, target, draw=draw_curves, events=events, started=started)
-        held_out = [session.cases[case] for case in target.members.validation]
-        summary = score_held_out(
-            folder, held_out, store=session.store, compute=session.compute, draw=draw_case, events=events
+    folder, summary = session.workspace.model(target.model), None
+    with runs.working_on(session, target, events=events, ranks=ranks):
+        state, trained_now = runs.train_where_needed(
+            session, target, draw=draw_curves, events=events, started=started, ranks=ranks
         )
+        if ranks.is_first:
+            held_out = [session.cases[case] for case in target.members.validation]
+            summary = score_held_out(
+                folder, held_out, store=session.store, compute=session.compute, draw=draw_case, events=events
+            )
     return TrainedModel(target.model, target.seed, folder, len(state.epochs), state.elapsed_s / 60, trained_now, summary)
 
 

@@ -38,13 +38,13 @@ def side_by_side(
     Raises:
         RuntimeError: a run failed with something other than an `AutosegError`.
     """
-    waiting, running = deque(runs), dict[Connection, _Child[Result]]()
+    waiting, running = deque(runs), dict[Connection, Child[Result]]()
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
                 with stopping_held_back():  # a process that was started is known, and can be stopped
                     slot = free_slot(child.slot for child in running.values())
-                    child = _Child(waiting[0], initialise=initialise, events=events_of(waiting[0].name), slot=slot)
+                    child = Child(waiting[0], initialise=initialise, events=events_of(waiting[0].name), slot=slot)
                     running[child.receiver] = child
                 waiting.popleft()
             for child in [running[ready] for ready in wait(list(running)) if isinstance(ready, Connection)]:
@@ -57,8 +57,15 @@ def side_by_side(
         stop([child.process for child in running.values()])
 
 
-class _Child(Generic[Result]):
-    """A process, as seen by the one that started it."""
+class Child(Generic[Result]):
+    """A process, as seen by the one that started it.
+
+    Args:
+        run: what it does.
+        initialise: called in the process before that.
+        events: where what it says goes.
+        slot: its number among those at a time.
+    """
 
     def __init__(self, run: Run[Result], *, initialise: Callable[[], None], events: Events, slot: int) -> None:
         self.run, self.slot = run, slot

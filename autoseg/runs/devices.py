@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Literal
 
 from autoseg.catalogue import DeviceChoice
-from autoseg.errors import UsageError
 from autoseg.events import Events
 from autoseg.model.compute import Compute
 
@@ -20,22 +19,17 @@ def devices_of_runs(
 ) -> tuple[Compute, ...]:
     """The devices that are used; runs at a time take them in turn, so that none has two runs more than another.
 
+    A single run uses all of those that were named.
+
     Args:
         computes: the devices that were asked for.
         choice: how they were asked for.
         runs: how many there are in all.
         jobs: how many are in work at a time.
         events: told of devices that several runs share, or that have nothing to do though they were named.
-
-    Raises:
-        UsageError: one run is to use several devices.
     """
     if runs == 1 and choice.is_list:
-        raise UsageError(
-            "one run uses one device",
-            found=str(choice),
-            remedy="Name one device, or train several networks, folds or seeds, each on a device of its own.",
-        )
+        return tuple(computes)
     used = tuple(computes[:jobs])
     if not used:  # they take place elsewhere, on the devices there
         return ()

@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -26,6 +26,7 @@ from autoseg.training.first_steps import use_threads
 from autoseg.training.history import EpochRecord
 from autoseg.training.loop import train
 from autoseg.training.monitor import TrackedRun, tracking
+from autoseg.training.ranks import ALONE, Ranks
 from autoseg.training.resume import check_same_run
 
 CURVES_FILE: Final = "curves.png"
@@ -64,24 +65,27 @@ def earlier_state(session: Session, target: Target) -> RunState | None:
 
 
 @contextmanager
-def working_on(session: Session, target: Target, *, events: Events) -> Iterator[None]:
+def working_on(session: Session, target: Target, *, events: Events, ranks: Ranks = ALONE) -> Iterator[None]:
     """Keep other processes away from a model while it is trained and scored; an earlier one goes where asked for.
+
+    Of several ranks, the first does so for all.
 
     Raises:
         TrainingError: the GPU is full.
         WorkspaceError: another process works on the model.
     """
     folder = session.workspace.model(target.model)
-    compute, held = session.compute, lock(folder / ".lock", events=events)
+    compute = session.compute
+    held = lock(folder / ".lock", events=events) if ranks.is_first else nullcontext()
     explained = compute.full_memory_raises(_full_gpu(target.model.title, compute))
     with held, explained, _threads_given_back(), compute.current():
-        if session.choices.restart:
+        if session.choices.restart and ranks.is_first:
             _discard(folder)
         yield
 
 
 def train_where_needed(
-    session: Session, target: Target, *, draw: DrawCurves, events: Events, started: float
+    session: Session, target: Target, *, draw: DrawCurves, events: Events, started: float, ranks: Ranks = ALONE
 ) -> tuple[RunState, bool]:
     """Train to the end, from the beginning or from where an earlier call stopped; the caller is `working_on` it.
 
@@ -91,15 +95,22 @@ def train_where_needed(
         draw: draws the learning curves.
         events: notified of everything.
         started: when the run began, on `time.monotonic`.
+        ranks: who trains it together, each calling this.
 
     Returns:
         the finished run, and whether it was trained now.
     """
-    state = earlier_state(session, target)
+    ranks.barrier()  # the first may still be scoring the model before this one
+    state = earlier_state(session, target) if ranks.is_first else None
+    if ranks.size > 1:
+        said = ranks.from_first(None if state is None else state.model_dump_json())
+        state = None if said is None else RunState.model_validate_json(said)
     if state is not None and state.finished:
         events.info(f"{target.model.title}: finished earlier; --restart trains it again")
         return state, False
-    return _train(session, target, state, draw=draw, events=events, started=started), True
+    trained = _train(session, target, state, draw=draw, events=events, started=started, ranks=ranks)
+    ranks.barrier()  # what follows is not for all
+    return trained, True
 
 
 def limit_threads(cores: int | None) -> None:
@@ -108,9 +119,19 @@ def limit_threads(cores: int | None) -> None:
 
 
 def _train(
-    session: Session, target: Target, state: RunState | None, *, draw: DrawCurves, events: Events, started: float
+    session: Session,
+    target: Target,
+    state: RunState | None,
+    *,
+    draw: DrawCurves,
+    events: Events,
+    started: float,
+    ranks: Ranks,
 ) -> RunState:
     folder, config = session.workspace.model(target.model), session.config(target)
+    if not ranks.is_first:
+        context = RunContext(folder, session.compute, session.loading_processes, events, ranks=ranks)
+        return train(session.plan, config, _fold_data(session.store, target.members), context=context)
     curves = Curves(folder / CURVES_FILE, target.model.architecture, draw)
     tracked = TrackedRun(
         folder=folder,
@@ -128,6 +149,7 @@ def _train(
             stopwatch=Stopwatch(started=started),
             on_epoch=curves,
             tracker=tracker,
+            ranks=ranks,
         )
         trained = train(session.plan, config, _fold_data(session.store, target.members), context=context)
     curves.draw(trained.epochs)  # the last one may have been skipped

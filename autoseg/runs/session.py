@@ -158,7 +158,7 @@ def open_session(
     *,
     choices: RunChoices,
     computes: tuple[Compute, ...],
-    jobs: int,
+    sharing: int,
     readers: Executor,
     events: Events,
 ) -> Session:
@@ -170,7 +170,7 @@ def open_session(
         dataset: its cases.
         choices: what the user chose.
         computes: the devices that are used; none where runs take place elsewhere.
-        jobs: runs at a time, which share the cores.
+        sharing: processes at a time that share the cores.
         readers: preprocesses scans.
         events: notified of everything.
     """
@@ -189,6 +189,6 @@ def open_session(
         cases={case.id: case for case in dataset.labelled},
         store=preprocess(workspace, plan, dataset.labelled, jobs=readers, events=events),
         computes=computes,
-        cores=max(1, usable_cores() // jobs),
+        cores=max(1, usable_cores() // sharing),
         choices=choices,
     )

@@ -21,7 +21,7 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.augmentation import Augmentation, Batch, Randomness
-from autoseg.training.ranks import ALONE, Ranks, own_part
+from autoseg.training.ranks import ALONE, Place, Ranks, own_part
 from autoseg.training.slice_order import SliceOrder
 
 _Voxel = TypeVar("_Voxel", np.float32, np.int16)
@@ -66,7 +66,8 @@ class SliceBatches:
 
     def __init__(self, cases: Sequence[tuple[str, StoredCase]], *, plan: Plan, seed: int, ranks: Ranks = ALONE) -> None:
         self._order = SliceOrder(cases, plan=plan, seed=seed)
-        self._seed, self._ranks = seed, ranks
+        self._seed = seed
+        self._place = Place(ranks.rank, ranks.size)  # which, unlike the ranks themselves, goes along to other processes
         self._by_image = plan.training.seeding == "image"
         self._shown = [
             _Shown(
@@ -80,9 +81,9 @@ class SliceBatches:
     def __getitem__(self, address: tuple[int, int]) -> TrainingBatch:
         shown, part = self._order[address], slice(None)
         if self._by_image:
-            shown = shown.part_of(self._ranks)
+            shown = shown.part_of(self._place)
         else:  # images of a batch that has one source of random numbers are made together
-            own = own_part(len(shown.chosen), self._ranks)
+            own = own_part(len(shown.chosen), self._place)
             part = slice(own.start, own.stop)
         randomness = self._randomness(*address, positions=shown.positions)
         batch = self._shown[shown.view].batch(shown.chosen, randomness)

@@ -78,7 +78,11 @@ class _Run:
         compute = replace(context.compute, layout=self.pace.first_steps.next.memory_format)
         torch.manual_seed(config.seed)
         self._learner = Learner(
-            self._seen, architecture=config.architecture, compute=compute, not_recorded=self._tell_slower
+            self._seen,
+            architecture=config.architecture,
+            compute=compute,
+            not_recorded=self._tell_slower,
+            ranks=context.ranks,
         )
         self._schedule = build_schedule(plan.training)
         self._stopping = EarlyStopping(plan.training.early_stopping_patience)

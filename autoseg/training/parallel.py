@@ -35,21 +35,22 @@ class ParallelNetwork:
 
     def weights_moved(self) -> None:
         """Reduce gradients in the memory format that the weights have now; every rank has to call this."""
-        self._reducing = DistributedDataParallel(
-            _Levels(self._network),
-            broadcast_buffers=False,  # they are equal already
-            init_sync=False,  # weights likewise
-            gradient_as_bucket_view=True,
-            # Weights that nothing uses, as a network of another package may have, are waited for otherwise; and gradients
-            # would be put together differently from the second step on, so that a run that went on had other bits.
-            find_unused_parameters=True,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")  # by 2.13, for what 2.10 lacks
+            self._reducing = DistributedDataParallel(
+                _Levels(self._network),
+                broadcast_buffers=False,  # they are equal already
+                init_sync=False,  # weights likewise
+                gradient_as_bucket_view=True,
+                # Weights that nothing uses, as a network of another package may have, are waited for otherwise; and
+                # gradients would be put together differently from the second step on, so that a run that went on had
+                # other bits.
+                find_unused_parameters=True,
+            )
 
     def forward_levels(self, slices: Tensor) -> list[Tensor]:
         """As the network's own; only what comes from here has gradients of all ranks."""
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")  # see above
-            return cast(list[Tensor], self._reducing(slices))
+        return cast(list[Tensor], self._reducing(slices))
 
     @contextmanager
     def imagined(self) -> Iterator[Ranks]:
@@ -68,6 +69,8 @@ class _Levels(nn.Module):
     def __init__(self, network: SegmentationNetwork) -> None:
         super().__init__()
         self._network = network
+        # Where all weights are used, torch warns that it need not have looked for others, past Python's filters.
+        self._unused = nn.Parameter(torch.zeros(1, device=next(network.parameters()).device))
 
     def forward(self, slices: Tensor) -> list[Tensor]:
         return self._network.forward_levels(slices)

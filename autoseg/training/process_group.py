@@ -1,7 +1,6 @@
 """Ranks that are processes of their own and talk through torch.distributed: gloo on processors, NCCL on NVIDIA GPUs."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -11,8 +10,10 @@ import torch
 import torch.distributed as dist
 from torch.distributed import ReduceOp
 
-from autoseg.errors import UsageError
+from autoseg.errors import AutosegError, LostRankError, UsageError
+from autoseg.jobs.torchrun import Launched
 from autoseg.training.ranks import ALONE, Ranks, Value
+from autoseg.training.rendezvous import Meeting, Rendezvous
 
 TIMEOUT_S: Final = 600.0
 """How long a rank waits for another one. Source: chosen; longer than rank 0 takes to store a model on a slow disk. Whoever
@@ -21,68 +22,66 @@ started the ranks notices at once when one has ended."""
 BACKENDS: Final[Mapping[str, str]] = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
 """What carries tensors, by type of device; JSON-like values travel as tensors of the CPU."""
 
-_VARIABLES: Final = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
-"""What torchrun tells the processes that it starts. Source: torch's documentation of torchrun."""
-
-
-def launched_size(environment: Mapping[str, str] = os.environ) -> int:
-    """How many ranks the environment speaks of; 1 where it speaks of none.
-
-    Raises:
-        UsageError: WORLD_SIZE is no such number.
-    """
-    value = environment.get("WORLD_SIZE", "1")
-    if not value.isascii() or not value.isdigit() or int(value) < 1:
-        raise UsageError(
-            "the environment speaks of processes that train together, but not of how many",
-            where="WORLD_SIZE",
-            expected="a whole number of at least 1",
-            found=repr(value),
-            remedy="Start with `torchrun`, which sets it, or unset it.",
-        )
-    return int(value)
-
 
 @contextmanager
-def joined_ranks(device: torch.device, *, timeout_s: float = TIMEOUT_S) -> Iterator[Ranks]:
-    """Meet the other ranks that torchrun started, and part from them at the end.
+def joined_ranks(device: torch.device, *, at: Meeting | Launched | None, timeout_s: float = TIMEOUT_S) -> Iterator[Ranks]:
+    """Meet the other ranks, and part from them at the end.
 
-    Where the environment speaks of no others, this process is alone. Where the body raises, the others are not waited for.
+    Where one of them fails, all end: that one with its own error, the others with a `LostRankError`.
 
     Args:
         device: of this rank; of GPUs, each rank has its own, which becomes torch's current one.
-        timeout_s: how long to wait for a rank, here and in every call of the result, before that is an error.
+        at: where they meet; None: this process is alone.
+        timeout_s: how long to wait for a rank, here and in every call of the result but `barrier`, before that is an error.
 
     Raises:
-        UsageError: the environment is incomplete, or nothing carries tensors of this device.
-        RuntimeError: the others did not come in time.
+        UsageError: nothing carries tensors of this device.
+        LostRankError: another rank failed or ended, or did not come in time.
     """
-    if launched_size() == 1:
+    if at is None or at.size == 1:
         yield ALONE
         return
-    _require_environment(device)
+    _require_carrier(device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    dist.init_process_group(
-        BACKENDS[device.type],
-        timeout=timedelta(seconds=timeout_s),
-        device_id=device if device.type == "cuda" else None,
-    )
+    rendezvous = Rendezvous(at, timeout_s=timeout_s)
     try:
-        ranks = ProcessGroup()
-        yield ranks
-        ranks.barrier()  # rank 0 may hold the addresses of all: it leaves last of those that need it
-    finally:
+        dist.init_process_group(
+            BACKENDS[device.type],
+            store=rendezvous.of_connections,
+            rank=at.rank,
+            world_size=at.size,
+            timeout=timedelta(seconds=timeout_s),
+            device_id=device if device.type == "cuda" else None,
+        )
+        yield ProcessGroup(rendezvous)
+        rendezvous.part()
+    except Exception as error:
+        first = rendezvous.first_to_fail()  # before the others lose the connection
+        _end_group(at_once=True)
+        if _is_lost(error):
+            raise LostRankError.of(told=not first) from error
+        if first or not isinstance(error, AutosegError):
+            raise
+        raise LostRankError.of(told=True) from error  # all failed alike, or because of the first
+    _end_group(at_once=False)
+
+
+def _is_lost(error: Exception) -> bool:
+    """Whether an error says that another rank cannot be reached; gloo and NCCL raise plain ones."""
+    of_torch = isinstance(error, dist.DistError) or (
+        isinstance(error, RuntimeError) and any(word in str(error) for word in ("gloo", "NCCL", "Connection closed by peer"))
+    )
+    return of_torch and not isinstance(error, torch.OutOfMemoryError)
+
+
+def _end_group(*, at_once: bool) -> None:
+    """Close the connections to the others; after a failure NCCL would wait for what never comes: the process ends anyway."""
+    if dist.is_initialized() and not (at_once and dist.is_nccl_available() and "nccl" in str(dist.get_backend_config())):
         dist.destroy_process_group()
 
 
-def _require_environment(device: torch.device) -> None:
-    missing = [name for name in _VARIABLES if not os.environ.get(name)]
-    if missing:
-        raise UsageError(
-            f"the environment speaks of processes that train together, but not of {', '.join(missing)}",
-            remedy="Start with `torchrun`, which sets what they need, or unset WORLD_SIZE.",
-        )
+def _require_carrier(device: torch.device) -> None:
     if device.type not in BACKENDS or not dist.is_available():
         raise UsageError(
             f"several processes cannot train together on {device.type} here",
@@ -95,12 +94,14 @@ def _require_environment(device: torch.device) -> None:
 class ProcessGroup:
     """This process among those of torch's default process group: see `Ranks`.
 
-    It holds no connection of its own, so that what refers to it can be copied.
+    Args:
+        rendezvous: where they have met.
     """
 
-    def __init__(self) -> None:
-        self.rank: Final = dist.get_rank()
-        self.size: Final = dist.get_world_size()
+    def __init__(self, rendezvous: Rendezvous) -> None:
+        self._rendezvous = rendezvous
+        self.rank: Final = rendezvous.rank
+        self.size: Final = rendezvous.size
         self.is_first: Final = self.rank == 0
 
     def total(self, tensor: torch.Tensor) -> torch.Tensor:
@@ -115,9 +116,10 @@ class ProcessGroup:
 
     def stacked(self, tensor: torch.Tensor) -> torch.Tensor:
         """Every rank's tensor: see `Ranks`."""
-        stack = tensor.new_empty((self.size, *tensor.shape))
-        dist.all_gather_into_tensor(stack.flatten(), tensor.detach().contiguous().flatten())
-        return stack
+        own = tensor.detach().contiguous()
+        parts = [torch.empty_like(own) for _ in range(self.size)]
+        dist.all_gather(parts, own)
+        return torch.stack(parts)
 
     def from_first(self, value: Value) -> Value:
         """What rank 0 says: see `Ranks`."""
@@ -144,7 +146,7 @@ class ProcessGroup:
 
     def barrier(self) -> None:
         """Wait for all: see `Ranks`."""
-        dist.all_reduce(torch.zeros(1))  # of the host, whatever carries the tensors of devices
+        self._rendezvous.wait_for_all()
 
 
 class _Total(torch.autograd.Function):

@@ -4,6 +4,7 @@ Every rank runs the same code on its own part of each batch. What a batch decide
 loss) is made of what all ranks have. Calls of one name must come in the same order on every rank: each waits for the others.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 import torch
@@ -50,7 +51,7 @@ class Ranks(Protocol):
         """What every rank says, in their order; tensors must not require a gradient. Tuples may arrive as lists."""
 
     def barrier(self) -> None:
-        """Wait until every rank is here."""
+        """Wait until every rank is here, however long that takes; every other call has to be answered within minutes."""
 
 
 class _Alone:
@@ -120,7 +121,20 @@ class Imagined:
         """See `Ranks`."""
 
 
-def own_part(images: int, ranks: Ranks) -> range:
+@dataclass(frozen=True)
+class Place:
+    """Which of several ranks this is: all that its part of a batch depends on.
+
+    Attributes:
+        rank: its number, from 0.
+        size: how many there are.
+    """
+
+    rank: int
+    size: int
+
+
+def own_part(images: int, ranks: Ranks | Place) -> range:
     """Positions in a batch that are this rank's: of all parts, none is more than one image larger than another.
 
     Args:

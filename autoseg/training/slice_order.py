@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.stored import StoredCase
-from autoseg.training.ranks import Ranks, own_part
+from autoseg.training.ranks import Place, Ranks, own_part
 from autoseg.training.slice_selection import draw_epoch, slice_pools
 
 
@@ -28,7 +28,7 @@ class ShownSlices:
     sources: tuple[tuple[str, int], ...]
     positions: range
 
-    def part_of(self, ranks: Ranks) -> "ShownSlices":
+    def part_of(self, ranks: Ranks | Place) -> "ShownSlices":
         """Those that are this rank's."""
         part = own_part(len(self.chosen), ranks)
         images = slice(part.start, part.stop)

@@ -16,7 +16,7 @@ from autoseg.errors import PlanError, UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.jobs import series
 from autoseg.jobs.series import TITLE
-from autoseg.runs import session
+from autoseg.runs import ranks, session
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +219,37 @@ def test_a_run_goes_on_elsewhere_when_its_gpu_is_gone(workspace: Path) -> None:
     assert not model.trained_now
 
 
-def test_one_run_on_several_devices_is_refused_before_anything_is_done(workspace: Path) -> None:
-    with pytest.raises(UsageError, match="one run uses one device"):
-        train.run(command(workspace, architecture="unet", fold="1", device="cpu,cpu"), Silent())
+def test_one_run_on_several_devices_has_a_process_for_each_unless_it_is_done(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def keep(session: Any, _work: Any, *, title: str, **_: Any) -> str:
+        seen.append((title, session.devices, session.cores))
+        return "the model"
+
+    monkeypatch.setattr(ranks, "on_every_device", keep)
+    monkeypatch.setattr(session, "usable_cores", lambda: 6)
+    (model,) = train.run(command(workspace, architecture="unet", fold="1", device="cpu,cpu"), Silent()).models
+    assert (model.trained_now, seen) == (False, [])
+    assert train.run(command(workspace, architecture="unet", fold="full", device="cpu,cpu"), Silent()).models == (
+        "the model",
+    )
+    assert seen == [("unet, fold full", ("cpu", "cpu"), 3)]
+
+
+def test_processes_that_were_started_together_are_no_work_for_a_cluster(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = {
+        "RANK": "0",
+        "WORLD_SIZE": "2",
+        "LOCAL_RANK": "0",
+        "LOCAL_WORLD_SIZE": "2",
+        "MASTER_ADDR": "a",
+        "MASTER_PORT": "1",
+    }
+    for name, value in together.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match="no work for the executor slurm"):
+        train.run(command(workspace, executor="slurm"), Silent())

@@ -67,6 +67,7 @@ def _wait(processes: list[subprocess.Popen[bytes]], *, folder: Path) -> None:
 
 def _main(module: str, name: str, folder: str, ports: str, options: str, rank: str) -> None:
     from autoseg.training.process_group import joined_ranks
+    from autoseg.training.rendezvous import Meeting
 
     torch.set_num_threads(1)
     specification = importlib.util.spec_from_file_location("of_ranks", module)
@@ -75,12 +76,10 @@ def _main(module: str, name: str, folder: str, ports: str, options: str, rank: s
     loaded = importlib.util.module_from_spec(specification)
     sys.modules["of_ranks"] = loaded
     specification.loader.exec_module(loaded)
-    # As torchrun sets them; the addresses of all are held by whoever started them, as by torchrun.
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "RANK": rank, "LOCAL_RANK": rank, "TORCHELASTIC_USE_AGENT_STORE": "True"}
     for size, port in json.loads(ports).items():
         if int(rank) < int(size):
-            os.environ |= {"WORLD_SIZE": size, "MASTER_PORT": str(port)}
-            with joined_ranks(torch.device("cpu"), timeout_s=LIMIT.total_seconds()) as ranks:
+            at = Meeting(port, int(rank), int(size))
+            with joined_ranks(torch.device("cpu"), at=at, timeout_s=LIMIT.total_seconds()) as ranks:
                 torch.save(getattr(loaded, name)(ranks, **json.loads(options)), Path(folder) / f"{size}-{rank}.pt")
 
 

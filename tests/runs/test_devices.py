@@ -5,7 +5,6 @@ import torch
 from oracles.watched_runs import Recorder
 
 from autoseg.catalogue.devices import parse_devices
-from autoseg.errors import UsageError
 from autoseg.model.compute import Compute
 from autoseg.runs.devices import devices_of_runs, runs_at_a_time
 
@@ -57,6 +56,5 @@ def test_devices_that_were_named_for_nothing_are_said() -> None:
     assert used("auto", "cuda:0 cuda:1 cuda:2", runs=6, jobs=1) == ("cuda:0", [])
 
 
-def test_one_run_uses_one_device() -> None:
-    with pytest.raises(UsageError, match=r"one run uses one device; found cuda:0,cuda:1\. Name one"):
-        used("cuda:0,1", "cuda:0 cuda:1", runs=1, jobs=1)
+def test_one_run_uses_all_devices_that_are_named() -> None:
+    assert used("cuda:0,1", "cuda:0 cuda:1", runs=1, jobs=1) == ("cuda:0 cuda:1", [])

@@ -1,11 +1,15 @@
 """What a rank is told; by others that are real: see `test_several_ranks`."""
 
+from threading import Thread
+
 import pytest
 import torch
 
-from autoseg.errors import UsageError
-from autoseg.training.process_group import joined_ranks, launched_size
+from autoseg.errors import LostRankError, UsageError
+from autoseg.jobs.torchrun import Launched
+from autoseg.training.process_group import joined_ranks
 from autoseg.training.ranks import ALONE, Imagined, own_part
+from autoseg.training.rendezvous import Meeting, Rendezvous, hosted_store
 
 SAID = {"rate": 0.1 + 0.2, "text": "Größe", "nothing": None, "list": [1, -(2**60), True], "nan": float("nan")}
 
@@ -51,34 +55,50 @@ def test_more_ranks_than_images_are_refused() -> None:
         own_part(2, Imagined(3))
 
 
-def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    assert launched_size() == 1
-    with joined_ranks(torch.device("cpu")) as ranks:
+@pytest.mark.parametrize("at", [None, Meeting(port=1, rank=0, size=1)])
+def test_nobody_is_met_where_there_is_nobody(at: Meeting | None) -> None:
+    with joined_ranks(torch.device("cpu"), at=at) as ranks:
         assert ranks is ALONE
 
 
-@pytest.mark.parametrize("value", ["", "0", "-1", "two", "1.5", "²"])
-def test_a_number_of_ranks_that_is_none_is_an_error(value: str) -> None:
-    with pytest.raises(UsageError, match="WORLD_SIZE"):
-        launched_size({"WORLD_SIZE": value})
-
-
-def test_an_incomplete_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setenv("RANK", "0")
-    for name in ("LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.delenv(name, raising=False)
-    with (
-        pytest.raises(UsageError, match="not of LOCAL_RANK, MASTER_ADDR, MASTER_PORT"),
-        joined_ranks(torch.device("cpu")),
-    ):
+def test_devices_that_nothing_connects_are_refused() -> None:
+    with pytest.raises(UsageError, match="on mps"), joined_ranks(torch.device("mps"), at=Meeting(port=1, rank=0, size=2)):
         pass
 
 
-def test_devices_that_nothing_connects_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.setenv(name, "1")
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(UsageError, match="on mps"), joined_ranks(torch.device("mps")):
-        pass
+def test_ranks_wait_for_one_another_however_long_it_takes() -> None:
+    heard: list[str] = []
+    with hosted_store() as port:
+        first, second = (Rendezvous(Meeting(port, rank, size=2), timeout_s=60) for rank in range(2))
+
+        def wait() -> None:
+            second.wait_for_all()
+            heard.append("all here")
+
+        thread = Thread(target=wait)
+        thread.start()
+        assert heard == []
+        first.wait_for_all()
+        thread.join(60)
+        assert heard == ["all here"]
+
+
+def test_who_waits_hears_of_a_failure_and_only_the_first_to_fail_says_why() -> None:
+    with hosted_store() as port:
+        ranks = [Rendezvous(Meeting(port, rank, size=3), timeout_s=60) for rank in range(3)]
+        assert [rank.first_to_fail() for rank in ranks[1:]] == [True, False]
+        with pytest.raises(LostRankError) as lost:
+            ranks[0].wait_for_all()
+        assert lost.value.told
+
+
+def test_who_restarts_does_not_hear_of_what_failed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    with hosted_store() as port:
+        environment = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "RANK": "0", "WORLD_SIZE": "2"}
+        for name, value in {**environment, "TORCHELASTIC_USE_AGENT_STORE": "True"}.items():
+            monkeypatch.setenv(name, value)
+        attempts = [
+            Rendezvous(Launched(rank=0, size=2, local_rank=0, local_size=2, restarts=number), timeout_s=60)
+            for number in range(2)
+        ]
+        assert [attempt.first_to_fail() for attempt in attempts] == [True, True]

@@ -1,0 +1,93 @@
+"""What a command that trains has to do: which runs, on which devices, on which arrays."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from autoseg.catalogue import NETWORKS, Architecture
+from autoseg.events import Events
+from autoseg.jobs.work import Executor
+from autoseg.model.compute import Compute
+from autoseg.runs.devices import devices_of_runs, runs_at_a_time
+from autoseg.runs.session import RunChoices, Session, open_session, warn_of_memory
+from autoseg.runs.targets import Target, targets_of
+from autoseg.runs.workspace import Workspace
+
+
+class TrainChoices(RunChoices, Protocol):
+    """What the user chose for a command that trains."""
+
+    @property
+    def architecture(self) -> Architecture | Literal["all"]:
+        """Network, or all of them."""
+
+    @property
+    def fold(self) -> int | str:
+        """A number, `all`, `official` or `full`."""
+
+    @property
+    def seed(self) -> int | Sequence[int]:
+        """Of all randomness, or several."""
+
+    @property
+    def jobs(self) -> int | Literal["auto"]:
+        """Runs at a time."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What there is to do.
+
+    Attributes:
+        session: what all runs share.
+        targets: the runs.
+        jobs: how many are in work at a time.
+    """
+
+    session: Session
+    targets: Sequence[Target]
+    jobs: int
+
+
+def prepare(
+    workspace: Workspace,
+    choices: TrainChoices,
+    *,
+    computes: tuple[Compute, ...],
+    readers: Executor,
+    events: Events,
+    processes_here: int | None = None,
+) -> Prepared:
+    """Find out what to do, and preprocess what it needs.
+
+    Args:
+        workspace: where runs take place.
+        choices: what the user chose.
+        computes: the devices; none where runs take place elsewhere.
+        readers: preprocesses scans.
+        events: notified of everything.
+        processes_here: how many processes of this machine train every network together, each calling this with its own
+            device; None: this process is alone.
+
+    Raises:
+        UsageError: there is no such fold.
+    """
+    plan, dataset = workspace.plan(), workspace.dataset()
+    networks = tuple(NETWORKS) if choices.architecture == "all" else (choices.architecture,)
+    seeds = (choices.seed,) if isinstance(choices.seed, int) else choices.seed
+    targets = targets_of(workspace, plan, networks, str(choices.fold), seeds=seeds)
+    warn_of_memory(networks, plan, events=events)
+    jobs = 1 if processes_here else runs_at_a_time(choices.jobs, runs=len(targets), devices=len(computes) or 1)
+    if processes_here is None:
+        computes = devices_of_runs(computes, choice=choices.device, runs=len(targets), jobs=jobs, events=events)
+    session = open_session(
+        workspace,
+        plan,
+        dataset,
+        choices=choices,
+        computes=computes,
+        sharing=processes_here or (max(1, len(computes)) if len(targets) == 1 else jobs),
+        readers=readers,
+        events=events,
+    )
+    return Prepared(session, targets, jobs)

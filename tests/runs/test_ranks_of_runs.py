@@ -1,0 +1,54 @@
+"""Ranks, their devices, and what becomes of their errors."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from oracles import rank_work
+from oracles.watched_runs import Recorder
+
+from autoseg.commands.train import TrainOptions
+from autoseg.errors import TrainingError, UsageError
+from autoseg.events import Silent
+from autoseg.jobs.torchrun import Launched
+from autoseg.model.compute import Compute
+from autoseg.runs.ranks import device_of_rank, on_every_device
+from autoseg.runs.run import working_on
+from autoseg.runs.session import Session
+
+MakeSession = Callable[..., Session]
+
+
+def computes(names: str) -> list[Compute]:
+    return [Compute(torch.device(name), bfloat16=False) for name in names.split()]
+
+
+@pytest.mark.parametrize(
+    ("present", "local_rank", "expected"),
+    [("cuda:0 cuda:1 cuda:2", 1, "cuda:1"), ("cuda:2 cuda:0", 0, "cuda:2"), ("cpu", 1, "cpu"), ("cpu cpu", 1, "cpu")],
+)
+def test_each_process_has_the_device_of_its_number_on_its_machine(present: str, local_rank: int, expected: str) -> None:
+    rank = Launched(rank=4 + local_rank, size=8, local_rank=local_rank, local_size=2)
+    assert str(device_of_rank(computes(present), rank).device) == expected
+
+
+def test_more_processes_than_gpus_are_refused() -> None:
+    rank = Launched(rank=0, size=3, local_rank=0, local_size=3)  # by all of them, though this one would have a GPU
+    with pytest.raises(
+        UsageError, match=r"more processes than devices; found 3 processes .*cuda:0, cuda:1\. .*--nproc-per-node"
+    ):
+        device_of_rank(computes("cuda:0 cuda:1"), rank)
+
+
+@pytest.mark.gate
+def test_a_process_for_each_device_and_one_error_where_one_memory_is_full(session: MakeSession) -> None:
+    both, events = replace(session(device="cpu,cpu"), choices=TrainOptions()), Recorder()
+    said = on_every_device(both, rank_work.say_where, title="it", events=events, started=7.0)
+    assert said == [[rank, "cpu", 1, 1, 1, 7.0] for rank in range(2)]
+    assert events.notes == ["rank 0 talks"]
+    with pytest.raises(TrainingError, match=r"^unet, fold 0: the GPU cpu has too little memory left") as failure:
+        on_every_device(both, rank_work.fill_memory, title="it", events=Silent(), started=0.0)
+    assert failure.value.exit_code == 8
+    with working_on(both, rank_work.TARGET, events=Silent()):  # nobody holds the model any more
+        pass
