@@ -85,6 +85,10 @@ class TrainOptions(Options):
     track: catalogue.Tracker | None = option(
         "Also send every epoch to TensorBoard or Weights & Biases, offline unless WANDB_MODE is set.", default=None
     )
+    keep_probabilities: bool = option(
+        "Keep the probabilities of held-out cases, which select needs; without them, the same command predicts them later.",
+        default=True,
+    )
     jobs: Jobs = option(JOBS, default=1)
     executor: ExecutorName = option(EXECUTOR, default="local")
     scheduler: str | None = option(SCHEDULER, default=None)
@@ -159,10 +163,13 @@ def _train_all(
     """Train what is not trained yet: a single run in this process or with one for each device, several as `jobs` says."""
     from autoseg.jobs.series import run_series
     from autoseg.jobs.work import Run
+    from autoseg.postprocessing.held_out.space import tell_needed
     from autoseg.runs.ranks import on_every_device
     from autoseg.runs.run import limit_threads
 
     done, here = _done(session, targets), isinstance(jobs, int)
+    if session.choices.keep_probabilities:
+        tell_needed(session, [target for target, finished in zip(targets, done, strict=True) if not finished], events)
     if here and len(targets) == 1:
         one = targets[0]
         if len(session.computes) == 1 or done[0]:
@@ -194,16 +201,17 @@ def _done(session: "Session", targets: "Sequence[Target]") -> list[bool]:
 
 def _already_done(session: "Session", target: "Target") -> bool:
     """Whether a run ends at once: it is finished and scored, or may not go on."""
-    from autoseg.postprocessing.held_out import is_scored
+    from autoseg.postprocessing.held_out.predicting import is_done
     from autoseg.runs.run import earlier_state
 
     if session.choices.restart or not session.computes:  # a worker finds out, which knows the device
         return False
+    folder, keep = session.workspace.model(target.model), session.choices.keep_probabilities
     try:
         state = earlier_state(session, target)
+        scored = not target.members.validation or is_done(folder, keep=keep)
     except AutosegError:
         return True
-    scored = not target.members.validation or is_scored(session.workspace.model(target.model))
     return state is not None and state.finished and scored
 
 
@@ -247,7 +255,13 @@ def _train_one(
         if ranks.is_first:
             held_out = [session.cases[case] for case in target.members.validation]
             summary = score_held_out(
-                folder, held_out, store=session.store, compute=session.compute, draw=draw_case, events=events
+                folder,
+                held_out,
+                store=session.store,
+                compute=session.compute,
+                draw=draw_case,
+                events=events,
+                keep=session.choices.keep_probabilities,
             )
     return TrainedModel(target.model, target.seed, folder, len(state.epochs), state.elapsed_s / 60, trained_now, summary)
 

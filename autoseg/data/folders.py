@@ -183,7 +183,7 @@ def _is_part(path: Path) -> bool:
 
 def _is_held_out(path: Path) -> bool:
     """Whether a file holds the probabilities of a held-out case."""
-    return path.suffix == ".npy" and (path.parent / _RECORD).is_file()
+    return path.suffix in {".npy", ".npz"} and (path.parent / _RECORD).is_file()
 
 
 def listing(paths: Sequence[Path], *, root: Path) -> str:

@@ -19,16 +19,19 @@ from autoseg.inference.spool import SpooledProbabilities
 from autoseg.inference.sums import SumsInMemory, add_up
 from autoseg.preprocessing.footprint import Footprint, empty_labels, own_grid, put_labels
 from autoseg.preprocessing.stored import SliceStack
-from autoseg.storage.arrays import array_in_parts
+from autoseg.storage.compressed import compressed_in_parts
 
 
-def predict_case(ensemble: Ensemble, stacks: Sequence[SliceStack], *, into: Sequence[Path]) -> NDArray[np.uint16]:
+def predict_case(
+    ensemble: Ensemble, stacks: Sequence[SliceStack], *, into: Sequence[Path], keep: bool = True
+) -> NDArray[np.uint16]:
     """Predict a case.
 
     Args:
         ensemble: the networks.
         stacks: the case as the view of each pass shows it.
-        into: for each pass, the file of its probabilities: 8-bit numbers on the preprocessed grid, (K, S, H, W).
+        into: for each pass, the file of its probabilities: 8-bit numbers on the preprocessed grid, (K, S, H, W), compressed.
+        keep: whether these files are written; else only their folder is used.
 
     Returns:
         label values on the scan's own grid, (Z, Y, X), by the mean over the views.
@@ -39,7 +42,8 @@ def predict_case(ensemble: Ensemble, stacks: Sequence[SliceStack], *, into: Sequ
     footprints, encoding = [stack.footprint for stack in stacks], ensemble.data.encoding
     blocks, fits = _blocks(ensemble, footprints)
     found = [
-        _kept(one, stack, block, path) for one, stack, block, path in zip(ensemble.passes, stacks, blocks, into, strict=True)
+        _kept(one, stack, block, path) if keep else _found(one, stack, block)
+        for one, stack, block, path in zip(ensemble.passes, stacks, blocks, into, strict=True)
     ]
     if len(found) == 1:
         return _labels(found[0], footprints[0], encoding)
@@ -63,15 +67,21 @@ def _labels(
 
 def _kept(one: Pass, stack: SliceStack, blocks: Blocks, into: Path) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """What a view shows, part by part, which is in its file once all have been taken."""
-    image, classes = np.asarray(stack.image), len(one.plan.data.classes)
-    with array_in_parts(into, (classes, stack.footprint.kept[0], *stack.footprint.size_px), np.uint8) as array:
-        for window in blocks.windows(stack.footprint.kept[0]):
-            probabilities = one.probabilities(
-                image, darkest=stack.footprint.pad_value, wanted=window, batch_size=blocks.batch
-            )
-            array.put(encode(probabilities), first=window.start)
-            yield window.start, probabilities
+    shape = (len(one.plan.data.classes), stack.footprint.kept[0], *stack.footprint.size_px)
+    with compressed_in_parts(into, shape, np.uint8) as array:
+        for first, probabilities in _found(one, stack, blocks):
+            array.put(encode(probabilities), first=first)
+            yield first, probabilities
             del probabilities
+
+
+def _found(one: Pass, stack: SliceStack, blocks: Blocks) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """What a view shows, part by part."""
+    image = np.asarray(stack.image)
+    for window in blocks.windows(stack.footprint.kept[0]):
+        probabilities = one.probabilities(image, darkest=stack.footprint.pad_value, wanted=window, batch_size=blocks.batch)
+        yield window.start, probabilities
+        del probabilities
 
 
 def _blocks(ensemble: Ensemble, footprints: Sequence[Footprint]) -> tuple[tuple[Blocks, ...], bool]:

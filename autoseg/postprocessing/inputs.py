@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from autoseg.catalogue import NETWORKS, Architecture, Plane
 from autoseg.errors import BundleError
@@ -12,6 +13,7 @@ from autoseg.model.bundle import read_document
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.held_out import HeldOutCase
+from autoseg.postprocessing.held_out.space import tell_size
 from autoseg.preprocessing.store import Store
 from autoseg.runs.inventory import (
     FinishedModel,
@@ -24,6 +26,11 @@ from autoseg.runs.inventory import (
 from autoseg.runs.moved_data import require_files
 from autoseg.runs.preprocessing import preprocess
 from autoseg.runs.workspace import Workspace, fold_of
+
+_NOT_KEPT: Final = (
+    "{}: the probabilities of its held-out cases were not kept (repeat its train command with --keep-probabilities, which "
+    "predicts these cases again and trains nothing)"
+)
 
 _ByNetwork = defaultdict[Architecture, defaultdict[int, dict[Plane | None, Path]]]
 """Files of probabilities by network, seed and plane."""
@@ -60,27 +67,30 @@ def gather_inputs(workspace: Workspace, events: Events) -> SelectionInputs:
     """
     plan, dataset = workspace.plan(), workspace.dataset()
     inventory = take_inventory(workspace, plan)
-    models = _scored(inventory.finished, plan)
+    scored = [model for model in inventory.finished if model.id.is_numbered and held_out.is_scored(model.folder)]
+    without = [model for model in scored if not held_out.keeps_probabilities(model.folder)]
+    models = _of_all_views([model for model in scored if model not in without], plan)
+    not_kept = [_NOT_KEPT.format(model.id.folder) for model in without]
     if not models:
         raise BundleError(
             "no fold of the cross-validation was trained to its end under the current plan",
             where=workspace.models,
-            found="; ".join(inventory.skipped) or "no models",
+            found="; ".join([*not_kept, *inventory.skipped]) or "no models",
             remedy="Train some with `autoseg train --arch all --fold all`; one network on one fold is enough.",
         )
     refuse_mixed_data(models)
     store = preprocess(workspace, plan, dataset.labelled, jobs=1, events=events)
     refuse_changed_data(models, store.keys, workspace=workspace)
     cases = _held_out_cases(workspace, plan, models, store)
-    missing = _missing(workspace, inventory, models)
+    missing = (*_missing(workspace, inventory, [*models, *without]), *not_kept)
+    tell_size(cases, models=len(models), events=events)
     for line in missing:
         events.info(f"not taking part: {line}")
     return SelectionInputs(plan, models, cases, missing, store.keys.all_labelled)
 
 
-def _scored(finished: Sequence[FinishedModel], plan: Plan) -> tuple[FinishedModel, ...]:
-    """Models of numbered folds whose held-out cases were scored, by all views where each has a network of its own."""
-    scored = [model for model in finished if model.id.is_numbered and held_out.is_scored(model.folder)]
+def _of_all_views(scored: Sequence[FinishedModel], plan: Plan) -> tuple[FinishedModel, ...]:
+    """Models that are there for all views where each has a network of its own."""
     views = Counter((model.architecture, model.fold, model.seed) for model in scored)
     needed = len(plan.network_views)
     return tuple(model for model in scored if views[model.architecture, model.fold, model.seed] == needed)
@@ -109,7 +119,7 @@ def _held_out_cases(
         held_out_ids = read_document(model.folder).provenance.validation_cases
         digests = held_out.read_record(model.folder).probabilities_sha256
         planes = plan.of_view(model.id.view).planes
-        paths = {case_id: held_out.probabilities_files(model.folder, case_id, planes=planes) for case_id in held_out_ids}
+        paths = {case: held_out.found_probabilities_files(model.folder, case, planes=planes) for case in held_out_ids}
         names = {path.stem for of_case in paths.values() for path in of_case}
         if names != set(digests) or set(paths) != set(fold_of(splits, dataset, model.fold).validation):
             raise BundleError(

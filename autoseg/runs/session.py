@@ -58,6 +58,10 @@ class RunChoices(Protocol):
         """Whether to discard what an earlier call left."""
 
     @property
+    def keep_probabilities(self) -> bool:
+        """Whether probabilities of held-out cases are kept."""
+
+    @property
     def track(self) -> Tracker | None:
         """Who else gets every epoch; None: nobody but `history.csv` and the curves."""
 

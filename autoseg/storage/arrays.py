@@ -2,8 +2,6 @@
 
 import math
 import mmap
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -31,42 +29,6 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
     with files.atomic_path(path) as temporary, temporary.open("wb") as stream:
         write_array_header_1_0(stream, header_data_from_array_1_0(contiguous))
         stream.write(contiguous.data)  # not numpy's own writing, which does not say why it fails
-
-
-class ArrayInParts:
-    """An array that is stored part by part along its second axis, as `write_array` would store all of it.
-
-    Args:
-        stream: the file, empty.
-        shape: of the whole array, at least two axes.
-        dtype: of its numbers.
-    """
-
-    def __init__(self, stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self._stream, self._shape, self._dtype = stream, shape, dtype
-        like = np.broadcast_to(np.zeros((), dtype), shape)  # takes no memory, and has no order of its own
-        write_array_header_1_0(stream, {**header_data_from_array_1_0(like), "fortran_order": False})
-        self._start = stream.tell()
-
-    def put(self, part: NDArray[Any], *, first: int) -> None:
-        """Store a part, (K, n, ...), that begins at this index of the second axis."""
-        inside = math.prod(self._shape[2:]) * self._dtype.itemsize
-        for index, row in enumerate(np.ascontiguousarray(part, dtype=self._dtype)):
-            self._stream.seek(self._start + (index * self._shape[1] + first) * inside)
-            self._stream.write(row.data)
-
-
-@contextmanager
-def array_in_parts(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> Iterator[ArrayInParts]:
-    """Store an array of numbers part by part; it is there once the block has ended well.
-
-    Raises:
-        SystemFailureError: the disk has too little space, or the place may not be written.
-    """
-    kind = np.dtype(dtype)
-    files.require_space(path.parent, math.prod(shape) * kind.itemsize)
-    with files.atomic_path(path) as temporary, temporary.open("wb") as stream:
-        yield ArrayInParts(stream, shape, kind)
 
 
 @dataclass(frozen=True)

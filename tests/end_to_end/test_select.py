@@ -204,7 +204,7 @@ def one_bit(content: bytes) -> bytes:
 def test_damaged_probabilities_are_named_with_the_way_to_get_them_again(
     workspace: Path, corrupt: Callable[[bytes], bytes] | None
 ) -> None:
-    path = min((workspace / "models" / "unet" / "fold_0" / "validation").glob("*.npy"))
+    path = min((workspace / "models" / "unet" / "fold_0" / "validation").glob("*.npz"))
     path.unlink() if corrupt is None else path.write_bytes(corrupt(path.read_bytes()))
     with pytest.raises(AutosegError, match=path.name) as refused:
         autoseg.select(workspace)
@@ -213,6 +213,31 @@ def test_damaged_probabilities_are_named_with_the_way_to_get_them_again(
     shutil.rmtree(path.parent)
     autoseg.train("unet", fold=0, workspace=workspace, epochs=3, precision="float32")
     autoseg.select(workspace)
+
+
+def test_models_whose_probabilities_were_not_kept_are_named_and_predicted_again_by_train(workspace: Path) -> None:
+    folder = workspace / "models" / "unet" / "fold_0"
+    weights = (folder / "bundle.json").read_bytes()
+    scores = (folder / "validation" / "metrics.csv").read_bytes()
+    once_more = {"fold": 0, "workspace": workspace, "epochs": 3, "precision": "float32"}
+    shutil.rmtree(folder / "validation")
+    autoseg.train("unet", **once_more, keep_probabilities=False)  # type: ignore[arg-type]
+    assert not list((folder / "validation").glob("*.np?"))
+    assert (folder / "validation" / "metrics.csv").read_bytes() == scores
+    selection = autoseg.select(workspace).selection
+    assert "unet/fold_0" not in {model.id.folder for model in selection.models}
+    (line,) = (line for line in selection.missing if "unet/fold_0" in line)
+    assert "--keep-probabilities" in line
+    for name in ("sepres", "unet/fold_1"):
+        shutil.rmtree(workspace / "models" / name)
+    with pytest.raises(AutosegError, match="were not kept") as refused:
+        autoseg.select(workspace)
+    assert refused.value.exit_code == 6
+    (model,) = autoseg.train("unet", **once_more).models  # type: ignore[arg-type]
+    assert not model.trained_now
+    assert list((folder / "validation").glob("*.npz"))
+    assert (folder / "bundle.json").read_bytes() == weights
+    assert [model.id.folder for model in autoseg.select(workspace).selection.models] == ["unet/fold_0"]
 
 
 @pytest.mark.gate

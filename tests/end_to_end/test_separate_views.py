@@ -28,8 +28,8 @@ def test_each_view_has_a_place_of_its_own_and_what_it_held_out(separate: Path) -
     for name in NAMES:
         validation = folder_of(separate / "models" / name)
         assert (validation / "record.json").exists()
-        assert not list(validation.glob("*.axial.npy"))
-        assert len(list(validation.glob("*.npy"))) == 2
+        assert not list(validation.glob("*.axial.npz"))
+        assert len(list(validation.glob("*.npz"))) == 2
 
 
 def test_training_again_trains_nothing(separate: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracles.stored_probabilities import read_whole
 
 import autoseg
 from autoseg.data.labels import LabelEncoding
@@ -76,10 +77,10 @@ def test_every_view_is_kept_and_named(views: Path, scan: Image) -> None:
     folder = views / MODEL / "validation"
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))["probabilities_sha256"]
     assert {name for name in record if name.startswith(CASE)} == {f"{CASE}.{plane}" for plane in PLANES}
-    assert {path.stem for path in folder.glob("*.npy")} == set(record)
+    assert {path.stem for path in folder.glob("*.npz")} == set(record)
     restored = []
     for view in plan.views:
-        stored = np.load(folder / f"{CASE}.{view.plane}.npy").astype(np.float32) / 255
+        stored = read_whole(folder / f"{CASE}.{view.plane}.npz").astype(np.float32) / 255
         footprint = apply(scan, plan.preprocessing, view=view).footprint
         restored.append(restore_probabilities(stored, footprint, encoding_of(plan)))
     predicted = autoseg.load_model(folders=[views / MODEL], device="cpu", precision="float32").predict(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracles.stored_probabilities import read_whole
 from oracles.tensor_memory import PeakOfTensors
 from oracles.untrained_models import untrained_ensemble
 
@@ -182,9 +183,9 @@ def test_held_out_cases_are_predicted_in_parts_and_never_refused(
     cut = cut_slices(image, plan.preprocessing, view=plan.views[0])
     slices = cut.part(slice(0, 48))
     stack = SliceStack(slices, np.zeros(slices.shape[1:], np.uint8), cut.footprint)
-    whole, parts = tmp_path / "whole.npy", tmp_path / "parts.npy"
+    whole, parts = tmp_path / "whole.npz", tmp_path / "parts.npz"
     labels = predict_case(model, [stack], into=[whole])
-    assert np.load(whole).shape == (60, 48, 40, 48)
+    assert read_whole(whole).shape == (60, 48, 40, 48)
     windows = []
     probabilities = Pass.probabilities
 
@@ -196,7 +197,7 @@ def test_held_out_cases_are_predicted_in_parts_and_never_refused(
     monkeypatch.setattr(Pass, "probabilities", counted)
     assert (predict_case(model, [stack], into=[parts]) == labels).mean() > 0.999
     assert len(windows) > 1
-    np.testing.assert_allclose(np.load(parts).astype(int), np.load(whole).astype(int), atol=1)
+    np.testing.assert_allclose(read_whole(parts).astype(int), read_whole(whole).astype(int), atol=1)
 
 
 # What is taken.

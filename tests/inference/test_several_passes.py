@@ -204,7 +204,7 @@ def test_held_out_cases_are_averaged_in_memory_or_in_a_file(
     labels = []
     for name in ("memory", "file"):
         (tmp_path / name).mkdir()
-        into = [tmp_path / name / f"{number}.npy" for number in range(3)]
+        into = [tmp_path / name / f"{number}.npz" for number in range(3)]
         labels.append(predict_case(replace(model.ensemble, log_shift=()), stacks, into=into))
         assert sorted((tmp_path / name).iterdir()) == into
         monkeypatch.setattr("autoseg.inference.stored_cases.MEMORY_GB", 0.0)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from oracles.stored_probabilities import read_whole
 
 from autoseg.exporting.document import read_exported
 from autoseg.images.image import read_labels, verify_file
@@ -23,8 +24,8 @@ def read_everything(folder: Path) -> None:
             continue
         if path.suffix == ".json":
             json.loads(path.read_text(encoding="utf-8"))
-        elif path.suffix == ".npy":
-            np.load(path, allow_pickle=False)
+        elif path.suffix in {".npy", ".npz"}:
+            np.load(path, allow_pickle=False) if path.suffix == ".npy" else read_whole(path)
         elif path.name.endswith(".nii.gz"):
             verify_file(path) if {"uncertainty", "probabilities"} & set(path.parts) else read_labels(path)
         elif path.suffix == ".autoseg":

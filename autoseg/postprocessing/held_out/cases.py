@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass, names_by_value
 from autoseg.data.labels import encoding_of
-from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.images.image import LabelMap, on_grid_of, read_labels
 from autoseg.images.sources import read_geometry
@@ -20,7 +19,7 @@ from autoseg.inference.quality import ExpectedDice, by_class
 from autoseg.inference.shift import shift
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.postprocessing.choice import Choice
-from autoseg.postprocessing.held_out.files import predict_again
+from autoseg.postprocessing.held_out.arrays import KEPT_BYTES, StoredArrays, unusable
 from autoseg.preprocessing.footprint import (
     Box,
     Footprint,
@@ -33,7 +32,6 @@ from autoseg.preprocessing.footprint import (
 )
 from autoseg.preprocessing.resampling import resample_slices
 from autoseg.storage import files
-from autoseg.storage.arrays import map_array
 
 _NUMBERS_AT_ONCE: Final = 1 << 26
 """Probabilities that are decoded at once, unless a single slice has more. Source: chosen; 256 MiB, twice those of IBSR18."""
@@ -90,26 +88,31 @@ def verify(case: HeldOutCase) -> None:
     for path, expected in case.sha256.items():
         found = files.sha256_file(path) if path.exists() else "no file"
         if found != expected:
-            raise _unusable(path, expected=f"sha256 {expected}", found=found)
+            raise unusable(path, expected=f"sha256 {expected}", found=found)
 
 
-def label_map(case: HeldOutCase, choice: Choice) -> NDArray[np.uint16]:
+def label_map(case: HeldOutCase, choice: Choice, *, arrays: StoredArrays | None = None) -> NDArray[np.uint16]:
     """Label values that a choice of networks and views together gives the scan, (Z, Y, X).
+
+    Args:
+        case: one held-out case.
+        choice: whose probabilities, and how their mean is shifted.
+        arrays: opens them, for several choices; None: for this one alone.
 
     Raises:
         WorkspaceError: probabilities are missing or do not fit the case.
     """
     encoding, grid = encoding_of(case.classes), case.grid(choice.views)
     labels = empty_labels(grid, encoding)
-    for first, part in mean_probabilities(case, choice):
+    for first, part in mean_probabilities(case, choice, arrays=arrays):
         put_labels(labels, part, grid, encoding, first=first)
     return labels
 
 
 def score_choices(case: HeldOutCase, *, choices: Sequence[Choice]) -> tuple[CaseMetrics, ...]:
-    """Scores of the case under several choices, in their order."""
-    reference = case.read_reference()
-    return tuple(_score(case, label_map(case, choice), reference) for choice in choices)
+    """Scores of the case under several choices, in their order; its probabilities are read once where memory allows."""
+    reference, arrays = case.read_reference(), StoredArrays(keep_bytes=KEPT_BYTES if len(choices) > 1 else 0)
+    return tuple(_score(case, label_map(case, choice, arrays=arrays), reference) for choice in choices)
 
 
 def postprocessed(
@@ -127,12 +130,15 @@ def expectations(case: HeldOutCase, *, choice: Choice) -> dict[str, float]:
     return by_class([label.name for label in case.classes[1:]], expected.by_class())
 
 
-def mean_probabilities(case: HeldOutCase, choice: Choice) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def mean_probabilities(
+    case: HeldOutCase, choice: Choice, *, arrays: StoredArrays | None = None
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
     """Average of the networks' probabilities, which is that of all its seeds for each, and of views, a few slices at a time.
 
     Args:
         case: one held-out case.
         choice: whose probabilities, and how their mean is shifted.
+        arrays: opens them, for several choices; None: for this one alone.
 
     Yields:
         number of the first of n slices of `case.grid(choice.views)`, and their probabilities, (K, n, H, W), float32, in
@@ -142,14 +148,16 @@ def mean_probabilities(case: HeldOutCase, choice: Choice) -> Iterator[tuple[int,
         ValueError: there are no networks.
         WorkspaceError: probabilities are missing or do not fit the case.
     """
-    for first, part in _mean_probabilities(case, choice):
+    for first, part in _mean_probabilities(case, choice, arrays or StoredArrays()):
         shift(part, choice.log_shift)
         yield first, part
 
 
-def _mean_probabilities(case: HeldOutCase, choice: Choice) -> Iterator[tuple[int, NDArray[np.float32]]]:
+def _mean_probabilities(
+    case: HeldOutCase, choice: Choice, arrays: StoredArrays
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
     chosen = range(len(case.footprints)) if choice.views is None else choice.views
-    stored = [_View(case, choice.networks, view) for view in chosen]
+    stored = [_View(case, choice.networks, view, arrays) for view in chosen]
     grid = case.grid(choice.views)
     if len(stored) == 1:
         for window in _windows(slice(0, grid.kept[0]), numbers=stored[0].numbers, at_once=_NUMBERS_AT_ONCE):
@@ -168,15 +176,15 @@ def _mean_probabilities(case: HeldOutCase, choice: Choice) -> Iterator[tuple[int
 class _View:
     """What some networks gave a case through one of the views."""
 
-    def __init__(self, case: HeldOutCase, networks: Sequence[Architecture], view: int) -> None:
+    def __init__(self, case: HeldOutCase, networks: Sequence[Architecture], view: int, arrays: StoredArrays) -> None:
         self._footprint = case.footprints[view]
         shape = (len(case.classes), self._footprint.kept[0], *self._footprint.size_px)
         self.numbers = shape[0] * shape[2] * shape[3]
-        self._arrays = [[_stored(seed[view], shape) for seed in case.probabilities[network]] for network in networks]
+        self._arrays = [[arrays.open(seed[view], shape) for seed in case.probabilities[network]] for network in networks]
 
     def mean(self, window: slice) -> NDArray[np.float32]:
         """The mean over the networks of some slices, (K, n, H, W)."""
-        return probabilities.decode_mean([[one[:, window] for one in arrays] for arrays in self._arrays])
+        return probabilities.decode_mean([[one.part(window) for one in arrays] for arrays in self._arrays])
 
     def add_to(self, total: NDArray[np.float32], box: Box) -> None:
         """Add that mean to probabilities (K, z, y, x) in a box of the scan, along its own axes."""
@@ -201,23 +209,3 @@ def _windows(slices: slice, *, numbers: int, at_once: int) -> Iterator[slice]:
 
 def _score(case: HeldOutCase, prediction: NDArray[np.uint16], reference: LabelMap) -> CaseMetrics:
     return score_case(case.id, prediction, reference.array, classes=case.classes, spacing_mm=reference.geometry.spacing_mm)
-
-
-def _stored(path: Path, expected: tuple[int, ...]) -> NDArray[np.uint8]:
-    try:
-        stored = map_array(path)
-    except (OSError, ValueError) as cause:
-        raise _unusable(path, expected="an array", found=f"a file that cannot be read ({cause})") from None
-    if stored.dtype != np.uint8 or stored.shape != expected:
-        raise _unusable(path, expected=f"uint8, {expected}", found=f"{stored.dtype}, {stored.shape}")
-    return stored
-
-
-def _unusable(path: Path, *, expected: str, found: str) -> WorkspaceError:
-    return WorkspaceError(
-        "not the probabilities of this held-out case",
-        where=path,
-        expected=expected,
-        found=found,
-        remedy=predict_again(path),
-    )

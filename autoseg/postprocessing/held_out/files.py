@@ -1,8 +1,8 @@
 """What a model keeps of its held-out cases, and where.
 
 Its folder `validation/` holds for each case the label map on the scan's own grid, a picture of it beside the reference, and
-for each view the probabilities on the preprocessed grid, (K, S, H, W), uint8; beside them the tables of scores. The record
-is written last and says that the rest is whole.
+for each view the probabilities on the preprocessed grid, (K, S, H, W), uint8, compressed, unless they are not to be kept;
+beside them the tables of scores. The record is written last and says that the rest is whole.
 """
 
 from collections.abc import Sequence
@@ -15,11 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from autoseg.catalogue import Plane
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
+from autoseg.storage.compressed import SUFFIX
 from autoseg.storage.documents import DocumentType
 
 _FOLDER: Final = "validation"
 _PICTURES: Final = "pictures"
 _RECORD_FILE: Final = "record.json"
+_PLAIN: Final = ".npy"
+"""How files of probabilities end that are not compressed."""
 
 
 class Record(BaseModel):
@@ -29,7 +32,9 @@ class Record(BaseModel):
 
     version: Literal[1] = 1
     model_digest: str = Field(description="of the model and of everything else that decides its predictions")
-    probabilities_sha256: dict[str, str] = Field(description="of every file of probabilities, by its name without .npy")
+    probabilities_sha256: dict[str, str] = Field(
+        description="of every file of probabilities, by its name without its ending; empty: they were not kept"
+    )
 
 
 _RECORD: Final = DocumentType(
@@ -58,12 +63,28 @@ def picture_file(model: Path, case_id: str) -> Path:
 def probabilities_files(model: Path, case_id: str, *, planes: Sequence[Plane | None]) -> tuple[Path, ...]:
     """Where a model keeps the 8-bit probabilities of a case it held out: one file, or one for each of several planes."""
     names = [case_id] if len(planes) == 1 else [f"{case_id}.{plane}" for plane in planes]
-    return tuple(folder_of(model) / f"{name}.npy" for name in names)
+    return tuple(folder_of(model) / f"{name}{SUFFIX}" for name in names)
+
+
+def found_probabilities_files(model: Path, case_id: str, *, planes: Sequence[Plane | None]) -> tuple[Path, ...]:
+    """The same as they are there: version 0.1 stored them plain."""
+    paths = probabilities_files(model, case_id, planes=planes)
+    plain = [path.with_name(f"{path.name.removesuffix(SUFFIX)}{_PLAIN}") for path in paths]
+    return tuple(old if old.exists() and not new.exists() else new for new, old in zip(paths, plain, strict=True))
 
 
 def is_scored(model: Path) -> bool:
     """Whether a model's held-out cases were scored to the end."""
     return (folder_of(model) / _RECORD_FILE).exists()
+
+
+def keeps_probabilities(model: Path) -> bool:
+    """Whether a model that was scored has the probabilities of its held-out cases, which not everybody keeps.
+
+    Raises:
+        WorkspaceError: its record is missing, or cannot be parsed.
+    """
+    return bool(read_record(model).probabilities_sha256)
 
 
 def read_scores(model: Path) -> tuple[CaseMetrics, ...]:

@@ -17,6 +17,7 @@ from autoseg.postprocessing.held_out.files import (
     Record,
     folder_of,
     is_scored,
+    keeps_probabilities,
     label_map_file,
     picture_file,
     probabilities_files,
@@ -31,11 +32,28 @@ from autoseg.storage import files
 
 
 def score_held_out(
-    model: Path, cases: Sequence[Case], *, store: Store, compute: Compute, draw: DrawCase, events: Events
+    model: Path,
+    cases: Sequence[Case],
+    *,
+    store: Store,
+    compute: Compute,
+    draw: DrawCase,
+    events: Events,
+    keep: bool = True,
 ) -> Summary | None:
     """Predict and score the cases a model has not seen; done once per model.
 
-    The probabilities are kept too, so that later steps need not predict again; `held_out.files` says where all this lies.
+    `held_out.files` says where all this lies.
+
+    Args:
+        model: its folder.
+        cases: that it has not seen.
+        store: the same, preprocessed.
+        compute: device and number format.
+        draw: draws their pictures.
+        events: notified of progress.
+        keep: whether probabilities are kept, so that `select` need not predict; where they are missing, the cases are
+            predicted again.
 
     Returns:
         mean scores; None where there are no such cases.
@@ -43,7 +61,7 @@ def score_held_out(
     if not cases:
         return None
     ensemble = load_ensemble([model], compute=compute, mirror=True)
-    if _done(model, ensemble):
+    if is_done(model, keep=keep) and ensemble.is_identified_by(read_record(model).model_digest):
         return summarise(read_scores(model))
     scores, digests = [], {}
     document = read_document(model)
@@ -51,8 +69,8 @@ def score_held_out(
     with events.track("scoring held-out cases", total=len(cases), unit="cases") as progress:
         for case in cases:
             stored = store.load(case.id) if view is None else store.load(case.id).through(view)
-            scores.append(_score(case, stored, ensemble, model=model, draw=draw))
-            for path in _files(ensemble, model, case):
+            scores.append(_score(case, stored, ensemble, model=model, draw=draw, keep=keep))
+            for path in _files(ensemble, model, case) if keep else ():
                 digests[path.stem] = files.sha256_file(path)
             progress.advance()
     summary = write_scores(folder_of(model), scores)
@@ -61,8 +79,13 @@ def score_held_out(
     return summary
 
 
-def _done(model: Path, ensemble: Ensemble) -> bool:
-    return is_scored(model) and ensemble.is_identified_by(read_record(model).model_digest)
+def is_done(model: Path, *, keep: bool) -> bool:
+    """Whether a model's held-out cases were scored to the end, and their probabilities kept where they should be.
+
+    Raises:
+        WorkspaceError: its record cannot be parsed.
+    """
+    return is_scored(model) and (not keep or keeps_probabilities(model))
 
 
 def _files(ensemble: Ensemble, model: Path, case: Case) -> tuple[Path, ...]:
@@ -70,7 +93,7 @@ def _files(ensemble: Ensemble, model: Path, case: Case) -> tuple[Path, ...]:
     return probabilities_files(model, case.id, planes=[one.view.plane for one in ensemble.passes])
 
 
-def _score(case: Case, stored: StoredCase, ensemble: Ensemble, *, model: Path, draw: DrawCase) -> CaseMetrics:
+def _score(case: Case, stored: StoredCase, ensemble: Ensemble, *, model: Path, draw: DrawCase, keep: bool) -> CaseMetrics:
     if case.label is None:
         msg = f"held-out case {case.id} has a label by definition"
         raise ValueError(msg)
@@ -82,7 +105,7 @@ def _score(case: Case, stored: StoredCase, ensemble: Ensemble, *, model: Path, d
     )
     reference = read_labels(case.label, values=names_by_value(classes))
     reference = on_grid_of(reference, image.geometry, where=case.label, other=case.images[0], compared=True)
-    labels = predict_case(ensemble, stored.stacks, into=_files(ensemble, model, case))
+    labels = predict_case(ensemble, stored.stacks, into=_files(ensemble, model, case), keep=keep)
     write_labels(label_map_file(model, case.id), labels, image.geometry)
     draw(
         picture_file(model, case.id),

@@ -1,6 +1,7 @@
 """Stored probabilities back on the scan: a scan of 2 x 3 x 4 voxels, of which the networks saw 2 x 2 x 2."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from autoseg.postprocessing.held_out import (
 )
 from autoseg.preprocessing.footprint import Footprint, empty_probabilities, put_probabilities, restore_probabilities
 from autoseg.storage import files
+from autoseg.storage.compressed import CompressedArray, compressed_in_parts
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=3, name="CSF"), LabelClass(value=70, name="GM"))
 SHAPE, SPACING_MM = (2, 3, 4), (1.0, 2.0, 0.25)
@@ -96,6 +98,51 @@ def test_several_seeds_of_a_network_count_as_one_network(tmp_path: Path) -> None
     np.save(case.probabilities["unet"][1][0], FIRST)
     with pytest.raises(WorkspaceError, match="s_1"):
         verify(case)
+
+
+def compressed(case: HeldOutCase) -> HeldOutCase:
+    """The same case as this version stores it."""
+    stored: dict[Architecture, tuple[tuple[Path, ...], ...]] = {}
+    for network, seeds in case.probabilities.items():
+        stored[network] = tuple(tuple(path.with_suffix(".npz") for path in seed) for seed in seeds)
+        for path in (path for seed in seeds for path in seed):
+            array = np.load(path)
+            with compressed_in_parts(path.with_suffix(".npz"), array.shape, np.uint8) as parts:
+                parts.put(array, first=0)
+            path.unlink()
+    return replace(case, probabilities=stored, sha256={})
+
+
+CHOICES = [Choice(("unet",)), Choice(("sepres",)), Choice(("unet", "sepres"))]
+
+
+@pytest.mark.parametrize(("kept", "reads"), [(1 << 28, 1), (8 * 3, 1.5), (0, 2)])
+def test_compressed_probabilities_score_the_same_and_are_read_once_where_memory_allows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int, reads: float
+) -> None:
+    plain = held_out(tmp_path, {"unet": FIRST, "sepres": SECOND})
+    expected = score_choices(plain, choices=CHOICES)
+    case, read = compressed(plain), []
+    part = CompressedArray.part
+
+    def counted(array: CompressedArray, window: slice) -> Any:
+        read.append(window)
+        return part(array, window)
+
+    monkeypatch.setattr(CompressedArray, "part", counted)
+    monkeypatch.setattr("autoseg.postprocessing.held_out.cases.KEPT_BYTES", kept)
+    assert score_choices(case, choices=CHOICES) == expected
+    assert len(read) == reads * 2
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_compressed_probabilities_that_cannot_be_read_are_named(tmp_path: Path, content: bytes | None) -> None:
+    case = compressed(held_out(tmp_path, {"unet": FIRST}))
+    (((path,),),) = case.probabilities.values()
+    path.unlink() if content is None else path.write_bytes(content)
+    with pytest.raises(WorkspaceError, match=r"s\.npz") as raised:
+        label_map(case, Choice(("unet",)))
+    assert str(path.parent) in raised.value.remedy
 
 
 @pytest.mark.parametrize("at_once", [1 << 26, 30])
