@@ -40,6 +40,10 @@ _CROWDED: Final = 10
 """More classes than this, or longer names, are written aslant."""
 
 
+_MANY_DOTS: Final = 500
+"""More dots than this are pixels in an SVG file, in which each would take 150 bytes. Source: chosen."""
+
+
 def draw_curves(runs: Mapping[str, Sequence[Row]], path: Path) -> None:
     """Draw learning curves: Dice and loss, in training and validation, over epochs.
 
@@ -131,7 +135,7 @@ def draw_agreement(points: Mapping[str, Sequence[tuple[float, float]]], path: Pa
         panel.plot([low, 1], [low, 1], color=GREY, linewidth=0.8)
         for index, pairs in enumerate(points.values()):
             predicted, reached = zip(*pairs, strict=True) if pairs else ((), ())
-            panel.scatter(predicted, reached, s=22, **dot_look(index))
+            panel.scatter(predicted, reached, s=22, rasterized=len(pairs) > _MANY_DOTS, **dot_look(index))
         panel.set(
             xlabel="Dice predicted without the case", ylabel="Dice reached", xlim=(low, 1), ylim=(low, 1), aspect="equal"
         )
@@ -205,7 +209,15 @@ def _draw_bar(panel: Axes, values: NDArray[np.float64], *, centre: float, width:
         panel.bar(centre, defined.mean(), width, **look)
         # Spread by order, not by chance: the same cases give the same picture.
         spread = np.linspace(-0.3, 0.3, defined.size) if defined.size > 1 else np.zeros(1)
-        panel.plot(centre + width * spread, defined, "o", color="black", markersize=2.5, alpha=0.6)
+        panel.plot(
+            centre + width * spread,
+            defined,
+            "o",
+            color="black",
+            markersize=2.5,
+            alpha=0.6,
+            rasterized=defined.size > _MANY_DOTS,
+        )
     if defined.size > 1:
         panel.errorbar(centre, defined.mean(), yerr=defined.std(ddof=1), fmt="none", ecolor="black", capsize=3)
     undefined = values.size - defined.size

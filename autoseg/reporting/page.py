@@ -10,12 +10,16 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
 from typing import Any, ClassVar, Final, Literal
 
 import jinja2
 
 from autoseg.reporting.viewer import VolumeView, data_uri
+
+MOST_ROWS: Final = 200
+"""Of a table of cases; a page of 10,000 rows is slow to open, and nobody reads them there. Source: chosen."""
 
 _TEMPLATE: Final = files("autoseg.reporting") / "template"
 
@@ -58,7 +62,7 @@ class Table:
                 msg = f"{self.caption}: {len(row)} cells under {len(self.columns)} columns: {row}"
                 raise ValueError(msg)
 
-    @property
+    @cached_property
     def numbers(self) -> frozenset[int]:
         """Columns of numbers, which stand to the right: not the first, and none without a single digit."""
         if self.words:

@@ -1,11 +1,13 @@
 """The sections of the report's page that judge: scores, cases to look at, selection."""
 
+import math
 from collections.abc import Callable, Sequence
+from statistics import fmean
 
 import numpy as np
 
 from autoseg.data.dataset import Case, LabelClass
-from autoseg.evaluation.comparison import compare
+from autoseg.evaluation.comparison import Comparison, compare
 from autoseg.evaluation.formatting import bounds, change, interval, number
 from autoseg.evaluation.statistics import bootstrap
 from autoseg.inference.quality import LOW_DICE, ClassQuality
@@ -16,7 +18,7 @@ from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Candidate, Selection, TriedShift, TriedStep
 from autoseg.preprocessing.case import canonical
 from autoseg.reporting.data import ReportData
-from autoseg.reporting.page import Block, Section, Table, Text, Viewer
+from autoseg.reporting.page import MOST_ROWS, Block, Section, Table, Text, Viewer
 from autoseg.reporting.tables import MISSING, decimals, rounded
 from autoseg.reporting.viewer import MAX_CLASSES, encode
 
@@ -124,7 +126,8 @@ def _score_table(data: ReportData, metric: str, caption: str) -> Table:
     digits = decimals(metric)
     rows: list[list[str]] = []
     strong: set[tuple[int, int]] = set()
-    for case in comparison.cases:
+    shown = worst(comparison, most=MOST_ROWS)
+    for case in shown:
         values = [column.cells[case].value if case in column.cells else np.nan for column in comparison.columns]
         texts, best = rounded(metric, values)
         strong |= {(len(rows), index + 1) for index in best}
@@ -132,9 +135,27 @@ def _score_table(data: ReportData, metric: str, caption: str) -> Table:
     means = [bootstrap([cell.value for cell in column.cells.values()]) for column in comparison.columns]
     rows.append(["Mean", *(number(mean.mean, digits) for mean in means)])
     rows.append(["95 % interval", *(bounds(mean, digits) or MISSING for mean in means)])
+    if len(shown) < len(comparison.cases):
+        caption += f"; the {len(shown)} worst of {len(comparison.cases):,} cases, all of which are in report/tables"
     if not comparison.complete:
         caption += "; not all were scored on the same cases, so that their means cannot be compared"
     return Table(caption, ["case", *(column.network for column in comparison.columns)], rows, frozenset(strong))
+
+
+def worst(comparison: Comparison, *, most: int) -> tuple[str, ...]:
+    """All cases where there are few, else those with the worst mean over networks, in order of their ids."""
+    if len(comparison.cases) <= most:
+        return comparison.cases
+
+    def badness(case: str) -> tuple[float, str]:
+        values = [column.cells[case].value for column in comparison.columns if case in column.cells]
+        known = [value for value in values if not math.isnan(value)]
+        if not known:
+            return -math.inf, case
+        lower_is_better = METRICS[comparison.metric].best([0.0, 1.0]) == 0.0
+        return (-fmean(known) if lower_is_better else fmean(known)), case
+
+    return tuple(sorted(sorted(comparison.cases, key=badness)[:most]))
 
 
 def _class_table(data: ReportData) -> Table:

@@ -25,11 +25,16 @@ from autoseg.postprocessing.scoring import case_means
 from autoseg.reporting import paper_figures
 from autoseg.reporting.data import ReportData
 from autoseg.reporting.methods import Study, methods_paragraph
-from autoseg.reporting.page import Copyable, Facts, Page, Section, Table, Text, Warnings
+from autoseg.reporting.page import MOST_ROWS, Copyable, Facts, Page, Section, Table, Text, Warnings
 from autoseg.reporting.score_sections import Figures, cases_section, in_words, scores_section, selection_section
+from autoseg.runs.moved_data import listing
 
 _FEW_CASES: Final = 6
 """Fewer held-out cases than this are worth a warning. Source: no paired test on fewer can tell anything."""
+
+
+_MOST_OUTLIERS: Final = 20
+"""Of many cases so many outliers are named, the lowest. Source: chosen; as many as somebody may look at."""
 
 
 def build_page(data: ReportData, written: Sequence[Path]) -> Page:
@@ -85,12 +90,13 @@ def _data(data: ReportData, figures: Figures) -> Section:
     subsets = {case.id: case.subset for case in data.dataset.cases}
     foreground = [label for label in plan.data.classes if label.value]
     rows = []
-    for case in fingerprint.cases:
+    for case in fingerprint.cases[:MOST_ROWS]:
         voxel_ml = float(np.prod(case.spacing_mm)) / 1000
         volumes = [f"{case.class_voxels.get(label.value, 0) * voxel_ml:.2f}" for label in foreground]
         shape, spacing = (" x ".join(f"{value:.4g}" for value in triple) for triple in (case.shape, case.spacing_mm))
         rows.append([case.id, subsets.get(case.id, "gone"), shape, spacing, *volumes])
     columns = ["case", "set", "voxels (Z, Y, X)", "spacing (mm)", *(f"{label.name} (ml)" for label in foreground)]
+    more = f"; the first {len(rows)}, all are in fingerprint.json" if len(rows) < len(fingerprint.cases) else ""
     total = sum(fingerprint.class_voxels.values())
     balance = []
     for label, weight in zip(plan.data.classes, plan.training.class_weights, strict=True):
@@ -102,7 +108,7 @@ def _data(data: ReportData, figures: Figures) -> Section:
         f"{len(fingerprint.cases)} labelled cases of {len(data.dataset.cases)}, read as {data.dataset.layout}.",
         [
             *figures("figure_1_data"),
-            Table("Labelled cases", columns, rows, folded=len(rows) > 12),
+            Table("Labelled cases" + more, columns, rows, folded=len(rows) > 12),
             Table("Class balance: how much of the scans each class fills, and its weight in the loss",
                   ["class", "voxels", "fraction", "weight"], balance),
         ],
@@ -154,9 +160,7 @@ def _warnings(data: ReportData) -> Section:
     for title, of_network in data.main.titled.items():
         undefined = [case.id for case in of_network if any(np.isnan(label.hausdorff_mm) for label in case.classes)]
         if undefined:
-            lines.append(
-                f"{title}: distances are undefined for some classes of {', '.join(undefined)}; means leave them out."
-            )
+            lines.append(f"{title}: distances are undefined for some classes of {listing(undefined)}; means leave them out.")
     if cases:
         lines += _outliers(cases)
     return Section("warnings", "Warnings", "What to know before believing the numbers.", [Warnings(lines)])
@@ -169,11 +173,15 @@ def _outliers(cases: Sequence[CaseMetrics]) -> list[str]:
         return []
     lower, _, upper = statistics.quantiles(dice.values(), n=4)
     fence = lower - 1.5 * (upper - lower)
-    return [
+    outliers = sorted((value, case) for case, value in dice.items() if value < fence)
+    named = {case for _, case in outliers[:_MOST_OUTLIERS]}
+    lines = [
         f"{case} scores far below the others (mean Dice {value:.3f}): look at it first."
         for case, value in dice.items()
-        if value < fence
+        if case in named
     ]
+    more = len(outliers) - len(lines)
+    return [*lines, f"So do {more} more, less far: see the tables of scores."] if more else lines
 
 
 def _repeat(data: ReportData) -> Section:

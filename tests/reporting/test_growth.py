@@ -1,0 +1,131 @@
+"""The page stays small however many cases there are; what is left out is in files."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
+from autoseg.evaluation.comparison import compare
+from autoseg.evaluation.statistics import Interval
+from autoseg.events import Silent
+from autoseg.metrics.table import METRICS
+from autoseg.reporting import paper_figures, score_sections, sections
+from autoseg.reporting.data import ReportData, gather
+from autoseg.reporting.page import Page, Table, render
+from autoseg.reporting.score_sections import worst
+from autoseg.runs.workspace import Workspace
+
+STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"
+MakeData = Callable[[int], ReportData]
+
+
+def score(number: int, classes: list[tuple[int, str]], *, dice: float, undefined: bool = False) -> CaseMetrics:
+    numbers = {**dict.fromkeys(METRICS, dice), **({"hausdorff_mm": float("nan")} if undefined else {})}
+    return CaseMetrics(f"case_{number:05d}", tuple(ClassMetrics(value, name, numbers) for value, name in classes))
+
+
+@pytest.fixture
+def data_of(monkeypatch: pytest.MonkeyPatch) -> MakeData:
+    """Report data of so many cases, one in twenty of which is an outlier, and one in ten without distances."""
+
+    def mean(values: list[float]) -> Interval:
+        return Interval(float(np.nanmean(values)), 0.0, 1.0, cases=len(values))
+
+    for module in (score_sections, sections):
+        monkeypatch.setattr(module, "bootstrap", mean)
+    stored = gather(Workspace(STORED), Silent())
+    classes = [(label.value, label.name) for label in stored.plan.data.classes[1:]]
+
+    def make(count: int) -> ReportData:
+        generator = np.random.default_rng(0)
+        scores = tuple(
+            score(number, classes, dice=0.1 if number % 20 == 0 else generator.uniform(0.8, 1), undefined=number % 10 == 0)
+            for number in range(count)
+        )
+        group, selection = stored.groups[0], stored.selection
+        assert selection is not None
+        case, point = stored.fingerprint.cases[0], selection.quality.points[0]
+        points = tuple(
+            point.model_copy(update={"case": each.id, "name": name, "predicted": 0.9, "reached": each.classes[0].dice})
+            for each in scores
+            for _, name in classes
+        )
+        quality = selection.quality.model_copy(update={"points": points})
+        cases = tuple(case.model_copy(update={"id": each.id}) for each in scores)
+        return replace(
+            stored,
+            fingerprint=stored.fingerprint.model_copy(update={"cases": cases}),
+            groups=(replace(group, scores=dict.fromkeys(group.scores, scores)),),
+            selection=selection.model_copy(update={"quality": quality}),
+            selected=scores,
+        )
+
+    return make
+
+
+def no_figures(_: str) -> list[Any]:
+    return []
+
+
+def text_of(data: ReportData) -> str:
+    made = (
+        sections._data(data, no_figures), sections._warnings(data),
+        score_sections.scores_section(data, no_figures), score_sections.selection_section(data, no_figures),
+    )  # fmt: skip
+    return render(Page("title", "subtitle", (), made))
+
+
+def test_the_page_of_many_cases_is_as_long_as_that_of_some(data_of: MakeData) -> None:
+    some, many = text_of(data_of(400)), text_of(data_of(1_200))
+    assert len(many) < 1.02 * len(some)
+    assert "the 200 worst of 1,200 cases" in many
+    assert "all are in fingerprint.json" in many
+    assert "So do 40 more, less far" in many
+    assert text_of(data_of(150)).count("case_00149") == 1 + len(score_sections.shown_metrics())  # none is left out of few
+
+
+@pytest.mark.parametrize("stem", ["figure_2_dice", "calibration"])
+def test_figures_of_many_cases_are_pixels(data_of: MakeData, tmp_path: Path, stem: str) -> None:
+    sizes = []
+    for count in (600, 2_400):
+        (drawing, *_) = paper_figures.FIGURES[stem].drawings(data_of(count), Silent())
+        drawing[1](tmp_path / f"{count}.svg")
+        sizes.append((tmp_path / f"{count}.svg").stat().st_size)
+    assert sizes[1] < 1.5 * sizes[0]
+
+
+@pytest.mark.parametrize(("metric", "expected"), [("dice", ("a", "c")), ("hausdorff_mm", ("b", "d"))])
+def test_the_worst_cases_are_those_that_a_metric_calls_so(metric: str, expected: tuple[str, ...]) -> None:
+    scores = []
+    for case, value in zip("abcd", (0.1, 0.9, 0.2, 0.8), strict=True):
+        scores.append(CaseMetrics(case, (ClassMetrics(1, "x", dict.fromkeys(METRICS, value)),)))
+    comparison = compare({"one": scores}, metric=metric)
+    assert worst(comparison, most=2) == expected
+    assert worst(comparison, most=4) == ("a", "b", "c", "d")
+
+
+def test_cases_without_any_value_come_first() -> None:
+    scores = [
+        CaseMetrics("a", (ClassMetrics(1, "x", {"dice": 0.1}),)), CaseMetrics("b", (ClassMetrics(1, "x", {}),)),
+    ]  # fmt: skip
+    assert worst(compare({"one": scores}, metric="dice"), most=1) == ("b",)
+
+
+def test_a_table_is_looked_through_once_for_its_columns_of_numbers() -> None:
+    class Rows(list[list[str]]):
+        looked_through = 0
+
+        def __iter__(self) -> Any:
+            self.looked_through += 1
+            return super().__iter__()
+
+    rows = Rows([["a", "1"]] * 100)
+    table = Table("caption", ["case", "number"], rows)
+    before = rows.looked_through
+    section = sections.Section("scores", "Scores", "", [table])
+    render(Page("title", "subtitle", (), [section]))
+    assert rows.looked_through - before < 5
