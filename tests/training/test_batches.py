@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from autoseg.preprocessing.stored import StoredCase
 from autoseg.preprocessing.views import axis_order
 from autoseg.training.batches import SliceBatches, TrainingBatch
 from autoseg.training.context import FoldData
-from autoseg.training.slice_order import Turns
+from autoseg.training.slice_order import SliceOrder, Turns
+from autoseg.training.slice_selection import draw_epoch
 
 MakePlan = Callable[..., Plan]
 
@@ -178,3 +180,25 @@ def test_the_parts_of_all_ranks_are_the_batch_of_one(
         assert {part.sources for part in parts} == {expected.sources}  # whoever fails can name them all
         assert torch.equal(batch_images(parts), expected.images)
         assert torch.equal(batch_labels(parts), expected.labels)
+
+
+@pytest.mark.parametrize("views", [1, 3])
+def test_the_order_of_an_epoch_is_drawn_once_for_each_view(
+    make_plan: MakePlan, fold: FoldData, monkeypatch: pytest.MonkeyPatch, views: int
+) -> None:
+    planes = [{"plane": plane, "patch_px": [8, 8]} for plane in ("axial", "coronal", "sagittal")[:views]]
+    plan = make_plan(views=planes, training={"steps_per_epoch": 12})
+    cases = [(name, StoredCase((case.stack(0),) * views)) for name, case in fold.training]
+    drawn: list[int] = []
+
+    def counted(*arguments: Any, count: int, generator: np.random.Generator) -> Any:
+        drawn.append(count)
+        return draw_epoch(*arguments, count=count, generator=generator)
+
+    monkeypatch.setattr("autoseg.training.slice_order.draw_epoch", counted)
+    order = SliceOrder(cases, plan=plan, seed=0)
+    for epoch in range(2):
+        for number in range(12):
+            order[epoch, number]
+    assert len(drawn) == 2 * views
+    assert sum(drawn) == sum(len(order[epoch, number].chosen) for epoch in range(2) for number in range(12))
