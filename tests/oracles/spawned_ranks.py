@@ -8,6 +8,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 import torch
 from torch.distributed import TCPStore
 
-LIMIT = timedelta(seconds=300)
+LIMIT = timedelta(seconds=600)
 """After which ranks that wait for one another are ended: far longer than any of them takes on a busy machine."""
 
 
@@ -37,51 +39,59 @@ def on_ranks(function: Callable[..., Any], *sizes: int, folder: Path, **options:
     """
     folder.mkdir(parents=True, exist_ok=True)
     stores = {size: TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=LIMIT) for size in sizes}
-    ports = {str(size): store.port for size, store in stores.items()}
-    module = str(Path(sys.modules[function.__module__].__file__ or ""))
-    call = [sys.executable, __file__, module, function.__name__, str(folder), json.dumps(ports), json.dumps(options)]
+    task = {
+        "module": str(Path(sys.modules[function.__module__].__file__ or "")),
+        "function": function.__name__,
+        "ports": {str(size): store.port for size, store in stores.items()},
+        "options": options,
+    }
+    (folder / "task.json").write_text(json.dumps(task))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     processes = []
     for rank in range(max(sizes)):
         with (folder / f"{rank}.log").open("wb") as log:
-            processes.append(subprocess.Popen([*call, str(rank)], env=environment, stdout=log, stderr=subprocess.STDOUT))
+            call = [sys.executable, __file__, str(folder), str(rank)]
+            processes.append(subprocess.Popen(call, env=environment, stdout=log, stderr=subprocess.STDOUT))
     _wait(processes, folder=folder)
     return {size: [torch.load(folder / f"{size}-{rank}.pt", weights_only=True) for rank in range(size)] for size in sizes}
 
 
 def _wait(processes: list[subprocess.Popen[bytes]], *, folder: Path) -> None:
-    left = dict(enumerate(processes))
+    """Until all have ended, one has failed, or the limit is reached: then the others are ended."""
+    deadline = time.monotonic() + LIMIT.total_seconds()
     try:
-        for rank, process in enumerate(processes):
-            if process.wait(timeout=LIMIT.total_seconds()) != 0:
-                break
-            del left[rank]
+        while (codes := [process.poll() for process in processes]) != [0] * len(codes):
+            if any(codes) or time.monotonic() > deadline:
+                output = [
+                    f"rank {rank} ({code}):\n{(folder / f'{rank}.log').read_text()}" for rank, code in enumerate(codes)
+                ]
+                raise RuntimeError("\n".join(["ranks failed, or did not end in time:", *output]))
+            time.sleep(0.05)
     finally:
-        for process in left.values():
+        for process in processes:
             process.kill()
             process.wait()
-    if left:
-        output = "\n".join(f"rank {rank}:\n{(folder / f'{rank}.log').read_text()[-3000:]}" for rank in left)
-        raise RuntimeError(f"ranks failed or were ended:\n{output}")
 
 
-def _main(module: str, name: str, folder: str, ports: str, options: str, rank: str) -> None:
+def _main(folder: Path, rank: int) -> None:
     from autoseg.training.process_group import joined_ranks
     from autoseg.training.rendezvous import Meeting
 
     torch.set_num_threads(1)
-    specification = importlib.util.spec_from_file_location("of_ranks", module)
+    task = json.loads((folder / "task.json").read_text())
+    specification = importlib.util.spec_from_file_location("of_ranks", task["module"])
     assert specification is not None
     assert specification.loader is not None
     loaded = importlib.util.module_from_spec(specification)
     sys.modules["of_ranks"] = loaded
     specification.loader.exec_module(loaded)
-    for size, port in json.loads(ports).items():
-        if int(rank) < int(size):
-            at = Meeting(port, int(rank), int(size))
+    warnings.simplefilter("error")  # as in the tests themselves
+    for size, port in task["ports"].items():
+        if rank < int(size):
+            at = Meeting(port, rank, int(size))
             with joined_ranks(torch.device("cpu"), at=at, timeout_s=LIMIT.total_seconds()) as ranks:
-                torch.save(getattr(loaded, name)(ranks, **json.loads(options)), Path(folder) / f"{size}-{rank}.pt")
+                torch.save(getattr(loaded, task["function"])(ranks, **task["options"]), folder / f"{size}-{rank}.pt")
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    _main(Path(sys.argv[1]), int(sys.argv[2]))

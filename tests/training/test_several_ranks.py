@@ -154,7 +154,7 @@ def plan_of(make_plan: MakePlan, case: Mapping[str, Any], *, grad_clip_norm: flo
         view={"adjacent_slices": case.get("adjacent_slices", 0), "patch_px": [16, 24]},
         network={
             "features": [4, 6, 8],
-            "convolutions": 2,
+            "convolutions": 1,
             "deep_supervision": case["deep_supervision"],
             "stem": case.get("stem", "plain"),
         },
@@ -200,7 +200,7 @@ def learnt(plan: Plan, case: Mapping[str, Any], ranks: Ranks) -> dict[str, torch
 
 def several_steps(plan: Plan, ranks: Ranks) -> dict[str, Any]:
     """A short run with all that may change on its way."""
-    learner = learner_of(plan, ranks, network="attention")
+    learner = learner_of(plan, ranks, network="unet")
     losses = []
     for number, layout in enumerate(["contiguous", "contiguous", "channels_last", "channels_last", "contiguous"]):
         learner.use_memory_format(layout)  # type: ignore[arg-type]
@@ -211,7 +211,7 @@ def several_steps(plan: Plan, ranks: Ranks) -> dict[str, Any]:
 
 def disagreements(plan: Plan, ranks: Ranks) -> dict[str, Any]:
     """What all say where one rank sees something else."""
-    learner = learner_of(plan, ranks, network="sepres")
+    learner = learner_of(plan, ranks, network="unet")
     levels_of, begun = learner._levels_of, {name: value.clone() for name, value in learner.network.state_dict().items()}
     said: dict[str, Any] = {"fits": learner.fits_into_memory(plan.views[0])}
 
