@@ -21,9 +21,9 @@ from autoseg.storage.locks import lock
 PARTS: Final = ".parts"
 _NAME: Final = re.compile(r"(\d+)-of-(\d+)\.(?:lock|csv|json)", re.ASCII)
 
-_PATIENCE_S: Final = 300.0
-"""How long to wait for a process that begins or ends. Source: chosen; a table of 100,000 rows is written in about 5 s, and
-the lock of a process that was killed on another machine is taken over after two minutes.
+_PATIENCE_S: Final = 3600.0
+"""How long to wait for processes that begin or end. Source: chosen; of a table of 100,000 rows each takes some seconds, one
+after the other, and the lock of a process that was killed on another machine is taken over after two minutes.
 """
 
 
@@ -109,7 +109,7 @@ def alone(folder: Path) -> Iterator[None]:
     """While no other part begins or ends.
 
     Raises:
-        WorkspaceError: another one does so for minutes.
+        WorkspaceError: others do so for an hour.
         SystemFailureError: the place may not be written, or its file system has no locks.
     """
     with lock(folder / PARTS / ".lock", wait_s=_PATIENCE_S):
