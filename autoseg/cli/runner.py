@@ -1,7 +1,7 @@
 """How the command line runs a command: its result printed, every failure told in one form and turned into its exit code."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +9,9 @@ import click
 
 from autoseg.cli.printing import in_one_line, print_json, print_result, print_traceback
 from autoseg.errors import AutosegError, InterruptedRunError, LostRankError, SystemFailureError, UsageError
-from autoseg.jobs.interruption import Interruptible, Interruption, is_interrupted
+from autoseg.events import Events
+from autoseg.jobs.interruption import NOTICE, Interruptible, Interruption, is_interrupted
+from autoseg.jobs.preemption import leave_to_slurm
 from autoseg.jobs.torchrun import told_by_another
 from autoseg.options.command import Command
 from autoseg.options.declaration import Declared, Options, did_you_mean, option
@@ -42,7 +44,7 @@ def run(command: Command[_Result], options: Options, output: OutputOptions, *, i
     from autoseg.cli.console import Console  # noqa: PLC0415 - help draws nothing
 
     console = Console(quiet=output.quiet, verbose=output.verbose)
-    with _failures_of_the_system():
+    with _failures_of_the_system(), _requeued(interruption, console) if command.requeued(options) else nullcontext():
         said = command.describe(command.run(options, Interruptible(console, interruption)))
         interruption.check()  # a request that came last is answered before any result
         if told_by_another():
@@ -98,6 +100,20 @@ def _flags(command: click.Command) -> list[str]:
 def interrupted() -> InterruptedRunError:
     """What is said of a command that was asked to end."""
     return InterruptedRunError("interrupted", remedy="Finished parts are kept; the same command goes on from there.")
+
+
+@contextmanager
+def _requeued(interruption: Interruption, events: Events) -> Iterator[None]:
+    """Where the command runs in a job of SLURM that is preempted, or is told that its time is nearly up, requeue the job."""
+    if NOTICE is not None:
+        interruption.hear(NOTICE)
+    try:
+        yield
+    except (KeyboardInterrupt, Exception) as cause:
+        if is_interrupted(cause):
+            interruption.answered()
+            leave_to_slurm(interruption.asked_by, events=events)
+        raise
 
 
 @contextmanager

@@ -90,6 +90,11 @@ class TrainOptions(Options):
         default=True,
     )
     jobs: Jobs = option(JOBS, default=1)
+    on_preemption: Literal["end", "requeue"] = option(
+        "What becomes of the SLURM job it runs in when that gets SIGTERM or SIGUSR1; requeue: the job begins again later, "
+        "and goes on after the last epoch that was stored.",
+        default="end",
+    )
     executor: ExecutorName = option(EXECUTOR, default="local")
     scheduler: str | None = option(SCHEDULER, default=None)
     slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
@@ -293,4 +298,10 @@ def describe(result: TrainResult) -> Output:
 
 
 train = function(TrainOptions, run)
-COMMAND = Command(TrainOptions, run, describe, example="autoseg train --arch sepres --fold 0 --minutes 30")
+COMMAND = Command(
+    TrainOptions,
+    run,
+    describe,
+    example="autoseg train --arch sepres --fold 0 --minutes 30",
+    requeued=lambda options: options.on_preemption == "requeue",
+)

@@ -13,7 +13,7 @@ from multiprocessing import resource_tracker
 from typing import Any, Final, Protocol
 
 from autoseg.errors import InterruptedRunError
-from autoseg.jobs.interruption import STOPPING, Interruption, end_at_once
+from autoseg.jobs.interruption import NOTICE, STOPPING, Interruption, end_at_once
 
 SPAWN: Final = multiprocessing.get_context("spawn")
 """How processes are started: afresh, because a fork of a process that runs threads may hang."""
@@ -23,6 +23,8 @@ GRACE_S: Final = 30.0
 
 _POLL_S: Final = 0.5
 """Time between two looks at whether the parent is still there. Source: ours."""
+
+_HELD_BACK: Final = STOPPING if NOTICE is None else (*STOPPING, NOTICE)
 
 _HAS_MASKS: Final = hasattr(signal, "pthread_sigmask")  # Windows has neither these nor signals of single threads
 _PR_SET_PDEATHSIG: Final = 1
@@ -36,7 +38,7 @@ def stopping_held_back() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # begun later, it would let through the signals that are held back
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
     try:
         yield
     finally:
@@ -101,11 +103,11 @@ def work_as_child(work: Callable[[Interruption], Any], *, parent: int | None = N
 
 def let_signals_through() -> None:
     """Answer SIGTERM from now on; Ctrl-C and a closed terminal reach every process, and the parent decides what follows."""
-    for number in STOPPING:
+    for number in _HELD_BACK:
         if number != signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
     if _HAS_MASKS:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
 
 
 def end_with_parent(parent: int | None = None) -> None:

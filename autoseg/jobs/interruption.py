@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 STOPPING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Signals that ask a command to end; Windows has no SIGHUP."""
 
+NOTICE: Final = getattr(signal, "SIGUSR1", None)
+"""Signal by which batch systems tell in advance that a job will end; None on Windows."""
+
 _AGAIN_S: Final = 0.1
 """Time after which a request that was lost is raised again. Source: ours; a person notices no such delay."""
 
@@ -35,6 +38,9 @@ class Interruption:
     def __init__(self) -> None:
         self._raised: list[KeyboardInterrupt] = []  # for the latest request
         self._answered = False
+        self._handlers = dict[signal.Signals, object]()
+        self.asked_by: signal.Signals | None = None
+        """The signal of the latest request."""
 
     def check(self) -> None:
         """Raise a request again that was lost; called wherever work gets on.
@@ -53,22 +59,28 @@ class Interruption:
     @contextmanager
     def heard(self, signals: Sequence[signal.Signals] = STOPPING) -> Iterator[None]:
         """Listen, in the main thread, to signals that are not ignored, as Ctrl-C is in the background of a shell."""
-        hook, handlers = sys.unraisablehook, dict[signal.Signals, object]()
+        hook = sys.unraisablehook
         for number in signals:
             if signal.getsignal(number) not in {signal.SIG_IGN, None}:
-                handlers[number] = signal.signal(number, self._ask)
+                self.hear(number)
         if _HAS_TIMER:
-            handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._ask_again)
+            self._handlers[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._ask_again)
         sys.unraisablehook = self._keep_quiet(hook)
         try:
             yield
         finally:
             _set_timer(0.0)
             sys.unraisablehook = hook
-            for number, handler in handlers.items():
+            while self._handlers:
+                number, handler = self._handlers.popitem()
                 signal.signal(number, handler)  # type: ignore[arg-type]  # what `signal` itself has given
 
-    def _ask(self, _signal: int, _frame: FrameType | None) -> None:
+    def hear(self, number: signal.Signals) -> None:
+        """Listen to one more signal while others are heard."""
+        self._handlers[number] = signal.signal(number, self._ask)
+
+    def _ask(self, number: int, _frame: FrameType | None) -> None:
+        self.asked_by = signal.Signals(number)
         if self._answered:
             os._exit(InterruptedRunError.exit_code)
         self._raised = []  # a request of its own: whoever asks again, while things are tidied up, does not want to wait

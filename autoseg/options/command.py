@@ -54,12 +54,14 @@ class Command(Generic[_Result]):
         run: does it.
         describe: says what was done.
         example: a command line for the help.
+        requeued: whether options ask for a job of a batch system that is preempted to be requeued.
     """
 
     options: type[Options]
     run: Callable[[Any, Events], _Result]
     describe: Callable[[_Result], Output]
     example: str
+    requeued: Callable[[Any], bool] = lambda _: False
 
     @property
     def help(self) -> str:

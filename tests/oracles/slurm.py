@@ -80,8 +80,8 @@ class Slurm:
         deadline = time.monotonic() + patience_s
         while not condition():
             states = self.jobs(job)
-            assert not ended.intersection(states.values()), f"job {job} ended: {states}"
-            assert time.monotonic() < deadline, f"waited in vain for job {job}: {states}"
+            assert not ended.intersection(states.values()), f"job {job} ended: {states}\n{self._output(job)}"
+            assert time.monotonic() < deadline, f"waited in vain for job {job}: {states}\n{self._output(job)}"
             time.sleep(0.1)
 
     def cancel(self, job: str, *, patience_s: float = 30) -> None:
@@ -92,10 +92,9 @@ class Slurm:
 
     def kill_node(self, node: str) -> None:
         """End all that runs on a node by force: its daemon, the steps that watch over jobs, and the jobs."""
-        daemon = int((self.folder / "pid" / f"slurmd-{node}.pid").read_text())
-        _kill(daemon)
-        for process in self._of_node(node):
-            _kill(process)
+        _kill(int((self.folder / "pid" / f"slurmd-{node}.pid").read_text()))
+        for process in sorted(self._of_node(node), key=lambda found: found.is_job):  # a step would report its job's end
+            _kill(process.number)
 
     def revive_node(self, node: str) -> None:
         """Bring a node back that was killed, and wait until jobs can run there."""
@@ -107,8 +106,8 @@ class Slurm:
             assert time.monotonic() < deadline, self.ask("sinfo", "-N", "-l")
             time.sleep(0.1)
 
-    def _of_node(self, node: str) -> Iterator[int]:
-        spool = f"{self.folder}/spool/{node}"
+    def _of_node(self, node: str) -> Iterator["_Process"]:
+        log = f"{self.folder}/log/slurmd-{node}.log"
         for place in Path("/proc").iterdir():
             if not place.name.isdecimal():
                 continue
@@ -116,9 +115,20 @@ class Slurm:
                 environment = (place / "environ").read_bytes().split(b"\0")
                 ours = f"SLURM_CONF={self.folder}/slurm.conf".encode() in environment
                 job = ours and f"SLURMD_NODENAME={node}".encode() in environment
-                step = (place / "cmdline").read_bytes().startswith(b"slurmstepd") and _uses(place, spool)
+                step = (place / "cmdline").read_bytes().startswith(b"slurmstepd") and _uses(place, log)
                 if job or step:
-                    yield int(place.name)
+                    yield _Process(int(place.name), is_job=not step)
+
+    def _output(self, job: str) -> str:
+        """What a job, or the tasks of an array, have written."""
+        places = re.findall(r"\bStdOut=(\S+)", self.ask("scontrol", "show", "--oneliner", "job", job))
+        return "\n".join(Path(place).read_text(errors="replace") for place in places if Path(place).is_file())
+
+
+@dataclass(frozen=True)
+class _Process:
+    number: int
+    is_job: bool
 
 
 @contextmanager
@@ -194,9 +204,9 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _uses(process: Path, folder: str) -> bool:
-    """Whether a process has a file below a folder open."""
-    return any(str(link.readlink()).startswith(folder) for link in (process / "fd").iterdir())
+def _uses(process: Path, file: str) -> bool:
+    """Whether a process has a file open."""
+    return any(str(link.readlink()) == file for link in (process / "fd").iterdir())
 
 
 def _kill(process: int) -> None:
