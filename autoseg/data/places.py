@@ -51,10 +51,12 @@ def located(stored: Dataset, workspace: Path) -> Dataset:
     places = [stored.root]
     if stored.root_from_workspace is not None:
         places.insert(0, Path(os.path.normpath(workspace.resolve() / stored.root_from_workspace)))
-    found = [at(stored, place) for place in places]
-    whole = (one for one in found if not absent(one.labelled))
-    there = (one for one in found if is_there(one.root))
-    return next(whole, None) or next(there, found[-1])
+    found = []
+    for place in places:
+        found.append(at(stored, place))
+        if not absent(found[-1].labelled):
+            return found[-1]
+    return next((one for one in found if is_there(one.root)), found[-1])
 
 
 def absent(cases: Iterable[Case]) -> tuple[Case, ...]:
@@ -81,6 +83,8 @@ def _changed(dataset: Dataset, change: Callable[[Path], Path]) -> Dataset:
     roots = (dataset.root, dataset.root.resolve())  # a table may name files where a link leads
 
     def changed(path: Path) -> Path:
+        if dataset.root.is_absolute() and not path.is_absolute():  # as documents have it
+            return change(path)
         return change(next((path.relative_to(root) for root in roots if path.is_relative_to(root)), path))
 
     def moved(case: Case) -> Case:

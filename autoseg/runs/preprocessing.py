@@ -7,7 +7,7 @@ from autoseg.events import Events
 from autoseg.jobs.work import Jobs
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store, build_store
-from autoseg.runs.moved_data import checksums_of, planned_checksums
+from autoseg.runs.moved_data import checksums_of, listing, planned_checksums
 from autoseg.runs.workspace import Workspace
 
 
@@ -24,6 +24,6 @@ def _warn_of_changed_data(workspace: Workspace, checksums: Mapping[str, str], ev
     changed = [case for case, checksum in checksums.items() if planned.get(case) != checksum]
     if changed:
         events.warn(
-            f"changed since the plan was made: {', '.join(changed)}. "
+            f"changed since the plan was made: {listing(changed)}. "
             "`autoseg plan` looks at the data again and may decide otherwise."
         )

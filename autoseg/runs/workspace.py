@@ -1,8 +1,10 @@
 """What a workspace holds, and which workspace and which cases a command means."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel
 
 from autoseg.data import places
 from autoseg.data.dataset import DATASET, Dataset
@@ -12,9 +14,14 @@ from autoseg.model.identity import ModelId
 from autoseg.planning.duplicates import copies_apart
 from autoseg.planning.fingerprint import FINGERPRINT, Fingerprint
 from autoseg.planning.plan import Plan, read_plan
+from autoseg.storage.documents import DocumentType
 
 RUNS: Final = Path("runs")
 _PLAN_FIRST: Final = "Run `autoseg plan DATASET` first."
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Workspace:
     root: Path
     told: Dataset | None = None
     verify: bool = False
+    _parsed: dict[Path, tuple[_Stamp, Any]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def dataset_file(self) -> Path:
@@ -95,7 +103,7 @@ class Workspace:
 
     def stored_dataset(self) -> Dataset:
         """The cases as they are stored: files below the data set's folder are relative to it."""
-        dataset = DATASET.read(self.dataset_file)
+        dataset = self._document(DATASET, self.dataset_file)
         if not dataset.training:
             raise _unusable(self.dataset_file, "no training case has a label map")
         if len({case.id for case in dataset.cases}) < len(dataset.cases):
@@ -104,7 +112,7 @@ class Workspace:
 
     def fingerprint(self) -> Fingerprint:
         """What the planner saw."""
-        return FINGERPRINT.read(self.fingerprint_file)
+        return self._document(FINGERPRINT, self.fingerprint_file)
 
     def splits(self) -> Splits:
         """The folds, perhaps edited by hand."""
@@ -118,13 +126,34 @@ class Workspace:
 
     def stored_splits(self) -> Splits:
         """The folds, whether or not they fit the data set."""
-        return SPLITS.read(self.splits_file)
+        return self._document(SPLITS, self.splits_file)
 
     def plan(self) -> Plan:
         """The plan, with whatever was edited by hand."""
         if not self.plan_file.exists():
             raise WorkspaceError("there is no plan", where=self.root, remedy=_PLAN_FIRST)
         return read_plan(self.plan_file)
+
+    def _document(self, kind: DocumentType[_Model], path: Path) -> _Model:
+        """A document, parsed once while its file is the same: that of 10,000 cases takes seconds."""
+        stamp = _stamp(path)
+        known = self._parsed.get(path)
+        if known is not None and known[0] == stamp:
+            model: _Model = known[1]
+            return model
+        model = kind.read(path)
+        if stamp is not None:
+            self._parsed[path] = stamp, model
+        return model
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    """By which a file that was replaced is told from the one before; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def find_workspace(chosen: Path | None, *, verify: bool = False) -> Workspace:

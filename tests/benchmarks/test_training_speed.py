@@ -19,7 +19,8 @@ from autoseg.model.compute import choose_compute
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.footprint import Footprint
 from autoseg.preprocessing.keys import DataKeys
-from autoseg.preprocessing.stored import CaseFiles
+from autoseg.preprocessing.mapped import OpenArrays
+from autoseg.preprocessing.stored import CaseFiles, StoredCase
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.loop import train
@@ -42,8 +43,9 @@ def stored_cases(folder: Path, *, count: int) -> FoldData:
             pad_value=(float(image.min()),),
         )
         CaseFiles(folder, f"case{number}").write(image, label, footprint)
-    names = [f"case{number}" for number in range(count)]
-    return FoldData(DataKeys(all_labelled="benchmark"), [(name, CaseFiles(folder, name).read()) for name in names], [])
+    arrays = OpenArrays()  # one for all, as of a store
+    cases = [(f"case{number}", StoredCase((CaseFiles(folder, f"case{number}").read(arrays),))) for number in range(count)]
+    return FoldData(DataKeys(all_labelled="benchmark"), cases, [])
 
 
 @pytest.mark.benchmark

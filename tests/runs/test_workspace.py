@@ -72,6 +72,19 @@ def test_a_chosen_workspace_that_is_no_folder(tmp_path: Path, kind: str) -> None
         find_workspace(tmp_path / kind)
 
 
+def test_a_document_is_parsed_once_and_again_when_it_was_replaced(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    dataset.DATASET.write(workspace.dataset_file, DATASET)
+    first = workspace.stored_dataset()
+    assert workspace.stored_dataset() is first
+    fewer = DATASET.model_copy(update={"cases": CASES[:2]})
+    dataset.DATASET.write(workspace.dataset_file, fewer)
+    assert workspace.stored_dataset() == fewer
+    workspace.dataset_file.unlink()
+    with pytest.raises(WorkspaceError, match="does not exist"):
+        workspace.stored_dataset()
+
+
 # --- documents -------------------------------------------------------------------------------------------------------
 
 
