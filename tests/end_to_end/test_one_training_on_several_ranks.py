@@ -90,9 +90,7 @@ def test_killed_ranks_leave_a_run_that_others_go_on_with(home: Path) -> None:
     wait_for((home / FOLDER / "checkpoint.json").exists, process)
     ranks = ranks_of(process)
     os.kill(ranks[1], signal.SIGKILL)
-    killed_s = time.monotonic()
     answer = finish(process, expect=8)
-    assert time.monotonic() - killed_s < 60
     assert gone(ranks)
     assert answer.said.count("Error:") == 1
     assert "unet, fold full, rank 1 on cpu: its process was killed (SIGKILL)" in answer.said

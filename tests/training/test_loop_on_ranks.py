@@ -31,9 +31,9 @@ pytestmark = pytest.mark.gate
 
 CPU: Final = Compute(torch.device("cpu"), bfloat16=False)
 EPOCHS: Final = 3
-TOLERANCE: Final = 2e-4
-"""Largest difference of a weight after 9 steps. Source: measured, less than a tenth of it; Adam divides gradients of some
-1e-8, which are rounding, by their own size."""
+TOLERANCE: Final = 2e-5
+"""Largest difference of a weight after 9 steps. Source: 2.4e-7 measured; Adam divides gradients of some 1e-8, which are
+rounding, by their own size, so that other processors may show more."""
 
 
 def _conftest() -> ModuleType:
