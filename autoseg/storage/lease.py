@@ -102,7 +102,8 @@ class Lease:
         if (running := self._running_holder()) is not None:
             return running
         with temporary_beside(self.path) as own:
-            own.write_bytes(written(self._me))
+            with own.open("r+b") as stream:  # not emptied first: ext4 would put the few bytes on the disk when it is closed
+                stream.write(written(self._me))
             while not _publish(own, self.path):
                 os.utime(own)
                 found = _look(self.path, now_s=own.stat().st_mtime)
