@@ -52,6 +52,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 """In the order of the story: each starts from what the one before left."""
 
 
+_TIMED = {"checkpoint.json", "bundle.json", "dataset.json", "checksums.json"}
+"""What else tells times or places; the last one those of the scans, which lie elsewhere in every copy."""
+
+
 def begin(arguments: tuple[str, ...], folder: Path) -> Process:
     return start(*arguments, cwd=folder, environment={"OMP_NUM_THREADS": "1"})
 
@@ -68,7 +72,7 @@ def made(folder: Path) -> dict[str, str]:
     results = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        timed = path.suffix in {".csv", ".png"} or path.name in {"checkpoint.json", "bundle.json", "dataset.json"}
+        timed = path.suffix in {".csv", ".png", ".jsonl"} or path.name in _TIMED
         if path.is_file() and not name.startswith("data") and not path.name.startswith(".") and not timed:
             results[name] = "" if path.suffix == ".autoseg" else sha256_file(path)  # its bundle.json tells the minutes
     return results
