@@ -3,14 +3,12 @@
 import time
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from autoseg import catalogue
-from autoseg.errors import AutosegError
 from autoseg.events import Events
-from autoseg.jobs.work import Executor, ExecutorName
+from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, option
 from autoseg.options.shared import (
@@ -29,10 +27,7 @@ from autoseg.options.shared import (
 if TYPE_CHECKING:
     from autoseg.evaluation.tables import Summary
     from autoseg.model.identity import ModelId
-    from autoseg.runs.session import Session
-    from autoseg.runs.targets import Target
     from autoseg.runs.workspace import Workspace
-    from autoseg.training.ranks import Ranks
 
 
 class TrainOptions(Options):
@@ -139,6 +134,7 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     """
     started = time.monotonic()  # the budget of a single run counts from here, loading torch included
 
+    from autoseg.commands.train_runs import train_all, train_one, which_are_done
     from autoseg.jobs.executors import open_executor
     from autoseg.jobs.torchrun import launched
     from autoseg.model.compute import choose_computes
@@ -152,123 +148,16 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     if (at := launched()) is not None:
         if at.restarts:  # what was to be discarded is gone: this goes on with what was trained since
             options = replace(options, restart=False)
-        return TrainResult(*as_one_of_ranks(options, at, check=_done, work=_train_one, events=events, started=started))
+        return TrainResult(
+            *as_one_of_ranks(options, at, check=which_are_done, work=train_one, events=events, started=started)
+        )
     workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
     with open_executor(options, folder=workspace.root, events=events) as executor:
         computes = choose_computes(options.device, options.precision) if executor.is_local else ()
         prepared = prepare(workspace, options, computes=computes, readers=executor, events=events)
         jobs = prepared.jobs if executor.is_local else executor
-        models = _train_all(prepared.session, prepared.targets, jobs, events=events, started=started)
+        models = train_all(prepared.session, prepared.targets, jobs, events=events, started=started)
     return TrainResult(workspace, tuple(models))
-
-
-def _train_all(
-    session: "Session", targets: "Sequence[Target]", jobs: Executor | int, *, events: Events, started: float
-) -> list[TrainedModel]:
-    """Train what is not trained yet: a single run in this process or with one for each device, several as `jobs` says."""
-    from autoseg.jobs.series import run_series
-    from autoseg.jobs.work import Run
-    from autoseg.postprocessing.held_out.space import tell_needed
-    from autoseg.runs.ranks import on_every_device
-    from autoseg.runs.run import limit_threads
-
-    done, here = _done(session, targets), isinstance(jobs, int)
-    if session.choices.keep_probabilities:
-        tell_needed(session, [target for target, finished in zip(targets, done, strict=True) if not finished], events)
-    if here and len(targets) == 1:
-        one = targets[0]
-        if len(session.computes) == 1 or done[0]:
-            return [_train_one(session, one, events=events, started=started)]
-        together = partial(_train_on_rank, one)
-        return [on_every_device(session, together, title=one.model.title, events=events, started=started)]
-    work = [
-        Run(target.model.title, partial(_train_one if here else _train_elsewhere, session, target), already_done=finished)
-        for target, finished in zip(targets, done, strict=True)
-    ]
-    return run_series(work, jobs=jobs, initialise=partial(limit_threads, session.cores if here else None), events=events)
-
-
-def _done(session: "Session", targets: "Sequence[Target]") -> list[bool]:
-    """Which runs end at once; scans that the others will be scored on have to be there.
-
-    Raises:
-        DatasetError: some are not.
-    """
-    from autoseg.runs.moved_data import require_files
-
-    done = [_already_done(session, target) for target in targets]
-    to_score = {
-        case for target, finished in zip(targets, done, strict=True) if not finished for case in target.members.validation
-    }
-    require_files([session.cases[case] for case in sorted(to_score)], session.workspace)
-    return done
-
-
-def _already_done(session: "Session", target: "Target") -> bool:
-    """Whether a run ends at once: it is finished and scored, or may not go on."""
-    from autoseg.postprocessing.held_out.predicting import is_done
-    from autoseg.runs.run import earlier_state
-
-    if session.choices.restart or not session.computes:  # a worker finds out, which knows the device
-        return False
-    folder, keep = session.workspace.model(target.model), session.choices.keep_probabilities
-    try:
-        state = earlier_state(session, target)
-        scored = not target.members.validation or is_done(folder, keep=keep)
-    except AutosegError:
-        return True
-    return state is not None and state.finished and scored
-
-
-def _train_elsewhere(session: "Session", target: "Target", *, events: Events, started: float, slot: int) -> TrainedModel:
-    """Train one network on one fold on the machine of a worker, whose devices it takes."""
-    session = session.here(events)
-    return _train_one(session, target, events=events, started=started, slot=slot)
-
-
-def _train_on_rank(
-    target: "Target", session: "Session", /, *, events: Events, started: float, ranks: "Ranks"
-) -> TrainedModel:
-    """Train one network on one fold together with other processes."""
-    return _train_one(session, target, events=events, started=started, ranks=ranks)
-
-
-def _train_one(
-    session: "Session",
-    target: "Target",
-    /,
-    *,
-    events: Events,
-    started: float,
-    slot: int = 0,
-    ranks: "Ranks | None" = None,
-) -> TrainedModel:
-    """Train one network on one fold where that is not done, and score its held-out cases; of ranks the first does."""
-    from autoseg.postprocessing.held_out.predicting import score_held_out
-    from autoseg.reporting.case_image import draw_case
-    from autoseg.reporting.figures import draw_curves
-    from autoseg.runs import run as runs
-    from autoseg.training.ranks import ALONE
-
-    ranks = ranks or ALONE
-    session = session.on(slot)
-    folder, summary = session.workspace.model(target.model), None
-    with runs.working_on(session, target, events=events, ranks=ranks):
-        state, trained_now = runs.train_where_needed(
-            session, target, draw=draw_curves, events=events, started=started, ranks=ranks
-        )
-        if ranks.is_first:
-            held_out = [session.cases[case] for case in target.members.validation]
-            summary = score_held_out(
-                folder,
-                held_out,
-                store=session.store,
-                compute=session.compute,
-                draw=draw_case,
-                events=events,
-                keep=session.choices.keep_probabilities,
-            )
-    return TrainedModel(target.model, target.seed, folder, len(state.epochs), state.elapsed_s / 60, trained_now, summary)
 
 
 def describe(result: TrainResult) -> Output:

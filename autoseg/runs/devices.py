@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from autoseg.catalogue import DeviceChoice
+from autoseg.errors import UsageError
 from autoseg.events import Events
 from autoseg.model.compute import Compute
 
@@ -19,7 +20,7 @@ def devices_of_runs(
 ) -> tuple[Compute, ...]:
     """The devices that are used; runs at a time take them in turn, so that none has two runs more than another.
 
-    A single run uses all of those that were named.
+    A single run uses all of those that were named; elsewhere it has one.
 
     Args:
         computes: the devices that were asked for.
@@ -27,8 +28,17 @@ def devices_of_runs(
         runs: how many there are in all.
         jobs: how many are in work at a time.
         events: told of devices that several runs share, or that have nothing to do though they were named.
+
+    Raises:
+        UsageError: a single run elsewhere was to use several.
     """
     if runs == 1 and choice.is_list:
+        if not computes:
+            raise UsageError(
+                "a single run on several devices takes place on this machine alone",
+                found=f"--device {choice} with another executor",
+                remedy="Name one device, or start its processes with torchrun (docs/how-to/several-gpus.md).",
+            )
         return tuple(computes)
     used = tuple(computes[:jobs])
     if not used:  # they take place elsewhere, on the devices there

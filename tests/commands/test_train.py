@@ -11,12 +11,11 @@ from oracles.watched_runs import Recorder
 
 from autoseg.catalogue import NETWORKS, Package
 from autoseg.commands import plan as planning
-from autoseg.commands import train
+from autoseg.commands import train, train_runs
 from autoseg.errors import PlanError, UsageError, WorkspaceError
 from autoseg.events import Silent
-from autoseg.jobs import series
 from autoseg.jobs.series import TITLE
-from autoseg.runs import ranks, session
+from autoseg.runs import session
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
         begun.append((target.model.title, started))
         return str(target.model.title)
 
-    monkeypatch.setattr(train, "_train_one", pretend)
+    monkeypatch.setattr(train_runs, "train_one", pretend)
     return begun
 
 
@@ -98,8 +97,8 @@ def test_restarting_forgets_what_is_finished(workspace: Path, begun: list[tuple[
 def test_what_was_begun_differently_fails_at_once(workspace: Path) -> None:
     work = command(workspace, architecture="unet", epochs=2)
     opened, (first, second) = session_of(workspace, work)
-    assert not train._already_done(opened, first)
-    assert train._already_done(opened, second)
+    assert not train_runs._already_done(opened, first)
+    assert train_runs._already_done(opened, second)
 
 
 @pytest.fixture
@@ -136,10 +135,10 @@ def test_planning_again_keeps_folds_edited_by_hand(workspace: Path, cohort: Path
 
 def test_a_finished_run_without_scores_is_not_over_at_once(workspace: Path, tmp_path: Path) -> None:
     opened, (_, second) = session_of(workspace, command(workspace, architecture="unet"))
-    assert train._already_done(opened, second)
+    assert train_runs._already_done(opened, second)
     mark = workspace / "models" / "unet" / "fold_1" / "validation" / "record.json"
     aside = mark.rename(tmp_path / "mark")
-    assert not train._already_done(opened, second)
+    assert not train_runs._already_done(opened, second)
     aside.rename(mark)
 
 
@@ -172,7 +171,7 @@ def test_runs_side_by_side_share_the_cores(
         return []
 
     monkeypatch.setattr(session, "usable_cores", lambda: cores)
-    monkeypatch.setattr(series, "run_series", keep)
+    monkeypatch.setattr(train_runs, "run_series", keep)
     train.run(command(workspace, jobs=jobs), Silent())
     assert seen == {"jobs": min(jobs, 6), "share": (share,), "sessions": {share}}
 
@@ -181,7 +180,7 @@ def session_of(workspace: Path, work: train.TrainOptions) -> tuple[Any, Any]:
     """What `run` gives to each run, and the runs."""
     seen: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(series, "run_series", lambda runs, **_: seen.update(runs=runs) or [])
+        patch.setattr(train_runs, "run_series", lambda runs, **_: seen.update(runs=runs) or [])
         train.run(work, Silent())
     opened = seen["runs"][0].work.args[0]
     targets = [run.work.args[1] for run in seen["runs"]]
@@ -201,7 +200,7 @@ def test_as_many_runs_at_a_time_as_devices_unless_told_otherwise(
         seen.update(jobs=jobs, devices=runs[0].work.args[0].devices)
         return []
 
-    monkeypatch.setattr(series, "run_series", keep)
+    monkeypatch.setattr(train_runs, "run_series", keep)
     train.run(command(workspace, device=device, jobs=jobs), Silent())
     assert (seen["jobs"], seen["devices"]) == expected
 
@@ -228,7 +227,7 @@ def test_one_run_on_several_devices_has_a_process_for_each_unless_it_is_done(
         seen.append((title, session.devices, session.cores))
         return "the model"
 
-    monkeypatch.setattr(ranks, "on_every_device", keep)
+    monkeypatch.setattr(train_runs, "on_every_device", keep)
     monkeypatch.setattr(session, "usable_cores", lambda: 6)
     (model,) = train.run(command(workspace, architecture="unet", fold="1", device="cpu,cpu"), Silent()).models
     assert (model.trained_now, seen) == (False, [])

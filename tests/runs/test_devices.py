@@ -5,6 +5,7 @@ import torch
 from oracles.watched_runs import Recorder
 
 from autoseg.catalogue.devices import parse_devices
+from autoseg.errors import UsageError
 from autoseg.model.compute import Compute
 from autoseg.runs.devices import devices_of_runs, runs_at_a_time
 
@@ -58,3 +59,8 @@ def test_devices_that_were_named_for_nothing_are_said() -> None:
 
 def test_one_run_uses_all_devices_that_are_named() -> None:
     assert used("cuda:0,1", "cuda:0 cuda:1", runs=1, jobs=1) == ("cuda:0 cuda:1", [])
+
+
+def test_several_devices_of_one_run_elsewhere_are_refused() -> None:
+    with pytest.raises(UsageError, match="this machine alone"):
+        used("cuda:0,1", "", runs=1, jobs=1)
