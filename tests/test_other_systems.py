@@ -30,7 +30,8 @@ def modules() -> list[str]:
 
 
 def test_every_module_is_imported_without_what_only_unix_has() -> None:
-    names = modules()
+    of_others = "autoseg.jobs.cluster."  # these load packages of the extra `cluster`, which ask the system themselves
+    names = [name for name in modules() if not name.startswith(of_others)]
     assert {"autoseg", "autoseg.commands.train", "autoseg.storage.locks"} <= set(names)
     environment = {name: value for name, value in os.environ.items() if name not in UNMEASURED}
     done = subprocess.run(

@@ -1,5 +1,6 @@
 """One run: a network trained on a fold of a workspace, where an earlier call has not done so."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from autoseg.model.identity import folders_inside
 from autoseg.preprocessing.store import Store
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
+from autoseg.storage.documents import parse
 from autoseg.storage.locks import lock
 from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
@@ -104,7 +106,7 @@ def train_where_needed(
     state = earlier_state(session, target) if ranks.is_first else None
     if ranks.size > 1:
         said = ranks.from_first(None if state is None else state.model_dump_json())
-        state = None if said is None else RunState.model_validate_json(said)
+        state = None if said is None else parse(json.loads(said), RunState)
     if state is not None and state.finished:
         events.info(f"{target.model.title}: finished earlier; --restart trains it again")
         return state, False

@@ -5,6 +5,7 @@ which only grows, counts. No pickle: the optimiser's tensors are stored by param
 plain data.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from autoseg.catalogue import MemoryFormat
 from autoseg.data.splits import Fold
 from autoseg.model.bundle import HasState, TensorsFile, drop_other_tensors, load_tensors, save_tensors
 from autoseg.preprocessing.keys import DataKeys
-from autoseg.storage.documents import DocumentType
+from autoseg.storage.documents import DocumentType, parse
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StoredEpochs, read_epochs
 from autoseg.training.ranks import Ranks
@@ -175,7 +176,7 @@ def told_to_all(checkpoint: Checkpoint | None, ranks: Ranks) -> Checkpoint | Non
     for name, shape, dtype in said["tensors"]:
         own = torch.empty(shape, dtype=getattr(torch, dtype)) if checkpoint is None else checkpoint.tensors[name]
         told[name] = ranks.from_first(own)
-    return Checkpoint(RunState.model_validate_json(said["state"]), told)
+    return Checkpoint(parse(json.loads(said["state"]), RunState), told)
 
 
 def restore(checkpoint: Checkpoint, *, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:

@@ -5,6 +5,7 @@ its digits; the checkpoint says how many of its lines count.
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -12,10 +13,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.errors import WorkspaceError
 from autoseg.storage import files, tables
+from autoseg.storage.documents import parse
 from autoseg.storage.tables import TableKind
 
 EPOCHS_FILE: Final = "epochs.jsonl"
@@ -115,8 +117,8 @@ def read_epochs(folder: Path, stored: StoredEpochs, *, remedy: str) -> list[Epoc
         lines = path.read_bytes().splitlines(keepends=True)[: stored.taken] if stored.taken else []
         if hashlib.sha256(b"".join(lines)).hexdigest() != stored.sha256:
             raise WorkspaceError("not the epochs of the checkpoint beside it", where=path, remedy=remedy)
-        return [EpochRecord.model_validate_json(line) for line in lines]
-    except (OSError, ValidationError) as cause:
+        return [parse(json.loads(line), EpochRecord) for line in lines]
+    except (OSError, ValueError) as cause:
         raise WorkspaceError(f"cannot be read ({cause})", where=path, remedy=remedy) from None
 
 

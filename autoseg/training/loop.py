@@ -5,6 +5,7 @@ it together: each learns from its part of every batch and looks at its part of t
 depends on time, and writes.
 """
 
+import json
 import math
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +16,7 @@ import torch
 
 from autoseg.events import Progress
 from autoseg.planning.plan import Plan
+from autoseg.storage.documents import parse
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.checkpoint import Checkpoint, RunState, restore
 from autoseg.training.config import TrainConfig
@@ -154,7 +156,7 @@ class _Run:
             validation_slices=validation.slices,
         )
         if self._context.ranks.size > 1:  # it steers what follows
-            record = EpochRecord.model_validate_json(self._context.ranks.from_first(record.model_dump_json()))
+            record = parse(json.loads(self._context.ranks.from_first(record.model_dump_json())), EpochRecord)
         best = self._update(EpochResult.of(record))
         self.state.epochs.append(record)
         self.state.elapsed_s = self.pace.elapsed_s
