@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autoseg import catalogue
 from autoseg.events import Events
+from autoseg.jobs.work import Executor, ExecutorName
 from autoseg.options.command import Command, Output, function
-from autoseg.options.declaration import DeviceOption, OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import DEVICE, MEMORY, MIRROR, MODEL, PRECISION, WORKSPACE
+from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, PathOption, argument, option
+from autoseg.options.shared import DEVICE, EXECUTOR, MEMORY, MIRROR, MODEL, PRECISION, SCHEDULER, SLURM_SETTINGS, WORKSPACE
 
 if TYPE_CHECKING:
+    from autoseg.inference.part import Part
     from autoseg.inference.segmenter import Segmenter
     from autoseg.inference.table import PredictionRow
     from autoseg.model.compute import Compute
@@ -48,6 +51,16 @@ class PredictOptions(Options):
     memory_gb: float | None = option(MEMORY, default=None)
     device: DeviceOption = option(DEVICE, default="auto")
     precision: catalogue.PrecisionChoice = option(PRECISION, default="auto")
+    jobs: Jobs = option(
+        "Parts of the scans that are segmented side by side, each by a process of its own; auto: on this machine none, on a "
+        "cluster as many as there are workers for.",
+        default="auto",
+        least=1,
+        most=1024,
+    )
+    executor: ExecutorName = option(EXECUTOR, default="local")
+    scheduler: str | None = option(SCHEDULER, default=None)
+    slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
 CHECKSUMS: Final = ".checksums.json"
@@ -88,6 +101,56 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
             are segmented with other models or settings.
         WorkspaceError: another process segments the same scans into this folder.
     """
+    from autoseg.errors import UsageError
+    from autoseg.jobs.executors import open_executor
+    from autoseg.storage.files import explain_os_errors
+
+    if options.executor == "local" and options.jobs in {"auto", 1}:
+        return _predict_here(options, events)
+    if options.part is not None:
+        raise UsageError("one part is named, and all are asked for", remedy="Leave out --part, or --jobs and --executor.")
+    with explain_os_errors(options.target):
+        options.target.mkdir(parents=True, exist_ok=True)
+    with open_executor(options, folder=options.target, events=events) as executor:
+        return _predict_in_parts(options, executor, events)
+
+
+def _predict_in_parts(options: PredictOptions, executor: Executor, events: Events) -> PredictResult:
+    """Have an executor segment the scans, part by part."""
+    from autoseg.catalogue import DeviceChoice
+    from autoseg.inference.output_folder import Results
+    from autoseg.inference.scans import find_scans
+    from autoseg.inference.side_by_side import segment_parts
+    from autoseg.jobs.machine import usable_cores
+    from autoseg.model.compute import choose_computes
+    from autoseg.runs.run import limit_threads
+
+    segmenter = _segmenter(options, choose_computes(DeviceChoice(("cpu",)), "float32")[0], events)  # to know the scans by
+    names = segmenter.ensemble.data.channels
+    found = find_scans(options.source, channels=len(names), names=names, results=options.target)
+    share = max(1, usable_cores() // executor.tasks) if executor.is_local else None
+    results = segment_parts(
+        found, partial(_predict_part, options), executor, initialise=partial(limit_threads, share), events=events
+    )
+    rows = {row.case: row for result in results for row in result.rows}
+    wanted = {scan.id for scan in found.scans}
+    others = {row.case: row for result in results for row in result.others if row.case not in wanted}
+    return PredictResult(
+        segmenter.ensemble.names,
+        tuple(rows[scan.id] for scan in found.scans),
+        Results(options.target).table,
+        tuple(sorted(case for result in results for case in result.skipped)),
+        tuple(others.values()),
+    )
+
+
+def _predict_part(options: PredictOptions, part: "Part", *, events: Events, started: float, slot: int) -> PredictResult:  # noqa: ARG001 - every run is told
+    """Segment a part of the scans in this process."""
+    return _predict_here(replace(options, part=str(part)), events)
+
+
+def _predict_here(options: PredictOptions, events: Events) -> PredictResult:
+    """Segment scans in this process."""
     from autoseg.inference.lanes import scans_at_once
     from autoseg.inference.output_folder import Results
     from autoseg.inference.part import WHOLE, parse_part

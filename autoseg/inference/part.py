@@ -10,6 +10,9 @@ from autoseg.storage import files
 MOST_PARTS: Final = 10_000
 """Source: chosen; more than any array of jobs has."""
 
+BAR: Final = "predicting"
+"""What the bar over scans is called."""
+
 _ESCAPES: Final = "surrogatepass"
 """Names of files may hold what is no UTF-8."""
 

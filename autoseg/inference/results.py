@@ -18,7 +18,7 @@ from autoseg.inference.folder_table import FolderTable, folder_table
 from autoseg.inference.lanes import Lanes
 from autoseg.inference.one_scan import Outcome, ScanWork, SegmentedScan
 from autoseg.inference.output_folder import FileDigests, Results
-from autoseg.inference.part import WHOLE, Part
+from autoseg.inference.part import BAR, WHOLE, Part
 from autoseg.inference.part_files import PartFiles
 from autoseg.inference.prediction_settings import PredictionSettings
 from autoseg.inference.scans import FoundScans, Scan
@@ -113,7 +113,7 @@ def _segment_all(
     skipped: list[str] = []
     failures: list[tuple[str, AutosegError]] = []
     lanes = Lanes(work, lanes=work.at_once)
-    with events.track("predicting", total=len(scans), unit="scans") as progress:
+    with events.track(BAR, total=len(scans), unit="scans") as progress:
         for scan, outcome in zip(scans, lanes.outcomes(scans), strict=True):
             try:
                 done = _result_of(scan, outcome, work=work, lanes=lanes, events=events)

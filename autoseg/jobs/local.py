@@ -24,6 +24,11 @@ class Local:
     jobs: int
     is_local: Final = True
 
+    @property
+    def tasks(self) -> int:
+        """How much is done at a time."""
+        return self.jobs
+
     def workers(self, *, most: int) -> AbstractContextManager[Apply]:
         """What applies functions to items, with `most` processes or fewer."""
         jobs = min(self.jobs, most)

@@ -76,6 +76,10 @@ class Executor(Protocol):
     def is_local(self) -> bool:
         """Whether work is done on this machine, by processes that end with this one."""
 
+    @property
+    def tasks(self) -> int:
+        """How much is done at a time."""
+
     def workers(self, *, most: int) -> AbstractContextManager[Apply]:
         """What applies functions to items, for several rounds of work, on `most` items at a time or fewer."""
 

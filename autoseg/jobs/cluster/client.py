@@ -43,6 +43,11 @@ class ClusterExecutor:
     def __init__(self, desk: Desk, *, jobs: int | None, run_resources: dict[str, int] | None = None) -> None:
         self._desk, self._jobs, self._run_resources = desk, jobs, run_resources
 
+    @property
+    def tasks(self) -> int:
+        """How much is done at a time."""
+        return self._jobs or max(1, self._desk.threads)
+
     @contextmanager
     def workers(self, *, most: int) -> Iterator[Apply]:
         """What applies functions to items."""
