@@ -128,14 +128,14 @@ def test_a_scan_that_kills_every_process_is_named_and_the_others_are_segmented(
     scans, out = tmp_path / "scans", tmp_path / "out"
     scans.mkdir()
     source = next(path for path in (cohort / "Test_Set").rglob("*.nii.gz"))
-    for name in ("a", "b", "poison", "c"):
+    for name in ("a", "poison", "c"):
         shutil.copy(source, scans / f"{name}.nii.gz")
     predict = ("predict", str(scans), str(out), "-w", str(trained), "--precision", "float32", "--no-mirror", *options)
     said = finish(start(*predict, environment=poison), expect=7).said
-    assert "1 case(s) failed, 3 succeeded and are written" in said
+    assert "1 case(s) failed, 2 succeeded and are written" in said
     assert "poison: the process that segments it dies" in said
-    assert {path.name for path in out.glob("*.nii.gz")} == {"a.nii.gz", "b.nii.gz", "c.nii.gz"}
-    assert [line.split(",")[0] for line in (out / "predictions.csv").read_text().splitlines()] == ["case", "a", "b", "c"]
+    assert {path.name for path in out.glob("*.nii.gz")} == {"a.nii.gz", "c.nii.gz"}
+    assert [line.split(",")[0] for line in (out / "predictions.csv").read_text().splitlines()] == ["case", "a", "c"]
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=str)
