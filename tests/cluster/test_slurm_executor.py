@@ -10,12 +10,14 @@ from oracles.tiny_cases import write_tiny_cases
 
 pytestmark = pytest.mark.gate
 
+PATIENCE_S = 300.0
+
 SETTINGS = """
 time = "00:10:00"
 memory = "500M"
 partition = "low"
 interface = "lo"
-directives = ["--comment=tried by a test"]
+directives = ["--comment=test"]
 before = ["echo prepared on $SLURMD_NODENAME"]
 """
 
@@ -39,7 +41,7 @@ def test_cases_and_runs_are_done_by_jobs_which_are_replaced_and_leave_nothing(sl
     train = ("train", "--fold", "all", "-w", str(run), "--epochs", "40", "--precision", "float32", *where, "--json")
     process = start(*train, environment=slurm.environment)
     checkpoint = run / "models" / "unet" / "fold_0" / "checkpoint.json"
-    wait_until(checkpoint.exists, process)
+    wait_until(checkpoint.exists, process, patience_s=PATIENCE_S)
     first, *_ = queued(slurm)
     slurm.ask("scancel", first)
     answer = finish(process)
@@ -57,7 +59,8 @@ def test_no_job_is_left_however_a_command_ends(slurm: Slurm, tmp_path: Path, sto
     finish(start("plan", str(data), "-w", str(run), "--folds", "2"))
     train = ("train", "-w", str(run), "--epochs", "100000", "--precision", "float32", *settings(tmp_path), "--jobs", "1")
     process = start(*train, environment=slurm.environment)
-    wait_until((run / "models" / "unet" / "fold_0" / "checkpoint.json").exists, process)
+    checkpoint = run / "models" / "unet" / "fold_0" / "checkpoint.json"
+    wait_until(checkpoint.exists, process, patience_s=PATIENCE_S)
     assert len(queued(slurm)) == 1
     process.send_signal(stop)
     if stop == signal.SIGINT:

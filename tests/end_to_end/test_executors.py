@@ -146,7 +146,7 @@ def test_no_process_is_left_on_workers_however_a_command_ends(
     process = start(*command, *cluster.options)
     checkpoint = workspace / "models" / "unet" / "fold_0" / "checkpoint.json"
     before = checkpoint.stat().st_mtime_ns
-    wait_until(lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns != before, process)
+    wait_until(lambda: checkpoint.exists() and checkpoint.stat().st_mtime_ns != before, process, patience_s=PATIENCE_S)
     assert len(cluster.hosted) == 2
     process.send_signal(stop)
     if stop == signal.SIGKILL:

@@ -95,9 +95,10 @@ def run_python(code: str, *arguments: object) -> Process:
     )
 
 
-def wait_until(condition: Callable[[], object], process: Process) -> None:
+def wait_until(condition: Callable[[], object], process: Process, *, patience_s: float = 60.0) -> None:
     """Wait for something that a running command does."""
-    for _ in range(2400):
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
         if condition():
             return
         assert process.poll() is None, process.communicate()[1]

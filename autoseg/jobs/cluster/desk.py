@@ -3,6 +3,7 @@
 import itertools
 import queue
 import time
+from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +82,7 @@ class Desk:
         self._open: dict[str, Future] = {}
         self._begun: dict[str, str] = {}  # tasks of which something may be left on a worker, with its address
         self._threads, self._looked, self._without_since = 0, -_LOOK_S, time.monotonic()
-        self._told = False
+        self._told, self._tasks_on = False, Counter[str]()
         client.subscribe_topic(session.id, lambda event: self._heard.put(list(event[1])))
 
     @property
@@ -101,9 +102,11 @@ class Desk:
     def submit(
         self, function: Callable[..., Any], *args: Any, resources: dict[str, int] | None = None, **kwargs: Any
     ) -> str:
-        """Have a worker call a function with the session and arguments; gives the name of the task."""
+        """Have a worker call a function with the session, what machines do, and arguments; gives the name of the task."""
         key = f"{self._session.id}-{next(self._numbers)}"
-        future = self._client.submit(function, self._session, *args, key=key, resources=resources, pure=False, **kwargs)
+        future = self._client.submit(
+            function, self._session, self._tasks_on, *args, key=key, resources=resources, pure=False, **kwargs
+        )
         self._open[key] = future
         future.add_done_callback(lambda _: self._heard.put((_DONE, key)))
         return key
@@ -179,7 +182,10 @@ class Desk:
         if self._client.status != "running":
             raise self._lost_scheduler()
         self._supply.check()
-        self._threads = sum(self._client.nthreads().values())
+        threads = self._client.nthreads()
+        self._threads, self._tasks_on = sum(threads.values()), Counter[str]()
+        for address, number in threads.items():
+            self._tasks_on[address.rpartition(":")[0]] += number
         if self._threads:
             self._without_since, self._told = now, False
         elif now > self._without_since + _WAITING_S and not self._told:

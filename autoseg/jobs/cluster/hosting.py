@@ -4,7 +4,7 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,7 +21,7 @@ from autoseg.jobs.cluster.hosted import do_pickled_run, start_hosted
 from autoseg.jobs.cluster.session import Session
 from autoseg.jobs.machine import usable_cores
 from autoseg.jobs.run_process import free_slot
-from autoseg.jobs.server import TRIES, Outcome, Server, died
+from autoseg.jobs.server import TRIES, Outcome, Server, Start, died
 
 BEGAN: Final = "began"
 """What is said when an item, or a run, is begun."""
@@ -89,10 +89,15 @@ class _Task:
         goes_on = self._worker.status in {Status.running, Status.paused}
         return goes_on and state is not None and state.state not in {"cancelled", "released", "forgotten"}
 
-    def cores(self, *, all_threads: bool) -> int:
-        """Cores for what it starts: those of the worker's threads, shared out."""
-        threads: int = self._worker.state.nthreads
-        return min(usable_cores(), threads) if all_threads else max(1, usable_cores() // threads)
+    def cores(self, tasks_on: Mapping[str, int]) -> int:
+        """Cores for what it starts: a fair share of those of the machine."""
+        tasks = tasks_on.get(self._worker.address.rpartition(":")[0], self._worker.state.nthreads)
+        return max(1, usable_cores() // tasks)
+
+    @property
+    def threads(self) -> int:
+        """How much the worker does at a time."""
+        return int(self._worker.state.nthreads)
 
 
 @dataclass
@@ -116,11 +121,14 @@ class _Seat:
 _seats: dict[tuple[str, int], _Seat] = {}
 
 
-def work_on_items(session: Session, work_key: str, work: bytes, first: int, items: bytes) -> tuple[float, bytes]:
+def work_on_items(
+    session: Session, tasks_on: Mapping[str, int], work_key: str, work: bytes, first: int, items: bytes
+) -> tuple[float, bytes]:
     """Work on some items, one after the other, in the process of this thread.
 
     Args:
         session: the command.
+        tasks_on: how much is done at a time on each machine, by the beginning of its workers' addresses.
         work_key: tells the work from others of the command.
         work: the function, pickled.
         first: number of the first item.
@@ -135,20 +143,21 @@ def work_on_items(session: Session, work_key: str, work: bytes, first: int, item
         seat = _seats.setdefault((session.id, threading.get_ident()), _Seat())
         if seat.work_key != work_key:
             seat.work_key, seat.work = work_key, pickle.loads(work)  # noqa: S301 - from whoever may run anything here
+        start = partial(start_hosted, folder=session.folder, cores=task.cores(tasks_on))
         outcomes = []
         for number, item in enumerate(pickle.loads(items), first):  # noqa: S301 - likewise
             task.tell(BEGAN, number)
-            outcomes.append(_outcome(seat, item, task, session))
+            outcomes.append(_outcome(seat, item, task, start))
         return time.monotonic() - began, pickle.dumps(outcomes)
     finally:
         task.tell(LEFT)
 
 
-def _outcome(seat: _Seat, item: Any, task: _Task, session: Session) -> Outcome:
+def _outcome(seat: _Seat, item: Any, task: _Task, start: Start) -> Outcome:
     exit_code = None
     for _ in range(TRIES):
         try:
-            return _tried(seat, item, task, session)
+            return _tried(seat, item, task, start)
         except EOFError:
             exit_code = seat.end()
         except _UnwantedError:
@@ -157,13 +166,12 @@ def _outcome(seat: _Seat, item: Any, task: _Task, session: Session) -> Outcome:
     return died(exit_code)
 
 
-def _tried(seat: _Seat, item: Any, task: _Task, session: Session) -> Outcome:
+def _tried(seat: _Seat, item: Any, task: _Task, start: Start) -> Outcome:
     if seat.work is None:
         msg = "nobody said what the work is"
         raise ValueError(msg)
     while seat.server is None or not seat.server.send(seat.work, item):
         seat.end()  # one that had nothing to do for long, or was killed meanwhile
-        start = partial(start_hosted, folder=session.folder, cores=task.cores(all_threads=False))
         seat.server = Server(start, idle_s=_IDLE_S)
     while True:
         if seat.server.pipe.poll(_POLL_S):
@@ -174,11 +182,12 @@ def _tried(seat: _Seat, item: Any, task: _Task, session: Session) -> Outcome:
             raise _UnwantedError
 
 
-def host_run(session: Session, run: bytes, *, whole_worker: bool) -> tuple[bytes, int | None]:
+def host_run(session: Session, tasks_on: Mapping[str, int], run: bytes, *, whole_worker: bool) -> tuple[bytes, int | None]:
     """Do a run in a process of its own, and pass on what it says.
 
     Args:
         session: the command.
+        tasks_on: as above.
         run: the work and what is called first, pickled.
         whole_worker: whether nothing else is done meanwhile, so that the run may use all its cores.
 
@@ -192,7 +201,8 @@ def host_run(session: Session, run: bytes, *, whole_worker: bool) -> tuple[bytes
         _check(session)
         with _slot_taken() as slot:
             target = partial(do_pickled_run, run, time.monotonic(), slot)
-            process, pipe = start_hosted(target, folder=session.folder, cores=task.cores(all_threads=whole_worker))
+            cores = task.threads if whole_worker else task.cores(tasks_on)
+            process, pipe = start_hosted(target, folder=session.folder, cores=cores)
             last = _pass_on(process, pipe, task)
         if process.exitcode == InterruptedRunError.exit_code:
             _await_end(task)

@@ -76,7 +76,14 @@ def on_slurm(
 @contextmanager
 def _scheduler(settings: SlurmSettings, security: Security) -> Iterator[SpecCluster]:
     """A scheduler in this process; connections to it are encrypted, because who speaks to a scheduler may run anything."""
-    options = {"interface": settings.interface, "protocol": "tls://", "dashboard": False, "security": security, "port": 0}
+    options = {
+        "interface": settings.interface,
+        "protocol": "tls://",
+        "security": security,
+        "port": 0,
+        "dashboard": False,
+        "dashboard_address": "127.0.0.1:0",  # what it still serves there concerns nobody else
+    }
     with (
         dask.config.set({"distributed.scheduler.allowed-failures": _LOST_WORKERS}),
         SpecCluster(scheduler={"cls": Scheduler, "options": options}, security=security, silence_logs=False) as cluster,
