@@ -17,13 +17,13 @@ time = "00:10:00"
 memory = "500M"
 partition = "low"
 interface = "lo"
-directives = ["--comment=test"]
 before = ["echo prepared on $SLURMD_NODENAME"]
 """
 
 
 def settings(tmp_path: Path, *more: str) -> tuple[str, ...]:
     file = tmp_path / "slurm.toml"
+    more = more or ('directives = ["--comment=test"]',)
     file.write_text("\n".join([SETTINGS, f'logs = "{tmp_path}/logs"', *more]))
     return "--executor", "slurm", "--slurm-settings", str(file)
 
@@ -75,7 +75,7 @@ def test_what_slurm_refuses_and_jobs_that_end_too_soon_are_told(slurm: Slurm, tm
     data = tmp_path / "data"
     write_tiny_cases(data, 2)
     refused = finish(
-        start("check", str(data), *settings(tmp_path, 'account = "x"', "cores = 64"), environment=slurm.environment),
+        start("check", str(data), *settings(tmp_path, 'directives = ["--nodes=none"]'), environment=slurm.environment),
         expect=9,
     )
     assert "SLURM refuses a job" in refused.said

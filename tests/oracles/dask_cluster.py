@@ -78,7 +78,7 @@ def dask_cluster(folder: Path, *, workers: int = 2, environment: Mapping[str, st
     started = list[subprocess.Popen[bytes]]()
     try:
         started.append(_start(folder, "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", file))
-        eventually(file.exists, patience_s=PATIENCE_S)
+        eventually(lambda: file.exists() and file.read_text().rstrip().endswith("}"), patience_s=PATIENCE_S)
         cluster = Cluster(folder, json.loads(file.read_text())["address"])
         for number in range(workers):
             options = (

@@ -169,6 +169,7 @@ def working(client: Client, *, folder: Path, write: bool) -> Iterator[Session]:
             if client.status == "running":
                 with suppress(OSError, TimeoutError):
                     client.run(end_session, session.id, on_error="ignore")
+                    client.set_metadata([session.id], {})
 
 
 @contextmanager

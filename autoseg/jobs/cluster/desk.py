@@ -103,10 +103,9 @@ class Desk:
         self, function: Callable[..., Any], *args: Any, resources: dict[str, int] | None = None, **kwargs: Any
     ) -> str:
         """Have a worker call a function with the session, what machines do, and arguments; gives the name of the task."""
-        key = f"{self._session.id}-{next(self._numbers)}"
-        future = self._client.submit(
-            function, self._session, self._tasks_on, *args, key=key, resources=resources, pure=False, **kwargs
-        )
+        self._look()
+        key, on = f"{self._session.id}-{next(self._numbers)}", dict(self._tasks_on)
+        future = self._client.submit(function, self._session, on, *args, key=key, resources=resources, pure=False, **kwargs)
         self._open[key] = future
         future.add_done_callback(lambda _: self._heard.put((_DONE, key)))
         return key
@@ -127,10 +126,6 @@ class Desk:
         if what == LEFT or key not in self._open:  # taken back meanwhile
             return None
         return self._ended(key) if what == _DONE else Said(key, what, tuple(more[1:]))
-
-    def take_back(self, key: str) -> None:
-        """Have nothing more done about a task."""
-        self._client.cancel([self._open.pop(key)], force=True)
 
     @contextmanager
     def tidied(self) -> Generator[None, None, None]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from distributed import Reschedule, get_worker
 from distributed.core import Status
+from distributed.utils import sync
 
 from autoseg.errors import AutosegError, InterruptedRunError
 from autoseg.jobs.children import Child, stop
@@ -89,6 +90,14 @@ class _Task:
         goes_on = self._worker.status in {Status.running, Status.paused}
         return goes_on and state is not None and state.state not in {"cancelled", "released", "forgotten"}
 
+    def begin(self) -> bool:
+        """Count this attempt; False where workers were lost over as many before it as there may be."""
+        place = [self._session.id, self._key]
+        scheduler, loop = self._worker.scheduler, self._worker.loop
+        lost = sync(loop, scheduler.get_metadata, keys=place, default=0)
+        sync(loop, scheduler.set_metadata, keys=place, value=lost + 1)
+        return bool(lost < TRIES)
+
     def cores(self, tasks_on: Mapping[str, int]) -> int:
         """Cores for what it starts: a fair share of those of the machine."""
         tasks = tasks_on.get(self._worker.address.rpartition(":")[0], self._worker.state.nthreads)
@@ -123,7 +132,7 @@ _seats: dict[tuple[str, int], _Seat] = {}
 
 def work_on_items(
     session: Session, tasks_on: Mapping[str, int], work_key: str, work: bytes, first: int, items: bytes
-) -> tuple[float, bytes]:
+) -> tuple[float, bytes] | None:
     """Work on some items, one after the other, in the process of this thread.
 
     Args:
@@ -135,11 +144,13 @@ def work_on_items(
         items: the items, pickled.
 
     Returns:
-        seconds taken, and the outcomes, pickled.
+        seconds taken, and the outcomes, pickled; None where workers were lost over them, again and again.
     """
     began, task = time.monotonic(), _Task(session)
     try:
         _check(session)
+        if not task.begin():
+            return None
         seat = _seats.setdefault((session.id, threading.get_ident()), _Seat())
         if seat.work_key != work_key:
             seat.work_key, seat.work = work_key, pickle.loads(work)  # noqa: S301 - from whoever may run anything here

@@ -107,22 +107,22 @@ class _Round:
             case Said(key, what, (number,)) if what == BEGAN:
                 chunk.last_begun = number
                 self._begun[number] += 1
-                if self._begun[number] > TRIES:  # workers were lost over it, and the scheduler goes on trying
-                    self.desk.take_back(key)
-                    self._give_up(self._chunks.pop(key), number)
+            case Done(key, None) | Lost(key):
+                del self._chunks[key]
+                self._divide(chunk)
             case Done(key, (seconds, outcomes)):
                 del self._chunks[key]
                 self._seconds, self._done = self._seconds + seconds, self._done + len(chunk.numbers)
                 self._outcomes |= dict(zip(chunk.numbers, pickle.loads(outcomes), strict=True))  # noqa: S301 - our own workers
-            case Lost(key):
-                del self._chunks[key]
-                self._give_up(chunk, chunk.numbers.start if chunk.last_begun is None else chunk.last_begun)
 
-    def _give_up(self, chunk: _Chunk, number: int) -> None:
-        """Have the others of a chunk done again, without the item over which workers were lost."""
-        self._outcomes[number] = _lost()
-        others = (range(chunk.numbers.start, number), range(number + 1, chunk.numbers.stop))
-        self._again.extend(numbers for numbers in others if numbers)
+    def _divide(self, chunk: _Chunk) -> None:
+        """Have a chunk done again, divided where workers were lost; give an item up over which enough of them were."""
+        number = chunk.numbers.start if chunk.last_begun is None else chunk.last_begun
+        alone = range(number, number + 1)
+        if self._begun[number] >= TRIES:
+            self._outcomes[number], alone = _lost(), range(0)
+        parts = (range(chunk.numbers.start, number), alone, range(number + 1, chunk.numbers.stop))
+        self._again.extend(numbers for numbers in parts if numbers)
 
 
 def _lost() -> Died:

@@ -24,10 +24,12 @@ from autoseg.jobs.cluster.client import ClusterExecutor, connected, quiet, worki
 from autoseg.jobs.cluster.desk import Desk, Supply
 from autoseg.jobs.cluster.settings import SlurmSettings
 
-_LOST_WORKERS: Final = 1
-"""Workers that may be lost over a task before the next one that is makes it fail; Dask's own default is 3."""
+_LOST_WORKERS: Final = 10
+"""Workers that may be lost over a run. Source: ours; jobs may be preempted often, and a run goes on from its last epoch."""
 _LOOK_S: Final = 5.0
 """Time between two looks at the queue. Source: ours; SLURM's controller is asked gently."""
+_SILENCE_S: Final = 120.0
+"""Time without an answer of SLURM after which jobs count as ended. Source: ours; controllers are restarted now and then."""
 _FUTILE: Final = 3
 """Jobs in sequence that may end before their worker has come. Source: ours; one bad node is no reason to end."""
 _WITHOUT_SCHEDULER_S: Final = 60
@@ -144,6 +146,7 @@ class _Jobs(Supply):
         self._alive: list[str] = []
         self._came: set[str] = set()  # names of workers
         self._futile = 0
+        self._heard, self._reasons = time.monotonic(), set[str]()
 
     def want(self, tasks: int) -> None:
         """Have so many jobs, or as many as are allowed."""
@@ -165,7 +168,7 @@ class _Jobs(Supply):
         here = {str(worker.name) for worker in self._cluster.scheduler.workers.values()}
         self._futile = 0 if here - self._came else self._futile
         self._came |= here
-        queued = _said(["squeue", "--noheader", "--format=%i", f"--jobs={','.join(self._alive)}"]).split()
+        queued = self._queued()
         for job in [job for job in self._alive if job not in queued]:
             self._alive.remove(job)
             if f"autoseg-{job}" not in self._came:
@@ -179,6 +182,20 @@ class _Jobs(Supply):
         self._wanted = 0
         if self._alive:
             subprocess.run(["scancel", *self._alive], check=False, capture_output=True)  # noqa: S603, S607 - numbers of jobs
+
+    def _queued(self) -> set[str]:
+        """The jobs that wait or run; says once why some wait."""
+        try:
+            answer = _said(["squeue", "--noheader", "--format=%i %t %r", f"--jobs={','.join(self._alive)}"])
+        except subprocess.CalledProcessError:  # the controller is busy, or has forgotten all of them
+            return set(self._alive) if time.monotonic() < self._heard + _SILENCE_S else set()
+        self._heard = time.monotonic()
+        states = [line.split(maxsplit=2) for line in answer.splitlines()]
+        for _, state, reason in states:
+            if state == "PD" and reason != "None" and reason not in self._reasons:
+                self._reasons.add(reason)
+                self._events.info(f"SLURM has jobs wait: {reason}")
+        return {job for job, *_ in states}
 
     def _submit(self) -> None:
         while len(self._alive) < self._wanted:
