@@ -78,7 +78,7 @@ def working_on(session: Session, target: Target, *, events: Events, ranks: Ranks
     """
     folder = session.workspace.model(target.model)
     compute = session.compute
-    held = lock(folder / ".lock", events=events) if ranks.is_first else nullcontext()
+    held = lock(folder / ".lock", wait_s=session.patience_s, events=events) if ranks.is_first else nullcontext()
     explained = compute.full_memory_raises(_full_gpu(target.model.title, compute))
     with held, explained, _threads_given_back(), compute.current():
         if session.choices.restart and ranks.is_first:

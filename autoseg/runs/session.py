@@ -16,10 +16,17 @@ from autoseg.preprocessing.store import Store
 from autoseg.runs.preprocessing import preprocess
 from autoseg.runs.targets import Target
 from autoseg.runs.workspace import Workspace
+from autoseg.storage.lease import LIMIT_S
 from autoseg.training.config import TrainConfig
 
 _MOST_WORKERS: Final = 8
 """Processes that prepare batches beside a GPU. Source: ours; not measured."""
+
+
+_PATIENCE_S: Final = LIMIT_S + 30.0
+"""How long a run on a worker waits for another process that works on its model: a worker that was lost had this run before,
+and its lock is stale after `LIMIT_S`.
+"""
 
 
 class RunChoices(Protocol):
@@ -79,6 +86,7 @@ class Session:
             take place elsewhere, see `here`.
         cores: processor cores each run may use.
         choices: what the user chose.
+        patience_s: how long to wait for another process that works on a model.
     """
 
     workspace: Workspace
@@ -88,6 +96,7 @@ class Session:
     computes: tuple[Compute, ...]
     cores: int
     choices: RunChoices
+    patience_s: float = 0.0
 
     @property
     def compute(self) -> Compute:
@@ -116,7 +125,12 @@ class Session:
         Raises:
             UsageError: the device is not there.
         """
-        here = replace(self, computes=choose_computes(self.choices.device, self.choices.precision), cores=usable_cores())
+        here = replace(
+            self,
+            computes=choose_computes(self.choices.device, self.choices.precision),
+            cores=usable_cores(),
+            patience_s=_PATIENCE_S,
+        )
         events.info(f"training on {', '.join(here.devices)} in {here.compute.precision} on {socket.gethostname()}")
         return here
 

@@ -38,14 +38,14 @@ def test_cases_and_runs_are_done_by_jobs_which_are_replaced_and_leave_nothing(sl
     where = (*settings(tmp_path), "--jobs", "2")
     finish(start("plan", str(data), "-w", str(run), "--folds", "2", *where, environment=slurm.environment))
     assert not queued(slurm)
-    train = ("train", "--fold", "all", "-w", str(run), "--epochs", "40", "--precision", "float32", *where, "--json")
+    train = ("train", "--fold", "all", "-w", str(run), "--epochs", "12", "--precision", "float32", *where, "--json")
     process = start(*train, environment=slurm.environment)
     checkpoint = run / "models" / "unet" / "fold_0" / "checkpoint.json"
     wait_until(checkpoint.exists, process, patience_s=PATIENCE_S)
     first, *_ = queued(slurm)
     slurm.ask("scancel", first)
     answer = finish(process)
-    assert [model["epochs"] for model in answer.document["models"]] == [40, 40]
+    assert [model["epochs"] for model in answer.document["models"]] == [12, 12]
     assert not queued(slurm)
     logs = [path.read_text() for path in (tmp_path / "logs").glob("*.txt")]
     assert any("prepared on n" in log for log in logs)
