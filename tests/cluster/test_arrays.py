@@ -111,6 +111,7 @@ def test_a_run_that_is_preempted_is_requeued_and_goes_on(slurm: Slurm, home: Pat
     slurm.cancel(job)
 
 
+@pytest.mark.slow  # the gate has three minutes for clusters
 def test_a_run_longer_than_its_time_limit_is_requeued_in_time(slurm: Slurm, home: Path) -> None:
     set_training(home, epochs=ENDLESS)
     job = slurm.submit("--array=0", script(home, time="60", signal="B:USR1@290"), cwd=home)
@@ -122,6 +123,7 @@ def test_a_run_longer_than_its_time_limit_is_requeued_in_time(slurm: Slurm, home
     slurm.cancel(job)
 
 
+@pytest.mark.slow  # the gate has three minutes for clusters
 def test_a_job_that_is_cancelled_does_not_come_back(slurm: Slurm, home: Path) -> None:
     set_training(home, epochs=ENDLESS)
     job = slurm.submit("--array=0", script(home, srun=True), cwd=home)

@@ -19,6 +19,7 @@ def test_a_job_runs_and_ends(slurm: Slurm, tmp_path: Path) -> None:
     assert (tmp_path / "said.txt").read_text().strip() == job
 
 
+@pytest.mark.slow  # the gate has three minutes for clusters
 def test_a_job_on_a_killed_node_dies_and_the_node_comes_back(slurm: Slurm, tmp_path: Path) -> None:
     command = "echo $$ >> pid.txt; exec sleep 600"
     job = slurm.submit("--nodelist=n2", "--output=said.txt", "--wrap", command, cwd=tmp_path)
@@ -31,6 +32,7 @@ def test_a_job_on_a_killed_node_dies_and_the_node_comes_back(slurm: Slurm, tmp_p
     slurm.cancel(job)
 
 
+@pytest.mark.slow  # the gate has three minutes for clusters
 def test_a_cluster_goes_with_a_process_that_is_killed(slurm: Slurm, tmp_path: Path) -> None:
     code = (
         "import sys, time; sys.path.insert(0, sys.argv[1])\n"

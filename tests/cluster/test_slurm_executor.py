@@ -52,6 +52,7 @@ def test_cases_and_runs_are_done_by_jobs_which_are_replaced_and_leave_nothing(sl
     assert not list((tmp_path / "logs").glob("keys-*"))
 
 
+@pytest.mark.slow  # the gate has three minutes for clusters
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL], ids=str)
 def test_no_job_is_left_however_a_command_ends(slurm: Slurm, tmp_path: Path, stop: signal.Signals) -> None:
     data, run = tmp_path / "data", tmp_path / "run"
@@ -71,6 +72,7 @@ def test_no_job_is_left_however_a_command_ends(slurm: Slurm, tmp_path: Path, sto
         eventually(lambda: not queued(slurm), patience_s=120)
 
 
+@pytest.mark.slow  # the gate has three minutes for clusters
 def test_what_slurm_refuses_and_jobs_that_end_too_soon_are_told(slurm: Slurm, tmp_path: Path) -> None:
     data = tmp_path / "data"
     write_tiny_cases(data, 2)

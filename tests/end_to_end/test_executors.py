@@ -120,7 +120,7 @@ def test_a_case_that_kills_every_process_is_named_and_the_others_are_done(
     assert len(list((run / "preprocessed").iterdir())) >= 11
 
 
-@pytest.mark.parametrize("where", ["local", "dask"])
+@pytest.mark.parametrize("where", ["local", pytest.param("dask", marks=pytest.mark.slow)])
 def test_a_scan_that_kills_every_process_is_named_and_the_others_are_segmented(
     cluster: Cluster, poison: dict[str, str], trained: Path, cohort: Path, where: str, tmp_path: Path
 ) -> None:
@@ -138,7 +138,10 @@ def test_a_scan_that_kills_every_process_is_named_and_the_others_are_segmented(
     assert [line.split(",")[0] for line in (out / "predictions.csv").read_text().splitlines()] == ["case", "a", "c"]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=str)
+_SLOWLY = [pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGKILL)]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, *_SLOWLY], ids=str)
 def test_no_process_is_left_on_workers_however_a_command_ends(
     cluster: Cluster, workspace: Path, stop: signal.Signals
 ) -> None:
@@ -157,6 +160,7 @@ def test_no_process_is_left_on_workers_however_a_command_ends(
         assert not cluster.hosted
 
 
+@pytest.mark.slow  # the gate has three minutes for clusters
 def test_a_worker_of_another_version_is_refused_by_name(cohort: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.metadata as m\nv = m.version\nm.version = lambda name: '0.0.1' if name == 'autoseg' else v(name)\n"
