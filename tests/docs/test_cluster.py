@@ -1,4 +1,4 @@
-"""The commands of docs/how-to/cluster.md on Dask and on `--executor slurm` run as shown; job arrays are tried in tests/cluster."""
+"""The commands of docs/how-to/cluster.md on Dask and on `--executor slurm` run as shown."""
 
 import os
 import re

@@ -100,7 +100,7 @@ class _Task:
 
     def cores(self, tasks_on: Mapping[str, int]) -> int:
         """Cores for what it starts: a fair share of those of the machine."""
-        tasks = tasks_on.get(self._worker.address.rpartition(":")[0], self._worker.state.nthreads)
+        tasks: int = tasks_on.get(self._worker.address.rpartition(":")[0], self._worker.state.nthreads)
         return max(1, usable_cores() // tasks)
 
     @property
