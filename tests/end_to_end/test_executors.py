@@ -93,7 +93,7 @@ def test_runs_on_workers_are_trained_as_here_and_go_on(cluster: Cluster, workspa
     train = ("train", "--fold", "all", "-w", str(workspace), "--precision", "float32", "--epochs", "3", "--json")
     before = autoseg(*train, *cluster.options)
     assert [model["trained_now"] for model in before.document["models"]] == [True, True]
-    assert "unet fold 0: training on cpu in float32 on " in before.said
+    assert "unet, fold 0: training on cpu in float32 on " in before.said
     again = autoseg(*train, *cluster.options)
     assert [model["trained_now"] for model in again.document["models"]] == [False, False]
     here = autoseg(*train, "--jobs", "1")
