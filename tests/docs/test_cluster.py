@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from oracles.slurm import slurm_cluster
 
-pytestmark = pytest.mark.gate
+pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "cluster.md"
 

@@ -31,7 +31,7 @@ def home(cohort: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.gate
+@pytest.mark.slow
 def test_the_commands_run_as_shown(home: Path) -> None:
     lines = re.findall(r"^autoseg (.*)$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE)
     said = []

@@ -86,7 +86,7 @@ def test_parts_that_are_killed_lose_nothing(home: Path) -> None:
     assert (whole["skipped"], whole["part"]) == (SCANS, None)
 
 
-@pytest.mark.gate
+@pytest.mark.slow
 def test_a_process_without_parts_that_is_killed_anywhere_loses_nothing(home: Path) -> None:
     dice = random.Random(1)  # noqa: S311
     for _ in range(2):
