@@ -100,7 +100,7 @@ def test_runs_on_workers_are_trained_as_here_and_go_on(cluster: Cluster, workspa
     assert here.document["models"] == again.document["models"]
 
 
-@pytest.mark.parametrize("where", ["local", "dask"])
+@pytest.mark.parametrize("where", ["local", pytest.param("dask", marks=pytest.mark.slow)])
 def test_a_case_that_kills_every_process_is_named_and_the_others_are_done(
     cluster: Cluster, poison: dict[str, str], where: str, tmp_path: Path
 ) -> None:
@@ -138,10 +138,8 @@ def test_a_scan_that_kills_every_process_is_named_and_the_others_are_segmented(
     assert [line.split(",")[0] for line in (out / "predictions.csv").read_text().splitlines()] == ["case", "a", "c"]
 
 
-_SLOWLY = [pytest.param(number, marks=pytest.mark.slow) for number in (signal.SIGTERM, signal.SIGKILL)]
-
-
-@pytest.mark.parametrize("stop", [signal.SIGINT, *_SLOWLY], ids=str)
+@pytest.mark.slow  # the gate has three minutes for clusters
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=str)
 def test_no_process_is_left_on_workers_however_a_command_ends(
     cluster: Cluster, workspace: Path, stop: signal.Signals
 ) -> None:

@@ -21,7 +21,7 @@ from autoseg.jobs.pool import ordered_map
 from autoseg.jobs.work import Run
 from autoseg.storage import files
 
-pytestmark = pytest.mark.gate
+pytestmark = pytest.mark.slow
 
 TESTS = {"PYTHONPATH": os.pathsep.join([str(Path(watched_runs.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])}
 PROCESS_ID = "__import__('os').getpid()"
@@ -123,7 +123,6 @@ def test_closing_stops_what_is_running(executor: ClusterExecutor, cluster: Clust
 KILL_WORKER = "__import__('os').kill(__import__('os').getppid(), 9)"
 
 
-@pytest.mark.slow  # ends with "the connection to the scheduler is lost" where a lost worker held results: see reliability.md
 def test_what_a_lost_worker_did_is_done_by_another_and_an_item_that_ends_every_worker_is_given_up(tmp_path: Path) -> None:
     mark = f"__import__('pathlib').Path({str(tmp_path / 'mark')!r})"
     kill_once = f"{mark}.exists() or ({mark}.touch(), {KILL_WORKER}, __import__('time').sleep(60))"
