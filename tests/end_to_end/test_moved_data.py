@@ -182,7 +182,7 @@ def test_a_workspace_that_may_not_be_written_uses_the_folder_without_remembering
     def refuse(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr("autoseg.storage.locks._FileSystemLock.take", refuse)
+    monkeypatch.setattr("autoseg.storage.lease.Lease.take", refuse)
     answer = autoseg("report", "--data", "moved", "-o", "report", cwd=home)
     assert "is used now, but not remembered" in answer.said
     assert (home / "report" / "report.html").exists()
