@@ -4,7 +4,7 @@ A case lies in a folder of its own, its files named by its key: changed data or 
 equal ones are used as they are. Version 0.1 kept all cases of one key in a folder of that name; such arrays are used too.
 """
 
-import time
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -31,9 +31,6 @@ from autoseg.storage.locks import lock
 
 _KEY_DIGITS: Final = 16
 """Of a key, in the names of files."""
-
-_POLL_S: Final = 0.1
-"""Time between two looks at a case that another process is making."""
 
 
 @dataclass(frozen=True)
@@ -143,14 +140,10 @@ class _Outcome(Enum):
 def _prepare(case: Case, *, store: Store, plan: Plan, wait: bool) -> _Outcome | AutosegError:
     """Preprocess and store one case; why it cannot be read is returned, so that the other cases go on."""
     with ExitStack() as stack:
-        while True:
-            try:
-                stack.enter_context(lock(store.files_of(case.id)[0].folder / ".lock"))
-                break
-            except WorkspaceError:
-                if not wait:
-                    return _Outcome.BUSY
-                time.sleep(_POLL_S)
+        try:
+            stack.enter_context(lock(store.files_of(case.id)[0].folder / ".lock", wait_s=math.inf if wait else 0.0))
+        except WorkspaceError:
+            return _Outcome.BUSY
         return _Outcome.STORED if store.holds(case.id) else _make(case, store.files_of(case.id), plan)
 
 
