@@ -26,12 +26,13 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from autoseg.data.display import colour
+from autoseg.reporting.palette import CLASSES, NETWORKS, Palette
 from autoseg.storage.files import atomic_path
 
 __all__ = [
-    "DPI", "GREY", "WIDTH_IN", "Axes", "Figure", "Look", "bar_look", "colour_bar", "dot_look", "draw_labels",
-    "fill_look", "hide_axes", "line_legend", "line_look", "logarithmic", "new_figure", "outlined_text", "patch_legend",
-    "show_slice", "whole_numbers",
+    "CLASSES", "DPI", "GREY", "NETWORKS", "WIDTH_IN", "Axes", "Figure", "Look", "bar_look", "colour_bar", "dot_look",
+    "draw_labels", "fill_look", "hide_axes", "line_legend", "line_look", "logarithmic", "new_figure", "outlined_text",
+    "patch_legend", "show_slice", "whole_numbers",
 ]  # fmt: skip
 
 Look = dict[str, Any]
@@ -41,7 +42,7 @@ WIDTH_IN: Final = 7.2
 DPI: Final = 150
 GREY: Final = "#666666"
 
-# Four styles, five hatchings and five markers against seven colours: many combinations before one comes again.
+# Four styles, five hatchings and five markers against five or seven colours: many combinations before one comes again.
 _LINES: Final = ("-", "--", "-.", ":")
 _HATCHES: Final = ("", "///", "...", "xxx", "---")
 _MARKERS: Final = ("o", "s", "^", "D", "v")
@@ -103,29 +104,26 @@ def new_figure(path: Path, *, width_in: float = WIDTH_IN, height_in: float) -> I
             figure.savefig(temporary, metadata=_METADATA[path.suffix])
 
 
-def line_look(index: int) -> Look:
+def line_look(index: int, palette: Palette = NETWORKS) -> Look:
     """Colour and line style of the index-th of several curves."""
-    return {"color": colour(index), "linestyle": _LINES[index % len(_LINES)]}
+    return {"color": palette.colour(index), "linestyle": _LINES[index % len(_LINES)]}
 
 
 def bar_look(index: int) -> Look:
-    """Colour and hatching of the index-th of several sets of bars."""
-    return {
-        "facecolor": to_rgba(colour(index), _FILL),
-        "edgecolor": colour(index),
-        "hatch": _HATCHES[index % len(_HATCHES)],
-    }
+    """Colour and hatching of the index-th of several networks' bars."""
+    shade = NETWORKS.colour(index)
+    return {"facecolor": to_rgba(shade, _FILL), "edgecolor": shade, "hatch": _HATCHES[index % len(_HATCHES)]}
 
 
-def dot_look(index: int) -> Look:
+def dot_look(index: int, palette: Palette = NETWORKS) -> Look:
     """Colour and marker of the index-th of several sets of dots."""
-    return {"color": colour(index), "marker": _MARKERS[index % len(_MARKERS)]}
+    return {"color": palette.colour(index), "marker": _MARKERS[index % len(_MARKERS)]}
 
 
 def fill_look(index: int) -> Look:
     """How the index-th class looks in a legend: filled and outlined, as `draw_labels` draws it."""
-    look = line_look(index)
-    return {"facecolor": to_rgba(look["color"], _FILL), "edgecolor": look["color"], "linestyle": look["linestyle"]}
+    shade = colour(index)
+    return {"facecolor": to_rgba(shade, _FILL), "edgecolor": shade, "linestyle": _LINES[index % len(_LINES)]}
 
 
 def line_legend(target: Figure | Axes, names: Iterable[str], looks: Iterable[Look], **place: Any) -> None:
@@ -182,10 +180,10 @@ def draw_labels(panel: Axes, labels: NDArray[np.integer[Any]], values: Sequence[
     fill = np.zeros((*labels.shape, 4))
     for index, value in enumerate(values):
         mask = labels == value
-        fill[mask] = to_rgba(colour(index), _FILL)
+        look = fill_look(index)
+        fill[mask] = look["facecolor"]
         if mask.any() and not mask.all() and min(mask.shape) > 1:
-            look = line_look(index)
-            panel.contour(mask, levels=[0.5], colors=[look["color"]], linestyles=[look["linestyle"]], linewidths=0.9)
+            panel.contour(mask, levels=[0.5], colors=[look["edgecolor"]], linestyles=[look["linestyle"]], linewidths=0.9)
     panel.imshow(fill, aspect=panel.get_aspect(), interpolation="nearest")
 
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.data.display import COLOURS
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import values_by_class
 from autoseg.metrics.table import METRICS, shown_metrics
 from autoseg.reporting.canvas import (
+    CLASSES,
     GREY,
     Axes,
     bar_look,
@@ -71,7 +71,8 @@ def draw_curves(runs: Mapping[str, Sequence[Row]], path: Path) -> None:
         if len(runs) == 1:
             ((name, rows),) = runs.items()
             figure.suptitle(name)
-            _draw_classes(panels["validation_dice"], rows)
+            if entries := _draw_classes(panels["validation_dice"], rows):
+                line_legend(figure, entries, entries.values(), loc="outside lower center", ncols=5)
             _draw_learning_rate(panels["training_loss"], rows)
         elif runs:
             line_legend(figure, runs, map(line_look, range(len(runs))), loc="outside lower center", ncols=4)
@@ -135,11 +136,11 @@ def draw_agreement(points: Mapping[str, Sequence[tuple[float, float]]], path: Pa
         panel.plot([low, 1], [low, 1], color=GREY, linewidth=0.8)
         for index, pairs in enumerate(points.values()):
             predicted, reached = zip(*pairs, strict=True) if pairs else ((), ())
-            panel.scatter(predicted, reached, s=22, rasterized=len(pairs) > _MANY_DOTS, **dot_look(index))
+            panel.scatter(predicted, reached, s=22, rasterized=len(pairs) > _MANY_DOTS, **dot_look(index, CLASSES))
         panel.set(
             xlabel="Dice predicted without the case", ylabel="Dice reached", xlim=(low, 1), ylim=(low, 1), aspect="equal"
         )
-        looks = [{**dot_look(index), "linestyle": ""} for index in range(len(points))]
+        looks = [{**dot_look(index, CLASSES), "linestyle": ""} for index in range(len(points))]
         line_legend(figure, points, looks, loc="outside upper center", ncols=4)
 
 
@@ -160,21 +161,20 @@ def _draw_line(panel: Axes, rows: Sequence[Row], key: str, **look: Any) -> bool:
     return True
 
 
-def _draw_classes(panel: Axes, rows: Sequence[Row]) -> None:
-    """The classes' Dice beside their mean, which is there already."""
+def _draw_classes(panel: Axes, rows: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """The classes' Dice beside their mean, which is there already; returns what a legend explains, if anything."""
     prefix = "validation_dice_"
     names = list(dict.fromkeys(key.removeprefix(prefix) for row in rows for key in row if key.startswith(prefix)))
     entries: dict[str, dict[str, Any]] = {"mean": line_look(0)}
-    for index, name in enumerate(names, start=1):
-        if len(names) < len(COLOURS):
-            look = {"linewidth": 0.9, **line_look(index)}
+    for index, name in enumerate(names):
+        if len(names) <= len(CLASSES.light):
+            look = {"linewidth": 0.9, **line_look(index, CLASSES)}
             entries[name] = look
         else:  # more than can be told apart
             look = {"linewidth": 0.6, "color": GREY, "alpha": 0.5}
             entries["single classes"] = look
         _draw_line(panel, rows, prefix + name, zorder=1.9, **look)  # below the mean
-    if names and panel.lines:
-        line_legend(panel, entries, entries.values(), loc="lower right")
+    return entries if names and panel.lines else {}
 
 
 def _draw_learning_rate(panel: Axes, rows: Sequence[Row]) -> None:

@@ -86,10 +86,10 @@ def test_one_epoch_is_visible(tmp_path: Path) -> None:
     draw_curves(runs, tmp_path / "one.png")
     draw_curves({"unet": [{**runs["unet"][0], "validation_loss": NAN}]}, tmp_path / "less.png")
     one, less = (np.asarray(Image.open(tmp_path / name).convert("RGB"))[400:] for name in ("one.png", "less.png"))
-    blue = np.array([0x00, 0x72, 0xB2])
+    indigo = np.array([0x4B, 0x3F, 0x9E])
     # The lower right quarter: validation loss.
-    assert (one[:, 560:] == blue).all(axis=-1).sum() > 10
-    assert not (less[:, 560:] == blue).all(axis=-1).any()
+    assert (one[:, 560:] == indigo).all(axis=-1).sum() > 10
+    assert not (less[:, 560:] == indigo).all(axis=-1).any()
     assert "1" in curves(runs, tmp_path)
 
 
@@ -172,10 +172,10 @@ def test_bars_of_nothing_say_so(tmp_path: Path) -> None:
 
 
 def test_the_mean_is_the_bars_height(tmp_path: Path) -> None:
-    # The axis starts at 0, so the means 0.2 and 0.8 stand as 1 to 4; the fill is blue at 35 % on white.
+    # The axis starts at 0, so the means 0.2 and 0.8 stand as 1 to 4; the fill is indigo at 35 % on white.
     draw_bars({"a": {"x": [0.1, 0.3], "y": [0.8]}}, tmp_path / "bars.png", label="Dice")
     pixels = np.asarray(Image.open(tmp_path / "bars.png").convert("RGB")).astype(int)
-    filled = (np.abs(pixels - np.array([166, 206, 228])).max(axis=-1) <= 3).sum(axis=0)
+    filled = (np.abs(pixels - np.array([192, 188, 221])).max(axis=-1) <= 3).sum(axis=0)
     heights = filled[filled > 0]
     low, high = np.median(heights[: len(heights) // 2]), np.median(heights[len(heights) // 2 :])
     assert high / low == pytest.approx(4, rel=0.1)

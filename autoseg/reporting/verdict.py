@@ -1,0 +1,246 @@
+"""The verdict on what was trained: one sentence of judgement from the numbers, and what to know before believing them."""
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean
+from typing import Final, Literal
+
+from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.formatting import listing
+from autoseg.events import Events
+from autoseg.postprocessing import held_out
+from autoseg.postprocessing.scoring import case_means
+from autoseg.reporting.data import FinishedRun, ReportData, gather
+from autoseg.runs import moved_data
+from autoseg.runs.workspace import Workspace
+from autoseg.training.clock import build_budget
+from autoseg.training.history import EpochRecord
+from autoseg.training.outlook import FOUND, doubts, longer
+from autoseg.training.schedule import EarlyStopping, EpochResult
+
+UNSURE_DICE: Final = 0.7
+"""A case in which a class has a lower Dice is unsure; a class with a lower mean is poor.
+
+Source: Zijdenbos et al. (IEEE Trans. Med. Imaging 13, 1994), who call a larger overlap excellent agreement."""
+
+GOOD_DICE: Final = 0.8
+"""A class with at least this mean Dice is good. Source: chosen; the settled models of IBSR18 have .87 and more
+(docs/explanation/results.md)."""
+
+FEW_CASES: Final = 6
+"""Fewer held-out cases than this are worth a word. Source: no paired test on fewer can tell anything."""
+
+_MOST_OUTLIERS: Final = 20
+"""Of many cases so many outliers are named, the lowest. Source: chosen; as many as somebody may look at."""
+
+_MOST_NAMES: Final = 4
+"""Of many classes so many are named in a sentence. Source: chosen, to be read at once."""
+
+Grade = Literal["good", "fair", "unsure", "poor", "not found", "absent"]
+_GRADES: Final[tuple[Grade, ...]] = ("good", "fair", "unsure", "poor", "not found", "absent")
+
+
+@dataclass(frozen=True)
+class ClassJudgement:
+    """How a class is judged.
+
+    Attributes:
+        name: the class.
+        grade: `good`, `fair` or `poor` by its mean; `unsure`: fair or good, but not in every case; `not found`: in no case;
+            `absent`: no case has it.
+        mean: Dice over the cases for which it is defined; NaN without one.
+        unsure: cases in which it is unsure.
+        cases: those for which its Dice is defined.
+    """
+
+    name: str
+    grade: Grade
+    mean: float
+    unsure: int
+    cases: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A judgement of what was trained.
+
+    Attributes:
+        sentence: the judgement, in one sentence.
+        warnings: what to know before believing the numbers; a sentence or two each.
+        classes: how each class is judged; empty where nothing was scored.
+    """
+
+    sentence: str
+    warnings: tuple[str, ...]
+    classes: tuple[ClassJudgement, ...] = ()
+
+
+def verdict_on(workspace: Workspace, events: Events) -> Verdict:
+    """Judge whatever was trained in a workspace.
+
+    Raises:
+        BundleError: models of one plan were trained on different data.
+        WorkspaceError: a document or a table cannot be parsed.
+    """
+    return verdict(gather(workspace, events))
+
+
+def verdict(data: ReportData) -> Verdict:
+    """Judge what a report is about."""
+    _, cases = data.best
+    classes = tuple(judge(cases))
+    short = [run for run in data.runs if _doubts(run, data, without_classes=True)]
+    parts = [*_scores_in_words(data, classes), *_short_in_words(short, data.runs), *_basis_in_words(cases)]
+    sentence = "; ".join(parts)
+    return Verdict(f"{sentence[:1].upper()}{sentence[1:]}.", tuple(_warnings(data, cases)), classes)
+
+
+def judge(cases: Sequence[CaseMetrics]) -> Iterator[ClassJudgement]:
+    """Each class by its Dice in all cases."""
+    for index, label in enumerate(cases[0].classes if cases else ()):
+        values = [case.classes[index].dice for case in cases]
+        defined = [value for value in values if not math.isnan(value)]
+        unsure = sum(value < UNSURE_DICE for value in defined)
+        mean = fmean(defined) if defined else math.nan
+        yield ClassJudgement(label.name, _grade(defined, mean), mean, unsure, len(defined))
+
+
+def _grade(values: Sequence[float], mean: float) -> Grade:
+    if not values:
+        return "absent"
+    if max(values) < FOUND:
+        return "not found"
+    if mean < UNSURE_DICE:
+        return "poor"
+    if min(values) < UNSURE_DICE:
+        return "unsure"
+    return "good" if mean >= GOOD_DICE else "fair"
+
+
+def _scores_in_words(data: ReportData, classes: Sequence[ClassJudgement]) -> list[str]:
+    """`good for WM and GM`, `CSF unsure in 2 of 10`; the best first."""
+    if not data.runs:
+        return ["nothing is trained yet: there are only the data and the plan to look at"]
+    if not classes:
+        return [f"{len(data.runs)} model(s) trained, but no held-out case is scored yet"]
+    if len(classes) > 1 and all(each.grade == "good" for each in classes):
+        return ["good for every class" if len(classes) > 2 else f"good for {_names(classes)}"]
+    ranked = sorted(classes, key=lambda each: _GRADES.index(each.grade))
+    return [_in_words(grade, list(found)) for grade, found in groupby(ranked, key=lambda each: each.grade)]
+
+
+def _in_words(grade: Grade, found: Sequence[ClassJudgement]) -> str:
+    if grade in {"good", "fair"}:
+        return f"{grade} for {_names(found)}"
+    if grade == "poor":
+        means = listing([f"{each.name} (mean Dice {each.mean:.2f})" for each in found[:_MOST_NAMES]] + _more(found))
+        return f"poor for {means}"
+    if grade == "not found":
+        return f"{_names(found)} never found"
+    if grade == "absent":
+        return f"{_names(found)} in none of the held-out cases"
+    first, *others = (f"{each.name} unsure in {each.unsure} of {each.cases}" for each in found[:_MOST_NAMES])
+    return listing([first, *(text.replace(" unsure", "") for text in others), *_more(found)])
+
+
+def _names(found: Sequence[ClassJudgement]) -> str:
+    return listing([each.name for each in found[:_MOST_NAMES]] + _more(found))
+
+
+def _more(found: Sequence[ClassJudgement]) -> list[str]:
+    return [f"{len(found) - _MOST_NAMES} more"] if len(found) > _MOST_NAMES else []
+
+
+def _short_in_words(short: Sequence[FinishedRun], runs: Sequence[FinishedRun]) -> list[str]:
+    """Which runs were too short, by their folds alone where there is one network."""
+    if not short:
+        return []
+    if len(short) == len(runs):
+        return ["trained too short" if len(runs) == 1 else "every run trained too short"]
+    if len(short) > 2:
+        return [f"{len(short)} of {len(runs)} runs trained too short"]
+    one_network = len({run.model.architecture for run in runs}) == 1
+    names = [run.model.id.place_title if one_network else run.title for run in short]
+    return [f"{listing(names)} trained too short"]
+
+
+def _basis_in_words(cases: Sequence[CaseMetrics]) -> list[str]:
+    return [f"all this rests on {len(cases)} held-out case(s)"] if 0 < len(cases) < FEW_CASES else []
+
+
+def _doubts(run: FinishedRun, data: ReportData, *, without_classes: bool = False) -> list[str]:
+    """Why a run is probably far from converged; without classes: by its length alone."""
+    state = run.state
+    if state is None or not state.epochs:
+        return []
+    stopping, epochs = EarlyStopping(data.plan.training.early_stopping_patience), list[EpochRecord](state.epochs)
+    for record in epochs:
+        stopping.epoch_ended(EpochResult.of(record))
+    if without_classes:
+        epochs[-1] = epochs[-1].model_copy(update={"class_dice": {}})
+    budget = build_budget(data.plan.training, state.config)
+    return doubts(epochs, steps=state.steps_taken, budget=budget, stopped_early=stopping.reached)
+
+
+def _warnings(data: ReportData, cases: Sequence[CaseMetrics]) -> Iterator[str]:
+    yield from (f"Not used: {reason}." for reason in data.skipped)
+    for run in data.runs:
+        if run.model.fold != "full" and not held_out.is_scored(run.model.folder):
+            yield (
+                f"{run.model.folder} was trained, but its held-out cases were not scored to the end: "
+                "repeat its train command."
+            )
+    if not data.runs:
+        yield "Nothing is trained yet."
+    yield from _about_runs(data)
+    if 0 < len(cases) < FEW_CASES:
+        yield f"All scores rest on {len(cases)} held-out case(s): the next data may well score differently."
+    yield from _about_the_selection(data)
+    for title, of_network in data.main.titled.items():
+        undefined = [case.id for case in of_network if any(math.isnan(label.hausdorff_mm) for label in case.classes)]
+        if undefined:
+            named = moved_data.listing(undefined)
+            yield f"{title}: distances are undefined for some classes of {named}; means leave them out."
+    yield from _outliers(cases)
+
+
+def _about_runs(data: ReportData) -> Iterator[str]:
+    """Runs that are probably far from converged, and what to do about them."""
+    for run in data.runs:
+        found = _doubts(run, data)
+        if found and run.state is not None:
+            budget = build_budget(data.plan.training, run.state.config)
+            remedy = longer(budget, steps=run.state.steps_taken, elapsed_s=run.state.elapsed_s)
+            yield f"{run.title} is probably far from converged: {'; '.join(found)}. {remedy}."
+
+
+def _about_the_selection(data: ReportData) -> Iterator[str]:
+    selection = data.selection
+    if selection is None:
+        return
+    yield from (f"Not taking part in the selection: {line}." for line in selection.missing)
+    if len(selection.candidates) > 1:
+        yield (
+            f"The scores of the selection are optimistic: it is the best of {len(selection.candidates)} on the cases that "
+            "it was chosen by."
+        )
+
+
+def _outliers(cases: Sequence[CaseMetrics]) -> Iterator[str]:
+    """Cases far below the others, by Tukey's fence."""
+    means = case_means(cases, "dice") if cases else []
+    dice = {case.id: value for case, value in zip(cases, means, strict=True) if not math.isnan(value)}
+    if len(dice) < FEW_CASES:
+        return
+    lower, _, upper = statistics.quantiles(dice.values(), n=4)
+    fence = lower - 1.5 * (upper - lower)
+    outliers = sorted((value, case) for case, value in dice.items() if value < fence)
+    named = {case for _, case in outliers[:_MOST_OUTLIERS]}
+    for case, value in dice.items():
+        if case in named:
+            yield f"{case} scores far below the others (mean Dice {value:.3f}): look at it first."
+    if more := len(outliers) - len(named):
+        yield f"So do {more} more, less far: see the tables of scores."
