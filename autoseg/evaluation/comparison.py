@@ -1,9 +1,17 @@
-"""Networks side by side: one number per case and network, as in the paper's tables 3 and 4."""
+"""Networks side by side: one number per case and network, as in the paper's tables 3 and 4.
 
+Means are compared over the same classes alone. A case's mean is over every class that its reference contains, and over those
+for which the metric is defined though it does not (Dice is 0 for what was found and is not there). Where the metric is
+undefined for a class of the reference, as a distance is for a class that was not found, the mean is undefined, too: without
+that class it would look better than a mean that has it.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
+from autoseg.evaluation.formatting import listing
 from autoseg.evaluation.statistics import MetricSummary, describe
 
 
@@ -12,12 +20,17 @@ class Cell:
     """One case under one network.
 
     Attributes:
-        value: mean over the classes for which the metric is defined; NaN where it is for none.
-        undefined: classes for which it is not; they are missing from the mean, which may then look too good.
+        value: mean over the classes; NaN where the metric is undefined for a class that the reference contains, or for all.
+        undefined: number of classes for which the metric is undefined.
+        classes: names of those that the mean is over.
+        reason: why the value is undefined, or which classes are neither in the reference nor in the mean, in words that fit
+            into brackets behind the number; empty where the mean is over all classes.
     """
 
     value: float
     undefined: int
+    classes: tuple[str, ...] = ()
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -63,8 +76,18 @@ class Comparison:
 
     @property
     def complete(self) -> bool:
-        """Whether every network was scored on every case, without which their means cannot be compared."""
-        return all(case in column.cells for column in self.columns for case in self.cases)
+        """Whether all networks have values for the same cases and classes, else their means cannot be compared."""
+        scored = all(case in column.cells for column in self.columns for case in self.cases)
+        return scored and all(len(set(self._classes(case))) == 1 for case in self.cases)
+
+    def comparable(self, case: str) -> bool:
+        """Whether all values of a case are over the same classes, else none of them is the best."""
+        return len(set(filter(None, self._classes(case)))) <= 1
+
+    def _classes(self, case: str) -> list[tuple[str, ...] | None]:
+        """Of every network the classes that its value is over; None where it has no value."""
+        cells = [column.cells.get(case) for column in self.columns]
+        return [None if cell is None or math.isnan(cell.value) else cell.classes for cell in cells]
 
 
 def compare(scores: Mapping[str, Sequence[CaseMetrics]], *, metric: str) -> Comparison:
@@ -81,7 +104,7 @@ def compare(scores: Mapping[str, Sequence[CaseMetrics]], *, metric: str) -> Comp
     """
     columns = []
     for network, cases in scores.items():
-        cells = {case.id: _cell(case, metric) for case in cases}
+        cells = {case.id: class_mean(case, metric) for case in cases}
         if len(cells) < len(cases):
             msg = f"{network} has several scores for one case"
             raise ValueError(msg)
@@ -90,9 +113,29 @@ def compare(scores: Mapping[str, Sequence[CaseMetrics]], *, metric: str) -> Comp
     return Comparison(metric, tuple(every), tuple(columns))
 
 
-def _cell(case: CaseMetrics, metric: str) -> Cell:
-    summary = describe([scores.number(metric) for scores in case.classes])
-    return Cell(value=summary.mean, undefined=summary.undefined)
+def class_mean(case: CaseMetrics, metric: str) -> Cell:
+    """The mean of a case over its classes: one number, or the reason why there is none."""
+    known = [scores for scores in case.classes if not math.isnan(scores.number(metric))]
+    others = [scores for scores in case.classes if math.isnan(scores.number(metric))]
+    lost = [scores for scores in others if in_reference(scores)]
+    if lost:
+        return Cell(math.nan, len(others), reason=_why_lost(lost))
+    if not known:
+        return Cell(math.nan, len(others), reason="nothing in the reference")
+    without = f"without {listing([scores.name for scores in others])}" if others else ""
+    mean = describe([scores.number(metric) for scores in known]).mean
+    return Cell(mean, len(others), tuple(scores.name for scores in known), without)
+
+
+def in_reference(scores: ClassMetrics) -> bool:
+    """Whether the reference contains a class; where its volume is unknown, as far as its Dice tells."""
+    volume_ml = scores.number("reference_volume_ml")
+    return not math.isnan(scores.dice) if math.isnan(volume_ml) else volume_ml > 0
+
+
+def _why_lost(lost: Sequence[ClassMetrics]) -> str:
+    names = listing([scores.name for scores in lost])
+    return f"{names} not found" if all(scores.number("volume_ml") == 0 for scores in lost) else f"undefined for {names}"
 
 
 def values_by_class(cases: Sequence[CaseMetrics], metric: str) -> dict[str, list[float]]:

@@ -8,6 +8,9 @@ from typing import Final, Protocol
 UNDEFINED: Final = "n/a"
 """What stands where a number is undefined."""
 
+TOO_FEW: Final = "too few cases for an interval"
+"""What stands where a mean is defined and its interval is not."""
+
 
 class Estimated(Protocol):
     """A mean over cases with its interval; undefined numbers are NaN or None."""
@@ -23,6 +26,10 @@ class Estimated(Protocol):
     @property
     def high(self) -> float | None:
         """Upper bound."""
+
+    @property
+    def cases(self) -> int:
+        """For how many the number is defined."""
 
 
 def number(value: float | None, digits: int, *, undefined: str = UNDEFINED) -> str:
@@ -48,16 +55,44 @@ def change(before: float | None, after: float | None, digits: int) -> str:
 
 
 def bounds(estimate: Estimated, digits: int) -> str:
-    """An interval; empty where there is none, as with fewer than two cases."""
-    if estimate.low is None or math.isnan(estimate.low):
+    """An interval; why there is none where there are too few cases; empty where the mean is undefined, too."""
+    if estimate.mean is None or math.isnan(estimate.mean):
         return ""
+    if estimate.low is None or math.isnan(estimate.low):
+        return TOO_FEW
     return f"{number(estimate.low, digits)} to {number(estimate.high, digits)}"
 
 
 def interval(estimate: Estimated, digits: int) -> str:
-    """A mean with its interval where there is one: `0.912 (0.901 to 0.923)`."""
+    """A mean with its interval, or why there is none: `0.912 (0.901 to 0.923)`."""
     between = bounds(estimate, digits)
     return number(estimate.mean, digits) + (f" ({between})" if between else "")
+
+
+def interval_column(title: str, estimates: Sequence[Estimated], digits: int) -> tuple[str, list[str]]:
+    """Heading and cells of a table's column of means with their 95 % intervals.
+
+    Where none has an interval, the heading says why, and the cells are short. What is over fewer cases than others says so.
+    """
+    if any(bounds(estimate, digits) not in {"", TOO_FEW} for estimate in estimates):
+        cells = [interval(estimate, digits) for estimate in estimates]
+        return f"{title} (95 % interval)", _over_cases(cells, estimates)
+    few = any(bounds(estimate, digits) == TOO_FEW for estimate in estimates)
+    return f"{title} ({TOO_FEW})" if few else title, mean_column(estimates, digits)
+
+
+def mean_column(estimates: Sequence[Estimated], digits: int) -> list[str]:
+    """Cells of a table's column of means without intervals; what is over fewer cases than others says so."""
+    return _over_cases([number(estimate.mean, digits) for estimate in estimates], estimates)
+
+
+def _over_cases(cells: Sequence[str], estimates: Sequence[Estimated]) -> list[str]:
+    most = max((estimate.cases for estimate in estimates), default=0)
+    fewer = [0 < estimate.cases < most for estimate in estimates]
+    return [
+        f"{cell}; {estimate.cases} cases" if less else cell
+        for cell, estimate, less in zip(cells, estimates, fewer, strict=True)
+    ]
 
 
 def spread(mean: float, sd: float, digits: int, *, undefined: str = UNDEFINED) -> str:

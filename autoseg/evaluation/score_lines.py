@@ -1,33 +1,34 @@
 """Scores in lines of text, as commands show them."""
 
-from typing import Final
+import math
 
-from autoseg.evaluation.formatting import number, spread
-from autoseg.evaluation.statistics import MetricSummary
-from autoseg.evaluation.tables import Summary
+from autoseg.evaluation.formatting import UNDEFINED, spread
+from autoseg.evaluation.tables import ClassSummary, Summary, mean_over_classes
 from autoseg.metrics.table import METRICS, shown_metrics
-
-_NOT_A_NUMBER: Final = "nan"
-"""What these lines say where a mean is undefined."""
 
 
 def score_lines(summary: Summary) -> list[str]:
     """The metrics that are shown, of every class and on average, a line each."""
     lines = []
     for label in summary.classes:
-        scores = ", ".join(_scores(name, label.metrics[name]) for name in shown_metrics())
+        scores = ", ".join(_of_class(label, metric) for metric in shown_metrics())
         lines.append(f"  {label.name}: {scores}")
-    means = ", ".join(_mean(name, summary.mean[name]) for name in shown_metrics())
+    means = ", ".join(_of_all(summary, metric) for metric in shown_metrics())
     return [*lines, f"  mean: {means}"]
 
 
-def _scores(name: str, metric: MetricSummary) -> str:
-    entry = METRICS[name]
-    undefined = f" ({metric.undefined} undefined)" if metric.undefined and not entry.unit else ""
-    mean = spread(metric.mean, metric.sd, entry.decimals - 1, undefined=_NOT_A_NUMBER)
-    return f"{entry.title} {mean}{undefined} {entry.unit}".rstrip()
+def _of_class(label: ClassSummary, metric: str) -> str:
+    found = label.metrics[metric]
+    return _score(metric, spread(found.mean, found.sd, METRICS[metric].decimals - 1), label.why_undefined(metric))
 
 
-def _mean(name: str, mean: float) -> str:
-    entry = METRICS[name]
-    return f"{entry.title} {number(mean, entry.decimals - 1, undefined=_NOT_A_NUMBER)} {entry.unit}".rstrip()
+def _of_all(summary: Summary, metric: str) -> str:
+    cell = mean_over_classes(summary.classes, metric)
+    return _score(metric, spread(cell.value, math.nan, METRICS[metric].decimals - 1), cell.reason)
+
+
+def _score(metric: str, mean: str, reason: str) -> str:
+    """A mean with its unit, and what is not in it."""
+    entry = METRICS[metric]
+    unit = f" {entry.unit}" if entry.unit and mean != UNDEFINED else ""
+    return f"{entry.title} {mean}{unit}" + (f" ({reason})" if reason else "")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
+from autoseg.evaluation.comparison import Cell, class_mean, in_reference
 from autoseg.evaluation.statistics import MetricSummary, defined, describe
 from autoseg.metrics.table import METRICS
 from autoseg.storage import files, tables
@@ -34,11 +35,20 @@ class ClassSummary:
         value: the class's value in label maps.
         name: the class's name.
         metrics: by the names in `METRICS`.
+        absent: number of cases whose reference does not contain it.
     """
 
     value: int
     name: str
     metrics: Mapping[str, MetricSummary]
+    absent: int = 0
+
+    def why_undefined(self, metric: str) -> str:
+        """Of how many cases a metric is not in the mean, and why; empty where it is defined for all."""
+        undefined = self.metrics[metric].undefined
+        absent = min(undefined, self.absent)
+        counts = {"not in the reference": absent, "not found": undefined - absent}
+        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,8 @@ class Summary:
     Attributes:
         cases: how many there are.
         classes: one entry per class, by rising value.
-        mean: by the names in `METRICS`: the mean over the classes of their means, leaving out NaN.
+        mean: by the names in `METRICS`: the mean over the classes of their means; NaN where a class that any reference
+            contains has none. Classes that none contains are left out where they have none.
     """
 
     cases: int
@@ -63,8 +74,17 @@ def summarise(cases: Sequence[CaseMetrics]) -> Summary:
         for scores in case.classes:
             by_value.setdefault(scores.value, []).append(scores)
     classes = tuple(_summarise_class(scores) for _, scores in sorted(by_value.items()))
-    mean = {metric: describe([label.metrics[metric].mean for label in classes]).mean for metric in METRICS}
+    mean = {metric: mean_over_classes(classes, metric).value for metric in METRICS}
     return Summary(cases=len(cases), classes=classes, mean=mean)
+
+
+def mean_over_classes(classes: Sequence[ClassSummary], metric: str) -> Cell:
+    """The mean over the classes of their means, or why there is none: as if the means were the numbers of one case."""
+    means = [
+        ClassMetrics(label.value, label.name, {name: found.mean for name, found in label.metrics.items()})
+        for label in classes
+    ]
+    return class_mean(CaseMetrics("", tuple(means)), metric)
 
 
 def case_rows(cases: Iterable[CaseMetrics]) -> list[dict[str, tables.Cell]]:
@@ -131,7 +151,8 @@ def read_cases(path: Path) -> tuple[CaseMetrics, ...]:
 
 def _summarise_class(scores: Sequence[ClassMetrics]) -> ClassSummary:
     metrics = {metric: describe([entry.number(metric) for entry in scores]) for metric in METRICS}
-    return ClassSummary(value=scores[0].value, name=scores[0].name, metrics=metrics)
+    absent = sum(not in_reference(entry) for entry in scores)
+    return ClassSummary(value=scores[0].value, name=scores[0].name, metrics=metrics, absent=absent)
 
 
 def _parse(row: tables.Row) -> ClassMetrics:

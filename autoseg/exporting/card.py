@@ -123,7 +123,7 @@ def _scores(description: ExportDescription) -> Iterator[str]:
         for label in score.classes:
             yield f"  {label.name}: Dice {interval(label.dice, 3)}, HD {interval(label.hausdorff_mm, 1)} mm"
     if document.scores:
-        yield "(in brackets: 95 % bootstrap interval over cases)"
+        yield f"(in brackets: 95 % {document.intervals} interval over cases)"
 
 
 def _file(result: InfoResult) -> Iterator[str]:

@@ -13,7 +13,7 @@ from autoseg.model.bundle import BUNDLE, BUNDLE_FILE, BundleDocument
 from autoseg.model.identity import ModelId
 from autoseg.planning.fingerprint import FINGERPRINT
 from autoseg.planning.plan import PLAN
-from autoseg.postprocessing.selection import SELECTION, Score
+from autoseg.postprocessing.selection import FIRST_INTERVALS, SELECTION, Score
 from autoseg.storage.documents import DocumentType
 
 README_FILE: Final = "README.txt"
@@ -31,6 +31,7 @@ class ModelDocument(BaseModel):
     bundles: tuple[str, ...] = Field(min_length=1, description="folders of the networks inside the archive")
     scores: dict[str, Score] = Field(description="cross-validated scores: of the selection, else of each network (and seed)")
     scored_cases: dict[str, int] = Field(description="on how many held-out cases")
+    intervals: str = Field(default=FIRST_INTERVALS, description="method of the scores' 95 % intervals")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from autoseg.data import places
 from autoseg.data.naming import some
 from autoseg.errors import UsageError
 from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.statistics import INTERVAL_METHOD
 from autoseg.events import Events
 from autoseg.exporting import contents
 from autoseg.exporting import document as exported
@@ -144,7 +145,13 @@ def _members(
     bundles = [(folder, load_bundle(folder).document) for folder in folders]  # whole: damage is to be found here, not there
     documents = {contents.bundle_folder(bundle.id): (folder, bundle) for folder, bundle in bundles}
     scores, cases = _scores(models, selection)
-    described = contents.ModelDocument(name=plan.inputs.name, bundles=tuple(documents), scores=scores, scored_cases=cases)
+    described = contents.ModelDocument(
+        name=plan.inputs.name,
+        bundles=tuple(documents),
+        scores=scores,
+        scored_cases=cases,
+        intervals=INTERVAL_METHOD if selection is None else selection.intervals,
+    )
     fingerprint = _renamed_fingerprint(workspace.fingerprint(), names)
     members: dict[str, bytes | Path] = {
         contents.README_FILE: _readme(plan.inputs.name).encode(),

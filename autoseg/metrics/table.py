@@ -4,6 +4,7 @@ Tables, plots, comparisons and the report take all they say about a metric from 
 module and one line (docs/how-to/bring-your-own-metric.md).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -75,3 +76,10 @@ METRICS: Final[Mapping[str, Metric]] = {
 def shown_metrics() -> list[str]:
     """Names of the metrics that networks are compared by."""
     return [name for name, metric in METRICS.items() if metric.shown]
+
+
+def limits(metric: str) -> tuple[float, float]:
+    """Between which all values of a metric lie; a metric of one's own may have any."""
+    if metric in {"dice", "nsd"}:
+        return 0.0, 1.0
+    return (0.0, math.inf) if metric.endswith(("_mm", "_ml")) and metric in METRICS else (-math.inf, math.inf)

@@ -1,7 +1,7 @@
 """Which networks, averaged, score best on held-out cases, and how sure that is."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import combinations
 from typing import Final
@@ -69,6 +69,9 @@ def rank(
 ) -> tuple[Candidate, ...]:
     """Order candidates: by mean Dice; those that tie with the best by Hausdorff distance, then by fewer networks and views.
 
+    A candidate whose distance is undefined for more cases, because it did not find a class there, comes after those that
+    have one: its mean is over the others.
+
     Args:
         scores: the same cases in the same order for every candidate.
         planes: of all views.
@@ -83,8 +86,8 @@ def rank(
     def order(choice: Choice) -> tuple[float, ...]:
         score = means[choice]
         if _dice(score) >= top - TIE_DICE:
-            return (0, _distance_mm(score), len(choice.networks), len(choice.planes(planes)) or len(planes))
-        return (1, -_dice(score), _distance_mm(score))
+            return (0, *_distance(score), len(choice.networks), len(choice.planes(planes)) or len(planes))
+        return (1, -_dice(score), *_distance(score))
 
     best, *others = sorted(means, key=order)
     dice = {choice: case_means(cases, "dice") for choice, cases in scores.items()}
@@ -105,9 +108,17 @@ def rank(
     )
 
 
+def choice_of(candidate: Candidate, choices: Iterable[Choice], planes: Sequence[Plane | None]) -> Choice:
+    """The choice that a candidate of `rank` stands for."""
+    wanted = candidate.networks, candidate.views
+    return next(choice for choice in choices if (choice.networks, choice.planes(planes)) == wanted)
+
+
 def _dice(score: Score) -> float:
     return -math.inf if score.dice.mean is None else score.dice.mean
 
 
-def _distance_mm(score: Score) -> float:
-    return math.inf if score.hausdorff_mm.mean is None else score.hausdorff_mm.mean
+def _distance(score: Score) -> tuple[float, float]:
+    """Cases without a distance count first, then the mean over the others: both the less the better."""
+    distance = score.hausdorff_mm
+    return -distance.cases, math.inf if distance.mean is None else distance.mean

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import compare
-from autoseg.evaluation.statistics import Interval, bootstrap, defined
+from autoseg.evaluation.statistics import Interval, defined, mean_interval
 from autoseg.postprocessing.selection import ClassScore, Estimate, Score
 
 
@@ -12,13 +12,13 @@ def score_of(cases: Sequence[CaseMetrics]) -> Score:
     """Mean Dice and Hausdorff distance over cases, of the classes' mean and class by class."""
     names = [scores.name for scores in cases[0].classes]
     return Score(
-        dice=estimate(case_means(cases, "dice")),
-        hausdorff_mm=estimate(case_means(cases, "hausdorff_mm")),
+        dice=estimate(case_means(cases, "dice"), "dice"),
+        hausdorff_mm=estimate(case_means(cases, "hausdorff_mm"), "hausdorff_mm"),
         classes=tuple(
             ClassScore(
                 name=name,
-                dice=estimate([case.classes[index].dice for case in cases]),
-                hausdorff_mm=estimate([case.classes[index].hausdorff_mm for case in cases]),
+                dice=estimate([case.classes[index].dice for case in cases], "dice"),
+                hausdorff_mm=estimate([case.classes[index].hausdorff_mm for case in cases], "hausdorff_mm"),
             )
             for index, name in enumerate(names)
         ),
@@ -26,14 +26,14 @@ def score_of(cases: Sequence[CaseMetrics]) -> Score:
 
 
 def case_means(cases: Sequence[CaseMetrics], metric: str) -> list[float]:
-    """Each case's mean over the classes for which the metric is defined; NaN where it is for none."""
+    """Each case's mean over the classes; NaN where it is undefined for one that the reference contains, or for all."""
     (column,) = compare({"": cases}, metric=metric).columns
     return [column.cells[case.id].value for case in cases]
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """A mean over cases with its bootstrap interval."""
-    return as_estimate(bootstrap(values))
+def estimate(values: Sequence[float], metric: str) -> Estimate:
+    """The mean of a metric over cases with its interval."""
+    return as_estimate(mean_interval(values, metric=metric))
 
 
 def as_estimate(interval: Interval) -> Estimate:

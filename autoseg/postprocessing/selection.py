@@ -23,6 +23,9 @@ Views = tuple[catalogue.Plane, ...]
 LogShift = tuple[Annotated[float, Field(ge=-10, le=10)], ...]
 _AGAIN = "Run `autoseg select` to make it again."
 
+FIRST_INTERVALS: Final = "percentile bootstrap"
+"""Method of the intervals in documents that do not name one."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -44,7 +47,7 @@ class SelectedModel(_Part):
 
 
 class Estimate(_Part):
-    """A mean over cases with its 95 % bootstrap interval; null where undefined."""
+    """A mean over cases with its 95 % interval; null where undefined, bounds also for fewer than six cases."""
 
     mean: float | None
     low: float | None
@@ -68,6 +71,10 @@ class Score(_Part):
     classes: tuple[ClassScore, ...]
 
 
+def _title(networks: tuple[catalogue.Architecture, ...], views: Views) -> str:
+    return " + ".join(networks) + (f" ({', '.join(views)})" if views else "")
+
+
 class Candidate(_Part):
     """Networks and views whose probabilities are averaged."""
 
@@ -82,8 +89,7 @@ class Candidate(_Part):
     @property
     def title(self) -> str:
         """What people tell it by, such as `unet + sepres`, or `unet (axial, coronal)` where views are left out."""
-        views = f" ({', '.join(self.views)})" if self.views else ""
-        return " + ".join(self.networks) + views
+        return _title(self.networks, self.views)
 
 
 class TriedStep(_Part):
@@ -108,6 +114,30 @@ class TriedShift(_Part):
     after: Score = Field(description="of each case with the shift that cases of other folds teach")
 
 
+class NestedFold(_Part):
+    """What was chosen without one fold."""
+
+    fold: str
+    cases: int = Field(ge=1, description="that it held out, scored with what the other folds chose")
+    networks: tuple[catalogue.Architecture, ...] = Field(min_length=1)
+    views: Views = Field(description="planes of the views; empty: all")
+    log_shift: LogShift
+    postprocessing: tuple[Step, ...]
+
+    @property
+    def title(self) -> str:
+        """Networks and views, as of a candidate."""
+        return _title(self.networks, self.views)
+
+
+class NestedScore(_Part):
+    """How label maps score that are made by what was chosen without the fold they are of."""
+
+    score: Score
+    optimism: Estimate = Field(description="Dice of what was chosen on all cases minus this, case by case")
+    folds: tuple[NestedFold, ...] = Field(min_length=1)
+
+
 class Selection(_Part):
     """What `autoseg select` decided, and why."""
 
@@ -129,6 +159,15 @@ class Selection(_Part):
     tried: tuple[TriedStep, ...] = Field(description="postprocessing steps, in the order of trial")
     score: Score = Field(description="of what was decided, over every held-out case of its networks")
     quality: Quality
+    intervals: str = Field(default=FIRST_INTERVALS, description="method of the 95 % intervals")
+    nested: NestedScore | None = Field(
+        default=None, description="chosen without the fold that is scored (`--nested`); null: nobody asked for it"
+    )
+
+    @property
+    def optimistic(self) -> bool:
+        """Whether its score is higher than new cases will have it: something was chosen on the cases that it is of."""
+        return len(self.candidates) > 1 or bool(self.log_shift) or bool(self.postprocessing)
 
     @property
     def edited(self) -> bool:

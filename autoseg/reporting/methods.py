@@ -7,6 +7,7 @@ from typing import Final, Literal
 from autoseg import catalogue
 from autoseg.catalogue import AUGMENTATIONS, LOSSES, NETWORKS, NORMALISATIONS, OPTIMISERS
 from autoseg.evaluation.formatting import listing
+from autoseg.evaluation.statistics import INTERVAL_METHOD
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 
@@ -14,14 +15,14 @@ _REFERENCES: Final[Mapping[str, str]] = {
     "Isensee": "Isensee F, et al. (2021). nnU-Net: a self-configuring method for deep learning-based biomedical image "
     "segmentation. Nature Methods 18.",
     "Holm": "Holm S (1979). A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of Statistics 6.",
-    "Efron": "Efron B, Tibshirani RJ (1993). An Introduction to the Bootstrap. Chapman & Hall.",
+    "Hall": "Hall P (1992). On the Removal of Skewness by Transformation. Journal of the Royal Statistical Society B 54.",
     "Paszke": "Paszke A, et al. (2019). PyTorch: An Imperative Style, High-Performance Deep Learning Library. NeurIPS.",
     "Lowekamp": "Lowekamp BC, et al. (2013). The Design of SimpleITK. Frontiers in Neuroinformatics 7.",
 }
 
 _MEASURES: Final = (
     "Overlap was measured by the Dice coefficient and distance by the exact symmetric Hausdorff distance in mm between "
-    "surfaces, per class and case; intervals are 95 % bootstrap intervals over cases (Efron and Tibshirani 1993)."
+    f"surfaces, per class and case; intervals over cases are 95 % {INTERVAL_METHOD} intervals (Hall 1992)."
 )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from autoseg.data import places
 from autoseg.data.dataset import Case
 from autoseg.evaluation.comparison import compare, values_by_class
+from autoseg.evaluation.typical import median_case
 from autoseg.events import Events
 from autoseg.metrics.table import METRICS
 from autoseg.model.attention_maps import attention_maps
@@ -244,9 +245,8 @@ def _median_case(group: ScoredModels) -> str:
     found = {case for column in columns for case in column.cells}
     values = {case: [column.cells[case].value for column in columns if case in column.cells] for case in found}
     most = max(len(of_case) for of_case in values.values())
-    shared = {case: float(np.nan_to_num(np.mean(of_case))) for case, of_case in values.items() if len(of_case) == most}
-    ranking = sorted(shared, key=lambda case: (shared[case], case))
-    return ranking[len(ranking) // 2]
+    shared = {case: float(np.mean(of_case)) for case, of_case in values.items() if len(of_case) == most}
+    return median_case(shared) or min(shared)
 
 
 def _cohort_slice(data: ReportData, case: Case) -> CohortSlice:

@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable, Sequence
 from statistics import fmean
 
-import numpy as np
-
 from autoseg.data.dataset import Case, LabelClass
 from autoseg.evaluation.comparison import Comparison, compare
-from autoseg.evaluation.formatting import bounds, change, interval, number
-from autoseg.evaluation.statistics import bootstrap
+from autoseg.evaluation.formatting import bounds, change, interval, listing, number
+from autoseg.evaluation.statistics import INTERVAL_METHOD, mean_interval
+from autoseg.evaluation.typical import typical_cases
 from autoseg.inference.quality import LOW_DICE, ClassQuality
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe
@@ -19,7 +18,7 @@ from autoseg.postprocessing.selection import Candidate, Selection, TriedShift, T
 from autoseg.preprocessing.case import canonical
 from autoseg.reporting.data import ReportData
 from autoseg.reporting.page import MOST_ROWS, Block, Section, Table, Text, Viewer
-from autoseg.reporting.tables import MISSING, decimals, rounded
+from autoseg.reporting.tables import MISSING, decimals, row_of
 from autoseg.reporting.viewer import MAX_CLASSES, encode
 
 Figures = Callable[[str], list[Block]]
@@ -33,7 +32,8 @@ def scores_section(data: ReportData, figures: Figures) -> Section:
     return Section(
         "scores",
         "Scores",
-        f"Means over the classes; {data.main.cases}. The best of each row in bold. 95 % intervals by bootstrap over cases.",
+        f"Means over the classes; {data.main.cases}. The best of each row in bold. "
+        f"95 % intervals over cases: {INTERVAL_METHOD}.",
         [
             *(_score_table(data, metric, _caption(metric)) for metric in shown_metrics()),
             _class_table(data),
@@ -47,20 +47,20 @@ def cases_section(data: ReportData, figures: Figures) -> Section:
     """The best, the median and the worst case, to leaf through."""
     name, cases = data.best
     dice = dict(zip((case.id for case in cases), case_means(cases, "dice") if cases else [], strict=True))
-    ranking = sorted((case for case in dice if not np.isnan(dice[case])), key=lambda case: (-dice[case], case))
-    if not ranking:
+    chosen = typical_cases(dice)
+    if not chosen:
         return Section("cases", "Cases", "", [])
-    places = {len(ranking) - 1: "Worst", len(ranking) // 2: "Median", 0: "Best"}  # of few cases, the best is named so
+    words = listing([f"the {word}" for word in chosen])
     by_id = {case.id: case for case in data.dataset.cases}
     viewers = [
-        _viewer(data, by_id[ranking[place]], title=f"{word} case: {ranking[place]}, mean Dice {dice[ranking[place]]:.3f}")
-        for place, word in sorted(places.items())
-        if ranking[place] in by_id and len(data.plan.data.classes) <= MAX_CLASSES + 1
+        _viewer(data, by_id[case], title=f"{word.capitalize()} case: {case}, mean Dice {dice[case]:.3f}")
+        for word, case in chosen.items()
+        if case in by_id and len(data.plan.data.classes) <= MAX_CLASSES + 1
     ]
     return Section(
         "cases",
         "Cases",
-        f"The best, the median and the worst held-out case of {name}, by mean Dice. Move a slider or click into a plane.",
+        f"{_capitalised(words)} held-out case of {name}, by mean Dice. Move a slider or click into a plane.",
         [*viewers, *figures("figure_4_planes")],
     )
 
@@ -76,7 +76,7 @@ def selection_section(data: ReportData, figures: Figures) -> Section:
     models = ", ".join(model.id.folder for model in selection.models)
     edited = ["It was edited by hand since: the scores are those of what had been decided."] if selection.edited else []
     tried: list[TriedStep | TriedShift] = [*([] if selection.shift is None else [selection.shift]), *selection.tried]
-    reasons = [f"{reason[0].upper()}{reason[1:]}." for reason in selection.reasons]
+    reasons = [f"{_capitalised(reason)}." for reason in selection.reasons]
     return Section(
         "selection",
         "Selection and postprocessing",
@@ -116,6 +116,10 @@ def in_words(selection: Selection, classes: Sequence[LabelClass]) -> list[str]:
     return [describe(step, classes) for step in selection.postprocessing]
 
 
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _caption(metric: str) -> str:
     number = {"dice": "Table 3: mean", "hausdorff_mm": "Table 4: mean"}.get(metric, "Mean")
     return f"{number} {METRICS[metric].label} by network and case"
@@ -128,17 +132,16 @@ def _score_table(data: ReportData, metric: str, caption: str) -> Table:
     strong: set[tuple[int, int]] = set()
     shown = worst(comparison, most=MOST_ROWS)
     for case in shown:
-        values = [column.cells[case].value if case in column.cells else np.nan for column in comparison.columns]
-        texts, best = rounded(metric, values)
+        texts, reasons, best = row_of(comparison, case)
         strong |= {(len(rows), index + 1) for index in best}
-        rows.append([case, *texts])
-    means = [bootstrap([cell.value for cell in column.cells.values()]) for column in comparison.columns]
+        rows.append([case, *(text + reason for text, reason in zip(texts, reasons, strict=True))])
+    means = [mean_interval([cell.value for cell in column.cells.values()], metric=metric) for column in comparison.columns]
     rows.append(["Mean", *(number(mean.mean, digits) for mean in means)])
     rows.append(["95 % interval", *(bounds(mean, digits) or MISSING for mean in means)])
     if len(shown) < len(comparison.cases):
         caption += f"; the {len(shown)} worst of {len(comparison.cases):,} cases, all of which are in report/tables"
     if not comparison.complete:
-        caption += "; not all were scored on the same cases, so that their means cannot be compared"
+        caption += "; not all have a value for the same cases and classes, so that their means cannot be compared"
     return Table(caption, ["case", *(column.network for column in comparison.columns)], rows, frozenset(strong))
 
 
@@ -162,8 +165,8 @@ def _class_table(data: ReportData) -> Table:
     rows = []
     for title, cases in data.main.titled.items():
         for index, label in enumerate(cases[0].classes):
-            dice = bootstrap([case.classes[index].dice for case in cases])
-            distance = bootstrap([case.classes[index].hausdorff_mm for case in cases])
+            dice = mean_interval([case.classes[index].dice for case in cases], metric="dice")
+            distance = mean_interval([case.classes[index].hausdorff_mm for case in cases], metric="hausdorff_mm")
             rows.append([f"{title}: {label.name}", interval(dice, 3), interval(distance, 1), str(dice.cases)])
     return Table("By class", ["network and class", "Dice (95 % interval)", "HD in mm (95 % interval)", "cases"], rows)
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.comparison import class_mean
 from autoseg.evaluation.formatting import bounds, number, plan_value
-from autoseg.evaluation.statistics import Interval, bootstrap
+from autoseg.evaluation.statistics import Interval, mean_interval
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.model.bundle import software_versions
 from autoseg.planning.decided import explained
@@ -73,16 +74,16 @@ def _cards(data: ReportData) -> list[tuple[str, str, str]]:
     ]
     name, cases = data.best
     if cases:
-        dice, distance = bootstrap(case_means(cases, "dice")), bootstrap(case_means(cases, "hausdorff_mm"))
-        basis = f"{name}, {dice.cases} held-out case(s)"
-        cards.append((number(dice.mean, 3), "mean Dice", _with_bounds(basis, dice, 3)))
-        cards.append((f"{number(distance.mean, 1)} mm", "mean Hausdorff distance", _with_bounds(basis, distance, 1)))
+        dice, distance = (mean_interval(case_means(cases, name), metric=name) for name in ("dice", "hausdorff_mm"))
+        cards.append((number(dice.mean, 3), "mean Dice", _with_bounds(name, dice, 3)))
+        cards.append((f"{number(distance.mean, 1)} mm", "mean Hausdorff distance", _with_bounds(name, distance, 1)))
     return cards
 
 
-def _with_bounds(text: str, mean: Interval, digits: int) -> str:
+def _with_bounds(name: str, mean: Interval, digits: int) -> str:
+    """Whose mean it is, over how many cases, which need not be the same for each metric, and its interval."""
     between = bounds(mean, digits)
-    return f"{text}; 95 %: {between}" if between else text
+    return f"{name}, {mean.cases} held-out case(s)" + (f"; 95 %: {between}" if between else "")
 
 
 def _data(data: ReportData, figures: Figures) -> Section:
@@ -158,9 +159,12 @@ def _warnings(data: ReportData) -> Section:
     if data.selection is not None:
         lines += [f"Not taking part in the selection: {line}." for line in data.selection.missing]
     for title, of_network in data.main.titled.items():
-        undefined = [case.id for case in of_network if any(np.isnan(label.hausdorff_mm) for label in case.classes)]
+        undefined = [case.id for case in of_network if np.isnan(class_mean(case, "hausdorff_mm").value)]
         if undefined:
-            lines.append(f"{title}: distances are undefined for some classes of {listing(undefined)}; means leave them out.")
+            lines.append(
+                f"{title}: no mean distance of {listing(undefined)}, where a class was not found; the others' mean leaves "
+                f"them out."
+            )
     if cases:
         lines += _outliers(cases)
     return Section("warnings", "Warnings", "What to know before believing the numbers.", [Warnings(lines)])

@@ -76,6 +76,20 @@ def rounded(metric: str, values: Sequence[float]) -> tuple[list[str], frozenset[
     return texts, frozenset(index for index, text in enumerate(texts) if text == best)
 
 
+def row_of(comparison: Comparison, case: str) -> tuple[list[str], list[str], frozenset[int]]:
+    """One case of a table.
+
+    Returns:
+        the values as text; behind each, in brackets, which classes are not in it, else nothing; and which of them are best,
+        none where they are not over the same classes.
+    """
+    cells = [column.cells.get(case) for column in comparison.columns]
+    texts, best = rounded(comparison.metric, [math.nan if cell is None else cell.value for cell in cells])
+    texts = [MISSING if cell is None else text for cell, text in zip(cells, texts, strict=True)]
+    reasons = [f" ({cell.reason})" if cell is not None and cell.reason else "" for cell in cells]
+    return texts, reasons, best if comparison.comparable(case) else frozenset()
+
+
 def decimals(metric: str) -> int:
     """With how many decimals a metric is written."""
     return METRICS[metric].decimals
@@ -90,10 +104,8 @@ def caption(comparison: Comparison, *, cases: str) -> str:
     """
     title = METRICS[comparison.metric].label
     text = f"{title}, mean over the classes, by network and case ({cases}); the best of each row in bold."
-    if any(cell.undefined for column in comparison.columns for cell in column.cells.values()):
-        text += " *: undefined for some classes, which are left out of that mean."
     if not comparison.complete:
-        text += " The networks were not scored on the same cases: their means cannot be compared."
+        text += " The networks have no values for the same cases and classes: their means cannot be compared."
     return text
 
 
@@ -119,7 +131,7 @@ def to_markdown(comparison: Comparison, *, cases: str) -> str:
     names = [_markdown(column.network) for column in comparison.columns]
     lines = [caption(comparison, cases=cases), "", _markdown_row(["Case", *names])]
     lines.append("|---" + "|---:" * len(names) + "|")
-    lines += [_markdown_row([_markdown(case), *row]) for case, row in _case_rows(comparison, bold=bold, star="\\*")]
+    lines += [_markdown_row([_markdown(case), *row]) for case, row in _case_rows(comparison, bold=bold, escape=_markdown)]
     lines += [_markdown_row([name, *row]) for name, row in _closing_rows(comparison, bold=bold)]
     return "\n".join(lines) + "\n"
 
@@ -147,7 +159,7 @@ def to_latex(comparison: Comparison, *, cases: str, label: str) -> str:
         r"    \toprule",
         _latex_row(["Case", *names]),
         r"    \midrule",
-        *(_latex_row([_latex(case), *row]) for case, row in _case_rows(comparison, bold=bold, star="*")),
+        *(_latex_row([_latex(case), *row]) for case, row in _case_rows(comparison, bold=bold, escape=_latex)),
         r"    \midrule",
         *(_latex_row([name, *row]) for name, row in _closing_rows(comparison, bold=bold)),
         r"    \bottomrule",
@@ -157,19 +169,14 @@ def to_latex(comparison: Comparison, *, cases: str, label: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _case_rows(comparison: Comparison, *, bold: Callable[[str], str], star: str) -> Iterator[tuple[str, list[str]]]:
+def _case_rows(
+    comparison: Comparison, *, bold: Callable[[str], str], escape: Callable[[str], str]
+) -> Iterator[tuple[str, list[str]]]:
     """Each case with its cells as text; the best, as far as can be told after rounding, in bold."""
     for case in comparison.cases:
-        cells = [column.cells.get(case) for column in comparison.columns]
-        numbers = [math.nan if cell is None else cell.value for cell in cells]
-        texts = _numbers(comparison, numbers, bold=bold)
-        yield (
-            case,
-            [
-                MISSING if cell is None else text + star * (cell.undefined > 0)
-                for cell, text in zip(cells, texts, strict=True)
-            ],
-        )
+        texts, reasons, best = row_of(comparison, case)
+        strong = [bold(text) if index in best else text for index, text in enumerate(texts)]
+        yield case, [text + escape(reason) for text, reason in zip(strong, reasons, strict=True)]
 
 
 def _closing_rows(comparison: Comparison, *, bold: Callable[[str], str]) -> Iterator[tuple[str, list[str]]]:

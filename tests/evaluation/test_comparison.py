@@ -3,7 +3,25 @@ import math
 import pytest
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
-from autoseg.evaluation.comparison import compare, values_by_class
+from autoseg.evaluation.comparison import class_mean, compare, values_by_class
+
+NAN = math.nan
+
+
+def case_of(name: str, **numbers: tuple[float, float, float, float]) -> CaseMetrics:
+    """A case by its classes' Dice, Hausdorff distance, volume and volume in the reference."""
+    keys = ("dice", "hausdorff_mm", "volume_ml", "reference_volume_ml")
+    return CaseMetrics(
+        name,
+        tuple(ClassMetrics(value, label, dict(zip(keys, of_class, strict=True)))
+              for value, (label, of_class) in enumerate(numbers.items(), start=1)),
+    )  # fmt: skip
+
+
+BOTH = {"GM": (0.9, 4.0, 5.0, 5.0), "WM": (0.7, 2.0, 5.0, 5.0)}
+MISSED = (0.0, NAN, 0.0, 2.0)
+ABSENT = (NAN, NAN, 0.0, 0.0)
+INVENTED = (0.0, NAN, 2.0, 0.0)
 
 
 def scored(case: str, *dice: float, distance: float = 3.0) -> CaseMetrics:
@@ -11,7 +29,7 @@ def scored(case: str, *dice: float, distance: float = 3.0) -> CaseMetrics:
         ClassMetrics(
             value=index,
             name=f"class {index}",
-            numbers={"dice": value, "hausdorff_mm": distance if index == 1 else math.nan},
+            numbers={"dice": value, "hausdorff_mm": distance if index == 1 else NAN},
         )
         for index, value in enumerate(dice, start=1)
     )
@@ -24,10 +42,54 @@ def test_a_cell_is_the_mean_over_the_classes() -> None:
     assert comparison.columns[0].cells["a"].undefined == 0
 
 
-def test_undefined_classes_are_left_out_and_counted() -> None:
+def test_a_class_that_was_not_found_leaves_no_mean_distance() -> None:
+    cell = class_mean(case_of("a", **BOTH, CSF=MISSED), "hausdorff_mm")
+    assert math.isnan(cell.value)
+    assert (cell.undefined, cell.classes, cell.reason) == (1, (), "CSF not found")
+    assert class_mean(case_of("a", **BOTH, CSF=MISSED), "dice").value == pytest.approx(1.6 / 3)
+
+
+def test_without_volumes_dice_tells_what_the_reference_contains() -> None:
     comparison = compare({"U-Net": [scored("a", 0.8, 0.9, distance=4.0)]}, metric="hausdorff_mm")
     cell = comparison.columns[0].cells["a"]
-    assert (cell.value, cell.undefined) == (4.0, 1)
+    assert math.isnan(cell.value)
+    assert cell.reason == "undefined for class 2"
+
+
+@pytest.mark.parametrize("metric", ["dice", "hausdorff_mm"])
+def test_a_class_that_nobody_asked_for_is_left_out_by_name(metric: str) -> None:
+    cell = class_mean(case_of("a", **BOTH, CSF=ABSENT, left=ABSENT), metric)
+    assert cell.value == pytest.approx({"dice": 0.8, "hausdorff_mm": 3.0}[metric])
+    assert (cell.undefined, cell.classes, cell.reason) == (2, ("GM", "WM"), "without CSF and left")
+
+
+def test_what_is_found_and_not_there_counts_as_its_dice_says_and_has_no_distance() -> None:
+    case = case_of("a", **BOTH, CSF=INVENTED)
+    assert class_mean(case, "dice").value == pytest.approx(1.6 / 3)
+    assert class_mean(case, "hausdorff_mm").value == pytest.approx(3.0)
+    assert class_mean(case, "hausdorff_mm").reason == "without CSF"
+
+
+def test_a_case_of_nothing_has_no_mean() -> None:
+    assert class_mean(case_of("a", CSF=ABSENT), "dice").reason == "nothing in the reference"
+
+
+def test_a_mean_of_two_classes_is_not_compared_with_one_of_three() -> None:
+    right, wrong = case_of("a", **BOTH, CSF=ABSENT), case_of("a", **BOTH, CSF=INVENTED)
+    comparison = compare({"one": [right], "other": [wrong]}, metric="dice")
+    assert not comparison.comparable("a")
+    assert not comparison.complete
+    distances = compare({"one": [right], "other": [wrong]}, metric="hausdorff_mm")
+    assert distances.comparable("a")
+    assert distances.complete
+
+
+def test_a_network_that_missed_a_class_has_no_place_among_means_over_all() -> None:
+    found, missed = case_of("a", **BOTH, CSF=(0.5, 9.0, 1.0, 2.0)), case_of("a", **BOTH, CSF=MISSED)
+    comparison = compare({"one": [found], "other": [missed], "third": [found]}, metric="hausdorff_mm")
+    assert comparison.comparable("a")  # the two that have a mean
+    assert not comparison.complete
+    assert compare({"one": [found], "other": [missed]}, metric="dice").complete
 
 
 def test_a_case_without_any_defined_class_has_no_value_and_is_not_in_the_mean() -> None:

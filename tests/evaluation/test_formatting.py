@@ -11,7 +11,7 @@ NAN = math.nan
 
 @pytest.mark.parametrize("undefined", [None, NAN])
 def test_what_is_undefined_says_so(undefined: float | None) -> None:
-    nothing = SimpleNamespace(mean=undefined, low=undefined, high=undefined)
+    nothing = SimpleNamespace(mean=undefined, low=undefined, high=undefined, cases=0)
     assert formatting.number(undefined, 3) == "n/a"
     assert formatting.interval(nothing, 3) == "n/a"
     assert formatting.bounds(nothing, 3) == ""
@@ -26,8 +26,19 @@ def test_digits_are_those_asked_for() -> None:
 
 def test_a_mean_has_its_interval_where_there_is_one() -> None:
     assert formatting.interval(Interval(0.9, 0.85, 0.95, 3), 2) == "0.90 (0.85 to 0.95)"
-    assert formatting.interval(Interval(0.9, NAN, NAN, 1), 2) == "0.90"
+    assert formatting.interval(Interval(0.9, NAN, NAN, 1), 2) == "0.90 (too few cases for an interval)"
+    assert formatting.bounds(Interval(0.9, NAN, NAN, 1), 2) == "too few cases for an interval"
     assert formatting.bounds(Interval(0.9, 0.85, 0.95, 3), 1) == "0.8 to 0.9"
+
+
+def test_a_column_of_means_says_once_that_there_are_too_few_cases() -> None:
+    few, none, enough = Interval(0.9, NAN, NAN, 5), Interval(NAN, NAN, NAN, 0), Interval(0.8, 0.7, 0.9, 6)
+    assert formatting.interval_column("Dice", [few, none], 2) == ("Dice (too few cases for an interval)", ["0.90", "n/a"])
+    heading, cells = formatting.interval_column("Dice", [few, none, enough], 2)
+    assert heading == "Dice (95 % interval)"
+    assert cells == ["0.90 (too few cases for an interval); 5 cases", "n/a", "0.80 (0.70 to 0.90)"]
+    assert formatting.mean_column([few, none, enough], 1) == ["0.9; 5 cases", "n/a", "0.8"]
+    assert formatting.interval_column("Dice", [none], 2) == ("Dice", ["n/a"])
 
 
 def test_a_mean_has_its_deviation_where_there_is_one() -> None:

@@ -8,43 +8,75 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from autoseg.evaluation.statistics import bootstrap, holm, meaningful, paired_test
+from autoseg.evaluation.statistics import holm, mean_interval, meaningful, paired_test
+from autoseg.metrics.table import METRICS, limits
 
 NAN = math.nan
 scores = st.lists(st.integers(0, 100).map(lambda value: value / 100), min_size=2, max_size=8)
 
 
-def test_a_mean_with_its_interval() -> None:
-    interval = bootstrap([0.8, 0.9, NAN, 1.0])
+def test_symmetric_values_have_the_interval_of_student() -> None:
+    values = [0.80, 0.84, 0.88, 0.92, 0.96, 1.00]
+    interval = mean_interval([*values, NAN])
+    half = 2.570582 * math.sqrt(0.0056 / 6)  # t of 5 degrees of freedom; squared deviations .01 .0036 .0004, twice, over 5
+    assert interval.cases == 6
     assert interval.mean == pytest.approx(0.9)
-    assert interval.cases == 3
-    # Of 27 equally likely draws one is all 0.8 and one all 1.0: 3.7 %, more than 2.5 %.
-    assert (interval.low, interval.high) == pytest.approx((0.8, 1.0))
+    assert (interval.low, interval.high) == pytest.approx((0.9 - half, 0.9 + half), abs=1e-7)
 
 
-def test_the_interval_of_two_values_is_their_range() -> None:
-    interval = bootstrap([0.5, 0.7])  # both twice in a quarter of the draws
-    assert (interval.low, interval.high) == pytest.approx((0.5, 0.7))
+def test_skewed_values_by_hand() -> None:
+    # Mean 1, sd sqrt(6), se 1. G1 = 6 / 20 * (125 - 5) / 6^1.5 = 2.449490 = sqrt(6), so that a = 1: y = 2.570582 - 1 / 6 =
+    # 2.403915 and -2.737248; T = 3 (cbrt(1 + y) - 1) = 1.512815 and -6.606411.
+    interval = mean_interval([0.0, 0.0, 0.0, 0.0, 0.0, 6.0])
+    assert (interval.low, interval.high) == pytest.approx((1 - 1.512815, 1 + 6.606411), abs=2e-6)
+    mirrored = mean_interval([0.0, 0.0, 0.0, 0.0, 0.0, -6.0])
+    assert (mirrored.low, mirrored.high) == pytest.approx((-interval.high, -interval.low))
+
+
+@pytest.mark.parametrize(
+    ("metric", "bounds"), [(None, (-0.512815, 7.606411)), ("dice", (0.0, 1.0)), ("hausdorff_mm", (0.0, 7.606411))]
+)
+def test_bounds_keep_to_the_limits_of_a_metric(metric: str | None, bounds: tuple[float, float]) -> None:
+    interval = mean_interval([0.0, 0.0, 0.0, 0.0, 0.0, 6.0], metric=metric)
+    assert (interval.low, interval.high) == pytest.approx(bounds, abs=2e-6)
+
+
+def test_every_metric_of_ours_has_limits() -> None:
+    assert all(limits(metric)[0] == 0 for metric in METRICS)
+    assert [metric for metric in METRICS if limits(metric)[1] == 1] == [name for name in ("dice", "nsd") if name in METRICS]
+
+
+@given(st.lists(st.integers(0, 100).map(lambda value: value / 100), min_size=6, max_size=30), st.integers(-3, 3))
+def test_an_interval_holds_its_mean_and_follows_shifts_and_scales(values: list[float], factor: int) -> None:
+    interval = mean_interval(values)
+    assert interval.low <= interval.mean + 1e-12
+    assert interval.high >= interval.mean - 1e-12
+    moved = mean_interval([2 + factor * value for value in values])
+    bounds = sorted((2 + factor * interval.low, 2 + factor * interval.high))
+    assert (moved.low, moved.high) == pytest.approx(bounds, abs=1e-8)
+
+
+def test_values_that_are_all_alike_have_an_interval_without_width() -> None:
+    interval = mean_interval([0.1] * 7)
+    assert (interval.low, interval.high) == pytest.approx((0.1, 0.1))
 
 
 def test_of_many_values_the_interval_is_that_of_a_normal_mean() -> None:
     values = np.random.default_rng(3).normal(10, 2, size=400).tolist()
-    interval = bootstrap(values)
+    interval = mean_interval(values)
     half = 1.96 * float(np.std(values, ddof=1)) / 20
     assert interval.high - interval.mean == pytest.approx(half, rel=0.05)
     assert interval.mean - interval.low == pytest.approx(half, rel=0.05)
 
 
-@pytest.mark.parametrize(("values", "mean"), [([], NAN), ([NAN], NAN), ([0.5], 0.5), ([NAN, 0.5], 0.5)])
+@pytest.mark.parametrize(
+    ("values", "mean"), [([], NAN), ([NAN], NAN), ([0.5], 0.5), ([NAN, 0.5], 0.5), ([0.5, 0.7, 0.6, 0.5, 0.7], 0.6)]
+)
 def test_too_few_values_have_no_interval(values: list[float], mean: float) -> None:
-    interval = bootstrap(values)
+    interval = mean_interval(values)
     assert interval.mean == pytest.approx(mean, nan_ok=True)
     assert math.isnan(interval.low)
     assert math.isnan(interval.high)
-
-
-def test_the_same_values_give_the_same_interval() -> None:
-    assert bootstrap([0.1, 0.4, 0.5, 0.9]) == bootstrap([0.1, 0.4, 0.5, 0.9])
 
 
 @given(scores)
@@ -106,15 +138,6 @@ def test_p_is_that_of_scipy(cases: int) -> None:
         (differences,), np.mean, permutation_type="samples", n_resamples=9_999, vectorized=True, rng=0
     )
     assert paired_test(differences.tolist(), [0.0] * cases).p == expected.pvalue
-
-
-def test_an_interval_is_that_of_all_resamples_at_once() -> None:
-    values = np.random.default_rng(1).normal(0.8, 0.1, size=300)
-    expected = stats.bootstrap(
-        (values,), np.mean, n_resamples=9_999, confidence_level=0.95, method="percentile", rng=0
-    ).confidence_interval
-    interval = bootstrap(values.tolist())
-    assert (interval.low, interval.high) == (expected.low, expected.high)
 
 
 def test_memory_does_not_hold_all_resamples_of_many_cases() -> None:

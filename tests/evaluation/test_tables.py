@@ -6,6 +6,7 @@ import pytest
 
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
+from autoseg.evaluation.score_lines import score_lines
 from autoseg.evaluation.tables import (
     COLUMNS,
     case_rows,
@@ -53,10 +54,29 @@ def test_summary_by_hand():
 
 
 def test_a_class_without_any_value_is_left_out_of_the_mean_over_classes():
-    summary = summarise([CaseMetrics("a", (scores(1, "one", 0.8), scores(2, "two", NAN)))])
+    summary = summarise([CaseMetrics("a", (scores(1, "one", 0.8), scores(2, "two", NAN, volumes_ml=(0.0, 0.0))))])
     assert math.isnan(summary.classes[1].metrics["dice"].mean)
     assert summary.mean["dice"] == 0.8
     assert math.isnan(summary.mean["assd_mm"])
+    assert score_lines(summary)[1:] == [
+        "  two: Dice n/a (1 not in the reference), Hausdorff distance n/a (1 not in the reference)",
+        "  mean: Dice 0.800 (without two), Hausdorff distance n/a (undefined for one)",
+    ]
+
+
+def test_a_class_that_was_never_found_leaves_no_mean_distance_over_classes():
+    cases = [CaseMetrics("a", (scores(1, "one", 0.8, 2.0), scores(2, "two", 0.0, volumes_ml=(0.0, 1.0))))]
+    summary = summarise(cases)
+    assert math.isnan(summary.mean["hausdorff_mm"])
+    assert score_lines(summary)[-1] == "  mean: Dice 0.400, Hausdorff distance n/a (two not found)"
+
+
+def test_lines_say_of_how_many_cases_a_number_is_undefined_and_why():
+    first, second, _ = score_lines(
+        summarise([*CASES[:2], CaseMetrics("c", (scores(1, "CSF", 0.0, volumes_ml=(0.0, 1.0)),))])
+    )
+    assert first == "  CSF: Dice 0.400 +- 0.361, Hausdorff distance 4.0 +- 1.4 mm (1 not found)"
+    assert second == "  WM, right: Dice 0.333 (1 not in the reference), Hausdorff distance 0.1 mm (1 not in the reference)"
 
 
 def test_no_cases_give_an_empty_summary():

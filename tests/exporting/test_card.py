@@ -132,7 +132,7 @@ def test_scores_come_with_their_intervals(members: Members, card: Callable[..., 
     assert parts["Scores on cases it had not seen"] == [
         "sepres, 2 case(s): mean Dice 0.800 (0.700 to 0.900)",
         "  disc: Dice 0.800 (0.700 to 0.900), HD 4.0 (3.9 to 4.1) mm",
-        "(in brackets: 95 % bootstrap interval over cases)",
+        "(in brackets: 95 % percentile bootstrap interval over cases)",
     ]
 
 
@@ -142,8 +142,8 @@ def test_scores_that_are_undefined_say_so(members: Members, card: Callable[..., 
     score = {**SCORE, "dice": single, "classes": [{"name": "disc", "dice": single, "hausdorff_mm": nothing}]}
     parts, _ = card(changed(members, "model.json", scores={"sepres": score}))
     assert parts["Scores on cases it had not seen"][:2] == [
-        "sepres, 2 case(s): mean Dice 0.500",
-        "  disc: Dice 0.500, HD n/a mm",
+        "sepres, 2 case(s): mean Dice 0.500 (too few cases for an interval)",
+        "  disc: Dice 0.500 (too few cases for an interval), HD n/a mm",
     ]
 
 
@@ -168,7 +168,8 @@ def test_programs_get_all_documents(members: Members, card: Callable[..., Any], 
         str(path), path.stat().st_size, files.sha256_file(path),
     )  # fmt: skip
     for key in ("plan", "selection", "model"):
-        assert document[key] == json.loads(members[f"{key}.json"])
+        stored = json.loads(members[f"{key}.json"])
+        assert {name: document[key][name] for name in stored} == stored
     whole = Fingerprint.model_validate_json(members["fingerprint.json"]).model_dump(mode="json")  # keys that came later, too
     assert document["fingerprint"] == whole
     network = json.loads(members[BUNDLE])

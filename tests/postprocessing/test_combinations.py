@@ -75,6 +75,10 @@ def test_the_distance_decides_between_equals() -> None:
     assert order({("unet",): [(0.9, 5.0)], ("sepres",): [(beyond, 4.0)]})[0] == ("unet",)
 
 
+def test_a_distance_that_is_undefined_in_a_case_is_no_better_one() -> None:
+    assert order({("unet",): [(0.9, 5.0), (0.9, 7.0)], ("sepres",): [(0.9, 5.0), (0.9, NAN)]})[0] == ("unet",)
+
+
 def test_fewer_networks_decide_between_equals_in_both() -> None:
     assert order({("unet", "sepres"): [(0.9, 5.0)], ("sepres",): [(0.9, 5.0)]})[0] == ("sepres",)
 

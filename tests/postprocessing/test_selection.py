@@ -52,6 +52,7 @@ SELECTION = Selection(
         classes=(ClassQuality(name="GM", intercept=-0.1, slope=1.0, error=None, lowest=0.7),),
         points=(QualityPoint(case="01", name="GM", expected=0.9, reached=0.8, predicted=None),),
     ),
+    intervals="skewness-adjusted t",
 )
 
 
@@ -89,9 +90,9 @@ def test_the_digest_of_a_decision_is_that_of_its_canonical_json() -> None:
 
 def test_a_selection_of_format_2_shifts_nothing(tmp_path: Path) -> None:
     path, document = stored(tmp_path)
-    del document["views"], document["log_shift"], document["shift"]
+    del document["views"], document["log_shift"], document["shift"], document["intervals"]
     path.write_text(json.dumps({**document, "version": 2}))
-    assert read_selection(path) == SELECTION.model_copy(update={"shift": None})
+    assert read_selection(path) == SELECTION.model_copy(update={"shift": None, "intervals": "percentile bootstrap"})
     assert not read_selection(path).edited
 
 
@@ -164,7 +165,7 @@ def test_a_value_that_is_not_allowed_is_named(tmp_path: Path, change: dict[str, 
     assert "autoseg select" in error.remedy
 
 
-@pytest.mark.parametrize("key", sorted(set(Selection.model_fields) - {"version"}))
+@pytest.mark.parametrize("key", sorted(name for name, field in Selection.model_fields.items() if field.is_required()))
 def test_a_missing_key_is_named(tmp_path: Path, key: str) -> None:
     path, document = stored(tmp_path)
     del document[key]

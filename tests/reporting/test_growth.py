@@ -10,7 +10,6 @@ import pytest
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.evaluation.comparison import compare
-from autoseg.evaluation.statistics import Interval
 from autoseg.events import Silent
 from autoseg.metrics.table import METRICS
 from autoseg.reporting import paper_figures, score_sections, sections
@@ -29,14 +28,9 @@ def score(number: int, classes: list[tuple[int, str]], *, dice: float, undefined
 
 
 @pytest.fixture
-def data_of(monkeypatch: pytest.MonkeyPatch) -> MakeData:
+def data_of() -> MakeData:
     """Report data of so many cases, one in twenty of which is an outlier, and one in ten without distances."""
 
-    def mean(values: list[float]) -> Interval:
-        return Interval(float(np.nanmean(values)), 0.0, 1.0, cases=len(values))
-
-    for module in (score_sections, sections):
-        monkeypatch.setattr(module, "bootstrap", mean)
     stored = gather(Workspace(STORED), Silent())
     classes = [(label.value, label.name) for label in stored.plan.data.classes[1:]]
 

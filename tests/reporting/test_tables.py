@@ -11,7 +11,7 @@ DICE = Comparison(
     metric="dice",
     cases=("IBSR_01", "IBSR_03"),
     columns=(
-        Column("U-Net", {"IBSR_01": Cell(0.91236, 0), "IBSR_03": Cell(0.5, 1)}),
+        Column("U-Net", {"IBSR_01": Cell(0.91236, 0), "IBSR_03": Cell(0.5, 0)}),
         Column("Sep & Res", {"IBSR_01": Cell(0.91234, 0), "IBSR_03": Cell(0.75, 0)}),
     ),
 )
@@ -19,7 +19,7 @@ INCOMPLETE = Comparison(
     metric="hausdorff_mm",
     cases=("a", "b"),
     columns=(
-        Column("one", {"a": Cell(12.0, 0), "b": Cell(math.nan, 2)}),
+        Column("one", {"a": Cell(12.0, 0), "b": Cell(math.nan, 2, reason="x_1 not found")}),
         Column("other", {"a": Cell(9.5, 0)}),
     ),
 )
@@ -41,7 +41,7 @@ def test_markdown_has_a_row_per_case_and_closes_with_the_mean() -> None:
     rows = rows_of(to_markdown(DICE, cases="held out"))
     assert rows[0] == ["Case", "U-Net", "Sep & Res"]
     assert rows[2] == [r"IBSR\_01", "**0.9124**", "0.9123"]
-    assert rows[3] == [r"IBSR\_03", r"0.5000\*", "**0.7500**"]
+    assert rows[3] == [r"IBSR\_03", "0.5000", "**0.7500**"]
     assert rows[4] == ["Mean", "0.7062", "**0.8312**"]
     assert rows[5][0] == "Standard deviation"
     assert rows[5][1] == f"{math.sqrt(2) * (0.91236 - 0.5) / 2:.4f}"
@@ -53,14 +53,22 @@ def test_the_smaller_distance_is_the_better_one() -> None:
 
 
 def test_what_is_missing_and_what_is_undefined_looks_different() -> None:
-    assert rows_of(to_markdown(INCOMPLETE, cases="held out"))[3] == ["b", r"n/a\*", "-"]
+    assert rows_of(to_markdown(INCOMPLETE, cases="held out"))[3] == ["b", r"n/a (x\_1 not found)", "-"]
+    assert r"b & n/a (x\_1 not found) & - \\" in to_latex(INCOMPLETE, cases="held out", label="t")
+
+
+def test_means_over_other_classes_are_never_the_best() -> None:
+    two, three = Cell(0.9, 1, ("GM", "WM"), "without CSF"), Cell(0.6, 0, ("CSF", "GM", "WM"))
+    rows = rows_of(
+        to_markdown(Comparison("dice", ("a",), (Column("one", {"a": two}), Column("other", {"a": three}))), cases="")
+    )
+    assert rows[2:4] == [["a", "0.9000 (without CSF)", "0.6000"], ["Mean", "0.9000", "0.6000"]]
 
 
 def test_means_over_different_cases_are_not_ranked_and_the_caption_says_so() -> None:
     markdown = to_markdown(INCOMPLETE, cases="held out")
     assert rows_of(markdown)[4] == ["Mean", "12.00", "9.50"]
     assert "cannot be compared" in markdown
-    assert "undefined for some classes" in markdown
     assert "cannot be compared" not in to_markdown(DICE, cases="held out")
 
 

@@ -10,6 +10,7 @@ from autoseg.postprocessing.held_out.cases import (
     mean_probabilities,
     postprocessed,
     score_choices,
+    score_postprocessed,
     verify,
 )
 from autoseg.postprocessing.held_out.files import (
@@ -41,6 +42,7 @@ __all__ = [
     "read_record",
     "read_scores",
     "score_choices",
+    "score_postprocessed",
     "verify",
     "verify_scored",
     "verify_shown",

@@ -115,6 +115,13 @@ def score_choices(case: HeldOutCase, *, choices: Sequence[Choice]) -> tuple[Case
     return tuple(_score(case, label_map(case, choice, arrays=arrays), reference) for choice in choices)
 
 
+def score_postprocessed(case: HeldOutCase, *, choice: Choice, steps: Sequence[Step]) -> CaseMetrics:
+    """Scores of the case under one choice after postprocessing."""
+    reference = case.read_reference()
+    labels = postprocessed(case, choice=choice, steps=steps, spacing_mm=reference.geometry.spacing_mm)
+    return _score(case, labels, reference)
+
+
 def postprocessed(
     case: HeldOutCase, *, choice: Choice, steps: Sequence[Step], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.uint16]:
