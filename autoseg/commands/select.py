@@ -11,7 +11,7 @@ from autoseg.options.declaration import Jobs, OptionalPath, Options, option
 from autoseg.options.shared import DATA, EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS, VERIFY, WORKSPACE
 
 if TYPE_CHECKING:
-    from autoseg.postprocessing.selection import Candidate, Selection, TriedShift, TriedStep
+    from autoseg.postprocessing.selection import Candidate, NestedScore, Selection, TriedShift, TriedStep
 
 
 _TRIED: Final = ("step", "Dice", "HD (mm)", "verdict")
@@ -23,6 +23,11 @@ class SelectOptions(Options):
     workspace: OptionalPath = option(WORKSPACE, default=None)
     _: KW_ONLY
     data: OptionalPath = option(DATA, default=None)
+    nested: bool = option(
+        "Also score each fold's cases by what the other folds choose: the selection's own score is optimistic, this one is "
+        "not. Takes nearly as long again for each fold.",
+        default=False,
+    )
     verify: bool = option(VERIFY, default=False)
     jobs: Jobs = option(JOBS, default=1)
     executor: ExecutorName = option(EXECUTOR, default="local")
@@ -50,6 +55,7 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
 
     Raises:
         BundleError: no fold was trained to its end, or models stem from different data.
+        UsageError: there are too few folds to leave one out.
         WorkspaceError: stored probabilities are damaged, or another process works on the plan.
     """
     from autoseg.jobs.executors import open_executor
@@ -64,22 +70,28 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
     with lock(workspace.lock_file, events=events):
         inputs = gather_inputs(workspace, events)
         with open_executor(options, folder=workspace.root, events=events) as jobs:
-            selection = make_selection(inputs, workspace.selected, jobs=jobs, events=events)
+            selection = make_selection(inputs, workspace.selected, jobs=jobs, events=events, nested=options.nested)
         write_selection(selection, workspace.selection_file)
     return SelectResult(workspace.selection_file, selection, workspace.selected)
 
 
 def describe(result: SelectResult) -> Output:
     """The decision with its reasons; candidates and steps of postprocessing as tables."""
+    from autoseg.evaluation.formatting import interval_column, mean_column
+
     selection = result.selection
+    scores = [candidate.score for candidate in selection.candidates]
+    heading, dice = interval_column("Dice", [score.dice for score in scores], 4)
+    distances = mean_column([score.hausdorff_mm for score in scores], 2)
     tables = [
         Table(
             f"Networks on {len(selection.compared_cases)} held-out case(s)",
-            ("networks", "Dice (95 % interval)", "HD (mm)", "difference in Dice", "p"),
-            [_candidate(candidate) for candidate in selection.candidates],
+            ("networks", heading, "HD (mm)", "difference in Dice", "p"),
+            list(map(_candidate, selection.candidates, dice, distances)),
         ),
         *([] if selection.shift is None else [_shift(selection.shift)]),
         Table("Postprocessing tried", _TRIED, [_trial(trial) for trial in selection.tried]),
+        *([] if selection.nested is None else [_nested(selection.nested)]),
     ]
     models = ", ".join(model.id.folder for model in selection.models)
     lines = [f"Averaging {len(selection.models)} model(s): {models}"]
@@ -95,14 +107,22 @@ def _shift(tried: "TriedShift") -> Table:
     return Table("Prior learnt from the held-out cases", ("shift", *_TRIED[1:]), [_trial(tried)])
 
 
-def _candidate(candidate: "Candidate") -> tuple[str, ...]:
-    from autoseg.evaluation.formatting import interval, number
+def _nested(nested: "NestedScore") -> Table:
+    rows = [
+        (fold.fold, str(fold.cases), fold.title, "yes" if fold.log_shift else "no", str(len(fold.postprocessing)))
+        for fold in nested.folds
+    ]
+    return Table("Chosen without each fold", ("fold", "cases", "networks", "shift", "steps"), rows)
 
-    dice, distance, difference = candidate.score.dice, candidate.score.hausdorff_mm, candidate.difference
+
+def _candidate(candidate: "Candidate", dice: str, distance: str) -> tuple[str, ...]:
+    from autoseg.evaluation.formatting import number
+
+    difference = candidate.difference
     return (
         candidate.title,
-        interval(dice, 4),
-        number(distance.mean, 2),
+        dice,
+        distance,
         "best" if difference is None else number(difference.mean, 4),
         "" if candidate.p is None else f"{candidate.p:.3f}",
     )

@@ -17,6 +17,7 @@ from autoseg.inference.steps import Step, StepType, apply_steps, class_mask, des
 from autoseg.jobs.work import Apply
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, postprocessed
+from autoseg.postprocessing.judging import judge
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import TriedStep
 
@@ -43,7 +44,7 @@ class Postprocessing:
 def find_postprocessing(
     cases: Sequence[HeldOutCase], *, choice: Choice, before: Sequence[CaseMetrics], apply: Apply, events: Events
 ) -> Postprocessing:
-    """Try every step on top of those kept so far; keep it where its class's score rises and no class's falls.
+    """Try every step on top of those kept so far; keep it where its class's scores improve and none gets worse (`judge`).
 
     A size found on the data is judged fairly: each case is processed with the size that was found on the others.
 
@@ -54,7 +55,7 @@ def find_postprocessing(
         apply: processes to work with.
         events: notified of progress.
 
-    Source: the rule of nnU-Net (Isensee et al., Nature Methods 2021), made stricter: distances may not grow either.
+    Source: nnU-Net (Isensee et al., Nature Methods 2021) tries steps like these; what counts as an improvement is ours.
     """
     values = [label.value for label in cases[0].classes[1:]]
     labels: list[int | None] = [None, *values] if len(values) > 1 else list(values)
@@ -68,54 +69,6 @@ def find_postprocessing(
             search.attempt("fill_holes", label)
             progress.advance()
     return Postprocessing(steps=search.kept, tried=tuple(search.tried), scores=search.scores)
-
-
-def judge(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], *, value: int | None) -> tuple[bool, str]:
-    """Whether a step is worth keeping, and why.
-
-    Args:
-        before: scores of the cases without the step.
-        after: with it.
-        value: label value of the class it is meant for; None: all classes.
-    """
-    changes = [_change(before, after, index) for index in range(len(before[0].classes))]
-    concerned = [change for change in changes if value in {None, change.value}]
-    gain = sum(change.dice for change in concerned) / len(concerned)
-    if all(change.nothing for change in changes):
-        return False, "it changes nothing"
-    if gain <= 0:
-        return False, f"Dice does not rise ({gain:+.5f})"
-    for change in changes:
-        if change.dice < 0:
-            return False, f"Dice of {change.name} falls ({change.dice:+.5f})"
-        if change.distance_mm > 0 or change.undefined > 0:
-            return False, f"the Hausdorff distance of {change.name} grows ({change.distance_mm:+.3f} mm)"
-    return True, f"Dice rises ({gain:+.5f}) and no class loses"
-
-
-@dataclass(frozen=True)
-class _Change:
-    """What a step does to one class: differences of the means over cases, and further cases without a distance."""
-
-    value: int
-    name: str
-    dice: float
-    distance_mm: float
-    undefined: int
-
-    @property
-    def nothing(self) -> bool:
-        return self.dice == 0 and self.distance_mm == 0 and self.undefined == 0
-
-
-def _change(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], index: int) -> _Change:
-    pairs = [(old.classes[index], new.classes[index]) for old, new in zip(before, after, strict=True)]
-    name, value = pairs[0][0].name, pairs[0][0].value
-    dice = [new.dice - old.dice for old, new in pairs if not math.isnan(new.dice - old.dice)]
-    distances_mm = [new.hausdorff_mm - old.hausdorff_mm for old, new in pairs]
-    both = [change for change in distances_mm if not math.isnan(change)]
-    lost = sum(math.isnan(new.hausdorff_mm) - math.isnan(old.hausdorff_mm) for old, new in pairs)
-    return _Change(value, name, sum(dice) / max(len(dice), 1), sum(both) / max(len(both), 1), lost)
 
 
 class _Search:

@@ -1,13 +1,14 @@
 """From the cross-validation to one model: which networks predict together, which postprocessing helps, how good it is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from autoseg.catalogue import NETWORKS, Plane
+from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import LabelClass
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.statistics import LEVEL, meaningful
+from autoseg.evaluation.formatting import interval, listing, number
+from autoseg.evaluation.statistics import INTERVAL_METHOD, LEVEL, meaningful
 from autoseg.evaluation.tables import METRICS_FILE, write_scores
 from autoseg.events import Events
 from autoseg.images.image import write_labels
@@ -16,17 +17,18 @@ from autoseg.inference.steps import Step, describe
 from autoseg.jobs.pool import workers
 from autoseg.jobs.work import Apply, Jobs
 from autoseg.model.bundle import read_document
-from autoseg.postprocessing.choice import Choice
-from autoseg.postprocessing.combinations import TIE_DICE, candidates, comparable, rank
+from autoseg.postprocessing.choice import Choice, Networks
+from autoseg.postprocessing.combinations import TIE_DICE, candidates, choice_of, comparable, rank
 from autoseg.postprocessing.held_out import HeldOutCase, expectations, postprocessed, score_choices, verify, write_shown
 from autoseg.postprocessing.inputs import SelectionInputs
+from autoseg.postprocessing.nested import nested_score, require_folds
 from autoseg.postprocessing.prior import FoundShift, find_shift
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.search import Postprocessing, find_postprocessing
 from autoseg.postprocessing.selection import Candidate, SelectedModel, Selection, decision_digest
 
 
-def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: Jobs, events: Events) -> Selection:
+def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: Jobs, events: Events, nested: bool = False) -> Selection:
     """Score every candidate of networks and views, choose, and find the prior and the postprocessing that help.
 
     Args:
@@ -34,24 +36,48 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: Jobs, events:
         folder: gets the held-out cases' label maps as the selection makes them, and their scores.
         jobs: processes that score cases, or an executor.
         events: notified of everything.
+        nested: also score each fold by what the others choose.
 
     Raises:
+        UsageError: there are too few folds for that.
         WorkspaceError: stored probabilities are damaged.
     """
+    networks, common = _comparable(inputs, events)
+    if nested:
+        require_folds(common)
     with workers(jobs, most=len(inputs.cases)) as apply:
         list(apply(verify, inputs.cases))
-        compared, scores = _compare(inputs, apply, events)
+        scores = _scores(common, candidates(networks, views=len(inputs.plan.views)), apply, events)
         planes = inputs.plan.planes
         ranked = rank(scores, planes=planes)
-        best = _choice_of(ranked[0], scores, planes)
-        cases = inputs.held_out_by(best.networks)
-        if tuple(case.id for case in cases) != compared:  # it may have held out more than all have in common
-            scores = _scores(cases, [best], apply, events)
-        prior = find_shift(cases, choice=best, before=scores[best], apply=apply, events=events)
+        best = choice_of(ranked[0], scores, planes)
+        cases, before = inputs.held_out_by(best.networks), scores[best]
+        if len(cases) > len(common):  # it may have held out more than all have in common
+            before = _scores(cases, [best], apply, events)[best]
+        prior = find_shift(cases, choice=best, before=before, apply=apply, events=events)
         found = find_postprocessing(cases, choice=prior.choice, before=prior.scores, apply=apply, events=events)
+        selected = {of_case.id: of_case for of_case in found.scores}
+        unbiased = nested_score(common, scores, selected, planes=planes, apply=apply, events=events) if nested else None
         quality = _calibrate(cases, prior.choice, found.scores, apply)
         _write_results(folder, cases, prior.choice, found, apply)
-    models, views = _models_of(inputs, best), best.planes(planes)
+    selection = _described(inputs, common, ranked=ranked, prior=prior, found=found, quality=quality)
+    selection = selection.model_copy(update={"nested": unbiased})
+    reasons = (*selection.reasons, *_optimism(selection), _whose_doubt(cases, quality))
+    return selection.model_copy(update={"reasons": reasons})
+
+
+def _described(
+    inputs: SelectionInputs,
+    common: Sequence[HeldOutCase],
+    *,
+    ranked: tuple[Candidate, ...],
+    prior: FoundShift,
+    found: Postprocessing,
+    quality: Quality,
+) -> Selection:
+    """What was decided, as a document."""
+    models, views = _models_of(inputs, prior.choice), prior.choice.planes(inputs.plan.planes)
+    compared = tuple(case.id for case in common)
     return Selection(
         plan_digest=inputs.plan.digest,
         data_key=inputs.data_key,
@@ -60,7 +86,7 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: Jobs, events:
         log_shift=prior.choice.log_shift,
         postprocessing=found.steps,
         decided_sha256=decision_digest(models, found.steps, log_shift=prior.choice.log_shift, views=views),
-        reasons=(*_reasons(ranked, compared, prior, found, inputs.plan.data.classes), _whose_doubt(cases, quality)),
+        reasons=_reasons(ranked, compared, prior, found, inputs.plan.data.classes),
         missing=inputs.missing,
         compared_cases=compared,
         candidates=ranked,
@@ -68,13 +94,12 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: Jobs, events:
         tried=found.tried,
         score=score_of(found.scores),
         quality=quality,
+        intervals=INTERVAL_METHOD,
     )
 
 
-def _compare(
-    inputs: SelectionInputs, apply: Apply, events: Events
-) -> tuple[tuple[str, ...], dict[Choice, tuple[CaseMetrics, ...]]]:
-    """The ids of the cases that all candidates can be compared on, and every candidate's scores on them."""
+def _comparable(inputs: SelectionInputs, events: Events) -> tuple[Networks, tuple[HeldOutCase, ...]]:
+    """The networks that can be compared, and the cases that all of them held out."""
     held_out_ids = {
         name: {case.id for case in inputs.cases if name in case.probabilities}
         for name in NETWORKS
@@ -84,8 +109,7 @@ def _compare(
     for name in held_out_ids.keys() - set(networks):
         events.warn(f"{name} is not compared: it held out none of the cases that the other networks did")
     compared = set(common)
-    cases = [case for case in inputs.cases if case.id in compared]
-    return common, _scores(cases, candidates(networks, views=len(inputs.plan.views)), apply, events)
+    return networks, tuple(case for case in inputs.cases if case.id in compared)
 
 
 def _scores(
@@ -128,11 +152,6 @@ def _write_label_map(case: HeldOutCase, *, folder: Path, choice: Choice, steps: 
     write_labels(folder / f"{case.id}.nii.gz", labels, geometry)
 
 
-def _choice_of(candidate: Candidate, choices: Iterable[Choice], planes: Sequence[Plane | None]) -> Choice:
-    wanted = candidate.networks, candidate.views
-    return next(choice for choice in choices if (choice.networks, choice.planes(planes)) == wanted)
-
-
 def _models_of(inputs: SelectionInputs, choice: Choice) -> tuple[SelectedModel, ...]:
     views = choice.planes(inputs.plan.planes)
     return tuple(
@@ -164,6 +183,24 @@ def _reasons(
     if prior.choice.log_shift and prior.tried is not None:
         reasons.append(f"prior shifted: {prior.tried.phrase}; {prior.tried.reason}")
     return (*reasons, *(f"postprocessing kept: {describe(step, classes)}" for step in found.steps))
+
+
+def _optimism(selection: Selection) -> Iterator[str]:
+    """How much better the selection's score looks than new cases will have it."""
+    if not selection.optimistic:
+        return
+    chosen = [f"the best of {len(selection.candidates)} combinations"] if len(selection.candidates) > 1 else []
+    chosen += ["the shift"] if selection.log_shift else []
+    chosen += ["the postprocessing"] if selection.postprocessing else []
+    because = f"{listing(chosen)} {'was' if len(chosen) == 1 else 'were'} chosen on the cases that it is of"
+    if selection.nested is None:
+        yield f"its score is optimistic: {because}; `autoseg select --nested` scores each fold by what the others choose"
+        return
+    unbiased, optimism = selection.nested.score, number(selection.nested.optimism.mean, 4)
+    yield (
+        f"its score is optimistic, by {optimism} in Dice: {because}; each fold scored by what the others chose: "
+        f"Dice {interval(unbiased.dice, 4)}, HD {interval(unbiased.hausdorff_mm, 2)} mm"
+    )
 
 
 def _whose_doubt(cases: Sequence[HeldOutCase], quality: Quality) -> str:

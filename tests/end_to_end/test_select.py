@@ -172,6 +172,24 @@ def test_a_model_trained_again_is_not_taken_for_the_one_that_was_judged(
     assert refused.value.exit_code == 6
 
 
+def test_that_the_best_of_several_is_optimistic_is_said_and_measured_where_folds_allow(
+    workspace: Path, selected: tuple[Path, Selection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert selected[1].optimistic
+    assert any("best of 3 combinations" in reason and "--nested" in reason for reason in selected[1].reasons)
+    with pytest.raises(AutosegError, match="at least 3 folds") as refused:
+        autoseg.select(workspace, nested=True)
+    assert refused.value.exit_code == 2
+    shutil.rmtree(workspace / "models" / "sepres")
+    monkeypatch.setattr("autoseg.postprocessing.nested._FEWEST_FOLDS", 2)
+    selection = autoseg.select(workspace, nested=True).selection
+    assert selection.nested is not None
+    assert [fold.fold for fold in selection.nested.folds] == ["0", "1"]
+    assert selection.nested.score.dice.cases == len(selection.compared_cases)
+    assert selection.optimistic == any("its score is optimistic, by" in reason for reason in selection.reasons)
+    assert read_selection(workspace / "selection.json") == selection
+
+
 def test_one_network_on_one_fold_is_enough(workspace: Path) -> None:
     shutil.rmtree(workspace / "models" / "sepres")
     shutil.rmtree(workspace / "models" / "unet" / "fold_1")
