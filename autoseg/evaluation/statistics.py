@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from autoseg.metrics.table import limits
 
@@ -147,7 +147,7 @@ def interval_bounds(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     standardised = (values - mean) / np.where(sd > 0, sd, 1.0)  # of values that are all alike nothing is skewed
     skewness = cases / ((cases - 1) * (cases - 2)) * (standardised**3).sum(axis=-1)
     tilt = skewness / math.sqrt(cases)
-    quantile = float(stats.t.ppf((1 + LEVEL) / 2, cases - 1))
+    quantile = float(special.stdtrit(cases - 1, (1 + LEVEL) / 2))
     centre, error = mean[..., 0], sd[..., 0] / math.sqrt(cases)
     return centre - error * _untransformed(quantile, tilt), centre - error * _untransformed(-quantile, tilt)
 
@@ -156,7 +156,8 @@ def _untransformed(quantile: float, tilt: NDArray[np.float64]) -> NDArray[np.flo
     """The T at which Hall's g is a quantile: 3 (cbrt(1 + a y) - 1) / a with y = quantile - a / 6, without dividing by a."""
     level = quantile - tilt / 6
     root = np.cbrt(1 + tilt * level)
-    return 3 * level / (root**2 + root + 1)
+    untransformed: NDArray[np.float64] = 3 * level / (root**2 + root + 1)
+    return untransformed
 
 
 def paired_test(first: Sequence[float], second: Sequence[float]) -> PairedTest:

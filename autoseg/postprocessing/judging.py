@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.evaluation.comparison import in_reference
@@ -85,7 +85,7 @@ class _Change:
     def _by_chance(self) -> float:
         """How far the mean goes by chance, in each direction in one of twenty sets of cases."""
         count = len(self.differences)
-        return float(stats.t.ppf(LEVEL, count - 1)) * self.error if count > 1 else math.inf
+        return float(special.stdtrit(count - 1, LEVEL)) * self.error if count > 1 else math.inf
 
     def __str__(self) -> str:
         digits = self.measure.digits
