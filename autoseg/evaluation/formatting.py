@@ -11,6 +11,8 @@ UNDEFINED: Final = "n/a"
 TOO_FEW: Final = "too few cases for an interval"
 """What stands where a mean is defined and its interval is not."""
 
+_WORDS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+
 
 class Estimated(Protocol):
     """A mean over cases with its interval; undefined numbers are NaN or None."""
@@ -109,6 +111,26 @@ def listing(items: Sequence[str], *, last: str = "and") -> str:
         ('a, b and c', 'a', 'a or b')
     """
     return f" {last} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def in_words(number: int) -> str:
+    """A whole number as it stands in a sentence: in words up to twelve.
+
+    Example:
+        >>> in_words(2), in_words(40)
+        ('two', '40')
+    """
+    return _WORDS[number] if 0 <= number < len(_WORDS) else f"{number:,}"
+
+
+def counted(number: int, noun: str, *, plural: str = "") -> str:
+    """A number of things, in the singular or the plural.
+
+    Example:
+        >>> counted(1, "case"), counted(12, "case"), counted(2, "axis", plural="axes")
+        ('1 case', '12 cases', '2 axes')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def plan_value(decided: object) -> str:

@@ -1,9 +1,11 @@
 """What this machine offers, found without loading torch."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final, Literal
 
 from autoseg.catalogue import DeviceKind
@@ -19,6 +21,8 @@ _ANSWER_S: Final = 20.0
 
 _GB_PER_MIB: Final = 1024**2 / 1e9
 
+_CPUINFO: Final = Path("/proc/cpuinfo")
+_SYSCTL: Final = ("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
 
 _share: list[int] = []
 """Cores that this process was told to make do with."""
@@ -61,3 +65,30 @@ def gpu_memory_gb() -> float | None:
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return min(sizes_mib) * _GB_PER_MIB if sizes_mib else None
+
+
+def processor_name() -> str:
+    """The processor as its maker calls it, such as `AMD EPYC 7B13`; where the system does not tell, its architecture."""
+    return _named_by_linux() or _named_by_macos() or platform.processor() or platform.machine() or "unknown processor"
+
+
+def _named_by_linux() -> str:
+    try:
+        with _CPUINFO.open(encoding="utf-8", errors="replace") as lines:
+            names = (line.partition(":")[2] for line in lines if line.startswith("model name"))
+            return " ".join(next(names, "").split())
+    except OSError:
+        return ""
+
+
+def _named_by_macos() -> str:
+    if sys.platform != "darwin":
+        return ""
+    try:
+        # A part of the system, found by its full path, with fixed arguments.
+        answer = subprocess.run(  # noqa: S603
+            _SYSCTL, capture_output=True, text=True, timeout=_ANSWER_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return answer.stdout.strip()

@@ -20,6 +20,7 @@ from torch import nn
 
 from autoseg import catalogue
 from autoseg.errors import BundleError
+from autoseg.model.hardware import Hardware
 from autoseg.model.identity import ModelId, Seed
 from autoseg.model.packages import Registered, check_packages, registered_by_packages
 from autoseg.networks import build_network
@@ -52,6 +53,7 @@ class Provenance(BaseModel):
     validation_cases: tuple[str, ...]
     epochs: int = Field(description="epochs trained when these weights were taken")
     minutes: float = Field(description="minutes trained when these weights were taken")
+    hardware: Hardware | None = Field(default=None, description="what they were last trained on; null: not recorded")
 
 
 class BundleDocument(BaseModel):

@@ -1,243 +1,189 @@
 """A methods paragraph ready for a paper: what was done, in sentences with numbers, versions and references."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
 
-from autoseg import catalogue
-from autoseg.catalogue import AUGMENTATIONS, LOSSES, NETWORKS, NORMALISATIONS, OPTIMISERS
-from autoseg.evaluation.formatting import listing
-from autoseg.evaluation.statistics import INTERVAL_METHOD
+from autoseg.catalogue import NETWORKS
+from autoseg.evaluation.formatting import counted, in_words, listing
+from autoseg.metrics.table import METRICS
 from autoseg.planning.plan import Plan
-from autoseg.planning.sections import View
-
-_REFERENCES: Final[Mapping[str, str]] = {
-    "Isensee": "Isensee F, et al. (2021). nnU-Net: a self-configuring method for deep learning-based biomedical image "
-    "segmentation. Nature Methods 18.",
-    "Holm": "Holm S (1979). A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of Statistics 6.",
-    "Hall": "Hall P (1992). On the Removal of Skewness by Transformation. Journal of the Royal Statistical Society B 54.",
-    "Paszke": "Paszke A, et al. (2019). PyTorch: An Imperative Style, High-Performance Deep Learning Library. NeurIPS.",
-    "Lowekamp": "Lowekamp BC, et al. (2013). The Design of SimpleITK. Frontiers in Neuroinformatics 7.",
-}
-
-_MEASURES: Final = (
-    "Overlap was measured by the Dice coefficient and distance by the exact symmetric Hausdorff distance in mm between "
-    f"surfaces, per class and case; intervals over cases are 95 % {INTERVAL_METHOD} intervals (Hall 1992)."
-)
-
-
-@dataclass(frozen=True)
-class Study:
-    """What the paragraph is about, beside the plan.
-
-    Attributes:
-        cases: labelled cases.
-        models: network to the folds it was trained on.
-        minutes: shortest and longest training of one network on one fold.
-        epochs: fewest and most epochs.
-        versions: of the software.
-        averaged: networks that were selected; empty where nothing was.
-        postprocessing: the steps that were kept, in words.
-        compared: held-out cases that the selection rests on.
-        shift: of the logarithms of averaged probabilities, in words; empty: none.
-        views: planes of the slices that were selected; empty: all.
-        seeds: most models of one network on one fold.
-    """
-
-    cases: int
-    models: Mapping[catalogue.Architecture, Sequence[str]]
-    minutes: tuple[float, float]
-    epochs: tuple[int, int]
-    versions: Mapping[str, str]
-    averaged: Sequence[catalogue.Architecture] = ()
-    postprocessing: Sequence[str] = ()
-    compared: int = 0
-    shift: str = ""
-    views: Sequence[str] = ()
-    seeds: int = 1
+from autoseg.reporting import plan_clauses
+from autoseg.reporting.citations import hardware, references, software
+from autoseg.reporting.study import Choice, Study, Training, architectures
 
 
 def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
-    """The paragraph and its references, each of which it cites."""
-    sentences = [
-        _data(plan, study),
-        _preprocessing(plan),
-        _networks(plan, study),
-        _training(plan, study),
-        _augmentation(plan),
-        _prediction(plan),
-        _selection(study),
-        _MEASURES,
-        _software(study),
-    ]
+    """The paragraph and its references, each of which it cites, in the order of their first mention."""
+    sentences = [_data(plan, study), _recipe(plan)]
+    if study.trainings:
+        judged_on = "held-out" if any(training.held_out for training in study.trainings) else "training"
+        planes = len(study.choice.views) if study.choice and study.choice.views else len(plan.views)
+        sentences += [
+            *plan_clauses.preprocessing(plan),
+            _networks(plan, study.trainings),
+            *plan_clauses.showing(plan),
+            _splits(plan, study.trainings),
+            _seeds(study.trainings),
+            _training(plan, study.trainings, judged_on=judged_on),
+            *plan_clauses.learning_details(plan, judged_on=judged_on),
+            _numbers(study.trainings),
+            *plan_clauses.augmentation(plan),
+            plan_clauses.prediction(plan, planes=planes),
+        ]
+    sentences += [*_selection(study.choice, plan), *_scores(plan, study), software(plan, study), hardware(study.trainings)]
     text = " ".join(sentence for sentence in sentences if sentence)
-    general = [reference for name, reference in _REFERENCES.items() if name in text]
-    return text, list(dict.fromkeys([*_references_of_entries(plan, study), *general]))
-
-
-def _references_of_entries(plan: Plan, study: Study) -> list[str]:
-    """What the entries that the paragraph names cite."""
-    cited = [NORMALISATIONS[step.method].references for step in plan.preprocessing.normalisation]
-    if study.models:
-        cited += [NETWORKS[name].references for name in study.models]
-        cited += [AUGMENTATIONS[name].references for name in plan.augmentation.additional]
-        cited += [LOSSES[plan.training.loss].references, OPTIMISERS[plan.training.optimiser].references]
-    return [reference for references in cited for reference in references]
+    return text, references(text, plan, study)
 
 
 def _data(plan: Plan, study: Study) -> str:
     classes = listing([label.name for label in plan.data.classes[1:]])
+    channels = listing(plan.data.channels)
     return (
-        f"{study.cases} labelled {'images' if plan.views[0].plane is None else 'scans'} of {plan.inputs.name} "
-        f"({listing(plan.data.channels)}) were segmented into {classes} with autoseg, which derives its settings from the "
-        f"data by fixed rules (recipe `{plan.inputs.recipe}`), as proposed by Isensee et al. (2021)."
+        f"The data set {plan.inputs.name} has {counted(study.cases, _case(plan))} ({channels}) with reference segmentations "
+        f"of {classes}."
     )
 
 
-def _preprocessing(plan: Plan) -> str:
-    section, views = plan.preprocessing, plan.views
-    verbs = ["cropped to their content"] if section.crop == "nonzero" else []
-    spacings = dict.fromkeys(view.spacing_mm for view in views)
-    if len(spacings) == 1 and (spacing := views[0].spacing_mm) is not None:
-        verbs.append(f"resampled to {_millimetres(spacing)}")
-    planes = [view.plane for view in views if view.plane is not None]
-    verbs += [f"cut into {listing(planes)} slices"] if planes else []
-    what = "Scans" if planes else "Images"
-    joined = f"{what} were {listing(verbs)}" if verbs else f"{what} were taken as they are"
-    if len(spacings) > 1:
-        own = [f"{view.plane} ones {_resolution(view)}" for view in views]
-        joined += f", {listing(own)}"
-    elif views[0].spacing_mm is None:
-        joined += ", at their own in-plane resolution"
-    methods = list(dict.fromkeys(NORMALISATIONS[step.method].phrase for step in section.normalisation))
-    fixed = list(dict.fromkeys(f"{step.background:g}" for step in section.normalisation if step.background is not None))
-    background = f" Voxels of value 0, which surround the subject, were set to {listing(fixed)} after that." if fixed else ""
-    return f"{joined}. Intensities {listing(methods)}.{background}"
+def _recipe(plan: Plan) -> str:
+    follows = "follows the method" if plan.inputs.recipe == "paper" else "extends the method"
+    text = (
+        f"autoseg (recipe `{plan.inputs.recipe}`), which {follows} of Islam and Tabassum (2025), derived settings from the "
+        "data by fixed rules, as Isensee et al. (2021) proposed."
+    )
+    if by_hand := [f"`{path}`" for path in plan.inputs.overrides]:
+        text += f" {listing(by_hand)} {'was' if len(by_hand) == 1 else 'were'} set by hand."
+    return text + (" The plan was edited by hand." if plan.edited else "")
 
 
-def _networks(plan: Plan, study: Study) -> str:
-    if not study.models:
+def _networks(plan: Plan, trainings: Sequence[Training]) -> str:
+    names = architectures(trainings)
+    phrases = listing([NETWORKS[name].phrase for name in names])
+    features = plan.network.inside.features
+    normalised = " and batch normalisation" if all(name in NETWORKS.built_in for name in names) else ""
+    networks = "The network was" if len(names) == 1 else "The networks were"
+    return f"{networks} {phrases}, with {len(features)} levels of {features[0]} to {features[-1]} features{normalised}."
+
+
+def _splits(plan: Plan, trainings: Sequence[Training]) -> str:
+    """On which cases which networks were trained."""
+    groups: dict[str, list[str]] = {}
+    for name in architectures(trainings):
+        folds = {training.fold: training for training in trainings if training.architecture == name}
+        groups.setdefault(_split(plan, folds), []).append(NETWORKS[name].title)
+    if len(groups) == 1:
+        [(split, titles)] = groups.items()
+        return f"{'It was' if len(titles) == 1 else 'They were'} trained {split}."
+    return " ".join(
+        f"The {listing(titles, last='and the')} {'was' if len(titles) == 1 else 'were'} trained {split}."
+        for split, titles in groups.items()
+    )
+
+
+def _split(plan: Plan, folds: Mapping[str, Training]) -> str:
+    numbered = sorted((fold for fold in folds if fold.isdigit()), key=int)
+    places = []
+    if len(numbered) == plan.folds > 1:
+        each = _sizes([folds[fold] for fold in numbered], plan)
+        places.append(f"in {in_words(plan.folds)}-fold cross-validation ({each} in each fold)")
+    elif numbered:
+        each = _sizes([folds[fold] for fold in numbered], plan)
+        which = f"fold{_s(len(numbered))} {listing(numbered)}"
+        places.append(f"on {in_words(len(numbered))} of {in_words(plan.folds)} folds ({which}: {each})")
+    if "official" in folds:
+        places.append(f"on the data set's own split ({_sizes([folds['official']], plan)})")
+    if "full" in folds:
+        places.append(f"on all {counted(len(folds['full'].training), f'labelled {_case(plan)}')}, none of them held out")
+    return listing(places)
+
+
+def _sizes(trainings: Sequence[Training], plan: Plan) -> str:
+    trained = _range([len(training.training) for training in trainings])
+    held_out = [len(training.held_out) for training in trainings]
+    return f"{trained} training and {_range(held_out)} held-out {_case(plan)}{_s(max(held_out))}"
+
+
+def _seeds(trainings: Sequence[Training]) -> str:
+    seeds: dict[tuple[str, str], set[int]] = {}
+    for training in trainings:
+        seeds.setdefault((training.architecture, training.fold), set()).add(training.seed)
+    most = max(seeds.values(), key=len)
+    if len(most) == 1:
         return ""
-    size, shared = plan.network, plan.network.shared_by_views
-    beside = listing(list(dict.fromkeys(str(view.adjacent_slices) for view in plan.views)), last="or")
-    adjacent = f" Each slice was shown with {beside} adjacent slice(s) on either side." if beside != "0" else ""
-    if len(plan.views) > 1:
-        whose = "all planes were shown to the same network, in turns" if shared else "each plane had networks of their own"
-        adjacent += f" Slices of {whose}."
-    networks = listing([NETWORKS[name].phrase for name in study.models])
-    inside = size.inside.features
-    if size.stem == "space_to_depth":
-        adjacent += " They saw every 2x2 pixels as one with four times the channels, and their logits were arranged back."
+    if all(found == most for found in seeds.values()):
+        numbers = listing([str(seed) for seed in sorted(most)])
+        return f"Each was trained with {in_words(len(most))} random seeds ({numbers})."
+    return f"Some were trained with several random seeds, up to {in_words(len(most))}."
+
+
+def _training(plan: Plan, trainings: Sequence[Training], *, judged_on: str) -> str:
+    epochs, minutes = [training.epochs for training in trainings], [training.minutes for training in trainings]
+    long = f"{_range(minutes, digits=0 if min(minutes) >= 10 else 1)} minutes"
+    took = f"{_range(epochs)} epoch{_s(max(epochs))} ({long if max(minutes) >= 1 else 'less than a minute'})"
+    each = "Each training" if len(trainings) > 1 else "Training"
+    return f"{each} took {took}, {plan_clauses.learning(plan, judged_on=judged_on)}."
+
+
+def _numbers(trainings: Sequence[Training]) -> str:
+    """The number format of convolutions where it is not the usual one, and batches that were smaller than planned."""
+    precisions = sorted({training.precision for training in trainings})
+    sentences = [f"Convolutions were computed in {listing(precisions, last='or')}."] if precisions != ["float32"] else []
+    halved = sum(training.batches_halved for training in trainings)
+    if halved:
+        which = "" if halved == len(trainings) else f" in {in_words(halved)} of {in_words(len(trainings))} trainings"
+        sentences.append(f"Batches were halved{which} to fit into the GPU's memory.")
+    return " ".join(sentences)
+
+
+def _selection(choice: Choice | None, plan: Plan) -> list[str]:
+    if choice is None:
+        return []
+    sentences = [_chosen(choice, plan)] if choice.candidates > 1 else []
+    if choice.shift:
+        sentences.append(
+            f"Logarithms of averaged probabilities were shifted by what held-out {_case(plan)}s taught ({choice.shift})."
+        )
+    if choice.steps:
+        sentences.append(f"Label maps were postprocessed with cc3d (Silversmith 2021): {'; '.join(choice.steps)}.")
+    elif choice.steps_tried:
+        sentences.append(f"No step of postprocessing was kept ({in_words(choice.steps_tried)} tried).")
+    return [*sentences, *(["The selection was edited by hand afterwards."] if choice.edited else [])]
+
+
+def _chosen(choice: Choice, plan: Plan) -> str:
+    what = "networks and planes" if len(plan.views) > 1 else "networks"
+    networks = listing([NETWORKS[name].title for name in choice.networks])
+    selected = f"{networks} was" if len(choice.networks) == 1 else f"the average of {networks} was"
+    through = f", seeing {listing(choice.views)} slices" if choice.views else ""
+    tests = "; differences from it were tested by paired permutation tests, corrected after Holm (1979)"
     return (
-        f"The networks were {networks}, with {len(inside)} levels from "
-        f"{inside[0]} to {inside[-1]} features and batch normalisation.{adjacent}"
+        f"Out of {in_words(choice.candidates)} combinations of {what}, {selected} selected by mean Dice on "
+        f"{counted(choice.cases, f'held-out {_case(plan)}')}{through}{tests if choice.tested else ''}."
     )
 
 
-def _training(plan: Plan, study: Study) -> str:
-    if not study.models:
-        return ""
-    section = plan.training
-    loss, optimiser = LOSSES[section.loss].phrase, OPTIMISERS[section.optimiser].phrase
-    weights = ", ".join(f"{weight:.3g}" for weight in section.class_weights)
-    schedule = (
-        f"after a linear warm-up over {section.warmup_fraction:.0%} of the training followed a cosine to its end"
-        if section.schedule == "cosine"
-        else f"was divided by ten after {section.lr_patience} epochs without a lower validation loss"
-    )
-    half = section.half_resolution_fraction
-    folds = sorted({fold for folds in study.models.values() for fold in folds})
-    split = (
-        f"in {plan.folds}-fold cross-validation (fold(s) {listing(folds)})"
-        if all(fold.isdigit() for fold in folds)
-        else f"on the split(s) {listing(folds)}"
-    )
-    patches = listing([_patch(view, among=plan.views) for view in plan.views])
-    return (
-        f"They were trained {split} on patches of {patches}, with {loss} (class weights {weights}), by {optimiser} "
-        f"with a learning rate of {section.learning_rate:g} that {schedule}, for {_range(study.epochs, '{:.0f}')} epochs "
-        f"({_range(study.minutes, '{:.0f}')} minutes) each."
-        + (f" In the first {half:.0%} of it slices were shown at half resolution." if half else "")
-        + (f" Of one network, up to {study.seeds} that differ in their seed were averaged." if study.seeds > 1 else "")
-    )
+def _scores(plan: Plan, study: Study) -> list[str]:
+    if not study.scored:
+        return []
+    titles = [metric.title for metric in METRICS.values() if metric.better is not None]
+    names = listing([title if title.startswith("Dice") else title[:1].lower() + title[1:] for title in titles])
+    in_mm = " (distances in mm)" if any(metric.unit == "mm" for metric in METRICS.values()) else ""
+    scored = counted(study.scored, f"held-out {_case(plan)}")
+    sentences = [f"{scored} {'was' if study.scored == 1 else 'were'} scored by class: {names}{in_mm}."]
+    if study.has_interval:
+        sentences.append("Means are given with 95 % bootstrap intervals over cases (Efron and Tibshirani 1993).")
+    if study.choice is not None and (study.choice.candidates > 1 or study.choice.steps or study.choice.shift):
+        sentences.append(f"The selection was scored on the {_case(plan)}s that decided it.")
+    return sentences
 
 
-def _augmentation(plan: Plan) -> str:
-    section = plan.augmentation
-    changes = [f"rotation by up to {section.rotation_deg:g} degrees"] if section.spatial_probability else []
-    if section.spatial_probability and section.scale != (1.0, 1.0):
-        changes.append(f"scaling by {section.scale[0]:g} to {section.scale[1]:g}")
-    if section.spatial_probability and section.shift_fraction:
-        changes.append(f"shifts by up to {section.shift_fraction:.0%} of the patch")
-    if mirrored := _mirrored(plan.views, "mirror_axes"):
-        changes.append(f"mirroring along {mirrored}")
-    if section.intensity_probability:
-        changes.append("random contrast, brightness, gamma, noise and blur")
-    changes += [AUGMENTATIONS[name].phrase for name in section.additional]
-    return f"Training slices were augmented by {listing(changes)}." if changes else ""
+def _case(plan: Plan) -> str:
+    return "image" if plan.views[0].plane is None else "scan"
 
 
-def _prediction(plan: Plan) -> str:
-    axes, power = _mirrored(plan.views, "tta_axes"), plan.prediction.prior_power
-    done = [f"divided by the class weights to the power {power:g}"] if power else []
-    done += [f"averaged over mirror images along {axes}"] if axes else []
-    done += ["averaged over the planes on the scan's own voxels"] if len(plan.views) > 1 else []
-    return f"Predicted probabilities were {listing(done)}." if done else ""
+def _s(number: int) -> str:
+    """The ending of a noun of which there are so many."""
+    return "" if number == 1 else "s"
 
 
-def _selection(study: Study) -> str:
-    if not study.averaged:
-        return ""
-    steps = (
-        f" Label maps were postprocessed ({'; '.join(study.postprocessing)})."
-        if study.postprocessing
-        else " No postprocessing of label maps helped."
-    )
-    shift = (
-        f" Logarithms of averaged probabilities were shifted by amounts learnt from held-out cases ({study.shift})."
-        if study.shift
-        else ""
-    )
-    views = f" Of the planes, {listing(study.views)} slices alone were selected likewise." if study.views else ""
-    networks = listing([NETWORKS[name].title for name in study.averaged])
-    return (
-        f"From the cross-validation ({study.compared} held-out cases), {networks} "
-        f"{'were' if len(study.averaged) > 1 else 'was'} selected by mean Dice; differences between networks were tested by "
-        f"paired permutation tests corrected after Holm (1979).{views}{shift}{steps}"
-    )
-
-
-def _software(study: Study) -> str:
-    versions = study.versions
-    return (
-        f"Software: autoseg {versions.get('autoseg', '')}, PyTorch {versions.get('torch', '')} (Paszke et al. 2019), "
-        f"SimpleITK {versions.get('SimpleITK', '')} (Lowekamp et al. 2013), Python {versions.get('python', '')}."
-    )
-
-
-def _millimetres(spacing_mm: tuple[float, float]) -> str:
-    return f"{spacing_mm[0]:g} x {spacing_mm[1]:g} mm"
-
-
-def _resolution(view: View) -> str:
-    return "at their own resolution" if view.spacing_mm is None else f"resampled to {_millimetres(view.spacing_mm)}"
-
-
-def _patch(view: View, *, among: Sequence[View]) -> str:
-    size = f"{view.patch_px[0]} x {view.patch_px[1]} pixels in batches of {view.batch_size}"
-    return f"{size} ({view.plane})" if len(among) > 1 else size
-
-
-def _mirrored(views: Sequence[View], key: Literal["mirror_axes", "tta_axes"]) -> str:
-    """Along which axes slices are mirrored, with the plane where it is not the same in all; empty: along none."""
-    axes: dict[tuple[str, ...], list[str]] = {}
-    for view in views:
-        axes.setdefault(getattr(view, key), []).append(str(view.plane))
-    if len(axes) == 1:
-        return listing(next(iter(axes)))
-    return "; ".join(f"{listing(along)} of {listing(planes)} slices" for along, planes in axes.items() if along)
-
-
-def _range(values: tuple[float, float], form: str) -> str:
-    low, high = (form.format(value) for value in values)
+def _range(values: Sequence[float], *, digits: int = 0) -> str:
+    low, high = (f"{value:,.{digits}f}" for value in (min(values), max(values)))
     return low if low == high else f"{low} to {high}"

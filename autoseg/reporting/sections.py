@@ -3,7 +3,6 @@
 import json
 import shlex
 import statistics
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import version
@@ -12,12 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import class_mean
 from autoseg.evaluation.formatting import bounds, number, plan_value
 from autoseg.evaluation.statistics import Interval, mean_interval
-from autoseg.inference.shift import describe as describe_shift
 from autoseg.model.bundle import software_versions
 from autoseg.planning.decided import explained
 from autoseg.planning.sections import Inputs
@@ -25,9 +22,10 @@ from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
 from autoseg.reporting import paper_figures
 from autoseg.reporting.data import ReportData
-from autoseg.reporting.methods import Study, methods_paragraph
+from autoseg.reporting.methods import methods_paragraph
 from autoseg.reporting.page import MOST_ROWS, Copyable, Facts, Page, Section, Table, Text, Warnings
-from autoseg.reporting.score_sections import Figures, cases_section, in_words, scores_section, selection_section
+from autoseg.reporting.score_sections import Figures, cases_section, scores_section, selection_section
+from autoseg.reporting.study import study_of
 from autoseg.runs.moved_data import listing
 
 _FEW_CASES: Final = 6
@@ -189,28 +187,7 @@ def _outliers(cases: Sequence[CaseMetrics]) -> list[str]:
 
 
 def _repeat(data: ReportData) -> Section:
-    versions = software_versions()
-    states = [run.state for run in data.runs if run.state is not None]
-    minutes, epochs = [state.elapsed_s / 60 for state in states], [len(state.epochs) for state in states]
-    folds: dict[Architecture, set[str]] = {}
-    for run in data.runs:
-        folds.setdefault(run.model.architecture, set()).add(run.model.fold)
-    selection = data.selection
-    names = [label.name for label in data.plan.data.classes]
-    study = Study(
-        cases=len(data.fingerprint.cases),
-        models={name: sorted(folds[name]) for name in NETWORKS if name in folds},
-        minutes=(min(minutes, default=0), max(minutes, default=0)),
-        epochs=(min(epochs, default=0), max(epochs, default=0)),
-        versions=versions,
-        averaged=() if selection is None else selection.candidates[0].networks,
-        postprocessing=() if selection is None else in_words(selection, data.plan.data.classes),
-        compared=0 if selection is None else len(selection.compared_cases),
-        views=() if selection is None else selection.views,
-        shift="" if selection is None or not selection.log_shift else describe_shift(selection.log_shift, names),
-        seeds=max(Counter((run.model.architecture, run.model.fold) for run in data.runs).values(), default=1),
-    )
-    text, references = methods_paragraph(data.plan, study)
+    text, references = methods_paragraph(data.plan, study_of(data))
     return Section(
         "repeat",
         "To repeat and to cite",
@@ -218,7 +195,7 @@ def _repeat(data: ReportData) -> Section:
         [
             Copyable("\n".join(_commands(data)), "Commands", code=True),
             Copyable(text, "Methods", references=references),
-            Facts([*versions.items(), ("plan", data.plan.digest)]),
+            Facts([*software_versions().items(), ("plan", data.plan.digest)]),
         ],
     )
 

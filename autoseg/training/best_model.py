@@ -3,11 +3,21 @@
 from pathlib import Path
 
 from autoseg.model.bundle import HasState, Provenance, save_bundle, software_versions
+from autoseg.model.hardware import Hardware
 from autoseg.planning.plan import Plan
 from autoseg.training.checkpoint import RunState
 
 
-def store_model(folder: Path, network: HasState, *, plan: Plan, state: RunState, epochs: int, minutes: float) -> None:
+def store_model(
+    folder: Path,
+    network: HasState,
+    *,
+    plan: Plan,
+    state: RunState,
+    epochs: int,
+    minutes: float,
+    hardware: Hardware,
+) -> None:
     """Store a network as the model of its run.
 
     Args:
@@ -17,6 +27,7 @@ def store_model(folder: Path, network: HasState, *, plan: Plan, state: RunState,
         state: of the run.
         epochs: trained so far, this one included.
         minutes: trained so far.
+        hardware: what it is trained on.
     """
     save_bundle(
         folder,
@@ -31,5 +42,6 @@ def store_model(folder: Path, network: HasState, *, plan: Plan, state: RunState,
             validation_cases=tuple(state.members.validation),
             epochs=epochs,
             minutes=minutes,
+            hardware=hardware,
         ),
     )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from autoseg.model.bundle import HasState
+from autoseg.model.hardware import hardware_of
 from autoseg.planning.plan import Plan
 from autoseg.training.best_model import store_model
 from autoseg.training.checkpoint import RunState, save_checkpoint
@@ -51,11 +52,21 @@ class EpochFiles:
         network, optimiser = self._storing.of(self._network), self._storing.of(self._optimiser)
         folder, plan, minutes = self._context.folder, self._plan, self._context.stopwatch.elapsed_s / 60
         record, log = state.epochs[-1], self._log
+        compute, ranks = self._context.compute, self._context.ranks
+        hardware = hardware_of(compute.device, processes=ranks.size, threads=state.threads)
         state = state.model_copy(update={"epochs": []})  # what an epoch stores does not grow with their number
 
         def store() -> None:
             if best:
-                store_model(folder, network, plan=plan, state=state, epochs=record.epoch, minutes=minutes)
+                store_model(
+                    folder,
+                    network,
+                    plan=plan,
+                    state=state,
+                    epochs=record.epoch,
+                    minutes=minutes,
+                    hardware=hardware,
+                )
             log.append(record)
             append_steps(folder / STEPS_FILE, steps)
             save_checkpoint(folder, state, epochs=log.stored, network=network, optimiser=optimiser)

@@ -63,3 +63,14 @@ def test_another_word_may_stand_for_what_is_undefined() -> None:
     assert formatting.number(float("nan"), 2, undefined="nan") == "nan"
     assert formatting.spread(float("nan"), float("nan"), 2, undefined="nan") == "nan"
     assert formatting.spread(0.5, 0.25, 2, undefined="nan") == "0.50 +- 0.25"
+
+
+def test_things_are_counted_in_singular_and_plural() -> None:
+    assert [formatting.counted(number, "case") for number in (0, 1, 2, 1200)] == [
+        "0 cases",
+        "1 case",
+        "2 cases",
+        "1,200 cases",
+    ]
+    assert formatting.counted(2, "axis", plural="axes") == "2 axes"
+    assert [formatting.in_words(number) for number in (0, 1, 12, 13, 1300)] == ["no", "one", "twelve", "13", "1,300"]

@@ -1,114 +1,491 @@
-from collections.abc import Callable
+"""The methods paragraph, sentence by sentence: what was done is told, and nothing else."""
+
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from autoseg.catalogue import NETWORKS
+from autoseg.model.hardware import Hardware
 from autoseg.planning.plan import Plan
-from autoseg.reporting.methods import Study, methods_paragraph
+from autoseg.reporting.methods import methods_paragraph
+from autoseg.reporting.study import Choice, Study, Training
 
 MakePlan = Callable[..., Plan]
-STUDY = Study(
-    cases=10,
-    models={"unet": ["0", "1"]},
-    minutes=(20.0, 20.4),
-    epochs=(31, 35),
-    versions={"autoseg": "1.2.3", "torch": "2.13", "SimpleITK": "2.5", "python": "3.11"},
+
+VERSIONS = {
+    "autoseg": "1.2.3", "torch": "2.13", "SimpleITK": "2.5", "numpy": "2.4", "scipy": "1.17", "batchgenerators": "0.25",
+    "python": "3.11",
+}  # fmt: skip
+CASES = tuple(f"case_{number}" for number in range(10))
+OFF = {"spatial_probability": 0.0, "intensity_probability": 0.0}
+DATA = (
+    "The data set tiny has 10 scans (T1) with reference segmentations of disc.",
+    (
+        "autoseg (recipe `auto`), which extends the method of Islam and Tabassum (2025), derived settings from the data by "
+        "fixed rules, as Isensee et al. (2021) proposed."
+    ),
+)
+SLICES = ("Scans were cut into axial slices, at their own resolution.", "Intensities were left as they are.")
+UNET = ("The network was a U-Net (Ronneberger et al. 2015), with 2 levels of 4 to 8 features and batch normalisation.",)
+ONE_OF_TWO = ("It was trained on one of two folds (fold 0: 5 training and 5 held-out scans).",)
+TRAINING = (
+    (
+        "Training took 31 epochs (20 minutes), on patches of 16 x 12 pixels in batches of 4, minimising the sum of "
+        "class-weighted cross-entropy and soft Dice loss (class weights 1, 2) with AdamW (Loshchilov and Hutter 2019), a "
+        "weight decay of 0.01 and a learning rate that rose to 0.01 in the first 10% of the training and then fell along a "
+        "cosine."
+    ),
+    "Gradients were clipped to a norm of 12.",
+    "The weights of the last epoch were kept.",
+)
+AUGMENTATION = (
+    (
+        "Training slices were rotated by up to 15 degrees, scaled by 0.85 to 1.18 and shifted by up to 6% of the patch, "
+        "with probability 0.7."
+    ),
+    "They were mirrored along columns, with probability 0.5.",
+    (
+        "Their intensities were augmented by Gaussian noise (standard deviation up to 0.05), Gaussian blur (sigma 0.5 to 1 "
+        "pixels), brightness (factor 0.85 to 1.15), contrast about the mean (factor 0.75 to 1.3) and gamma (exponent 0.8 to "
+        "1.25), each with probability 0.5."
+    ),
+)
+SCORES = (
+    (
+        "5 held-out scans were scored by class: Dice, Hausdorff distance, 95th percentile of the Hausdorff distance and "
+        "average symmetric surface distance (distances in mm)."
+    ),
+)
+SOFTWARE = (
+    (
+        "Software: autoseg 1.2.3, PyTorch 2.13 (Paszke et al. 2019), SimpleITK 2.5 (Lowekamp et al. 2013), NumPy 2.4 "
+        "(Harris et al. 2020), SciPy 1.17 (Virtanen et al. 2020), batchgenerators 0.25 (Isensee et al. 2020) and Python "
+        "3.11."
+    ),
 )
 
 
-def test_every_number_is_the_plans_or_the_runs(make_plan: MakePlan) -> None:
-    text, _ = methods_paragraph(make_plan(), STUDY)
-    for part in (
-        "10 labelled scans of tiny (T1)", "cut into axial slices", "were left as they are", "2 levels from 4 to 8 features",
-        "patches of 16 x 12 pixels in batches of 4", "class weights 1, 2", "learning rate of 0.01",
-        "31 to 35 epochs (20 minutes)",
-        "2-fold cross-validation (fold(s) 0 and 1)", "rotation by up to 15 degrees", "mirroring along columns",
-        "autoseg 1.2.3",
-    ):  # fmt: skip
-        assert part in text
+def training(architecture: str = "unet", fold: int | str = 0, *, held_out: int = 5, **changes: Any) -> Training:
+    """A finished training on ten cases, some of which it held out."""
+    return replace(
+        Training(
+            architecture,
+            str(fold),
+            seed=0,
+            training=CASES[held_out:],
+            held_out=CASES[:held_out],
+            epochs=31,
+            minutes=20.0,
+            versions=VERSIONS,
+        ),
+        **changes,
+    )
+
+
+def study(*trainings: Training, **changes: Any) -> Study:
+    """What comes of some trainings."""
+    return replace(Study(cases=10, trainings=trainings, scored=5, versions={"autoseg": "9.9"}), **changes)
+
+
+ONE = study(training())
+
+
+def tells(plan: Plan, done: Study, sentences: Sequence[str]) -> bool:
+    """Whether the paragraph is these sentences; compares them, so that a failure shows both."""
+    text, _ = methods_paragraph(plan, done)
+    assert text.replace(". ", ".\n") == " ".join(sentences).replace(". ", ".\n")
+    return True
+
+
+def sentences_of(plan: Plan, done: Study) -> list[str]:
+    text, _ = methods_paragraph(plan, done)
+    return text.replace(". ", ".\n").splitlines()
+
+
+def test_one_network_on_one_fold(make_plan: MakePlan) -> None:
+    expected = (*DATA, *SLICES, *UNET, *ONE_OF_TWO, *TRAINING, *AUGMENTATION, *SCORES, *SOFTWARE)
+    assert tells(make_plan(), ONE, expected)
+
+
+def test_before_training_only_what_is_there_is_told(make_plan: MakePlan) -> None:
+    assert tells(make_plan(), Study(cases=10, versions=VERSIONS), (
+        *DATA, ("Software: autoseg 1.2.3, SimpleITK 2.5 (Lowekamp et al. 2013), NumPy 2.4 (Harris et al. 2020) and Python "
+        "3.11.")
+    ))  # fmt: skip
+
+
+def test_three_networks_on_all_folds_with_a_selection(make_plan: MakePlan) -> None:
+    trainings = [
+        training(name, fold, epochs=31 + fold, minutes=20 + fold, training=CASES[fold:9], held_out=CASES[: 1 + fold])
+        for name in ("unet", "sepres", "attention")
+        for fold in (0, 1)
+    ]
+    choice = Choice(
+        ("unet", "sepres"), candidates=7, cases=10, tested=True, steps_tried=4,
+        steps=("GM: holes filled", "CSF: components under 0.05 ml removed"), shift="GM -0.35, WM +0.10",
+    )  # fmt: skip
+    done = study(*trainings, scored=10, has_interval=True, choice=choice)
+    sentences = sentences_of(make_plan(), done)
+    for sentence in (
+        "The networks were a U-Net (Ronneberger et al.",
+        "They were trained in two-fold cross-validation (8 to 9 training and 1 to 2 held-out scans in each fold).",
+        (
+            "Out of seven combinations of networks, the average of U-Net and Sep-Res U-Net was selected by mean Dice on 10 "
+            "held-out scans; differences from it were tested by paired permutation tests, corrected after Holm (1979)."
+        ),
+        "Logarithms of averaged probabilities were shifted by what held-out scans taught (GM -0.35, WM +0.10).",
+        (
+            "Label maps were postprocessed with cc3d (Silversmith 2021): GM: holes filled; CSF: components under 0.05 ml "
+            "removed."
+        ),
+        "Means are given with 95 % bootstrap intervals over cases (Efron and Tibshirani 1993).",
+        "The selection was scored on the scans that decided it.",
+    ):
+        assert sentence in sentences
+    assert (
+        sum(line.startswith("Each training took 31 to 32 epochs (20 to 21 minutes), on patches") for line in sentences) == 1
+    )
+
+
+def test_no_test_is_named_that_was_not_made(make_plan: MakePlan) -> None:
+    alone = study(training(), choice=Choice(("unet",), candidates=1, cases=5, steps_tried=2))
+    expected = (*DATA, *SLICES, *UNET, *ONE_OF_TWO, *TRAINING, *AUGMENTATION)
+    assert tells(make_plan(), alone, (*expected, "No step of postprocessing was kept (two tried).", *SCORES, *SOFTWARE))
+    untested = replace(alone, choice=Choice(("unet",), candidates=3, cases=1))
+    text, _ = methods_paragraph(make_plan(), untested)
+    assert "Out of three combinations of networks, U-Net was selected by mean Dice on 1 held-out scan. 5 held-out" in text
+    assert "No step" not in text
+    assert "permutation" not in text
+
+
+def test_a_selection_that_somebody_changed_says_so(make_plan: MakePlan) -> None:
+    edited = study(training(), choice=Choice(("unet",), candidates=1, cases=5, edited=True))
+    assert "The selection was edited by hand afterwards." in sentences_of(make_plan(), edited)
+
+
+@pytest.mark.parametrize(
+    ("done", "expected"),
+    [
+        (
+            study(training(fold=0), training(fold=3, held_out=4)),
+            "It was trained on two of five folds (folds 0 and 3: 5 to 6 training and 4 to 5 held-out scans).",
+        ),
+        (study(training(held_out=1)), "It was trained on one of five folds (fold 0: 9 training and 1 held-out scan)."),
+        (
+            study(*(training(fold=fold, held_out=2) for fold in range(5))),
+            "It was trained in five-fold cross-validation (8 training and 2 held-out scans in each fold).",
+        ),
+        (
+            study(training(fold="official", held_out=3)),
+            "It was trained on the data set's own split (7 training and 3 held-out scans).",
+        ),
+        (study(training(fold="full", held_out=0)), "It was trained on all 10 labelled scans, none of them held out."),
+        (
+            study(training(), training(fold="full", held_out=0)),
+            (
+                "It was trained on one of five folds (fold 0: 5 training and 5 held-out scans) and on all 10 labelled "
+                "scans, none of them held out."
+            ),
+        ),
+        (
+            study(training(), training("sepres", 1), training("attention", 1)),
+            (
+                "The U-Net was trained on one of five folds (fold 0: 5 training and 5 held-out scans).\n"
+                "The Sep-Res U-Net and the Attention U-Net were trained on one of five folds (fold 1: 5 training and 5 "
+                "held-out scans)."
+            ),
+        ),
+    ],
+)
+def test_folds_are_those_that_were_trained(make_plan: MakePlan, done: Study, expected: str) -> None:
+    plan = make_plan().model_copy(update={"folds": 5})
+    sentences = sentences_of(plan, done)
+    assert [line for line in sentences if " trained " in line] == expected.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("trainings", "expected"),
+    [
+        ([training()], []),
+        ([training(), training(fold=1)], []),
+        ([training(seed=2), training(seed=0)], ["Each was trained with two random seeds (0 and 2)."]),
+        ([training(), training(seed=1), training(fold=1)], ["Some were trained with several random seeds, up to two."]),
+    ],
+)
+def test_seeds_are_counted(make_plan: MakePlan, trainings: list[Training], expected: list[str]) -> None:
+    assert [line for line in sentences_of(make_plan(), study(*trainings)) if "random seed" in line] == expected
+
+
+def test_views_with_a_network_of_their_own_are_no_seeds(make_plan: MakePlan) -> None:
+    plan = make_plan(views=[{}, {"plane": "coronal"}], network={"shared_by_views": False})
+    assert "seed" not in methods_paragraph(plan, study(training(), training()))[0]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "minutes", "expected"),
+    [
+        ((1,), (0.4,), "Training took 1 epoch (less than a minute), on"),
+        ((8, 8), (2.0, 9.96), "Each training took 8 epochs (2.0 to 10.0 minutes), on"),
+        ((2000, 2100), (1500.0, 1440.2), "Each training took 2,000 to 2,100 epochs (1,440 to 1,500 minutes), on"),
+    ],
+)
+def test_length_of_trainings(make_plan: MakePlan, epochs: tuple[int], minutes: tuple[float], expected: str) -> None:
+    runs = [
+        training(fold=fold, epochs=count, minutes=long)
+        for fold, (count, long) in enumerate(zip(epochs, minutes, strict=True))
+    ]
+    assert expected in methods_paragraph(make_plan(), study(*runs))[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "gone"),
+    [
+        ("rotation_deg", 0.0, "rotated by up to 15 degrees, "),
+        ("scale", [1.0, 1.0], "scaled by 0.85 to 1.18"),
+        ("shift_fraction", 0.0, "shifted by up to 6% of the patch"),
+        ("noise_variance", 0.0, "Gaussian noise (standard deviation up to 0.05), "),
+        ("blur_sigma_px", [0.0, 0.0], "Gaussian blur (sigma 0.5 to 1 pixels), "),
+        ("brightness", [1.0, 1.0], "brightness (factor 0.85 to 1.15), "),
+        ("contrast", [1.0, 1.0], "contrast about the mean (factor 0.75 to 1.3)"),
+        ("gamma", [1.0, 1.0], "gamma (exponent 0.8 to 1.25)"),
+    ],
+)
+def test_an_augmentation_that_is_off_is_not_named(make_plan: MakePlan, key: str, value: Any, gone: str) -> None:
+    assert gone in methods_paragraph(make_plan(), ONE)[0]
+    assert (
+        gone.partition(" (")[0].partition(" by ")[0] not in methods_paragraph(make_plan(augmentation={key: value}), ONE)[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"spatial_probability": 0.0, "intensity_probability": 0.0}, ["Training slices were mirrored along columns, with"]),
+        ({"intensity_probability": 0.0}, [AUGMENTATION[0], AUGMENTATION[1]]),
+        (
+            {"spatial_probability": 1.0, "scale": [1.0, 1.0], "shift_fraction": 0.0, "intensity_probability": 0.0},
+            ["Training slices were rotated by up to 15 degrees. They were"],
+        ),
+        (
+            {"spatial_probability": 0.0, "noise_variance": 0.0, "noise_std": 0.2, "brightness_shift": 0.1,
+             "contrast_about": "foreground", "gamma": [1.0, 1.0], "blur_sigma_px": [0.0, 0.0], "brightness": [1.0, 1.0]},
+            [("Their intensities were augmented by Gaussian noise (standard deviation up to 0.2), added brightness "
+             "(standard deviation 0.1) and contrast about the mean of the foreground (factor 0.75 to 1.3) (each with "
+             "probability 0.5).")],
+        ),
+        (
+            {"noise_variance": 0.0, "contrast": [1.0, 1.0], "blur_sigma_px": [0.0, 0.0], "brightness": [1.0, 1.0]},
+            ["Their intensities were augmented by gamma (exponent 0.8 to 1.25), with probability 0.5."],
+        ),
+    ],
+)  # fmt: skip
+def test_augmentation_as_planned(make_plan: MakePlan, changes: dict[str, Any], expected: list[str]) -> None:
+    text, _ = methods_paragraph(make_plan(augmentation=changes), ONE)
+    assert all(part in text for part in expected)
+
+
+def test_without_augmentation_none_is_named_nor_its_package(make_plan: MakePlan) -> None:
+    plan = make_plan(augmentation=OFF, view={"mirror_axes": []})
+    without = SOFTWARE[0].replace(", batchgenerators 0.25 (Isensee et al. 2020)", "")
+    expected = (*DATA, *SLICES, *UNET, *ONE_OF_TWO, *TRAINING, *SCORES, without)
+    assert tells(plan, ONE, expected)
+
+
+def test_what_a_gpu_augments_is_not_augmented_by_batchgenerators(make_plan: MakePlan) -> None:
+    text, references = methods_paragraph(make_plan(), study(training(augmented_on_host=False)))
+    assert "rotated" in text
+    assert "batchgenerators" not in " ".join([text, *references])
 
 
 def test_another_plan_gives_another_text(make_plan: MakePlan) -> None:
-    changed = make_plan(
-        preprocessing={"crop": "nonzero", "normalisation": [{"method": "quantile_zscore", "background": -8.5}]},
-        training={"loss": "dice", "optimiser": "adam", "schedule": "plateau", "lr_patience": 10},
+    plan = make_plan(
+        inputs={"recipe": "paper"},
+        preprocessing={
+            "crop": "nonzero", "crop_margin_px": 1,
+            "normalisation": [{"method": "quantile_zscore", "background": -8.5, "clip": 10.0}],
+        },
+        training={
+            "loss": "dice", "optimiser": "adam", "schedule": "plateau", "lr_patience": 10, "early_stopping_patience": 20,
+            "grad_clip_norm": None, "best_model": "validation_loss", "half_resolution_fraction": 0.25,
+            "slices": {"rule": "foreground_fraction", "fraction": 0.5},
+        },
         view={"spacing_mm": [1.0, 0.5], "adjacent_slices": 2, "mirror_axes": [], "tta_axes": ["columns"]},
-        augmentation={"spatial_probability": 0.0, "intensity_probability": 0.0},
+        network={"deep_supervision": True, "features": [4, 8, 16], "stem": "space_to_depth"},
+        augmentation=OFF,
+    )  # fmt: skip
+    without = SOFTWARE[0].replace(", batchgenerators 0.25 (Isensee et al. 2020)", "")
+    assert tells(plan, ONE, (
+        DATA[0],
+        DATA[1].replace("`auto`", "`paper`").replace("extends", "follows"),
+        ("Scans were cropped to the box around voxels other than 0 with a margin of 1 voxel, cut into axial slices and "
+        "resampled to 1 x 0.5 mm per pixel."),
+        ("Intensities were normalised per scan by mean and standard deviation of the voxels between the 25th and the 75th "
+        "percentile of all positive intensities and clipped to [-10, 10]; voxels of value 0, which surround the subject, "
+        "were set to -8.5."),
+        UNET[0].replace("4 to 8", "8 to 16"),
+        "Each slice was shown with two adjacent slices on either side (2.5D).",
+        "Every 2 x 2 pixels entered as one with four times the channels; logits were rearranged likewise.",
+        *ONE_OF_TWO,
+        ("Training took 31 epochs (20 minutes), on patches of 16 x 12 pixels in batches of 4, minimising soft Dice loss at "
+        "every resolution (deep supervision, Lee et al. 2015) with Adam (Kingma and Ba 2015) and a learning rate of 0.01 "
+        "that was divided by ten after 10 epochs without a lower loss of the held-out cases."),
+        "A fraction of 0.5 of the slices was drawn from slices with any foreground, the rest from all.",
+        "In the first 25% of the training, slices were shown at half resolution.",
+        "Early stopping had a patience of 20 epochs (loss of the held-out cases).",
+        "The weights of the epoch with the lowest loss of the held-out cases were kept.",
+        "Predicted probabilities were averaged over mirror images along columns.",
+        *SCORES,
+        without,
+    ))  # fmt: skip
+
+
+def test_what_was_held_out_of_nothing_is_judged_on_the_training_cases(make_plan: MakePlan) -> None:
+    plan = make_plan(training={"best_model": "validation_dice"})
+    text, _ = methods_paragraph(plan, study(training(fold="full", held_out=0), scored=0))
+    assert "The weights of the epoch with the highest Dice of the training cases were kept." in text
+    assert "scored" not in text
+    assert "one adjacent slice on either" in methods_paragraph(make_plan(view={"adjacent_slices": 1}), ONE)[0]
+
+
+def test_images_in_2d_are_no_scans(make_plan: MakePlan) -> None:
+    text, _ = methods_paragraph(make_plan(view={"plane": None}), replace(ONE, cases=1, scored=1))
+    assert "tiny has 1 image (T1)" in text
+    assert "Images kept their own resolution. Intensities" in text
+    assert "5 training and 5 held-out images" in text
+    assert "1 held-out image was scored by class" in text
+    assert "scan" not in text
+    cropped = make_plan(view={"plane": None, "spacing_mm": [0.5, 0.5]}, preprocessing={"crop": "nonzero"})
+    assert (
+        "Images were cropped to the box around voxels other than 0 and resampled to 0.5 x 0.5 mm per pixel. "
+        in methods_paragraph(cropped, ONE)[0]
     )
-    text, references = methods_paragraph(changed, STUDY)
+
+
+def test_channels_of_different_kinds_are_told_apart(make_plan: MakePlan) -> None:
+    ct = {"method": "ct", "lower": 0.0, "upper": 1.0, "mean": 0.5, "std": 1.0}
+    plan = make_plan(
+        data={"channels": ["T1", "CT", "T2"]},
+        preprocessing={"normalisation": [{"method": "zscore"}, ct, {"method": "zscore"}]},
+    )
+    text, _ = methods_paragraph(plan, ONE)
+    assert "has 10 scans (T1, CT and T2) with" in text
+    assert (
+        "Intensities of T1 and T2 were normalised per scan by mean and standard deviation of the positive intensities. "
+        "Intensities of CT were clipped to and scaled by the intensities of the training data's foreground. The network"
+    ) in text
+
+
+def test_views_are_told_apart_where_they_differ(make_plan: MakePlan) -> None:
+    views = [
+        {"plane": "coronal", "tta_axes": ["columns"], "adjacent_slices": 1},
+        {"plane": "sagittal", "patch_px": [32, 12], "mirror_axes": [], "spacing_mm": [1.0, 0.5]},
+    ]
+    plan = make_plan(views=views, network={"shared_by_views": False}, prediction={"prior_power": 0.5})
+    text, _ = methods_paragraph(plan, ONE)
     for part in (
-        "cropped to their content, resampled to 1 x 0.5 mm and cut", "25th and the 75th",
-        "Voxels of value 0, which surround the subject, were set to -8.5 after that", "soft Dice loss", "by Adam",
-        "divided by ten after 10 epochs", "2 adjacent slice(s)", "averaged over mirror images along columns",
-    ):  # fmt: skip
+        (
+            "Scans were cut into coronal and sagittal slices: coronal ones at their own resolution and sagittal ones "
+            "resampled to 1 x 0.5 mm per pixel. Intensities"
+        ),
+        (
+            "Networks were shown coronal slices with one adjacent slice and sagittal slices with no adjacent slices on "
+            "either side (2.5D). Each plane had networks of its own. It was"
+        ),
+        "on patches of 16 x 12 pixels in batches of 4 (coronal) and 32 x 12 pixels in batches of 4 (sagittal), minimising",
+        "They were mirrored along columns of coronal slices, with probability 0.5.",
+        (
+            "Predicted probabilities were divided by the class weights to the power 0.5, averaged over mirror images along "
+            "columns of coronal slices and averaged over the planes on the scan's own voxels. 5"
+        ),
+    ):
         assert part in text
-    assert "augmented" not in text
-    assert "own in-plane resolution" not in text
-    assert any("Kingma" in reference for reference in references)
+    alike = make_plan(views=[{"plane": "coronal", "mirror_axes": ["rows", "columns"]}, {"plane": "axial"}])
+    text, _ = methods_paragraph(alike, ONE)
+    assert "All planes were shown to the same network in turn." in text
+    assert "columns of axial slices, along each axis with probability 0.5" in text
+    chosen = replace(ONE, choice=Choice(("unet",), candidates=3, cases=5, views=("axial",)))
+    text, _ = methods_paragraph(alike, chosen)
+    assert (
+        "combinations of networks and planes, U-Net was selected by mean Dice on 5 held-out scans, seeing axial slices"
+        in text
+    )
+    assert "over the planes" not in text
+
+
+def test_what_somebody_set_is_said(make_plan: MakePlan) -> None:
+    plan = make_plan(inputs={"overrides": {"training.loss": "dice"}})
+    assert " proposed. `training.loss` was set by hand. Scans" in methods_paragraph(plan, ONE)[0]
+    changed = plan.model_copy(update={"planned_digest": plan.digest, "folds": 3})
+    assert "`training.loss` was set by hand. The plan was edited by hand. Scans" in methods_paragraph(changed, ONE)[0]
+
+
+def test_versions_are_those_of_training(make_plan: MakePlan) -> None:
+    other = training(fold=1, versions=VERSIONS | {"torch": "2.12"})
+    text, references = methods_paragraph(make_plan(), study(training(), other))
+    assert "autoseg 1.2.3, PyTorch 2.12 and 2.13 (Paszke et al. 2019), SimpleITK 2.5 (" in text
+    assert text.endswith("Python 3.11; versions differ between trainings.")
+    assert (
+        references[0] == "The autoseg team. autoseg: self-configuring segmentation of medical images in 2D. Version 1.2.3."
+    )
+    assert "9.9" not in text
+
+
+CPU = Hardware(processor="EPYC 9", threads=1)
+
+
+@pytest.mark.parametrize(
+    ("hardware", "expected"),
+    [
+        ([None], ""),
+        ([CPU], "Networks were trained on EPYC 9 (1 thread)."),
+        ([CPU, None], "Networks of which this is recorded were trained on EPYC 9 (1 thread)."),
+        ([CPU, CPU, Hardware(processor="M9")], "Networks were trained on EPYC 9 (1 thread) and M9."),
+        ([Hardware(processor="EPYC 9", gpu="H100")], "Networks were trained on H100."),
+        ([Hardware(processor="EPYC 9", gpu="H100", processes=2)], "Networks were trained on two H100."),
+        ([Hardware(processor="EPYC 9", processes=4)], "Networks were trained on EPYC 9 (4 processes)."),
+    ],
+)
+def test_hardware_is_named_where_it_was_recorded(
+    make_plan: MakePlan, hardware: list[Hardware | None], expected: str
+) -> None:
+    runs = [training(fold=fold, hardware=each) for fold, each in enumerate(hardware)]
+    text, _ = methods_paragraph(make_plan(), study(*runs))
+    assert text.rpartition("Python 3.11.")[2].strip() == expected
+
+
+def test_number_formats_and_halved_batches(make_plan: MakePlan) -> None:
+    runs = [training(precision="bfloat16", batches_halved=True), training(fold=1)]
+    text, _ = methods_paragraph(make_plan(), study(*runs))
+    assert "Convolutions were computed in bfloat16 or float32. Batches were halved in one of two trainings to fit" in text
+    text, _ = methods_paragraph(make_plan(), study(runs[0]))
+    assert "Convolutions were computed in bfloat16. Batches were halved to fit into the GPU's memory." in text
+
+
+def test_many_class_weights_are_a_range(make_plan: MakePlan) -> None:
+    classes = [{"value": value, "name": f"c{value}"} for value in range(10)]
+    plan = make_plan(data={"classes": classes}, training={"class_weights": [1.0, *([2.5] * 9)]})
+    assert "(class weights from 1 to 2.5)" in methods_paragraph(plan, ONE)[0]
 
 
 @pytest.mark.parametrize("networks", [("unet",), ("unet", "sepres", "attention")])
 def test_what_is_cited_is_listed_and_nothing_else(make_plan: MakePlan, networks: tuple[str, ...]) -> None:
-    study = replace(STUDY, models={name: ["0"] for name in networks}, averaged=networks, compared=10)  # type: ignore[arg-type]
-    text, references = methods_paragraph(make_plan(), study)
-    names = [reference.split()[0].rstrip(",") for reference in references]
-    assert all(name in text for name in names)
+    choice = Choice(networks, candidates=2 ** len(networks) - 1, cases=5, tested=len(networks) > 1)
+    done = study(*(training(name) for name in networks), choice=choice)
+    text, references = methods_paragraph(make_plan(network={"deep_supervision": True}), done)
+    names = [reference.split()[0].rstrip(",") for reference in references[1:]]
+    places = [text.index(name) for name in names]
+    assert places == sorted(places)
     assert ("Oktay" in names) == ("attention" in networks)
-    assert "Isensee" in names
+    assert ("Holm" in names) == (len(networks) > 1)
+    assert {"Islam", "Isensee", "Lee", "Paszke", "Loshchilov"} <= set(names)
+    assert "Efron" not in names
+    assert len(names) == len(set(references)) - 1
 
 
-def test_the_selection_is_told_with_its_postprocessing(make_plan: MakePlan) -> None:
-    assert "selected" not in methods_paragraph(make_plan(), STUDY)[0]
-    chosen = replace(
-        STUDY, averaged=("unet", "sepres"), compared=10, postprocessing=("GM: holes filled",), shift="GM -0.35, WM +0.10"
-    )
-    text, _ = methods_paragraph(make_plan(), chosen)
-    assert "(10 held-out cases), U-Net and Sep-Res U-Net were selected" in text
-    assert "GM: holes filled" in text
-    assert "shifted by amounts learnt from held-out cases (GM -0.35, WM +0.10). Label maps" in text
-    one_view = methods_paragraph(make_plan(), replace(chosen, views=("axial", "coronal")))[0]
-    assert "(1979). Of the planes, axial and coronal slices alone were selected likewise. Logarithms" in one_view
-    assert "Of the planes" not in text
-    assert "shifted" not in methods_paragraph(make_plan(), replace(chosen, shift=""))[0]
-    assert "No postprocessing" in methods_paragraph(make_plan(), replace(chosen, postprocessing=()))[0]
-
-
-def test_before_training_only_the_data_are_described(make_plan: MakePlan) -> None:
-    text, _ = methods_paragraph(make_plan(), replace(STUDY, models={}))
-    assert "trained" not in text
-    assert "networks were" not in text
-
-
-def test_the_prior_is_spoken_of_where_it_was_put_right(make_plan: MakePlan) -> None:
-    put_right = {"prediction": {"prior_power": 0.5}}
-    text, _ = methods_paragraph(make_plan(**put_right), STUDY)
-    assert "Predicted probabilities were divided by the class weights to the power 0.5. " in text
-    text, _ = methods_paragraph(make_plan(**put_right, view={"tta_axes": ["columns"]}), STUDY)
-    assert "to the power 0.5 and averaged over mirror images along columns. " in text
-    assert "Predicted" not in methods_paragraph(make_plan(), STUDY)[0]
-
-
-def test_networks_of_single_views_are_told_of(make_plan: MakePlan) -> None:
-    views = [{"adjacent_slices": 1}, {"plane": "coronal"}]
-    text, _ = methods_paragraph(make_plan(views=views, network={"shared_by_views": False}), STUDY)
-    assert "shown with 1 or 0 adjacent slice(s) on either side. Slices of each plane had networks of their own." in text
-
-
-def test_several_views_are_told_apart_where_they_differ(make_plan: MakePlan) -> None:
-    views = [
-        {"plane": "coronal", "tta_axes": ["columns"]},
-        {"plane": "sagittal", "patch_px": [32, 12], "mirror_axes": [], "spacing_mm": [1.0, 0.5]},
-    ]
-    text, _ = methods_paragraph(make_plan(views=views), STUDY)
-    for part in (
-        "cut into coronal and sagittal slices",
-        "coronal ones at their own resolution and sagittal ones resampled to 1 x 0.5 mm",
-        "patches of 16 x 12 pixels in batches of 4 (coronal) and 32 x 12 pixels in batches of 4 (sagittal)",
-        "shown to the same network, in turns", "mirroring along columns of coronal slices",
-        "averaged over mirror images along columns of coronal slices and averaged over the planes on the scan's own voxels",
-    ):  # fmt: skip
-        assert part in text
-    alike, _ = methods_paragraph(make_plan(views=[{"plane": "coronal"}, {"plane": "axial"}]), STUDY)
-    assert "at their own in-plane resolution" in alike
-    assert "mirroring along columns" in alike
-    assert "columns of" not in alike
+def test_no_plural_is_left_to_the_reader(make_plan: MakePlan) -> None:
+    plans = [make_plan(), make_plan(view={"adjacent_slices": 1}), make_plan(preprocessing={"crop": "nonzero"})]
+    for plan in plans:
+        for name in NETWORKS:
+            assert "(s)" not in methods_paragraph(plan, study(training(name)))[0]

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from autoseg.errors import BundleError, TrainingError, WorkspaceError
 from autoseg.events import Progress, Silent
 from autoseg.inference.ensemble import load_ensemble
+from autoseg.jobs.machine import processor_name
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
+from autoseg.model.hardware import Hardware
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
@@ -93,6 +95,7 @@ def test_training_learns_and_leaves_everything_behind(make_plan: MakePlan, fold:
     bundle = load_bundle(tmp_path)
     assert bundle.document.provenance.epochs == 12
     assert bundle.document.provenance.validation_cases == ("held-out",)
+    assert bundle.document.provenance.hardware == Hardware(processor=processor_name(), threads=1)
     assert not list(tmp_path.glob(".*"))
 
 

@@ -1,0 +1,151 @@
+"""What was done in a workspace, as far as a methods paragraph tells it: finished runs, scores, the selection."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autoseg import catalogue
+from autoseg.evaluation.statistics import bootstrap
+from autoseg.inference.shift import describe as describe_shift
+from autoseg.inference.steps import describe as describe_step
+from autoseg.model.bundle import software_versions
+from autoseg.model.hardware import Hardware
+from autoseg.postprocessing.scoring import case_means
+from autoseg.postprocessing.selection import Selection
+from autoseg.reporting.data import FinishedRun, ReportData
+
+
+@dataclass(frozen=True)
+class Training:
+    """One finished training.
+
+    Attributes:
+        architecture: the network.
+        fold: a number, `official` or `full`.
+        seed: of its randomness.
+        training: ids of the cases it learnt from.
+        held_out: ids of the cases it did not.
+        epochs: that it took.
+        minutes: that it took, from the start to the last epoch's validation.
+        versions: of the software, as recorded then.
+        precision: number format of the convolutions.
+        hardware: as recorded then; None: it was not.
+        batches_halved: whether its batches were smaller than planned, because the GPU's memory was too small.
+        augmented_on_host: whether slices were augmented by the processor.
+    """
+
+    architecture: catalogue.Architecture
+    fold: str
+    seed: int
+    training: tuple[str, ...]
+    held_out: tuple[str, ...]
+    epochs: int
+    minutes: float
+    versions: Mapping[str, str]
+    precision: str = "float32"
+    hardware: Hardware | None = None
+    batches_halved: bool = False
+    augmented_on_host: bool = True
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was selected, and from what.
+
+    Attributes:
+        networks: that predict together.
+        candidates: combinations of networks and views that were compared, this one among them.
+        cases: held-out cases that they were compared on.
+        tested: whether differences between them were tested.
+        views: planes of the slices that were selected; empty: all.
+        shift: of the logarithms of averaged probabilities, in words; empty: none.
+        steps_tried: how many steps of postprocessing were tried.
+        steps: those that were kept, in words.
+        edited: whether somebody changed the selection afterwards.
+    """
+
+    networks: tuple[catalogue.Architecture, ...]
+    candidates: int
+    cases: int
+    tested: bool = False
+    views: tuple[str, ...] = ()
+    shift: str = ""
+    steps_tried: int = 0
+    steps: tuple[str, ...] = ()
+    edited: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """What was done, beside what the plan says.
+
+    Attributes:
+        cases: labelled cases.
+        trainings: that came to their end.
+        scored: held-out cases that were scored.
+        has_interval: whether a mean over them is given with an interval.
+        choice: what was selected; None: nothing was.
+        versions: of the software that writes the report.
+    """
+
+    cases: int
+    trainings: Sequence[Training] = ()
+    scored: int = 0
+    has_interval: bool = False
+    choice: Choice | None = None
+    versions: Mapping[str, str] = {}
+
+
+def architectures(trainings: Sequence[Training]) -> list[catalogue.Architecture]:
+    """Networks that were trained, in the order of their table."""
+    trained = {training.architecture for training in trainings}
+    return [name for name in catalogue.NETWORKS if name in trained]
+
+
+def study_of(data: ReportData) -> Study:
+    """Gather what was done from a report's data."""
+    _, best = data.best
+    scored = {case.id for group in data.groups for cases in group.scores.values() for case in cases}
+    names = [label.name for label in data.plan.data.classes]
+    return Study(
+        cases=len(data.fingerprint.cases),
+        trainings=[training_of(run) for run in data.runs],
+        scored=len(scored),
+        has_interval=bool(best) and not math.isnan(bootstrap(case_means(best, "dice")).low),
+        choice=None if data.selection is None else _choice(data.selection, data, names),
+        versions=software_versions(),
+    )
+
+
+def training_of(run: FinishedRun) -> Training:
+    """One run, of which what its checkpoint says counts more than what its best weights do."""
+    made, state = run.provenance, run.state
+    return Training(
+        architecture=run.model.architecture,
+        fold=run.model.fold,
+        seed=made.seed,
+        training=made.training_cases,
+        held_out=made.validation_cases,
+        epochs=made.epochs if state is None else len(state.epochs),
+        minutes=made.minutes if state is None else state.elapsed_s / 60,
+        versions=made.versions,
+        precision=made.precision,
+        hardware=made.hardware,
+        batches_halved=state is not None and state.halvings > 0,
+        augmented_on_host=state is None or state.batches != "device",
+    )
+
+
+def _choice(selection: Selection, data: ReportData, names: Sequence[str]) -> Choice:
+    predicting = {model.architecture for model in selection.models}
+    return Choice(
+        networks=tuple(name for name in catalogue.NETWORKS if name in predicting),
+        candidates=len(selection.candidates),
+        cases=len(selection.compared_cases),
+        tested=any(candidate.p is not None for candidate in selection.candidates),
+        views=selection.views,
+        shift=describe_shift(selection.log_shift, names) if any(selection.log_shift) else "",
+        steps_tried=len(selection.tried),
+        steps=tuple(describe_step(step, data.plan.data.classes) for step in selection.postprocessing),
+        edited=selection.edited,
+    )
