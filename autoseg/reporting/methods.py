@@ -1,6 +1,7 @@
 """A methods paragraph ready for a paper: what was done, in sentences with numbers, versions and references."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from autoseg.catalogue import NETWORKS
 from autoseg.evaluation.formatting import counted, in_words, listing
@@ -9,6 +10,9 @@ from autoseg.planning.plan import Plan
 from autoseg.reporting import plan_clauses
 from autoseg.reporting.citations import hardware, references, software
 from autoseg.reporting.study import Choice, Study, Training, architectures
+
+_PEOPLE: Final = ("Dice", "Hausdorff")
+"""After whom metrics are called: their names keep their capitals within a sentence."""
 
 
 def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
@@ -164,7 +168,7 @@ def _scores(plan: Plan, study: Study) -> list[str]:
     if not study.scored:
         return []
     titles = [metric.title for metric in METRICS.values() if metric.better is not None]
-    names = listing([title if title.startswith("Dice") else title[:1].lower() + title[1:] for title in titles])
+    names = listing([title if title.startswith(_PEOPLE) else title[:1].lower() + title[1:] for title in titles])
     in_mm = " (distances in mm)" if any(metric.unit == "mm" for metric in METRICS.values()) else ""
     scored = counted(study.scored, f"held-out {_case(plan)}")
     sentences = [f"{scored} {'was' if study.scored == 1 else 'were'} scored by class: {names}{in_mm}."]

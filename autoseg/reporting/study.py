@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from autoseg import catalogue
 from autoseg.evaluation.statistics import bootstrap
@@ -93,7 +93,7 @@ class Study:
     scored: int = 0
     has_interval: bool = False
     choice: Choice | None = None
-    versions: Mapping[str, str] = {}
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def architectures(trainings: Sequence[Training]) -> list[catalogue.Architecture]:
