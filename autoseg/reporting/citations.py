@@ -17,7 +17,8 @@ _REFERENCES: Final[Mapping[str, str]] = {
     "Lee et al. 2015": "Lee CY, Xie S, Gallagher P, Zhang Z, Tu Z (2015). Deeply-Supervised Nets. AISTATS.",
     "Holm 1979": "Holm S (1979). A Simple Sequentially Rejective Multiple Test Procedure. Scandinavian Journal of "
     "Statistics 6.",
-    "Efron and Tibshirani 1993": "Efron B, Tibshirani RJ (1993). An Introduction to the Bootstrap. Chapman & Hall.",
+    "Hall 1992": "Hall P (1992). On the Removal of Skewness by Transformation. Journal of the Royal Statistical Society "
+    "B 54.",
     "Paszke et al. 2019": "Paszke A, et al. (2019). PyTorch: An Imperative Style, High-Performance Deep Learning Library. "
     "NeurIPS.",
     "Lowekamp et al. 2013": "Lowekamp BC, et al. (2013). The Design of SimpleITK. Frontiers in Neuroinformatics 7.",

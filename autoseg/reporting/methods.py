@@ -5,6 +5,7 @@ from typing import Final
 
 from autoseg.catalogue import NETWORKS
 from autoseg.evaluation.formatting import counted, in_words, listing
+from autoseg.evaluation.statistics import INTERVAL_METHOD
 from autoseg.metrics.table import METRICS
 from autoseg.planning.plan import Plan
 from autoseg.reporting import plan_clauses
@@ -173,9 +174,11 @@ def _scores(plan: Plan, study: Study) -> list[str]:
     scored = counted(study.scored, f"held-out {_case(plan)}")
     sentences = [f"{scored} {'was' if study.scored == 1 else 'were'} scored by class: {names}{in_mm}."]
     if study.has_interval:
-        sentences.append("Means are given with 95 % bootstrap intervals over cases (Efron and Tibshirani 1993).")
-    if study.choice is not None and (study.choice.candidates > 1 or study.choice.steps or study.choice.shift):
-        sentences.append(f"The selection was scored on the {_case(plan)}s that decided it.")
+        sentences.append(f"Means are given with 95 % {INTERVAL_METHOD} intervals over {_case(plan)}s (Hall 1992).")
+    choice = study.choice
+    if choice is not None and (choice.candidates > 1 or choice.steps or choice.shift):
+        nested = ", and by nested selection, without the fold that is scored" if choice.nested else ""
+        sentences.append(f"The selection was scored on the {_case(plan)}s that decided it{nested}.")
     return sentences
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoseg import catalogue
-from autoseg.evaluation.statistics import bootstrap
+from autoseg.evaluation.statistics import mean_interval
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as describe_step
 from autoseg.model.bundle import software_versions
@@ -61,6 +61,7 @@ class Choice:
         shift: of the logarithms of averaged probabilities, in words; empty: none.
         steps_tried: how many steps of postprocessing were tried.
         steps: those that were kept, in words.
+        nested: whether each fold was also scored by what the others choose.
         edited: whether somebody changed the selection afterwards.
     """
 
@@ -72,6 +73,7 @@ class Choice:
     shift: str = ""
     steps_tried: int = 0
     steps: tuple[str, ...] = ()
+    nested: bool = False
     edited: bool = False
 
 
@@ -111,7 +113,7 @@ def study_of(data: ReportData) -> Study:
         cases=len(data.fingerprint.cases),
         trainings=[training_of(run) for run in data.runs],
         scored=len(scored),
-        has_interval=bool(best) and not math.isnan(bootstrap(case_means(best, "dice")).low),
+        has_interval=bool(best) and not math.isnan(mean_interval(case_means(best, "dice"), metric="dice").low),
         choice=None if data.selection is None else _choice(data.selection, data, names),
         versions=software_versions(),
     )
@@ -147,5 +149,6 @@ def _choice(selection: Selection, data: ReportData, names: Sequence[str]) -> Cho
         shift=describe_shift(selection.log_shift, names) if any(selection.log_shift) else "",
         steps_tried=len(selection.tried),
         steps=tuple(describe_step(step, data.plan.data.classes) for step in selection.postprocessing),
+        nested=selection.nested is not None,
         edited=selection.edited,
     )

@@ -141,7 +141,7 @@ def test_three_networks_on_all_folds_with_a_selection(make_plan: MakePlan) -> No
             "Label maps were postprocessed with cc3d (Silversmith 2021): GM: holes filled; CSF: components under 0.05 ml "
             "removed."
         ),
-        "Means are given with 95 % bootstrap intervals over cases (Efron and Tibshirani 1993).",
+        "Means are given with 95 % skewness-adjusted t intervals over scans (Hall 1992).",
         "The selection was scored on the scans that decided it.",
     ):
         assert sentence in sentences
@@ -159,6 +159,14 @@ def test_no_test_is_named_that_was_not_made(make_plan: MakePlan) -> None:
     assert "Out of three combinations of networks, U-Net was selected by mean Dice on 1 held-out scan. 5 held-out" in text
     assert "No step" not in text
     assert "permutation" not in text
+
+
+def test_a_nested_selection_is_told_where_there_is_one(make_plan: MakePlan) -> None:
+    choice = Choice(("unet",), candidates=3, cases=5)
+    on_its_own = "The selection was scored on the scans that decided it"
+    for nested, end in ((False, "."), (True, ", and by nested selection, without the fold that is scored.")):
+        done = study(training(), choice=replace(choice, nested=nested))
+        assert on_its_own + end in sentences_of(make_plan(), done)
 
 
 def test_a_selection_that_somebody_changed_says_so(make_plan: MakePlan) -> None:
@@ -484,7 +492,7 @@ def test_what_is_cited_is_listed_and_nothing_else(make_plan: MakePlan, networks:
     assert ("Oktay" in names) == ("attention" in networks)
     assert ("Holm" in names) == (len(networks) > 1)
     assert {"Islam", "Isensee", "Lee", "Paszke", "Loshchilov"} <= set(names)
-    assert "Efron" not in names
+    assert "Hall" not in names
     assert len(names) == len(set(references)) - 1
 
 
