@@ -1,6 +1,5 @@
 """What a network was trained on, as models record it."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,7 @@ def test_it_is_what_the_system_calls_it_else_the_architecture(
     if text is not None:
         (tmp_path / "cpuinfo").write_text(text, encoding="utf-8")
     monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
-    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(machine.platform, "system", lambda: "Plan9")
     monkeypatch.setattr(machine.platform, "processor", lambda: "")
     monkeypatch.setattr(machine.platform, "machine", lambda: "riscv64")
     assert machine.processor_name() == (expected or "riscv64")
