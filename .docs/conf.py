@@ -30,7 +30,7 @@ html_show_sphinx = False
 
 CONTENTS: Final = {
     "Start": ["docs/tutorial"],
-    "How to": ["docs/how-to/*"],
+    "How to": ["docs/how-to/[!b]*", "docs/how-to/bring-*"],
     "Reference": ["docs/reference/*"],
     "Explanation": ["docs/explanation/*"],
     "Project": ["docs/CHANGELOG"],
