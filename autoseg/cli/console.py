@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final, TextIO, cast
 
@@ -17,6 +17,7 @@ from rich.console import Console as RichConsole
 from rich.console import RenderableType
 from rich.text import Text
 
+from autoseg.cli.amounts import clock, count, described, progress_of
 from autoseg.cli.printing import Outlet, printable
 from autoseg.errors import AutosegError
 from autoseg.events import Progress
@@ -176,7 +177,7 @@ class _Bar:
 
     def advance(self, steps: float = 1, **fields: float | str) -> None:
         self._fields |= fields
-        self._bars.update(self._task, advance=steps, fields=_describe(self._fields))
+        self._bars.update(self._task, advance=steps, fields=described(self._fields))
 
 
 class _Lines:
@@ -187,7 +188,7 @@ class _Lines:
         self._done = 0.0
         self._fields: dict[str, float | str] = {}
         self._started_s = self._last_s = now()
-        say(f"{label} ..." if total is None else f"{label}: {_count(total, unit)}")
+        say(f"{label} ..." if total is None else f"{label}: {count(total, unit)}")
 
     def advance(self, steps: float = 1, **fields: float | str) -> None:
         self._done += steps
@@ -199,11 +200,11 @@ class _Lines:
             self._show(fraction)
 
     def close(self) -> None:
-        self._show(f", done in {_clock(self._now() - self._started_s)}")
+        self._show(f", done in {clock(self._now() - self._started_s)}")
 
     def _show(self, addition: str) -> None:
-        progress = _progress(self._done, self._total, self._unit)
-        self._say(f"{self._label}: {progress}{addition}  {_describe(self._fields)}".rstrip())
+        progress = progress_of(self._done, self._total, self._unit)
+        self._say(f"{self._label}: {progress}{addition}  {described(self._fields)}".rstrip())
 
 
 def _is_terminal(stream: TextIO) -> bool:
@@ -227,14 +228,14 @@ def _make_bars(console: RichConsole, *, now: Callable[[], float], shown: Callabl
 
     class Count(rp.ProgressColumn):
         def render(self, task: rp.Task) -> Text:
-            return Text(_progress(task.completed, task.total, task.fields["unit"]))
+            return Text(progress_of(task.completed, task.total, task.fields["unit"]))
 
     class Times(rp.ProgressColumn):
         max_refresh = 0.5  # estimates that change faster cannot be read
 
         def render(self, task: rp.Task) -> Text:
-            left = "" if task.time_remaining is None or task.finished else f", {_clock(task.time_remaining)} left"
-            return Text(_clock(task.finished_time or task.elapsed or 0.0) + left)
+            left = "" if task.time_remaining is None or task.finished else f", {clock(task.time_remaining)} left"
+            return Text(clock(task.finished_time or task.elapsed or 0.0) + left)
 
     class Share(rp.ProgressColumn):
         def render(self, task: rp.Task) -> Text:
@@ -262,39 +263,3 @@ def _make_bars(console: RichConsole, *, now: Callable[[], float], shown: Callabl
         redirect_stdout=False,
         redirect_stderr=False,
     )
-
-
-def _progress(done: float, total: float | None, unit: str) -> str:
-    if total is None:
-        return _count(done, unit)
-    return f"{_amount(done, unit)}/{_count(total, unit)}"
-
-
-def _count(value: float, unit: str) -> str:
-    return _amount(value, unit) + ("" if unit == "s" else f" {unit}")
-
-
-def _amount(value: float, unit: str) -> str:
-    if unit == "s":
-        return _clock(value)
-    return f"{value:.0f}" if value == int(value) else f"{value:.1f}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, whole = divmod(int(seconds), 60)
-    return f"{minutes}:{whole:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{whole:02d}"
-
-
-def _describe(fields: Mapping[str, float | str]) -> str:
-    """Fields as `loss 0.213  12.3 slices/s`: a rate's name, ending in `_per_s`, follows its value."""
-    cells = []
-    for name, value in fields.items():
-        shown = value if isinstance(value, str) else _digits(value)
-        rate = name.removesuffix("_per_s")
-        words = rate.replace("_", " ")
-        cells.append(f"{words} {shown}" if rate == name else f"{shown} {words}/s")
-    return "  ".join(cells)
-
-
-def _digits(value: float) -> str:
-    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"

@@ -1,0 +1,40 @@
+"""Work in words, for terminals, logs and notebooks: how much is done, how long it takes, what is measured meanwhile."""
+
+from collections.abc import Mapping
+
+
+def progress_of(done: float, total: float | None, unit: str) -> str:
+    """How much is done: `3/4 cases`, or `3 cases` where nobody knows of how many; of "s" minutes and seconds."""
+    return count(done, unit) if total is None else f"{_amount(done, unit)}/{count(total, unit)}"
+
+
+def count(value: float, unit: str) -> str:
+    """An amount with its unit: `4 cases`; of "s" minutes and seconds."""
+    return _amount(value, unit) + ("" if unit == "s" else f" {unit}")
+
+
+def clock(seconds: float) -> str:
+    """A time as `1:15` or `1:00:15`."""
+    minutes, whole = divmod(int(seconds), 60)
+    return f"{minutes}:{whole:02d}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{whole:02d}"
+
+
+def described(fields: Mapping[str, float | str]) -> str:
+    """Fields as `loss 0.213  12.3 slices/s`: a rate's name, ending in `_per_s`, follows its value."""
+    cells = []
+    for name, value in fields.items():
+        shown = value if isinstance(value, str) else _digits(value)
+        rate = name.removesuffix("_per_s")
+        words = rate.replace("_", " ")
+        cells.append(f"{words} {shown}" if rate == name else f"{shown} {words}/s")
+    return "  ".join(cells)
+
+
+def _amount(value: float, unit: str) -> str:
+    if unit == "s":
+        return clock(value)
+    return f"{value:.0f}" if value == int(value) else f"{value:.1f}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.0f}" if 1e3 <= abs(value) < 1e6 else f"{value:.3g}"
