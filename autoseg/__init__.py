@@ -11,12 +11,14 @@ What the commands do is here as functions, for notebooks and programs:
     prediction = model.predict(volume, spacing_mm=(1.5, 0.94, 0.94))
 
 They take the same options as the commands, return what the commands print, and raise the same errors
-(`autoseg.errors.AutosegError`). A function is loaded when it is first asked for, and what it needs when it is called.
+(`autoseg.errors.AutosegError`). They show progress on stderr, in a notebook below the cell, and nothing with
+`events=autoseg.silent`. A function is loaded when it is first asked for, and what it needs when it is called.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from autoseg.commands import FUNCTIONS, module_of
+from autoseg.events import Events, Silent
 
 if TYPE_CHECKING:
     from autoseg.commands.check import check
@@ -33,15 +35,28 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0.dev0"
 
-__all__ = ["check", "clean", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "train"]
+__all__ = [
+    "check", "clean", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "silent", "train",
+]  # fmt: skip
+
+silent: Final[Events] = Silent()
+"""For the option `events` of every function: nothing is shown, neither progress nor warnings."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in FUNCTIONS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    function = getattr(module_of(name), name)
+    from autoseg.options.command import shown  # noqa: PLC0415 - importing the package loads next to nothing
+
+    function = shown(getattr(module_of(name), name), _events_here)
     globals()[name] = function
     return function
+
+
+def _events_here() -> Events:
+    from autoseg.cli.watching import events_here  # noqa: PLC0415 - as above
+
+    return events_here()
 
 
 def __dir__() -> list[str]:

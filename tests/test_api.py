@@ -18,7 +18,7 @@ from autoseg.images.geometry import Geometry
 from autoseg.images.image import read_image, read_labels
 from autoseg.inference.loaded import LoadedModel
 
-FUNCTIONS = [getattr(autoseg, name) for name in autoseg.__all__]
+FUNCTIONS = [getattr(autoseg, name) for name in commands.FUNCTIONS]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.__name__)
@@ -43,7 +43,7 @@ def test_positions_are_for_what_comes_first_by_nature() -> None:
         "evaluate": ["predictions", "references"],
         "export": ["file"],
         "info": ["file"],
-        "load_model": ["workspace"],
+        "load_model": ["model"],
         "plan": ["dataset"],
         "predict": ["source", "target"],
         "report": ["workspace"],
@@ -102,11 +102,12 @@ def test_what_no_function_has_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'paint'"):
         autoseg.paint  # type: ignore[attr-defined]  # noqa: B018
     assert set(autoseg.__all__) <= set(dir(autoseg))
-    assert tuple(autoseg.__all__) == commands.FUNCTIONS
+    assert set(autoseg.__all__) == {*commands.FUNCTIONS, "silent"}
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    code = "import sys, autoseg; sys.exit(any(name in sys.modules for name in ('torch', 'SimpleITK', 'numpy', 'pydantic')))"
+    heavy = ("torch", "SimpleITK", "numpy", "pydantic", "click", "rich", "pandas")
+    code = f"import sys, autoseg; autoseg.train; sys.exit(any(name in sys.modules for name in {heavy}))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -200,3 +201,91 @@ def test_evaluate_and_report_return_what_they_wrote(workspace: Path) -> None:
     reported = autoseg.report(workspace / "run", output=workspace / "report")
     assert all(path.exists() for path in reported.written)
     assert json.loads((workspace / "scores" / "summary.json").read_text(encoding="utf-8"))["cases"] == 1
+
+
+def test_progress_is_shown_on_stderr_unless_it_is_silenced(
+    workspace: Path, cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = (cohort / "Test_Set", tmp_path / "out")
+    autoseg.predict(*given, workspace=workspace / "run", precision="float32")
+    shown = capsys.readouterr()
+    assert "averaging" in shown.err
+    assert re.search(r"1/1 scans, done in", shown.err)
+    assert "\x1b" not in shown.err  # no terminal
+    autoseg.predict(*given, workspace=workspace / "run", precision="float32", force=True, events=autoseg.silent)
+    assert shown.out + "".join(capsys.readouterr()) == ""
+
+
+def test_an_exported_model_is_loaded_like_a_workspace(
+    workspace: Path, cohort: Path, model: LoadedModel, tmp_path: Path
+) -> None:
+    file = tmp_path / "brain.autoseg"
+    exported = autoseg.export(file, workspace=workspace / "run")
+    path, _, _ = scan_of(cohort)
+    for given in ({"model": file}, {"model": [str(file)]}, {"workspace": file}):
+        loaded = autoseg.load_model(**given, precision="float32")  # type: ignore[arg-type]
+        np.testing.assert_array_equal(loaded.predict(path).labels.array, model.predict(path).labels.array)
+    assert repr(exported).startswith(f"<ExportResult: {file}, 1 network(s), ")
+    assert repr(autoseg.info(file)).startswith(f"<InfoResult: {file}, 1 network(s) for scans like those of IBSR18")
+    assert "Learnt from" in autoseg.info(file)._repr_html_()
+    both = {"workspace": workspace / "run"}
+    with pytest.raises(UsageError, match="an exported model, a workspace or folders are wanted"):
+        autoseg.load_model(file, **both)
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("run/models/unet/fold_0", 2, "one model's folder, not a workspace"),
+        ("nowhere", 5, "no such workspace"),
+        ("nowhere.autoseg", 6, "nowhere.autoseg"),
+    ],
+)
+def test_what_is_no_model_is_told(workspace: Path, name: str, code: int, words: str) -> None:
+    with pytest.raises(AutosegError, match=re.escape(words)) as refused:
+        autoseg.load_model(workspace / name)
+    assert refused.value.exit_code == code
+    assert refused.value.remedy
+
+
+def test_folders_are_no_exported_models(workspace: Path) -> None:
+    with pytest.raises(UsageError, match="a folder, not an exported model"):
+        autoseg.load_model([workspace / "run"])
+
+
+def results(workspace: Path, cohort: Path, tmp_path: Path) -> dict[str, Any]:
+    """What functions give back, of runs that were finished before."""
+    run, quiet = workspace / "run", {"events": autoseg.silent}
+    held_out = run / "models" / "unet" / "fold_0" / "validation"
+    return {
+        "check": autoseg.check(cohort, **quiet),
+        "plan": autoseg.plan(cohort, workspace=tmp_path / "run", **quiet),
+        "train": autoseg.train("unet", fold=0, workspace=run, epochs=1, precision="float32", **quiet),
+        "evaluate": autoseg.evaluate(held_out, held_out, output=tmp_path / "scores", workspace=run, **quiet),
+        "predict": autoseg.predict(cohort / "Test_Set", workspace / "out", workspace=run, precision="float32", **quiet),
+        "select": autoseg.select(run, **quiet),
+        "clean": autoseg.clean(run, dry_run=True, **quiet),
+    }
+
+
+def test_results_are_told_in_a_line_and_as_tables(workspace: Path, cohort: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    found = results(workspace, cohort, tmp_path)
+    for result in found.values():
+        assert re.fullmatch(r"<\w+: [^\n]{1,300}>", repr(result))
+    for name in ("check", "plan", "train", "evaluate", "predict", "select"):
+        assert "<table>" in found[name]._repr_html_()
+    classes = ["CSF", "GM", "WM"]
+    frames = {name: result.to_pandas() for name, result in found.items()}
+    trained, evaluated = frames["train"], frames["evaluate"]
+    assert trained["class"].tolist() == evaluated["class"].tolist() == classes
+    means = {label.name: label.metrics["dice"].mean for label in found["train"].models[0].summary.classes}
+    assert trained["dice"].tolist() == pytest.approx([means[name] for name in classes], nan_ok=True)
+    assert set(trained["network"]) == {"unet"}
+    assert frames["predict"]["case"].tolist() == [row.case for row in found["predict"].rows]
+    assert {f"{name}_ml" for name in classes} <= set(frames["predict"])
+    assert len(frames["check"]) == len(found["check"].fingerprint.cases) == 6
+    assert {"what", "value", "reason"} == set(frames["plan"])
+    assert frames["select"]["networks"].tolist() == ["unet"]
+    assert repr(found["plan"].plan).startswith("<Plan: IBSR18, recipe auto, ")
+    assert "unet, fold 0" in repr(found["train"].models[0])

@@ -17,6 +17,7 @@ EXTRAS = {
     "distributed": "cluster",
     "onnx": "onnx",
     "onnxruntime": "onnx",
+    "pandas": "pandas",
     "tensorboard": "tracking",
     "wandb": "tracking",
 }

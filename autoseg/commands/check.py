@@ -1,8 +1,8 @@
 """`autoseg check`: whether a data set can train at all, and everything that is wrong with it, in one go."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autoseg import catalogue
 from autoseg.events import Events
@@ -10,6 +10,7 @@ from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import CHANNELS, EXECUTOR, JOBS, LABELS, NOT_FINITE, SCHEDULER, SLURM_SETTINGS
+from autoseg.results import Records
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import Dataset, LabelClass
@@ -30,8 +31,8 @@ class CheckOptions(Options):
     slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
-@dataclass(frozen=True)
-class CheckResult:
+@dataclass(frozen=True, repr=False)
+class CheckResult(Records):
     """A data set without a fault.
 
     Attributes:
@@ -45,6 +46,26 @@ class CheckResult:
     classes: "tuple[LabelClass, ...]"
     fingerprint: "Fingerprint"
     folds: int
+
+    def _in_short(self) -> str:
+        labelled = len(self.fingerprint.cases)
+        others = len(self.dataset.cases) - labelled
+        return f"{self.dataset.name}: {labelled} labelled case(s), {others} without labels, {self.folds} fold(s)"
+
+    def _tables(self) -> Sequence[Table]:
+        return describe(self).tables
+
+    def _records(self) -> Sequence[Mapping[str, Any]]:
+        """A row per labelled case: voxels and spacing along its axes, voxels of each class."""
+        return [
+            {
+                "case": case.id,
+                **{f"{axis}_voxels": length for axis, length in zip("zyx", case.shape, strict=True)},
+                **{f"{axis}_spacing_mm": side for axis, side in zip("zyx", case.spacing_mm, strict=True)},
+                **{f"{label.name}_voxels": case.class_voxels.get(label.value, 0) for label in self.classes},
+            }
+            for case in self.fingerprint.cases
+        ]
 
 
 def run(options: CheckOptions, events: Events) -> CheckResult:

@@ -1,13 +1,14 @@
 """`autoseg clean`: what a workspace no longer needs, and why, and away with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autoseg.events import Events
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import OptionalPath, Options, option
 from autoseg.options.shared import DATA, VERIFY, WORKSPACE
+from autoseg.results import Records
 
 if TYPE_CHECKING:
     from autoseg.runs.workspace import Workspace
@@ -30,8 +31,8 @@ class CleanOptions(Options):
     )
 
 
-@dataclass(frozen=True)
-class CleanResult:
+@dataclass(frozen=True, repr=False)
+class CleanResult(Records):
     """What was removed, or would be.
 
     Attributes:
@@ -48,6 +49,17 @@ class CleanResult:
     def bytes(self) -> int:
         """What all of it takes."""
         return sum(leftover.bytes for leftover in self.leftovers)
+
+    def _in_short(self) -> str:
+        freed = "would free" if self.dry_run else "freed"
+        return f"{self.workspace.root}: {freed} {self.bytes / 1e9:.2f} GB"
+
+    def _tables(self) -> Sequence[Table]:
+        return describe(self).tables
+
+    def _records(self) -> Sequence[Mapping[str, Any]]:
+        """A row per leftover."""
+        return [{"what": each.name, "bytes": each.bytes, "reason": each.reason} for each in self.leftovers]
 
 
 def run(options: CleanOptions, events: Events) -> CleanResult:

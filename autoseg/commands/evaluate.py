@@ -1,8 +1,9 @@
 """`autoseg evaluate`: compare label maps with references, in numbers and figures."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autoseg.errors import CasesFailedError, WorkspaceError
 from autoseg.events import Events
@@ -10,10 +11,12 @@ from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS
+from autoseg.results import Records
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import LabelClass
     from autoseg.evaluation.cases import Evaluation
+    from autoseg.evaluation.score_table import ScoreTable
     from autoseg.evaluation.tables import Summary
 
 
@@ -39,13 +42,33 @@ class EvaluateOptions(Options):
     slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
-@dataclass(frozen=True)
-class EvaluateResult:
+@dataclass(frozen=True, repr=False)
+class EvaluateResult(Records):
     """What evaluation made."""
 
     evaluation: "Evaluation"
     summary: "Summary"
     written: tuple[Path, ...]
+
+    def _in_short(self) -> str:
+        from autoseg.evaluation.formatting import number
+
+        return f"{len(self.evaluation.cases)} case(s), mean Dice {number(self.summary.mean['dice'], 4)}"
+
+    def _tables(self) -> "Sequence[ScoreTable]":
+        from autoseg.evaluation.score_table import score_table
+
+        return (score_table(self.summary, title=f"Mean over {len(self.evaluation.cases)} case(s)"),)
+
+    def _records(self) -> Sequence[Mapping[str, Any]]:
+        """A row per case and class with every metric."""
+        from autoseg.metrics.table import METRICS
+
+        return [
+            {"case": case.id, "class": label.name, "value": label.value, **{name: label.number(name) for name in METRICS}}
+            for case in self.evaluation.cases
+            for label in case.classes
+        ]
 
 
 def run(options: EvaluateOptions, events: Events) -> EvaluateResult:

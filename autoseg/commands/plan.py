@@ -14,6 +14,7 @@ from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import CHANNELS, DEVICE, EXECUTOR, JOBS, LABELS, NOT_FINITE, PLANES, SCHEDULER, SLURM_SETTINGS
+from autoseg.results import Records
 
 if TYPE_CHECKING:
     from autoseg.planning.plan import Plan
@@ -71,12 +72,25 @@ class PlanOptions(Options):
     slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
-@dataclass(frozen=True)
-class PlanResult:
+@dataclass(frozen=True, repr=False)
+class PlanResult(Records):
     """What planning made."""
 
     workspace: "Workspace"
     plan: "Plan"
+
+    def _in_short(self) -> str:
+        views = ", ".join(str(plane or "2D") for plane in self.plan.planes)
+        return f"{self.plan.inputs.name}, recipe {self.plan.inputs.recipe}, views: {views}; {self.workspace.plan_file}"
+
+    def _tables(self) -> Sequence[Table]:
+        return describe(self).tables
+
+    def _records(self) -> Sequence[Mapping[str, Any]]:
+        """A row per decision, with its reason."""
+        from autoseg.planning.decided import explained
+
+        return [{"what": each.what, "value": each.value, "reason": each.reason} for each in explained(self.plan.decisions)]
 
 
 def run(options: PlanOptions, events: Events) -> PlanResult:

@@ -1,11 +1,11 @@
 """`autoseg predict`: segment scans with what was selected, or else with everything trained so far."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from autoseg import catalogue
 from autoseg.events import Events
@@ -13,6 +13,7 @@ from autoseg.jobs.work import Executor, ExecutorName
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import DEVICE, EXECUTOR, MEMORY, MIRROR, MODEL, PRECISION, SCHEDULER, SLURM_SETTINGS, WORKSPACE
+from autoseg.results import Records
 
 if TYPE_CHECKING:
     from autoseg.inference.part import Part
@@ -67,8 +68,8 @@ CHECKSUMS: Final = ".checksums.json"
 """In a folder of results: the scans' checksums, by which they are not hashed again while they are unchanged."""
 
 
-@dataclass(frozen=True)
-class PredictResult:
+@dataclass(frozen=True, repr=False)
+class PredictResult(Records):
     """What prediction made.
 
     Attributes:
@@ -88,6 +89,21 @@ class PredictResult:
     others: "tuple[PredictionRow, ...]" = ()
     part: str | None = None
     missing: tuple[str, ...] = ()
+
+    def _in_short(self) -> str:
+        return f"{len(self.rows)} scan(s) by {', '.join(self.models)}; {self.table}"
+
+    def _records(self) -> Sequence[Mapping[str, Any]]:
+        """A row per scan, with the volume and the probable Dice of every class."""
+        return [
+            {
+                "case": row.case,
+                **{f"{name}_ml": volume for name, volume in row.volumes_ml.items()},
+                **{f"{name}_predicted_dice": dice for name, dice in row.predicted_dice.items()},
+                "warnings": row.warnings,
+            }
+            for row in self.rows
+        ]
 
 
 def run(options: PredictOptions, events: Events) -> PredictResult:

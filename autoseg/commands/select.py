@@ -1,17 +1,19 @@
 """`autoseg select`: from the cross-validation to one model: which networks, which postprocessing, and how good it is."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from autoseg.events import Events
 from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, option
 from autoseg.options.shared import DATA, EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS, VERIFY, WORKSPACE
+from autoseg.results import Records
 
 if TYPE_CHECKING:
-    from autoseg.postprocessing.selection import Candidate, NestedScore, Selection, TriedShift, TriedStep
+    from autoseg.postprocessing.selection import Candidate, Estimate, NestedScore, Selection, TriedShift, TriedStep
 
 
 _TRIED: Final = ("step", "Dice", "HD (mm)", "verdict")
@@ -35,8 +37,8 @@ class SelectOptions(Options):
     slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
-@dataclass(frozen=True)
-class SelectResult:
+@dataclass(frozen=True, repr=False)
+class SelectResult(Records):
     """What was decided.
 
     Attributes:
@@ -48,6 +50,28 @@ class SelectResult:
     file: Path
     selection: "Selection"
     folder: Path
+
+    def _in_short(self) -> str:
+        dice = self.selection.score.dice.mean
+        score = "" if dice is None else f", Dice {dice:.4f} on the cases held out"
+        return f"{', '.join(model.id.folder for model in self.selection.models)}{score}; {self.file}"
+
+    def _tables(self) -> Sequence[Table]:
+        return describe(self).tables
+
+    def _records(self) -> Sequence[Mapping[str, Any]]:
+        """A row per candidate, the best first."""
+        return [
+            {
+                "networks": " + ".join(candidate.networks),
+                "views": ", ".join(candidate.views) or "all",
+                **_estimated("dice", candidate.score.dice),
+                **_estimated("hausdorff_mm", candidate.score.hausdorff_mm),
+                **_estimated("difference", candidate.difference),
+                "p": candidate.p,
+            }
+            for candidate in self.selection.candidates
+        ]
 
 
 def run(options: SelectOptions, events: Events) -> SelectResult:
@@ -101,6 +125,12 @@ def describe(result: SelectResult) -> Output:
     lines += [f"Wrote {result.file}, which you may edit, and the held-out label maps in {result.folder}"]
     files = {"file": str(result.file), "folder": str(result.folder)}
     return Output("\n".join(lines), {**files, "selection": selection.model_dump(mode="json")}, tables)
+
+
+def _estimated(name: str, estimate: "Estimate | None") -> dict[str, float | None]:
+    """A mean and the bounds of its interval, each by its name."""
+    numbers = (None, None, None) if estimate is None else (estimate.mean, estimate.low, estimate.high)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), numbers, strict=True))
 
 
 def _shift(tried: "TriedShift") -> Table:

@@ -1,10 +1,10 @@
 """`autoseg train`: preprocess where needed, train, then predict and score the held-out cases."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from autoseg import catalogue
 from autoseg.events import Events
@@ -23,8 +23,10 @@ from autoseg.options.shared import (
     VERIFY,
     WORKSPACE,
 )
+from autoseg.results import Records, Result
 
 if TYPE_CHECKING:
+    from autoseg.evaluation.score_table import ScoreTable
     from autoseg.evaluation.tables import Summary
     from autoseg.model.identity import ModelId
     from autoseg.runs.workspace import Workspace
@@ -95,8 +97,8 @@ class TrainOptions(Options):
     slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
 
 
-@dataclass(frozen=True)
-class TrainedModel:
+@dataclass(frozen=True, repr=False)
+class TrainedModel(Result):
     """One finished run.
 
     Attributes:
@@ -117,13 +119,55 @@ class TrainedModel:
     trained_now: bool
     summary: "Summary | None"
 
+    def _in_short(self) -> str:
+        from autoseg.evaluation.formatting import number
 
-@dataclass(frozen=True)
-class TrainResult:
+        dice = "" if self.summary is None else f", mean Dice {number(self.summary.mean['dice'], 4)}"
+        return f"{self.id.title}, {self.epochs} epochs in {self.minutes:.1f} min{dice}"
+
+    def _tables(self) -> "Sequence[ScoreTable]":
+        return _score_tables((self,))
+
+
+@dataclass(frozen=True, repr=False)
+class TrainResult(Records):
     """What training made."""
 
     workspace: "Workspace"
     models: tuple[TrainedModel, ...]
+
+    def _in_short(self) -> str:
+        return f"{', '.join(model.id.title for model in self.models)}; {self.workspace.root}"
+
+    def _tables(self) -> "Sequence[ScoreTable]":
+        return _score_tables(self.models)
+
+    def _records(self) -> Sequence[Mapping[str, Any]]:
+        """A row per model and class, with the mean of every metric over the cases that the model has not seen."""
+        return [
+            {
+                "network": model.id.architecture,
+                "fold": model.id.fold,
+                "seed": model.seed,
+                "view": model.id.view,
+                "epochs": model.epochs,
+                "minutes": model.minutes,
+                "class": label.name,
+                **{name: metric.mean for name, metric in label.metrics.items()},
+            }
+            for model in self.models
+            for label in (() if model.summary is None else model.summary.classes)
+        ]
+
+
+def _score_tables(models: Sequence[TrainedModel]) -> "Sequence[ScoreTable]":
+    from autoseg.evaluation.score_table import score_table
+
+    return [
+        score_table(model.summary, title=f"{model.id.title}, on the cases it has not seen")
+        for model in models
+        if model.summary is not None
+    ]
 
 
 def run(options: TrainOptions, events: Events) -> TrainResult:

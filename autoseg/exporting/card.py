@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from autoseg.exporting.document import ExportDescription, describe_exported
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as in_words
 from autoseg.planning.sections import NormalisationStep
+from autoseg.results import Result
 from autoseg.storage import files
 
 
-@dataclass(frozen=True)
-class InfoResult:
+@dataclass(frozen=True, repr=False)
+class InfoResult(Result):
     """An exported model's description.
 
     Attributes:
@@ -26,6 +28,14 @@ class InfoResult:
     description: ExportDescription
     sha256: str
     bytes: int
+
+    def _in_short(self) -> str:
+        name, networks = self.description.document.name, len(self.description.bundles)
+        return f"{self.description.path}, {networks} network(s) for scans like those of {name}"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the model's card."""
+        return f"<pre>{escape(describe(self)[0])}</pre>"
 
 
 def read_info(path: Path) -> InfoResult:

@@ -24,14 +24,15 @@ from autoseg.postprocessing.in_use import models_in_use, selection_of
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import Score, Selection
 from autoseg.preprocessing.keys import data_keys
+from autoseg.results import Result
 from autoseg.runs.inventory import FinishedModel, by_network
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 
 
-@dataclass(frozen=True)
-class ExportResult:
+@dataclass(frozen=True, repr=False)
+class ExportResult(Result):
     """What was written.
 
     Attributes:
@@ -43,6 +44,9 @@ class ExportResult:
     description: exported.ExportDescription
     bytes: int
     onnx: tuple[OnnxModel, ...]
+
+    def _in_short(self) -> str:
+        return f"{self.description.path}, {len(self.description.bundles)} network(s), {self.bytes / 1e6:.1f} MB"
 
 
 def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: bool, events: Events) -> ExportResult:

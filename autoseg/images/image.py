@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Image:
     """A scan.
 
@@ -56,6 +56,9 @@ class Image:
     source: Path | None = None
     colours: bool = False
 
+    def __repr__(self) -> str:
+        return f"<Image: {len(self.array)} channel(s), {_voxels(self.geometry)}>"
+
     @property
     def shown(self) -> NDArray[np.float32]:
         """One value per voxel to look at, (Z, Y, X): how bright colours are, else the first channel.
@@ -70,7 +73,7 @@ class Image:
         return brightness
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LabelMap:
     """The class of each voxel.
 
@@ -85,6 +88,9 @@ class LabelMap:
     geometry: Geometry
     warnings: tuple[str, ...] = ()
     partial: bool = False
+
+    def __repr__(self) -> str:
+        return f"<LabelMap: {_voxels(self.geometry)}>"
 
 
 def read_image(
@@ -251,6 +257,12 @@ def write_channels(path: Path, channels: NDArray[np.float32], geometry: Geometry
         write_volume(path, channels[0], geometry)
     else:
         write_volume(path, channels, geometry)
+
+
+def _voxels(geometry: Geometry) -> str:
+    """A grid in short, along (Z, Y, X)."""
+    sides = " x ".join(f"{side:.4g}" for side in geometry.spacing_mm)
+    return f"{' x '.join(map(str, geometry.shape))} voxels of {sides} mm"
 
 
 def _with_channels(scan: Volumes, path: Path, wanted: int, *, as_found: bool) -> Volumes:

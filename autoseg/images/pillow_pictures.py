@@ -53,6 +53,13 @@ def jpeg(pixels: NDArray[np.uint8], *, quality: int) -> bytes:
     return stream.getvalue()
 
 
+def png(pixels: NDArray[np.uint8]) -> bytes:
+    """Red, green and blue (Y, X, 3) as a PNG file."""
+    stream = io.BytesIO()
+    Pillow.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
+
+
 def _mode(picture: Picture, *, as_labels: bool) -> str:
     """Pillow's name for what a pixel is."""
     if picture.pixels == "palette":

@@ -1,21 +1,23 @@
-"""Trained models for arrays in memory: what `predict` does with files, without files."""
+"""Trained models for scans in memory: what `predict` does with folders, for one scan at a time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
-from autoseg.errors import ImageError
-from autoseg.images.geometry import Geometry
-from autoseg.images.image import Image
-from autoseg.inference.segmenter import Segmentation, Segmenter
+from autoseg.inference.given import Given, Placed, given_image
+from autoseg.inference.passes import Networks
+from autoseg.inference.prediction import Prediction, as_prediction
+from autoseg.inference.segmenter import Segmenter
+from autoseg.model.slices import with_adjacent_slices
+from autoseg.preprocessing.case import cut_slices
+from autoseg.results import Result
 
 
-@dataclass(frozen=True)
-class LoadedModel:
+@dataclass(frozen=True, repr=False)
+class LoadedModel(Result):
     """One or more networks, ready to segment.
 
     Attributes:
@@ -29,74 +31,90 @@ class LoadedModel:
         """What the values of a label map stand for, background first."""
         return self.segmenter.ensemble.data.classes
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the networks are called, such as `unet/fold_0`, in the order of `networks`."""
+        return self.segmenter.ensemble.names
+
+    @property
+    def networks(self) -> Networks:
+        """The networks, each a `torch.nn.Module` in evaluation mode on the model's device.
+
+        Each takes slices (B, C, H, W), float32, normalised as `slices` gives them, of any height and width, and gives logits
+        (B, K, H, W) of the K `classes`. What `predict` adds: the plan's prior (`prediction.prior_power`), the mean over
+        networks, views and flips, the way back onto the scan's grid, and postprocessing.
+        """
+        return tuple(member.network for member in self.segmenter.ensemble.members)
+
     def predict(
         self,
-        volume: NDArray[Any],
+        volume: Given,
         *,
-        spacing_mm: Sequence[float],
-        direction: Sequence[float] = (1, 0, 0, 0, 1, 0, 0, 0, 1),
+        spacing_mm: Sequence[float] | None = None,
+        direction: Sequence[float] | None = None,
+        origin_mm: Sequence[float] | None = None,
         with_probabilities: bool = False,
         with_uncertainty: bool = False,
-    ) -> Segmentation:
+    ) -> Prediction:
         """Segment a scan.
 
         Args:
-            volume: intensities, (Z, Y, X) or, for several channels, (C, Z, Y, X); (Y, X) or (C, Y, X) where the model was
-                trained on 2D images. Any number type.
-            spacing_mm: distance between voxels along the same spatial axes, in mm, > 0.
-            direction: for volumes, nine direction cosines as SimpleITK's `GetDirection` gives them. The default says that
-                X, Y and Z run towards left, posterior and superior. A wrong direction gives a wrong segmentation.
+            volume: the scan: a file, a folder of one DICOM series, a list of a file for each channel; or intensities of any
+                number type, (Z, Y, X) or, for several channels, (C, Z, Y, X); (Y, X) or (C, Y, X) where the model was
+                trained on 2D images.
+            spacing_mm: of an array, which needs it: distance between voxels along the same spatial axes, in mm, > 0.
+            direction: of the array of a volume, nine direction cosines as SimpleITK's `GetDirection` gives them. None: X, Y
+                and Z run towards left, posterior and superior. A wrong direction gives a wrong segmentation.
+            origin_mm: of an array, where its first voxel lies, as SimpleITK's `GetOrigin` gives it, for `save`. None: 0.
             with_probabilities: also give the probability of every class.
             with_uncertainty: also give the entropy and the Dice that is probably reached.
 
         Returns:
-            `labels.array`, the data set's own label values, uint16, (Z, Y, X), Z being 1 for a 2D image; `warnings` of what
-            is unusual; and what was asked for besides.
+            `labels.array`, the data set's own label values, uint16, (Z, Y, X), Z being 1 for a 2D image; `volumes_ml`;
+            `warnings` of what is unusual; and what was asked for besides. Its `save` writes the label map.
 
         Raises:
-            ImageError: the array is not a scan this model reads: wrong axes or channels, NaN, infinite or complex values,
-                spacings that are not positive, directions that are not at right angles.
+            ImageError: this is not a scan that the model reads: wrong axes or channels, NaN, infinite or complex values,
+                spacings that are not positive, directions that are not at right angles, a damaged file.
             MemoryLimitError: segmenting it would take more memory than was allowed when the model was loaded.
+            UsageError: there is no such file, or there are several scans.
         """
-        ensemble = self.segmenter.ensemble
-        flat = ensemble.for_images
-        spatial = 2 if flat else 3
-        channels = np.asarray(volume)
-        if channels.ndim == spatial:
-            channels = channels[np.newaxis]
-        _check_direction(direction)
-        _check(channels, spacing_mm, spatial=spatial, channels_wanted=len(ensemble.data.channels))
-        if flat:
-            channels = channels[:, np.newaxis]  # (C, 1, Y, X)
-        spacing = (1.0, *spacing_mm) if flat else tuple(spacing_mm)
-        geometry = Geometry(
-            shape=(channels.shape[1], channels.shape[2], channels.shape[3]),
-            spacing_mm=(float(spacing[0]), float(spacing[1]), float(spacing[2])),
-            direction=tuple(float(cosine) for cosine in direction),
-            dimensions=spatial,
+        placed = Placed(spacing_mm, direction, origin_mm)
+        image = given_image(volume, placed, self.segmenter, with_uncertainty=with_uncertainty)
+        found = self.segmenter.segment(image, with_probabilities=with_probabilities, with_uncertainty=with_uncertainty)
+        prediction = as_prediction(found, image, self.classes)
+        return replace(prediction, warnings=(*image.warnings, *found.warnings)) if image.warnings else prediction
+
+    def slices(
+        self,
+        volume: Given,
+        *,
+        spacing_mm: Sequence[float] | None = None,
+        direction: Sequence[float] | None = None,
+        network: int = 0,
+        view: int = 0,
+    ) -> NDArray[np.float32]:
+        """A scan as a network sees it: in canonical orientation, cropped and resampled as planned, normalised.
+
+        Args:
+            volume: the scan, as for `predict`.
+            spacing_mm: as for `predict`.
+            direction: as for `predict`.
+            network: number of the network in `networks`, whose plan counts.
+            view: number of the plan's view, which says along which plane the scan is cut.
+
+        Returns:
+            (S, C, H, W), float32: each of the S slices with its channels; where the plan has adjacent slices (2.5D), with
+            those of N slices on either side, too: C is 2 N + 1 times as many.
+        """
+        image = given_image(volume, Placed(spacing_mm, direction), self.segmenter)
+        plan = self.segmenter.ensemble.members[network].plan
+        cut = cut_slices(image, plan.preprocessing, view=plan.views[view])
+        number = cut.footprint.kept[0]
+        return with_adjacent_slices(
+            cut.part(slice(0, number)), range(number), adjacent_slices=plan.views[view].adjacent_slices
         )
-        self.segmenter.admit(geometry, 0, with_uncertainty=with_uncertainty)
-        image = Image(array=channels.astype(np.float32), geometry=geometry)
-        return self.segmenter.segment(image, with_probabilities=with_probabilities, with_uncertainty=with_uncertainty)
 
-
-def _check(channels: NDArray[Any], spacing_mm: Sequence[float], *, spatial: int, channels_wanted: int) -> None:
-    axes = "(Z, Y, X)" if spatial == 3 else "(Y, X)"
-    if channels.ndim != spatial + 1 or 0 in channels.shape:
-        raise _unfit("has not the axes of a scan", f"{axes}, or channels first", f"shape {channels.shape}")
-    if len(channels) != channels_wanted:
-        raise _unfit("has another number of channels than the model reads", f"{channels_wanted}", f"{len(channels)}")
-    if channels.dtype.kind not in "buif" or not np.isfinite(channels.astype(np.float32)).all():
-        raise _unfit("holds values that are no intensities", "finite real numbers", f"{channels.dtype}, or NaN or infinite")
-    if len(spacing_mm) != spatial or not all(0 < side < np.inf for side in spacing_mm):
-        raise _unfit("has no usable spacing", f"{spatial} numbers > 0, in mm, along {axes}", f"{tuple(spacing_mm)}")
-
-
-def _check_direction(direction: Sequence[float]) -> None:
-    cosines = np.asarray(direction, dtype=np.float64)
-    if cosines.shape != (9,) or not np.allclose(cosines.reshape(3, 3) @ cosines.reshape(3, 3).T, np.eye(3), atol=1e-3):
-        raise _unfit("has no usable direction", "nine direction cosines of axes at right angles", f"{tuple(direction)}")
-
-
-def _unfit(what: str, expected: str, found: str) -> ImageError:
-    return ImageError(f"the array {what}", expected=expected, found=found, remedy="See the help of LoadedModel.predict.")
+    def _in_short(self) -> str:
+        compute, names = self.segmenter.ensemble.compute, ", ".join(label.name for label in self.classes[1:])
+        return f"{self.segmenter.ensemble.title}; segments {names}; on {compute.device} in {compute.precision}"

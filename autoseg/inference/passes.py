@@ -21,6 +21,7 @@ from autoseg.planning.sections import View
 from autoseg.preprocessing.case import CutScan
 
 PlanKey = tuple[str, Plane | None]
+Networks = tuple[nn.Module, ...]
 
 
 @dataclass(frozen=True)

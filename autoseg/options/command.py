@@ -3,12 +3,17 @@
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import wraps
 from textwrap import wrap
-from typing import Any, Generic, ParamSpec, TypeVar, cast, get_type_hints
+from typing import Any, Final, Generic, ParamSpec, TypeVar, cast, get_type_hints
 
+from autoseg.catalogue import DeviceChoice
 from autoseg.errors import UsageError
 from autoseg.events import Events, Silent
 from autoseg.options.declaration import Options, did_you_mean, options_of
+
+_AS_GIVEN: Final[Mapping[Any, Any]] = {DeviceChoice: str | Sequence[str]}
+"""What users give for an option that commands read as something else."""
 
 _P = ParamSpec("_P")
 _Options = TypeVar("_Options", bound=Options)
@@ -95,6 +100,23 @@ def function(options: Callable[_P, _Options], run: Callable[[_Options, Events], 
     return call
 
 
+def shown(called: Callable[_P, _Result], events: Callable[[], Events]) -> Callable[_P, _Result]:
+    """The same function, which shows its work where it is not told how.
+
+    Args:
+        called: made by `function`.
+        events: makes what is notified of a call that is given no `events`.
+    """
+
+    @wraps(called)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _Result:
+        if kwargs.get("events") is None:
+            kwargs["events"] = events()
+        return called(*args, **kwargs)
+
+    return call
+
+
 def _signature(declared: type[Options], run: Callable[..., object]) -> inspect.Signature:
     types = get_type_hints(declared)  # a name from a table is a text here
     parameters = [
@@ -102,7 +124,7 @@ def _signature(declared: type[Options], run: Callable[..., object]) -> inspect.S
             each.name,
             inspect.Parameter.KEYWORD_ONLY if each.by_name else inspect.Parameter.POSITIONAL_OR_KEYWORD,
             default=inspect.Parameter.empty if each.required else each.default,
-            annotation=types[each.name],
+            annotation=_AS_GIVEN.get(types[each.name], types[each.name]),
         )
         for each in options_of(declared)
     ]

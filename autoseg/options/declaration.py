@@ -254,7 +254,12 @@ class Options(Declared):
     """Options of a command."""
 
     _: KW_ONLY
-    events: Events | None = option("Where progress and warnings go; None: nowhere.", default=None, on_console=False)
+    events: Events | None = option(
+        "Where progress and warnings go, see `autoseg.events.Events`; None: where users see them, on stderr or below a "
+        "notebook's cell; `autoseg.silent`: nowhere.",
+        default=None,
+        on_console=False,
+    )
 
 
 def options_of(declared: type[Declared]) -> tuple[Option, ...]:

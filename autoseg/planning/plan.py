@@ -122,6 +122,11 @@ class Plan(Section):
         )
         return step_bytes / 1e9
 
+    def __repr__(self) -> str:
+        return f"<Plan: {self.inputs.name}, recipe {self.inputs.recipe}, {len(self.views)} view(s), {self.digest[:8]}>"
+
+    __str__ = __repr__
+
     @property
     def planes(self) -> tuple[Plane | None, ...]:
         """Plane of each view."""

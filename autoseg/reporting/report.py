@@ -12,6 +12,7 @@ from autoseg.reporting import paper_figures, tables
 from autoseg.reporting.data import ReportData, gather
 from autoseg.reporting.page import render
 from autoseg.reporting.sections import build_page
+from autoseg.results import Result
 from autoseg.runs.inventory import refuse_changed_data
 from autoseg.runs.moved_data import require_files
 from autoseg.runs.source_checksums import case_checksums
@@ -24,8 +25,8 @@ _TABLES: Final = "tables"
 _FIGURES: Final = "figures"
 
 
-@dataclass(frozen=True)
-class ReportResult:
+@dataclass(frozen=True, repr=False)
+class ReportResult(Result):
     """What was written.
 
     Attributes:
@@ -39,6 +40,9 @@ class ReportResult:
     folder: Path
     written: tuple[Path, ...]
     models: tuple[Path, ...]
+
+    def _in_short(self) -> str:
+        return f"{len(self.models)} model(s); {self.page}"
 
 
 def write_report(workspace: Workspace, output: Path | None, events: Events) -> ReportResult:

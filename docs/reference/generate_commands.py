@@ -29,7 +29,8 @@ Beside these there is `--help`; `autoseg --version` says which version is instal
 """
 
 EVENTS = """
-Every function also takes `events`, an object that is notified of progress and warnings (`autoseg.events.Events`).
+Every function also takes `events`, an object that is notified of progress and warnings (`autoseg.events.Events`). Without it
+they are shown: below the cell in a notebook, else on stderr as by the command. `events=autoseg.silent` shows nothing.
 """
 
 

@@ -113,7 +113,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The packages of the pages as if installed: a folder each, with their modules and metadata."""
     installed = {}
     for page, module in PACKAGED.items():
-        code, _, entry = blocks(page, "python")
+        code, _, entry, *_ = blocks(page, "python")
         project = tomllib.loads(blocks(page, "toml")[0])["project"]
         folder = tmp_path_factory.mktemp("site")
         package = folder / project["name"].replace("-", "_")
@@ -130,6 +130,26 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         (info / "entry_points.txt").write_text("\n".join(points) + "\n")
         installed[project["name"]] = folder
     return installed
+
+
+@pytest.mark.gate
+def test_what_the_pages_show_from_python_runs(cohort: Path, tmp_path: Path, outside: dict[str, Path]) -> None:
+    (tmp_path / "IBSR18").symlink_to(cohort)
+    path = os.pathsep.join(map(str, [Path(autoseg.__file__).parents[1], *outside.values()]))
+    for page, key, value in (
+        ("bring-your-own-loss.md", ("training", "loss"), "focal"),
+        ("bring-your-own-augmentation.md", ("augmentation", "additional"), ["bias_field"]),
+    ):
+        *_, code = blocks(page, "python")
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert any(float(number) > 0 for number in re.findall(r"-?\d+\.\d+", done.stdout))
+        plan = json.loads((tmp_path / "runs" / "IBSR18" / "plan.json").read_text())
+        assert plan[key[0]][key[1]] == value
+        shutil.rmtree(tmp_path / "runs")
 
 
 @pytest.mark.gate

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from autoseg.images.image import read_labels
 from autoseg.layouts import find_dataset
 from autoseg.planning.plan import Plan
 
@@ -74,11 +76,17 @@ def home(cohort: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     return tmp_path
 
 
-def test_prediction_from_python_runs_as_shown(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arrays, files = blocks("predict-from-python.md", "python")
-    names = execute(arrays)
-    assert names["labels"].shape == names["probabilities"].shape[1:]
-    assert "CSF" in capsys.readouterr().out
-    execute(files)
+def test_the_page_on_python_runs_as_shown(
+    home: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    names = execute("\n".join(blocks("predict-from-python.md", "python")))
+    assert names["labels"].shape == names["probabilities"].shape[1:] == names["entropy"].shape
+    np.testing.assert_array_equal(read_labels(home / "scan_labels.nii.gz").array, names["labels"])
     assert list((home / "results").glob("*.nii.gz"))
-    assert "averaging" in capsys.readouterr().out
+    assert len(names["volumes"]) == len(names["result"].rows) == 1
+    assert names["found"].shape == names["slices"][:4, 0].shape
+    printed = capsys.readouterr()
+    assert "GM" in printed.out
+    assert "averaging" in printed.err  # of the calls that are shown
+    assert "averaging" in caplog.text  # of the one whose events go to a log

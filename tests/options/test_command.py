@@ -1,6 +1,7 @@
 """A function made from options."""
 
 import inspect
+from collections.abc import Sequence
 from dataclasses import KW_ONLY
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from oracles.watched_runs import Recorder
 from autoseg.commands import COMMANDS
 from autoseg.errors import UsageError
 from autoseg.events import Events
-from autoseg.options.command import Command, Output, function
-from autoseg.options.declaration import Options, PathOption, argument, option
+from autoseg.options.command import Command, Output, function, shown
+from autoseg.options.declaration import DeviceOption, Options, PathOption, argument, option
 
 
 class GreetOptions(Options):
@@ -80,3 +81,32 @@ def test_a_command_is_explained_by_its_options() -> None:
     command = Command(GreetOptions, run, lambda text: Output(text, {}), example="greet Ada")
     assert command.help == "Greet somebody."
     assert len(set(COMMANDS)) == len(COMMANDS)
+
+
+def test_a_function_that_is_told_no_events_shows_its_work() -> None:
+    default, given = Recorder(), Recorder()
+    shows = shown(greet, lambda: default)
+    shows("Ada", events=given)
+    assert (given.notes, default.notes) == (["greeting"], [])
+    shows("Ada")
+    shows("Ada", events=None)
+    assert default.notes == ["greeting"] * 2
+    assert inspect.signature(shows) == inspect.signature(greet)
+    assert shows.__doc__ == greet.__doc__
+
+
+class RunOptions(Options):
+    """Run somewhere."""
+
+    device: DeviceOption = option("Where.", default="auto")
+
+
+def run_somewhere(options: RunOptions, events: Events) -> str:
+    """Run."""
+    return str(options.device)
+
+
+def test_a_signature_shows_what_users_give() -> None:
+    somewhere = function(RunOptions, run_somewhere)
+    assert inspect.signature(somewhere).parameters["device"].annotation == str | Sequence[str]
+    assert somewhere(device=["cuda:0", "cuda:1"]) == "cuda:0,cuda:1"

@@ -6,6 +6,10 @@ A line that is wrong on purpose carries the error it has to give; mypy complains
 from pathlib import Path
 from typing import assert_type
 
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
 import autoseg
 from autoseg.commands.check import CheckResult
 from autoseg.commands.evaluate import EvaluateResult
@@ -17,6 +21,7 @@ from autoseg.events import Silent
 from autoseg.exporting.card import InfoResult
 from autoseg.exporting.export import ExportResult
 from autoseg.inference.loaded import LoadedModel
+from autoseg.inference.prediction import Prediction
 from autoseg.reporting.report import ReportResult
 
 # Results, and paths as text or as objects, by position where that is natural.
@@ -37,6 +42,13 @@ assert_type(autoseg.info("brain.autoseg"), InfoResult)
 assert_type(autoseg.predict("scans", "results", device="cuda:0,1"), PredictResult)
 assert_type(autoseg.train(fold="all", device=["cuda:0", "cuda:2"], jobs="auto"), TrainResult)
 assert_type(autoseg.load_model(folders=["runs/IBSR18/models/unet/fold_0"]), LoadedModel)
+assert_type(autoseg.load_model("brain.autoseg"), LoadedModel)
+assert_type(autoseg.load_model(["a.autoseg", Path("b.autoseg")], device="cpu"), LoadedModel)
+assert_type(autoseg.load_model("brain.autoseg").predict("scan.nii.gz"), Prediction)
+assert_type(autoseg.load_model().predict(np.zeros((4, 5, 6)), spacing_mm=(1, 1, 1)).save("labels.nii.gz"), Path)
+assert_type(autoseg.load_model().networks, tuple[nn.Module, ...])
+assert_type(autoseg.load_model().slices(["t1.nii.gz", "t2.nii.gz"]), NDArray[np.float32])
+assert_type(autoseg.check("IBSR18", events=autoseg.silent), CheckResult)
 assert_type(autoseg.__version__, str)
 
 # Names and types that are wrong.
@@ -50,6 +62,7 @@ autoseg.train("unet", epochs=1.5)  # type: ignore[arg-type]
 autoseg.predict("scans")  # type: ignore[call-arg]
 autoseg.predict("scans", "results", workspace=3)  # type: ignore[arg-type]
 autoseg.predict("scans", "results", device=1)  # type: ignore[arg-type]
+autoseg.load_model(3)  # type: ignore[arg-type]
 autoseg.select(device="cpu")  # type: ignore[call-arg]
 
 # A command reads what was chosen as the type that it works with, and cannot change it.

@@ -1,0 +1,142 @@
+"""A scan as callers give it: an array with what places its voxels, or the files that say all of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autoseg.errors import ImageError, UsageError
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image
+from autoseg.inference.scans import Scan, find_scans
+from autoseg.inference.segmenter import Segmenter
+
+Given = NDArray[Any] | str | Path | Sequence[str | Path]
+"""An array; a file; a folder of one DICOM series; or a file for each channel."""
+
+_DIRECTION: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
+_REMEDY: Final = "See the help of LoadedModel.predict."
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What places the voxels of an array; None: the default, or what the files say.
+
+    Attributes:
+        spacing_mm: along the spatial axes of the array.
+        direction: nine direction cosines.
+        origin_mm: position of the first voxel.
+    """
+
+    spacing_mm: Sequence[float] | None = None
+    direction: Sequence[float] | None = None
+    origin_mm: Sequence[float] | None = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether any of it is."""
+        return any(each is not None for each in (self.spacing_mm, self.direction, self.origin_mm))
+
+
+def given_image(given: Given, placed: Placed, segmenter: Segmenter, *, with_uncertainty: bool = False) -> Image:
+    """The scan, after it was found to be one that a model reads and that there is memory for.
+
+    Raises:
+        ImageError: it is none: wrong axes or channels, voxels that are no intensities, or placed as no scan is.
+        MemoryLimitError: segmenting it would take more memory than is allowed.
+        UsageError: there are no such files, there are several scans, or an array's placement is given for files.
+    """
+    files = _files(given)
+    if files is None:
+        image = _image_of_array(np.asarray(given), placed, segmenter)
+        segmenter.admit(image.geometry, 0, with_uncertainty=with_uncertainty)
+        return replace(image, array=image.array.astype(np.float32))
+    if placed.is_given:
+        raise UsageError("files say themselves where their voxels lie", remedy="Give no spacing, direction or origin.")
+    ensemble = segmenter.ensemble
+    scan = _only_scan(files, names=ensemble.data.channels)
+    return scan.read(
+        channels=len(ensemble.data.channels),
+        not_finite=ensemble.not_finite,
+        admit=partial(segmenter.admit, with_uncertainty=with_uncertainty),
+    )
+
+
+def _files(given: Given) -> tuple[Path, ...] | None:
+    """The files that a scan is given as; None where it is an array."""
+    if isinstance(given, str | Path):
+        return (Path(given),)
+    if isinstance(given, list | tuple) and given and all(isinstance(each, str | Path) for each in given):
+        return tuple(map(Path, given))
+    return None
+
+
+def _only_scan(files: Sequence[Path], *, names: Sequence[str]) -> Scan:
+    if len(files) > 1:
+        return Scan("scan", tuple(files))
+    found = find_scans(files[0], channels=len(names), names=names)
+    for _, error in found.failures:
+        raise error
+    if len(found.scans) > 1:
+        raise UsageError(
+            "several scans",
+            where=files[0],
+            found=f"{len(found.scans)} scans",
+            remedy="Name one of them; `autoseg.predict` segments whole folders.",
+        )
+    return found.scans[0]
+
+
+def _image_of_array(volume: NDArray[Any], placed: Placed, segmenter: Segmenter) -> Image:
+    """An array, of whatever number type, with channels first and three spatial axes."""
+    ensemble = segmenter.ensemble
+    flat = ensemble.for_images
+    spatial = 2 if flat else 3
+    channels = volume[np.newaxis] if volume.ndim == spatial else volume
+    direction = _numbers(placed.direction, _DIRECTION)
+    spacing_mm, origin_mm = _numbers(placed.spacing_mm, ()), _numbers(placed.origin_mm, (0.0, 0.0, 0.0))
+    _check_direction(direction)
+    _check(channels, spacing_mm, spatial=spatial, channels_wanted=len(ensemble.data.channels))
+    if len(origin_mm) != 3 or not np.isfinite(origin_mm).all():
+        raise _unfit("has no usable origin", "three numbers, in mm", f"{origin_mm}")
+    if flat:
+        channels, spacing_mm = channels[:, np.newaxis], (1.0, *spacing_mm)  # (C, 1, Y, X)
+    geometry = Geometry(
+        shape=(channels.shape[1], channels.shape[2], channels.shape[3]),
+        spacing_mm=(spacing_mm[0], spacing_mm[1], spacing_mm[2]),
+        origin_mm=(origin_mm[0], origin_mm[1], origin_mm[2]),
+        direction=direction,
+        dimensions=spatial,
+    )
+    return Image(array=channels, geometry=geometry)
+
+
+def _numbers(given: Sequence[float] | None, default: tuple[float, ...]) -> tuple[float, ...]:
+    return default if given is None else tuple(map(float, given))
+
+
+def _check(channels: NDArray[Any], spacing_mm: Sequence[float], *, spatial: int, channels_wanted: int) -> None:
+    axes = "(Z, Y, X)" if spatial == 3 else "(Y, X)"
+    if channels.ndim != spatial + 1 or 0 in channels.shape:
+        raise _unfit("has not the axes of a scan", f"{axes}, or channels first", f"shape {channels.shape}")
+    if len(channels) != channels_wanted:
+        raise _unfit("has another number of channels than the model reads", f"{channels_wanted}", f"{len(channels)}")
+    if channels.dtype.kind not in "buif" or not np.isfinite(channels.astype(np.float32)).all():
+        raise _unfit("holds values that are no intensities", "finite real numbers", f"{channels.dtype}, or NaN or infinite")
+    if len(spacing_mm) != spatial or not all(0 < side < np.inf for side in spacing_mm):
+        found = f"{tuple(spacing_mm)}" if spacing_mm else "none"
+        raise _unfit("has no usable spacing", f"spacing_mm: {spatial} numbers > 0, in mm, along {axes}", found)
+
+
+def _check_direction(direction: Sequence[float]) -> None:
+    cosines = np.asarray(direction, dtype=np.float64)
+    if cosines.shape != (9,) or not np.allclose(cosines.reshape(3, 3) @ cosines.reshape(3, 3).T, np.eye(3), atol=1e-3):
+        raise _unfit("has no usable direction", "nine direction cosines of axes at right angles", f"{tuple(direction)}")
+
+
+def _unfit(what: str, expected: str, found: str) -> ImageError:
+    return ImageError(f"the array {what}", expected=expected, found=found, remedy=_REMEDY)

@@ -1,0 +1,207 @@
+"""Models for single scans, without any training: what goes in as a file or an array, and what comes out for people."""
+
+import base64
+import io
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from oracles.untrained_models import untrained_ensemble
+from PIL import Image as Pillow
+
+from autoseg.data.dataset import LabelClass
+from autoseg.data.display import colour, rgb
+from autoseg.errors import DatasetError, ImageError, UsageError
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image, LabelMap, read_labels, write_channels
+from autoseg.inference.loaded import LoadedModel
+from autoseg.inference.prediction import Prediction, as_prediction
+from autoseg.inference.preview import fullest_cuts, html_pictures
+from autoseg.inference.segmenter import Segmentation, Segmenter
+from autoseg.model.encoding import TensorEncoding
+from autoseg.planning.plan import Plan
+
+GEOMETRY = Geometry(
+    shape=(4, 16, 24),
+    spacing_mm=(2.0, 1.0, 1.5),
+    origin_mm=(3.0, 4.0, 5.0),
+    direction=(-1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0),
+)
+ARRAY = np.random.default_rng(0).normal(100, 20, size=GEOMETRY.shape).astype(np.float32)
+CLASSES = tuple(LabelClass(value=value, name=name) for value, name in ((0, "background"), (2, "disc"), (5, "<b>rim</b>")))
+
+
+@pytest.fixture
+def model(tiny_plan: Plan) -> LoadedModel:
+    ensemble = untrained_ensemble(tiny_plan, folds=("0", "1"), mirror=False)
+    return LoadedModel(Segmenter(ensemble, steps=(), quality=None, trained_on=()))
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    write_channels(tmp_path / "scan.nii.gz", ARRAY[np.newaxis], GEOMETRY)
+    return tmp_path / "scan.nii.gz"
+
+
+def prediction(
+    labels: np.ndarray, geometry: Geometry = GEOMETRY, *, predicted_dice: dict[str, float] | None = None
+) -> Prediction:
+    found = Segmentation(
+        labels=LabelMap(labels.astype(np.uint16), geometry),
+        probabilities=None,
+        spooled=None,
+        entropy=None,
+        predicted_dice=predicted_dice,
+        warnings=("darker than <any> before",),
+    )
+    return as_prediction(found, Image(ARRAY[np.newaxis], GEOMETRY), CLASSES)
+
+
+def two_discs() -> np.ndarray:
+    labels = np.zeros(GEOMETRY.shape, dtype=np.uint16)
+    labels[1:3, 4:10, 5:9] = 2
+    labels[2, 12, 3:6] = 5
+    return labels
+
+
+def test_a_file_is_segmented_like_its_array_and_saved_on_its_grid(model: LoadedModel, scan: Path, tmp_path: Path) -> None:
+    placed = {"direction": GEOMETRY.direction, "origin_mm": np.array(GEOMETRY.origin_mm)}
+    of_array = model.predict(ARRAY, spacing_mm=np.array(GEOMETRY.spacing_mm), **placed)  # type: ignore[arg-type]
+    of_file, of_list = model.predict(scan), model.predict([str(scan)])
+    np.testing.assert_array_equal(of_file.labels.array, of_array.labels.array)
+    np.testing.assert_array_equal(of_file.labels.array, of_list.labels.array)
+    for found, name in ((of_file, "a.nii.gz"), (of_array, "b.nrrd")):
+        assert found.save(tmp_path / "new" / name) == tmp_path / "new" / name
+        stored = read_labels(tmp_path / "new" / name)
+        np.testing.assert_array_equal(stored.array, found.labels.array)
+        assert stored.geometry.difference(GEOMETRY) == ""
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.nii.gz", "b.nrrd"]
+
+
+def test_what_would_replace_the_scan_or_has_no_format_is_refused(model: LoadedModel, scan: Path) -> None:
+    found, before = model.predict(scan), scan.read_bytes()
+    with pytest.raises(UsageError, match="is the scan itself"):
+        found.save(scan)
+    with pytest.raises(UsageError, match=r"no format for label maps; expected .*\.nii\.gz"):
+        found.save(scan.with_name("labels.png"))
+    assert scan.read_bytes() == before
+    assert [path.name for path in scan.parent.iterdir()] == ["scan.nii.gz"]
+
+
+def test_a_folder_of_several_scans_is_refused(model: LoadedModel, scan: Path) -> None:
+    np.testing.assert_array_equal(model.predict(scan.parent).labels.array, model.predict(scan).labels.array)
+    scan.with_name("other.nii.gz").write_bytes(scan.read_bytes())
+    with pytest.raises(UsageError, match="several scans"):
+        model.predict(scan.parent)
+
+
+def test_files_and_arrays_are_not_mixed_up(model: LoadedModel, scan: Path) -> None:
+    with pytest.raises(UsageError, match="files say themselves"):
+        model.predict(scan, spacing_mm=(1, 1, 1))
+    with pytest.raises(UsageError, match="no such file"):
+        model.predict("nowhere.nii.gz")
+    with pytest.raises(ImageError, match=r"spacing_mm: 3 numbers .* found none"):
+        model.predict(ARRAY)
+    with pytest.raises(ImageError, match="origin"):
+        model.predict(ARRAY, spacing_mm=(1, 1, 1), origin_mm=(0, 0))
+    with pytest.raises(DatasetError):
+        model.predict([scan, scan])
+
+
+def test_networks_are_modules_for_the_slices_of_a_scan(model: LoadedModel, scan: Path, tiny_plan: Plan) -> None:
+    assert model.names == ("unet/fold_0", "unet/fold_1")
+    slices = model.slices(scan)
+    assert slices.dtype == np.float32
+    of_array = model.slices(ARRAY, spacing_mm=GEOMETRY.spacing_mm, direction=GEOMETRY.direction, network=1)
+    np.testing.assert_array_equal(slices, of_array)
+    with torch.inference_mode():
+        logits = [network(torch.from_numpy(slices)) for network in model.networks]
+    assert all(isinstance(network, torch.nn.Module) and not network.training for network in model.networks)
+    assert all(each.shape == (len(slices), len(model.classes), *slices.shape[2:]) for each in logits)
+    encoding = TensorEncoding.of(tiny_plan)
+    mean = torch.stack([encoding.probabilities(each) for each in logits]).mean(dim=0)
+    found = model.predict(scan, with_probabilities=True).probabilities
+    assert found is not None
+    # This plan turns and flips slices, and does nothing else to them.
+    np.testing.assert_allclose(np.sort(found[1], axis=None), np.sort(mean[:, 1].numpy(), axis=None), atol=1e-5)
+
+
+def test_it_is_told_in_a_line(model: LoadedModel) -> None:
+    assert repr(model) == "<LoadedModel: tiny: unet fold_0 fold_1; segments disc; on cpu in float32>"
+    found = prediction(two_discs())
+    assert repr(found) == "<Prediction: 4 x 16 x 24 voxels, disc 0.14 ml, <b>rim</b> 0.01 ml; 1 warning(s)>"
+    assert repr(found.labels) == "<LabelMap: 4 x 16 x 24 voxels of 2 x 1 x 1.5 mm>"
+    assert repr(Image(ARRAY[np.newaxis], GEOMETRY)) == "<Image: 1 channel(s), 4 x 16 x 24 voxels of 2 x 1 x 1.5 mm>"
+
+
+def test_slices_with_most_foreground_are_kept_and_nothing_of_the_volume() -> None:
+    labels = two_discs()
+    cuts = prediction(labels).cuts
+    assert [cut.plane for cut in cuts] == ["axial", "coronal", "sagittal"]
+    assert all(cut.pixels.base is None and cut.labels.base is None for cut in cuts)
+    counts = sorted(int(np.count_nonzero(cut.labels)) for cut in cuts)
+    expected = sorted(int(np.count_nonzero(labels, axis=axes).max()) for axes in ((0, 1), (0, 2), (1, 2)))
+    assert counts == expected
+    sides = sorted(side for cut in cuts for side in cut.size_mm)
+    assert sides == [8.0, 8.0, 16.0, 16.0, 36.0, 36.0]
+
+
+def test_a_picture_shows_the_classes_over_the_scan_in_true_proportions() -> None:
+    geometry = Geometry(shape=(1, 24, 64), spacing_mm=(1.0, 2.0, 0.5), dimensions=2)
+    array = np.zeros((1, 24, 64), dtype=np.float32)
+    array[:, :12] = 1.0
+    labels = np.zeros((1, 24, 64), dtype=np.uint16)
+    labels[0, 0, 0], labels[0, 20, 40] = 2, 5
+    (cut,) = fullest_cuts(Image(array[np.newaxis], geometry), LabelMap(labels, geometry))
+    shown = html_pictures([cut], CLASSES)
+    height, width = (int(re.findall(rf"{side}: (\d+)px", shown)[0]) for side in ("height", "width"))
+    assert height / width == pytest.approx(48 / 32, rel=0.02)
+    assert "<b>" not in shown
+    (encoded,) = re.findall(r"base64,([^\"]+)", shown)
+    pixels = np.asarray(Pillow.open(io.BytesIO(base64.b64decode(encoded))))
+    assert pixels.shape == (24, 64, 3)
+    np.testing.assert_array_equal(pixels[0, 1], 255)
+    np.testing.assert_array_equal(pixels[23, 63], 0)
+    np.testing.assert_allclose(pixels[0, 0], 0.55 * 255 + 0.45 * np.array(rgb(colour(0))), atol=1)
+    np.testing.assert_allclose(pixels[20, 40], 0.45 * np.array(rgb(colour(1))), atol=1)
+
+
+def test_a_large_picture_stays_small_on_the_page() -> None:
+    geometry = Geometry(shape=(1, 1100, 700), spacing_mm=(1.0, 1.0, 1.0), dimensions=2)
+    image = Image(np.ones((1, 1, 1100, 700), dtype=np.float32), geometry)
+    (cut,) = fullest_cuts(image, LabelMap(np.zeros((1, 1100, 700), dtype=np.uint16), geometry))
+    assert max(cut.pixels.shape) <= 512
+    assert cut.size_mm == (1100, 700)
+
+
+@pytest.mark.parametrize("predicted_dice", [None, {"disc": 0.876}])
+def test_a_notebook_shows_volumes_warnings_and_a_picture_of_each_plane(predicted_dice: dict[str, float] | None) -> None:
+    shown = prediction(two_discs(), predicted_dice=predicted_dice)._repr_html_()
+    assert ">0.14<" in shown
+    assert shown.count("<img ") == 3
+    assert "darker than &lt;any&gt; before" in shown
+    assert not {"<any>", "<b>"} & set(re.findall(r"<\w+>", shown))
+    assert ("probable Dice" in shown, ">0.88<" in shown) == ((predicted_dice is not None),) * 2
+
+
+def test_it_becomes_a_data_frame() -> None:
+    pytest.importorskip("pandas")
+    frame = prediction(two_discs(), predicted_dice={"disc": 0.876}).to_pandas()
+    assert frame["class"].tolist() == ["disc", "<b>rim</b>"]
+    assert frame["volume_ml"].tolist() == pytest.approx([48 * 0.003, 3 * 0.003])
+    assert frame["predicted_dice"].isna().tolist() == [False, True]
+
+
+def test_warnings_of_a_file_come_with_those_of_its_segmentation(
+    model: LoadedModel, scan: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autoseg.inference import scans
+
+    read = scans.read_image
+    monkeypatch.setattr(
+        scans, "read_image", lambda *given, **options: replace(read(*given, **options), warnings=("an odd header",))
+    )
+    assert model.predict(scan).warnings[0] == "an odd header"
