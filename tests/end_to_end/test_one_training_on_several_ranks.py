@@ -7,13 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import pytest
-from oracles.processes import Process, finish, start
+from oracles.processes import Process, finish, is_alive, start, wait_until
 
 from autoseg.model.bundle import load_bundle
 from autoseg.training.checkpoint import RunState, read_state
@@ -22,9 +20,6 @@ from autoseg.training.history import read_steps
 pytestmark = pytest.mark.gate
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "how-to" / "several-gpus.md"
-LIMIT_S: Final = 300.0
-"""After which a test gives up."""
-
 FOLDER: Final = Path("runs/IBSR18/models/unet/fold_full")
 EPOCHS: Final = 5
 TRAINING: Final = ("--fold", "full", "--epochs", str(EPOCHS), "--precision", "float32")
@@ -60,22 +55,10 @@ def begin(home: Path) -> Process:
 def ranks_of(process: Process) -> list[int]:
     """The processes that train, in the order of their ranks."""
     found = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
+        ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True, check=True
     )
     lines = [line.split(maxsplit=1) for line in found.stdout.splitlines()]
     return [int(number) for number, arguments in lines if "resource_tracker" not in arguments]
-
-
-def wait_for(condition: Callable[[], bool], process: Process) -> None:
-    until = time.monotonic() + LIMIT_S
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-def gone(numbers: list[int]) -> bool:
-    return not any(Path(f"/proc/{number}").exists() for number in numbers)
 
 
 def state_of(home: Path) -> RunState:
@@ -87,11 +70,11 @@ def state_of(home: Path) -> RunState:
 def test_killed_ranks_leave_a_run_that_others_go_on_with(home: Path) -> None:
     """Started by the command and killed, goes on under torchrun, which is killed, too, and starts it again."""
     process = begin(home)
-    wait_for((home / FOLDER / "checkpoint.json").exists, process)
+    wait_until((home / FOLDER / "checkpoint.json").exists, process)
     ranks = ranks_of(process)
     os.kill(ranks[1], signal.SIGKILL)
     answer = finish(process, expect=8)
-    assert gone(ranks)
+    assert not any(map(is_alive, ranks))
     assert answer.said.count("Error:") == 1
     assert "unet, fold full, rank 1 on cpu: its process was killed (SIGKILL)" in answer.said
     assert "The same command continues from the last epoch" in answer.said
@@ -99,11 +82,11 @@ def test_killed_ranks_leave_a_run_that_others_go_on_with(home: Path) -> None:
     assert begun < EPOCHS
 
     process = begin_torchrun(home)
-    wait_for(lambda: len(state_of(home).epochs) > begun, process)
+    wait_until(lambda: len(state_of(home).epochs) > begun, process)
     ranks = ranks_of(process)
     os.kill(ranks[1], signal.SIGKILL)
     answer = finish(process)
-    assert gone(ranks)
+    assert not any(map(is_alive, ranks))
     assert answer.told.count("wrote") == 1  # by the first
     assert answer.said.count(f"continuing after epoch {begun}\n") == 1
     state = state_of(home)
@@ -117,9 +100,9 @@ def test_killed_ranks_leave_a_run_that_others_go_on_with(home: Path) -> None:
 
 def test_ctrl_c_leaves_no_process_behind(home: Path) -> None:
     process = begin(home)
-    wait_for((home / FOLDER / "checkpoint.json").exists, process)
+    wait_until((home / FOLDER / "checkpoint.json").exists, process)
     ranks = ranks_of(process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     answer = finish(process, expect=130)
-    assert gone(ranks)
+    assert not any(map(is_alive, ranks))
     assert answer.said.count("interrupted") == 1

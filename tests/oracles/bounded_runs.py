@@ -16,6 +16,11 @@ from _pytest.mark import ParameterSet
 
 _MORE_BYTES = 1 << 30
 _SECONDS_EACH = 20
+"""Of processor time, which other work on the machine does not shorten."""
+
+_WAITED_EACH = 600
+"""Seconds after which an attempt that computes nothing has hung."""
+
 _ENOUGH_FAILURES = 20
 
 
@@ -52,7 +57,7 @@ def attempt_all(attempt: Attempt, numbers: range, *, seconds_each: int = _SECOND
                 outcomes.failures[number] = failure
         process.join()
         if numbers:
-            outcomes.failures[numbers.start] = f"ended the process ({process.exitcode}): a crash, or {seconds_each} s"
+            outcomes.failures[numbers.start] = f"ended the process ({process.exitcode}): a crash, {seconds_each} s of work, or a hang"
             numbers = numbers[1:]
     return outcomes
 
@@ -89,11 +94,13 @@ def _attempt(attempt: Attempt, numbers: range, sender: Connection, seconds_each:
     attempt.prepare()
     _limit_memory()
     for number in numbers:
-        signal.alarm(seconds_each)  # ends the process, even inside a library
+        signal.setitimer(signal.ITIMER_PROF, seconds_each)  # ends the process, even inside a library
+        signal.alarm(_WAITED_EACH)
         try:
             sender.send((number, attempt(number), ""))
         except Exception:  # noqa: BLE001 - any exception is what these runs look for
             sender.send((number, "failed", traceback.format_exc(limit=-6)))
+    signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
 
 

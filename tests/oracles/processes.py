@@ -95,7 +95,7 @@ def run_python(code: str, *arguments: object) -> Process:
     )
 
 
-def wait_until(condition: Callable[[], object], process: Process, *, patience_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], object], process: Process, *, patience_s: float = 300.0) -> None:
     """Wait for something that a running command does."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
@@ -104,6 +104,7 @@ def wait_until(condition: Callable[[], object], process: Process, *, patience_s:
         assert process.poll() is None, process.communicate()[1]
         time.sleep(0.025)
     process.kill()
+    process.communicate()
     pytest.fail("waited in vain")
 
 
@@ -116,9 +117,13 @@ def eventually(condition: Callable[[], object], *, patience_s: float) -> None:
 
 
 def is_alive(process: int) -> bool:
-    """Whether there is a process of this number."""
+    """Whether a process of this number runs; one that has ended and is not waited for by anybody does not."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    return True
+    try:
+        status = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return not Path("/proc/self/stat").exists()  # ended just now; or a system that tells no more
+    return status.rpartition(")")[2].split()[0] != "Z"
