@@ -57,7 +57,9 @@ def attempt_all(attempt: Attempt, numbers: range, *, seconds_each: int = _SECOND
                 outcomes.failures[number] = failure
         process.join()
         if numbers:
-            outcomes.failures[numbers.start] = f"ended the process ({process.exitcode}): a crash, {seconds_each} s of work, or a hang"
+            outcomes.failures[numbers.start] = (
+                f"ended the process ({process.exitcode}): a crash, {seconds_each} s of work, or a hang"
+            )
             numbers = numbers[1:]
     return outcomes
 
