@@ -16,6 +16,7 @@ from autoseg.options.shared import DEVICE, EXECUTOR, MEMORY, MIRROR, MODEL, PREC
 from autoseg.results import Records
 
 if TYPE_CHECKING:
+    from autoseg.inference.output_folder import DrawCase
     from autoseg.inference.part import Part
     from autoseg.inference.segmenter import Segmenter
     from autoseg.inference.table import PredictionRow
@@ -173,7 +174,6 @@ def _predict_here(options: PredictOptions, events: Events) -> PredictResult:
     from autoseg.inference.results import predict_scans
     from autoseg.inference.scans import find_scans
     from autoseg.model.compute import choose_computes, sharing_cores
-    from autoseg.reporting.case_image import draw_case
     from autoseg.runs.source_checksums import SourceChecksums
 
     part = WHOLE if options.part is None else parse_part(options.part)
@@ -187,7 +187,7 @@ def _predict_here(options: PredictOptions, events: Events) -> PredictResult:
         options.target,
         probabilities=options.probabilities,
         uncertainty=options.uncertainty,
-        draw=draw_case if options.pictures else None,
+        draw=_drawer() if options.pictures else None,
         force=options.force,
     )
     known = SourceChecksums(options.target / CHECKSUMS, verify=options.verify)
@@ -212,6 +212,13 @@ def _predict_here(options: PredictOptions, events: Events) -> PredictResult:
         None if part.is_whole else str(part),
         predicted.missing,
     )
+
+
+def _drawer() -> "DrawCase":
+    """What draws pictures; it takes a while to load."""
+    from autoseg.reporting.case_image import draw_case
+
+    return draw_case
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import pickle
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +25,7 @@ from autoseg.jobs.run_process import free_slot
 from autoseg.jobs.server import TRIES, Outcome, Server, Start, died
 
 BEGAN: Final = "began"
-"""What is said when an item, or a run, is begun."""
+"""What is said when a task is begun."""
 SAID: Final = "said"
 """What is said with events of a run."""
 LEFT: Final = "left"
@@ -90,13 +90,19 @@ class _Task:
         goes_on = self._worker.status in {Status.running, Status.paused}
         return goes_on and state is not None and state.state not in {"cancelled", "released", "forgotten"}
 
-    def begin(self) -> bool:
-        """Count this attempt; False where workers were lost over as many before it as there may be."""
-        place = [self._session.id, self._key]
-        scheduler, loop = self._worker.scheduler, self._worker.loop
-        lost = sync(loop, scheduler.get_metadata, keys=place, default=0)
-        sync(loop, scheduler.set_metadata, keys=place, value=lost + 1)
-        return bool(lost < TRIES)
+    def lost_over(self) -> list[int]:
+        """The items over which workers were lost that tried this task before, one for each."""
+        found = sync(self._worker.loop, self._worker.scheduler.get_metadata, keys=self._place, default=[])
+        return [int(number) for number in found]
+
+    def begin(self, number: int, *, lost_over: Sequence[int]) -> None:
+        """Have the scheduler know which item this attempt is about to work on, for the case that it ends the worker."""
+        value = [*lost_over, number]
+        sync(self._worker.loop, self._worker.scheduler.set_metadata, keys=self._place, value=value)
+
+    @property
+    def _place(self) -> list[str]:
+        return [self._session.id, self._key]
 
     def cores(self, tasks_on: Mapping[str, int]) -> int:
         """Cores for what it starts: a fair share of those of the machine."""
@@ -107,6 +113,17 @@ class _Task:
     def threads(self) -> int:
         """How much the worker does at a time."""
         return int(self._worker.state.nthreads)
+
+
+@dataclass(frozen=True)
+class LostOver:
+    """What comes of a task over which workers were lost, as many as there may be.
+
+    Attributes:
+        items: numbers of the items that these had begun last, one for each worker.
+    """
+
+    items: tuple[int, ...]
 
 
 @dataclass
@@ -132,7 +149,7 @@ _seats: dict[tuple[str, int], _Seat] = {}
 
 def work_on_items(
     session: Session, tasks_on: Mapping[str, int], work_key: str, work: bytes, first: int, items: bytes
-) -> tuple[float, bytes] | None:
+) -> tuple[float, bytes] | LostOver:
     """Work on some items, one after the other, in the process of this thread.
 
     Args:
@@ -144,20 +161,22 @@ def work_on_items(
         items: the items, pickled.
 
     Returns:
-        seconds taken, and the outcomes, pickled; None where workers were lost over them, again and again.
+        seconds taken, and the outcomes, pickled.
     """
     began, task = time.monotonic(), _Task(session)
+    task.tell(BEGAN)
     try:
         _check(session)
-        if not task.begin():
-            return None
+        lost_over = task.lost_over()
+        if len(lost_over) >= TRIES:
+            return LostOver(tuple(lost_over))
         seat = _seats.setdefault((session.id, threading.get_ident()), _Seat())
         if seat.work_key != work_key:
             seat.work_key, seat.work = work_key, pickle.loads(work)  # noqa: S301 - from whoever may run anything here
         start = partial(start_hosted, folder=session.folder, cores=task.cores(tasks_on))
         outcomes = []
         for number, item in enumerate(pickle.loads(items), first):  # noqa: S301 - likewise
-            task.tell(BEGAN, number)
+            task.begin(number, lost_over=lost_over)
             outcomes.append(_outcome(seat, item, task, start))
         return time.monotonic() - began, pickle.dumps(outcomes)
     finally:

@@ -10,8 +10,8 @@ from typing import Any, Final
 from distributed import Future
 
 from autoseg.errors import SystemFailureError
-from autoseg.jobs.cluster.desk import Desk, Done, Heard, Lost, Said
-from autoseg.jobs.cluster.hosting import BEGAN, work_on_items
+from autoseg.jobs.cluster.desk import Desk, Done, Heard, Lost
+from autoseg.jobs.cluster.hosting import LostOver, work_on_items
 from autoseg.jobs.server import TRIES, Died, Outcome, value_of
 
 _CHUNK_S: Final = 1.0
@@ -49,12 +49,6 @@ class Rounds:
 
 
 @dataclass
-class _Chunk:
-    numbers: range
-    last_begun: int | None = None
-
-
-@dataclass
 class _Round:
     """One function, and what has come of its items so far."""
 
@@ -67,9 +61,9 @@ class _Round:
     def __post_init__(self) -> None:
         self._next = 0  # the first item that was never given to anybody
         self._again = deque[range]()
-        self._chunks: dict[str, _Chunk] = {}
+        self._chunks: dict[str, range] = {}
         self._outcomes: dict[int, Outcome] = {}
-        self._begun = Counter[int]()
+        self._lost_over = Counter[int]()
         self._seconds = self._done = 0.0
 
     def outcome(self, wanted: int) -> Outcome:
@@ -87,7 +81,7 @@ class _Round:
         while len(self._chunks) < at_a_time and (numbers := self._chunk(wanted, at_a_time)):
             items = pickle.dumps([self.items[number] for number in numbers])
             key = self.desk.submit(work_on_items, self.work_key, self.work, numbers.start, items)
-            self._chunks[key] = _Chunk(numbers)
+            self._chunks[key] = numbers
 
     def _chunk(self, wanted: int, at_a_time: int) -> range:
         if self._again:
@@ -102,27 +96,26 @@ class _Round:
         return numbers
 
     def _take(self, heard: Heard) -> None:
-        chunk = self._chunks[heard.key]
         match heard:
-            case Said(key, what, (number,)) if what == BEGAN:
-                chunk.last_begun = number
-                self._begun[number] += 1
-            case Done(key, None) | Lost(key):
-                del self._chunks[key]
-                self._divide(chunk)
+            case Done(key, LostOver(items)):
+                self._divide(self._chunks.pop(key), items)
+            case Lost(key):  # more workers than one of them would have counted
+                numbers = self._chunks.pop(key)
+                self._divide(numbers, [numbers.start] * TRIES if len(numbers) == 1 else [numbers.start])
             case Done(key, (seconds, outcomes)):
-                del self._chunks[key]
-                self._seconds, self._done = self._seconds + seconds, self._done + len(chunk.numbers)
-                self._outcomes |= dict(zip(chunk.numbers, pickle.loads(outcomes), strict=True))  # noqa: S301 - our own workers
+                numbers = self._chunks.pop(key)
+                self._seconds, self._done = self._seconds + seconds, self._done + len(numbers)
+                self._outcomes |= dict(zip(numbers, pickle.loads(outcomes), strict=True))  # noqa: S301 - our own workers
 
-    def _divide(self, chunk: _Chunk) -> None:
-        """Have a chunk done again, divided where workers were lost; give an item up over which enough of them were."""
-        number = chunk.numbers.start if chunk.last_begun is None else chunk.last_begun
-        alone = range(number, number + 1)
-        if self._begun[number] >= TRIES:
-            self._outcomes[number], alone = _lost(), range(0)
-        parts = (range(chunk.numbers.start, number), alone, range(number + 1, chunk.numbers.stop))
-        self._again.extend(numbers for numbers in parts if numbers)
+    def _divide(self, numbers: range, lost_over: Sequence[int]) -> None:
+        """Have a chunk done again, divided where workers were lost; give items up over which enough of them were."""
+        self._lost_over.update(lost_over)
+        last = lost_over[-1]
+        alone = range(last, last + 1)
+        if self._lost_over[last] >= TRIES:
+            self._outcomes[last], alone = _lost(), range(0)
+        parts = (range(numbers.start, last), alone, range(last + 1, numbers.stop))
+        self._again.extend(part for part in parts if part)
 
 
 def _lost() -> Died:
