@@ -31,7 +31,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # The same examples in every run: a failure is the change's, and whoever looks into it sees it again.
 settings.register_profile("default", deadline=None, derandomize=True, max_examples=50)
-settings.register_profile("gate", settings.get_profile("default"), max_examples=100)
 settings.load_profile("default")
 
 SMALL = (40, 24, 40)

@@ -4,7 +4,8 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -48,9 +49,21 @@ THIRD_PARTY = sorted(
 )
 
 
+@cache
+def providers_of(name: str) -> set[str]:
+    """Distributions that bring a module."""
+    return {normalised(provider) for provider in all_providers().get(name, ())}
+
+
+@cache
+def all_providers() -> Mapping[str, Sequence[str]]:
+    """Distributions by what they bring; finding them takes seconds."""
+    return packages_distributions()
+
+
 @pytest.mark.parametrize("name", THIRD_PARTY)
 def test_an_import_is_declared(name: str) -> None:
-    providers = {normalised(provider) for provider in packages_distributions().get(name, ())}
+    providers = providers_of(name)
     assert providers & declared(EXTRAS.get(name)), (
         f"{name} is imported; declare one of {sorted(providers)} in pyproject.toml"
     )
@@ -58,5 +71,4 @@ def test_an_import_is_declared(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(declared(None)))
 def test_a_declared_package_is_imported(name: str) -> None:
-    providers = packages_distributions()
-    assert any(name in map(normalised, providers.get(module, ())) for module in THIRD_PARTY), f"nothing imports {name}"
+    assert any(name in providers_of(module) for module in THIRD_PARTY), f"nothing imports {name}"

@@ -81,6 +81,7 @@ def test_an_array_on_a_workspace_without_arrays(slurm: Slurm, home: Path) -> Non
     assert [is_finished(home, fold) for fold in (0, 1)] == [True, True], said(home)
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_a_run_goes_on_elsewhere_when_its_node_dies(slurm: Slurm, home: Path) -> None:
     set_training(home, epochs=ENDLESS)
     job = slurm.submit("--array=0", script(home), cwd=home)
@@ -97,6 +98,7 @@ def test_a_run_goes_on_elsewhere_when_its_node_dies(slurm: Slurm, home: Path) ->
         slurm.cancel(job)
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.parametrize("srun", [False, True])
 def test_a_run_that_is_preempted_is_requeued_and_goes_on(slurm: Slurm, home: Path, srun: bool) -> None:
     set_training(home, epochs=ENDLESS)

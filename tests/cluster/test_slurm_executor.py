@@ -32,6 +32,7 @@ def queued(slurm: Slurm) -> list[str]:
     return slurm.ask("squeue", "--noheader", "--format=%i", "--states=PENDING,RUNNING").split()
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_cases_and_runs_are_done_by_jobs_which_are_replaced_and_leave_nothing(slurm: Slurm, tmp_path: Path) -> None:
     data, run = tmp_path / "data", tmp_path / "run"
     write_tiny_cases(data, 6)

@@ -152,7 +152,7 @@ def test_what_the_pages_show_from_python_runs(cohort: Path, tmp_path: Path, outs
         shutil.rmtree(tmp_path / "runs")
 
 
-@pytest.mark.gate
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_a_network_a_loss_and_an_augmentation_of_packages_of_ones_own(
     cohort: Path, tmp_path: Path, outside: dict[str, Path]
 ) -> None:

@@ -47,7 +47,7 @@ def run(extended: Path, *arguments: Path | str, expect: int) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.gate  # several commands in processes of their own
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_scans_of_the_format_of_the_page_are_checked_and_segmented(cohort: Path, extended: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     for path in sorted(cohort.rglob("*.nii.gz")):

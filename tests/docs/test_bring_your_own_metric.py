@@ -53,6 +53,7 @@ def run(extended: Path, *arguments: Path | str) -> str:
     return done.stdout
 
 
+@pytest.mark.gate
 def test_the_metric_of_the_page_is_evaluated_drawn_and_tabulated(extended: Path, tmp_path: Path) -> None:
     reference, prediction = np.zeros((2, 4, 4), np.uint16), np.zeros((2, 4, 4), np.uint16)
     reference[0, :2, :3], prediction[1, 2:, :1] = 1, 1  # 6 and 2 voxels that do not touch: 1 - 4 / 8
@@ -68,6 +69,7 @@ def test_the_metric_of_the_page_is_evaluated_drawn_and_tabulated(extended: Path,
     assert (out / "volume_similarity.png").exists()
 
 
+@pytest.mark.gate
 def test_the_report_tabulates_it_and_reads_scores_of_before(extended: Path, tmp_path: Path) -> None:
     shutil.copytree(STORED, tmp_path / "v0_1")
     workspace = tmp_path / "v0_1" / "workspace"

@@ -73,23 +73,34 @@ def bundle(plan: Plan, model: ModelId, *, seed: int) -> Bundle:
     "changes",
     [
         {},
-        {"view": {"adjacent_slices": 2, "tta_axes": ["rows", "columns"]}, "prediction": {"padding": "darkest"}},
-        {
-            "view": {"plane": "coronal", "spacing_mm": [1.2, 1.1], "tta_axes": ["columns"]},
-            "preprocessing": {"normalisation": [{"method": "quantile_zscore", "clip": 2.0, "background": -1.5}]},
-            "prediction": {"padding": "darkest"},
-        },
+        pytest.param(
+            {"view": {"adjacent_slices": 2, "tta_axes": ["rows", "columns"]}, "prediction": {"padding": "darkest"}},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            {
+                "view": {"plane": "coronal", "spacing_mm": [1.2, 1.1], "tta_axes": ["columns"]},
+                "preprocessing": {"normalisation": [{"method": "quantile_zscore", "clip": 2.0, "background": -1.5}]},
+                "prediction": {"padding": "darkest"},
+            },
+            marks=pytest.mark.slow,
+        ),
         {
             "views": [{"plane": "coronal"}, {"plane": "axial", "tta_axes": ["columns"]}, {"plane": "sagittal"}],
             "view": {"adjacent_slices": 1},
             "preprocessing": {"crop": "nonzero", "crop_margin_px": 1, "normalisation": [{"method": "zscore"}]},
             "prediction": {"padding": "darkest", "prior_power": 0.5},
         },
-        {
-            "views": [{"plane": "sagittal"}, {"plane": "axial", "spacing_mm": [1.5, 1.5]}],
-            "network": {"shared_by_views": False},
-            "preprocessing": {"normalisation": [{"method": "ct", "lower": 10.0, "upper": 150.0, "mean": 70.0, "std": 30.0}]},
-        },
+        pytest.param(
+            {
+                "views": [{"plane": "sagittal"}, {"plane": "axial", "spacing_mm": [1.5, 1.5]}],
+                "network": {"shared_by_views": False},
+                "preprocessing": {
+                    "normalisation": [{"method": "ct", "lower": 10.0, "upper": 150.0, "mean": 70.0, "std": 30.0}]
+                },
+            },
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_it_gives_what_autoseg_gives(

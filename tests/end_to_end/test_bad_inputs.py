@@ -294,7 +294,14 @@ def test_what_the_commands_do_with_it(row: Row, home: Home) -> None:
 
 
 @pytest.mark.gate
-@pytest.mark.parametrize("row", ONE_OF_EACH_KIND, ids=described)
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, marks=() if number % 8 == 0 else pytest.mark.slow)  # the gate has twenty minutes for everything
+        for number, row in enumerate(ONE_OF_EACH_KIND)
+    ],
+    ids=described,
+)
 def test_what_the_installed_commands_do_with_it(row: Row, home: Home) -> None:
     check_row(row, home, run_all=as_processes)
 

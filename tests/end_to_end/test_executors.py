@@ -87,6 +87,7 @@ def test_dask_writes_what_local_writes(
     assert not cluster.hosted
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_runs_on_workers_are_trained_as_here_and_go_on(cluster: Cluster, workspace: Path, tmp_path: Path) -> None:
     for folder in ("fold_0", "fold_1"):
         shutil.rmtree(workspace / "models" / "unet" / folder)
@@ -120,6 +121,7 @@ def test_a_case_that_kills_every_process_is_named_and_the_others_are_done(
     assert len(list((run / "preprocessed").iterdir())) >= 11
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.parametrize("where", ["local", pytest.param("dask", marks=pytest.mark.slow)])
 def test_a_scan_that_kills_every_process_is_named_and_the_others_are_segmented(
     cluster: Cluster, poison: dict[str, str], trained: Path, cohort: Path, where: str, tmp_path: Path

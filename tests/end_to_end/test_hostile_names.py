@@ -99,15 +99,14 @@ def test_nothing_that_any_command_prints_steers_a_terminal(commands: list[str]) 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp932", "utf-8"])
 def test_a_name_that_the_terminal_lacks_is_spelled_out(tmp_path: Path, encoding: str) -> None:
-    (tmp_path / "患1é.nii.gz").write_bytes(b"no scan")
-    command = f"autoseg predict {tmp_path} {tmp_path}/out -w {STORED}/workspace"
+    missing = tmp_path / "患1é"
+    command = f"autoseg check {missing}"
     told = shell(command, PYTHONIOENCODING=encoding)
-    assert told.returncode == 7
-    expected = "患1é".encode(encoding, errors="backslashreplace")
-    assert expected in told.stderr
+    assert told.returncode == 3
+    assert "患1é".encode(encoding, errors="backslashreplace") in told.stderr
     as_data = shell(f"{command} --json", PYTHONIOENCODING=encoding)
-    assert as_data.returncode == 7
-    assert list(json.loads(as_data.stdout.decode(encoding))["failures"]) == ["患1é"]
+    assert as_data.returncode == 3
+    assert json.loads(as_data.stdout.decode(encoding))["where"] == str(missing)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from oracles.processes import start, wait_until
 
 from autoseg.model.bundle import read_document
 
+pytestmark = pytest.mark.gate
+
 TRAIN = ["train", "--epochs", "4", "--precision", "float32", "-w", "run"]
 
 
@@ -40,8 +42,8 @@ def whole(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     ("stop", "code"),
     [
         (signal.SIGINT, 130),
-        pytest.param(signal.SIGTERM, 130, marks=pytest.mark.gate),
-        pytest.param(signal.SIGKILL, -signal.SIGKILL, marks=pytest.mark.gate),
+        pytest.param(signal.SIGTERM, 130, marks=pytest.mark.slow),
+        (signal.SIGKILL, -signal.SIGKILL),
     ],
     ids=str,
 )
@@ -72,8 +74,9 @@ def test_a_second_run_in_the_same_place_is_refused_while_the_first_goes_on(cohor
     assert f"process {first.pid}" in second.said
 
 
-@pytest.mark.gate
-@pytest.mark.parametrize("options", [("--workers", "2"), ("--fold", "all", "--jobs", "2")], ids=" ".join)
+@pytest.mark.parametrize(
+    "options", [("--workers", "2"), pytest.param(("--fold", "all", "--jobs", "2"), marks=pytest.mark.slow)], ids=" ".join
+)
 def test_after_kill_9_the_next_command_starts_at_once(cohort: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
     home = tmp_path / "home"
     make_workspace(home, cohort)

@@ -31,7 +31,7 @@ def open_files(more: int) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("cases", "files"),
     [
-        pytest.param(120, 90, marks=pytest.mark.gate),
+        pytest.param(120, 90, marks=pytest.mark.slow),
         pytest.param(2000, 90, marks=pytest.mark.slow),
     ],
 )

@@ -174,6 +174,7 @@ def test_data_that_were_corrected_before_they_were_moved_are_taken(home: Path) -
     autoseg("preprocess", "--data", "moved", cwd=home)
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_a_workspace_that_may_not_be_written_uses_the_folder_without_remembering(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

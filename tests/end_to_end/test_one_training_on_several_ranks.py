@@ -67,6 +67,7 @@ def state_of(home: Path) -> RunState:
     return state
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_killed_ranks_leave_a_run_that_others_go_on_with(home: Path) -> None:
     """Started by the command and killed, goes on under torchrun, which is killed, too, and starts it again."""
     process = begin(home)

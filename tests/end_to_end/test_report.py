@@ -163,6 +163,7 @@ def test_held_out_label_maps_and_scores_are_those_that_belong_together(workspace
     assert "autoseg select" in said
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_a_selection_of_models_that_were_trained_again_is_left_out(workspace: Path, tmp_path: Path) -> None:
     autoseg("select", "-w", str(workspace), cwd=tmp_path)
     for arch in ("unet", "sepres"):

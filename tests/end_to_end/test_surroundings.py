@@ -121,7 +121,7 @@ def held_out(home: Path) -> str:
     return case
 
 
-@pytest.mark.gate
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_a_label_map_that_vanishes_during_training_leaves_the_model(home: Path) -> None:
     train = ("train", "-w", "run", "--epochs", "3", "--precision", "float32", "--json")
     (label,) = (home / "data").rglob(f"{held_out(home)}_seg.nii.gz")
@@ -149,7 +149,7 @@ def children(process: Process) -> list[int]:
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list the children of a process")
 @pytest.mark.gate
-@pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGTERM], ids=str)
+@pytest.mark.parametrize("stop", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)], ids=str)
 def test_a_killed_loading_process_ends_training_at_once(home: Path, stop: signal.Signals) -> None:
     process = start("train", "-w", "run", *LONG, "--workers", "2", "--json", cwd=home)
     wait_until(checkpoint(home).exists, process)
@@ -176,7 +176,8 @@ def goes_on(home: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="shared memory is a file system of Linux")
-@pytest.mark.parametrize("size_bytes", [65536, pytest.param(0, marks=pytest.mark.gate)])
+@pytest.mark.gate
+@pytest.mark.parametrize("size_bytes", [pytest.param(65536, marks=pytest.mark.slow), 0])
 def test_no_command_needs_shared_memory(home: Path, size_bytes: int) -> None:
     """Containers have little of it, and some none: processes that read scans or prepare batches do without."""
     for command in (

@@ -99,7 +99,9 @@ def test_another_program_gets_the_same_probabilities(
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
 
 
-@pytest.mark.parametrize("architecture", NETWORKS)
+@pytest.mark.parametrize(
+    "architecture", [pytest.param(name, marks=() if name == "unet" else pytest.mark.slow) for name in NETWORKS]
+)
 def test_rearranged_pixels_are_part_of_the_network(
     make_plan: Callable[..., Plan], tmp_path: Path, architecture: str
 ) -> None:

@@ -18,6 +18,6 @@ def models(tiny_plan: Plan, tmp_path: Path) -> tuple[Path, Path]:
     return tmp_path / "bundle", tmp_path / "intact.autoseg"
 
 
-@pytest.mark.parametrize(("seed", "count"), amounts(20_261, default=200, gate=1_000, slow=10_000))
+@pytest.mark.parametrize(("seed", "count"), amounts(20_261, default=100, gate=300, slow=10_000))
 def test_corrupted_models_are_refused_or_predict_what_is_written(models: tuple[Path, Path], seed: int, count: int) -> None:
     require_outcomes(ReadModels(*models, seed), count=count, kinds=("bundle", "archive"), refused=8, accepted=50)

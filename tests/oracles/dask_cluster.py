@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from oracles.processes import eventually
-from oracles.restricted import UNMEASURED
 
 PATIENCE_S = 120.0
 
@@ -107,10 +106,9 @@ def _start(
     folder: Path, what: str, *options: object, environment: Mapping[str, str] | None = None
 ) -> "subprocess.Popen[bytes]":
     number = len(list(folder.glob(f"{what}*.txt")))
-    variables = {name: value for name, value in os.environ.items() if name not in UNMEASURED}
     with (folder / f"{what}{number}.txt").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.dask_{what}", *map(str, options), "--no-dashboard"],
-            cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**variables, **(environment or {})},
+            cwd=folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})},
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509 - tests run no threads
         )  # fmt: skip

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oracles.restricted import UNMEASURED
 
 Process = subprocess.Popen[str]
 
@@ -84,14 +83,12 @@ def autoseg(*arguments: str, cwd: Path | None = None, expect: int = 0) -> Answer
 
 
 def run_python(code: str, *arguments: object) -> Process:
-    """Start a Python process that may be killed; its coverage is not measured."""
-    environment = {name: value for name, value in os.environ.items() if name not in UNMEASURED}
+    """Start a Python process that may be killed."""
     return subprocess.Popen(
         [sys.executable, "-c", code, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment,
     )
 
 
