@@ -18,9 +18,10 @@ from distributed.comm.addressing import parse_host_port
 from autoseg.errors import SystemFailureError, TrainingError, UsageError
 from autoseg.events import Events
 from autoseg.jobs.cluster.desk import Desk, Done, Heard, Lost, Said, Supply
-from autoseg.jobs.cluster.hosting import BEGAN, SAID, end_session, host_run, introduce
+from autoseg.jobs.cluster.hosting import end_session, host_run, introduce
 from autoseg.jobs.cluster.rounds import Rounds
 from autoseg.jobs.cluster.session import Session, seen
+from autoseg.jobs.cluster.task import BEGAN, SAID
 from autoseg.jobs.relay import Shown
 from autoseg.jobs.run_process import Crashed, Failed, Returned, death, outcome_of
 from autoseg.jobs.work import Apply, Outcomes, Run

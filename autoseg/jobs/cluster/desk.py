@@ -14,8 +14,8 @@ from distributed import Client, Future, KilledWorker
 from autoseg.errors import AutosegError, SystemFailureError
 from autoseg.events import Events
 from autoseg.jobs.children import GRACE_S
-from autoseg.jobs.cluster.hosting import BEGAN, LEFT
 from autoseg.jobs.cluster.session import Session
+from autoseg.jobs.cluster.task import BEGAN, LEFT
 
 _DONE: Final = "done"
 _LOOK_S: Final = 1.0

@@ -1,10 +1,12 @@
 """What a worker of a cluster does: it starts processes, listens to them, and ends them when nobody wants their results."""
 
+import asyncio
 import pickle
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,24 +14,15 @@ from importlib.metadata import version
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
-from distributed import Reschedule, get_worker
-from distributed.core import Status
-from distributed.utils import sync
+from distributed import Reschedule
 
 from autoseg.errors import AutosegError, InterruptedRunError
-from autoseg.jobs.children import Child, stop
+from autoseg.jobs.children import GRACE_S, Child, stop
 from autoseg.jobs.cluster.hosted import do_pickled_run, start_hosted
 from autoseg.jobs.cluster.session import Session
-from autoseg.jobs.machine import usable_cores
+from autoseg.jobs.cluster.task import BEGAN, LEFT, SAID, Task, UnwantedError
 from autoseg.jobs.run_process import free_slot
 from autoseg.jobs.server import TRIES, Outcome, Server, Start, died
-
-BEGAN: Final = "began"
-"""What is said when a task is begun."""
-SAID: Final = "said"
-"""What is said with events of a run."""
-LEFT: Final = "left"
-"""What is said when nothing is left of a task on this worker but its result."""
 
 _POLL_S: Final = 0.2
 """Time between two looks at whether a task is still wanted. Source: ours."""
@@ -37,10 +30,6 @@ _IDLE_S: Final = 60.0
 """Time after which a process for items that nobody asks for any ends. Source: ours; its start takes one or two seconds."""
 _STOPPED_S: Final = 120.0
 """Time in which a worker ends whose processes were told to stop. Source: ours; SLURM waits 30 s, unless told otherwise."""
-
-
-class _UnwantedError(Exception):
-    """The command that asked for a task has gone, or does not want it any more."""
 
 
 @dataclass(frozen=True)
@@ -71,48 +60,6 @@ def _check(session: Session) -> None:
         if (problem := introduce(session).problem) is not None:
             raise problem
         _introduced.add(session.id)
-
-
-class _Task:
-    """The task that the thread works on."""
-
-    def __init__(self, session: Session) -> None:
-        self._worker = get_worker()
-        self._key, self._session = self._worker.get_current_task(), session
-
-    def tell(self, what: str, *more: int | bytes) -> None:
-        self._worker.log_event(self._session.id, [what, self._key, self._worker.address, *more])
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether its result is still wanted: not where the command took it back, or is no more, or the worker ends."""
-        state = self._worker.state.tasks.get(self._key)
-        goes_on = self._worker.status in {Status.running, Status.paused}
-        return goes_on and state is not None and state.state not in {"cancelled", "released", "forgotten"}
-
-    def lost_over(self) -> list[int]:
-        """The items over which workers were lost that tried this task before, one for each."""
-        found = sync(self._worker.loop, self._worker.scheduler.get_metadata, keys=self._place, default=[])
-        return [int(number) for number in found]
-
-    def begin(self, number: int, *, lost_over: Sequence[int]) -> None:
-        """Have the scheduler know which item this attempt is about to work on, for the case that it ends the worker."""
-        value = [*lost_over, number]
-        sync(self._worker.loop, self._worker.scheduler.set_metadata, keys=self._place, value=value)
-
-    @property
-    def _place(self) -> list[str]:
-        return [self._session.id, self._key]
-
-    def cores(self, tasks_on: Mapping[str, int]) -> int:
-        """Cores for what it starts: a fair share of those of the machine."""
-        tasks: int = tasks_on.get(self._worker.address.rpartition(":")[0], self._worker.state.nthreads)
-        return max(1, usable_cores() // tasks)
-
-    @property
-    def threads(self) -> int:
-        """How much the worker does at a time."""
-        return int(self._worker.state.nthreads)
 
 
 @dataclass(frozen=True)
@@ -163,10 +110,8 @@ def work_on_items(
     Returns:
         seconds taken, and the outcomes, pickled.
     """
-    began, task = time.monotonic(), _Task(session)
-    task.tell(BEGAN)
-    try:
-        _check(session)
+    began, task = time.monotonic(), Task(session)
+    with _working(session, task):
         lost_over = task.lost_over()
         if len(lost_over) >= TRIES:
             return LostOver(tuple(lost_over))
@@ -179,24 +124,22 @@ def work_on_items(
             task.begin(number, lost_over=lost_over)
             outcomes.append(_outcome(seat, item, task, start))
         return time.monotonic() - began, pickle.dumps(outcomes)
-    finally:
-        task.tell(LEFT)
 
 
-def _outcome(seat: _Seat, item: Any, task: _Task, start: Start) -> Outcome:
+def _outcome(seat: _Seat, item: Any, task: Task, start: Start) -> Outcome:
     exit_code = None
     for _ in range(TRIES):
         try:
             return _tried(seat, item, task, start)
         except EOFError:
             exit_code = seat.end()
-        except _UnwantedError:
+        except UnwantedError:
             seat.end()
             raise
     return died(exit_code)
 
 
-def _tried(seat: _Seat, item: Any, task: _Task, start: Start) -> Outcome:
+def _tried(seat: _Seat, item: Any, task: Task, start: Start) -> Outcome:
     if seat.work is None:
         msg = "nobody said what the work is"
         raise ValueError(msg)
@@ -209,7 +152,7 @@ def _tried(seat: _Seat, item: Any, task: _Task, start: Start) -> Outcome:
             if outcome is not None:
                 return outcome
         elif not task.is_wanted:
-            raise _UnwantedError
+            raise UnwantedError
 
 
 def host_run(session: Session, tasks_on: Mapping[str, int], run: bytes, *, whole_worker: bool) -> tuple[bytes, int | None]:
@@ -225,10 +168,8 @@ def host_run(session: Session, tasks_on: Mapping[str, int], run: bytes, *, whole
         the last message of the process, a pickled list that ends with how the run ended if the process came to that, and its
         exit code.
     """
-    task = _Task(session)
-    task.tell(BEGAN)
-    try:
-        _check(session)
+    task = Task(session)
+    with _working(session, task):
         with _slot_taken() as slot:
             target = partial(do_pickled_run, run, time.monotonic(), slot)
             cores = task.threads if whole_worker else task.cores(tasks_on)
@@ -237,11 +178,9 @@ def host_run(session: Session, tasks_on: Mapping[str, int], run: bytes, *, whole
         if process.exitcode == InterruptedRunError.exit_code:
             _await_end(task)
         return last, process.exitcode
-    finally:
-        task.tell(LEFT)
 
 
-def _pass_on(process: Child, pipe: Connection, task: _Task) -> bytes:
+def _pass_on(process: Child, pipe: Connection, task: Task) -> bytes:
     """Pass on what a process says until it ends, or is not wanted any more; gives its last message."""
     last = b""
     try:
@@ -249,7 +188,7 @@ def _pass_on(process: Child, pipe: Connection, task: _Task) -> bytes:
             if pipe.poll(_POLL_S):
                 last = pipe.recv_bytes()
                 task.tell(SAID, last)
-        raise _UnwantedError
+        raise UnwantedError
     except (EOFError, OSError):
         process.join()
         return last
@@ -259,9 +198,31 @@ def _pass_on(process: Child, pipe: Connection, task: _Task) -> bytes:
 
 
 @contextmanager
+def _working(session: Session, task: Task) -> Iterator[None]:
+    """While something is started for a command, which is told of it, and has not ended."""
+    task.tell(BEGAN)
+    with _change:
+        _at_work[session.id] += 1
+    try:
+        _check(session)
+        if session.id in _ended:
+            raise UnwantedError
+        yield
+    finally:
+        with _change:
+            _at_work[session.id] -= 1
+        task.tell(LEFT)
+
+
+_at_work: Counter[str] = Counter()
+_ended: set[str] = set()
+_change = threading.Lock()
+
+
+@contextmanager
 def _slot_taken() -> Iterator[int]:
     """A slot that no other run of this worker has."""
-    with _slots_change:
+    with _change:
         slot = free_slot(_run_slots)
         _run_slots.add(slot)
     try:
@@ -271,10 +232,9 @@ def _slot_taken() -> Iterator[int]:
 
 
 _run_slots: set[int] = set()
-_slots_change = threading.Lock()
 
 
-def _await_end(task: _Task) -> None:
+def _await_end(task: Task) -> None:
     """Somebody asked all processes here to stop: the worker ends, too, and the run goes on elsewhere."""
     deadline = time.monotonic() + _STOPPED_S
     while task.is_wanted and time.monotonic() < deadline:
@@ -282,8 +242,16 @@ def _await_end(task: _Task) -> None:
     raise Reschedule
 
 
-def end_session(session_id: str) -> None:
-    """End the processes that wait for items of a command which wants no more."""
+async def end_session(session_id: str) -> None:
+    """End the processes that wait for items of a command which wants no more, once nothing else is done for it here."""
+    _ended.add(session_id)
+    deadline = time.monotonic() + GRACE_S + _POLL_S
+    while _at_work[session_id] and time.monotonic() < deadline:
+        await asyncio.sleep(_POLL_S)  # whoever works sees soon that nobody wants the result
+    await asyncio.to_thread(_end_seats, session_id)
+    _introduced.discard(session_id)
+
+
+def _end_seats(session_id: str) -> None:
     for key in [key for key in _seats if key[0] == session_id]:
         _seats.pop(key).end()
-    _introduced.discard(session_id)
