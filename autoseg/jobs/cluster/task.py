@@ -23,13 +23,18 @@ class UnwantedError(Exception):
 
 
 class Task:
-    """The task that the thread works on."""
+    """The task that this thread works on.
+
+    Args:
+        session: the command that it is a part of.
+    """
 
     def __init__(self, session: Session) -> None:
         self._worker = get_worker()
         self._key, self._session = self._worker.get_current_task(), session
 
     def tell(self, what: str, *more: int | bytes) -> None:
+        """Say something to the command, sooner or later."""
         self._worker.log_event(self._session.id, [what, self._key, self._worker.address, *more])
 
     @property
