@@ -82,7 +82,7 @@ def _named_by_linux() -> str:
 
 
 def _named_by_macos() -> str:
-    if platform.system() != "Darwin":
+    if platform.uname().system != "Darwin":
         return ""
     try:
         # A part of the system, found by its full path, with fixed arguments.
