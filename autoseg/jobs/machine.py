@@ -22,7 +22,6 @@ _ANSWER_S: Final = 20.0
 _GB_PER_MIB: Final = 1024**2 / 1e9
 
 _CPUINFO: Final = Path("/proc/cpuinfo")
-_SYSCTL: Final = ("/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string")
 
 _share: list[int] = []
 """Cores that this process was told to make do with."""
@@ -69,7 +68,7 @@ def gpu_memory_gb() -> float | None:
 
 def processor_name() -> str:
     """The processor as its maker calls it, such as `AMD EPYC 7B13`; where the system does not tell, its architecture."""
-    return _named_by_linux() or _named_by_macos() or platform.processor() or platform.machine() or "unknown processor"
+    return _named_by_linux() or platform.processor() or platform.machine() or "unknown processor"
 
 
 def _named_by_linux() -> str:
@@ -79,16 +78,3 @@ def _named_by_linux() -> str:
             return " ".join(next(names, "").split())
     except OSError:
         return ""
-
-
-def _named_by_macos() -> str:
-    if platform.uname().system != "Darwin":
-        return ""
-    try:
-        # A part of the system, found by its full path, with fixed arguments.
-        answer = subprocess.run(  # noqa: S603
-            _SYSCTL, capture_output=True, text=True, timeout=_ANSWER_S, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return answer.stdout.strip()
