@@ -23,6 +23,7 @@ from autoseg.events import Events, Silent
 if TYPE_CHECKING:
     from autoseg.commands.check import check
     from autoseg.commands.clean import clean
+    from autoseg.commands.doctor import doctor
     from autoseg.commands.evaluate import evaluate
     from autoseg.commands.export import export
     from autoseg.commands.info import info
@@ -31,12 +32,14 @@ if TYPE_CHECKING:
     from autoseg.commands.predict import predict
     from autoseg.commands.report import report
     from autoseg.commands.select import select
+    from autoseg.commands.status import status
     from autoseg.commands.train import train
 
 __version__ = "0.2.0.dev0"
 
 __all__ = [
-    "check", "clean", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "silent", "train",
+    "check", "clean", "doctor", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "silent",
+    "status", "train",
 ]  # fmt: skip
 
 silent: Final[Events] = Silent()

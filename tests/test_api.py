@@ -40,6 +40,8 @@ def test_positions_are_for_what_comes_first_by_nature() -> None:
     assert by_position == {
         "check": ["dataset"],
         "clean": ["workspace"],
+        "doctor": ["workspace"],
+        "status": ["workspace"],
         "evaluate": ["predictions", "references"],
         "export": ["file"],
         "info": ["file"],

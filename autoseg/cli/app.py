@@ -8,7 +8,7 @@ import click
 
 from autoseg import __version__
 from autoseg.cli.parameters import Argument, chosen, parameters
-from autoseg.cli.runner import OutputOptions, fail, interrupted, run, usage_error
+from autoseg.cli.runner import fail, interrupted, output_options, run, usage_error
 from autoseg.commands import COMMANDS, module_of
 from autoseg.errors import AutosegError, UsageError
 from autoseg.jobs.interruption import Interruption
@@ -96,12 +96,13 @@ class ConsoleCommand(click.Command):
 
     Attributes:
         summary: what it does, in a line.
+        example: a command line.
     """
 
     context_class = _Context
 
     def __init__(self, name: str, command: Command[Any]) -> None:
-        own, common = parameters(command.options), parameters(OutputOptions)
+        own, common = parameters(command.options), parameters(output_options(command))
         super().__init__(
             name,
             params=[*own, *common],
@@ -109,7 +110,7 @@ class ConsoleCommand(click.Command):
             epilog=f"\b\nExample: {command.example}",
             no_args_is_help=any(isinstance(each, Argument) for each in own),
         )
-        self.summary = command.help.partition("\n")[0]
+        self.summary, self.example = command.help.partition("\n")[0], command.example
         self._command = command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -122,7 +123,8 @@ class ConsoleCommand(click.Command):
 
     def invoke(self, ctx: click.Context) -> None:
         """Do what the command line asks for."""
-        output = OutputOptions(**chosen(OutputOptions, ctx))
+        declared = output_options(self._command)
+        output = declared(**chosen(declared, ctx))
         run(self._command, self._command.options(**chosen(self._command.options, ctx)), output, interruption=ctx.obj)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -18,6 +18,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from autoseg.cli.amounts import clock, count, described, progress_of
+from autoseg.cli.layout import fitted_line, laid_out, wrapped
 from autoseg.cli.printing import Outlet, printable
 from autoseg.errors import AutosegError
 from autoseg.events import Progress
@@ -105,32 +106,45 @@ class Console:
             lines.close()
 
     def table(
-        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, stream: TextIO | None = None
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        headings: bool = True,
+        stream: TextIO | None = None,
     ) -> None:
-        """Show a table in which nothing is cut off: the first column stays whole, the others wrap.
+        """Show a table in which nothing is cut off, no word and no number broken: see `autoseg.cli.layout`.
 
         Args:
             title: what the table shows.
             columns: headings.
             rows: as many cells each as there are columns.
+            headings: whether they are shown.
             stream: where to; None: stdout.
         """
         if not self._tables:
             return
-        from rich.table import Table  # noqa: PLC0415 - only commands that show tables pay for it
-
         stream = sys.stdout if stream is None else stream
         encoding = stream.encoding or "utf-8"
 
         def shown(text: str) -> str:
             return printable(text, lines=False, encoding=encoding)
 
-        table = Table(title=Text(shown(title), style="bold"), title_justify="left", box=None, pad_edge=False)
-        for index, column in enumerate(columns):
-            table.add_column(Text(shown(column)), overflow="fold", no_wrap=index == 0)
-        for row in rows:
-            table.add_row(*(Text(shown(cell)) for cell in row))
-        _rich_console(stream, terminal=_is_terminal(stream), needed=True).print(table)
+        out = _rich_console(stream, terminal=_is_terminal(stream), soft_wrap=True, needed=True)
+        cells = [[shown(cell) for cell in row] for row in rows]
+        heads, body = laid_out([shown(column) for column in columns], cells, headings=headings, width=out.width)
+        for line in [*wrapped(shown(title), out.width), *heads]:
+            out.print(Text(line, style="bold"))
+        for line in body:
+            out.print(Text(line))
+
+    def fitted(self, text: str) -> str:
+        """Lines of a result as they fit the terminal that stdout is; as they are where it is none."""
+        if not _is_terminal(sys.stdout):
+            return text
+        width = _rich_console(sys.stdout, terminal=True).width
+        return "\n".join(line for long in text.split("\n") for line in fitted_line(long, width))
 
     def _stamp(self) -> str:
         return time.strftime("%H:%M:%S ") if self._verbose else ""

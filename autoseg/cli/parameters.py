@@ -32,16 +32,21 @@ class Argument(click.Argument):
     """An argument with a line of help, which click leaves to the text of the command."""
 
     def __init__(self, option: Option) -> None:
-        super().__init__([option.name], metavar=_metavar(option), type=_Value(option, _metavar(option)))
+        super().__init__([option.name], metavar=_metavar(option), type=Value(option, _metavar(option)))
         self.explanation = option.declared.help
 
 
-class _Value(click.ParamType):  # type: ignore[type-arg]  # no generic class before click 8.4
+class Value(click.ParamType):  # type: ignore[type-arg]  # no generic class before click 8.4
     """The value of an option, checked by the option itself."""
 
     def __init__(self, option: Option, called: str) -> None:
         self.name = option.name
         self._option, self._called = option, called
+
+    @property
+    def words(self) -> str:
+        """What the value may be, in words."""
+        return self._option.words
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ARG002 - click's
         """The value that a text stands for."""
@@ -65,13 +70,13 @@ def _parameter(option: Option) -> click.Parameter:
         return click.Option(
             [option.name, *option.flags],
             multiple=True,
-            type=_Value(option, option.flags[0]) if Path in option.types else None,
+            type=Value(option, option.flags[0]) if Path in option.types else None,
             metavar=_metavar(option),
             help=_help(option),
         )
     return click.Option(
         [option.name, *option.flags],
-        type=_Value(option, option.flags[0]),
+        type=Value(option, option.flags[0]),
         metavar=_metavar(option),
         help=_help(option),
     )

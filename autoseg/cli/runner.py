@@ -1,12 +1,14 @@
 """How the command line runs a command: its result printed, every failure told in one form and turned into its exit code."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
 
+from autoseg.cli.parameters import Value
 from autoseg.cli.printing import in_one_line, print_json, print_result, print_traceback
 from autoseg.errors import AutosegError, InterruptedRunError, LostRankError, SystemFailureError, UsageError
 from autoseg.events import Events
@@ -18,6 +20,8 @@ from autoseg.options.declaration import Declared, Options, did_you_mean, option
 from autoseg.storage import files
 
 _Result = TypeVar("_Result")
+_EXTRA: Final = re.compile(r"unexpected extra arguments? \((.*)\)", re.DOTALL)
+"""Click's words for arguments that a command does not have."""
 
 
 class OutputOptions(Declared):
@@ -27,6 +31,19 @@ class OutputOptions(Declared):
     quiet: bool = option("Show warnings and errors only.", "--quiet", "-q", default=False)
     verbose: bool = option("Say when things happened.", "--verbose", "-v", default=False)
     traceback: bool = option("Show where in the code an error arose.", default=False)
+
+
+class DetailOptions(OutputOptions):
+    """The same of a command that says the most important things and has details."""
+
+    full: bool = option(
+        "Show everything: every value with its whole reason, and what was tried and not taken.", default=False
+    )
+
+
+def output_options(command: Command[_Result]) -> type[OutputOptions]:
+    """How a command talks to its user."""
+    return DetailOptions if command.has_details else OutputOptions
 
 
 def run(command: Command[_Result], options: Options, output: OutputOptions, *, interruption: Interruption) -> None:
@@ -52,9 +69,11 @@ def run(command: Command[_Result], options: Options, output: OutputOptions, *, i
         if output.json:
             print_json(files.json_text(said.document))
         elif not output.quiet:
-            for table in said.tables:
-                console.table(table.title, table.columns, table.rows)
-            print_result(in_one_line(said.text, [said.document, vars(options), str(Path.cwd())]))
+            full = isinstance(output, DetailOptions) and output.full
+            for table in said.details if full else said.tables:
+                console.table(table.title, table.columns, table.rows, headings=table.headings)
+            lines = in_one_line(said.text, [said.document, vars(options), str(Path.cwd())])
+            print_result(console.fitted(lines))
 
 
 def fail(error: AutosegError, arguments: Sequence[str]) -> int:
@@ -89,8 +108,33 @@ def usage_error(problem: click.UsageError) -> UsageError:
     if isinstance(problem, click.NoSuchOption):
         question = did_you_mean(problem.option_name, flags)
         return UsageError(f"there is no option {problem.option_name}", where=path, remedy=question or remedy)
-    message = problem.format_message().rstrip(".")
-    return UsageError(f"{message[:1].lower()}{message[1:]}", where=path, remedy=remedy)
+    match problem:
+        case click.MissingParameter(param=click.Parameter() as missing):
+            what, expected = f"{_called(missing)} is missing", None
+        case click.BadOptionUsage(option_name=name) if "requires" in problem.message:
+            what, expected = f"{name} needs a value", _expected(name, context)
+        case click.BadOptionUsage(option_name=name):
+            what, expected = f"{name} is on or off, and takes no value", None
+        case click.UsageError() if (extra := _EXTRA.search(problem.message)) is not None:
+            names = extra[1].split()
+            many = "is one argument too many" if len(names) == 1 else "are arguments too many"
+            what, expected = f"{' '.join(names)} {many}", None
+        case _:
+            message = problem.format_message().rstrip(".")
+            what, expected = f"{message[:1].lower()}{message[1:]}", None
+    if isinstance(problem, click.MissingParameter) and (example := getattr(context and context.command, "example", "")):
+        remedy = f"As in `{example}`; see `{path} --help`."
+    return UsageError(what, where=path, expected=expected, remedy=remedy)
+
+
+def _called(parameter: click.Parameter) -> str:
+    return parameter.metavar or parameter.human_readable_name
+
+
+def _expected(flag: str, context: click.Context | None) -> str | None:
+    """What an option may be, in words."""
+    found = [] if context is None else [each for each in context.command.params if flag in each.opts]
+    return next((each.type.words for each in found if isinstance(each.type, Value)), None)
 
 
 def _flags(command: click.Command) -> list[str]:

@@ -19,6 +19,8 @@ COMMANDS: Final = (
     "export",
     "info",
     "clean",
+    "status",
+    "doctor",
     "demo",
 )
 """Every command, in the order in which one meets them. Each is a module of this package."""
@@ -26,6 +28,7 @@ COMMANDS: Final = (
 FUNCTIONS: Final = (
     "check",
     "clean",
+    "doctor",
     "evaluate",
     "export",
     "info",
@@ -34,6 +37,7 @@ FUNCTIONS: Final = (
     "predict",
     "report",
     "select",
+    "status",
     "train",
 )
 """Every function of the public API, likewise."""

@@ -77,13 +77,14 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     Raises:
         CasesFailedError: some pairs could not be compared or some files have no partner; the others are written.
     """
+    classes = _classes(options, events)  # a wrong workspace is told before the rest is loaded
+
     from autoseg.evaluation.cases import evaluate_folders
     from autoseg.evaluation.tables import METRICS_FILE, SUMMARY_FILE, write_scores
     from autoseg.inference.origins import warn_of_origins
     from autoseg.jobs.executors import open_executor
     from autoseg.reporting.figures import draw_evaluation
 
-    classes = _classes(options, events)
     with open_executor(options, folder=options.predictions, write=False, events=events) as jobs:
         evaluation = evaluate_folders(options.predictions, options.references, classes=classes, events=events, jobs=jobs)
     warn_of_origins((pair.prediction for pair in evaluation.pairing.pairs), events)

@@ -17,6 +17,7 @@ from autoseg.options.shared import CHANNELS, DEVICE, EXECUTOR, JOBS, LABELS, NOT
 from autoseg.results import Records
 
 if TYPE_CHECKING:
+    from autoseg.planning.fingerprint import Fingerprint
     from autoseg.planning.plan import Plan
     from autoseg.planning.sections import AskedPlanes, Inputs
     from autoseg.runs.workspace import Workspace
@@ -74,10 +75,17 @@ class PlanOptions(Options):
 
 @dataclass(frozen=True, repr=False)
 class PlanResult(Records):
-    """What planning made."""
+    """What planning made.
+
+    Attributes:
+        workspace: where it lies.
+        plan: what was decided.
+        fingerprint: of the data that it was decided from.
+    """
 
     workspace: "Workspace"
     plan: "Plan"
+    fingerprint: "Fingerprint"
 
     def _in_short(self) -> str:
         views = ", ".join(str(plane or "2D") for plane in self.plan.planes)
@@ -148,7 +156,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         SPLITS.write(workspace.splits_file, splits)
         write_plan(plan, workspace.plan_file)
         remember(workspace.checksums_file, before, dataset.labelled, fingerprint)
-    return PlanResult(workspace, plan)
+    return PlanResult(workspace, plan, fingerprint)
 
 
 def _asked_planes(options: PlanOptions) -> "AskedPlanes":
@@ -227,13 +235,18 @@ def _memory_gb(kind: catalogue.DeviceKind, *, events: Events) -> float:
 
 
 def describe(result: PlanResult) -> Output:
-    """The workspace; the decisions themselves as a table."""
+    """The workspace; a dozen lines about the plan as a table, and every decision with its whole reason as its details."""
     from autoseg.planning.decided import explained
+    from autoseg.planning.summary import summary
 
-    rows = [(each.what, _shown(each.value), each.reason) for each in explained(result.plan.decisions)]
-    table = Table(f"Plan for {result.plan.inputs.name}", ("what", "value", "why"), rows)
+    title, columns = f"Plan for {result.plan.inputs.name}", ("what", "value", "why")
+    rows, group = [], None
+    for line in summary(result.plan, result.fingerprint):
+        rows.append(("" if line.group == group else line.group, line.text, line.reason))
+        group = line.group
+    decisions = [(each.what, _shown(each.value), each.reason) for each in explained(result.plan.decisions)]
     text = (
-        f"\nWrote {result.workspace.plan_file}, which you may edit.\n"
+        f"\nWrote {result.workspace.plan_file}, which you may edit; --full shows every decision with its reason.\n"
         f"Next: autoseg train --arch unet --fold 0 --workspace {result.workspace.root}"
     )
     document = {
@@ -241,7 +254,7 @@ def describe(result: PlanResult) -> Output:
         "digest": result.plan.digest,
         "plan": result.plan.model_dump(mode="json"),
     }
-    return Output(text, document, tables=[table])
+    return Output(text, document, [Table(title, columns, rows, headings=False)], [Table(title, columns, decisions)])
 
 
 def _shown(value: object) -> str:
@@ -249,4 +262,4 @@ def _shown(value: object) -> str:
 
 
 plan = function(PlanOptions, run)
-COMMAND = Command(PlanOptions, run, describe, example="autoseg plan IBSR18/ --plane coronal")
+COMMAND = Command(PlanOptions, run, describe, example="autoseg plan IBSR18/ --plane coronal", has_details=True)

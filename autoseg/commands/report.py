@@ -35,11 +35,14 @@ def run(options: ReportOptions, events: Events) -> "ReportResult":
         BundleError: models of one plan were trained on different data.
         WorkspaceError: a case that a model held out is not in the data set any more.
     """
-    from autoseg.reporting.report import write_report
-    from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.workspace import find_workspace
 
-    workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
+    workspace = find_workspace(options.workspace, verify=options.verify)  # a wrong name is told before torch is loaded
+
+    from autoseg.reporting.report import write_report
+    from autoseg.runs.moved_data import with_data_in
+
+    workspace = with_data_in(workspace, options.data, events)
     return write_report(workspace, options.output, events)
 
 

@@ -13,10 +13,13 @@ from autoseg.options.shared import DATA, EXECUTOR, JOBS, SCHEDULER, SLURM_SETTIN
 from autoseg.results import Records
 
 if TYPE_CHECKING:
-    from autoseg.postprocessing.selection import Candidate, Estimate, NestedScore, Selection, TriedShift, TriedStep
+    from autoseg.postprocessing.selection import Candidate, Estimate, SelectedModel, Selection, TriedShift, TriedStep
 
 
 _TRIED: Final = ("step", "Dice", "HD (mm)", "verdict")
+_SHIFT: Final = "Prior learnt from the held-out cases"
+_MOST_CANDIDATES: Final = 7
+"""Candidates that are shown. Source: chosen; the combinations of three networks."""
 
 
 class SelectOptions(Options):
@@ -82,15 +85,18 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
         UsageError: there are too few folds to leave one out.
         WorkspaceError: stored probabilities are damaged, or another process works on the plan.
     """
+    from autoseg.runs.workspace import find_workspace
+
+    workspace = find_workspace(options.workspace, verify=options.verify)  # a wrong name is told before torch is loaded
+
     from autoseg.jobs.executors import open_executor
     from autoseg.postprocessing.inputs import gather_inputs
     from autoseg.postprocessing.selecting import make_selection
     from autoseg.postprocessing.selection import write_selection
     from autoseg.runs.moved_data import with_data_in
-    from autoseg.runs.workspace import find_workspace
     from autoseg.storage.locks import lock
 
-    workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
+    workspace = with_data_in(workspace, options.data, events)
     with lock(workspace.lock_file, events=events):
         inputs = gather_inputs(workspace, events)
         with open_executor(options, folder=workspace.root, events=events) as jobs:
@@ -100,31 +106,23 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
 
 
 def describe(result: SelectResult) -> Output:
-    """The decision with its reasons; candidates and steps of postprocessing as tables."""
-    from autoseg.evaluation.formatting import interval_column, mean_column
-
+    """The decision with its reasons; the best candidates and the steps that are kept as tables, all of them as details."""
     selection = result.selection
-    scores = [candidate.score for candidate in selection.candidates]
-    heading, dice = interval_column("Dice", [score.dice for score in scores], 4)
-    distances = mean_column([score.hausdorff_mm for score in scores], 2)
-    tables = [
-        Table(
-            f"Networks on {len(selection.compared_cases)} held-out case(s)",
-            ("networks", heading, "HD (mm)", "difference in Dice", "p"),
-            list(map(_candidate, selection.candidates, dice, distances)),
-        ),
-        *([] if selection.shift is None else [_shift(selection.shift)]),
-        Table("Postprocessing tried", _TRIED, [_trial(trial) for trial in selection.tried]),
-        *([] if selection.nested is None else [_nested(selection.nested)]),
-    ]
-    models = ", ".join(model.id.folder for model in selection.models)
-    lines = [f"Averaging {len(selection.models)} model(s): {models}"]
+    trials: list[TriedStep | TriedShift] = [*([] if selection.shift is None else [selection.shift]), *selection.tried]
+    kept = [trial for trial in trials if trial.kept]
+    left_out = len(selection.candidates) - _MOST_CANDIDATES
+    lines = [f"{left_out} candidate(s) that score less are not shown (--full)"] if left_out > 0 else []
+    lines += (
+        [f"{len(trials) - len(kept)} step(s) of postprocessing were tried and not kept (--full)"] if trials != kept else []
+    )
+    lines += [f"Averaging {len(selection.models)} model(s): {', '.join(_in_words(selection.models))}"]
     lines += [f"  through slices of these planes alone: {', '.join(selection.views)}"] if selection.views else []
-    lines += [f"  {reason}" for reason in selection.reasons]
+    lines += [f"  {reason}" for reason in selection.reasons if not any(trial.phrase in reason for trial in kept)]
     lines += [f"  missing: {line}" for line in selection.missing]
     lines += [f"Wrote {result.file}, which you may edit, and the held-out label maps in {result.folder}"]
     files = {"file": str(result.file), "folder": str(result.folder)}
-    return Output("\n".join(lines), {**files, "selection": selection.model_dump(mode="json")}, tables)
+    document = {**files, "selection": selection.model_dump(mode="json")}
+    return Output("\n".join(lines), document, _tables(selection, kept), _details(selection))
 
 
 def _estimated(name: str, estimate: "Estimate | None") -> dict[str, float | None]:
@@ -133,16 +131,50 @@ def _estimated(name: str, estimate: "Estimate | None") -> dict[str, float | None
     return dict(zip((name, f"{name}_low", f"{name}_high"), numbers, strict=True))
 
 
-def _shift(tried: "TriedShift") -> Table:
-    return Table("Prior learnt from the held-out cases", ("shift", *_TRIED[1:]), [_trial(tried)])
+def _tables(selection: "Selection", kept: "Sequence[TriedStep | TriedShift]") -> list[Table]:
+    """What people decide by: the best candidates, and what postprocessing brought."""
+    steps = [Table("Postprocessing kept", _TRIED[:-1], [_trial(trial)[:-1] for trial in kept])] if kept else []
+    return [_compared(selection, selection.candidates[:_MOST_CANDIDATES]), *steps, *_nested(selection)]
 
 
-def _nested(nested: "NestedScore") -> Table:
+def _details(selection: "Selection") -> list[Table]:
+    """All candidates, and everything that was tried, with the reasons."""
+    shift = [] if selection.shift is None else [Table(_SHIFT, ("shift", *_TRIED[1:]), [_trial(selection.shift)])]
+    steps = Table("Postprocessing tried", _TRIED, [_trial(trial) for trial in selection.tried])
+    return [_compared(selection, selection.candidates), *shift, steps, *_nested(selection)]
+
+
+def _compared(selection: "Selection", candidates: "Sequence[Candidate]") -> Table:
+    from autoseg.evaluation.formatting import interval_column, mean_column
+
+    scores = [candidate.score for candidate in candidates]
+    heading, dice = interval_column("Dice", [score.dice for score in scores], 4)
+    distances = mean_column([score.hausdorff_mm for score in scores], 2)
+    return Table(
+        f"Networks on {len(selection.compared_cases)} held-out case(s)",
+        ("networks", heading, "HD (mm)", "difference", "p"),
+        list(map(_candidate, candidates, dice, distances)),
+    )
+
+
+def _in_words(models: "Sequence[SelectedModel]") -> list[str]:
+    """Models by network, with the folds of each."""
+    folds: dict[str, list[str]] = {}
+    for model in models:
+        other = [part for part in (model.view, None if model.seed is None else f"seed {model.seed}") if part is not None]
+        folds.setdefault(", ".join([model.architecture, *other]), []).append(model.fold)
+    return [f"{name} (fold{'s' if len(of) > 1 else ''} {', '.join(of)})" for name, of in folds.items()]
+
+
+def _nested(selection: "Selection") -> list[Table]:
+    """What is chosen without each fold, where that was asked for."""
+    if selection.nested is None:
+        return []
     rows = [
         (fold.fold, str(fold.cases), fold.title, "yes" if fold.log_shift else "no", str(len(fold.postprocessing)))
-        for fold in nested.folds
+        for fold in selection.nested.folds
     ]
-    return Table("Chosen without each fold", ("fold", "cases", "networks", "shift", "steps"), rows)
+    return [Table("Chosen without each fold", ("fold", "cases", "networks", "shift", "steps"), rows)]
 
 
 def _candidate(candidate: "Candidate", dice: str, distance: str) -> tuple[str, ...]:
@@ -168,4 +200,4 @@ def _trial(trial: "TriedStep | TriedShift") -> tuple[str, ...]:
 
 
 select = function(SelectOptions, run)
-COMMAND = Command(SelectOptions, run, describe, example="autoseg select --workspace runs/IBSR18")
+COMMAND = Command(SelectOptions, run, describe, example="autoseg select --workspace runs/IBSR18", has_details=True)

@@ -178,18 +178,23 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     """
     started = time.monotonic()  # the budget of a single run counts from here, loading torch included
 
+    from autoseg.jobs.torchrun import launched
+    from autoseg.runs.workspace import find_workspace
+
+    at = launched()
+    if at is None and options.track is None:
+        find_workspace(options.workspace)  # a wrong name is told before torch is loaded
+
     from autoseg.commands.train_runs import train_all, train_one, which_are_done
     from autoseg.jobs.executors import open_executor
-    from autoseg.jobs.torchrun import launched
     from autoseg.model.compute import choose_computes
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.preparing import prepare
     from autoseg.runs.ranks import as_one_of_ranks
-    from autoseg.runs.workspace import find_workspace
     from autoseg.training.monitor import check_installed
 
     check_installed(options.track)
-    if (at := launched()) is not None:
+    if at is not None:
         if at.restarts:  # what was to be discarded is gone: this goes on with what was trained since
             options = replace(options, restart=False)
         return TrainResult(

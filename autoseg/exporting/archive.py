@@ -91,6 +91,11 @@ class Archive:
         """All members but the manifest."""
         return tuple(self._members)
 
+    @property
+    def digests(self) -> frozenset[str]:
+        """SHA-256 of every member's content, as the manifest has it."""
+        return frozenset(member.sha256 for member in self._members.values())
+
     def size(self, name: str) -> int:
         """A member's size in bytes, before it is read.
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from autoseg.errors import BundleError
 from autoseg.exporting.archive import Archive
 from autoseg.exporting.untrusted import ASK_AGAIN
-from autoseg.model.bundle import BUNDLE, BUNDLE_FILE, BundleDocument
+from autoseg.model.description import BUNDLE, BUNDLE_FILE, BundleDocument
 from autoseg.model.identity import ModelId
 from autoseg.planning.fingerprint import FINGERPRINT
 from autoseg.planning.plan import PLAN

@@ -22,7 +22,8 @@ from autoseg.exporting.contents import (
 )
 from autoseg.exporting.untrusted import ASK_AGAIN
 from autoseg.inference.memory import require_weights
-from autoseg.model.bundle import Bundle, BundleDocument, assemble, check_size, parse_document, parse_tensors
+from autoseg.model.bundle import Bundle, assemble, check_size, parse_tensors
+from autoseg.model.description import BundleDocument, parse_document
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan

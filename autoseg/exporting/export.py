@@ -15,7 +15,8 @@ from autoseg.exporting import document as exported
 from autoseg.exporting.archive import ARCHIVE_SUFFIX, write_archive
 from autoseg.exporting.onnx_model import OnnxModel, check_onnx_installed, write_onnx
 from autoseg.inference.ensemble import weights_of
-from autoseg.model.bundle import BundleDocument, load_bundle
+from autoseg.model.bundle import load_bundle
+from autoseg.model.description import BundleDocument
 from autoseg.model.identity import ModelId
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan

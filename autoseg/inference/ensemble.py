@@ -12,8 +12,9 @@ from autoseg.errors import BundleError
 from autoseg.inference.memory import Demand, Limits, require_weights
 from autoseg.inference.passes import Member, Pass, PlanKey
 from autoseg.inference.quality import seeds_that_judge
-from autoseg.model.bundle import Bundle, BundleDocument, load_bundle, read_document
+from autoseg.model.bundle import Bundle, load_bundle
 from autoseg.model.compute import Compute
+from autoseg.model.description import BundleDocument, read_document
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import DataSection
 from autoseg.storage import files

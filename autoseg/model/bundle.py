@@ -5,90 +5,29 @@ not match their digest are never used.
 """
 
 import math
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from autoseg import catalogue
 from autoseg.errors import BundleError
-from autoseg.model.hardware import Hardware
-from autoseg.model.identity import ModelId, Seed
-from autoseg.model.packages import Registered, check_packages, registered_by_packages
+from autoseg.model.description import BUNDLE, BUNDLE_FILE, RESTORE, BundleDocument, Provenance, read_document
+from autoseg.model.identity import ModelId
+from autoseg.model.packages import registered_by_packages
 from autoseg.networks import build_network
-from autoseg.planning.plan import PLAN, Plan
+from autoseg.planning.plan import Plan
 from autoseg.storage import files
-from autoseg.storage.documents import DocumentType, unchanged
-
-BUNDLE_FILE = "bundle.json"
-_RESTORE = "Restore the file from a copy, or train again with --restart."
 
 _DESCRIPTION_BYTES: Final = 512
 """Room for the description of one tensor in a file of weights. Source: ours; the networks' own take about 130."""
 
 
-TensorsFile = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+\.safetensors$")]
-"""Name of a file of tensors, which lies beside the document that names it."""
-
 _Kind = tuple[tuple[int, ...], torch.dtype]
-
-
-class Provenance(BaseModel):
-    """Where a model comes from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    versions: dict[str, str] = Field(description="versions of the software it was trained with")
-    seed: int
-    precision: str = Field(description="number format of the convolutions in training")
-    training_cases: tuple[str, ...]
-    validation_cases: tuple[str, ...]
-    epochs: int = Field(description="epochs trained when these weights were taken")
-    minutes: float = Field(description="minutes trained when these weights were taken")
-    hardware: Hardware | None = Field(default=None, description="what they were last trained on; null: not recorded")
-
-
-class BundleDocument(BaseModel):
-    """What a model is, without its weights."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: Literal[2] = 2
-    architecture: catalogue.Architecture
-    fold: str = Field(description="a number, `official` or `full`")
-    seed: Seed | None = Field(default=None, description="where it is part of the model's place; null: it is not")
-    view: catalogue.Plane | None = Field(default=None, description="plane of the only view it sees; null: it sees all")
-    plan_digest: str
-    plan: Plan
-    provenance: Provenance
-    registered: tuple[Registered, ...] = Field(default=(), description="what stems from packages beside autoseg")
-    weights_file: TensorsFile
-    weights_sha256: str
-
-    @model_validator(mode="after")
-    def _sees_what_is_planned(self) -> "BundleDocument":
-        if self.view not in self.plan.network_views:
-            msg = f"view must be one of {', '.join(map(str, self.plan.network_views))}, as the plan says"
-            raise ValueError(msg)
-        return self
-
-    @property
-    def id(self) -> ModelId:
-        """What it is called, and where it lies."""
-        return ModelId(self.architecture, self.fold, self.seed, self.view)
-
-    @property
-    def seen(self) -> Plan:
-        """What of its plan it sees."""
-        return self.plan.of_view(self.view)
 
 
 @dataclass(frozen=True)
@@ -97,12 +36,6 @@ class Bundle:
 
     document: BundleDocument
     network: nn.Module
-
-
-def software_versions() -> dict[str, str]:
-    """Versions of whatever influences a result."""
-    packages = ("autoseg", "torch", "numpy", "scipy", "SimpleITK", "batchgenerators")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 class HasState(Protocol):
@@ -137,48 +70,6 @@ def save_bundle(
     )
     BUNDLE.write(folder / BUNDLE_FILE, document)
     drop_other_tensors(folder, keep=file, prefix="weights")
-
-
-BUNDLE: Final = DocumentType(
-    name="model description",
-    model=BundleDocument,
-    error=BundleError,
-    missing="Train the model, or point to a folder that holds one.",
-    unusable="Train the model again.",
-    migrations={1: unchanged},
-    parts={"plan": PLAN},
-    context={"predicts": True},
-)
-
-
-def read_document(folder: Path) -> BundleDocument:
-    """Read what a model is, without its weights.
-
-    Raises:
-        BundleError: there is no model, or its document cannot be used.
-    """
-    path = folder / BUNDLE_FILE
-    return parse_document(files.read_json(path, error=BUNDLE.error, remedy=BUNDLE.missing), where=path)
-
-
-def parse_document(document: Any, *, where: Path | str) -> BundleDocument:
-    """A model's description from a JSON document.
-
-    Raises:
-        BundleError: it cannot be used, needs a missing package, or its plan is not the one the model was trained under.
-    """
-    migrated = BUNDLE.migrated(document, where=where)
-    check_packages(migrated, where=where)
-    description = BUNDLE.parse(migrated, where=where)
-    if not description.plan.is_identified_by(description.plan_digest):
-        raise BundleError(
-            "the plan inside has changed since the model was trained",
-            where=where,
-            expected=f"digest {description.plan_digest[:64]!a}",
-            found=description.plan.digest,
-            remedy=_RESTORE,
-        )
-    return description.model_copy(update={"plan_digest": description.plan.digest})  # of 0.1 or now, they are compared
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -272,7 +163,7 @@ def load_tensors(path: Path, *, sha256: str) -> dict[str, torch.Tensor]:
     try:
         content = path.read_bytes()
     except OSError as cause:
-        raise BundleError(f"cannot be read ({cause.strerror})", where=path, remedy=_RESTORE) from None
+        raise BundleError(f"cannot be read ({cause.strerror})", where=path, remedy=RESTORE) from None
     return parse_tensors(content, sha256=sha256, where=path)
 
 
@@ -285,12 +176,12 @@ def parse_tensors(content: bytes, *, sha256: str, where: Path | str) -> dict[str
     found = files.sha256_bytes(content)
     if found != sha256:
         raise BundleError(
-            "the stored weights have changed", where=where, expected=f"sha256 {sha256}", found=found, remedy=_RESTORE
+            "the stored weights have changed", where=where, expected=f"sha256 {sha256}", found=found, remedy=RESTORE
         )
     try:
         tensors: dict[str, torch.Tensor] = load(content)
     except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError, OverflowError) as cause:
-        raise BundleError(f"not a safetensors file ({str(cause)[:200]!a})", where=where, remedy=_RESTORE) from None
+        raise BundleError(f"not a safetensors file ({str(cause)[:200]!a})", where=where, remedy=RESTORE) from None
     return tensors
 
 

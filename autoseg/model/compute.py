@@ -127,7 +127,7 @@ def choose_computes(
     channels last; without AVX512-BF16 or AMX they take four times as long (docs/explanation/decisions.md).
     """
     devices = [torch.device(name) for name in device.among(present or present_devices())]
-    fast = precision == "bfloat16" or (precision == "auto" and all(map(_has_fast_bfloat16, devices)))
+    fast = precision == "bfloat16" or (precision == "auto" and all(map(computes_bfloat16, devices)))
     return tuple(Compute(device, bfloat16=fast) for device in devices)
 
 
@@ -172,7 +172,8 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(was_training)
 
 
-def _has_fast_bfloat16(device: torch.device) -> bool:
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether a device is made for bfloat16, so that it is faster than float32."""
     if device.type == "cuda":
         is_amd = torch.version.hip is not None  # whose GPUs all compute in it
         return is_amd or torch.cuda.get_device_properties(device).major >= _FIRST_WITH_BFLOAT16

@@ -3,22 +3,9 @@
 from functools import cache
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.jobs.machine import processor_name
-
-
-class Hardware(BaseModel):
-    """What a network was trained on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    processor: str = Field(description="name of the processor")
-    gpu: str | None = Field(default=None, description="name of the GPU; null: the processor itself computed")
-    processes: int = Field(default=1, ge=1, description="that trained the network together, each on a device of its own")
-    threads: int | None = Field(
-        default=None, ge=1, description="processor threads that computed; null: on a GPU, or shared out among processes"
-    )
+from autoseg.model.description import Hardware
 
 
 def hardware_of(device: torch.device, *, processes: int, threads: int | None) -> Hardware:

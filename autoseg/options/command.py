@@ -27,12 +27,14 @@ class Table:
     Attributes:
         title: what it shows.
         columns: headings.
-        rows: as many cells each as there are columns.
+        rows: as many cells each as there are columns. The first cell of a row is what it is about; empty: as the row above.
+        headings: whether the headings are shown; they are left out where the cells speak for themselves.
     """
 
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    headings: bool = True
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,13 @@ class Output:
         text: a few lines for people.
         document: the same as data, for `--json`.
         tables: what is shown above the lines.
+        details: what `--full` shows in the place of `tables`, for commands that have details.
     """
 
     text: str
     document: Mapping[str, Any]
     tables: Sequence[Table] = field(default=())
+    details: Sequence[Table] = field(default=())
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Command(Generic[_Result]):
         describe: says what was done.
         example: a command line for the help.
         requeued: whether options ask for a job of a batch system that is preempted to be requeued.
+        has_details: whether there is more to show than is shown without `--full`.
     """
 
     options: type[Options]
@@ -67,6 +72,7 @@ class Command(Generic[_Result]):
     describe: Callable[[_Result], Output]
     example: str
     requeued: Callable[[Any], bool] = lambda _: False
+    has_details: bool = False
 
     @property
     def help(self) -> str:

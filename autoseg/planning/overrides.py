@@ -14,9 +14,12 @@ from autoseg.planning.decided import DECIDED, decided_paths, in_every_view
 from autoseg.planning.plan import Plan, sealed
 from autoseg.planning.sections import AskedPlanes
 from autoseg.storage import files
-from autoseg.storage.documents import parse, problems_in
+from autoseg.storage.documents import parse
+from autoseg.storage.problems import problems_in
 
-_RULE: Final = "asked"
+ASKED: Final = "asked"
+"""The rule of values that were asked for with `--set`."""
+
 _NOT_HERE: Final = {
     "data": "The data set itself says what networks read and write.",
     "inputs": "Use the other options of `autoseg plan` instead.",
@@ -110,12 +113,12 @@ def overridden(plan: Plan, overrides: Mapping[str, Any]) -> Plan:
         place[key] = value
         chosen = plan.decisions[path]
         reason = f"Asked for; the rule `{chosen.rule}` would take {json.dumps(chosen.value)}."
-        document["decisions"][path] = {"rule": _RULE, "value": value, "reason": reason}
+        document["decisions"][path] = {"rule": ASKED, "value": value, "reason": reason}
     try:
         return sealed(parse(document, Plan))
     except ValidationError as invalid:
         raise UsageError(
-            f"what is asked for with --set makes no plan: {problems_in(invalid)}",
+            f"what is asked for with --set makes no plan: {problems_in(invalid, Plan)}",
             remedy="Change or leave out the named values.",
         ) from None
 
@@ -153,9 +156,11 @@ def _path(name: str) -> str:
 
 def _suggestion(path: str) -> str:
     whole = [known for known in DECIDED if in_every_view(path).startswith(f"{known}.")]
-    by_key = [known for known in DECIDED if known.rpartition(".")[2] == path.rpartition(".")[2]]
     names = {**{known: known for known in DECIDED}, **{old: in_every_view(new) for old, new in format_1.MOVED.items()}}
-    similar = whole or by_key or [names[name] for name in get_close_matches(path, names, n=1)]
+    keys = {known.rpartition(".")[2]: known for known in reversed(DECIDED)}
+    by_path = [names[name] for name in get_close_matches(path, names, n=1, cutoff=0.8)]
+    by_key = [keys[key] for key in get_close_matches(path.rpartition(".")[2], keys, n=1)]
+    similar = whole or by_path or by_key
     return f": did you mean `{similar[0]}`?" if similar else ""
 
 

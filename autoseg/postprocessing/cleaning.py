@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from autoseg.model.bundle import BUNDLE_FILE, read_document
+from autoseg.model.description import BUNDLE_FILE, read_document
 from autoseg.model.identity import model_folders
 from autoseg.postprocessing.held_out.superseded import superseded
 from autoseg.runs.old_arrays import OtherPlans, models_of, old_arrays, other_plans

@@ -9,8 +9,8 @@ from autoseg.inference.outliers import TrainingData
 from autoseg.inference.quality import Quality
 from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.shift import describe
-from autoseg.model.bundle import read_document
 from autoseg.model.compute import Compute
+from autoseg.model.description import read_document
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.selection import Selection, read_selection

@@ -9,7 +9,7 @@ from typing import Final
 from autoseg.catalogue import NETWORKS, Architecture, Plane
 from autoseg.errors import BundleError
 from autoseg.events import Events
-from autoseg.model.bundle import read_document
+from autoseg.model.description import read_document
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.held_out import HeldOutCase

@@ -16,7 +16,7 @@ from autoseg.inference.quality import Quality, calibrate, seeds_that_judge
 from autoseg.inference.steps import Step, describe
 from autoseg.jobs.pool import workers
 from autoseg.jobs.work import Apply, Jobs
-from autoseg.model.bundle import read_document
+from autoseg.model.description import read_document
 from autoseg.postprocessing.choice import Choice, Networks
 from autoseg.postprocessing.combinations import TIE_DICE, candidates, choice_of, comparable, rank
 from autoseg.postprocessing.held_out import HeldOutCase, expectations, postprocessed, score_choices, verify, write_shown

@@ -5,7 +5,7 @@ from typing import Final
 
 from autoseg.catalogue import AUGMENTATIONS, LOSSES, NETWORKS, NORMALISATIONS, OPTIMISERS
 from autoseg.evaluation.formatting import counted, in_words, listing
-from autoseg.model.hardware import Hardware
+from autoseg.model.description import Hardware
 from autoseg.planning.plan import Plan
 from autoseg.reporting.study import Study, Training, architectures
 

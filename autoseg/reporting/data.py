@@ -14,7 +14,7 @@ from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
 from autoseg.events import Events
 from autoseg.images.image import Image, on_grid_of, read_image, read_labels
-from autoseg.model.bundle import Provenance, read_document
+from autoseg.model.description import Provenance, read_document
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
@@ -22,7 +22,7 @@ from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection, read_selection
 from autoseg.runs.inventory import ComparedNetwork, FinishedModel, by_network, refuse_mixed_data, take_inventory
 from autoseg.runs.workspace import Workspace
-from autoseg.training.checkpoint import RunState, read_state
+from autoseg.training.run_state import RunState, read_state
 
 
 @dataclass(frozen=True)

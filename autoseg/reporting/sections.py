@@ -15,7 +15,7 @@ from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import class_mean
 from autoseg.evaluation.formatting import bounds, number, plan_value
 from autoseg.evaluation.statistics import Interval, mean_interval
-from autoseg.model.bundle import software_versions
+from autoseg.model.description import software_versions
 from autoseg.planning.decided import explained
 from autoseg.planning.sections import Inputs
 from autoseg.postprocessing import held_out

@@ -8,8 +8,7 @@ from autoseg import catalogue
 from autoseg.evaluation.statistics import mean_interval
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as describe_step
-from autoseg.model.bundle import software_versions
-from autoseg.model.hardware import Hardware
+from autoseg.model.description import Hardware, software_versions
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection
 from autoseg.reporting.data import FinishedRun, ReportData

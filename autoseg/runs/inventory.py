@@ -9,12 +9,12 @@ from pathlib import Path
 from autoseg import catalogue
 from autoseg.data.naming import printable
 from autoseg.errors import BundleError
-from autoseg.model.bundle import BUNDLE_FILE, read_document
+from autoseg.model.description import BUNDLE_FILE, read_document
 from autoseg.model.identity import ModelId, model_folders
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.runs.workspace import Workspace
-from autoseg.training.checkpoint import read_state
+from autoseg.training.run_state import read_state
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Final
 from autoseg.data import places
 from autoseg.data.dataset import Case
 from autoseg.errors import ImageError
-from autoseg.model.bundle import BUNDLE_FILE, read_document
+from autoseg.model.description import BUNDLE_FILE, read_document
 from autoseg.model.identity import folders_inside, model_folders
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import store_of

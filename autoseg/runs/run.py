@@ -21,7 +21,6 @@ from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
 from autoseg.storage.documents import parse
 from autoseg.storage.locks import lock
-from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.first_steps import use_threads
@@ -30,6 +29,7 @@ from autoseg.training.loop import train
 from autoseg.training.monitor import TrackedRun, tracking
 from autoseg.training.ranks import ALONE, Ranks
 from autoseg.training.resume import check_same_run
+from autoseg.training.run_state import RunState, read_state
 
 CURVES_FILE: Final = "curves.png"
 DRAWING_FRACTION: Final = 0.005

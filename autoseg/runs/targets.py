@@ -9,11 +9,11 @@ from typing import Final
 from autoseg.catalogue import Architecture
 from autoseg.data.splits import Fold
 from autoseg.errors import AutosegError
-from autoseg.model.bundle import BUNDLE_FILE, read_document
+from autoseg.model.description import BUNDLE_FILE, read_document
 from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
 from autoseg.runs.workspace import Workspace, fold_of
-from autoseg.training.checkpoint import read_state
+from autoseg.training.run_state import read_state
 
 DEFAULT_SEED: Final = 0
 """The seed of a run for which none is chosen; its model lies in the fold's own folder."""

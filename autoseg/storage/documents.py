@@ -23,19 +23,14 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from autoseg.errors import AutosegError, WorkspaceError
 from autoseg.storage import files
+from autoseg.storage.problems import INEXACT, MOST_NAMED, Place, problems_in
 
 _Model = TypeVar("_Model", bound=BaseModel)
-_Place = tuple[int | str, ...]
 Migration = Callable[[dict[str, Any]], dict[str, Any]]
 """From a document of one format to the same of the next; what it does not know it leaves as it is, for validation to refuse.
 It gets a copy, whose key `version` it need not care about."""
 
-_MOST_NAMED: Final = 20
-"""Problems that one error names."""
-
 _VERSION: Final = "version"
-_BY_A_VALIDATOR: Final = "Value error, "
-"""What pydantic puts before the words of a model's own validators."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ class DocumentType(Generic[_Model]):
         try:
             return parse(self.migrated(document, where=where), self.model, context=self.context)
         except ValidationError as invalid:
-            raise self._unusable(problems_in(invalid), where=where) from None
+            raise self._unusable(problems_in(invalid, self.model), where=where) from None
 
     def migrated(self, document: Any, *, where: Path | str) -> Any:
         """A JSON document in the present format; one that is no object comes back as it is.
@@ -153,16 +148,9 @@ def parse(document: Any, model: type[_Model], *, context: Mapping[str, Any] | No
     """
     made = model.model_validate_json(json.dumps(document), context=context)
     written = json.loads(made.model_dump_json())
-    if differences := list(islice(_differences(document, written), _MOST_NAMED)):
+    if differences := list(islice(_differences(document, written), MOST_NAMED)):
         raise ValidationError.from_exception_data(model.__name__, differences)
     return made
-
-
-def problems_in(invalid: ValidationError) -> str:
-    """Everything that is wrong with a document or with what the user chose, each as "key: message (found value)"."""
-    found = invalid.errors(include_url=False, include_context=False)
-    more = f"; and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-    return "; ".join(_problem(problem["loc"], problem["msg"], problem["input"]) for problem in found[:_MOST_NAMED]) + more
 
 
 def decided(model: BaseModel, *, but: AbstractSet[str] = frozenset()) -> Any:
@@ -174,12 +162,6 @@ def decided(model: BaseModel, *, but: AbstractSet[str] = frozenset()) -> Any:
     return model.model_dump(mode="json", exclude_defaults=True, exclude=set(but))
 
 
-def _problem(place: _Place, message: str, found: Any) -> str:
-    key = ".".join(str(part) for part in place)
-    shown = "" if isinstance(found, dict | list | BaseModel) else f" (found {found!r:.80})"
-    return f"{f'{key:.200}: ' if key else ''}{message.removeprefix(_BY_A_VALIDATOR):.500}{shown}"
-
-
 def _copy(value: Any) -> Any:
     """A copy of a JSON document, down to its last container, that a migration may change."""
     if isinstance(value, dict):
@@ -187,7 +169,7 @@ def _copy(value: Any) -> Any:
     return [_copy(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _differences(document: Any, written: Any, place: _Place = ()) -> Iterator[InitErrorDetails]:
+def _differences(document: Any, written: Any, place: Place = ()) -> Iterator[InitErrorDetails]:
     """Where a document and what its model would be written as differ, apart from keys that the document leaves out."""
     if isinstance(document, dict) and isinstance(written, dict) and document.keys() <= written.keys():
         for key, value in document.items():
@@ -196,5 +178,5 @@ def _differences(document: Any, written: Any, place: _Place = ()) -> Iterator[In
         for index, (value, other) in enumerate(zip(document, written, strict=True)):
             yield from _differences(value, other, (*place, index))
     elif document != written or isinstance(document, bool) != isinstance(written, bool):
-        error = PydanticCustomError("inexact", "Would be read as {written}", {"written": f"{json.dumps(written):.80}"})
+        error = PydanticCustomError(INEXACT, "Would be read as {written}", {"written": f"{json.dumps(written):.80}"})
         yield InitErrorDetails(type=error, loc=place, input=document)

@@ -185,6 +185,15 @@ class Lease:
         return self.path.with_name(f"{self.path.name}-{token}")
 
 
+def seen(place: Path) -> Sighting | None:
+    """Who holds a lock that nobody takes now, judged by this machine's clock; None where nobody does, or has ended."""
+    try:
+        found = _look(place, now_s=time.time())
+    except OSError:
+        return None
+    return None if found is None or found.ended else found
+
+
 def _publish(own: Path, place: Path) -> bool:
     """Give a file a name, in one step with its content; False: another file has it."""
     try:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from autoseg.model.bundle import HasState, Provenance, save_bundle, software_versions
-from autoseg.model.hardware import Hardware
+from autoseg.model.bundle import HasState, save_bundle
+from autoseg.model.description import Hardware, Provenance, software_versions
 from autoseg.planning.plan import Plan
-from autoseg.training.checkpoint import RunState
+from autoseg.training.run_state import RunState
 
 
 def store_model(

@@ -10,11 +10,11 @@ from autoseg.events import Events
 from autoseg.model.compute import Compute
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
-from autoseg.training.checkpoint import BatchPlace
 from autoseg.training.clock import Stopwatch
 from autoseg.training.history import EpochRecord
 from autoseg.training.monitor import Tracker, Untracked
 from autoseg.training.ranks import ALONE, Ranks
+from autoseg.training.run_state import BatchPlace
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from autoseg.model.bundle import HasState
 from autoseg.model.hardware import hardware_of
 from autoseg.planning.plan import Plan
 from autoseg.training.best_model import store_model
-from autoseg.training.checkpoint import RunState, save_checkpoint
+from autoseg.training.checkpoint import save_checkpoint
 from autoseg.training.context import RunContext
 from autoseg.training.history import STEPS_FILE, EpochLog, EpochRecord, StepRecord, append_steps
 from autoseg.training.resume import begin_steps
+from autoseg.training.run_state import RunState
 from autoseg.training.storing import Storing
 
 

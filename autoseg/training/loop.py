@@ -18,7 +18,7 @@ from autoseg.events import Progress
 from autoseg.planning.plan import Plan
 from autoseg.storage.documents import parse
 from autoseg.training.batches import TrainingBatch
-from autoseg.training.checkpoint import Checkpoint, RunState, restore
+from autoseg.training.checkpoint import Checkpoint, restore
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.epoch_files import EpochFiles
@@ -27,6 +27,7 @@ from autoseg.training.learner import Learner
 from autoseg.training.outlook import after_the_run, doubts, longer
 from autoseg.training.pace import Pace
 from autoseg.training.resume import begin_run, earlier_run
+from autoseg.training.run_state import RunState
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
 from autoseg.training.source import mean_pixels, open_batches
 from autoseg.training.unread import TakenStep, UnreadSteps, broken_weights

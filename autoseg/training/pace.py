@@ -3,12 +3,12 @@
 import torch
 
 from autoseg.planning.plan import Plan
-from autoseg.training.checkpoint import RunState
 from autoseg.training.clock import Budget, build_budget
 from autoseg.training.context import RunContext
 from autoseg.training.first_steps import FirstSteps, Setting, settings_to_try, use_threads
 from autoseg.training.learner import Learner
 from autoseg.training.outlook import forecast
+from autoseg.training.run_state import RunState
 
 
 class Pace:

@@ -7,10 +7,11 @@ from autoseg.errors import WorkspaceError
 from autoseg.events import Events
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
-from autoseg.training.checkpoint import Checkpoint, RunState, read_checkpoint, told_to_all
+from autoseg.training.checkpoint import Checkpoint, read_checkpoint, told_to_all
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import keep_steps
+from autoseg.training.run_state import RunState
 
 
 def begin_run(plan: Plan, config: TrainConfig, data: FoldData) -> RunState:

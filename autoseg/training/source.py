@@ -8,12 +8,12 @@ from typing import Final, Protocol
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import SliceBatches, TrainingBatch
-from autoseg.training.checkpoint import BatchPlace, RunState
 from autoseg.training.context import RunContext
 from autoseg.training.device_batches import DeviceBatches
 from autoseg.training.learner import Learner
 from autoseg.training.loading import Loader
 from autoseg.training.ranks import own_part
+from autoseg.training.run_state import BatchPlace, RunState
 
 _SMALLEST_BATCH: Final = 2
 """Batch normalisation needs more than one image."""

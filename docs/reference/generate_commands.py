@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Iterator
 
-from autoseg.cli.runner import OutputOptions
+from autoseg.cli.runner import DetailOptions, OutputOptions
 from autoseg.commands import COMMANDS, FUNCTIONS, module_of
 from autoseg.options.declaration import Declared, Option, Options, options_of
 
@@ -45,6 +45,13 @@ def _command(name: str) -> Iterator[str]:
     yield f"{command.help}\n"
     yield f"```sh\n{command.example}\n```\n"
     yield from _table(command.options, python=name in FUNCTIONS)
+    if command.has_details:
+        (full,) = [each for each in options_of(DetailOptions) if each.name not in _names(OutputOptions)]
+        yield f"{_flags(full)} on the command line: {_text(full.declared.help)}\n"
+
+
+def _names(declared: type[Declared]) -> set[str]:
+    return {each.name for each in options_of(declared)}
 
 
 def _load_model() -> Iterator[str]:

@@ -17,8 +17,9 @@ from autoseg.images.image import Image
 from autoseg.inference.ensemble import make_ensemble
 from autoseg.inference.quality import ClassQuality, Quality
 from autoseg.inference.segmenter import Segmenter
-from autoseg.model.bundle import Bundle, BundleDocument, Provenance
+from autoseg.model.bundle import Bundle
 from autoseg.model.compute import Compute
+from autoseg.model.description import BundleDocument, Provenance
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 

@@ -78,7 +78,7 @@ def test_arguments_and_options_reach_the_work_and_its_lines_the_user() -> None:
     result = invoke("Ada", "--loud")
     assert result.exit_code == 0
     assert "Hello Ada!" in result.stdout
-    assert "Ada \n" in result.stdout  # the table's row
+    assert "Ada\n" in result.stdout  # the table's row
     assert "greeting" in result.stderr
 
 
@@ -191,9 +191,9 @@ def test_a_list_is_given_one_by_one() -> None:
         (["Ada", "--lout"], "autoseg greet: there is no option --lout", "Did you mean --loud?"),
         (["Ada", "--xyzzy"], "autoseg greet: there is no option --xyzzy", "See `autoseg greet --help`."),
         (["Ada", "--secret", "x"], "autoseg greet: there is no option --secret", "See `autoseg greet --help`."),
-        (["--loud"], "autoseg greet: missing argument 'WHOM'", "See `autoseg greet --help`."),
-        (["Ada", "Bob"], "autoseg greet: got unexpected extra argument (Bob)", "See `autoseg greet --help`."),
-        (["Ada", "--tone"], "autoseg greet: option '--tone' requires an argument", "See `autoseg greet --help`."),
+        (["--loud"], "autoseg greet: WHOM is missing", "As in `own greet Ada --loud`; see `autoseg greet --help`."),
+        (["Ada", "Bob"], "autoseg greet: Bob is one argument too many", "See `autoseg greet --help`."),
+        (["Ada", "--tone"], "autoseg greet: --tone needs a value; expected warm or cool", "See `autoseg greet --help`."),
         (
             ["Ada", "--tone", "warn"],
             "--tone: has an impossible value; expected warm or cool; found warn",

@@ -248,12 +248,10 @@ def test_a_table_in_a_file_is_complete_and_its_names_stay_whole() -> None:
     text = stream.getvalue()
     lines = text.splitlines()
     assert lines[0].rstrip() == "Plan [for] x"
-    assert lines[1].split() == ["what", "value", "why"]
-    assert name in text
-    assert "[1, 2]" in text
+    assert lines[1:3] == [name, "  value: [1, 2]"]
     assert [word for word in text.split() if word.startswith("reason")] == reason.split()
-    assert text.count("x") == 200 + 1
-    assert max(map(len, lines)) <= PLAIN_WIDTH == 120
+    assert "x" * 200 in text
+    assert max(len(line) for line in lines if "xx" not in line) <= PLAIN_WIDTH == 120
     assert "\x1b" not in text
 
 

@@ -9,7 +9,7 @@ import pytest
 from oracles.slurm import Slurm
 
 import autoseg
-from autoseg.training.checkpoint import read_state
+from autoseg.training.run_state import read_state
 
 pytestmark = pytest.mark.gate
 

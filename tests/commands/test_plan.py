@@ -65,7 +65,7 @@ def test_several_planes_are_asked_for_and_recorded(cohort: Path, tmp_path: Path)
     assert (document["inputs"]["plane"], document["inputs"]["planes"]) == ("coronal", ["coronal", "axial"])
     planned = autoseg.plan(cohort, workspace=tmp_path / "b", planes=["coronal", "axial"])
     assert (tmp_path / "b" / "plan.json").read_bytes() == (tmp_path / "a" / "plan.json").read_bytes()
-    (table,) = plan_module.describe(planned).tables
+    (table,) = plan_module.describe(planned).details
     shown = [row[0] for row in table.rows if row[0].startswith("views.")]
     assert {"views.0.plane (coronal)", "views.1.plane (axial)", "views.adjacent_slices"} <= set(shown)
 

@@ -16,8 +16,9 @@ from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image
 from autoseg.inference.ensemble import make_ensemble, weights_of
 from autoseg.inference.segmenter import Segmenter
-from autoseg.model.bundle import Bundle, BundleDocument, Provenance
+from autoseg.model.bundle import Bundle
 from autoseg.model.compute import Compute
+from autoseg.model.description import BundleDocument, Provenance
 from autoseg.model.identity import ModelId
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan

@@ -10,7 +10,7 @@ import pytest
 
 import autoseg
 from autoseg.catalogue import NETWORKS
-from autoseg.training.checkpoint import read_state
+from autoseg.training.run_state import read_state
 
 pytestmark = pytest.mark.gate
 

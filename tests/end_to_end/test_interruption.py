@@ -8,7 +8,7 @@ import pytest
 from oracles.commands import autoseg
 from oracles.processes import start, wait_until
 
-from autoseg.model.bundle import read_document
+from autoseg.model.description import read_document
 
 pytestmark = pytest.mark.gate
 

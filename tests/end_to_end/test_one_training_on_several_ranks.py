@@ -14,8 +14,8 @@ import pytest
 from oracles.processes import Process, finish, is_alive, start, wait_until
 
 from autoseg.model.bundle import load_bundle
-from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.history import read_steps
+from autoseg.training.run_state import RunState, read_state
 
 pytestmark = pytest.mark.gate
 

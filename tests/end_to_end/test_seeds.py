@@ -11,7 +11,7 @@ from oracles.processes import start, wait_until
 
 import autoseg
 from autoseg.images.image import read_image
-from autoseg.model.bundle import read_document
+from autoseg.model.description import read_document
 
 NAMES = ("unet/fold_0", "unet/fold_0/seed_7", "unet/fold_1", "unet/fold_1/seed_7")
 

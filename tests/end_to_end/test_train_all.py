@@ -11,7 +11,7 @@ from oracles.processes import Process, is_alive, start, wait_until
 from oracles.watched_runs import Recorder
 
 import autoseg
-from autoseg.model.bundle import read_document
+from autoseg.model.description import read_document
 
 pytestmark = pytest.mark.gate
 

@@ -12,7 +12,7 @@ import SimpleITK as sitk
 
 import autoseg
 from autoseg.events import Silent
-from autoseg.model.bundle import read_document
+from autoseg.model.description import read_document
 from autoseg.planning.overrides import parse_overrides
 from autoseg.planning.plan import read_plan, write_plan
 from autoseg.planning.planner import make_plan

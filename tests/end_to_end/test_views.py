@@ -15,8 +15,8 @@ from autoseg.errors import WorkspaceError
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, read_image, read_labels, write_channels
 from autoseg.inference.ensemble import Ensemble, load_ensemble
-from autoseg.model.bundle import read_document
 from autoseg.model.compute import choose_compute
+from autoseg.model.description import read_document
 from autoseg.planning.plan import Plan, sealed, write_plan
 from autoseg.preprocessing.case import apply
 from autoseg.preprocessing.footprint import restore_probabilities

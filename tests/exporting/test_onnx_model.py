@@ -17,7 +17,8 @@ from autoseg.catalogue import NETWORKS
 from autoseg.errors import BundleError, UsageError
 from autoseg.exporting import onnx_model
 from autoseg.exporting.onnx_model import LARGEST_DIFFERENCE, OnnxModel, check_onnx_installed, write_onnx
-from autoseg.model.bundle import Bundle, BundleDocument, Provenance
+from autoseg.model.bundle import Bundle
+from autoseg.model.description import BundleDocument, Provenance
 from autoseg.model.encoding import TensorEncoding
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan

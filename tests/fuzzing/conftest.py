@@ -20,9 +20,10 @@ from autoseg.postprocessing.selection import Selection, write_selection
 from autoseg.preprocessing.footprint import Footprint
 from autoseg.preprocessing.stored import CaseFiles
 from autoseg.storage import files
-from autoseg.training.checkpoint import RunState, save_checkpoint
+from autoseg.training.checkpoint import save_checkpoint
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochLog, EpochRecord
+from autoseg.training.run_state import RunState
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ import torch
 
 from autoseg.errors import BundleError
 from autoseg.inference.ensemble import load_ensemble
-from autoseg.model.bundle import Provenance, save_bundle
+from autoseg.model.bundle import save_bundle
 from autoseg.model.compute import Compute
+from autoseg.model.description import Provenance
 from autoseg.model.identity import ModelId
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan

@@ -11,18 +11,8 @@ import torch
 from safetensors.torch import save
 
 from autoseg.errors import BundleError
-from autoseg.model.bundle import (
-    BUNDLE_FILE,
-    BundleDocument,
-    Provenance,
-    assemble,
-    check_size,
-    load_bundle,
-    parse_document,
-    parse_tensors,
-    read_document,
-    save_bundle,
-)
+from autoseg.model.bundle import assemble, check_size, load_bundle, parse_tensors, save_bundle
+from autoseg.model.description import BUNDLE_FILE, BundleDocument, Provenance, parse_document, read_document
 from autoseg.model.identity import ModelId
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan

@@ -7,7 +7,8 @@ import torch
 
 from autoseg.jobs import machine
 from autoseg.model import hardware
-from autoseg.model.hardware import Hardware, hardware_of
+from autoseg.model.description import Hardware
+from autoseg.model.hardware import hardware_of
 
 CPU = torch.device("cpu")
 

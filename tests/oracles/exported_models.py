@@ -5,7 +5,8 @@ from typing import Any, Final
 
 import torch
 
-from autoseg.model.bundle import BUNDLE_FILE, Provenance, load_bundle, save_bundle
+from autoseg.model.bundle import load_bundle, save_bundle
+from autoseg.model.description import BUNDLE_FILE, Provenance
 from autoseg.model.identity import ModelId
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan

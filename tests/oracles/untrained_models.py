@@ -3,8 +3,9 @@
 import torch
 
 from autoseg.inference.ensemble import Ensemble, make_ensemble
-from autoseg.model.bundle import Bundle, BundleDocument, Provenance
+from autoseg.model.bundle import Bundle
 from autoseg.model.compute import Compute
+from autoseg.model.description import BundleDocument, Provenance
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 

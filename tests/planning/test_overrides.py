@@ -127,8 +127,8 @@ def test_planning_again_gives_the_same_plan_and_an_equal_edit_the_same_digest(ma
     ("overrides", "words"),
     [
         ({"training.loss": "hinge"}, "training.loss: "),
-        ({"views.0.batch_size": "3"}, "views.0.batch_size: Would be read as 3"),
-        ({"views.0.batch_size": True}, "views.0.batch_size: Would be read as 1"),
+        ({"views.0.batch_size": "3"}, 'views.0.batch_size: expected 3, found "3"'),
+        ({"views.0.batch_size": True}, "views.0.batch_size: expected 1, found true"),
         ({"training.learning_rate": float("inf")}, "training.learning_rate: "),
         ({"training.epochs": 5}, "exactly one of `epochs` and `minutes`"),
         ({"training.slices": {"rule": "all", "more": 1}}, "training.slices.more: "),

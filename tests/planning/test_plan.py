@@ -86,7 +86,7 @@ def test_the_digest_is_of_values_not_of_reasons(plan):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda d: d["training"].update(batchsize=4), "training.batchsize"),
+        (lambda d: d["training"].update(batchsize=4), r"training\.batchsize: is no key.*did you mean `views\.batch_size`\?"),
         (lambda d: d["training"].pop("loss"), "training.loss"),
         (lambda d: d["views"][0].update(plane="oblique"), "views.0.plane"),
         (lambda d: d["views"][0].update(batch_size="many"), "views.0.batch_size"),
@@ -96,11 +96,11 @@ def test_the_digest_is_of_values_not_of_reasons(plan):
         (lambda d: d["training"].update(minutes=3), "exactly one of `epochs` and `minutes`"),
         (lambda d: d.update(version=3), "made by a newer autoseg"),
         (lambda d: d.update(version=True), "version: must be a whole number"),
-        (lambda d: d["views"][0].update(batch_size="3"), "views.0.batch_size: Would be read as 3"),
-        (lambda d: d["views"][0].update(batch_size=True), "views.0.batch_size: Would be read as 1"),
+        (lambda d: d["views"][0].update(batch_size="3"), 'views.0.batch_size: expected 3, found "3"'),
+        (lambda d: d["views"][0].update(batch_size=True), "views.0.batch_size: expected 1, found true"),
         (
             lambda d: d["training"].update(learning_rate=2**53 + 1),
-            "training.learning_rate: Would be read as 9007199254740992",
+            "training.learning_rate: expected 9007199254740992.0, found 9007199254740993",
         ),
         (lambda d: d["augmentation"].update(scale=[1.2, 0.8]), "scale needs the smallest value first, not 1.2 before 0.8"),
         (
@@ -189,7 +189,7 @@ def test_what_somebody_might_want_is_allowed(plan, tmp_path, change):
 def test_found_values_are_shortened(plan, tmp_path):
     write_plan(plan, tmp_path / "plan.json")
     edited(tmp_path / "plan.json", lambda d: d["training"].update(loss="x" * 1_000_000))
-    with pytest.raises(PlanError, match=r"training\.loss.*found 'xxx") as refused:
+    with pytest.raises(PlanError, match=r'training\.loss.*found "xxx') as refused:
         read_plan(tmp_path / "plan.json")
     assert len(refused.value.message) < 500
 

@@ -181,7 +181,7 @@ def test_all_problems_are_named_at_once(tmp_path: Path) -> None:
 
 def test_what_is_no_selection_at_all_is_refused(tmp_path: Path) -> None:
     path, _ = stored(tmp_path)
-    assert "not a usable selection: Input should be an object" in refused(path, []).what
+    assert "not a usable selection: expected an object" in refused(path, []).what
     path.write_text("{")
     with pytest.raises(WorkspaceError, match="not a JSON document") as raised:
         read_selection(path)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autoseg.catalogue import NETWORKS
-from autoseg.model.hardware import Hardware
+from autoseg.model.description import Hardware
 from autoseg.planning.plan import Plan
 from autoseg.reporting.methods import methods_paragraph
 from autoseg.reporting.study import Choice, Study, Training

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autoseg.events import Silent
-from autoseg.model.hardware import Hardware
+from autoseg.model.description import Hardware
 from autoseg.reporting.data import ReportData, gather
 from autoseg.reporting.methods import methods_paragraph
 from autoseg.reporting.study import study_of, training_of

@@ -107,8 +107,8 @@ def test_missing_documents_ask_for_a_plan(tmp_path: Path, name: str) -> None:
     ("content", "problem"),
     [
         ("{", "not a JSON document"),
-        ("[]", "not a usable list of folds: Input should be an object"),
-        (json.dumps({"folds": []}), "official: Field required"),
+        ("[]", "not a usable list of folds: expected an object"),
+        (json.dumps({"folds": []}), "official: is missing"),
         (json.dumps({"folds": [{"training": [5], "validation": []}], "official": None}), "folds.0.training.0: "),
         (json.dumps({"folds": [], "official": None, "seed": 1}), "seed: "),
     ],

@@ -15,7 +15,7 @@ from autoseg.data.dataset import DATASET
 from autoseg.data.splits import SPLITS
 from autoseg.errors import AutosegError, BundleError, PlanError
 from autoseg.exporting import archive, contents
-from autoseg.model.bundle import BUNDLE
+from autoseg.model.description import BUNDLE
 from autoseg.planning.fingerprint import FINGERPRINT
 from autoseg.planning.plan import PLAN
 from autoseg.postprocessing.held_out import files as held_out
@@ -23,8 +23,9 @@ from autoseg.postprocessing.held_out import shown
 from autoseg.postprocessing.selection import SELECTION
 from autoseg.preprocessing import stored as cases
 from autoseg.runs import source_checksums
-from autoseg.storage.documents import DocumentType, decided, problems_in
-from autoseg.training import checkpoint
+from autoseg.storage.documents import DocumentType, decided
+from autoseg.storage.problems import problems_in
+from autoseg.training import run_state
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 WORKSPACE = STORED / "workspace"
@@ -48,7 +49,7 @@ TYPES: dict[str, tuple[DocumentType[Any], Any]] = {
     "plan": (PLAN, stored(WORKSPACE / "plan.json")),
     "case": (cases._TYPE, stored(ARRAYS / "IBSR_01.json")),
     "bundle": (BUNDLE, stored(MODEL / "bundle.json")),
-    "checkpoint": (checkpoint._CHECKPOINT, stored(MODEL / "checkpoint.json")),
+    "checkpoint": (run_state.CHECKPOINT, stored(MODEL / "checkpoint.json")),
     "record": (held_out._RECORD, stored(MODEL / "validation" / "record.json")),
     "selection": (SELECTION, stored(WORKSPACE / "selection.json")),
     "manifest": (archive._MANIFEST, exported("manifest.json")),
@@ -183,14 +184,16 @@ def test_a_part_made_by_a_newer_version_is_refused_with_the_error_of_the_whole()
 
 def test_what_is_no_object_is_left_to_validation() -> None:
     for content in ([], None, "3", 3):
-        with pytest.raises(AutosegError, match="not a usable whole: Input should be an object"):
+        with pytest.raises(AutosegError, match="not a usable whole: expected an object"):
             WHOLE.parse(content, where="")
-    with pytest.raises(AutosegError, match="not a usable whole: part: Input should be an object"):
+    with pytest.raises(AutosegError, match="not a usable whole: part: expected an object"):
         WHOLE.parse({"version": 3, "count": 2, "part": 5}, where="")
 
 
 def test_all_problems_are_named_but_not_thousands() -> None:
-    with pytest.raises(AutosegError, match=r"count: .*\(found 'x'\); part\.length_mm: .*\(found 'y'\)"):
+    with pytest.raises(
+        AutosegError, match=r'count: expected a whole number, found "x"; part\.length_mm: expected a number, found "y"'
+    ):
         WHOLE.parse({"version": 3, "count": "x", "part": {"version": 3, "length_mm": "y"}}, where="")
     with pytest.raises(AutosegError) as refused:
         WHOLE.parse({"version": 3, "count": 1, **{f"key_{number}": 0 for number in range(5000)}}, where="")
@@ -220,5 +223,5 @@ def test_problems_say_what_was_found() -> None:
     with pytest.raises(AutosegError) as refused:
         WHOLE.parse({"version": 3, "count": "x" * 10_000}, where="")
     assert "count: " in refused.value.message
-    assert "(found 'xxx" in refused.value.message
+    assert 'found "xxx' in refused.value.message
     assert len(refused.value.message) < 500

@@ -12,11 +12,11 @@ from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.storage import files
 from autoseg.training import epoch_files
-from autoseg.training.checkpoint import RunState
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import EpochLog, read_history, read_steps
 from autoseg.training.loop import train
+from autoseg.training.run_state import RunState
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)

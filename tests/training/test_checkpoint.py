@@ -12,9 +12,10 @@ from autoseg.errors import WorkspaceError
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
 from autoseg.storage import files
-from autoseg.training.checkpoint import CHECKPOINT_FILE, RunState, read_checkpoint, read_state, save_checkpoint
+from autoseg.training.checkpoint import read_checkpoint, save_checkpoint
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EPOCHS_FILE, EpochLog, EpochRecord
+from autoseg.training.run_state import CHECKPOINT_FILE, RunState, read_state
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_no_checkpoint_is_none(tmp_path: Path) -> None:
 def test_values_that_would_be_read_as_others_are_refused(saved: Path) -> None:
     state = json.loads((saved / CHECKPOINT_FILE).read_text(encoding="utf-8"))["state"]
     edit(saved, state={**state, "finished": 1})
-    with pytest.raises(WorkspaceError, match=r"checkpoint\.json.*state\.finished: Would be read as true.*--restart"):
+    with pytest.raises(WorkspaceError, match=r"checkpoint\.json.*state\.finished: expected true, found.*--restart"):
         read_state(saved)
 
 

@@ -19,19 +19,19 @@ from autoseg.inference.ensemble import load_ensemble
 from autoseg.jobs.machine import processor_name
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
-from autoseg.model.hardware import Hardware
+from autoseg.model.description import Hardware
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.preprocessing.views import axis_order
 from autoseg.training.batches import SliceBatches, TrainingBatch
-from autoseg.training.checkpoint import RunState, read_state
 from autoseg.training.clock import Stopwatch
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.first_steps import MEASURED_STEPS
 from autoseg.training.history import EpochRecord, StepRecord, read_history, read_steps
 from autoseg.training.loop import train
+from autoseg.training.run_state import RunState, read_state
 from autoseg.training.unread import UnreadSteps
 
 MakePlan = Callable[..., Plan]

@@ -19,13 +19,14 @@ from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
-from autoseg.training.checkpoint import RunState, read_checkpoint
+from autoseg.training.checkpoint import read_checkpoint
 from autoseg.training.clock import Stopwatch
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import read_history, read_steps
 from autoseg.training.loop import train
 from autoseg.training.ranks import ALONE, Ranks
+from autoseg.training.run_state import RunState
 
 pytestmark = pytest.mark.gate
 

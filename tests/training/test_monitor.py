@@ -23,7 +23,6 @@ from autoseg.events import Silent
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.training import monitor
-from autoseg.training.checkpoint import RunState
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import EpochRecord, read_history
@@ -40,6 +39,7 @@ from autoseg.training.monitor import (
     side_by_side,
     tracking,
 )
+from autoseg.training.run_state import RunState
 from autoseg.training.validation import SampleSlice
 
 MakePlan = Callable[..., Plan]

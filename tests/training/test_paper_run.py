@@ -21,11 +21,12 @@ from autoseg.planning.recipes import CONSTANTS
 from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training import learner
 from autoseg.training.batches import TrainingBatch
-from autoseg.training.checkpoint import RunState, read_checkpoint
+from autoseg.training.checkpoint import read_checkpoint
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import read_history
 from autoseg.training.loop import train
+from autoseg.training.run_state import RunState
 from autoseg.training.validation import ValidationResult, whole
 from autoseg.training.watch import Watch
 

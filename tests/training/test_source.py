@@ -15,11 +15,11 @@ from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.model.recording import TensorFunction
 from autoseg.planning.plan import Plan
-from autoseg.training.checkpoint import BatchPlace, RunState, read_state
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.learner import Forward, Learner
 from autoseg.training.loop import train
+from autoseg.training.run_state import BatchPlace, RunState, read_state
 from autoseg.training.source import _place, with_halved_batches
 
 MakePlan = Callable[..., Plan]

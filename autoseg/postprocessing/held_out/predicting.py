@@ -11,8 +11,8 @@ from autoseg.images.image import on_grid_of, read_image, read_labels, write_labe
 from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.inference.output_folder import DrawCase
 from autoseg.inference.stored_cases import predict_case
-from autoseg.model.bundle import read_document
 from autoseg.model.compute import Compute
+from autoseg.model.description import read_document
 from autoseg.postprocessing.held_out.files import (
     Record,
     folder_of,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.inference.ensemble import digest_of
-from autoseg.model.bundle import BundleDocument
+from autoseg.model.description import BundleDocument
 from autoseg.postprocessing.held_out.files import folder_of, is_scored, read_record
 
 _ENDINGS: Final = (".npy", ".npz")

@@ -1,0 +1,135 @@
+"""Find out the facts about this machine; takes as long as loading torch."""
+
+import importlib.util
+import os
+import platform
+import shutil
+import webbrowser
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+from autoseg.diagnosis import limits
+from autoseg.diagnosis.facts import Disk, Facts, Gpu, Torch
+from autoseg.diagnosis.judging import SHM
+from autoseg.jobs.machine import nvidia_gpus, processor_name, usable_cores
+
+_PACKAGES: Final = (
+    "autoseg",
+    "torch",
+    "SimpleITK",
+    "numpy",
+    "scipy",
+    "batchgenerators",
+    "acvl-utils",
+    "pydantic",
+    "matplotlib",
+)
+_EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
+    "tracking": ("tensorboard", "wandb"),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "cluster": ("dask", "distributed", "cryptography"),
+}
+"""Packages of each extra, as pyproject.toml has them."""
+
+_VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+
+
+def gather(folder: Path) -> Facts:
+    """The facts about this machine.
+
+    Args:
+        folder: where workspaces lie or will lie.
+    """
+    broken = {package: why for package, load in _LOADED.items() if (why := _why_not(load))}
+    torch = None if "torch" in broken else _torch()
+    return Facts(
+        versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
+        missing={extra: tuple(name for name in names if not _is_there(name)) for extra, names in _EXTRAS.items()},
+        system=platform.platform(),
+        processor=processor_name(),
+        cores=os.cpu_count() or 1,
+        usable_cores=usable_cores(),
+        quota_cores=limits.quota_cores(),
+        torch=torch,
+        broken=broken,
+        nvidia=nvidia_gpus() if torch is not None and not torch.gpus else (),
+        variables={name: os.environ[name] for name in _VARIABLES if name in os.environ},
+        memory=limits.memory(),
+        shm_gb=_size_gb(Path(SHM)),
+        disk=_disk(folder),
+        browser=_has_browser(),
+    )
+
+
+def _load_torch() -> None:
+    from autoseg.model import torch_build  # noqa: F401, PLC0415 - the module of ours that loads torch
+
+
+def _load_simpleitk() -> None:
+    from autoseg.images import volumes  # noqa: F401, PLC0415 - the module of ours that loads SimpleITK
+
+
+_LOADED: Final[Mapping[str, Callable[[], None]]] = {"torch": _load_torch, "SimpleITK": _load_simpleitk}
+"""Packages that are loaded to see whether that works."""
+
+
+def _why_not(load: Callable[[], None]) -> str:
+    """Why a package cannot be loaded; empty: it can."""
+    try:
+        load()
+    except Exception as cause:  # noqa: BLE001 - whatever a broken installation raises
+        return f"{type(cause).__name__}: {cause}"
+    return ""
+
+
+def _torch() -> Torch:
+    from autoseg.model import torch_build  # noqa: PLC0415 - it may not be there to load
+
+    return Torch(
+        version=_version("torch"),
+        build=torch_build.build_name(),
+        gpus=tuple(Gpu(name, memory_gb, bfloat16) for name, memory_gb, bfloat16 in torch_build.gpus()),
+        mps=torch_build.has_mps(),
+        bfloat16=torch_build.bfloat16_instructions(),
+        threads=torch_build.threads(),
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _is_there(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _size_gb(folder: Path) -> float | None:
+    try:
+        return shutil.disk_usage(folder).total / 1e9
+    except OSError:
+        return None
+
+
+def _disk(folder: Path) -> Disk:
+    there = next(each for each in (folder.absolute(), *folder.absolute().parents) if each.exists())
+    kind = limits.file_system(there)
+    return Disk(
+        there,
+        shutil.disk_usage(there).free / 1e9,
+        kind,
+        network=limits.is_network(kind),
+        writable=os.access(there, os.W_OK),
+    )
+
+
+def _has_browser() -> bool:
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True

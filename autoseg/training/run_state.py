@@ -1,0 +1,141 @@
+"""What a run has done so far, without its tensors: read without loading torch, which the tensors need.
+
+`training.checkpoint` stores it together with them.
+"""
+
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from autoseg.catalogue import MemoryFormat
+from autoseg.data.splits import Fold
+from autoseg.model.description import TensorsFile
+from autoseg.preprocessing.keys import DataKeys
+from autoseg.storage.documents import DocumentType
+from autoseg.training.config import TrainConfig
+from autoseg.training.history import EpochRecord, StoredEpochs, read_epochs
+
+CHECKPOINT_FILE: Final = "checkpoint.json"
+BatchPlace = Literal["host", "device"]
+
+_BEGIN_AGAIN: Final = "Train with --restart to begin this model again."
+
+
+class RunState(BaseModel):
+    """A run after an epoch, without its tensors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    plan_digest: str
+    data_key: str
+    case_keys: dict[str, str] = {}
+    members: Fold
+    config: TrainConfig
+    elapsed_s: float = 0.0
+    closing_s: float = 0.0
+    finished: bool = False
+    threads: int | None = None
+    """Processor threads it computes on; None: not recorded (version 0.1), or not decided yet."""
+    memory_format: MemoryFormat | None = None
+    """Order of a batch's values in memory; None: not recorded (version 0.1), or not decided yet."""
+    batches: BatchPlace | None = None
+    """Where its batches are made; None: not recorded (version 0.1), then on the host."""
+    halvings: int = Field(default=0, ge=0, le=16)
+    """How often the plan's batches were halved, because the device's memory is too small for them."""
+    epochs: list[EpochRecord] = []
+    steps_taken: int = 0
+    """Optimiser steps of these epochs; what they were is in the table of steps."""
+    half_resolution_steps: int = 0
+    """How many of them, from the first on, were at half resolution."""
+
+    @property
+    def keys(self) -> DataKeys:
+        """The data it learns from and is judged on; of a run of version 0.1, one key stands for all."""
+        return DataKeys(cases=self.case_keys, all_labelled=self.data_key)
+
+
+class StoredRun(BaseModel):
+    """A run's document: its state, and which file of tensors belongs to it."""
+
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="strings")
+
+    version: Literal[3] = 3
+    state: RunState
+    epochs: StoredEpochs | list[EpochRecord]
+    """Which of the file of epochs are the state's, which has none here; of an older format the epochs themselves."""
+    tensors_file: TensorsFile
+    tensors_sha256: str
+
+    @field_validator("state")
+    @classmethod
+    def _epochs_elsewhere(cls, state: RunState) -> RunState:
+        if state.epochs:
+            msg = "epochs lie in a file of their own"
+            raise ValueError(msg)
+        return state
+
+
+def _with_steps_counted(document: dict[str, Any]) -> dict[str, Any]:
+    """Format 1 held every step, which the table of steps has, too."""
+    state = document.get("state")
+    if isinstance(state, dict) and isinstance(state.get("steps"), list):
+        state["steps_taken"] = len(state.pop("steps"))
+    return document
+
+
+def _with_epochs_beside(document: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 held every epoch, which have a file of their own since."""
+    state = document.get("state")
+    if isinstance(state, dict) and "epochs" not in document:
+        document["epochs"] = state.pop("epochs", [])
+    return document
+
+
+CHECKPOINT: Final = DocumentType(
+    name="checkpoint",
+    model=StoredRun,
+    missing=_BEGIN_AGAIN,
+    unusable=_BEGIN_AGAIN,
+    migrations={1: _with_steps_counted, 2: _with_epochs_beside},
+    compact=True,
+)
+
+
+def read_progress(folder: Path) -> tuple[RunState, int] | None:
+    """A stored run without its epochs, and how many these are; None where there is none.
+
+    Raises:
+        WorkspaceError: its document cannot be used.
+    """
+    path = folder / CHECKPOINT_FILE
+    if not path.exists():
+        return None
+    document = CHECKPOINT.read(path)
+    epochs = document.epochs
+    return document.state, len(epochs) if isinstance(epochs, list) else epochs.taken
+
+
+def read_state(folder: Path) -> RunState | None:
+    """Read a stored run without its tensors; None where there is none.
+
+    Raises:
+        WorkspaceError: its document or its epochs cannot be used.
+    """
+    document = read_stored_run(folder)
+    return None if document is None else document.state
+
+
+def read_stored_run(folder: Path) -> StoredRun | None:
+    """Read the document of a run with its epochs; None where there is none.
+
+    Raises:
+        WorkspaceError: it or its epochs cannot be used.
+    """
+    path = folder / CHECKPOINT_FILE
+    if not path.exists():
+        return None
+    document = CHECKPOINT.read(path)
+    epochs = document.epochs
+    document.state.epochs = epochs if isinstance(epochs, list) else read_epochs(folder, epochs, remedy=_BEGIN_AGAIN)
+    return document

@@ -1,0 +1,61 @@
+"""A workspace that is not there is told before anything heavy is loaded, by every command that takes one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from autoseg.commands import COMMANDS, module_of
+from autoseg.errors import WorkspaceError
+from autoseg.options.declaration import options_of
+from autoseg.runs.workspace import find_workspace
+
+ARGUMENTS = {"predict": ("in", "out"), "evaluate": ("in", "out"), "export": ("x.autoseg",)}
+MADE_BY_IT = {"plan", "doctor"}
+"""Commands whose workspace need not be there."""
+
+
+def taking_workspaces() -> list[str]:
+    names = [name for name in COMMANDS if "workspace" in {each.name for each in options_of(module_of(name).COMMAND.options)}]
+    return [name for name in names if name not in MADE_BY_IT]
+
+
+def test_every_command_says_so_without_loading_torch(tmp_path: Path) -> None:
+    lines = [[name, *ARGUMENTS.get(name, ()), "-w", "runs/IBSR1"] for name in taking_workspaces()]
+    assert len(lines) >= 9
+    (tmp_path / "runs" / "IBSR18").mkdir(parents=True)
+    (tmp_path / "runs" / "IBSR18" / "plan.json").touch()
+    code = f"""
+import sys
+from click.testing import CliRunner
+from autoseg.cli.app import app
+for line in {lines}:
+    told = CliRunner().invoke(app, line)
+    assert told.exit_code == 5, (line, told.output)
+    assert "runs/IBSR1: no such workspace" in told.stderr, (line, told.output)
+    assert "Did you mean runs/IBSR18?" in told.stderr, (line, told.output)
+    heavy = {{"torch", "matplotlib", "jinja2"}} & set(sys.modules)
+    assert not heavy, (line, heavy)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path, env=environment)
+
+
+def test_the_workspaces_that_there_are_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WorkspaceError) as none:
+        find_workspace(Path("nope"))
+    assert (none.value.found, none.value.remedy) == (None, "Run `autoseg plan DATASET` first.")
+    for name in ("heads", "livers"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "plan.json").touch()
+    with pytest.raises(WorkspaceError) as unlike:
+        find_workspace(Path("nope"))
+    assert unlike.value.found == "runs/heads, runs/livers"
+    assert unlike.value.remedy.startswith("Choose one of these")
+    with pytest.raises(WorkspaceError, match=r"Did you mean runs/livers\?"):
+        find_workspace(Path("runs/liver"))
+    with pytest.raises(WorkspaceError, match="there is no plan"):
+        find_workspace(Path("runs"))

@@ -1,0 +1,193 @@
+"""How far a workspace has come, on one that version 0.1 left: three networks on fold 0, one interrupted on fold 1."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autoseg.model.identity import ModelId
+from autoseg.postprocessing.next_step import next_step
+from autoseg.postprocessing.status import REPORT_FILE, RunStatus, WorkspaceStatus, status_of
+from autoseg.runs.workspace import Workspace
+from autoseg.storage.lease import Lease
+
+STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(Path(shutil.copytree(STORED, tmp_path / "run")))
+
+
+def change(path: Path, how: Callable[[dict[str, Any]], object]) -> None:
+    document = json.loads(path.read_text(encoding="utf-8"))
+    how(document)
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+
+def stages(status: WorkspaceStatus) -> dict[str, str]:
+    return {run.model.title: run.stage for run in status.runs}
+
+
+def later(path: Path, than: Path) -> None:
+    """Give a file a time of change after that of another."""
+    time_ns = than.stat().st_mtime_ns + 2_000_000_000
+    os.utime(path, ns=(time_ns, time_ns))
+
+
+def test_a_workspace_under_way(workspace: Workspace) -> None:
+    status = status_of(workspace)
+    assert status.plan == workspace.plan()
+    assert (status.cases, status.preprocessed) == (4, 4)
+    assert status.folds[:2] == ("0", "1")
+    assert stages(status) == {
+        "unet, fold 0": "scored",
+        "unet, fold 1": "interrupted",
+        "sepres, fold 0": "scored",
+        "sepres, fold 1": "missing",
+        "attention, fold 0": "scored",
+        "attention, fold 1": "missing",
+    }
+    (stopped,) = status.of_stage("interrupted")
+    assert stopped.told == f"interrupted, epoch {stopped.epochs} of {stopped.of_epochs}"
+    assert 0 < stopped.epochs < (stopped.of_epochs or 0)
+    assert status.selection.selection is not None
+    assert status.report is None
+    step = next_step(status, exported=False)
+    assert step.command == f"autoseg train --arch unet --fold 1 --seed 3 --workspace {workspace.root}"
+
+
+def test_a_run_whose_lock_is_held_is_under_way(workspace: Workspace) -> None:
+    lease = Lease(workspace.models / "unet" / "fold_1" / ".lock")
+    assert lease.take() is None
+    try:
+        status = status_of(workspace)
+    finally:
+        lease.release()
+    assert stages(status)["unet, fold 1"] == "under way"
+    assert next_step(status, exported=True).why == "wait for unet, fold 1"
+    assert stages(status_of(workspace))["unet, fold 1"] == "interrupted"
+
+
+def test_a_run_that_cannot_be_read_has_failed_and_is_begun_again(workspace: Workspace) -> None:
+    (workspace.models / "sepres" / "fold_0" / "checkpoint.json").write_text("{", encoding="utf-8")
+    status = status_of(workspace)
+    (failed,) = status.of_stage("failed")
+    assert failed.model == ModelId("sepres", "0")
+    assert "not a JSON document" in failed.reason
+    assert next_step(status, exported=False).command.startswith("autoseg train --arch sepres --fold 0 --restart")
+
+
+def test_a_run_that_was_not_scored_is_done_and_repeated(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.models / "unet" / "fold_1")
+    (workspace.models / "attention" / "fold_0" / "validation" / "record.json").unlink()
+    status = status_of(workspace)
+    assert stages(status)["attention, fold 0"] == "done"
+    step = next_step(status, exported=False)
+    assert "not scored yet" in step.why
+    assert "--arch attention --fold 0" in step.command
+
+
+def test_runs_of_another_plan_are_told_apart(workspace: Workspace) -> None:
+    change(workspace.plan_file, lambda plan: plan["training"].update(batch_size=plan["training"]["batch_size"] + 1))
+    status = status_of(workspace)
+    assert set(stages(status).values()) == {"of another plan", "missing"}
+    assert status.plan is not None
+    assert status.plan.edited
+    assert status.selection.outdated == "made under another plan"
+    assert next_step(status, exported=False).command.startswith("autoseg train --arch unet --fold 0")
+
+
+def test_missing_folds_are_trained_like_the_others(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.models / "unet" / "fold_1")
+    step = next_step(status_of(workspace), exported=False)
+    assert step.why == "train unet on the other folds (1)"
+    assert step.command.startswith("autoseg train --arch unet --fold all --seed 3 ")
+
+
+def test_a_run_goes_on_with_the_choices_that_it_was_begun_with(workspace: Workspace) -> None:
+    chosen = {"minutes": 2.5, "threads": 3, "memory_format": "channels_last", "seed": 0}
+    checkpoint = workspace.models / "unet" / "fold_1" / "checkpoint.json"
+    change(checkpoint, lambda document: document["state"]["config"].update(chosen))
+    (stopped,) = status_of(workspace).of_stage("interrupted")
+    assert stopped.told.endswith("of 2.5")
+    command = next_step(status_of(workspace), exported=False).command
+    assert " --fold 1 --minutes 2.5 --threads 3 --memory-format channels_last --workspace " in command
+
+
+@pytest.fixture
+def complete(workspace: Workspace) -> WorkspaceStatus:
+    """Everything trained and scored, a selection and a page."""
+    page = workspace.root / REPORT_FILE
+    page.touch()
+    later(page, workspace.selection_file)
+    status = status_of(workspace)
+    done = tuple(replace(run, stage="scored") for run in status.runs if run.stage in {"scored", "interrupted"})
+    return replace(status, runs=done, report=page, report_outdated=False)
+
+
+def test_what_follows_training(complete: WorkspaceStatus) -> None:
+    def command(*, exported: bool = True, **changes: Any) -> str:
+        return next_step(replace(complete, **changes), exported=exported).command.partition(" --workspace")[0]
+
+    assert command() == "autoseg predict SCANS results"
+    assert command(exported=False) == "autoseg export run.autoseg"
+    assert command(report=None) == "autoseg report"
+    assert command(report_outdated=True) == "autoseg report"
+    assert command(selection=replace(complete.selection, selection=None)) == "autoseg select"
+    assert command(selection=replace(complete.selection, outdated="made under another plan")) == "autoseg select"
+    assert command(runs=()) == "autoseg train --arch unet --fold 0"
+    assert command(runs=(), folds=("official",)) == "autoseg train --arch unet --fold full"
+
+
+def test_a_selection_is_outdated_by_what_was_trained_since(workspace: Workspace) -> None:
+    selected = status_of(workspace).selection
+    assert selected.selection is not None
+    first = selected.selection.models[0]
+    bundle = workspace.model(first.id) / "bundle.json"
+    before = bundle.read_text(encoding="utf-8")
+    change(bundle, lambda document: document.update(weights_sha256="0" * 64))
+    assert status_of(workspace).selection.outdated == f"{first.id.title} has been trained again since"
+    bundle.write_text(before, encoding="utf-8")
+    later(workspace.selection_file, bundle)
+    assert status_of(workspace).selection.outdated == ""
+    later(bundle, workspace.selection_file)
+    assert status_of(workspace).selection.outdated.startswith("1 model(s) were trained since")
+    shutil.rmtree(bundle.parent)
+    assert status_of(workspace).selection.outdated == f"{first.id.title} is missing or not trained to its end"
+
+
+def test_a_page_is_outdated_by_a_newer_selection(workspace: Workspace) -> None:
+    page = workspace.root / REPORT_FILE
+    page.touch()
+    newest = max(workspace.root.rglob("*.json"), key=lambda path: path.stat().st_mtime)
+    later(page, newest)
+    assert not status_of(workspace).report_outdated
+    later(workspace.selection_file, page)
+    assert status_of(workspace).report_outdated
+
+
+@pytest.mark.parametrize("name", ["plan.json", "splits.json", "fingerprint.json"])
+def test_a_document_that_cannot_be_read_is_part_of_the_status(workspace: Workspace, name: str) -> None:
+    (workspace.root / name).write_text("[]", encoding="utf-8")
+    status = status_of(workspace)
+    assert status.plan is None
+    assert name in status.problem
+    assert not next_step(status, exported=False).command
+
+
+@pytest.mark.parametrize(
+    ("run", "told"),
+    [
+        (RunStatus(ModelId("unet", "0"), "under way", epochs=12, of_epochs=100), "under way, epoch 12 of 100"),
+        (RunStatus(ModelId("unet", "0"), "interrupted", minutes=12.4, of_minutes=60), "interrupted, minute 12 of 60"),
+        (RunStatus(ModelId("unet", "0"), "missing"), "missing"),
+    ],
+)
+def test_how_far_a_run_is_in_words(run: RunStatus, told: str) -> None:
+    assert run.told == told
