@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from autoseg.evaluation.formatting import interval, listing
+from autoseg.evaluation.formatting import counted, interval, listing
 from autoseg.exporting.document import ExportDescription, describe_exported
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as in_words
@@ -79,7 +79,7 @@ def _expects(description: ExportDescription) -> Iterator[str]:
     planes = [view.plane for view in plan.views if view.plane is not None]
     kind = f"3D scans, cut into {listing(planes)} slices" if planes else "2D images"
     channels = plan.data.channels
-    yield f"{kind}, {len(channels)} channel(s): {', '.join(channels)}"
+    yield f"{kind}, {counted(len(channels), 'channel')}: {', '.join(channels)}"
     for axis in cases[0].axes if planes else cases[0].axes[1:]:
         spacings = [case.spacing_mm[case.axes.index(axis)] for case in cases]
         yield f"spacing {axis}: {min(spacings):.3g} to {max(spacings):.3g} mm"
@@ -115,7 +115,7 @@ def _gives(description: ExportDescription) -> Iterator[str]:
 def _learnt_from(description: ExportDescription) -> Iterator[str]:
     bundles = description.bundles.values()
     cases = {case for bundle in bundles for case in bundle.provenance.training_cases}
-    yield f"{len(cases)} case(s) of {description.document.name}, recipe {description.plan.inputs.recipe}"
+    yield f"{counted(len(cases), 'case')} of {description.document.name}, recipe {description.plan.inputs.recipe}"
     for bundle in description.bundles.values():
         made = bundle.provenance
         yield (
@@ -129,7 +129,7 @@ def _scores(description: ExportDescription) -> Iterator[str]:
     if not document.scores:
         yield "none: nothing was held out"
     for name, score in document.scores.items():
-        yield f"{name}, {document.scored_cases[name]} case(s): mean Dice {interval(score.dice, 3)}"
+        yield f"{name}, {counted(document.scored_cases[name], 'case')}: mean Dice {interval(score.dice, 3)}"
         for label in score.classes:
             yield f"  {label.name}: Dice {interval(label.dice, 3)}, HD {interval(label.hausdorff_mm, 1)} mm"
     if document.scores:

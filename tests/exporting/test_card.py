@@ -50,7 +50,7 @@ def test_it_says_which_scans_it_expects(members: Members, card: Callable[..., An
     cases = [CASE, {**CASE, "id": "case 2", "axes": CASE["axes"][::-1], "spacing_mm": [1.0, 1.25, 3.0]}]
     parts, _ = card(changed(members, "fingerprint.json", cases=cases))
     assert parts["Expects"] == [
-        "3D scans, cut into axial slices, 1 channel(s): T1",
+        "3D scans, cut into axial slices, 1 channel: T1",
         "spacing inferior-superior: 2 to 3 mm",
         "spacing posterior-anterior: 1 to 1.25 mm",
         "spacing left-right: 1 to 1 mm",
@@ -76,7 +76,7 @@ def test_pictures_have_no_plane_and_two_spacings(
     members = changed(members, BUNDLE, plan=plan.model_dump(mode="json"), plan_digest=plan.digest)
     parts, _ = card({**members, "plan.json": plan.model_dump_json().encode()})
     assert parts["Expects"][:3] == [
-        "2D images, 1 channel(s): T1",
+        "2D images, 1 channel: T1",
         "spacing posterior-anterior: 1 to 1 mm",
         "spacing left-right: 1 to 1 mm",
     ]
@@ -122,7 +122,7 @@ def test_without_a_selection_nothing_is_cleaned(members: Members, card: Callable
 def test_it_says_what_it_learnt_from(members: Members, card: Callable[..., Any]) -> None:
     parts, _ = card(members)
     assert parts["Learnt from"] == [
-        "1 case(s) of tiny, recipe auto",
+        "1 case of tiny, recipe auto",
         "sepres/fold_0: 3 epochs, 0.5 min, seed 0, float32, torch 2.99",
     ]
 
@@ -130,7 +130,7 @@ def test_it_says_what_it_learnt_from(members: Members, card: Callable[..., Any])
 def test_scores_come_with_their_intervals(members: Members, card: Callable[..., Any]) -> None:
     parts, _ = card(members)
     assert parts["Scores on cases it had not seen"] == [
-        "sepres, 2 case(s): mean Dice 0.800 (0.700 to 0.900)",
+        "sepres, 2 cases: mean Dice 0.800 (0.700 to 0.900)",
         "  disc: Dice 0.800 (0.700 to 0.900), HD 4.0 (3.9 to 4.1) mm",
         "(in brackets: 95 % percentile bootstrap interval over cases)",
     ]
@@ -142,7 +142,7 @@ def test_scores_that_are_undefined_say_so(members: Members, card: Callable[..., 
     score = {**SCORE, "dice": single, "classes": [{"name": "disc", "dice": single, "hausdorff_mm": nothing}]}
     parts, _ = card(changed(members, "model.json", scores={"sepres": score}))
     assert parts["Scores on cases it had not seen"][:2] == [
-        "sepres, 2 case(s): mean Dice 0.500 (too few cases for an interval)",
+        "sepres, 2 cases: mean Dice 0.500 (too few cases for an interval)",
         "  disc: Dice 0.500 (too few cases for an interval), HD n/a mm",
     ]
 
@@ -185,6 +185,6 @@ def test_several_planes_are_named_and_their_mean_is_said(
     del members["selection.json"]
     members = changed(members, BUNDLE, plan=plan.model_dump(mode="json"), plan_digest=plan.digest)
     parts, _ = card({**members, "plan.json": plan.model_dump_json().encode()})
-    assert parts["Expects"][0] == "3D scans, cut into axial and coronal slices, 1 channel(s): T1"
+    assert parts["Expects"][0] == "3D scans, cut into axial and coronal slices, 1 channel: T1"
     assert parts["Expects"][4] == "slices of any size; learnt from patches of 16 x 12 px and 32 x 12 px"
     assert parts["Gives"][0] == "the mean over 2 planes, on the scan's own voxels"

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from autoseg.catalogue import NETWORKS
+from autoseg.evaluation.formatting import listing
+from autoseg.metrics.table import METRICS
 from autoseg.model.description import Hardware
 from autoseg.planning.plan import Plan
 from autoseg.reporting.methods import methods_paragraph
@@ -53,12 +55,15 @@ AUGMENTATION = (
         "1.25), each with probability 0.5."
     ),
 )
-SCORES = (
-    (
-        "5 held-out scans were scored by class: Dice, Hausdorff distance, 95th percentile of the Hausdorff distance and "
-        "average symmetric surface distance (distances in mm)."
-    ),
-)
+NAMES = {
+    "dice": "Dice",
+    "nsd": "normalised surface Dice",
+    "hausdorff_mm": "Hausdorff distance",
+    "hausdorff95_mm": "95th percentile of the Hausdorff distance",
+    "assd_mm": "average symmetric surface distance",
+}
+SCORED_BY = listing([NAMES[name] for name, metric in METRICS.items() if metric.better is not None])
+SCORES = (f"5 held-out scans were scored by class: {SCORED_BY} (distances in mm).",)
 SOFTWARE = (
     (
         "Software: autoseg 1.2.3, PyTorch 2.13 (Paszke et al. 2019), SimpleITK 2.5 (Lowekamp et al. 2013), NumPy 2.4 "
