@@ -6,14 +6,20 @@ them.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from typing import Final, Protocol
+
+LEFT: Final = "left_s"
+"""The field of a bar that says how many seconds are left of all that it stands for, where its own pace does not tell."""
 
 
 class Progress(Protocol):
     """One running bar."""
 
     def advance(self, steps: float = 1, **fields: float | str) -> None:
-        """Move on by `steps`; `fields` are shown beside the bar (loss, Dice, slices per second, ...)."""
+        """Move on by `steps`; `fields` are shown beside the bar (Dice, loss, slices per second, ...).
+
+        They stand in the order in which they first came. An empty text is not shown, and `LEFT` is the time that is left.
+        """
 
 
 class Events(Protocol):

@@ -14,24 +14,19 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Final, TextIO, cast
 
 from rich.console import Console as RichConsole
-from rich.console import RenderableType
 from rich.text import Text
 
-from autoseg.cli.amounts import clock, count, described, progress_of
 from autoseg.cli.layout import fitted_line, laid_out, wrapped
 from autoseg.cli.printing import Outlet, printable
+from autoseg.cli.progress import Bar, Hidden, Lines, make_bars
 from autoseg.errors import AutosegError
 from autoseg.events import Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
-    from rich.progress import TaskID
 
 PLAIN_WIDTH: Final = 120
 """Columns of tables that go to a file or a pipe."""
-
-PLAIN_INTERVAL_S: Final = 10.0
-"""Seconds between two progress lines of one track where there is no terminal."""
 
 _OWN_LINES: Final = re.compile(r"\n(?:  )")
 """Where an error lists something, each on a line of its own; line breaks of other kinds are in names."""
@@ -47,6 +42,7 @@ class Console:
         stream: where to; None: stderr.
         terminal: whether it is a terminal that can move its cursor; None: find out.
         now: monotonic clock, in seconds.
+        wall_clock: seconds since 1970.
     """
 
     def __init__(
@@ -58,6 +54,7 @@ class Console:
         stream: TextIO | None = None,
         terminal: bool | None = None,
         now: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         stream = sys.stderr if stream is None else stream
         self.is_terminal = _is_terminal(stream) if terminal is None else terminal
@@ -66,7 +63,7 @@ class Console:
         self._quiet = quiet
         self._verbose = verbose
         self._tables = tables
-        self._now = now
+        self._now, self._wall_clock = now, wall_clock
         self._bars: Bars | None = None
 
     def info(self, message: str) -> None:
@@ -96,12 +93,12 @@ class Console:
             unit: what is counted; "s" is shown as minutes and seconds.
         """
         if self._quiet:
-            yield _Hidden()
+            yield Hidden()
         elif self.is_terminal:
             with self._bar(self._printable(label), total=total, unit=unit) as bar:
                 yield bar
         else:
-            lines = _Lines(label, total=total, unit=unit, say=self.info, now=self._now)
+            lines = Lines(label, total=total, unit=unit, say=self.info, now=self._now, wall_clock=self._wall_clock)
             yield lines
             lines.close()
 
@@ -156,14 +153,16 @@ class Console:
         return printable(text, lines=False, encoding=self._encoding)
 
     @contextmanager
-    def _bar(self, label: str, *, total: float | None, unit: str) -> "Iterator[_Bar]":
+    def _bar(self, label: str, *, total: float | None, unit: str) -> Iterator[Bar]:
         """A bar in the one live display, which all bars open at the same time share."""
         outermost = self._bars is None
-        bars = self._bars = self._bars or _make_bars(self._rich, now=self._now, shown=self._printable)
-        task = bars.add_task(label, total=total, unit=unit, fields="")
+        bars = self._bars = self._bars or make_bars(
+            self._rich, now=self._now, wall_clock=self._wall_clock, shown=self._printable
+        )
+        task = bars.add_task(label, total=total, unit=unit, cells=())
         bars.start()
         try:
-            yield _Bar(bars, task)
+            yield Bar(bars, task, now=self._now)
             if total is None:
                 bars.update(task, total=bars.tasks[bars.task_ids.index(task)].completed)
         finally:
@@ -179,48 +178,6 @@ def show_error(error: AutosegError, *, console: Console) -> None:
     console.error(error.message, remedy=error.remedy)
 
 
-class _Hidden:
-    def advance(self, steps: float = 1, **fields: float | str) -> None:
-        pass
-
-
-class _Bar:
-    def __init__(self, bars: "Bars", task: "TaskID") -> None:
-        self._bars, self._task = bars, task
-        self._fields: dict[str, float | str] = {}
-
-    def advance(self, steps: float = 1, **fields: float | str) -> None:
-        self._fields |= fields
-        self._bars.update(self._task, advance=steps, fields=described(self._fields))
-
-
-class _Lines:
-    def __init__(
-        self, label: str, *, total: float | None, unit: str, say: Callable[[str], None], now: Callable[[], float]
-    ) -> None:
-        self._label, self._total, self._unit, self._say, self._now = label, total, unit, say, now
-        self._done = 0.0
-        self._fields: dict[str, float | str] = {}
-        self._started_s = self._last_s = now()
-        say(f"{label} ..." if total is None else f"{label}: {count(total, unit)}")
-
-    def advance(self, steps: float = 1, **fields: float | str) -> None:
-        self._done += steps
-        self._fields |= fields
-        now_s = self._now()
-        if now_s - self._last_s >= PLAIN_INTERVAL_S:
-            self._last_s = now_s
-            fraction = f" ({self._done / self._total:.0%})" if self._total else ""
-            self._show(fraction)
-
-    def close(self) -> None:
-        self._show(f", done in {clock(self._now() - self._started_s)}")
-
-    def _show(self, addition: str) -> None:
-        progress = progress_of(self._done, self._total, self._unit)
-        self._say(f"{self._label}: {progress}{addition}  {described(self._fields)}".rstrip())
-
-
 def _is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}
 
@@ -232,48 +189,4 @@ def _rich_console(stream: TextIO, *, terminal: bool, soft_wrap: bool = False, ne
         width=None if terminal else PLAIN_WIDTH,
         highlight=False,
         soft_wrap=soft_wrap,
-    )
-
-
-def _make_bars(console: RichConsole, *, now: Callable[[], float], shown: Callable[[str], str]) -> "Bars":
-    # rich.progress takes a while to load, and many commands show no bar.
-    from rich import progress as rp  # noqa: PLC0415
-    from rich.table import Column  # noqa: PLC0415
-
-    class Count(rp.ProgressColumn):
-        def render(self, task: rp.Task) -> Text:
-            return Text(progress_of(task.completed, task.total, task.fields["unit"]))
-
-    class Times(rp.ProgressColumn):
-        max_refresh = 0.5  # estimates that change faster cannot be read
-
-        def render(self, task: rp.Task) -> Text:
-            left = "" if task.time_remaining is None or task.finished else f", {clock(task.time_remaining)} left"
-            return Text(clock(task.finished_time or task.elapsed or 0.0) + left)
-
-    class Share(rp.ProgressColumn):
-        def render(self, task: rp.Task) -> Text:
-            return Text("" if task.total is None else f"{task.percentage:3.0f}%")
-
-    class FieldsBelow(rp.Progress):
-        def get_renderables(self) -> Iterator[RenderableType]:
-            yield self.make_tasks_table(self.tasks)
-            for task in self.tasks:  # beside the bars they would be squeezed into a narrow column
-                if task.fields["fields"]:
-                    owner = f"{task.description}: " if len(self.tasks) > 1 else ""
-                    yield Text(f"  {owner}{shown(task.fields['fields'])}", no_wrap=True, overflow="ellipsis")
-
-    return FieldsBelow(
-        rp.TextColumn("{task.description}", markup=False),
-        rp.BarColumn(bar_width=16),
-        Share(Column(no_wrap=True)),
-        Count(Column(no_wrap=True)),
-        Times(Column(no_wrap=True)),
-        console=console,
-        get_time=now,
-        refresh_per_second=4,
-        # Results on stdout stay there; and a forked loading process that writes to a redirected stderr could wait for
-        # ever for a lock that the display held at the moment of the fork.
-        redirect_stdout=False,
-        redirect_stderr=False,
     )

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +26,9 @@ from autoseg.options.shared import (
 from autoseg.results import Records, Result
 
 if TYPE_CHECKING:
+    from autoseg.commands.train_forecast import TrainForecast
     from autoseg.evaluation.score_table import ScoreTable
+    from autoseg.evaluation.statistics import Interval
     from autoseg.evaluation.tables import Summary
     from autoseg.model.identity import ModelId
     from autoseg.runs.workspace import Workspace
@@ -56,6 +58,9 @@ class TrainOptions(Options):
     )
     epochs: int | None = option("Length of each run in epochs. Default: the plan's.", default=None, least=1, most=1_000_000)
     restart: bool = option("Discard an earlier run in the same place.", default=False)
+    dry_run: bool = option(
+        "Say what would be trained, how long that takes and what it needs; do and write nothing.", default=False
+    )
     seed: int | Sequence[int] = option(
         "Seed of all randomness. Several, as in 1,2,3, give a model each, which stand beside one another and are averaged.",
         default=0,
@@ -109,6 +114,7 @@ class TrainedModel(Result):
         minutes: minutes trained.
         trained_now: False where an earlier call had finished it.
         summary: scores on the held-out cases in their own grids; None where nothing is held out.
+        dice: of each class, by its name, the mean over these cases with its interval.
     """
 
     id: "ModelId"
@@ -118,6 +124,7 @@ class TrainedModel(Result):
     minutes: float
     trained_now: bool
     summary: "Summary | None"
+    dice: "Mapping[str, Interval]" = field(default_factory=dict)
 
     def _in_short(self) -> str:
         from autoseg.evaluation.formatting import number
@@ -131,12 +138,23 @@ class TrainedModel(Result):
 
 @dataclass(frozen=True, repr=False)
 class TrainResult(Records):
-    """What training made."""
+    """What training made.
+
+    Attributes:
+        workspace: where.
+        models: every run that was asked for; none of a dry run.
+        forecast: what was said beforehand; None where several processes train together.
+    """
 
     workspace: "Workspace"
     models: tuple[TrainedModel, ...]
+    forecast: "TrainForecast | None" = None
 
     def _in_short(self) -> str:
+        from autoseg.commands.train_text import forecast_lines
+
+        if self.forecast is not None and not self.models:
+            return " ".join(line.strip() for line in forecast_lines(self.forecast))
         return f"{', '.join(model.id.title for model in self.models)}; {self.workspace.root}"
 
     def _tables(self) -> "Sequence[ScoreTable]":
@@ -185,15 +203,18 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     if at is None and options.track is None:
         find_workspace(options.workspace)  # a wrong name is told before torch is loaded
 
-    from autoseg.commands.train_runs import train_all, train_one, which_are_done
+    from autoseg.commands.train_runs import dry_run, foresee, train_all, train_one, which_are_done
     from autoseg.jobs.executors import open_executor
     from autoseg.model.compute import choose_computes
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.preparing import prepare
     from autoseg.runs.ranks import as_one_of_ranks
+    from autoseg.runs.session import preprocess_missing
     from autoseg.training.monitor import check_installed
 
     check_installed(options.track)
+    if options.dry_run:
+        return TrainResult(*dry_run(options, events))
     if at is not None:
         if at.restarts:  # what was to be discarded is gone: this goes on with what was trained since
             options = replace(options, restart=False)
@@ -203,36 +224,45 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
     with open_executor(options, folder=workspace.root, events=events) as executor:
         computes = choose_computes(options.device, options.precision) if executor.is_local else ()
-        prepared = prepare(workspace, options, computes=computes, readers=executor, events=events)
+        prepared = prepare(workspace, options, computes=computes, events=events)
+        session, forecast = foresee(prepared, executor, name=options.executor, events=events)
+        preprocess_missing(session, readers=executor, events=events)
         jobs = prepared.jobs if executor.is_local else executor
-        models = train_all(prepared.session, prepared.targets, jobs, events=events, started=started)
-    return TrainResult(workspace, tuple(models))
+        models = train_all(session, prepared.targets, jobs, events=events, started=started)
+    return TrainResult(workspace, tuple(models), forecast)
 
 
 def describe(result: TrainResult) -> Output:
-    """Each model with its scores on the cases it has not seen."""
+    """Each model with its Dice on the cases it has not seen, a single one with all its scores; of a dry run the forecast."""
+    from autoseg.commands.train_text import finished_line, forecast_document, forecast_lines, forecast_table
     from autoseg.evaluation.score_lines import score_lines
+
+    foreseen = None if result.forecast is None else forecast_document(result.forecast)
+    models = [_document(model) for model in result.models]
+    document = {"workspace": str(result.workspace.root), "models": models, "forecast": foreseen}
+    if result.forecast is not None and not result.models:
+        tables = [forecast_table(result.forecast)] if len(result.forecast.runs) > 1 else []
+        return Output("\n".join(forecast_lines(result.forecast)), document, tables=tables)
+    lines = [finished_line(model) for model in result.models]
+    if len(result.models) == 1 and (summary := result.models[0].summary) is not None:
+        lines += score_lines(summary)
+    return Output("\n".join(lines), document)
+
+
+def _document(model: TrainedModel) -> dict[str, Any]:
     from autoseg.evaluation.tables import summary_document
 
-    lines, models = [], []
-    for model in result.models:
-        lines += [f"{model.id.title}: {model.epochs} epochs in {model.minutes:.1f} min"]
-        lines += [f"  wrote {model.folder}"]
-        lines += [] if model.summary is None else score_lines(model.summary)
-        models.append(
-            {
-                "architecture": model.id.architecture,
-                "fold": model.id.fold,
-                "seed": model.seed,
-                "view": model.id.view,
-                "folder": str(model.folder),
-                "epochs": model.epochs,
-                "minutes": model.minutes,
-                "trained_now": model.trained_now,
-                "scores": None if model.summary is None else summary_document(model.summary),
-            }
-        )
-    return Output("\n".join(lines), {"workspace": str(result.workspace.root), "models": models})
+    return {
+        "architecture": model.id.architecture,
+        "fold": model.id.fold,
+        "seed": model.seed,
+        "view": model.id.view,
+        "folder": str(model.folder),
+        "epochs": model.epochs,
+        "minutes": model.minutes,
+        "trained_now": model.trained_now,
+        "scores": None if model.summary is None else summary_document(model.summary),
+    }
 
 
 train = function(TrainOptions, run)

@@ -1,24 +1,86 @@
 """The runs of `autoseg train`: which are done, and each of the others in this process or elsewhere."""
 
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
-from autoseg.commands.train import TrainedModel
+from autoseg.commands.train import TrainedModel, TrainOptions
+from autoseg.commands.train_forecast import TrainForecast, forecast_of
+from autoseg.commands.train_text import finished_line, forecast_lines, shortage
 from autoseg.errors import AutosegError
+from autoseg.evaluation.statistics import Interval, mean_interval
 from autoseg.events import Events
+from autoseg.jobs.executors import check_choices
 from autoseg.jobs.series import run_series
 from autoseg.jobs.work import Executor, Run
+from autoseg.model.compute import choose_computes
+from autoseg.postprocessing.held_out import read_scores
 from autoseg.postprocessing.held_out.predicting import is_done, score_held_out
-from autoseg.postprocessing.held_out.space import tell_needed
 from autoseg.reporting.case_image import draw_case
 from autoseg.reporting.figures import draw_curves
 from autoseg.runs import run as runs
-from autoseg.runs.moved_data import require_files
+from autoseg.runs.moved_data import require_files, with_data_in
+from autoseg.runs.preparing import Prepared, prepare
 from autoseg.runs.ranks import on_every_device
 from autoseg.runs.run import earlier_state, limit_threads
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
+from autoseg.runs.workspace import Workspace, find_workspace
 from autoseg.training.ranks import ALONE, Ranks
+from autoseg.training.run_state import note_scoring
+
+
+def dry_run(options: TrainOptions, events: Events) -> tuple[Workspace, tuple[TrainedModel, ...], TrainForecast]:
+    """What a training would do: nothing is written, no lock is taken, no worker is asked.
+
+    Raises:
+        AutosegError: none of the runs can be done.
+    """
+    check_choices(options)
+    found = find_workspace(options.workspace, verify=options.verify)
+    workspace = with_data_in(found, options.data, events, remember=False)
+    here = options.executor == "local"
+    computes = choose_computes(options.device, options.precision) if here else ()
+    prepared = prepare(workspace, options, computes=computes, events=events, remember=False)
+    which_are_done(prepared.session, prepared.targets)
+    elsewhere = None if here else options.executor
+    forecast = forecast_of(prepared.session, prepared.targets, side_by_side=prepared.jobs, elsewhere=elsewhere)
+    refused = [(run.id.title, run.problem) for run in forecast.runs if run.problem is not None]
+    if len(refused) == len(forecast.runs):
+        raise refused[0][1]
+    for title, problem in refused:
+        events.warn(f"{title}: {problem}")
+    if (warning := shortage(forecast)) is not None:
+        events.warn(warning)
+    return workspace, (), forecast
+
+
+def foresee(prepared: Prepared, executor: Executor, *, name: str, events: Events) -> tuple[Session, TrainForecast]:
+    """Say what a training will take before it begins.
+
+    Args:
+        prepared: what there is to do.
+        executor: where it is done.
+        name: of the executor.
+        events: told.
+
+    Returns:
+        the session, which knows how long scoring took before, and what was said.
+    """
+    session, here = prepared.session, executor.is_local
+    forecast = forecast_of(
+        session,
+        prepared.targets,
+        side_by_side=prepared.jobs if here else max(1, min(executor.tasks, len(prepared.targets))),
+        elsewhere=None if here else name,
+    )
+    for line in forecast_lines(forecast) if forecast.to_do else ():
+        events.info(line)
+    if (warning := shortage(forecast)) is not None:
+        events.warn(warning)
+    return replace(session, scored_case_s=forecast.scored_case_s), forecast
 
 
 def train_all(
@@ -26,8 +88,6 @@ def train_all(
 ) -> list[TrainedModel]:
     """Train what is not trained yet: a single run in this process or with one for each device, several as `jobs` says."""
     done, here = which_are_done(session, targets), isinstance(jobs, int)
-    if session.choices.keep_probabilities:
-        tell_needed(session, [target for target, finished in zip(targets, done, strict=True) if not finished], events)
     if here and len(targets) == 1:
         one = targets[0]
         if len(session.computes) == 1 or done[0]:
@@ -38,7 +98,8 @@ def train_all(
         Run(target.model.title, partial(train_one if here else _train_elsewhere, session, target), already_done=finished)
         for target, finished in zip(targets, done, strict=True)
     ]
-    return run_series(work, jobs=jobs, initialise=partial(limit_threads, session.cores if here else None), events=events)
+    initialise = partial(limit_threads, session.cores if here else None)
+    return run_series(work, jobs=jobs, initialise=initialise, events=events, said=finished_line)
 
 
 def which_are_done(session: Session, targets: Sequence[Target]) -> list[bool]:
@@ -98,7 +159,8 @@ def train_one(
             session, target, draw=draw_curves, events=events, started=started, ranks=ranks
         )
         if ranks.is_first:
-            held_out = [session.cases[case] for case in target.members.validation]
+            held_out, keep = [session.cases[case] for case in target.members.validation], session.choices.keep_probabilities
+            to_score, began_s = bool(held_out) and not is_done(folder, keep=keep), time.monotonic()
             summary = score_held_out(
                 folder,
                 held_out,
@@ -106,6 +168,26 @@ def train_one(
                 compute=session.compute,
                 draw=draw_case,
                 events=events,
-                keep=session.choices.keep_probabilities,
+                keep=keep,
             )
-    return TrainedModel(target.model, target.seed, folder, len(state.epochs), state.elapsed_s / 60, trained_now, summary)
+            if to_score:
+                note_scoring(folder, time.monotonic() - began_s)
+    return TrainedModel(
+        id=target.model,
+        seed=target.seed,
+        folder=folder,
+        epochs=len(state.epochs),
+        minutes=state.elapsed_s / 60,
+        trained_now=trained_now,
+        summary=summary,
+        dice={} if summary is None else _dice(folder),
+    )
+
+
+def _dice(folder: Path) -> dict[str, Interval]:
+    """Of each class, by its name, the mean Dice of a model's held-out cases with its interval."""
+    values: dict[str, list[float]] = {}
+    for case in read_scores(folder):
+        for scores in case.classes:
+            values.setdefault(scores.name, []).append(scores.dice)
+    return {name: mean_interval(found, metric="dice") for name, found in values.items()}

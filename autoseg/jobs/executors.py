@@ -72,11 +72,16 @@ def open_executor(choices: Choices, *, folder: Path, events: Events, write: bool
         SystemFailureError: there is no scheduler, or a worker cannot work for this command.
         UsageError: choices contradict one another, or the extra `cluster` is missing.
     """
-    _check(choices)
+    check_choices(choices)
     return EXECUTORS[choices.executor](Place(choices, folder, write, events))
 
 
-def _check(choices: Choices) -> None:
+def check_choices(choices: Choices) -> None:
+    """Refuse choices that contradict one another, or need what is not installed.
+
+    Raises:
+        UsageError: names them.
+    """
     if choices.executor == "dask" and choices.scheduler is None:
         raise UsageError(
             "the executor dask needs the address of a scheduler", remedy="Name it: --scheduler tcp://HOST:8786."

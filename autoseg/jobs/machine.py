@@ -1,5 +1,6 @@
 """What this machine offers, found without loading torch."""
 
+import hashlib
 import os
 import platform
 import shutil
@@ -36,6 +37,15 @@ def usable_cores() -> int:
 def share_cores(cores: int) -> None:
     """Let this process use no more cores than these, because others beside it use the rest."""
     _share[:] = [cores]
+
+
+def machine_digest(*hardware: str) -> str:
+    """By which this machine, or some hardware of it, is known again; tells nobody its name.
+
+    Args:
+        hardware: what it computes on.
+    """
+    return hashlib.sha256("\n".join([platform.node(), *hardware]).encode()).hexdigest()[:16]
 
 
 def processes(jobs: int | Literal["auto"]) -> int:

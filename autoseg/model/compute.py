@@ -51,6 +51,11 @@ class Compute:
         """Name of the number format, as stored with every run."""
         return "bfloat16" if self.bfloat16 else "float32"
 
+    @property
+    def hardware(self) -> str:
+        """What computes, such as `cpu` or the name of a GPU."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+
     def place(self, network: _Network) -> _Network:
         """Move a network here, in the memory format of the images."""
         placed = network.to(self.device)

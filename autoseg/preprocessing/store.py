@@ -73,6 +73,10 @@ class Store:
         """Whether a case is there, whole."""
         return all(place.whole for place in self.files_of(case))
 
+    def missing(self, cases: Sequence[Case]) -> list[Case]:
+        """Those of some cases that are not there."""
+        return [case for case in cases if not self.holds(case.id)]
+
     def files_of(self, case: str) -> tuple[CaseFiles, ...]:
         """Where each volume of a case lies, or will lie."""
         places = [CaseFiles(self.folder / case, key[:_KEY_DIGITS]) for key in self.volumes[case]]
@@ -108,9 +112,15 @@ def build_store(
         SystemFailureError: the disk is full, or the folder may not be written.
     """
     store = store_of(folder, plan=plan, checksums=checksums)
-    missing = [case for case in cases if not store.holds(case.id)]
+    fill_store(store, cases, plan=plan, jobs=jobs, events=events)
+    return store
+
+
+def fill_store(store: Store, cases: Sequence[Case], *, plan: Plan, jobs: Jobs, events: Events) -> None:
+    """Make the arrays of labelled cases that are missing: arguments and errors as of `build_store`."""
+    missing = store.missing(cases)
     if not missing:
-        return store
+        return
     failures: dict[str, AutosegError] = {}
     with events.track("preprocessing", total=len(missing), unit="cases") as progress:
         for wait in (False, True):
@@ -128,7 +138,6 @@ def build_store(
     if failures:
         failed = [(case.id, failures[case.id]) for case in cases if case.id in failures]
         raise CasesFailedError(failed, done=len(cases) - len(failed))
-    return store
 
 
 class _Outcome(Enum):

@@ -23,13 +23,14 @@ _WAIT_S: Final = 60.0
 """Time that another command is given to remember the same. Source: ours; it takes one file."""
 
 
-def with_data_in(workspace: Workspace, folder: Path | None, events: Events) -> Workspace:
+def with_data_in(workspace: Workspace, folder: Path | None, events: Events, *, remember: bool = True) -> Workspace:
     """The workspace with its data set in another folder, which it remembers.
 
     Args:
         workspace: the workspace.
         folder: holds the data set now; None: it is where the workspace finds it.
         events: notified of progress, and where the folder cannot be remembered.
+        remember: whether it does.
 
     Raises:
         DatasetError: the folder does not hold the data that the plan was made from.
@@ -40,7 +41,9 @@ def with_data_in(workspace: Workspace, folder: Path | None, events: Events) -> W
     dataset = _found_in(folder.absolute(), workspace.stored_dataset())
     if dataset == workspace.dataset():
         return workspace
-    _refuse_other_data(dataset, workspace, events)
+    _refuse_other_data(dataset, workspace, events, remember=remember)
+    if not remember:
+        return replace(workspace, told=dataset)
     try:
         with lock(workspace.lock_file, wait_s=_WAIT_S, events=events):
             workspace.write_dataset(dataset)
@@ -49,7 +52,9 @@ def with_data_in(workspace: Workspace, folder: Path | None, events: Events) -> W
     return replace(workspace, told=dataset)
 
 
-def checksums_of(workspace: Workspace, plan: Plan, cases: Sequence[Case], events: Events) -> dict[str, str]:
+def checksums_of(
+    workspace: Workspace, plan: Plan, cases: Sequence[Case], events: Events, *, remember: bool = True
+) -> dict[str, str]:
     """The checksum of every case's files, by id.
 
     A case whose files are gone while its preprocessed arrays are there has the checksum which it had when the plan was made.
@@ -59,6 +64,7 @@ def checksums_of(workspace: Workspace, plan: Plan, cases: Sequence[Case], events
         plan: says which arrays are meant.
         cases: labelled cases.
         events: notified of cases without their files.
+        remember: whether the workspace remembers them.
 
     Raises:
         DatasetError: a case's files and its arrays are not there.
@@ -66,7 +72,10 @@ def checksums_of(workspace: Workspace, plan: Plan, cases: Sequence[Case], events
     planned = planned_checksums(workspace.fingerprint())
     gone = {case.id for case in places.absent(cases) if case.id in planned}
     there = case_checksums(
-        workspace.checksums_file, [case for case in cases if case.id not in gone], verify=workspace.verify
+        workspace.checksums_file,
+        [case for case in cases if case.id not in gone],
+        verify=workspace.verify,
+        remember=remember,
     )
     checksums = {case.id: planned[case.id] if case.id in gone else there[case.id] for case in cases}
     store = store_of(workspace.preprocessed, plan=plan, checksums=checksums)
@@ -177,12 +186,16 @@ def _with_its_end(path: Path, folder: Path) -> Path:
     return next((end for end in ends if places.is_there(end)), path)
 
 
-def _refuse_other_data(dataset: Dataset, workspace: Workspace, events: Events) -> None:
+def _refuse_other_data(dataset: Dataset, workspace: Workspace, events: Events, *, remember: bool) -> None:
     """Refuse cases that are neither those the plan was made from nor those that arrays were made from since."""
     planned, plan = planned_checksums(workspace.fingerprint()), workspace.plan()
     with events.track("comparing with the data that were planned", total=len(dataset.labelled), unit="cases") as progress:
         checksums = case_checksums(
-            workspace.checksums_file, dataset.labelled, verify=workspace.verify, ended=progress.advance
+            workspace.checksums_file,
+            dataset.labelled,
+            verify=workspace.verify,
+            remember=remember,
+            ended=progress.advance,
         )
     store = store_of(workspace.preprocessed, plan=plan, checksums=checksums)
     other = [case for case, found in checksums.items() if planned.get(case) != found and not store.holds(case)]

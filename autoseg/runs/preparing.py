@@ -6,7 +6,6 @@ from typing import Literal, Protocol
 
 from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.events import Events
-from autoseg.jobs.work import Executor
 from autoseg.model.compute import Compute
 from autoseg.runs.devices import devices_of_runs, runs_at_a_time
 from autoseg.runs.session import RunChoices, Session, open_session, warn_of_memory
@@ -54,22 +53,23 @@ def prepare(
     choices: TrainChoices,
     *,
     computes: tuple[Compute, ...],
-    readers: Executor,
     events: Events,
     processes_here: int | None = None,
+    remember: bool = True,
 ) -> Prepared:
-    """Find out what to do, and preprocess what it needs.
+    """Find out what to do; nothing is preprocessed yet, see `preprocess_missing`.
 
     Args:
         workspace: where runs take place.
         choices: what the user chose.
         computes: the devices; none where runs take place elsewhere.
-        readers: preprocesses scans.
         events: notified of everything.
         processes_here: how many processes of this machine train every network together, each calling this with its own
             device; None: this process is alone.
+        remember: whether the workspace remembers the checksums of the cases' files.
 
     Raises:
+        DatasetError: a case's files and its arrays are not there.
         UsageError: there is no such fold.
     """
     plan, dataset = workspace.plan(), workspace.dataset()
@@ -87,7 +87,7 @@ def prepare(
         choices=choices,
         computes=computes,
         sharing=processes_here or (max(1, len(computes)) if len(targets) == 1 else jobs),
-        readers=readers,
         events=events,
+        remember=remember,
     )
     return Prepared(session, targets, jobs)

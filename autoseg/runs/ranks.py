@@ -18,7 +18,7 @@ from autoseg.model.compute import Compute, choose_computes
 from autoseg.runs.moved_data import with_data_in
 from autoseg.runs.preparing import Prepared, TrainChoices, prepare
 from autoseg.runs.run import limit_threads
-from autoseg.runs.session import Session
+from autoseg.runs.session import Session, preprocess_missing
 from autoseg.runs.targets import Target
 from autoseg.runs.workspace import Workspace, find_workspace
 from autoseg.training.process_group import joined_ranks
@@ -132,9 +132,9 @@ def as_one_of_ranks(
 def _prepare(choices: RankChoices, at: Launched, compute: Compute, *, events: Events) -> Prepared:
     workspace = with_data_in(find_workspace(choices.workspace, verify=choices.verify), choices.data, events)
     with open_executor(choices, folder=workspace.root, events=events) as executor:
-        return prepare(
-            workspace, choices, computes=(compute,), readers=executor, events=events, processes_here=at.local_size
-        )
+        prepared = prepare(workspace, choices, computes=(compute,), events=events, processes_here=at.local_size)
+        preprocess_missing(prepared.session, readers=executor, events=events)
+    return prepared
 
 
 @contextmanager

@@ -152,6 +152,8 @@ def _train(
             on_epoch=curves,
             tracker=tracker,
             ranks=ranks,
+            computed_on=session.computed_on if ranks.size == 1 else None,  # together they are faster
+            scored_case_s=session.scored_case_s,
         )
         trained = train(session.plan, config, _fold_data(session.store, target.members), context=context)
     curves.draw(trained.epochs)  # the last one may have been skipped

@@ -8,12 +8,12 @@ from typing import Final, Protocol
 from autoseg.catalogue import NETWORKS, Architecture, DeviceChoice, MemoryFormatChoice, PrecisionChoice, Tracker
 from autoseg.data.dataset import Case, Dataset
 from autoseg.events import Events
-from autoseg.jobs.machine import usable_cores
+from autoseg.jobs.machine import machine_digest, usable_cores
 from autoseg.jobs.work import Executor
 from autoseg.model.compute import Compute, choose_computes
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.store import Store
-from autoseg.runs.preprocessing import preprocess
+from autoseg.preprocessing.store import Store, fill_store
+from autoseg.runs.preprocessing import find_arrays
 from autoseg.runs.targets import Target
 from autoseg.runs.workspace import Workspace
 from autoseg.storage.lease import LIMIT_S
@@ -87,6 +87,7 @@ class Session:
         cores: processor cores each run may use.
         choices: what the user chose.
         patience_s: how long to wait for another process that works on a model.
+        scored_case_s: how long scoring a held-out case took in earlier runs on these devices, in seconds; 0: not known.
     """
 
     workspace: Workspace
@@ -97,6 +98,7 @@ class Session:
     cores: int
     choices: RunChoices
     patience_s: float = 0.0
+    scored_case_s: float = 0.0
 
     @property
     def compute(self) -> Compute:
@@ -130,6 +132,7 @@ class Session:
             computes=choose_computes(self.choices.device, self.choices.precision),
             cores=usable_cores(),
             patience_s=_PATIENCE_S,
+            scored_case_s=0.0,
         )
         events.info(f"training on {', '.join(here.devices)} in {here.compute.precision} on {socket.gethostname()}")
         return here
@@ -148,6 +151,11 @@ class Session:
             memory_format=None if (chosen := self.choices.memory_format) == "auto" else chosen,
             precision=self.compute.precision,
         )
+
+    @property
+    def computed_on(self) -> str:
+        """Digest of this machine and of the hardware that the session computes on."""
+        return machine_digest(*(compute.hardware for compute in self.computes))
 
     @property
     def loading_processes(self) -> int:
@@ -177,10 +185,10 @@ def open_session(
     choices: RunChoices,
     computes: tuple[Compute, ...],
     sharing: int,
-    readers: Executor,
     events: Events,
+    remember: bool = True,
 ) -> Session:
-    """Preprocess what is missing.
+    """Find out what the runs share; nothing is preprocessed yet, see `preprocess_missing`.
 
     Args:
         workspace: where the runs take place.
@@ -189,8 +197,11 @@ def open_session(
         choices: what the user chose.
         computes: the devices that are used; none where runs take place elsewhere.
         sharing: processes at a time that share the cores.
-        readers: preprocesses scans.
         events: notified of everything.
+        remember: whether the workspace remembers the checksums of the cases' files.
+
+    Raises:
+        DatasetError: a case's files and its arrays are not there.
     """
     if plan.edited:
         events.info("using a plan that was edited by hand")
@@ -205,8 +216,19 @@ def open_session(
         workspace=workspace,
         plan=plan,
         cases={case.id: case for case in dataset.labelled},
-        store=preprocess(workspace, plan, dataset.labelled, jobs=readers, events=events),
+        store=find_arrays(workspace, plan, dataset.labelled, events=events, remember=remember),
         computes=computes,
         cores=max(1, usable_cores() // sharing),
         choices=choices,
     )
+
+
+def preprocess_missing(session: Session, *, readers: Executor, events: Events) -> None:
+    """Preprocess the labelled cases whose arrays are missing.
+
+    Args:
+        session: says which, and where their arrays go.
+        readers: preprocesses scans.
+        events: notified of progress.
+    """
+    fill_store(session.store, tuple(session.cases.values()), plan=session.plan, jobs=readers, events=events)

@@ -142,7 +142,12 @@ class Unread:
 
 
 def case_checksums(
-    file: Path, cases: Iterable[Case], *, verify: bool, ended: Callable[[], None] = lambda: None
+    file: Path,
+    cases: Iterable[Case],
+    *,
+    verify: bool,
+    remember: bool = True,
+    ended: Callable[[], None] = lambda: None,
 ) -> dict[str, str]:
     """`case_checksum` of some cases, by id; what is known to be unchanged is not read.
 
@@ -150,13 +155,15 @@ def case_checksums(
         file: the document of the workspace.
         cases: the cases.
         verify: whether to read all of them.
+        remember: whether the document is written.
         ended: called after each case.
     """
     known, found = SourceChecksums(file, verify=verify), {}
     for case in cases:
         found[case.id] = case_checksum(case, known.of)
         ended()
-    known.store()
+    if remember:
+        known.store()
     return found
 
 

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from autoseg.planning.sections import TrainingSection
-from autoseg.training.config import TrainConfig
 
 _SAFETY = 1.25
 """The end of the last epoch may take this much longer than the longest so far. Source: ours, from the spread of timings."""
@@ -59,7 +59,19 @@ class Budget:
         return min(elapsed_s / available, 1.0) if available > 0 else 1.0
 
 
-def build_budget(section: TrainingSection, config: TrainConfig) -> Budget:
+class Length(Protocol):
+    """How long a run shall be."""
+
+    @property
+    def epochs(self) -> int | None:
+        """Length in epochs; None: the plan's."""
+
+    @property
+    def minutes(self) -> float | None:
+        """Wall-clock budget; None: the plan's."""
+
+
+def build_budget(section: TrainingSection, config: Length) -> Budget:
     """The length the user chose, else the plan's.
 
     A schedule that anneals follows the user's minutes; one that waits for a plateau keeps the plan's epochs and is only

@@ -62,6 +62,8 @@ class RunContext:
         tracker: notified of each epoch, with a few of its validation slices.
         batches: where batches of a new run are made; None: where the device makes them fastest.
         ranks: the processes that train the network together.
+        computed_on: digest of the machine and its hardware, as of `machine_digest`; None: not recorded.
+        scored_case_s: how long scoring a held-out case took in earlier runs here, in seconds; 0: not known.
     """
 
     folder: Path
@@ -73,3 +75,5 @@ class RunContext:
     tracker: Tracker = field(default_factory=Untracked)
     batches: BatchPlace | None = None
     ranks: Ranks = ALONE
+    computed_on: str | None = None
+    scored_case_s: float = 0.0

@@ -7,6 +7,7 @@ depends on time, and writes.
 
 import json
 import math
+import time
 from contextlib import closing
 from dataclasses import replace
 from statistics import mean
@@ -14,18 +15,20 @@ from typing import Final
 
 import torch
 
-from autoseg.events import Progress
+from autoseg.events import LEFT, Progress
 from autoseg.planning.plan import Plan
 from autoseg.storage.documents import parse
 from autoseg.training.batches import TrainingBatch
 from autoseg.training.checkpoint import Checkpoint, restore
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
+from autoseg.training.durations import clock_time
 from autoseg.training.epoch_files import EpochFiles
 from autoseg.training.history import EpochRecord, StepRecord
 from autoseg.training.learner import Learner
 from autoseg.training.outlook import after_the_run, doubts, longer
 from autoseg.training.pace import Pace
+from autoseg.training.progress_line import Standing
 from autoseg.training.resume import begin_run, earlier_run
 from autoseg.training.run_state import RunState
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
@@ -59,7 +62,7 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContex
         context.events.track(run.title, total=budget.length, unit=budget.unit) as progress,
     ):
         run.warm_up()
-        run.show(progress)
+        run.show(progress, **run.standing.fields)
         with closing(run.batches), closing(run.files):
             while not run.done:
                 run.epoch(progress)
@@ -77,6 +80,7 @@ class _Run:
         self._plan, self._config, self._data, self._context = plan, config, data, context
         self._seen, shown = plan.of_view(config.view), data.of_view(config.view, planes=plan.planes)
         self.state = begin_run(plan, config, data) if checkpoint is None else checkpoint.state
+        self.state.computed_on = context.computed_on
         self.pace = Pace(plan, self.state, context=context)
         compute = replace(context.compute, layout=self.pace.first_steps.next.memory_format)
         torch.manual_seed(config.seed)
@@ -105,6 +109,7 @@ class _Run:
             ranks=context.ranks,
         )
         self._shown = 0.0
+        self.standing = Standing(held_out=self._watch.cases > 0)
         self.files.begin(self.state.epochs, steps_taken=self.state.steps_taken)
         if checkpoint is not None:
             self._go_on(checkpoint)
@@ -130,9 +135,9 @@ class _Run:
             self._measure_closing()
 
     def show(self, progress: Progress, **fields: float | str) -> None:
-        """Bring the progress bar to where the run is."""
-        done = self.pace.done
-        progress.advance(done - self._shown, **fields)
+        """Bring the progress bar to where the run is, and say how much time is left of it, its scoring included."""
+        done, left_s = self.pace.done, self.pace.left_s(scoring_s=self._scoring_s)
+        progress.advance(done - self._shown, **fields, **({} if left_s is None else {LEFT: left_s}))
         self._shown = done
 
     def epoch(self, progress: Progress) -> None:
@@ -158,7 +163,7 @@ class _Run:
         )
         if self._context.ranks.size > 1:  # it steers what follows
             record = parse(json.loads(self._context.ranks.from_first(record.model_dump_json())), EpochRecord)
-        best = self._update(EpochResult.of(record))
+        best = self._update(record)
         self.state.epochs.append(record)
         self.state.elapsed_s = self.pace.elapsed_s
         self.files.store(self.state, steps, best=best)
@@ -166,7 +171,9 @@ class _Run:
         self._context.tracker.epoch_ended(record, validation.samples)
         closing_s = self.pace.elapsed_s - started - trained_s + self.files.seconds
         self.state.closing_s = max(self.state.closing_s, closing_s)
-        self.show(progress, epoch=str(record.epoch), validation_loss=validation.loss, validation_dice=validation.dice)
+        self.pace.epoch_ended(closing_s)
+        losses = {"validation_loss": validation.loss} if self._watch.cases else {}
+        self.show(progress, **self.standing.fields, **losses)
 
     def finish(self) -> None:
         """Mark run and model as finished, and say where it was too short."""
@@ -186,7 +193,7 @@ class _Run:
         self._context.stopwatch.before_s = self.state.elapsed_s
         restore(checkpoint, network=self._learner.network, optimiser=self._learner.optimiser)
         for record in self.state.epochs:  # the rules remember nothing but the epochs they have seen
-            self._update(EpochResult.of(record))
+            self._update(record)
         self._context.events.info(f"{self.title}: continuing after epoch {len(self.state.epochs)}")
 
     @property
@@ -211,9 +218,12 @@ class _Run:
                 steps += self._unread.read()
                 self.show(progress, loss=steps[-1].loss)
             self.show(progress, lr=last.learning_rate, slices_per_s=slices / (last.seconds - started))
+            taken_s = self.pace.elapsed_s - before_s
             if timed:
                 pixels = len(batch.sources) * math.prod(batch.labels.shape[1:])
-                self._time_step((self.pace.elapsed_s - before_s) * self._mean_pixels / pixels)  # views may differ in size
+                self._time_step(taken_s * self._mean_pixels / pixels)  # views may differ in size
+            else:
+                self.pace.later_step_ended(taken_s, half_resolution=self._is_half(reached))
             before_s, reached = self.pace.elapsed_s, self.pace.progress()
             if reached >= 1.0:
                 break
@@ -221,7 +231,7 @@ class _Run:
 
     def _step(self, batch: TrainingBatch, *, progress: float) -> tuple[TakenStep, torch.Tensor]:
         """One optimiser step, and its batch's counts by class."""
-        rate, half = self._schedule.rate(progress), progress < self._plan.training.half_resolution_fraction
+        rate, half = self._schedule.rate(progress), self._is_half(progress)
         result = self._learner.step(batch, rate=rate, half_resolution=half)
         self.state.steps_taken += 1
         self.state.half_resolution_steps += half
@@ -230,6 +240,15 @@ class _Run:
         )
         self._unread.add(taken)
         return taken, result.counts
+
+    def _is_half(self, progress: float) -> bool:
+        """Whether a step at this fraction of the run shows slices at half resolution."""
+        return progress < self._plan.training.half_resolution_fraction
+
+    @property
+    def _scoring_s(self) -> float:
+        """Time that the scoring of held-out cases takes, at least."""
+        return max(self._watch.scoring_s, self._watch.cases * self._context.scored_case_s)
 
     def _time_step(self, seconds: float) -> None:
         """Choose how to compute by the first steps, then tell what fits into the run."""
@@ -240,9 +259,12 @@ class _Run:
             return
         self._measure_closing()
         batch = mean(view.batch_size for view in self._seen.views)
-        rate, scoring = batch / first.step_s, after_the_run(self._watch.cases, self._watch.scoring_s)
+        rate, scoring = batch / first.step_s, after_the_run(self._watch.cases, self._scoring_s)
+        outlook, left_s = self.pace.outlook(scoring_s=self._scoring_s)
+        now = time.time()
+        done = f"; done about {clock_time(now + left_s, now=now)}"
         together = f" of each of {self._context.ranks.size} processes" if self._context.ranks.size > 1 else ""
-        self._context.events.info(f"{self.title}: {rate:.3g} slices/s on {first}{together}; {self.pace.outlook()}{scoring}")
+        self._context.events.info(f"{self.title}: {rate:.3g} slices/s on {first}{together}; {outlook}{scoring}{done}")
 
     def _measure_closing(self) -> None:
         """Find out how long the end of an epoch takes, before there was one."""
@@ -255,8 +277,10 @@ class _Run:
         if not self._learner.all_finite or (self._data.validation and not math.isfinite(validation.loss)):
             raise broken_weights(epoch=len(self.state.epochs) + 1)
 
-    def _update(self, result: EpochResult) -> bool:
+    def _update(self, record: EpochRecord) -> bool:
         """Tell every rule about an epoch; says whether its weights become the model."""
+        result = EpochResult.of(record)
+        self.standing.update(record)
         self._schedule.epoch_ended(result)
         self._stopping.epoch_ended(result)
         return self._best.epoch_ended(result)

@@ -7,7 +7,9 @@ from typing import Final
 
 from autoseg.planning.sections import TrainingSection
 from autoseg.training.clock import Budget
+from autoseg.training.durations import duration
 from autoseg.training.history import EpochRecord
+from autoseg.training.remaining import Remaining
 
 RECOMMENDED_STEPS: Final = 1000
 """Optimiser steps to give a network where nothing more is known.
@@ -27,59 +29,32 @@ STILL_RISING: Final = 0.02
 Source: ours; settled runs on three data sets gained less than .01 in their last quarter."""
 
 
-_PIXELS_OF_ONE: Final = 4.0
-"""Pixels that are one at half resolution: a step takes about as many times as long without it."""
-
-
-def forecast(
-    budget: Budget,
-    section: TrainingSection,
-    *,
-    step_s: float,
-    closing_s: float,
-    elapsed_s: float,
-    steps_done: int,
-    half_resolution_steps: int = 0,
-) -> str:
+def forecast(budget: Budget, section: TrainingSection, left: Remaining, *, steps_done: int, elapsed_s: float) -> str:
     """What fits into a run's time, or how long its epochs take.
 
     Args:
         budget: length of the run.
         section: what the plan says about training.
-        step_s: time of a step, in seconds > 0.
-        closing_s: time from an epoch's last step to its stored model.
-        elapsed_s: since the run was begun.
-        steps_done: since then.
-        half_resolution_steps: how many of these were at half resolution; where all were, so were those that were timed.
+        left: what is left of it.
+        steps_done: since the run was begun.
+        elapsed_s: likewise.
     """
-    if half_resolution_steps == steps_done and steps_done:
-        step_s *= _times_longer(budget, section.half_resolution_fraction, elapsed_s=elapsed_s, steps_done=steps_done)
-    epoch_s = section.steps_per_epoch * step_s + closing_s
     if budget.steps is not None:
-        left_s = (budget.steps - steps_done) / section.steps_per_epoch * epoch_s
-        text = f"{budget.steps // section.steps_per_epoch} epochs will take about {duration(elapsed_s + left_s)}"
-        if budget.seconds is not None and elapsed_s + left_s > budget.seconds:
-            text += f", but the run ends after {duration(budget.seconds)}"
-        return text
-    if budget.seconds is None:
-        msg = "a run has a length in steps or in seconds"
-        raise ValueError(msg)
-    done = steps_done / section.steps_per_epoch
-    fit = done + max(budget.seconds - elapsed_s, 0.0) / epoch_s
-    text = f"about {fit:.1f} epochs of {section.steps_per_epoch} steps fit into {duration(budget.seconds)}"
+        most = "at most " if section.early_stopping_patience is not None else ""
+        epochs = budget.steps // section.steps_per_epoch
+        if left.cut_short and budget.seconds is not None:
+            return f"{left.epochs:.1f} of {epochs} epochs fit into {duration(budget.seconds)}, after which the run ends"
+        return f"{epochs} epochs will take {most or 'about '}{duration(elapsed_s + left.training_s)}"
+    text = f"about {left.epochs:.1f} epochs of {section.steps_per_epoch} steps fit into {duration(budget.seconds or 0.0)}"
     recommended = math.ceil(RECOMMENDED_STEPS / section.steps_per_epoch)
-    if fit < recommended:
-        text += f"; {recommended} are recommended (--minutes {math.ceil((elapsed_s + recommended * epoch_s) / 60)})"
-    return text
-
-
-def _times_longer(budget: Budget, fraction: float, *, elapsed_s: float, steps_done: int) -> float:
-    """How many times as long as a step at half resolution the mean of all that are still to come takes."""
-    so_far = budget.progress(step=steps_done, elapsed_s=elapsed_s, closing_s=0.0)
-    half = max(fraction - so_far, 0.0) / max(1.0 - so_far, 1e-9)  # of the steps, or of the time, that are left
-    if budget.steps is None:
-        return 1.0 / (half + (1.0 - half) / _PIXELS_OF_ONE)
-    return half + (1.0 - half) * _PIXELS_OF_ONE
+    if left.epochs >= recommended:
+        return text
+    to_come = left.epochs - steps_done / section.steps_per_epoch
+    epoch_s = left.training_s / to_come if to_come > 0 else math.inf
+    if not math.isfinite(epoch_s):
+        return text
+    minutes = math.ceil((elapsed_s + recommended * epoch_s) / 60)
+    return f"{text}; {recommended} are recommended (--minutes {minutes})"
 
 
 def after_the_run(cases: int, seconds: float) -> str:
@@ -99,13 +74,6 @@ def longer(budget: Budget, *, steps: int, elapsed_s: float) -> str:
         minutes = max(2, RECOMMENDED_STEPS / steps) * elapsed_s / 60
         return f"Train it again for longer: --minutes {math.ceil(minutes)} --restart"
     return "Train it again for longer: more --epochs or --minutes, and --restart"
-
-
-def duration(seconds: float) -> str:
-    """A length of time for a sentence: `40 s`, `2.5 min`, `3.2 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.3g} min" if seconds < 5400 else f"{seconds / 3600:.3g} h"
 
 
 def doubts(epochs: Sequence[EpochRecord], *, steps: int, budget: Budget, stopped_early: bool) -> list[str]:

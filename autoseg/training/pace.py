@@ -8,6 +8,7 @@ from autoseg.training.context import RunContext
 from autoseg.training.first_steps import FirstSteps, Setting, settings_to_try, use_threads
 from autoseg.training.learner import Learner
 from autoseg.training.outlook import forecast
+from autoseg.training.remaining import PIXELS_OF_ONE, Costs, Remaining, remaining
 from autoseg.training.run_state import RunState
 
 
@@ -26,6 +27,8 @@ class Pace:
         self._training, self._state, self._context = plan.training, state, context
         self.budget: Budget = build_budget(plan.training, state.config)
         self.first_steps = FirstSteps(_settings(state, context, by_the_clock=self.by_the_clock))
+        self._timed, self._timed_s = 0.0, 0.0  # steps since the first ones; one at half resolution is a part of one
+        self._closing_s: float | None = None
 
     @property
     def by_the_clock(self) -> bool:
@@ -63,16 +66,52 @@ class Pace:
         """Update with the time of one of the first steps, in seconds > 0."""
         self.first_steps.step_ended(self._told(seconds))
 
-    def outlook(self) -> str:
-        """What fits into the run's time, or how long it will take, once its first steps were timed."""
-        return forecast(
+    def outlook(self, *, scoring_s: float) -> tuple[str, float]:
+        """What fits into the run's time, or how long it will take, and the seconds left of it, once first steps were timed.
+
+        Args:
+            scoring_s: how long the scoring of held-out cases takes.
+        """
+        taken, elapsed_s = self._state.steps_taken, self.elapsed_s
+        left = self._left(self._step_s or self.first_steps.step_s, scoring_s=scoring_s)
+        return forecast(self.budget, self._training, left, steps_done=taken, elapsed_s=elapsed_s), left.seconds
+
+    def later_step_ended(self, seconds: float, *, half_resolution: bool) -> None:
+        """Update with the time of a step after the first ones, by this rank's own clock."""
+        self._timed += 1 / PIXELS_OF_ONE if half_resolution else 1.0
+        self._timed_s += seconds
+
+    def epoch_ended(self, closing_s: float) -> None:
+        """Update with the time from an epoch's last step to its stored model."""
+        self._closing_s = closing_s
+
+    def left_s(self, *, scoring_s: float) -> float | None:
+        """Seconds until the run is done and its held-out cases are scored; None: not known yet.
+
+        Args:
+            scoring_s: how long the scoring takes.
+        """
+        if self.budget.steps is None and self.budget.seconds is not None:
+            return max(self.budget.seconds - self.elapsed_s, 0.0) + scoring_s
+        return None if (step_s := self._step_s) is None else self._left(step_s, scoring_s=scoring_s).seconds
+
+    @property
+    def _step_s(self) -> float | None:
+        """Time of a step at full resolution, in seconds; None: not known yet."""
+        if self._timed_s > 0:
+            return self._timed_s / self._timed
+        if not self.first_steps.complete:
+            return None
+        all_at_half = 0 < self._state.steps_taken == self._state.half_resolution_steps
+        return self.first_steps.step_s * (PIXELS_OF_ONE if all_at_half else 1.0)
+
+    def _left(self, step_s: float, *, scoring_s: float) -> Remaining:
+        return remaining(
             self.budget,
             self._training,
-            step_s=self.first_steps.step_s,
-            closing_s=self._state.closing_s,
-            elapsed_s=self.elapsed_s,
+            Costs(step_s, self._state.closing_s if self._closing_s is None else self._closing_s, scoring_s),
             steps_done=self._state.steps_taken,
-            half_resolution_steps=self._state.half_resolution_steps,
+            elapsed_s=self.elapsed_s,
         )
 
     def _told(self, value: float) -> float:

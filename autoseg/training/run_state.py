@@ -48,6 +48,10 @@ class RunState(BaseModel):
     """Optimiser steps of these epochs; what they were is in the table of steps."""
     half_resolution_steps: int = 0
     """How many of them, from the first on, were at half resolution."""
+    computed_on: str | None = None
+    """Digest of the machine and the hardware that the last of them were computed on, as of `machine_digest`."""
+    scoring_s: float | None = None
+    """How long predicting and scoring the held-out cases took there; None: not recorded, or not done yet."""
 
     @property
     def keys(self) -> DataKeys:
@@ -114,6 +118,17 @@ def read_progress(folder: Path) -> tuple[RunState, int] | None:
     document = CHECKPOINT.read(path)
     epochs = document.epochs
     return document.state, len(epochs) if isinstance(epochs, list) else epochs.taken
+
+
+def note_scoring(folder: Path, seconds: float) -> None:
+    """Add to a stored run how long the scoring of its held-out cases took.
+
+    Raises:
+        WorkspaceError: its document cannot be used.
+    """
+    document = CHECKPOINT.read(folder / CHECKPOINT_FILE)
+    document.state.scoring_s = seconds
+    CHECKPOINT.write(folder / CHECKPOINT_FILE, document)
 
 
 def read_state(folder: Path) -> RunState | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, replace
+from functools import cached_property
 from itertools import chain
 from typing import Final
 
@@ -63,9 +64,12 @@ class Watch:
     @property
     def scoring_s(self) -> float:
         """How long the networks need to predict the held-out cases whole, every mirror image included."""
+        return self._slice_s * self._scored_slices
+
+    @cached_property
+    def _scored_slices(self) -> int:
         passes = [1 << len(view.tta_axes) for view in self._plan.views]
-        slices = [count * stack.shape[0] for case in self._cases for count, stack in zip(passes, case.stacks, strict=True)]
-        return self._slice_s * sum(slices)
+        return sum(count * stack.shape[0] for case in self._cases for count, stack in zip(passes, case.stacks, strict=True))
 
     def measure(self) -> None:
         """Take the time of one batch, where this rank looks at any."""

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoseg.cli.console import PLAIN_INTERVAL_S, PLAIN_WIDTH, Console, show_error
+from autoseg.cli.console import PLAIN_WIDTH, Console, show_error
+from autoseg.cli.progress import PLAIN_INTERVAL_S
 from autoseg.errors import CasesFailedError, ImageError
 
 MOVES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

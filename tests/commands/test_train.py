@@ -27,13 +27,13 @@ def workspace(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
+def begun(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, float]]:
     """Names and clocks of the runs, none of which is really trained."""
     begun: list[tuple[str, float]] = []
 
-    def pretend(session: Any, target: Any, *, events: Any, started: float, slot: int = 0) -> str:
+    def pretend(session: Any, target: Any, *, events: Any, started: float, slot: int = 0) -> train.TrainedModel:
         begun.append((target.model.title, started))
-        return str(target.model.title)
+        return train.TrainedModel(target.model, target.seed, workspace, 1, 1.0, trained_now=True, summary=None)
 
     monkeypatch.setattr(train_runs, "train_one", pretend)
     return begun
@@ -44,6 +44,10 @@ def command(workspace: Path, **choices: Any) -> train.TrainOptions:
     return train.TrainOptions(workspace=workspace, **{**defaults, **choices})
 
 
+def titles(result: train.TrainResult) -> list[str]:
+    return [model.id.title for model in result.models]
+
+
 FOLD_BY_FOLD = [f"{network}, fold {fold}" for fold in (0, 1) for network in ("unet", "sepres", "attention")]
 
 
@@ -51,15 +55,17 @@ def test_a_series_goes_fold_by_fold_after_what_is_finished(workspace: Path, begu
     events = Recorder()
     result = train.run(command(workspace), events)
     assert [name for name, _ in begun] == ["unet, fold 1", *(name for name in FOLD_BY_FOLD if name != "unet, fold 1")]
-    assert list(result.models) == FOLD_BY_FOLD
+    assert titles(result) == FOLD_BY_FOLD
     assert events.bars[TITLE].moves == [1, 2, 3, 4, 5, 6]
+    lines = [note for note in events.notes if note.endswith(f"1 epochs in 1.0 min; {workspace}")]
+    assert [line.partition(":")[0] for line in lines] == [name for name in FOLD_BY_FOLD if name != "unet, fold 1"]
 
 
 def test_seeds_follow_one_another_and_what_is_finished_comes_first(workspace: Path, begun: list[tuple[str, float]]) -> None:
-    titles = ["unet, fold 1", "unet, fold 1, seed 7", "unet, fold 1, seed 2"]
+    names = ["unet, fold 1", "unet, fold 1, seed 7", "unet, fold 1, seed 2"]
     result = train.run(command(workspace, architecture="unet", fold="1", seed=[7, 2, 0]), Silent())
-    assert [name for name, _ in begun] == titles
-    assert list(result.models) == [*titles[1:], titles[0]]
+    assert [name for name, _ in begun] == names
+    assert titles(result) == [*names[1:], names[0]]
 
 
 def test_an_augmentation_that_nobody_registers_is_refused(workspace: Path, begun: list[tuple[str, float]]) -> None:
@@ -166,7 +172,7 @@ def test_runs_side_by_side_share_the_cores(
 ) -> None:
     seen: dict[str, Any] = {}
 
-    def keep(runs: Any, *, jobs: int, initialise: partial[None], events: Any) -> list[str]:
+    def keep(runs: Any, *, jobs: int, initialise: partial[None], **_: Any) -> list[str]:
         seen.update(jobs=jobs, share=initialise.args, sessions={run.work.args[0].cores for run in runs})
         return []
 
@@ -196,7 +202,7 @@ def test_as_many_runs_at_a_time_as_devices_unless_told_otherwise(
 ) -> None:
     seen: dict[str, Any] = {}
 
-    def keep(runs: Any, *, jobs: int, initialise: partial[None], events: Any) -> list[str]:
+    def keep(runs: Any, *, jobs: int, initialise: partial[None], **_: Any) -> list[str]:
         seen.update(jobs=jobs, devices=runs[0].work.args[0].devices)
         return []
 

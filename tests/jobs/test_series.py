@@ -7,8 +7,8 @@ from oracles import watched_runs
 from oracles.watched_runs import Recorder
 
 from autoseg.errors import CasesFailedError
-from autoseg.events import Events
-from autoseg.jobs.series import TITLE, run_series
+from autoseg.events import LEFT, Events
+from autoseg.jobs.series import TITLE, Overview, left_of_all, run_series
 from autoseg.jobs.work import Run
 
 
@@ -41,7 +41,7 @@ def test_the_overview_moves_with_the_runs_and_ends_whole(jobs: int) -> None:
     overview = events.bars[TITLE]
     assert overview.done == 3
     assert overview.moves == sorted(overview.moves)
-    assert overview.fields == {"finished": 3}
+    assert overview.fields == {"finished": 3, LEFT: 0.0}
     assert overview.end == "done"
     if jobs == 1:
         assert 0.49 < overview.moves[4] <= 0.5  # the fifth of ten steps
@@ -70,7 +70,7 @@ def test_one_failure_does_not_keep_the_others(jobs: int) -> None:
     assert {name for name, _ in failed.value.failures} == {"bad", "worse"}
     assert failed.value.done == 1
     assert [warning.split(":")[0] for warning in events.warnings if "another run" in warning] == ["worse", "bad"]
-    assert (events.bars[TITLE].done, events.bars[TITLE].fields) == (3, {"finished": 1, "failed": 2})
+    assert (events.bars[TITLE].done, events.bars[TITLE].fields) == (3, {"finished": 1, "failed": 2, LEFT: 0.0})
 
 
 def test_a_bug_ends_the_series() -> None:
@@ -79,3 +79,53 @@ def test_a_bug_ends_the_series() -> None:
 
     with pytest.raises(ZeroDivisionError):
         series([Run("bug", stumble), counting("never")])
+
+
+@pytest.mark.parametrize(
+    ("under_way", "waiting", "side_by_side", "expected"),
+    [
+        ([30.0], [], 1, 30.0),
+        ([30.0], [100.0, 100.0], 1, 230.0),
+        ([30.0, 80.0], [100.0], 2, 130.0),
+        ([30.0], [100.0, 100.0], 2, 130.0),  # one begins at once, the other when the first is over
+        ([], [10.0, 20.0, 30.0], 2, 40.0),
+        ([], [10.0], 0, 10.0),  # nobody is there yet
+        ([], [], 1, 0.0),
+    ],
+)
+def test_runs_are_over_when_the_last_of_them_is(
+    under_way: list[float], waiting: list[float], side_by_side: int, expected: float
+) -> None:
+    assert left_of_all(under_way, waiting=waiting, side_by_side=side_by_side) == expected
+
+
+def test_the_overview_tells_the_time_that_is_left_of_all_runs() -> None:
+    now = [0.0]
+    bar = watched_runs.Bar()
+    overview = Overview(bar, Recorder(), runs=4, at_once=1, now=lambda: now[0])
+    overview.ended("finished earlier", None)
+    assert LEFT not in bar.fields
+    overview.moved("one", 0.25, 90.0)  # of this one 90 s are left, and two more take as long
+    assert bar.fields[LEFT] == 90.0 + 2 * 90.0
+    now[0] = 60.0
+    overview.moved("one", 0.5, 40.0)  # it will have taken 100 s
+    assert bar.fields[LEFT] == 40.0 + 2 * 100.0
+    now[0] = 110.0
+    overview.ended("one", None)  # it took 110 s
+    assert bar.fields[LEFT] == 2 * 110.0
+    overview.moved("two", 0.0)  # has not told yet
+    assert bar.fields[LEFT] == 2 * 110.0
+    now[0] = 120.0
+    overview.moved("two", 0.5, 60.0)  # a run takes 90 s on average
+    assert bar.fields[LEFT] == 60.0 + 90.0
+    now[0] = 200.0
+    overview.moved("three", 0.0)  # beside a run that is late
+    assert bar.fields[LEFT] == pytest.approx(0.0 + (110.0 + 90.0) / 2)
+
+
+def test_a_line_is_said_of_each_run_that_has_ended() -> None:
+    events = Recorder()
+    runs = [counting("one"), Run("two", watched_runs.report, already_done=True), Run("bad", watched_runs.refuse)]
+    with pytest.raises(CasesFailedError):
+        run_series(runs, jobs=1, initialise=watched_runs.nothing, events=events, said=lambda result: f"{result} is over")
+    assert [note for note in events.notes if note.endswith("is over")] == ["one is over"]

@@ -6,7 +6,8 @@ import pytest
 from autoseg.planning.sections import TrainingSection
 from autoseg.training.clock import Budget
 from autoseg.training.history import EpochRecord
-from autoseg.training.outlook import after_the_run, doubts, duration, forecast, longer
+from autoseg.training.outlook import after_the_run, doubts, forecast, longer
+from autoseg.training.remaining import Costs, remaining
 
 MINUTE = Budget(steps=None, seconds=60.0)
 
@@ -26,35 +27,33 @@ def epochs(dice: list[float], **classes: float) -> list[EpochRecord]:
     ]  # fmt: skip
 
 
+COSTS = Costs(step_s=0.4, closing_s=2.0)
+
+
+def text(budget: Budget, section: TrainingSection) -> str:
+    """What is said of a run of which half an epoch is done, after ten seconds."""
+    left = remaining(budget, section, COSTS, steps_done=10, elapsed_s=10.0)
+    return forecast(budget, section, left, steps_done=10, elapsed_s=10.0)
+
+
 def test_what_fits_into_the_minutes_and_what_is_recommended(section: TrainingSection) -> None:
     # An epoch takes 20 x 0.4 s + 2 s; 50 s are left for five of them, and half an epoch is done.
-    text = forecast(MINUTE, section, step_s=0.4, closing_s=2.0, elapsed_s=10.0, steps_done=10)
-    assert text == "about 5.5 epochs of 20 steps fit into 60 s; 50 are recommended (--minutes 9)"
-    half = section.model_copy(update={"half_resolution_fraction": 0.5})
-    given: dict[str, Any] = {"step_s": 0.1, "closing_s": 0.0, "elapsed_s": 0.0, "steps_done": 4}
-    # 30 s at .1 s a step and 30 s at .4 s are 300 and 75 steps
-    assert forecast(MINUTE, half, **given, half_resolution_steps=4).startswith("about 18.9 epochs of 20 steps")
-    # Of 400 steps, 196 more of .1 s and 200 of .4 s
-    assert forecast(Budget(400, None), half, **given, half_resolution_steps=4) == "20 epochs will take about 1.66 min"
-    assert forecast(Budget(400, None), half, **given) == "20 epochs will take about 40 s"
-    hour = forecast(Budget(None, 3600.0), section, step_s=0.4, closing_s=2.0, elapsed_s=10.0, steps_done=10)
-    assert hour == "about 359.5 epochs of 20 steps fit into 60 min"
+    assert text(MINUTE, section) == "about 5.5 epochs of 20 steps fit into 60 s; 50 are recommended (--minutes 9)"
+    assert text(Budget(None, 3600.0), section) == "about 359.5 epochs of 20 steps fit into 60 min"
+    assert text(Budget(None, 5.0), section) == "about 0.5 epochs of 20 steps fit into 5 s"
 
 
 def test_how_long_epochs_take(section: TrainingSection) -> None:
-    given: dict[str, Any] = {"step_s": 0.4, "closing_s": 2.0, "elapsed_s": 10.0, "steps_done": 10}
-    assert forecast(Budget(100, None), section, **given) == "5 epochs will take about 55 s"
-    assert forecast(Budget(100, 300.0), section, **given) == "5 epochs will take about 55 s"
-    assert forecast(Budget(100, 30.0), section, **given) == "5 epochs will take about 55 s, but the run ends after 30 s"
+    assert text(Budget(100, None), section) == "5 epochs will take about 55 s"
+    assert text(Budget(100, 300.0), section) == "5 epochs will take about 55 s"
+    assert text(Budget(100, 30.0), section) == "2.5 of 5 epochs fit into 30 s, after which the run ends"
+    patient = section.model_copy(update={"early_stopping_patience": 3})
+    assert text(Budget(100, None), patient) == "5 epochs will take at most 55 s"
 
 
 def test_what_comes_after_the_run() -> None:
     assert after_the_run(2, 100.0) == "; scoring 2 held-out case(s) then takes at least 1.67 min more"
     assert after_the_run(0, 100.0) == ""
-
-
-def test_lengths_of_time() -> None:
-    assert [duration(seconds) for seconds in (0.4, 89.0, 150.0, 9000.0)] == ["0 s", "89 s", "2.5 min", "2.5 h"]
 
 
 SETTLED = [0.3, 0.7, 0.8, 0.83, 0.85, 0.86, 0.865, 0.87]

@@ -8,10 +8,10 @@ import pytest
 from oracles.watched_runs import Recorder
 
 from autoseg.postprocessing.held_out import space
-from autoseg.postprocessing.held_out.space import tell_needed, tell_size
+from autoseg.postprocessing.held_out.space import most_bytes, tell_size
 
 
-def session(folder: Path, *, slices: int, looked_at: list[str]) -> Any:
+def session(folder: Path, *, slices: int, looked_at: list[str], keep: bool = True, missing: bool = False) -> Any:
     """Two views of three classes: slices of 100 x 50 and of 10 x 10 pixels."""
 
     def footprints(case: str) -> tuple[Any, Any]:
@@ -21,10 +21,12 @@ def session(folder: Path, *, slices: int, looked_at: list[str]) -> Any:
             SimpleNamespace(kept=(slices, 1, 1), size_px=(10, 10)),
         )
 
+    views = (SimpleNamespace(plane="axial"), SimpleNamespace(plane="coronal"))
     return SimpleNamespace(
-        plan=SimpleNamespace(planes=("axial", "coronal"), data=SimpleNamespace(classes=(0, 1, 2))),
-        store=SimpleNamespace(footprints=footprints),
-        workspace=SimpleNamespace(root=folder),
+        plan=SimpleNamespace(views=views, data=SimpleNamespace(classes=(0, 1, 2))),
+        store=SimpleNamespace(footprints=footprints, holds=lambda _: not missing),
+        workspace=SimpleNamespace(root=folder, fingerprint=lambda: SimpleNamespace(cases=[SimpleNamespace(id="c0")])),
+        choices=SimpleNamespace(keep_probabilities=keep),
     )
 
 
@@ -35,32 +37,33 @@ def target(cases: int, *, view: str | None = None) -> Any:
 
 def test_the_size_follows_from_a_few_cases_and_the_views_of_the_model(tmp_path: Path) -> None:
     looked_at: list[str] = []
-    events = Recorder()
     both = session(tmp_path, slices=100, looked_at=looked_at)
-    tell_needed(both, [target(1_000), target(0), target(1_000, view="coronal")], events)
+    # 3 classes x 100 slices x 5,100 pixels, or the 100 of one view, x 1,000 cases
+    assert most_bytes(target(1_000), both) == 3 * 100 * 5_100 * 1_000
+    assert most_bytes(target(1_000, view="coronal"), both) == 3 * 100 * 100 * 1_000
+    assert most_bytes(target(0), both) == 0
     assert len(looked_at) <= 40
-    # 3 classes x 100 slices x (5,100 and 100 pixels) x 1,000 cases
-    assert "1.6 GB at most" in events.notes[0]
-    assert "--no-keep-probabilities" in events.notes[0]
 
 
-def test_little_is_not_worth_a_word(tmp_path: Path) -> None:
+def test_nothing_is_taken_where_they_are_not_kept(tmp_path: Path) -> None:
+    assert most_bytes(target(10), session(tmp_path, slices=100, looked_at=[], keep=False)) == 0
+
+
+def test_cases_that_are_not_preprocessed_yet_are_told_by_their_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(space, "voxels_of", lambda case, _plan, view: 7 if view.plane == "axial" and case.id == "c0" else 5)
+    assert most_bytes(target(1), session(tmp_path, slices=1, looked_at=[], missing=True)) == 3 * (7 + 5)
+
+
+def test_little_to_read_is_not_worth_a_word() -> None:
     events = Recorder()
-    tell_needed(session(tmp_path, slices=1, looked_at=[]), [target(5)], events)
     tell_size([], models=3, events=events)
     assert not events.notes
-    assert not events.warnings
-
-
-def test_a_disk_that_is_too_small_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(space.shutil, "disk_usage", lambda _: SimpleNamespace(free=1e8))
-    events = Recorder()
-    tell_needed(session(tmp_path, slices=100, looked_at=[]), [target(1_000)], events)
-    assert "0.1 GB free" in events.warnings[0]
 
 
 def test_what_there_is_to_read_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(space, "_WORTH_SAYING_BYTES", 1)
+    monkeypatch.setattr(space, "WORTH_SAYING_BYTES", 1)
     path = tmp_path / "a.npz"
     path.write_bytes(b"x" * 3_000)
     case: Any = SimpleNamespace(sha256={path: "", tmp_path / "gone.npz": ""})

@@ -1,0 +1,213 @@
+"""What `autoseg train` says: its forecast in lines, a table and data, and a line for each finished run."""
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from autoseg.commands.train_forecast import Reached, RunForecast, TrainForecast
+from autoseg.evaluation.formatting import bounds, number
+from autoseg.evaluation.statistics import Interval, defined
+from autoseg.options.command import Table
+from autoseg.training.durations import clock_time, duration
+
+if TYPE_CHECKING:
+    from autoseg.commands.train import TrainedModel
+
+_LISTED: Final = 3
+"""Finished runs that are named for comparison, the best first. Source: chosen."""
+
+_DIGITS: Final = 3
+"""Of a Dice."""
+
+_WORTH_SAYING_GB: Final = 0.1
+"""Less on the disk is not worth a word of its own. Source: chosen."""
+
+
+def finished_line(model: "TrainedModel") -> str:
+    """What a run came to, and where it lies."""
+    return f"{model.id.title}: {dice_in_words(model)}; {model.epochs} epochs in {model.minutes:.1f} min; {model.folder}"
+
+
+def dice_in_words(model: "TrainedModel") -> str:
+    """The Dice of each class over the held-out cases, with its interval as far as there is one."""
+    if model.summary is None:
+        return "nothing was held out"
+    dice = ", ".join(f"{name} {_with_bounds(each)}" for name, each in model.dice.items())
+    return f"Dice {dice} ({model.summary.cases} held-out case(s))"
+
+
+def _with_bounds(dice: Interval) -> str:
+    mean = number(dice.mean, _DIGITS)
+    return mean if math.isnan(dice.low) else f"{mean} {bounds(dice, _DIGITS)}"
+
+
+def forecast_lines(forecast: TrainForecast) -> list[str]:
+    """The forecast of all runs in a few lines."""
+    runs = forecast.to_do
+    if not runs:
+        return ["nothing is left to do: what was asked for is finished; --restart trains it again"]
+    return [*_subject(forecast), *_memory_and_disk(forecast), *_comparison(forecast), *_end(forecast)]
+
+
+def forecast_table(forecast: TrainForecast) -> Table:
+    """Each run of the forecast."""
+    rows = [
+        (
+            run.id.title,
+            run.status,
+            _length(run),
+            *_times(run),
+            f"{run.step_gb:.2f}",
+        )
+        for run in forecast.runs
+    ]
+    return Table("Runs", ("run", "status", "length", "training", "scoring", "GB a step"), rows)
+
+
+def forecast_document(forecast: TrainForecast) -> dict[str, Any]:
+    """The forecast as data; null where something is not known."""
+    return {
+        "runs": [_run_document(run) for run in forecast.runs],
+        "side_by_side": forecast.side_by_side,
+        "executor": forecast.elsewhere,
+        "cases_to_preprocess": forecast.missing_arrays,
+        "disk_gb": round(forecast.disk_bytes / 1e9, 3),
+        "free_gb": round(forecast.free_bytes / 1e9, 3),
+        "seconds": _rounded(forecast.left_s),
+        "done_at": None if forecast.left_s is None else round(forecast.made_at + forecast.left_s),
+        "finished": [
+            {
+                "model": run.id.folder,
+                "dice": defined(run.dice),
+                "minutes": run.minutes,
+                "epochs": run.epochs,
+            }
+            for run in forecast.reached
+        ],
+    }
+
+
+def shortage(forecast: TrainForecast) -> str | None:
+    """A warning where the disk will probably be too small."""
+    if forecast.disk_bytes <= forecast.free_bytes:
+        return None
+    return (
+        f"the disk has {_gb(forecast.free_bytes)} free, and about {_gb(forecast.disk_bytes)} will be needed: free some "
+        "space, or train with --no-keep-probabilities, without which select cannot work"
+    )
+
+
+def _run_document(run: RunForecast) -> dict[str, Any]:
+    left = run.left
+    return {
+        "model": run.id.folder,
+        "status": run.status,
+        "problem": None if run.problem is None else run.problem.as_dict(),
+        "training_cases": run.training_cases,
+        "held_out": run.held_out,
+        "epochs_done": run.epochs_done,
+        "epochs": run.epochs,
+        "minutes": run.minutes,
+        "epochs_expected": _rounded(None if left is None else left.epochs),
+        "training_s": _rounded(None if left is None else left.training_s),
+        "scoring_s": _rounded(left.scoring_s if left is not None and _scoring_known(run) else None),
+        "pace": None if run.pace is None else run.pace.like,
+        "step_gb": run.step_gb,
+        "disk_gb": round(run.disk_bytes / 1e9, 3),
+    }
+
+
+def _subject(forecast: TrainForecast) -> Iterator[str]:
+    """What is trained, how long that takes, and how that is known."""
+    runs = forecast.to_do
+    if len(runs) == 1:
+        run = runs[0]
+        status = {"goes on": f" goes on after epoch {run.epochs_done};", "to be scored": " is trained;"}
+        yield (
+            f"forecast for {run.id.title}:{status.get(run.status, '')} {run.training_cases} cases to learn from, "
+            f"{run.held_out} held out"
+        )
+        if run.status != "to be scored":
+            yield f"  {_length(run)}"
+    else:
+        others = len(forecast.runs) - len(runs)
+        done = f" ({others} of {len(forecast.runs)} need nothing)" if others else ""
+        at_once = "one after another" if forecast.side_by_side == 1 else f"{forecast.side_by_side} at a time"
+        yield f"forecast for {len(runs)} runs, {at_once}{done}"
+        yield f"  each: {', or '.join(dict.fromkeys(map(_length, runs)))}"
+    if forecast.elsewhere is not None:
+        yield f"  speed and memory of the workers are not known here (executor {forecast.elsewhere});"
+        yield "  each run says what fits after its first ten steps"
+    elif any(run.pace is None for run in runs):
+        yield "  speed: known after the first ten steps; none was measured here before"
+    else:
+        yield f"  {', '.join(dict.fromkeys(run.pace.like for run in runs if run.pace is not None))}"
+
+
+def _length(run: RunForecast) -> str:
+    """Epochs that fit, or how long they may take."""
+    if run.problem is not None:
+        return str(run.problem.what)
+    if run.status in {"done", "to be scored"}:
+        return f"{run.epochs_done} epochs, trained"
+    clock = None if run.minutes is None else duration(run.minutes * 60)
+    if run.epochs is None:
+        return f"about {run.left.epochs:.3g} epochs in {clock}" if run.left is not None else f"{clock}"
+    if run.left is not None and run.left.cut_short:
+        return f"about {run.left.epochs:.3g} of {run.epochs} epochs in {clock}"
+    return f"{run.epochs} epochs" + (f", at most {clock}" if clock else "")
+
+
+def _memory_and_disk(forecast: TrainForecast) -> Iterator[str]:
+    step_gb = max(run.step_gb for run in forecast.to_do)
+    disk = f"about {_gb(forecast.disk_bytes)} more, {_gb(forecast.free_bytes)} are free"
+    yield f"  memory: about {step_gb:.2g} GB a step; disk: {disk}"
+    if forecast.missing_arrays:
+        yield f"  preprocessed first: {forecast.missing_arrays} cases, {_gb(forecast.arrays_bytes)} of that"
+
+
+def _comparison(forecast: TrainForecast) -> Iterator[str]:
+    """What finished runs came to."""
+    if forecast.reached:
+        yield "  finished runs of this plan, the best first:"
+        yield from (f"    {_reached(run)}" for run in forecast.reached[:_LISTED])
+        more = len(forecast.reached) - _LISTED
+        if more > 0:
+            yield f"    and {more} more"
+
+
+def _reached(run: Reached) -> str:
+    dice = "" if math.isnan(run.dice) else f"Dice {run.dice:.3f} after "
+    return f"{run.id.title}: {dice}{duration(run.minutes * 60)} ({run.epochs} epochs)"
+
+
+def _end(forecast: TrainForecast) -> Iterator[str]:
+    left_s, runs = forecast.left_s, forecast.to_do
+    if left_s is None:
+        return
+    beside = ["preprocessing"] if forecast.missing_arrays else []
+    beside += [] if all(map(_scoring_known, runs)) else ["scoring"]
+    without = f" (without {' and '.join(beside)})" if beside else ""
+    at = clock_time(forecast.made_at + left_s, now=forecast.made_at)
+    yield f"  done about {at}, in {duration(left_s)}{without}"
+
+
+def _scoring_known(run: RunForecast) -> bool:
+    return run.pace is not None and (run.pace.scoring_known or not run.held_out)
+
+
+def _times(run: RunForecast) -> tuple[str, str]:
+    """How long training and scoring take."""
+    if run.status in {"done", "refused"}:
+        return "", ""
+    left = run.left
+    training = "?" if left is None else duration(left.training_s)
+    return training, duration(left.scoring_s) if left is not None and _scoring_known(run) else "?"
+
+
+def _gb(size_bytes: float) -> str:
+    return f"{size_bytes / 1e9:.1f} GB" if size_bytes >= _WORTH_SAYING_GB * 1e9 else f"{size_bytes / 1e6:.0f} MB"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
