@@ -117,9 +117,9 @@ def class_mean(case: CaseMetrics, metric: str) -> Cell:
     """The mean of a case over its classes: one number, or the reason why there is none."""
     known = [scores for scores in case.classes if not math.isnan(scores.number(metric))]
     others = [scores for scores in case.classes if math.isnan(scores.number(metric))]
-    lost = [scores for scores in others if in_reference(scores)]
-    if lost:
-        return Cell(math.nan, len(others), reason=_why_lost(lost))
+    if lost := [scores for scores in others if in_reference(scores)]:
+        reasons = [f"{scores.name} {why_undefined(scores)}" for scores in lost]
+        return Cell(math.nan, len(others), reason=listing(reasons))
     if not known:
         return Cell(math.nan, len(others), reason="nothing in the reference")
     without = f"without {listing([scores.name for scores in others])}" if others else ""
@@ -133,9 +133,11 @@ def in_reference(scores: ClassMetrics) -> bool:
     return not math.isnan(scores.dice) if math.isnan(volume_ml) else volume_ml > 0
 
 
-def _why_lost(lost: Sequence[ClassMetrics]) -> str:
-    names = listing([scores.name for scores in lost])
-    return f"{names} not found" if all(scores.number("volume_ml") == 0 for scores in lost) else f"undefined for {names}"
+def why_undefined(scores: ClassMetrics) -> str:
+    """Why a metric that is undefined for a class is so, in two or three words."""
+    if not in_reference(scores):
+        return "not in the reference"
+    return "not found" if scores.number("volume_ml") == 0 else "undefined"
 
 
 def values_by_class(cases: Sequence[CaseMetrics], metric: str) -> dict[str, list[float]]:

@@ -4,13 +4,15 @@ One row per case and class, so that any statistics program can filter and group.
 cell in CSV and null in JSON.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
-from autoseg.evaluation.comparison import Cell, class_mean, in_reference
+from autoseg.evaluation.comparison import Cell, class_mean, why_undefined
 from autoseg.evaluation.statistics import MetricSummary, defined, describe
 from autoseg.metrics.table import METRICS
 from autoseg.storage import files, tables
@@ -35,20 +37,18 @@ class ClassSummary:
         value: the class's value in label maps.
         name: the class's name.
         metrics: by the names in `METRICS`.
-        absent: number of cases whose reference does not contain it.
+        reasons: by the names in `METRICS`, of how many cases it is undefined and why, in words; nothing where it is defined
+            for all.
     """
 
     value: int
     name: str
     metrics: Mapping[str, MetricSummary]
-    absent: int = 0
+    reasons: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def why_undefined(self, metric: str) -> str:
         """Of how many cases a metric is not in the mean, and why; empty where it is defined for all."""
-        undefined = self.metrics[metric].undefined
-        absent = min(undefined, self.absent)
-        counts = {"not in the reference": absent, "not found": undefined - absent}
-        return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        return self.reasons.get(metric, "")
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,13 @@ def read_cases(path: Path) -> tuple[CaseMetrics, ...]:
 
 def _summarise_class(scores: Sequence[ClassMetrics]) -> ClassSummary:
     metrics = {metric: describe([entry.number(metric) for entry in scores]) for metric in METRICS}
-    absent = sum(not in_reference(entry) for entry in scores)
-    return ClassSummary(value=scores[0].value, name=scores[0].name, metrics=metrics, absent=absent)
+    reasons = {metric: _reasons([entry for entry in scores if math.isnan(entry.number(metric))]) for metric in METRICS}
+    return ClassSummary(scores[0].value, scores[0].name, metrics, {metric: why for metric, why in reasons.items() if why})
+
+
+def _reasons(undefined: Sequence[ClassMetrics]) -> str:
+    counts = Counter(map(why_undefined, undefined))
+    return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
 
 
 def _parse(row: tables.Row) -> ClassMetrics:

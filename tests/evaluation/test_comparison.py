@@ -53,7 +53,7 @@ def test_without_volumes_dice_tells_what_the_reference_contains() -> None:
     comparison = compare({"U-Net": [scored("a", 0.8, 0.9, distance=4.0)]}, metric="hausdorff_mm")
     cell = comparison.columns[0].cells["a"]
     assert math.isnan(cell.value)
-    assert cell.reason == "undefined for class 2"
+    assert cell.reason == "class 2 undefined"
 
 
 @pytest.mark.parametrize("metric", ["dice", "hausdorff_mm"])

@@ -60,7 +60,7 @@ def test_a_class_without_any_value_is_left_out_of_the_mean_over_classes():
     assert math.isnan(summary.mean["assd_mm"])
     assert score_lines(summary)[1:] == [
         "  two: Dice n/a (1 not in the reference), Hausdorff distance n/a (1 not in the reference)",
-        "  mean: Dice 0.800 (without two), Hausdorff distance n/a (undefined for one)",
+        "  mean: Dice 0.800 (without two), Hausdorff distance n/a (one undefined)",
     ]
 
 
