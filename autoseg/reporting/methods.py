@@ -76,7 +76,7 @@ def _splits(plan: Plan, trainings: Sequence[Training]) -> str:
         groups.setdefault(_split(plan, folds), []).append(NETWORKS[name].title)
     if len(groups) == 1:
         [(split, titles)] = groups.items()
-        return f"{'It was' if len(titles) == 1 else 'They were'} trained {split}."
+        return f"The {'network was' if len(titles) == 1 else 'networks were'} trained {split}."
     return " ".join(
         f"The {listing(titles, last='and the')} {'was' if len(titles) == 1 else 'were'} trained {split}."
         for split, titles in groups.items()
@@ -172,7 +172,7 @@ def _scores(plan: Plan, study: Study) -> list[str]:
     names = listing([title if title.startswith(_PEOPLE) else title[:1].lower() + title[1:] for title in titles])
     in_mm = " (distances in mm)" if any(metric.unit == "mm" for metric in METRICS.values()) else ""
     scored = counted(study.scored, f"held-out {_case(plan)}")
-    sentences = [f"{scored} {'was' if study.scored == 1 else 'were'} scored by class: {names}{in_mm}."]
+    sentences = [f"Predictions of {scored} were scored by class: {names}{in_mm}."]
     if study.has_interval:
         sentences.append(f"Means are given with 95 % {INTERVAL_METHOD} intervals over {_case(plan)}s (Hall 1992).")
     choice = study.choice

@@ -32,7 +32,7 @@ DATA = (
 )
 SLICES = ("Scans were cut into axial slices, at their own resolution.", "Intensities were left as they are.")
 UNET = ("The network was a U-Net (Ronneberger et al. 2015), with 2 levels of 4 to 8 features and batch normalisation.",)
-ONE_OF_TWO = ("It was trained on one of two folds (fold 0: 5 training and 5 held-out scans).",)
+ONE_OF_TWO = ("The network was trained on one of two folds (fold 0: 5 training and 5 held-out scans).",)
 TRAINING = (
     (
         "Training took 31 epochs (20 minutes), on patches of 16 x 12 pixels in batches of 4, minimising the sum of "
@@ -63,7 +63,7 @@ NAMES = {
     "assd_mm": "average symmetric surface distance",
 }
 SCORED_BY = listing([NAMES[name] for name, metric in METRICS.items() if metric.better is not None])
-SCORES = (f"5 held-out scans were scored by class: {SCORED_BY} (distances in mm).",)
+SCORES = (f"Predictions of 5 held-out scans were scored by class: {SCORED_BY} (distances in mm).",)
 SOFTWARE = (
     (
         "Software: autoseg 1.2.3, PyTorch 2.13 (Paszke et al. 2019), SimpleITK 2.5 (Lowekamp et al. 2013), NumPy 2.4 "
@@ -136,7 +136,7 @@ def test_three_networks_on_all_folds_with_a_selection(make_plan: MakePlan) -> No
     sentences = sentences_of(make_plan(), done)
     for sentence in (
         "The networks were a U-Net (Ronneberger et al.",
-        "They were trained in two-fold cross-validation (8 to 9 training and 1 to 2 held-out scans in each fold).",
+        "The networks were trained in two-fold cross-validation (8 to 9 training and 1 to 2 held-out scans in each fold).",
         (
             "Out of seven combinations of networks, the average of U-Net and Sep-Res U-Net was selected by mean Dice on 10 "
             "held-out scans; differences from it were tested by paired permutation tests, corrected after Holm (1979)."
@@ -161,7 +161,10 @@ def test_no_test_is_named_that_was_not_made(make_plan: MakePlan) -> None:
     assert tells(make_plan(), alone, (*expected, "No step of postprocessing was kept (two tried).", *SCORES, *SOFTWARE))
     untested = replace(alone, choice=Choice(("unet",), candidates=3, cases=1))
     text, _ = methods_paragraph(make_plan(), untested)
-    assert "Out of three combinations of networks, U-Net was selected by mean Dice on 1 held-out scan. 5 held-out" in text
+    assert (
+        "Out of three combinations of networks, U-Net was selected by mean Dice on 1 held-out scan. Predictions of 5 "
+        "held-out" in text
+    )
     assert "No step" not in text
     assert "permutation" not in text
 
@@ -184,23 +187,29 @@ def test_a_selection_that_somebody_changed_says_so(make_plan: MakePlan) -> None:
     [
         (
             study(training(fold=0), training(fold=3, held_out=4)),
-            "It was trained on two of five folds (folds 0 and 3: 5 to 6 training and 4 to 5 held-out scans).",
+            "The network was trained on two of five folds (folds 0 and 3: 5 to 6 training and 4 to 5 held-out scans).",
         ),
-        (study(training(held_out=1)), "It was trained on one of five folds (fold 0: 9 training and 1 held-out scan)."),
+        (
+            study(training(held_out=1)),
+            "The network was trained on one of five folds (fold 0: 9 training and 1 held-out scan).",
+        ),
         (
             study(*(training(fold=fold, held_out=2) for fold in range(5))),
-            "It was trained in five-fold cross-validation (8 training and 2 held-out scans in each fold).",
+            "The network was trained in five-fold cross-validation (8 training and 2 held-out scans in each fold).",
         ),
         (
             study(training(fold="official", held_out=3)),
-            "It was trained on the data set's own split (7 training and 3 held-out scans).",
+            "The network was trained on the data set's own split (7 training and 3 held-out scans).",
         ),
-        (study(training(fold="full", held_out=0)), "It was trained on all 10 labelled scans, none of them held out."),
+        (
+            study(training(fold="full", held_out=0)),
+            "The network was trained on all 10 labelled scans, none of them held out.",
+        ),
         (
             study(training(), training(fold="full", held_out=0)),
             (
-                "It was trained on one of five folds (fold 0: 5 training and 5 held-out scans) and on all 10 labelled "
-                "scans, none of them held out."
+                "The network was trained on one of five folds (fold 0: 5 training and 5 held-out scans) and on all 10 "
+                "labelled scans, none of them held out."
             ),
         ),
         (
@@ -368,7 +377,7 @@ def test_images_in_2d_are_no_scans(make_plan: MakePlan) -> None:
     assert "tiny has 1 image (T1)" in text
     assert "Images kept their own resolution. Intensities" in text
     assert "5 training and 5 held-out images" in text
-    assert "1 held-out image was scored by class" in text
+    assert "Predictions of 1 held-out image were scored by class" in text
     assert "scan" not in text
     cropped = make_plan(view={"plane": None, "spacing_mm": [0.5, 0.5]}, preprocessing={"crop": "nonzero"})
     assert (
@@ -405,13 +414,13 @@ def test_views_are_told_apart_where_they_differ(make_plan: MakePlan) -> None:
         ),
         (
             "Networks were shown coronal slices with one adjacent slice and sagittal slices with no adjacent slices on "
-            "either side (2.5D). Each plane had networks of its own. It was"
+            "either side (2.5D). Each plane had networks of its own. The network was"
         ),
         "on patches of 16 x 12 pixels in batches of 4 (coronal) and 32 x 12 pixels in batches of 4 (sagittal), minimising",
         "They were mirrored along columns of coronal slices, with probability 0.5.",
         (
             "Predicted probabilities were divided by the class weights to the power 0.5, averaged over mirror images along "
-            "columns of coronal slices and averaged over the planes on the scan's own voxels. 5"
+            "columns of coronal slices and averaged over the planes on the scan's own voxels. Predictions of 5"
         ),
     ):
         assert part in text

@@ -63,7 +63,7 @@ def test_what_a_run_recorded_is_taken_over(data: ReportData) -> None:
 
 def test_the_paragraph_of_a_workspace_names_its_runs(data: ReportData) -> None:
     text, _ = methods_paragraph(data.plan, study_of(data))
-    assert "They were trained on one of two folds (fold 0: " in text
+    assert "The networks were trained on one of two folds (fold 0: " in text
     assert "Each training took 8 epochs (" in text
     assert "autoseg 0.1" in text
     assert "(s)" not in text
