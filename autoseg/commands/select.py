@@ -30,7 +30,7 @@ class SelectOptions(Options):
     data: OptionalPath = option(DATA, default=None)
     nested: bool = option(
         "Also score each fold's cases by what the other folds choose: the selection's own score is optimistic, this one is "
-        "not. Takes nearly as long again for each fold.",
+        "not. Takes about half as long again for each fold.",
         default=False,
     )
     verify: bool = option(VERIFY, default=False)

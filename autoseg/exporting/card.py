@@ -134,6 +134,10 @@ def _scores(description: ExportDescription) -> Iterator[str]:
             yield f"  {label.name}: Dice {interval(label.dice, 3)}, HD {interval(label.hausdorff_mm, 1)} mm"
     if document.scores:
         yield f"(in brackets: 95 % {document.intervals} interval over cases)"
+    if document.scores and description.selection is not None and description.selection.optimistic:
+        nested = description.selection.nested
+        unbiased = "" if nested is None else f"; chosen without each of them: mean Dice {interval(nested.score.dice, 3)}"
+        yield f"(optimistic: what predicts was chosen on the same cases{unbiased})"
 
 
 def _file(result: InfoResult) -> Iterator[str]:

@@ -105,6 +105,25 @@ def test_it_says_how_the_selection_shifts_the_prior(members: Members, card: Call
     assert parts["Gives"][1] == "logarithms of the averaged probabilities shifted by: disc -0.35"
 
 
+def test_it_says_that_scores_of_what_was_chosen_on_them_are_optimistic(members: Members, card: Callable[..., Any]) -> None:
+    nested = {
+        "score": {**SCORE, "dice": {"mean": 0.75, "low": None, "high": None, "cases": 3}},
+        "optimism": {"mean": 0.05, "low": None, "high": None, "cases": 3},
+        "folds": [
+            {"fold": "0", "cases": 3, "networks": ["sepres"], "views": [], "log_shift": [], "postprocessing": []},
+        ],
+    }  # fmt: skip
+    for given, told in (
+        ({}, ")"),
+        ({"nested": nested}, "; chosen without each of them: mean Dice 0.750 (too few cases for an interval))"),
+    ):
+        parts, _ = card(changed(members, "selection.json", log_shift=[0.0, -0.35], **given))
+        expected = f"(optimistic: what predicts was chosen on the same cases{told}"
+        assert parts["Scores on cases it had not seen"][-1] == expected
+    parts, _ = card(changed(members, "selection.json", postprocessing=[]))
+    assert "optimistic" not in str(parts)
+
+
 def test_it_says_who_predicts_the_dice(members: Members, card: Callable[..., Any]) -> None:
     disc = {"name": "disc", "intercept": 0.0, "slope": 1.0, "error": 0.01, "lowest": 0.5}
     quality = {"classes": [disc], "points": [], "seeds": {"sepres": 2}}
@@ -133,6 +152,7 @@ def test_scores_come_with_their_intervals(members: Members, card: Callable[..., 
         "sepres, 2 cases: mean Dice 0.800 (0.700 to 0.900)",
         "  disc: Dice 0.800 (0.700 to 0.900), HD 4.0 (3.9 to 4.1) mm",
         "(in brackets: 95 % percentile bootstrap interval over cases)",
+        "(optimistic: what predicts was chosen on the same cases)",
     ]
 
 

@@ -100,7 +100,7 @@ def bootstrap_t(values: Values) -> Bounds:
     def studentised(some: Values, all_values: Values) -> Values:
         error = some.std(axis=1, ddof=1) / np.sqrt(some.shape[1])
         moved = some.mean(axis=1) - all_values.mean(axis=1)
-        return np.where(error > 0, moved / np.where(error > 0, error, 1.0), np.sign(moved) * np.inf)
+        return np.where(error > 0, moved / np.where(error > 0, error, 1.0), np.copysign(np.inf, moved))
 
     low, high = np.quantile(_resampled(values, studentised), [0.975, 0.025], axis=1, method="closest_observation")
     error = values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
