@@ -1,6 +1,9 @@
 """`autoseg report`: one page to look at, and the paper's tables and figures, from whatever was trained."""
 
+import os
+import sys
 from dataclasses import KW_ONLY
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoseg.events import Events
@@ -26,6 +29,7 @@ class ReportOptions(Options):
         default=None,
         metavar="DIR",
     )
+    open: bool = option("Open the page in the browser.", default=False)
 
 
 def run(options: ReportOptions, events: Events) -> "ReportResult":
@@ -43,15 +47,32 @@ def run(options: ReportOptions, events: Events) -> "ReportResult":
     from autoseg.runs.moved_data import with_data_in
 
     workspace = with_data_in(workspace, options.data, events)
-    return write_report(workspace, options.output, events)
+    result = write_report(workspace, options.output, events)
+    if options.open and not _opened(result.page):
+        events.warn(f"there is no browser to open here: open {result.page} in one yourself")
+    return result
+
+
+def _opened(page: Path) -> bool:
+    """Show a page in the browser; False where there is none with windows: others would take over the terminal."""
+    import webbrowser
+
+    windows = sys.platform in {"win32", "darwin"} or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
+    try:
+        return windows and webbrowser.open(page.resolve().as_uri())
+    except webbrowser.Error:
+        return False
 
 
 def describe(result: "ReportResult") -> Output:
     """Where page, tables and figures are."""
     names = [path.relative_to(result.folder) for path in result.written]
-    lines = [f"{len(result.models)} model(s)", *(f"  {name}" for name in names), f"Wrote {result.folder}"]
+    lines = [result.verdict.sentence, f"{len(result.models)} model(s)", *(f"  {name}" for name in names)]
+    lines.append(f"Wrote {result.folder}")
     lines.append(f"Open {result.page} in a browser")
     document = {
+        "verdict": result.verdict.sentence,
+        "warnings": list(result.verdict.warnings),
         "page": str(result.page),
         "folder": str(result.folder),
         "models": [str(path) for path in result.models],

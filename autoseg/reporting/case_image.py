@@ -37,7 +37,7 @@ _LEGEND_COLUMNS: Final = 4
 
 
 @dataclass(frozen=True)
-class _Plane:
+class Plane:
     """One way to cut a volume (Z, Y, X); `left` and `right` are the patient's sides at the image's edges."""
 
     name: str
@@ -56,7 +56,12 @@ class _Plane:
         return pixels
 
 
-_PLANES: Final = (_Plane("axial", 0, "R", "L"), _Plane("coronal", 1, "R", "L"), _Plane("sagittal", 2, "A", "P"))
+PLANES: Final = (Plane("axial", 0, "R", "L"), Plane("coronal", 1, "R", "L"), Plane("sagittal", 2, "A", "P"))
+
+
+def planes_of(shape: Sequence[int]) -> list[Plane]:
+    """The planes in which a volume (Z, Y, X) is more than a line; of a single slice that one."""
+    return [plane for plane in PLANES if min(plane.sides(shape)) > 1] or list(PLANES[:1])
 
 
 def draw_case(
@@ -112,8 +117,8 @@ def draw_planes(
         found = {name: labels.shape for name, labels in overlays.items()}
         msg = f"label maps need the image's shape {image.shape}, not {found}"
         raise ValueError(msg)
-    indices = _fullest_slices(overlays.values())
-    planes = [plane for plane in _PLANES if min(plane.sides(image.shape)) > 1] or list(_PLANES[:1])
+    indices = fullest_slices(overlays.values())
+    planes = planes_of(image.shape)
     slices = [plane.cut(image, indices) for plane in planes]
     maps = {name: [plane.cut(labels, indices) for plane in planes] for name, labels in overlays.items()}
     names = _all_names(class_names, maps.values())
@@ -181,7 +186,7 @@ class _Layout:
         return grid
 
 
-def _fullest_slices(maps: Iterable[NDArray[np.integer[Any]]]) -> tuple[int, ...]:
+def fullest_slices(maps: Iterable[NDArray[np.integer[Any]]]) -> tuple[int, ...]:
     """Per axis the slice with the most foreground of all label maps together; the middle where there is none."""
     counts: list[NDArray[np.int64]] = [
         np.sum([np.count_nonzero(labels, axis=axes) for labels in maps], axis=0) for axes in ((1, 2), (0, 2), (0, 1))
@@ -196,7 +201,7 @@ def _all_names(class_names: Mapping[int, str], rows: Iterable[Sequence[NDArray[n
     return {value: name for value, name in {**class_names, **unknown}.items() if value != 0}
 
 
-def _letter(panel: Axes, plane: _Plane) -> None:
+def _letter(panel: Axes, plane: Plane) -> None:
     """The patient's sides at the edges."""
     for place, letter, side in ((0.02, plane.left, "left"), (0.98, plane.right, "right")):
         outlined_text(panel, (place, 0.5), letter, ha=side, va="center")

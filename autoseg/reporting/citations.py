@@ -98,12 +98,13 @@ def hardware(trainings: Sequence[Training]) -> str:
     recorded = [training.hardware for training in trainings if training.hardware is not None]
     if not recorded:
         return ""
-    named = listing(list(dict.fromkeys(map(_device, recorded))))
+    named = listing(list(dict.fromkeys(map(device_in_words, recorded))))
     where = "Networks" if len(recorded) == len(trainings) else "Networks of which this is recorded"
     return f"{where} were trained on {named}."
 
 
-def _device(hardware: Hardware) -> str:
+def device_in_words(hardware: Hardware) -> str:
+    """What computed: the GPU or the processor, with how many threads and processes."""
     if hardware.gpu is not None:
         return f"{in_words(hardware.processes)} {hardware.gpu}" if hardware.processes > 1 else hardware.gpu
     threads = [] if hardware.threads is None else [counted(hardware.threads, "thread")]

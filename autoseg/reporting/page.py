@@ -10,149 +10,17 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.resources import files
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, Final
 
 import jinja2
 
-from autoseg.reporting.viewer import VolumeView, data_uri
-
-MOST_ROWS: Final = 200
-"""Of a table of cases; a page of 10,000 rows is slow to open, and nobody reads them there. Source: chosen."""
+from autoseg.reporting.blocks import Block
+from autoseg.reporting.palette import CLASSES, NETWORKS
+from autoseg.reporting.viewer import data_uri
 
 _TEMPLATE: Final = files("autoseg.reporting") / "template"
-
-
-@dataclass(frozen=True)
-class Text:
-    """Paragraphs."""
-
-    kind: ClassVar[str] = "text"
-    paragraphs: Sequence[str]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows under headings; the first column names the row.
-
-    Attributes:
-        caption: what it shows.
-        columns: headings.
-        rows: as many cells each.
-        strong: cells (row, column) in bold type, from 0.
-        words: whether cells hold sentences, which may be broken into lines.
-        folded: whether it is closed until opened.
-
-    Raises:
-        ValueError: a row has more or fewer cells than there are columns.
-    """
-
-    kind: ClassVar[str] = "table"
-    caption: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    strong: frozenset[tuple[int, int]] = frozenset()
-    words: bool = False
-    folded: bool = False
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            if len(row) != len(self.columns):
-                msg = f"{self.caption}: {len(row)} cells under {len(self.columns)} columns: {row}"
-                raise ValueError(msg)
-
-    @cached_property
-    def numbers(self) -> frozenset[int]:
-        """Columns of numbers, which stand to the right: not the first, and none without a single digit."""
-        if self.words:
-            return frozenset()
-        return frozenset(
-            column
-            for column in range(1, len(self.columns))
-            if any(character.isdigit() for row in self.rows for character in row[column])
-        )
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure.
-
-    Attributes:
-        content: the file.
-        format: its format.
-        alt: what it shows, for those who cannot see it.
-        shows: one sentence: what it shows.
-        judge: one sentence: what good and bad look like, and what to do then.
-    """
-
-    kind: ClassVar[str] = "figure"
-    content: bytes
-    format: Literal["png", "svg"]
-    alt: str
-    shows: str
-    judge: str
-
-    @property
-    def uri(self) -> str:
-        """The figure as part of the page."""
-        mime = {"png": "image/png", "svg": "image/svg+xml"}[self.format]
-        return data_uri(self.content, mime)
-
-
-@dataclass(frozen=True)
-class Viewer:
-    """A scan to leaf through, with label maps over it.
-
-    Attributes:
-        title: which one.
-        view: the scan and its label maps.
-        shows: one sentence: what it shows.
-        judge: one sentence: what good and bad look like, and what to do then.
-    """
-
-    kind: ClassVar[str] = "viewer"
-    title: str
-    view: VolumeView
-    shows: str
-    judge: str
-
-
-@dataclass(frozen=True)
-class Facts:
-    """Pairs of a name and a value."""
-
-    kind: ClassVar[str] = "facts"
-    entries: Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Copyable:
-    """Text to be copied: commands, or a paragraph for a paper.
-
-    Attributes:
-        text: what is copied.
-        label: what it is.
-        code: whether it is shown as code.
-        references: listed below it, copied with it.
-    """
-
-    kind: ClassVar[str] = "copyable"
-    text: str
-    label: str
-    code: bool = False
-    references: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Warnings:
-    """What to know before believing the numbers; that there is nothing is said, too."""
-
-    kind: ClassVar[str] = "warnings"
-    lines: Sequence[str]
-
-
-Block = Text | Table | Figure | Viewer | Facts | Copyable | Warnings
+_SCRIPTS: Final = ("viewer.js", "page.js")
 
 
 @dataclass(frozen=True)
@@ -187,14 +55,14 @@ class Page:
     Attributes:
         title: its heading.
         subtitle: one line below.
-        cards: the few numbers that matter most: value, what it is, and what it rests on.
+        facts: names and values of what else stands there: when, on what, for how long.
         sections: in order.
     """
 
     title: str
     subtitle: str
-    cards: Sequence[tuple[str, str, str]] = ()
     sections: Sequence[Section] = ()
+    facts: Sequence[tuple[str, str]] = ()
 
 
 def render(page: Page) -> str:
@@ -211,9 +79,21 @@ def render(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters["inline_json"] = _inline_json
-    script = _source("viewer.js")
+    environment.globals["uri"] = data_uri
+    script = "".join(map(_source, _SCRIPTS))
     return environment.get_template("page.html.jinja").render(
-        page=page, style=_source("style.css"), script=script, script_hash=_hash(script)
+        page=page, style=_colours() + _source("style.css"), script=script, script_hash=_hash(script)
+    )
+
+
+def _colours() -> str:
+    """Colours of classes and networks, which follow the system or the reader from light to dark, and are light on paper."""
+    light, dark = (" ".join(palette.style(dark=each) for palette in (CLASSES, NETWORKS)) for each in (False, True))
+    return (
+        f":root {{ {light} }}\n"
+        f'@media (prefers-color-scheme: dark) {{ :root:not([data-theme="light"]) {{ {dark} }} }}\n'
+        f':root[data-theme="dark"] {{ {dark} }}\n'
+        f'@media print {{ :root, :root:not([data-theme="light"]), :root[data-theme="dark"] {{ {light} }} }}\n'
     )
 
 

@@ -10,8 +10,10 @@ from autoseg.postprocessing import held_out
 from autoseg.preprocessing.keys import data_keys
 from autoseg.reporting import paper_figures, tables
 from autoseg.reporting.data import ReportData, gather
+from autoseg.reporting.materials import Materials
 from autoseg.reporting.page import render
 from autoseg.reporting.sections import build_page
+from autoseg.reporting.verdict import Verdict, verdict
 from autoseg.results import Result
 from autoseg.runs.inventory import refuse_changed_data
 from autoseg.runs.moved_data import require_files
@@ -34,12 +36,14 @@ class ReportResult(Result):
         folder: where tables and figures are.
         written: these files, in the order of the paper.
         models: folders of the models that went into it.
+        verdict: the judgement at the top of the page.
     """
 
     page: Path
     folder: Path
     written: tuple[Path, ...]
     models: tuple[Path, ...]
+    verdict: Verdict
 
     def _in_short(self) -> str:
         return f"{len(self.models)} model(s); {self.page}"
@@ -65,12 +69,14 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
     require_files(data.dataset.labelled, workspace)
     _refuse_outdated_scores(data, workspace)
     written = [path for group in data.groups for path in tables.write_tables(group, folder / _TABLES)]
-    figures = paper_figures.write_figures(data, folder / _FIGURES, events)
+    materials = Materials(data, events)
+    figures = paper_figures.write_figures(materials, folder / _FIGURES)
     _drop_stale(tables.files_in(folder / _TABLES), keep=written)
     _drop_stale(paper_figures.files_in(folder / _FIGURES), keep=figures)
     events.info("writing the page")
-    files.write_text(page, render(build_page(data, figures)))
-    return ReportResult(page, folder, (*written, *figures), tuple(run.model.folder for run in data.runs))
+    judged = verdict(data)
+    files.write_text(page, render(build_page(materials, figures, judged)))
+    return ReportResult(page, folder, (*written, *figures), tuple(run.model.folder for run in data.runs), judged)
 
 
 def _refuse_outdated_scores(data: ReportData, workspace: Workspace) -> None:

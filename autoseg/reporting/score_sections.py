@@ -1,71 +1,81 @@
-"""The sections of the report's page that judge: scores, cases to look at, selection."""
+"""The sections of the report's page that judge: the verdict, scores, selection."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import Final, Literal
 
-from autoseg.data.dataset import Case, LabelClass
+from autoseg.data.dataset import LabelClass
 from autoseg.evaluation.comparison import Comparison, compare
-from autoseg.evaluation.formatting import bounds, change, interval, listing, number
-from autoseg.evaluation.statistics import INTERVAL_METHOD, mean_interval
-from autoseg.evaluation.typical import typical_cases
+from autoseg.evaluation.formatting import bounds, change, interval, number
+from autoseg.evaluation.statistics import INTERVAL_METHOD, MIN_CASES, mean_interval
 from autoseg.inference.quality import LOW_DICE, ClassQuality
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe
 from autoseg.metrics.table import METRICS, shown_metrics
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Candidate, Selection, TriedShift, TriedStep
-from autoseg.preprocessing.case import canonical
+from autoseg.reporting.blocks import MOST_ROWS, Block, Judgement, Table, Text, Warnings
 from autoseg.reporting.data import ReportData
-from autoseg.reporting.page import MOST_ROWS, Block, Section, Table, Text, Viewer
+from autoseg.reporting.figure_blocks import dots_blocks, scored_metrics, short_label
+from autoseg.reporting.page import Section
+from autoseg.reporting.palette import CLASSES
 from autoseg.reporting.tables import MISSING, decimals, row_of
-from autoseg.reporting.viewer import MAX_CLASSES, encode
+from autoseg.reporting.verdict import Grade, Verdict
 
-Figures = Callable[[str], list[Block]]
-"""Gives a figure of the report by the beginning of its files' names."""
+Mark = Literal["good", "doubtful", "poor", "none"]
+
+_MARKS: Final[Mapping[Grade, Mark]] = {
+    "good": "good", "fair": "doubtful", "unsure": "doubtful", "poor": "poor", "not found": "poor", "absent": "none",
+}  # fmt: skip
+"""How a judgement of a class is marked."""
 
 
-def scores_section(data: ReportData, figures: Figures) -> Section:
-    """The paper's tables 3 and 4 with intervals, scores by class, and bars."""
+def verdict_section(verdict: Verdict, cards: Sequence[tuple[str, str, str]]) -> Section:
+    """The judgement, the numbers that matter most, and what to know before believing them."""
+    classes = [
+        (CLASSES.variable(index), each.name, number(each.mean, 3), _class_in_words(each.grade, each.unsure, each.cases))
+        for index, each in enumerate(verdict.classes)
+    ]
+    judgement = Judgement(verdict.sentence, classes, _grade(verdict), cards)
+    return Section("verdict", "Verdict", "", [judgement, Warnings(verdict.warnings)])
+
+
+def _grade(verdict: Verdict) -> Mark:
+    """The worst mark of any class; good only where the sentence adds no doubt."""
+    marks = {_MARKS[each.grade] for each in verdict.classes}
+    if "poor" in marks:
+        return "poor"
+    if "doubtful" in marks or ("good" in marks and ";" in verdict.sentence):
+        return "doubtful"
+    return "good" if "good" in marks else "none"
+
+
+def _class_in_words(grade: Grade, unsure: int, cases: int) -> str:
+    return f"unsure in {unsure} of {cases}" if grade == "unsure" else grade
+
+
+def scores_section(data: ReportData, networks: Sequence[str], pictures: Sequence[Block]) -> Section:
+    """Every case as a dot, means with intervals by network and class, and the paper's tables 3 and 4.
+
+    Args:
+        data: what the report is about.
+        networks: titles of all networks, in the order of their colours.
+        pictures: of the best and the worst case.
+    """
     if not data.groups:
         return Section("scores", "Scores", "", [])
+    tables = [_score_table(data, metric, _caption(metric)) for metric in shown_metrics()]
     return Section(
         "scores",
         "Scores",
         f"Means over the classes; {data.main.cases}. The best of each row in bold. "
         f"95 % intervals over cases: {INTERVAL_METHOD}.",
-        [
-            *(_score_table(data, metric, _caption(metric)) for metric in shown_metrics()),
-            _class_table(data),
-            *figures("figure_2_dice"),
-            *figures("figure_2_hausdorff"),
-        ],
+        [*dots_blocks(data.main.titled, networks), *pictures, _class_table(data), *tables],
     )
 
 
-def cases_section(data: ReportData, figures: Figures) -> Section:
-    """The best, the median and the worst case, to leaf through."""
-    name, cases = data.best
-    dice = dict(zip((case.id for case in cases), case_means(cases, "dice") if cases else [], strict=True))
-    chosen = typical_cases(dice)
-    if not chosen:
-        return Section("cases", "Cases", "", [])
-    words = listing([f"the {word}" for word in chosen])
-    by_id = {case.id: case for case in data.dataset.cases}
-    viewers = [
-        _viewer(data, by_id[case], title=f"{word.capitalize()} case: {case}, mean Dice {dice[case]:.3f}")
-        for word, case in chosen.items()
-        if case in by_id and len(data.plan.data.classes) <= MAX_CLASSES + 1
-    ]
-    return Section(
-        "cases",
-        "Cases",
-        f"{_capitalised(words)} held-out case of {name}, by mean Dice. Move a slider or click into a plane.",
-        [*viewers, *figures("figure_4_planes")],
-    )
-
-
-def selection_section(data: ReportData, figures: Figures) -> Section:
+def selection_section(data: ReportData, calibration: Sequence[Block]) -> Section:
     """Which networks predict together, which postprocessing helps, and how good results probably are."""
     selection = data.selection
     if selection is None:
@@ -106,7 +116,7 @@ def selection_section(data: ReportData, figures: Figures) -> Section:
                 ["class", "predicted Dice", "mean error of left-out cases", "lowest held-out Dice"],
                 [_quality_row(entry) for entry in selection.quality.classes],
             ),
-            *figures("calibration"),
+            *calibration,
         ],
     )
 
@@ -142,7 +152,8 @@ def _score_table(data: ReportData, metric: str, caption: str) -> Table:
         caption += f"; the {len(shown)} worst of {len(comparison.cases):,} cases, all of which are in report/tables"
     if not comparison.complete:
         caption += "; not all have a value for the same cases and classes, so that their means cannot be compared"
-    return Table(caption, ["case", *(column.network for column in comparison.columns)], rows, frozenset(strong))
+    columns = ["case", *(column.network for column in comparison.columns)]
+    return Table(caption, columns, rows, frozenset(strong), folded=True)
 
 
 def worst(comparison: Comparison, *, most: int) -> tuple[str, ...]:
@@ -162,30 +173,29 @@ def worst(comparison: Comparison, *, most: int) -> tuple[str, ...]:
 
 
 def _class_table(data: ReportData) -> Table:
+    """Every metric of every class and of their mean, by network, with its interval."""
+    metrics = scored_metrics([case for cases in data.main.scores.values() for case in cases])
     rows = []
     for title, cases in data.main.titled.items():
         for index, label in enumerate(cases[0].classes):
-            dice = mean_interval([case.classes[index].dice for case in cases], metric="dice")
-            distance = mean_interval([case.classes[index].hausdorff_mm for case in cases], metric="hausdorff_mm")
-            rows.append([f"{title}: {label.name}", interval(dice, 3), interval(distance, 1), str(dice.cases)])
-    return Table("By class", ["network and class", "Dice (95 % interval)", "HD in mm (95 % interval)", "cases"], rows)
+            values = {metric: [case.classes[index].number(metric) for case in cases] for metric in metrics}
+            rows.append([f"{title}: {label.name}", *_means(values), str(len(cases))])
+        if len(cases[0].classes) > 1:
+            values = {metric: case_means(cases, metric) for metric in metrics}
+            rows.append([f"{title}: mean of the classes", *_means(values), str(len(cases))])
+    columns = ["network and class", *map(short_label, metrics), "cases"]
+    return Table(f"By class: means, with 95 % intervals from {MIN_CASES} cases on", columns, rows)
 
 
-def _viewer(data: ReportData, case: Case, *, title: str) -> Viewer:
-    classes = data.plan.data.classes
-    image = data.image(case)
-    overlays = {"prediction": data.labels(data.prediction_file(case.id), case, image)}
-    if case.label is not None:
-        overlays["reference"] = data.labels(case.label, case, image)
-    scan, spacing_mm = canonical(image.shown, image.geometry)
-    oriented = {name: canonical(labels, image.geometry)[0] for name, labels in overlays.items()}
-    return Viewer(
-        title=title,
-        view=encode(scan, oriented, spacing_mm=spacing_mm, classes=classes),
-        shows="The scan with its predicted label map (filled) and its reference (outlined), in three planes.",
-        judge="Fill and outline should meet everywhere; tick “only where they differ” and look for whole structures "
-        "rather than thin rims, which are a matter of half a voxel.",
-    )
+def _means(values: Mapping[str, Sequence[float]]) -> list[str]:
+    """Each with its interval, and with how many cases it is over where these are not all."""
+    texts = []
+    for metric, of_metric in values.items():
+        mean = mean_interval(of_metric, metric=metric)
+        some = f", {mean.cases} of {len(of_metric)} cases" if 0 < mean.cases < len(of_metric) else ""
+        digits = min(decimals(metric), 3)
+        texts.append((interval(mean, digits) if mean.cases >= MIN_CASES else number(mean.mean, digits)) + some)
+    return texts
 
 
 def _candidate_row(candidate: Candidate) -> list[str]:

@@ -2,66 +2,74 @@
 
 import json
 import shlex
-import statistics
 from collections.abc import Sequence
-from functools import partial
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
-from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.comparison import class_mean
-from autoseg.evaluation.formatting import bounds, number, plan_value
+from autoseg.evaluation.formatting import bounds, listing, number, plan_value
 from autoseg.evaluation.statistics import Interval, mean_interval
-from autoseg.model.description import software_versions
+from autoseg.model.description import BUNDLE_FILE, software_versions
 from autoseg.planning.decided import explained
 from autoseg.planning.sections import Inputs
-from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
-from autoseg.reporting import paper_figures
+from autoseg.reporting.blocks import MOST_ROWS, Block, Copyable, Facts, Table, Text
+from autoseg.reporting.case_sections import best_and_worst, cases_section
+from autoseg.reporting.citations import device_in_words
 from autoseg.reporting.data import ReportData
+from autoseg.reporting.figure_blocks import attention_blocks, calibration_blocks, cohort_blocks, training_blocks
+from autoseg.reporting.materials import Materials
 from autoseg.reporting.methods import methods_paragraph
-from autoseg.reporting.page import MOST_ROWS, Copyable, Facts, Page, Section, Table, Text, Warnings
-from autoseg.reporting.score_sections import Figures, cases_section, scores_section, selection_section
+from autoseg.reporting.page import Page, Section
+from autoseg.reporting.score_sections import scores_section, selection_section, verdict_section
 from autoseg.reporting.study import study_of
-from autoseg.runs.moved_data import listing
-
-_FEW_CASES: Final = 6
-"""Fewer held-out cases than this are worth a warning. Source: no paired test on fewer can tell anything."""
+from autoseg.reporting.verdict import Verdict
+from autoseg.training.durations import duration
 
 
-_MOST_OUTLIERS: Final = 20
-"""Of many cases so many outliers are named, the lowest. Source: chosen; as many as somebody may look at."""
-
-
-def build_page(data: ReportData, written: Sequence[Path]) -> Page:
-    """Put the report together.
+def build_page(materials: Materials, written: Sequence[Path], verdict: Verdict) -> Page:
+    """Put the report together: the judgement first, what it rests on below, data and plan last.
 
     Args:
-        data: what it is about.
+        materials: what it is about.
         written: files of figures, as `paper_figures.write_figures` gives them.
+        verdict: on what was trained.
     """
-    figures = partial(paper_figures.blocks_of, written)
+    data = materials.data
     inputs = data.plan.inputs
     sections = (
-        _data(data, figures),
+        verdict_section(verdict, _cards(data)),
+        scores_section(data, materials.networks, best_and_worst(data)),
+        _learning(data, training_blocks(materials)),
+        cases_section(data, materials),
+        Section("attention", "Attention", "Where the Attention U-Net looks.", attention_blocks(written)),
+        selection_section(data, calibration_blocks(materials)),
+        _data(data, cohort_blocks(materials)),
         _plan(data),
-        _learning(data, figures),
-        scores_section(data, figures),
-        cases_section(data, figures),
-        _attention(figures),
-        selection_section(data, figures),
-        _warnings(data),
         _repeat(data),
     )
     return Page(
         title=f"{inputs.name}: segmentation report",
         subtitle=f"autoseg {version('autoseg')}, recipe {inputs.recipe}, plan {data.plan.digest[:12]}",
-        cards=_cards(data),
         sections=[section for section in sections if section.blocks],
+        facts=_facts(data),
     )
+
+
+def _facts(data: ReportData) -> list[tuple[str, str]]:
+    """When and on what models were trained, and for how long."""
+    if not data.runs:
+        return []
+    finished = max((run.model.folder / BUNDLE_FILE).stat().st_mtime for run in data.runs)
+    facts = [("Trained until", datetime.fromtimestamp(finished).astimezone().strftime("%Y-%m-%d"))]
+    seconds = [run.state.elapsed_s for run in data.runs if run.state is not None]
+    if seconds:
+        facts.append(("Training took", f"{duration(sum(seconds))} in {len(seconds)} run(s)"))
+    recorded = (run.provenance.hardware for run in data.runs)
+    machines = list(dict.fromkeys(device_in_words(hardware) for hardware in recorded if hardware is not None))
+    return [*facts, ("Trained on", listing(machines))] if machines else facts
 
 
 def _cards(data: ReportData) -> list[tuple[str, str, str]]:
@@ -84,7 +92,7 @@ def _with_bounds(name: str, mean: Interval, digits: int) -> str:
     return f"{name}, {mean.cases} held-out case(s)" + (f"; 95 %: {between}" if between else "")
 
 
-def _data(data: ReportData, figures: Figures) -> Section:
+def _data(data: ReportData, pictures: Sequence[Block]) -> Section:
     fingerprint, plan = data.fingerprint, data.plan
     subsets = {case.id: case.subset for case in data.dataset.cases}
     foreground = [label for label in plan.data.classes if label.value]
@@ -106,8 +114,8 @@ def _data(data: ReportData, figures: Figures) -> Section:
         "The data",
         f"{len(fingerprint.cases)} labelled cases of {len(data.dataset.cases)}, read as {data.dataset.layout}.",
         [
-            *figures("figure_1_data"),
-            Table("Labelled cases" + more, columns, rows, folded=len(rows) > 12),
+            *pictures,
+            Table("Labelled cases" + more, columns, rows, folded=len(rows) > 12, sortable=True),
             Table("Class balance: how much of the scans each class fills, and its weight in the loss",
                   ["class", "voxels", "fraction", "weight"], balance),
         ],
@@ -125,7 +133,7 @@ def _plan(data: ReportData) -> Section:
     )
 
 
-def _learning(data: ReportData, figures: Figures) -> Section:
+def _learning(data: ReportData, curves: Sequence[Block]) -> Section:
     rows = []
     for run in data.runs:
         made, state = run.provenance, run.state
@@ -135,55 +143,7 @@ def _learning(data: ReportData, figures: Figures) -> Section:
         rows.append([run.title, epochs, minutes, trained, held_out_cases, str(made.seed), made.precision])
     columns = ["run", "epochs", "minutes", "trained on", "held out", "seed", "precision"]
     table = [Table("Runs", columns, rows)] if rows else []
-    return Section("learning", "Learning", "How every run went.", [*table, *figures("figure_3_curves")])
-
-
-def _attention(figures: Figures) -> Section:
-    return Section("attention", "Attention", "Where the Attention U-Net looks.", figures("attention"))
-
-
-def _warnings(data: ReportData) -> Section:
-    lines = [f"Not used: {reason}." for reason in data.skipped]
-    lines += [
-        f"{run.model.folder} was trained, but its held-out cases were not scored to the end: repeat its train command."
-        for run in data.runs
-        if run.model.fold != "full" and not held_out.is_scored(run.model.folder)
-    ]
-    if not data.runs:
-        lines.append("Nothing is trained yet.")
-    _, cases = data.best
-    if cases and len(cases) < _FEW_CASES:
-        lines.append(f"All scores rest on {len(cases)} held-out case(s): the next data may well score differently.")
-    if data.selection is not None:
-        lines += [f"Not taking part in the selection: {line}." for line in data.selection.missing]
-    for title, of_network in data.main.titled.items():
-        undefined = [case.id for case in of_network if np.isnan(class_mean(case, "hausdorff_mm").value)]
-        if undefined:
-            lines.append(
-                f"{title}: no mean distance of {listing(undefined)}, where a class was not found; the others' mean leaves "
-                f"them out."
-            )
-    if cases:
-        lines += _outliers(cases)
-    return Section("warnings", "Warnings", "What to know before believing the numbers.", [Warnings(lines)])
-
-
-def _outliers(cases: Sequence[CaseMetrics]) -> list[str]:
-    """Cases far below the others, by Tukey's fence."""
-    dice = {case.id: value for case, value in zip(cases, case_means(cases, "dice"), strict=True) if not np.isnan(value)}
-    if len(dice) < _FEW_CASES:
-        return []
-    lower, _, upper = statistics.quantiles(dice.values(), n=4)
-    fence = lower - 1.5 * (upper - lower)
-    outliers = sorted((value, case) for case, value in dice.items() if value < fence)
-    named = {case for _, case in outliers[:_MOST_OUTLIERS]}
-    lines = [
-        f"{case} scores far below the others (mean Dice {value:.3f}): look at it first."
-        for case, value in dice.items()
-        if case in named
-    ]
-    more = len(outliers) - len(lines)
-    return [*lines, f"So do {more} more, less far: see the tables of scores."] if more else lines
+    return Section("learning", "Learning", "How every run went.", [*curves, *table])
 
 
 def _repeat(data: ReportData) -> Section:

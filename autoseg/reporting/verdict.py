@@ -9,10 +9,13 @@ from statistics import fmean
 from typing import Final, Literal
 
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.formatting import listing
+from autoseg.evaluation.comparison import class_mean
+from autoseg.evaluation.formatting import listing, number
+from autoseg.evaluation.statistics import MIN_CASES
 from autoseg.events import Events
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
+from autoseg.postprocessing.selection import Selection
 from autoseg.reporting.data import FinishedRun, ReportData, gather
 from autoseg.runs import moved_data
 from autoseg.runs.workspace import Workspace
@@ -29,9 +32,6 @@ Source: Zijdenbos et al. (IEEE Trans. Med. Imaging 13, 1994), who call a larger 
 GOOD_DICE: Final = 0.8
 """A class with at least this mean Dice is good. Source: chosen; the settled models of IBSR18 have .87 and more
 (docs/explanation/results.md)."""
-
-FEW_CASES: Final = 6
-"""Fewer held-out cases than this are worth a word. Source: no paired test on fewer can tell anything."""
 
 _MOST_OUTLIERS: Final = 20
 """Of many cases so many outliers are named, the lowest. Source: chosen; as many as somebody may look at."""
@@ -168,7 +168,7 @@ def _short_in_words(short: Sequence[FinishedRun], runs: Sequence[FinishedRun]) -
 
 
 def _basis_in_words(cases: Sequence[CaseMetrics]) -> list[str]:
-    return [f"all this rests on {len(cases)} held-out case(s)"] if 0 < len(cases) < FEW_CASES else []
+    return [f"all this rests on {len(cases)} held-out case(s)"] if 0 < len(cases) < MIN_CASES else []
 
 
 def _doubts(run: FinishedRun, data: ReportData, *, without_classes: bool = False) -> list[str]:
@@ -196,14 +196,16 @@ def _warnings(data: ReportData, cases: Sequence[CaseMetrics]) -> Iterator[str]:
     if not data.runs:
         yield "Nothing is trained yet."
     yield from _about_runs(data)
-    if 0 < len(cases) < FEW_CASES:
+    if 0 < len(cases) < MIN_CASES:
         yield f"All scores rest on {len(cases)} held-out case(s): the next data may well score differently."
     yield from _about_the_selection(data)
     for title, of_network in data.main.titled.items():
-        undefined = [case.id for case in of_network if any(math.isnan(label.hausdorff_mm) for label in case.classes)]
+        undefined = [case.id for case in of_network if math.isnan(class_mean(case, "hausdorff_mm").value)]
         if undefined:
-            named = moved_data.listing(undefined)
-            yield f"{title}: distances are undefined for some classes of {named}; means leave them out."
+            yield (
+                f"{title}: no mean distance of {moved_data.listing(undefined)}, where a class was not found; the others' "
+                "mean leaves them out."
+            )
     yield from _outliers(cases)
 
 
@@ -222,18 +224,23 @@ def _about_the_selection(data: ReportData) -> Iterator[str]:
     if selection is None:
         return
     yield from (f"Not taking part in the selection: {line}." for line in selection.missing)
-    if len(selection.candidates) > 1:
-        yield (
-            f"The scores of the selection are optimistic: it is the best of {len(selection.candidates)} on the cases that "
-            "it was chosen by."
-        )
+    if selection.optimistic:
+        yield f"The selection's scores are optimistic: it was chosen on the cases that they are of. {_unbiased(selection)}"
+
+
+def _unbiased(selection: Selection) -> str:
+    """What new cases will probably have, or how to find out."""
+    nested = selection.nested
+    if nested is None:
+        return "`autoseg select --nested` scores each fold by what the others choose."
+    return f"Chosen without the fold that is scored, the mean Dice is {number(nested.score.dice.mean, 3)}."
 
 
 def _outliers(cases: Sequence[CaseMetrics]) -> Iterator[str]:
     """Cases far below the others, by Tukey's fence."""
     means = case_means(cases, "dice") if cases else []
     dice = {case.id: value for case, value in zip(cases, means, strict=True) if not math.isnan(value)}
-    if len(dice) < FEW_CASES:
+    if len(dice) < MIN_CASES:
         return
     lower, _, upper = statistics.quantiles(dice.values(), n=4)
     fence = lower - 1.5 * (upper - lower)

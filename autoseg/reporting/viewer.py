@@ -54,6 +54,11 @@ class VolumeView:
     classes: Sequence[tuple[str, str]]
     flat: bool
 
+    @property
+    def size(self) -> int:
+        """Bytes that it takes in the page, nearly."""
+        return (len(self.image) + sum(map(len, self.overlays.values()))) * 4 // 3
+
     def document(self) -> dict[str, Any]:
         """The same as JSON, as the page's script reads it."""
         return {

@@ -12,10 +12,13 @@ from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.evaluation.comparison import compare
 from autoseg.events import Silent
 from autoseg.metrics.table import METRICS
-from autoseg.reporting import paper_figures, score_sections, sections
+from autoseg.reporting import case_sections, paper_figures, score_sections, sections
+from autoseg.reporting.blocks import Table, Warnings
 from autoseg.reporting.data import ReportData, gather
-from autoseg.reporting.page import Page, Table, render
+from autoseg.reporting.materials import Materials
+from autoseg.reporting.page import Page, Section, render
 from autoseg.reporting.score_sections import worst
+from autoseg.reporting.verdict import verdict
 from autoseg.runs.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"
@@ -61,16 +64,15 @@ def data_of() -> MakeData:
     return make
 
 
-def no_figures(_: str) -> list[Any]:
-    return []
-
-
 def text_of(data: ReportData) -> str:
     made = (
-        sections._data(data, no_figures), sections._warnings(data),
-        score_sections.scores_section(data, no_figures), score_sections.selection_section(data, no_figures),
-    )  # fmt: skip
-    return render(Page("title", "subtitle", (), made))
+        sections._data(data, []),
+        Section("warnings", "Warnings", "", [Warnings(verdict(data).warnings)]),
+        score_sections.scores_section(data, list(data.main.titled), []),
+        Section("cases", "Cases", "", [case_sections._case_table(data.selected, {})]),
+        score_sections.selection_section(data, []),
+    )
+    return render(Page("title", "subtitle", made))
 
 
 def test_the_page_of_many_cases_is_as_long_as_that_of_some(data_of: MakeData) -> None:
@@ -79,14 +81,14 @@ def test_the_page_of_many_cases_is_as_long_as_that_of_some(data_of: MakeData) ->
     assert "the 200 worst of 1,200 cases" in many
     assert "all are in fingerprint.json" in many
     assert "So do 40 more, less far" in many
-    assert text_of(data_of(150)).count("case_00149") == 1 + len(score_sections.shown_metrics())  # none is left out of few
+    assert text_of(data_of(150)).count(">case_00149<") == 2 + len(score_sections.shown_metrics())  # none is left out of few
 
 
 @pytest.mark.parametrize("stem", ["figure_2_dice", "calibration"])
 def test_figures_of_many_cases_are_pixels(data_of: MakeData, tmp_path: Path, stem: str) -> None:
     sizes = []
     for count in (600, 2_400):
-        (drawing, *_) = paper_figures.FIGURES[stem].drawings(data_of(count), Silent())
+        (drawing, *_) = paper_figures.FIGURES[stem](Materials(data_of(count), Silent()))
         drawing[1](tmp_path / f"{count}.svg")
         sizes.append((tmp_path / f"{count}.svg").stat().st_size)
     assert sizes[1] < 1.5 * sizes[0]
@@ -120,6 +122,5 @@ def test_a_table_is_looked_through_once_for_its_columns_of_numbers() -> None:
     rows = Rows([["a", "1"]] * 100)
     table = Table("caption", ["case", "number"], rows)
     before = rows.looked_through
-    section = sections.Section("scores", "Scores", "", [table])
-    render(Page("title", "subtitle", (), [section]))
+    render(Page("title", "subtitle", [Section("scores", "Scores", "", [table])]))
     assert rows.looked_through - before < 5

@@ -8,7 +8,26 @@ import numpy as np
 import pytest
 
 from autoseg.data.dataset import LabelClass
-from autoseg.reporting.page import Block, Copyable, Facts, Figure, Page, Section, Table, Text, Viewer, Warnings, render
+from autoseg.reporting.blocks import (
+    Block,
+    Copyable,
+    Facts,
+    Figure,
+    Judgement,
+    Pictures,
+    Plot,
+    Plots,
+    Strip,
+    Table,
+    Text,
+    Viewer,
+    Warnings,
+)
+from autoseg.reporting.page import Page, Section, render
+from autoseg.reporting.palette import CLASSES, NETWORKS
+from autoseg.reporting.pictures import Picture
+from autoseg.reporting.plots import Named, dots_plot
+from autoseg.reporting.svg import Curve, curves_plot, swatch
 from autoseg.reporting.viewer import encode
 
 HOSTILE = """"><img src=x onerror=alert(1)></script><script>alert(1)</script><!-- {{ 7 * 7 }} ]]> ' & \u2028"""
@@ -56,23 +75,29 @@ def view(name: str = "prediction") -> Any:
 
 
 def page_with(*blocks: Block) -> Reader:
-    return Reader(render(Page("Report", "subtitle", sections=[Section("part", "Part", "", blocks)])))
+    return Reader(render(Page("Report", "subtitle", [Section("part", "Part", "", blocks)])))
 
 
 def everything(text: str) -> Page:
     """A page with the text wherever a text can be."""
-    table = Table(text, [text, text], [[text, text], [text, "1"]], frozenset({(0, 1)}))
+    cells = [[text, text], [text, "1"]]
+    dots = dots_plot({text: {text: Named([text], [0.5])}}, [text], metric="dice")
+    curves = curves_plot([Curve(text, [(1, 0.5), (2, 0.6)], NETWORKS, 0)], label=text, across_label=text)
+    plots = [Plot(text, dots), Plot(text, curves)]
     blocks = [
+        Judgement(text, [("var(--class-0)", text, text, text)], "good", [(text, text, text)]),
         Text([text]),
-        table,
+        Table(text, [text, text], cells, frozenset({(0, 1)}), sortable=True, shown_in="scans", shown=frozenset({text})),
         Figure(b"<svg/>", "svg", alt=text, shows=text, judge=text),
-        Viewer(text, view(text), shows=text, judge=text),
+        Plots(plots, [(swatch(CLASSES, 0), text)], shows=text, judge=text, title=text),
+        Pictures([Strip(text, [Picture(b"", (2, 1), text, text, sides=(text, text))])], [("#0072B2", text)], text, text),
+        Viewer(text, {text: view(text)}, shows=text, judge=text, notes={text: text}, id="scans"),
         Facts([(text, text)]),
         Copyable(text, text, references=[text]),
         Copyable(text, text, code=True),
         Warnings([text]),
     ]
-    return Page(text, text, [(text, text, text)], [Section("part", text, text, blocks)])
+    return Page(text, text, [Section("part", text, text, blocks)], [(text, text)])
 
 
 def test_text_from_outside_is_nothing_but_text() -> None:
@@ -80,11 +105,12 @@ def test_text_from_outside_is_nothing_but_text() -> None:
     names = [(tag, sorted(attributes)) for tag, attributes in plain.elements]
     assert [(tag, sorted(attributes)) for tag, attributes in hostile.elements] == names
     assert hostile.comments == plain.comments == 0
-    shown = [text for tag, text in plain.texts if "plain" in text and tag != "script"]
-    assert len(shown) == 29  # each of the texts above, and those the page repeats: title and section
-    assert [text.replace(HOSTILE, "plain") for tag, text in hostile.texts if HOSTILE in text and tag != "script"] == shown
+    shown = [text for tag, text in plain.texts if "plain" in text and tag not in {"script", "text"}]
+    assert len(shown) == 52  # each of the texts above, and those the page repeats: title and section
+    found = [text for tag, text in hostile.texts if HOSTILE in text and tag not in {"script", "text"}]
+    assert [text.replace(HOSTILE, "plain") for text in found] == shown  # labels in plots are cut, and whole in their titles
     quoted = [value for _, attributes in hostile.elements for value in attributes.values() if value and HOSTILE in value]
-    assert quoted == [HOSTILE] * 3  # the table's label, the picture's description and the viewer's label
+    assert quoted == [HOSTILE] * 7  # labels of table, curves and viewer, the scan's name and note, descriptions of pictures
 
 
 def test_data_for_the_script_cannot_end_its_element() -> None:
@@ -114,14 +140,14 @@ def test_addresses_lead_nowhere_but_into_the_page() -> None:
         for name, value in attributes.items()
         if name in {"src", "href", "srcset", "action", "poster", "data", "cite", "formaction", "ping"}
     ]
-    assert len(addresses) == 4  # skip link, icon, one section, one picture
+    assert len(addresses) == 5  # skip link, icon, one section, two pictures
     assert all(address is not None and address.startswith(("data:", "#")) for address in addresses)
     for fetching in ("url(", "@import", "http:", "https:", "ws://", "wss:", "fetch(", "XMLHttpRequest", "import("):
         assert fetching not in document
 
 
 def test_sections_are_linked_in_order() -> None:
-    reader = Reader(render(Page("Report", "", sections=[Section(name, name, "", []) for name in ("data", "plan-b")])))
+    reader = Reader(render(Page("Report", "", [Section(name, name, "", []) for name in ("data", "plan-b")])))
     assert [entry["id"] for entry in reader.all("section")] == ["data", "plan-b"]
     assert [entry["href"] for entry in reader.all("a")] == ["#content", "#data", "#plan-b"]
 
@@ -185,7 +211,7 @@ def test_no_warnings_are_worth_a_sentence() -> None:
 
 
 def test_without_scripts_the_page_says_what_is_missing() -> None:
-    words = " ".join(page_with(Viewer("Scan", view(), shows="A scan.", judge="Look.")).texts_of("p"))
+    words = " ".join(page_with(Viewer("Scan", {"a": view()}, shows="A scan.", judge="Look.")).texts_of("p"))
     assert "Without scripts the page shows everything but the scans" in words
     assert "The scan appears when scripts run." in words
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from oracles.browser import visit
 
 from autoseg.data.dataset import LabelClass
-from autoseg.reporting.page import Block, Copyable, Facts, Page, Section, Table, Text, Viewer, Warnings, render
+from autoseg.reporting.blocks import Block, Copyable, Facts, Judgement, Table, Text, Viewer, Warnings
+from autoseg.reporting.page import Page, Section, render
 from autoseg.reporting.viewer import VolumeView, encode
 
 pytestmark = pytest.mark.gate
@@ -43,11 +44,11 @@ PREDICTION, REFERENCE = labels(1), labels(2)
 
 
 def page_of(*blocks: Block) -> str:
-    return render(Page(HOSTILE, HOSTILE, [(HOSTILE, HOSTILE, HOSTILE)], [Section("part", HOSTILE, HOSTILE, blocks)]))
+    return render(Page(HOSTILE, HOSTILE, [Section("part", HOSTILE, HOSTILE, blocks)]))
 
 
 def viewer(view: VolumeView) -> Viewer:
-    return Viewer(HOSTILE, view, shows="A scan.", judge="Look.")
+    return Viewer(HOSTILE, {HOSTILE: view}, shows="A scan.", judge="Look.")
 
 
 def two_maps() -> VolumeView:
@@ -291,6 +292,9 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Any:
 def whole_page() -> str:
     long = "a" * 120
     return page_of(
+        Judgement(
+            HOSTILE, [("var(--class-0)", HOSTILE, long, long)], "poor", [(HOSTILE, HOSTILE, HOSTILE), (long, long, long)]
+        ),
         Text([HOSTILE, long]),
         Table(HOSTILE, ["case", HOSTILE], [[HOSTILE, "1"], [long, long]]),
         Table(HOSTILE, ["case", *(f"column {index}" for index in range(30))], [[long, *["0.1234"] * 30]], folded=True),
@@ -304,7 +308,7 @@ def whole_page() -> str:
 
 def test_evil_names_are_shown_and_do_nothing(read: Any) -> None:
     assert read["title"] == HOSTILE
-    assert read["words"].count(HOSTILE) == 18  # wherever it was given, and in the list of sections and the legend
+    assert read["words"].count(HOSTILE) == 20  # wherever it was given, and in the list of sections and the legend
     assert read["scripts"] == 3  # the scan's data, the page's script, and the one that looks
     assert read["images"] == []
 

@@ -99,8 +99,8 @@ def test_good_scores_of_many_cases_are_no_cause_for_a_warning(stored: ReportData
 def test_outliers_and_undefined_distances_are_named(stored: ReportData) -> None:
     warnings = judged(stored, {"GM": [*GOOD[:9], 0.75]}, distance=NAN).warnings
     assert "case_9 scores far below the others (mean Dice 0.750): look at it first." in warnings
-    (undefined,) = (line for line in warnings if "distances are undefined" in line)
-    assert undefined.startswith("U-Net: distances are undefined for some classes of case_0, case_1")
+    (undefined,) = (line for line in warnings if "no mean distance" in line)
+    assert undefined.startswith("U-Net: no mean distance of case_0, case_1")
 
 
 def test_short_runs_are_named_by_what_tells_them_apart(stored: ReportData) -> None:

@@ -83,15 +83,19 @@ function rgba(colour, opacity) {
 
 const GREYS = palette((value) => [value, value, value, 255]);
 
+// One scan of a figure. What the reader chose (opacity, outlines, ...) is kept from the scan before.
 class View {
-  constructor(figure) {
+  constructor(figure, source = figure.querySelector("script"), before = null) {
     this.figure = figure;
-    this.data = JSON.parse(figure.querySelector("script").textContent);
+    this.data = JSON.parse(source.textContent);
     this.status = figure.querySelector(".status");
-    this.overlays = this.data.overlays.map(({name}, index) => ({name, shown: true, outline: index > 0}));
-    this.opacity = 0.45;
-    this.differences = false;
-    this.crosshair = true;
+    this.overlays = this.data.overlays.map(({name}, index) => {
+      const same = before?.overlays.find((overlay) => overlay.name === name);
+      return {name, shown: same?.shown ?? true, outline: same?.outline ?? index > 0};
+    });
+    this.opacity = before?.opacity ?? 0.45;
+    this.differences = (before?.differences ?? false) && this.overlays.length === 2;
+    this.crosshair = before?.crosshair ?? true;
   }
 
   // Room for the planes, so that nothing on the page moves when the scan arrives.
@@ -101,8 +105,8 @@ class View {
     this.panels = (planes.length ? planes : PLANES.slice(0, 1)).map((plane) => this.panel(plane));
     const box = this.figure.querySelector(".planes");
     box.style.setProperty("--columns", this.panels.map(({canvas}) => `minmax(9rem, ${canvas.width}fr)`).join(" "));
-    box.append(...this.panels.map((panel) => panel.box));
-    this.figure.querySelector(".controls").append(...this.controls());
+    box.replaceChildren(...this.panels.map((panel) => panel.box));
+    this.figure.querySelector(".choices").replaceChildren(...this.controls());
     this.status.textContent = "Loading the scan ...";
   }
 
@@ -115,15 +119,17 @@ class View {
     try {
       const {shape, columns, image, overlays} = this.data;
       this.image = await volume(image, shape, columns);
+      if (this.left) return;
       for (const [index, overlay] of overlays.entries()) {
         this.overlays[index].labels = await volume(overlay.labels, shape, columns);
       }
+      if (this.left) return;
       this.position = this.fullest();
       this.draw();
       this.status.textContent = "";
       this.figure.dataset.ready = "true";
     } catch (failure) {
-      this.status.textContent = `This scan cannot be shown: ${failure.message}`;
+      if (!this.left) this.status.textContent = `This scan cannot be shown: ${failure.message}`;
     }
   }
 
@@ -156,12 +162,12 @@ class View {
     if (this.overlays.length === 2) {
       const patch = element("i");
       patch.style.background = DIFFERENCE;
-      const box = this.box("only where they differ", "differences", false, (checked) => { this.differences = checked; });
+      const box = this.box("only where they differ", "differences", this.differences, (checked) => { this.differences = checked; });
       box.append(patch);
       made.push(box);
     }
     if (this.panels.length > 1) {
-      made.push(this.box("crosshair", "crosshair", true, (checked) => { this.crosshair = checked; }));
+      made.push(this.box("crosshair", "crosshair", this.crosshair, (checked) => { this.crosshair = checked; }));
     }
     made.push(element("div", {className: "legend"}, this.data.classes.map((entry) => {
       const patch = element("i");
@@ -289,88 +295,43 @@ function unlike([first, second]) {
   return {...first, pixels: first.pixels.map((value, index) => (value === second.pixels[index] ? 0 : 1))};
 }
 
-// Scans in sight come first; the others follow one by one while nothing else happens, so that a print shows them all.
-function showScans() {
-  const views = new Map([...document.querySelectorAll("figure.viewer")].map((figure) => [figure, new View(figure)]));
-  const near = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) views.get(entry.target).start();
-  }, {rootMargin: "400px"});
-  for (const [figure, view] of views) {
-    view.build();
-    near.observe(figure);
+// The scans of a figure, of which one at a time is unpacked; its list names them all.
+class Scans {
+  constructor(figure) {
+    this.figure = figure;
+    this.sources = [...figure.querySelectorAll("script")];
+    const choices = element("div", {className: "choices"});
+    this.list = element("select", {name: "scan"}, this.sources.map(({dataset}, index) =>
+      element("option", {value: index, textContent: [dataset.name, dataset.note].filter(Boolean).join(" \u2013 ")})));
+    this.list.addEventListener("change", () => this.show(Number(this.list.value)));
+    const chooser = element("label", {className: "chooser"}, ["scan", this.list]);
+    figure.querySelector(".controls").append(...(this.sources.length > 1 ? [chooser] : []), choices);
+    this.place(0);
   }
-  window.addEventListener("load", async () => {
-    for (const view of views.values()) {
-      await new Promise((resolve) => { setTimeout(resolve, 200); });
-      await view.start();
-    }
-  });
-}
 
-function openForPrint() {
-  let opened = [];
-  window.addEventListener("beforeprint", () => {
-    opened = [...document.querySelectorAll("main details:not([open])")];
-    for (const details of opened) details.open = true;
-  });
-  window.addEventListener("afterprint", () => { for (const details of opened) details.open = false; });
-}
+  // Room for a scan, which is unpacked when it is started.
+  place(index) {
+    const before = this.view;
+    if (before) before.left = true;
+    this.list.value = index;
+    delete this.figure.dataset.ready;
+    this.view = new View(this.figure, this.sources[index], before);
+    this.view.build();
+  }
 
-// The old command works on a page opened from a folder, where the new interface may be refused. What is copied is plain
-// text: a paper needs none of the page's colours.
-function offerCopies() {
-  for (const button of document.querySelectorAll("button.copy")) {
-    const source = document.getElementById(button.dataset.from);
-    button.addEventListener("click", () => {
-      window.getSelection().selectAllChildren(source);
-      const take = (event) => { event.clipboardData.setData("text/plain", plainText(source)); event.preventDefault(); };
-      document.addEventListener("copy", take);
-      button.textContent = document.execCommand("copy") ? "Copied" : "Press Ctrl-C";
-      document.removeEventListener("copy", take);
-      setTimeout(() => { button.textContent = "Copy"; }, 1500);
-    });
+  start() {
+    return this.view.start();
+  }
+
+  show(index) {
+    this.place(index);
+    return this.start();
+  }
+
+  // Shows the scan of that name; false where there is none.
+  open(name) {
+    const index = this.sources.findIndex(({dataset}) => dataset.name === name);
+    if (index >= 0 && Number(this.list.value) !== index) this.show(index);
+    return index >= 0;
   }
 }
-
-function plainText(source) {
-  const text = source.querySelector("pre, p").textContent;
-  const references = [...source.querySelectorAll("li")].map((entry, index) => `${index + 1}. ${entry.textContent}`);
-  return [text, ...(references.length ? ["", ...references] : [])].join("\n");
-}
-
-function offerThemes() {
-  const button = document.getElementById("theme"), choices = ["system", "light", "dark"];
-  let chosen = 0;
-  button.hidden = false;
-  button.addEventListener("click", () => {
-    chosen = (chosen + 1) % choices.length;
-    if (chosen) document.documentElement.dataset.theme = choices[chosen];
-    else delete document.documentElement.dataset.theme;
-    button.textContent = `Colours: ${choices[chosen]}`;
-  });
-}
-
-function markPlace() {
-  const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));
-  const seen = new IntersectionObserver((entries) => {
-    for (const entry of entries) if (entry.isIntersecting) {
-      for (const link of links.values()) link.removeAttribute("aria-current");
-      links.get(entry.target.id).setAttribute("aria-current", "true");
-    }
-  }, {rootMargin: "-20% 0px -70% 0px"});
-  for (const section of document.querySelectorAll("main > section")) seen.observe(section);
-}
-
-// At the side the list is always open and has no handle; above the page it starts folded.
-function foldSections() {
-  const details = document.querySelector("nav details"), wide = window.matchMedia("(min-width: 1000px)");
-  details.open = wide.matches;
-  wide.addEventListener("change", () => { details.open = wide.matches; });
-}
-
-offerThemes();
-offerCopies();
-foldSections();
-markPlace();
-showScans();
-openForPrint();
