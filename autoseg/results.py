@@ -31,12 +31,17 @@ class Tabulated(Protocol):
     def rows(self) -> Sequence[Sequence[str]]:
         """Cells."""
 
+    @property
+    def headings(self) -> bool:
+        """Whether the headings are shown."""
+
 
 @dataclass(frozen=True)
 class _Table:
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    headings: bool = True
 
 
 class Result(ABC):
@@ -85,14 +90,15 @@ class Records(Result):
 
 def html_table(table: Tabulated) -> str:
     """A table as HTML, whatever its cells hold; of a long one the first rows."""
-    heads = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
+    heads = "".join(f"<th>{escape(column)}</th>" for column in table.columns if table.headings)
+    head = f"<thead><tr>{heads}</tr></thead>" if heads else ""
     rows = "".join(_html_row(row) for row in table.rows[:MOST_ROWS])
     left_out = len(table.rows) - MOST_ROWS
     note = f"<p>... and {left_out:,} more rows</p>" if left_out > 0 else ""
     caption = (
         f'<caption style="text-align: left; white-space: nowrap">{escape(table.title)}</caption>' if table.title else ""
     )
-    return f"<table>{caption}<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>{note}"
+    return f"<table>{caption}{head}<tbody>{rows}</tbody></table>{note}"
 
 
 def _html_row(row: Sequence[str]) -> str:

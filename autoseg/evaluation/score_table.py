@@ -15,11 +15,13 @@ class ScoreTable:
         title: what was scored.
         columns: headings.
         rows: as many cells each.
+        headings: whether the headings are shown.
     """
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    headings: bool = True
 
 
 def score_table(summary: Summary, *, title: str) -> ScoreTable:

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, Final
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.display import colour, intensity_window, rgb
+from autoseg.data.display import colour, content_box, intensity_window, rgb
 from autoseg.images.image import Image, LabelMap
 from autoseg.images.pillow_pictures import png
 from autoseg.preprocessing.case import canonical
@@ -18,7 +18,7 @@ from autoseg.preprocessing.case import canonical
 _PLANES: Final = ("axial", "coronal", "sagittal")
 """By the axis of a volume (Z, Y, X) in canonical order that they cut."""
 
-_OPACITY: Final = 0.45
+_OPACITY: Final = 0.4
 _HEIGHT_PX: Final = 220
 """Of the tallest slice on the page."""
 
@@ -48,20 +48,31 @@ def fullest_cuts(image: Image, labels: LabelMap) -> tuple[Cut, ...]:
 
     Shown as in reports, with the patient's right on the left. Takes a pass over the labels, and holds on to no volume.
     """
-    pixels, spacing_mm = canonical(image.shown, image.geometry)
-    values, _ = canonical(labels.array, labels.geometry)
-    axes = range(3) if min(values.shape) > 1 else [int(np.argmin(values.shape))]
-    flat = image.geometry.dimensions == 2
-    cuts = []
-    for axis in axes:
-        across = [other for other in range(3) if other != axis]
-        counts = np.count_nonzero(values, axis=tuple(across))
-        index = int(counts.argmax()) if counts.any() else counts.size // 2
-        height_mm, width_mm = (values.shape[other] * spacing_mm[other] for other in across)
-        step = max(1, -(-max(values.shape[other] for other in across) // _MOST_PX))
-        of_scan, of_labels = _cut(pixels, axis, index, step=step), _cut(values, axis, index, step=step)
-        cuts.append(Cut("" if flat else _PLANES[axis], of_scan, of_labels, (height_mm, width_mm)))
-    return tuple(cuts)
+    geometry, indices = image.geometry, _fullest(labels.array)
+    flat = geometry.dimensions == 2
+    cuts = {}
+    for axis in range(3) if min(geometry.shape) > 1 else [int(np.argmin(geometry.shape))]:
+        thin = (slice(None),) * axis + (slice(indices[axis], indices[axis] + 1),)
+        pixels, spacing_mm = canonical(replace(image, array=image.array[:, *thin]).shown, geometry)
+        values, _ = canonical(labels.array[thin], geometry)
+        across = 0 if flat else 2 - geometry.anatomical_axes()[axis]  # of the canonical axes
+        sides_mm = [side for other, side in enumerate(spacing_mm) if other != across]
+        cuts[across] = _cut(
+            "" if flat else _PLANES[across], np.squeeze(pixels, across), np.squeeze(values, across), sides_mm
+        )
+    return tuple(cuts[across] for across in sorted(cuts))
+
+
+def _fullest(labels: NDArray[np.uint16]) -> tuple[int, ...]:
+    """Along each axis the number of the slice with the most foreground; the middle where there is none."""
+    counts = [np.zeros(length, dtype=np.int64) for length in labels.shape]
+    for number, plane in enumerate(labels):  # plane by plane: a mask of all would take memory, and three passes
+        mask = plane != 0
+        rows = np.count_nonzero(mask, axis=1)
+        counts[0][number] = rows.sum()
+        counts[1] += rows
+        counts[2] += np.count_nonzero(mask, axis=0)
+    return tuple(int(count.argmax()) if count.any() else count.size // 2 for count in counts)
 
 
 def html_pictures(cuts: Sequence[Cut], classes: Sequence[LabelClass]) -> str:
@@ -81,10 +92,13 @@ def html_swatch(index: int) -> str:
     return f'<span style="background: {colour(index)}">&emsp;</span>'
 
 
-def _cut(volume: NDArray[Any], axis: int, index: int, *, step: int) -> NDArray[Any]:
-    """A copy of a slice, of which every `step`-th pixel is kept."""
-    pixels: NDArray[Any] = volume.take(index, axis=axis)
-    return pixels[::step, ::step].copy()
+def _cut(plane: str, pixels: NDArray[Any], labels: NDArray[Any], sides_mm: Sequence[float]) -> Cut:
+    """A slice, cut to what there is to see, of few enough pixels; `sides_mm` are those of a pixel."""
+    box = content_box(pixels, [labels])
+    pixels, labels = pixels[box], labels[box]
+    size_mm = (pixels.shape[0] * sides_mm[0], pixels.shape[1] * sides_mm[1])
+    step = max(1, -(-max(pixels.shape) // _MOST_PX))
+    return Cut(plane, pixels[::step, ::step].copy(), labels[::step, ::step].copy(), size_mm)
 
 
 def _html_picture(cut: Cut, classes: Sequence[LabelClass], *, window: tuple[float, float], px_per_mm: float) -> str:

@@ -23,6 +23,7 @@ from autoseg.inference.preview import fullest_cuts, html_pictures
 from autoseg.inference.segmenter import Segmentation, Segmenter
 from autoseg.model.encoding import TensorEncoding
 from autoseg.planning.plan import Plan
+from autoseg.preprocessing.case import canonical
 
 GEOMETRY = Geometry(
     shape=(4, 16, 24),
@@ -149,6 +150,22 @@ def test_slices_with_most_foreground_are_kept_and_nothing_of_the_volume() -> Non
     assert sides == [8.0, 8.0, 16.0, 16.0, 36.0, 36.0]
 
 
+@pytest.mark.parametrize(
+    "direction", [(1, 0, 0, 0, 1, 0, 0, 0, 1), GEOMETRY.direction, (0, 0, 1, 1, 0, 0, 0, 1, 0), (0, -1, 0, 0, 0, 1, 1, 0, 0)]
+)
+def test_slices_are_those_of_the_scan_as_reports_show_it(direction: tuple[float, ...]) -> None:
+    geometry = replace(GEOMETRY, direction=tuple(map(float, direction)))
+    image, labels = Image(ARRAY[np.newaxis], geometry), LabelMap(two_discs(), geometry)
+    shown, spacing_mm = canonical(ARRAY, geometry)
+    values, _ = canonical(labels.array, geometry)
+    for axis, cut in enumerate(fullest_cuts(image, labels)):
+        counts = np.count_nonzero(values, axis=tuple(other for other in range(3) if other != axis))
+        candidates = [shown.take(index, axis) for index in np.flatnonzero(counts == counts.max())]
+        assert any(np.isin(cut.pixels, candidate).all() and cut.pixels.shape == candidate.shape for candidate in candidates)
+        height, width = (side * spacing_mm[other] for other, side in enumerate(values.shape) if other != axis)
+        assert cut.size_mm == (height, width)
+
+
 def test_a_picture_shows_the_classes_over_the_scan_in_true_proportions() -> None:
     geometry = Geometry(shape=(1, 24, 64), spacing_mm=(1.0, 2.0, 0.5), dimensions=2)
     array = np.zeros((1, 24, 64), dtype=np.float32)
@@ -165,8 +182,8 @@ def test_a_picture_shows_the_classes_over_the_scan_in_true_proportions() -> None
     assert pixels.shape == (24, 64, 3)
     np.testing.assert_array_equal(pixels[0, 1], 255)
     np.testing.assert_array_equal(pixels[23, 63], 0)
-    np.testing.assert_allclose(pixels[0, 0], 0.55 * 255 + 0.45 * np.array(rgb(colour(0))), atol=1)
-    np.testing.assert_allclose(pixels[20, 40], 0.45 * np.array(rgb(colour(1))), atol=1)
+    np.testing.assert_allclose(pixels[0, 0], 0.6 * 255 + 0.4 * np.array(rgb(colour(0))), atol=1)
+    np.testing.assert_allclose(pixels[20, 40], 0.4 * np.array(rgb(colour(1))), atol=1)
 
 
 def test_a_large_picture_stays_small_on_the_page() -> None:
