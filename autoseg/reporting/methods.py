@@ -168,9 +168,9 @@ def _chosen(choice: Choice, plan: Plan) -> str:
 def _scores(plan: Plan, study: Study) -> list[str]:
     if not study.scored:
         return []
-    titles = [metric.title for metric in METRICS.values() if metric.better is not None]
-    names = listing([title if title.startswith(_PEOPLE) else title[:1].lower() + title[1:] for title in titles])
-    in_mm = " (distances in mm)" if any(metric.unit == "mm" for metric in METRICS.values()) else ""
+    metrics = [METRICS[name] for name in study.metrics]
+    names = listing([_in_a_sentence(metric.title) for metric in metrics])
+    in_mm = " (distances in mm)" if any(metric.unit == "mm" for metric in metrics) else ""
     scored = counted(study.scored, f"held-out {_case(plan)}")
     sentences = [f"Predictions of {scored} were scored by class: {names}{in_mm}."]
     if study.has_interval:
@@ -180,6 +180,10 @@ def _scores(plan: Plan, study: Study) -> list[str]:
         nested = ", and by nested selection, without the fold that is scored" if choice.nested else ""
         sentences.append(f"The selection was scored on the {_case(plan)}s that decided it{nested}.")
     return sentences
+
+
+def _in_a_sentence(title: str) -> str:
+    return title if title.startswith(_PEOPLE) else title[:1].lower() + title[1:]
 
 
 def _case(plan: Plan) -> str:

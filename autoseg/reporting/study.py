@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoseg import catalogue
+from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.statistics import mean_interval
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as describe_step
+from autoseg.metrics.table import METRICS
 from autoseg.model.description import Hardware, software_versions
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection
@@ -84,6 +86,7 @@ class Study:
         cases: labelled cases.
         trainings: that came to their end.
         scored: held-out cases that were scored.
+        metrics: what they were scored by: names in `METRICS` that are defined for any of them.
         has_interval: whether a mean over them is given with an interval.
         choice: what was selected; None: nothing was.
         versions: of the software that writes the report.
@@ -92,6 +95,7 @@ class Study:
     cases: int
     trainings: Sequence[Training] = ()
     scored: int = 0
+    metrics: Sequence[str] = ()
     has_interval: bool = False
     choice: Choice | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -106,16 +110,21 @@ def architectures(trainings: Sequence[Training]) -> list[catalogue.Architecture]
 def study_of(data: ReportData) -> Study:
     """Gather what was done from a report's data."""
     _, best = data.best
-    scored = {case.id for group in data.groups for cases in group.scores.values() for case in cases}
+    scored = [case for group in data.groups for cases in group.scores.values() for case in cases]
     names = [label.name for label in data.plan.data.classes]
     return Study(
         cases=len(data.fingerprint.cases),
         trainings=[training_of(run) for run in data.runs],
-        scored=len(scored),
+        scored=len({case.id for case in scored}),
+        metrics=[name for name, metric in METRICS.items() if metric.better is not None and _is_defined(name, scored)],
         has_interval=bool(best) and not math.isnan(mean_interval(case_means(best, "dice"), metric="dice").low),
         choice=None if data.selection is None else _choice(data.selection, data, names),
         versions=software_versions(),
     )
+
+
+def _is_defined(metric: str, cases: Sequence[CaseMetrics]) -> bool:
+    return any(not math.isnan(label.number(metric)) for case in cases for label in case.classes)
 
 
 def training_of(run: FinishedRun) -> Training:

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from autoseg.catalogue import NETWORKS
-from autoseg.evaluation.formatting import listing
-from autoseg.metrics.table import METRICS
 from autoseg.model.description import Hardware
 from autoseg.planning.plan import Plan
 from autoseg.reporting.methods import methods_paragraph
@@ -55,15 +53,12 @@ AUGMENTATION = (
         "1.25), each with probability 0.5."
     ),
 )
-NAMES = {
-    "dice": "Dice",
-    "nsd": "normalised surface Dice",
-    "hausdorff_mm": "Hausdorff distance",
-    "hausdorff95_mm": "95th percentile of the Hausdorff distance",
-    "assd_mm": "average symmetric surface distance",
-}
-SCORED_BY = listing([NAMES[name] for name, metric in METRICS.items() if metric.better is not None])
-SCORES = (f"Predictions of 5 held-out scans were scored by class: {SCORED_BY} (distances in mm).",)
+SCORES = (
+    (
+        "Predictions of 5 held-out scans were scored by class: Dice, Hausdorff distance, 95th percentile of the Hausdorff "
+        "distance and average symmetric surface distance (distances in mm)."
+    ),
+)
 SOFTWARE = (
     (
         "Software: autoseg 1.2.3, PyTorch 2.13 (Paszke et al. 2019), SimpleITK 2.5 (Lowekamp et al. 2013), NumPy 2.4 "
@@ -92,7 +87,9 @@ def training(architecture: str = "unet", fold: int | str = 0, *, held_out: int =
 
 def study(*trainings: Training, **changes: Any) -> Study:
     """What comes of some trainings."""
-    return replace(Study(cases=10, trainings=trainings, scored=5, versions={"autoseg": "9.9"}), **changes)
+    metrics = ("dice", "hausdorff_mm", "hausdorff95_mm", "assd_mm")
+    done = Study(cases=10, trainings=trainings, scored=5, metrics=metrics, versions={"autoseg": "9.9"})
+    return replace(done, **changes)
 
 
 ONE = study(training())
@@ -442,6 +439,11 @@ def test_what_somebody_set_is_said(make_plan: MakePlan) -> None:
     assert " proposed. `training.loss` was set by hand. Scans" in methods_paragraph(plan, ONE)[0]
     changed = plan.model_copy(update={"planned_digest": plan.digest, "folds": 3})
     assert "`training.loss` was set by hand. The plan was edited by hand. Scans" in methods_paragraph(changed, ONE)[0]
+
+
+def test_metrics_are_those_that_something_was_scored_by(make_plan: MakePlan) -> None:
+    text, _ = methods_paragraph(make_plan(), replace(ONE, metrics=("dice",)))
+    assert "Predictions of 5 held-out scans were scored by class: Dice. Software" in text
 
 
 def test_versions_are_those_of_training(make_plan: MakePlan) -> None:
