@@ -71,15 +71,16 @@ def run(options: CleanOptions, events: Events) -> CleanResult:
     """
     from contextlib import nullcontext
 
-    from autoseg.runs.workspace import find_workspace
+    from autoseg.runs.found import workspace_folder
 
-    workspace = find_workspace(options.workspace, verify=options.verify)  # a wrong name is told before torch is loaded
+    folder = workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
 
     from autoseg.postprocessing.cleaning import find_leftovers, require_idle
     from autoseg.runs.moved_data import with_data_in
+    from autoseg.runs.workspace import Workspace
     from autoseg.storage.locks import lock
 
-    workspace = with_data_in(workspace, options.data, events)
+    workspace = with_data_in(Workspace(folder, verify=options.verify), options.data, events)
     with nullcontext() if options.dry_run else lock(workspace.lock_file):
         if not options.dry_run:
             require_idle(workspace)

@@ -51,7 +51,7 @@ def run(options: DoctorOptions, events: Events) -> DoctorResult:
     """
     from autoseg.diagnosis.gathering import gather
     from autoseg.diagnosis.judging import judge
-    from autoseg.runs.workspace import RUNS
+    from autoseg.runs.found import RUNS
 
     facts = gather(options.workspace or RUNS)
     findings = judge(facts)

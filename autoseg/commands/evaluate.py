@@ -102,10 +102,14 @@ def _beside(predictions: Path) -> Path:
 
 def _classes(options: EvaluateOptions, events: Events) -> "tuple[LabelClass, ...] | None":
     """Class names of the workspace meant; None where none was chosen and none is there."""
-    from autoseg.runs.workspace import find_workspace
+    from autoseg.runs.found import workspace_folder
 
     try:
-        workspace = find_workspace(options.workspace)
+        folder = workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
+
+        from autoseg.runs.workspace import Workspace
+
+        workspace = Workspace(folder)
         classes = workspace.plan().data.classes
     except WorkspaceError:
         if options.workspace is not None:

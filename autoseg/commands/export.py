@@ -30,13 +30,15 @@ def run(options: ExportOptions, events: Events) -> "ExportResult":
         BundleError: nothing usable was trained, or what was written cannot be read back.
         UsageError: the file is there already, or the ONNX packages are not installed.
     """
-    from autoseg.runs.workspace import find_workspace
+    from autoseg.runs.found import workspace_folder
 
-    workspace = find_workspace(options.workspace, verify=options.verify)  # a wrong name is told before torch is loaded
+    folder = workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
 
     from autoseg.exporting.export import check_request, write_export
+    from autoseg.runs.workspace import Workspace
 
     check_request(options.file, onnx=options.onnx is not None)
+    workspace = Workspace(folder, verify=options.verify)
     return write_export(workspace, options.file, onnx=options.onnx, force=options.force, events=events)
 
 

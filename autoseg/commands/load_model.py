@@ -69,7 +69,7 @@ def _model(options: LoadOptions) -> Path | tuple[Path, ...] | None:
         UsageError: as of `run`.
         WorkspaceError: as of `run`.
     """
-    from autoseg.runs.workspace import find_workspace
+    from autoseg.runs.found import workspace_folder
 
     if sum(given is not None for given in (options.model, options.workspace, options.folders)) > 1:
         raise UsageError("an exported model, a workspace or folders are wanted", remedy="Give one of them.")
@@ -82,7 +82,7 @@ def _model(options: LoadOptions) -> Path | tuple[Path, ...] | None:
         return (_exported(given),)
     if given is not None and (Path(given) / _BUNDLE).exists():
         raise UsageError("one model's folder, not a workspace", where=given, remedy=f"Give it as folders=[{str(given)!r}].")
-    return find_workspace(None if given is None else Path(given)).root
+    return workspace_folder(None if given is None else Path(given))
 
 
 def _exported(given: str | Path) -> Path:

@@ -119,10 +119,11 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.planning.overrides import parse_overrides
     from autoseg.planning.plan import write_plan
     from autoseg.planning.planner import make_plan
+    from autoseg.runs.found import RUNS
     from autoseg.runs.moved_data import earlier_name, warn_of_workspaces_left_behind
     from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
     from autoseg.runs.source_checksums import remember, unread
-    from autoseg.runs.workspace import RUNS, Workspace
+    from autoseg.runs.workspace import Workspace
     from autoseg.storage.locks import lock
 
     overrides, planes = parse_overrides(options.overrides), _asked_planes(options)

@@ -120,11 +120,11 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
     """
     from autoseg.errors import UsageError
     from autoseg.jobs.executors import open_executor
-    from autoseg.runs.workspace import find_workspace
+    from autoseg.runs.found import workspace_folder
     from autoseg.storage.files import explain_os_errors
 
     if options.model is None:
-        find_workspace(options.workspace)  # a wrong name is told before torch is loaded
+        workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
     if options.executor == "local" and options.jobs in {"auto", 1}:
         return _predict_here(options, events)
     if options.part is not None:

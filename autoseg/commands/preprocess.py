@@ -38,15 +38,16 @@ class PreprocessResult:
 
 def run(options: PreprocessOptions, events: Events) -> PreprocessResult:
     """Preprocess every labelled case of a workspace, or find that this was done."""
-    from autoseg.runs.workspace import find_workspace
+    from autoseg.runs.found import workspace_folder
 
-    workspace = find_workspace(options.workspace, verify=options.verify)  # a wrong name is told before the rest is loaded
+    folder = workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
 
     from autoseg.jobs.executors import open_executor
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.preprocessing import preprocess
+    from autoseg.runs.workspace import Workspace
 
-    workspace = with_data_in(workspace, options.data, events)
+    workspace = with_data_in(Workspace(folder, verify=options.verify), options.data, events)
     cases = workspace.dataset().labelled
     with open_executor(options, folder=workspace.root, events=events) as jobs:
         store = preprocess(workspace, workspace.plan(), cases, jobs=jobs, events=events)

@@ -39,14 +39,15 @@ def run(options: ReportOptions, events: Events) -> "ReportResult":
         BundleError: models of one plan were trained on different data.
         WorkspaceError: a case that a model held out is not in the data set any more.
     """
-    from autoseg.runs.workspace import find_workspace
+    from autoseg.runs.found import workspace_folder
 
-    workspace = find_workspace(options.workspace, verify=options.verify)  # a wrong name is told before torch is loaded
+    folder = workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
 
     from autoseg.reporting.report import write_report
     from autoseg.runs.moved_data import with_data_in
+    from autoseg.runs.workspace import Workspace
 
-    workspace = with_data_in(workspace, options.data, events)
+    workspace = with_data_in(Workspace(folder, verify=options.verify), options.data, events)
     result = write_report(workspace, options.output, events)
     if options.open and not _opened(result.page):
         events.warn(f"there is no browser to open here: open {result.page} in one yourself")

@@ -85,18 +85,19 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
         UsageError: there are too few folds to leave one out.
         WorkspaceError: stored probabilities are damaged, or another process works on the plan.
     """
-    from autoseg.runs.workspace import find_workspace
+    from autoseg.runs.found import workspace_folder
 
-    workspace = find_workspace(options.workspace, verify=options.verify)  # a wrong name is told before torch is loaded
+    folder = workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
 
     from autoseg.jobs.executors import open_executor
     from autoseg.postprocessing.inputs import gather_inputs
     from autoseg.postprocessing.selecting import make_selection
     from autoseg.postprocessing.selection import write_selection
     from autoseg.runs.moved_data import with_data_in
+    from autoseg.runs.workspace import Workspace
     from autoseg.storage.locks import lock
 
-    workspace = with_data_in(workspace, options.data, events)
+    workspace = with_data_in(Workspace(folder, verify=options.verify), options.data, events)
     with lock(workspace.lock_file, events=events):
         inputs = gather_inputs(workspace, events)
         with open_executor(options, folder=workspace.root, events=events) as jobs:

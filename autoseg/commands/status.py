@@ -60,18 +60,19 @@ def run(options: StatusOptions, events: Events) -> StatusResult:  # noqa: ARG001
     Raises:
         WorkspaceError: there is none.
     """
-    from autoseg.runs.workspace import Workspace, find_workspace, found_workspaces
+    from autoseg.runs.found import found_workspaces, workspace_folder
 
     found = found_workspaces()
     several = options.workspace is None and len(found) > 1
-    chosen = [Workspace(path) for path in found] if several else [find_workspace(options.workspace)]
+    chosen = found if several else [workspace_folder(options.workspace)]
 
     from autoseg.exporting.found import find_exports
     from autoseg.postprocessing.next_step import next_step
     from autoseg.postprocessing.status import status_of
+    from autoseg.runs.workspace import Workspace
 
     standings = []
-    for workspace in chosen:
+    for workspace in map(Workspace, chosen):
         status = status_of(workspace)
         trained = {run.weights_sha256 for run in status.runs if run.weights_sha256 is not None}
         exports = find_exports((workspace.root, Path()), trained=trained, in_use=_in_use(status))
@@ -82,8 +83,8 @@ def run(options: StatusOptions, events: Events) -> StatusResult:  # noqa: ARG001
 
 def _in_use(status: "WorkspaceStatus") -> set[str]:
     """SHA-256 of the weights of the networks that predict: those selected, else all finished ones of the folds."""
-    if status.selection.selection is not None:
-        return {model.weights_sha256 for model in status.selection.selection.models}
+    if status.selection.models:
+        return set(status.selection.models.values())
     finished = [run for run in status.runs if run.finished and run.weights_sha256 is not None]
     numbered = [run for run in finished if run.model.is_numbered]
     return {run.weights_sha256 for run in numbered or finished if run.weights_sha256 is not None}
@@ -128,10 +129,7 @@ def _told(standing: Standing) -> list[tuple[str, str]]:
 def _selected(selection: "SelectionStatus") -> str:
     if selection.outdated:
         return f"outdated: {selection.outdated}"
-    if selection.selection is None:
-        return "nothing yet"
-    edited = ", edited by hand" if selection.selection.edited else ""
-    return f"{len(selection.selection.models)} model(s), up to date{edited}"
+    return f"{len(selection.models)} model(s), up to date" if selection.models else "nothing yet"
 
 
 def _matrix(runs: "Sequence[RunStatus]") -> list[Table]:
@@ -154,7 +152,7 @@ def _in_short(standing: Standing) -> tuple[str, str, str, str]:
     finished = sum(run.finished for run in status.runs)
     stopped = len(status.of_stage("interrupted", "failed"))
     trained = f"{finished} of {len(status.runs)}" + (f", {stopped} stopped" if stopped else "")
-    selected = "outdated" if status.selection.outdated else "no" if status.selection.selection is None else "yes"
+    selected = "outdated" if status.selection.outdated else "yes" if status.selection.models else "no"
     return str(status.workspace.root), trained, selected, standing.next.why
 
 
@@ -183,7 +181,7 @@ def _document(standing: Standing) -> dict[str, Any]:
             }
             for run in status.runs
         ],
-        "selected": None if status.selection.selection is None else len(status.selection.selection.models),
+        "selected": [model.folder for model in status.selection.models],
         "selection_outdated": status.selection.outdated or None,
         "report": None if status.report is None else str(status.report),
         "report_outdated": status.report_outdated,

@@ -197,11 +197,11 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     started = time.monotonic()  # the budget of a single run counts from here, loading torch included
 
     from autoseg.jobs.torchrun import launched
-    from autoseg.runs.workspace import find_workspace
+    from autoseg.runs.found import workspace_folder
 
     at = launched()
     if at is None and options.track is None:
-        find_workspace(options.workspace)  # a wrong name is told before torch is loaded
+        workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
 
     from autoseg.commands.train_runs import dry_run, foresee, train_all, train_one, which_are_done
     from autoseg.jobs.executors import open_executor
@@ -210,6 +210,7 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     from autoseg.runs.preparing import prepare
     from autoseg.runs.ranks import as_one_of_ranks
     from autoseg.runs.session import preprocess_missing
+    from autoseg.runs.workspace import find_workspace
     from autoseg.training.monitor import check_installed
 
     check_installed(options.track)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from autoseg.postprocessing.status import RunStatus, WorkspaceStatus
-from autoseg.runs.workspace import Workspace, found_workspaces
+from autoseg.runs.found import found_workspaces
+from autoseg.runs.workspace import Workspace
 
 _FIRST: Final = "unet"
 """The network that is trained first. Source: chosen; the default of `train`."""
@@ -67,7 +68,7 @@ def _use(status: WorkspaceStatus, *, exported: bool) -> NextStep:
     """What is done with trained networks."""
     where = _where(status.workspace)
     judged = any(run.model.is_numbered for run in status.of_stage("scored"))
-    if judged and (status.selection.selection is None or status.selection.outdated):
+    if judged and (not status.selection.models or status.selection.outdated):
         return NextStep(status.selection.outdated or "choose the networks that predict", f"autoseg select{where}")
     if status.report is None or status.report_outdated:
         return NextStep("look at the results", f"autoseg report{where}")

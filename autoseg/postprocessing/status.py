@@ -4,7 +4,7 @@ Documents are read and files looked for; no scan is read, and nothing is written
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -14,11 +14,11 @@ from autoseg.errors import AutosegError
 from autoseg.model.description import BUNDLE_FILE, weights_digest
 from autoseg.model.identity import ModelId, model_folders
 from autoseg.planning.plan import Plan
-from autoseg.postprocessing.held_out.files import is_scored
-from autoseg.postprocessing.selection import Selection, read_selection
+from autoseg.postprocessing.scored import is_scored
 from autoseg.preprocessing.store import store_of
 from autoseg.runs.moved_data import planned_checksums
 from autoseg.runs.workspace import Workspace
+from autoseg.storage import files
 from autoseg.storage.lease import seen
 from autoseg.training.run_state import CHECKPOINT_FILE, RunState, read_progress
 
@@ -75,11 +75,11 @@ class SelectionStatus:
     """Whether something was selected.
 
     Attributes:
-        selection: what; None: nothing, or what cannot be read.
+        models: the networks that were, each with the digest of its weights; none: nothing was, or it cannot be read.
         outdated: why it has to be made again; empty: it has not, or there is none.
     """
 
-    selection: Selection | None = None
+    models: Mapping[ModelId, str] = field(default_factory=dict)
     outdated: str = ""
 
 
@@ -206,24 +206,32 @@ def _stage(state: RunState, folder: Path, plan: Plan, *, held: bool) -> RunStage
 
 
 def _selection(workspace: Workspace, plan: Plan, runs: Sequence[RunStatus]) -> SelectionStatus:
+    """The models of a selection; its scores, and what it takes to read them, are for others."""
     if not workspace.selection_file.exists():
         return SelectionStatus()
     try:
-        selection = read_selection(workspace.selection_file)
-    except AutosegError as unusable:
-        return SelectionStatus(outdated=unusable.message)
-    return SelectionStatus(selection, _outdated(selection, workspace, plan, {run.model: run for run in runs}))
+        document = files.read_json(workspace.selection_file, remedy="")
+        models = {
+            ModelId(each["architecture"], each["fold"], each.get("seed"), each.get("view")): str(each["weights_sha256"])
+            for each in document["models"]
+        }
+        digest = str(document["plan_digest"])
+    except (AutosegError, AttributeError, KeyError, TypeError):
+        return SelectionStatus(outdated="cannot be read")
+    return SelectionStatus(models, _outdated(models, digest, workspace, plan, {run.model: run for run in runs}))
 
 
-def _outdated(selection: Selection, workspace: Workspace, plan: Plan, runs: Mapping[ModelId, RunStatus]) -> str:
+def _outdated(
+    models: Mapping[ModelId, str], digest: str, workspace: Workspace, plan: Plan, runs: Mapping[ModelId, RunStatus]
+) -> str:
     """Why a selection has to be made again; empty where it has not."""
-    if not plan.is_identified_by(selection.plan_digest):
+    if not plan.is_identified_by(digest):
         return "made under another plan"
-    for model in selection.models:
-        if model.id not in runs or not runs[model.id].finished:
-            return f"{model.id.title} is missing or not trained to its end"
-        if runs[model.id].weights_sha256 != model.weights_sha256:
-            return f"{model.id.title} has been trained again since"
+    for model, weights in models.items():
+        if model not in runs or not runs[model].finished:
+            return f"{model.title} is missing or not trained to its end"
+        if runs[model].weights_sha256 != weights:
+            return f"{model.title} has been trained again since"
     judged = [run.model for run in runs.values() if run.stage == "scored" and run.model.is_numbered]
     made = workspace.selection_file.stat().st_mtime
     newer = [model.title for model in judged if (workspace.model(model) / BUNDLE_FILE).stat().st_mtime > made]

@@ -13,8 +13,9 @@ from autoseg.layouts import find_dataset
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import store_of
+from autoseg.runs.found import RUNS
 from autoseg.runs.source_checksums import case_checksums
-from autoseg.runs.workspace import RUNS, Workspace
+from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 from autoseg.storage.locks import lock
 

@@ -1,10 +1,8 @@
 """What a workspace holds, and which workspace and which cases a command means."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
@@ -16,11 +14,8 @@ from autoseg.model.identity import ModelId
 from autoseg.planning.duplicates import copies_apart
 from autoseg.planning.fingerprint import FINGERPRINT, Fingerprint
 from autoseg.planning.plan import Plan, read_plan
+from autoseg.runs.found import PLAN_FILE, unplanned, workspace_folder
 from autoseg.storage.documents import DocumentType
-
-RUNS: Final = Path("runs")
-_PLAN_FIRST: Final = "Run `autoseg plan DATASET` first."
-
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Stamp = tuple[int, int, int]
@@ -54,7 +49,7 @@ class Workspace:
     @property
     def plan_file(self) -> Path:
         """What the planner decided; meant to be read and edited."""
-        return self.root / "plan.json"
+        return self.root / PLAN_FILE
 
     @property
     def splits_file(self) -> Path:
@@ -133,7 +128,7 @@ class Workspace:
     def plan(self) -> Plan:
         """The plan, with whatever was edited by hand."""
         if not self.plan_file.exists():
-            raise _unplanned(self)
+            raise unplanned(self.root)
         return read_plan(self.plan_file)
 
     def _document(self, kind: DocumentType[_Model], path: Path) -> _Model:
@@ -168,42 +163,7 @@ def find_workspace(chosen: Path | None, *, verify: bool = False) -> Workspace:
     Raises:
         WorkspaceError: there is none, or there are several and none was chosen; names those there are.
     """
-    found = found_workspaces()
-    if chosen is not None:
-        if not chosen.is_dir():
-            raise _unknown(chosen, found)
-        workspace = Workspace(chosen, verify=verify)
-        if not workspace.plan_file.exists():
-            raise _unplanned(workspace)
-        return workspace
-    if not found:
-        raise WorkspaceError(f"no workspace under {RUNS}/", remedy=f"{_PLAN_FIRST} Or name one with --workspace.")
-    if len(found) > 1:
-        listing = ", ".join(str(path) for path in found)
-        raise WorkspaceError("several workspaces", where=RUNS, found=listing, remedy="Choose one with --workspace DIR.")
-    return Workspace(found[0], verify=verify)
-
-
-def found_workspaces() -> list[Path]:
-    """The workspaces under `runs/`, by name."""
-    return sorted(path.parent for path in RUNS.glob("*/plan.json"))
-
-
-def _unknown(chosen: Path, found: Sequence[Path]) -> WorkspaceError:
-    """Why a folder is no workspace, with the name that was probably meant, or those that there are."""
-    names = {path.name: path for path in found}
-    similar = get_close_matches(chosen.name, names, n=1)
-    remedy = _PLAN_FIRST
-    if similar:
-        remedy = f"Did you mean {names[similar[0]]}?"
-    elif found:
-        remedy = "Choose one of these, or run `autoseg plan DATASET` for a new one."
-    listing = ", ".join(map(str, found)) if found else None
-    return WorkspaceError("no such workspace", where=chosen, found=listing, remedy=remedy)
-
-
-def _unplanned(workspace: Workspace) -> WorkspaceError:
-    return WorkspaceError("there is no plan", where=workspace.root, remedy=_PLAN_FIRST)
+    return Workspace(workspace_folder(chosen), verify=verify)
 
 
 def fold_of(splits: Splits, dataset: Dataset, fold: str) -> Fold:

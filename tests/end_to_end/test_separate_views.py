@@ -9,7 +9,7 @@ import pytest
 import autoseg
 from autoseg.images.image import read_image
 from autoseg.inference.shift import shifted
-from autoseg.postprocessing.held_out.files import folder_of
+from autoseg.postprocessing.scored import folder_of
 
 SHORT = ("network.shared_by_views=false", "training.steps_per_epoch=4", "network.features=[4, 8]")
 NAMES = ("unet/fold_0/axial", "unet/fold_0/coronal")

@@ -56,7 +56,7 @@ def test_a_workspace_under_way(workspace: Workspace) -> None:
     (stopped,) = status.of_stage("interrupted")
     assert stopped.told == f"interrupted, epoch {stopped.epochs} of {stopped.of_epochs}"
     assert 0 < stopped.epochs < (stopped.of_epochs or 0)
-    assert status.selection.selection is not None
+    assert status.selection.models
     assert status.report is None
     step = next_step(status, exported=False)
     assert step.command == f"autoseg train --arch unet --fold 1 --seed 3 --workspace {workspace.root}"
@@ -139,7 +139,7 @@ def test_what_follows_training(complete: WorkspaceStatus) -> None:
     assert command(exported=False) == "autoseg export run.autoseg"
     assert command(report=None) == "autoseg report"
     assert command(report_outdated=True) == "autoseg report"
-    assert command(selection=replace(complete.selection, selection=None)) == "autoseg select"
+    assert command(selection=replace(complete.selection, models={})) == "autoseg select"
     assert command(selection=replace(complete.selection, outdated="made under another plan")) == "autoseg select"
     assert command(runs=()) == "autoseg train --arch unet --fold 0"
     assert command(runs=(), folds=("official",)) == "autoseg train --arch unet --fold full"
@@ -147,19 +147,18 @@ def test_what_follows_training(complete: WorkspaceStatus) -> None:
 
 def test_a_selection_is_outdated_by_what_was_trained_since(workspace: Workspace) -> None:
     selected = status_of(workspace).selection
-    assert selected.selection is not None
-    first = selected.selection.models[0]
-    bundle = workspace.model(first.id) / "bundle.json"
+    first = next(iter(selected.models))
+    bundle = workspace.model(first) / "bundle.json"
     before = bundle.read_text(encoding="utf-8")
     change(bundle, lambda document: document.update(weights_sha256="0" * 64))
-    assert status_of(workspace).selection.outdated == f"{first.id.title} has been trained again since"
+    assert status_of(workspace).selection.outdated == f"{first.title} has been trained again since"
     bundle.write_text(before, encoding="utf-8")
     later(workspace.selection_file, bundle)
     assert status_of(workspace).selection.outdated == ""
     later(bundle, workspace.selection_file)
     assert status_of(workspace).selection.outdated.startswith("1 model(s) were trained since")
     shutil.rmtree(bundle.parent)
-    assert status_of(workspace).selection.outdated == f"{first.id.title} is missing or not trained to its end"
+    assert status_of(workspace).selection.outdated == f"{first.title} is missing or not trained to its end"
 
 
 def test_a_page_is_outdated_by_a_newer_selection(workspace: Workspace) -> None:
@@ -170,6 +169,12 @@ def test_a_page_is_outdated_by_a_newer_selection(workspace: Workspace) -> None:
     assert not status_of(workspace).report_outdated
     later(workspace.selection_file, page)
     assert status_of(workspace).report_outdated
+
+
+def test_a_selection_that_cannot_be_read_has_to_be_made_again(workspace: Workspace) -> None:
+    for content in ("{", "[]", '{"models": [1]}', '{"models": []}'):
+        workspace.selection_file.write_text(content, encoding="utf-8")
+        assert status_of(workspace).selection.outdated == "cannot be read"
 
 
 @pytest.mark.parametrize("name", ["plan.json", "splits.json", "fingerprint.json"])

@@ -15,9 +15,7 @@ from autoseg.postprocessing.held_out.cases import (
 )
 from autoseg.postprocessing.held_out.files import (
     Record,
-    folder_of,
     found_probabilities_files,
-    is_scored,
     keeps_probabilities,
     label_map_file,
     probabilities_files,
@@ -25,6 +23,7 @@ from autoseg.postprocessing.held_out.files import (
     read_scores,
 )
 from autoseg.postprocessing.held_out.shown import verify_scored, verify_shown, write_shown
+from autoseg.postprocessing.scored import folder_of, is_scored
 
 __all__ = [
     "HeldOutCase",

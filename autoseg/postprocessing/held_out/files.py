@@ -15,12 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from autoseg.catalogue import Plane
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
+from autoseg.postprocessing.scored import folder_of, record_file
 from autoseg.storage.compressed import SUFFIX
 from autoseg.storage.documents import DocumentType
 
-_FOLDER: Final = "validation"
 _PICTURES: Final = "pictures"
-_RECORD_FILE: Final = "record.json"
 _PLAIN: Final = ".npy"
 """How files of probabilities end that are not compressed."""
 
@@ -43,11 +42,6 @@ _RECORD: Final = DocumentType(
     missing="Repeat the train command of that model: it predicts its held-out cases.",
     unusable="Repeat the train command of that model: it predicts its held-out cases again.",
 )
-
-
-def folder_of(model: Path) -> Path:
-    """Where a model keeps everything about its held-out cases."""
-    return model / _FOLDER
 
 
 def label_map_file(model: Path, case_id: str) -> Path:
@@ -73,11 +67,6 @@ def found_probabilities_files(model: Path, case_id: str, *, planes: Sequence[Pla
     return tuple(old if old.exists() and not new.exists() else new for new, old in zip(paths, plain, strict=True))
 
 
-def is_scored(model: Path) -> bool:
-    """Whether a model's held-out cases were scored to the end."""
-    return (folder_of(model) / _RECORD_FILE).exists()
-
-
 def keeps_probabilities(model: Path) -> bool:
     """Whether a model that was scored has the probabilities of its held-out cases, which not everybody keeps.
 
@@ -98,7 +87,7 @@ def read_scores(model: Path) -> tuple[CaseMetrics, ...]:
 
 def write_record(model: Path, record: Record) -> None:
     """Say that a model's held-out cases are whole."""
-    _RECORD.write(folder_of(model) / _RECORD_FILE, record)
+    _RECORD.write(record_file(model), record)
 
 
 def read_record(model: Path) -> Record:
@@ -107,7 +96,7 @@ def read_record(model: Path) -> Record:
     Raises:
         WorkspaceError: missing, or cannot be parsed.
     """
-    path = folder_of(model) / _RECORD_FILE
+    path = record_file(model)
     return replace(_RECORD, missing=predict_again(path), unusable=predict_again(path)).read(path)
 
 

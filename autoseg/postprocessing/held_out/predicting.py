@@ -15,8 +15,6 @@ from autoseg.model.compute import Compute
 from autoseg.model.description import read_document
 from autoseg.postprocessing.held_out.files import (
     Record,
-    folder_of,
-    is_scored,
     keeps_probabilities,
     label_map_file,
     picture_file,
@@ -26,6 +24,7 @@ from autoseg.postprocessing.held_out.files import (
     write_record,
 )
 from autoseg.postprocessing.held_out.shown import write_shown
+from autoseg.postprocessing.scored import folder_of, is_scored
 from autoseg.preprocessing.store import Store
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.storage import files

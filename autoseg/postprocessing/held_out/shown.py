@@ -7,7 +7,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.errors import WorkspaceError
-from autoseg.postprocessing.held_out.files import folder_of, predict_again
+from autoseg.postprocessing.held_out.files import predict_again
+from autoseg.postprocessing.scored import folder_of
 from autoseg.storage import files
 from autoseg.storage.documents import DocumentType
 

@@ -7,7 +7,8 @@ from typing import Final
 
 from autoseg.inference.ensemble import digest_of
 from autoseg.model.description import BundleDocument
-from autoseg.postprocessing.held_out.files import folder_of, is_scored, read_record
+from autoseg.postprocessing.held_out.files import read_record
+from autoseg.postprocessing.scored import folder_of, is_scored
 
 _ENDINGS: Final = (".npy", ".npz")
 """Of files of probabilities."""
