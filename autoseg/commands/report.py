@@ -1,7 +1,5 @@
 """`autoseg report`: one page to look at, and the paper's tables and figures, from whatever was trained."""
 
-import os
-import sys
 from dataclasses import KW_ONLY
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,9 +56,10 @@ def _opened(page: Path) -> bool:
     """Show a page in the browser; False where there is none with windows: others would take over the terminal."""
     import webbrowser
 
-    windows = sys.platform in {"win32", "darwin"} or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
+    from autoseg.jobs.machine import shows_windows
+
     try:
-        return windows and webbrowser.open(page.resolve().as_uri())
+        return shows_windows() and webbrowser.open(page.resolve().as_uri())
     except webbrowser.Error:
         return False
 

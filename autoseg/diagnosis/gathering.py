@@ -13,7 +13,7 @@ from typing import Final
 from autoseg.diagnosis import limits
 from autoseg.diagnosis.facts import Disk, Facts, Gpu, Torch
 from autoseg.diagnosis.judging import SHM
-from autoseg.jobs.machine import nvidia_gpus, processor_name, usable_cores
+from autoseg.jobs.machine import nvidia_gpus, processor_name, shows_windows, usable_cores
 
 _PACKAGES: Final = (
     "autoseg",
@@ -129,7 +129,6 @@ def _disk(folder: Path) -> Disk:
 
 def _has_browser() -> bool:
     try:
-        webbrowser.get()
+        return shows_windows() and webbrowser.get() is not None
     except webbrowser.Error:
         return False
-    return True

@@ -71,6 +71,11 @@ def nvidia_gpus() -> tuple[str, ...]:
     return tuple(name for _, name in _driver_says())
 
 
+def shows_windows() -> bool:
+    """Whether programs can open windows here, as a browser does; others would take over the terminal."""
+    return sys.platform in {"win32", "darwin"} or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
+
+
 def _driver_says() -> list[tuple[float, str]]:
     """Memory in MiB and name of each of NVIDIA's graphics cards; nothing where none tells."""
     program = shutil.which("nvidia-smi")
