@@ -66,8 +66,10 @@ def _opened(page: Path) -> bool:
 
 def describe(result: "ReportResult") -> Output:
     """Where page, tables and figures are."""
+    from autoseg.evaluation.formatting import counted
+
     names = [path.relative_to(result.folder) for path in result.written]
-    lines = [result.verdict.sentence, f"{len(result.models)} model(s)", *(f"  {name}" for name in names)]
+    lines = [result.verdict.sentence, counted(len(result.models), "model"), *(f"  {name}" for name in names)]
     lines.append(f"Wrote {result.folder}")
     lines.append(f"Open {result.page} in a browser")
     document = {

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from autoseg.evaluation.formatting import number
+from autoseg.evaluation.formatting import counted, number
 from autoseg.metrics.table import METRICS, Metric
 from autoseg.reporting.palette import CLASSES, NETWORKS
 from autoseg.reporting.svg import (
@@ -189,7 +189,7 @@ def _draw_line(root: ET.Element, named: Named, across: Scale, y: float, *, index
     if defined:
         mean = math.fsum(value for value, _ in defined) / len(defined)
         stroke = element(group, "path", class_="mean", d=f"M{across.at(mean):.1f} {y - 8:.1f}V{y + 8:.1f}")
-        element(stroke, "title", f"{network}: mean {number(mean, metric.decimals)} of {len(defined)} case(s)")
+        element(stroke, "title", f"{network}: mean {number(mean, metric.decimals)} of {counted(len(defined), 'case')}")
         element(group, "text", number(mean, min(metric.decimals, 3)), class_="value end", x=WIDTH - 4, y=y + 4)
     if undefined := len(named.values) - len(defined):
         note = f"{undefined} n/a"

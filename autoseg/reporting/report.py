@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from autoseg.evaluation.formatting import counted
 from autoseg.events import Events
 from autoseg.postprocessing import held_out
 from autoseg.preprocessing.keys import data_keys
@@ -46,7 +47,7 @@ class ReportResult(Result):
     verdict: Verdict
 
     def _in_short(self) -> str:
-        return f"{len(self.models)} model(s); {self.page}"
+        return f"{counted(len(self.models), 'model')}; {self.page}"
 
 
 def write_report(workspace: Workspace, output: Path | None, events: Events) -> ReportResult:

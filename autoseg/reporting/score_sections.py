@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from autoseg.data.dataset import LabelClass
 from autoseg.evaluation.comparison import Comparison, compare
-from autoseg.evaluation.formatting import bounds, change, interval, number
+from autoseg.evaluation.formatting import bounds, change, counted, interval, number
 from autoseg.evaluation.statistics import INTERVAL_METHOD, MIN_CASES, mean_interval
 from autoseg.inference.quality import LOW_DICE, ClassQuality
 from autoseg.inference.shift import describe as describe_shift
@@ -94,7 +94,7 @@ def selection_section(data: ReportData, calibration: Sequence[Block]) -> Section
         [
             Text([*edited, *reasons]),
             Table(
-                f"Networks and combinations on {len(selection.compared_cases)} held-out case(s)",
+                f"Networks and combinations on {counted(len(selection.compared_cases), 'held-out case')}",
                 ["networks", "Dice (95 % interval)", "HD in mm (95 % interval)", "difference in Dice", "p"],
                 [_candidate_row(candidate) for candidate in selection.candidates],
             ),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autoseg.evaluation.formatting import bounds, listing, number, plan_value
+from autoseg.evaluation.formatting import bounds, counted, listing, number, plan_value
 from autoseg.evaluation.statistics import Interval, mean_interval
 from autoseg.model.description import BUNDLE_FILE, software_versions
 from autoseg.planning.decided import explained
@@ -66,7 +66,7 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
     facts = [("Trained until", datetime.fromtimestamp(finished).astimezone().strftime("%Y-%m-%d"))]
     seconds = [run.state.elapsed_s for run in data.runs if run.state is not None]
     if seconds:
-        facts.append(("Training took", f"{duration(sum(seconds))} in {len(seconds)} run(s)"))
+        facts.append(("Training took", f"{duration(sum(seconds))} in {counted(len(seconds), 'run')}"))
     recorded = (run.provenance.hardware for run in data.runs)
     machines = list(dict.fromkeys(device_in_words(hardware) for hardware in recorded if hardware is not None))
     return [*facts, ("Trained on", listing(machines))] if machines else facts
@@ -89,7 +89,7 @@ def _cards(data: ReportData) -> list[tuple[str, str, str]]:
 def _with_bounds(name: str, mean: Interval, digits: int) -> str:
     """Whose mean it is, over how many cases, which need not be the same for each metric, and its interval."""
     between = bounds(mean, digits)
-    return f"{name}, {mean.cases} held-out case(s)" + (f"; 95 %: {between}" if between else "")
+    return f"{name}, {counted(mean.cases, 'held-out case')}" + (f"; 95 %: {between}" if between else "")
 
 
 def _data(data: ReportData, pictures: Sequence[Block]) -> Section:

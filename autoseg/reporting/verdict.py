@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import class_mean
-from autoseg.evaluation.formatting import listing, number
+from autoseg.evaluation.formatting import counted, listing, number
 from autoseg.evaluation.statistics import MIN_CASES
 from autoseg.events import Events
 from autoseg.postprocessing import held_out
@@ -125,7 +125,7 @@ def _scores_in_words(data: ReportData, classes: Sequence[ClassJudgement]) -> lis
     if not data.runs:
         return ["nothing is trained yet: there are only the data and the plan to look at"]
     if not classes:
-        return [f"{len(data.runs)} model(s) trained, but no held-out case is scored yet"]
+        return [f"{counted(len(data.runs), 'model')} trained, but no held-out case is scored yet"]
     if len(classes) > 1 and all(each.grade == "good" for each in classes):
         return ["good for every class" if len(classes) > 2 else f"good for {_names(classes)}"]
     ranked = sorted(classes, key=lambda each: _GRADES.index(each.grade))
@@ -168,7 +168,7 @@ def _short_in_words(short: Sequence[FinishedRun], runs: Sequence[FinishedRun]) -
 
 
 def _basis_in_words(cases: Sequence[CaseMetrics]) -> list[str]:
-    return [f"all this rests on {len(cases)} held-out case(s)"] if 0 < len(cases) < MIN_CASES else []
+    return [f"all this rests on {counted(len(cases), 'held-out case')}"] if 0 < len(cases) < MIN_CASES else []
 
 
 def _doubts(run: FinishedRun, data: ReportData, *, without_classes: bool = False) -> list[str]:
@@ -197,7 +197,7 @@ def _warnings(data: ReportData, cases: Sequence[CaseMetrics]) -> Iterator[str]:
         yield "Nothing is trained yet."
     yield from _about_runs(data)
     if 0 < len(cases) < MIN_CASES:
-        yield f"All scores rest on {len(cases)} held-out case(s): the next data may well score differently."
+        yield f"All scores rest on {counted(len(cases), 'held-out case')}: the next data may well score differently."
     yield from _about_the_selection(data)
     for title, of_network in data.main.titled.items():
         undefined = [case.id for case in of_network if math.isnan(class_mean(case, "hausdorff_mm").value)]

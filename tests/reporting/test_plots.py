@@ -35,7 +35,7 @@ def test_every_case_is_a_dot_where_its_value_is() -> None:
     assert (first, last) == ("a: 0.5000", "b: 1.0000")
     (mean,) = (each for each in parsed(svg).iter("path") if each.get("class") == "mean")
     assert float(re.match(r"M([\d.]+)", mean.attrib["d"])[1]) == pytest.approx((low + high) / 2, abs=0.2)  # type: ignore[index]
-    assert mean.findtext("title") == "U-Net: mean 0.7500 of 2 case(s)"
+    assert mean.findtext("title") == "U-Net: mean 0.7500 of 2 cases"
     assert texts(svg, "note") == ["1 n/a"]
     assert texts(svg, "tick")[-1] == "1"  # no Dice is greater
     assert texts(svg, "value") == ["0.750"]

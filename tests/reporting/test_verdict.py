@@ -81,7 +81,7 @@ def judged(stored: ReportData, dice: Mapping[str, Sequence[float]], *, distance:
         ({"CSF": [0.05] * 9 + [0.3], "GM": GOOD}, "Good for GM; poor for CSF (mean Dice 0.07)."),
         ({"CSF": [NAN] * 10, "GM": GOOD}, "Good for GM; CSF in none of the held-out cases."),
         ({"CSF": [NAN] * 4 + [0.6] + [0.9] * 5}, "CSF unsure in 1 of 6."),
-        ({"GM": GOOD[:3]}, "Good for GM; all this rests on 3 held-out case(s)."),
+        ({"GM": GOOD[:3]}, "Good for GM; all this rests on 3 held-out cases."),
         ({"GM": GOOD[:6]}, "Good for GM."),
         ({f"organ {number}": [0.75] * 10 for number in range(7)}, "Fair for organ 0, organ 1, organ 2, organ 3 and 3 more."),
     ],
@@ -168,5 +168,5 @@ def test_a_workspace_is_judged_whatever_was_done_in_it(stored: ReportData) -> No
     )
     runs = [long_enough(run) for run in stored.runs]
     unscored = verdict(replace(stored, runs=runs, groups=(), selection=None, selected=()))
-    assert unscored.sentence == "3 model(s) trained, but no held-out case is scored yet."
+    assert unscored.sentence == "3 models trained, but no held-out case is scored yet."
     assert verdict_on(Workspace(STORED), Silent()) == verdict(stored)
