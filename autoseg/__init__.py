@@ -23,6 +23,7 @@ from autoseg.events import Events, Silent
 if TYPE_CHECKING:
     from autoseg.commands.check import check
     from autoseg.commands.clean import clean
+    from autoseg.commands.compare import compare
     from autoseg.commands.doctor import doctor
     from autoseg.commands.evaluate import evaluate
     from autoseg.commands.export import export
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 __version__ = "0.2.0.dev0"
 
 __all__ = [
-    "check", "clean", "doctor", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select", "silent",
-    "status", "train",
+    "check", "clean", "compare", "doctor", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select",
+    "silent", "status", "train",
 ]  # fmt: skip
 
 silent: Final[Events] = Silent()

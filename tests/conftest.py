@@ -164,6 +164,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
         "blur_sigma_px": [0.5, 1.0],
     },
     "prediction": {"batch_size": 4},
+    "evaluation": {"tolerances_mm": [1.0]},
 }  # fmt: skip
 
 

@@ -40,6 +40,7 @@ def test_positions_are_for_what_comes_first_by_nature() -> None:
     assert by_position == {
         "check": ["dataset"],
         "clean": ["workspace"],
+        "compare": ["places"],
         "doctor": ["workspace"],
         "status": ["workspace"],
         "evaluate": ["predictions", "references"],

@@ -32,7 +32,9 @@ class Argument(click.Argument):
     """An argument with a line of help, which click leaves to the text of the command."""
 
     def __init__(self, option: Option) -> None:
-        super().__init__([option.name], metavar=_metavar(option), type=Value(option, _metavar(option)))
+        several = option.is_list
+        kind = click.Path() if several else Value(option, _metavar(option))
+        super().__init__([option.name], metavar=_metavar(option), type=kind, nargs=-1 if several else 1, required=True)
         self.explanation = option.declared.help
 
 

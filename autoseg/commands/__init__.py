@@ -14,6 +14,7 @@ COMMANDS: Final = (
     "train",
     "predict",
     "evaluate",
+    "compare",
     "select",
     "report",
     "export",
@@ -28,6 +29,7 @@ COMMANDS: Final = (
 FUNCTIONS: Final = (
     "check",
     "clean",
+    "compare",
     "doctor",
     "evaluate",
     "export",

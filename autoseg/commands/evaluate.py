@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 from autoseg.errors import CasesFailedError, WorkspaceError
 from autoseg.events import Events
 from autoseg.jobs.work import ExecutorName
-from autoseg.options.command import Command, Output, function
+from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS
+from autoseg.options.shared import EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS, TOLERANCE
 from autoseg.results import Records
 
 if TYPE_CHECKING:
-    from autoseg.data.dataset import LabelClass
-    from autoseg.evaluation.cases import Evaluation
+    from autoseg.evaluation.cases import Evaluation, Tolerances
     from autoseg.evaluation.score_table import ScoreTable
     from autoseg.evaluation.tables import Summary
+    from autoseg.planning.plan import Plan
 
 
 class EvaluateOptions(Options):
-    """Compare label maps with references: Dice, Hausdorff distances and volumes per case and class."""
+    """Compare label maps with references: Dice, surface Dice, surface distances and volumes per case and class."""
 
     predictions: PathOption = argument("Label maps to judge: a file or a folder.")
     references: PathOption = argument("Label maps to compare with, called <id> or <id>_seg.")
@@ -30,12 +30,13 @@ class EvaluateOptions(Options):
         "Folder of tables and plots; default: PREDICTIONS/evaluation.", "--output", "-o", default=None, metavar="DIR"
     )
     workspace: OptionalPath = option(
-        "Takes class names from this workspace; default: from the only one under runs/, if there is one.",
+        "Takes class names and tolerances from this workspace; default: from the only one under runs/, if there is one.",
         "--workspace",
         "-w",
         default=None,
         metavar="DIR",
     )
+    tolerance: float | None = option(TOLERANCE, default=None)
     jobs: Jobs = option(JOBS, default=1)
     executor: ExecutorName = option(EXECUTOR, default="local")
     scheduler: str | None = option(SCHEDULER, default=None)
@@ -55,10 +56,15 @@ class EvaluateResult(Records):
 
         return f"{len(self.evaluation.cases)} case(s), mean Dice {number(self.summary.mean['dice'], 4)}"
 
-    def _tables(self) -> "Sequence[ScoreTable]":
+    @property
+    def table(self) -> "ScoreTable":
+        """The metrics of tables for every class and on average."""
         from autoseg.evaluation.score_table import score_table
 
-        return (score_table(self.summary, title=f"Mean over {len(self.evaluation.cases)} case(s)"),)
+        return score_table(self.summary, title=f"Mean +- standard deviation over {len(self.evaluation.cases)} case(s)")
+
+    def _tables(self) -> "Sequence[ScoreTable]":
+        return (self.table,)
 
     def _records(self) -> Sequence[Mapping[str, Any]]:
         """A row per case and class with every metric."""
@@ -77,7 +83,7 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     Raises:
         CasesFailedError: some pairs could not be compared or some files have no partner; the others are written.
     """
-    classes = _classes(options, events)  # a wrong workspace is told before the rest is loaded
+    plan = _plan(options, events)  # a wrong workspace is told before the rest is loaded
 
     from autoseg.evaluation.cases import evaluate_folders
     from autoseg.evaluation.tables import METRICS_FILE, SUMMARY_FILE, write_scores
@@ -86,7 +92,14 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     from autoseg.reporting.figures import draw_evaluation
 
     with open_executor(options, folder=options.predictions, write=False, events=events) as jobs:
-        evaluation = evaluate_folders(options.predictions, options.references, classes=classes, events=events, jobs=jobs)
+        evaluation = evaluate_folders(
+            options.predictions,
+            options.references,
+            classes=None if plan is None else plan.data.classes,
+            tolerances_mm=chosen_tolerances(options.tolerance, plan),
+            events=events,
+            jobs=jobs,
+        )
     warn_of_origins((pair.prediction for pair in evaluation.pairing.pairs), events)
     output = options.output or _beside(options.predictions)
     summary = write_scores(output, evaluation.cases)
@@ -97,11 +110,22 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
 
 
 def _beside(predictions: Path) -> Path:
-    return (predictions if predictions.is_dir() else predictions.parent) / "evaluation"
+    from autoseg.evaluation.tables import EVALUATION_FOLDER
+
+    return (predictions if predictions.is_dir() else predictions.parent) / EVALUATION_FOLDER
 
 
-def _classes(options: EvaluateOptions, events: Events) -> "tuple[LabelClass, ...] | None":
-    """Class names of the workspace meant; None where none was chosen and none is there."""
+def chosen_tolerances(asked_mm: float | None, plan: "Plan | None") -> "Tolerances":
+    """Tolerances of the normalised surface Dice: the one asked for, else the plan's, else the default."""
+    from autoseg.metrics.tolerance import DEFAULT_TOLERANCE_MM
+
+    if asked_mm is not None:
+        return asked_mm
+    return DEFAULT_TOLERANCE_MM if plan is None else plan.tolerances_mm
+
+
+def _plan(options: EvaluateOptions, events: Events) -> "Plan | None":
+    """Plan of the workspace meant; None where none was chosen and none is there."""
     from autoseg.runs.found import workspace_folder
 
     try:
@@ -110,25 +134,24 @@ def _classes(options: EvaluateOptions, events: Events) -> "tuple[LabelClass, ...
         from autoseg.runs.workspace import Workspace
 
         workspace = Workspace(folder)
-        classes = workspace.plan().data.classes
+        plan = workspace.plan()
     except WorkspaceError:
         if options.workspace is not None:
             raise
         return None
     if options.workspace is None:
-        events.info(f"classes are those of {workspace.root}; choose another with --workspace")
-    return classes
+        events.info(f"classes and tolerances are those of {workspace.root}; choose another with --workspace")
+    return plan
 
 
 def describe(result: EvaluateResult) -> Output:
     """The scores and the files that hold them all."""
-    from autoseg.evaluation.score_lines import score_lines
     from autoseg.evaluation.tables import summary_document
 
-    lines = [f"{len(result.evaluation.cases)} cases", *score_lines(result.summary)]
-    lines += [f"Wrote {path}" for path in result.written]
+    table = result.table
+    lines = [f"Wrote {path}" for path in result.written]
     document = {"summary": summary_document(result.summary), "written": [str(path) for path in result.written]}
-    return Output("\n".join(lines), document)
+    return Output("\n".join(lines), document, [Table(table.title, table.columns, table.rows)])
 
 
 evaluate = function(EvaluateOptions, run)

@@ -167,6 +167,7 @@ def train_one(
                 store=session.store,
                 compute=session.compute,
                 draw=draw_case,
+                tolerances_mm=session.plan.tolerances_mm,
                 events=events,
                 keep=keep,
             )

@@ -20,9 +20,16 @@ from autoseg.jobs.pool import given_up, ordered_map
 from autoseg.jobs.work import Jobs
 from autoseg.metrics.masks import Masks
 from autoseg.metrics.table import METRICS
+from autoseg.metrics.tolerance import DEFAULT_TOLERANCE_MM
 
-_NOTHING: Final = Masks(np.zeros((1, 1, 1), np.bool_), np.zeros((1, 1, 1), np.bool_), (1.0, 1.0, 1.0))
-"""A class that is on neither side."""
+Tolerances = Mapping[int, float] | float
+"""Tolerances of the normalised surface Dice in mm, by label value, or one for all classes."""
+
+NOT_AT_THIS_TOLERANCE: Final = "not scored at this tolerance"
+"""Why there is no normalised surface Dice of a class that the reference contains: nothing else leaves it undefined."""
+
+_NOTHING: Final = np.zeros((1, 1, 1), np.bool_)
+"""Mask of a class that is nowhere."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +110,7 @@ def score_case(
     *,
     classes: Sequence[LabelClass],
     spacing_mm: tuple[float, float, float],
+    tolerances_mm: Tolerances = DEFAULT_TOLERANCE_MM,
 ) -> CaseMetrics:
     """Score every class of a case except background.
 
@@ -112,6 +120,7 @@ def score_case(
         reference: label values of the same shape.
         classes: what to score; the value 0 is skipped.
         spacing_mm: distance between voxel centres along (Z, Y, X), in mm.
+        tolerances_mm: of the normalised surface Dice; `DEFAULT_TOLERANCE_MM` for values that it does not name.
 
     Raises:
         ValueError: the shapes differ, or are not those of a volume.
@@ -120,14 +129,28 @@ def score_case(
     return CaseMetrics(
         id=case_id,
         classes=tuple(
-            _score_class(label, Masks(prediction == label.value, reference == label.value, spacing_mm))
+            _score_class(
+                label,
+                Masks(
+                    prediction == label.value,
+                    reference == label.value,
+                    spacing_mm,
+                    tolerance_mm=_tolerance_mm(label.value, tolerances_mm),
+                ),
+            )
             for label in foreground
         ),
     )
 
 
 def evaluate_folders(
-    predictions: Path, references: Path, *, classes: Sequence[LabelClass] | None, events: Events, jobs: Jobs = 1
+    predictions: Path,
+    references: Path,
+    *,
+    classes: Sequence[LabelClass] | None,
+    tolerances_mm: Tolerances = DEFAULT_TOLERANCE_MM,
+    events: Events,
+    jobs: Jobs = 1,
 ) -> Evaluation:
     """Score all label maps of two folders that belong together, reading one case at a time.
 
@@ -136,6 +159,7 @@ def evaluate_folders(
         references: likewise; see `pair_files` for what belongs together.
         classes: the classes that may occur, background included or not; None: every value found on either side,
             called `class N`, or those that the references name as segments.
+        tolerances_mm: as of `score_case`.
         events: notified of progress, and warned about files.
         jobs: processes that work side by side, >= 1, or an executor. The result does not depend on it.
 
@@ -148,7 +172,7 @@ def evaluate_folders(
     for passed in pairing.passed_over:
         passed.tell(events)
     classes = classes or _segment_classes([pair.reference for pair in pairing.pairs])
-    compare = partial(_compare, classes=None if classes is None else tuple(classes))
+    compare = partial(_compare, classes=None if classes is None else tuple(classes), tolerances_mm=tolerances_mm)
     scored, failures = [], []
     with (
         events.track("comparing", total=len(pairing.pairs), unit="cases") as progress,
@@ -162,7 +186,7 @@ def evaluate_folders(
                 for note in result.notes:
                     events.warn(f"{pair.id}: {note}")
             progress.advance()
-    return Evaluation(cases=_with_all_classes(scored), failures=tuple(failures), pairing=pairing)
+    return Evaluation(cases=with_all_classes(scored, tolerances_mm), failures=tuple(failures), pairing=pairing)
 
 
 def _segment_classes(references: Sequence[Path]) -> tuple[LabelClass, ...] | None:
@@ -190,7 +214,7 @@ class _Scored:
     notes: tuple[str, ...]
 
 
-def _compare(pair: Pair, *, classes: tuple[LabelClass, ...] | None) -> _Scored | AutosegError:
+def _compare(pair: Pair, *, classes: tuple[LabelClass, ...] | None, tolerances_mm: Tolerances) -> _Scored | AutosegError:
     """Score one pair of files. An error is returned, not raised: the other cases go on."""
     allowed = None if classes is None else {0: BACKGROUND, **names_by_value(classes)}
     try:
@@ -207,6 +231,7 @@ def _compare(pair: Pair, *, classes: tuple[LabelClass, ...] | None) -> _Scored |
         reference.array,
         classes=_present(prediction.array, reference.array) if classes is None else classes,
         spacing_mm=reference.geometry.spacing_mm,
+        tolerances_mm=tolerances_mm,
     )
     named = ((pair.reference, reference.warnings), (pair.prediction, prediction.warnings))
     return _Scored(metrics, tuple(f"{path}: {note}" for path, notes in named for note in notes))
@@ -217,17 +242,37 @@ def _present(*label_maps: NDArray[np.uint16]) -> tuple[LabelClass, ...]:
     return tuple(LabelClass(value=int(value), name=f"class {value}") for value in np.flatnonzero(counts))
 
 
-def _with_all_classes(cases: Iterable[CaseMetrics]) -> tuple[CaseMetrics, ...]:
+def with_all_classes(cases: Iterable[CaseMetrics], tolerances_mm: Tolerances) -> tuple[CaseMetrics, ...]:
     """Give every case the same classes: one that occurs only in other cases is empty on both sides here."""
     cases = tuple(cases)
     names = {scores.value: scores.name for case in cases for scores in case.classes}
-    completed = []
-    for case in cases:
-        own = {scores.value: scores for scores in case.classes}
-        every = tuple(own.get(value) or _absent(value, names[value]) for value in sorted(names))
-        completed.append(replace(case, classes=every))
-    return tuple(completed)
+    absent = {value: _absent(value, name, tolerances_mm) for value, name in sorted(names.items())}
+    return tuple(
+        replace(case, classes=tuple(({**absent, **{scores.value: scores for scores in case.classes}}).values()))
+        for case in cases
+    )
 
 
-def _absent(value: int, name: str) -> ClassMetrics:
-    return _score_class(LabelClass(value=value, name=name), _NOTHING)
+def _absent(value: int, name: str, tolerances_mm: Tolerances) -> ClassMetrics:
+    tolerance_mm = _tolerance_mm(value, tolerances_mm)
+    return _score_class(LabelClass(value=value, name=name), Masks(_NOTHING, _NOTHING, (1.0, 1.0, 1.0), tolerance_mm))
+
+
+def _tolerance_mm(value: int, tolerances_mm: Tolerances) -> float:
+    return tolerances_mm.get(value, DEFAULT_TOLERANCE_MM) if isinstance(tolerances_mm, Mapping) else tolerances_mm
+
+
+def at_tolerances(cases: Iterable[CaseMetrics], tolerances_mm: Tolerances) -> tuple[CaseMetrics, ...]:
+    """The same scores, the normalised surface Dice undefined where it was computed with another tolerance."""
+    return tuple(
+        replace(
+            case, classes=tuple(_at_tolerance(scores, _tolerance_mm(scores.value, tolerances_mm)) for scores in case.classes)
+        )
+        for case in cases
+    )
+
+
+def _at_tolerance(scores: ClassMetrics, tolerance_mm: float) -> ClassMetrics:
+    if scores.number("nsd_tolerance_mm") == tolerance_mm:
+        return scores
+    return replace(scores, numbers={**scores.numbers, "nsd": math.nan})

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
+from autoseg.evaluation.cases import NOT_AT_THIS_TOLERANCE, CaseMetrics, ClassMetrics
 from autoseg.evaluation.formatting import listing
 from autoseg.evaluation.statistics import MetricSummary, describe
 
@@ -118,7 +118,7 @@ def class_mean(case: CaseMetrics, metric: str) -> Cell:
     known = [scores for scores in case.classes if not math.isnan(scores.number(metric))]
     others = [scores for scores in case.classes if math.isnan(scores.number(metric))]
     if lost := [scores for scores in others if in_reference(scores)]:
-        reasons = [f"{scores.name} {why_undefined(scores)}" for scores in lost]
+        reasons = [f"{scores.name} {why_undefined(scores, metric)}" for scores in lost]
         return Cell(math.nan, len(others), reason=listing(reasons))
     if not known:
         return Cell(math.nan, len(others), reason="nothing in the reference")
@@ -133,10 +133,12 @@ def in_reference(scores: ClassMetrics) -> bool:
     return not math.isnan(scores.dice) if math.isnan(volume_ml) else volume_ml > 0
 
 
-def why_undefined(scores: ClassMetrics) -> str:
-    """Why a metric that is undefined for a class is so, in two or three words."""
+def why_undefined(scores: ClassMetrics, metric: str) -> str:
+    """Why a metric that is undefined for a class is so, in a few words."""
     if not in_reference(scores):
         return "not in the reference"
+    if metric == "nsd":
+        return NOT_AT_THIS_TOLERANCE
     return "not found" if scores.number("volume_ml") == 0 else "undefined"
 
 

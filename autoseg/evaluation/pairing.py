@@ -100,6 +100,11 @@ def pair_files(predictions: Path, references: Path) -> Pairing:
     )
 
 
+def has_label_maps(place: Path) -> bool:
+    """Whether a place is, or holds at any depth, a file that may be a label map by its name."""
+    return image_stem(place) != "" if place.is_file() else any(image_stem(path) for path in _walk(place))
+
+
 def _label_files(place: Path, passed: PassedOver) -> list[Path]:
     if not place.exists():
         raise UsageError("there is no such file or folder", where=place, remedy="Check its name.")

@@ -4,16 +4,16 @@ import math
 
 from autoseg.evaluation.formatting import UNDEFINED, spread
 from autoseg.evaluation.tables import ClassSummary, Summary, mean_over_classes
-from autoseg.metrics.table import METRICS, shown_metrics
+from autoseg.metrics.table import METRICS, plot_metrics
 
 
 def score_lines(summary: Summary) -> list[str]:
-    """The metrics that are shown, of every class and on average, a line each."""
+    """The metrics that are drawn, of every class and on average, a line each."""
     lines = []
     for label in summary.classes:
-        scores = ", ".join(_of_class(label, metric) for metric in shown_metrics())
+        scores = ", ".join(_of_class(label, metric) for metric in plot_metrics())
         lines.append(f"  {label.name}: {scores}")
-    means = ", ".join(_of_all(summary, metric) for metric in shown_metrics())
+    means = ", ".join(_of_all(summary, metric) for metric in plot_metrics())
     return [*lines, f"  mean: {means}"]
 
 
@@ -31,4 +31,4 @@ def _score(metric: str, mean: str, reason: str) -> str:
     """A mean with its unit, and what is not in it."""
     entry = METRICS[metric]
     unit = f" {entry.unit}" if entry.unit and mean != UNDEFINED else ""
-    return f"{entry.title} {mean}{unit}" + (f" ({reason})" if reason else "")
+    return f"{entry.short or entry.title} {mean}{unit}" + (f" ({reason})" if reason else "")

@@ -1,10 +1,10 @@
-"""Scores as a table for people: a row per class, a column per metric that is shown."""
+"""Scores as a table for people: a row per class, a column per metric of tables."""
 
 from dataclasses import dataclass
 
 from autoseg.evaluation.formatting import number, spread
-from autoseg.evaluation.tables import Summary
-from autoseg.metrics.table import METRICS, shown_metrics
+from autoseg.evaluation.tables import ClassSummary, Summary, mean_over_classes
+from autoseg.metrics.table import METRICS, table_metrics
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,22 @@ class ScoreTable:
 
 
 def score_table(summary: Summary, *, title: str) -> ScoreTable:
-    """Mean and standard deviation over the cases of every class, and the means over the classes."""
-    names = shown_metrics()
-    rows = [
-        (
-            label.name,
-            *(spread(label.metrics[name].mean, label.metrics[name].sd, METRICS[name].decimals - 1) for name in names),
-        )
-        for label in summary.classes
-    ]
-    mean = ("mean", *(number(summary.mean[name], METRICS[name].decimals - 1) for name in names))
-    return ScoreTable(title, ("class", *(METRICS[name].label for name in names)), (*rows, mean))
+    """Mean and standard deviation over the cases of every class, the means over the classes, and what is not in them."""
+    names = table_metrics()
+    rows = [(label.name, *(_of_class(label, name) for name in names)) for label in summary.classes]
+    mean = ("mean", *(_of_all(summary, name) for name in names))
+    return ScoreTable(title, ("class", *(METRICS[name].heading for name in names)), (*rows, mean))
+
+
+def _of_class(label: ClassSummary, metric: str) -> str:
+    found = label.metrics[metric]
+    return _with(label.why_undefined(metric), spread(found.mean, found.sd, METRICS[metric].decimals - 1))
+
+
+def _of_all(summary: Summary, metric: str) -> str:
+    cell = mean_over_classes(summary.classes, metric)
+    return _with(cell.reason, number(cell.value, METRICS[metric].decimals - 1))
+
+
+def _with(reason: str, text: str) -> str:
+    return text + (f" ({reason})" if reason else "")

@@ -20,6 +20,8 @@ from autoseg.storage.tables import TableKind
 
 METRICS_FILE: Final = "metrics.csv"
 SUMMARY_FILE: Final = "summary.json"
+EVALUATION_FOLDER: Final = "evaluation"
+"""Where `evaluate` writes both, beside the label maps that it judged."""
 
 COLUMNS: Final = ("case", "class", "value", *METRICS)
 """Columns of the table of cases; `value` is the class's value in label maps."""
@@ -151,12 +153,12 @@ def read_cases(path: Path) -> tuple[CaseMetrics, ...]:
 
 def _summarise_class(scores: Sequence[ClassMetrics]) -> ClassSummary:
     metrics = {metric: describe([entry.number(metric) for entry in scores]) for metric in METRICS}
-    reasons = {metric: _reasons([entry for entry in scores if math.isnan(entry.number(metric))]) for metric in METRICS}
+    reasons = {metric: _reasons(scores, metric) for metric in METRICS}
     return ClassSummary(scores[0].value, scores[0].name, metrics, {metric: why for metric, why in reasons.items() if why})
 
 
-def _reasons(undefined: Sequence[ClassMetrics]) -> str:
-    counts = Counter(map(why_undefined, undefined))
+def _reasons(scores: Sequence[ClassMetrics], metric: str) -> str:
+    counts = Counter(why_undefined(entry, metric) for entry in scores if math.isnan(entry.number(metric)))
     return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
 
 

@@ -23,7 +23,7 @@ def warn_of_origins(label_maps: Iterable[Path], events: Events) -> None:
     for path in label_maps:
         by_folder[path.parent].append(path)
     for folder, paths in by_folder.items():
-        rows = _rows(folder)
+        rows = rows_beside(folder)
         known = {path: rows[stem] for path in paths if (stem := image_stem(path)) in rows}
         if len({row.model_digest for row in known.values()}) > 1:
             models = sorted({row.model or row.model_digest for row in known.values()})
@@ -35,7 +35,7 @@ def warn_of_origins(label_maps: Iterable[Path], events: Events) -> None:
             events.warn(f"changed since they were predicted, so that the scores are of the changes, too: {some(changed)}")
 
 
-def _rows(folder: Path) -> dict[str, PredictionRow]:
+def rows_beside(folder: Path) -> dict[str, PredictionRow]:
     """By case; none where there is no such table, or one of another origin."""
     try:
         return read_folder(folder, classes=()).rows

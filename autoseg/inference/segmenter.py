@@ -1,6 +1,6 @@
 """From a scan to its final label map, with how far it can be trusted: what `predict` does to every scan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -84,8 +84,7 @@ class Segmenter:
         return digest in {self.digest, self._digest(self.ensemble.digest_in_0_1)}
 
     def _digest(self, ensemble: str) -> str:
-        shift = [self.ensemble.log_shift] if self.ensemble.log_shift else []
-        return files.sha256_json([ensemble, [step.decided for step in self.steps], *shift])
+        return segmenter_digest(ensemble, self.steps, self.ensemble.log_shift)
 
     def admit(self, geometry: Geometry, stored_bytes: int, *, with_uncertainty: bool = False) -> None:
         """Find out whether a scan can be segmented within `memory_gb`, before it is read.
@@ -191,3 +190,9 @@ class Segmenter:
 def _stream(image: Image, ensemble: Ensemble, wanted: Wanted) -> ProbabilityStream:
     cuts = [cut_slices(image, one.plan.preprocessing, view=one.view) for one in ensemble.passes]
     return OnePass(cuts[0], ensemble, wanted) if len(cuts) == 1 else SeveralPasses(cuts, ensemble, wanted)
+
+
+def segmenter_digest(ensemble: str, steps: Sequence[Step], log_shift: Sequence[float]) -> str:
+    """SHA-256 of everything that decides a label map: of what the networks are, and of what is done to what they give."""
+    shift = [log_shift] if log_shift else []
+    return files.sha256_json([ensemble, [step.decided for step in steps], *shift])

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.metrics.surface import SurfaceDistances, surface_distances
+from autoseg.metrics.tolerance import DEFAULT_TOLERANCE_MM
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,11 +18,13 @@ class Masks:
         prediction: (Z, Y, X), bool; Z is 1 for a 2D image.
         reference: (Z, Y, X), bool.
         spacing_mm: distance between voxel centres along (Z, Y, X), in mm.
+        tolerance_mm: how far apart surfaces may be for the normalised surface Dice, > 0.
     """
 
     prediction: NDArray[np.bool_]
     reference: NDArray[np.bool_]
     spacing_mm: tuple[float, float, float]
+    tolerance_mm: float = DEFAULT_TOLERANCE_MM
 
     @cached_property
     def distances(self) -> SurfaceDistances:

@@ -10,9 +10,10 @@ Source: measured on three classes of a 256 x 256 x 128 brain scan (docs/referenc
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,29 +39,66 @@ _MOST_TRANSFORMED: Final = 1 << 26
 """Voxels of the largest volume that is transformed. Source: ours; that takes 1 GB of memory."""
 
 
-@dataclass(frozen=True)
+_ROUNDING: Final = 1e-5
+"""A distance counts as within a tolerance that it exceeds by no more than this fraction.
+
+Source: ours; files hold voxel sizes in single precision and directions of about six digits, and a tolerance of one voxel
+must not fail on the last of them."""
+
+
+@dataclass(frozen=True, eq=False)
 class SurfaceDistances:
-    """How far apart two surfaces are; NaN where a mask is empty.
+    """How far apart two surfaces are: distances of all their voxels, from which every number is taken.
 
     Attributes:
-        hausdorff_mm: the larger of the two directed maxima.
-        hausdorff95_mm: the larger of the two directed 95th percentiles.
-        assd_mm: average symmetric surface distance: the mean of all distances of both directions, pooled.
+        there_mm: from each voxel of the prediction's surface to the nearest of the reference's, (N,), float64, in mm, in no
+            particular order; empty where a mask is empty.
+        back_mm: from each voxel of the reference's surface to the nearest of the prediction's, (M,), likewise.
     """
 
-    hausdorff_mm: float
-    hausdorff95_mm: float
-    assd_mm: float
+    there_mm: NDArray[np.float64]
+    back_mm: NDArray[np.float64]
+
+    @property
+    def hausdorff_mm(self) -> float:
+        """The larger of the two directed maxima; NaN where a mask is empty."""
+        return self._larger(np.max)
+
+    @property
+    def hausdorff95_mm(self) -> float:
+        """The larger of the two directed 95th percentiles; NaN where a mask is empty."""
+        return self._larger(partial(np.percentile, q=95))
+
+    @property
+    def assd_mm(self) -> float:
+        """Average symmetric surface distance: the mean of all distances of both directions; NaN where a mask is empty."""
+        voxels = self.there_mm.size + self.back_mm.size
+        return float((self.there_mm.sum() + self.back_mm.sum()) / voxels) if voxels else math.nan
+
+    def fraction_within(self, tolerance_mm: float) -> float:
+        """Fraction of the voxels of both surfaces that are no farther from the other than this; NaN where a mask is empty.
+
+        Source: Nikolov et al. (2018), normalised surface Dice; on surface voxels (docs/reference/metrics.md).
+        """
+        voxels = self.there_mm.size + self.back_mm.size
+        limit_mm = tolerance_mm * (1 + _ROUNDING)
+        within = sum(np.count_nonzero(distances <= limit_mm) for distances in (self.there_mm, self.back_mm))
+        return float(within / voxels) if voxels else math.nan
+
+    def _larger(self, statistic: Callable[[NDArray[np.float64]], Any]) -> float:
+        if not self.there_mm.size:
+            return math.nan
+        return float(max(statistic(self.there_mm), statistic(self.back_mm)))
 
 
-UNDEFINED: Final = SurfaceDistances(math.nan, math.nan, math.nan)
+UNDEFINED: Final = SurfaceDistances(np.empty(0), np.empty(0))
 """The distances where at least one mask is empty."""
 
 
 def surface_distances(
     prediction: NDArray[np.bool_], reference: NDArray[np.bool_], *, spacing_mm: tuple[float, float, float]
 ) -> SurfaceDistances:
-    """Hausdorff distance, its 95th percentile and the average surface distance of two masks.
+    """Distances between the surfaces of two masks.
 
     A surface voxel is a mask voxel with one of its six face neighbours outside the mask; beyond the border of the array
     all is outside. An axis of a single voxel has no neighbours: a 2D image, (1, Y, X), has its outline as surface.
@@ -86,11 +124,7 @@ def surface_distances(
     ours, theirs = (_surface(np.pad(mask[box], _REACH_VOXELS), axes) for mask in (prediction, reference))
     there = _directed_distances_mm(ours, theirs, spacing_mm=spacing_mm)
     back = _directed_distances_mm(theirs, ours, spacing_mm=spacing_mm)
-    return SurfaceDistances(
-        hausdorff_mm=float(max(there.max(), back.max())),
-        hausdorff95_mm=float(max(np.percentile(there, 95), np.percentile(back, 95))),
-        assd_mm=float((there.sum() + back.sum()) / (there.size + back.size)),
-    )
+    return SurfaceDistances(there, back)
 
 
 def _check(prediction: NDArray[np.bool_], reference: NDArray[np.bool_], spacing_mm: tuple[float, float, float]) -> None:

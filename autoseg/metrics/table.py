@@ -23,7 +23,9 @@ class Metric:
         better: which end is the good one; None: neither is.
         unit: of the numbers; empty for a ratio.
         decimals: digits after the point in tables for people.
-        shown: whether networks are compared by it in plots and in the report; files of scores hold every metric.
+        in_tables: whether networks are compared by it in tables; files of scores hold every metric.
+        in_plots: whether it is drawn, too.
+        short: what it is called where there is little space; empty: as `title`.
     """
 
     title: str
@@ -31,12 +33,22 @@ class Metric:
     better: Literal["higher", "lower"] | None
     unit: str = ""
     decimals: int = 4
-    shown: bool = True
+    in_tables: bool = True
+    in_plots: bool = True
+    short: str = ""
 
     @property
     def label(self) -> str:
         """Title and unit, for axes and captions."""
-        return f"{self.title} ({self.unit})" if self.unit else self.title
+        return self._with_unit(self.title)
+
+    @property
+    def heading(self) -> str:
+        """Short title and unit, for columns of tables."""
+        return self._with_unit(self.short or self.title)
+
+    def _with_unit(self, title: str) -> str:
+        return f"{title} ({self.unit})" if self.unit else title
 
     def best(self, values: Sequence[float]) -> float | None:
         """The best of some defined values; None where no end is the good one.
@@ -50,32 +62,56 @@ class Metric:
         return max(values) if self.better == "higher" else min(values)
 
 
+def _normalised_surface_dice(masks: Masks) -> float:
+    """Normalised surface Dice (NSD) at the masks' tolerance: 0 where one is empty, NaN where both are."""
+    if masks.prediction.any() and masks.reference.any():
+        return masks.distances.fraction_within(masks.tolerance_mm)
+    return dice(masks.prediction, masks.reference)
+
+
 METRICS: Final[Mapping[str, Metric]] = {
     "dice": Metric("Dice", lambda masks: dice(masks.prediction, masks.reference), "higher"),
-    "hausdorff_mm": Metric("Hausdorff distance", lambda masks: masks.distances.hausdorff_mm, "lower", "mm", 2),
+    "nsd": Metric("Normalised surface Dice", _normalised_surface_dice, "higher", short="NSD"),
+    "hausdorff_mm": Metric(
+        "Hausdorff distance", lambda masks: masks.distances.hausdorff_mm, "lower", "mm", 2, short="HD"
+    ),
     "hausdorff95_mm": Metric(
         "95th percentile of the Hausdorff distance",
         lambda masks: masks.distances.hausdorff95_mm,
-        "lower", "mm", 2, shown=False,
+        "lower", "mm", 2, in_plots=False, short="HD95",
     ),
     "assd_mm": Metric(
-        "Average symmetric surface distance", lambda masks: masks.distances.assd_mm, "lower", "mm", 2, shown=False
+        "Average symmetric surface distance",
+        lambda masks: masks.distances.assd_mm,
+        "lower", "mm", 2, in_plots=False, short="ASSD",
     ),
     "volume_ml": Metric(
-        "Volume", lambda masks: volume_ml(masks.prediction, spacing_mm=masks.spacing_mm), None, "ml", 2, shown=False
+        "Volume",
+        lambda masks: volume_ml(masks.prediction, spacing_mm=masks.spacing_mm),
+        None, "ml", 2, in_tables=False, in_plots=False,
     ),
     "reference_volume_ml": Metric(
         "Volume in the reference",
         lambda masks: volume_ml(masks.reference, spacing_mm=masks.spacing_mm),
-        None, "ml", 2, shown=False,
+        None, "ml", 2, in_tables=False, in_plots=False,
+    ),
+    "nsd_tolerance_mm": Metric(
+        "Tolerance of the normalised surface Dice",
+        lambda masks: masks.tolerance_mm,
+        None, "mm", 2, in_tables=False, in_plots=False,
     ),
 }  # fmt: skip
-"""By the name of their column, in the order of the tables' columns."""
+"""By the name of their column, in the order of the tables' columns. The tolerance stands beside what was scored with it."""
 
 
-def shown_metrics() -> list[str]:
-    """Names of the metrics that networks are compared by."""
-    return [name for name, metric in METRICS.items() if metric.shown]
+def table_metrics() -> list[str]:
+    """Names of the metrics that networks are compared by in tables."""
+    return [name for name, metric in METRICS.items() if metric.in_tables]
+
+
+def plot_metrics() -> list[str]:
+    """Names of the metrics that are drawn."""
+    return [name for name, metric in METRICS.items() if metric.in_plots]
 
 
 def limits(metric: str) -> tuple[float, float]:

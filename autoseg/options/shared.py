@@ -60,5 +60,13 @@ MEMORY: Final = Declaration(
     above=0,
     most=10_000,
 )
+TOLERANCE: Final = Declaration(
+    "Tolerance of the normalised surface Dice in mm, for all classes. Default: of each class as the plan says; without a "
+    "workspace 1.",
+    ("--tolerance",),
+    metavar="MM",
+    above=0,
+    most=1000,
+)
 MIRROR: Final = Declaration("Average over the flips that the plan names (test-time augmentation, TTA).")
 NOT_FINITE: Final = Declaration("A scan with NaN or infinite voxels is refused, or these are taken for 0, with a warning.")

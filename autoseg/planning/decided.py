@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import BaseModel, Field
 
 from autoseg.planning.augmentation_section import AugmentationSection
+from autoseg.planning.evaluation_section import EvaluationSection
 from autoseg.planning.section_types import Section
 from autoseg.planning.sections import (
     DataSection,
@@ -31,6 +32,7 @@ _SECTIONS: Final[Mapping[str, type[BaseModel]]] = {
     "training": TrainingSection,
     "augmentation": AugmentationSection,
     "prediction": PredictionSection,
+    "evaluation": EvaluationSection,
 }
 _NUMBERED: Final = re.compile(rf"{_VIEWS}\.(0|[1-9][0-9]?)\.(.+)")
 

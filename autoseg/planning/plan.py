@@ -15,6 +15,7 @@ from autoseg.errors import PlanError
 from autoseg.planning import format_1
 from autoseg.planning.augmentation_section import AugmentationSection
 from autoseg.planning.decided import Decision
+from autoseg.planning.evaluation_section import EvaluationSection
 from autoseg.planning.memory import training_step_bytes
 from autoseg.planning.section_types import Section
 from autoseg.planning.sections import (
@@ -36,8 +37,8 @@ _MOST_SLICES_PER_EPOCH: Final = 10_000_000
 """Source: chosen; a hundred times the slices of a thousand scans. The order of an epoch's slices is made beforehand."""
 
 
-_UNDECIDED: Final = frozenset({"version", "planned_digest", "decisions"})
-"""Keys that say how a plan was written, and why."""
+_UNDECIDED: Final = frozenset({"version", "planned_digest", "decisions", "evaluation"})
+"""Keys that say how a plan was written, and why, and how the results are judged: nothing is made from them."""
 
 
 class Plan(Section):
@@ -56,6 +57,7 @@ class Plan(Section):
     training: TrainingSection
     augmentation: AugmentationSection
     prediction: PredictionSection
+    evaluation: EvaluationSection = Field(default=EvaluationSection(), description="how label maps are judged")
     decisions: dict[str, Decision] = Field(description="for each value, by its path: rule, value as planned, evidence")
 
     @model_validator(mode="after")
@@ -73,6 +75,11 @@ class Plan(Section):
             raise ValueError(msg)
         if self.training.slices.rule == "with_class" and self.training.slices.label not in foreground:
             msg = f"training.slices.label must be one of {foreground}, the values of data.classes without the background"
+            raise ValueError(msg)
+        if len(self.evaluation.tolerances_mm) not in {1, len(foreground)}:
+            msg = (
+                f"evaluation.tolerances_mm needs {len(foreground)} entries, one per class except background, or one for all"
+            )
             raise ValueError(msg)
         if len(self.preprocessing.normalisation) != len(self.data.channels):
             msg = f"preprocessing.normalisation needs {len(self.data.channels)} entries, one per channel"
@@ -167,6 +174,13 @@ class Plan(Section):
         return self.model_copy(update={"views": (self.views[self.planes.index(plane)],)})
 
     @property
+    def tolerances_mm(self) -> dict[int, float]:
+        """Tolerance of the normalised surface Dice of each class except background, by its value."""
+        values = [label.value for label in self.data.classes[1:]]
+        chosen = self.evaluation.tolerances_mm
+        return dict(zip(values, chosen if len(chosen) == len(values) else chosen * len(values), strict=True))
+
+    @property
     def values(self) -> dict[str, Any]:
         """The plan without its reasons, as plain JSON data."""
         return self.model_dump(mode="json", exclude={"decisions", "planned_digest"})
@@ -175,8 +189,8 @@ class Plan(Section):
     def digest(self) -> str:
         """SHA-256 of what was decided: marks everything made from this plan.
 
-        The format, the reasons and what was asked for, the data set's name among it, are no part of it; nor are values that
-        equal their defaults.
+        The format, the reasons and what was asked for, the data set's name among it, are no part of it; nor is how results
+        are judged, nor are values that equal their defaults.
         """
         return files.sha256_json(decided(self, but={*_UNDECIDED, "inputs"}))
 
@@ -192,7 +206,14 @@ class Plan(Section):
     @property
     def edited(self) -> bool:
         """Whether somebody changed a value after planning."""
-        return not self.is_identified_by(self.planned_digest)
+        return self._judged_otherwise or not self.is_identified_by(self.planned_digest)
+
+    @property
+    def _judged_otherwise(self) -> bool:
+        """Whether how results are judged, which no digest holds, is other than as planned."""
+        judged = self.evaluation.model_dump(mode="json")
+        planned = {key: self.decisions.get(f"evaluation.{key}") for key in judged}
+        return any(why is not None and why.value != judged[key] for key, why in planned.items())
 
 
 def _disagreement(views: Sequence[View], *, shared: bool) -> str | None:

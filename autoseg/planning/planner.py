@@ -49,6 +49,7 @@ def make_plan(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Pla
     _settle_size(draft, dataset, fingerprint, inputs)
     _settle_training(draft, fingerprint, inputs)
     _settle_prediction(draft, inputs)
+    draft.settle("evaluation.tolerances_mm", "tolerances", rules.tolerances(fingerprint, classes=draft["data.classes"]))
     return overridden(draft.finish(), inputs.overrides)
 
 

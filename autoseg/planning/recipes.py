@@ -142,6 +142,7 @@ PAPER_LEAVES_OPEN: Final = frozenset(
         "training.seeding",
         "views.tta_axes",
         "prediction.padding",
+        "evaluation.tolerances_mm",
         "folds",
     }
 )

@@ -146,6 +146,7 @@ def _held_out_cases(
             classes=plan.data.classes,
             scan=case.images[0],
             fold=folds[case.id],
+            tolerances_mm=plan.tolerances_mm,
         )
         for case in held_out_cases
         if case.label is not None

@@ -1,24 +1,27 @@
 """Scores of many cases as a selection holds them: means with how sure they are."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import compare
 from autoseg.evaluation.statistics import Interval, defined, mean_interval
+from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.selection import ClassScore, Estimate, Score
+
+_METRICS: Final = tuple(name for name in METRICS if name in Score.model_fields)
+"""What a selection holds of the metrics, by name."""
 
 
 def score_of(cases: Sequence[CaseMetrics]) -> Score:
-    """Mean Dice and Hausdorff distance over cases, of the classes' mean and class by class."""
+    """Means over cases of every metric of a selection, of the classes' mean and class by class."""
     names = [scores.name for scores in cases[0].classes]
     return Score(
-        dice=estimate(case_means(cases, "dice"), "dice"),
-        hausdorff_mm=estimate(case_means(cases, "hausdorff_mm"), "hausdorff_mm"),
+        **{metric: estimate(case_means(cases, metric), metric) for metric in _METRICS},
         classes=tuple(
             ClassScore(
                 name=name,
-                dice=estimate([case.classes[index].dice for case in cases], "dice"),
-                hausdorff_mm=estimate([case.classes[index].hausdorff_mm for case in cases], "hausdorff_mm"),
+                **{metric: estimate([case.classes[index].number(metric) for case in cases], metric) for metric in _METRICS},
             )
             for index, name in enumerate(names)
         ),

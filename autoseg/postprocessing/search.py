@@ -144,7 +144,14 @@ def _score_trial(trial: _Trial) -> CaseMetrics:
     changed = old != new
     values = set(np.unique(np.concatenate([old[changed], new[changed]])).tolist())
     classes = [label for label in trial.case.classes if label.value in values]
-    rescored = score_case(trial.case.id, new, reference.array, classes=classes, spacing_mm=spacing_mm)
+    rescored = score_case(
+        trial.case.id,
+        new,
+        reference.array,
+        classes=classes,
+        spacing_mm=spacing_mm,
+        tolerances_mm=trial.case.tolerances_mm,
+    )
     by_value = {scores.value: scores for scores in rescored.classes}
     return replace(trial.before, classes=tuple(by_value.get(scores.value, scores) for scores in trial.before.classes))
 

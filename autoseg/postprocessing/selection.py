@@ -21,6 +21,7 @@ SELECTION_FILE = "selection.json"
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Views = tuple[catalogue.Plane, ...]
 LogShift = tuple[Annotated[float, Field(ge=-10, le=10)], ...]
+_LATER: Final = "null: selected before it was scored"
 _AGAIN = "Run `autoseg select` to make it again."
 
 FIRST_INTERVALS: Final = "percentile bootstrap"
@@ -61,6 +62,9 @@ class ClassScore(_Part):
     name: str
     dice: Estimate
     hausdorff_mm: Estimate
+    nsd: Estimate | None = Field(default=None, description=_LATER)
+    hausdorff95_mm: Estimate | None = Field(default=None, description=_LATER)
+    assd_mm: Estimate | None = Field(default=None, description=_LATER)
 
 
 class Score(_Part):
@@ -68,6 +72,9 @@ class Score(_Part):
 
     dice: Estimate
     hausdorff_mm: Estimate
+    nsd: Estimate | None = Field(default=None, description=_LATER)
+    hausdorff95_mm: Estimate | None = Field(default=None, description=_LATER)
+    assd_mm: Estimate | None = Field(default=None, description=_LATER)
     classes: tuple[ClassScore, ...]
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import Case, Dataset, names_by_value
 from autoseg.errors import WorkspaceError
-from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.cases import CaseMetrics, at_tolerances
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
 from autoseg.events import Events
 from autoseg.images.image import Image, on_grid_of, read_image, read_labels
@@ -179,9 +179,11 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
             for model in inventory.finished
         ),
         skipped=inventory.skipped,
-        groups=_scored(inventory.finished),
+        groups=_scored(inventory.finished, plan),
         selection=selection,
-        selected=() if selection is None else read_cases(workspace.selected / METRICS_FILE),
+        selected=()
+        if selection is None
+        else at_tolerances(read_cases(workspace.selected / METRICS_FILE), plan.tolerances_mm),
         label_maps=workspace.selected,
     )
 
@@ -208,21 +210,21 @@ def _judged_others(workspace: Workspace, selection: Selection, models: Sequence[
     return any(trained.get(workspace.model(model.id)) != model.weights_sha256 for model in selection.models)
 
 
-def _scored(models: Sequence[FinishedModel]) -> tuple[ScoredModels, ...]:
+def _scored(models: Sequence[FinishedModel], plan: Plan) -> tuple[ScoredModels, ...]:
     numbered = [model for model in models if model.id.is_numbered]
     official = [model for model in models if model.fold == "official"]
     groups = (
-        _group(numbered, suffix="", cases="held-out cases of the cross-validation"),
-        _group(official, suffix="_official", cases="the data set's own validation cases"),
+        _group(numbered, plan, suffix="", cases="held-out cases of the cross-validation"),
+        _group(official, plan, suffix="_official", cases="the data set's own validation cases"),
     )
     return tuple(group for group in groups if group.scores)
 
 
-def _group(models: Sequence[FinishedModel], *, suffix: str, cases: str) -> ScoredModels:
+def _group(models: Sequence[FinishedModel], plan: Plan, *, suffix: str, cases: str) -> ScoredModels:
     """Models by network, with the scores of those that were scored."""
     networks = by_network([model for model in models if held_out.is_scored(model.folder)])
     scores = {
-        network: tuple(case for model in scored for case in held_out.read_scores(model.folder))
+        network: at_tolerances((case for model in scored for case in held_out.read_scores(model.folder)), plan.tolerances_mm)
         for network, scored in networks.items()
     }
     return ScoredModels(suffix, cases, networks, scores)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import values_by_class
-from autoseg.metrics.table import METRICS, shown_metrics
+from autoseg.metrics.table import METRICS, plot_metrics
 from autoseg.reporting.canvas import (
     CLASSES,
     GREY,
@@ -115,7 +115,7 @@ def draw_evaluation(cases: Sequence[CaseMetrics], folder: Path) -> tuple[Path, .
 
     Source: figure 2 of the paper.
     """
-    drawn = shown_metrics() if cases else []
+    drawn = plot_metrics() if cases else []
     for metric in drawn:
         draw_bars({"predictions": values_by_class(cases, metric)}, folder / f"{metric}.png", label=METRICS[metric].label)
     return tuple(folder / f"{metric}.png" for metric in drawn)

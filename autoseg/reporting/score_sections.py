@@ -12,7 +12,7 @@ from autoseg.evaluation.statistics import INTERVAL_METHOD, MIN_CASES, mean_inter
 from autoseg.inference.quality import LOW_DICE, ClassQuality
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe
-from autoseg.metrics.table import METRICS, shown_metrics
+from autoseg.metrics.table import METRICS, table_metrics
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Candidate, Selection, TriedShift, TriedStep
 from autoseg.reporting.blocks import MOST_ROWS, Block, Judgement, Table, Text, Warnings
@@ -65,7 +65,7 @@ def scores_section(data: ReportData, networks: Sequence[str], pictures: Sequence
     """
     if not data.groups:
         return Section("scores", "Scores", "", [])
-    tables = [_score_table(data, metric, _caption(metric)) for metric in shown_metrics()]
+    tables = [_score_table(data, metric, _caption(metric)) for metric in table_metrics()]
     return Section(
         "scores",
         "Scores",

@@ -7,7 +7,7 @@ from typing import Final
 
 from autoseg.evaluation.comparison import Column, Comparison, compare
 from autoseg.evaluation.formatting import number
-from autoseg.metrics.table import METRICS, shown_metrics
+from autoseg.metrics.table import METRICS, table_metrics
 from autoseg.reporting.data import ScoredModels
 from autoseg.storage import files, tables
 
@@ -30,7 +30,7 @@ _LATEX_SPECIAL: Final = {
 
 def table_names() -> dict[str, str]:
     """Beginning of the names of a table's files to its metric; those of the paper are numbered as there."""
-    return {_IN_THE_PAPER.get(metric, f"table_{metric}"): metric for metric in shown_metrics()}
+    return {_IN_THE_PAPER.get(metric, f"table_{metric}"): metric for metric in table_metrics()}
 
 
 def write_tables(group: ScoredModels, folder: Path) -> list[Path]:

@@ -69,7 +69,8 @@ edited.
   by `planned_digest`, so leave that key as it is. `decisions` may stay as they are too: they say what was planned.
 - **What was made from the plan before** carries the digest of its values. Models trained under other values are not used
   for prediction, and training in their place is an error (exit code 5) unless `--restart` is given. Preprocessed arrays
-  are made again where `preprocessing` or how a view cuts scans (`plane`, `spacing_mm`) changed.
+  are made again where `preprocessing` or how a view cuts scans (`plane`, `spacing_mm`) changed. Nothing is made from
+  `evaluation`: it may be changed at any time.
 - **`inputs` are a record**: editing them decides nothing. Run `autoseg plan` with other options instead.
 
 Below, the columns *auto* and *paper* name the rule that sets a value under each recipe, as stored in `decisions`; a

@@ -6,7 +6,7 @@ import pytest
 
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import ImageError
-from autoseg.evaluation.cases import evaluate_folders, score_case
+from autoseg.evaluation.cases import at_tolerances, evaluate_folders, score_case
 from autoseg.events import Silent
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels
@@ -74,17 +74,40 @@ def folders(tmp_path):
 def test_a_case_is_scored_per_class_without_background():
     reference = label_map((np.s_[1:3, 1:3, 1:3], 2), (np.s_[0, 0, 0], 7))
     prediction = label_map((np.s_[1:3, 1:3, 2:4], 2))
-    case = score_case("x", prediction, reference, classes=CLASSES[::-1], spacing_mm=SPACING_MM)
+    case = score_case(
+        "x", prediction, reference, classes=CLASSES[::-1], spacing_mm=SPACING_MM, tolerances_mm={2: 0.5, 7: 3.0}
+    )
     gm, wm = case.classes
     assert case.id == "x"
     assert (gm.value, gm.name, wm.value, wm.name) == (2, "GM", 7, "WM")
     # Eight voxels each, half of them shared, the others one column (0.5 mm) away, in both directions.
     assert gm.dice == 0.5
     assert (gm.hausdorff_mm, gm.number("hausdorff95_mm"), gm.number("assd_mm")) == pytest.approx((0.5, 0.5, 0.25))
+    assert (gm.number("nsd"), gm.number("nsd_tolerance_mm")) == (1.0, 0.5)
     assert gm.number("volume_ml") == gm.number("reference_volume_ml") == pytest.approx(0.008)
     # In the reference only.
     assert (wm.dice, wm.number("volume_ml"), wm.number("reference_volume_ml")) == (0.0, 0.0, pytest.approx(0.001))
+    assert (wm.number("nsd"), wm.number("nsd_tolerance_mm")) == (0.0, 3.0)
     assert all(math.isnan(value) for value in (wm.hausdorff_mm, wm.number("hausdorff95_mm"), wm.number("assd_mm")))
+
+
+def test_the_tolerance_is_that_of_the_class_or_one_for_all_or_a_millimetre():
+    shifted, there = label_map((np.s_[1:3, 1:3, 3:5], 2)), label_map((np.s_[1:3, 1:3, 1:3], 2))
+    # Of the 8 voxels of either mask 4 are 0.5 mm from the other, 4 are 1 mm.
+    for tolerances_mm, expected in (({2: 0.6}, 0.5), (0.6, 0.5), (0.4, 0.0), ({7: 0.4}, 1.0), (1.0, 1.0)):
+        case = score_case("x", shifted, there, classes=CLASSES[:2], spacing_mm=SPACING_MM, tolerances_mm=tolerances_mm)
+        assert case.classes[0].number("nsd") == expected
+    assert score_case("x", shifted, there, classes=CLASSES[:2], spacing_mm=SPACING_MM).classes[0].number("nsd") == 1.0
+
+
+def test_scores_of_another_tolerance_are_undefined():
+    labels = label_map((np.s_[1:3, 1:3, 1:3], 2), (np.s_[0, 0, 0], 7))
+    scored = score_case("x", labels, labels, classes=CLASSES, spacing_mm=SPACING_MM, tolerances_mm={2: 0.5, 7: 3.0})
+    assert at_tolerances([scored], {2: 0.5, 7: 3.0}) == (scored,)
+    [(gm, wm)] = [case.classes for case in at_tolerances([scored], {2: 0.5, 7: 2.0})]
+    assert gm == scored.classes[0]
+    assert math.isnan(wm.number("nsd"))
+    assert (wm.dice, wm.number("nsd_tolerance_mm")) == (1.0, 3.0)
 
 
 def test_folders_are_scored_in_order_with_progress(folders):
@@ -111,6 +134,15 @@ def test_without_classes_every_value_found_on_either_side_is_one(folders):
     assert (in_a.number("volume_ml"), in_a.number("reference_volume_ml")) == (0.0, 0.0)
     assert (in_c.dice, in_c.number("reference_volume_ml")) == (0.0, 0.0)
     assert in_c.number("volume_ml") == pytest.approx(0.001)
+
+
+def test_without_classes_one_tolerance_holds_for_all(folders):
+    cases = evaluate_folders(*folders, classes=None, tolerances_mm=0.5, events=Silent()).cases
+    assert {scores.number("nsd_tolerance_mm") for case in cases for scores in case.classes} == {0.5}
+    assert [[scores.number("nsd") for scores in case.classes] for case in cases[:2]] == [[1.0, 1.0], [1.0, 1.0]]
+    narrow = evaluate_folders(*folders, classes=None, tolerances_mm=0.4, events=Silent()).cases
+    assert [scores.number("nsd") for scores in narrow[1].classes] == [0.5, 0.5]
+    assert math.isnan(narrow[2].classes[1].number("nsd"))
 
 
 def test_a_case_that_fails_is_recorded_and_the_others_go_on(folders):

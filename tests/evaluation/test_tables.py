@@ -21,8 +21,8 @@ from autoseg.metrics.table import METRICS
 NAN = math.nan
 
 
-def scores(value, name, dice, distance_mm=NAN, volumes_ml=(1.0, 2.0)):
-    numbers = (dice, distance_mm, distance_mm, distance_mm, *volumes_ml)
+def scores(value, name, dice, distance_mm=NAN, volumes_ml=(1.0, 2.0), nsd=NAN):
+    numbers = (dice, nsd, distance_mm, distance_mm, distance_mm, *volumes_ml, 1.5)
     return ClassMetrics(value, name, dict(zip(METRICS, numbers, strict=True)))
 
 
@@ -59,24 +59,28 @@ def test_a_class_without_any_value_is_left_out_of_the_mean_over_classes():
     assert summary.mean["dice"] == 0.8
     assert math.isnan(summary.mean["assd_mm"])
     assert score_lines(summary)[1:] == [
-        "  two: Dice n/a (1 not in the reference), Hausdorff distance n/a (1 not in the reference)",
-        "  mean: Dice 0.800 (without two), Hausdorff distance n/a (one undefined)",
+        "  two: Dice n/a (1 not in the reference), NSD n/a (1 not in the reference), HD n/a (1 not in the reference)",
+        "  mean: Dice 0.800 (without two), NSD n/a (one not scored at this tolerance), HD n/a (one undefined)",
     ]
 
 
 def test_a_class_that_was_never_found_leaves_no_mean_distance_over_classes():
-    cases = [CaseMetrics("a", (scores(1, "one", 0.8, 2.0), scores(2, "two", 0.0, volumes_ml=(0.0, 1.0))))]
+    classes = scores(1, "one", 0.8, 2.0, nsd=0.9), scores(2, "two", 0.0, volumes_ml=(0.0, 1.0), nsd=0.0)
+    cases = [CaseMetrics("a", classes)]
     summary = summarise(cases)
     assert math.isnan(summary.mean["hausdorff_mm"])
-    assert score_lines(summary)[-1] == "  mean: Dice 0.400, Hausdorff distance n/a (two not found)"
+    assert score_lines(summary)[-1] == "  mean: Dice 0.400, NSD 0.450, HD n/a (two not found)"
 
 
 def test_lines_say_of_how_many_cases_a_number_is_undefined_and_why():
     first, second, _ = score_lines(
         summarise([*CASES[:2], CaseMetrics("c", (scores(1, "CSF", 0.0, volumes_ml=(0.0, 1.0)),))])
     )
-    assert first == "  CSF: Dice 0.400 +- 0.361, Hausdorff distance 4.0 +- 1.4 mm (1 not found)"
-    assert second == "  WM, right: Dice 0.333 (1 not in the reference), Hausdorff distance 0.1 mm (1 not in the reference)"
+    assert first == ("  CSF: Dice 0.400 +- 0.361, NSD n/a (3 not scored at this tolerance), HD 4.0 +- 1.4 mm (1 not found)")
+    assert second == (
+        "  WM, right: Dice 0.333 (1 not in the reference), "
+        "NSD n/a (1 not in the reference, 1 not scored at this tolerance), HD 0.1 mm (1 not in the reference)"
+    )
 
 
 def test_no_cases_give_an_empty_summary():
@@ -96,9 +100,9 @@ def test_rows_are_long_and_say_none_where_undefined():
 def test_table_as_text(tmp_path):
     write_cases(tmp_path / "metrics.csv", CASES[2:])
     assert (tmp_path / "metrics.csv").read_text() == (
-        "case,class,value,dice,hausdorff_mm,hausdorff95_mm,assd_mm,volume_ml,reference_volume_ml\n"
-        "c,CSF,1,0.0,,,,1.0,2.0\n"
-        'c,"WM, right",3,,,,,0.0,0.0\n'
+        "case,class,value,dice,nsd,hausdorff_mm,hausdorff95_mm,assd_mm,volume_ml,reference_volume_ml,nsd_tolerance_mm\n"
+        "c,CSF,1,0.0,,,,,1.0,2.0,1.5\n"
+        'c,"WM, right",3,,,,,,0.0,0.0,1.5\n'
     )
 
 
@@ -121,9 +125,9 @@ def test_summary_as_json_has_null_for_nan(tmp_path):
     [
         ("", "no columns"),
         ("case,dice\na,0.5\n", "columns"),
-        (f"{','.join(COLUMNS)}\na,CSF,1,high,1,1,1,1,1\n", "line 2"),
+        (f"{','.join(COLUMNS)}\na,CSF,1,high,1,1,1,1,1,1,1\n", "line 2"),
         (f"{','.join(COLUMNS)}\na,CSF,1,0.5,1,1\n", "line 2"),
-        (f"{','.join(COLUMNS)}\na,CSF,1,0.5,1,1,1,1,1,1\n", "line 2"),
+        (f"{','.join(COLUMNS)}\na,CSF,1,0.5,1,1,1,1,1,1,1,1\n", "line 2"),
     ],
 )
 def test_another_table_is_refused(tmp_path, text, complaint):
@@ -145,16 +149,24 @@ def test_metrics_that_a_table_does_not_have_are_undefined(tmp_path):
 
 def test_columns_that_are_no_metrics_of_this_version_are_ignored(tmp_path):
     path = tmp_path / "metrics.csv"
-    path.write_text(f"nsd_1mm,{','.join(reversed(COLUMNS))}\n0.9,2.0,1.0,0.1,0.2,3.0,0.5,1,CSF,a\n")
+    path.write_text(f"nsd_1mm,{','.join(reversed(COLUMNS))}\n0.9,1.5,2.0,1.0,0.1,0.2,3.0,0.8,0.5,1,CSF,a\n")
     assert read_cases(path) == (
-        CaseMetrics("a", (ClassMetrics(1, "CSF", dict(zip(METRICS, (0.5, 3.0, 0.2, 0.1, 1.0, 2.0), strict=True))),)),
+        CaseMetrics(
+            "a", (ClassMetrics(1, "CSF", dict(zip(METRICS, (0.5, 0.8, 3.0, 0.2, 0.1, 1.0, 2.0, 1.5), strict=True))),)
+        ),
     )
 
 
 def test_tables_of_0_1_are_read_back_exactly():
     stored = Path(__file__).parents[1] / "fixtures" / "v0_1" / "evaluation"
     cases = read_cases(stored / "metrics.csv")
-    assert summary_document(summarise(cases)) == json.loads((stored / "summary.json").read_text())
+    found, expected = summary_document(summarise(cases)), json.loads((stored / "summary.json").read_text())
+    later = set(METRICS) - set(expected["mean"])
+    assert later == {"nsd", "nsd_tolerance_mm"}
+    for numbers in (found["mean"], *(label["metrics"] for label in found["classes"])):
+        for metric in later:
+            assert numbers.pop(metric) in (None, {"mean": None, "sd": None, "undefined": len(cases)})
+    assert found == expected
 
 
 def test_a_missing_table_is_an_error(tmp_path):

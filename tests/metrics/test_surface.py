@@ -22,8 +22,12 @@ def voxels(shape, *places):
     return mask
 
 
+def in_mm(distances):
+    return distances.hausdorff_mm, distances.hausdorff95_mm, distances.assd_mm
+
+
 def numbers(distances):
-    return pytest.approx(dataclasses.astuple(distances), rel=1e-12, abs=1e-12)
+    return pytest.approx(in_mm(distances), rel=1e-12, abs=1e-12)
 
 
 # Golden: worked out by hand.
@@ -42,7 +46,7 @@ def numbers(distances):
 def test_two_single_voxels_are_as_far_apart_as_their_centres(place, spacing_mm, expected_mm):
     shape = (5, 40, 50)
     found = surface_distances(voxels(shape, (0, 0, 0)), voxels(shape, place), spacing_mm=spacing_mm)
-    assert dataclasses.astuple(found) == pytest.approx((expected_mm,) * 3)
+    assert in_mm(found) == pytest.approx((expected_mm,) * 3)
 
 
 def test_nearest_means_in_millimetres_not_in_voxels():
@@ -110,16 +114,16 @@ def test_in_a_volume_a_thin_mask_is_all_surface():
 
 def test_an_image_of_a_single_voxel_agrees_with_itself():
     one = np.ones((1, 1, 1), bool)
-    assert dataclasses.astuple(surface_distances(one, one, spacing_mm=ISOTROPIC)) == (0.0, 0.0, 0.0)
+    assert in_mm(surface_distances(one, one, spacing_mm=ISOTROPIC)) == (0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize(("prediction", "reference"), [(False, True), (True, False), (False, False)])
 def test_an_empty_mask_has_no_distances(prediction, reference):
     found = surface_distances(np.full((2, 3, 4), prediction), np.full((2, 3, 4), reference), spacing_mm=ISOTROPIC)
     assert found is UNDEFINED
-    assert all(math.isnan(value) for value in dataclasses.astuple(found))
+    assert all(math.isnan(value) for value in in_mm(found))
     with pytest.raises(dataclasses.FrozenInstanceError):
-        found.hausdorff_mm = 0.0
+        found.there_mm = found.back_mm
 
 
 @pytest.mark.parametrize(
@@ -135,6 +139,53 @@ def test_an_empty_mask_has_no_distances(prediction, reference):
 def test_what_is_no_pair_of_masks_is_refused(prediction, reference, spacing_mm, complaint):
     with pytest.raises(ValueError, match=complaint):
         surface_distances(prediction, reference, spacing_mm=spacing_mm)
+
+
+# Normalised surface Dice: golden.
+
+
+@pytest.mark.parametrize(
+    ("tolerance_mm", "expected"),
+    [
+        (0.5, 0.0),
+        (1.0, 7 / 27),  # the middles of 6 sides, and the centre
+        (ROOT2, 19 / 27),  # and 12 edges
+        (1.5, 19 / 27),
+        (ROOT3, 1.0),  # and 8 corners
+    ],
+)
+def test_fraction_of_a_cube_within_reach_of_its_centre(tolerance_mm, expected):
+    shape = (5, 5, 5)
+    cube, centre = voxels(shape, np.s_[1:4, 1:4, 1:4]), voxels(shape, (2, 2, 2))
+    found = surface_distances(cube, centre, spacing_mm=ISOTROPIC)
+    assert found.fraction_within(tolerance_mm) == pytest.approx(expected)
+
+
+def test_fraction_within_counts_both_surfaces_together():
+    shape = (3, 3, 11)
+    longer, shorter = voxels(shape, np.s_[1, 1, 0:11]), voxels(shape, np.s_[1, 1, 0:6])
+    found = surface_distances(longer, shorter, spacing_mm=(1.0, 1.0, 2.0))
+    # Lines: every voxel is surface. Six of both are shared; the others of the longer one lie 2, 4, 6, 8 and 10 mm off.
+    assert [found.fraction_within(tolerance) for tolerance in (0.1, 4.0, 9.9, 10.0)] == [12 / 17, 14 / 17, 16 / 17, 1.0]
+
+
+def test_a_picture_is_judged_by_its_outline():
+    square = np.ones((1, 5, 5), bool)
+    corner = voxels((1, 5, 5), (0, 0, 0))
+    found = surface_distances(square, corner, spacing_mm=(9.0, 1.0, 1.0))
+    # Of the outline's 16 pixels five on each side of the corner are 0 to 4 away; back it is 0.
+    assert found.fraction_within(2.0) == pytest.approx((5 + 1) / 17)
+
+
+def test_a_tolerance_of_a_voxel_is_not_missed_by_rounding():
+    stored = float(np.float32(0.3))  # 0.300000012, as a file holds it
+    pair = voxels((1, 1, 9), (0, 0, 0)), voxels((1, 1, 9), (0, 0, 1))
+    assert surface_distances(*pair, spacing_mm=(1.0, 1.0, stored)).fraction_within(0.3) == 1.0
+    assert surface_distances(*pair, spacing_mm=(1.0, 1.0, 0.3001)).fraction_within(0.3) == 0.0
+
+
+def test_without_a_mask_no_fraction_is_within():
+    assert math.isnan(UNDEFINED.fraction_within(1.0))
 
 
 # Brute force and properties, on random masks.
@@ -194,19 +245,19 @@ def test_equals_the_definition_tried_on_every_voxel(pair, spacing_mm):
 def test_symmetric_ordered_and_zero_for_itself(pair, spacing_mm):
     prediction, reference = pair
     found = surface_distances(prediction, reference, spacing_mm=spacing_mm)
-    assert dataclasses.astuple(surface_distances(reference, prediction, spacing_mm=spacing_mm)) == numbers(found)
+    assert in_mm(surface_distances(reference, prediction, spacing_mm=spacing_mm)) == numbers(found)
     assert found.hausdorff_mm >= found.hausdorff95_mm >= 0
     assert found.hausdorff_mm >= found.assd_mm >= 0
     itself = surface_distances(prediction, prediction, spacing_mm=spacing_mm)
-    assert dataclasses.astuple(itself) == (0.0, 0.0, 0.0)
+    assert in_mm(itself) == (0.0, 0.0, 0.0)
 
 
 @given(mask_pairs(), SPACINGS, st.floats(0.1, 10))
 @settings(max_examples=30)
 def test_scales_with_the_spacing(pair, spacing_mm, factor):
-    found = np.array(dataclasses.astuple(surface_distances(*pair, spacing_mm=spacing_mm)))
+    found = np.array(in_mm(surface_distances(*pair, spacing_mm=spacing_mm)))
     wider = surface_distances(*pair, spacing_mm=tuple(factor * step for step in spacing_mm))
-    assert tuple(factor * found) == pytest.approx(dataclasses.astuple(wider), rel=1e-9, abs=1e-12)
+    assert tuple(factor * found) == pytest.approx(in_mm(wider), rel=1e-9, abs=1e-12)
 
 
 @given(mask_pairs(), st.tuples(*[st.integers(0, 3)] * 3), st.tuples(*[st.integers(0, 3)] * 3))
@@ -214,7 +265,8 @@ def test_scales_with_the_spacing(pair, spacing_mm, factor):
 def test_does_not_depend_on_the_place_in_the_image(pair, before, after):
     assume(min(pair[0].shape) > 1)  # a 2D image is another thing than a thin volume
     framed = [np.pad(mask, tuple(zip(before, after, strict=True))) for mask in pair]
-    assert surface_distances(*framed, spacing_mm=(1.5, 1.0, 0.7)) == surface_distances(*pair, spacing_mm=(1.5, 1.0, 0.7))
+    there, here = (surface_distances(*masks, spacing_mm=(1.5, 1.0, 0.7)) for masks in (framed, pair))
+    assert in_mm(there) == in_mm(here)
 
 
 @given(hnp.arrays(np.bool_, (1, 6, 6)), hnp.arrays(np.bool_, (1, 6, 6)))
@@ -223,7 +275,32 @@ def test_a_picture_measures_the_same_along_any_axis(first, second):
     assume(first.any() and second.any())
     flat = surface_distances(first, second, spacing_mm=(9.0, 1.5, 1.0))
     upright = surface_distances(np.moveaxis(first, 0, 2), np.moveaxis(second, 0, 2), spacing_mm=(1.5, 1.0, 9.0))
-    assert dataclasses.astuple(upright) == numbers(flat)
+    assert in_mm(upright) == numbers(flat)
+
+
+@given(mask_pairs(), SPACINGS, st.floats(0.05, 8))
+@settings(max_examples=50)
+def test_fraction_within_is_that_of_the_definition(pair, spacing_mm, tolerance_mm):
+    ours, theirs = (surface_places(mask) for mask in pair)
+    distances = [*directed(ours, theirs, spacing_mm), *directed(theirs, ours, spacing_mm)]
+    assume(min(abs(distance - tolerance_mm) for distance in distances) > 1e-3)  # rounding is tried above
+    expected = sum(distance <= tolerance_mm for distance in distances) / len(distances)
+    assert surface_distances(*pair, spacing_mm=spacing_mm).fraction_within(tolerance_mm) == expected
+
+
+@given(mask_pairs(), SPACINGS, st.floats(0.05, 8), st.floats(0.1, 10))
+@settings(max_examples=50)
+def test_fraction_within_is_symmetric_monotone_and_scales_with_the_spacing(pair, spacing_mm, tolerance_mm, factor):
+    found = surface_distances(*pair, spacing_mm=spacing_mm)
+    fraction = found.fraction_within(tolerance_mm)
+    assert (
+        0.0 <= fraction <= found.fraction_within(2 * tolerance_mm) <= found.fraction_within(found.hausdorff_mm + 0.01) == 1.0
+    )
+    assert surface_distances(*pair[::-1], spacing_mm=spacing_mm).fraction_within(tolerance_mm) == fraction
+    distances = np.concatenate([found.there_mm, found.back_mm])
+    assume(np.abs(distances - tolerance_mm).min() > 1e-3)
+    wider = surface_distances(*pair, spacing_mm=tuple(factor * step for step in spacing_mm))
+    assert wider.fraction_within(factor * tolerance_mm) == fraction
 
 
 # What makes it fast.
@@ -309,5 +386,5 @@ def test_a_distance_transform_and_a_tree_find_the_same(
     for limit in (0.0, 1.0):  # as soon as anything lies apart, and never
         monkeypatch.setattr("autoseg.metrics.surface._SPECKLED", limit)
         distances = surface_distances(speckled, compact, spacing_mm=spacing_mm)
-        found.append((distances.hausdorff_mm, distances.hausdorff95_mm, distances.assd_mm))
+        found.append(in_mm(distances))
     assert found[0] == pytest.approx(found[1], rel=1e-14)

@@ -142,8 +142,9 @@ def _judge_archive(path: Path) -> None:
 
 
 def plan_digest(plan: Mapping[str, Any]) -> str:
-    """The digest of what a plan decides: neither what was asked for nor values that equal their defaults are part of it."""
-    unsaid = {"version", "inputs", "decisions", "planned_digest"}
+    """The digest of what a plan decides: neither what was asked for, nor how results are judged, nor values that equal their
+    defaults are part of it."""
+    unsaid = {"version", "inputs", "decisions", "planned_digest", "evaluation"}
     decided = copy.deepcopy({key: value for key, value in plan.items() if key not in unsaid})
     training, steps = _mapping(decided.get("training")), _mapping(decided.get("preprocessing")).get("normalisation")
     for part in (_mapping(training.get("slices")), *(map(_mapping, steps) if isinstance(steps, list) else ())):

@@ -10,6 +10,8 @@ from pydantic import Field, create_model
 
 from autoseg import catalogue
 from autoseg.planning.augmentation_section import AugmentationSection
+from autoseg.planning.decided import Decision
+from autoseg.planning.evaluation_section import EvaluationSection
 from autoseg.planning.plan import PLAN, Plan, read_plan
 from autoseg.planning.sections import (
     Inputs,
@@ -138,6 +140,19 @@ def test_every_decision_is_part_of_both(
     assert other.digest_in_0_1 != plan.digest_in_0_1
     assert not other.is_identified_by(plan.digest)
     assert not other.is_identified_by(plan.digest_in_0_1)
+
+
+def test_how_results_are_judged_is_part_of_neither_but_an_edit_shows(tmp_path: Path) -> None:
+    # No model depends on a tolerance: another one must not cost the models.
+    plan = read_plan(PLANS_OF_0_1[0])
+    why = Decision(rule="tolerances", value=[1.0], reason="")
+    planned = plan.model_copy(update={"decisions": {**plan.decisions, "evaluation.tolerances_mm": why}})
+    edited = planned.model_copy(update={"evaluation": EvaluationSection(tolerances_mm=(2.5,))})
+    assert (edited.digest, edited.digest_in_0_1) == (plan.digest, plan.digest_in_0_1)
+    assert edited.is_identified_by(plan.digest)
+    assert (plan.edited, planned.edited, edited.edited) == (False, False, True)
+    PLAN.write(tmp_path / "plan.json", edited)
+    assert read_plan(tmp_path / "plan.json").edited
 
 
 def test_an_edited_plan_of_0_1_stays_edited_in_format_2(tmp_path: Path) -> None:

@@ -120,6 +120,9 @@ def test_the_digest_is_of_values_not_of_reasons(plan):
             r"prediction\.prior_power must be 0, because the loss `dice` does not use training\.class_weights",
         ),
         (lambda d: d["prediction"].update(prior_power=1.5), r"prediction\.prior_power"),
+        (lambda d: d["evaluation"].update(tolerances_mm=[1.0, 2.0]), r"tolerances_mm needs 1 entries"),
+        (lambda d: d["evaluation"].update(tolerances_mm=[0.0]), r"evaluation\.tolerances_mm\.0"),
+        (lambda d: d["evaluation"].update(tolerances_mm=[]), r"evaluation\.tolerances_mm"),
     ],
 )
 def test_a_bad_edit_is_named(plan, tmp_path, change, named):
@@ -232,6 +235,14 @@ def test_classes_edited_until_they_cannot_be_told_apart_are_refused(plan, tmp_pa
         edited(path, lambda document, key=key, value=value: document["data"]["classes"][1].update({key: value}))
         with pytest.raises(PlanError, match="data"):
             read_plan(path)
+
+
+def test_tolerances_are_by_class_or_one_for_all(make_plan: Callable[..., Plan]) -> None:
+    classes = [{"value": 0, "name": "background"}, {"value": 3, "name": "lesion"}, {"value": 7, "name": "rim"}]
+    changed = {"data": {"classes": classes}, "training": {"class_weights": [1.0, 2.0, 3.0]}}
+    assert make_plan(**changed).tolerances_mm == {3: 1.0, 7: 1.0}  # plans of before name none
+    assert make_plan(**changed, evaluation={"tolerances_mm": [0.5]}).tolerances_mm == {3: 0.5, 7: 0.5}
+    assert make_plan(**changed, evaluation={"tolerances_mm": [0.5, 2.0]}).tolerances_mm == {3: 0.5, 7: 2.0}
 
 
 def test_each_view_may_have_a_network_of_its_own(make_plan: Callable[..., Plan]) -> None:

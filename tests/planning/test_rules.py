@@ -57,6 +57,29 @@ def test_where_all_scans_are_surrounded_by_0_that_becomes_the_darkest_value_it_w
     assert background({}, {"channels": (ChannelStatistics(positive=None, labelled=None),)}) is None
 
 
+@pytest.mark.parametrize(
+    ("spacings_mm", "expected_mm"),
+    [
+        ([(1.0, 1.0, 1.0)], 1.0),
+        ([(0.9375, 1.5, 0.9375)], 0.938),  # slices lie along the second axis; rounded up
+        ([(5.0, 0.5, 0.6)], 0.6),
+        ([(3.0, 0.25, 0.25), (3.0, 0.5, 0.5), (3.0, 2.0, 2.0)], 0.5),
+        ([(1.00001, 1.00001, 1.00001)], 1.01),
+        ([(0.000123456, 0.000123456, 0.000123456)], 0.000124),
+    ],
+)
+def test_the_tolerance_is_a_pixel_of_the_finest_plane(make_fingerprint, spacings_mm, expected_mm):
+    fingerprint = make_fingerprint(*({"spacing_mm": spacing_mm} for spacing_mm in spacings_mm))
+    choice = rules.tolerances(fingerprint, classes=TISSUES)
+    assert choice.value == (expected_mm,) * 3
+    assert "set it" in choice.reason
+
+
+def test_the_tolerance_of_2d_images_is_a_pixel_of_theirs(make_fingerprint):
+    fingerprint = make_fingerprint({"dimensions": 2, "shape": (1, 80, 60), "spacing_mm": (9.0, 0.2, 0.3)})
+    assert rules.tolerances(fingerprint, classes=TISSUES[:2]).value == (0.3,)
+
+
 def test_ct_pools_the_labelled_voxels_of_all_scans(make_fingerprint, make_intensities):
     # 1000 voxels of 0 and 3000 of 40, no variance within: mean 30, variance (900 + 3 x 100) / 4 = 300.
     small = make_intensities(voxels=1000, mean=0.0, std=0.0, percentile_00_5=-10.0, percentile_99_5=80.0)

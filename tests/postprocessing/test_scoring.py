@@ -4,7 +4,7 @@ import pytest
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.evaluation.statistics import Interval, defined
-from autoseg.metrics.table import METRICS
+from autoseg.metrics.table import METRICS, table_metrics
 from autoseg.postprocessing.scoring import as_estimate, case_means, estimate, score_of
 from autoseg.postprocessing.selection import Estimate
 
@@ -42,6 +42,14 @@ def test_each_class_is_averaged_over_the_cases_that_define_it() -> None:
     assert csf.hausdorff_mm == Estimate(mean=4.0, low=None, high=None, cases=1)
     assert gm.dice == Estimate(mean=1.0, low=None, high=None, cases=1)
     assert gm.hausdorff_mm == Estimate(mean=2.0, low=None, high=None, cases=1)
+
+
+def test_a_score_holds_every_metric_of_tables() -> None:
+    score = score_of(CASES)
+    for metric in table_metrics():
+        assert getattr(score, metric) == estimate(case_means(CASES, metric), metric)
+        of_class = [case.classes[1].number(metric) for case in CASES]
+        assert getattr(score.classes[1], metric) == estimate(of_class, metric)
 
 
 def test_means_keep_the_order_of_the_cases() -> None:

@@ -12,6 +12,7 @@ from torch import nn
 
 import autoseg
 from autoseg.commands.check import CheckResult
+from autoseg.commands.compare import CompareResult
 from autoseg.commands.evaluate import EvaluateResult
 from autoseg.commands.plan import PlanOptions, PlanResult
 from autoseg.commands.predict import PredictResult
@@ -35,6 +36,7 @@ assert_type(autoseg.train(fold="all", seed=[1, 2, 3]), TrainResult)
 assert_type(autoseg.train(fold="official", track="wandb", events=Silent()), TrainResult)
 assert_type(autoseg.predict("scans", Path("results"), model="brain.autoseg", mirror=False), PredictResult)
 assert_type(autoseg.evaluate("results", "references", output=Path("scores")), EvaluateResult)
+assert_type(autoseg.compare(["runs/A", Path("runs/B")], references="references"), CompareResult)
 assert_type(autoseg.select("runs/IBSR18", jobs=2), SelectResult)
 assert_type(autoseg.report(output="report"), ReportResult)
 assert_type(autoseg.export("brain.autoseg", onnx="onnx", force=True), ExportResult)

@@ -1,7 +1,7 @@
 """Held-out cases read back: label maps and scores of any choice of networks and views, from their stored probabilities."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -50,6 +50,7 @@ class HeldOutCase:
         classes: what the label values stand for, background first.
         scan: file of the scan, of its first channel.
         fold: of the models that held it out.
+        tolerances_mm: of the normalised surface Dice, by label value.
     """
 
     id: str
@@ -60,6 +61,7 @@ class HeldOutCase:
     classes: tuple[LabelClass, ...]
     scan: Path
     fold: str
+    tolerances_mm: Mapping[int, float] = field(default_factory=dict)
 
     def grid(self, views: Sequence[int] | None = None) -> Footprint:
         """The way back from the slices that `mean_probabilities` gives for a choice of views, by their numbers; None: all.
@@ -215,4 +217,11 @@ def _windows(slices: slice, *, numbers: int, at_once: int) -> Iterator[slice]:
 
 
 def _score(case: HeldOutCase, prediction: NDArray[np.uint16], reference: LabelMap) -> CaseMetrics:
-    return score_case(case.id, prediction, reference.array, classes=case.classes, spacing_mm=reference.geometry.spacing_mm)
+    return score_case(
+        case.id,
+        prediction,
+        reference.array,
+        classes=case.classes,
+        spacing_mm=reference.geometry.spacing_mm,
+        tolerances_mm=case.tolerances_mm,
+    )

@@ -1,13 +1,16 @@
 """The end of every training: predict the held-out cases on their own grids, keep what was predicted, score it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from autoseg.data.dataset import Case, names_by_value
-from autoseg.evaluation.cases import CaseMetrics, score_case
+from autoseg.evaluation.cases import score_case
 from autoseg.evaluation.tables import METRICS_FILE, Summary, summarise, write_scores
 from autoseg.events import Events
-from autoseg.images.image import on_grid_of, read_image, read_labels, write_labels
+from autoseg.images.image import LabelMap, on_grid_of, read_image, read_labels, write_labels
 from autoseg.inference.ensemble import Ensemble, load_ensemble
 from autoseg.inference.output_folder import DrawCase
 from autoseg.inference.stored_cases import predict_case
@@ -37,6 +40,7 @@ def score_held_out(
     store: Store,
     compute: Compute,
     draw: DrawCase,
+    tolerances_mm: Mapping[int, float],
     events: Events,
     keep: bool = True,
 ) -> Summary | None:
@@ -50,6 +54,7 @@ def score_held_out(
         store: the same, preprocessed.
         compute: device and number format.
         draw: draws their pictures.
+        tolerances_mm: of the normalised surface Dice, by label value.
         events: notified of progress.
         keep: whether probabilities are kept, so that `select` need not predict; where they are missing, the cases are
             predicted again.
@@ -68,7 +73,17 @@ def score_held_out(
     with events.track("scoring held-out cases", total=len(cases), unit="cases") as progress:
         for case in cases:
             stored = store.load(case.id) if view is None else store.load(case.id).through(view)
-            scores.append(_score(case, stored, ensemble, model=model, draw=draw, keep=keep))
+            labels, reference = _predict(case, stored, ensemble, model=model, draw=draw, keep=keep)
+            scores.append(
+                score_case(
+                    case.id,
+                    labels,
+                    reference.array,
+                    classes=ensemble.data.classes,
+                    spacing_mm=reference.geometry.spacing_mm,
+                    tolerances_mm=tolerances_mm,
+                )
+            )
             for path in _files(ensemble, model, case) if keep else ():
                 digests[path.stem] = files.sha256_file(path)
             progress.advance()
@@ -92,7 +107,10 @@ def _files(ensemble: Ensemble, model: Path, case: Case) -> tuple[Path, ...]:
     return probabilities_files(model, case.id, planes=[one.view.plane for one in ensemble.passes])
 
 
-def _score(case: Case, stored: StoredCase, ensemble: Ensemble, *, model: Path, draw: DrawCase, keep: bool) -> CaseMetrics:
+def _predict(
+    case: Case, stored: StoredCase, ensemble: Ensemble, *, model: Path, draw: DrawCase, keep: bool
+) -> tuple[NDArray[np.uint16], LabelMap]:
+    """The label map of a case, stored and drawn, and its reference on the same grid."""
     if case.label is None:
         msg = f"held-out case {case.id} has a label by definition"
         raise ValueError(msg)
@@ -112,10 +130,4 @@ def _score(case: Case, stored: StoredCase, ensemble: Ensemble, *, model: Path, d
         {"prediction": labels, "reference": reference.array},
         classes=classes,
     )
-    return score_case(
-        case.id,
-        labels,
-        reference.array,
-        classes=classes,
-        spacing_mm=image.geometry.spacing_mm,
-    )
+    return labels, reference

@@ -1,0 +1,140 @@
+"""Comparing workspaces, models, tables of scores and label maps of any tool."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import autoseg
+from autoseg.cli.app import app
+from autoseg.errors import CasesFailedError, UsageError
+from autoseg.evaluation.cases import evaluate_folders
+from autoseg.evaluation.judged import problems_of
+from autoseg.evaluation.paired import PairedComparison, compare_sides
+from autoseg.evaluation.tables import write_scores
+from autoseg.events import Silent
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_labels
+from autoseg.postprocessing.sides import Judging, find_sides
+
+CASES = ("a", "b", "c")
+
+
+def square(*, rows: int, value: int = 2) -> np.ndarray:
+    labels = np.zeros((3, 12, 12), np.uint8)
+    labels[1, 2 : 2 + rows, 2:10] = value
+    return labels
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """References of three cases, label maps of two tools, one of which has rows too many, and nothing else."""
+    geometry = Geometry(shape=(3, 12, 12), spacing_mm=(2.0, 1.0, 1.0))
+    for number, case in enumerate(CASES):
+        for folder, excess in {"references": 0, "ours": 1, "theirs": 1 + number}.items():
+            (tmp_path / folder).mkdir(exist_ok=True)
+            name = f"{case}_seg" if folder == "references" else case
+            write_labels(tmp_path / folder / f"{name}.nii.gz", square(rows=4 + excess), geometry)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def judge(folder: str, *, tolerance_mm: float = 1.0) -> None:
+    """What `evaluate` writes beside label maps, without plots."""
+    found = evaluate_folders(Path(folder), Path("references"), classes=None, tolerances_mm=tolerance_mm, events=Silent())
+    write_scores(Path(folder) / "evaluation", found.cases)
+
+
+def compared(*places: str, **judging: Any) -> PairedComparison:
+    """What `compare` compares, without writing and drawing it."""
+    return compare_sides(find_sides({place: Path(place) for place in places}, Judging(**judging), Silent()).sides)
+
+
+def test_label_maps_of_two_tools_are_judged_and_compared(home: Path) -> None:
+    result = autoseg.compare(["ours", "theirs"], references="references")
+    assert [path.name for path in result.written] == [
+        "differences.csv", "statistics.csv", "comparison.json", "differences.svg", "differences.png",
+    ]  # fmt: skip
+    assert all((home / path).stat().st_size > 100 for path in result.written)
+    [dice] = [each for each in result.comparison.results if (each.metric, each.label) == ("dice", "class 2")]
+    # References have 4 rows of pixels, ours 5 (Dice 8/9), theirs 5, 6 and 7 (8/9, 8/10, 8/11).
+    assert [case.difference for case in dice.cases] == pytest.approx([0, 8 / 10 - 8 / 9, 8 / 11 - 8 / 9])
+    assert repr(result).startswith("<CompareResult: Mean Dice of theirs minus ours: -0.08")
+    rows = result.to_pandas()
+    assert rows[(rows["metric"] == "dice") & (rows["class"] == "class 2")]["difference"].tolist() == [
+        case.difference for case in dice.cases
+    ]
+    [distance] = [each for each in result.comparison.results if (each.metric, each.label) == ("hausdorff_mm", None)]
+    assert [case.compared for case in distance.cases] == [1.0, 2.0, 3.0]
+
+
+def test_the_command_shows_a_table_and_a_verdict(home: Path) -> None:
+    said = CliRunner().invoke(app, ["compare", "ours", "theirs", "--references", "references", "-o", "out"])
+    assert said.exit_code == 0, said.output
+    assert "theirs against ours on 3 case(s)" in said.stdout
+    assert "no difference can be told from chance" in said.stdout
+    told = CliRunner().invoke(app, ["compare", "ours", "theirs", "--references", "references", "-o", "out", "--json"])
+    document = json.loads(told.stdout)
+    assert (document["baseline"], document["compared"], document["cases"]) == ("ours", ["theirs"], list(CASES))
+
+
+def test_a_case_of_one_side_alone_is_named_and_the_others_are_compared(home: Path) -> None:
+    (home / "theirs" / "b.nii.gz").unlink()
+    with pytest.raises(CasesFailedError, match=r"b: is not in theirs") as failed:
+        autoseg.compare(["ours", "theirs"], references="references", output="out")
+    assert (failed.value.exit_code, failed.value.done) == (7, 2)
+    assert json.loads((home / "out" / "comparison.json").read_text())["missing"] == {"b": ["theirs"]}
+
+
+def test_a_label_map_that_cannot_be_read_is_named_and_missing_once(home: Path) -> None:
+    (home / "theirs" / "b.nii.gz").write_bytes(b"not an image")
+    places = {"ours": Path("ours"), "theirs": Path("theirs")}
+    found = find_sides(places, Judging(references=Path("references")), Silent())
+    assert [case for case, _ in found.failures] == ["b"]
+    assert [case for case, _ in problems_of(found.failures, compare_sides(found.sides))] == ["b"]
+
+
+def test_scores_that_are_there_are_compared_with_label_maps_at_their_tolerance(home: Path) -> None:
+    judge("ours", tolerance_mm=2.0)
+    found = compared("ours/evaluation", "theirs", references=Path("references"))
+    assert not found.warnings
+    [nsd] = [each for each in found.results if (each.metric, each.label) == ("nsd", "class 2")]
+    assert [case.baseline for case in nsd.cases] == [1.0, 1.0, 1.0]
+    assert [case.compared for case in nsd.cases][:2] == [1.0, 1.0]
+    assert nsd.cases[2].compared < 1.0  # 3 mm off
+    asked = compared("ours/evaluation", "theirs", references=Path("references"), tolerance_mm=1.0)
+    assert not [each for each in asked.results if each.metric == "nsd"]
+    assert "no normalised surface Dice" in asked.warnings[0]
+
+
+def test_a_folder_that_was_evaluated_is_taken_by_its_scores(home: Path) -> None:
+    judge("ours")
+    judge("theirs")
+    by_scores = compared("ours", "theirs/evaluation/metrics.csv")
+    judged = compared("ours", "theirs", references=Path("references"))
+    assert repr(by_scores.results).replace("/evaluation/metrics.csv", "") == repr(judged.results)
+
+
+def test_a_class_in_the_files_of_one_side_alone_is_empty_on_the_other(home: Path) -> None:
+    geometry = Geometry(shape=(3, 12, 12), spacing_mm=(2.0, 1.0, 1.0))
+    write_labels(home / "theirs" / "a.nii.gz", square(rows=4) + square(rows=1, value=3), geometry)
+    found = compared("ours", "theirs", references=Path("references"))
+    assert {each.label for each in found.results} == {None, "class 2", "class 5"}
+
+
+@pytest.mark.parametrize(
+    ("places", "words"),
+    [
+        (["ours"], "nothing to compare with; found 1 place"),
+        (["ours", "nowhere"], "nowhere: there is no such file or folder"),
+        (["ours", "theirs"], "ours: holds no scores; expected a workspace, a model, or a table metrics.csv"),
+        (["ours", "theirs/../ours"], "is named twice"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(home: Path, places: list[str], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        autoseg.compare(places)
+    assert not (home / "comparison").exists()

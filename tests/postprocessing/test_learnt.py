@@ -1,0 +1,39 @@
+"""Results of models on cases that they had learnt from are recognised by what version 0.1 stored."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from autoseg.postprocessing.learnt import learnt_cases, learnt_warnings
+from autoseg.runs.workspace import Workspace
+
+STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
+WORKSPACE = Workspace(STORED / "workspace")
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Results of the workspace's selection, Sep-Res on fold 0, as if of a case of that fold's training side."""
+    shutil.copytree(STORED / "results", tmp_path / "results")
+    table = tmp_path / "results" / "predictions.csv"
+    table.write_text(table.read_text().replace("IBSR_05", "IBSR_02"))
+    return tmp_path / "results"
+
+
+def test_models_that_learnt_from_a_case_are_known_by_their_digest(results: Path) -> None:
+    assert learnt_cases(results, WORKSPACE) == ("IBSR_02",)
+    assert learnt_cases(results / "evaluation" / "metrics.csv", WORKSPACE) == ("IBSR_02",)
+    [warning] = learnt_warnings({"ours": results}, {WORKSPACE.root: WORKSPACE})
+    assert warning.startswith(f"ours was segmented by models of {WORKSPACE.root} that had learnt from some of these cases")
+    assert warning.endswith("IBSR_02")
+
+
+def test_nothing_is_said_of_new_cases_other_models_or_unknown_origins(results: Path, tmp_path: Path) -> None:
+    assert learnt_cases(STORED / "results", WORKSPACE) == ()  # a test case
+    shutil.copytree(WORKSPACE.root, tmp_path / "run")
+    (tmp_path / "run" / "selection.json").unlink()  # now all three networks predict
+    assert learnt_cases(results, Workspace(tmp_path / "run")) == ()
+    assert learnt_cases(results, Workspace(tmp_path)) == ()  # no workspace
+    (results / "predictions.csv").unlink()
+    assert learnt_cases(results, WORKSPACE) == ()

@@ -1,0 +1,113 @@
+"""Scores found by the place they lie in: workspaces, networks and models that version 0.1 stored, tables, label maps."""
+
+import gzip
+import shutil
+from pathlib import Path
+
+import pytest
+
+from autoseg.errors import BundleError, UsageError, WorkspaceError
+from autoseg.evaluation.paired import Side, compare_sides
+from autoseg.events import Silent
+from autoseg.postprocessing.held_out import write_shown
+from autoseg.postprocessing.sides import Judging, find_sides
+
+STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
+WORKSPACE = STORED / "workspace"
+MODELS = WORKSPACE / "models"
+IDS = ["IBSR_01", "IBSR_04"]
+"""What fold 0 held out."""
+
+
+class Heard(Silent):
+    """Remembers warnings."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+def side(place: Path, **judging: object) -> Side:
+    [found] = find_sides({"it": place}, Judging(**judging), Silent()).sides
+    return found
+
+
+def dice(found: Side) -> list[float]:
+    return [scores.dice for case in found.cases for scores in case.classes]
+
+
+@pytest.mark.parametrize(
+    "place", [MODELS / "sepres", MODELS / "sepres" / "fold_0", MODELS / "sepres" / "fold_0" / "validation"]
+)
+def test_a_network_is_the_cases_that_its_folds_held_out(place: Path) -> None:
+    found = side(place)
+    assert [case.id for case in found.cases] == IDS
+    assert dice(found)[0] == 0.575
+    assert set(IDS) < found.references.keys()
+
+
+def test_a_workspace_is_what_it_selected(tmp_path: Path) -> None:
+    selected = dice(side(WORKSPACE / "selection"))
+    assert dice(side(WORKSPACE)) == selected != dice(side(MODELS / "sepres"))  # it selected Sep-Res, and postprocessing
+    shutil.copytree(WORKSPACE, tmp_path / "run")
+    (tmp_path / "run" / "selection.json").unlink()
+    with pytest.raises(UsageError, match=r"several networks \(unet, sepres, attention\)"):
+        side(tmp_path / "run")
+    for name in ("unet", "sepres"):
+        shutil.rmtree(tmp_path / "run" / "models" / name)
+    assert dice(side(tmp_path / "run")) == dice(side(MODELS / "attention"))
+    shutil.rmtree(tmp_path / "run" / "models")
+    with pytest.raises(BundleError, match="no model was trained and scored"):
+        side(tmp_path / "run")
+
+
+def test_models_are_compared_by_what_0_1_stored() -> None:
+    places = {"attention": MODELS / "attention", "sepres": MODELS / "sepres"}
+    comparison = compare_sides(find_sides(places, Judging(), Silent()).sides)
+    [gm] = [each for each in comparison.results if (each.metric, each.label) == ("dice", "GM")]
+    assert gm.cases[0].difference == pytest.approx(0.6332155477031802 - 0.5401785714285714)
+    assert comparison.warnings == ("Normalised surface Dice: no case of attention, sepres has it",)
+
+
+def test_label_maps_are_judged_by_the_classes_of_the_scores_beside_them(tmp_path: Path) -> None:
+    # What was selected, as if a tool had made it.
+    (tmp_path / "tool").mkdir()
+    for case in IDS:
+        shutil.copy(WORKSPACE / "selection" / f"{case}.nii.gz", tmp_path / "tool")
+    places = {"tool": tmp_path / "tool", "workspace": WORKSPACE}
+    found = find_sides(places, Judging(references=STORED / "data" / "Training_Set"), Silent())
+    assert (found.failures, [each.name for each in found.sides]) == ((), ["tool", "workspace"])
+    assert dice(found.sides[0]) == pytest.approx(dice(found.sides[1]))
+    comparison = compare_sides(found.sides)
+    assert {result.label for result in comparison.results} == {None, "CSF", "GM", "WM"}
+    assert all(abs(each.test.difference.mean) < 1e-12 for each in comparison.results)  # as 0.1 computed them
+    shutil.copytree(STORED / "data" / "Training_Set", tmp_path / "data")
+    reference = tmp_path / "data" / "IBSR_04" / "IBSR_04_seg.nii.gz"
+    reference.write_bytes(gzip.compress(gzip.decompress(reference.read_bytes()), 1))  # another file
+    other = find_sides(places, Judging(references=tmp_path / "data"), Silent())
+    with pytest.raises(UsageError, match="same references as those of tool: IBSR_04;"):
+        compare_sides(other.sides)
+
+
+def test_scores_changed_since_they_were_made_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(WORKSPACE, tmp_path / "run")
+    fold = tmp_path / "run" / "models" / "sepres" / "fold_0"
+    table = fold / "validation" / "metrics.csv"
+    write_shown([table], table.parent)  # as this version does
+    assert side(fold).cases
+    table.write_text(table.read_text().replace("0.575", "0.975"))
+    with pytest.raises(WorkspaceError, match="was changed since the held-out cases were scored"):
+        side(fold)
+
+
+def test_results_on_cases_that_the_models_had_learnt_from_are_warned_of(tmp_path: Path) -> None:
+    shutil.copytree(STORED / "results", tmp_path / "results")
+    table = tmp_path / "results" / "predictions.csv"
+    table.write_text(table.read_text().replace("IBSR_05", "IBSR_02"))
+    shutil.copytree(STORED / "evaluation", tmp_path / "results" / "evaluation")
+    heard = Heard()
+    found = find_sides({"results": tmp_path / "results", "workspace": WORKSPACE}, Judging(), heard)
+    assert [each.name for each in found.sides] == ["results", "workspace"]
+    assert any("results was segmented by models of" in warning and "IBSR_02" in warning for warning in heard.warnings)
