@@ -12,7 +12,7 @@ from autoseg.commands import report
 from autoseg.reporting import report as reporting
 from autoseg.reporting.report import ReportResult
 from autoseg.reporting.verdict import Verdict
-from autoseg.runs import moved_data, workspace
+from autoseg.runs import found, moved_data
 
 SENTENCE = "Good for GM and WM."
 
@@ -22,7 +22,7 @@ def result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReportResult:
     """What a report wrote, which none of these tests does."""
     written = ReportResult(tmp_path / "a page.html", tmp_path, (), (), Verdict(SENTENCE, ("Beware.",)))
     for module, name, value in (
-        (workspace, "find_workspace", lambda *_, **__: None),
+        (found, "workspace_folder", lambda _: tmp_path),
         (moved_data, "with_data_in", lambda *_: None),
         (reporting, "write_report", lambda *_: written),
     ):
