@@ -77,7 +77,7 @@ def dots_plot(scores: Mapping[str, Mapping[str, Named]], networks: Sequence[str]
     height = len(shown) * (len(titles) * _LINE + _GROUP) + 44
     root = drawing(height, label=f"{known.label} of every case, by class and network")
     every = [value for of_class in scores.values() for named in of_class.values() for value in named.values]
-    across = _scale(every, known, start=left, end=WIDTH - 54)
+    across = _scale(every, known, start=left, end=WIDTH - (54 if all(map(math.isfinite, every)) else 88))
     _draw_axis(root, across, height - 40, label=known.label)
     y = _TOP
     for name in shown:
@@ -188,10 +188,10 @@ def _draw_line(root: ET.Element, named: Named, across: Scale, y: float, *, index
         marker(group, index, place, title=f"{case}: {number(value, metric.decimals)}")
     if defined:
         mean = math.fsum(value for value, _ in defined) / len(defined)
-        stroke = element(group, "path", class_="mean", d=f"M{across.at(mean):.1f} {y - 8:.1f}V{y + 8:.1f}")
+        where = f"M{across.at(mean):.1f} {y - 8:.1f}V{y + 8:.1f}"
+        element(group, "path", class_="halo", d=where)
+        stroke = element(group, "path", class_="mean", d=where)
         element(stroke, "title", f"{network}: mean {number(mean, metric.decimals)} of {counted(len(defined), 'case')}")
         element(group, "text", number(mean, min(metric.decimals, 3)), class_="value end", x=WIDTH - 4, y=y + 4)
     if undefined := len(named.values) - len(defined):
-        note = f"{undefined} n/a"
-        place_x = across.end - 4 if defined else across.start + 4
-        element(group, "text", note, class_="note end" if defined else "note", x=place_x, y=y + 4)
+        element(group, "text", f"{undefined} n/a", class_="note", x=across.end + 8, y=y + 4)

@@ -186,19 +186,12 @@ def _doubts(run: FinishedRun, data: ReportData, *, without_classes: bool = False
 
 
 def _warnings(data: ReportData, cases: Sequence[CaseMetrics]) -> Iterator[str]:
-    yield from (f"Not used: {reason}." for reason in data.skipped)
-    for run in data.runs:
-        if run.model.fold != "full" and not held_out.is_scored(run.model.folder):
-            yield (
-                f"{run.model.folder} was trained, but its held-out cases were not scored to the end: "
-                "repeat its train command."
-            )
+    """What weighs most comes first."""
     if not data.runs:
         yield "Nothing is trained yet."
-    yield from _about_runs(data)
     if 0 < len(cases) < MIN_CASES:
         yield f"All scores rest on {counted(len(cases), 'held-out case')}: the next data may well score differently."
-    yield from _about_the_selection(data)
+    yield from _outliers(cases)
     for title, of_network in data.main.titled.items():
         undefined = [case.id for case in of_network if math.isnan(class_mean(case, "hausdorff_mm").value)]
         if undefined:
@@ -206,12 +199,19 @@ def _warnings(data: ReportData, cases: Sequence[CaseMetrics]) -> Iterator[str]:
                 f"{title}: no mean distance of {moved_data.listing(undefined)}, where a class was not found; the others' "
                 "mean leaves them out."
             )
-    yield from _outliers(cases)
+    yield from _about_runs(data)
+    yield from _about_the_selection(data)
+    yield from (f"Not used: {reason}." for reason in data.skipped)
 
 
 def _about_runs(data: ReportData) -> Iterator[str]:
-    """Runs that are probably far from converged, and what to do about them."""
+    """Runs that are not scored or probably far from converged, and what to do about them."""
     for run in data.runs:
+        if run.model.fold != "full" and not held_out.is_scored(run.model.folder):
+            yield (
+                f"{run.model.folder} was trained, but its held-out cases were not scored to the end: "
+                "repeat its train command."
+            )
         found = _doubts(run, data)
         if found and run.state is not None:
             budget = build_budget(data.plan.training, run.state.config)
@@ -223,9 +223,9 @@ def _about_the_selection(data: ReportData) -> Iterator[str]:
     selection = data.selection
     if selection is None:
         return
-    yield from (f"Not taking part in the selection: {line}." for line in selection.missing)
     if selection.optimistic:
         yield f"The selection's scores are optimistic: it was chosen on the cases that they are of. {_unbiased(selection)}"
+    yield from (f"Not taking part in the selection: {line}." for line in selection.missing)
 
 
 def _unbiased(selection: Selection) -> str:

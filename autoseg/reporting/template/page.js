@@ -48,7 +48,7 @@ function offerSorting(table) {
 function offerFilter(table) {
   const rows = [...table.tBodies[0].rows];
   if (rows.length < 8) return;
-  const field = element("input", {type: "search", name: "filter", placeholder: "part of a name or number"});
+  const field = element("input", {type: "search", name: "filter", placeholder: "part of a name"});
   const count = element("span", {className: "count"});
   count.setAttribute("role", "status");
   field.addEventListener("input", () => {
