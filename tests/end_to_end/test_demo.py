@@ -1,5 +1,7 @@
 """`autoseg demo`: the README's first command, with seconds of training instead of minutes."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,8 +11,9 @@ from oracles.processes import Answer
 pytestmark = pytest.mark.gate
 
 
-def demo(cwd: Path, *arguments: str, expect: int = 0) -> Answer:
-    return autoseg("demo", "--jobs", "1", "--json", "--minutes", "0.05", *arguments, cwd=cwd, expect=expect)
+def demo(cwd: Path, *arguments: str, expect: int = 0, data: bool = True) -> Answer:
+    form = ("--json",) if data else ()
+    return autoseg("demo", "--jobs", "1", *form, "--minutes", "0.05", *arguments, cwd=cwd, expect=expect)
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +26,11 @@ def test_it_tells_the_whole_story_in_a_folder_of_its_own(home: Path) -> None:
     assert "unet, fold 0 is probably far from converged: " in answer.said
     assert "its time was up after" in answer.said
     assert "of 264 steps" in answer.said
+    steps = re.findall(r"^(\d)/8 (\w+): \S.*$", answer.said, flags=re.MULTILINE)
+    names = ("cohort", "plan", "train", "select", "predict", "evaluate", "report", "export")
+    assert steps == [(str(number), name) for number, name in enumerate(names, start=1)]
+    planned = answer.said.partition("2/8 plan")[2].partition("3/8 train")[0]
+    assert 8 <= len([line for line in planned.splitlines() if line.startswith("    ")]) <= 12
     result = answer.document
     assert list(result) == ["plan", "train", "select", "predict", "evaluate", "report", "export"]
     folder = home / "autoseg-demo"
@@ -48,10 +56,17 @@ def test_the_whole_story_may_be_told_in_several_planes(home: Path) -> None:
 
 
 def test_as_long_as_it_takes_it_finds_every_class(home: Path) -> None:
-    answer = demo(home, "--minutes", "100")
-    scores = answer.document["train"]["models"][0]["scores"]
+    answer = demo(home, "--minutes", "100", data=False)
+    run = home / "autoseg-demo" / "run"
+    scores = json.loads((run / "models" / "unet" / "fold_0" / "validation" / "summary.json").read_text())
     assert scores["mean"]["dice"] > 0.85
     assert "far from converged" not in answer.said
+    verdict, dice, link, place, following = answer.told.splitlines()
+    assert verdict.endswith(".")
+    assert re.fullmatch(r"Dice over 2 held-out cases: CSF 0\.\d{3}, GM 0\.\d{3}, WM 0\.\d{3}", dice)
+    assert link == f"Report: {(run / 'report.html').as_uri()}"
+    assert "autoseg-demo/" in place
+    assert "autoseg plan DATASET" in following
 
 
 def test_it_replaces_an_earlier_demonstration_and_nothing_else(home: Path) -> None:
