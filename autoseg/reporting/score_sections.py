@@ -151,7 +151,7 @@ def _score_table(data: ReportData, metric: str, caption: str) -> Table:
     if len(shown) < len(comparison.cases):
         caption += f"; the {len(shown)} worst of {len(comparison.cases):,} cases, all of which are in report/tables"
     if not comparison.complete:
-        caption += "; not all have a value for the same cases and classes, so that their means cannot be compared"
+        caption += "; not of the same cases and classes in all columns, so that their means cannot be compared"
     columns = ["case", *(column.network for column in comparison.columns)]
     return Table(caption, columns, rows, frozenset(strong), folded=True)
 

@@ -1,13 +1,24 @@
 """What sections of the page say."""
 
+import os
 import shlex
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from autoseg.events import Silent
+from autoseg.model.hardware import Hardware
 from autoseg.planning.overrides import parse_overrides, parse_planes
 from autoseg.planning.sections import Inputs
-from autoseg.reporting.sections import planning_options
+from autoseg.reporting.data import gather
+from autoseg.reporting.sections import _facts, planning_options
+from autoseg.runs.workspace import Workspace
+
+STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"
 
 
 def inputs(**changes: Any) -> Inputs:
@@ -34,3 +45,19 @@ def test_what_was_asked_for_is_asked_for_again() -> None:
     _, _, *words = shlex.split(" ".join(planning_options(inputs(overrides=overrides))))
     assert parse_overrides(words[1::2]) == overrides
     assert parse_planes("coronal,axial") == inputs(plane="coronal", planes=("coronal", "axial")).asked_planes
+
+
+def test_the_top_says_when_on_what_and_for_how_long_networks_were_trained(tmp_path: Path) -> None:
+    shutil.copytree(STORED, tmp_path / "run")
+    day = time.mktime((2026, 3, 14, 12, 0, 0, 0, 0, -1))  # where the test runs
+    for number, bundle in enumerate(sorted((tmp_path / "run" / "models").rglob("bundle.json"))):
+        os.utime(bundle, (day - 86_400 * number, day - 86_400 * number))
+    data = gather(Workspace(tmp_path / "run"), Silent())
+    (first, *others), seconds = data.runs, sum(run.state.elapsed_s for run in data.runs if run.state is not None)
+    when, how_long = _facts(data)
+    assert when == ("Trained until", "2026-03-14")
+    assert how_long == ("Training took", f"{seconds:.0f} s in 3 runs")
+    machine = Hardware(processor="Some processor", threads=8)
+    first = replace(first, provenance=first.provenance.model_copy(update={"hardware": machine}))
+    assert _facts(replace(data, runs=(first, *others)))[2] == ("Trained on", "Some processor (8 threads)")
+    assert _facts(replace(data, runs=())) == []
