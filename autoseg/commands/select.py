@@ -146,15 +146,15 @@ def _details(selection: "Selection") -> list[Table]:
 
 
 def _compared(selection: "Selection", candidates: "Sequence[Candidate]") -> Table:
-    from autoseg.evaluation.formatting import interval_column, mean_column
+    from autoseg.evaluation.formatting import interval_column
+    from autoseg.postprocessing.scoring import distances
 
     scores = [candidate.score for candidate in candidates]
     heading, dice = interval_column("Dice", [score.dice for score in scores], 4)
-    distances = mean_column([score.hausdorff_mm for score in scores], 2)
     return Table(
         f"Networks on {len(selection.compared_cases)} held-out case(s)",
         ("networks", heading, "HD (mm)", "difference", "p"),
-        list(map(_candidate, candidates, dice, distances)),
+        list(map(_candidate, candidates, dice, distances(scores))),
     )
 
 

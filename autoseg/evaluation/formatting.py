@@ -92,7 +92,7 @@ def _over_cases(cells: Sequence[str], estimates: Sequence[Estimated]) -> list[st
     most = max((estimate.cases for estimate in estimates), default=0)
     fewer = [0 < estimate.cases < most for estimate in estimates]
     return [
-        f"{cell}; {estimate.cases} cases" if less else cell
+        f"{cell}; {counted(estimate.cases, 'case')}" if less else cell
         for cell, estimate, less in zip(cells, estimates, fewer, strict=True)
     ]
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import compare
+from autoseg.evaluation.formatting import listing, mean_column
 from autoseg.evaluation.statistics import Interval, defined, mean_interval
 from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.selection import ClassScore, Estimate, Score
@@ -26,6 +27,20 @@ def score_of(cases: Sequence[CaseMetrics]) -> Score:
             for index, name in enumerate(names)
         ),
     )
+
+
+def distances(scores: Sequence[Score]) -> list[str]:
+    """Cells of a table's column of mean Hausdorff distances, with the classes that keep cases from having one."""
+    cells = mean_column([score.hausdorff_mm for score in scores], 2)
+    return [
+        f"{cell} ({names} not found)" if (names := _not_found(score)) else cell
+        for cell, score in zip(cells, scores, strict=True)
+    ]
+
+
+def _not_found(score: Score) -> str:
+    """Classes that have a Dice in cases in which they have no distance."""
+    return listing([label.name for label in score.classes if label.hausdorff_mm.cases < label.dice.cases])
 
 
 def case_means(cases: Sequence[CaseMetrics], metric: str) -> list[float]:

@@ -5,7 +5,7 @@ import pytest
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.evaluation.statistics import Interval, defined
 from autoseg.metrics.table import METRICS, table_metrics
-from autoseg.postprocessing.scoring import as_estimate, case_means, estimate, score_of
+from autoseg.postprocessing.scoring import as_estimate, case_means, distances, estimate, score_of
 from autoseg.postprocessing.selection import Estimate
 
 NAN = math.nan
@@ -55,6 +55,13 @@ def test_a_score_holds_every_metric_of_tables() -> None:
 def test_means_keep_the_order_of_the_cases() -> None:
     assert case_means(CASES, "dice") == pytest.approx([0.9, 0.6])
     assert case_means(CASES, "hausdorff_mm") == pytest.approx([3.0, NAN], nan_ok=True)
+
+
+def test_a_mean_distance_names_the_classes_that_were_not_found() -> None:
+    missed = (case("b", csf=(0.8, 4.0), gm=(1.0, 2.0)), case("a", csf=(0.6, 3.0), gm=(0.0, NAN)))
+    found = tuple(case(name, csf=(0.8, 4.0), gm=(1.0, 2.0)) for name in "ab")
+    assert distances([score_of(missed), score_of(found)]) == ["3.00; 1 case (GM not found)", "3.00"]
+    assert distances([score_of(missed[1:])]) == ["n/a (GM not found)"]
 
 
 def test_a_case_scored_twice_is_a_mistake() -> None:
