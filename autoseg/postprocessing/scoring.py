@@ -5,7 +5,7 @@ from typing import Final
 
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import compare
-from autoseg.evaluation.formatting import listing, mean_column
+from autoseg.evaluation.formatting import listing
 from autoseg.evaluation.statistics import Interval, defined, mean_interval
 from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.selection import ClassScore, Estimate, Score
@@ -29,18 +29,12 @@ def score_of(cases: Sequence[CaseMetrics]) -> Score:
     )
 
 
-def distances(scores: Sequence[Score]) -> list[str]:
-    """Cells of a table's column of mean Hausdorff distances, with the classes that keep cases from having one."""
-    cells = mean_column([score.hausdorff_mm for score in scores], 2)
-    return [
-        f"{cell} ({names} not found)" if (names := _not_found(score)) else cell
-        for cell, score in zip(cells, scores, strict=True)
+def with_not_found(distances: Sequence[str], scores: Sequence[Score]) -> list[str]:
+    """Mean distances as text, with the classes that keep cases from having one: they have a Dice there and no distance."""
+    names = [
+        listing([label.name for label in score.classes if label.hausdorff_mm.cases < label.dice.cases]) for score in scores
     ]
-
-
-def _not_found(score: Score) -> str:
-    """Classes that have a Dice in cases in which they have no distance."""
-    return listing([label.name for label in score.classes if label.hausdorff_mm.cases < label.dice.cases])
+    return [f"{text} ({missed} not found)" if missed else text for text, missed in zip(distances, names, strict=True)]
 
 
 def case_means(cases: Sequence[CaseMetrics], metric: str) -> list[float]:

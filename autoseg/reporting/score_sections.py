@@ -7,14 +7,14 @@ from typing import Final, Literal
 
 from autoseg.data.dataset import LabelClass
 from autoseg.evaluation.comparison import Comparison, compare
-from autoseg.evaluation.formatting import bounds, change, counted, interval, number
+from autoseg.evaluation.formatting import bounds, change, counted, interval, interval_column, number
 from autoseg.evaluation.statistics import INTERVAL_METHOD, MIN_CASES, mean_interval
 from autoseg.inference.quality import LOW_DICE, ClassQuality
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe
 from autoseg.metrics.table import METRICS, table_metrics
-from autoseg.postprocessing.scoring import case_means
-from autoseg.postprocessing.selection import Candidate, Selection, TriedShift, TriedStep
+from autoseg.postprocessing.scoring import case_means, with_not_found
+from autoseg.postprocessing.selection import Selection, TriedShift, TriedStep
 from autoseg.reporting.blocks import MOST_ROWS, Block, Judgement, Table, Text, Warnings
 from autoseg.reporting.data import ReportData
 from autoseg.reporting.figure_blocks import dots_blocks, scored_metrics, short_label
@@ -93,11 +93,7 @@ def selection_section(data: ReportData, calibration: Sequence[Block]) -> Section
         f"What predicts: {models}{views}. Prior shifted: {shift}. Postprocessing: {kept}.",
         [
             Text([*edited, *reasons]),
-            Table(
-                f"Networks and combinations on {counted(len(selection.compared_cases), 'held-out case')}",
-                ["networks", "Dice (95 % interval)", "HD in mm (95 % interval)", "difference in Dice", "p"],
-                [_candidate_row(candidate) for candidate in selection.candidates],
-            ),
+            _candidates(selection),
             Table(
                 "The shift of the prior and postprocessing steps, each tried on top of those kept before it",
                 ["step", "verdict", "change of Dice", "change of HD (mm)", "why"],
@@ -198,11 +194,23 @@ def _means(values: Mapping[str, Sequence[float]]) -> list[str]:
     return texts
 
 
-def _candidate_row(candidate: Candidate) -> list[str]:
-    difference = "best" if candidate.difference is None else interval(candidate.difference, 4)
-    p = "" if candidate.p is None else f"{candidate.p:.3f}"
-    score = candidate.score
-    return [candidate.title, interval(score.dice, 4), interval(score.hausdorff_mm, 2), difference, p]
+def _candidates(selection: Selection) -> Table:
+    found = selection.candidates
+    scores = [candidate.score for candidate in found]
+    dice, dice_cells = interval_column("Dice", [score.dice for score in scores], 4)
+    distance, distance_cells = interval_column("HD in mm", [score.hausdorff_mm for score in scores], 2)
+    compared = [candidate.difference for candidate in found if candidate.difference is not None]
+    difference, difference_cells = interval_column("difference in Dice", compared, 4)
+    left = iter(difference_cells)
+    differences = ["best" if candidate.difference is None else next(left) for candidate in found]
+    p = ["" if candidate.p is None else f"{candidate.p:.3f}" for candidate in found]
+    titles = [candidate.title for candidate in found]
+    cells = titles, dice_cells, with_not_found(distance_cells, scores), differences, p
+    return Table(
+        f"Networks and combinations on {counted(len(selection.compared_cases), 'held-out case')}",
+        ["networks", dice, distance, difference, "p"],
+        [list(row) for row in zip(*cells, strict=True)],
+    )
 
 
 def _trial_row(trial: TriedStep | TriedShift) -> list[str]:
