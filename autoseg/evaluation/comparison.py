@@ -7,11 +7,12 @@ that class it would look better than a mean that has it.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoseg.evaluation.cases import NOT_AT_THIS_TOLERANCE, CaseMetrics, ClassMetrics
-from autoseg.evaluation.formatting import listing
+from autoseg.evaluation.formatting import counted, listing
 from autoseg.evaluation.statistics import MetricSummary, describe
 
 
@@ -125,6 +126,12 @@ def class_mean(case: CaseMetrics, metric: str) -> Cell:
     without = f"without {listing([scores.name for scores in others])}" if others else ""
     mean = describe([scores.number(metric) for scores in known]).mean
     return Cell(mean, len(others), tuple(scores.name for scores in known), without)
+
+
+def reasons_of(cells: Iterable[Cell]) -> str:
+    """What is not in the means of several cases, with their numbers; empty where nothing is missing."""
+    counts = Counter(cell.reason for cell in cells if cell.reason)
+    return ", ".join(f"{reason} in {counted(count, 'case')}" for reason, count in sorted(counts.items()))
 
 
 def in_reference(scores: ClassMetrics) -> bool:

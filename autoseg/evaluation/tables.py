@@ -153,11 +153,12 @@ def read_cases(path: Path) -> tuple[CaseMetrics, ...]:
 
 def _summarise_class(scores: Sequence[ClassMetrics]) -> ClassSummary:
     metrics = {metric: describe([entry.number(metric) for entry in scores]) for metric in METRICS}
-    reasons = {metric: _reasons(scores, metric) for metric in METRICS}
+    reasons = {metric: why_not_all(scores, metric) for metric in METRICS}
     return ClassSummary(scores[0].value, scores[0].name, metrics, {metric: why for metric, why in reasons.items() if why})
 
 
-def _reasons(scores: Sequence[ClassMetrics], metric: str) -> str:
+def why_not_all(scores: Sequence[ClassMetrics], metric: str) -> str:
+    """Of how many cases a metric of one class is undefined, and why; empty where it is defined for all."""
     counts = Counter(why_undefined(entry, metric) for entry in scores if math.isnan(entry.number(metric)))
     return ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
 

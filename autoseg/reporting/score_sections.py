@@ -6,14 +6,15 @@ from statistics import fmean
 from typing import Final, Literal
 
 from autoseg.data.dataset import LabelClass
-from autoseg.evaluation.comparison import Comparison, compare
+from autoseg.evaluation.comparison import Comparison, class_mean, compare, reasons_of
 from autoseg.evaluation.formatting import bounds, change, counted, interval, interval_column, number
 from autoseg.evaluation.statistics import INTERVAL_METHOD, MIN_CASES, mean_interval
+from autoseg.evaluation.tables import why_not_all
 from autoseg.inference.quality import LOW_DICE, ClassQuality
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe
 from autoseg.metrics.table import METRICS, table_metrics
-from autoseg.postprocessing.scoring import case_means, with_not_found
+from autoseg.postprocessing.scoring import with_not_found
 from autoseg.postprocessing.selection import Selection, TriedShift, TriedStep
 from autoseg.reporting.blocks import MOST_ROWS, Block, Judgement, Table, Text, Warnings
 from autoseg.reporting.data import ReportData
@@ -174,24 +175,25 @@ def _class_table(data: ReportData) -> Table:
     rows = []
     for title, cases in data.main.titled.items():
         for index, label in enumerate(cases[0].classes):
-            values = {metric: [case.classes[index].number(metric) for case in cases] for metric in metrics}
-            rows.append([f"{title}: {label.name}", *_means(values), str(len(cases))])
+            of_class = [case.classes[index] for case in cases]
+            texts = [
+                _mean([each.number(metric) for each in of_class], metric, why_not_all(of_class, metric))
+                for metric in metrics
+            ]
+            rows.append([f"{title}: {label.name}", *texts, str(len(cases))])
         if len(cases[0].classes) > 1:
-            values = {metric: case_means(cases, metric) for metric in metrics}
-            rows.append([f"{title}: mean of the classes", *_means(values), str(len(cases))])
+            means = {metric: [class_mean(case, metric) for case in cases] for metric in metrics}
+            texts = [_mean([cell.value for cell in cells], metric, reasons_of(cells)) for metric, cells in means.items()]
+            rows.append([f"{title}: mean of the classes", *texts, str(len(cases))])
     columns = ["network and class", *map(short_label, metrics), "cases"]
     return Table(f"By class: means, with 95 % intervals from {MIN_CASES} cases on", columns, rows)
 
 
-def _means(values: Mapping[str, Sequence[float]]) -> list[str]:
-    """Each with its interval, and with how many cases it is over where these are not all."""
-    texts = []
-    for metric, of_metric in values.items():
-        mean = mean_interval(of_metric, metric=metric)
-        some = f", {mean.cases} of {len(of_metric)} cases" if 0 < mean.cases < len(of_metric) else ""
-        digits = min(decimals(metric), 3)
-        texts.append((interval(mean, digits) if mean.cases >= MIN_CASES else number(mean.mean, digits)) + some)
-    return texts
+def _mean(values: Sequence[float], metric: str, reason: str) -> str:
+    """A mean with its interval, and with what is not in it, of how many cases."""
+    mean, digits = mean_interval(values, metric=metric), min(decimals(metric), 3)
+    text = interval(mean, digits) if mean.cases >= MIN_CASES else number(mean.mean, digits)
+    return text + (f" ({reason})" if reason else "")
 
 
 def _candidates(selection: Selection) -> Table:

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
-from autoseg.evaluation.comparison import class_mean, compare, values_by_class
+from autoseg.evaluation.comparison import class_mean, compare, reasons_of, values_by_class
 
 NAN = math.nan
 
@@ -68,6 +68,13 @@ def test_what_is_found_and_not_there_counts_as_its_dice_says_and_has_no_distance
     assert class_mean(case, "dice").value == pytest.approx(1.6 / 3)
     assert class_mean(case, "hausdorff_mm").value == pytest.approx(3.0)
     assert class_mean(case, "hausdorff_mm").reason == "without CSF"
+
+
+def test_what_is_not_in_the_means_of_several_cases_is_counted() -> None:
+    cases = [case_of("a", **BOTH, CSF=MISSED), case_of("b", **BOTH, CSF=ABSENT), case_of("c", **BOTH, CSF=MISSED)]
+    cells = [class_mean(case, "hausdorff_mm") for case in cases]
+    assert reasons_of(cells) == "CSF not found in 2 cases, without CSF in 1 case"
+    assert reasons_of([class_mean(case_of("a", **BOTH), "dice")]) == ""
 
 
 def test_a_case_of_nothing_has_no_mean() -> None:
