@@ -290,5 +290,8 @@ def test_results_are_told_in_a_line_and_as_tables(workspace: Path, cohort: Path,
     assert len(frames["check"]) == len(found["check"].fingerprint.cases) == 6
     assert {"what", "value", "reason"} == set(frames["plan"])
     assert frames["select"]["networks"].tolist() == ["unet"]
+    scored = found["select"].selection.candidates[0].score
+    assert frames["select"]["nsd"].tolist() == [scored.nsd.mean]
+    assert frames["select"]["dice_low"].isna().all()  # of two cases there is no interval
     assert repr(found["plan"].plan).startswith("<Plan: IBSR18, recipe auto, ")
     assert "unet, fold 0" in repr(found["train"].models[0])

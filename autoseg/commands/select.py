@@ -64,12 +64,17 @@ class SelectResult(Records):
 
     def _records(self) -> Sequence[Mapping[str, Any]]:
         """A row per candidate, the best first."""
+        from autoseg.metrics.table import table_metrics
+
         return [
             {
                 "networks": " + ".join(candidate.networks),
                 "views": ", ".join(candidate.views) or "all",
-                **_estimated("dice", candidate.score.dice),
-                **_estimated("hausdorff_mm", candidate.score.hausdorff_mm),
+                **{
+                    column: number
+                    for name in table_metrics()
+                    for column, number in _estimated(name, getattr(candidate.score, name)).items()
+                },
                 **_estimated("difference", candidate.difference),
                 "p": candidate.p,
             }
