@@ -121,6 +121,7 @@ def _learnt_from(description: ExportDescription) -> Iterator[str]:
         yield (
             f"{bundle.id.folder}: {made.epochs} epochs, {made.minutes:.1f} min, seed {made.seed}, "
             f"{made.precision}, torch {made.versions.get('torch', 'unknown')}"
+            + (f", on {made.hardware.in_words}" if made.hardware is not None else "")
         )
 
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoseg import catalogue
 from autoseg.errors import BundleError
+from autoseg.evaluation.formatting import counted, in_words
 from autoseg.model.identity import ModelId, Seed
 from autoseg.model.packages import Registered, check_packages
 from autoseg.planning.plan import PLAN, Plan
@@ -34,6 +35,16 @@ class Hardware(BaseModel):
     threads: int | None = Field(
         default=None, ge=1, description="processor threads that computed; null: on a GPU, or shared out among processes"
     )
+
+    @property
+    def in_words(self) -> str:
+        """What people read, such as `AMD EPYC 7B13 (4 threads)`, or `two NVIDIA H100` where each process had one."""
+        if self.gpu is not None:
+            return f"{in_words(self.processes)} {self.gpu}" if self.processes > 1 else self.gpu
+        processes = [counted(self.processes, "process", plural="processes")] if self.processes > 1 else []
+        threads = [] if self.threads is None else [counted(self.threads, "thread")]
+        how = ", ".join([*processes, *threads])
+        return f"{self.processor} ({how})" if how else self.processor
 
 
 class Provenance(BaseModel):

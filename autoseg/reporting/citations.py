@@ -4,8 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from autoseg.catalogue import AUGMENTATIONS, LOSSES, NETWORKS, NORMALISATIONS, OPTIMISERS
-from autoseg.evaluation.formatting import counted, in_words, listing
-from autoseg.model.description import Hardware
+from autoseg.evaluation.formatting import listing
 from autoseg.planning.plan import Plan
 from autoseg.reporting.study import Study, Training, architectures
 
@@ -98,16 +97,6 @@ def hardware(trainings: Sequence[Training]) -> str:
     recorded = [training.hardware for training in trainings if training.hardware is not None]
     if not recorded:
         return ""
-    named = listing(list(dict.fromkeys(map(device_in_words, recorded))))
+    named = listing(list(dict.fromkeys(each.in_words for each in recorded)))
     where = "Networks" if len(recorded) == len(trainings) else "Networks of which this is recorded"
     return f"{where} were trained on {named}."
-
-
-def device_in_words(hardware: Hardware) -> str:
-    """What computed: the GPU or the processor, with how many threads and processes."""
-    if hardware.gpu is not None:
-        return f"{in_words(hardware.processes)} {hardware.gpu}" if hardware.processes > 1 else hardware.gpu
-    threads = [] if hardware.threads is None else [counted(hardware.threads, "thread")]
-    processes = [counted(hardware.processes, "process", plural="processes")] if hardware.processes > 1 else []
-    how = ", ".join([*processes, *threads])
-    return f"{hardware.processor} ({how})" if how else hardware.processor

@@ -17,7 +17,6 @@ from autoseg.planning.sections import Inputs
 from autoseg.postprocessing.scoring import case_means
 from autoseg.reporting.blocks import MOST_ROWS, Block, Copyable, Facts, Table, Text
 from autoseg.reporting.case_sections import best_and_worst, cases_section
-from autoseg.reporting.citations import device_in_words
 from autoseg.reporting.data import ReportData
 from autoseg.reporting.figure_blocks import attention_blocks, calibration_blocks, cohort_blocks, training_blocks
 from autoseg.reporting.materials import Materials
@@ -68,7 +67,7 @@ def _facts(data: ReportData) -> list[tuple[str, str]]:
     if seconds:
         facts.append(("Training took", f"{duration(sum(seconds))} in {counted(len(seconds), 'run')}"))
     recorded = (run.provenance.hardware for run in data.runs)
-    machines = list(dict.fromkeys(device_in_words(hardware) for hardware in recorded if hardware is not None))
+    machines = list(dict.fromkeys(hardware.in_words for hardware in recorded if hardware is not None))
     return [*facts, ("Trained on", listing(machines))] if machines else facts
 
 

@@ -146,6 +146,12 @@ def test_it_says_what_it_learnt_from(members: Members, card: Callable[..., Any])
     ]
 
 
+def test_it_says_on_what_where_that_was_recorded(members: Members, card: Callable[..., Any]) -> None:
+    made = json.loads(members[BUNDLE])["provenance"]
+    parts, _ = card(changed(members, BUNDLE, provenance=made | {"hardware": {"processor": "EPYC", "threads": 2}}))
+    assert parts["Learnt from"][1].endswith("float32, torch 2.99, on EPYC (2 threads)")
+
+
 def test_scores_come_with_their_intervals(members: Members, card: Callable[..., Any]) -> None:
     parts, _ = card(members)
     assert parts["Scores on cases it had not seen"] == [

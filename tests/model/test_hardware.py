@@ -52,3 +52,17 @@ def test_on_a_gpu_it_is_the_gpu_that_counts(monkeypatch: pytest.MonkeyPatch) -> 
     found = hardware_of(torch.device("cuda:1"), processes=2, threads=4)
     assert found == Hardware(processor="EPYC", gpu="H100 at cuda:1", processes=2)
     assert hardware_of(torch.device("mps"), processes=1, threads=4).gpu == "mps GPU"
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (Hardware(processor="EPYC"), "EPYC"),
+        (Hardware(processor="EPYC", threads=1), "EPYC (1 thread)"),
+        (Hardware(processor="EPYC", processes=4, threads=2), "EPYC (4 processes, 2 threads)"),
+        (Hardware(processor="EPYC", gpu="H100"), "H100"),
+        (Hardware(processor="EPYC", gpu="H100", processes=2), "two H100"),
+    ],
+)
+def test_it_is_said_in_words(found: Hardware, expected: str) -> None:
+    assert found.in_words == expected
