@@ -18,6 +18,8 @@ _REFERENCES: Final[Mapping[str, str]] = {
     "Statistics 6.",
     "Hall 1992": "Hall P (1992). On the Removal of Skewness by Transformation. Journal of the Royal Statistical Society "
     "B 54.",
+    "Nikolov et al. 2018": "Nikolov S, et al. (2018). Deep learning to achieve clinically applicable segmentation of head "
+    "and neck anatomy for radiotherapy. arXiv:1809.04430.",
     "Paszke et al. 2019": "Paszke A, et al. (2019). PyTorch: An Imperative Style, High-Performance Deep Learning Library. "
     "NeurIPS.",
     "Lowekamp et al. 2013": "Lowekamp BC, et al. (2013). The Design of SimpleITK. Frontiers in Neuroinformatics 7.",

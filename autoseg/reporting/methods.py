@@ -173,6 +173,8 @@ def _scores(plan: Plan, study: Study) -> list[str]:
     in_mm = " (distances in mm)" if any(metric.unit == "mm" for metric in metrics) else ""
     scored = counted(study.scored, f"held-out {_case(plan)}")
     sentences = [f"Predictions of {scored} were scored by class: {names}{in_mm}."]
+    if "nsd" in study.metrics:
+        sentences.append(_tolerance(plan))
     if study.has_interval:
         sentences.append(f"Means are given with 95 % {INTERVAL_METHOD} intervals over {_case(plan)}s (Hall 1992).")
     choice = study.choice
@@ -180,6 +182,15 @@ def _scores(plan: Plan, study: Study) -> list[str]:
         nested = ", and by nested selection, without the fold that is scored" if choice.nested else ""
         sentences.append(f"The selection was scored on the {_case(plan)}s that decided it{nested}.")
     return sentences
+
+
+def _tolerance(plan: Plan) -> str:
+    """Of the normalised surface Dice, for each class where it is not the same for all."""
+    names = {label.value: label.name for label in plan.data.classes}
+    by_class = {names[value]: f"{tolerance_mm:g} mm" for value, tolerance_mm in plan.tolerances_mm.items()}
+    same = set(by_class.values())
+    told = same.pop() if len(same) == 1 else listing([f"{tolerance} for {name}" for name, tolerance in by_class.items()])
+    return f"The tolerance of the normalised surface Dice (Nikolov et al. 2018) was {told}."
 
 
 def _in_a_sentence(title: str) -> str:

@@ -22,11 +22,14 @@ def estimate(mean: float) -> dict[str, Any]:
     return {"mean": mean, "low": mean - 0.1, "high": mean + 0.1, "cases": 2}
 
 
-SCORE: Final[dict[str, Any]] = {
+_SCORED: Final[dict[str, Any]] = {
     "dice": estimate(0.8),
     "hausdorff_mm": estimate(4.0),
-    "classes": [{"name": "disc", "dice": estimate(0.8), "hausdorff_mm": estimate(4.0)}],
+    "nsd": None,
+    "hausdorff95_mm": None,
+    "assd_mm": None,
 }
+SCORE: Final[dict[str, Any]] = {**_SCORED, "classes": [{"name": "disc", **_SCORED}]}
 
 STATISTICS: Final[dict[str, Any]] = {
     "voxels": 10, "mean": 5.0, "std": 1.0, "minimum": 1.0, "percentile_00_5": 1.0, "percentile_25": 3.0,

@@ -446,6 +446,21 @@ def test_metrics_are_those_that_something_was_scored_by(make_plan: MakePlan) -> 
     assert "Predictions of 5 held-out scans were scored by class: Dice. Software" in text
 
 
+def test_the_tolerance_of_surface_dice_is_told_where_it_was_used(make_plan: MakePlan) -> None:
+    classes = [{"value": value, "name": name} for value, name in enumerate(("background", "GM", "WM"))]
+    data, weights = {"classes": classes}, {"class_weights": [1.0, 2.0, 2.0]}
+    by_nsd = replace(ONE, metrics=("dice", "nsd"))
+    for tolerances, told in (([1.5], "1.5 mm."), ([2, 0.75], "2 mm for GM and 0.75 mm for WM."), ([2, 2], "2 mm.")):
+        plan = make_plan(data=data, training=weights, evaluation={"tolerances_mm": tolerances})
+        text, references = methods_paragraph(plan, by_nsd)
+        assert (
+            "scored by class: Dice and normalised surface Dice. The tolerance of the normalised surface Dice (Nikolov et "
+            f"al. 2018) was {told} Software" in text
+        )
+        assert any(reference.startswith("Nikolov") for reference in references)
+    assert "tolerance" not in methods_paragraph(make_plan(), ONE)[0]
+
+
 def test_versions_are_those_of_training(make_plan: MakePlan) -> None:
     other = training(fold=1, versions=VERSIONS | {"torch": "2.12"})
     text, references = methods_paragraph(make_plan(), study(training(), other))
