@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from autoseg.metrics.table import limits
+from autoseg.metrics.table import METRICS
 
 LEVEL: Final = 0.95
 """Coverage of the intervals; 1 - LEVEL is the level at which a difference counts as one."""
@@ -128,7 +128,7 @@ def mean_interval(values: Sequence[float], *, metric: str | None = None) -> Inte
     mean = float(known.mean()) if known.size else math.nan
     if known.size < MIN_CASES:
         return Interval(mean, math.nan, math.nan, cases=known.size)
-    lowest, highest = (-math.inf, math.inf) if metric is None else limits(metric)
+    lowest, highest = (-math.inf, math.inf) if metric is None else METRICS[metric].limits
     low, high = (float(np.clip(bound, lowest, highest)) for bound in interval_bounds(known))
     return Interval(mean, low, high, cases=known.size)
 

@@ -26,6 +26,7 @@ class Metric:
         in_tables: whether networks are compared by it in tables; files of scores hold every metric.
         in_plots: whether it is drawn, too.
         short: what it is called where there is little space; empty: as `title`.
+        limits: between which all its values lie; an interval of their mean goes no further.
     """
 
     title: str
@@ -36,6 +37,7 @@ class Metric:
     in_tables: bool = True
     in_plots: bool = True
     short: str = ""
+    limits: tuple[float, float] = (-math.inf, math.inf)
 
     @property
     def label(self) -> str:
@@ -69,36 +71,41 @@ def _normalised_surface_dice(masks: Masks) -> float:
     return dice(masks.prediction, masks.reference)
 
 
+_RATIO: Final = (0.0, 1.0)
+_NOT_NEGATIVE: Final = (0.0, math.inf)
+
 METRICS: Final[Mapping[str, Metric]] = {
-    "dice": Metric("Dice", lambda masks: dice(masks.prediction, masks.reference), "higher"),
-    "nsd": Metric("Normalised surface Dice", _normalised_surface_dice, "higher", short="NSD"),
+    "dice": Metric("Dice", lambda masks: dice(masks.prediction, masks.reference), "higher", limits=_RATIO),
+    "nsd": Metric("Normalised surface Dice", _normalised_surface_dice, "higher", short="NSD", limits=_RATIO),
     "hausdorff_mm": Metric(
-        "Hausdorff distance", lambda masks: masks.distances.hausdorff_mm, "lower", "mm", 2, short="HD"
+        "Hausdorff distance",
+        lambda masks: masks.distances.hausdorff_mm,
+        "lower", "mm", 2, short="HD", limits=_NOT_NEGATIVE,
     ),
     "hausdorff95_mm": Metric(
         "95th percentile of the Hausdorff distance",
         lambda masks: masks.distances.hausdorff95_mm,
-        "lower", "mm", 2, in_plots=False, short="HD95",
+        "lower", "mm", 2, in_plots=False, short="HD95", limits=_NOT_NEGATIVE,
     ),
     "assd_mm": Metric(
         "Average symmetric surface distance",
         lambda masks: masks.distances.assd_mm,
-        "lower", "mm", 2, in_plots=False, short="ASSD",
+        "lower", "mm", 2, in_plots=False, short="ASSD", limits=_NOT_NEGATIVE,
     ),
     "volume_ml": Metric(
         "Volume",
         lambda masks: volume_ml(masks.prediction, spacing_mm=masks.spacing_mm),
-        None, "ml", 2, in_tables=False, in_plots=False,
+        None, "ml", 2, in_tables=False, in_plots=False, limits=_NOT_NEGATIVE,
     ),
     "reference_volume_ml": Metric(
         "Volume in the reference",
         lambda masks: volume_ml(masks.reference, spacing_mm=masks.spacing_mm),
-        None, "ml", 2, in_tables=False, in_plots=False,
+        None, "ml", 2, in_tables=False, in_plots=False, limits=_NOT_NEGATIVE,
     ),
     "nsd_tolerance_mm": Metric(
         "Tolerance of the normalised surface Dice",
         lambda masks: masks.tolerance_mm,
-        None, "mm", 2, in_tables=False, in_plots=False,
+        None, "mm", 2, in_tables=False, in_plots=False, limits=_NOT_NEGATIVE,
     ),
 }  # fmt: skip
 """By the name of their column, in the order of the tables' columns. The tolerance stands beside what was scored with it."""
@@ -112,10 +119,3 @@ def table_metrics() -> list[str]:
 def plot_metrics() -> list[str]:
     """Names of the metrics that are drawn."""
     return [name for name, metric in METRICS.items() if metric.in_plots]
-
-
-def limits(metric: str) -> tuple[float, float]:
-    """Between which all values of a metric lie; a metric of one's own may have any."""
-    if metric in {"dice", "nsd"}:
-        return 0.0, 1.0
-    return (0.0, math.inf) if metric.endswith(("_mm", "_ml")) and metric in METRICS else (-math.inf, math.inf)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from autoseg.evaluation.statistics import holm, mean_interval, meaningful, paired_test
-from autoseg.metrics.table import METRICS, limits
+from autoseg.metrics.table import METRICS
 
 NAN = math.nan
 scores = st.lists(st.integers(0, 100).map(lambda value: value / 100), min_size=2, max_size=8)
@@ -42,8 +42,8 @@ def test_bounds_keep_to_the_limits_of_a_metric(metric: str | None, bounds: tuple
 
 
 def test_every_metric_of_ours_has_limits() -> None:
-    assert all(limits(metric)[0] == 0 for metric in METRICS)
-    assert [metric for metric in METRICS if limits(metric)[1] == 1] == [name for name in ("dice", "nsd") if name in METRICS]
+    assert all(metric.limits[0] == 0 for metric in METRICS.values())
+    assert [name for name, metric in METRICS.items() if metric.limits[1] == 1] == ["dice", "nsd"]
 
 
 @given(st.lists(st.integers(0, 100).map(lambda value: value / 100), min_size=6, max_size=30), st.integers(-3, 3))
