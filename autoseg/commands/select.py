@@ -73,7 +73,7 @@ class SelectResult(Records):
                 **{
                     column: number
                     for name in table_metrics()
-                    for column, number in _estimated(name, getattr(candidate.score, name)).items()
+                    for column, number in _estimated(name, getattr(candidate.score, name, None)).items()
                 },
                 **_estimated("difference", candidate.difference),
                 "p": candidate.p,
