@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from autoseg.data.display import intensity_window
 from autoseg.reporting.canvas import WIDTH_IN, Axes, colour_bar, hide_axes, new_figure, show_slice
 
-_MAP: Final = "cividis"
+MAP: Final = "cividis"
 """Rises evenly in brightness, and reads alike with every kind of colour vision (Nunez et al. 2018)."""
 
-_OPACITY: Final = 0.65
+OPACITY: Final = 0.65
 _TALLEST_IN: Final = 2.4
 _COLUMNS: Final = 4
 _FURNITURE_IN: Final = 0.35
@@ -51,13 +51,14 @@ def draw_attention(
             hide_axes(panel)
         for number, panel in enumerate(panels[: len(maps) + 1]):
             show_slice(panel, pixels, window=window, aspect=aspect)
-            panel.set_title("slice" if number == 0 else _level(number - 1), loc="center")
+            panel.set_title("slice" if number == 0 else level(number - 1), loc="center")
             if number:
                 _draw_map(panel, maps[number - 1], extent=(-0.5, columns - 0.5, rows - 0.5, -0.5), aspect=aspect)
-        colour_bar(figure, panels, colour_map=_MAP, label="attention coefficient")
+        colour_bar(figure, panels, colour_map=MAP, label="attention coefficient")
 
 
-def _level(depth: int) -> str:
+def level(depth: int) -> str:
+    """Which gate it is, from full resolution downwards."""
     return "gate at full resolution" if depth == 0 else f"gate at 1/{2**depth} of it"
 
 
@@ -66,10 +67,10 @@ def _draw_map(
 ) -> None:
     panel.imshow(
         coefficients,
-        cmap=_MAP,
+        cmap=MAP,
         vmin=0,
         vmax=1,
-        alpha=_OPACITY,
+        alpha=OPACITY,
         extent=extent,
         aspect=aspect,
         interpolation="nearest",

@@ -7,7 +7,7 @@ from typing import ClassVar, Final, Literal
 
 from autoseg.reporting.pictures import Picture
 from autoseg.reporting.svg import Markup
-from autoseg.reporting.viewer import VolumeView, data_uri
+from autoseg.reporting.viewer import VolumeView
 
 MOST_ROWS: Final = 200
 """Of a table of cases; a page of 10,000 rows is slow to open, and nobody reads them there. Source: chosen."""
@@ -67,32 +67,6 @@ class Table:
             for column in range(1, len(self.columns))
             if any(character.isdigit() for row in self.rows for character in row[column])
         )
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure.
-
-    Attributes:
-        content: the file.
-        format: its format.
-        alt: what it shows, for those who cannot see it.
-        shows: one sentence: what it shows.
-        judge: one sentence: what good and bad look like, and what to do then.
-    """
-
-    kind: ClassVar[str] = "figure"
-    content: bytes
-    format: Literal["png", "svg"]
-    alt: str
-    shows: str
-    judge: str
-
-    @property
-    def uri(self) -> str:
-        """The figure as part of the page."""
-        mime = {"png": "image/png", "svg": "image/svg+xml"}[self.format]
-        return data_uri(self.content, mime)
 
 
 @dataclass(frozen=True)
@@ -240,4 +214,4 @@ class Warnings:
     lines: Sequence[str]
 
 
-Block = Text | Table | Figure | Plots | Pictures | Viewer | Judgement | Facts | Copyable | Warnings
+Block = Text | Table | Plots | Pictures | Viewer | Judgement | Facts | Copyable | Warnings

@@ -31,8 +31,8 @@ from autoseg.storage.files import atomic_path
 
 __all__ = [
     "CLASSES", "DPI", "GREY", "NETWORKS", "WIDTH_IN", "Axes", "Figure", "Look", "bar_look", "colour_bar", "dot_look",
-    "draw_labels", "fill_look", "hide_axes", "line_legend", "line_look", "logarithmic", "new_figure", "outlined_text",
-    "patch_legend", "show_slice", "whole_numbers",
+    "draw_labels", "fill_look", "hide_axes", "line_legend", "line_look", "logarithmic", "map_colours", "new_figure",
+    "outlined_text", "patch_legend", "show_slice", "whole_numbers",
 ]  # fmt: skip
 
 Look = dict[str, Any]
@@ -197,6 +197,12 @@ def colour_bar(figure: Figure, panels: Sequence[Axes], *, colour_map: str, label
     """Explain the colours of a map of values from 0 to 1."""
     scale = ScalarMappable(Normalize(0, 1), colour_map)
     figure.colorbar(scale, ax=list(panels), label=label, shrink=0.8, aspect=30)
+
+
+def map_colours(values: NDArray[np.floating[Any]], colour_map: str) -> NDArray[np.float64]:
+    """Red, green and blue, 0 to 255, (..., 3), of values from 0 to 1."""
+    colours: NDArray[np.float64] = np.asarray(mpl.colormaps[colour_map](values), np.float64)[..., :3] * 255
+    return colours
 
 
 def _shown(names: Iterable[str]) -> list[str]:

@@ -1,18 +1,22 @@
 """The figures of the page, which follow its style from light to dark: what each shows, and how to judge it."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import Final
+
+import numpy as np
 
 from autoseg.data.dataset import LabelClass
 from autoseg.data.display import colour
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.metrics.table import METRICS
 from autoseg.preprocessing.case import canonical
-from autoseg.reporting.blocks import Block, Figure, Pictures, Plot, Plots, Strip
+from autoseg.reporting.attention import MAP, level
+from autoseg.reporting.blocks import Block, Pictures, Plot, Plots, Strip
+from autoseg.reporting.canvas import map_colours
 from autoseg.reporting.materials import Materials, TypicalCase
 from autoseg.reporting.palette import CLASSES, NETWORKS
-from autoseg.reporting.pictures import Picture, picture, planes_pictures
+from autoseg.reporting.pictures import Picture, map_picture, picture, planes_pictures
 from autoseg.reporting.plots import Named, agreement_plot, dots_plot, training_plots
 from autoseg.reporting.svg import swatch
 
@@ -142,17 +146,35 @@ def calibration_blocks(materials: Materials) -> list[Block]:
     ]
 
 
-def attention_blocks(written: Sequence[Path]) -> list[Block]:
-    """Where the gates of attention networks look, of the figures that were written."""
-    shows = "Where the gates of the Attention U-Net look on a held-out slice, from fine to coarse."
-    judge = (
-        "Gates should light up on the tissues and their borders; even grey everywhere means that they have learnt nothing."
-    )
-    return [
-        Figure(path.read_bytes(), "png", alt=shows, shows=shows, judge=judge)
-        for path in sorted(written)
-        if path.name.startswith("attention") and path.suffix == ".png"
-    ]
+def attention_blocks(materials: Materials) -> list[Block]:
+    """Where the gates of attention networks look."""
+    blocks: list[Block] = []
+    for shown in materials.attention:
+        plain = picture(shown.pixels, alt=f"{shown.title}, slice", side_px=_SLICE_PX, spacing_mm=shown.spacing_mm, values=())
+        gates = [
+            map_picture(
+                shown.pixels, coefficients, spacing_mm=shown.spacing_mm, side_px=_SLICE_PX,
+                alt=f"{shown.title}, {level(depth)}", caption=level(depth),
+            )
+            for depth, coefficients in enumerate(shown.maps)
+        ]  # fmt: skip
+        blocks.append(
+            Pictures(
+                [Strip(shown.title, [replace(plain, caption="slice"), *gates])],
+                [(_gradient(), "attention coefficient, 0 to 1")],
+                gallery=True,
+                shows="Where the gates of the Attention U-Net look on a held-out slice, from fine to coarse.",
+                judge="Gates should light up on the tissues and their borders; even grey everywhere means that they have "
+                "learnt nothing.",
+            )
+        )
+    return blocks
+
+
+def _gradient() -> str:
+    """The colours of a map of values from 0 to 1, as a page's style gives them."""
+    colours = (f"rgb({', '.join(f'{part:.0f}' for part in colour)})" for colour in map_colours(np.linspace(0, 1, 7), MAP))
+    return f"linear-gradient(90deg, {', '.join(colours)})"
 
 
 def class_legend(classes: Sequence[LabelClass]) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """What figures are drawn from, read once: the page shows it, and files for papers show it, too."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -14,12 +14,17 @@ from autoseg.evaluation.comparison import compare
 from autoseg.evaluation.typical import median_case
 from autoseg.events import Events
 from autoseg.images.image import Image
+from autoseg.model.attention_maps import attention_maps
+from autoseg.model.bundle import load_bundle
+from autoseg.model.compute import choose_compute
+from autoseg.model.padding import Padding
+from autoseg.networks.blocks import ShowsAttention
 from autoseg.planning.sections import View
 from autoseg.postprocessing import held_out
 from autoseg.preprocessing.case import Prepared, apply
 from autoseg.preprocessing.footprint import apply_to_labels
 from autoseg.reporting.cohort import CohortSlice
-from autoseg.reporting.data import ReportData, ScoredModels
+from autoseg.reporting.data import FinishedRun, ReportData, ScoredModels
 from autoseg.runs.inventory import by_network
 from autoseg.runs.moved_data import listing
 from autoseg.training.history import HISTORY_FILE, read_history
@@ -44,6 +49,25 @@ class TypicalCase:
     case: Case
     image: Image
     overlays: Mapping[str, NDArray[np.integer[Any]]]
+
+
+@dataclass(frozen=True)
+class AttentionSlice:
+    """Where the gates of a network look on a slice.
+
+    Attributes:
+        ending: of the names of its files.
+        title: names case, slice and network.
+        pixels: intensities, (rows, columns).
+        maps: coefficients in [0, 1] of every gate, from full resolution downwards.
+        spacing_mm: pixel spacing (rows, columns), in mm.
+    """
+
+    ending: str
+    title: str
+    pixels: NDArray[np.floating[Any]]
+    maps: Sequence[NDArray[np.floating[Any]]]
+    spacing_mm: tuple[float, float]
 
 
 class Materials:
@@ -91,6 +115,13 @@ class Materials:
         return histories
 
     @cached_property
+    def attention(self) -> Sequence[AttentionSlice]:
+        """A held-out slice of every scored model whose network has gates, of every view that it sees."""
+        runs = {run.model: run for run in self.data.runs}
+        scored = (model for group in self.data.groups for models in group.models.values() for model in models)
+        return [shown for model in scored for shown in _attention(self.data, runs[model])]
+
+    @cached_property
     def networks(self) -> Sequence[str]:
         """Titles of all networks, in the order of their colours, which are the same in every figure."""
         scored = (title for group in self.data.groups for title in group.titled)
@@ -105,6 +136,30 @@ class Materials:
             if point.predicted is not None:
                 points.setdefault(point.name, []).append((point.predicted, point.reached))
         return points if any(points.values()) else {}
+
+
+def _attention(data: ReportData, run: FinishedRun) -> Iterator[AttentionSlice]:
+    """Attention coefficients over a held-out slice; nothing where the network has no gates."""
+    model, bundle = run.model, load_bundle(run.model.folder)
+    if not isinstance(bundle.network, ShowsAttention):
+        return
+    case = data.case(bundle.document.provenance.validation_cases[0])
+    compute = choose_compute("cpu", "float32")
+    views = bundle.document.seen.views
+    for view in views:
+        prepared, labels = prepare(data, case, view)
+        index = fullest(prepared, labels)
+        padding = Padding.of(data.plan, prepared.footprint.pad_value)
+        plane = f"{view.plane} " if len(views) > 1 else ""
+        network = "" if model.architecture == "attention" else f"_{model.architecture}"
+        _, rows_mm, columns_mm = prepared.footprint.spacing_mm
+        yield AttentionSlice(
+            ending=f"{network}_{model.id.place_stem}" + (f"_{view.plane}" if plane else ""),
+            title=f"{run.title}: {case.id}, {plane}slice {index + 1}",
+            pixels=prepared.array[0, index].copy(),  # without the volume that it is a slice of
+            maps=attention_maps(bundle.network, prepared.array, index, view=view, padding=padding, compute=compute),
+            spacing_mm=(rows_mm, columns_mm),
+        )
 
 
 def prepare(data: ReportData, case: Case, view: View) -> tuple[Prepared, NDArray[np.uint16] | None]:

@@ -7,16 +7,11 @@ from typing import Final
 
 from autoseg.evaluation.comparison import values_by_class
 from autoseg.metrics.table import METRICS
-from autoseg.model.attention_maps import attention_maps
-from autoseg.model.bundle import load_bundle
-from autoseg.model.compute import choose_compute
-from autoseg.model.padding import Padding
-from autoseg.networks.blocks import ShowsAttention
 from autoseg.reporting.attention import draw_attention
 from autoseg.reporting.case_image import draw_case
 from autoseg.reporting.cohort import draw_cohort
 from autoseg.reporting.figures import draw_agreement, draw_bars, draw_curves
-from autoseg.reporting.materials import Materials, fullest, prepare
+from autoseg.reporting.materials import Materials
 
 _SUFFIXES: Final = ("png", "svg")
 
@@ -68,29 +63,8 @@ def _planes(materials: Materials) -> Iterator[Drawing]:
 
 
 def _attention(materials: Materials) -> Iterator[Drawing]:
-    """Attention coefficients over a held-out slice, for every scored model whose network has gates."""
-    data = materials.data
-    runs = {run.model: run for run in data.runs}
-    for model in (model for group in data.groups for models in group.models.values() for model in models):
-        bundle = load_bundle(model.folder)
-        if not isinstance(bundle.network, ShowsAttention):
-            continue
-        case = data.case(bundle.document.provenance.validation_cases[0])
-        compute = choose_compute("cpu", "float32")
-        views = bundle.document.seen.views
-        for view in views:
-            prepared, labels = prepare(data, case, view)
-            index = fullest(prepared, labels)
-            padding = Padding.of(data.plan, prepared.footprint.pad_value)
-            maps = attention_maps(bundle.network, prepared.array, index, view=view, padding=padding, compute=compute)
-            spacing_mm = prepared.footprint.spacing_mm[1:]
-            plane = f"{view.plane} " if len(views) > 1 else ""
-            title = f"{runs[model].title}: {case.id}, {plane}slice {index + 1}"
-            network = "" if model.architecture == "attention" else f"_{model.architecture}"
-            yield (
-                f"{network}_{model.id.place_stem}" + (f"_{view.plane}" if plane else ""),
-                partial(draw_attention, prepared.array[0, index], maps, spacing_mm, title=title),
-            )
+    for shown in materials.attention:
+        yield shown.ending, partial(draw_attention, shown.pixels, shown.maps, shown.spacing_mm, title=shown.title)
 
 
 def _calibration(materials: Materials) -> Iterator[Drawing]:

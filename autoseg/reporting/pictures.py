@@ -11,6 +11,8 @@ from scipy import ndimage
 from autoseg.data.dataset import LabelClass
 from autoseg.data.display import colour, content_box, intensity_window, rgb
 from autoseg.images.pillow_pictures import jpeg
+from autoseg.reporting.attention import MAP, OPACITY
+from autoseg.reporting.canvas import map_colours
 from autoseg.reporting.case_image import fullest_slices, planes_of
 
 _SIDE_PX: Final = 420
@@ -101,6 +103,33 @@ def picture(pixels: NDArray[np.number[Any]], *, alt: str, side_px: int, **how: A
     return Picture(jpeg(painted, quality=_QUALITY), (width, height), alt)
 
 
+def map_picture(
+    pixels: NDArray[np.number[Any]],
+    coefficients: NDArray[np.floating[Any]],
+    *,
+    spacing_mm: tuple[float, float],
+    side_px: int,
+    alt: str,
+    caption: str,
+) -> Picture:
+    """A map of values from 0 to 1, stretched over a slice.
+
+    Args:
+        pixels: intensities, (rows, columns).
+        coefficients: of any size.
+        spacing_mm: pixel spacing (rows, columns), in mm.
+        side_px: length of the longer side of the picture.
+        alt: what it shows.
+        caption: stands below it.
+    """
+    grey = paint(pixels, spacing_mm=spacing_mm, window=intensity_window([pixels]), side_px=side_px, values=())
+    height, width = grey.shape[:2]
+    rows, columns = _places(coefficients.shape, height, width)
+    colours = map_colours(coefficients[rows, columns], MAP)
+    blended = np.rint((1 - OPACITY) * grey + OPACITY * colours).astype(np.uint8)
+    return Picture(jpeg(blended, quality=_QUALITY), (width, height), alt, caption)
+
+
 def planes_pictures(
     scan: NDArray[np.number[Any]],
     overlays: Mapping[str, NDArray[np.integer[Any]]],
@@ -148,10 +177,15 @@ def planes_pictures(
 
 def _stretched(mask: NDArray[np.bool_], height: int, width: int) -> NDArray[np.bool_]:
     """A mask as large as what is painted, its edges where those of its pixels are."""
-    rows = np.arange(height) * mask.shape[0] // height
-    columns = np.arange(width) * mask.shape[1] // width
-    stretched: NDArray[np.bool_] = mask[rows[:, np.newaxis], columns]
+    rows, columns = _places(mask.shape, height, width)
+    stretched: NDArray[np.bool_] = mask[rows, columns]
     return stretched
+
+
+def _places(shape: tuple[int, ...], height: int, width: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """For every pixel of a picture, the row and the column that it shows of something of another size."""
+    rows, columns = np.arange(height) * shape[0] // height, np.arange(width) * shape[1] // width
+    return rows[:, np.newaxis], columns[np.newaxis]
 
 
 def _edge(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -76,7 +76,7 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
     _drop_stale(paper_figures.files_in(folder / _FIGURES), keep=figures)
     events.info("writing the page")
     judged = verdict(data)
-    files.write_text(page, render(build_page(materials, figures, judged)))
+    files.write_text(page, render(build_page(materials, judged)))
     return ReportResult(page, folder, (*written, *figures), tuple(run.model.folder for run in data.runs), judged)
 
 

@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 
@@ -28,12 +27,11 @@ from autoseg.reporting.verdict import Verdict
 from autoseg.training.durations import duration
 
 
-def build_page(materials: Materials, written: Sequence[Path], verdict: Verdict) -> Page:
+def build_page(materials: Materials, verdict: Verdict) -> Page:
     """Put the report together: the judgement first, what it rests on below, data and plan last.
 
     Args:
         materials: what it is about.
-        written: files of figures, as `paper_figures.write_figures` gives them.
         verdict: on what was trained.
     """
     data = materials.data
@@ -43,7 +41,7 @@ def build_page(materials: Materials, written: Sequence[Path], verdict: Verdict) 
         scores_section(data, materials.networks, best_and_worst(data)),
         _learning(data, training_blocks(materials)),
         cases_section(data, materials),
-        Section("attention", "Attention", "Where the Attention U-Net looks.", attention_blocks(written)),
+        Section("attention", "Attention", "Where the Attention U-Net looks.", attention_blocks(materials)),
         selection_section(data, calibration_blocks(materials)),
         _data(data, cohort_blocks(materials)),
         _plan(data),

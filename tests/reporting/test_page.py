@@ -12,7 +12,6 @@ from autoseg.reporting.blocks import (
     Block,
     Copyable,
     Facts,
-    Figure,
     Judgement,
     Pictures,
     Plot,
@@ -88,7 +87,6 @@ def everything(text: str) -> Page:
         Judgement(text, [("var(--class-0)", text, text, text)], "good", [(text, text, text)]),
         Text([text]),
         Table(text, [text, text], cells, frozenset({(0, 1)}), sortable=True, shown_in="scans", shown=frozenset({text})),
-        Figure(b"<svg/>", "svg", alt=text, shows=text, judge=text),
         Plots(plots, [(swatch(CLASSES, 0), text)], shows=text, judge=text, title=text),
         Pictures([Strip(text, [Picture(b"", (2, 1), text, text, sides=(text, text))])], [("#0072B2", text)], text, text),
         Viewer(text, {text: view(text)}, shows=text, judge=text, notes={text: text}, id="scans"),
@@ -106,11 +104,11 @@ def test_text_from_outside_is_nothing_but_text() -> None:
     assert [(tag, sorted(attributes)) for tag, attributes in hostile.elements] == names
     assert hostile.comments == plain.comments == 0
     shown = [text for tag, text in plain.texts if "plain" in text and tag not in {"script", "text"}]
-    assert len(shown) == 52  # each of the texts above, and those the page repeats: title and section
+    assert len(shown) == 50  # each of the texts above, and those the page repeats: title and section
     found = [text for tag, text in hostile.texts if HOSTILE in text and tag not in {"script", "text"}]
     assert [text.replace(HOSTILE, "plain") for text in found] == shown  # labels in plots are cut, and whole in their titles
     quoted = [value for _, attributes in hostile.elements for value in attributes.values() if value and HOSTILE in value]
-    assert quoted == [HOSTILE] * 7  # labels of table, curves and viewer, the scan's name and note, descriptions of pictures
+    assert quoted == [HOSTILE] * 6  # labels of table, curves and viewer, the scan's name and note, descriptions of pictures
 
 
 def test_data_for_the_script_cannot_end_its_element() -> None:
@@ -140,7 +138,7 @@ def test_addresses_lead_nowhere_but_into_the_page() -> None:
         for name, value in attributes.items()
         if name in {"src", "href", "srcset", "action", "poster", "data", "cite", "formaction", "ping"}
     ]
-    assert len(addresses) == 5  # skip link, icon, one section, two pictures
+    assert len(addresses) == 4  # skip link, icon, one section, one picture
     assert all(address is not None and address.startswith(("data:", "#")) for address in addresses)
     for fetching in ("url(", "@import", "http:", "https:", "ws://", "wss:", "fetch(", "XMLHttpRequest", "import("):
         assert fetching not in document
@@ -193,14 +191,14 @@ def test_long_tables_can_be_closed() -> None:
     assert ["open" in entry for entry in tables] == [True, False]
 
 
-@pytest.mark.parametrize(("form", "mime"), [("png", "image/png"), ("svg", "image/svg+xml")])
-def test_pictures_are_part_of_the_page(form: Any, mime: str) -> None:
+def test_pictures_are_part_of_the_page() -> None:
     content = bytes(range(256))
-    (image,) = page_with(Figure(content, form, alt="a plot", shows="Curves.", judge="Low is good.")).all("img")
+    block = Pictures([Strip("", [Picture(content, (2, 1), "a slice")])], [], shows="A slice.", judge="Look.")
+    (image,) = page_with(block).all("img")
     head, _, data = str(image["src"]).partition(",")
-    assert head == f"data:{mime};base64"
+    assert head == "data:image/jpeg;base64"
     assert base64.b64decode(data) == content
-    assert image["alt"] == "a plot"
+    assert image["alt"] == "a slice"
 
 
 def test_no_warnings_are_worth_a_sentence() -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from autoseg.data.dataset import LabelClass
-from autoseg.reporting.pictures import paint, picture, planes_pictures
+from autoseg.reporting.pictures import map_picture, paint, picture, planes_pictures
 
 CLASSES = [LabelClass(value=value, name=name) for value, name in ((0, "background"), (2, "CSF"), (7, "WM"))]
 BLUE, VERMILION = (0x00, 0x72, 0xB2), (0xD5, 0x5E, 0x00)
@@ -81,3 +81,15 @@ def test_a_single_slice_is_one_picture_without_sides() -> None:
         spacing_mm=(1.0, 1.0, 1.0), classes=CLASSES, name="case",
     )  # fmt: skip
     assert only.sides == ("", "")
+
+
+def test_a_map_is_stretched_over_its_slice() -> None:
+    made = map_picture(
+        np.zeros((20, 20)), np.array([[0.0, 1.0]]), spacing_mm=(2.0, 1.0), side_px=64, alt="a gate", caption="coarse"
+    )
+    with Image.open(io.BytesIO(made.image)) as opened:
+        colours = np.asarray(opened.convert("RGB")).astype(int)
+    assert made.size_px == (32, 64)
+    low, high = (0.65 * np.array(rgb) for rgb in ((0, 34, 78), (254, 232, 56)))  # the ends of cividis, over black
+    assert np.abs(colours[:, :14] - low).max() < 12
+    assert np.abs(colours[:, 18:] - high).max() < 12

@@ -39,7 +39,8 @@ def test_page_tables_and_figures_lie_where_users_look(report: ReportResult, work
     assert report.page == workspace.root / "report.html"
     assert report.folder == workspace.root / "report"
     names = [path.relative_to(report.folder).as_posix() for path in report.written]
-    tables = [f"tables/{name}.{kind}" for name in ("table_3_dice", "table_4_hausdorff") for kind in ("csv", "md", "tex")]
+    of_metrics = ("table_3_dice", "table_nsd", "table_4_hausdorff", "table_hausdorff95_mm", "table_assd_mm")
+    tables = [f"tables/{name}.{kind}" for name in of_metrics for kind in ("csv", "md", "tex")]
     figures = [
         f"figures/{name}.{kind}"
         for name in ("figure_1_data", "figure_2_dice", "figure_2_hausdorff", "figure_3_curves_fold_0", "figure_4_planes",
