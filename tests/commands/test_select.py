@@ -1,0 +1,69 @@
+"""What `select` says: the best candidates and what is kept; everything that was tried only on request."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from oracles.exported_models import SCORE, estimate, selection_of
+
+from autoseg.cli.layout import laid_out
+from autoseg.commands.select import SelectResult, describe
+from autoseg.options.command import Table
+from autoseg.planning.plan import Plan
+from autoseg.postprocessing.selection import Selection
+
+STEP = {"type": "drop_small", "label": 2, "min_volume_ml": 0.05}
+
+
+def made(plan: Plan, **changes: Any) -> SelectResult:
+    candidates = [
+        {"networks": [name], "score": SCORE, "difference": estimate(-0.1) if number else None, "p": 0.03 if number else None}
+        for number, name in enumerate(["unet", "sepres", "attention"] * 3)
+    ]
+    trial = {"step": STEP, "reason": "why", "before": SCORE, "after": SCORE}
+    tried = [{**trial, "phrase": f"disc: step {number}", "kept": number == 3} for number in range(10)]
+    reasons = ["unet: it scored best", "postprocessing kept: disc: step 3"]
+    document = {**selection_of(plan, "a" * 64), "candidates": candidates, "tried": tried, "reasons": reasons, **changes}
+    return SelectResult(Path("selection.json"), Selection.model_validate(document), Path("selection"))
+
+
+def test_the_best_and_what_is_kept_are_shown_and_the_rest_is_counted(tiny_plan: Plan) -> None:
+    said = describe(made(tiny_plan))
+    networks, kept = said.tables
+    assert len(networks.rows) == 7
+    assert [row[0] for row in kept.rows] == ["disc: step 3"]
+    assert "2 candidate(s) that score less are not shown (--full)" in said.text
+    assert "9 step(s) of postprocessing were tried and not kept (--full)" in said.text
+    assert "  unet: it scored best" in said.text
+    assert "postprocessing kept" not in said.text
+    assert "Averaging 1 model(s): sepres (fold 0)" in said.text
+
+
+def test_everything_is_in_the_details_and_in_the_document(tiny_plan: Plan) -> None:
+    result = made(tiny_plan)
+    said = describe(result)
+    networks, tried = said.details
+    assert (len(networks.rows), len(tried.rows)) == (9, 10)
+    assert tried.rows[0][-1] == "not kept: why"
+    assert said.document["selection"] == result.selection.model_dump(mode="json")
+
+
+def test_without_steps_there_is_one_table(tiny_plan: Plan) -> None:
+    said = describe(made(tiny_plan, tried=[]))
+    assert len(said.tables) == 1
+    assert "not kept" not in said.text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
+def test_no_width_breaks_a_cell(tiny_plan: Plan, width: int) -> None:
+    said = describe(made(tiny_plan))
+    for table in [*said.tables, *said.details]:
+        lines = shown(table, width)
+        assert max(map(len, lines)) <= width
+        for row in table.rows:
+            assert all(any(cell in line for line in lines) for cell in row[1:4])
+
+
+def shown(table: Table, width: int) -> list[str]:
+    head, body = laid_out(table.columns, table.rows, headings=table.headings, width=width)
+    return head + body
