@@ -148,7 +148,8 @@ def _repeat(data: ReportData) -> Section:
     return Section(
         "repeat",
         "To repeat and to cite",
-        "Commands that give these results again, and a paragraph for a paper: check it, then paste it.",
+        "Commands that give these results again, and a paragraph for a paper: check it, then paste it. "
+        "autoseg's sources have docs/CITATION.cff for reference managers.",
         [
             Copyable("\n".join(_commands(data)), "Commands", code=True),
             Copyable(text, "Methods", references=references),
