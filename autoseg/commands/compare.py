@@ -55,22 +55,24 @@ class CompareResult(Records):
     @property
     def tables(self) -> list[Table]:
         """Every side against the first, with means, differences and tests."""
+        from autoseg.evaluation.formatting import counted
         from autoseg.evaluation.paired_tables import comparison_columns, comparison_rows
 
         comparison = self.comparison
         return [
             Table(
-                f"{compared} against {comparison.baseline} on {len(comparison.cases)} case(s)",
-                comparison_columns(comparison),
+                f"{compared} against {comparison.baseline} on {counted(len(comparison.cases), 'case')}",
+                comparison_columns(comparison, compared),
                 comparison_rows(comparison, compared, most_classes=_MOST_CLASSES),
             )
             for compared in comparison.compared
         ]
 
     def _in_short(self) -> str:
+        from autoseg.evaluation.formatting import counted
         from autoseg.evaluation.paired_tables import in_words
 
-        return "; ".join(in_words(self.comparison)) or f"{len(self.comparison.cases)} case(s) compared"
+        return "; ".join(in_words(self.comparison)) or f"{counted(len(self.comparison.cases), 'case')} compared"
 
     def _tables(self) -> Sequence[Table]:
         return self.tables

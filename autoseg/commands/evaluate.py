@@ -59,9 +59,11 @@ class EvaluateResult(Records):
     @property
     def table(self) -> "ScoreTable":
         """The metrics of tables for every class and on average."""
+        from autoseg.evaluation.formatting import counted
         from autoseg.evaluation.score_table import score_table
 
-        return score_table(self.summary, title=f"Mean +- standard deviation over {len(self.evaluation.cases)} case(s)")
+        cases = counted(len(self.evaluation.cases), "case")
+        return score_table(self.summary, title=f"Mean +- standard deviation over {cases}")
 
     def _tables(self) -> "Sequence[ScoreTable]":
         return (self.table,)

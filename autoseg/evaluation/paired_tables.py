@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from autoseg.evaluation.formatting import interval, number
+from autoseg.evaluation.formatting import counted, interval, number
 from autoseg.evaluation.paired import PairedComparison, PairedMetric
-from autoseg.evaluation.statistics import LEVEL, defined, meaningful
+from autoseg.evaluation.statistics import INTERVAL_METHOD, LEVEL, defined, meaningful
 from autoseg.metrics.table import METRICS
 from autoseg.storage import files, tables
 
@@ -45,6 +45,8 @@ def comparison_document(comparison: PairedComparison) -> dict[str, Any]:
         "cases": list(comparison.cases),
         "missing": {case: list(names) for case, names in comparison.missing.items()},
         "warnings": list(comparison.warnings),
+        "interval": f"{LEVEL:.0%} interval over cases: {INTERVAL_METHOD}",
+        "test": "paired permutation test, two-sided; p_corrected by Holm for as many tests as `tests` says",
         "results": [
             {key: defined(cell) if isinstance(cell, float) else cell for key, cell in _statistics(comparison, each).items()}
             for each in comparison.results
@@ -52,9 +54,9 @@ def comparison_document(comparison: PairedComparison) -> dict[str, Any]:
     }
 
 
-def comparison_columns(comparison: PairedComparison) -> list[str]:
-    """Headings of the columns of `comparison_rows`, which come once for each compared side."""
-    return ["metric", "class", comparison.baseline, "compared", "difference (95 % interval)", "p"]
+def comparison_columns(comparison: PairedComparison, compared: str) -> list[str]:
+    """Headings of the columns of `comparison_rows`."""
+    return ["metric", "class", comparison.baseline, compared, "difference (95 % interval)", "p"]
 
 
 def comparison_rows(comparison: PairedComparison, compared: str, *, most_classes: int) -> list[list[str]]:
@@ -77,7 +79,7 @@ def in_words(comparison: PairedComparison) -> list[str]:
         if result.metric == "dice" and result.label is None:
             difference = result.test.difference
             if not meaningful(difference.cases):
-                told = f"with {difference.cases} case(s) no difference can be told from chance"
+                told = f"with {counted(difference.cases, 'case')} no difference can be told from chance"
             elif result.p < 1 - LEVEL:
                 better = result.compared if difference.mean > 0 else comparison.baseline
                 told = f"{better} is better (p = {result.p:.3f})"
@@ -90,10 +92,11 @@ def in_words(comparison: PairedComparison) -> list[str]:
 
 def _row(result: PairedMetric) -> list[str]:
     digits = METRICS[result.metric].decimals
+    shown = max(digits - 1, 2)
     baseline, compared = result.means
     p = "" if result.undefined == len(result.cases) else f"{result.p:.3f}"
     difference = interval(result.test.difference, digits)
-    cells = [number(baseline, digits - 1), number(compared, digits - 1), difference, p]
+    cells = [number(baseline, shown), number(compared, shown), difference, p]
     return [METRICS[result.metric].heading, result.label or MEAN, *cells]
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 
+from autoseg.evaluation.formatting import counted
 from autoseg.evaluation.paired import PairedComparison, PairedMetric
 from autoseg.evaluation.paired_tables import MEAN
 from autoseg.metrics.table import METRICS, plot_metrics
@@ -33,11 +34,11 @@ def draw_differences(comparison: PairedComparison, path: Path) -> None:
     width_in = float(np.clip(1.5 + _BESIDE_IN * len(labels) * len(looks), WIDTH_IN, _WIDEST_IN))
     with new_figure(path, width_in=width_in, height_in=0.6 + 2.1 * max(len(drawn), 1)) as figure:
         figure.set_layout_engine("constrained")
-        figure.suptitle(f"Difference to {comparison.baseline}, {len(comparison.cases)} case(s)")
+        figure.suptitle(f"Difference to {comparison.baseline}, {counted(len(comparison.cases), 'case')}")
         panels = figure.subplots(max(len(drawn), 1), 1, sharex=True, squeeze=False)[:, 0]
         for panel, (metric, results) in zip(panels, drawn.items(), strict=False):
             panel.axhline(0, color=GREY, linewidth=0.8)
-            panel.set_ylabel(METRICS[metric].heading)
+            panel.set_ylabel(f"{METRICS[metric].heading}\n{METRICS[metric].better or 'neither'} is better")
             _draw_results(panel, results, labels=labels, compared=comparison.compared, looks=looks)
         aslant = len(labels) > 10
         panels[-1].set_xticks(range(len(labels)), labels, rotation=40 if aslant else 0, ha="right" if aslant else "center")

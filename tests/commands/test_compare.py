@@ -74,7 +74,7 @@ def test_label_maps_of_two_tools_are_judged_and_compared(home: Path) -> None:
 def test_the_command_shows_a_table_and_a_verdict(home: Path) -> None:
     said = CliRunner().invoke(app, ["compare", "ours", "theirs", "--references", "references", "-o", "out"])
     assert said.exit_code == 0, said.output
-    assert "theirs against ours on 3 case(s)" in said.stdout
+    assert "theirs against ours on 3 cases" in said.stdout
     assert "no difference can be told from chance" in said.stdout
     told = CliRunner().invoke(app, ["compare", "ours", "theirs", "--references", "references", "-o", "out", "--json"])
     document = json.loads(told.stdout)

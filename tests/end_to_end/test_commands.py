@@ -148,9 +148,9 @@ def test_a_data_set_is_never_made_a_workspace(home: Path, tmp_path: Path) -> Non
 
 def test_evaluation_says_whose_classes_it_takes(home: Path) -> None:
     said = autoseg("evaluate", "references", "references", "--output", "own", cwd=home).said
-    assert "classes are those of runs/IBSR18; choose another with --workspace" in said
+    assert "classes and tolerances are those of runs/IBSR18; choose another with --workspace" in said
     said = autoseg("evaluate", "references", "references", "--output", "own", "-w", "runs/IBSR18", cwd=home).said
-    assert "classes are those" not in said
+    assert "are those of" not in said
 
 
 def test_a_finished_run_says_so_and_a_different_one_is_refused(home: Path) -> None:

@@ -170,7 +170,7 @@ def test_lines_for_people() -> None:
     assert len(rows) == 3 * len(table_metrics())
     assert rows[0][:4] == ["Dice", "mean over classes", "0.667", "0.800"]
     assert len(comparison_rows(comparison, "b", most_classes=1)) == len(table_metrics())
-    assert in_words(comparison) == ["Mean Dice of b minus a: 0.1333; with 3 case(s) no difference can be told from chance"]
+    assert in_words(comparison) == ["Mean Dice of b minus a: 0.1333; with 3 cases no difference can be told from chance"]
 
 
 def test_a_verdict_where_there_are_enough_cases() -> None:
