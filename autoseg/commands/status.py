@@ -101,7 +101,7 @@ def describe(result: StatusResult) -> Output:
     told = Table(f"{standing.status.workspace.root}", ("what", "how far"), _told(standing), headings=False)
     lines = [f"{run.model.title}: {run.reason}" for run in standing.status.of_stage("failed")]
     step = standing.next
-    lines += [f"Next, {step.why}:", step.command] if step.command else [f"Next: {step.why}"]
+    lines += ["", f"Next: {step.why}", *([step.command] if step.command else [])]
     return Output("\n".join(lines), document, [told, *_matrix(standing.status.runs)])
 
 
