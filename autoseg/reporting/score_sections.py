@@ -208,8 +208,9 @@ def _candidates(selection: Selection) -> Table:
     p = ["" if candidate.p is None else f"{candidate.p:.3f}" for candidate in found]
     titles = [candidate.title for candidate in found]
     cells = titles, dice_cells, with_not_found(distance_cells, scores), differences, p
+    method = f"; intervals: {selection.intervals}" if any(score.dice.low is not None for score in scores) else ""
     return Table(
-        f"Networks and combinations on {counted(len(selection.compared_cases), 'held-out case')}",
+        f"Networks and combinations on {counted(len(selection.compared_cases), 'held-out case')}{method}",
         ["networks", dice, distance, difference, "p"],
         [list(row) for row in zip(*cells, strict=True)],
     )
