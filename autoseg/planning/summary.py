@@ -230,7 +230,7 @@ def _use(plan: Plan) -> Iterator[SummaryLine]:
         text, why = f"{text}, rare classes held back", "their weights make them too many"
     elif plan.inputs.recipe == "paper":
         why = "the paper mentions nothing else"
-    yield SummaryLine("prediction", text, why, ("prediction", "views.tta_axes"))
+    yield SummaryLine("prediction", text, why, ("prediction", "evaluation", "views.tta_axes"))
     training = plan.training
     run = f"{training.epochs} epochs" if training.epochs is not None else f"{training.minutes:g} minutes"
     folds = f"{plan.folds} folds of {run}" if plan.folds > 1 else f"{run} on all cases: too few for folds"
