@@ -203,7 +203,13 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     if at is None and options.track is None:
         workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
 
-    from autoseg.commands.train_runs import dry_run, foresee, train_all, train_one, which_are_done
+    if options.dry_run:
+        from autoseg.commands.train_status import dry_run
+
+        return TrainResult(*dry_run(options, events))
+
+    from autoseg.commands.train_runs import foresee, train_all, train_one
+    from autoseg.commands.train_status import which_are_done
     from autoseg.jobs.executors import open_executor
     from autoseg.model.compute import choose_computes
     from autoseg.runs.moved_data import with_data_in
@@ -214,8 +220,6 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     from autoseg.training.monitor import check_installed
 
     check_installed(options.track)
-    if options.dry_run:
-        return TrainResult(*dry_run(options, events))
     if at is not None:
         if at.restarts:  # what was to be discarded is gone: this goes on with what was trained since
             options = replace(options, restart=False)

@@ -14,11 +14,18 @@ from autoseg.evaluation.tables import summarise
 from autoseg.jobs.series import left_of_all
 from autoseg.model.identity import ModelId
 from autoseg.postprocessing.held_out import is_scored, read_scores
-from autoseg.postprocessing.held_out.predicting import is_done
+from autoseg.postprocessing.held_out.files import is_done
 from autoseg.postprocessing.held_out.space import COMPRESSED, most_bytes
 from autoseg.preprocessing.size import arrays_bytes
-from autoseg.runs.earlier import EarlierRun, Pace, earlier_runs, expected_pace, on_same_hardware, scored_case_s
-from autoseg.runs.run import earlier_state
+from autoseg.runs.earlier import (
+    EarlierRun,
+    Pace,
+    earlier_runs,
+    earlier_state,
+    expected_pace,
+    on_same_hardware,
+    scored_case_s,
+)
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
 from autoseg.training.clock import build_budget

@@ -6,55 +6,27 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from autoseg.commands.train import TrainedModel, TrainOptions
+from autoseg.commands.train import TrainedModel
 from autoseg.commands.train_forecast import TrainForecast, forecast_of
+from autoseg.commands.train_status import which_are_done
 from autoseg.commands.train_text import finished_line, forecast_lines, shortage
-from autoseg.errors import AutosegError
 from autoseg.evaluation.statistics import Interval, mean_interval
 from autoseg.events import Events
-from autoseg.jobs.executors import check_choices
 from autoseg.jobs.series import run_series
 from autoseg.jobs.work import Executor, Run
-from autoseg.model.compute import choose_computes
 from autoseg.postprocessing.held_out import read_scores
-from autoseg.postprocessing.held_out.predicting import is_done, score_held_out
+from autoseg.postprocessing.held_out.files import is_done
+from autoseg.postprocessing.held_out.predicting import score_held_out
 from autoseg.reporting.case_image import draw_case
 from autoseg.reporting.figures import draw_curves
 from autoseg.runs import run as runs
-from autoseg.runs.moved_data import require_files, with_data_in
-from autoseg.runs.preparing import Prepared, prepare
+from autoseg.runs.preparing import Prepared
 from autoseg.runs.ranks import on_every_device
-from autoseg.runs.run import earlier_state, limit_threads
+from autoseg.runs.run import limit_threads
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
-from autoseg.runs.workspace import Workspace, find_workspace
 from autoseg.training.ranks import ALONE, Ranks
 from autoseg.training.run_state import note_scoring
-
-
-def dry_run(options: TrainOptions, events: Events) -> tuple[Workspace, tuple[TrainedModel, ...], TrainForecast]:
-    """What a training would do: nothing is written, no lock is taken, no worker is asked.
-
-    Raises:
-        AutosegError: none of the runs can be done.
-    """
-    check_choices(options)
-    found = find_workspace(options.workspace, verify=options.verify)
-    workspace = with_data_in(found, options.data, events, remember=False)
-    here = options.executor == "local"
-    computes = choose_computes(options.device, options.precision) if here else ()
-    prepared = prepare(workspace, options, computes=computes, events=events, remember=False)
-    which_are_done(prepared.session, prepared.targets)
-    elsewhere = None if here else options.executor
-    forecast = forecast_of(prepared.session, prepared.targets, side_by_side=prepared.jobs, elsewhere=elsewhere)
-    refused = [(run.id.title, run.problem) for run in forecast.runs if run.problem is not None]
-    if len(refused) == len(forecast.runs):
-        raise refused[0][1]
-    for title, problem in refused:
-        events.warn(f"{title}: {problem}")
-    if (warning := shortage(forecast)) is not None:
-        events.warn(warning)
-    return workspace, (), forecast
 
 
 def foresee(prepared: Prepared, executor: Executor, *, name: str, events: Events) -> tuple[Session, TrainForecast]:
@@ -100,33 +72,6 @@ def train_all(
     ]
     initialise = partial(limit_threads, session.cores if here else None)
     return run_series(work, jobs=jobs, initialise=initialise, events=events, said=finished_line)
-
-
-def which_are_done(session: Session, targets: Sequence[Target]) -> list[bool]:
-    """Which runs end at once; scans that the others will be scored on have to be there.
-
-    Raises:
-        DatasetError: some are not.
-    """
-    done = [_already_done(session, target) for target in targets]
-    to_score = {
-        case for target, finished in zip(targets, done, strict=True) if not finished for case in target.members.validation
-    }
-    require_files([session.cases[case] for case in sorted(to_score)], session.workspace)
-    return done
-
-
-def _already_done(session: Session, target: Target) -> bool:
-    """Whether a run ends at once: it is finished and scored, or may not go on."""
-    if session.choices.restart or not session.computes:  # a worker finds out, which knows the device
-        return False
-    folder, keep = session.workspace.model(target.model), session.choices.keep_probabilities
-    try:
-        state = earlier_state(session, target)
-        scored = not target.members.validation or is_done(folder, keep=keep)
-    except AutosegError:
-        return True
-    return state is not None and state.finished and scored
 
 
 def _train_elsewhere(session: Session, target: Target, *, events: Events, started: float, slot: int) -> TrainedModel:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from autoseg.commands.train_forecast import Reached, RunForecast, TrainForecast
-from autoseg.evaluation.formatting import bounds, number
+from autoseg.evaluation.formatting import bounds, counted, number
 from autoseg.evaluation.statistics import Interval, defined
 from autoseg.options.command import Table
 from autoseg.training.durations import clock_time, duration
@@ -130,8 +130,10 @@ def _subject(forecast: TrainForecast) -> Iterator[str]:
         if run.status != "to be scored":
             yield f"  {_length(run)}"
     else:
-        others = len(forecast.runs) - len(runs)
-        done = f" ({others} of {len(forecast.runs)} need nothing)" if others else ""
+        others = {"done": "need nothing", "refused": "cannot be trained"}
+        counts = [(sum(run.status == status for run in forecast.runs), words) for status, words in others.items()]
+        named = ", ".join(f"{count} of {len(forecast.runs)} {words}" for count, words in counts if count)
+        done = f" ({named})" if named else ""
         at_once = "one after another" if forecast.side_by_side == 1 else f"{forecast.side_by_side} at a time"
         yield f"forecast for {len(runs)} runs, {at_once}{done}"
         yield f"  each: {', or '.join(dict.fromkeys(map(_length, runs)))}"
@@ -178,7 +180,7 @@ def _comparison(forecast: TrainForecast) -> Iterator[str]:
 
 def _reached(run: Reached) -> str:
     dice = "" if math.isnan(run.dice) else f"Dice {run.dice:.3f} after "
-    return f"{run.id.title}: {dice}{duration(run.minutes * 60)} ({run.epochs} epochs)"
+    return f"{run.id.title}: {dice}{duration(run.minutes * 60)} ({counted(run.epochs, 'epoch')})"
 
 
 def _end(forecast: TrainForecast) -> Iterator[str]:

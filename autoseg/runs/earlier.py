@@ -11,9 +11,10 @@ from autoseg.model.identity import ModelId, model_folders
 from autoseg.planning.plan import Plan
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
+from autoseg.training.halving import with_halved_batches
 from autoseg.training.remaining import Costs, costs_of, planned_costs
+from autoseg.training.resume import check_same_run
 from autoseg.training.run_state import RunState, read_state
-from autoseg.training.source import with_halved_batches
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,26 @@ class Pace:
     costs: Costs
     like: str
     scoring_known: bool
+
+
+def earlier_state(session: Session, target: Target) -> RunState | None:
+    """What an earlier call left, if it can be continued as this run.
+
+    Raises:
+        WorkspaceError: it was begun differently, or cannot be parsed.
+    """
+    folder = session.workspace.model(target.model)
+    state = read_state(folder)
+    if state is not None:
+        check_same_run(
+            state,
+            plan=session.plan,
+            config=session.config(target),
+            keys=session.store.keys,
+            members=target.members,
+            folder=folder,
+        )
+    return state
 
 
 def earlier_runs(session: Session) -> Iterator[EarlierRun]:

@@ -17,6 +17,7 @@ from autoseg.jobs.machine import usable_cores
 from autoseg.model.compute import Compute
 from autoseg.model.identity import folders_inside
 from autoseg.preprocessing.store import Store
+from autoseg.runs.earlier import earlier_state
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
 from autoseg.storage.documents import parse
@@ -28,8 +29,7 @@ from autoseg.training.history import EpochRecord
 from autoseg.training.loop import train
 from autoseg.training.monitor import TrackedRun, tracking
 from autoseg.training.ranks import ALONE, Ranks
-from autoseg.training.resume import check_same_run
-from autoseg.training.run_state import RunState, read_state
+from autoseg.training.run_state import RunState
 
 CURVES_FILE: Final = "curves.png"
 DRAWING_FRACTION: Final = 0.005
@@ -44,26 +44,6 @@ class DrawCurves(Protocol):
 
     def __call__(self, runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path, /) -> None:
         """Draw into a file: for each run, by its name, one row of numbers per epoch."""
-
-
-def earlier_state(session: Session, target: Target) -> RunState | None:
-    """What an earlier call left, if it can be continued as this run.
-
-    Raises:
-        WorkspaceError: it was begun differently, or cannot be parsed.
-    """
-    folder = session.workspace.model(target.model)
-    state = read_state(folder)
-    if state is not None:
-        check_same_run(
-            state,
-            plan=session.plan,
-            config=session.config(target),
-            keys=session.store.keys,
-            members=target.members,
-            folder=folder,
-        )
-    return state
 
 
 @contextmanager

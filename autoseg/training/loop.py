@@ -24,6 +24,7 @@ from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.durations import clock_time
 from autoseg.training.epoch_files import EpochFiles
+from autoseg.training.halving import mean_pixels
 from autoseg.training.history import EpochRecord, StepRecord
 from autoseg.training.learner import Learner
 from autoseg.training.outlook import after_the_run, doubts, longer
@@ -32,7 +33,7 @@ from autoseg.training.progress_line import Standing
 from autoseg.training.resume import begin_run, earlier_run
 from autoseg.training.run_state import RunState
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
-from autoseg.training.source import mean_pixels, open_batches
+from autoseg.training.source import open_batches
 from autoseg.training.unread import TakenStep, UnreadSteps, broken_weights
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
 from autoseg.training.watch import Watch

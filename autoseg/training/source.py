@@ -1,22 +1,18 @@
 """Where the batches of a run are made, and how large they may be there."""
 
-import math
 from collections.abc import Iterator, Sequence
-from statistics import mean
-from typing import Final, Protocol
+from typing import Protocol
 
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import SliceBatches, TrainingBatch
 from autoseg.training.context import RunContext
 from autoseg.training.device_batches import DeviceBatches
+from autoseg.training.halving import SMALLEST_BATCH, with_halved_batches
 from autoseg.training.learner import Learner
 from autoseg.training.loading import Loader
 from autoseg.training.ranks import own_part
 from autoseg.training.run_state import BatchPlace, RunState
-
-_SMALLEST_BATCH: Final = 2
-"""Batch normalisation needs more than one image."""
 
 
 class BatchSource(Protocol):
@@ -91,25 +87,6 @@ def _make(state: RunState, cases: Sequence[tuple[str, StoredCase]], *, plan: Pla
     )
 
 
-def with_halved_batches(plan: Plan, times: int) -> Plan:
-    """The plan with every batch halved so often, down to two slices; for one run, whose plan stays what it is."""
-    views = [
-        view.model_copy(update={"batch_size": min(view.batch_size, max(_SMALLEST_BATCH, view.batch_size >> times))})
-        for view in plan.views
-    ]
-    return plan.model_copy(update={"views": tuple(views)})
-
-
-def mean_pixels(plan: Plan, *, halvings: int) -> float:
-    """Pixels of a batch, on average over the views that take turns.
-
-    Args:
-        plan: how slices are shown.
-        halvings: how often its batches were halved.
-    """
-    return mean(view.batch_size * math.prod(view.patch_px) for view in with_halved_batches(plan, halvings).views)
-
-
 def _halvings_needed(plan: Plan, learner: Learner, *, title: str, context: RunContext) -> int:
     """How often the batches have to be halved until every rank's device holds a step on each: tried before the first step.
 
@@ -117,7 +94,7 @@ def _halvings_needed(plan: Plan, learner: Learner, *, title: str, context: RunCo
     """
     times, ranks = 0, context.ranks
     while not all(learner.fits_into_memory(view) for view in with_halved_batches(plan, times).views):
-        if all(view.batch_size <= max(_SMALLEST_BATCH, ranks.size) for view in with_halved_batches(plan, times).views):
+        if all(view.batch_size <= max(SMALLEST_BATCH, ranks.size) for view in with_halved_batches(plan, times).views):
             return 0
         times += 1
         if any(view.batch_size < ranks.size for view in with_halved_batches(plan, times).views):

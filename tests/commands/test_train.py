@@ -11,7 +11,7 @@ from oracles.watched_runs import Recorder
 
 from autoseg.catalogue import NETWORKS, Package
 from autoseg.commands import plan as planning
-from autoseg.commands import train, train_runs
+from autoseg.commands import train, train_runs, train_status
 from autoseg.errors import PlanError, UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.jobs.series import TITLE
@@ -103,8 +103,8 @@ def test_restarting_forgets_what_is_finished(workspace: Path, begun: list[tuple[
 def test_what_was_begun_differently_fails_at_once(workspace: Path) -> None:
     work = command(workspace, architecture="unet", epochs=2)
     opened, (first, second) = session_of(workspace, work)
-    assert not train_runs._already_done(opened, first)
-    assert train_runs._already_done(opened, second)
+    assert not train_status.already_done(opened, first)
+    assert train_status.already_done(opened, second)
 
 
 @pytest.fixture
@@ -141,10 +141,10 @@ def test_planning_again_keeps_folds_edited_by_hand(workspace: Path, cohort: Path
 
 def test_a_finished_run_without_scores_is_not_over_at_once(workspace: Path, tmp_path: Path) -> None:
     opened, (_, second) = session_of(workspace, command(workspace, architecture="unet"))
-    assert train_runs._already_done(opened, second)
+    assert train_status.already_done(opened, second)
     mark = workspace / "models" / "unet" / "fold_1" / "validation" / "record.json"
     aside = mark.rename(tmp_path / "mark")
-    assert not train_runs._already_done(opened, second)
+    assert not train_status.already_done(opened, second)
     aside.rename(mark)
 
 

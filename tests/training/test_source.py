@@ -17,10 +17,11 @@ from autoseg.model.recording import TensorFunction
 from autoseg.planning.plan import Plan
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
+from autoseg.training.halving import with_halved_batches
 from autoseg.training.learner import Forward, Learner
 from autoseg.training.loop import train
 from autoseg.training.run_state import BatchPlace, RunState, read_state
-from autoseg.training.source import _place, with_halved_batches
+from autoseg.training.source import _place
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from autoseg.catalogue import Plane
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
-from autoseg.postprocessing.scored import folder_of, record_file
+from autoseg.postprocessing.scored import folder_of, is_scored, record_file
 from autoseg.storage.compressed import SUFFIX
 from autoseg.storage.documents import DocumentType
 
@@ -74,6 +74,15 @@ def keeps_probabilities(model: Path) -> bool:
         WorkspaceError: its record is missing, or cannot be parsed.
     """
     return bool(read_record(model).probabilities_sha256)
+
+
+def is_done(model: Path, *, keep: bool) -> bool:
+    """Whether a model's held-out cases were scored to the end, and their probabilities kept where they should be.
+
+    Raises:
+        WorkspaceError: its record cannot be parsed.
+    """
+    return is_scored(model) and (not keep or keeps_probabilities(model))
 
 
 def read_scores(model: Path) -> tuple[CaseMetrics, ...]:

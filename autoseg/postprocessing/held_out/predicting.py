@@ -18,7 +18,7 @@ from autoseg.model.compute import Compute
 from autoseg.model.description import read_document
 from autoseg.postprocessing.held_out.files import (
     Record,
-    keeps_probabilities,
+    is_done,
     label_map_file,
     picture_file,
     probabilities_files,
@@ -27,7 +27,7 @@ from autoseg.postprocessing.held_out.files import (
     write_record,
 )
 from autoseg.postprocessing.held_out.shown import write_shown
-from autoseg.postprocessing.scored import folder_of, is_scored
+from autoseg.postprocessing.scored import folder_of
 from autoseg.preprocessing.store import Store
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.storage import files
@@ -91,15 +91,6 @@ def score_held_out(
     write_shown([*(label_map_file(model, case.id) for case in cases), folder_of(model) / METRICS_FILE], folder_of(model))
     write_record(model, Record(model_digest=ensemble.digest, probabilities_sha256=digests))  # last: the rest is whole
     return summary
-
-
-def is_done(model: Path, *, keep: bool) -> bool:
-    """Whether a model's held-out cases were scored to the end, and their probabilities kept where they should be.
-
-    Raises:
-        WorkspaceError: its record cannot be parsed.
-    """
-    return is_scored(model) and (not keep or keeps_probabilities(model))
 
 
 def _files(ensemble: Ensemble, model: Path, case: Case) -> tuple[Path, ...]:

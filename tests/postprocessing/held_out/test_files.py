@@ -8,12 +8,12 @@ from autoseg.errors import WorkspaceError
 from autoseg.postprocessing.held_out import Record, folder_of, is_scored, read_record, read_scores
 from autoseg.postprocessing.held_out.files import (
     found_probabilities_files,
+    is_done,
     label_map_file,
     picture_file,
     probabilities_files,
     write_record,
 )
-from autoseg.postprocessing.held_out.predicting import is_done
 
 RECORD = Record(model_digest="0" * 64, probabilities_sha256={"a": "1" * 64})
 
