@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, get_args
 
@@ -62,9 +62,18 @@ def problems_in(invalid: ValidationError, model: type[BaseModel] | None = None) 
         invalid: what validation found.
         model: what was to be made of it, for suggestions; None: without.
     """
-    found = invalid.errors(include_url=False)
+    every = invalid.errors(include_url=False)
+    found = [problem for problem in every if not _follows(problem, every)]
     more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
     return "; ".join(_problem(problem, model) for problem in found[:MOST_NAMED]) + more
+
+
+def _follows(problem: ErrorDetails, others: Sequence[ErrorDetails]) -> bool:
+    """Whether a list is too short only because entries of it are wrong, which pydantic leaves out before it counts."""
+    place = problem["loc"]
+    return problem["type"] == "too_short" and any(
+        len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in others
+    )
 
 
 def _problem(problem: ErrorDetails, model: type[BaseModel] | None) -> str:

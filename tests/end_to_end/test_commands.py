@@ -219,6 +219,7 @@ def test_no_data_set_no_model_and_no_workspace_have_their_own_exit_codes(home: P
     autoseg("train", "--arch", "resnet", cwd=home, expect=2)
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_minutes_end_a_training_and_leave_a_model(home: Path) -> None:
     """That time is kept to the second is tested in tests/training with a clock that no other program slows down."""
     autoseg("plan", "IBSR18/", "-w", "timed", cwd=home)

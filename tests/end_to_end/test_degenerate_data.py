@@ -96,6 +96,7 @@ def test_constant_and_empty_slices_are_ordinary_slices(home: Path) -> None:
         assert 0 <= float(row["dice"]) <= 1
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_scans_of_a_single_slice_are_planned_learnt_and_predicted(home: Path) -> None:
     for path in sorted((home / "data").rglob("*.nii.gz")):
         scan = read_image([path], channels=1)

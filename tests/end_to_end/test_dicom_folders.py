@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 from oracles.commands import autoseg
 from oracles.dicom_exports import export
@@ -102,6 +103,7 @@ def cohort_in_dicom(cohort: Path, root: Path) -> None:
     (root / "cases.csv").write_text("\n".join(lines), encoding="utf-8")
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_folders_of_slices_are_trained_on_and_predicted(cohort: Path, tmp_path: Path) -> None:
     cohort_in_dicom(cohort, tmp_path / "data")
     autoseg("check", "data", cwd=tmp_path)

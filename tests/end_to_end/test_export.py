@@ -228,6 +228,7 @@ def test_a_workspace_without_models_has_nothing_to_export(workspace: Path, tmp_p
     assert not (tmp_path / "brain.autoseg").exists()
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_onnx_models_come_beside_it(workspace: Path, tmp_path: Path) -> None:
     for architecture, fold in MODELS[1:]:
         shutil.rmtree(workspace / "models" / architecture / f"fold_{fold}")

@@ -78,6 +78,7 @@ def test_a_single_scan_that_is_gone_is_named(home: Path) -> None:
     assert f"files of {gone} are not there any more" in answer.said
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_what_is_moved_together_needs_nothing(home: Path, tmp_path: Path) -> None:
     after = tmp_path / "after"
     after.mkdir()

@@ -96,7 +96,7 @@ def test_photographs_are_predicted_evaluated_reported_and_exported(home: Path) -
     assert np.mean(scores) > 0.3
     autoseg("report", "-w", "run", cwd=home)
     autoseg("export", "model.autoseg", "-w", "run", cwd=home)
-    assert "2D images, 3 channel(s): R, G, B" in autoseg("info", "model.autoseg", cwd=home).told
+    assert "2D images, 3 channels: R, G, B" in autoseg("info", "model.autoseg", cwd=home).told
     autoseg("predict", "colours/imagesTs", "again", "--model", "model.autoseg", cwd=home)
     autoseg("predict", "colours/imagesTs", "once", "-w", "run", cwd=home)
     np.testing.assert_array_equal(read_labels(home / "again/c4.nii.gz").array, read_labels(home / "once/c4.nii.gz").array)

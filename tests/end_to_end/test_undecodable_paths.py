@@ -30,6 +30,7 @@ def odd(tmp_path: Path) -> Path:
     return tmp_path / ODD
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_every_command_works_in_such_a_folder(odd: Path) -> None:
     data, workspace = f"{odd}/v0_1/data", f"{odd}/v0_1/workspace"
     autoseg("check", data)

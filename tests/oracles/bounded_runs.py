@@ -18,7 +18,7 @@ _MORE_BYTES = 1 << 30
 _SECONDS_EACH = 20
 """Of processor time, which other work on the machine does not shorten."""
 
-_WAITED_EACH = 600
+_HANGS_AFTER = 600
 """Seconds after which an attempt that computes nothing has hung."""
 
 _ENOUGH_FAILURES = 20
@@ -41,13 +41,15 @@ class Outcomes(NamedTuple):
     failures: dict[int, str]
 
 
-def attempt_all(attempt: Attempt, numbers: range, *, seconds_each: int = _SECONDS_EACH) -> Outcomes:
+def attempt_all(
+    attempt: Attempt, numbers: range, *, seconds_each: int = _SECONDS_EACH, hangs_after: int = _HANGS_AFTER
+) -> Outcomes:
     """Try every number, in one process as long as it lives; one that dies is replaced and goes on behind."""
     outcomes = Outcomes(Counter(), {})
     while numbers and len(outcomes.failures) < _ENOUGH_FAILURES:
         context = multiprocessing.get_context("spawn")
         receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_attempt, args=(attempt, numbers, sender, seconds_each))
+        process = context.Process(target=_attempt, args=(attempt, numbers, sender, seconds_each, hangs_after))
         process.start()
         sender.close()
         for number, outcome, failure in _received(receiver):
@@ -92,12 +94,12 @@ def _received(receiver: Connection) -> Iterable[tuple[int, str, str]]:
             return
 
 
-def _attempt(attempt: Attempt, numbers: range, sender: Connection, seconds_each: int) -> None:
+def _attempt(attempt: Attempt, numbers: range, sender: Connection, seconds_each: int, hangs_after: int) -> None:
     attempt.prepare()
     _limit_memory()
     for number in numbers:
         signal.setitimer(signal.ITIMER_PROF, seconds_each)  # ends the process, even inside a library
-        signal.alarm(_WAITED_EACH)
+        signal.alarm(hangs_after)
         try:
             sender.send((number, attempt(number), ""))
         except Exception:  # noqa: BLE001 - any exception is what these runs look for

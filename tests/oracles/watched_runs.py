@@ -156,8 +156,8 @@ def end_the_worker_once(mark: Path, *, events: Events, started: float, slot: int
 
 def linger(folder: Path, *, events: Events, started: float, slot: int) -> str:
     """Wait for ever; leave a mark with the process id at the beginning and another in the end."""
-    (folder / f"{os.getpid()}.began").touch()
     try:
+        (folder / f"{os.getpid()}.began").touch()
         while True:
             time.sleep(0.05)
     finally:

@@ -105,3 +105,10 @@ def test_no_word_of_pydantic_s_is_left() -> None:
                 told = problems_in(invalid, Whole)
                 assert "nput should" not in told
                 assert "alid" not in told
+
+
+def test_a_list_of_wrong_entries_is_not_called_too_short() -> None:
+    assert said(sides=["a", "b"]) == (
+        'training.sides.0: expected a whole number, found "a"; training.sides.1: expected a whole number, found "b"'
+    )
+    assert said(sides=[1]) == "training.sides: expected at least 2 entries, found a list of 1 entry"
