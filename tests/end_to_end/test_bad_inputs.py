@@ -197,7 +197,7 @@ ROWS = (
     Row(36, bad.no_image, {**REFUSED, TRAIN: 3}, ("IBSR_02",)),
     Row(37, bad.two_channels_for_one, {"predict scans/both.nii.gz out -w run": 7}, ("both.nii.gz", "2", "1")),
     Row(38, bad.unknown_key, IN_THE_PLAN, ("plan.json", "training.learning_rat")),
-    Row(38, bad.wrong_type, IN_THE_PLAN, ("plan.json", "views.0.batch_size", "integer", "many")),
+    Row(38, bad.wrong_type, IN_THE_PLAN, ("plan.json", "views.0.batch_size", "whole number", "many")),
     Row(38, bad.unknown_choice, IN_THE_PLAN, ("plan.json", "training.loss", "cross_entropy, dice", "hinge")),
     Row(38, bad.indivisible_patch, IN_THE_PLAN, ("plan.json", "patch_px of views", "multiples of 4")),
     Row(38, bad.one_weight_for_many_classes, IN_THE_PLAN, ("plan.json", "training.class_weights", "4 entries")),
