@@ -74,6 +74,7 @@ def test_a_second_run_in_the_same_place_is_refused_while_the_first_goes_on(cohor
     assert f"process {first.pid}" in second.said
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.parametrize(
     "options", [("--workers", "2"), pytest.param(("--fold", "all", "--jobs", "2"), marks=pytest.mark.slow)], ids=" ".join
 )

@@ -86,6 +86,7 @@ def test_they_are_selected_reported_exported_and_described(seeded: Path, cohort:
     assert from_file.rows[0].model_digest == from_workspace.rows[0].model_digest
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.gate
 def test_killed_seeds_go_on_with_the_weights_of_seeds_in_turn(cohort: Path, tmp_path: Path) -> None:
     turn = tmp_path / "turn"

@@ -208,6 +208,7 @@ def test_planning_goes_on_without_a_killed_reading_process(home: Path) -> None:
         assert (home / "other" / name).read_bytes() == (home / "alone" / name).read_bytes()
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.gate
 def test_a_second_prediction_into_the_same_folder_is_refused_while_the_first_goes_on(home: Path) -> None:
     autoseg("train", "-w", "run", "--epochs", "1", "--precision", "float32", cwd=home)

@@ -216,6 +216,7 @@ def test_two_ranks_train_as_one(root: Path, two: list[dict[str, Any]]) -> None:
         assert first[0] == 3 * EPOCHS
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.usefixtures("found")
 def test_three_ranks_train_as_one(root: Path) -> None:
     close(root / "one" / "image", root / "three" / "image")
