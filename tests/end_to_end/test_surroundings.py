@@ -166,6 +166,12 @@ def command_line(process: int) -> str:
     return Path(f"/proc/{process}/cmdline").read_text(encoding="utf-8")
 
 
+def at_work(process: Process) -> list[int]:
+    """Processes that a process has started, and that have loaded what reads scans."""
+    readers = [child for child in children(process) if "spawn_main" in command_line(child)]
+    return [child for child in readers if "SimpleITK" in Path(f"/proc/{child}/maps").read_text(encoding="utf-8")]
+
+
 def goes_on(home: Path) -> None:
     """The same training continues where it was."""
     process = start("train", "-w", "run", *LONG, cwd=home)
@@ -199,9 +205,8 @@ def test_planning_goes_on_without_a_killed_reading_process(home: Path) -> None:
         for path in (home / "data" / "Training_Set" / f"IBSR_{number + 20}").iterdir():
             path.rename(path.with_name(path.name.replace("IBSR_02", path.parent.name)))
     process = start("plan", "data", "-w", "other", "--jobs", "2", "--json", cwd=home)
-    wait_until(lambda: any("spawn_main" in command_line(child) for child in children(process)), process)
-    victim = next(child for child in children(process) if "spawn_main" in command_line(child))
-    os.kill(victim, signal.SIGKILL)
+    wait_until(lambda: at_work(process), process)
+    os.kill(at_work(process)[0], signal.SIGKILL)
     finish(process)
     autoseg("plan", "data", "-w", "alone", "--jobs", "1", cwd=home)
     for name in ("plan.json", "fingerprint.json", "splits.json"):
