@@ -75,6 +75,7 @@ PACKAGED = {
 }
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.gate  # several commands in processes of their own
 def test_one_module_and_one_line_each_and_every_command_works(cohort: Path, tmp_path: Path) -> None:
     package = tmp_path / "copy" / "autoseg"

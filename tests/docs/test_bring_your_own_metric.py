@@ -70,6 +70,7 @@ def test_the_metric_of_the_page_is_evaluated_drawn_and_tabulated(extended: Path,
     assert (out / "volume_similarity.png").exists()
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.gate
 def test_the_report_tabulates_it_and_reads_scores_of_before(extended: Path, tmp_path: Path) -> None:
     shutil.copytree(STORED, tmp_path / "v0_1")

@@ -31,6 +31,7 @@ main()
 """
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_six_runs_at_once_all_succeed_and_preprocess_each_case_once(cohort: Path, tmp_path: Path) -> None:
     root, made = tmp_path / "run", tmp_path / "made.txt"
     plan = autoseg.plan(cohort, workspace=root, folds=2, overrides=["training.steps_per_epoch=2"]).plan

@@ -55,6 +55,7 @@ def test_the_whole_story_may_be_told_in_several_planes(home: Path) -> None:
     assert "--planes coronal,axial" in page
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_as_long_as_it_takes_it_finds_every_class(home: Path) -> None:
     answer = demo(home, "--minutes", "100", data=False)
     run = home / "autoseg-demo" / "run"

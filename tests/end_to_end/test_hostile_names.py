@@ -87,6 +87,7 @@ def commands(tmp_path: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.gate
 def test_nothing_that_any_command_prints_steers_a_terminal(commands: list[str]) -> None:
     for command in commands:

@@ -147,6 +147,7 @@ def children(process: Process) -> list[int]:
     ]
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="this system does not list the children of a process")
 @pytest.mark.gate
 @pytest.mark.parametrize("stop", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)], ids=str)

@@ -77,6 +77,7 @@ def test_an_interrupted_series_goes_on_side_by_side_with_the_weights_of_one_in_t
     assert digests(side) == digests(turn)
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_a_broken_and_a_killed_run_do_not_keep_the_others(cohort: Path, tmp_path: Path) -> None:
     root = make_workspace(tmp_path / "run", cohort, folds=3)
     broken, killed = (root / "models" / "unet" / f"fold_{fold}" / "checkpoint.json" for fold in (0, 1))

@@ -41,6 +41,7 @@ def test_more_processes_than_gpus_are_refused() -> None:
         device_of_rank(computes("cuda:0 cuda:1"), rank)
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.gate
 def test_a_process_for_each_device_and_one_error_where_one_memory_is_full(session: MakeSession) -> None:
     both, events = replace(session(device="cpu,cpu"), choices=TrainOptions()), Recorder()
