@@ -85,7 +85,7 @@ def problems_of(
     remedy = "Segment or score it on every side, or leave it: the others are compared without it."
     failed = {case for case, _ in failures}
     missing = [
-        (case, DatasetError(f"is not in {', '.join(names)}", where=case, remedy=remedy))
+        (case, DatasetError(f"is not in {', '.join(names)}", remedy=remedy))
         for case, names in comparison.missing.items()
         if case not in failed
     ]
