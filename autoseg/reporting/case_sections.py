@@ -18,7 +18,7 @@ from autoseg.postprocessing.scoring import case_means
 from autoseg.preprocessing.case import canonical
 from autoseg.reporting.blocks import MOST_ROWS, Block, Pictures, Strip, Table, Viewer
 from autoseg.reporting.data import ReportData
-from autoseg.reporting.figure_blocks import class_legend, scored_metrics, short_label, typical_blocks
+from autoseg.reporting.figure_blocks import class_legend, scored_metrics, typical_blocks
 from autoseg.reporting.materials import Materials
 from autoseg.reporting.page import Section
 from autoseg.reporting.pictures import planes_pictures
@@ -122,7 +122,7 @@ def _case_table(cases: Sequence[CaseMetrics], views: Mapping[str, VolumeView]) -
     single = names if 1 < len(names) <= _MOST_CLASSES else ["lowest class"] if len(names) > 1 else []
     dice = [f"Dice {name}" for name in single]
     others = [metric for metric in metrics if metric != "dice"]
-    columns = ["case", "mean Dice", *dice, *map(short_label, others)]
+    columns = ["case", "mean Dice", *dice, *(METRICS[metric].heading for metric in others)]
     shown = sorted(cases, key=lambda case: (_or_lowest(class_mean(case, "dice").value), case.id))[:MOST_ROWS]
     rows = []
     for case in shown:

@@ -23,8 +23,6 @@ from autoseg.reporting.svg import swatch
 _SLICE_PX: Final = 240
 """Longest side of the largest slice in the picture of the data set."""
 
-_SHORT: Final[Mapping[str, str]] = {"hausdorff_mm": "HD", "hausdorff95_mm": "HD95", "assd_mm": "ASSD", "nsd": "NSD"}
-
 _MOST_FOLDS: Final = 10
 """Of more folds the first are shown; all are in report/figures. Source: chosen."""
 
@@ -33,13 +31,6 @@ def scored_metrics(cases: Sequence[CaseMetrics]) -> list[str]:
     """The metrics with a good end that cases were scored by, in the order of the table of metrics."""
     found = {name for case in cases for label in case.classes for name in label.numbers}
     return [name for name, metric in METRICS.items() if metric.better is not None and name in found]
-
-
-def short_label(metric: str) -> str:
-    """A metric's abbreviation, where the field has one, with its unit."""
-    known = METRICS[metric]
-    short = _SHORT.get(metric, known.title)
-    return f"{short} ({known.unit})" if known.unit else short
 
 
 def dots_blocks(titled: Mapping[str, Sequence[CaseMetrics]], networks: Sequence[str]) -> list[Block]:
@@ -54,7 +45,10 @@ def dots_blocks(titled: Mapping[str, Sequence[CaseMetrics]], networks: Sequence[
         return []
     return [
         Plots(
-            [Plot(short_label(metric), dots_plot(_by_class(titled, metric), networks, metric=metric)) for metric in metrics],
+            [
+                Plot(METRICS[metric].heading, dots_plot(_by_class(titled, metric), networks, metric=metric))
+                for metric in metrics
+            ],
             [(swatch(NETWORKS, networks.index(title)), title) for title in titled],
             shows="Every held-out case as a dot; the mean as a stroke and a number. Point at a dot to read which case.",
             judge="Dots should lie close together at the good end. One far from the others is a case to look at below; one "

@@ -18,7 +18,7 @@ from autoseg.postprocessing.scoring import with_not_found
 from autoseg.postprocessing.selection import Selection, TriedShift, TriedStep
 from autoseg.reporting.blocks import MOST_ROWS, Block, Judgement, Table, Text, Warnings
 from autoseg.reporting.data import ReportData
-from autoseg.reporting.figure_blocks import dots_blocks, scored_metrics, short_label
+from autoseg.reporting.figure_blocks import dots_blocks, scored_metrics
 from autoseg.reporting.page import Section
 from autoseg.reporting.palette import CLASSES
 from autoseg.reporting.tables import MISSING, decimals, row_of
@@ -185,7 +185,7 @@ def _class_table(data: ReportData) -> Table:
             means = {metric: [class_mean(case, metric) for case in cases] for metric in metrics}
             texts = [_mean([cell.value for cell in cells], metric, reasons_of(cells)) for metric, cells in means.items()]
             rows.append([f"{title}: mean of the classes", *texts, str(len(cases))])
-    columns = ["network and class", *map(short_label, metrics), "cases"]
+    columns = ["network and class", *(METRICS[metric].heading for metric in metrics), "cases"]
     return Table(f"By class: means, with 95 % intervals from {MIN_CASES} cases on", columns, rows)
 
 
