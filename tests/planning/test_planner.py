@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from oracles.brain import BRAIN
 
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.errors import DatasetError
@@ -29,16 +30,7 @@ def inputs(**changes) -> Inputs:
 @pytest.fixture
 def brains(make_fingerprint):
     """Ten scans with the shape, spacing and tissue volumes of whole heads cut to the brain."""
-    brain = {
-        "shape": (256, 128, 256),
-        "spacing_mm": (0.94, 1.5, 0.94),
-        "nonzero_box": ((62, 201), (2, 119), (55, 200)),
-        "label_box": ((61, 201), (1, 120), (56, 198)),
-        "label_margin_px": 5,
-        "class_voxels": {0: 7_344_000, 1: 14_700, 2: 672_000, 3: 357_000},
-        "symmetry": (0.35, 0.38, 0.71),
-    }
-    return make_fingerprint(*[brain] * 10)
+    return make_fingerprint(*[BRAIN] * 10)
 
 
 def test_a_plan_for_brains(brains):

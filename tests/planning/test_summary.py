@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oracles.brain import BRAIN
 
 from autoseg.cli.layout import laid_out
 from autoseg.data.dataset import Case, Dataset, LabelClass
@@ -15,15 +16,6 @@ from autoseg.planning.planner import make_plan
 from autoseg.planning.sections import Inputs
 from autoseg.planning.summary import SummaryLine, line_of, summary
 
-BRAIN = {
-    "shape": (256, 128, 256),
-    "spacing_mm": (0.94, 1.5, 0.94),
-    "nonzero_box": ((62, 201), (2, 119), (55, 200)),
-    "label_box": ((61, 201), (1, 120), (56, 198)),
-    "label_margin_px": 5,
-    "class_voxels": {0: 7_344_000, 1: 14_700, 2: 672_000, 3: 357_000},
-    "symmetry": (0.35, 0.38, 0.71),
-}
 TISSUES = ("CSF", "GM", "WM")
 
 
