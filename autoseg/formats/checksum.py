@@ -32,7 +32,7 @@ def file_times(path: Path, *, others: Sequence[str]) -> FileTimes:
         others: as of `other_names`, when its checksum was computed.
 
     Raises:
-        OSError: the file system cannot be asked.
+        OSError: the file system cannot be asked, or a file may not be read.
     """
     parts = list(files_below(path)) if path.is_dir() else [path, *(path.parent / name for name in others)]
     found: list[list[str | int]] = []
@@ -43,6 +43,8 @@ def file_times(path: Path, *, others: Sequence[str]) -> FileTimes:
         except FileNotFoundError:
             found.append([str(part)])
             continue
+        with part.open("rb"):
+            pass  # what cannot be opened is told now, not when it is read hours later
         found.append([str(part), status.st_size, status.st_mtime_ns, status.st_ino])
         newest_ns = max(newest_ns, status.st_mtime_ns)
     return FileTimes(files.sha256_json(found), newest_ns)

@@ -240,7 +240,11 @@ def as_processes(commands: Mapping[str, int], home: Path) -> dict[str, Answer]:
         )
         for command in commands
     }
-    return {command: finish(running[command], expect=code) for command, code in commands.items()}
+    with ExitStack() as ended:
+        for process in running.values():
+            ended.enter_context(process)
+            ended.callback(process.kill)  # where another ends otherwise than expected
+        return {command: finish(running[command], expect=code) for command, code in commands.items()}
 
 
 @pytest.fixture(scope="module")

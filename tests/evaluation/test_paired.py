@@ -99,7 +99,7 @@ def test_cases_of_only_some_sides_are_named_and_left_out() -> None:
     assert comparison.cases == ("p",)
     assert comparison.missing == {"q": ("more",), "r": ("more",), "x": ("a", "b")}
     assert [(case, str(error)) for case, error in problems_of([], comparison)][2] == (
-        "x", "x: is not in a, b. Segment or score it on every side, or leave it: the others are compared without it."
+        "x", "is not in a, b. Segment or score it on every side, or leave it: the others are compared without it."
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from oracles.restricted import ordinary_user
 from oracles.tiny_cases import tiny_scans, write_nifti
 from PIL import Image as Picture
 
@@ -230,6 +231,14 @@ def test_a_missing_file_counts_as_such(cases: list[Case], tmp_path: Path) -> Non
     cases[0].images[0].unlink()
     assert checksums(cases, tmp_path)["case_0"] != first["case_0"]
     with pytest.raises(ImageError, match="does not exist"):
+        SourceChecksums(tmp_path / "checksums.json").of(cases[0].images[0])
+
+
+def test_a_remembered_image_that_may_not_be_read_is_told_at_once(cases: list[Case], tmp_path: Path) -> None:
+    settle(cases[0].images[0])
+    checksums(cases, tmp_path)
+    cases[0].images[0].chmod(0)
+    with ordinary_user(), pytest.raises(ImageError, match="Permission denied"):
         SourceChecksums(tmp_path / "checksums.json").of(cases[0].images[0])
 
 
