@@ -47,6 +47,27 @@ class Hardware(BaseModel):
         return f"{self.processor} ({how})" if how else self.processor
 
 
+ScanDigests = tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...]
+"""`voxel_digest` of some scans, sorted: they tell scans apart, and nobody's name."""
+
+
+class Origin(BaseModel):
+    """The model that another one was started from."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    weights_sha256: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of its weights")
+    name: str = Field(min_length=1, max_length=1000, description="what it is called, such as `unet, fold 0 of IBSR18`")
+    epochs: int = Field(ge=0, description="epochs it had been trained for")
+    minutes: float = Field(ge=0, description="minutes it had been trained for")
+    classes_kept: bool = Field(description="whether its last layers were kept: it knew the same classes")
+    channels_kept: bool = Field(description="whether its first layer was kept: it read the same channels")
+    learnt_from: ScanDigests | None = Field(
+        default=None,
+        description="digests of the scans that it, or what it was started from itself, had learnt from; null: not recorded",
+    )
+
+
 class Provenance(BaseModel):
     """Where a model comes from."""
 
@@ -60,6 +81,20 @@ class Provenance(BaseModel):
     epochs: int = Field(description="epochs trained when these weights were taken")
     minutes: float = Field(description="minutes trained when these weights were taken")
     hardware: Hardware | None = Field(default=None, description="what they were last trained on; null: not recorded")
+    scans: ScanDigests | None = Field(default=None, description="digests of the training scans; null: not recorded")
+    origin: Origin | None = Field(default=None, description="the model that it was started from; null: from nothing")
+
+    @property
+    def learnt_from(self) -> ScanDigests | None:
+        """Digests of all scans that the weights learnt from, those of the model they were started from among them.
+
+        Returns:
+            None where that was not recorded, of either.
+        """
+        if self.scans is None or (self.origin is not None and self.origin.learnt_from is None):
+            return None
+        before = () if self.origin is None or self.origin.learnt_from is None else self.origin.learnt_from
+        return tuple(sorted({*self.scans, *before}))
 
 
 class BundleDocument(BaseModel):

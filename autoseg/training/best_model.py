@@ -43,5 +43,7 @@ def store_model(
             epochs=epochs,
             minutes=minutes,
             hardware=hardware,
+            scans=state.scans,
+            origin=state.origin,
         ),
     )

@@ -27,6 +27,9 @@ class TrainConfig(BaseModel):
     )
     precision: Literal["float32", "bfloat16"] = Field(description="number format of the convolutions")
     view: catalogue.Plane | None = Field(default=None, description="plane of the only view it sees; null: it sees all")
+    started_from: str | None = Field(
+        default=None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the weights it was started from; null: from nothing"
+    )
     named_by_seed: bool = Field(default=False, description="whether the seed is part of the model's place")
 
     @property

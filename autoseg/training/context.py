@@ -8,6 +8,7 @@ from autoseg.catalogue import Plane
 from autoseg.data.splits import Fold
 from autoseg.events import Events
 from autoseg.model.compute import Compute
+from autoseg.model.description import ScanDigests
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.clock import Stopwatch
@@ -25,11 +26,13 @@ class FoldData:
         keys: of the preprocessed arrays, so that a run never continues on other data.
         training: case ids and arrays to learn from.
         validation: case ids and arrays to watch; may be empty.
+        scans: digests of the training scans; None: not known.
     """
 
     keys: DataKeys
     training: Sequence[tuple[str, StoredCase]]
     validation: Sequence[tuple[str, StoredCase]]
+    scans: ScanDigests | None = None
 
     @property
     def members(self) -> Fold:
@@ -45,6 +48,7 @@ class FoldData:
             keys=self.keys,
             training=[(name, case.through(view)) for name, case in self.training],
             validation=[(name, case.through(view)) for name, case in self.validation],
+            scans=self.scans,
         )
 
 

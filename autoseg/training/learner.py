@@ -5,7 +5,7 @@ one process learns from the whole batch.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -63,6 +63,7 @@ class Learner:
         compute: device and number format.
         not_recorded: told why steps are asked for operation by operation, on a device that could replay them.
         ranks: who trains this network together; the weights are those that rank 0 has drawn.
+        weights: everything that the network holds to begin with, in place of what was drawn.
 
     Raises:
         ExtensionError: it has layers that several ranks cannot train as one.
@@ -76,12 +77,15 @@ class Learner:
         compute: Compute,
         not_recorded: Callable[[str], None] = lambda _: None,
         ranks: Ranks = ALONE,
+        weights: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
         self._plan = plan
         self._compute = compute
         self._ranks = ranks
         classes = len(plan.data.classes)
         network = build_network(architecture, in_channels=plan.input_channels, classes=classes, size=plan.network)
+        if weights is not None:
+            network.load_state_dict(weights)
         self.network = compute.place(network)
         self._parallel = ParallelNetwork(self.network, ranks) if ranks.size > 1 else None
         self.optimiser = build_optimiser(self.network, plan.training, device=compute.device)

@@ -34,6 +34,7 @@ from autoseg.training.resume import begin_run, earlier_run
 from autoseg.training.run_state import RunState
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
 from autoseg.training.source import open_batches
+from autoseg.training.start import Start
 from autoseg.training.unread import TakenStep, UnreadSteps, broken_weights
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
 from autoseg.training.watch import Watch
@@ -42,11 +43,12 @@ _STORING_S: Final = 0.5
 """Time kept free for storing a first model. Source: ours; storing 2 million weights takes a third of it."""
 
 
-def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext) -> RunState:
+def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext, start: Start | None = None) -> RunState:
     """Train one network on one fold, or go on where an earlier call stopped; every rank of the context calls this.
 
     After every epoch the folder holds a checkpoint, a model, `history.csv` and `steps.csv`. Nothing is stored before every
-    loss of the epoch was read, and found finite.
+    loss of the epoch was read, and found finite. A run of which no epoch is stored begins with the weights of `start`, where
+    there is one, else with weights that are drawn.
 
     Returns:
         the finished run.
@@ -56,7 +58,7 @@ def train(plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContex
         WorkspaceError: the folder holds a run of another plan, configuration or data.
         TrainingError: the loss is not finite, or a loading process died.
     """
-    run = _Run(plan, config, data, context=context, checkpoint=earlier_run(plan, config, data, context=context))
+    run = _Run(plan, config, data, context=context, before=earlier_run(plan, config, data, context=context) or start)
     budget = run.pace.budget
     with (
         context.compute.repeatable(),
@@ -76,11 +78,12 @@ class _Run:
     """One run in the making: learner, rules, and the state that a checkpoint stores."""
 
     def __init__(
-        self, plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext, checkpoint: Checkpoint | None
+        self, plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext, before: Checkpoint | Start | None
     ) -> None:
+        checkpoint, start = (before, None) if isinstance(before, Checkpoint) else (None, before)
         self._plan, self._config, self._data, self._context = plan, config, data, context
         self._seen, shown = plan.of_view(config.view), data.of_view(config.view, planes=plan.planes)
-        self.state = begin_run(plan, config, data) if checkpoint is None else checkpoint.state
+        self.state = begin_run(plan, config, data, start=start) if checkpoint is None else checkpoint.state
         self.state.computed_on = context.computed_on
         self.pace = Pace(plan, self.state, context=context)
         compute = replace(context.compute, layout=self.pace.first_steps.next.memory_format)
@@ -91,8 +94,9 @@ class _Run:
             compute=compute,
             not_recorded=self._tell_slower,
             ranks=context.ranks,
+            weights=None if start is None else start.state,
         )
-        self._schedule = build_schedule(plan.training)
+        self._schedule = build_schedule(plan.training, rate_factor=self.state.rate_factor)
         self._stopping = EarlyStopping(plan.training.early_stopping_patience)
         self._best = BestEpoch(plan.training.best_model)
         self.files = EpochFiles(plan, context=context, network=self._learner.network, optimiser=self._learner.optimiser)
@@ -109,8 +113,7 @@ class _Run:
             stopwatch=context.stopwatch,
             ranks=context.ranks,
         )
-        self._shown = 0.0
-        self.standing = Standing(held_out=self._watch.cases > 0)
+        self._shown, self.standing = 0.0, Standing(held_out=self._watch.cases > 0)
         self.files.begin(self.state.epochs, steps_taken=self.state.steps_taken)
         if checkpoint is not None:
             self._go_on(checkpoint)

@@ -1,6 +1,7 @@
 """How a run begins, and whether it may go on where an earlier one stopped."""
 
 from pathlib import Path
+from typing import Final
 
 from autoseg.data.splits import Fold
 from autoseg.errors import WorkspaceError
@@ -12,16 +13,34 @@ from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import keep_steps
 from autoseg.training.run_state import RunState
+from autoseg.training.start import Start
+
+_SHOWN: Final = 12
+"""Characters of a digest."""
+
+_NAMED: Final = {"started_from": "the model it was started from"}
+"""Choices that are digests, and what they are of."""
 
 
-def begin_run(plan: Plan, config: TrainConfig, data: FoldData) -> RunState:
-    """A run that has not taken a step."""
+def begin_run(plan: Plan, config: TrainConfig, data: FoldData, *, start: Start | None = None) -> RunState:
+    """A run that has not taken a step.
+
+    Raises:
+        ValueError: it is to start from another model than the configuration says.
+    """
+    origin = None if start is None else start.origin
+    if config.started_from not in {None, None if origin is None else origin.weights_sha256}:
+        msg = f"the configuration names {config.started_from} to start from, and that is not what there is: {origin}"
+        raise ValueError(msg)
     return RunState(
         plan_digest=plan.digest,
         data_key=data.keys.all_labelled,
         case_keys=data.keys.cases,
         members=data.members,
         config=config,
+        scans=data.scans,
+        origin=origin,
+        rate_factor=1.0 if start is None else start.rate_factor,
     )
 
 
@@ -59,7 +78,7 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, keys: Da
         WorkspaceError: names every key that differs.
     """
     differences = [
-        f"{name} ({before!r} before, {now!r} now)"
+        f"{_NAMED.get(name, name)} ({_short(name, before)!r} before, {_short(name, now)!r} now)"
         for name, now in config.model_dump().items()
         if (before := getattr(state.config, name)) != now
     ]
@@ -72,6 +91,11 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, keys: Da
             where=folder,
             remedy="Repeat the earlier choices to continue it, or add --restart to discard it and begin again.",
         )
+
+
+def _short(name: str, value: object) -> object:
+    """A choice as errors show it: of a digest its beginning."""
+    return value[:_SHOWN] if name in _NAMED and isinstance(value, str) else value
 
 
 def _changed_data(cases: tuple[str, ...] | None) -> list[str]:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from autoseg.catalogue import MemoryFormat
 from autoseg.data.splits import Fold
-from autoseg.model.description import TensorsFile
+from autoseg.model.description import Origin, ScanDigests, TensorsFile
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
@@ -52,6 +52,12 @@ class RunState(BaseModel):
     """Digest of the machine and the hardware that the last of them were computed on, as of `machine_digest`."""
     scoring_s: float | None = None
     """How long predicting and scoring the held-out cases took there; None: not recorded, or not done yet."""
+    scans: ScanDigests | None = None
+    """Digests of the training scans; None: not recorded."""
+    origin: Origin | None = None
+    """The model that it was started from; None: from nothing."""
+    rate_factor: float = Field(default=1.0, gt=0.0)
+    """What the plan's learning rate is multiplied by."""
 
     @property
     def keys(self) -> DataKeys:

@@ -139,11 +139,12 @@ class BestEpoch:
         return True
 
 
-def build_schedule(section: TrainingSection) -> Schedule:
-    """Make the learning-rate schedule that a plan names."""
+def build_schedule(section: TrainingSection, *, rate_factor: float = 1.0) -> Schedule:
+    """Make the learning-rate schedule that a plan names, every rate multiplied by a factor."""
+    highest = section.learning_rate * rate_factor
     if section.schedule == "cosine":
-        return Cosine(max_rate=section.learning_rate, warmup_fraction=section.warmup_fraction)
+        return Cosine(max_rate=highest, warmup_fraction=section.warmup_fraction)
     if section.lr_patience is None:
         msg = "a plan with the schedule `plateau` has lr_patience"
         raise ValueError(msg)
-    return Plateau(initial=section.learning_rate, patience=section.lr_patience)
+    return Plateau(initial=highest, patience=section.lr_patience)
