@@ -14,6 +14,9 @@ from autoseg.storage.utf8 import is_utf8
 
 Subset = Literal["training", "validation", "test"]
 
+IGNORE: Final = "ignore"
+"""What the label value of voxels without a label is called, in data sets that declare one."""
+
 
 _URI: Final = b"file:"
 _ESCAPED: Final = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -59,16 +62,36 @@ _Name = Annotated[str, BeforeValidator(_decodable)]
 
 
 class LabelClass(BaseModel):
-    """One class of a label map."""
+    """One class of a label map: voxels of one value, or a region, which is voxels of several."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     value: int = Field(ge=0, description="the voxel value that stands for this class in label files")
     name: str = Field(min_length=1, description="the class's name in tables and figures")
+    values: tuple[Annotated[int, Field(ge=1)], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="of a region: all voxel values that belong to it, those of the regions inside it among them; null: "
+        "`value` alone",
+    )
+    order: int | None = Field(
+        default=None, ge=0, description="of a region: its place in the order in which regions are written; null: no region"
+    )
+
+    @property
+    def label_values(self) -> tuple[int, ...]:
+        """All voxel values that belong to the class."""
+        return self.values or (self.value,)
 
 
-def check_classes(classes: Sequence[LabelClass]) -> None:
+def check_classes(classes: Sequence[LabelClass], *, ignore: int | None = None) -> None:
     """Require classes that can be told apart and shown: values that rise from 0, and a printable name for each alone.
+
+    Regions, where classes are such, have to nest; see `check_regions`.
+
+    Args:
+        classes: of a data set, background first.
+        ignore: label value of voxels without a label; None: there are none.
 
     Raises:
         ValueError: they cannot.
@@ -83,11 +106,65 @@ def check_classes(classes: Sequence[LabelClass]) -> None:
     if len(set(names)) < len(names):
         msg = f"every class needs a name of its own, not {names}"
         raise ValueError(msg)
+    check_regions(classes)
+    if ignore is not None and ignore in names_by_value(classes):
+        msg = f"the value {ignore}, of voxels without a label, is that of {names_by_value(classes)[ignore]}"
+        raise ValueError(msg)
 
 
-def names_by_value(classes: Sequence[LabelClass]) -> dict[int, str]:
-    """The names of classes by their label values."""
-    return {label.value: label.name for label in classes}
+def names_by_value(classes: Sequence[LabelClass], *, ignore: int | None = None) -> dict[int, str]:
+    """What the label values of maps are called; a value of several regions as the innermost of them.
+
+    Args:
+        classes: of a data set.
+        ignore: label value of voxels without a label, which is called `IGNORE`; None: there are none.
+    """
+    outermost_first = sorted(classes, key=lambda label: (label.order or 0, label.value))
+    names = {value: label.name for label in outermost_first for value in label.label_values}
+    return dict(sorted(names.items())) | ({} if ignore is None else {ignore: IGNORE})
+
+
+def check_regions(classes: Sequence[LabelClass]) -> None:
+    """Require that all classes but the background are regions, or none, and that regions nest and are told by label maps.
+
+    Raises:
+        ValueError: they do not, or a region could not be read from the map that it is written into.
+    """
+    background, *regions = classes
+    if all(label.values is None and label.order is None for label in classes):
+        return
+    if background.values is not None or any(label.values is None or label.order is None for label in regions):
+        msg = "either all classes except background are regions, each with values and an order, or none"
+        raise ValueError(msg)
+    if len({label.order for label in regions}) < len(regions):
+        msg = f"every region needs a place of its own in the order of writing, not {[label.order for label in regions]}"
+        raise ValueError(msg)
+    for label in regions:
+        if label.value not in label.label_values:
+            own = list(label.label_values)
+            msg = f"the value {label.value}, which {label.name} is written with, is none of its values {own}"
+            raise ValueError(msg)
+    for outer in regions:
+        for inner in regions:
+            if outer is not inner:
+                _check_pair(outer, inner)
+
+
+def _check_pair(outer: LabelClass, inner: LabelClass) -> None:
+    """Of two regions: require that they are apart, or that one lies within the other and is written after it."""
+    one, other = set(outer.label_values), set(inner.label_values)
+    if one == other or (one & other and not (one < other or other < one)):
+        shared = "the same values" if one == other else f"the values {sorted(one & other)} and neither contains the other"
+        msg = f"regions must nest: {outer.name} and {inner.name} share {shared}"
+        raise ValueError(msg)
+    if not other < one:
+        return
+    if outer.value in other:
+        msg = f"{outer.name} is written with {outer.value}, which would be read as {inner.name}, inside it"
+        raise ValueError(msg)
+    if (inner.order or 0) < (outer.order or 0):
+        msg = f"{outer.name}, which contains {inner.name}, must be written before it"
+        raise ValueError(msg)
 
 
 class Case(BaseModel):
@@ -126,12 +203,13 @@ class Dataset(BaseModel):
     classes: tuple[LabelClass, ...] | None = Field(
         description="declared classes by rising value, background first; None: to be found in the label files"
     )
+    ignore: int | None = Field(default=None, ge=1, description="label value of voxels without a label; null: there are none")
     cases: tuple[Case, ...]
 
     @model_validator(mode="after")
     def _classes_differ(self) -> "Dataset":
         if self.classes is not None:
-            check_classes(self.classes)
+            check_classes(self.classes, ignore=self.ignore)
         return self
 
     @property

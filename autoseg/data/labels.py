@@ -1,34 +1,53 @@
 """The one place that knows how label values become what networks are trained on, and how probabilities become labels again.
 
-Classes exclude one another: every voxel has one. A target is the place of its value among the classes, and the class of the
-highest probability wins. Whoever trains or predicts asks the encoding for targets, masks and labels and never looks inside:
-classes that contain one another, or voxels without a class, would be another encoding and no other code.
+Classes exclude one another, so that every voxel has one; or they are regions, which contain one another, so that a voxel
+has one innermost. A target is the place of that class among the classes, or one beyond the last for a voxel that nobody
+labelled. Whoever trains or predicts asks the encoding for targets, masks and labels and never looks inside.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
 
+REGION_THRESHOLD: Final = 0.5
+"""Probability above which a voxel lies in a region. Source: nnU-Net v2."""
+
 
 @dataclass(frozen=True)
 class LabelEncoding:
-    """Label values, targets and probabilities of classes that exclude one another.
+    """Label values, targets and probabilities of classes.
 
     Attributes:
-        values: label values of the K classes, rising, background first.
+        values: label values that the K classes are written with, rising, background first.
+        regions: of each class but the background all label values that belong to it; empty: classes exclude one another.
+        written: indices of the regions in the order in which they are written; empty: classes exclude one another.
+        ignore: label value of voxels without a label; None: there are none.
     """
 
     values: tuple[int, ...]
+    regions: tuple[tuple[int, ...], ...] = ()
+    written: tuple[int, ...] = ()
+    ignore: int | None = None
+
+    @property
+    def exclusive(self) -> bool:
+        """Whether every voxel has one class; otherwise classes are regions."""
+        return not self.regions
 
     @property
     def channels(self) -> int:
-        """Numbers a network gives per pixel: K."""
+        """Probabilities per pixel, one for each class, background first: K."""
         return len(self.values)
+
+    @property
+    def logits(self) -> int:
+        """Numbers that a network gives per pixel: K, or K - 1 for regions, which need none for the background."""
+        return self.channels if self.exclusive else self.channels - 1
 
     @property
     def background(self) -> int:
@@ -40,18 +59,38 @@ class LabelEncoding:
         """Probabilities where nothing was predicted, one per channel: sure to be background."""
         return (1.0, *[0.0] * (self.channels - 1))
 
+    @property
+    def ignored(self) -> int:
+        """Target of a voxel without a label: K, one beyond those of the classes."""
+        return self.channels
+
+    @property
+    def members(self) -> NDArray[np.bool_]:
+        """Whether a voxel of each target (the first axis) lies in each class (the second): (K + 1, K)."""
+        members = np.zeros((self.channels + 1, self.channels), dtype=np.bool_)
+        members[: self.channels] = np.eye(self.channels, dtype=np.bool_)
+        for index, region in enumerate(self.regions, start=1):
+            members[:-1, index] = [value in region for value in self.values]
+        return members
+
     def targets(self, labels: NDArray[np.uint16]) -> NDArray[np.integer[Any]]:
         """What networks are trained on: class indices in place of label values, which may have gaps.
 
         Args:
-            labels: label values of the classes and no others, any shape.
+            labels: label values of the classes, or `ignore`, and no others, any shape.
 
         Returns:
-            class indices of the same shape, uint8, or uint16 for more than 256 classes.
+            class indices of the same shape, of a value in several regions that of the innermost, and `ignored` for voxels
+            without a label; uint8, or uint16 for more than 256 targets.
         """
-        dtype = np.uint8 if self.channels <= np.iinfo(np.uint8).max + 1 else np.uint16
-        table: NDArray[np.integer[Any]] = np.zeros(max(self.values) + 1, dtype=dtype)
-        table[list(self.values)] = np.arange(self.channels)
+        of_value = dict(zip(self.values, range(self.channels), strict=True))
+        for index in self.written:
+            of_value |= dict.fromkeys(self.regions[index - 1], index)
+        if self.ignore is not None:
+            of_value[self.ignore] = self.ignored
+        dtype = np.uint8 if max(of_value.values()) <= np.iinfo(np.uint8).max else np.uint16
+        table: NDArray[np.integer[Any]] = np.zeros(max(of_value) + 1, dtype=dtype)
+        table[list(of_value)] = list(of_value.values())
         return table[labels]
 
     def labels(self, probabilities: NDArray[np.float32]) -> NDArray[np.uint16]:
@@ -61,18 +100,45 @@ class LabelEncoding:
             probabilities: (K, ...), float32.
 
         Returns:
-            (...), uint16: the value of the most probable class, the first of equals.
+            (...), uint16: the value of the most probable class, the first of equals; of regions the value of the last that
+            was written where it is more probable than not.
         """
         values: NDArray[np.uint16] = np.array(self.values, dtype=np.uint16)
-        labels: NDArray[np.uint16] = values[probabilities.argmax(axis=0)]
+        labels: NDArray[np.uint16] = values[self._indices(probabilities)]
         return labels
 
     def masks(self, probabilities: NDArray[np.float32]) -> Iterator[NDArray[np.bool_]]:
-        """Where each class, background first, is what the probabilities (K, ...) speak for: K masks (...), one at a time."""
-        classes = probabilities.argmax(axis=0)
-        return (classes == index for index in range(self.channels))
+        """Where each class, background first, is what the probabilities (K, ...) speak for: K masks (...), one at a time.
+
+        A region's mask holds the regions inside it, as in the label map that is written.
+        """
+        indices = self._indices(probabilities)
+        if self.exclusive:
+            return (indices == index for index in range(self.channels))
+        members = self.members
+        return (members[indices, index] for index in range(self.channels))
+
+    def _indices(self, probabilities: NDArray[np.float32]) -> NDArray[np.integer[Any]]:
+        """Class indices that probabilities (K, ...) speak for, (...)."""
+        if self.exclusive:
+            indices: NDArray[np.integer[Any]] = probabilities.argmax(axis=0)
+            return indices
+        indices = np.zeros(probabilities.shape[1:], dtype=np.intp)
+        for index in self.written:
+            indices[probabilities[index] > REGION_THRESHOLD] = index
+        return indices
 
 
-def encoding_of(classes: Sequence[LabelClass]) -> LabelEncoding:
-    """The encoding of the classes of a data set, by rising value."""
-    return LabelEncoding(tuple(label.value for label in classes))
+def encoding_of(classes: Sequence[LabelClass], *, ignore: int | None = None) -> LabelEncoding:
+    """The encoding of the classes of a data set, by rising value.
+
+    Args:
+        classes: background first.
+        ignore: label value of voxels without a label; None: there are none.
+    """
+    values = tuple(label.value for label in classes)
+    placed = sorted((label.order, index) for index, label in enumerate(classes) if label.order is not None)
+    if not placed:
+        return LabelEncoding(values, ignore=ignore)
+    regions = tuple(label.label_values for label in classes[1:])
+    return LabelEncoding(values, regions, tuple(index for _, index in placed), ignore)

@@ -12,7 +12,7 @@ from autoseg.data.dataset import Dataset
 from autoseg.data.naming import dataset_name, named_file
 from autoseg.errors import DatasetError
 from autoseg.layouts.common import Choice, Mismatch, training_and_test, unique_images
-from autoseg.layouts.description import make_classes, read_description
+from autoseg.layouts.description import make_labels, read_description
 
 
 class Decathlon:
@@ -27,12 +27,14 @@ class Decathlon:
                 msg = f"no folder {folder}"
                 raise Mismatch(msg)
         _refuse_missing(description.entries, description.path)
+        labels = make_labels(description.labels().items(), path=description.path)
         return Dataset(
             name=dataset_name(root, description.entries),
             root=root,
             layout="decathlon",
             channels=description.channels(),
-            classes=make_classes(description.labels().items(), path=description.path),
+            classes=labels.classes,
+            ignore=labels.ignore,
             cases=training_and_test(root, read_images=_images_in),
         )
 

@@ -1,7 +1,8 @@
 """nnU-Net's raw layout.
 
 Source: nnU-Net v2's documentation of its data set format: `imagesTr/<id>_0000.nii.gz` with one file per channel,
-`labelsTr/<id>.nii.gz`, `dataset.json` with `channel_names` and `labels`; version 1 had `modality` instead. An entry
+`labelsTr/<id>.nii.gz`, `dataset.json` with `channel_names` and `labels`; version 1 had `modality` instead. A label with a
+list of values is a region, and the label `ignore` stands for voxels that nobody labelled. An entry
 `dataset` may name the files of the training cases, wherever they are, relative to `dataset.json`:
 `{"<id>": {"images": [<path>, ...], "label": <path>}}`, one image for each channel.
 """
@@ -25,7 +26,7 @@ from autoseg.layouts.common import (
     training_and_test,
     unique_images,
 )
-from autoseg.layouts.description import make_classes, read_description
+from autoseg.layouts.description import make_labels, read_description
 from autoseg.layouts.listed import listed_cases
 
 
@@ -48,15 +49,17 @@ class NnunetRaw:
             raise Mismatch(msg)
         channels = description.channels()
         read_images = partial(_by_case, channels=len(channels), ending=ending)
-        labels = description.labels()
-        swapped = version_1 and all(str(name).isdecimal() for name in labels)  # from value to name
-        pairs = labels.items() if swapped else [(value, name) for name, value in labels.items()]
+        named = description.labels()
+        swapped = version_1 and all(str(name).isdecimal() for name in named)  # from value to name
+        pairs = named.items() if swapped else [(value, name) for name, value in named.items()]
+        labels = make_labels(pairs, path=description.path, order=description.entries.get("regions_class_order"))
         return Dataset(
             name=dataset_name(root, description.entries),
             root=root,
             layout="nnunet_raw",
             channels=channels,
-            classes=make_classes(pairs, path=description.path),
+            classes=labels.classes,
+            ignore=labels.ignore,
             cases=in_natural_order(
                 [*listed_cases(description), *given_test_cases(root, read_images=read_images, ending=ending)]
             )

@@ -65,7 +65,7 @@ def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, j
     Raises:
         SystemFailureError: nothing could be done at all, as where processes cannot be started.
     """
-    values = None if dataset.classes is None else names_by_value(dataset.classes)
+    values = None if dataset.classes is None else names_by_value(dataset.classes, ignore=dataset.ignore)
     look = partial(_examine, channels=len(dataset.channels), values=values, not_finite=not_finite)
     examined = []
     with (

@@ -67,7 +67,7 @@ def found_classes(dataset: Dataset, fingerprint: Fingerprint) -> tuple[LabelClas
     """The declared classes, or, where none are declared, background and one class per value found in the labels."""
     if dataset.classes is not None:
         return dataset.classes
-    values = [value for value in fingerprint.class_voxels if value > 0]
+    values = [value for value in fingerprint.class_voxels if value not in (0, dataset.ignore)]
     return LabelClass(value=0, name="background"), *(LabelClass(value=value, name=f"class {value}") for value in values)
 
 

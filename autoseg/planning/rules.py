@@ -36,6 +36,13 @@ PAPER_WEIGHTS: Final = (1.0, 10.0, 3.0, 3.0)
 """Source: the paper's table 2, for background, CSF, GM, WM."""
 
 
+def ignored_value(declared: int | None) -> Choice[int | None]:
+    """The label value of voxels without a label: what the data set declares, or what was asked for."""
+    if declared is None:
+        return Choice(None, "No value was declared: every voxel is labelled.")
+    return Choice(declared, f"Voxels with the value {declared} are without a label: they count in no loss and no score.")
+
+
 def crop(fingerprint: Fingerprint) -> Choice[Crop]:
     """Whether cutting to the voxels other than 0 is worth it."""
     fraction = median(

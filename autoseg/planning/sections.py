@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from autoseg import catalogue
-from autoseg.data.dataset import LabelClass, check_classes
+from autoseg.data.dataset import LabelClass, check_classes, names_by_value
 from autoseg.data.labels import LabelEncoding, encoding_of
 from autoseg.images.label_values import LARGEST_LABEL
 from autoseg.planning.section_types import Fraction, Positive, Section
@@ -71,16 +71,26 @@ class DataSection(Section):
 
     channels: tuple[str, ...] = Field(min_length=1, description="what each input channel shows")
     classes: tuple[LabelClass, ...] = Field(min_length=2, description="classes by rising label value, background first")
+    ignore: int | None = Field(
+        default=None,
+        ge=1,
+        description="label value of voxels without a label, which count in no loss and no score; null: there are none",
+    )
 
     @property
     def encoding(self) -> LabelEncoding:
         """How label values become targets, and probabilities labels."""
-        return encoding_of(self.classes)
+        return encoding_of(self.classes, ignore=self.ignore)
+
+    @property
+    def label_names(self) -> dict[int, str]:
+        """Every value that label maps may hold, with what it is called."""
+        return names_by_value(self.classes, ignore=self.ignore)
 
     @model_validator(mode="after")
     def _classes_differ(self) -> "DataSection":
-        check_classes(self.classes)
-        if self.classes[-1].value > LARGEST_LABEL:
+        check_classes(self.classes, ignore=self.ignore)
+        if max(self.label_names) > LARGEST_LABEL:
             msg = f"class values must not be above {LARGEST_LABEL}, the largest that label maps are stored with"
             raise ValueError(msg)
         return self

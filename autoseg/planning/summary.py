@@ -107,7 +107,9 @@ def _data(plan: Plan, fingerprint: Fingerprint) -> Iterator[SummaryLine]:
     )
     declared = plan.decisions["data.classes"].reason.startswith("As declared")
     origin = "as declared by the data set" if declared else "values of the label maps"
-    yield SummaryLine("data", f"{_count(len(classes), 'class', 'classes')}: {_named(classes)}", origin, ("data.classes",))
+    yield SummaryLine(
+        "data", f"{_count(len(classes), 'class', 'classes')}: {_named(classes)}", origin, ("data.classes", "data.ignore")
+    )
 
 
 def _slices(plan: Plan, fingerprint: Fingerprint) -> Iterator[SummaryLine]:

@@ -116,7 +116,15 @@ def _shaping(plan: Plan, view: View) -> dict[str, Any]:
             "normalisation": [_step(step) for step in settings.normalisation],
         },
         "values": [label.value for label in plan.data.classes],
+        **_targets(plan),
     }
+
+
+def _targets(plan: Plan) -> dict[str, Any]:
+    """What else decides which target a label value becomes."""
+    encoding = plan.data.encoding
+    regions = {} if encoding.exclusive else {"regions": encoding.regions, "written": encoding.written}
+    return regions if encoding.ignore is None else {**regions, "ignore": encoding.ignore}
 
 
 def _step(step: NormalisationStep) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from autoseg.data.dataset import Case, names_by_value
+from autoseg.data.dataset import Case
 from autoseg.errors import AutosegError, CasesFailedError, WorkspaceError
 from autoseg.events import Events
 from autoseg.images.image import on_grid_of, read_image, read_labels
@@ -160,7 +160,7 @@ def _make(case: Case, places: Sequence[CaseFiles], plan: Plan) -> _Outcome | Aut
     if case.label is None:
         msg = f"case {case.id} has no label"
         raise ValueError(msg)
-    values = names_by_value(plan.data.classes)
+    values = plan.data.label_names
     try:
         image = read_image(case.images, channels=len(plan.data.channels), not_finite=plan.preprocessing.not_finite)
         labels = on_grid_of(read_labels(case.label, values=values), image.geometry, where=case.label, other=case.images[0])

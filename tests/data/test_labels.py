@@ -52,3 +52,53 @@ def test_targets_that_are_predicted_with_certainty_give_the_labels_back(indices:
     labels = np.array(GAPS.values, dtype=np.uint16)[indices]
     certain = np.eye(3, dtype=np.float32)[GAPS.targets(labels)].T
     np.testing.assert_array_equal(GAPS.labels(certain), labels)
+
+
+NESTED = encoding_of(
+    [
+        LabelClass(value=0, name="background"),
+        LabelClass(value=1, name="core", values=(1, 3, 5), order=1),
+        LabelClass(value=2, name="whole", values=(1, 2, 3, 5), order=0),
+        LabelClass(value=3, name="enhancing", values=(3,), order=2),
+    ],
+    ignore=9,
+)
+
+
+def test_of_regions_a_target_is_the_innermost() -> None:
+    labels = np.array([0, 1, 2, 3, 5, 9], dtype=np.uint16)
+    assert NESTED.targets(labels).tolist() == [0, 1, 2, 3, 1, NESTED.ignored]
+    assert (NESTED.channels, NESTED.logits, NESTED.ignored) == (4, 3, 4)
+
+
+def test_a_target_lies_in_every_region_around_it_and_an_ignored_one_in_none() -> None:
+    assert NESTED.members.astype(int).tolist() == [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 1, 1, 1], [0, 0, 0, 0]]
+    assert GAPS.members.astype(int).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_regions_are_written_in_their_order_where_they_are_more_probable_than_not() -> None:
+    #                        nothing, whole, core alone, core in whole, all, a half
+    probabilities = np.array(
+        [
+            [1.0, 0.3, 0.4, 0.1, 0.1, 0.5],
+            [0, 0.2, 0.6, 0.7, 0.6, 0.5],
+            [0, 0.7, 0.1, 0.9, 0.9, 0.2],
+            [0, 0, 0, 0.5, 0.51, 0],
+        ],
+        dtype=np.float32,
+    )
+    assert NESTED.labels(probabilities).tolist() == [0, 2, 1, 1, 3, 0]
+    background, core, whole, enhancing = (mask.astype(int).tolist() for mask in NESTED.masks(probabilities))
+    assert background == [1, 0, 0, 0, 0, 1]
+    assert core == [0, 0, 1, 1, 1, 0]
+    assert whole == [0, 1, 1, 1, 1, 0]
+    assert enhancing == [0, 0, 0, 0, 1, 0]
+    assert NESTED.labels(np.array(NESTED.nothing, dtype=np.float32)[:, np.newaxis]).tolist() == [0]
+
+
+@pytest.mark.parametrize(("classes", "kind"), [(255, np.uint8), (256, np.uint16)])
+def test_a_voxel_without_a_label_counts_for_the_size_of_targets(classes: int, kind: type) -> None:
+    encoding = LabelEncoding(tuple(range(classes)), ignore=60000)
+    targets = encoding.targets(np.array([0, classes - 1, 60000], dtype=np.uint16))
+    assert targets.tolist() == [0, classes - 1, encoding.ignored]
+    assert targets.dtype == kind

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.empty_files import touch
 
-from autoseg.data.dataset import Dataset
+from autoseg.data.dataset import Dataset, LabelClass
 from autoseg.data.naming import dataset_name
 from autoseg.errors import DatasetError
 from autoseg.events import Silent
@@ -403,9 +403,50 @@ def test_nnunet_files_without_channel_number_are_named(tmp_path: Path) -> None:
     assert mentions(message(touch(raw(tmp_path), "imagesTr/c.nii.gz")), ["channel number", "imagesTr/c.nii.gz"])
 
 
-@pytest.mark.parametrize("labels", [{"background": 0, "whole": [1, 2]}, {"background": 0, "x": 1, "ignore": 2}])
-def test_nnunet_regions_and_ignored_voxels_are_refused(tmp_path: Path, labels: dict[str, Any]) -> None:
-    assert mentions(message(raw(tmp_path, labels=labels)), ["exclude each other", "Make one label map"])
+def test_nnunet_ignored_voxels_are_told_from_classes(tmp_path: Path) -> None:
+    dataset = find_dataset(raw(tmp_path, labels={"background": 0, "x": 1, "ignore": 7}))
+    assert dataset.classes == (LabelClass(value=0, name="background"), LabelClass(value=1, name="x"))
+    assert dataset.ignore == 7
+
+
+def test_nnunet_regions_have_their_values_and_the_order_of_writing(tmp_path: Path) -> None:
+    labels = {"background": 0, "whole": [1, 2, 3], "core": [1, 3], "enhancing": 3, "ignore": 4}
+    dataset = find_dataset(raw(tmp_path, labels=labels, regions_class_order=[2, 1, 3]))
+    assert dataset.classes == (
+        LabelClass(value=0, name="background"),
+        LabelClass(value=1, name="core", values=(1, 3), order=1),
+        LabelClass(value=2, name="whole", values=(1, 2, 3), order=0),
+        LabelClass(value=3, name="enhancing", values=(3,), order=2),
+    )
+    assert dataset.ignore == 4
+
+
+@pytest.mark.parametrize(
+    ("labels", "order", "words"),
+    [
+        ({"a": [1, 2], "b": [2, 3]}, [1, 3], ["must nest", "a and b share the values [2]", "neither contains"]),
+        ({"a": [1, 2], "b": [1, 2]}, [1, 2], ["must nest", "the same values"]),
+        ({"a": [1, 2], "b": 2}, [2, 1], ["1, which b is written with, is none of its values [2]"]),
+        ({"a": [1, 2, 3], "b": [2, 3]}, [2, 3], ["a is written with 2, which would be read as b"]),
+        ({"b": 2, "a": [1, 2]}, [2, 1], ["a, which contains b, must be written before it"]),
+        ({"a": [1, 2], "b": 2}, None, ["regions_class_order", "2 different whole numbers"]),
+        ({"a": [1, 2], "b": 2}, [1], ["regions_class_order"]),
+        ({"a": [1, 2], "b": 2}, [1, 1], ["regions_class_order"]),
+        ({"a": [0, 1], "b": 1}, [0, 1], ["contains the background"]),
+        ({"a": [1, "x"], "b": 1}, [1, 2], ["whole number"]),
+        ({"a": [], "b": 1}, [1, 2], ["whole number"]),
+        ({"a": 1, "b": 2}, [1, 2], ["regions_class_order", "no label is a region"]),
+        ({"a": 1, "ignore": 1}, None, ["two classes have the value 1"]),
+        ({"a": [1, 2], "ignore": 2}, [1], ["two classes have the value 2"]),
+        ({"a": 1, "ignore": 0}, None, ["whole number"]),
+        ({"a": 1, "ignore": [2]}, None, ["whole number"]),
+    ],
+)
+def test_nnunet_regions_that_cannot_be_told_are_refused(
+    tmp_path: Path, labels: dict[str, Any], order: list[int] | None, words: list[str]
+) -> None:
+    given = {} if order is None else {"regions_class_order": order}
+    assert mentions(message(raw(tmp_path, labels={"background": 0, **labels}, **given)), words)
 
 
 def test_nnunet_unpaired_files(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ _NUMBERS: Final = (0, 1, 2, 7, 8, 14, 20, 45, 99, 255, 0x7FFF, 0xFFFF, 0x7FFFFFF
 
 
 _NEUTRAL: Final[Mapping[str, Mapping[str, Any]]] = {
+    "data": {"ignore": None},
     "preprocessing": {"not_finite": "refuse"},
     "network": {"stem": "plain", "shared_by_views": True},
     "training": {"seeding": "batch", "half_resolution_fraction": 0},
@@ -150,6 +151,10 @@ def plan_digest(plan: Mapping[str, Any]) -> str:
     for part in (_mapping(training.get("slices")), *(map(_mapping, steps) if isinstance(steps, list) else ())):
         for key in [key for key, value in part.items() if value is None]:
             del part[key]
+    classes = _mapping(decided.get("data")).get("classes")
+    for label in map(_mapping, classes if isinstance(classes, list) else ()):
+        for key in [key for key in ("values", "order") if key in label and label[key] is None]:
+            del label[key]
     for section, neutral in _NEUTRAL.items():
         part = _mapping(decided.get(section))
         for key in [key for key, value in neutral.items() if key in part and _equal(part[key], value)]:

@@ -81,9 +81,10 @@ WITHOUT_INFLUENCE = {
     "training.minutes",
     "prediction.batch_size",
     "preprocessing.not_finite",
+    "data.ignore",
     "network.shared_by_views",
 }
-"""The data's own names, the budget that is not used, slices predicted at once, NaN, which nobody asked about, and views
+"""The data's own names, voxels without a label, the budget that is not used, slices predicted at once, NaN, which nobody asked about, and views
 beside the only one."""
 
 
