@@ -62,7 +62,7 @@ class CheckResult(Records):
                 "case": case.id,
                 **{f"{axis}_voxels": length for axis, length in zip("zyx", case.shape, strict=True)},
                 **{f"{axis}_spacing_mm": side for axis, side in zip("zyx", case.spacing_mm, strict=True)},
-                **{f"{label.name}_voxels": case.class_voxels.get(label.value, 0) for label in self.classes},
+                **{f"{label.name}_voxels": case.voxels_of(label) for label in self.classes},
             }
             for case in self.fingerprint.cases
         ]

@@ -129,6 +129,21 @@ class LabelEncoding:
         return indices
 
 
+def mask_of(label: LabelClass, labels: NDArray[np.uint16]) -> NDArray[np.bool_]:
+    """Where a label map shows a class or region: a region wherever one of its values stands.
+
+    Args:
+        label: the class.
+        labels: label values, any shape.
+
+    Returns:
+        bool, of the same shape.
+    """
+    values = label.label_values
+    mask: NDArray[np.bool_] = labels == values[0] if len(values) == 1 else np.isin(labels, values)
+    return mask
+
+
 def encoding_of(classes: Sequence[LabelClass], *, ignore: int | None = None) -> LabelEncoding:
     """The encoding of the classes of a data set, by rising value.
 

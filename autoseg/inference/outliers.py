@@ -144,7 +144,7 @@ def missing_classes(volumes_ml: Mapping[str, float], classes: Sequence[LabelClas
     missing = [
         label.name
         for label in classes
-        if volumes_ml.get(label.name) == 0 and all(case.class_voxels.get(label.value, 0) > 0 for case in fingerprint.cases)
+        if volumes_ml.get(label.name) == 0 and all(case.voxels_of(label) > 0 for case in fingerprint.cases)
     ]
     some = any(volume_ml > 0 for volume_ml in volumes_ml.values())  # else that nothing was found says it
     return [f"no {', no '.join(missing)} was found (training: in every case)"] if missing and some else []

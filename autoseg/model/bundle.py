@@ -125,7 +125,7 @@ def _expected(document: BundleDocument, *, where: Path | str) -> dict[str, _Kind
 def _network(document: BundleDocument) -> nn.Module:
     plan = document.seen
     return build_network(
-        document.architecture, in_channels=plan.input_channels, classes=len(plan.data.classes), size=plan.network
+        document.architecture, in_channels=plan.input_channels, classes=plan.data.encoding.logits, size=plan.network
     )
 
 

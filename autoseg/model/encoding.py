@@ -1,4 +1,7 @@
-"""The torch side of `autoseg.data.labels`: what logits mean, for losses, validation and prediction."""
+"""The torch side of `autoseg.data.labels`: what logits mean, for losses, validation and prediction.
+
+`TensorEncoding.of` gives that of a plan: classes that exclude one another have a softmax, regions a sigmoid each.
+"""
 
 import math
 from dataclasses import dataclass, replace
@@ -8,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from autoseg.data.labels import LabelEncoding
+from autoseg.data.labels import REGION_THRESHOLD, LabelEncoding
 from autoseg.planning.plan import Plan
 
 
@@ -18,7 +21,7 @@ class TensorEncoding:
 
     Attributes:
         labels: the same for arrays.
-        log_shift: added to the logits of the K classes before anything is made of them; empty: nothing.
+        log_shift: added to the logarithms of the probabilities of the K classes; empty: nothing.
     """
 
     labels: LabelEncoding
@@ -35,7 +38,9 @@ class TensorEncoding:
         1 would undo that, as the adjustment of logits by Menon et al. (ICLR 2021) does for frequencies.
         """
         power = plan.prediction.prior_power
-        return cls(plan.data.encoding, tuple(-power * math.log(weight) for weight in plan.training.class_weights if power))
+        shift = tuple(-power * math.log(weight) for weight in plan.training.class_weights if power)
+        labels = plan.data.encoding
+        return TensorEncoding(labels, shift) if labels.exclusive else RegionEncoding(labels, shift)
 
     @property
     def of_losses(self) -> "TensorEncoding":
@@ -63,6 +68,44 @@ class TensorEncoding:
         return logits + _channels(self.log_shift, logits.device) if self.log_shift else logits  # (B, K, H, W)
 
 
+class RegionEncoding(TensorEncoding):
+    """Logits, probabilities and targets of regions, which nest: L = K - 1 logits, one per region, in the order of the classes.
+
+    The odds of a region are those of its logit, shifted by its number in `log_shift` less that of the background: those of a
+    network that minimises the binary cross-entropy with weight w_r for voxels inside and w_0 outside are w_r / w_0 times
+    those of the prior, because it gives w_r p / (w_r p + w_0 (1 - p)) in place of p.
+    """
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities (B, K, H, W) of logits (B, K - 1, H, W); the background has what the likeliest region leaves."""
+        return _with_background(torch.sigmoid(self._shifted(logits)))  # (B, K, H, W)
+
+    def prediction(self, logits: Tensor) -> Tensor:
+        """The innermost region that logits (B, K - 1, H, W) speak for, as targets are: class indices (B, H, W), int64."""
+        found = torch.sigmoid(self._shifted(logits)) > REGION_THRESHOLD  # (B, K - 1, H, W)
+        indices = torch.zeros_like(found[:, 0], dtype=torch.int64)  # (B, H, W)
+        for index in self.labels.written:
+            indices = torch.where(found[:, index - 1], index, indices)
+        return indices
+
+    def memberships(self, target: Tensor, *, dtype: torch.dtype) -> Tensor:
+        """Which channels a target (B, H, W) belongs to: (B, K, H, W), 1 for each region around it, 0 where ignored."""
+        return _members(self.labels, dtype, target.device)[target].movedim(-1, 1)  # (B, K, H, W)
+
+    def activation(self) -> nn.Module:
+        """`probabilities` as the last layer of an exported network."""
+        return _ShiftedSigmoid(self._odds_shift)
+
+    @property
+    def _odds_shift(self) -> tuple[float, ...]:
+        """Added to the logits of the K - 1 regions; empty: nothing."""
+        return tuple(shift - self.log_shift[0] for shift in self.log_shift[1:])
+
+    def _shifted(self, logits: Tensor) -> Tensor:
+        shift = self._odds_shift
+        return logits + _channels(shift, logits.device) if shift else logits  # (B, K - 1, H, W)
+
+
 class _ShiftedSoftmax(nn.Module):
     """Softmax over channels of which each is shifted by a constant."""
 
@@ -75,6 +118,32 @@ class _ShiftedSoftmax(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         """Map logits to probabilities, both (B, K, H, W)."""
         return torch.softmax(logits + self.shift, dim=1)  # (B, K, H, W)
+
+
+class _ShiftedSigmoid(nn.Module):
+    """Sigmoid per region, of logits that are each shifted by a constant, behind what they leave to the background."""
+
+    shift: Tensor | None
+
+    def __init__(self, shift: tuple[float, ...]) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.tensor(shift)[:, None, None] if shift else None)  # (K - 1, 1, 1)
+
+    def forward(self, logits: Tensor) -> Tensor:
+        """Map logits (B, K - 1, H, W) to probabilities (B, K, H, W)."""
+        return _with_background(torch.sigmoid(logits if self.shift is None else logits + self.shift))
+
+
+def _with_background(regions: Tensor) -> Tensor:
+    """Probabilities of regions (B, K - 1, H, W) behind that of the background: (B, K, H, W)."""
+    return torch.cat([1.0 - regions.amax(dim=1, keepdim=True), regions], dim=1)  # (B, K, H, W)
+
+
+@lru_cache(maxsize=64)
+def _members(labels: LabelEncoding, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Which classes every target is in, (K + 1, K), kept on the device."""
+    with torch.inference_mode(mode=False):
+        return torch.from_numpy(labels.members).to(device=device, dtype=dtype)
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from autoseg.data.dataset import Case
+from autoseg.data.dataset import Case, LabelClass
 from autoseg.errors import ImageError
 from autoseg.formats.checksum import image_checksum
 from autoseg.images.geometry import ANATOMICAL_AXES
@@ -88,6 +88,10 @@ class CaseFingerprint(_Document):
         description="per axis (Z, Y, X): Dice of the labels with their own mirror image inside the label box, mean "
         "over the classes present, background excluded; null: no labels"
     )
+
+    def voxels_of(self, label: LabelClass) -> int:
+        """Voxels of a class; those of a region have one of its values."""
+        return sum(self.class_voxels.get(value, 0) for value in label.label_values)
 
 
 def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:

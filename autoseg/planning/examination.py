@@ -112,7 +112,7 @@ def split_cases(
         folds: how many.
         events: notified of classes that no scan, or no training case of a fold, shows.
     """
-    present = {case.id: [value for value, count in case.class_voxels.items() if count] for case in cases}
+    present = {case.id: [label.value for label in classes if case.voxels_of(label)] for case in cases}
     splits = make_splits(dataset, classes_present=present, folds=folds, groups=fold_groups(dataset, cases))
     _warn_of_missing_classes(splits, present, classes=classes, events=events)
     return splits

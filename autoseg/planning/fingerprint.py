@@ -37,6 +37,10 @@ class Fingerprint(BaseModel):
             total.update(case.class_voxels)
         return dict(sorted(total.items()))
 
+    def voxels_of(self, label: LabelClass) -> int:
+        """Voxels of a class over all whole scans; those of a region have one of its values."""
+        return sum(case.voxels_of(label) for case in self.cases)
+
 
 def fingerprint_dataset(dataset: Dataset, *, jobs: Jobs, events: Events, not_finite: NotFinite = "refuse") -> Fingerprint:
     """Read every labelled case once, check it, and put it into numbers.

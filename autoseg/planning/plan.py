@@ -117,7 +117,7 @@ class Plan(Section):
             training_step_bytes(
                 size.features,
                 channels=self.channels_of(view),
-                classes=len(self.data.classes),
+                classes=self.data.encoding.logits,
                 convolutions=size.convolutions,
                 expansion=size.expansion,
                 stem=size.stem,

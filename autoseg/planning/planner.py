@@ -95,7 +95,7 @@ def _refuse_unlearnable(dataset: Dataset, fingerprint: Fingerprint) -> None:
             where=dataset.root,
             remedy="Put labelled scans into the training set; those of the validation set alone cannot be learnt from.",
         )
-    if not any(fingerprint.class_voxels.get(label.value) for label in found_classes(dataset, fingerprint)[1:]):
+    if not any(fingerprint.voxels_of(label) for label in found_classes(dataset, fingerprint)[1:]):
         raise DatasetError(
             "all label maps are empty",
             where=dataset.root,

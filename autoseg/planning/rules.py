@@ -7,7 +7,8 @@ from statistics import median
 from typing import Final
 
 from autoseg.catalogue import LOSSES, Crop, Loss, Recipe
-from autoseg.data.dataset import LabelClass
+from autoseg.data.dataset import LabelClass, names_by_value
+from autoseg.data.labels import encoding_of
 from autoseg.data.splits import fold_count
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.recipes import Choice
@@ -85,6 +86,8 @@ def folds(subjects: int, *, asked: int | None) -> Choice[int]:
 def class_weights(voxels: Mapping[int, int], *, classes: Sequence[LabelClass], recipe: Recipe) -> Choice[tuple[float, ...]]:
     """Weights for the cross-entropy: inverse frequency, tempered, and 1 for the background.
 
+    A region's is that of voxels inside it in its binary cross-entropy, where those outside weigh 1.
+
     Args:
         voxels: voxels of each label value over all whole scans.
         classes: by rising value, background first; at least one other class has voxels.
@@ -92,15 +95,22 @@ def class_weights(voxels: Mapping[int, int], *, classes: Sequence[LabelClass], r
 
     Source: w = (f / f_background) ^ -0.38 gives weights near the paper's table 2 (1, 10, 3, 3) on IBSR18.
     """
-    if recipe == "paper" and [label.name.lower() for label in classes[1:]] == ["csf", "gm", "wm"]:
+    exclusive = encoding_of(classes).exclusive
+    if exclusive and recipe == "paper" and [label.name.lower() for label in classes[1:]] == ["csf", "gm", "wm"]:
         return Choice(PAPER_WEIGHTS, "The paper's table 2, for background, CSF, GM and WM.")
-    counts = [voxels.get(label.value, 0) for label in classes]
-    reference = counts[0] or max(counts)
-    weights = [significant((count / reference) ** -WEIGHT_POWER, 3) if count else None for count in counts]
+    counts = [sum(voxels.get(value, 0) for value in label.label_values) for label in classes]
+    total = sum(voxels.get(value, 0) for value in names_by_value(classes))
+    if exclusive:
+        others, compared = [counts[0] or max(counts)] * len(counts), "background's fraction"
+    else:
+        others, compared = [counts[0] or 1, *(total - count or 1 for count in counts[1:])], "fraction outside"
+    weights = [
+        significant((count / other) ** -WEIGHT_POWER, 3) if count else None
+        for count, other in zip(counts, others, strict=True)
+    ]
     largest = max(weight for weight in weights if weight is not None)
-    total = sum(counts)
     fractions = ", ".join(f"{label.name} {count / total:.3%}" for label, count in zip(classes, counts, strict=True))
-    reason = f"Voxels over whole scans: {fractions}; weight = (fraction / background's fraction) ^ -{WEIGHT_POWER:g}."
+    reason = f"Voxels over whole scans: {fractions}; weight = (fraction / {compared}) ^ -{WEIGHT_POWER:g}."
     if absent := [label.name for label, count in zip(classes, counts, strict=True) if not count]:
         reason += f" No voxel has {', '.join(absent)}: given the largest weight of the others."
     return Choice(tuple(largest if weight is None else weight for weight in weights), reason)

@@ -107,9 +107,8 @@ def _data(plan: Plan, fingerprint: Fingerprint) -> Iterator[SummaryLine]:
     )
     declared = plan.decisions["data.classes"].reason.startswith("As declared")
     origin = "as declared by the data set" if declared else "values of the label maps"
-    yield SummaryLine(
-        "data", f"{_count(len(classes), 'class', 'classes')}: {_named(classes)}", origin, ("data.classes", "data.ignore")
-    )
+    kind = ("class", "classes") if plan.data.encoding.exclusive else ("region", "regions that nest")
+    yield SummaryLine("data", f"{_count(len(classes), *kind)}: {_named(classes)}", origin, ("data.classes", "data.ignore"))
 
 
 def _slices(plan: Plan, fingerprint: Fingerprint) -> Iterator[SummaryLine]:

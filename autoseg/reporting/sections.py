@@ -96,7 +96,7 @@ def _data(data: ReportData, pictures: Sequence[Block]) -> Section:
     rows = []
     for case in fingerprint.cases[:MOST_ROWS]:
         voxel_ml = float(np.prod(case.spacing_mm)) / 1000
-        volumes = [f"{case.class_voxels.get(label.value, 0) * voxel_ml:.2f}" for label in foreground]
+        volumes = [f"{case.voxels_of(label) * voxel_ml:.2f}" for label in foreground]
         shape, spacing = (" x ".join(f"{value:.4g}" for value in triple) for triple in (case.shape, case.spacing_mm))
         rows.append([case.id, subsets.get(case.id, "gone"), shape, spacing, *volumes])
     columns = ["case", "set", "voxels (Z, Y, X)", "spacing (mm)", *(f"{label.name} (ml)" for label in foreground)]
@@ -104,7 +104,7 @@ def _data(data: ReportData, pictures: Sequence[Block]) -> Section:
     total = sum(fingerprint.class_voxels.values())
     balance = []
     for label, weight in zip(plan.data.classes, plan.training.class_weights, strict=True):
-        count = fingerprint.class_voxels.get(label.value, 0)
+        count = fingerprint.voxels_of(label)
         balance.append([label.name, f"{count:,}", f"{count / total:.2%}", f"{weight:.3g}"])
     return Section(
         "data",

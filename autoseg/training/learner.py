@@ -82,8 +82,8 @@ class Learner:
         self._plan = plan
         self._compute = compute
         self._ranks = ranks
-        classes = len(plan.data.classes)
-        network = build_network(architecture, in_channels=plan.input_channels, classes=classes, size=plan.network)
+        logits = plan.data.encoding.logits
+        network = build_network(architecture, in_channels=plan.input_channels, classes=logits, size=plan.network)
         if weights is not None:
             network.load_state_dict(weights)
         self.network = compute.place(network)
@@ -189,16 +189,16 @@ class Learner:
             nn.utils.clip_grad_norm_(self.network.parameters(), self._plan.training.grad_clip_norm)
         self.optimiser.step()
         prediction = self._encoding.prediction(levels[0].detach())  # (B, H, W)
-        counts = class_counts(prediction, target, classes=levels[0].shape[1])
+        counts = class_counts(prediction, target, encoding=self._encoding)
         return loss.detach(), self._ranks.sum(counts)
 
     def _levels_of(self, images: torch.Tensor, target: torch.Tensor, *, forward: Forward) -> list[torch.Tensor]:
-        """Logits of every supervised level, from the targets' resolution (B, K, H, W) downwards."""
+        """Logits of every supervised level, from the targets' resolution (B, L, H, W) downwards."""
         with self._compute.autocast():
             outputs = forward(images)
-        levels = [logits.float() for logits in outputs]  # (B, K, ceil(H / 2^l), ceil(W / 2^l))
+        levels = [logits.float() for logits in outputs]  # (B, L, ceil(H / 2^l), ceil(W / 2^l))
         if images.shape[-2:] != target.shape[-2:]:
-            levels = [_doubled(logits) for logits in levels]  # (B, K, ceil(H / 2^l), ceil(W / 2^l)) of the target
+            levels = [_doubled(logits) for logits in levels]  # (B, L, ceil(H / 2^l), ceil(W / 2^l)) of the target
         return levels
 
     def validate(self, parts: Sequence[ValidationPart], *, seen: Callable[[int], None] = lambda _: None) -> ValidationResult:

@@ -17,7 +17,7 @@ from autoseg.training.joining import joined
 from autoseg.training.ranks import ALONE, Ranks
 
 LossFunction = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Takes logits (B, K, H, W) and class indices (B, H, W), gives a scalar."""
+"""Takes logits (B, L, H, W) and targets (B, H, W), gives a scalar; L is the number of classes K, or of regions K - 1."""
 
 LevelsLoss = Callable[[Sequence[torch.Tensor], torch.Tensor], torch.Tensor]
 """Takes logits at every supervised level, from full resolution downwards, and class indices (B, H, W)."""
@@ -98,12 +98,14 @@ def _of_batch(
     return [loss.value(of_level) for of_level in sums]
 
 
-def weighted_cross_entropy(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:  # noqa: ARG001 - as all losses
-    """Weighted categorical cross-entropy, averaged over voxels by their weights.
+def weighted_cross_entropy(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:
+    """Weighted categorical cross-entropy, averaged over voxels by their weights; of regions, the binary one of each.
 
     Source: eq. 2 of the paper, -sum w y log(y_hat). The paper leaves the normalisation open; dividing by the sum of the
     voxels' weights keeps the loss independent of image size and of the weights' scale.
     """
+    if not encoding.labels.exclusive:
+        return _of_regions(weights, encoding)
 
     def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return torch.stack([_summed_cross_entropy(logits, target, weights), weights[target].sum()])  # (2,)
@@ -117,6 +119,25 @@ def weighted_cross_entropy(weights: torch.Tensor, encoding: TensorEncoding) -> L
         return value(sums(logits, target))
 
     return LossOfSums(sums, value, alone)
+
+
+def _of_regions(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:
+    """Weighted binary cross-entropy of regions, averaged over regions and labelled voxels by their weights.
+
+    A voxel weighs as much in a region's part as the region if it lies inside, and as the background if it lies outside.
+    """
+
+    def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        inside = encoding.memberships(target, dtype=logits.dtype)[:, 1:]  # (B, K - 1, H, W)
+        weight = torch.where(inside > 0, weights[1:, None, None], weights[0])  # (B, K - 1, H, W)
+        weight = weight * (target != encoding.labels.ignored)[:, None]  # (B, K - 1, H, W)
+        wrong = F.softplus(logits) - inside * logits  # (B, K - 1, H, W): -ln p inside, -ln(1 - p) outside
+        return torch.stack([(weight * wrong).sum(), weight.sum()])  # (2,)
+
+    def value(sums: torch.Tensor) -> torch.Tensor:
+        return sums[0] / sums[1]
+
+    return LossOfSums(sums, value)
 
 
 def _summed_cross_entropy(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -133,9 +154,9 @@ def _repeatable_sum(logits: torch.Tensor, target: torch.Tensor, weights: torch.T
 
 
 def soft_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:  # noqa: ARG001 - every loss is built alike
-    """One minus the mean soft Dice of the foreground classes, each pooled over the batch.
+    """One minus the mean soft Dice of the foreground classes or regions, each pooled over the batch.
 
-    Source: Milletari et al. 2016 (V-Net), with softmax probabilities and without squares; pooled over the batch because
+    Source: Milletari et al. 2016 (V-Net), with probabilities and without squares; pooled over the batch because
     a single slice often lacks a class.
     """
 

@@ -22,6 +22,6 @@ def stored_bytes(plan: Plan, architecture: Architecture) -> int:
     """
     with torch.random.fork_rng(devices=()):  # weights are drawn, and nobody else shall notice
         network = build_network(
-            architecture, in_channels=plan.input_channels, classes=len(plan.data.classes), size=plan.network
+            architecture, in_channels=plan.input_channels, classes=plan.data.encoding.logits, size=plan.network
         )
     return _BYTES * _COPIES * sum(parameter.numel() for parameter in network.parameters())

@@ -44,8 +44,9 @@ def slice_pools(stacks: Sequence[SliceStack], plan: Plan) -> tuple[SlicePool, ..
     classes = len(plan.data.classes)
     if selection.rule == "with_class":
         values = [label.value for label in plan.data.classes]
+        inside = plan.data.encoding.members[:classes]  # (K, K): regions show in the pixels of those inside them
         index = values.index(selection.label) if selection.label is not None else 0
-        showing = [stack.class_pixels(classes)[:, index] > 0 for stack in stacks]
+        showing = [stack.class_pixels(classes)[:, inside[:, index]].sum(axis=1) > 0 for stack in stacks]
         return (SlicePool(_found(_slices(showing), what=f"the class {plan.data.classes[index].name}"), fraction=1.0),)
     if selection.fraction is None:
         return (SlicePool(every, fraction=1.0),)

@@ -198,7 +198,7 @@ def validate(
                 logits = logits[..., : images.shape[-2], : images.shape[-1]].float()  # (B, K, H, W)
                 losses.append(loss(logits, target))
                 prediction = encoding.prediction(logits)  # (B, H, W)
-                counts[place] += class_counts(prediction, target, classes=classes)
+                counts[place] += class_counts(prediction, target, encoding=encoding)
                 if sampled is not None and sampled in chosen:
                     shown_at = int(np.flatnonzero(chosen == sampled)[0])
                     samples.append(_sample(case, prediction[shown_at], number=part.number, index=sampled))
@@ -233,17 +233,20 @@ def _sample(case: SliceStack, prediction: torch.Tensor, *, number: int, index: i
     )
 
 
-def class_counts(prediction: torch.Tensor, target: torch.Tensor, *, classes: int) -> torch.Tensor:
+def class_counts(prediction: torch.Tensor, target: torch.Tensor, *, encoding: TensorEncoding) -> torch.Tensor:
     """Count voxels by class: all that Dice needs, without a matrix of all pairs of classes.
 
     Args:
         prediction: class indices, any shape, int64.
         target: class indices of the same shape.
-        classes: number of classes K.
+        encoding: of K classes or regions; a voxel counts for all regions it lies in.
 
     Returns:
         per class the voxels that are predicted and right, that are predicted, and that should be: (3, K), int64.
     """
+    if not encoding.labels.exclusive:
+        return _counts_of_regions(prediction, target, encoding=encoding)
+    classes = encoding.labels.channels
     right = torch.where(prediction == target, prediction, classes)  # the last place counts what is wrong
     if target.device.type != "cpu" and classes <= _COMPARED_CLASSES:
         return _compared(torch.stack([right, prediction, target]), classes=classes)
@@ -252,6 +255,14 @@ def class_counts(prediction: torch.Tensor, target: torch.Tensor, *, classes: int
     for row, found in zip(counts, (right, prediction, target), strict=True):
         row.scatter_add_(0, found.flatten(), one)  # unlike bincount, which asks the device for the largest first
     return counts[:, :classes]
+
+
+def _counts_of_regions(prediction: torch.Tensor, target: torch.Tensor, *, encoding: TensorEncoding) -> torch.Tensor:
+    """The same of regions, which contain one another; voxels that nobody labelled do not count."""
+    labelled = torch.where(target == encoding.labels.ignored, target, prediction)
+    predicted = encoding.memberships(labelled.flatten()[None, None], dtype=torch.bool)  # (1, K, 1, N)
+    wanted = encoding.memberships(target.flatten()[None, None], dtype=torch.bool)  # (1, K, 1, N)
+    return torch.stack([found.sum(dim=(0, 2, 3)) for found in (predicted & wanted, predicted, wanted)])  # (3, K)
 
 
 def _compared(found: torch.Tensor, *, classes: int) -> torch.Tensor:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.labels import LabelEncoding, encoding_of
+from autoseg.data.labels import LabelEncoding, encoding_of, mask_of
 
 GAPS = LabelEncoding((0, 2, 700))
 
@@ -102,3 +102,10 @@ def test_a_voxel_without_a_label_counts_for_the_size_of_targets(classes: int, ki
     targets = encoding.targets(np.array([0, classes - 1, 60000], dtype=np.uint16))
     assert targets.tolist() == [0, classes - 1, encoding.ignored]
     assert targets.dtype == kind
+
+
+def test_a_region_is_wherever_one_of_its_values_stands() -> None:
+    labels = np.array([[0, 1, 2], [3, 5, 9]], dtype=np.uint16)
+    core = LabelClass(value=1, name="core", values=(1, 3, 5), order=1)
+    assert mask_of(core, labels).tolist() == [[False, True, False], [True, True, False]]
+    assert mask_of(LabelClass(value=2, name="other"), labels).tolist() == [[False, False, True], [False, False, False]]

@@ -1,5 +1,6 @@
 """What logits mean, in torch: the same as `autoseg.data.labels` says for arrays."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from autoseg.data.labels import LabelEncoding
-from autoseg.model.encoding import TensorEncoding
+from autoseg.model.encoding import RegionEncoding, TensorEncoding
 from autoseg.planning.plan import Plan
 
 ENCODING = TensorEncoding(LabelEncoding((0, 2, 5)))
@@ -70,3 +71,45 @@ def test_a_shift_made_while_predicting_serves_while_training(shifted: TensorEnco
     shifted.probabilities(logits)[:, 0].sum().backward()
     assert logits.grad is not None
     assert bool(logits.grad.any())
+
+
+NESTED = LabelEncoding((0, 1, 2, 4), regions=((1, 2, 4), (2, 4), (4,)), written=(1, 2, 3), ignore=9)
+REGIONS = RegionEncoding(NESTED)
+
+
+def test_regions_have_a_sigmoid_each_and_the_background_what_the_likeliest_leaves() -> None:
+    logits = torch.logit(torch.tensor([0.9, 0.2, 0.3]))[None, :, None, None]  # (1, 3, 1, 1)
+    torch.testing.assert_close(REGIONS.probabilities(logits).flatten(), torch.tensor([0.1, 0.9, 0.2, 0.3]))
+    assert torch.equal(REGIONS.activation()(LOGITS), REGIONS.probabilities(LOGITS))
+
+
+def test_a_prediction_of_regions_is_the_target_of_the_labels_that_their_probabilities_speak_for() -> None:
+    prediction = REGIONS.prediction(LOGITS)
+    assert prediction.dtype == torch.int64
+    assert set(prediction.unique().tolist()) == {0, 1, 2, 3}
+    probabilities = np.moveaxis(REGIONS.probabilities(LOGITS).numpy(), 1, 0)  # (K, B, H, W)
+    np.testing.assert_array_equal(NESTED.targets(NESTED.labels(probabilities)), prediction.numpy())
+
+
+def test_a_voxel_is_in_every_region_around_it_and_in_none_where_nobody_labelled() -> None:
+    found = REGIONS.memberships(torch.tensor([[[0, 2, NESTED.ignored]]]), dtype=torch.float32)  # (1, 1, 3)
+    assert found[0, :, 0].T.tolist() == [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+
+
+def test_the_shift_of_a_region_undoes_the_weight_of_its_voxels() -> None:
+    """At power 1: of the probability that minimises the weighted cross-entropy comes the fraction of voxels inside."""
+    power, weights, inside = 1.0, [2.0, 3.0, 8.0, 1.0], torch.tensor([0.3, 0.1, 0.02])
+    encoding = RegionEncoding(NESTED, tuple(-power * math.log(weight) for weight in weights))
+    best = torch.tensor(weights[1:]) * inside / (torch.tensor(weights[1:]) * inside + weights[0] * (1 - inside))
+    found = encoding.probabilities(torch.logit(best)[None, :, None, None])[0, :, 0, 0]
+    torch.testing.assert_close(found, torch.tensor([0.7, *inside.tolist()]))
+    torch.testing.assert_close(encoding.activation()(torch.logit(best)[None, :, None, None])[0, :, 0, 0], found)
+    assert isinstance(encoding.of_losses, RegionEncoding)
+    assert encoding.of_losses.log_shift == ()
+
+
+def test_a_plan_with_regions_has_their_encoding(make_plan: Callable[..., Plan]) -> None:
+    regions = [{"value": 0, "name": "background"}, {"value": 1, "name": "whole", "values": [1], "order": 0}]
+    encoding = TensorEncoding.of(make_plan(data={"classes": regions}))
+    assert isinstance(encoding, RegionEncoding)
+    assert encoding.labels.logits == 1

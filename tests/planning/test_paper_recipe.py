@@ -84,8 +84,8 @@ WITHOUT_INFLUENCE = {
     "data.ignore",
     "network.shared_by_views",
 }
-"""The data's own names, voxels without a label, the budget that is not used, slices predicted at once, NaN, which nobody asked about, and views
-beside the only one."""
+"""The data's own names, voxels without a label, the budget that is not used, slices predicted at once, NaN, which nobody
+asked about, and views beside the only one."""
 
 
 @pytest.fixture(scope="module")

@@ -121,6 +121,20 @@ def test_weights_where_nothing_is_background():
     assert rules.class_weights({1: 1000, 2: 1000}, classes=TISSUES[:3], recipe="auto").value == (1.0, 1.0, 1.0)
 
 
+def test_the_weight_of_a_region_is_that_of_its_voxels_against_those_outside():
+    regions = [
+        LabelClass(value=0, name="background"),
+        LabelClass(value=1, name="core", values=(1, 3), order=1),
+        LabelClass(value=2, name="whole", values=(1, 2, 3), order=0),
+        LabelClass(value=4, name="vessel", values=(4,), order=2),
+    ]
+    # core 1000 of 101 000, so 10^-2; whole 10 000 of 101 000 and 91 000 outside; nothing of vessel; 9 is no class
+    choice = rules.class_weights({0: 91_000, 1: 400, 2: 9_000, 3: 600, 9: 10**9}, classes=regions, recipe="auto")
+    assert choice.value == (1.0, 5.75, 2.31, 5.75)
+    assert "whole 9.901%" in choice.reason
+    assert "fraction outside" in choice.reason
+
+
 @given(
     background=st.integers(1, 10**9),
     counts=st.lists(st.integers(1, 10**8), min_size=2, max_size=2),

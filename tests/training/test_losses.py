@@ -2,10 +2,11 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from autoseg import catalogue
 from autoseg.data.labels import LabelEncoding
-from autoseg.model.encoding import TensorEncoding
+from autoseg.model.encoding import RegionEncoding, TensorEncoding
 from autoseg.training.losses import LossOfSums, _repeatable_sum, build_loss, over_levels
 
 TWO = TensorEncoding(LabelEncoding((0, 1)))
@@ -117,3 +118,52 @@ def test_the_cross_entropy_of_a_gpu_is_that_of_a_cpu_with_its_gradient() -> None
     found = _repeatable_sum(logits, target, weights)
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(*(torch.autograd.grad(loss, logits)[0] for loss in (found, expected)))
+
+
+REGIONS = RegionEncoding(LabelEncoding((0, 1, 2), regions=((1, 2), (2,)), written=(1, 2), ignore=9))
+CPU = torch.device("cpu")
+
+
+def test_the_cross_entropy_of_regions_by_hand() -> None:
+    """Voxels inside weigh as much as their region, those outside as the background, and those without a label nothing."""
+    logits = torch.logit(torch.tensor([[0.8, 0.9, 0.4], [0.3, 0.6, 0.5]]))[None, :, None, :]  # (1, 2, 1, 3)
+    target = torch.tensor([[[1, 2, 3]]])  # in the outer region, in both, unlabelled
+    loss = build_loss("cross_entropy", class_weights=[1.0, 2.0, 5.0], encoding=REGIONS, device=CPU)
+    summed = -(2 * math.log(0.8) + 2 * math.log(0.9) + math.log(0.7) + 5 * math.log(0.6))
+    assert float(loss(logits, target)) == pytest.approx(summed / (2 + 2 + 1 + 5), rel=1e-6)
+
+
+def test_the_cross_entropy_of_regions_is_that_of_torch() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = (4 * torch.randn((2, 2, 5, 6), generator=generator)).requires_grad_()
+    target = torch.randint(0, 3, (2, 5, 6), generator=generator)
+    inside = torch.stack([target > 0, target > 1], dim=1).float()
+    weights = torch.tensor([2.0, 5.0])[:, None, None]
+    expected = F.binary_cross_entropy_with_logits(logits, inside, pos_weight=weights, reduction="sum")
+    expected = expected / (weights * inside + 1 - inside).sum()
+    loss = build_loss("cross_entropy", class_weights=[1.0, 2.0, 5.0], encoding=REGIONS, device=CPU)(logits, target)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(torch.autograd.grad(loss, logits), torch.autograd.grad(expected, logits))
+
+
+def test_the_dice_of_regions_takes_a_voxel_into_every_region_around_it() -> None:
+    target = torch.tensor([[[0, 1, 2, 2]]])
+    sure = 40.0 * torch.stack([target > 0, target > 1], dim=1).float() - 20.0
+    loss = build_loss("dice", class_weights=[1.0, 1.0, 1.0], encoding=REGIONS, device=CPU)
+    assert float(loss(sure, target)) == pytest.approx(0.0, abs=1e-6)
+    inner_missing = sure.clone()
+    inner_missing[:, 1] = -20.0  # of (2 * 0 + 1) / (2 + 1), the other being whole
+    assert float(loss(inner_missing, target)) == pytest.approx(1 - (1 + 1 / 3) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", catalogue.LOSSES)
+def test_losses_of_regions_have_gradients_and_halves_of_a_batch_add_up(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn((4, 2, 8, 8), generator=generator).requires_grad_()
+    target = torch.randint(0, 3, (4, 8, 8), generator=generator)
+    loss = build_loss(name, class_weights=[1.0, 2.0, 3.0], encoding=REGIONS, device=CPU)
+    assert isinstance(loss, LossOfSums)
+    whole = loss(logits, target)
+    (gradient,) = torch.autograd.grad(whole, logits)
+    assert (gradient.abs().sum(dim=(0, 2, 3)) > 0).all()
+    torch.testing.assert_close(loss.value(loss.sums(logits[:2], target[:2]) + loss.sums(logits[2:], target[2:])), whole)

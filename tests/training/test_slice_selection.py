@@ -49,6 +49,22 @@ def test_with_class_takes_only_slices_that_show_it(make_plan: MakePlan, cases: C
     assert sorted(order[:4]) == sorted(order[4:]) == SHOWING
 
 
+def test_with_class_finds_a_region_wherever_one_inside_it_shows(make_plan: MakePlan, cases: Cases) -> None:
+    cases[1][1].stack(0).label[cases[1][1].stack(0).label == 1] = 2  # index 2 is the inner region
+    cases[0][1].stack(0).label[4][cases[0][1].stack(0).label[4] == 1] = 3  # nobody labelled it
+    regions = [
+        {"value": 0, "name": "background"},
+        {"value": 2, "name": "disc", "values": [2, 5], "order": 0},
+        {"value": 5, "name": "hole", "values": [5], "order": 1},
+    ]
+    for value, showing in ((2, [(0, 2), (0, 3), (1, 7)]), (5, [(1, 7)])):
+        plan = make_plan(
+            data={"classes": regions, "ignore": 9},
+            training={"slices": {"rule": "with_class", "label": value}, "class_weights": [1.0, 1.0, 1.0]},
+        )
+        assert sorted(drawn(plan, cases, count=len(showing))) == showing
+
+
 def test_with_class_tells_classes_apart(make_plan: MakePlan, cases: Cases) -> None:
     cases[1][1].stack(0).label[cases[1][1].stack(0).label == 1] = 2  # index 2 is the class of value 5
     classes = [{"value": 0, "name": "background"}, {"value": 2, "name": "disc"}, {"value": 5, "name": "ring"}]

@@ -9,7 +9,7 @@ from torch import nn
 
 from autoseg.data.labels import LabelEncoding
 from autoseg.model.compute import Compute
-from autoseg.model.encoding import TensorEncoding
+from autoseg.model.encoding import RegionEncoding, TensorEncoding
 from autoseg.model.padding import Padding
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
@@ -194,7 +194,15 @@ def test_the_fullest_slice_counts_every_class_and_takes_the_first_of_equals() ->
 
 def test_voxels_are_counted_where_they_are_right_predicted_and_wanted() -> None:
     prediction, target = torch.tensor([[0, 1], [2, 2]]), torch.tensor([[0, 1], [1, 2]])
-    assert class_counts(prediction, target, classes=4).tolist() == [[1, 1, 1, 0], [1, 1, 2, 0], [1, 2, 1, 0]]
+    four = TensorEncoding(LabelEncoding((0, 1, 2, 3)))
+    assert class_counts(prediction, target, encoding=four).tolist() == [[1, 1, 1, 0], [1, 1, 2, 0], [1, 2, 1, 0]]
+
+
+def test_a_voxel_counts_for_every_region_it_lies_in_and_for_none_where_nobody_labelled() -> None:
+    nested = RegionEncoding(LabelEncoding((0, 1, 2), regions=((1, 2), (2,)), written=(1, 2), ignore=9))
+    prediction, target = torch.tensor([[0, 1, 2], [2, 2, 0]]), torch.tensor([[0, 2, 2], [1, 3, 1]])
+    #                 right      predicted  wanted
+    assert class_counts(prediction, target, encoding=nested).tolist() == [[1, 3, 1], [2, 3, 2], [1, 4, 2]]
 
 
 def test_a_class_that_is_nowhere_has_no_dice() -> None:
