@@ -16,11 +16,14 @@ class LossEntry(Entry):
         references: the works that the phrase cites, in full.
         class_weighted: whether it has a cross-entropy weighted by class, so that networks find rare classes too often and a
             plan corrects them (`prediction.prior_power`).
+        without_labels: whether it leaves out voxels without a label, whose target is K, one beyond the classes; data that
+            has such voxels cannot be learnt with others.
     """
 
     phrase: str
     references: tuple[str, ...] = ()
     class_weighted: bool = False
+    without_labels: bool = False
 
 
 _BOTH: Final = "the sum of class-weighted cross-entropy and soft Dice loss"
@@ -30,10 +33,15 @@ LOSSES: Final[Table[LossEntry]] = Table(
     LossEntry,
     {
         "cross_entropy": LossEntry(
-            "autoseg.training.losses:weighted_cross_entropy", "class-weighted cross-entropy", class_weighted=True
+            "autoseg.training.losses:weighted_cross_entropy",
+            "class-weighted cross-entropy",
+            class_weighted=True,
+            without_labels=True,
         ),
-        "dice": LossEntry("autoseg.training.losses:soft_dice", "soft Dice loss"),
-        "cross_entropy_dice": LossEntry("autoseg.training.losses:cross_entropy_and_dice", _BOTH, class_weighted=True),
+        "dice": LossEntry("autoseg.training.losses:soft_dice", "soft Dice loss", without_labels=True),
+        "cross_entropy_dice": LossEntry(
+            "autoseg.training.losses:cross_entropy_and_dice", _BOTH, class_weighted=True, without_labels=True
+        ),
     },
     group="autoseg.losses",
     predicts=False,

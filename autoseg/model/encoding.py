@@ -57,8 +57,18 @@ class TensorEncoding:
         return self._shifted(logits).max(dim=1).indices  # (B, H, W)
 
     def memberships(self, target: Tensor, *, dtype: torch.dtype) -> Tensor:
-        """Which channels a target (B, H, W) belongs to: (B, K, H, W), 1 where it does and 0 elsewhere."""
-        return F.one_hot(target, self.labels.channels).movedim(-1, 1).to(dtype)  # (B, K, H, W)
+        """Which channels a target (B, H, W) belongs to: (B, K, H, W), 1 where it does and 0 elsewhere.
+
+        A voxel without a label belongs to none.
+        """
+        classes = self.labels.channels
+        if self.labels.ignore is None:
+            return F.one_hot(target, classes).movedim(-1, 1).to(dtype)  # (B, K, H, W)
+        return F.one_hot(target, classes + 1)[..., :classes].movedim(-1, 1).to(dtype)  # (B, K, H, W)
+
+    def labelled(self, target: Tensor) -> Tensor:
+        """Which voxels of a target have a label: bool, of the same shape."""
+        return target != self.labels.ignored
 
     def activation(self) -> nn.Module:
         """`probabilities` as the last layer of an exported network."""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from autoseg.errors import WorkspaceError
+from autoseg.planning.plan import Plan
 from autoseg.preprocessing.class_pixels import ClassPixels
 from autoseg.preprocessing.footprint import Footprint, Triple
 from autoseg.preprocessing.mapped import REMEDY, OpenArrays, StoredArray, require
@@ -80,6 +81,13 @@ class SliceStack:
         """Pixels of each class in each slice, (S, K): as they were counted when the case was stored, else counted now."""
         counted = self.counted or ClassPixels.of(self.label, axes=(0,))
         return counted.along(0, classes=classes)
+
+    def labelled(self, plan: Plan) -> NDArray[np.bool_]:
+        """Which slices have a labelled pixel, (S,): all, where every voxel has a label."""
+        if plan.data.ignore is None:
+            return np.ones(self.shape[0], dtype=np.bool_)
+        labelled: NDArray[np.int64] = self.class_pixels(len(plan.data.classes)).sum(axis=1)
+        return labelled > 0
 
     def turned(self, order: Triple) -> "SliceStack":
         """The slices along other axes, as of `views.axis_order`: views of the same arrays."""

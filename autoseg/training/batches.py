@@ -21,6 +21,7 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.augmentation import Augmentation, Batch, Randomness
+from autoseg.training.labelled_part import labelled_box, starts
 from autoseg.training.ranks import ALONE, Place, Ranks, own_part
 from autoseg.training.slice_order import SliceOrder
 
@@ -74,6 +75,7 @@ class SliceBatches:
                 view,
                 [case.stack(number) for _, case in cases],
                 Augmentation(plan.augmentation, mirror_axes=view.mirror_axes),
+                None if plan.data.ignore is None else plan.data.encoding.ignored,
             )
             for number, view in enumerate(plan.views)
         ]
@@ -105,12 +107,14 @@ class _Shown:
     view: View
     stacks: Sequence[SliceStack]
     augmentation: Augmentation
+    ignored: int | None = None
+    """Target of a pixel without a label, where there may be such."""
 
     def batch(self, chosen: NDArray[np.int64], randomness: Randomness) -> Batch:
         """Some slices, rows of (case number, slice number), as patches."""
         each = repeat(randomness) if isinstance(randomness, np.random.Generator) else randomness
         patches = [
-            _patch(self.stacks[case], int(index), view=self.view, generator=generator)
+            _patch(self.stacks[case], int(index), view=self.view, generator=generator, ignored=self.ignored)
             for (case, index), generator in zip(chosen, each, strict=False)
         ]
         return self.augmentation(
@@ -124,19 +128,27 @@ class _Shown:
 
 
 def _patch(
-    stack: SliceStack, index: int, *, view: View, generator: np.random.Generator
+    stack: SliceStack, index: int, *, view: View, generator: np.random.Generator, ignored: int | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
-    """One slice cut or padded to the patch: image (C, H, W) and labels (1, H, W), at a random place."""
+    """One slice cut or padded to the patch: image (C, H, W) and labels (1, H, W), at a random place among labelled ones."""
     image = with_adjacent_slices(stack.image, [index], adjacent_slices=view.adjacent_slices)[0]
     labels = np.asarray(stack.label[index], dtype=np.int16)[np.newaxis]
     for axis, side in enumerate(view.patch_px, start=1):
         surplus = image.shape[axis] - side
         if surplus > 0:
-            start = int(generator.integers(surplus + 1))
+            first, last = (0, surplus) if ignored is None else _labelled_starts(labels[0], axis - 1, side, ignored)
+            start = first + int(generator.integers(last - first + 1))
             window = (slice(None),) * axis + (slice(start, start + side),)
             image, labels = image[window], labels[window]
     darkest = np.repeat(stack.footprint.pad_value, 2 * view.adjacent_slices + 1)
     return _pad(image, view.patch_px, values=darkest.tolist()), _pad(labels, view.patch_px, values=(0,))
+
+
+def _labelled_starts(label: NDArray[np.int16], axis: int, side: int, ignored: int) -> tuple[int, int]:
+    """The first and the last place along an axis where a patch of a larger slice (H, W) may begin."""
+    box, surplus = labelled_box(label, ignored=ignored)[axis], label.shape[axis] - side
+    first, last = starts(box, sides=np.array(side), surplus=np.array(surplus)).tolist()
+    return first, last
 
 
 def _aspect(stack: SliceStack) -> float:

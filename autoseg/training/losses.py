@@ -2,6 +2,9 @@
 
 Each is a function of the class weights, (K,), float32, and of the encoding, which says what logits and targets mean.
 It gives a `LossFunction`; one that is made of sums over pixels, as `LossOfSums`, costs least where several ranks train.
+
+A target of K, one beyond the classes, is a voxel without a label. It adds nothing to any sum, so that nothing is learnt from
+it; images without a single labelled voxel have the loss 0. No data set without an ignore value has such targets.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +15,7 @@ import torch
 from torch.nn import functional as F
 
 from autoseg import catalogue
+from autoseg.errors import PlanError
 from autoseg.model.encoding import TensorEncoding
 from autoseg.training.joining import joined
 from autoseg.training.ranks import ALONE, Ranks
@@ -42,6 +46,9 @@ class LossOfSums:
         return self.alone(logits, target) if self.alone else self.value(self.sums(logits, target))
 
 
+_NO_WEIGHT: Final = torch.finfo(torch.float32).tiny
+"""What a sum of weights is divided by where no voxel is labelled: 0 stays 0, and its gradient too."""
+
 _DICE_SMOOTHING: Final = 1.0
 """Voxels added to numerator and denominator, so that a class absent from a batch has a defined, small gradient.
 
@@ -59,7 +66,17 @@ def build_loss(
         class_weights: weight of each class in the cross-entropy, background first.
         encoding: what logits and targets mean.
         device: where the logits will be.
+
+    Raises:
+        PlanError: there are voxels without a label, and the loss does not know them.
     """
+    if encoding.labels.ignore is not None and not catalogue.LOSSES[name].without_labels:
+        raise PlanError(
+            f"the loss `{name}` does not know voxels without a label, which the data has (data.ignore)",
+            where="training.loss",
+            expected=f"one of {', '.join(catalogue.LOSSES.built_in)}, or a loss whose entry says `without_labels=True`",
+            remedy="Choose another training.loss in plan.json, or have the loss leave out targets of K and say so.",
+        )
     weights = torch.tensor(class_weights, dtype=torch.float32, device=device)
     loss: LossFunction = catalogue.LOSSES.build(name, weights=weights, encoding=encoding)
     return loss
@@ -99,22 +116,25 @@ def _of_batch(
 
 
 def weighted_cross_entropy(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:
-    """Weighted categorical cross-entropy, averaged over voxels by their weights; of regions, the binary one of each.
+    """Weighted categorical cross-entropy, averaged over labelled voxels by their weights; of regions the binary one.
 
     Source: eq. 2 of the paper, -sum w y log(y_hat). The paper leaves the normalisation open; dividing by the sum of the
     voxels' weights keeps the loss independent of image size and of the weights' scale.
     """
     if not encoding.labels.exclusive:
         return _of_regions(weights, encoding)
+    some_without = encoding.labels.ignore is not None
+    if some_without:
+        weights = F.pad(weights, (0, 1))  # (K + 1,): 0 for voxels without a label
 
     def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         return torch.stack([_summed_cross_entropy(logits, target, weights), weights[target].sum()])  # (2,)
 
     def value(sums: torch.Tensor) -> torch.Tensor:
-        return sums[0] / sums[1]
+        return sums[0] / (sums[1].clamp_min(_NO_WEIGHT) if some_without else sums[1])
 
     def alone(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        if logits.device.type == "cpu":
+        if logits.device.type == "cpu" and not some_without:
             return F.cross_entropy(logits, target, weight=weights)
         return value(sums(logits, target))
 
@@ -126,35 +146,40 @@ def _of_regions(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:
 
     A voxel weighs as much in a region's part as the region if it lies inside, and as the background if it lies outside.
     """
+    some_without = encoding.labels.ignore is not None
 
     def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         inside = encoding.memberships(target, dtype=logits.dtype)[:, 1:]  # (B, K - 1, H, W)
         weight = torch.where(inside > 0, weights[1:, None, None], weights[0])  # (B, K - 1, H, W)
-        weight = weight * (target != encoding.labels.ignored)[:, None]  # (B, K - 1, H, W)
+        if some_without:
+            weight = weight * encoding.labelled(target)[:, None]  # (B, K - 1, H, W)
         wrong = F.softplus(logits) - inside * logits  # (B, K - 1, H, W): -ln p inside, -ln(1 - p) outside
         return torch.stack([(weight * wrong).sum(), weight.sum()])  # (2,)
 
     def value(sums: torch.Tensor) -> torch.Tensor:
-        return sums[0] / sums[1]
+        return sums[0] / (sums[1].clamp_min(_NO_WEIGHT) if some_without else sums[1])
 
     return LossOfSums(sums, value)
 
 
 def _summed_cross_entropy(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """The sum of the weighted cross-entropy over voxels."""
+    """The sum of the weighted cross-entropy over voxels; weights are those of the K classes, and of voxels without one."""
     if logits.device.type == "cpu":
-        return F.cross_entropy(logits, target, weight=weights, reduction="sum")
+        classes = logits.shape[1]
+        return F.cross_entropy(logits, target, weight=weights[:classes], ignore_index=classes, reduction="sum")
     return _repeatable_sum(logits, target, weights)
 
 
 def _repeatable_sum(logits: torch.Tensor, target: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """The same for a GPU, where torch's own sums in whatever order threads arrive, so that no run can be repeated."""
-    right = torch.log_softmax(logits, dim=1).gather(1, target[:, None])[:, 0]  # (B, H, W)
+    classes = logits.shape[1]
+    found = target if len(weights) == classes else target.clamp_max(classes - 1)  # whose weight is 0 then
+    right = torch.log_softmax(logits, dim=1).gather(1, found[:, None])[:, 0]  # (B, H, W)
     return -(weights[target] * right).sum()
 
 
 def soft_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:  # noqa: ARG001 - every loss is built alike
-    """One minus the mean soft Dice of the foreground classes or regions, each pooled over the batch.
+    """One minus the mean soft Dice of the foreground classes or regions, each pooled over the batch's labelled voxels.
 
     Source: Milletari et al. 2016 (V-Net), with probabilities and without squares; pooled over the batch because
     a single slice often lacks a class.
@@ -163,6 +188,8 @@ def soft_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:  #
     def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         probabilities = encoding.probabilities(logits)  # (B, K, H, W)
         reference = encoding.memberships(target, dtype=probabilities.dtype)  # (B, K, H, W)
+        if encoding.labels.ignore is not None:
+            probabilities = probabilities * encoding.labelled(target)[:, None]
         overlap = (probabilities * reference).sum(dim=(0, 2, 3))[1:]  # (K - 1,)
         size = (probabilities + reference).sum(dim=(0, 2, 3))[1:]  # (K - 1,)
         return torch.cat([overlap, size])  # (2 K - 2,)

@@ -34,6 +34,9 @@ and 1 MB of disk (measured on noise, which does not compress).
 OPACITY: Final = 0.6
 """Fraction of a class's colour in a fill, the rest being the scan. Source: ours; the anatomy stays visible."""
 
+_UNLABELLED: Final = 0.4
+"""Brightness of pixels without a label, which are neither a class nor background. Source: chosen."""
+
 
 class Tracker(Protocol):
     """Somebody who is notified of every epoch."""
@@ -264,14 +267,16 @@ def scalars(record: EpochRecord) -> dict[str, float]:
 
 
 def side_by_side(sample: SampleSlice) -> NDArray[np.uint8]:
-    """A slice as an image: the scan, the prediction over it, the reference over it.
+    """A slice as an image: the scan, the prediction over it, the reference over it, dimmed where nothing is labelled.
 
     Returns:
         red, green and blue, (H, 3 W, 3), uint8.
     """
     grey = grey_levels(sample.image).astype(np.float64)
     scan = np.repeat(grey[..., np.newaxis], 3, axis=-1)  # (H, W, 3)
-    parts = (scan, _filled(scan, sample.prediction), _filled(scan, sample.reference))
+    labelled = (sample.reference >= 0)[..., np.newaxis]  # (H, W, 1)
+    reference = np.where(labelled, _filled(scan, sample.reference), _UNLABELLED * scan)
+    parts = (scan, _filled(scan, sample.prediction), reference)
     image: NDArray[np.uint8] = np.rint(np.concatenate(parts, axis=1)).astype(np.uint8)  # (H, 3 W, 3)
     return image
 

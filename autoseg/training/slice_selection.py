@@ -29,6 +29,8 @@ class SlicePool:
 def slice_pools(stacks: Sequence[SliceStack], plan: Plan) -> tuple[SlicePool, ...]:
     """The pools that a plan's slice selection draws from; their fractions sum to 1.
 
+    A slice without a single labelled pixel teaches nothing and is in none of them.
+
     Args:
         stacks: the training cases, as one view shows them.
         plan: its `training.slices` says which slices.
@@ -40,7 +42,12 @@ def slice_pools(stacks: Sequence[SliceStack], plan: Plan) -> tuple[SlicePool, ..
     slices with foreground is nnU-Net's habit.
     """
     selection = plan.training.slices
-    every = _slices([np.ones(stack.shape[0], dtype=np.bool_) for stack in stacks])
+    every = _slices([stack.labelled(plan) for stack in stacks])
+    if not len(every):
+        raise TrainingError(
+            "no slice of the training cases has a labelled pixel",
+            remedy="Draw labels on some slices of these cases, or plan with other data.",
+        )
     classes = len(plan.data.classes)
     if selection.rule == "with_class":
         values = [label.value for label in plan.data.classes]

@@ -43,7 +43,7 @@ class SampleSlice:
         index: number of the slice.
         image: first channel as the network sees it, normalised, (H, W), float32.
         prediction: class indices, (H, W), int16.
-        reference: class indices, (H, W), int16.
+        reference: class indices, (H, W), int16, or -1 for pixels without a label.
     """
 
     case: int
@@ -131,12 +131,15 @@ class ValidationPart:
 
 
 def whole(cases: Sequence[StoredCase], plan: Plan) -> list[ValidationPart]:
-    """Every slice of some cases, case by case, in every view."""
-    return [
-        ValidationPart(number, view, stack, np.arange(stack.shape[0]), Padding.of(plan, stack.footprint.pad_value))
+    """Every slice of some cases that has a labelled pixel, case by case, in every view."""
+    parts = [
+        ValidationPart(
+            number, view, stack, np.flatnonzero(stack.labelled(plan)), Padding.of(plan, stack.footprint.pad_value)
+        )
         for number, case in enumerate(cases)
         for view, stack in zip(plan.views, case.stacks, strict=True)
     ]
+    return [part for part in parts if len(part.slices)]
 
 
 def chosen_part(cases: Sequence[StoredCase], *, plan: Plan, seed: int) -> list[ValidationPart]:
@@ -188,7 +191,7 @@ def validate(
             case, sampled = part.stack, None
             if part.number in unsampled:
                 unsampled.remove(part.number)
-                sampled = fullest_slice(case.label, part.slices)
+                sampled = fullest_slice(case.label, part.slices, classes=classes)
             for chosen in part.batches(batch_size):
                 shown = with_adjacent_slices(case.image, chosen.tolist(), adjacent_slices=part.view.adjacent_slices)
                 images = compute.tensor(torch.from_numpy(shown))  # (B, C, H, W)
@@ -201,7 +204,7 @@ def validate(
                 counts[place] += class_counts(prediction, target, encoding=encoding)
                 if sampled is not None and sampled in chosen:
                     shown_at = int(np.flatnonzero(chosen == sampled)[0])
-                    samples.append(_sample(case, prediction[shown_at], number=part.number, index=sampled))
+                    samples.append(_sample(case, prediction[shown_at], number=part.number, index=sampled, classes=classes))
                 seen(len(images))
     values = iter(torch.stack(losses).tolist())
     scores = []
@@ -211,34 +214,39 @@ def validate(
     return ValidationResult.of(scores, samples=samples)
 
 
-def fullest_slice(label: NDArray[np.integer[Any]], among: NDArray[np.int64] | None = None) -> int:
+def fullest_slice(
+    label: NDArray[np.integer[Any]], among: NDArray[np.int64] | None = None, *, classes: int | None = None
+) -> int:
     """The slice with the most foreground, the first of equals.
 
     Args:
         label: class indices, (S, H, W), S >= 1.
         among: numbers of the slices to choose from, (N,), N >= 1; None: all.
+        classes: how many there are, so that voxels without a label are told from them; None: there are none of these.
     """
+    beyond = np.iinfo(label.dtype).max + 1 if classes is None else classes
     # Slice by slice, because counting along axes would first copy a scan that is only mapped from disk.
     numbers = range(len(label)) if among is None else among.tolist()
-    return max(numbers, key=lambda index: int(np.count_nonzero(label[index])))
+    return max(numbers, key=lambda index: int(np.count_nonzero((label[index] > 0) & (label[index] < beyond))))
 
 
-def _sample(case: SliceStack, prediction: torch.Tensor, *, number: int, index: int) -> SampleSlice:
+def _sample(case: SliceStack, prediction: torch.Tensor, *, number: int, index: int, classes: int) -> SampleSlice:
+    reference = np.array(case.label[index], dtype=np.int16)  # (H, W)
     return SampleSlice(
         case=number,
         index=index,
         image=np.array(case.image[0, index], dtype=np.float32),  # (H, W)
         prediction=prediction.cpu().numpy().astype(np.int16),  # (H, W)
-        reference=np.array(case.label[index], dtype=np.int16),  # (H, W)
+        reference=np.where(reference < classes, reference, np.int16(-1)),  # (H, W)
     )
 
 
 def class_counts(prediction: torch.Tensor, target: torch.Tensor, *, encoding: TensorEncoding) -> torch.Tensor:
-    """Count voxels by class: all that Dice needs, without a matrix of all pairs of classes.
+    """Count labelled voxels by class: all that Dice needs, without a matrix of all pairs of classes.
 
     Args:
         prediction: class indices, any shape, int64.
-        target: class indices of the same shape.
+        target: class indices of the same shape, or K for voxels without a label.
         encoding: of K classes or regions; a voxel counts for all regions it lies in.
 
     Returns:
@@ -247,6 +255,8 @@ def class_counts(prediction: torch.Tensor, target: torch.Tensor, *, encoding: Te
     if not encoding.labels.exclusive:
         return _counts_of_regions(prediction, target, encoding=encoding)
     classes = encoding.labels.channels
+    if encoding.labels.ignore is not None:
+        prediction = torch.where(target == classes, target, prediction)
     right = torch.where(prediction == target, prediction, classes)  # the last place counts what is wrong
     if target.device.type != "cpu" and classes <= _COMPARED_CLASSES:
         return _compared(torch.stack([right, prediction, target]), classes=classes)

@@ -15,6 +15,7 @@ from autoseg.planning.sections import MirrorAxis
 from autoseg.training.augmentation import affine
 from autoseg.training.augmentation.batched import DATA, SEG, Drawn
 from autoseg.training.augmentation.draws import between
+from autoseg.training.labelled_part import starts
 
 MATRIX: Final = "matrix"
 DARKEST: Final = "darkest"
@@ -28,20 +29,23 @@ class Slices:
         sizes_px: rows and columns of each slice, (B, 2), int64.
         spacing_mm: of its rows and columns, (B, 2), float64.
         canvas_px: rows and columns of the array in which all slices are handed over, each in its upper left corner.
+        labelled_px: along rows and columns the first labelled pixel and the one after the last, (B, 2, 2), int64; None: all
+            are labelled.
     """
 
     sizes_px: NDArray[np.int64]
     spacing_mm: NDArray[np.float64]
     canvas_px: tuple[int, int]
+    labelled_px: NDArray[np.int64] | None = None
 
 
 class BatchedSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batchgenerators is not typed
     """From slices to patches, at random places, turned, scaled, shifted and mirrored.
 
-    A slice that is larger than the patch is cut at a random place, one that is smaller is centred; so far as
-    `training.batches` does it, too. But what a turned or shrunk patch shows beside the cut is the slice there, not padding.
-    Images are interpolated linearly, labels by nearest neighbour. What comes in from outside a slice is its darkest value,
-    channel by channel, and background.
+    A slice that is larger than the patch is cut at a random place, where labels are if only a part has them, and one that is
+    smaller is centred; so far as `training.batches` does it, too. But what a turned or shrunk patch shows beside the cut is
+    the slice there, not padding. Images are interpolated linearly, labels by nearest neighbour. What comes in from outside
+    a slice is its darkest value, channel by channel, and background, which is there in slices without a label, too.
 
     A batch may bring its darkest values as `darkest`, (B, C); else those of `data` are taken.
 
@@ -86,7 +90,11 @@ class BatchedSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batch
             columns=coins[:, 1] & ("columns" in self._mirror_axes),
         )
         surplus = slices.sizes_px - np.array(self._patch_px)
-        cut = np.floor(numbers[:, 7:9] * (surplus + 1)).astype(np.int64)
+        first = np.zeros_like(surplus)
+        last = np.maximum(surplus, 0)
+        if slices.labelled_px is not None:
+            first, last = np.moveaxis(starts(slices.labelled_px, sides=np.array(self._patch_px), surplus=last), -1, 0)
+        cut = first + np.floor(numbers[:, 7:9] * (last - first + 1)).astype(np.int64)
         start = np.where(surplus > 0, cut, -(-surplus // 2))  # padded, the smaller half comes first
         whole = affine.from_canvas(matrix, start=start, sides=self._patch_px, canvas=slices.canvas_px)
         return {MATRIX: whole.reshape(len(whole), 6)}
