@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -57,6 +58,12 @@ class TrainOptions(Options):
         most=1_000_000,
     )
     epochs: int | None = option("Length of each run in epochs. Default: the plan's.", default=None, least=1, most=1_000_000)
+    init: OptionalPath = option(
+        "A model to start from instead of random weights: an exported file, or the folder of a trained model. Other classes "
+        "and channels may be learnt; the network has to be of the same kind and sizes.",
+        default=None,
+        metavar="MODEL",
+    )
     restart: bool = option("Discard an earlier run in the same place.", default=False)
     dry_run: bool = option(
         "Say what would be trained, how long that takes and what it needs; do and write nothing.", default=False
@@ -209,6 +216,7 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
         return TrainResult(*dry_run(options, events))
 
     from autoseg.commands.train_runs import foresee, train_all, train_one
+    from autoseg.commands.train_start import with_start
     from autoseg.commands.train_status import which_are_done
     from autoseg.jobs.executors import open_executor
     from autoseg.model.compute import choose_computes
@@ -224,12 +232,21 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
         if at.restarts:  # what was to be discarded is gone: this goes on with what was trained since
             options = replace(options, restart=False)
         return TrainResult(
-            *as_one_of_ranks(options, at, check=which_are_done, work=train_one, events=events, started=started)
+            *as_one_of_ranks(
+                options,
+                at,
+                begin=partial(with_start, model=options.init),
+                check=which_are_done,
+                work=train_one,
+                events=events,
+                started=started,
+            )
         )
     workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
     with open_executor(options, folder=workspace.root, events=events) as executor:
         computes = choose_computes(options.device, options.precision) if executor.is_local else ()
         prepared = prepare(workspace, options, computes=computes, events=events)
+        prepared = replace(prepared, session=with_start(prepared.session, prepared.targets, options.init, events=events))
         session, forecast = foresee(prepared, executor, name=options.executor, events=events)
         preprocess_missing(session, readers=executor, events=events)
         jobs = prepared.jobs if executor.is_local else executor

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from autoseg.commands.train import TrainedModel, TrainOptions
 from autoseg.commands.train_forecast import TrainForecast, forecast_of
+from autoseg.commands.train_start import with_start
 from autoseg.commands.train_text import shortage
 from autoseg.errors import AutosegError
 from autoseg.events import Events
@@ -30,9 +31,10 @@ def dry_run(options: TrainOptions, events: Events) -> tuple[Workspace, tuple[Tra
     here = options.executor == "local"
     computes = choose_computes(options.device, options.precision) if here else ()
     prepared = prepare(workspace, options, computes=computes, events=events, remember=False)
-    which_are_done(prepared.session, prepared.targets)
+    session = with_start(prepared.session, prepared.targets, options.init, events=events)
+    which_are_done(session, prepared.targets)
     elsewhere = None if here else options.executor
-    forecast = forecast_of(prepared.session, prepared.targets, side_by_side=prepared.jobs, elsewhere=elsewhere)
+    forecast = forecast_of(session, prepared.targets, side_by_side=prepared.jobs, elsewhere=elsewhere)
     refused = [(run.id.title, run.problem) for run in forecast.runs if run.problem is not None]
     if len(refused) == len(forecast.runs):
         raise refused[0][1]

@@ -104,6 +104,23 @@ def read_exported(path: Path, *, memory_gb: float | None = None, beside: Sequenc
     return ExportedModel(description, bundles)
 
 
+def read_network(path: Path, folder: str) -> Bundle:
+    """Read one network of an exported model, and verify it and all documents.
+
+    Args:
+        path: the file.
+        folder: of the network inside it.
+
+    Raises:
+        BundleError: not an exported model, damaged, inconsistent, written by a newer autoseg, or without such a network.
+    """
+    with open_archive(path) as archive:
+        documents = _describe(archive).bundles
+        if folder not in documents:
+            raise _broken(path, f"holds no network {folder}")
+        return _bundle(archive, folder, documents[folder])
+
+
 def _describe(archive: Archive) -> ExportDescription:
     document = MODEL.read(archive)
     bundles = {  # first: they name the packages that are needed

@@ -44,6 +44,13 @@ class RankChoices(TrainChoices, Choices, Protocol):
         """Whether all scans are hashed."""
 
 
+class Begin(Protocol):
+    """What is found out before the first of several runs begins."""
+
+    def __call__(self, session: Session, targets: Sequence[Target], *, events: Events) -> Session:
+        """The session with it."""
+
+
 class WorkOnTarget(Protocol[Result_co]):
     """What ranks do together with each of several runs."""
 
@@ -86,6 +93,7 @@ def as_one_of_ranks(
     choices: RankChoices,
     at: Launched,
     *,
+    begin: Begin,
     check: Callable[[Session, Sequence[Target]], object],
     work: WorkOnTarget[Result],
     events: Events,
@@ -98,6 +106,7 @@ def as_one_of_ranks(
     Args:
         choices: what the user chose.
         at: which of them this is.
+        begin: adds to the session what runs start from.
         check: raises what keeps runs from being done.
         work: what to do.
         events: where those of the first go.
@@ -120,7 +129,8 @@ def as_one_of_ranks(
         events, results = events if ranks.is_first else Silent(), list[Result]()
         with _first_goes_ahead(ranks):
             prepared = _prepare(choices, at, compute, events=events)
-            session, targets = prepared.session, prepared.targets
+            targets = prepared.targets
+            session = begin(prepared.session, targets, events=events)
             check(session, targets)
         limit_threads(session.cores)
         for target in targets:

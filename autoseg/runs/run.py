@@ -16,8 +16,8 @@ from autoseg.events import Events
 from autoseg.jobs.machine import usable_cores
 from autoseg.model.compute import Compute
 from autoseg.model.identity import folders_inside
-from autoseg.preprocessing.store import Store
 from autoseg.runs.earlier import earlier_state
+from autoseg.runs.scans import recorded, scan_digests
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
 from autoseg.storage.documents import parse
@@ -30,6 +30,7 @@ from autoseg.training.loop import train
 from autoseg.training.monitor import TrackedRun, tracking
 from autoseg.training.ranks import ALONE, Ranks
 from autoseg.training.run_state import RunState
+from autoseg.training.start import Start
 
 CURVES_FILE: Final = "curves.png"
 DRAWING_FRACTION: Final = 0.005
@@ -62,6 +63,7 @@ def working_on(session: Session, target: Target, *, events: Events, ranks: Ranks
     explained = compute.full_memory_raises(_full_gpu(target.model.title, compute))
     with held, explained, _threads_given_back(), compute.current():
         if session.choices.restart and ranks.is_first:
+            _start(session, target)  # a model that cannot be used is found before what is there is gone
             _discard(folder)
         yield
 
@@ -111,9 +113,10 @@ def _train(
     ranks: Ranks,
 ) -> RunState:
     folder, config = session.workspace.model(target.model), session.config(target)
+    start = _start(session, target) if state is None else None
     if not ranks.is_first:
         context = RunContext(folder, session.compute, session.loading_processes, events, ranks=ranks)
-        return train(session.plan, config, _fold_data(session.store, target.members), context=context)
+        return train(session.plan, config, _fold_data(session, target.members), context=context, start=start)
     curves = Curves(folder / CURVES_FILE, target.model.architecture, draw)
     tracked = TrackedRun(
         folder=folder,
@@ -135,16 +138,29 @@ def _train(
             computed_on=session.computed_on if ranks.size == 1 else None,  # together they are faster
             scored_case_s=session.scored_case_s,
         )
-        trained = train(session.plan, config, _fold_data(session.store, target.members), context=context)
+        data = _fold_data(session, target.members, digests=state is None)
+        trained = train(session.plan, config, data, context=context, start=start)
     curves.draw(trained.epochs)  # the last one may have been skipped
     return trained
 
 
-def _fold_data(store: Store, members: Fold) -> FoldData:
+def _start(session: Session, target: Target) -> Start | None:
+    """The weights that a run begins with; None: they are drawn."""
+    model = session.starts.get(target.model)
+    return None if model is None else model.start(session.plan, session.config(target))
+
+
+def _fold_data(session: Session, members: Fold, *, digests: bool = False) -> FoldData:
+    """The arrays of a fold, with the digests of its training scans where these are asked for."""
+    store, scans = session.store, None
+    if digests:
+        cases = [session.cases[case] for case in members.training]
+        scans = recorded(scan_digests(session.workspace, session.plan, cases, keys=store.keys))
     return FoldData(
         keys=store.keys.of([*members.training, *members.validation]),
         training=[(case, store.load(case)) for case in members.training],
         validation=[(case, store.load(case)) for case in members.validation],
+        scans=scans,
     )
 
 

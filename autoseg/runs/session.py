@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from autoseg.catalogue import NETWORKS, Architecture, DeviceChoice, MemoryFormatChoice, PrecisionChoice, Tracker
@@ -11,9 +11,12 @@ from autoseg.events import Events
 from autoseg.jobs.machine import machine_digest, usable_cores
 from autoseg.jobs.work import Executor
 from autoseg.model.compute import Compute, choose_computes
+from autoseg.model.description import Origin
+from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store, fill_store
 from autoseg.runs.preprocessing import find_arrays
+from autoseg.runs.starts import StartingModel
 from autoseg.runs.targets import Target
 from autoseg.runs.workspace import Workspace
 from autoseg.storage.lease import LIMIT_S
@@ -88,6 +91,7 @@ class Session:
         choices: what the user chose.
         patience_s: how long to wait for another process that works on a model.
         scored_case_s: how long scoring a held-out case took in earlier runs on these devices, in seconds; 0: not known.
+        starts: the model that each run starts from, by what it trains; empty: they start from nothing.
     """
 
     workspace: Workspace
@@ -99,6 +103,7 @@ class Session:
     choices: RunChoices
     patience_s: float = 0.0
     scored_case_s: float = 0.0
+    starts: Mapping[ModelId, StartingModel] = field(default_factory=dict)
 
     @property
     def compute(self) -> Compute:
@@ -139,6 +144,7 @@ class Session:
 
     def config(self, target: Target) -> TrainConfig:
         """The choices that decide a run's result."""
+        start = self.starts.get(target.model)
         return TrainConfig(
             architecture=target.model.architecture,
             fold=target.model.fold,
@@ -150,7 +156,13 @@ class Session:
             threads=self.choices.threads,
             memory_format=None if (chosen := self.choices.memory_format) == "auto" else chosen,
             precision=self.compute.precision,
+            started_from=None if start is None else start.document.weights_sha256,
         )
+
+    def origin(self, model: ModelId) -> Origin | None:
+        """The model that a run starts from; None: it starts from nothing."""
+        start = self.starts.get(model)
+        return None if start is None else start.origin(self.plan, model)
 
     @property
     def computed_on(self) -> str:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import torch
 
+from autoseg.catalogue import Architecture
 from autoseg.model.description import Origin
+from autoseg.networks import build_network
+from autoseg.planning.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -21,3 +24,18 @@ class Start:
     state: Mapping[str, torch.Tensor]
     origin: Origin
     rate_factor: float = 1.0
+
+
+def drawn_weights(architecture: Architecture, plan: Plan, *, seed: int) -> Mapping[str, torch.Tensor]:
+    """Everything that a network holds that starts from nothing, by name; torch's own generator stays where it is.
+
+    Args:
+        architecture: key of `autoseg.catalogue.NETWORKS`.
+        plan: what the network sees of its plan.
+        seed: of the run.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        classes = plan.data.encoding.logits
+        network = build_network(architecture, in_channels=plan.input_channels, classes=classes, size=plan.network)
+        return network.state_dict()

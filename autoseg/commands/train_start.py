@@ -1,0 +1,75 @@
+"""The model that the runs of `autoseg train --init` start from: chosen, checked and told before the first of them begins."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from autoseg.errors import UsageError
+from autoseg.events import Events
+from autoseg.exporting.starting import starting_models
+from autoseg.runs.scans import scan_digests
+from autoseg.runs.session import Session
+from autoseg.runs.starts import choose_start, learnt_cases
+from autoseg.runs.targets import Target
+from autoseg.training.run_state import CHECKPOINT_FILE
+
+
+def with_start(session: Session, targets: Sequence[Target], model: Path | None, *, events: Events) -> Session:
+    """The session of runs that start from a model; nothing is read where there is none.
+
+    Args:
+        session: of the runs.
+        targets: the runs.
+        model: an exported file, or the folder of a trained model; None: they start from nothing.
+        events: told which network each run starts from, and where it is not known what that one had learnt from.
+
+    Raises:
+        BundleError: not a model, damaged, or written by a newer autoseg.
+        UsageError: a run has nothing to start from, or had to start from what learnt from its held-out cases.
+    """
+    if model is None:
+        return session
+    _refuse_own_place(session, targets, model)
+    models = starting_models(model)
+    held_out = {case for target in targets for case in target.members.validation}
+    cases = [session.cases[case] for case in sorted(held_out)]
+    scans = scan_digests(session.workspace, session.plan, cases, keys=session.store.keys)
+    starts = {target.model: choose_start(models, target, plan=session.plan, scans=scans) for target in targets}
+    for start in {start.place: start for start in starts.values()}.values():
+        start.read()  # a damaged one is told now, and not when it is due
+    session = replace(session, starts=starts)
+    _tell(session, targets, scans, events)
+    return session
+
+
+def _refuse_own_place(session: Session, targets: Sequence[Target], model: Path) -> None:
+    """Keep a run from replacing what it starts from."""
+    places = {session.workspace.model(target.model).resolve(): target for target in targets}
+    for folder in (model.resolve(), *model.resolve().parents):
+        if folder in places:
+            raise UsageError(
+                f"{places[folder].model.title}: a run cannot start from what lies in its own place",
+                where=model,
+                remedy="Train it longer with --continue, or export it (`autoseg export`) and start from that file.",
+            )
+
+
+def _tell(session: Session, targets: Sequence[Target], scans: Mapping[str, str | None], events: Events) -> None:
+    """Say what new runs start from, and of which runs it cannot be told whether that had learnt from held-out cases."""
+    begin, unknown = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for target in targets:
+        origin, title = session.origin(target.model), target.model.title
+        if origin is None:
+            continue
+        if session.choices.restart or not (session.workspace.model(target.model) / CHECKPOINT_FILE).exists():
+            begin[origin.in_words].append(title)
+        if learnt_cases(session.starts[target.model], target, scans) is None:
+            unknown[origin.name].append(title)
+    for origin_title, titles in begin.items():
+        events.info(f"starting from {origin_title}: {'; '.join(titles)}")
+    for origin_title, titles in unknown.items():
+        events.warn(
+            f"it is not recorded which scans {origin_title} had learnt from. If held-out cases were among them, the scores "
+            f"of what starts from it are too good: {'; '.join(titles)}"
+        )
