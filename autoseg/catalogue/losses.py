@@ -18,12 +18,15 @@ class LossEntry(Entry):
             plan corrects them (`prediction.prior_power`).
         without_labels: whether it leaves out voxels without a label, whose target is K, one beyond the classes; data that
             has such voxels cannot be learnt with others.
+        regions: whether it knows classes that are regions, which have a logit less and contain one another; data with
+            regions cannot be learnt with others.
     """
 
     phrase: str
     references: tuple[str, ...] = ()
     class_weighted: bool = False
     without_labels: bool = False
+    regions: bool = False
 
 
 _BOTH: Final = "the sum of class-weighted cross-entropy and soft Dice loss"
@@ -37,10 +40,11 @@ LOSSES: Final[Table[LossEntry]] = Table(
             "class-weighted cross-entropy",
             class_weighted=True,
             without_labels=True,
+            regions=True,
         ),
-        "dice": LossEntry("autoseg.training.losses:soft_dice", "soft Dice loss", without_labels=True),
+        "dice": LossEntry("autoseg.training.losses:soft_dice", "soft Dice loss", without_labels=True, regions=True),
         "cross_entropy_dice": LossEntry(
-            "autoseg.training.losses:cross_entropy_and_dice", _BOTH, class_weighted=True, without_labels=True
+            "autoseg.training.losses:cross_entropy_and_dice", _BOTH, class_weighted=True, without_labels=True, regions=True
         ),
     },
     group="autoseg.losses",

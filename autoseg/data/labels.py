@@ -129,7 +129,7 @@ class LabelEncoding:
         return indices
 
 
-def mask_of(label: LabelClass, labels: NDArray[np.uint16]) -> NDArray[np.bool_]:
+def mask_of(label: LabelClass, labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
     """Where a label map shows a class or region: a region wherever one of its values stands.
 
     Args:
@@ -142,6 +142,18 @@ def mask_of(label: LabelClass, labels: NDArray[np.uint16]) -> NDArray[np.bool_]:
     values = label.label_values
     mask: NDArray[np.bool_] = labels == values[0] if len(values) == 1 else np.isin(labels, values)
     return mask
+
+
+def value_around(label: LabelClass, classes: Sequence[LabelClass]) -> int:
+    """What stands where a region was and no longer is: the value of the innermost region around it, else the background's.
+
+    Args:
+        label: one of the regions.
+        classes: of the data set, background first.
+    """
+    own = set(label.label_values)
+    around = [other for other in classes[1:] if own < set(other.label_values)]
+    return min(around, key=lambda other: len(other.label_values), default=classes[0]).value
 
 
 def encoding_of(classes: Sequence[LabelClass], *, ignore: int | None = None) -> LabelEncoding:

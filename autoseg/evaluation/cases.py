@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass, names_by_value
+from autoseg.data.labels import mask_of
 from autoseg.errors import AutosegError, DatasetError, UsageError
 from autoseg.evaluation.pairing import Pair, Pairing, pair_files
 from autoseg.events import Events
@@ -118,7 +119,7 @@ def score_case(
         case_id: name of the case.
         prediction: label values, (Z, Y, X).
         reference: label values of the same shape.
-        classes: what to score; the value 0 is skipped.
+        classes: what to score; the value 0 is skipped. A region is wherever one of its values stands.
         spacing_mm: distance between voxel centres along (Z, Y, X), in mm.
         tolerances_mm: of the normalised surface Dice; `DEFAULT_TOLERANCE_MM` for values that it does not name.
 
@@ -132,8 +133,8 @@ def score_case(
             _score_class(
                 label,
                 Masks(
-                    prediction == label.value,
-                    reference == label.value,
+                    mask_of(label, prediction),
+                    mask_of(label, reference),
                     spacing_mm,
                     tolerance_mm=_tolerance_mm(label.value, tolerances_mm),
                 ),

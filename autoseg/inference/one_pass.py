@@ -32,6 +32,7 @@ class OnePass:
 
     def __init__(self, cut: CutScan, ensemble: Ensemble, wanted: Wanted) -> None:
         encoding = ensemble.data.encoding
+        self._exclusive = encoding.exclusive
         self.footprint: Footprint = cut.footprint
         self.probabilities: NDArray[np.float32] | None = None
         self.spooled: SpooledProbabilities | None = None
@@ -53,7 +54,7 @@ class OnePass:
         darkest = self._ensemble.passes[0].darkest(self._cut)
         for window in self._blocks.windows(self.footprint.kept[0]):
             part = self._mean(window, darkest)
-            shift(part, self._ensemble.log_shift)
+            shift(part, self._ensemble.log_shift, exclusive=self._exclusive)
             if self.probabilities is not None:
                 put_probabilities(self.probabilities, part, self.footprint, first=window.start)
             if self.spooled is not None:
@@ -68,7 +69,7 @@ class OnePass:
         for number, group in enumerate(self._groups):
             part = group.passes[0].probabilities(image, darkest=darkest, wanted=inside, batch_size=self._blocks.batch)
             if self._judged and group.judges:  # these come first
-                self.expected[number].add(shifted(part, self._ensemble.log_shift))
+                self.expected[number].add(shifted(part, self._ensemble.log_shift, exclusive=self._exclusive))
             part *= np.float32(group.weight / self._ensemble.weight)
             total = part if total is None else np.add(total, part, out=total)
         if total is None:

@@ -121,21 +121,36 @@ def expected_dice(probabilities: NDArray[np.float32], encoding: LabelEncoding) -
     return expected.by_class()
 
 
-def entropy(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+def entropy(probabilities: NDArray[np.float32], *, exclusive: bool = True) -> NDArray[np.float32]:
     """How undecided probabilities are.
 
     Args:
-        probabilities: (K, S, H, W), float32, summing to 1 over K.
+        probabilities: (K, S, H, W), float32, summing to 1 over K if classes exclude one another.
+        exclusive: whether they do; otherwise they are regions.
 
     Returns:
-        (S, H, W), float32: -sum p ln p / ln K, from 0, one class is sure, to 1, all are equally probable.
+        (S, H, W), float32: -sum p ln p / ln K, from 0, one class is sure, to 1, all are equally probable. Of regions
+        -(p ln p + (1 - p) ln(1 - p)) / ln 2 of the one that is least decided, from 0 to 1, where its p is 1/2.
 
-    Source: Shannon's entropy relative to its largest value.
+    Source: Shannon's entropy relative to its largest value; the maximum over regions is ours: their mean would be low where
+    one of many is in doubt.
     """
+    if not exclusive:
+        return _entropy_of_regions(probabilities[1:])
     total = np.zeros(probabilities.shape[1:], dtype=np.float32)
     for channel in probabilities:
         total -= xlogy(channel, channel)
     total /= np.float32(math.log(len(probabilities)))
+    return np.clip(total, 0.0, 1.0, out=total)
+
+
+def _entropy_of_regions(regions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The largest binary entropy of probabilities (K - 1, S, H, W): (S, H, W)."""
+    nearest = np.full(regions.shape[1:], 1.0, dtype=np.float32)
+    for channel in regions:
+        np.minimum(nearest, np.abs(channel - np.float32(0.5)), out=nearest)
+    p = np.float32(0.5) + np.minimum(nearest, np.float32(0.5))
+    total: NDArray[np.float32] = -(xlogy(p, p) + xlogy(1 - p, 1 - p)) / np.float32(math.log(2))
     return np.clip(total, 0.0, 1.0, out=total)
 
 

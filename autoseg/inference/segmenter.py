@@ -153,7 +153,7 @@ class Segmenter:
         for first, part in stream.parts():
             put_labels(labels, part, footprint, encoding, first=first)
             if doubt is not None:
-                put_map(doubt, entropy(part), footprint, first=first)
+                put_map(doubt, entropy(part, exclusive=encoding.exclusive), footprint, first=first)
             del part
         found = self._postprocessed(LabelMap(labels, image.geometry))
         mean = np.mean([each.by_class() for each in stream.expected], axis=0)
@@ -169,7 +169,9 @@ class Segmenter:
 
     def _postprocessed(self, labels: LabelMap) -> LabelMap:
         spacing_mm = labels.geometry.spacing_mm
-        return replace(labels, array=apply_steps(labels.array, self.steps, spacing_mm=spacing_mm, in_place=True))
+        classes = self.ensemble.data.classes
+        array = apply_steps(labels.array, self.steps, spacing_mm=spacing_mm, classes=classes, in_place=True)
+        return replace(labels, array=array)
 
     def _predicted_dice(self, expected: Mapping[str, float]) -> dict[str, float]:
         models = self.quality.classes if self.quality else ()

@@ -36,6 +36,7 @@ class SeveralPasses:
 
     def __init__(self, cuts: Sequence[CutScan], ensemble: Ensemble, wanted: Wanted) -> None:
         encoding = ensemble.data.encoding
+        self._exclusive = encoding.exclusive
         self.footprint: Footprint = own_grid([cut.footprint for cut in cuts])
         self.probabilities: NDArray[np.float32] | None = None
         self.spooled: SpooledProbabilities | None = None
@@ -53,7 +54,7 @@ class SeveralPasses:
         try:
             self._average()
             for first, part in self._sums[0].slabs():
-                shift(part, self._ensemble.log_shift)
+                shift(part, self._ensemble.log_shift, exclusive=self._exclusive)
                 if self.spooled is not None and self._ensemble.log_shift:
                     self.spooled.put(part, first=first)
                 yield first, part
@@ -68,7 +69,7 @@ class SeveralPasses:
             self._add_passes(each, group)
             if self._judged and group.judges:  # these come first
                 for _, part in each.slabs():
-                    self.expected[number].add(shifted(part, self._ensemble.log_shift))
+                    self.expected[number].add(shifted(part, self._ensemble.log_shift, exclusive=self._exclusive))
             if each is not total:
                 add_up(total, each.slabs(), each.footprint, weight=group.weight / self._ensemble.weight)
                 each.clear()

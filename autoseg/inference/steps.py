@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoseg.data.dataset import LabelClass
+from autoseg.data.labels import mask_of, value_around
 from autoseg.images.label_values import LARGEST_LABEL
 from autoseg.inference.components import background_components, foreground_components, neighbours_of
 
@@ -46,17 +47,27 @@ class Step(BaseModel):
 
 
 def apply_steps(
-    labels: NDArray[np.uint16], steps: Sequence[Step], *, spacing_mm: Spacing, in_place: bool = False
+    labels: NDArray[np.uint16],
+    steps: Sequence[Step],
+    *,
+    spacing_mm: Spacing,
+    classes: Sequence[LabelClass] = (),
+    in_place: bool = False,
 ) -> NDArray[np.uint16]:
     """Apply postprocessing steps to a label map.
 
     A component that goes takes the value that most of the faces around it show (the lower of two equally frequent ones), so
     that an island of one tissue inside another becomes that other; components of all foreground together become background.
 
+    A step on a region changes it and those inside it, and none around it. A component of it goes with all that is inside and
+    takes the value of the region around it, or of the background. A hole is what the regions around it have there and it has
+    all around; it takes the region's own value.
+
     Args:
         labels: label values, (Z, Y, X), uint16, 0 for background.
         steps: applied one after the other.
         spacing_mm: distance between voxel centres along (Z, Y, X).
+        classes: of the label map, background first; they need to be named only where they are regions.
         in_place: change the label map itself, which saves the memory of a copy.
 
     Returns:
@@ -70,17 +81,26 @@ def apply_steps(
         raise ValueError(msg)
     processed = labels if in_place else labels.copy()
     for step in steps:
+        region = next((label for label in classes if label.value == step.label and label.order is not None), None)
         if step.type == "fill_holes":
-            _fill_holes(processed, step.label)
+            if region is None:
+                _fill_holes(processed, step.label)
+            else:
+                _fill_holes_of_region(processed, region, around=value_around(region, classes))
         else:
-            _drop_components(processed, step, voxel_ml=math.prod(spacing_mm) / 1000)
+            mask = class_mask(processed, step.label, classes)
+            around = None if region is None else value_around(region, classes)
+            _drop_components(processed, mask, step, voxel_ml=math.prod(spacing_mm) / 1000, around=around)
     return processed
 
 
-def class_mask(labels: NDArray[np.uint16], label: int | None) -> NDArray[np.bool_]:
-    """Voxels of a class; None: of all foreground."""
-    mask: NDArray[np.bool_] = labels > 0 if label is None else labels == label
-    return mask
+def class_mask(labels: NDArray[np.uint16], label: int | None, classes: Sequence[LabelClass] = ()) -> NDArray[np.bool_]:
+    """Voxels of the class with a value, which is a region where `classes` say so; None: of all foreground."""
+    if label is None:
+        foreground: NDArray[np.bool_] = labels > 0
+        return foreground
+    known = next((each for each in classes if each.value == label), LabelClass(value=label, name=f"class {label}"))
+    return mask_of(known, labels)
 
 
 def describe(step: Step, classes: Sequence[LabelClass]) -> str:
@@ -95,8 +115,11 @@ def describe(step: Step, classes: Sequence[LabelClass]) -> str:
     return f"{what}: {done[step.type]}"
 
 
-def _drop_components(labels: NDArray[np.uint16], step: Step, *, voxel_ml: float) -> None:
-    components = foreground_components(class_mask(labels, step.label))
+def _drop_components(
+    labels: NDArray[np.uint16], mask: NDArray[np.bool_], step: Step, *, voxel_ml: float, around: int | None
+) -> None:
+    """Remove components of a mask; they take the value `around`, or None: that of most faces."""
+    components = foreground_components(mask)
     if step.min_volume_ml is None:
         going = np.arange(1, len(components.voxels) + 1) != components.largest
     else:
@@ -104,7 +127,10 @@ def _drop_components(labels: NDArray[np.uint16], step: Step, *, voxel_ml: float)
     if not going.any():
         return
     going = np.concatenate([[False], going])
-    values = np.zeros(len(going), np.uint16) if step.label is None else neighbours_of(components, labels).most
+    if step.label is None or around is not None:
+        values = np.full(len(going), around or 0, np.uint16)
+    else:
+        values = neighbours_of(components, labels).most
     _rewrite(labels, components.labels, going=going, values=values)
 
 
@@ -114,6 +140,15 @@ def _fill_holes(labels: NDArray[np.uint16], label: int | None) -> None:
     going = around.most > 0 if label is None else around.only & (around.most == label)
     going[_reaching_the_border(holes.labels)] = False
     _rewrite(labels, holes.labels, going=going, values=around.most)
+
+
+def _fill_holes_of_region(labels: NDArray[np.uint16], region: LabelClass, *, around: int) -> None:
+    holes = background_components(labels == around)
+    alike = np.where(mask_of(region, labels), np.uint16(region.value), labels)  # those inside it are its own
+    faces = neighbours_of(holes, alike)
+    going = faces.only & (faces.most == region.value)
+    going[_reaching_the_border(holes.labels)] = False
+    _rewrite(labels, holes.labels, going=going, values=np.full(len(going), region.value, np.uint16))
 
 
 def _rewrite(

@@ -63,11 +63,13 @@ class PredictionRow:
 
 
 def volumes_ml(labels: LabelMap, classes: Sequence[LabelClass]) -> dict[str, float]:
-    """Volume of each foreground class in ml, by name."""
-    counts = np.zeros(max(int(labels.array.max(initial=0)), *(label.value for label in classes)) + 1, dtype=np.int64)
+    """Volume of each foreground class in ml, by name; that of a region holds the regions inside it."""
+    largest = max(value for label in classes for value in label.label_values)
+    counts = np.zeros(max(int(labels.array.max(initial=0)), largest) + 1, dtype=np.int64)
     for part in labels.array:  # slice by slice, because counting takes four times the memory of what is counted
         counts += np.bincount(part.ravel(), minlength=len(counts))
-    return {label.name: float(counts[label.value]) * labels.geometry.voxel_volume_ml for label in classes[1:]}
+    voxel_ml = labels.geometry.voxel_volume_ml
+    return {label.name: float(counts[list(label.label_values)].sum()) * voxel_ml for label in classes[1:]}
 
 
 @dataclass(frozen=True)

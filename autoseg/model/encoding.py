@@ -79,7 +79,7 @@ class TensorEncoding:
 
 
 class RegionEncoding(TensorEncoding):
-    """Logits, probabilities and targets of regions, which nest: L = K - 1 logits, one per region, in the order of the classes.
+    """Logits, probabilities and targets of regions, which nest: K - 1 logits, one per region, in the order of the classes.
 
     The odds of a region are those of its logit, shifted by its number in `log_shift` less that of the background: those of a
     network that minimises the binary cross-entropy with weight w_r for voxels inside and w_0 outside are w_r / w_0 times

@@ -1,27 +1,32 @@
 """The prior put right after the fact: one log-prior shift per class of the averaged probabilities, where it helps.
 
-Class weights and small training sets leave networks that find some classes too often. Which shift of the logarithms gives
-the highest mean Dice is learnt from held-out cases; whether it is kept is judged on cases of folds that had no part in it.
+Class weights and small training sets leave networks that find some classes too often. Which shift of the logarithms (of
+regions, of each one's log-odds) gives the highest mean Dice is learnt from held-out cases; whether it is kept is judged on
+cases of folds that had no part in it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.data.labels import encoding_of
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.events import Events
 from autoseg.inference.shift import describe
 from autoseg.jobs.work import Apply
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
+from autoseg.postprocessing.region_prior import best_region_shift, region_voxels
 from autoseg.postprocessing.scoring import case_means, score_of
 from autoseg.postprocessing.selection import TriedShift
 from autoseg.postprocessing.undecided import NEVER, STEP, UNITS, Undecided, largest_shift, undecided
+
+T = TypeVar("T")
 
 _ROUNDS: Final = 10
 """Rounds over all classes, at most. Source: ours; two or three settle on IBSR18 and the hippocampus."""
@@ -73,16 +78,14 @@ def find_shift(
         return FoundShift(choice, tuple(before), None)
     names = [label.name for label in cases[0].classes]
     with events.track("learning the prior", total=3, unit="steps") as progress:
-        look = partial(undecided, choice=choice, most_rows=max(_MOST_ROWS // len(cases), 1))
-        tables = list(apply(look, cases))
+        if encoding_of(cases[0].classes).exclusive:
+            look = partial(undecided, choice=choice, most_rows=max(_MOST_ROWS // len(cases), 1))
+            learnt, together = _learn(list(apply(look, cases)), groups, best_shift)
+        else:
+            learnt, together = _learn(list(apply(partial(region_voxels, choice=choice), cases)), groups, best_region_shift)
         progress.advance()
-        learnt = {
-            group: best_shift([table for table, other in zip(tables, groups, strict=True) if other != group])
-            for group in dict.fromkeys(groups)
-        }
         after = _scores(cases, [replace(choice, log_shift=learnt[group]) for group in groups], before, apply)
         progress.advance()
-        together = best_shift(tables)
         kept, reason = judge(before, after) if together else (False, "no shift raises the Dice of the held-out cases")
         scores = _scores(cases, [replace(choice, log_shift=together)] * len(cases), before, apply) if kept else tuple(before)
         progress.advance()
@@ -95,6 +98,17 @@ def find_shift(
         after=score_of(after),
     )
     return FoundShift(replace(choice, log_shift=together) if kept else choice, scores, tried)
+
+
+def _learn(
+    tables: Sequence[T], groups: Sequence[str], best: Callable[[Sequence[T]], tuple[float, ...]]
+) -> tuple[dict[str, tuple[float, ...]], tuple[float, ...]]:
+    """The best shift of the cases outside each group, and that of all cases."""
+    without = {
+        group: best([table for table, other in zip(tables, groups, strict=True) if other != group])
+        for group in dict.fromkeys(groups)
+    }
+    return without, best(tables)
 
 
 def judge(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics]) -> tuple[bool, str]:

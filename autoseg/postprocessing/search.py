@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.data.dataset import names_by_value
 from autoseg.evaluation.cases import CaseMetrics, score_case
 from autoseg.evaluation.statistics import sums_without_each
 from autoseg.events import Events
@@ -58,7 +59,8 @@ def find_postprocessing(
     Source: nnU-Net (Isensee et al., Nature Methods 2021) tries steps like these; what counts as an improvement is ours.
     """
     values = [label.value for label in cases[0].classes[1:]]
-    labels: list[int | None] = [None, *values] if len(values) > 1 else list(values)
+    whole = max(len(label.label_values) for label in cases[0].classes[1:]) == len(names_by_value(cases[0].classes)) - 1
+    labels: list[int | None] = list(values) if whole else [None, *values]
     search = _Search(cases, choice, tuple(before), apply)
     with events.track("trying postprocessing steps", total=3 * len(labels), unit="steps") as progress:
         for label in labels:
@@ -140,10 +142,10 @@ def _score_trial(trial: _Trial) -> CaseMetrics:
     reference = trial.case.read_reference()
     spacing_mm = reference.geometry.spacing_mm
     old = postprocessed(trial.case, choice=trial.choice, steps=trial.kept, spacing_mm=spacing_mm)
-    new = apply_steps(old, [trial.step], spacing_mm=spacing_mm)
+    new = apply_steps(old, [trial.step], spacing_mm=spacing_mm, classes=trial.case.classes)
     changed = old != new
     values = set(np.unique(np.concatenate([old[changed], new[changed]])).tolist())
-    classes = [label for label in trial.case.classes if label.value in values]
+    classes = [label for label in trial.case.classes if not values.isdisjoint(label.label_values)]
     rescored = score_case(
         trial.case.id,
         new,
@@ -185,8 +187,8 @@ def _components(case: HeldOutCase, *, choice: Choice, kept: tuple[Step, ...], la
     reference = case.read_reference()
     spacing_mm = reference.geometry.spacing_mm
     labels = postprocessed(case, choice=choice, steps=kept, spacing_mm=spacing_mm)
-    sought = class_mask(reference.array, label)
-    components = foreground_components(class_mask(labels, label))
+    sought = class_mask(reference.array, label, case.classes)
+    components = foreground_components(class_mask(labels, label, case.classes))
     shared = np.bincount(components.labels[sought], minlength=len(components.voxels) + 1)[1:]
     sizes, place = np.unique(components.voxels, return_inverse=True)
     together = (np.bincount(place, weights=each, minlength=len(sizes)) for each in (components.voxels, shared))

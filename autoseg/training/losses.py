@@ -68,8 +68,15 @@ def build_loss(
         device: where the logits will be.
 
     Raises:
-        PlanError: there are voxels without a label, and the loss does not know them.
+        PlanError: there are regions, or voxels without a label, and the loss does not know them.
     """
+    if not encoding.labels.exclusive and not catalogue.LOSSES[name].regions:
+        raise PlanError(
+            f"the loss `{name}` does not know regions, which the classes of the data are",
+            where="training.loss",
+            expected=f"one of {', '.join(catalogue.LOSSES.built_in)}, or a loss whose entry says `regions=True`",
+            remedy="Choose another training.loss in plan.json, or have the loss take regions and say so.",
+        )
     if encoding.labels.ignore is not None and not catalogue.LOSSES[name].without_labels:
         raise PlanError(
             f"the loss `{name}` does not know voxels without a label, which the data has (data.ignore)",

@@ -1,5 +1,6 @@
 """How good the network is now: loss and Dice on whole slices of the held-out cases."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -224,7 +225,7 @@ def fullest_slice(
         among: numbers of the slices to choose from, (N,), N >= 1; None: all.
         classes: how many there are, so that voxels without a label are told from them; None: there are none of these.
     """
-    beyond = np.iinfo(label.dtype).max + 1 if classes is None else classes
+    beyond = math.inf if classes is None else classes
     # Slice by slice, because counting along axes would first copy a scan that is only mapped from disk.
     numbers = range(len(label)) if among is None else among.tolist()
     return max(numbers, key=lambda index: int(np.count_nonzero((label[index] > 0) & (label[index] < beyond))))

@@ -193,3 +193,13 @@ def test_several_processes_find_the_same(folders):
         (case, str(error)) for case, error in alone.failures
     ]
     assert [case for case, _ in together.failures] == ["b"]
+
+
+def test_a_region_is_scored_wherever_one_of_its_values_stands():
+    whole = LabelClass(value=2, name="whole", values=(2, 7), order=0)
+    core = LabelClass(value=7, name="core", values=(7,), order=1)
+    reference = label_map((np.s_[:, :4, :4], 2), (np.s_[:, :2, :2], 7))
+    prediction = label_map((np.s_[:, :4, :4], 2), (np.s_[:, 2:4, :2], 7))
+    scores = score_case("c", prediction, reference, classes=(CLASSES[0], whole, core), spacing_mm=SPACING_MM)
+    assert [(of.name, of.value, of.dice) for of in scores.classes] == [("whole", 2, 1.0), ("core", 7, 0.0)]
+    assert scores.classes[0].number("reference_volume_ml") == 4 * 4 * 4 / 1000

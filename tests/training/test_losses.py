@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from torch.nn import functional as F
 
 from autoseg import catalogue
 from autoseg.data.labels import LabelEncoding
+from autoseg.errors import PlanError
 from autoseg.model.encoding import RegionEncoding, TensorEncoding
 from autoseg.training.losses import LossOfSums, _repeatable_sum, build_loss, over_levels
 
@@ -154,6 +156,14 @@ def test_the_dice_of_regions_takes_a_voxel_into_every_region_around_it() -> None
     inner_missing = sure.clone()
     inner_missing[:, 1] = -20.0  # of (2 * 0 + 1) / (2 + 1), the other being whole
     assert float(loss(inner_missing, target)) == pytest.approx(1 - (1 + 1 / 3) / 2, rel=1e-5)
+
+
+def test_a_loss_that_does_not_know_regions_is_refused_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = replace(catalogue.LOSSES["dice"], regions=False)
+    monkeypatch.setattr(catalogue.LOSSES, "built_in", {**catalogue.LOSSES.built_in, "dice": entry})
+    with pytest.raises(PlanError, match="does not know regions"):
+        build_loss("dice", class_weights=[1.0, 1.0, 1.0], encoding=REGIONS, device=CPU)
+    build_loss("dice", class_weights=[1.0, 1.0, 1.0], encoding=THREE, device=CPU)
 
 
 @pytest.mark.parametrize("name", catalogue.LOSSES)

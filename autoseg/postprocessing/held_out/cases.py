@@ -128,7 +128,7 @@ def postprocessed(
     case: HeldOutCase, *, choice: Choice, steps: Sequence[Step], spacing_mm: tuple[float, float, float]
 ) -> NDArray[np.uint16]:
     """The label map of one choice after postprocessing, (Z, Y, X)."""
-    return apply_steps(label_map(case, choice), steps, spacing_mm=spacing_mm)
+    return apply_steps(label_map(case, choice), steps, spacing_mm=spacing_mm, classes=case.classes)
 
 
 def expectations(case: HeldOutCase, *, choice: Choice) -> dict[str, float]:
@@ -157,8 +157,9 @@ def mean_probabilities(
         ValueError: there are no networks.
         WorkspaceError: probabilities are missing or do not fit the case.
     """
+    exclusive = encoding_of(case.classes).exclusive
     for first, part in _mean_probabilities(case, choice, arrays or StoredArrays()):
-        shift(part, choice.log_shift)
+        shift(part, choice.log_shift, exclusive=exclusive)
         yield first, part
 
 
