@@ -16,9 +16,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = {
     "dask": "cluster",
     "distributed": "cluster",
+    "highdicom": "dicom-seg",
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "pandas": "pandas",
+    "pydicom": "dicom-seg",
     "tensorboard": "tracking",
     "wandb": "tracking",
 }

@@ -16,7 +16,6 @@ from autoseg.options.shared import DEVICE, EXECUTOR, MEMORY, MIRROR, MODEL, PREC
 from autoseg.results import Records
 
 if TYPE_CHECKING:
-    from autoseg.inference.output_folder import DrawCase
     from autoseg.inference.part import Part
     from autoseg.inference.segmenter import Segmenter
     from autoseg.inference.table import PredictionRow
@@ -35,6 +34,9 @@ class PredictOptions(Options):
     probabilities: bool = option("Also write the probability of every class.", default=False)
     uncertainty: bool = option("Also write how undecided the networks are, and predict the Dice.", default=False)
     pictures: bool = option("Also draw every label map over its scan, in three planes.", default=False)
+    dicom_seg: bool = option(
+        "Also write the label maps of DICOM series as DICOM segmentations, SEG (extra `dicom-seg`).", default=False
+    )
     mirror: bool = option(MIRROR, default=True)
     not_finite: catalogue.NotFinite | None = option(
         "What to do with a scan with NaN or infinite voxels: refuse it, or take them for zero. Default: as planned.",
@@ -115,14 +117,17 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
         MemoryLimitError: the model, or every scan with it, takes more memory than is allowed.
         SystemFailureError: results cannot be written; those written before are whole.
         UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since; other parts
-            are segmented with other models or settings.
+            are segmented with other models or settings; DICOM segmentations are asked for and cannot be written.
         WorkspaceError: another process segments the same scans into this folder.
     """
+    from autoseg.commands.predict_results import require_highdicom
     from autoseg.errors import UsageError
     from autoseg.jobs.executors import open_executor
     from autoseg.runs.found import workspace_folder
     from autoseg.storage.files import explain_os_errors
 
+    if options.dicom_seg:
+        require_highdicom()
     if options.model is None:
         workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
     if options.executor == "local" and options.jobs in {"auto", 1}:
@@ -171,8 +176,8 @@ def _predict_part(options: PredictOptions, part: "Part", *, events: Events, star
 
 def _predict_here(options: PredictOptions, events: Events) -> PredictResult:
     """Segment scans in this process."""
+    from autoseg.commands.predict_results import results_of
     from autoseg.inference.lanes import scans_at_once
-    from autoseg.inference.output_folder import Results
     from autoseg.inference.part import WHOLE, parse_part
     from autoseg.inference.results import predict_scans
     from autoseg.inference.scans import find_scans
@@ -186,13 +191,7 @@ def _predict_here(options: PredictOptions, events: Events) -> PredictResult:
     segmenter = _segmenter(options, computes[0], events)
     names = segmenter.ensemble.data.channels
     found = find_scans(options.source, channels=len(names), names=names, results=options.target)
-    results = Results(
-        options.target,
-        probabilities=options.probabilities,
-        uncertainty=options.uncertainty,
-        draw=_drawer() if options.pictures else None,
-        force=options.force,
-    )
+    results = results_of(options)
     known = SourceChecksums(options.target / CHECKSUMS, verify=options.verify)
     with sharing_cores(computes), _stored(known):
         predicted = predict_scans(
@@ -215,13 +214,6 @@ def _predict_here(options: PredictOptions, events: Events) -> PredictResult:
         None if part.is_whole else str(part),
         predicted.missing,
     )
-
-
-def _drawer() -> "DrawCase":
-    """What draws pictures; it takes a while to load."""
-    from autoseg.reporting.case_image import draw_case
-
-    return draw_case
 
 
 @contextmanager

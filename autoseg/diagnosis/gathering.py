@@ -30,6 +30,7 @@ _EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "tracking": ("tensorboard", "wandb"),
     "onnx": ("onnx", "onnxscript", "onnxruntime"),
     "cluster": ("dask", "distributed", "cryptography"),
+    "dicom-seg": ("highdicom", "pydicom"),
 }
 """Packages of each extra, as pyproject.toml has them."""
 

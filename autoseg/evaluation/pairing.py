@@ -22,7 +22,7 @@ from autoseg.errors import DatasetError, SystemFailureError, UsageError
 from autoseg.formats import IMAGE_SUFFIXES
 from autoseg.layouts import find_dataset
 
-IGNORED_FOLDERS: Final = frozenset({"probabilities", "uncertainty", "pictures", "evaluation"})
+IGNORED_FOLDERS: Final = frozenset({"probabilities", "uncertainty", "pictures", "dicom_seg", "evaluation"})
 """Sub-folders in which this tool keeps images that are no label maps."""
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from autoseg.errors import AutosegError
 from autoseg.events import Events
 from autoseg.formats.checksum import image_checksum
-from autoseg.images.image import Image
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image, LabelMap, read_labels
+from autoseg.inference.dicom_seg import admit_seg, coded_segments, maker_of
 from autoseg.inference.lanes import Messages
 from autoseg.inference.memory import share_gb
 from autoseg.inference.output_folder import FileDigests, Results, write_outputs
@@ -38,15 +40,29 @@ class SegmentedScan:
 
 
 @dataclass(frozen=True)
+class LacksSeg:
+    """A scan that was segmented before, and has all that is asked for but its DICOM segmentation.
+
+    Attributes:
+        scan: where it came from.
+        row: of the earlier call.
+    """
+
+    scan: Scan
+    row: PredictionRow
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What was done with a scan, and said while it was done.
 
     Attributes:
-        result: the row of an earlier call, where that had done it; what was found; or what went wrong.
+        result: the row of an earlier call, where that had done it, perhaps but for one file; what was found; or what went
+            wrong.
         messages: to be passed on when its turn has come.
     """
 
-    result: PredictionRow | SegmentedScan | AutosegError
+    result: PredictionRow | LacksSeg | SegmentedScan | AutosegError
     messages: Messages = field(default_factory=Messages)
 
 
@@ -90,7 +106,7 @@ class ScanWork:
         return replace(self, at_once=1)(scan)
 
     def write(self, segmented: SegmentedScan) -> PredictionRow:
-        """Write what was found in a scan; gives its row of the table."""
+        """Write what was found in a scan, without its DICOM segmentation; gives its row of the table."""
         scan, found, results, settings = segmented.scan, segmented.found, self.results, self.settings
         classes = settings.segmenter.ensemble.data.classes
         write_outputs(scan.id, segmented.image, found, results, classes=classes)
@@ -104,10 +120,34 @@ class ScanWork:
             volumes_ml=volumes_ml(found.labels, classes),
             predicted_dice=found.predicted_dice or {},
             warnings="; ".join(found.warnings),
-            extras_sha256={name: files.sha256_file(path) for name, path in results.wanted_extras(scan.id).items()},
+            extras_sha256={name: files.sha256_file(path) for name, path in results.predicted_extras(scan.id).items()},
         )
 
-    def _segment(self, scan: Scan, segmenter: Segmenter, *, events: Events) -> PredictionRow | SegmentedScan:
+    def add_seg(self, scan: Scan, row: PredictionRow, labels: LabelMap | None) -> PredictionRow:
+        """Write the DICOM segmentation of a scan whose label map is there; gives its row with it.
+
+        Args:
+            scan: the scan.
+            row: what its label map was made from.
+            labels: the label map; None: it is read.
+
+        Raises:
+            ImageError: the series does not say what a segmentation must.
+            MemoryLimitError: it would take more than is allowed.
+            SystemFailureError: the disk is full, or the place may not be written.
+        """
+        results, settings, path = self.results, self.settings, self.results.dicom_seg(scan.id)
+        classes = settings.segmenter.ensemble.data.classes
+        if labels is None:
+            labels = read_labels(results.label_map(scan.id))
+            admit_seg(labels.geometry.shape, classes, memory_gb=settings.segmenter.memory_gb)
+        digests = {"input_sha256": row.input_sha256, "output_sha256": row.output_sha256}
+        maker = maker_of(settings, classes=classes, **digests)
+        if results.write_seg is not None:
+            results.write_seg(path, scan.images, labels, segments=coded_segments(classes), maker=maker)
+        return replace(row, extras_sha256={**row.extras_sha256, "dicom_seg": files.sha256_file(path)})
+
+    def _segment(self, scan: Scan, segmenter: Segmenter, *, events: Events) -> PredictionRow | LacksSeg | SegmentedScan:
         """Segment one scan, or find that this was done; in that case the earlier row itself comes back.
 
         Whether it was done is told from the bytes of the scan's files and of what was made of them: they are not decoded.
@@ -117,7 +157,10 @@ class ScanWork:
         checksum = image_checksum if scan.series else self.checksum  # to remember every slice would take too much
         digest = files.sha256_json([checksum(path) for path in scan.images])
         if earlier is not None and not results.force and self._is_current(earlier, digest, scan):
-            return earlier
+            if not results.wants_seg(scan) or self._has_seg(earlier, scan):
+                return earlier
+            events.info(f"{scan.id}: its DICOM segmentation is made of the label map that is there")
+            return LacksSeg(scan, earlier)
         if earlier is not None and earlier.input_sha256 != digest:
             events.warn(
                 f"{scan.id}: its files are not those that were segmented under this name before; the new result takes the "
@@ -127,7 +170,7 @@ class ScanWork:
         image = scan.read(
             channels=len(data.channels),
             not_finite=settings.not_finite,
-            admit=partial(segmenter.admit, with_uncertainty=results.uncertainty),
+            admit=partial(self._admit, scan, segmenter),
         )
         _warn_about(image, scan, events)
         if results.probabilities:
@@ -145,7 +188,7 @@ class ScanWork:
         return SegmentedScan(scan, image, found, digest)
 
     def _is_current(self, row: PredictionRow, input_sha256: str, scan: Scan) -> bool:
-        """Whether a scan is the one that a row is about, and everything asked for is there as it was made from it."""
+        """Whether a scan is the one that a row is about, and what was predicted of it is there as it was made."""
         settings, results = self.settings, self.results
         if row.input_sha256 != input_sha256 or not settings.made(row) or (results.uncertainty and not settings.judged(row)):
             return False
@@ -153,7 +196,25 @@ class ScanWork:
             return False
         # Version 0.1 kept no digests of what lies beside the label map.
         kept = row.extras_sha256 if row.model else dict.fromkeys(EXTRAS, "")
-        return all(name in kept and self._holds(path, kept[name]) for name, path in results.wanted_extras(scan.id).items())
+        wanted = results.predicted_extras(scan.id)
+        return all(name in kept and self._holds(path, kept[name]) for name, path in wanted.items())
+
+    def _has_seg(self, row: PredictionRow, scan: Scan) -> bool:
+        """Whether the DICOM segmentation of a row is there."""
+        digest = row.extras_sha256.get("dicom_seg")
+        return digest is not None and self._holds(self.results.dicom_seg(scan.id), digest)
+
+    def _admit(self, scan: Scan, segmenter: Segmenter, geometry: Geometry, stored_bytes: int) -> None:
+        """Find out whether a scan can be segmented, and its results written, before it is read."""
+        segmenter.admit(geometry, stored_bytes, with_uncertainty=self.results.uncertainty)
+        if self.results.wants_seg(scan):
+            classes = segmenter.ensemble.data.classes
+            admit_seg(geometry.shape, classes, memory_gb=segmenter.memory_gb)
+
+    def differs(self, path: Path, sha256: str) -> bool:
+        """Whether a file is there with other bytes than these."""
+        with files.explain_os_errors(path):
+            return path.exists() and self.outputs.of(path) != sha256
 
     def _holds(self, path: Path, sha256: str) -> bool:
         """Whether a file is there with these bytes; with any, where no digest is known."""

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from autoseg.data.dataset import LabelClass
 from autoseg.images.image import Image, write_channels, write_labels
 from autoseg.images.nifti_file import write_nifti_volumes
+from autoseg.inference.dicom_seg import WriteSeg
+from autoseg.inference.scans import Scan
 from autoseg.inference.segmenter import Segmentation
 from autoseg.inference.table import TABLE_FILE
 from autoseg.storage import files
@@ -19,6 +21,7 @@ from autoseg.storage import files
 PROBABILITIES: Final = "probabilities"
 UNCERTAINTY: Final = "uncertainty"
 PICTURES: Final = "pictures"
+DICOM_SEG: Final = "dicom_seg"
 
 
 class DrawCase(Protocol):
@@ -39,6 +42,7 @@ class Results:
         probabilities: also the probability of every class.
         uncertainty: also how undecided the networks are, and the Dice that is probably reached.
         draw: draws every label map over its scan; None: no pictures.
+        write_seg: writes label maps of DICOM series as DICOM segmentations, too; None: there are none.
         force: replace whatever is there.
     """
 
@@ -46,6 +50,7 @@ class Results:
     probabilities: bool = False
     uncertainty: bool = False
     draw: DrawCase | None = None
+    write_seg: WriteSeg | None = None
     force: bool = False
 
     @property
@@ -63,12 +68,21 @@ class Results:
             "probabilities": self.folder / PROBABILITIES / f"{case}.nii.gz",
             "uncertainty": self.folder / UNCERTAINTY / f"{case}.nii.gz",
             "picture": self.folder / PICTURES / f"{case}.png",
+            "dicom_seg": self.dicom_seg(case),
         }
 
-    def wanted_extras(self, case: str) -> dict[str, Path]:
-        """Those of them that are asked for."""
+    def dicom_seg(self, case: str) -> Path:
+        """Where the DICOM segmentation of a scan goes."""
+        return self.folder / DICOM_SEG / f"{case}.dcm"
+
+    def wants_seg(self, scan: Scan) -> bool:
+        """Whether a scan gets a DICOM segmentation, which can be made whenever its label map is there."""
+        return self.write_seg is not None and scan.series
+
+    def predicted_extras(self, case: str) -> dict[str, Path]:
+        """Those that are asked for and can only be made while the scan is segmented."""
         asked = {"probabilities": self.probabilities, "uncertainty": self.uncertainty, "picture": self.draw is not None}
-        return {name: path for name, path in self.extras(case).items() if asked[name]}
+        return {name: path for name, path in self.extras(case).items() if asked.get(name, False)}
 
 
 class FileDigests:
@@ -92,12 +106,14 @@ class FileDigests:
 
 
 def write_outputs(case: str, image: Image, found: Segmentation, results: Results, *, classes: Sequence[LabelClass]) -> None:
-    """Write the label map of a scan and what was asked for beside it; what was not goes: another model found it.
+    """Write the label map of a scan and what was asked for beside it; what was there before goes: another model found it.
+
+    DICOM segmentations are written by whoever has the digest of the label map.
 
     Raises:
         SystemFailureError: the disk is full, or the place may not be written.
     """
-    wanted = results.wanted_extras(case)
+    wanted = results.predicted_extras(case)
     files.remove(path for name, path in results.extras(case).items() if name not in wanted)
     write_labels(results.label_map(case), found.labels.array, found.labels.geometry)
     if found.probabilities is not None:

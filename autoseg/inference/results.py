@@ -16,7 +16,7 @@ from autoseg.formats import IMAGE_SUFFIXES
 from autoseg.formats.checksum import image_checksum
 from autoseg.inference.folder_table import FolderTable, folder_table
 from autoseg.inference.lanes import Lanes
-from autoseg.inference.one_scan import Outcome, ScanWork, SegmentedScan
+from autoseg.inference.one_scan import LacksSeg, Outcome, ScanWork, SegmentedScan
 from autoseg.inference.output_folder import FileDigests, Results
 from autoseg.inference.part import BAR, WHOLE, Part
 from autoseg.inference.part_files import PartFiles
@@ -77,21 +77,22 @@ def predict_scans(
     """
     found.passed_over.tell(events)
     _protect_inputs(results, found.scans)
+    _tell_of_other_formats(results, found, events=events)
     settings = PredictionSettings(segmenter, not_finite or segmenter.ensemble.not_finite)
     mine = found.of(part)
     with folder_table(
         PartFiles(results.folder, part), classes=segmenter.ensemble.data.classes, settings=(settings.digest, settings.model)
     ) as table:
         outputs = FileDigests()
-        if not results.force:
-            _protect_results(results, mine.scans, table, outputs)
-        others = _tell_of_other_models(table.rows, found, mine, settings, results, events=events)
-        for scan_id, error in mine.failures:
-            _tell_failure(scan_id, error, table.rows, events=events)
         at_once = 1 if results.probabilities else at_once
         work = ScanWork(
             settings, results, table.rows, outputs, events, checksum=checksum, at_once=at_once, replicas=tuple(replicas)
         )
+        if not results.force:
+            _protect_results(work, mine.scans, table, predicted=False)
+        others = _tell_of_other_models(table.rows, found, mine, settings, results, events=events)
+        for scan_id, error in mine.failures:
+            _tell_failure(scan_id, error, table.rows, events=events)
         skipped, failures = _segment_all(mine.scans, work, table, events=events)
     _tell_of_calibration(skipped, table.rows, settings, events=events)
     failures = [*mine.failures, *failures]
@@ -119,8 +120,11 @@ def _segment_all(
                 done = _result_of(scan, outcome, work=work, lanes=lanes, events=events)
                 if isinstance(done, PredictionRow):
                     skipped.append(scan.id)
-                else:
-                    _write(done, work, table)
+                elif (error := _write(done, work, table)) is not None:
+                    events.warn(f"{scan.id}: {error}")
+                    failures.append((scan.id, error))
+                elif isinstance(done, LacksSeg):
+                    skipped.append(scan.id)
             except (SystemFailureError, WorkspaceError):
                 raise  # a full disk concerns every scan, and so does a folder that another process has taken over
             except AutosegError as error:
@@ -132,7 +136,7 @@ def _segment_all(
 
 def _result_of(
     scan: Scan, outcome: Callable[[], Outcome], *, work: ScanWork, lanes: Lanes[Scan, Outcome], events: Events
-) -> PredictionRow | SegmentedScan:
+) -> PredictionRow | LacksSeg | SegmentedScan:
     """Take what came of a scan, and say what was said; gives the row of an earlier call where that had segmented it."""
     taken = outcome()
     if isinstance(taken.result, MemoryLimitError) and work.at_once > 1:
@@ -144,13 +148,25 @@ def _result_of(
     return taken.result
 
 
-def _write(segmented: SegmentedScan, work: ScanWork, table: FolderTable) -> None:
-    """Write what was found in a scan, and enter it."""
-    scan = segmented.scan
+def _write(done: LacksSeg | SegmentedScan, work: ScanWork, table: FolderTable) -> AutosegError | None:
+    """Write what was found in a scan, or what it lacks, and enter it; gives why it has no DICOM segmentation.
+
+    Without one it is entered, too: its label map is there.
+    """
+    scan, failure = done.scan, None
     if not work.results.force:
-        _protect_results(work.results, [scan], table, work.outputs)  # somebody may have corrected it meanwhile
+        _protect_results(work, [scan], table, predicted=True)  # somebody may have corrected it meanwhile
     table.begin(scan.id)
-    table.add(work.write(segmented))
+    row, labels = (done.row, None) if isinstance(done, LacksSeg) else (work.write(done), done.found.labels)
+    if work.results.wants_seg(scan):
+        try:
+            row = work.add_seg(scan, row, labels)
+        except AutosegError as error:
+            failure = error
+    table.add(row)
+    if isinstance(failure, SystemFailureError):
+        raise failure
+    return failure
 
 
 def _tell_of_other_models(
@@ -204,22 +220,49 @@ def _refuse_model(failures: Sequence[tuple[str, AutosegError]], scans: Sequence[
         raise refused[0]
 
 
-def _protect_results(results: Results, scans: Sequence[Scan], table: FolderTable, outputs: FileDigests) -> None:
-    """Refuse to replace label maps that were corrected by hand, or are none of ours."""
-    foreign = [
-        path
-        for scan in scans
-        if (path := results.label_map(scan.id)).exists()
-        and scan.id not in table.unentered.cases
-        and (scan.id not in table.rows or outputs.of(path) != table.rows[scan.id].output_sha256)
-    ]
-    if foreign:
+def _protect_results(work: ScanWork, scans: Sequence[Scan], table: FolderTable, *, predicted: bool) -> None:
+    """Refuse to replace label maps and DICOM segmentations that were corrected by hand, or are none of ours.
+
+    Args:
+        work: what is asked for.
+        scans: whose results they are.
+        table: tells what was written.
+        predicted: whether the scans are about to be written; else their label maps may be found to be there.
+    """
+    results, maps, segs = work.results, list[Path](), list[Path]()
+    for scan in scans:
+        if scan.id in table.unentered.cases:
+            continue
+        row = table.rows.get(scan.id)
+        if work.differs(results.label_map(scan.id), "" if row is None else row.output_sha256):
+            maps.append(results.label_map(scan.id))
+        written = predicted or results.wants_seg(scan) or not _is_made(row, work.settings)
+        if written and work.differs(
+            results.dicom_seg(scan.id), "" if row is None else row.extras_sha256.get("dicom_seg", "")
+        ):
+            segs.append(results.dicom_seg(scan.id))
+    for what, foreign in (("label maps", maps), ("DICOM segmentations", segs)):
+        if foreign:
+            raise UsageError(
+                f"holds {what} that were changed since, or that autoseg did not write",
+                where=foreign[0].parent,
+                found=", ".join(path.name for path in foreign),
+                remedy="Choose another output folder, or replace them with --force.",
+            )
+
+
+def _tell_of_other_formats(results: Results, found: FoundScans, *, events: Events) -> None:
+    """Say which scans get no DICOM segmentation, because they are no DICOM series; where none is one, refuse."""
+    others = [scan.id for scan in found.scans if not scan.series]
+    if results.write_seg is None or not others:
+        return
+    if len(others) == len(found.scans) and not found.failures:
         raise UsageError(
-            "holds label maps that were changed since, or that autoseg did not write",
-            where=results.folder,
-            found=", ".join(path.name for path in foreign),
-            remedy="Choose another output folder, or replace them with --force.",
+            "DICOM segmentations are asked for, and no scan is a DICOM series",
+            found=some(others),
+            remedy="Leave out --dicom-seg, or give the DICOM files that the scans were made from.",
         )
+    events.info(f"{some(others)}: no DICOM series, so there is a label map only")
 
 
 def _protect_inputs(results: Results, scans: Sequence[Scan]) -> None:

@@ -16,7 +16,7 @@ from autoseg.storage.tables import Row, TableKind
 
 TABLE_FILE: Final = "predictions.csv"
 
-EXTRAS: Final = ("probabilities", "uncertainty", "picture")
+EXTRAS: Final = ("probabilities", "uncertainty", "picture", "dicom_seg")
 """Files that may be made beside a label map."""
 
 _FIXED: Final = ("case", "input_sha256", "model_digest", "output_sha256")

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracles.commands import autoseg as autoseg_command
+from oracles.dicom_exports import export
 
-from autoseg.images.image import read_labels
+from autoseg.images.image import read_image, read_labels
 from autoseg.layouts import find_dataset
 from autoseg.planning.plan import Plan
 
@@ -74,6 +77,18 @@ def home(cohort: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     shutil.copy(scan, tmp_path / "scan.nii.gz")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_the_page_on_dicom_runs_as_shown(home: Path) -> None:
+    image = read_image(list(home.glob("new_scans/*/*.nii.gz")), channels=1).array[0, :, ::-1, ::-1]
+    export(home / "export" / "t1", image.astype(np.int16))
+    lines = [line for block in blocks("use-dicom.md", "sh") for line in block.splitlines() if line.startswith("autoseg")]
+    assert len(lines) == 2
+    for line in lines:
+        autoseg_command(*shlex.split(line)[1:], "--precision", "float32", cwd=home)
+    assert (home / "results" / "dicom_seg" / "t1.dcm").exists()
+    (call,) = re.findall(r"`(autoseg\.predict\(.*\))`", (PAGES / "use-dicom.md").read_text(encoding="utf-8"))
+    execute(f"import autoseg\n{call[:-1]}, precision='float32', events=autoseg.silent)")
 
 
 def test_the_page_on_python_runs_as_shown(

@@ -1,5 +1,8 @@
 """Folders of DICOM files as archives and discs hold them, through the commands."""
 
+import importlib.util
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +10,10 @@ import pytest
 from numpy.typing import NDArray
 from oracles.commands import autoseg
 from oracles.dicom_exports import export
+from oracles.seg_reader import masks_on_grid
+from pydicom import dcmread
 
+import autoseg as autoseg_package
 from autoseg.images.image import read_image, read_labels, write_labels
 
 
@@ -77,6 +83,42 @@ def test_every_good_series_of_a_crowded_folder_is_segmented(cohort: Path, traine
         "passed over (localizers in DICOM files): export/f001, export/f002, export/f003",
     ):
         assert part in said
+
+
+def test_results_go_back_as_dicom_and_come_back_beside_their_series(cohort: Path, trained: Path, tmp_path: Path) -> None:
+    export(tmp_path / "in" / "ada", volume(cohort), SeriesDescription="t1")
+    export(tmp_path / "in" / "bob", volume(cohort)[:, :, ::-1].copy(), series="b", study="b", PatientID="case-2")
+    without, _ = predict(tmp_path / "in", trained)
+    result = autoseg_package.predict(
+        tmp_path / "in", tmp_path / "out", workspace=trained, precision="float32", mirror=False, dicom_seg=True
+    )
+    assert result.skipped == ("ada", "bob")  # made of the label maps that were there
+    classes = json.loads((trained / "plan.json").read_text(encoding="utf-8"))["data"]["classes"][1:]
+    for case in ("ada", "bob"):
+        masks, labels = masks_on_grid(tmp_path / "out" / "dicom_seg" / f"{case}.dcm", tmp_path / "out" / f"{case}.nii.gz")
+        assert labels.any()
+        for number, label in enumerate(classes, start=1):
+            np.testing.assert_array_equal(masks[number], labels == label["value"])
+        found = dcmread(tmp_path / "out" / "dicom_seg" / f"{case}.dcm")
+        assert [one.SegmentLabel for one in found.SegmentSequence] == ["CSF", "GM", "WM"]
+        (tmp_path / "out" / "dicom_seg" / f"{case}.dcm").rename(tmp_path / "in" / case / "zz.dcm")
+    shutil.rmtree(tmp_path / "out")
+    again, said = predict(tmp_path / "in", trained)
+    for case, labels in without.items():
+        np.testing.assert_array_equal(again[case], labels)
+    assert (
+        "passed over (DICOM files without a scan, such as reports, contours and segmentations): ada/zz.dcm, bob/zz.dcm"
+        in said
+    )
+
+
+def test_without_highdicom_nothing_is_begun(cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "highdicom" else find(name, *more))
+    export(tmp_path / "in", np.ones((3, 8, 8), np.int16))
+    said = autoseg("predict", str(tmp_path / "in"), str(tmp_path / "out"), "--dicom-seg", expect=2).said
+    assert "pip install 'autoseg[dicom-seg]'" in said
+    assert not (tmp_path / "out").exists()
 
 
 def test_nothing_but_a_localizer_is_no_scan(cohort: Path, trained: Path, tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from oracles.dicom_files import write_series
+from oracles.quick_predictions import Heard, Segmenter, listing, predict
 
 from autoseg.catalogue import NotFinite
 from autoseg.errors import CasesFailedError, UsageError, WorkspaceError
-from autoseg.events import Events, Silent
+from autoseg.events import Silent
 from autoseg.images import volumes
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, write_channels
@@ -19,57 +20,11 @@ from autoseg.inference.folder_table import FolderTable
 from autoseg.inference.output_folder import Results
 from autoseg.inference.part import WHOLE, Part
 from autoseg.inference.quality import ClassQuality, Quality
-from autoseg.inference.results import Predicted, predict_scans
+from autoseg.inference.results import predict_scans
 from autoseg.inference.scans import find_scans
 from autoseg.storage import files
 
 GEOMETRY = Geometry(shape=(4, 11, 13), spacing_mm=(2.0, 1.0, 1.0))
-
-
-class Segmenter:
-    """Finds a disc wherever a scan is bright; counts what it is asked for."""
-
-    def __init__(self, plan: Any, digest: str = "one") -> None:
-        self.ensemble = type(
-            "Ensemble", (), {"data": plan.data, "not_finite": "refuse", "title": "tiny: unet fold_0 fold_1 + sepres fold_0"}
-        )
-        self.digest = digest
-        self.quality: Any = None
-        self.segmented = 0
-
-    def is_identified_by(self, digest: str) -> bool:
-        return digest == self.digest
-
-    def admit(self, geometry: Geometry, size: int, **wanted: bool) -> None:
-        """Has memory for everything."""
-
-    def segment(self, image: Image, *, with_probabilities: bool, with_uncertainty: bool, **how: Any) -> Any:
-        self.segmented += 1
-        labels = (image.array[0] > 0).astype(np.uint16)
-        channels = np.stack([1.0 - labels, labels]).astype(np.float32)
-        found = {
-            "labels": type("LabelMap", (), {"array": labels, "geometry": image.geometry}),
-            "probabilities": channels if with_probabilities else None,
-            "spooled": None,
-            "entropy": channels[0] if with_uncertainty else None,
-            "predicted_dice": {"disc": 0.5} if with_uncertainty else None,
-            "warnings": ("rather bright",),
-        }
-        return type("Segmentation", (), found)
-
-
-class Heard(Silent):
-    """Remembers every message."""
-
-    def __init__(self) -> None:
-        self.infos: list[str] = []
-        self.warnings: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.infos.append(message)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 def cut(path: Path) -> None:
@@ -108,16 +63,6 @@ def scans(tmp_path: Path) -> Path:
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
     return Results(tmp_path / "results")
-
-
-def predict(scans: Path, results: Results, segmenter: Any, *, events: Events | None = None, part: Part = WHOLE) -> Predicted:
-    found = find_scans(scans, channels=1, results=results.folder)
-    return predict_scans(found, segmenter, results, not_finite=None, events=events or Silent(), part=part)
-
-
-def listing(folder: Path) -> list[str]:
-    names = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    return sorted(str(name) for name in names if not any(part.startswith(".") for part in name.parts))
 
 
 def test_every_scan_has_a_label_map_and_a_row(scans: Path, results: Results, tiny_plan: Any) -> None:

@@ -1,0 +1,56 @@
+"""What `autoseg predict` writes, by its options: what draws and what writes DICOM is loaded where it is asked for."""
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from autoseg.commands.predict import PredictOptions
+    from autoseg.inference.dicom_seg import WriteSeg
+    from autoseg.inference.output_folder import DrawCase, Results
+
+
+def results_of(options: "PredictOptions") -> "Results":
+    """What the output folder is to hold.
+
+    Raises:
+        UsageError: a package that writes what is asked for is missing.
+    """
+    from autoseg.inference.output_folder import Results
+
+    return Results(
+        options.target,
+        probabilities=options.probabilities,
+        uncertainty=options.uncertainty,
+        draw=_drawer() if options.pictures else None,
+        write_seg=_seg_writer() if options.dicom_seg else None,
+        force=options.force,
+    )
+
+
+def _drawer() -> "DrawCase":
+    from autoseg.reporting.case_image import draw_case
+
+    return draw_case
+
+
+def _seg_writer() -> "WriteSeg":
+    require_highdicom()
+    from autoseg.images.dicom.seg_object import write_seg
+
+    return write_seg
+
+
+def require_highdicom() -> None:
+    """Find out whether DICOM segmentations can be written.
+
+    Raises:
+        UsageError: the package for it is missing.
+    """
+    from autoseg.errors import UsageError
+
+    if importlib.util.find_spec("highdicom") is None:
+        raise UsageError(
+            "the package that writes DICOM segmentations is not installed",
+            found="no highdicom",
+            remedy="Install it with `pip install 'autoseg[dicom-seg]'`.",
+        )
