@@ -1,7 +1,7 @@
 """`autoseg check`: whether a data set can train at all, and everything that is wrong with it, in one go."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from autoseg import catalogue
@@ -9,7 +9,7 @@ from autoseg.events import Events
 from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import CHANNELS, EXECUTOR, JOBS, LABELS, NOT_FINITE, SCHEDULER, SLURM_SETTINGS
+from autoseg.options.shared import CHANNELS, EXECUTOR, IGNORE, JOBS, LABELS, NOT_FINITE, SCHEDULER, SLURM_SETTINGS
 from autoseg.results import Records
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class CheckOptions(Options):
     _: KW_ONLY
     labels: str | None = option(LABELS, default=None)
     channels: Sequence[str] = option(CHANNELS, default=())
+    ignore: int | None = option(IGNORE, default=None)
     not_finite: catalogue.NotFinite = option(NOT_FINITE, default="refuse")
     jobs: Jobs = option(JOBS, default=1)
     executor: ExecutorName = option(EXECUTOR, default="local")
@@ -84,8 +85,9 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
     from autoseg.planning.duplicates import fold_groups
     from autoseg.planning.examination import examine, problems_of, split_cases
     from autoseg.planning.fingerprint import Fingerprint, found_classes
+    from autoseg.planning.labelled import without_unlabelled
 
-    dataset = find_dataset(options.dataset, choice=Choice(options.labels, tuple(options.channels)))
+    dataset = find_dataset(options.dataset, choice=Choice(options.labels, tuple(options.channels), options.ignore))
     tell_found(dataset, events)
     cases = sorted(dataset.cases, key=lambda case: case.id)
     with open_executor(options, folder=dataset.root, write=False, events=events) as jobs:
@@ -96,7 +98,9 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
         problems.append(("all cases", DatasetError("no scan has a label map", where=dataset.root, remedy=remedy)))
     if problems:
         raise ProblemsError(problems, where=dataset.root)
-    fingerprint = Fingerprint(cases=tuple(case.fingerprint for case in examined if case.fingerprint is not None))
+    found = [case.fingerprint for case in examined if case.fingerprint is not None]
+    dataset, labelled = without_unlabelled(dataset, found, events)
+    fingerprint = Fingerprint(cases=labelled)
     dataset = found_channels(dataset, fingerprint.cases)
     folds = fold_count(len(set(fold_groups(dataset, fingerprint.cases).values())), asked=None)
     classes = found_classes(dataset, fingerprint)
@@ -106,6 +110,8 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
 
 def describe(result: CheckResult) -> Output:
     """That nothing is wrong, and what there is; the cases as a table."""
+    from autoseg.planning.labelled import labelled_part
+
     dataset, fingerprint = result.dataset, result.fingerprint
     rows = [
         (
@@ -120,10 +126,13 @@ def describe(result: CheckResult) -> Output:
     unlabelled = len(dataset.cases) - len(fingerprint.cases)
     classes = ", ".join(f"{label.value} {label.name}" for label in result.classes)
     channels = ", ".join(dataset.channels)
+    asked = f" --ignore {dataset.ignore}" if dataset.ignore is not None and dataset.classes is None else ""
+    part = labelled_part(fingerprint.cases)
+    labelled = "" if part is None else f"labelled: {part}\n"
     text = (
         f"{dataset.name} ({dataset.layout} layout) can be trained: {len(fingerprint.cases)} labelled case(s), {unlabelled} "
-        f"without labels, {result.folds} fold(s)\nchannels: {channels}\nclasses: {classes}\n"
-        f"Next: autoseg plan {dataset.root}"
+        f"without labels, {result.folds} fold(s)\nchannels: {channels}\nclasses: {classes}\n{labelled}"
+        f"Next: autoseg plan {dataset.root}{asked}"
     )
     document = {
         "name": dataset.name,
@@ -134,6 +143,7 @@ def describe(result: CheckResult) -> Output:
         "channels": list(dataset.channels),
         "classes": {label.value: label.name for label in result.classes},
         "folds": result.folds,
+        **({} if part is None else {"labelled_part": asdict(part)}),
     }
     return Output(text, document, tables=[table])
 

@@ -5,16 +5,18 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoseg.errors import CasesFailedError, WorkspaceError
+from autoseg.data.dataset import names_by_value, refuse_ignored_background
+from autoseg.errors import CasesFailedError, UsageError, WorkspaceError
 from autoseg.events import Events
 from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS, TOLERANCE
+from autoseg.options.shared import EXECUTOR, IGNORE, JOBS, SCHEDULER, SLURM_SETTINGS, TOLERANCE
 from autoseg.results import Records
 
 if TYPE_CHECKING:
-    from autoseg.evaluation.cases import Evaluation, Tolerances
+    from autoseg.evaluation.cases import Tolerances
+    from autoseg.evaluation.folders import Evaluation
     from autoseg.evaluation.score_table import ScoreTable
     from autoseg.evaluation.tables import Summary
     from autoseg.planning.plan import Plan
@@ -37,6 +39,7 @@ class EvaluateOptions(Options):
         metavar="DIR",
     )
     tolerance: float | None = option(TOLERANCE, default=None)
+    ignore: int | None = option(IGNORE, default=None)
     jobs: Jobs = option(JOBS, default=1)
     executor: ExecutorName = option(EXECUTOR, default="local")
     scheduler: str | None = option(SCHEDULER, default=None)
@@ -85,9 +88,11 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     Raises:
         CasesFailedError: some pairs could not be compared or some files have no partner; the others are written.
     """
+    refuse_ignored_background(options.ignore)
     plan = _plan(options, events)  # a wrong workspace is told before the rest is loaded
+    ignore = _ignored(options.ignore, plan)
 
-    from autoseg.evaluation.cases import evaluate_folders
+    from autoseg.evaluation.folders import evaluate_folders
     from autoseg.evaluation.tables import METRICS_FILE, SUMMARY_FILE, write_scores
     from autoseg.inference.origins import warn_of_origins
     from autoseg.jobs.executors import open_executor
@@ -99,9 +104,12 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
             options.references,
             classes=None if plan is None else plan.data.classes,
             tolerances_mm=chosen_tolerances(options.tolerance, plan),
+            ignore=ignore,
             events=events,
             jobs=jobs,
         )
+    if options.ignore is not None and not evaluation.partial:
+        events.warn(f"no voxel of the references has the value {options.ignore}: everything counts as labelled")
     warn_of_origins((pair.prediction for pair in evaluation.pairing.pairs), events)
     output = options.output or _beside(options.predictions)
     summary = write_scores(output, evaluation.cases)
@@ -115,6 +123,19 @@ def _beside(predictions: Path) -> Path:
     from autoseg.evaluation.tables import EVALUATION_FOLDER
 
     return (predictions if predictions.is_dir() else predictions.parent) / EVALUATION_FOLDER
+
+
+def _ignored(asked: int | None, plan: "Plan | None") -> int | None:
+    """The value of voxels without a label in the references: the one asked for, else the plan's.
+
+    Raises:
+        UsageError: it is the value of a class.
+    """
+    if plan is None or asked is None:
+        return asked if plan is None else plan.data.ignore
+    if (name := names_by_value(plan.data.classes).get(asked)) is not None:
+        raise UsageError(f"is the value of a class, {name}", where=f"--ignore {asked}", remedy="Give another value.")
+    return asked
 
 
 def chosen_tolerances(asked_mm: float | None, plan: "Plan | None") -> "Tolerances":

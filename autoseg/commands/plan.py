@@ -13,7 +13,18 @@ from autoseg.jobs.machine import device_kind, gpu_memory_gb
 from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import CHANNELS, DEVICE, EXECUTOR, JOBS, LABELS, NOT_FINITE, PLANES, SCHEDULER, SLURM_SETTINGS
+from autoseg.options.shared import (
+    CHANNELS,
+    DEVICE,
+    EXECUTOR,
+    IGNORE,
+    JOBS,
+    LABELS,
+    NOT_FINITE,
+    PLANES,
+    SCHEDULER,
+    SLURM_SETTINGS,
+)
 from autoseg.results import Records
 
 if TYPE_CHECKING:
@@ -33,6 +44,7 @@ class PlanOptions(Options):
     )
     labels: str | None = option(LABELS, default=None)
     channels: Sequence[str] = option(CHANNELS, default=())
+    ignore: int | None = option(IGNORE, default=None)
     name: str | None = option("Name of the data set; default: its own or its folder's.", default=None)
     recipe: catalogue.Recipe = option("auto: what measured best; paper: the published method.", default="auto")
     planes: str | Sequence[str] = option(PLANES, default="auto")
@@ -115,7 +127,8 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.layouts.common import Choice
     from autoseg.planning.channels import found_channels
     from autoseg.planning.examination import split_cases
-    from autoseg.planning.fingerprint import FINGERPRINT, fingerprint_dataset
+    from autoseg.planning.fingerprint import FINGERPRINT, Fingerprint, fingerprint_dataset
+    from autoseg.planning.labelled import without_unlabelled
     from autoseg.planning.overrides import parse_overrides
     from autoseg.planning.plan import write_plan
     from autoseg.planning.planner import make_plan
@@ -128,7 +141,9 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
 
     overrides, planes = parse_overrides(options.overrides), _asked_planes(options)
     _refuse_budget_without_use(options)
-    dataset = find_dataset(options.dataset, name=options.name, choice=Choice(options.labels, tuple(options.channels)))
+    dataset = find_dataset(
+        options.dataset, name=options.name, choice=Choice(options.labels, tuple(options.channels), options.ignore)
+    )
     workspace = Workspace(options.workspace or RUNS / dataset.name)
     if options.name is None and not options.force:
         dataset = dataset.model_copy(update={"name": earlier_name(workspace, dataset)})
@@ -146,6 +161,8 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         before = unread(dataset.labelled)
         with open_executor(options, folder=dataset.root, write=False, events=events) as jobs:
             fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
+        dataset, labelled = without_unlabelled(dataset, fingerprint.cases, events)
+        fingerprint = Fingerprint(cases=labelled)
         dataset = found_channels(dataset, fingerprint.cases)
         speed = _speed_kpx_s(options, workspace, events)
         inputs = _inputs(options, name=dataset.name, planes=planes, speed=speed, overrides=overrides, events=events)

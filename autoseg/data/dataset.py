@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
 from autoseg.data.naming import refuse_undecodable
+from autoseg.errors import UsageError
 from autoseg.storage.documents import DocumentType, unchanged
 from autoseg.storage.utf8 import is_utf8
 
@@ -165,6 +166,21 @@ def _check_pair(outer: LabelClass, inner: LabelClass) -> None:
     if (inner.order or 0) < (outer.order or 0):
         msg = f"{outer.name}, which contains {inner.name}, must be written before it"
         raise ValueError(msg)
+
+
+def refuse_ignored_background(ignore: int | None) -> None:
+    """Require that voxels without a label have another value than the background.
+
+    Raises:
+        UsageError: they have 0.
+    """
+    if ignore == 0:
+        raise UsageError(
+            "0 is the background, which networks learn as they learn the other classes",
+            where="--ignore 0",
+            expected="a value that stands for no class, such as 255",
+            remedy="Give voxels without a label a value of their own in the label maps.",
+        )
 
 
 class Case(BaseModel):

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from autoseg.evaluation.cases import NOT_AT_THIS_TOLERANCE, CaseMetrics, ClassMetrics
+from autoseg.evaluation.cases import NOT_AT_THIS_TOLERANCE, NOT_THROUGHOUT, CaseMetrics, ClassMetrics
 from autoseg.evaluation.formatting import counted, listing
 from autoseg.evaluation.statistics import MetricSummary, describe
 
@@ -120,6 +120,8 @@ def class_mean(case: CaseMetrics, metric: str) -> Cell:
     others = [scores for scores in case.classes if math.isnan(scores.number(metric))]
     if lost := [scores for scores in others if in_reference(scores)]:
         reasons = [f"{scores.name} {why_undefined(scores, metric)}" for scores in lost]
+        if all(why_undefined(scores, metric) == NOT_THROUGHOUT for scores in lost):
+            return Cell(math.nan, len(others), reason=NOT_THROUGHOUT)
         return Cell(math.nan, len(others), reason=listing(reasons))
     if not known:
         return Cell(math.nan, len(others), reason="nothing in the reference")
@@ -144,9 +146,13 @@ def why_undefined(scores: ClassMetrics, metric: str) -> str:
     """Why a metric that is undefined for a class is so, in a few words."""
     if not in_reference(scores):
         return "not in the reference"
-    if metric == "nsd":
+    # Where voxels have no label, no tolerance stands beside the scores, because none was applied.
+    no_surfaces = math.isnan(scores.hausdorff_mm) and math.isnan(scores.number("nsd_tolerance_mm"))
+    if metric == "nsd" and not no_surfaces:
         return NOT_AT_THIS_TOLERANCE
-    return "not found" if scores.number("volume_ml") == 0 else "undefined"
+    if scores.number("volume_ml") == 0:
+        return "not found"
+    return NOT_THROUGHOUT if no_surfaces and scores.number("volume_ml") > 0 else "undefined"
 
 
 def values_by_class(cases: Sequence[CaseMetrics], metric: str) -> dict[str, list[float]]:

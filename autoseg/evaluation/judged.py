@@ -7,7 +7,8 @@ from pathlib import Path
 
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import AutosegError, DatasetError
-from autoseg.evaluation.cases import Tolerances, evaluate_folders, with_all_classes
+from autoseg.evaluation.cases import Tolerances, with_all_classes
+from autoseg.evaluation.folders import evaluate_folders
 from autoseg.evaluation.paired import PairedComparison, Side
 from autoseg.events import Events
 from autoseg.formats.checksum import image_checksum
@@ -22,6 +23,7 @@ def judged_side(
     name: str,
     classes: Sequence[LabelClass] | None,
     tolerances_mm: Tolerances,
+    ignore: int | None = None,
     events: Events,
     jobs: Jobs = 1,
 ) -> tuple[Side, tuple[tuple[str, AutosegError], ...]]:
@@ -33,6 +35,7 @@ def judged_side(
         name: what to call the side.
         classes: as of `evaluate_folders`.
         tolerances_mm: likewise.
+        ignore: likewise.
         events: notified of progress, and warned about files.
         jobs: processes that work side by side, or an executor.
 
@@ -43,7 +46,9 @@ def judged_side(
         DatasetError: an id occurs twice on one side.
         UsageError: there is nothing to compare.
     """
-    found = evaluate_folders(place, references, classes=classes, tolerances_mm=tolerances_mm, events=events, jobs=jobs)
+    found = evaluate_folders(
+        place, references, classes=classes, tolerances_mm=tolerances_mm, ignore=ignore, events=events, jobs=jobs
+    )
     remedy = f"Add its reference to {references}, or move the label map away."
     alone = [
         (path.name, DatasetError("has no reference", where=path, remedy=remedy)) for path in found.pairing.without_reference

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from autoseg.data.dataset import Case, Dataset, LabelClass
+from autoseg.data.dataset import IGNORE, Case, Dataset, LabelClass, names_by_value, refuse_ignored_background
 from autoseg.data.folders import UNUSED, PassedOver, all_files, listing
 from autoseg.data.naming import image_stem, refuse_undecodable, refuse_unusable
 from autoseg.data.places import files_of
@@ -57,7 +57,7 @@ def find_dataset(root: Path, *, name: str | None = None, choice: Choice = NO_CHO
     folder = root.absolute()
     try:
         _refuse_no_folder(folder)
-        dataset = _with_named_segments(_recognised(folder, choice))
+        dataset = _with_ignored(_with_named_segments(_recognised(folder, choice)), choice.ignore)
         _check(dataset)
     except OSError as cause:
         raise DatasetError(
@@ -130,9 +130,29 @@ def _with_named_segments(dataset: Dataset) -> Dataset:
     named = named_classes([case.label for case in dataset.labelled if case.label is not None])
     if named is None:
         return dataset
-    return dataset.model_copy(
-        update={"classes": tuple(LabelClass(value=value, name=name) for value, name in named.names.items())}
-    )
+    classes = tuple(LabelClass(value=value, name=name) for value, name in named.names.items() if name != IGNORE)
+    ignored = [value for value, name in named.names.items() if name == IGNORE]
+    return dataset.model_copy(update={"classes": classes, "ignore": next(iter(ignored), None)})
+
+
+def _with_ignored(dataset: Dataset, asked: int | None) -> Dataset:
+    """The data set with the value of voxels without a label that was asked for."""
+    if asked is None or asked == dataset.ignore:
+        return dataset
+    refuse_ignored_background(asked)
+    problem, expected = "", None
+    if dataset.ignore is not None:
+        problem, expected = "is another value than the data set calls `ignore`", str(dataset.ignore)
+    elif dataset.classes is not None and asked in names_by_value(dataset.classes):
+        problem = f"is the value of a class, {names_by_value(dataset.classes)[asked]}"
+    if problem:
+        raise DatasetError(
+            problem,
+            where=f"--ignore {asked}",
+            expected=expected,
+            remedy=f"Leave --ignore out, or correct what {dataset.root} declares.",
+        )
+    return dataset.model_copy(update={"ignore": asked})
 
 
 def _check(dataset: Dataset) -> None:

@@ -23,13 +23,15 @@ class Choice:
         labels: which files are the label maps: a name or a path below the data set with `*` for what differs; None: by
             their names.
         channels: ends of the names of the channels' images, in their order; none: by what is there.
+        ignore: label value of voxels that nobody labelled; None: the one that the data set declares, if it does.
     """
 
     labels: str | None = None
     channels: tuple[str, ...] = ()
+    ignore: int | None = None
 
     def __bool__(self) -> bool:
-        """Whether anything is chosen."""
+        """Whether any of the files are chosen."""
         return self.labels is not None or bool(self.channels)
 
     def refuse(self) -> None:

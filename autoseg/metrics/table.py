@@ -65,7 +65,12 @@ class Metric:
 
 
 def _normalised_surface_dice(masks: Masks) -> float:
-    """Normalised surface Dice (NSD) at the masks' tolerance: 0 where one is empty, NaN where both are."""
+    """Normalised surface Dice (NSD) at the masks' tolerance: 0 where one is empty, NaN where both are.
+
+    NaN, too, where some voxels have no label.
+    """
+    if not masks.throughout:
+        return math.nan
     if masks.prediction.any() and masks.reference.any():
         return masks.distances.fraction_within(masks.tolerance_mm)
     return dice(masks.prediction, masks.reference)
@@ -104,7 +109,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     ),
     "nsd_tolerance_mm": Metric(
         "Tolerance of the normalised surface Dice",
-        lambda masks: masks.tolerance_mm,
+        lambda masks: masks.tolerance_mm if masks.throughout else math.nan,
         None, "mm", 2, in_tables=False, in_plots=False, limits=_NOT_NEGATIVE,
     ),
 }  # fmt: skip

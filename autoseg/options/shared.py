@@ -44,6 +44,14 @@ CHANNELS: Final = Declaration(
     ("--channel",),
     metavar="NAME",
 )
+IGNORE: Final = Declaration(
+    "Value of voxels in label maps that nobody labelled: they count in no loss and no score. Default: the value that the "
+    "data set calls `ignore`, if there is one.",
+    ("--ignore",),
+    metavar="VALUE",
+    least=0,
+    most=65_535,
+)
 PLANES: Final = Declaration(
     "Planes of the slices, one view each, as in coronal,axial; all: those the data have; auto: by rule.",
     metavar="auto|all|PLANE[,PLANE...]",

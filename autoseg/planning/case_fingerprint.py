@@ -4,7 +4,7 @@ Numbers are rounded to six significant digits: the last digits of a mean depend 
 plan must not.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
@@ -58,6 +58,13 @@ class ChannelStatistics(_Document):
     labelled: IntensityStatistics | None = Field(description="voxels whose label is > 0")
 
 
+class Unlabelled(_Document):
+    """What of a case has no label."""
+
+    voxels: int = Field(ge=1, description="voxels without a label")
+    labelled_slices: tuple[int, int, int] = Field(description="slices across each axis (Z, Y, X) that have a labelled voxel")
+
+
 class CaseFingerprint(_Document):
     """One labelled case in numbers."""
 
@@ -82,6 +89,7 @@ class CaseFingerprint(_Document):
     class_voxels: dict[int, int] = Field(description="voxels of each label value over the whole, uncropped scan")
     nonzero_voxels: int = Field(ge=1, description="voxels other than 0 in any channel")
     nonzero_box: Box = Field(description="smallest box around them")
+    unlabelled: Unlabelled | None = Field(default=None, description="what has no label; null: every voxel has one")
     label_box: Box | None = Field(description="smallest box around the labels > 0; null: there are none")
     label_margin_px: int = Field(ge=0, description="voxels by which the labels leave the nonzero box, at the worst side")
     symmetry: tuple[float, float, float] | None = Field(
@@ -94,13 +102,14 @@ class CaseFingerprint(_Document):
         return sum(self.class_voxels.get(value, 0) for value in label.label_values)
 
 
-def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
-    """Put one case into numbers.
+def measure(case: Case, image: Image, labels: LabelMap, *, ignore: int | None = None) -> CaseFingerprint:
+    """Put one case into numbers. Voxels without a label count for no number of the labels.
 
     Args:
         case: a labelled case; its files' checksums become part of the fingerprint.
         image: its image, on the grid of the labels.
         labels: its label map, 0 is background.
+        ignore: label value of voxels without a label; None: there are none.
 
     Raises:
         ValueError: the case has no label map.
@@ -110,10 +119,15 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
         msg = f"case {case.id} has no label map"
         raise ValueError(msg)
     refuse_constant_channels(case, image)
-    nonzero, foreground = np.any(image.array != 0, axis=0), labels.array > 0
+    labelled = None if ignore is None else labels.array != ignore
+    if labelled is None or labelled.all():
+        labelled, known = None, labels.array
+    else:
+        known = np.where(labelled, labels.array, np.uint16(0))
+    nonzero, foreground = np.any(image.array != 0, axis=0), known > 0
     nonzero_box = _bounding_box(nonzero)
     label_box = _bounding_box(foreground) if foreground.any() else None
-    inside = labels.array[_slices(label_box)] if label_box else labels.array[:0]
+    inside = known[_slices(label_box)] if label_box else known[:0]
     counts = _foreground_voxels(inside)
     geometry = image.geometry
     return CaseFingerprint(
@@ -132,12 +146,13 @@ def measure(case: Case, image: Image, labels: LabelMap) -> CaseFingerprint:
             for channel in image.array
         ),
         colours=image.colours,
-        class_voxels={0: labels.array.size - sum(counts.values()), **counts},
+        class_voxels={0: _voxels(labelled, known) - sum(counts.values()), **counts},
+        unlabelled=None if labelled is None else _unlabelled(labelled),
         nonzero_voxels=int(np.count_nonzero(nonzero)),
         nonzero_box=nonzero_box,
         label_box=label_box,
         label_margin_px=_margin_px(label_box, nonzero_box) if label_box else 0,
-        symmetry=_symmetry(inside, counts) if label_box else None,
+        symmetry=_symmetry(inside, None if labelled is None else labelled[_slices(label_box)]) if label_box else None,
     )
 
 
@@ -182,22 +197,36 @@ def intensity_statistics(values: NDArray[np.float32]) -> IntensityStatistics | N
     )
 
 
+def _voxels(labelled: NDArray[np.bool_] | None, labels: NDArray[np.uint16]) -> int:
+    """Voxels of a scan that have a label."""
+    return labels.size if labelled is None else int(np.count_nonzero(labelled))
+
+
+def _unlabelled(labelled: NDArray[np.bool_]) -> Unlabelled:
+    slices = _triple(int(labelled.any(axis=tuple({0, 1, 2} - {axis})).sum()) for axis in range(3))
+    return Unlabelled(voxels=int(np.count_nonzero(~labelled)), labelled_slices=slices)
+
+
 def _foreground_voxels(labels: NDArray[np.uint16]) -> dict[int, int]:
     counts = np.bincount(labels.ravel(), minlength=1)
     return {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value > 0}
 
 
-def _symmetry(labels: NDArray[np.uint16], counts: Mapping[int, int]) -> tuple[float, float, float]:
+def _symmetry(labels: NDArray[np.uint16], labelled: NDArray[np.bool_] | None) -> tuple[float, float, float]:
     """Mean Dice of the classes with their mirror image, per axis.
 
     Mask and mirror image are equally large, so Dice is the fraction of the mask that meets its own class in the mirror.
+    Where some voxels have no label, those count that have one, and one in the mirror; 0 where there are none of these.
     """
-    return _triple(_mirror_dice(labels, counts, axis=axis) for axis in range(3))
+    return _triple(_mirror_dice(labels, labelled, axis=axis) for axis in range(3))
 
 
-def _mirror_dice(labels: NDArray[np.uint16], counts: Mapping[int, int], *, axis: int) -> float:
+def _mirror_dice(labels: NDArray[np.uint16], labelled: NDArray[np.bool_] | None, *, axis: int) -> float:
+    if labelled is not None:
+        labels = np.where(labelled & np.flip(labelled, axis), labels, np.uint16(0))
+    counts = _foreground_voxels(labels)
     agreeing = _foreground_voxels(labels[labels == np.flip(labels, axis)])
-    return _rounded(np.mean([agreeing.get(value, 0) / count for value, count in counts.items()]))
+    return _rounded(np.mean([agreeing.get(value, 0) / count for value, count in counts.items()])) if counts else 0.0
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> Box:

@@ -26,6 +26,7 @@ from autoseg.planning.channels import (
     with_one_channel,
 )
 from autoseg.planning.duplicates import Likeness, fold_groups, likeness_of, warn_of_duplicates
+from autoseg.planning.labelled import has_label
 from autoseg.planning.tilt import Tilt, measured_tilt, unusual_tilt
 
 
@@ -66,7 +67,7 @@ def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, j
         SystemFailureError: nothing could be done at all, as where processes cannot be started.
     """
     values = None if dataset.classes is None else names_by_value(dataset.classes, ignore=dataset.ignore)
-    look = partial(_examine, channels=len(dataset.channels), values=values, not_finite=not_finite)
+    look = partial(_examine, channels=len(dataset.channels), values=values, ignore=dataset.ignore, not_finite=not_finite)
     examined = []
     with (
         events.track("looking at the data", total=len(cases), unit="cases") as progress,
@@ -132,7 +133,9 @@ def _warn_of_missing_classes(
         events.warn(f"fold {fold}: no training case has label {', '.join(map(str, sorted(values)))}")
 
 
-def _examine(case: Case, *, channels: int, values: Mapping[int, str] | None, not_finite: NotFinite) -> Examined:
+def _examine(
+    case: Case, *, channels: int, values: Mapping[int, str] | None, ignore: int | None, not_finite: NotFinite
+) -> Examined:
     # Errors travel as values, so that one bad file does not hide the next.
     errors: list[AutosegError] = []
     image: Image | None = None
@@ -149,7 +152,7 @@ def _examine(case: Case, *, channels: int, values: Mapping[int, str] | None, not
     if image is not None and labels is not None and case.label is not None:
         try:
             labels = on_grid_of(labels, image.geometry, where=case.label, other=case.images[0])
-            fingerprint = measure(case, image, labels)
+            fingerprint = measure(case, image, labels, ignore=ignore)
         except AutosegError as error:
             errors.append(error)
     if image is not None and not errors:
@@ -221,7 +224,8 @@ def _warn_of_tilt(examined: Sequence[Examined], *, events: Events) -> None:
 
 
 def _warn_of_empty_labels(examined: Sequence[Examined], *, events: Events) -> None:
-    if empty := [case.id for case in examined if case.fingerprint is not None and case.fingerprint.label_box is None]:
+    found = [case.fingerprint for case in examined if case.fingerprint is not None and has_label(case.fingerprint)]
+    if empty := [case.id for case in found if case.label_box is None]:
         events.warn(
             f"{some(empty)}: nothing is labelled, so these scans teach the background only, and metrics of the "
             "other classes are undefined on them"

@@ -113,7 +113,7 @@ def _settle_data(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint) -> N
     )
     draft.settle("data.channels", "declared_channels", channels)
     draft.settle("data.classes", "found_classes", classes)
-    draft.settle("data.ignore", "ignored_value", rules.ignored_value(dataset.ignore))
+    draft.settle("data.ignore", "ignored_value", rules.ignored_value(dataset.ignore, fingerprint))
 
 
 def _settle_preprocessing(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> None:

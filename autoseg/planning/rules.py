@@ -11,6 +11,7 @@ from autoseg.data.dataset import LabelClass, names_by_value
 from autoseg.data.labels import encoding_of
 from autoseg.data.splits import fold_count
 from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.labelled import labelled_part
 from autoseg.planning.recipes import Choice
 
 CROP_BELOW: Final = 0.75
@@ -37,11 +38,13 @@ PAPER_WEIGHTS: Final = (1.0, 10.0, 3.0, 3.0)
 """Source: the paper's table 2, for background, CSF, GM, WM."""
 
 
-def ignored_value(declared: int | None) -> Choice[int | None]:
+def ignored_value(declared: int | None, fingerprint: Fingerprint) -> Choice[int | None]:
     """The label value of voxels without a label: what the data set declares, or what was asked for."""
     if declared is None:
         return Choice(None, "No value was declared: every voxel is labelled.")
-    return Choice(declared, f"Voxels with the value {declared} are without a label: they count in no loss and no score.")
+    reason = f"Voxels with the value {declared} are without a label: they count in no loss and no score."
+    part = labelled_part(fingerprint.cases)
+    return Choice(declared, f"{reason} {part}." if part else f"{reason} No voxel has it.")
 
 
 def crop(fingerprint: Fingerprint) -> Choice[Crop]:

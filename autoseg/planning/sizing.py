@@ -156,14 +156,14 @@ def batch_size(
 
 
 def training_slices(stacks: Sequence[Stack], *, folds: int) -> int:
-    """Slices that a run of the cross-validation trains on: all but one fold's; all where there is a single fold."""
-    slices = sum(stack.slices for stack in stacks)
+    """Labelled slices that a run of the cross-validation trains on: all but one fold's; all where there is one fold."""
+    slices = sum(stack.labelled for stack in stacks)
     return slices if folds == 1 else round(slices * (folds - 1) / folds)
 
 
 def training_pixels(stacks: Sequence[Stack], *, folds: int) -> float:
     """Pixels of the slices that a run of the cross-validation trains on."""
-    pixels = sum(stack.slices * stack.rows_px * stack.columns_px for stack in stacks)
+    pixels = sum(stack.labelled * stack.rows_px * stack.columns_px for stack in stacks)
     return pixels if folds == 1 else pixels * (folds - 1) / folds
 
 

@@ -24,11 +24,17 @@ Source: ours; without gradients a slice takes less than a quarter of the memory 
 
 @dataclass(frozen=True)
 class Stack:
-    """The slices of one case: how many, and their size in pixels."""
+    """The slices of one case: how many, their size in pixels, and how many of them have no labelled pixel."""
 
     slices: int
     rows_px: int
     columns_px: int
+    without_labels: int = 0
+
+    @property
+    def labelled(self) -> int:
+        """Slices that have a labelled pixel."""
+        return self.slices - self.without_labels
 
 
 def array_axes(case: CaseFingerprint, plane: Plane | None) -> tuple[int, int, int]:
@@ -66,7 +72,8 @@ def stack_of(
         own = in_plane_spacing_mm(case, plane)
         rows = max(1, round(rows * own[0] / spacing_mm[0]))
         columns = max(1, round(columns * own[1] / spacing_mm[1]))
-    return Stack(slices=across, rows_px=rows, columns_px=columns)
+    labelled = across if case.unlabelled is None else case.unlabelled.labelled_slices[array_axes(case, plane)[0]]
+    return Stack(slices=across, rows_px=rows, columns_px=columns, without_labels=max(across - labelled, 0))
 
 
 def typical_side(stacks: Sequence[Stack]) -> float:

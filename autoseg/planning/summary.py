@@ -10,6 +10,7 @@ from autoseg.evaluation.formatting import listing
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.decided import in_every_view
 from autoseg.planning.fingerprint import Fingerprint
+from autoseg.planning.labelled import labelled_part
 from autoseg.planning.overrides import ASKED
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
@@ -105,6 +106,8 @@ def _data(plan: Plan, fingerprint: Fingerprint) -> Iterator[SummaryLine]:
     yield SummaryLine(
         "data", f"{scans} of {shown}, {cut}", why, ("data", "preprocessing.crop", "preprocessing.crop_margin_px")
     )
+    if (part := labelled_part(fingerprint.cases)) is not None:
+        yield SummaryLine("data", f"labelled in part: {part}", "the rest counts in no loss and no score", ("data.ignore",))
     declared = plan.decisions["data.classes"].reason.startswith("As declared")
     origin = "as declared by the data set" if declared else "values of the label maps"
     kind = ("class", "classes") if plan.data.encoding.exclusive else ("region", "regions that nest")

@@ -147,6 +147,7 @@ def _held_out_cases(
             scan=case.images[0],
             fold=folds[case.id],
             tolerances_mm=plan.tolerances_mm,
+            ignore=plan.data.ignore,
         )
         for case in held_out_cases
         if case.label is not None

@@ -136,8 +136,9 @@ def _changes(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], classe
 
 
 def _emptied(old: ClassMetrics, new: ClassMetrics) -> bool:
-    """Whether a class of the reference had a distance and has none: nothing of it is left."""
-    return in_reference(new) and math.isnan(new.hausdorff_mm) and not math.isnan(old.hausdorff_mm)
+    """Whether nothing of a class of the reference is left."""
+    lost_distance = math.isnan(new.hausdorff_mm) and not math.isnan(old.hausdorff_mm)
+    return in_reference(new) and (lost_distance or new.number("volume_ml") == 0 < old.number("volume_ml"))
 
 
 def _same(old: CaseMetrics, new: CaseMetrics) -> bool:

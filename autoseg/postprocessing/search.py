@@ -16,6 +16,7 @@ from autoseg.events import Events
 from autoseg.inference.components import foreground_components
 from autoseg.inference.steps import Step, StepType, apply_steps, class_mask, describe
 from autoseg.jobs.work import Apply
+from autoseg.metrics.masks import labelled_part
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, postprocessed
 from autoseg.postprocessing.judging import judge
@@ -153,6 +154,7 @@ def _score_trial(trial: _Trial) -> CaseMetrics:
         classes=classes,
         spacing_mm=spacing_mm,
         tolerances_mm=trial.case.tolerances_mm,
+        ignore=trial.case.ignore,
     )
     by_value = {scores.value: scores for scores in rescored.classes}
     return replace(trial.before, classes=tuple(by_value.get(scores.value, scores) for scores in trial.before.classes))
@@ -164,7 +166,7 @@ class _Components:
 
     Attributes:
         volumes_ml: of components, rising.
-        voxels: of all components at least as large as each.
+        voxels: labelled ones of all components at least as large as each.
         shared: of these voxels, those that the reference gives the same class.
         reference: voxels of the class in the reference.
     """
@@ -189,9 +191,14 @@ def _components(case: HeldOutCase, *, choice: Choice, kept: tuple[Step, ...], la
     labels = postprocessed(case, choice=choice, steps=kept, spacing_mm=spacing_mm)
     sought = class_mask(reference.array, label, case.classes)
     components = foreground_components(class_mask(labels, label, case.classes))
-    shared = np.bincount(components.labels[sought], minlength=len(components.voxels) + 1)[1:]
+    if case.ignore is not None:
+        sought &= reference.array != case.ignore  # it is none of the foreground either
+    labelled = labelled_part(reference.array, ignore=case.ignore)
+    count = len(components.voxels) + 1
+    shared = np.bincount(components.labels[sought], minlength=count)[1:]
+    counted = components.voxels if labelled is None else np.bincount(components.labels[labelled], minlength=count)[1:]
     sizes, place = np.unique(components.voxels, return_inverse=True)
-    together = (np.bincount(place, weights=each, minlength=len(sizes)) for each in (components.voxels, shared))
+    together = (np.bincount(place, weights=each, minlength=len(sizes)) for each in (counted, shared))
     voxels, shared = (each[::-1].cumsum()[::-1].astype(np.int64) for each in together)
     return _Components(
         volumes_ml=sizes.astype(np.float64) * (math.prod(spacing_mm) / 1000),

@@ -73,17 +73,21 @@ def undecided(case: HeldOutCase, *, choice: Choice, most_rows: int) -> Undecided
         choice: whose probabilities; without a shift.
         most_rows: where there are more rows, evenly spaced ones stand for all.
     """
-    encoding, grid = encoding_of(case.classes), case.grid(choice.views)
+    encoding, grid = encoding_of(case.classes, ignore=case.ignore), case.grid(choice.views)
     count = encoding.channels
     code = _Code(count)
     targets = encoding.targets(case.read_reference().array)
     reference = kept_part(targets, grid)
     decided = np.zeros((3, count), dtype=np.int64)
-    decided[2] = np.bincount(targets.ravel(), minlength=count)
+    decided[2] = np.bincount(targets.ravel(), minlength=count)[:count]
     keys, voxels = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
     for first, part in mean_probabilities(case, choice):
         for window, block in on_own_grid(part, grid, first=first):
-            found = _looked_at(block.reshape(count, -1), reference[window].ravel(), decided, code)
+            shown, wanted = block.reshape(count, -1), reference[window].ravel()
+            if case.ignore is not None:
+                labelled = wanted != encoding.ignored
+                shown, wanted = shown[:, labelled], wanted[labelled]
+            found = _looked_at(shown, wanted, decided, code)
             keys, voxels = _merged(keys, voxels, found)
     total = voxels.sum()
     stride = -(-len(keys) // most_rows)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.catalogue import NETWORKS
-from autoseg.data.dataset import Case, Dataset, names_by_value
+from autoseg.data.dataset import Case, Dataset
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, at_tolerances
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
@@ -143,7 +143,7 @@ class ReportData:
         Raises:
             ImageError: the file is missing or damaged, or has another shape than the scan.
         """
-        labels = read_labels(path, values=names_by_value(self.plan.data.classes))
+        labels = read_labels(path, values=self.plan.data.label_names)
         return on_grid_of(labels, image.geometry, where=path, other=case.images[0], compared=True).array
 
     def prediction_file(self, case_id: str) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoseg.evaluation.cases import evaluate_folders
+from autoseg.evaluation.folders import evaluate_folders
 from autoseg.events import Silent
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels

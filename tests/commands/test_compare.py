@@ -11,7 +11,7 @@ from click.testing import CliRunner
 import autoseg
 from autoseg.cli.app import app
 from autoseg.errors import CasesFailedError, UsageError
-from autoseg.evaluation.cases import evaluate_folders
+from autoseg.evaluation.folders import evaluate_folders
 from autoseg.evaluation.judged import problems_of
 from autoseg.evaluation.paired import PairedComparison, compare_sides
 from autoseg.evaluation.tables import write_scores

@@ -6,7 +6,8 @@ import pytest
 
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import ImageError
-from autoseg.evaluation.cases import at_tolerances, evaluate_folders, score_case
+from autoseg.evaluation.cases import at_tolerances, score_case
+from autoseg.evaluation.folders import evaluate_folders
 from autoseg.events import Silent
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels

@@ -18,12 +18,15 @@ from autoseg.inference import probabilities
 from autoseg.inference.quality import ExpectedDice, by_class
 from autoseg.inference.shift import shift
 from autoseg.inference.steps import Step, apply_steps
+from autoseg.metrics.masks import labelled_part
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out.arrays import KEPT_BYTES, StoredArrays, unusable
 from autoseg.preprocessing.footprint import (
     Box,
     Footprint,
     empty_labels,
+    kept_part,
+    on_own_grid,
     oriented,
     own_box,
     own_grid,
@@ -51,6 +54,7 @@ class HeldOutCase:
         scan: file of the scan, of its first channel.
         fold: of the models that held it out.
         tolerances_mm: of the normalised surface Dice, by label value.
+        ignore: label value of voxels without a label; None: there are none.
     """
 
     id: str
@@ -62,6 +66,7 @@ class HeldOutCase:
     scan: Path
     fold: str
     tolerances_mm: Mapping[int, float] = field(default_factory=dict)
+    ignore: int | None = None
 
     def grid(self, views: Sequence[int] | None = None) -> Footprint:
         """The way back from the slices that `mean_probabilities` gives for a choice of views, by their numbers; None: all.
@@ -77,7 +82,7 @@ class HeldOutCase:
 
     def read_reference(self) -> LabelMap:
         """The label map the case came with, on the grid of its scan; neither has changed since training."""
-        labels = read_labels(self.reference, values=names_by_value(self.classes))
+        labels = read_labels(self.reference, values=names_by_value(self.classes, ignore=self.ignore))
         return on_grid_of(labels, read_geometry(self.scan), where=self.reference, other=self.scan, compared=True)
 
 
@@ -132,10 +137,18 @@ def postprocessed(
 
 
 def expectations(case: HeldOutCase, *, choice: Choice) -> dict[str, float]:
-    """By class name, the Dice that the networks expect of themselves, without background."""
+    """By class name, the Dice that the networks expect of themselves on labelled voxels, without background."""
     expected = ExpectedDice(encoding_of(case.classes))
-    for _, part in mean_probabilities(case, choice):
-        expected.add(part)
+    labelled = None if case.ignore is None else labelled_part(case.read_reference().array, ignore=case.ignore)
+    if labelled is None:
+        for _, part in mean_probabilities(case, choice):
+            expected.add(part)
+    else:  # Dice is reached on these voxels, so it is expected of these
+        grid = case.grid(choice.views)
+        inside = kept_part(labelled, grid)
+        for first, part in mean_probabilities(case, choice):
+            for window, block in on_own_grid(part, grid, first=first):
+                expected.add(block[:, inside[window]])
     return by_class([label.name for label in case.classes[1:]], expected.by_class())
 
 
@@ -225,4 +238,5 @@ def _score(case: HeldOutCase, prediction: NDArray[np.uint16], reference: LabelMa
         classes=case.classes,
         spacing_mm=reference.geometry.spacing_mm,
         tolerances_mm=case.tolerances_mm,
+        ignore=case.ignore,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.data.dataset import Case, names_by_value
+from autoseg.data.dataset import Case
 from autoseg.evaluation.cases import score_case
 from autoseg.evaluation.tables import METRICS_FILE, Summary, summarise, write_scores
 from autoseg.events import Events
@@ -82,6 +82,7 @@ def score_held_out(
                     classes=ensemble.data.classes,
                     spacing_mm=reference.geometry.spacing_mm,
                     tolerances_mm=tolerances_mm,
+                    ignore=ensemble.data.ignore,
                 )
             )
             for path in _files(ensemble, model, case) if keep else ():
@@ -111,7 +112,7 @@ def _predict(
         channels=len(ensemble.data.channels),
         not_finite=ensemble.not_finite,
     )
-    reference = read_labels(case.label, values=names_by_value(classes))
+    reference = read_labels(case.label, values=ensemble.data.label_names)
     reference = on_grid_of(reference, image.geometry, where=case.label, other=case.images[0], compared=True)
     labels = predict_case(ensemble, stored.stacks, into=_files(ensemble, model, case), keep=keep)
     write_labels(label_map_file(model, case.id), labels, image.geometry)
