@@ -120,10 +120,17 @@ def _told(standing: Standing) -> list[tuple[str, str]]:
         ("planned", f"{plan.inputs.name}: recipe {plan.inputs.recipe}, {planes} slices, {plan.folds} fold(s), {edited}"),
         ("preprocessed", f"{status.preprocessed} of {status.cases} labelled scans"),
         ("trained", ", ".join(f"{count} {stage}" for stage, count in counts.items()) or "nothing yet"),
+        *_started(status.runs),
         ("selected", _selected(status.selection)),
         ("reported", f"{reported}{outdated}"),
         ("exported", ", ".join(exports) or "not found here"),
     ]
+
+
+def _started(runs: "Sequence[RunStatus]") -> list[tuple[str, str]]:
+    """What runs started from that did not start from nothing."""
+    origins = dict.fromkeys(run.origin.in_words for run in runs if run.origin is not None)
+    return [("started from", "; ".join(origins))] if origins else []
 
 
 def _selected(selection: "SelectionStatus") -> str:
@@ -178,6 +185,7 @@ def _document(standing: Standing) -> dict[str, Any]:
                 "minutes": run.minutes,
                 "of_minutes": run.of_minutes,
                 "reason": run.reason or None,
+                "started_from": None if run.origin is None else run.origin.name,
             }
             for run in status.runs
         ],

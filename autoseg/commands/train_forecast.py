@@ -12,6 +12,7 @@ from autoseg.catalogue import NETWORKS
 from autoseg.errors import AutosegError
 from autoseg.evaluation.tables import summarise
 from autoseg.jobs.series import left_of_all
+from autoseg.model.description import Origin
 from autoseg.model.identity import ModelId
 from autoseg.postprocessing.held_out import is_scored, read_scores
 from autoseg.postprocessing.held_out.files import is_done
@@ -70,6 +71,7 @@ class RunForecast:
         step_gb: memory of a training step.
         disk_bytes: what it adds to the disk: model, checkpoint and, usually, the probabilities of held-out cases.
         problem: why it cannot be done.
+        origin: the model that it starts from; None: it starts from nothing.
     """
 
     id: ModelId
@@ -84,6 +86,7 @@ class RunForecast:
     step_gb: float
     disk_bytes: int
     problem: AutosegError | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -187,6 +190,7 @@ def _run(session: Session, target: Target, earlier: Sequence[EarlierRun], *, sto
         step_gb=plan.of_view(target.model.view).training_step_gb(NETWORKS[target.model.architecture]),
         disk_bytes=most_bytes(target, session) // COMPRESSED + (stored_bytes if status == "new" else 0),
         problem=problem,
+        origin=session.origin(target.model),
     )
 
 

@@ -12,7 +12,6 @@ from autoseg.runs.scans import scan_digests
 from autoseg.runs.session import Session
 from autoseg.runs.starts import choose_start, learnt_cases
 from autoseg.runs.targets import Target
-from autoseg.training.run_state import CHECKPOINT_FILE
 
 
 def with_start(session: Session, targets: Sequence[Target], model: Path | None, *, events: Events) -> Session:
@@ -22,7 +21,7 @@ def with_start(session: Session, targets: Sequence[Target], model: Path | None, 
         session: of the runs.
         targets: the runs.
         model: an exported file, or the folder of a trained model; None: they start from nothing.
-        events: told which network each run starts from, and where it is not known what that one had learnt from.
+        events: told where it is not known what a network to start from had learnt from.
 
     Raises:
         BundleError: not a model, damaged, or written by a newer autoseg.
@@ -39,7 +38,7 @@ def with_start(session: Session, targets: Sequence[Target], model: Path | None, 
     for start in {start.place: start for start in starts.values()}.values():
         start.read()  # a damaged one is told now, and not when it is due
     session = replace(session, starts=starts)
-    _tell(session, targets, scans, events)
+    _warn_of_unknown(session, targets, scans, events)
     return session
 
 
@@ -55,21 +54,15 @@ def _refuse_own_place(session: Session, targets: Sequence[Target], model: Path) 
             )
 
 
-def _tell(session: Session, targets: Sequence[Target], scans: Mapping[str, str | None], events: Events) -> None:
-    """Say what new runs start from, and of which runs it cannot be told whether that had learnt from held-out cases."""
-    begin, unknown = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+def _warn_of_unknown(session: Session, targets: Sequence[Target], scans: Mapping[str, str | None], events: Events) -> None:
+    """Say of which runs it cannot be told whether what they start from had learnt from their held-out cases."""
+    unknown = defaultdict[str, list[str]](list)
     for target in targets:
-        origin, title = session.origin(target.model), target.model.title
-        if origin is None:
-            continue
-        if session.choices.restart or not (session.workspace.model(target.model) / CHECKPOINT_FILE).exists():
-            begin[origin.in_words].append(title)
-        if learnt_cases(session.starts[target.model], target, scans) is None:
-            unknown[origin.name].append(title)
-    for origin_title, titles in begin.items():
-        events.info(f"starting from {origin_title}: {'; '.join(titles)}")
-    for origin_title, titles in unknown.items():
+        start = session.starts[target.model]
+        if learnt_cases(start, target, scans) is None:
+            unknown[start.title].append(target.model.title)
+    for start_title, titles in unknown.items():
         events.warn(
-            f"it is not recorded which scans {origin_title} had learnt from. If held-out cases were among them, the scores "
+            f"it is not recorded which scans {start_title} had learnt from. If held-out cases were among them, the scores "
             f"of what starts from it are too good: {'; '.join(titles)}"
         )

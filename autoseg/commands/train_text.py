@@ -105,6 +105,7 @@ def _run_document(run: RunForecast) -> dict[str, Any]:
         "problem": None if run.problem is None else run.problem.as_dict(),
         "training_cases": run.training_cases,
         "held_out": run.held_out,
+        "starts_from": None if run.origin is None else run.origin.model_dump(mode="json", exclude={"learnt_from"}),
         "epochs_done": run.epochs_done,
         "epochs": run.epochs,
         "minutes": run.minutes,
@@ -137,6 +138,8 @@ def _subject(forecast: TrainForecast) -> Iterator[str]:
         at_once = "one after another" if forecast.side_by_side == 1 else f"{forecast.side_by_side} at a time"
         yield f"forecast for {len(runs)} runs, {at_once}{done}"
         yield f"  each: {', or '.join(dict.fromkeys(map(_length, runs)))}"
+    for origin in dict.fromkeys(run.origin.in_words for run in runs if run.status == "new" and run.origin is not None):
+        yield f"  starts from {origin}"
     if forecast.elsewhere is not None:
         yield f"  speed and memory of the workers are not known here (executor {forecast.elsewhere});"
         yield "  each run says what fits after its first ten steps"

@@ -122,7 +122,17 @@ def _learnt_from(description: ExportDescription) -> Iterator[str]:
             f"{bundle.id.folder}: {made.epochs} epochs, {made.minutes:.1f} min, seed {made.seed}, "
             f"{made.precision}, torch {made.versions.get('torch', 'unknown')}"
             + (f", on {made.hardware.in_words}" if made.hardware is not None else "")
+            + (f", started from {made.origin.in_words}" if made.origin is not None else "")
         )
+    unknown = {
+        origin.name
+        for bundle in bundles
+        if (origin := bundle.provenance.origin) is not None
+        and origin.learnt_from is None
+        and bundle.provenance.validation_cases
+    }
+    for name in sorted(unknown):
+        yield f"not recorded is which scans {name} had learnt from: if held-out cases were among them, scores are too good"
 
 
 def _scores(description: ExportDescription) -> Iterator[str]:

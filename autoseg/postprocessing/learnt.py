@@ -40,6 +40,7 @@ def learnt_cases(label_maps: Path, workspace: Workspace) -> tuple[str, ...]:
         return ()
     digests = set(_digests(documents, selection))
     training = {case for document in documents for case in document.provenance.training_cases}
+    training |= _learnt_before(documents, workspace)
     return tuple(sorted(case for case, row in rows.items() if row.model_digest in digests and case in training))
 
 
@@ -56,6 +57,13 @@ def learnt_warnings(places: Mapping[str, Path], workspaces: Mapping[Path, Worksp
                 f"{name} was segmented by models of {root} that had learnt from some of these cases, so that its scores are "
                 f"too good: {some(cases)}"
             )
+
+
+def _learnt_before(documents: list[BundleDocument], workspace: Workspace) -> set[str]:
+    """The workspace's cases that models had learnt from which these were started from."""
+    origins = [document.provenance.origin for document in documents]
+    scans = {scan for origin in origins if origin is not None for scan in origin.learnt_from or ()}
+    return {case.id for case in workspace.fingerprint().cases if case.voxels_sha256 in scans} if scans else set()
 
 
 def _digests(documents: list[BundleDocument], selection: Selection | None) -> Iterator[str]:

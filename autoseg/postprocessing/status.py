@@ -11,7 +11,7 @@ from typing import Literal
 from autoseg.catalogue import NETWORKS
 from autoseg.data.splits import Splits
 from autoseg.errors import AutosegError
-from autoseg.model.description import BUNDLE_FILE, weights_digest
+from autoseg.model.description import BUNDLE_FILE, Origin, weights_digest
 from autoseg.model.identity import ModelId, model_folders
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.scored import is_scored
@@ -53,6 +53,11 @@ class RunStatus:
     reason: str = ""
     state: RunState | None = None
     weights_sha256: str | None = None
+
+    @property
+    def origin(self) -> Origin | None:
+        """The model that it started from; None: it started from nothing, or nothing is known of it."""
+        return None if self.state is None else self.state.origin
 
     @property
     def finished(self) -> bool:

@@ -28,6 +28,7 @@ def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
             *plan_clauses.showing(plan),
             _splits(plan, study.trainings),
             _seeds(study.trainings),
+            _origins(study.trainings),
             _training(plan, study.trainings, judged_on=judged_on),
             *plan_clauses.learning_details(plan, judged_on=judged_on),
             _numbers(study.trainings),
@@ -117,6 +118,21 @@ def _seeds(trainings: Sequence[Training]) -> str:
         numbers = listing([str(seed) for seed in sorted(most)])
         return f"Each was trained with {in_words(len(most))} random seeds ({numbers})."
     return f"Some were trained with several random seeds, up to {in_words(len(most))}."
+
+
+def _origins(trainings: Sequence[Training]) -> str:
+    """The models that weights come from where trainings did not start from nothing, and what is known of these."""
+    origins = [training.origin for training in trainings if training.origin is not None]
+    if not origins:
+        return ""
+    which = "Training" if len(trainings) == 1 else "Each training"
+    if len(origins) < len(trainings):
+        which = f"{in_words(len(origins)).capitalize()} of {in_words(len(trainings))} trainings"
+    text = f"{which} started from trained weights ({'; '.join(dict.fromkeys(origin.in_words for origin in origins))})."
+    judged = [training.origin for training in trainings if training.origin is not None and training.held_out]
+    if any(origin.learnt_from is None for origin in judged):
+        return f"{text} It was not recorded whether these had been learnt from scans that were held out."
+    return f"{text} None of these had been learnt from the scans that were held out." if judged else text
 
 
 def _training(plan: Plan, trainings: Sequence[Training], *, judged_on: str) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from importlib.metadata import version
 
@@ -139,8 +139,24 @@ def _learning(data: ReportData, curves: Sequence[Block]) -> Section:
         trained, held_out_cases = str(len(made.training_cases)), str(len(made.validation_cases))
         rows.append([run.title, epochs, minutes, trained, held_out_cases, str(made.seed), made.precision])
     columns = ["run", "epochs", "minutes", "trained on", "held out", "seed", "precision"]
-    table = [Table("Runs", columns, rows)] if rows else []
+    origins = [run.provenance.origin for run in data.runs]
+    if any(origins):
+        columns.append("started from")
+        rows = [[*row, "" if origin is None else origin.in_words] for row, origin in zip(rows, origins, strict=True)]
+    table: list[Block] = [Table("Runs", columns, rows)] if rows else []
+    table += [Text(list(unknown))] if (unknown := dict.fromkeys(_unknown_origins(data))) else []
     return Section("learning", "Learning", "How every run went.", [*curves, *table])
+
+
+def _unknown_origins(data: ReportData) -> Iterator[str]:
+    """Where scores may be too good, because nobody knows what a model had learnt from that a run started from."""
+    for run in data.runs:
+        origin = run.provenance.origin
+        if origin is not None and origin.learnt_from is None and run.provenance.validation_cases:
+            yield (
+                f"It is not recorded which scans {origin.name} had learnt from: if held-out cases were among them, the "
+                "scores of what started from it are too good."
+            )
 
 
 def _repeat(data: ReportData) -> Section:
@@ -164,7 +180,9 @@ def _commands(data: ReportData) -> list[str]:
         config = run.provenance if run.state is None else run.state.config
         length = "" if run.state is None else _length(run.state.config.minutes, run.state.config.epochs)
         model = run.model
-        lines.append(f"autoseg train --arch {model.architecture} --fold {model.fold}{length} --seed {config.seed}")
+        origin = run.provenance.origin
+        start = "" if origin is None else f" --init MODEL  # {origin.name}, weights {origin.weights_sha256[:12]}"
+        lines.append(f"autoseg train --arch {model.architecture} --fold {model.fold}{length} --seed {config.seed}{start}")
     lines += [] if data.selection is None else ["autoseg select"]
     return [*dict.fromkeys(lines), "autoseg report"]  # the networks of several views are trained by one command
 

@@ -10,7 +10,7 @@ from autoseg.evaluation.statistics import mean_interval
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as describe_step
 from autoseg.metrics.table import METRICS
-from autoseg.model.description import Hardware, software_versions
+from autoseg.model.description import Hardware, Origin, software_versions
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection
 from autoseg.reporting.data import FinishedRun, ReportData
@@ -33,6 +33,7 @@ class Training:
         hardware: as recorded then; None: it was not.
         batches_halved: whether its batches were smaller than planned, because the GPU's memory was too small.
         augmented_on_host: whether slices were augmented by the processor.
+        origin: the model that it started from; None: it started from nothing.
     """
 
     architecture: catalogue.Architecture
@@ -47,6 +48,7 @@ class Training:
     hardware: Hardware | None = None
     batches_halved: bool = False
     augmented_on_host: bool = True
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,7 @@ def training_of(run: FinishedRun) -> Training:
         hardware=made.hardware,
         batches_halved=state is not None and state.halvings > 0,
         augmented_on_host=state is None or state.batches != "device",
+        origin=made.origin,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from autoseg.data.naming import some
 from autoseg.errors import BundleError, UsageError
@@ -13,6 +14,9 @@ from autoseg.runs.targets import Target
 from autoseg.training.adapting import Transfer, transfer
 from autoseg.training.config import TrainConfig
 from autoseg.training.start import Start, drawn_weights
+
+_MOST_CHARACTERS: Final = 200
+"""Of a model's title that is recorded: it holds the name of a data set, which a stranger may have chosen."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class StartingModel:
         made, how = self.document.provenance, self._transfer(plan, model)
         return Origin(
             weights_sha256=self.document.weights_sha256,
-            name=self.title,
+            name=self.title[:_MOST_CHARACTERS],
             epochs=made.epochs,
             minutes=made.minutes,
             classes_kept=how.classes_kept,

@@ -117,6 +117,8 @@ class _Run:
         self.files.begin(self.state.epochs, steps_taken=self.state.steps_taken)
         if checkpoint is not None:
             self._go_on(checkpoint)
+        elif start is not None:
+            context.events.info(f"{self.title}: starting from {start.origin.in_words}")
 
     @property
     def title(self) -> str:

@@ -1,6 +1,7 @@
 """`autoseg train --init`: which network a run starts from, what is refused, and what is recorded."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,20 @@ import pytest
 from oracles.watched_runs import Recorder
 
 import autoseg
+from autoseg.commands import status
 from autoseg.commands import train as training
 from autoseg.errors import BundleError, UsageError, WorkspaceError
+from autoseg.events import Silent
+from autoseg.exporting.card import describe
 from autoseg.model.bundle import load_bundle
 from autoseg.model.description import BUNDLE_FILE, BundleDocument, read_document
+from autoseg.reporting.data import gather
+from autoseg.reporting.methods import methods_paragraph
+from autoseg.reporting.study import study_of
+from autoseg.runs.workspace import Workspace
 
 FOLD = "models/unet/fold_0"
+ORIGIN = "unet, fold 0 of IBSR18 after 3 epochs"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +48,7 @@ def train(workspace: Path, model: Path | None, **choices: Any) -> tuple[training
     options = {"epochs": 1, "precision": "float32", "workspace": workspace, "init": model, "restart": True}
     events = Recorder()
     result = training.run(training.TrainOptions(**{**options, **choices}), events)
-    return result, "\n".join([*events.notes, *events.warnings])
+    return result, "\n".join([training.describe(result).text, *events.notes, *events.warnings])
 
 
 def copied(folder: Path, to: Path, **provenance: Any) -> Path:
@@ -65,11 +74,29 @@ def test_a_run_starts_from_the_network_that_had_not_seen_its_held_out_cases(star
     assert (provenance.origin.epochs, provenance.origin.classes_kept, provenance.origin.channels_kept) == (3, True, True)
 
 
+def test_what_a_model_started_from_is_told_wherever_the_model_is(started: Path, tmp_path: Path) -> None:
+    autoseg.export(tmp_path / "next.autoseg", workspace=started)
+    description = autoseg.info(tmp_path / "next.autoseg")
+    card = describe(description)[0]
+    assert re.search(rf"unet/fold_0: 1 epochs, .*, started from {ORIGIN}\n", card)
+    assert "not recorded" not in card
+    provenance = description.description.bundles[FOLD].provenance
+    assert provenance.origin == unet(started).provenance.origin
+    text = provenance.model_dump_json()
+    assert not any(case.id in text for case in Workspace(started).dataset().cases)
+    assert str(started.parent) not in text
+    told = status.describe(autoseg.status(workspace=started))
+    assert ("started from", ORIGIN) in told.tables[0].rows
+    data = gather(Workspace(started), Silent())
+    paragraph, _ = methods_paragraph(data.plan, study_of(data))
+    assert f"One of three trainings started from trained weights ({ORIGIN}). None of these had been learnt from" in paragraph
+
+
 def test_each_fold_has_a_network_of_its_own_to_start_from(workspace: Path, exported: Path, trained: Path) -> None:
     _, said = train(workspace, exported, fold="all", dry_run=True)
     for fold in (0, 1):
-        assert f"starting from unet, fold {fold} of IBSR18 after 3 epochs: unet, fold {fold}" in said
-    assert "starting from" not in train(workspace, None, dry_run=True)[1]
+        assert f"  starts from unet, fold {fold} of IBSR18 after 3 epochs\n" in said
+    assert "starts from" not in train(workspace, None, dry_run=True)[1]
     assert unet(workspace) == unet(trained)
 
 
@@ -79,7 +106,7 @@ def test_a_model_that_learnt_from_held_out_cases_is_refused_and_the_cases_are_na
         train(workspace, other, fold=0)
     assert "--fold full" in str(refused.value)
     assert unet(workspace) == before
-    assert "starting from unet, fold 1" in train(workspace, other, fold="full", dry_run=True)[1]
+    assert "starts from unet, fold 1" in train(workspace, other, fold="full", dry_run=True)[1]
 
 
 def test_what_the_origin_of_a_model_had_learnt_from_counts(started: Path, trained: Path, tmp_path: Path) -> None:
