@@ -180,6 +180,7 @@ def _document(standing: Standing) -> dict[str, Any]:
                 "seed": run.model.seed,
                 "view": run.model.view,
                 "stage": run.stage,
+                "continued": None if run.continuation is None else run.continuation.told,
                 "epochs": run.epochs,
                 "of_epochs": run.of_epochs,
                 "minutes": run.minutes,

@@ -64,7 +64,16 @@ class TrainOptions(Options):
         default=None,
         metavar="MODEL",
     )
-    restart: bool = option("Discard an earlier run in the same place.", default=False)
+    further: bool = option(
+        "Train finished runs further, for --minutes or --epochs more, at lower rates, and on the data as they are now. Each "
+        "model stays in use until its continuation is finished. Interrupted? The same command goes on; once it is done, it "
+        "trains a further stretch.",
+        "--continue",
+        default=False,
+    )
+    restart: bool = option(
+        "Discard an earlier run in the same place; with --continue, an interrupted continuation alone.", default=False
+    )
     dry_run: bool = option(
         "Say what would be trained, how long that takes and what it needs; do and write nothing.", default=False
     )
@@ -122,6 +131,7 @@ class TrainedModel(Result):
         trained_now: False where an earlier call had finished it.
         summary: scores on the held-out cases in their own grids; None where nothing is held out.
         dice: of each class, by its name, the mean over these cases with its interval.
+        trained_times: how often it was trained, each time further than before.
     """
 
     id: "ModelId"
@@ -132,6 +142,7 @@ class TrainedModel(Result):
     trained_now: bool
     summary: "Summary | None"
     dice: "Mapping[str, Interval]" = field(default_factory=dict)
+    trained_times: int = 1
 
     def _in_short(self) -> str:
         from autoseg.evaluation.formatting import number
@@ -256,11 +267,11 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
 
 def describe(result: TrainResult) -> Output:
     """Each model with its Dice on the cases it has not seen, a single one with all its scores; of a dry run the forecast."""
-    from autoseg.commands.train_text import finished_line, forecast_document, forecast_lines, forecast_table
+    from autoseg.commands.train_text import finished_line, forecast_document, forecast_lines, forecast_table, model_document
     from autoseg.evaluation.score_lines import score_lines
 
     foreseen = None if result.forecast is None else forecast_document(result.forecast)
-    models = [_document(model) for model in result.models]
+    models = [model_document(model) for model in result.models]
     document = {"workspace": str(result.workspace.root), "models": models, "forecast": foreseen}
     if result.forecast is not None and not result.models:
         tables = [forecast_table(result.forecast)] if len(result.forecast.runs) > 1 else []
@@ -269,22 +280,6 @@ def describe(result: TrainResult) -> Output:
     if len(result.models) == 1 and (summary := result.models[0].summary) is not None:
         lines += score_lines(summary)
     return Output("\n".join(lines), document)
-
-
-def _document(model: TrainedModel) -> dict[str, Any]:
-    from autoseg.evaluation.tables import summary_document
-
-    return {
-        "architecture": model.id.architecture,
-        "fold": model.id.fold,
-        "seed": model.seed,
-        "view": model.id.view,
-        "folder": str(model.folder),
-        "epochs": model.epochs,
-        "minutes": model.minutes,
-        "trained_now": model.trained_now,
-        "scores": None if model.summary is None else summary_document(model.summary),
-    }
 
 
 train = function(TrainOptions, run)

@@ -14,6 +14,7 @@ from autoseg.evaluation.tables import summarise
 from autoseg.jobs.series import left_of_all
 from autoseg.model.description import Origin
 from autoseg.model.identity import ModelId
+from autoseg.planning.sections import TrainingSection
 from autoseg.postprocessing.held_out import is_scored, read_scores
 from autoseg.postprocessing.held_out.files import is_done
 from autoseg.postprocessing.held_out.space import COMPRESSED, most_bytes
@@ -29,12 +30,13 @@ from autoseg.runs.earlier import (
 )
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
-from autoseg.training.clock import build_budget
-from autoseg.training.remaining import Remaining, remaining
+from autoseg.training.clock import Budget, build_budget
+from autoseg.training.remaining import Costs, Remaining, remaining
 from autoseg.training.run_state import RunState, read_state
 from autoseg.training.size import stored_bytes
+from autoseg.training.stretches import read_further, section_of
 
-Status = Literal["new", "goes on", "to be scored", "done", "refused"]
+Status = Literal["new", "goes on", "goes further", "to be scored", "done", "refused"]
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class RunForecast:
         training_cases: to learn from.
         held_out: cases that it is judged on.
         epochs_done: of an earlier call.
-        epochs: of the whole run; None: the clock ends it.
+        epochs: of the whole run, or of what is trained further; None: the clock ends it.
         minutes: after which the clock ends it; None: it does not.
         left: what is left of it; None: its pace is not known.
         pace: where that follows from.
@@ -72,6 +74,7 @@ class RunForecast:
         disk_bytes: what it adds to the disk: model, checkpoint and, usually, the probabilities of held-out cases.
         problem: why it cannot be done.
         origin: the model that it starts from; None: it starts from nothing.
+        after_epochs: epochs of earlier calls, after which it is trained further.
     """
 
     id: ModelId
@@ -87,6 +90,7 @@ class RunForecast:
     disk_bytes: int
     problem: AutosegError | None = None
     origin: Origin | None = None
+    after_epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -170,13 +174,13 @@ def forecast_of(
 def _run(session: Session, target: Target, earlier: Sequence[EarlierRun], *, stored_bytes: int) -> RunForecast:
     plan, budget = session.plan, build_budget(session.plan.training, session.choices)
     status, state, problem = _status(session, target)
+    after = 0 if state is None else state.stretch.after_epochs
     pace = expected_pace(session, target, earlier) if session.computes else None
     left = None
     if status == "to be scored":
         left = None if pace is None else Remaining(0.0, 0.0, pace.costs.scoring_s)
     elif status != "done" and pace is not None:
-        done = (0, 0.0) if state is None else (state.steps_taken, state.elapsed_s)
-        left = remaining(budget, plan.training, pace.costs, steps_done=done[0], elapsed_s=done[1])
+        left = _left(plan.training, state, budget, pace.costs)
     return RunForecast(
         id=target.model,
         status=status,
@@ -188,19 +192,31 @@ def _run(session: Session, target: Target, earlier: Sequence[EarlierRun], *, sto
         left=left,
         pace=pace,
         step_gb=plan.of_view(target.model.view).training_step_gb(NETWORKS[target.model.architecture]),
-        disk_bytes=most_bytes(target, session) // COMPRESSED + (stored_bytes if status == "new" else 0),
+        disk_bytes=most_bytes(target, session) // COMPRESSED + (stored_bytes if status in {"new", "goes further"} else 0),
         problem=problem,
         origin=session.origin(target.model),
+        after_epochs=after,
     )
+
+
+def _left(section: TrainingSection, state: RunState | None, budget: Budget, costs: Costs) -> Remaining:
+    """What is left of a run, or of what is trained further of it, of which the budget is."""
+    if state is None:
+        return remaining(budget, section, costs)
+    stretch = state.stretch
+    steps, elapsed_s = state.steps_taken - stretch.after_steps, state.elapsed_s - stretch.after_s
+    return remaining(budget, section_of(section, state), costs, steps_done=steps, elapsed_s=elapsed_s)
 
 
 def _status(session: Session, target: Target) -> tuple[Status, RunState | None, AutosegError | None]:
     """Where a run stands, its state, and why it cannot be done."""
     folder = session.workspace.model(target.model)
-    if session.choices.restart:
+    if session.choices.restart and not target.further:
         return "new", None, None
     try:  # where it takes place elsewhere, a worker finds out whether the run is the same
-        state = earlier_state(session, target) if session.computes else read_state(folder)
+        state = earlier_state(session, target) if session.computes or target.further else read_state(folder)
+        if target.further and (state is None or (session.choices.restart and not state.finished)):
+            return "goes further", read_further(folder), None
         if state is None:
             return "new", None, None
         if not state.finished:

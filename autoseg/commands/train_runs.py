@@ -127,6 +127,7 @@ def train_one(
         trained_now=trained_now,
         summary=summary,
         dice={} if summary is None else _dice(folder),
+        trained_times=state.trained_times,
     )
 
 

@@ -29,6 +29,13 @@ def with_start(session: Session, targets: Sequence[Target], model: Path | None, 
     """
     if model is None:
         return session
+    if any(target.further for target in targets):
+        raise UsageError(
+            "a run is either trained further or started from another model",
+            expected="--continue or --init",
+            found="both",
+            remedy="Leave one of them out; what a run was started from, its continuation keeps.",
+        )
     _refuse_own_place(session, targets, model)
     models = starting_models(model)
     held_out = {case for target in targets for case in target.members.validation}

@@ -28,6 +28,24 @@ def finished_line(model: "TrainedModel") -> str:
     return f"{model.id.title}: {dice_in_words(model)}; {model.epochs} epochs in {model.minutes:.1f} min; {model.folder}"
 
 
+def model_document(model: "TrainedModel") -> dict[str, Any]:
+    """A finished run as data."""
+    from autoseg.evaluation.tables import summary_document
+
+    return {
+        "architecture": model.id.architecture,
+        "fold": model.id.fold,
+        "seed": model.seed,
+        "view": model.id.view,
+        "folder": str(model.folder),
+        "epochs": model.epochs,
+        "minutes": model.minutes,
+        "trained_now": model.trained_now,
+        "trained_times": model.trained_times,
+        "scores": None if model.summary is None else summary_document(model.summary),
+    }
+
+
 def dice_in_words(model: "TrainedModel") -> str:
     """The Dice of each class over the held-out cases, with its interval as far as there is one."""
     if model.summary is None:
@@ -45,7 +63,7 @@ def forecast_lines(forecast: TrainForecast) -> list[str]:
     """The forecast of all runs in a few lines."""
     runs = forecast.to_do
     if not runs:
-        return ["nothing is left to do: what was asked for is finished; --restart trains it again"]
+        return ["nothing is left to do: what was asked for is finished; --continue trains it further, and --restart again"]
     return [*_subject(forecast), *_memory_and_disk(forecast), *_comparison(forecast), *_end(forecast)]
 
 
@@ -107,6 +125,7 @@ def _run_document(run: RunForecast) -> dict[str, Any]:
         "held_out": run.held_out,
         "starts_from": None if run.origin is None else run.origin.model_dump(mode="json", exclude={"learnt_from"}),
         "epochs_done": run.epochs_done,
+        "after_epochs": run.after_epochs,
         "epochs": run.epochs,
         "minutes": run.minutes,
         "epochs_expected": _rounded(None if left is None else left.epochs),
@@ -123,7 +142,11 @@ def _subject(forecast: TrainForecast) -> Iterator[str]:
     runs = forecast.to_do
     if len(runs) == 1:
         run = runs[0]
-        status = {"goes on": f" goes on after epoch {run.epochs_done};", "to be scored": " is trained;"}
+        status = {
+            "goes on": f" goes on after epoch {run.epochs_done};",
+            "goes further": f" is trained further after epoch {run.epochs_done};",
+            "to be scored": " is trained;",
+        }
         yield (
             f"forecast for {run.id.title}:{status.get(run.status, '')} {run.training_cases} cases to learn from, "
             f"{run.held_out} held out"
@@ -160,7 +183,7 @@ def _length(run: RunForecast) -> str:
         return f"about {run.left.epochs:.3g} epochs in {clock}" if run.left is not None else f"{clock}"
     if run.left is not None and run.left.cut_short:
         return f"about {run.left.epochs:.3g} of {run.epochs} epochs in {clock}"
-    return f"{run.epochs} epochs" + (f", at most {clock}" if clock else "")
+    return f"{run.epochs} {'more ' if run.after_epochs else ''}epochs" + (f", at most {clock}" if clock else "")
 
 
 def _memory_and_disk(forecast: TrainForecast) -> Iterator[str]:

@@ -75,6 +75,17 @@ class Origin(BaseModel):
         return f"{self.name} after {counted(self.epochs, 'epoch')}" + (f", with {' and '.join(own)}" if own else "")
 
 
+class TrainedStretch(BaseModel):
+    """What one call of a training did where several calls trained a model, each further than the one before."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    first_epoch: int = Field(ge=1, description="number of its first epoch")
+    epochs: int = Field(ge=0, description="epochs trained in it")
+    minutes: float = Field(ge=0, description="minutes trained in it")
+    revision: int = Field(default=0, ge=0, description="revision of the data that it learnt from")
+
+
 class Provenance(BaseModel):
     """Where a model comes from."""
 
@@ -89,7 +100,11 @@ class Provenance(BaseModel):
     minutes: float = Field(description="minutes trained when these weights were taken")
     hardware: Hardware | None = Field(default=None, description="what they were last trained on; null: not recorded")
     scans: ScanDigests | None = Field(default=None, description="digests of the training scans; null: not recorded")
+    revision: int = Field(default=0, ge=0, description="revision of the data that they were trained on last")
     origin: Origin | None = Field(default=None, description="the model that it was started from; null: from nothing")
+    stretches: tuple[TrainedStretch, ...] = Field(
+        default=(), description="what each call trained, in order; none: one call trained all of it"
+    )
 
     @property
     def learnt_from(self) -> ScanDigests | None:

@@ -10,6 +10,7 @@ from autoseg.runs.workspace import Workspace
 from autoseg.storage.leftovers import Leftover
 from autoseg.storage.locks import lock
 from autoseg.storage.temporary import abandoned_below
+from autoseg.training.run_state import CHECKPOINT_FILE, CONTINUED_FOLDER
 
 
 def require_idle(workspace: Workspace) -> None:
@@ -41,12 +42,22 @@ def find_leftovers(workspace: Workspace, *, with_other_plans: bool) -> tuple[Lef
     found = [*old_arrays(workspace, [plan, *kept.plans.values()]), *models_of(removed, workspace)]
     named = {path for leftover in found for path in leftover.paths}
     found += _superseded(workspace, removed)
+    found += _broken_off(workspace)
     found += [
         Leftover.of(str(path.relative_to(workspace.root)), "left by a process that was killed while it wrote", [path])
         for path in abandoned_below(workspace.root)
         if path not in named
     ]
     return tuple(found)
+
+
+def _broken_off(workspace: Workspace) -> Iterator[Leftover]:
+    """Continuations without a checkpoint to go on with; one under way is somebody's work."""
+    for folder in sorted(path / CONTINUED_FOLDER for path in model_folders(workspace.models)):
+        if folder.is_dir() and not (folder / CHECKPOINT_FILE).exists():
+            reason = "left of a run that was to be trained further, or was and has taken its place"
+            paths = sorted(path for path in folder.rglob("*") if path.is_file())
+            yield Leftover.of(str(folder.relative_to(workspace.root)), reason, paths)
 
 
 def _superseded(workspace: Workspace, removed: OtherPlans) -> Iterator[Leftover]:

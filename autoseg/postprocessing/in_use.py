@@ -143,7 +143,7 @@ def models_in_use(
         if folder not in trained:
             raise BundleError("a selected model is missing or not trained to its end", where=folder, remedy=_SELECT_AGAIN)
         if read_document(folder).weights_sha256 != model.weights_sha256:
-            raise BundleError("a selected model has been trained again since", where=folder, remedy=_SELECT_AGAIN)
+            raise BundleError("a selected model was trained again, or further, since", where=folder, remedy=_SELECT_AGAIN)
         used.append(trained[folder])
     newer = sorted(model.id.folder for model in trained.values() if model not in used)
     if newer:

@@ -46,11 +46,12 @@ def _repairs(status: WorkspaceStatus) -> NextStep | None:
 
 def _training(status: WorkspaceStatus) -> NextStep | None:
     """What is still to be trained, or scored."""
-    if stopped := status.of_stage("interrupted"):
-        return NextStep(f"{stopped[0].model.title} was interrupted: the same command goes on", _train(status, stopped[0]))
+    if (interrupted := _interrupted(status)) is not None:
+        return interrupted
     if unscored := [run for run in status.of_stage("done") if run.state is not None and run.state.members.validation]:
         return NextStep(f"{unscored[0].model.title} is trained, and not scored yet", _train(status, unscored[0]))
-    if running := status.of_stage("under way"):
+    further = [run for run in status.runs if run.continuation is not None]
+    if running := [*status.of_stage("under way"), *further]:
         return NextStep(f"wait for {', '.join(run.model.title for run in running)}")
     finished = [run for run in status.runs if run.finished]
     if not finished:
@@ -61,6 +62,16 @@ def _training(status: WorkspaceStatus) -> NextStep | None:
         like = next((run for run in finished if run.model.architecture == network), finished[0])
         folds = ", ".join(run.model.fold for run in missing if run.model.architecture == network)
         return NextStep(f"train {network} on the other folds ({folds})", _train(status, like, fold="all"))
+    return None
+
+
+def _interrupted(status: WorkspaceStatus) -> NextStep | None:
+    """What goes on with the same command."""
+    if stopped := status.of_stage("interrupted"):
+        return NextStep(f"{stopped[0].model.title} was interrupted: the same command goes on", _train(status, stopped[0]))
+    if continued := [run for run in status.runs if run.continuation is not None and run.continuation.stage == "interrupted"]:
+        why = f"{continued[0].model.title} was interrupted while it was trained further: the same command goes on"
+        return NextStep(why, _train(status, continued[0], "--continue"))
     return None
 
 
@@ -82,7 +93,7 @@ def _train(status: WorkspaceStatus, run: RunStatus, *more: str, fold: str | None
     """The command that a run goes on with, or others are trained like it."""
     parts = ["autoseg train", f"--arch {run.model.architecture}", f"--fold {fold or run.model.fold}"]
     if run.state is not None:
-        config = run.state.config
+        config = run.state.config if run.continuation is None else run.continuation.state.choices
         options = {"epochs": config.epochs, "minutes": config.minutes, "threads": config.threads}
         options["seed"] = config.seed or None
         parts += [f"--{name} {value:g}" for name, value in options.items() if value is not None]

@@ -4,7 +4,8 @@ Documents are read and files looked for; no scan is read, and nothing is written
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,12 +21,27 @@ from autoseg.runs.moved_data import planned_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 from autoseg.storage.lease import seen
-from autoseg.training.run_state import CHECKPOINT_FILE, RunState, read_progress
+from autoseg.training.run_state import CHECKPOINT_FILE, CONTINUED_FOLDER, RunState, read_progress
 
 RunStage = Literal["missing", "under way", "interrupted", "done", "scored", "of another plan", "failed"]
 """How far a run is; `done`: trained to its end, but not scored; `failed`: its documents cannot be read."""
 
 REPORT_FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What a finished run is trained further by, which has not taken its place yet.
+
+    Attributes:
+        stage: how far it is.
+        told: the same in words, such as `interrupted, epoch 2 of 10`.
+        state: of the continuation.
+    """
+
+    stage: RunStage
+    told: str
+    state: RunState
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,7 @@ class RunStatus:
         reason: why it failed; empty where it did not.
         state: the run itself; None where there is none that can be read.
         weights_sha256: of its model; None where there is none.
+        continuation: by which it is trained further; None: it is not.
     """
 
     model: ModelId
@@ -53,6 +70,7 @@ class RunStatus:
     reason: str = ""
     state: RunState | None = None
     weights_sha256: str | None = None
+    continuation: Continuation | None = None
 
     @property
     def origin(self) -> Origin | None:
@@ -67,6 +85,8 @@ class RunStatus:
     @property
     def told(self) -> str:
         """How far it is, such as `epoch 12 of 100`."""
+        if self.continuation is not None:
+            return f"{self.stage}; continued: {self.continuation.told}"
         if self.stage not in {"under way", "interrupted"}:
             return self.stage
         reached = f"minute {self.minutes:.0f}" if self.of_epochs is None else f"epoch {self.epochs}"
@@ -186,18 +206,34 @@ def _run(model: ModelId, folder: Path, plan: Plan) -> RunStatus:
     if progress is None:
         return RunStatus(model, "under way" if held else "interrupted", weights_sha256=weights)
     state, epochs = progress
-    config, training = state.config, plan.training
+    continuation = _continuation(model, folder, plan, held=held) if state.finished else None
+    status = _run_status(model, state, epochs, plan, stage=_stage(state, folder, plan, held=held and continuation is None))
+    return replace(status, weights_sha256=weights, continuation=continuation)
+
+
+def _run_status(model: ModelId, state: RunState, epochs: int, plan: Plan, *, stage: RunStage) -> RunStatus:
+    """How far a run is, or what it is trained further by."""
+    config, training, stretch = state.choices, plan.training, state.stretch
     own = config.epochs is not None or config.minutes is not None
     return RunStatus(
         model,
-        _stage(state, folder, plan, held=held),
-        epochs,
+        stage,
+        epochs - (0 if state.finished else stretch.after_epochs),
         config.epochs if own else training.epochs,
-        state.elapsed_s / 60,
+        (state.elapsed_s - (0 if state.finished else stretch.after_s)) / 60,
         config.minutes if own else training.minutes,
         state=state,
-        weights_sha256=weights,
     )
+
+
+def _continuation(model: ModelId, folder: Path, plan: Plan, *, held: bool) -> Continuation | None:
+    """What a finished run is trained further by; one that cannot be read is told by the command that goes on with it."""
+    with suppress(AutosegError):
+        progress = read_progress(folder / CONTINUED_FOLDER)
+        if progress is not None and not progress[0].finished:
+            stage: RunStage = "under way" if held else "interrupted"
+            return Continuation(stage, _run_status(model, *progress, plan, stage=stage).told, progress[0])
+    return None
 
 
 def _stage(state: RunState, folder: Path, plan: Plan, *, held: bool) -> RunStage:
@@ -236,7 +272,7 @@ def _outdated(
         if model not in runs or not runs[model].finished:
             return f"{model.title} is missing or not trained to its end"
         if runs[model].weights_sha256 != weights:
-            return f"{model.title} has been trained again since"
+            return f"{model.title} has been trained again, or further, since"
     judged = [run.model for run in runs.values() if run.stage == "scored" and run.model.is_numbered]
     made = workspace.selection_file.stat().st_mtime
     newer = [model.title for model in judged if (workspace.model(model) / BUNDLE_FILE).stat().st_mtime > made]

@@ -28,6 +28,7 @@ from autoseg.reporting.data import FinishedRun, ReportData, ScoredModels
 from autoseg.runs.inventory import by_network
 from autoseg.runs.moved_data import listing
 from autoseg.training.history import HISTORY_FILE, read_history
+from autoseg.training.run_state import run_folder
 from autoseg.training.validation import fullest_slice
 
 MAX_SCANS: Final = 20
@@ -110,7 +111,8 @@ class Materials:
         for fold in sorted({model.fold for model in models}):
             networks = by_network([model for model in models if model.fold == fold])
             histories[fold] = {
-                network.title: read_history(found[0].folder / HISTORY_FILE) for network, found in networks.items()
+                network.title: read_history(run_folder(found[0].folder) / HISTORY_FILE)
+                for network, found in networks.items()
             }
         return histories
 

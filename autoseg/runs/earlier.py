@@ -9,6 +9,7 @@ from statistics import fmean, median
 from autoseg.errors import AutosegError
 from autoseg.model.identity import ModelId, model_folders
 from autoseg.planning.plan import Plan
+from autoseg.runs.continuing import continued_state
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
 from autoseg.training.halving import with_halved_batches
@@ -48,11 +49,13 @@ class Pace:
 
 
 def earlier_state(session: Session, target: Target) -> RunState | None:
-    """What an earlier call left, if it can be continued as this run.
+    """What an earlier call left, if it can be continued as this run; of one that is to be trained further `continued_state`.
 
     Raises:
         WorkspaceError: it was begun differently, or cannot be parsed.
     """
+    if target.further:
+        return continued_state(session, target)
     folder = session.workspace.model(target.model)
     state = read_state(folder)
     if state is not None:

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.events import Events
 from autoseg.model.compute import Compute
+from autoseg.runs.continuing import with_times
 from autoseg.runs.devices import devices_of_runs, runs_at_a_time
 from autoseg.runs.session import RunChoices, Session, open_session, warn_of_memory
 from autoseg.runs.targets import Target, targets_of
@@ -31,6 +32,10 @@ class TrainChoices(RunChoices, Protocol):
     @property
     def jobs(self) -> int | Literal["auto"]:
         """Runs at a time."""
+
+    @property
+    def further(self) -> bool:
+        """Whether finished runs are trained further."""
 
 
 @dataclass(frozen=True)
@@ -90,4 +95,4 @@ def prepare(
         events=events,
         remember=remember,
     )
-    return Prepared(session, targets, jobs)
+    return Prepared(session, with_times(session, targets) if choices.further else targets, jobs)

@@ -16,12 +16,14 @@ from autoseg.events import Events
 from autoseg.jobs.machine import usable_cores
 from autoseg.model.compute import Compute
 from autoseg.model.identity import folders_inside
+from autoseg.runs.continuing import config_of, whats_new
 from autoseg.runs.earlier import earlier_state
 from autoseg.runs.scans import recorded, scan_digests
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
 from autoseg.storage.documents import parse
 from autoseg.storage.locks import lock
+from autoseg.training import continuing
 from autoseg.training.clock import Stopwatch
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.first_steps import use_threads
@@ -29,10 +31,9 @@ from autoseg.training.history import EpochRecord
 from autoseg.training.loop import train
 from autoseg.training.monitor import TrackedRun, tracking
 from autoseg.training.ranks import ALONE, Ranks
-from autoseg.training.run_state import RunState
+from autoseg.training.run_state import CHECKPOINT_FILE, CONTINUED_FOLDER, RunState, read_state
 from autoseg.training.start import Start
 
-CURVES_FILE: Final = "curves.png"
 DRAWING_FRACTION: Final = 0.005
 """Largest fraction of a run that goes into drawing its curves. Source: ours; epochs of small data sets last seconds."""
 
@@ -62,10 +63,20 @@ def working_on(session: Session, target: Target, *, events: Events, ranks: Ranks
     held = lock(folder / ".lock", wait_s=session.patience_s, events=events) if ranks.is_first else nullcontext()
     explained = compute.full_memory_raises(_full_gpu(target.model.title, compute))
     with held, explained, _threads_given_back(), compute.current():
-        if session.choices.restart and ranks.is_first:
-            _start(session, target)  # a model that cannot be used is found before what is there is gone
-            _discard(folder)
+        if ranks.is_first:
+            _make_ready(session, target, folder, events=events)
         yield
+
+
+def _make_ready(session: Session, target: Target, folder: Path, *, events: Events) -> None:
+    """Let a continuation take its place that was interrupted in doing so, and discard what a restart discards."""
+    if session.choices.restart and not target.further:
+        _start(session, target)  # a model that cannot be used is found before what is there is gone
+        _discard(folder)
+    elif session.choices.restart or not (folder / CHECKPOINT_FILE).exists():  # then it continues nothing
+        continuing.discard_unfinished(folder)
+    elif continuing.complete(folder):
+        events.info(f"{target.model.title}: what was trained further has taken its place, in which it had been interrupted")
 
 
 def train_where_needed(
@@ -90,11 +101,29 @@ def train_where_needed(
         said = ranks.from_first(None if state is None else state.model_dump_json())
         state = None if said is None else parse(json.loads(said), RunState)
     if state is not None and state.finished:
-        events.info(f"{target.model.title}: finished earlier; --restart trains it again")
+        how = f"trained {state.trained_times} times" if target.further else "finished"
+        events.info(f"{target.model.title}: {how} earlier; --continue trains it further, and --restart again")
         return state, False
+    if target.further and state is None and ranks.is_first:
+        state = _begin_further(session, target, events=events)
     trained = _train(session, target, state, draw=draw, events=events, started=started, ranks=ranks)
+    if target.further and ranks.is_first:
+        continuing.complete(session.workspace.model(target.model))
     ranks.barrier()  # what follows is not for all
     return trained, True
+
+
+def _begin_further(session: Session, target: Target, *, events: Events) -> RunState | None:
+    """Begin to train a finished run further, and say what is new to it."""
+    folder = session.workspace.model(target.model)
+    state = read_state(folder)
+    if state is None:
+        msg = f"{folder} held a finished run"
+        raise ValueError(msg)
+    new = whats_new(state, members=target.members, keys=session.store.keys)
+    events.info(f"{target.model.title}: trained further after epoch {len(state.epochs)}" + (f"; {new}" if new else ""))
+    continuing.begin(folder, config_of(session, target, state), _fold_data(session, target.members, digests=True))
+    return read_state(folder / CONTINUED_FOLDER)
 
 
 def limit_threads(cores: int | None) -> None:
@@ -112,14 +141,19 @@ def _train(
     started: float,
     ranks: Ranks,
 ) -> RunState:
-    folder, config = session.workspace.model(target.model), session.config(target)
-    start = _start(session, target) if state is None else None
+    model, config = session.workspace.model(target.model), session.config(target)
+    folder, start = (
+        (model / CONTINUED_FOLDER if target.further else model),
+        _start(session, target) if state is None else None,
+    )
+    if target.further and state is not None:
+        config = config_of(session, target, state)
     if not ranks.is_first:
         context = RunContext(folder, session.compute, session.loading_processes, events, ranks=ranks)
         return train(session.plan, config, _fold_data(session, target.members), context=context, start=start)
-    curves = Curves(folder / CURVES_FILE, target.model.architecture, draw)
+    curves = Curves(folder / continuing.CURVES_FILE, target.model.architecture, draw)
     tracked = TrackedRun(
-        folder=folder,
+        folder=model,
         name=target.model.title,
         settings={"run": config.model_dump(), "plan": session.plan.model_dump(mode="json", exclude={"decisions"})},
         cases=target.members.validation,
@@ -184,9 +218,9 @@ def _full_gpu(name: str, compute: Compute) -> TrainingError:
 
 
 def _discard(folder: Path) -> None:
-    """Remove an earlier run, its checkpoint first, so that no half of it can be continued; other models below it stay."""
+    """Remove an earlier run, checkpoints first, so that no half of it can be continued; other models below it stay."""
     others = set(folders_inside(folder))
-    for pattern in ("checkpoint.json", "bundle.json", "*"):
+    for pattern in (f"{CONTINUED_FOLDER}/checkpoint.json", "checkpoint.json", "bundle.json", "*"):
         for path in set(folder.glob(pattern)) - others:
             if path.is_dir():
                 shutil.rmtree(path)

@@ -27,11 +27,18 @@ class Target:
         model: what it is called, and where it lies.
         members: the cases it trains on, and those held out.
         seed: of all randomness.
+        trained_times: how often a finished run has been trained when it has been trained further; None: it is not to be.
     """
 
     model: ModelId
     members: Fold
     seed: int = DEFAULT_SEED
+    trained_times: int | None = None
+
+    @property
+    def further(self) -> bool:
+        """Whether a finished run is to be trained further."""
+        return self.trained_times is not None
 
 
 def targets_of(

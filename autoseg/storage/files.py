@@ -62,6 +62,20 @@ def write_bytes(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
+def link_or_copy(source: Path, path: Path) -> None:
+    """Have the content of a file that nobody changes in another place, too, in one step; once on the disk where possible.
+
+    Raises:
+        SystemFailureError: the disk is full, or the place may not be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.unlink()
+        try:
+            os.link(source, temporary)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(source, temporary)
+
+
 def append_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
     """Add to the end of a file; unlike all else here not in one step: who appends must bear, and remove, half an addition.
 

@@ -6,6 +6,7 @@ from autoseg.model.bundle import HasState, save_bundle
 from autoseg.model.description import Hardware, Provenance, software_versions
 from autoseg.planning.plan import Plan
 from autoseg.training.run_state import RunState
+from autoseg.training.stretches import trained_stretches
 
 
 def store_model(
@@ -37,13 +38,15 @@ def store_model(
         provenance=Provenance(
             versions=software_versions(),
             seed=state.config.seed,
-            precision=state.config.precision,
+            precision=state.choices.precision,
             training_cases=tuple(state.members.training),
             validation_cases=tuple(state.members.validation),
             epochs=epochs,
             minutes=minutes,
             hardware=hardware,
             scans=state.scans,
+            revision=state.revision,
             origin=state.origin,
+            stretches=trained_stretches(state, epochs=epochs, minutes=minutes),
         ),
     )

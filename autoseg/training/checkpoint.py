@@ -18,9 +18,9 @@ from autoseg.model.bundle import HasState, drop_other_tensors, load_tensors, sav
 from autoseg.storage.documents import parse
 from autoseg.training.history import StoredEpochs
 from autoseg.training.ranks import Ranks
-from autoseg.training.run_state import CHECKPOINT, CHECKPOINT_FILE, RunState, StoredRun, read_stored_run
+from autoseg.training.run_state import CHECKPOINT, CHECKPOINT_FILE, RunState, StoredRun, read_stored_run, run_folder
 
-_NETWORK, _OPTIMISER, _GENERATOR = "network.", "optimiser.", "generator"
+NETWORK, _OPTIMISER, GENERATOR = "network.", "optimiser.", "generator"
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ def save_checkpoint(folder: Path, state: RunState, *, epochs: StoredEpochs, netw
         network: as it is now.
         optimiser: likewise.
     """
-    tensors = {_NETWORK + name: value.detach().cpu() for name, value in network.state_dict().items()}
+    tensors = {NETWORK + name: value.detach().cpu() for name, value in network.state_dict().items()}
     for number, entries in optimiser.state_dict()["state"].items():
         tensors |= {f"{_OPTIMISER}{number}.{name}": value.detach().cpu() for name, value in entries.items()}
-    tensors[_GENERATOR] = torch.get_rng_state()
+    tensors[GENERATOR] = torch.get_rng_state()
     contiguous = {name: value.contiguous() for name, value in tensors.items()}
     file, digest = save_tensors(folder, contiguous, prefix="checkpoint")
     state = state.model_copy(update={"epochs": []})
@@ -63,7 +63,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     document = read_stored_run(folder)
     if document is None:
         return None
-    tensors = load_tensors(folder / document.tensors_file, sha256=document.tensors_sha256)
+    tensors = load_tensors(run_folder(folder) / document.tensors_file, sha256=document.tensors_sha256)
     return Checkpoint(document.state, tensors)
 
 
@@ -85,14 +85,14 @@ def told_to_all(checkpoint: Checkpoint | None, ranks: Ranks) -> Checkpoint | Non
 
 def restore(checkpoint: Checkpoint, *, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
     """Put network, optimiser and torch's generator back to where they were."""
-    network.load_state_dict(_with_prefix(checkpoint.tensors, _NETWORK))
+    network.load_state_dict(_with_prefix(checkpoint.tensors, NETWORK))
     entries: dict[int, dict[str, Any]] = {}
     for name, value in _with_prefix(checkpoint.tensors, _OPTIMISER).items():
         number, _, key = name.partition(".")
         entries.setdefault(int(number), {})[key] = value
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": entries, "param_groups": groups})
-    torch.set_rng_state(checkpoint.tensors[_GENERATOR])
+    torch.set_rng_state(checkpoint.tensors[GENERATOR])
 
 
 def _dtype_name(tensor: torch.Tensor) -> str:

@@ -27,12 +27,14 @@ class FoldData:
         training: case ids and arrays to learn from.
         validation: case ids and arrays to watch; may be empty.
         scans: digests of the training scans; None: not known.
+        revision: of the data.
     """
 
     keys: DataKeys
     training: Sequence[tuple[str, StoredCase]]
     validation: Sequence[tuple[str, StoredCase]]
     scans: ScanDigests | None = None
+    revision: int = 0
 
     @property
     def members(self) -> Fold:
@@ -49,6 +51,7 @@ class FoldData:
             training=[(name, case.through(view)) for name, case in self.training],
             validation=[(name, case.through(view)) for name, case in self.validation],
             scans=self.scans,
+            revision=self.revision,
         )
 
 

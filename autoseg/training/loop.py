@@ -27,7 +27,7 @@ from autoseg.training.epoch_files import EpochFiles
 from autoseg.training.halving import mean_pixels
 from autoseg.training.history import EpochRecord, StepRecord
 from autoseg.training.learner import Learner
-from autoseg.training.outlook import after_the_run, doubts, longer
+from autoseg.training.outlook import after_the_run, too_short
 from autoseg.training.pace import Pace
 from autoseg.training.progress_line import Standing
 from autoseg.training.resume import begin_run, earlier_run
@@ -35,6 +35,7 @@ from autoseg.training.run_state import RunState
 from autoseg.training.schedule import BestEpoch, EarlyStopping, EpochResult, build_schedule
 from autoseg.training.source import open_batches
 from autoseg.training.start import Start
+from autoseg.training.stretches import section_of
 from autoseg.training.unread import TakenStep, UnreadSteps, broken_weights
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
 from autoseg.training.watch import Watch
@@ -85,6 +86,7 @@ class _Run:
         self._seen, shown = plan.of_view(config.view), data.of_view(config.view, planes=plan.planes)
         self.state = begin_run(plan, config, data, start=start) if checkpoint is None else checkpoint.state
         self.state.computed_on = context.computed_on
+        self._training = section_of(plan.training, self.state)
         self.pace = Pace(plan, self.state, context=context)
         compute = replace(context.compute, layout=self.pace.first_steps.next.memory_format)
         torch.manual_seed(config.seed)
@@ -96,13 +98,14 @@ class _Run:
             ranks=context.ranks,
             weights=None if start is None else start.state,
         )
-        self._schedule = build_schedule(plan.training, rate_factor=self.state.rate_factor)
-        self._stopping = EarlyStopping(plan.training.early_stopping_patience)
-        self._best = BestEpoch(plan.training.best_model)
+        factor = self.state.rate_factor * self.state.stretch.rate_factor
+        self._schedule = build_schedule(self._training, rate_factor=factor)
+        self._stopping = EarlyStopping(self._training.early_stopping_patience)
+        self._best = BestEpoch(self._training.best_model)
         self.files = EpochFiles(plan, context=context, network=self._learner.network, optimiser=self._learner.optimiser)
         self._unread = UnreadSteps(self._seen.planes)
         self.batches = open_batches(
-            self.state, shown.training, plan=self._seen, learner=self._learner, context=context, begun=checkpoint is not None
+            self.state, shown.training, plan=self._seen, learner=self._learner, context=context, begun=self._begun
         )
         self._mean_pixels = mean_pixels(self._seen, halvings=self.state.halvings)
         self._watch = Watch(
@@ -126,9 +129,14 @@ class _Run:
         return self._config.model.title
 
     @property
+    def _begun(self) -> bool:
+        """Whether an epoch of what is trained now was stored."""
+        return len(self.state.epochs) > self.state.stretch.after_epochs
+
+    @property
     def done(self) -> bool:
         """Whether no further epoch is to come."""
-        return bool(self.state.epochs) and (self._stopping.reached or self.pace.progress() >= 1.0)
+        return self._begun and (self._stopping.reached or self.pace.progress() >= 1.0)
 
     def _tell_slower(self, reason: str) -> None:
         self._context.events.info(f"{self.title}: steps are slower than need be: they cannot be recorded ({reason})")
@@ -136,7 +144,7 @@ class _Run:
     def warm_up(self) -> None:
         """Find out how long a validation takes, for a run whose first epoch may already be its last."""
         self.pace.use_setting(self._learner)
-        if self.pace.by_the_clock and not self.state.epochs:
+        if self.pace.by_the_clock and not self._begun:
             self._watch.measure()  # the first pass also pays for what happens only once
             self._measure_closing()
 
@@ -183,15 +191,11 @@ class _Run:
 
     def finish(self) -> None:
         """Mark run and model as finished, and say where it was too short."""
-        state, budget = self.state, self.pace.budget
-        state.finished = True
-        self.files.finish(state)
-        found = doubts(state.epochs, steps=state.steps_taken, budget=budget, stopped_early=self._stopping.reached)
-        if found:
-            self._context.events.warn(
-                f"{self.title} is probably far from converged: {'; '.join(found)}. "
-                + longer(budget, steps=state.steps_taken, elapsed_s=state.elapsed_s)
-            )
+        self.state.finished = True
+        self.files.finish(self.state)
+        warning = too_short(self.state, budget=self.pace.budget, stopped_early=self._stopping.reached)
+        if warning is not None:
+            self._context.events.warn(f"{self.title} is probably far from converged: {warning}")
 
     def _go_on(self, checkpoint: Checkpoint) -> None:
         """Go back to where an earlier call stopped."""
@@ -249,7 +253,7 @@ class _Run:
 
     def _is_half(self, progress: float) -> bool:
         """Whether a step at this fraction of the run shows slices at half resolution."""
-        return progress < self._plan.training.half_resolution_fraction
+        return progress < self._training.half_resolution_fraction
 
     @property
     def _scoring_s(self) -> float:
@@ -275,7 +279,7 @@ class _Run:
     def _measure_closing(self) -> None:
         """Find out how long the end of an epoch takes, before there was one."""
         self._watch.measure()
-        if not self.state.epochs and self._watch.cases:
+        if not self._begun and self._watch.cases:
             self.state.closing_s = self._watch.seconds + _STORING_S
 
     def _refuse_broken_weights(self, validation: ValidationResult) -> None:
@@ -285,8 +289,11 @@ class _Run:
 
     def _update(self, record: EpochRecord) -> bool:
         """Tell every rule about an epoch; says whether its weights become the model."""
-        result = EpochResult.of(record)
+        result, stretch = EpochResult.of(record), self.state.stretch
         self.standing.update(record)
-        self._schedule.epoch_ended(result)
-        self._stopping.epoch_ended(result)
+        if record.epoch > stretch.after_epochs:
+            self._schedule.epoch_ended(result)
+            self._stopping.epoch_ended(result)
+        elif not stretch.same_held_out:
+            return False
         return self._best.epoch_ended(result)

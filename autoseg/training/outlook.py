@@ -10,6 +10,7 @@ from autoseg.training.clock import Budget
 from autoseg.training.durations import duration
 from autoseg.training.history import EpochRecord
 from autoseg.training.remaining import Remaining
+from autoseg.training.run_state import RunState
 
 RECOMMENDED_STEPS: Final = 1000
 """Optimiser steps to give a network where nothing more is known.
@@ -63,7 +64,7 @@ def after_the_run(cases: int, seconds: float) -> str:
 
 
 def longer(budget: Budget, *, steps: int, elapsed_s: float) -> str:
-    """What to do about a run that was too short: give it the recommended steps, at least twice as many as it took.
+    """What to do about a run that was too short: train it on to the recommended steps, at least twice as many as it took.
 
     Args:
         budget: how long it was to be.
@@ -71,27 +72,41 @@ def longer(budget: Budget, *, steps: int, elapsed_s: float) -> str:
         elapsed_s: how long they took.
     """
     if budget.steps is None:
-        minutes = max(2, RECOMMENDED_STEPS / steps) * elapsed_s / 60
-        return f"Train it again for longer: --minutes {math.ceil(minutes)} --restart"
-    return "Train it again for longer: more --epochs or --minutes, and --restart"
+        minutes = (max(2, RECOMMENDED_STEPS / steps) - 1) * elapsed_s / 60
+        return f"Train it further: --continue --minutes {math.ceil(minutes)}"
+    return "Train it further, with --continue and a number of --epochs or --minutes"
 
 
-def doubts(epochs: Sequence[EpochRecord], *, steps: int, budget: Budget, stopped_early: bool) -> list[str]:
+def too_short(state: RunState, *, budget: Budget, stopped_early: bool) -> str | None:
+    """Why a finished run is probably far from converged, and what to do about it; None where nothing speaks for it.
+
+    Args:
+        state: of the run.
+        budget: how long it was to be, or its last part where several calls trained it.
+        stopped_early: whether the plan's rule ended it, because nothing more was learnt.
+    """
+    own, steps = state.epochs[state.stretch.after_epochs :], state.steps_taken
+    found = doubts(own, steps=steps, before=state.stretch.after_steps, budget=budget, stopped_early=stopped_early)
+    return f"{'; '.join(found)}. {longer(budget, steps=steps, elapsed_s=state.elapsed_s)}" if found else None
+
+
+def doubts(epochs: Sequence[EpochRecord], *, steps: int, budget: Budget, stopped_early: bool, before: int = 0) -> list[str]:
     """Why a finished run is probably far from converged; empty where nothing speaks for it.
 
     Args:
-        epochs: of the whole run, at least one.
+        epochs: of the whole run, at least one; where several calls trained it, of the last.
         steps: optimiser steps of the whole run.
-        budget: how long it was to be.
+        budget: how long it was to be, or its last part where several calls trained it.
         stopped_early: whether the plan's rule ended it, because nothing more was learnt.
+        before: steps of earlier calls.
     """
     last = epochs[-1]
     missing = [name for name, dice in last.class_dice.items() if dice < FOUND]
     found = [f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} hardly found"] if missing else []
     if stopped_early:
         return found
-    if budget.steps is not None and steps < budget.steps:
-        found.append(f"its time was up after {len(epochs)} epochs, {steps} of {budget.steps} steps")
+    if budget.steps is not None and steps - before < budget.steps:
+        found.append(f"its time was up after {len(epochs)} epochs, {steps - before} of {budget.steps} steps")
     if steps < FEWEST_STEPS:
         found.append(f"it took only {steps} steps")
     rise = _last_rise([epoch.training_dice for epoch in epochs])

@@ -10,6 +10,7 @@ from autoseg.training.learner import Learner
 from autoseg.training.outlook import forecast
 from autoseg.training.remaining import PIXELS_OF_ONE, Costs, Remaining, remaining
 from autoseg.training.run_state import RunState
+from autoseg.training.stretches import section_of
 
 
 class Pace:
@@ -24,8 +25,8 @@ class Pace:
     """
 
     def __init__(self, plan: Plan, state: RunState, *, context: RunContext) -> None:
-        self._training, self._state, self._context = plan.training, state, context
-        self.budget: Budget = build_budget(plan.training, state.config)
+        self._training, self._state, self._context = section_of(plan.training, state), state, context
+        self.budget: Budget = build_budget(plan.training, state.choices)
         self.first_steps = FirstSteps(_settings(state, context, by_the_clock=self.by_the_clock))
         self._timed, self._timed_s = 0.0, 0.0  # steps since the first ones; one at half resolution is a part of one
         self._closing_s: float | None = None
@@ -43,13 +44,21 @@ class Pace:
     @property
     def done(self) -> float:
         """How much of the run is done, in the unit of its budget, by this rank's own clock."""
-        return self.budget.done(step=self._state.steps_taken, elapsed_s=self.elapsed_s)
+        return self.budget.done(step=self._steps, elapsed_s=self._elapsed_s)
+
+    @property
+    def _steps(self) -> int:
+        """Steps that count for the budget: a continuation has its own."""
+        return self._state.steps_taken - self._state.stretch.after_steps
+
+    @property
+    def _elapsed_s(self) -> float:
+        """Likewise the seconds."""
+        return self.elapsed_s - self._state.stretch.after_s
 
     def progress(self) -> float:
         """Fraction of the run that is done, in [0, 1], for all ranks; 1 means: take no further step."""
-        progress = self.budget.progress(
-            step=self._state.steps_taken, elapsed_s=self.elapsed_s, closing_s=self._state.closing_s
-        )
+        progress = self.budget.progress(step=self._steps, elapsed_s=self._elapsed_s, closing_s=self._state.closing_s)
         return self._told(progress) if self.by_the_clock else progress  # steps are counted alike everywhere
 
     def use_setting(self, learner: Learner) -> None:
@@ -72,7 +81,7 @@ class Pace:
         Args:
             scoring_s: how long the scoring of held-out cases takes.
         """
-        taken, elapsed_s = self._state.steps_taken, self.elapsed_s
+        taken, elapsed_s = self._steps, self._elapsed_s
         left = self._left(self._step_s or self.first_steps.step_s, scoring_s=scoring_s)
         return forecast(self.budget, self._training, left, steps_done=taken, elapsed_s=elapsed_s), left.seconds
 
@@ -92,7 +101,7 @@ class Pace:
             scoring_s: how long the scoring takes.
         """
         if self.budget.steps is None and self.budget.seconds is not None:
-            return max(self.budget.seconds - self.elapsed_s, 0.0) + scoring_s
+            return max(self.budget.seconds - self._elapsed_s, 0.0) + scoring_s
         return None if (step_s := self._step_s) is None else self._left(step_s, scoring_s=scoring_s).seconds
 
     @property
@@ -110,8 +119,8 @@ class Pace:
             self.budget,
             self._training,
             Costs(step_s, self._state.closing_s if self._closing_s is None else self._closing_s, scoring_s),
-            steps_done=self._state.steps_taken,
-            elapsed_s=self.elapsed_s,
+            steps_done=self._steps,
+            elapsed_s=self._elapsed_s,
         )
 
     def _told(self, value: float) -> float:
@@ -122,7 +131,7 @@ class Pace:
 
 def _settings(state: RunState, context: RunContext, *, by_the_clock: bool) -> list[Setting]:
     """The settings that the first steps choose among, the same ones on every rank."""
-    config, ranks = state.config, context.ranks
+    config, ranks = state.choices, context.ranks
     settings = settings_to_try(
         threads=(state.threads if ranks.size == 1 else None) or config.threads,
         memory_format=state.memory_format or config.memory_format,

@@ -39,6 +39,7 @@ def begin_run(plan: Plan, config: TrainConfig, data: FoldData, *, start: Start |
         members=data.members,
         config=config,
         scans=data.scans,
+        revision=data.revision,
         origin=origin,
         rate_factor=1.0 if start is None else start.rate_factor,
     )
@@ -77,10 +78,11 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, keys: Da
     Raises:
         WorkspaceError: names every key that differs.
     """
+    chosen = state.config if state.finished else state.choices
     differences = [
         f"{_NAMED.get(name, name)} ({_short(name, before)!r} before, {_short(name, now)!r} now)"
         for name, now in config.model_dump().items()
-        if (before := getattr(state.config, name)) != now
+        if (before := getattr(chosen, name)) != now
     ]
     differences += ["plan.json"] if not plan.is_identified_by(state.plan_digest) else []
     differences += _changed_data(state.keys.differing(keys))
@@ -89,8 +91,23 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, keys: Da
         raise WorkspaceError(
             f"holds a run that was begun differently: {', '.join(differences)}",
             where=folder,
-            remedy="Repeat the earlier choices to continue it, or add --restart to discard it and begin again.",
+            remedy=_remedy(state),
         )
+
+
+def _remedy(state: RunState) -> str:
+    """What to do about a run that was begun differently."""
+    if state.finished:
+        return (
+            "Repeat the earlier choices to use it as it is, train it further with --continue, on changed data, too, or add "
+            "--restart to discard it and begin again."
+        )
+    if state.stretches:
+        return (
+            "Repeat the earlier choices to go on with its continuation, or add --restart to --continue: it discards the "
+            "continuation alone, and the finished model stays."
+        )
+    return "Repeat the earlier choices to continue it, or add --restart to discard it and begin again."
 
 
 def _short(name: str, value: object) -> object:

@@ -3,6 +3,7 @@
 `training.checkpoint` stores it together with them.
 """
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -10,16 +11,47 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from autoseg.catalogue import MemoryFormat
 from autoseg.data.splits import Fold
-from autoseg.model.description import Origin, ScanDigests, TensorsFile
+from autoseg.errors import AutosegError
+from autoseg.model.description import Origin, ScanDigests, TensorsFile, weights_digest
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord, StoredEpochs, read_epochs
 
 CHECKPOINT_FILE: Final = "checkpoint.json"
+CONTINUED_FOLDER: Final = "continued"
+"""Where, in a model's folder, a finished run is trained further."""
+
+HELD_OUT_FOLDER: Final = "validation"
+"""Where, beside a run's other files, its held-out cases are."""
+
+RECORD_FILE: Final = "record.json"
+"""What is written last into it: that they were predicted and scored to the end."""
+
 BatchPlace = Literal["host", "device"]
 
 _BEGIN_AGAIN: Final = "Train with --restart to begin this model again."
+
+
+class Stretch(BaseModel):
+    """What one call trains of a run that several calls train, each further than the one before."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    config: TrainConfig
+    """The choices of the call."""
+    after_epochs: int = Field(default=0, ge=0)
+    """Epochs of the run before it."""
+    after_steps: int = Field(default=0, ge=0)
+    """Optimiser steps of the run before it."""
+    after_s: float = Field(default=0.0, ge=0.0)
+    """Seconds of the run before it."""
+    rate_factor: float = Field(default=1.0, gt=0.0)
+    """What the learning rate of the run is multiplied by."""
+    revision: int = Field(default=0, ge=0)
+    """Revision of the data that it learns from."""
+    same_held_out: bool = True
+    """Whether it is judged on what was judged before, so that scores of earlier epochs can be compared with its own."""
 
 
 class RunState(BaseModel):
@@ -54,10 +86,29 @@ class RunState(BaseModel):
     """How long predicting and scoring the held-out cases took there; None: not recorded, or not done yet."""
     scans: ScanDigests | None = None
     """Digests of the training scans; None: not recorded."""
+    revision: int = Field(default=0, ge=0)
+    """Revision of the data that it learns from."""
     origin: Origin | None = None
     """The model that it was started from; None: from nothing."""
     rate_factor: float = Field(default=1.0, gt=0.0)
     """What the plan's learning rate is multiplied by."""
+    stretches: tuple[Stretch, ...] = ()
+    """What each call trains, in order; none: the first call trains all of it, as `config` says."""
+
+    @property
+    def stretch(self) -> Stretch:
+        """What is trained now, or was last."""
+        return self.stretches[-1] if self.stretches else Stretch(config=self.config)
+
+    @property
+    def choices(self) -> TrainConfig:
+        """What the user chose for it."""
+        return self.stretch.config
+
+    @property
+    def trained_times(self) -> int:
+        """How many calls have trained it, the one under way included."""
+        return max(1, len(self.stretches))
 
     @property
     def keys(self) -> DataKeys:
@@ -112,13 +163,29 @@ CHECKPOINT: Final = DocumentType(
 )
 
 
+def run_folder(model: Path) -> Path:
+    """Where the files of a model's run lie, but for the model itself: in its folder.
+
+    While a finished continuation takes the place of a run (`training.continuing`), they lie where it was trained, from the
+    moment its weights are the model's until the last file is in its place. Whoever reads sees one run or the other.
+    """
+    continued = model / CONTINUED_FOLDER
+    if not (continued / CHECKPOINT_FILE).exists():
+        return model
+    with suppress(AutosegError):  # whoever goes on with it is told
+        finished = CHECKPOINT.read(continued / CHECKPOINT_FILE).state.finished
+        if finished and weights_digest(continued) == weights_digest(model):
+            return continued
+    return model
+
+
 def read_progress(folder: Path) -> tuple[RunState, int] | None:
     """A stored run without its epochs, and how many these are; None where there is none.
 
     Raises:
         WorkspaceError: its document cannot be used.
     """
-    path = folder / CHECKPOINT_FILE
+    path = run_folder(folder) / CHECKPOINT_FILE
     if not path.exists():
         return None
     document = CHECKPOINT.read(path)
@@ -153,6 +220,7 @@ def read_stored_run(folder: Path) -> StoredRun | None:
     Raises:
         WorkspaceError: it or its epochs cannot be used.
     """
+    folder = run_folder(folder)
     path = folder / CHECKPOINT_FILE
     if not path.exists():
         return None

@@ -78,7 +78,7 @@ def test_a_selected_model_that_is_gone_or_trained_again_is_not_replaced_by_anoth
     selection = selection_of(workspace, plan)
     assert selection is not None
     other = selection.models[0].model_copy(update={"weights_sha256": "0" * 64})
-    with pytest.raises(BundleError, match=r"trained again since.*autoseg select"):
+    with pytest.raises(BundleError, match=r"trained again, or further, since.*autoseg select"):
         in_use(workspace, plan, selection.model_copy(update={"models": (other,)}), Silent())
     shutil.rmtree(workspace.models / "sepres")
     with pytest.raises(BundleError, match=r"missing or not trained to its end.*autoseg select"):

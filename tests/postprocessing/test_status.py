@@ -151,7 +151,7 @@ def test_a_selection_is_outdated_by_what_was_trained_since(workspace: Workspace)
     bundle = workspace.model(first) / "bundle.json"
     before = bundle.read_text(encoding="utf-8")
     change(bundle, lambda document: document.update(weights_sha256="0" * 64))
-    assert status_of(workspace).selection.outdated == f"{first.title} has been trained again since"
+    assert status_of(workspace).selection.outdated == f"{first.title} has been trained again, or further, since"
     bundle.write_text(before, encoding="utf-8")
     later(workspace.selection_file, bundle)
     assert status_of(workspace).selection.outdated == ""

@@ -527,7 +527,7 @@ def test_a_run_that_was_too_short_says_so_in_one_line(make_plan: MakePlan, fold:
     [line] = told.warned
     assert line.startswith("unet, fold 0 is probably far from converged: ")
     assert "it took only 3 steps" in line
-    assert line.endswith("Train it again for longer: more --epochs or --minutes, and --restart")
+    assert line.endswith("Train it further, with --continue and a number of --epochs or --minutes")
     assert "\n" not in line
 
 

@@ -88,8 +88,8 @@ def test_a_class_that_does_not_occur_is_no_reason_to_doubt() -> None:
 
 
 def test_what_to_do_about_it() -> None:
-    assert longer(MINUTE, steps=100, elapsed_s=58.0) == "Train it again for longer: --minutes 10 --restart"
-    assert longer(MINUTE, steps=1000, elapsed_s=58.0) == "Train it again for longer: --minutes 2 --restart"
+    assert longer(MINUTE, steps=100, elapsed_s=58.0) == "Train it further: --continue --minutes 9"
+    assert longer(MINUTE, steps=1000, elapsed_s=58.0) == "Train it further: --continue --minutes 1"
     assert longer(Budget(40, None), steps=40, elapsed_s=5.0) == (
-        "Train it again for longer: more --epochs or --minutes, and --restart"
+        "Train it further, with --continue and a number of --epochs or --minutes"
     )
