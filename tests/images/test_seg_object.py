@@ -292,10 +292,12 @@ def test_names_of_classes_in_any_script(tmp_path: Path) -> None:
 
 def test_a_radiograph_lies_nowhere(tmp_path: Path) -> None:
     lies = {"ImagePositionPatient": None, "ImageOrientationPatient": None, "FrameOfReferenceUID": "1.2.3"}
+    lies["PatientOrientation"] = ["L", "F"]
     export(tmp_path / "in", VOLUME[:1], Modality="DX", SOPClassUID="1.2.840.10008.5.1.4.1.1.1.1", **lies)
     seg, label_map = made(tmp_path)
     document = dcmread(seg)
     assert "FrameOfReferenceUID" not in document
+    assert document.PatientOrientation == ["L", "F"]
     pixels = np.atleast_3d(document.pixel_array).reshape(-1, *VOLUME.shape[1:])
     stored = read_image([label_map], channels=1).array[0]
     for item, frame in zip(document.PerFrameFunctionalGroupsSequence, pixels, strict=True):

@@ -187,7 +187,9 @@ def _segmentation(
         omit_empty_frames=not is_empty,
         specific_character_set=None if plain else _UTF_8,
     )
-    document.ContentCreatorName = _NAME
+    document.ContentCreatorName = ""  # it must be there, and nobody drew it
+    if "FrameOfReferenceUID" not in document:
+        document.PatientOrientation = first.get("PatientOrientation") or ""
     _make_repeatable(document, first, _uid("dimensions", content))
     return document
 
