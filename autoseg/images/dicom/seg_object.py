@@ -197,10 +197,10 @@ def _segmentation(
 def _pixels(labels: NDArray[np.uint16], segments: Sequence[CodedSegment]) -> NDArray[np.uint8] | NDArray[np.uint16]:
     """Numbers of segments from 1, (Z, Y, X); where these overlap, whether each is there, (Z, Y, X, K)."""
     if overlap(segments):
-        stacked = np.empty((*labels.shape, len(segments)), dtype=np.uint8)
-        for index, segment in enumerate(segments):
-            stacked[..., index] = segment.mask(labels)
-        return stacked
+        stacked = np.empty((len(segments), *labels.shape), dtype=np.uint8)
+        for target, segment in zip(stacked, segments, strict=True):
+            target[...] = segment.mask(labels)
+        return np.moveaxis(stacked, 0, -1)
     numbers = np.zeros(1 + max(int(labels.max()), *(value for one in segments for value in one.values)), dtype=np.uint16)
     for number, segment in enumerate(segments, start=1):
         numbers[list(segment.values)] = number
