@@ -144,6 +144,24 @@ def mask_of(label: LabelClass, labels: NDArray[np.integer[Any]]) -> NDArray[np.b
     return mask
 
 
+def as_written(labels: NDArray[np.uint16], encoding: LabelEncoding) -> NDArray[np.uint16]:
+    """The label map that would be written of a reference: of a value in several regions, the innermost region's own.
+
+    Args:
+        labels: label values of the classes, or `ignore`, and no others, any shape.
+        encoding: of the classes.
+
+    Returns:
+        of the same shape, uint16; the labels themselves where classes exclude one another.
+    """
+    if encoding.exclusive:
+        return labels
+    ignored = () if encoding.ignore is None else (encoding.ignore,)
+    written: NDArray[np.uint16] = np.array([*encoding.values, *ignored], dtype=np.uint16)
+    innermost: NDArray[np.uint16] = written[encoding.targets(labels)]
+    return innermost
+
+
 def value_around(label: LabelClass, classes: Sequence[LabelClass]) -> int:
     """What stands where a region was and no longer is: the value of the innermost region around it, else the background's.
 

@@ -101,11 +101,15 @@ def _gives(description: ExportDescription) -> Iterator[str]:
     if len(planes) > 1:
         yield f"the mean over {len(planes)} planes, on the scan's own voxels"
     if power := description.plan.prediction.prior_power:
-        yield f"probabilities of each network, divided by the class weights to the power {power:g}, averaged"
+        what = "probabilities" if description.plan.data.encoding.exclusive else "odds of regions"
+        yield f"{what} of each network, divided by the class weights to the power {power:g}, averaged"
+    if not description.plan.data.encoding.exclusive:
+        yield "regions that nest, each with a probability of its own; a voxel has the value of the innermost"
     yield "label values " + ", ".join(f"{label.value} {label.name}" for label in classes)
     if description.selection is not None and description.selection.log_shift:
         shift = describe_shift(description.selection.log_shift, [label.name for label in classes])
-        yield f"logarithms of the averaged probabilities shifted by: {shift}"
+        what = "logarithms" if description.plan.data.encoding.exclusive else "log-odds"
+        yield f"{what} of the averaged probabilities shifted by: {shift}"
     if description.selection is not None and description.selection.quality.classes:
         yield f"the probable Dice, from what {description.selection.quality.basis} expect"
     steps = () if description.selection is None else description.selection.postprocessing

@@ -55,7 +55,8 @@ def make_segmenter(
         events.info(f"through slices of these planes alone: {', '.join(selection.views)}")
     if selection is not None and selection.log_shift:
         names = [label.name for label in ensemble.data.classes]
-        events.info(f"logarithms of probabilities are shifted: {describe(selection.log_shift, names)}")
+        what = "logarithms" if ensemble.data.encoding.exclusive else "log-odds"
+        events.info(f"{what} of probabilities are shifted: {describe(selection.log_shift, names)}")
     if selection is None:
         events.info("nothing was selected: no Dice is predicted, and results that are probably bad are not marked as such")
     return Segmenter(

@@ -56,7 +56,7 @@ def region_voxels(case: HeldOutCase, *, choice: Choice) -> RegionVoxels:
         case: a held-out case whose classes are regions.
         choice: whose probabilities; without a shift.
     """
-    encoding, grid = encoding_of(case.classes), case.grid(choice.views)
+    encoding, grid = encoding_of(case.classes, ignore=case.ignore), case.grid(choice.views)
     targets = encoding.targets(case.read_reference().array)
     reference, members = kept_part(targets, grid), encoding.members
     counts = np.zeros((2, encoding.logits, len(_GRID) + 1), dtype=np.int64)

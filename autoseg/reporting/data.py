@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import Case, Dataset
+from autoseg.data.labels import as_written
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, at_tolerances
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
@@ -138,13 +139,14 @@ class ReportData:
         return read_image(case.images, channels=len(self.plan.data.channels), not_finite=not_finite)
 
     def labels(self, path: Path, case: Case, image: Image) -> NDArray[np.uint16]:
-        """Label values of a case, its own or predicted, (Z, Y, X), on the grid of its scan.
+        """Label values of a case, its own or predicted, (Z, Y, X), on the grid of its scan; regions as they are written.
 
         Raises:
             ImageError: the file is missing or damaged, or has another shape than the scan.
         """
         labels = read_labels(path, values=self.plan.data.label_names)
-        return on_grid_of(labels, image.geometry, where=path, other=case.images[0], compared=True).array
+        array = on_grid_of(labels, image.geometry, where=path, other=case.images[0], compared=True).array
+        return as_written(array, self.plan.data.encoding)
 
     def prediction_file(self, case_id: str) -> Path:
         """The label map of a held-out case by what is best."""

@@ -43,9 +43,10 @@ def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
 def _data(plan: Plan, study: Study) -> str:
     classes = listing([label.name for label in plan.data.classes[1:]])
     channels = listing(plan.data.channels)
+    nested = "" if plan.data.encoding.exclusive else " These are regions: a voxel may lie in several, one inside the other."
     return (
         f"The data set {plan.inputs.name} has {counted(study.cases, _case(plan))} ({channels}) with reference segmentations "
-        f"of {classes}."
+        f"of {classes}.{nested}"
     )
 
 
@@ -159,8 +160,9 @@ def _selection(choice: Choice | None, plan: Plan) -> list[str]:
         return []
     sentences = [_chosen(choice, plan)] if choice.candidates > 1 else []
     if choice.shift:
+        what = "Logarithms" if plan.data.encoding.exclusive else "Log-odds"
         sentences.append(
-            f"Logarithms of averaged probabilities were shifted by what held-out {_case(plan)}s taught ({choice.shift})."
+            f"{what} of averaged probabilities were shifted by what held-out {_case(plan)}s taught ({choice.shift})."
         )
     if choice.steps:
         sentences.append(f"Label maps were postprocessed with cc3d (Silversmith 2021): {'; '.join(choice.steps)}.")
@@ -188,7 +190,8 @@ def _scores(plan: Plan, study: Study) -> list[str]:
     names = listing([_in_a_sentence(metric.title) for metric in metrics])
     in_mm = " (distances in mm)" if any(metric.unit == "mm" for metric in metrics) else ""
     scored = counted(study.scored, f"held-out {_case(plan)}")
-    sentences = [f"Predictions of {scored} were scored by class: {names}{in_mm}."]
+    by = "class" if plan.data.encoding.exclusive else "region"
+    sentences = [f"Predictions of {scored} were scored by {by}: {names}{in_mm}."]
     if "nsd" in study.metrics:
         sentences.append(_tolerance(plan))
     if study.has_interval:

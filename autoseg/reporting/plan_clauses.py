@@ -61,6 +61,9 @@ def learning(plan: Plan, *, judged_on: str) -> str:
     section = plan.training
     loss, optimiser = LOSSES[section.loss], OPTIMISERS[section.optimiser]
     weights = f" ({_weights(section.class_weights)})" if loss.class_weighted else ""
+    if not plan.data.encoding.exclusive:
+        weighted = f", {_weights(section.class_weights[1:], 'weights of voxels inside')}" if loss.class_weighted else ""
+        weights = f" (binary, of a sigmoid for each region{weighted})"
     supervised = " at every resolution (deep supervision, Lee et al. 2015)" if plan.network.deep_supervision else ""
     means = [optimiser.phrase]
     means += [f"a weight decay of {section.weight_decay:g}"] if optimiser.decays and section.weight_decay else []
@@ -116,6 +119,9 @@ def prediction(plan: Plan, *, planes: int) -> str:
     done = [f"divided by the class weights to the power {power:g}"] if power else []
     done += [f"averaged over mirror images along {axes}"] if axes else []
     done += ["averaged over the planes on the scan's own voxels"] if planes > 1 else []
+    if done and not plan.data.encoding.exclusive:
+        odds = f"The predicted odds of each region were {done.pop(0)}. " if power else ""
+        return odds + (f"Predicted probabilities were {listing(done)}." if done else "")
     return f"Predicted probabilities were {listing(done)}." if done else ""
 
 
@@ -154,10 +160,10 @@ def _adjacent(number: int) -> str:
     return f"{in_words(number)} adjacent slice{'' if number == 1 else 's'}"
 
 
-def _weights(weights: Sequence[float]) -> str:
+def _weights(weights: Sequence[float], what: str = "class weights") -> str:
     if len(weights) > _MOST_WEIGHTS:
-        return f"class weights from {min(weights):.3g} to {max(weights):.3g}"
-    return f"class weights {', '.join(f'{weight:.3g}' for weight in weights)}"
+        return f"{what} from {min(weights):.3g} to {max(weights):.3g}"
+    return f"{what} {', '.join(f'{weight:.3g}' for weight in weights)}"
 
 
 def _slices(selection: SliceSelection, plan: Plan) -> str:

@@ -29,16 +29,39 @@ def predict(scan, spacing_mm, models: Sequence[Path]):
         probabilities of the K classes, (K, Z, Y, X), float32.
     """
     scan = np.asarray(scan, np.float32)
-    found, counts, shifts = zip(*(predict_one(scan, spacing_mm, model) for model in models), strict=True)
+    found, counts, shifts, regions = zip(*(predict_one(scan, spacing_mm, model) for model in models), strict=True)
     mean = np.average(found, axis=0, weights=counts).astype(np.float32)
     if shifts[0]:  # what `autoseg select` learnt of the mean, the same in all files
-        mean *= np.exp(np.float32(shifts[0]))[:, None, None, None]
-        mean /= mean.sum(axis=0)
+        factors = np.exp(np.float32(shifts[0]) - np.float32(shifts[0][0]))[:, None, None, None]
+        if regions[0]:  # each has odds of its own
+            inside = mean[1:] * factors[1:]
+            mean[1:] = inside / (inside + 1 - mean[1:])
+            mean[0] = 1 - mean[1:].max(axis=0)
+        else:
+            mean *= factors
+            mean /= mean.sum(axis=0)
     return mean
 
 
+def labels(probabilities, model: Path):
+    """The label map (Z, Y, X) that probabilities (K, Z, Y, X) speak for, in the label values of the data set."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    classes = json.loads(session.get_modelmeta().custom_metadata_map["autoseg.plan"])["data"]["classes"]
+    if not is_of_regions(classes):
+        return np.array([each["value"] for each in classes], np.uint16)[probabilities.argmax(axis=0)]
+    found = np.zeros(probabilities.shape[1:], np.uint16)
+    for each, inside in sorted(zip(classes[1:], probabilities[1:], strict=True), key=lambda pair: pair[0]["order"]):
+        found[inside > 0.5] = each["value"]  # inner regions over those around them
+    return found
+
+
+def is_of_regions(classes):
+    """Whether the classes of a plan are regions, which contain one another."""
+    return any(each.get("order") is not None for each in classes)
+
+
 def predict_one(scan, spacing_mm, model: Path):
-    """The mean over all views of one network, how much the network counts, and how the mean of all is shifted."""
+    """The mean over all views of one network, how much it counts, how the mean of all is shifted; if these are regions."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     described = session.get_modelmeta().custom_metadata_map
     plan = json.loads(described["autoseg.plan"])
@@ -52,7 +75,8 @@ def predict_one(scan, spacing_mm, model: Path):
     whole = np.zeros((len(mean), *scan.shape[1:]), np.float32)
     whole[0] = 1  # what was cut away is background
     whole[(slice(None), *kept)] = mean
-    return whole, json.loads(described["autoseg.weight"]), json.loads(described["autoseg.mean_log_shift"])
+    shifts = json.loads(described["autoseg.mean_log_shift"])
+    return whole, json.loads(described["autoseg.weight"]), shifts, is_of_regions(plan["data"]["classes"])
 
 
 def predict_view(session, normalised, spacing_mm, view, described):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.labels import LabelEncoding, encoding_of, mask_of
+from autoseg.data.labels import LabelEncoding, as_written, encoding_of, mask_of
 
 GAPS = LabelEncoding((0, 2, 700))
 
@@ -109,3 +109,10 @@ def test_a_region_is_wherever_one_of_its_values_stands() -> None:
     core = LabelClass(value=1, name="core", values=(1, 3, 5), order=1)
     assert mask_of(core, labels).tolist() == [[False, True, False], [True, True, False]]
     assert mask_of(LabelClass(value=2, name="other"), labels).tolist() == [[False, False, True], [False, False, False]]
+
+
+def test_a_reference_as_it_would_be_written() -> None:
+    labels = np.array([0, 1, 2, 3, 5, 9], dtype=np.uint16)
+    assert as_written(labels, NESTED).tolist() == [0, 1, 2, 3, 1, 9]
+    assert as_written(labels, NESTED).dtype == np.uint16
+    assert as_written(labels, GAPS) is labels

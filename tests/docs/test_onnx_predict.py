@@ -51,7 +51,7 @@ def scan() -> Image:
 def bundle(plan: Plan, model: ModelId, *, seed: int) -> Bundle:
     torch.manual_seed(seed)
     channels = plan.of_view(model.view).input_channels
-    network = build_network("unet", in_channels=channels, classes=len(plan.data.classes), size=plan.network)
+    network = build_network("unet", in_channels=channels, classes=plan.data.encoding.logits, size=plan.network)
     network(torch.randn((8, channels, 16, 12)))
     document = BundleDocument(
         architecture="unet",
@@ -92,6 +92,18 @@ def bundle(plan: Plan, model: ModelId, *, seed: int) -> Bundle:
             "preprocessing": {"crop": "nonzero", "crop_margin_px": 1, "normalisation": [{"method": "zscore"}]},
             "prediction": {"padding": "darkest", "prior_power": 0.5},
         },
+        {
+            "data": {
+                "classes": [
+                    {"value": 0, "name": "background"},
+                    {"value": 2, "name": "disc", "values": [2, 5], "order": 0},
+                    {"value": 5, "name": "hole", "values": [5], "order": 1},
+                ]
+            },
+            "views": [{"plane": "coronal"}, {"plane": "axial"}, {"plane": "sagittal"}],
+            "training": {"class_weights": [1.0, 2.0, 5.0]},
+            "prediction": {"prior_power": 0.5},
+        },
         pytest.param(
             {
                 "views": [{"plane": "sagittal"}, {"plane": "axial", "spacing_mm": [1.5, 1.5]}],
@@ -114,7 +126,9 @@ def test_it_gives_what_autoseg_gives(
     weights = weights_of([model.document for model in models])
     # Where there are three views, a selection leaves one out and shifts the prior.
     selected: dict[str, Any] = (
-        {"planes": ("coronal", "axial"), "mean_log_shift": (0.0, -0.4)} if len(plan.views) == 3 else {}
+        {"planes": ("coronal", "axial"), "mean_log_shift": (0.0, -0.4, 0.3)[: len(plan.data.classes)]}
+        if len(plan.views) == 3
+        else {}
     )
     files = [
         write_onnx(model, tmp_path / f"{number}.onnx", weight=weights[number], **selected).path
@@ -125,8 +139,10 @@ def test_it_gives_what_autoseg_gives(
     if selected:
         ensemble = replace(ensemble.through(selected["planes"]), log_shift=selected["mean_log_shift"])
     segmenter = Segmenter(ensemble=ensemble, steps=(), quality=None, trained_on=())
-    expected = segmenter.segment(scan(), with_probabilities=True).probabilities
+    segmented = segmenter.segment(scan(), with_probabilities=True)
+    expected = segmented.probabilities
     found = script.predict(scan().array, SPACING_MM, files)
     assert expected is not None
     assert expected.std() > 0.01
     assert np.abs(found - expected).max() < 1e-4
+    assert (script.labels(found, files[0]) == segmented.labels.array).mean() > 0.99

@@ -127,21 +127,33 @@ class _StopAfter(Silent):
                 raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("architecture", ["unet", "sepres", "attention"])
+REGIONS = {
+    "data": {
+        "classes": [
+            {"value": 0, "name": "background"},
+            {"value": 2, "name": "disc", "values": [2, 5], "order": 0},
+            {"value": 5, "name": "hole", "values": [5], "order": 1},
+        ]
+    },
+    "training": {"class_weights": [1.0, 2.0, 5.0]},
+}
+
+
+@pytest.mark.parametrize(("architecture", "changes"), [("unet", {}), ("sepres", {}), ("attention", {}), ("unet", REGIONS)])
 def test_an_interrupted_run_ends_with_the_same_bits(
-    make_plan: MakePlan, fold: FoldData, tmp_path: Path, architecture: str
+    make_plan: MakePlan, fold: FoldData, tmp_path: Path, architecture: str, changes: dict[str, dict[str, Any]]
 ) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    uninterrupted = run(make_plan(), fold, whole, epochs=3, architecture=architecture)
+    uninterrupted = run(make_plan(**changes), fold, whole, epochs=3, architecture=architecture)
     for steps in (2, 4, 5):
         with pytest.raises(KeyboardInterrupt):
             train(
-                make_plan(),
+                make_plan(**changes),
                 config(epochs=3, architecture=architecture),
                 fold,
                 context=RunContext(parts, CPU, 0, _StopAfter(steps)),
             )
-    resumed = run(make_plan(), fold, parts, epochs=3, architecture=architecture)
+    resumed = run(make_plan(**changes), fold, parts, epochs=3, architecture=architecture)
     assert same(whole, parts)
     assert losses(parts) == losses(whole)
     assert [epoch.validation_loss for epoch in resumed.epochs] == [e.validation_loss for e in uninterrupted.epochs]

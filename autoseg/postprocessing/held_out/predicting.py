@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import Case
+from autoseg.data.labels import as_written
 from autoseg.evaluation.cases import score_case
 from autoseg.evaluation.tables import METRICS_FILE, Summary, summarise, write_scores
 from autoseg.events import Events
@@ -119,7 +120,7 @@ def _predict(
     draw(
         picture_file(model, case.id),
         image,
-        {"prediction": labels, "reference": reference.array},
+        {"prediction": labels, "reference": as_written(reference.array, ensemble.data.encoding)},
         classes=classes,
     )
     return labels, reference
