@@ -5,11 +5,12 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from autoseg.data.dataset import refuse_ignored_background
 from autoseg.errors import CasesFailedError, UsageError
 from autoseg.events import Events
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, argument, option
-from autoseg.options.shared import JOBS
+from autoseg.options.shared import IGNORE, JOBS
 from autoseg.results import Records
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class CompareOptions(Options):
         above=0,
         most=1000,
     )
+    ignore: int | None = option(IGNORE, default=None)
     jobs: Jobs = option(JOBS, default=1)
 
 
@@ -99,10 +101,11 @@ def run(options: CompareOptions, events: Events) -> CompareResult:
     from autoseg.postprocessing.sides import Judging, find_sides
     from autoseg.reporting.difference_figure import draw_differences
 
+    refuse_ignored_background(options.ignore)
     places = [Path(place) for place in options.places]
     if len(places) < 2:
         raise UsageError("nothing to compare with", found=f"{len(places)} place(s)", remedy="Name two or more.")
-    judging = Judging(options.references, options.tolerance, processes(options.jobs))
+    judging = Judging(options.references, options.tolerance, processes(options.jobs), options.ignore)
     found = find_sides(_named(places), judging, events)
     comparison = compare_sides(found.sides)
     for warning in comparison.warnings:

@@ -13,6 +13,12 @@ Source: Okabe and Ito, Color Universal Design (2008), without its yellow, which 
 scans do; in their place the wine red of Tol, Colour Schemes (2021).
 """
 
+UNLABELLED: Final = -1
+"""Value, in what is drawn, of voxels without a label: neither a class nor background."""
+
+UNLABELLED_NAME: Final = "not labelled"
+UNLABELLED_COLOUR: Final = "#808080"
+
 _WINDOW: Final = (0.005, 0.995)
 """Quantiles of the intensities shown as black and white. Source: ours; single bright voxels do not darken the rest."""
 
@@ -51,12 +57,20 @@ def grey_levels(image: NDArray[Any]) -> NDArray[np.uint8]:
     return grey
 
 
+def shown_labels(labels: NDArray[np.uint16], *, ignore: int | None) -> NDArray[np.integer[Any]]:
+    """A label map as it is drawn, of any shape: `UNLABELLED` in place of the value of voxels without a label."""
+    if ignore is None or not (unlabelled := labels == ignore).any():
+        return labels
+    shown: NDArray[np.integer[Any]] = np.where(unlabelled, np.int32(UNLABELLED), labels.astype(np.int32))
+    return shown
+
+
 def content_box(image: NDArray[Any], label_maps: Iterable[NDArray[np.integer[Any]]]) -> tuple[slice, ...]:
     """The box around what there is to see, with a small margin: all that is brighter than the darkest, or labelled.
 
     Args:
         image: finite intensities, any number of axes.
-        label_maps: label values of the same shape, 0 for background.
+        label_maps: label values of the same shape, 0 for background, less for voxels without a label.
 
     Returns:
         a slice per axis; all of them whole where there is nothing to see.

@@ -1,5 +1,6 @@
 """How much of a data set is labelled, and which cases have no label at all."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,8 @@ class LabelledPart:
     Attributes:
         cases: how many there are.
         partial: how many of them have voxels without a label.
-        voxels: labelled ones, as a fraction of all.
-        slices: that have a labelled voxel, across the axis of each case that has fewest of them.
+        voxels: labelled ones, as a fraction of those of all cases.
+        slices: of the partial ones that have a labelled voxel, across the axis of each along which fewest have one.
         of_slices: all slices across these axes.
     """
 
@@ -29,30 +30,28 @@ class LabelledPart:
     of_slices: int
 
     def __str__(self) -> str:
+        cases = "every case" if self.partial == self.cases else f"{self.partial} of {self.cases} cases"
         return (
-            f"{self.voxels:.1%} of the voxels are labelled, in {self.slices:,} of {self.of_slices:,} slices; "
-            f"{self.partial} of {self.cases} cases in part"
+            f"{self.voxels:.1%} of the voxels are labelled; {cases} in part, in {self.slices:,} of {self.of_slices:,} slices"
         )
 
 
 def labelled_part(cases: Sequence[CaseFingerprint]) -> LabelledPart | None:
     """How much of some cases is labelled; None where every voxel is."""
-    if all(case.unlabelled is None for case in cases):
+    partial = [(case.unlabelled, case.shape) for case in cases if case.unlabelled is not None]
+    if not partial:
         return None
-    total, without, slices, of_slices = 0, 0, 0, 0
-    for case in cases:
-        first, second, third = case.shape
-        total += first * second * third
-        if case.unlabelled is None:
-            fewest, length = first, first
-        else:
-            without += case.unlabelled.voxels
-            fewest, length = min(
-                zip(case.unlabelled.labelled_slices, case.shape, strict=True), key=lambda each: each[0] / each[1]
-            )
-        slices, of_slices = slices + fewest, of_slices + length
-    partial = sum(case.unlabelled is not None for case in cases)
-    return LabelledPart(len(cases), partial, 1 - without / total, slices, of_slices)
+    fewest = [
+        min(zip(unlabelled.labelled_slices, shape, strict=True), key=lambda each: each[0] / each[1])
+        for unlabelled, shape in partial
+    ]
+    return LabelledPart(
+        cases=len(cases),
+        partial=len(partial),
+        voxels=1 - sum(unlabelled.voxels for unlabelled, _ in partial) / sum(math.prod(case.shape) for case in cases),
+        slices=sum(found for found, _ in fewest),
+        of_slices=sum(length for _, length in fewest),
+    )
 
 
 def has_label(case: CaseFingerprint) -> bool:

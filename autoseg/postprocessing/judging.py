@@ -118,7 +118,7 @@ def judge(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], *, value:
     if gains := [change for change in changes if change.counts > 0]:
         improved = listing([f"{change.measure.name} ({change})" for change in gains])
         return True, f"better: {improved}; nothing gets worse by more than chance explains"
-    told = listing([f"{change.measure.name} ({change})" for change in changes[:2]], last="nor")
+    told = listing([f"{change.measure.name} ({change})" for change in changes[:2] if change.differences], last="nor")
     return False, f"no change by more than chance explains: neither {told}"
 
 

@@ -1,6 +1,6 @@
 """What can be compared: scores that are stored in a workspace, with models or in a table, found by the place they lie in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +26,13 @@ class Judging:
         references: label maps to compare with; None: there are none, and only scores that are stored can be compared.
         tolerance_mm: of the normalised surface Dice; None: as the scores that are stored say.
         jobs: processes that work side by side.
+        ignore: value of voxels without a label in the references; None: as a workspace says.
     """
 
     references: Path | None = None
     tolerance_mm: float | None = None
     jobs: int = 1
+    ignore: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,21 @@ def find_sides(places: Mapping[str, Path], judging: Judging, events: Events) -> 
             name=name,
             classes=classes,
             tolerances_mm=tolerances_mm,
+            ignore=_ignored(judging, workspaces.values()),
             events=events,
             jobs=judging.jobs,
         )
         sides.append(judged)
         failures += failed
     return FoundSides(tuple(with_same_classes(sides, tolerances_mm) if classes is None else sides), tuple(failures))
+
+
+def _ignored(judging: Judging, workspaces: Iterable[Workspace]) -> int | None:
+    """The value of voxels without a label in the references: as asked for, else as a workspace among the places has it."""
+    if judging.ignore is not None:
+        return judging.ignore
+    declared = (workspace.plan().data.ignore for workspace in workspaces)
+    return next((value for value in declared if value is not None), None)
 
 
 def _stored_side(place: Path, *, name: str, judging: Judging) -> Side | None:

@@ -25,14 +25,15 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from autoseg.data.display import colour
+from autoseg.data.display import UNLABELLED, UNLABELLED_COLOUR, colour
 from autoseg.reporting.palette import CLASSES, NETWORKS, Palette
 from autoseg.storage.files import atomic_path
 
 __all__ = [
     "CLASSES", "DPI", "GREY", "NETWORKS", "WIDTH_IN", "Axes", "Figure", "Look", "bar_look", "colour_bar", "dot_look",
     "draw_labels", "fill_look", "hide_axes", "line_legend", "line_look", "logarithmic", "map_colours", "new_figure",
-    "outlined_text", "patch_legend", "show_slice", "whole_numbers",
+    "outlined_text", "patch_legend", "show_slice", "unlabelled_look",
+    "whole_numbers",
 ]  # fmt: skip
 
 Look = dict[str, Any]
@@ -48,6 +49,9 @@ _HATCHES: Final = ("", "///", "...", "xxx", "---")
 _MARKERS: Final = ("o", "s", "^", "D", "v")
 _FILL: Final = 0.35
 """Opacity of filled classes and bars: dark enough to see, light enough to see through."""
+
+_UNLABELLED_OPACITY: Final = 0.6
+"""Of the grey over what has no label."""
 
 _STYLE: Final[Any] = {  # its type in matplotlib's stubs lists every key, and differs between versions
     "axes.axisbelow": True,
@@ -131,6 +135,11 @@ def line_legend(target: Figure | Axes, names: Iterable[str], looks: Iterable[Loo
     target.legend([Line2D([], [], **look) for look in looks], _shown(names), **place)
 
 
+def unlabelled_look() -> Look:
+    """How voxels without a label look, in a legend and over a slice: greyed out."""
+    return {"facecolor": to_rgba(UNLABELLED_COLOUR, _UNLABELLED_OPACITY), "edgecolor": "none"}
+
+
 def patch_legend(target: Figure | Axes, names: Iterable[str], looks: Iterable[Look], **place: Any) -> None:
     """Explain bars or filled classes."""
     target.legend([Patch(**look) for look in looks], _shown(names), **place)
@@ -174,10 +183,11 @@ def draw_labels(panel: Axes, labels: NDArray[np.integer[Any]], values: Sequence[
 
     Args:
         panel: where the slice is.
-        labels: label values, (rows, columns).
+        labels: label values, (rows, columns); `UNLABELLED` is greyed out.
         values: the values to draw, in the order of their colours.
     """
     fill = np.zeros((*labels.shape, 4))
+    fill[labels == UNLABELLED] = unlabelled_look()["facecolor"]
     for index, value in enumerate(values):
         mask = labels == value
         look = fill_look(index)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.display import content_box, intensity_window
+from autoseg.data.display import UNLABELLED, UNLABELLED_NAME, content_box, intensity_window
 from autoseg.images.image import Image
 from autoseg.preprocessing.case import canonical
 from autoseg.reporting.canvas import (
@@ -23,6 +23,7 @@ from autoseg.reporting.canvas import (
     outlined_text,
     patch_legend,
     show_slice,
+    unlabelled_look,
 )
 
 _Number = TypeVar("_Number", int, float)
@@ -103,7 +104,8 @@ def draw_planes(
     Args:
         image: intensities, (Z, Y, X), index growing towards inferior, posterior and left; shown with the patient's
             right on the left.
-        overlays: name of a label map to its voxels, (Z, Y, X), values as in `class_names`, 0 for background.
+        overlays: name of a label map to its voxels, (Z, Y, X), values as in `class_names`, 0 for background,
+            `UNLABELLED` for voxels without a label, which are greyed out.
         spacing_mm: voxel spacing (Z, Y, X), in mm.
         path: a `.png` or `.svg` file.
         class_names: label value to name; other values are drawn as `label <value>`.
@@ -122,9 +124,13 @@ def draw_planes(
     slices = [plane.cut(image, indices) for plane in planes]
     maps = {name: [plane.cut(labels, indices) for plane in planes] for name, labels in overlays.items()}
     names = _all_names(class_names, maps.values())
+    looks = [fill_look(index) for index in range(len(names))]
+    legend = list(names.values())
+    if any((labels == UNLABELLED).any() for row in maps.values() for labels in row):
+        legend, looks = [*legend, UNLABELLED_NAME], [*looks, unlabelled_look()]
     window = intensity_window(slices)
     extent_mm = [size * spacing for size, spacing in zip(image.shape, spacing_mm, strict=True)]
-    layout = _Layout([plane.sides(extent_mm) for plane in planes], rows=len(maps), names=len(names))
+    layout = _Layout([plane.sides(extent_mm) for plane in planes], rows=len(maps), names=len(legend))
     with new_figure(path, height_in=layout.height_in) as figure:
         grid = layout.panels(figure)
         for panels, (title, row) in zip(grid, maps.items(), strict=True):
@@ -136,8 +142,7 @@ def draw_planes(
                 _letter(panel, plane)
         for panel, plane in zip(grid[0], planes, strict=True):
             panel.set_title(plane.name, loc="center")
-        looks = map(fill_look, range(len(names)))
-        patch_legend(figure, names.values(), looks, loc="lower center", ncols=_LEGEND_COLUMNS)
+        patch_legend(figure, legend, looks, loc="lower center", ncols=_LEGEND_COLUMNS)
 
 
 class _Layout:
@@ -187,9 +192,16 @@ class _Layout:
 
 
 def fullest_slices(maps: Iterable[NDArray[np.integer[Any]]]) -> tuple[int, ...]:
-    """Per axis the slice with the most foreground of all label maps together; the middle where there is none."""
+    """Per axis the slice with the most foreground of all label maps together; the middle where there is none.
+
+    Only voxels count that have a label in all of them.
+    """
+    maps = list(maps)
+    without = [labels == UNLABELLED for labels in maps if labels.dtype.kind == "i"]
+    labelled = ~np.logical_or.reduce(without) if without else np.True_
     counts: list[NDArray[np.int64]] = [
-        np.sum([np.count_nonzero(labels, axis=axes) for labels in maps], axis=0) for axes in ((1, 2), (0, 2), (0, 1))
+        np.sum([np.count_nonzero((labels > 0) & labelled, axis=axes) for labels in maps], axis=0)
+        for axes in ((1, 2), (0, 2), (0, 1))
     ]
     return tuple(int(count.argmax()) if count.any() else count.size // 2 for count in counts)
 
@@ -198,7 +210,7 @@ def _all_names(class_names: Mapping[int, str], rows: Iterable[Sequence[NDArray[n
     """The names given, without the background's, and one for every other value in sight."""
     seen = {int(value) for row in rows for labels in row for value in np.unique(labels)}
     unknown = {value: f"label {value}" for value in sorted(seen - class_names.keys())}
-    return {value: name for value, name in {**class_names, **unknown}.items() if value != 0}
+    return {value: name for value, name in {**class_names, **unknown}.items() if value > 0}
 
 
 def _letter(panel: Axes, plane: Plane) -> None:

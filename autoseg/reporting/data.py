@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import Case, Dataset
+from autoseg.data.display import shown_labels
 from autoseg.data.labels import as_written
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, at_tolerances
@@ -138,15 +140,17 @@ class ReportData:
         not_finite = self.plan.preprocessing.not_finite
         return read_image(case.images, channels=len(self.plan.data.channels), not_finite=not_finite)
 
-    def labels(self, path: Path, case: Case, image: Image) -> NDArray[np.uint16]:
-        """Label values of a case, its own or predicted, (Z, Y, X), on the grid of its scan; regions as they are written.
+    def labels(self, path: Path, case: Case, image: Image) -> NDArray[np.integer[Any]]:
+        """Label values of a case, its own or predicted, (Z, Y, X), on the grid of its scan, as they are drawn.
+
+        Regions are as they are written, and voxels without a label `UNLABELLED`.
 
         Raises:
             ImageError: the file is missing or damaged, or has another shape than the scan.
         """
         labels = read_labels(path, values=self.plan.data.label_names)
         array = on_grid_of(labels, image.geometry, where=path, other=case.images[0], compared=True).array
-        return as_written(array, self.plan.data.encoding)
+        return shown_labels(as_written(array, self.plan.data.encoding), ignore=self.plan.data.ignore)
 
     def prediction_file(self, case_id: str) -> Path:
         """The label map of a held-out case by what is best."""

@@ -164,7 +164,7 @@ def _attention(data: ReportData, run: FinishedRun) -> Iterator[AttentionSlice]:
         )
 
 
-def prepare(data: ReportData, case: Case, view: View) -> tuple[Prepared, NDArray[np.uint16] | None]:
+def prepare(data: ReportData, case: Case, view: View) -> tuple[Prepared, NDArray[np.integer[Any]] | None]:
     """A case as the networks see it in one view, with its label values on the same slices."""
     image = data.image(case)
     prepared = apply(image, data.plan.preprocessing, view=view)
@@ -173,7 +173,7 @@ def prepare(data: ReportData, case: Case, view: View) -> tuple[Prepared, NDArray
     return prepared, apply_to_labels(data.labels(case.label, case, image), prepared.footprint)
 
 
-def fullest(prepared: Prepared, labels: NDArray[np.uint16] | None) -> int:
+def fullest(prepared: Prepared, labels: NDArray[np.integer[Any]] | None) -> int:
     """The slice with the most foreground; without a reference, with the most voxels above the darkest."""
     return fullest_slice(prepared.array[0] > prepared.array[0].min() if labels is None else labels)
 

@@ -46,8 +46,16 @@ def _data(plan: Plan, study: Study) -> str:
     nested = "" if plan.data.encoding.exclusive else " These are regions: a voxel may lie in several, one inside the other."
     return (
         f"The data set {plan.inputs.name} has {counted(study.cases, _case(plan))} ({channels}) with reference segmentations "
-        f"of {classes}.{nested}"
+        f"of {classes}.{nested}" + _labelled(study)
     )
+
+
+def _labelled(study: Study) -> str:
+    """How much of the data was labelled, where not all of it was."""
+    if not study.labelled:
+        return ""
+    amount = study.labelled.replace(" are labelled", " were labelled")
+    return f" Only {amount}; voxels without a label counted in neither the loss nor the scores."
 
 
 def _recipe(plan: Plan) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.display import colour, content_box, intensity_window, rgb
+from autoseg.data.display import UNLABELLED, UNLABELLED_COLOUR, colour, content_box, intensity_window, rgb
 from autoseg.images.pillow_pictures import jpeg
 from autoseg.reporting.attention import MAP, OPACITY
 from autoseg.reporting.canvas import map_colours
@@ -21,6 +21,9 @@ _SIDE_PX: Final = 420
 _QUALITY: Final = 82
 _FILL: Final = 0.4
 """Opacity of filled classes: dark enough to see, light enough to see through."""
+
+_GREYED: Final = 0.6
+"""Of the grey over what has no label."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def paint(
         window: intensities shown as black and as white.
         side_px: length of the longer side of what is painted.
         fill: label values to fill, (rows, columns).
-        outline: label values to outline, (rows, columns).
+        outline: label values to outline, (rows, columns); where it has no label the slice is greyed out.
         values: label values in the order of their colours.
 
     Returns:
@@ -77,6 +80,10 @@ def paint(
         scaled, (height / pixels.shape[0], width / pixels.shape[1]), order=1, grid_mode=True, mode="nearest"
     )
     painted = np.repeat(smooth[:height, :width, np.newaxis] * 255, 3, axis=-1)
+    for shown in (fill, outline):
+        if shown is not None and (shown == UNLABELLED).any():
+            inside = _stretched(shown == UNLABELLED, height, width)
+            painted[inside] = (1 - _GREYED) * painted[inside] + _GREYED * np.array(rgb(UNLABELLED_COLOUR), np.float32)
     for index, value in enumerate(values):
         shade = np.array(rgb(colour(index)), np.float32)
         if fill is not None:

@@ -79,7 +79,8 @@ def _cards(data: ReportData) -> list[tuple[str, str, str]]:
     if cases:
         dice, distance = (mean_interval(case_means(cases, name), metric=name) for name in ("dice", "hausdorff_mm"))
         cards.append((number(dice.mean, 3), "mean Dice", _with_bounds(name, dice, 3)))
-        cards.append((f"{number(distance.mean, 1)} mm", "mean Hausdorff distance", _with_bounds(name, distance, 1)))
+        if distance.cases:
+            cards.append((f"{number(distance.mean, 1)} mm", "mean Hausdorff distance", _with_bounds(name, distance, 1)))
     return cards
 
 

@@ -11,6 +11,7 @@ from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as describe_step
 from autoseg.metrics.table import METRICS
 from autoseg.model.description import Hardware, Origin, software_versions
+from autoseg.planning.labelled import labelled_part
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection
 from autoseg.reporting.data import FinishedRun, ReportData
@@ -92,6 +93,7 @@ class Study:
         has_interval: whether a mean over them is given with an interval.
         choice: what was selected; None: nothing was.
         versions: of the software that writes the report.
+        labelled: how much of the cases is labelled, in words; empty: every voxel is.
     """
 
     cases: int
@@ -101,6 +103,7 @@ class Study:
     has_interval: bool = False
     choice: Choice | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
+    labelled: str = ""
 
 
 def architectures(trainings: Sequence[Training]) -> list[catalogue.Architecture]:
@@ -122,6 +125,7 @@ def study_of(data: ReportData) -> Study:
         has_interval=bool(best) and not math.isnan(mean_interval(case_means(best, "dice"), metric="dice").low),
         choice=None if data.selection is None else _choice(data.selection, data, names),
         versions=software_versions(),
+        labelled=str(labelled_part(data.fingerprint.cases) or ""),
     )
 
 

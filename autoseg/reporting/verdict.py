@@ -8,7 +8,7 @@ from itertools import groupby
 from statistics import fmean
 from typing import Final, Literal
 
-from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.cases import NOT_THROUGHOUT, CaseMetrics
 from autoseg.evaluation.comparison import class_mean
 from autoseg.evaluation.formatting import counted, listing, number
 from autoseg.evaluation.statistics import MIN_CASES
@@ -193,7 +193,14 @@ def _warnings(data: ReportData, cases: Sequence[CaseMetrics]) -> Iterator[str]:
         yield f"All scores rest on {counted(len(cases), 'held-out case')}: the next data may well score differently."
     yield from _outliers(cases)
     for title, of_network in data.main.titled.items():
-        undefined = [case.id for case in of_network if math.isnan(class_mean(case, "hausdorff_mm").value)]
+        means = {case.id: class_mean(case, "hausdorff_mm") for case in of_network}
+        in_part = [case for case, cell in means.items() if NOT_THROUGHOUT in cell.reason]
+        if in_part:
+            yield (
+                f"{title}: no distances of {moved_data.listing(in_part)}, {NOT_THROUGHOUT}: Dice is that of the labelled "
+                "voxels, and nobody knows how good the others are."
+            )
+        undefined = [case for case, cell in means.items() if math.isnan(cell.value) and case not in in_part]
         if undefined:
             yield (
                 f"{title}: no mean distance of {moved_data.listing(undefined)}, where a class was not found; the others' "

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.display import colour, content_box, grey_levels
+from autoseg.data.display import UNLABELLED, UNLABELLED_COLOUR, UNLABELLED_NAME, colour, content_box, grey_levels
 from autoseg.images.pillow_pictures import jpeg
 
 _JPEG_QUALITY: Final = 80
@@ -113,7 +113,7 @@ def encode(
         columns=per_row,
         image=jpeg(_mosaic(grey_levels(shown), per_row), quality=_JPEG_QUALITY),
         overlays={name: zlib.compress(_class_numbers(labels[seen], classes), 9) for name, labels in overlays.items()},
-        classes=[(label.name, colour(index)) for index, label in enumerate(classes[1:])],
+        classes=[*((label.name, colour(index)) for index, label in enumerate(classes[1:])), *_unlabelled(overlays, classes)],
         flat=slices == 1,
     )
 
@@ -137,7 +137,17 @@ def _class_numbers(labels: NDArray[np.integer[Any]], classes: Sequence[LabelClas
     numbers = np.zeros(labels.shape, dtype=np.uint8)
     for number, label in enumerate(classes[1:], start=1):
         numbers[labels == label.value] = number
+    if len(classes) <= MAX_CLASSES:
+        numbers[labels == UNLABELLED] = len(classes)
     return numbers.tobytes()
+
+
+def _unlabelled(
+    overlays: Mapping[str, NDArray[np.integer[Any]]], classes: Sequence[LabelClass]
+) -> Sequence[tuple[str, str]]:
+    """What stands after the last class for voxels without a label, where a label map has such and a number is left."""
+    found = len(classes) <= MAX_CLASSES and any((labels == UNLABELLED).any() for labels in overlays.values())
+    return [(UNLABELLED_NAME, UNLABELLED_COLOUR)] if found else []
 
 
 def _mosaic(volume: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:

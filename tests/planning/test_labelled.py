@@ -109,7 +109,7 @@ def test_how_much_is_labelled_in_words(tmp_path: Path) -> None:
     whole = measured(tmp_path, image, labels, IGNORE)
     labels[1:] = IGNORE
     part = labelled_part([whole, measured(tmp_path, image, labels, IGNORE)])
-    assert str(part) == "58.3% of the voxels are labelled, in 7 of 12 slices; 1 of 2 cases in part"
+    assert str(part) == "58.3% of the voxels are labelled; 1 of 2 cases in part, in 1 of 6 slices"
     assert labelled_part([whole]) is None
 
 

@@ -1,7 +1,9 @@
 """Voxels without a label: no loss, no gradient, no count and no slice knows them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,19 @@ from numpy.typing import NDArray
 from autoseg import catalogue
 from autoseg.data.labels import LabelEncoding
 from autoseg.errors import PlanError, TrainingError
+from autoseg.events import Events, Progress, Silent
+from autoseg.model.bundle import load_bundle
+from autoseg.model.compute import Compute
 from autoseg.model.encoding import RegionEncoding, TensorEncoding
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.augmentation.batched_spatial import Slices
 from autoseg.training.augmentation.device import TorchAugmentation
 from autoseg.training.batches import SliceBatches
+from autoseg.training.config import TrainConfig
+from autoseg.training.context import FoldData, RunContext
 from autoseg.training.labelled_part import labelled_box, starts
+from autoseg.training.loop import train
 from autoseg.training.losses import LossFunction, LossOfSums, _repeatable_sum, build_loss, over_levels
 from autoseg.training.monitor import side_by_side
 from autoseg.training.slice_selection import slice_pools
@@ -229,3 +237,38 @@ def test_a_tracker_shows_them_as_neither_class_nor_background() -> None:
     assert (reference[:, 0] == scan[:, 0]).all()
     assert (reference[1, 1] < scan[1, 1]).all()
     assert (reference[1, 1] == reference[1, 1, 0]).all()
+
+
+def test_an_interrupted_run_ends_with_the_same_bits(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
+    plan = sparse(make_plan)
+    training = [(name, unlabelled(case, [0, 2, 3])) for name, case in fold.training]
+    few = replace(fold, training=training, validation=[(name, unlabelled(case, [1])) for name, case in fold.validation])
+    config = TrainConfig.model_validate({"architecture": "unet", "fold": "0", "precision": "float32", "epochs": 3})
+
+    def run(folder: Path, events: Events) -> list[float]:
+        context = RunContext(folder, Compute(torch.device("cpu"), bfloat16=False), 0, events)
+        return [epoch.validation_loss for epoch in train(plan, config, few, context=context).epochs]
+
+    whole = run(tmp_path / "whole", Silent())
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", StopAfter(4))
+    assert run(tmp_path / "parts", Silent()) == whole
+    assert all(np.isfinite(whole))
+    one, other = (load_bundle(tmp_path / name).network.state_dict() for name in ("whole", "parts"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+class StopAfter(Silent):
+    """Interrupts training after some steps, as Ctrl-C does."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    @contextmanager
+    def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
+        yield self
+
+    def advance(self, steps: float = 1, **fields: float | str) -> None:
+        self.left -= "lr" in fields
+        if self.left == 0:
+            raise KeyboardInterrupt

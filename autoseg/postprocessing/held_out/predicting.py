@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import Case
+from autoseg.data.display import shown_labels
 from autoseg.data.labels import as_written
 from autoseg.evaluation.cases import score_case
 from autoseg.evaluation.tables import METRICS_FILE, Summary, summarise, write_scores
@@ -107,20 +108,20 @@ def _predict(
     if case.label is None:
         msg = f"held-out case {case.id} has a label by definition"
         raise ValueError(msg)
-    classes = ensemble.data.classes
+    data = ensemble.data
     image = read_image(
         case.images,
-        channels=len(ensemble.data.channels),
+        channels=len(data.channels),
         not_finite=ensemble.not_finite,
     )
-    reference = read_labels(case.label, values=ensemble.data.label_names)
+    reference = read_labels(case.label, values=data.label_names)
     reference = on_grid_of(reference, image.geometry, where=case.label, other=case.images[0], compared=True)
     labels = predict_case(ensemble, stored.stacks, into=_files(ensemble, model, case), keep=keep)
     write_labels(label_map_file(model, case.id), labels, image.geometry)
     draw(
         picture_file(model, case.id),
         image,
-        {"prediction": labels, "reference": as_written(reference.array, ensemble.data.encoding)},
-        classes=classes,
+        {"prediction": labels, "reference": shown_labels(as_written(reference.array, data.encoding), ignore=data.ignore)},
+        classes=data.classes,
     )
     return labels, reference
