@@ -21,6 +21,7 @@ from autoseg.commands import FUNCTIONS, module_of
 from autoseg.events import Events, Silent
 
 if TYPE_CHECKING:
+    from autoseg.commands.adopt import adopt
     from autoseg.commands.check import check
     from autoseg.commands.clean import clean
     from autoseg.commands.compare import compare
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from autoseg.commands.load_model import load_model
     from autoseg.commands.plan import plan
     from autoseg.commands.predict import predict
+    from autoseg.commands.queue import queue
     from autoseg.commands.report import report
     from autoseg.commands.select import select
     from autoseg.commands.status import status
@@ -39,8 +41,8 @@ if TYPE_CHECKING:
 __version__ = "0.2.0.dev0"
 
 __all__ = [
-    "check", "clean", "compare", "doctor", "evaluate", "export", "info", "load_model", "plan", "predict", "report", "select",
-    "silent", "status", "train",
+    "adopt", "check", "clean", "compare", "doctor", "evaluate", "export", "info", "load_model", "plan", "predict", "queue",
+    "report", "select", "silent", "status", "train",
 ]  # fmt: skip
 
 silent: Final[Events] = Silent()

@@ -38,6 +38,8 @@ def test_positions_are_for_what_comes_first_by_nature() -> None:
         for function in FUNCTIONS
     }
     assert by_position == {
+        "adopt": ["results"],
+        "queue": ["results"],
         "check": ["dataset"],
         "clean": ["workspace"],
         "compare": ["places"],

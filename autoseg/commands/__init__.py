@@ -13,6 +13,8 @@ COMMANDS: Final = (
     "preprocess",
     "train",
     "predict",
+    "queue",
+    "adopt",
     "evaluate",
     "compare",
     "select",
@@ -27,6 +29,7 @@ COMMANDS: Final = (
 """Every command, in the order in which one meets them. Each is a module of this package."""
 
 FUNCTIONS: Final = (
+    "adopt",
     "check",
     "clean",
     "compare",
@@ -37,6 +40,7 @@ FUNCTIONS: Final = (
     "load_model",
     "plan",
     "predict",
+    "queue",
     "report",
     "select",
     "status",

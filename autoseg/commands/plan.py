@@ -76,7 +76,7 @@ class PlanOptions(Options):
         default=(),
         metavar="KEY=VALUE",
     )
-    force: bool = option("Replace an edited plan, or another data set's.", default=False)
+    force: bool = option("Replace an edited plan, or another data set's with what it has adopted.", default=False)
     not_finite: catalogue.NotFinite = option(NOT_FINITE, default="refuse")
     device: DeviceOption = option("Kind of machine to plan for; auto: this one.", default="auto", metavar=DEVICE.metavar)
     jobs: Jobs = option(JOBS, default=1)
@@ -132,6 +132,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.planning.overrides import parse_overrides
     from autoseg.planning.plan import write_plan
     from autoseg.planning.planner import make_plan
+    from autoseg.runs.adopting import with_adopted
     from autoseg.runs.found import RUNS
     from autoseg.runs.moved_data import earlier_name, warn_of_workspaces_left_behind
     from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
@@ -158,6 +159,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     with lock(workspace.lock_file, events=events):
         if not options.force:
             protect_earlier_planning(workspace, dataset)
+        dataset = with_adopted(dataset, workspace, force=options.force, events=events)
         before = unread(dataset.labelled)
         with open_executor(options, folder=dataset.root, write=False, events=events) as jobs:
             fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)

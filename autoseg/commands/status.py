@@ -115,9 +115,15 @@ def _told(standing: Standing) -> list[tuple[str, str]]:
     reported = "not yet" if status.report is None else str(status.report)
     outdated = ", older than what it shows" if status.report_outdated else ""
     old = " (other networks than predict now)"
+    behind = f"; {len(status.behind)} model(s) learnt from earlier ones" if status.behind else ""
     exports = [f"{export.path}{'' if export.current else old}" for export in standing.exports]
     return [
         ("planned", f"{plan.inputs.name}: recipe {plan.inputs.recipe}, {planes} slices, {plan.folds} fold(s), {edited}"),
+        *(
+            [("adopted", f"{status.adopted} label map(s), revision {status.revision} of the data{behind}")]
+            if status.revision
+            else []
+        ),
         ("preprocessed", f"{status.preprocessed} of {status.cases} labelled scans"),
         ("trained", ", ".join(f"{count} {stage}" for stage, count in counts.items()) or "nothing yet"),
         *_started(status.runs),
@@ -171,6 +177,9 @@ def _document(standing: Standing) -> dict[str, Any]:
         "plan": None
         if plan is None
         else {"name": plan.inputs.name, "recipe": plan.inputs.recipe, "edited": plan.edited, "digest": plan.digest},
+        "revision": status.revision,
+        "adopted": status.adopted,
+        "behind": [run.model.folder for run in status.behind],
         "preprocessed": {"cases": status.preprocessed, "of": status.cases},
         "folds": list(status.folds),
         "runs": [

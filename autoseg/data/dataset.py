@@ -183,6 +183,16 @@ def refuse_ignored_background(ignore: int | None) -> None:
         )
 
 
+class Adoption(BaseModel):
+    """That a label map which a person corrected or confirmed was adopted by a workspace, where it lies since."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    revision: int = Field(ge=1, description="of the data, that brought it")
+    corrected: bool = Field(description="whether it took the place of a label map that the data set has for the case")
+    label_sha256: str = Field(description="checksum of the label map")
+
+
 class Case(BaseModel):
     """One scan, with its label map where there is one."""
 
@@ -193,6 +203,10 @@ class Case(BaseModel):
     label: _Path | None = None
     subject: _Name = Field(description="scans of one subject stay on one side of every split; the id where none is given")
     subset: Subset = "training"
+    adopted: Adoption | None = Field(
+        default=None,
+        description="where its label map lies in the workspace, and is named relative to that; null: it does not",
+    )
 
 
 class Dataset(BaseModel):
@@ -221,6 +235,7 @@ class Dataset(BaseModel):
     )
     ignore: int | None = Field(default=None, ge=1, description="label value of voxels without a label; null: there are none")
     cases: tuple[Case, ...]
+    revision: int = Field(default=0, ge=0, description="how often label maps were adopted since it was planned first")
 
     @model_validator(mode="after")
     def _classes_differ(self) -> "Dataset":

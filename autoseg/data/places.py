@@ -18,7 +18,7 @@ def at(dataset: Dataset, root: Path) -> Dataset:
 
     Returns:
         the same cases; files that lay below the data set's folder lie likewise below the other one, and those that lay
-        elsewhere stay where they are.
+        elsewhere stay where they are, as adopted label maps do.
     """
     return _changed(dataset, lambda below: root / below).model_copy(update={"root": root})
 
@@ -31,10 +31,22 @@ def as_stored(dataset: Dataset, workspace: Path) -> Dataset:
         workspace: the folder of the workspace.
 
     Returns:
-        the same with files relative to the data set's folder where they lie below it, and the way there from the workspace.
+        the same with files relative to the data set's folder where they lie below it, adopted label maps relative to the
+        workspace, and the way to the data set from there.
     """
     way = _way(workspace, dataset.root)
-    return _changed(dataset, lambda below: below).model_copy(update={"root_from_workspace": way})
+    stored = _changed(dataset, lambda below: below).model_copy(update={"root_from_workspace": way})
+    roots = (workspace.absolute(), workspace.resolve())
+
+    def relative(label: Path) -> Path:
+        return next((label.relative_to(root) for root in roots if label.is_relative_to(root)), label)
+
+    return _with_adopted(stored, relative)
+
+
+def in_workspace(stored: Dataset, workspace: Path) -> Dataset:
+    """A stored data set whose adopted label maps, which lie in the workspace, have absolute paths."""
+    return _with_adopted(stored, lambda label: workspace.absolute() / label)
 
 
 def located(stored: Dataset, workspace: Path) -> Dataset:
@@ -48,7 +60,7 @@ def located(stored: Dataset, workspace: Path) -> Dataset:
         the data set with absolute paths: as seen from the workspace, where its labelled cases are there; else where it was
         last found.
     """
-    places = [stored.root]
+    stored, places = in_workspace(stored, workspace), [stored.root]
     if stored.root_from_workspace is not None:
         places.insert(0, Path(os.path.normpath(workspace.resolve() / stored.root_from_workspace)))
     found = []
@@ -88,10 +100,21 @@ def _changed(dataset: Dataset, change: Callable[[Path], Path]) -> Dataset:
         return change(next((path.relative_to(root) for root in roots if path.is_relative_to(root)), path))
 
     def moved(case: Case) -> Case:
-        label = None if case.label is None else changed(case.label)
+        label = case.label if case.label is None or case.adopted else changed(case.label)
         return case.model_copy(update={"images": tuple(map(changed, case.images)), "label": label})
 
     return dataset.model_copy(update={"cases": tuple(map(moved, dataset.cases))})
+
+
+def _with_adopted(dataset: Dataset, change: Callable[[Path], Path]) -> Dataset:
+    """A data set with other paths of adopted label maps."""
+    if not any(case.adopted for case in dataset.cases):
+        return dataset
+    cases = (
+        case.model_copy(update={"label": change(case.label)}) if case.adopted and case.label is not None else case
+        for case in dataset.cases
+    )
+    return dataset.model_copy(update={"cases": tuple(cases)})
 
 
 def _way(start: Path, end: Path) -> str | None:

@@ -120,6 +120,7 @@ def _learnt_from(description: ExportDescription) -> Iterator[str]:
     bundles = description.bundles.values()
     cases = {case for bundle in bundles for case in bundle.provenance.training_cases}
     yield f"{counted(len(cases), 'case')} of {description.document.name}, recipe {description.plan.inputs.recipe}"
+    yield from _corrected(description)
     for bundle in description.bundles.values():
         made = bundle.provenance
         yield (
@@ -137,6 +138,20 @@ def _learnt_from(description: ExportDescription) -> Iterator[str]:
     }
     for name in sorted(unknown):
         yield f"not recorded is which scans {name} had learnt from: if held-out cases were among them, scores are too good"
+
+
+def _corrected(description: ExportDescription) -> Iterator[str]:
+    """How many label maps were predicted first, and corrected by a person."""
+    made = [bundle.provenance for bundle in description.bundles.values()]
+    new = {digest for one in made for digest in one.adopted_sha256}
+    corrected = {digest for one in made for digest in one.corrected_sha256}
+    if not (new or corrected):
+        return
+    revisions = listing([str(number) for number in sorted({one.revision for one in made})])
+    yield (
+        f"{counted(len(new | corrected), 'label map')} predicted by a model, and corrected or confirmed by a person: "
+        f"{len(new)} of further cases, {len(corrected)} in place of others (revision {revisions} of the data)"
+    )
 
 
 def _scores(description: ExportDescription) -> Iterator[str]:

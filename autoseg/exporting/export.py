@@ -21,7 +21,7 @@ from autoseg.model.identity import ModelId
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
-from autoseg.postprocessing.in_use import models_in_use, selection_of
+from autoseg.postprocessing.in_use import fingerprint_of, models_in_use, selection_of
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import Score, Selection
 from autoseg.preprocessing.keys import data_keys
@@ -157,7 +157,7 @@ def _members(
         scored_cases=cases,
         intervals=INTERVAL_METHOD if selection is None else selection.intervals,
     )
-    fingerprint = _renamed_fingerprint(workspace.fingerprint(), names)
+    fingerprint = _renamed_fingerprint(fingerprint_of(workspace, models), names)
     members: dict[str, bytes | Path] = {
         contents.README_FILE: _readme(plan.inputs.name).encode(),
         contents.MODEL.name: contents.MODEL.content(described),

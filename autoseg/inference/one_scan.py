@@ -16,6 +16,7 @@ from autoseg.inference.lanes import Messages
 from autoseg.inference.memory import share_gb
 from autoseg.inference.output_folder import FileDigests, Results, write_outputs
 from autoseg.inference.prediction_settings import PredictionSettings
+from autoseg.inference.scan_places import scan_cells
 from autoseg.inference.scans import Scan
 from autoseg.inference.segmenter import Segmentation, Segmenter
 from autoseg.inference.table import EXTRAS, PredictionRow, volumes_ml
@@ -120,6 +121,8 @@ class ScanWork:
             volumes_ml=volumes_ml(found.labels, classes),
             predicted_dice=found.predicted_dice or {},
             warnings="; ".join(found.warnings),
+            estimated_dice=found.estimated_dice,
+            scan=scan_cells(scan, results.folder),
             extras_sha256={name: files.sha256_file(path) for name, path in results.predicted_extras(scan.id).items()},
         )
 

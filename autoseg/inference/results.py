@@ -14,6 +14,7 @@ from autoseg.errors import AutosegError, CasesFailedError, MemoryLimitError, Sys
 from autoseg.events import Events
 from autoseg.formats import IMAGE_SUFFIXES
 from autoseg.formats.checksum import image_checksum
+from autoseg.inference.failures import note_failures
 from autoseg.inference.folder_table import FolderTable, folder_table
 from autoseg.inference.lanes import Lanes
 from autoseg.inference.one_scan import LacksSeg, Outcome, ScanWork, SegmentedScan
@@ -94,8 +95,10 @@ def predict_scans(
         for scan_id, error in mine.failures:
             _tell_failure(scan_id, error, table.rows, events=events)
         skipped, failures = _segment_all(mine.scans, work, table, events=events)
+        failures = [*mine.failures, *failures]
+        tried = [*(scan.id for scan in mine.scans), *(scan_id for scan_id, _ in mine.failures)]
+        note_failures(results.folder, part, tried=tried, failures=failures)
     _tell_of_calibration(skipped, table.rows, settings, events=events)
-    failures = [*mine.failures, *failures]
     if failures:
         _refuse_model(failures, mine.scans)
         raise CasesFailedError(failures, done=len(mine.scans) + len(mine.failures) - len(failures))

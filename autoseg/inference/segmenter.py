@@ -1,5 +1,6 @@
 """From a scan to its final label map, with how far it can be trusted: what `predict` does to every scan."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +17,7 @@ from autoseg.inference.ensemble import Ensemble
 from autoseg.inference.memory import MEMORY_GB, Slices, slices_of
 from autoseg.inference.one_pass import OnePass
 from autoseg.inference.outliers import TrainingData, unusual
-from autoseg.inference.quality import Quality, by_class, doubts, entropy, predicted_dice
+from autoseg.inference.quality import ExpectedDice, Quality, by_class, doubts, entropy, predicted_dice
 from autoseg.inference.several_passes import SeveralPasses
 from autoseg.inference.spool import SpooledProbabilities
 from autoseg.inference.steps import Step, apply_steps
@@ -41,6 +42,7 @@ class Segmentation:
             unless asked for.
         predicted_dice: by class name, the Dice that is probably reached; None unless asked for. A class is missing where
             nothing of it is expected or no held-out case says how sure the networks may be.
+        estimated_dice: one number for the whole label map, see `PredictionRow`; None where nothing is expected.
         warnings: what makes this scan unlike those the networks learnt from, or its result doubtful, asked for or not.
     """
 
@@ -49,6 +51,7 @@ class Segmentation:
     spooled: SpooledProbabilities | None
     entropy: NDArray[np.float32] | None
     predicted_dice: Mapping[str, float] | None
+    estimated_dice: float | None
     warnings: tuple[str, ...]
 
 
@@ -150,20 +153,26 @@ class Segmenter:
         data, footprint, encoding = self.ensemble.data, stream.footprint, self.ensemble.data.encoding
         labels = empty_labels(footprint, encoding)
         doubt = np.zeros(footprint.shape, dtype=np.float32) if wanted.entropy else None
+        uncalibrated = ExpectedDice(encoding)
         for first, part in stream.parts():
             put_labels(labels, part, footprint, encoding, first=first)
+            for number in range(part.shape[1] if self.quality is None else 0):
+                uncalibrated.add(part[:, number : number + 1])  # one at a time takes next to no memory
             if doubt is not None:
                 put_map(doubt, entropy(part, exclusive=encoding.exclusive), footprint, first=first)
             del part
         found = self._postprocessed(LabelMap(labels, image.geometry))
         mean = np.mean([each.by_class() for each in stream.expected], axis=0)
-        by_name = by_class([label.name for label in data.classes[1:]], mean)
+        names = [label.name for label in data.classes[1:]]
+        by_name = by_class(names, mean)
+        predicted = self._predicted_dice(by_name)
         return Segmentation(
             labels=found,
             probabilities=stream.probabilities,
             spooled=stream.spooled,
             entropy=doubt,
-            predicted_dice=self._predicted_dice(by_name) if wanted.entropy else None,
+            predicted_dice=predicted if wanted.entropy else None,
+            estimated_dice=_mean(predicted if self.quality else by_class(names, uncalibrated.by_class())),
             warnings=(*self._unusual(image, found), *(doubts(by_name, self.quality) if self.quality else ())),
         )
 
@@ -187,6 +196,12 @@ class Segmenter:
             return [warning for of_data in found for warning in of_data]
         names = [trained_on.name for trained_on in self.trained_on]
         return [f"{name}: {warning}" for name, of_data in zip(names, found, strict=True) for warning in of_data]
+
+
+def _mean(dice: Mapping[str, float]) -> float | None:
+    """Over the classes for which it is defined; None where it is for none."""
+    defined = [value for value in dice.values() if not math.isnan(value)]
+    return sum(defined) / len(defined) if defined else None
 
 
 def _stream(image: Image, ensemble: Ensemble, wanted: Wanted) -> ProbabilityStream:

@@ -1,5 +1,7 @@
 """The table of predictions: what was made from what, the volume of every tissue, and how far it can be trusted."""
 
+import json
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -23,6 +25,7 @@ _FIXED: Final = ("case", "input_sha256", "model_digest", "output_sha256")
 _MODEL: Final = "model"
 _CALIBRATION: Final = "calibration_sha256"
 _EXTRA: Final = "_sha256"
+_ESTIMATE, _SCAN = "estimated_dice", "scan"
 _WARNINGS, _WARNINGS_IN_0_1 = "warnings", "remarks"
 _VOLUME, _DICE = "_ml", "_predicted_dice"
 _DECIMALS: Final = 4
@@ -46,6 +49,10 @@ class PredictionRow:
         warnings: what makes the scan unusual or its result doubtful, in one line; empty where nothing does.
         calibration_sha256: digest of what the probable Dice and its warnings rest on; empty where nothing tells it.
         extras_sha256: digest of each file made beside the label map, such as `picture`.
+        estimated_dice: mean over the classes found of the Dice that each probably reaches, or, where nothing tells what the
+            networks' expectation is worth, of the Dice that they expect; None: nothing was found, or not recorded.
+        scan: where the scan's files lie, one per channel, or the folder of a DICOM series, as seen from the folder of the
+            table; none: not recorded, as before 0.2.
         others: cells of columns that this version does not write: of models with other classes, or added by hand.
     """
 
@@ -60,6 +67,8 @@ class PredictionRow:
     calibration_sha256: str = ""
     extras_sha256: Mapping[str, str] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
+    estimated_dice: float | None = None
+    scan: tuple[str, ...] = ()
 
 
 def volumes_ml(labels: LabelMap, classes: Sequence[LabelClass]) -> dict[str, float]:
@@ -181,6 +190,8 @@ def _columns(rows: Sequence[PredictionRow], classes: Sequence[LabelClass]) -> tu
     fixed = [*_FIXED, _MODEL, *(name + _VOLUME for name in names), *(name + _DICE for name in names), _WARNINGS]
     extras = [_CALIBRATION] if any(row.calibration_sha256 for row in rows) else []
     extras += [name + _EXTRA for name in EXTRAS if any(name in row.extras_sha256 for row in rows)]
+    extras += [_ESTIMATE] if any(row.estimated_dice is not None for row in rows) else []
+    extras += [_SCAN] if any(row.scan for row in rows) else []
     return (*fixed, *extras, *dict.fromkeys(name for row in rows for name in row.others))
 
 
@@ -193,12 +204,16 @@ def _cells(row: PredictionRow) -> dict[str, tables.Cell]:
         **{name + _VOLUME: round(volume, _DECIMALS) for name, volume in row.volumes_ml.items()},
         **{name + _DICE: round(dice, _DECIMALS) for name, dice in row.predicted_dice.items()},
         _WARNINGS: row.warnings,
+        **({} if row.estimated_dice is None else {_ESTIMATE: round(row.estimated_dice, _DECIMALS)}),
+        **({_SCAN: _cell(row.scan)} if row.scan else {}),
     }
 
 
 def _parse(row: Row, names: Sequence[str]) -> PredictionRow:
     of_classes = (name + ending for name in names for ending in (_VOLUME, _DICE))
-    known = {*_FIXED, _MODEL, _CALIBRATION, *of_classes, *(name + _EXTRA for name in EXTRAS), _WARNINGS, _WARNINGS_IN_0_1}
+    own = (_MODEL, _CALIBRATION, _WARNINGS, _WARNINGS_IN_0_1, _ESTIMATE, _SCAN)
+    known = {*_FIXED, *own, *of_classes, *(name + _EXTRA for name in EXTRAS)}
+    estimate = row.number(_ESTIMATE)
     return PredictionRow(
         **{name: row.text(name) for name in (*_FIXED, _MODEL, _CALIBRATION)},
         extras_sha256={name: digest for name in EXTRAS if (digest := row.text(name + _EXTRA))},
@@ -206,7 +221,25 @@ def _parse(row: Row, names: Sequence[str]) -> PredictionRow:
         predicted_dice=_defined(row, names, _DICE),
         warnings=row.text(_WARNINGS) or row.text(_WARNINGS_IN_0_1),
         others={name: cell for name, cell in row.cells.items() if name not in known},
+        estimated_dice=None if math.isnan(estimate) else estimate,
+        scan=_scan(row.text(_SCAN)),
     )
+
+
+def _cell(scan: tuple[str, ...]) -> str:
+    alone = len(scan) == 1 and not scan[0].startswith("[")
+    return scan[0] if alone else json.dumps(scan, ensure_ascii=False)
+
+
+def _scan(cell: str) -> tuple[str, ...]:
+    """The paths in a cell: one, or several as a JSON list."""
+    if not cell.startswith("["):
+        return (cell,) if cell else ()
+    try:
+        paths = json.loads(cell)
+    except ValueError:
+        return (cell,)
+    return tuple(paths) if isinstance(paths, list) and all(isinstance(path, str) for path in paths) else (cell,)
 
 
 def _defined(row: Row, names: Sequence[str], ending: str) -> dict[str, float]:

@@ -51,6 +51,21 @@ ScanDigests = tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...]
 """`voxel_digest` of some scans, sorted: they tell scans apart, and nobody's name."""
 
 
+LabelDigests = tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...]
+"""Checksums of some label maps, sorted."""
+
+
+class AdoptedLabels(BaseModel):
+    """Which label maps that a model learns from were predicted, and corrected or confirmed by a person: nobody's name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    new_sha256: LabelDigests = Field(default=(), description="checksums of those of further training cases")
+    corrected_sha256: LabelDigests = Field(
+        default=(), description="checksums of those that took the place of one of the data set"
+    )
+
+
 class Origin(BaseModel):
     """The model that another one was started from."""
 
@@ -104,6 +119,11 @@ class Provenance(BaseModel):
     origin: Origin | None = Field(default=None, description="the model that it was started from; null: from nothing")
     stretches: tuple[TrainedStretch, ...] = Field(
         default=(), description="what each call trained, in order; none: one call trained all of it"
+    )
+
+    adopted_sha256: LabelDigests = Field(default=(), description="checksums of adopted label maps of further training cases")
+    corrected_sha256: LabelDigests = Field(
+        default=(), description="checksums of adopted label maps that took the place of one of the data set"
     )
 
     @property

@@ -1,5 +1,6 @@
 """Which models of a workspace predict: what was selected, else everything trained."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from autoseg.errors import BundleError, WorkspaceError
@@ -14,7 +15,7 @@ from autoseg.model.description import read_document
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.selection import Selection, read_selection
-from autoseg.runs.inventory import FinishedModel, refuse_mixed_data, take_inventory
+from autoseg.runs.inventory import FinishedModel, refuse_mixed_data, revisions_apart, take_inventory
 from autoseg.runs.workspace import Workspace
 
 _SELECT_AGAIN = "Run `autoseg select` again."
@@ -39,9 +40,27 @@ def workspace_segmenter(
     """
     plan = workspace.plan()
     selection = selection_of(workspace, plan)
-    folders = [model.folder for model in models_in_use(workspace, plan, selection, events)]
+    models = models_in_use(workspace, plan, selection, events)
+    folders = [model.folder for model in models]
     ensemble = load_ensemble(folders, compute=compute, mirror=mirror, memory_gb=memory_gb)
-    return make_segmenter(ensemble, selection, workspace.fingerprint(), memory_gb=memory_gb, events=events)
+    return make_segmenter(ensemble, selection, fingerprint_of(workspace, models), memory_gb=memory_gb, events=events)
+
+
+def fingerprint_of(workspace: Workspace, models: Sequence[FinishedModel]) -> Fingerprint:
+    """The data of a workspace in numbers, without cases that were adopted since some models were trained.
+
+    Args:
+        workspace: where they lie.
+        models: scans are compared with what these know.
+    """
+    known = max(model.revision for model in models)
+    since = {
+        case.id
+        for case in workspace.stored_dataset().cases
+        if case.adopted is not None and not case.adopted.corrected and case.adopted.revision > known
+    }
+    fingerprint = workspace.fingerprint()
+    return fingerprint.model_copy(update={"cases": tuple(case for case in fingerprint.cases if case.id not in since)})
 
 
 def make_segmenter(
@@ -136,7 +155,12 @@ def models_in_use(
         BundleError: nothing usable was trained, or a selected model is gone or has been trained again.
     """
     if selection is None:
-        return _everything_trained(workspace, plan)
+        models = _everything_trained(workspace, plan)
+        if apart := revisions_apart(models):
+            events.warn(
+                f"averaging models of different revisions of the data: {apart}. `autoseg train --continue` catches up"
+            )
+        return models
     trained = {model.folder: model for model in take_inventory(workspace, plan).finished}
     used = []
     for model in selection.models:

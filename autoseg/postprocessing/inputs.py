@@ -21,6 +21,7 @@ from autoseg.runs.inventory import (
     by_network,
     refuse_changed_data,
     refuse_mixed_data,
+    refuse_models_behind,
     take_inventory,
 )
 from autoseg.runs.moved_data import require_files
@@ -63,7 +64,7 @@ def gather_inputs(workspace: Workspace, events: Events) -> SelectionInputs:
     """Every finished and scored model of a numbered fold, and the cases they held out.
 
     Raises:
-        BundleError: no fold was trained to its end, or models stem from different data.
+        BundleError: no fold was trained to its end, or models stem from different data, or from an earlier revision of it.
     """
     plan, dataset = workspace.plan(), workspace.dataset()
     inventory = take_inventory(workspace, plan)
@@ -78,6 +79,7 @@ def gather_inputs(workspace: Workspace, events: Events) -> SelectionInputs:
             found="; ".join([*not_kept, *inventory.skipped]) or "no models",
             remedy="Train some with `autoseg train --arch all --fold all`; one network on one fold is enough.",
         )
+    refuse_models_behind(models, workspace=workspace)
     refuse_mixed_data(models)
     store = preprocess(workspace, plan, dataset.labelled, jobs=1, events=events)
     refuse_changed_data(models, store.keys, workspace=workspace)

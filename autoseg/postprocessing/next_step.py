@@ -32,7 +32,7 @@ def next_step(status: WorkspaceStatus, *, exported: bool) -> NextStep:
         status: of the workspace.
         exported: whether an exported model with all networks that predict was found.
     """
-    return _repairs(status) or _training(status) or _use(status, exported=exported)
+    return _repairs(status) or _training(status) or _catching_up(status) or _use(status, exported=exported)
 
 
 def _repairs(status: WorkspaceStatus) -> NextStep | None:
@@ -72,6 +72,14 @@ def _interrupted(status: WorkspaceStatus) -> NextStep | None:
     if continued := [run for run in status.runs if run.continuation is not None and run.continuation.stage == "interrupted"]:
         why = f"{continued[0].model.title} was interrupted while it was trained further: the same command goes on"
         return NextStep(why, _train(status, continued[0], "--continue"))
+    return None
+
+
+def _catching_up(status: WorkspaceStatus) -> NextStep | None:
+    """What has not learnt from all label maps that were adopted."""
+    if behind := status.behind:
+        why = f"label maps were adopted since {len(behind)} model(s) were trained, such as {behind[0].model.title}"
+        return NextStep(why, _train(status, behind[0], "--continue"))
     return None
 
 

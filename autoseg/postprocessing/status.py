@@ -116,7 +116,9 @@ class WorkspaceStatus:
         workspace: the workspace.
         plan: its plan; None where it cannot be read.
         problem: why the plan, or what belongs to it, cannot be read; empty where it can.
-        cases: labelled cases that were planned.
+        cases: labelled cases, those that were adopted among them.
+        revision: of the data: how often label maps were adopted.
+        adopted: how many cases have an adopted label map.
         preprocessed: how many of them are preprocessed under the plan.
         folds: what there is to train on: numbers, and `official` where the data set has a split of its own.
         runs: every network on every fold that was begun, and those beside them that are missing.
@@ -129,6 +131,8 @@ class WorkspaceStatus:
     plan: Plan | None = None
     problem: str = ""
     cases: int = 0
+    revision: int = 0
+    adopted: int = 0
     preprocessed: int = 0
     folds: tuple[str, ...] = ()
     runs: tuple[RunStatus, ...] = ()
@@ -140,11 +144,17 @@ class WorkspaceStatus:
         """The runs that are as far as this."""
         return tuple(run for run in self.runs if run.stage in stages)
 
+    @property
+    def behind(self) -> tuple[RunStatus, ...]:
+        """Finished runs that have not learnt from all label maps that were adopted."""
+        return tuple(run for run in self.runs if run.finished and run.state and run.state.revision < self.revision)
+
 
 def status_of(workspace: Workspace) -> WorkspaceStatus:
     """Look at a workspace; documents that cannot be read are part of its status."""
     try:
         plan, splits, fingerprint = workspace.plan(), workspace.stored_splits(), workspace.fingerprint()
+        dataset = workspace.stored_dataset()
     except AutosegError as unusable:
         return WorkspaceStatus(workspace, problem=unusable.message)
     checksums = planned_checksums(fingerprint)
@@ -155,6 +165,8 @@ def status_of(workspace: Workspace) -> WorkspaceStatus:
         workspace,
         plan,
         cases=len(checksums),
+        revision=dataset.revision,
+        adopted=sum(case.adopted is not None for case in dataset.cases),
         preprocessed=sum(map(store.holds, checksums)),
         folds=(*map(str, range(len(splits.folds))), *(() if splits.official is None else ("official",))),
         runs=runs,

@@ -23,7 +23,14 @@ from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection, read_selection
-from autoseg.runs.inventory import ComparedNetwork, FinishedModel, by_network, refuse_mixed_data, take_inventory
+from autoseg.runs.inventory import (
+    ComparedNetwork,
+    FinishedModel,
+    by_network,
+    refuse_mixed_data,
+    revisions_apart,
+    take_inventory,
+)
 from autoseg.runs.workspace import Workspace
 from autoseg.training.run_state import RunState, read_state
 
@@ -173,6 +180,8 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
         events.info(f"left out: {reason}")
     if inventory.finished:
         refuse_mixed_data(inventory.finished)
+        if apart := revisions_apart(inventory.finished):
+            events.warn(f"models learnt from different revisions of the data, so that their scores do not compare: {apart}")
     else:
         events.info("nothing is trained yet: the report shows the data only")
     selection = _current_selection(workspace, plan, inventory.finished, events)

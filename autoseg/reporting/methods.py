@@ -18,7 +18,7 @@ _PEOPLE: Final = ("Dice", "Hausdorff")
 
 def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
     """The paragraph and its references, each of which it cites, in the order of their first mention."""
-    sentences = [_data(plan, study), _recipe(plan)]
+    sentences = [_data(plan, study), _adopted(plan, study.trainings), _recipe(plan)]
     if study.trainings:
         judged_on = "held-out" if any(training.held_out for training in study.trainings) else "training"
         planes = len(study.choice.views) if study.choice and study.choice.views else len(plan.views)
@@ -56,6 +56,22 @@ def _labelled(study: Study) -> str:
         return ""
     amount = study.labelled.replace(" are labelled", " were labelled")
     return f" Only {amount}; voxels without a label counted in neither the loss nor the scores."
+
+
+def _adopted(plan: Plan, trainings: Sequence[Training]) -> str:
+    """Label maps that were predicted first, and corrected or confirmed by a person."""
+    new = {digest for training in trainings for digest in training.adopted}
+    corrected = {digest for training in trainings for digest in training.corrected}
+    if not (new or corrected):
+        return ""
+    earlier = [training for training in trainings if training.revision < max(each.revision for each in trainings)]
+    of_new = [f"{counted(len(new), f'further {_case(plan)}')}"] if new else []
+    replaced = [f"{in_words(len(corrected))} in place of an earlier reference"] if corrected else []
+    text = (
+        f"Of the segmentations that were learnt from, {in_words(len(new | corrected))} had been predicted by an earlier "
+        f"model and were corrected or confirmed by a person ({listing([*of_new, *replaced])})."
+    )
+    return text + (f" {in_words(len(earlier)).capitalize()} of the trainings preceded the last of these." if earlier else "")
 
 
 def _recipe(plan: Plan) -> str:

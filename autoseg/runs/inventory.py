@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 
 from autoseg import catalogue
-from autoseg.data.naming import printable
+from autoseg.data.naming import printable, some
 from autoseg.errors import BundleError
 from autoseg.model.description import BUNDLE_FILE, read_document
 from autoseg.model.identity import ModelId, model_folders
@@ -26,12 +26,14 @@ class FinishedModel:
         folder: where everything about it lies.
         data: keys of the arrays it was trained on.
         seed: of its training, whatever its place.
+        revision: of the data that it learnt from.
     """
 
     id: ModelId
     folder: Path
     data: DataKeys = field(hash=False)
     seed: int = 0
+    revision: int = 0
 
     @property
     def architecture(self) -> catalogue.Architecture:
@@ -103,7 +105,7 @@ def take_inventory(workspace: Workspace, plan: Plan) -> Inventory:
         elif state is None or not state.finished:
             skipped.append(f"{shown} (not finished: repeat its train command)")
         else:
-            finished.append(FinishedModel(document.id, folder, state.keys, state.config.seed))
+            finished.append(FinishedModel(document.id, folder, state.keys, state.config.seed, document.provenance.revision))
     whole = [model for model in finished if not _views_missing(model, finished, plan)]
     skipped += [
         f"{printable(str(model.folder))} (not without the view {', '.join(missing)}: repeat its train command)"
@@ -136,10 +138,14 @@ def by_network(models: Sequence[FinishedModel]) -> dict[ComparedNetwork, tuple[F
 def refuse_mixed_data(models: Sequence[FinishedModel]) -> None:
     """Models whose training data differ form no cross-validation, and neither their mean nor their comparison has a meaning.
 
+    Between revisions of the data, label maps were corrected; see `revisions_apart`.
+
     Raises:
-        BundleError: their data differ.
+        BundleError: their data differ, though they are of one revision.
     """
     for first, second in combinations(models, 2):
+        if first.revision != second.revision:
+            continue
         differing = first.data.differing(second.data)
         if differing != ():
             what = "data" if differing is None else ", ".join(differing)
@@ -151,14 +157,46 @@ def refuse_mixed_data(models: Sequence[FinishedModel]) -> None:
             )
 
 
+def revisions_apart(models: Sequence[FinishedModel]) -> str | None:
+    """Which models learnt from which revision of the data, in words, where they are not of one; None where they are."""
+    by_revision = {
+        model.revision: [other.id.folder for other in models if other.revision == model.revision] for model in models
+    }
+    if len(by_revision) < 2:
+        return None
+    return "; ".join(f"revision {number}: {some(names)}" for number, names in sorted(by_revision.items()))
+
+
+def refuse_models_behind(models: Sequence[FinishedModel], *, workspace: Workspace) -> None:
+    """Models are compared on the same cases, with the same label maps: those of the last revision of the data.
+
+    Raises:
+        BundleError: some learnt from an earlier one; names them.
+    """
+    revision = workspace.stored_dataset().revision
+    if behind := [model for model in models if model.revision < revision]:
+        raise BundleError(
+            "models are behind the data: label maps were adopted since they were trained",
+            where=workspace.models,
+            expected=f"revision {revision} of the data",
+            found="; ".join(f"{model.id.folder} of revision {model.revision}" for model in behind),
+            remedy="Let each of them go on with `autoseg train --continue`; until then, what was selected before predicts.",
+        )
+
+
 def refuse_changed_data(models: Sequence[FinishedModel], keys: DataKeys, *, workspace: Workspace) -> None:
-    """What models were trained on must still be there: they are judged on it.
+    """What models were trained on must still be there: they are judged on it. Label maps that were adopted since may differ.
 
     Raises:
         BundleError: cases have changed; names them where the models know.
     """
+    adopted = {case.id: case.adopted.revision for case in workspace.stored_dataset().cases if case.adopted is not None}
     for model in models:
         differing = model.data.differing(keys)
+        if differing is None and adopted and model.revision < max(adopted.values()):
+            continue  # a run of 0.1, which knows all cases together: they are others now
+        if differing is not None:
+            differing = tuple(case for case in differing if adopted.get(case, 0) <= model.revision)
         if differing != ():
             what = "some of its cases" if differing is None else ", ".join(differing)
             raise BundleError(

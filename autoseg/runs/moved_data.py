@@ -14,6 +14,7 @@ from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import store_of
 from autoseg.runs.found import RUNS
+from autoseg.runs.revisions import complete_change
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
@@ -39,7 +40,7 @@ def with_data_in(workspace: Workspace, folder: Path | None, events: Events, *, r
     """
     if folder is None:
         return workspace
-    dataset = _found_in(folder.absolute(), workspace.stored_dataset())
+    dataset = _found_in(folder.absolute(), places.in_workspace(workspace.stored_dataset(), workspace.root))
     if dataset == workspace.dataset():
         return workspace
     _refuse_other_data(dataset, workspace, events, remember=remember)
@@ -47,6 +48,7 @@ def with_data_in(workspace: Workspace, folder: Path | None, events: Events, *, r
         return replace(workspace, told=dataset)
     try:
         with lock(workspace.lock_file, wait_s=_WAIT_S, events=events):
+            complete_change(workspace.root)
             workspace.write_dataset(dataset)
     except SystemFailureError as cause:
         events.warn(f"the folder given with --data is used now, but not remembered: {cause.message}")
@@ -173,10 +175,13 @@ def _arranged(folder: Path) -> dict[str, Case]:
 
 
 def _found(case: Case, arranged: Case | None, folder: Path) -> Case:
+    if arranged is not None and case.adopted is not None:
+        return case.model_copy(update={"images": arranged.images})
     if arranged is not None and (case.label is None or arranged.label is not None):
         return case.model_copy(update={"images": arranged.images, "label": arranged.label})
     images = tuple(_with_its_end(path, folder) for path in case.images)
-    return case.model_copy(update={"images": images, "label": case.label and _with_its_end(case.label, folder)})
+    label = case.label if case.label is None or case.adopted is not None else _with_its_end(case.label, folder)
+    return case.model_copy(update={"images": images, "label": label})
 
 
 def _with_its_end(path: Path, folder: Path) -> Path:
@@ -219,4 +224,6 @@ def _stored(workspace: Workspace) -> Dataset | None:
 
 
 def _same_cases(one: Dataset, other: Dataset) -> bool:
-    return {case.id for case in one.labelled} == {case.id for case in other.labelled}
+    """Whether the labelled cases have the same ids, apart from those whose only label map was adopted."""
+    adopted = {case.id for case in (*one.cases, *other.cases) if case.adopted is not None and not case.adopted.corrected}
+    return {case.id for case in one.labelled} - adopted == {case.id for case in other.labelled} - adopted

@@ -49,7 +49,7 @@ def _protect_other_dataset(workspace: Workspace, dataset: Dataset) -> None:
     if not workspace.dataset_file.exists():
         return
     other = workspace.dataset().root
-    if other.exists() and not other.samefile(dataset.root):
+    if is_of_other_data(workspace.dataset(), dataset):
         raise WorkspaceError(
             "belongs to another data set",
             where=workspace.root,
@@ -57,6 +57,11 @@ def _protect_other_dataset(workspace: Workspace, dataset: Dataset) -> None:
             found=str(other),
             remedy="Choose another place with --workspace DIR or another --name, or take this one over with --force.",
         )
+
+
+def is_of_other_data(earlier: Dataset, dataset: Dataset) -> bool:
+    """Whether a workspace's data set lies in another folder, which is there, than the one that is to be planned."""
+    return earlier.root.exists() and not earlier.root.samefile(dataset.root)
 
 
 def _protect_edited_folds(workspace: Workspace) -> None:

@@ -195,6 +195,8 @@ def _fold_data(session: Session, members: Fold, *, digests: bool = False) -> Fol
         training=[(case, store.load(case)) for case in members.training],
         validation=[(case, store.load(case)) for case in members.validation],
         scans=scans,
+        revision=session.revision,
+        adopted=session.adopted_labels(members),
     )
 
 

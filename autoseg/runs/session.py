@@ -7,11 +7,12 @@ from typing import Final, Protocol
 
 from autoseg.catalogue import NETWORKS, Architecture, DeviceChoice, MemoryFormatChoice, PrecisionChoice, Tracker
 from autoseg.data.dataset import Case, Dataset
+from autoseg.data.splits import Fold
 from autoseg.events import Events
 from autoseg.jobs.machine import machine_digest, usable_cores
 from autoseg.jobs.work import Executor
 from autoseg.model.compute import Compute, choose_computes
-from autoseg.model.description import Origin
+from autoseg.model.description import AdoptedLabels, Origin
 from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store, fill_store
@@ -92,6 +93,7 @@ class Session:
         patience_s: how long to wait for another process that works on a model.
         scored_case_s: how long scoring a held-out case took in earlier runs on these devices, in seconds; 0: not known.
         starts: the model that each run starts from, by what it trains; empty: they start from nothing.
+        revision: of the data.
     """
 
     workspace: Workspace
@@ -104,6 +106,15 @@ class Session:
     patience_s: float = 0.0
     scored_case_s: float = 0.0
     starts: Mapping[ModelId, StartingModel] = field(default_factory=dict)
+    revision: int = 0
+
+    def adopted_labels(self, members: Fold) -> AdoptedLabels:
+        """Which label maps of a fold's training cases were adopted."""
+        adopted = [made for case in members.training if (made := self.cases[case].adopted) is not None]
+        return AdoptedLabels(
+            new_sha256=tuple(sorted(made.label_sha256 for made in adopted if not made.corrected)),
+            corrected_sha256=tuple(sorted(made.label_sha256 for made in adopted if made.corrected)),
+        )
 
     @property
     def compute(self) -> Compute:
@@ -232,6 +243,7 @@ def open_session(
         computes=computes,
         cores=max(1, usable_cores() // sharing),
         choices=choices,
+        revision=dataset.revision,
     )
 
 

@@ -15,6 +15,7 @@ from autoseg.planning.duplicates import copies_apart
 from autoseg.planning.fingerprint import FINGERPRINT, Fingerprint
 from autoseg.planning.plan import Plan, read_plan
 from autoseg.runs.found import PLAN_FILE, unplanned, workspace_folder
+from autoseg.runs.revisions import CHANGE, CHANGE_FILE, REVISIONS, REVISIONS_FILE, Revisions
 from autoseg.storage.documents import DocumentType
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -60,6 +61,16 @@ class Workspace:
     def checksums_file(self) -> Path:
         """Checksums of the scans and label maps, by which they are not hashed again while they are unchanged."""
         return self.root / "checksums.json"
+
+    @property
+    def revisions_file(self) -> Path:
+        """Which label maps were adopted when."""
+        return self.root / REVISIONS_FILE
+
+    @property
+    def adopted(self) -> Path:
+        """Folder of the label maps that were adopted, a sub-folder for each revision."""
+        return self.root / "adopted"
 
     @property
     def selection_file(self) -> Path:
@@ -125,6 +136,12 @@ class Workspace:
         """The folds, whether or not they fit the data set."""
         return self._document(SPLITS, self.splits_file)
 
+    def revisions(self) -> Revisions:
+        """Which label maps were adopted when."""
+        if not self.revisions_file.exists() and not (self.root / CHANGE_FILE).exists():
+            return Revisions()
+        return self._document(REVISIONS, self.revisions_file)
+
     def plan(self) -> Plan:
         """The plan, with whatever was edited by hand."""
         if not self.plan_file.exists():
@@ -133,6 +150,17 @@ class Workspace:
 
     def _document(self, kind: DocumentType[_Model], path: Path) -> _Model:
         """A document, parsed once while its file is the same: that of 10,000 cases takes seconds."""
+        if (changing := self.root / CHANGE_FILE).exists():
+            try:
+                changed: _Model = getattr(self._parsed_once(CHANGE, changing), path.stem)
+            except WorkspaceError:
+                if changing.exists():
+                    raise
+            else:
+                return changed  # otherwise somebody has completed the change meanwhile
+        return self._parsed_once(kind, path)
+
+    def _parsed_once(self, kind: DocumentType[_Model], path: Path) -> _Model:
         stamp = _stamp(path)
         known = self._parsed.get(path)
         if known is not None and known[0] == stamp:

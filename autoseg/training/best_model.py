@@ -46,6 +46,8 @@ def store_model(
             hardware=hardware,
             scans=state.scans,
             revision=state.revision,
+            adopted_sha256=state.adopted.new_sha256,
+            corrected_sha256=state.adopted.corrected_sha256,
             origin=state.origin,
             stretches=trained_stretches(state, epochs=epochs, minutes=minutes),
         ),

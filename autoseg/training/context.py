@@ -8,7 +8,7 @@ from autoseg.catalogue import Plane
 from autoseg.data.splits import Fold
 from autoseg.events import Events
 from autoseg.model.compute import Compute
-from autoseg.model.description import ScanDigests
+from autoseg.model.description import AdoptedLabels, ScanDigests
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.clock import Stopwatch
@@ -28,6 +28,7 @@ class FoldData:
         validation: case ids and arrays to watch; may be empty.
         scans: digests of the training scans; None: not known.
         revision: of the data.
+        adopted: which label maps of the training cases were adopted.
     """
 
     keys: DataKeys
@@ -35,6 +36,7 @@ class FoldData:
     validation: Sequence[tuple[str, StoredCase]]
     scans: ScanDigests | None = None
     revision: int = 0
+    adopted: AdoptedLabels = AdoptedLabels()  # noqa: RUF009 - it cannot be changed
 
     @property
     def members(self) -> Fold:
@@ -52,6 +54,7 @@ class FoldData:
             validation=[(name, case.through(view)) for name, case in self.validation],
             scans=self.scans,
             revision=self.revision,
+            adopted=self.adopted,
         )
 
 

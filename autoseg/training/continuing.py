@@ -63,6 +63,7 @@ def next_stretch(state: RunState, config: TrainConfig, data: FoldData) -> RunSta
             "case_keys": data.keys.cases,
             "members": data.members,
             "revision": data.revision,
+            "adopted": data.adopted,
             "scans": None if state.scans is None or data.scans is None else tuple(sorted({*state.scans, *data.scans})),
             "closing_s": 0.0,
             "threads": None,

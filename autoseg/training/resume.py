@@ -40,6 +40,7 @@ def begin_run(plan: Plan, config: TrainConfig, data: FoldData, *, start: Start |
         config=config,
         scans=data.scans,
         revision=data.revision,
+        adopted=data.adopted,
         origin=origin,
         rate_factor=1.0 if start is None else start.rate_factor,
     )

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from autoseg.catalogue import MemoryFormat
 from autoseg.data.splits import Fold
 from autoseg.errors import AutosegError
-from autoseg.model.description import Origin, ScanDigests, TensorsFile, weights_digest
+from autoseg.model.description import AdoptedLabels, Origin, ScanDigests, TensorsFile, weights_digest
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
@@ -88,6 +88,8 @@ class RunState(BaseModel):
     """Digests of the training scans; None: not recorded."""
     revision: int = Field(default=0, ge=0)
     """Revision of the data that it learns from."""
+    adopted: AdoptedLabels = AdoptedLabels()
+    """Which of their label maps were adopted."""
     origin: Origin | None = None
     """The model that it was started from; None: from nothing."""
     rate_factor: float = Field(default=1.0, gt=0.0)

@@ -56,6 +56,7 @@ def prediction(
         spooled=None,
         entropy=None,
         predicted_dice=predicted_dice,
+        estimated_dice=None,
         warnings=("darker than <any> before",),
     )
     return as_prediction(found, Image(ARRAY[np.newaxis], GEOMETRY), CLASSES)

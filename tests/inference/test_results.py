@@ -372,4 +372,4 @@ def test_a_bad_scan_leaves_the_others_alone(scans: Path, results: Results, tiny_
     (scans / "a.nii.gz").write_bytes(b"no scan")
     with pytest.raises(CasesFailedError, match=r"a: .*a\.nii\.gz") as failed:
         predict(scans, results, Segmenter(tiny_plan))
-    assert (failed.value.done, listing(results.folder)) == (1, ["b.nii.gz", "predictions.csv"])
+    assert (failed.value.done, listing(results.folder)) == (1, ["b.nii.gz", "failures.csv", "predictions.csv"])

@@ -52,6 +52,15 @@ def test_digests_of_what_lies_beside_label_maps_have_columns_where_there_are_any
     assert read_table(path, classes=CLASSES).rows == {"IBSR_02": drawn, "IBSR_10": ROWS[1]}
 
 
+@pytest.mark.parametrize("scan", [("../scans/a.nii.gz",), ("a_0000.nii", "a, 1.nii"), ("[odd].nii",), ()])
+def test_estimate_and_scan_have_columns_where_there_are_any(tmp_path: Path, scan: tuple[str, ...]) -> None:
+    path = tmp_path / "predictions.csv"
+    row = replace(ROWS[0], estimated_dice=0.25, scan=scan)
+    write_table(path, [row, ROWS[1]], classes=CLASSES)
+    assert ("estimated_dice,scan" in path.read_text(encoding="utf-8")) == bool(scan)
+    assert read_table(path, classes=CLASSES).rows == {"IBSR_02": row, "IBSR_10": ROWS[1]}
+
+
 def test_columns_added_by_hand_survive(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     write_table(path, ROWS, classes=CLASSES)

@@ -44,6 +44,7 @@ class Segmenter:
             "spooled": None,
             "entropy": channels[0] if with_uncertainty else None,
             "predicted_dice": {"disc": 0.5} if with_uncertainty else None,
+            "estimated_dice": 0.5,
             "warnings": ("rather bright",),
         }
         return type("Segmentation", (), found)

@@ -22,7 +22,7 @@ from autoseg.postprocessing.held_out import files as held_out
 from autoseg.postprocessing.held_out import shown
 from autoseg.postprocessing.selection import SELECTION
 from autoseg.preprocessing import stored as cases
-from autoseg.runs import source_checksums
+from autoseg.runs import revisions, source_checksums
 from autoseg.storage.documents import DocumentType, decided
 from autoseg.storage.problems import problems_in
 from autoseg.training import run_state
@@ -57,7 +57,7 @@ TYPES: dict[str, tuple[DocumentType[Any], Any]] = {
 }
 """Each type with a document that version 0.1 stored."""
 
-SINCE_0_2 = (shown._SHOWN, source_checksums._TYPE)
+SINCE_0_2 = (shown._SHOWN, source_checksums._TYPE, revisions.REVISIONS, revisions.CHANGE)
 """Types that 0.1 did not have."""
 
 every_type = pytest.mark.parametrize(("kind", "of_0_1"), TYPES.values(), ids=TYPES.keys())

@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 import autoseg
+from autoseg.commands.adopt import AdoptResult
 from autoseg.commands.check import CheckResult
 from autoseg.commands.compare import CompareResult
 from autoseg.commands.evaluate import EvaluateResult
 from autoseg.commands.plan import PlanOptions, PlanResult
 from autoseg.commands.predict import PredictResult
+from autoseg.commands.queue import QueueResult
 from autoseg.commands.select import SelectResult
 from autoseg.commands.train import TrainResult
 from autoseg.events import Silent
@@ -35,6 +37,8 @@ assert_type(autoseg.train("unet", fold=0, workspace="runs/IBSR18", minutes=30), 
 assert_type(autoseg.train(fold="all", seed=[1, 2, 3]), TrainResult)
 assert_type(autoseg.train(fold="official", track="wandb", events=Silent()), TrainResult)
 assert_type(autoseg.predict("scans", Path("results"), model="brain.autoseg", mirror=False), PredictResult)
+assert_type(autoseg.queue("results", top=5), QueueResult)
+assert_type(autoseg.adopt(Path("results"), cases=["IBSR_07"], by="Anna", dry_run=True), AdoptResult)
 assert_type(autoseg.evaluate("results", "references", output=Path("scores")), EvaluateResult)
 assert_type(autoseg.compare(["runs/A", Path("runs/B")], references="references"), CompareResult)
 assert_type(autoseg.select("runs/IBSR18", jobs=2), SelectResult)

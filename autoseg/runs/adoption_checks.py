@@ -1,0 +1,126 @@
+"""What keeps a label map that a person corrected from becoming part of a data set."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from autoseg.data.dataset import Case, Dataset
+from autoseg.errors import AutosegError, DatasetError, ImageError
+from autoseg.planning.case_fingerprint import CaseFingerprint
+from autoseg.planning.examination import Examined
+from autoseg.planning.plan import Plan
+from autoseg.runs.source_checksums import SourceChecksums
+from autoseg.runs.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class AdoptionRules:
+    """What a case that joins a data set must not be.
+
+    Attributes:
+        workspace: of the data set.
+        dataset: its cases.
+        plan: its plan.
+        known: checksums of its files.
+        empty: whether label maps without any foreground are taken.
+    """
+
+    workspace: Workspace
+    dataset: Dataset
+    plan: Plan
+    known: SourceChecksums
+    empty: bool
+
+    def problems(self, case: Case, found: Examined) -> list[AutosegError]:
+        """Everything that keeps it out, beside what is wrong with its files."""
+        measured = found.fingerprint
+        if measured is None or found.likeness is None or case.label is None:
+            return []
+        checks = (self._kind(case, measured), self._empty(case, measured), self._copy(case, measured), self._side(case))
+        return [problem for problem in checks if problem is not None]
+
+    def _kind(self, case: Case, measured: CaseFingerprint) -> AutosegError | None:
+        dimensions, channels = self.workspace.fingerprint().dimensions, len(self.plan.data.channels)
+        if (measured.dimensions, len(measured.channels)) == (dimensions, channels):
+            return None
+        return DatasetError(
+            "a scan of another kind than those that were planned",
+            where=case.images[0],
+            expected=f"{dimensions}D, {channels} channel(s)",
+            found=f"{measured.dimensions}D, {len(measured.channels)} channel(s)",
+            remedy="Plan a data set of its own for such scans.",
+        )
+
+    def _empty(self, case: Case, measured: CaseFingerprint) -> AutosegError | None:
+        names = set(self.plan.data.label_names) - ({self.plan.data.ignore} if self.plan.data.ignore is not None else set())
+        voxels = {value: count for value, count in measured.class_voxels.items() if value in names}
+        if not sum(voxels.values()):
+            return DatasetError(
+                "no voxel has a label", where=case.label, remedy="Draw at least a slice of it, or leave the scan out."
+            )
+        if self.empty or any(count for value, count in voxels.items() if value):
+            return None
+        return DatasetError(
+            "nothing is labelled: every voxel is background",
+            where=case.label,
+            remedy="Where the scan really shows none of the classes, add --empty; else correct or restore the label map.",
+        )
+
+    def _copy(self, case: Case, measured: CaseFingerprint) -> AutosegError | None:
+        """The same scan under another name, in the data set."""
+        same = next((other.id for other in self.workspace.fingerprint().cases if self._is_copy(case, measured, other)), None)
+        for other in () if same is not None else self.dataset.cases:
+            if other.id != case.id and other.label is None and self._has_files(other, measured.image_sha256):
+                same = other.id
+        if same is None:
+            return None
+        return DatasetError(
+            f"the same scan as {same}, which is in the data set",
+            where=case.images[0],
+            found=f"{case.id} and {same}",
+            remedy=f"Segment it as {same}, and correct that label map, so that it is not learnt from twice.",
+        )
+
+    def _is_copy(self, case: Case, measured: CaseFingerprint, other: CaseFingerprint) -> bool:
+        if other.id == case.id:
+            return False
+        alike = other.voxels_sha256 is not None and other.voxels_sha256 == measured.voxels_sha256
+        return alike or other.image_sha256 == measured.image_sha256
+
+    def _has_files(self, other: Case, sha256: tuple[str, ...]) -> bool:
+        try:
+            return tuple(self.known.of(path) for path in other.images) == sha256
+        except ImageError:  # one that cannot be read is none that could be
+            return False
+
+    def _side(self, case: Case) -> AutosegError | None:
+        """A new training case of a subject whose other scans the data set keeps for validation, or the other way round."""
+        others = self.dataset.validation if case.subset == "training" else self.dataset.training
+        same = next((other for other in others if other.subject == case.subject and other.id != case.id), None)
+        if same is None:
+            return None
+        return DatasetError(
+            f"a scan of the subject of {same.id}, which is on the other side of the data set's own split",
+            where=case.id,
+            remedy="Leave it out: a model would be validated on a patient it has learnt from.",
+        )
+
+
+def same_scans(examined: Sequence[Examined]) -> list[tuple[str, AutosegError]]:
+    """Scans among those that are adopted which are one scan."""
+    same: defaultdict[str, list[str]] = defaultdict(list)
+    for found in examined:
+        if found.likeness is not None:
+            same[found.likeness.image].append(found.id)
+    return [
+        (
+            ids[-1],
+            DatasetError(
+                f"the same scan as {', '.join(ids[:-1])}",
+                where=ids[-1],
+                remedy="Adopt one of them, and leave out the others.",
+            ),
+        )
+        for ids in same.values()
+        if len(ids) > 1
+    ]
