@@ -17,6 +17,7 @@ from autoseg.errors import TrainingError, UsageError
 from autoseg.events import Progress, Silent
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
+from autoseg.model.description import Origin
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.training.checkpoint import read_checkpoint
@@ -27,11 +28,15 @@ from autoseg.training.history import read_history, read_steps
 from autoseg.training.loop import train
 from autoseg.training.ranks import ALONE, Ranks
 from autoseg.training.run_state import RunState
+from autoseg.training.start import Start, drawn_weights
 
 pytestmark = pytest.mark.gate
 
 CPU: Final = Compute(torch.device("cpu"), bfloat16=False)
 EPOCHS: Final = 3
+ORIGIN: Final = Origin(
+    weights_sha256="a" * 64, name="unet, fold 0 of discs", epochs=1, minutes=0.1, classes_kept=True, channels_kept=True
+)
 TOLERANCE: Final = 2e-5
 """Largest difference of a weight after 9 steps. Source: 2.4e-7 measured; Adam divides gradients of some 1e-8, which are
 rounding, by their own size, so that other processors may show more."""
@@ -82,6 +87,7 @@ def run(
     clock_s: float | None = None,
     broken_on: int | None = None,
     workers: int = 0,
+    starts: bool = False,
     **choices: Any,
 ) -> RunState | None:
     """Train, or go on; what an interruption ends gives None.
@@ -94,6 +100,7 @@ def run(
         clock_s: what this rank's clock shows at first; each look at it takes it a hundredth further. None: the real one.
         broken_on: number of the rank whose first image is broken.
         workers: processes that prepare batches.
+        starts: whether the run starts from another model, more slowly.
         choices: of the run's configuration.
     """
     fold = tiny_fold()
@@ -105,11 +112,13 @@ def run(
     config = TrainConfig.model_validate(
         {"architecture": "unet", "fold": "0", "precision": "float32", "epochs": EPOCHS} | choices
     )
+    planned = Plan.model_validate_json(plan)
+    start = Start(drawn_weights("unet", planned, seed=7), ORIGIN, rate_factor=0.5) if starts else None
     place = Path(folder) if ranks.is_first else Path(folder) / f"of rank {ranks.rank}"
     events = Silent() if stop_after is None else _StopAfter(stop_after)
     context = RunContext(place, CPU, workers, events, stopwatch, ranks=ranks)
     try:
-        state = train(Plan.model_validate_json(plan), config, fold, context=context)
+        state = train(planned, config, fold, context=context, start=start)
     except KeyboardInterrupt:
         state = None
     assert ranks.is_first or not place.exists()
@@ -179,6 +188,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, plans: dict[str, str]) -> Pat
     root = tmp_path_factory.mktemp("ranks")
     for name in ("image", "batch"):
         run(ALONE, plans[name], str(root / "one" / name))
+    run(ALONE, plans["image"], str(root / "one" / "started"), starts=True)
     run(ALONE, plans["image"], str(root / "two" / "after one"), stop_after=4)
     return root
 
@@ -195,6 +205,7 @@ def found(root: Path, plans: dict[str, str]) -> dict[int, list[dict[str, Any]]]:
         "skewed": {"plan": plans["minutes"], "clocks": True, "epochs": None, "minutes": 0.05},
         "broken": {"plan": image, "broken_on": 1},
         "small": {"plan": plans["small"]},
+        "started": {"plan": image, "starts": True},
     }
     runs = {
         "2": {name: {**options, "folder": str(root / "two" / name)} for name, options in of_two.items()},
@@ -214,6 +225,13 @@ def test_two_ranks_train_as_one(root: Path, two: list[dict[str, Any]]) -> None:
         first, second = (found[name] for found in two)
         assert repr(first) == repr(second)  # what steers a run is the same everywhere, to the last digit
         assert first[0] == 3 * EPOCHS
+
+
+def test_two_ranks_start_from_another_model_as_one_does(root: Path, two: list[dict[str, Any]]) -> None:
+    close(root / "one" / "started", root / "two" / "started")
+    assert repr(two[0]["started"]) == repr(two[1]["started"])
+    assert load_bundle(root / "two" / "started").document.provenance.origin == ORIGIN
+    assert farthest(weights(root / "one" / "started"), weights(root / "one" / "image")) > 100 * TOLERANCE
 
 
 @pytest.mark.slow  # the gate has twenty minutes for everything
