@@ -1,6 +1,6 @@
 """Which scans get a DICOM segmentation, when it is made, and what becomes of one that is there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from autoseg.inference.dicom_seg import admit_seg, coded_segments
 from autoseg.inference.output_folder import Results
 from autoseg.inference.part import Part
 from autoseg.inference.results import Predicted
+from autoseg.planning.plan import Plan
 
 VOLUME = np.where(np.indices((4, 11, 13)).sum(axis=0) % 3, 100, -100).astype(np.int16)
 
@@ -172,6 +173,30 @@ def full_disk(path: Path, *_: Any, **how: Any) -> None:
     raise SystemFailureError("the disk is full", where=path, remedy="Free some space.")
 
 
+@pytest.mark.parametrize("segmented_before", [True, False])
+def test_one_that_is_there_and_not_entered_is_made_again(
+    scans: Path, results: Results, tiny_plan: Any, segmented_before: bool
+) -> None:
+    """As a kill leaves it between the file and its line in the table."""
+    if segmented_before:
+        predict(scans, replace(results, write_seg=None), discs(tiny_plan))
+    with pytest.raises(KeyboardInterrupt):
+        predict(scans, replace(results, write_seg=killed), discs(tiny_plan))
+    assert results.dicom_seg("ada").exists()
+    segmenter = discs(tiny_plan)
+    predicted = predict(scans, results, segmenter)
+    assert segmenter.segmented == (0 if segmented_before else 3)
+    assert [set(row.extras_sha256) for row in predicted.rows] == [{"dicom_seg"}, {"dicom_seg"}, set()]
+    masks, labels = masks_on_grid(results.dicom_seg("ada"), results.label_map("ada"))
+    np.testing.assert_array_equal(masks[1], labels == tiny_plan.data.classes[1].value)
+
+
+def killed(path: Path, *_: Any, **how: Any) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"whole, but nobody knows")
+    raise KeyboardInterrupt
+
+
 def test_labels_that_take_too_much_memory_are_refused_before_they_are_read(
     scans: Path, results: Results, tiny_plan: Any, decoded_slices: list[Path]
 ) -> None:
@@ -203,6 +228,20 @@ def classes(*regions: Sequence[int] | None) -> list[LabelClass]:
             for (name, value), values in zip(names, regions, strict=True)
         ),
     ]
+
+
+def test_regions_lie_inside_one_another(scans: Path, results: Results, make_plan: Callable[..., Plan]) -> None:
+    nested = [label.model_dump() for label in classes((1, 2), (2,))]
+    sections = {"training": {"class_weights": [1.0, 1.0, 1.0]}, "evaluation": {"tolerances_mm": [1.0, 1.0]}}
+    plan = make_plan(data={"classes": nested}, **sections)
+    predict(scans, results, Segmenter(plan, value=1))
+    outer, labels = masks_on_grid(results.dicom_seg("ada"), results.label_map("ada"))
+    np.testing.assert_array_equal(outer[1], labels == 1)
+    assert not outer[2].any()
+    predict(scans, results, Segmenter(plan, "another", value=2))
+    inner, labels = masks_on_grid(results.dicom_seg("ada"), results.label_map("ada"))
+    for number in (1, 2):
+        np.testing.assert_array_equal(inner[number], labels == 2)
 
 
 def test_regions_are_all_their_values() -> None:
