@@ -128,6 +128,7 @@ def _learnt_from(description: ExportDescription) -> Iterator[str]:
             f"{made.precision}, torch {made.versions.get('torch', 'unknown')}"
             + (f", on {made.hardware.in_words}" if made.hardware is not None else "")
             + (f", started from {made.origin.in_words}" if made.origin is not None else "")
+            + (f", trained further: {made.stretches_in_words}" if made.stretches else "")
         )
     unknown = {
         origin.name

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoseg import catalogue
 from autoseg.errors import BundleError
-from autoseg.evaluation.formatting import counted, in_words
+from autoseg.evaluation.formatting import counted, in_words, listing
 from autoseg.model.identity import ModelId, Seed
 from autoseg.model.packages import Registered, check_packages
 from autoseg.planning.plan import PLAN, Plan
@@ -125,6 +125,16 @@ class Provenance(BaseModel):
     corrected_sha256: LabelDigests = Field(
         default=(), description="checksums of adopted label maps that took the place of one of the data set"
     )
+
+    @property
+    def stretches_in_words(self) -> str:
+        """What people read of a model that was trained further, such as `12 + 6 epochs`; empty: one call trained it."""
+        epochs = " + ".join(str(stretch.epochs) for stretch in self.stretches)
+        revised = len({stretch.revision for stretch in self.stretches}) > 1
+        revisions = (
+            f", on revisions {listing([str(each.revision) for each in self.stretches])} of the data" if revised else ""
+        )
+        return f"{epochs} epochs{revisions}" if self.stretches else ""
 
     @property
     def learnt_from(self) -> ScanDigests | None:

@@ -1,6 +1,7 @@
 """Plots of numbers: learning curves, and bars of a metric by class."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from autoseg.reporting.canvas import (
     patch_legend,
     whole_numbers,
 )
+from autoseg.training.history import STRETCH
 
 Row = Mapping[str, float]
 """One epoch: `epoch`, the keys of `_CURVES`, `learning_rate`, `validation_dice_<class>`. NaN or missing: undefined."""
@@ -47,7 +49,8 @@ _MANY_DOTS: Final = 500
 def draw_curves(runs: Mapping[str, Sequence[Row]], path: Path) -> None:
     """Draw learning curves: Dice and loss, in training and validation, over epochs.
 
-    A single run also shows each class's validation Dice and the learning rate. Undefined values leave gaps.
+    A single run also shows each class's validation Dice and the learning rate, and lines where it was trained further.
+    Undefined values leave gaps.
 
     Args:
         runs: name of a run to its epochs.
@@ -74,6 +77,8 @@ def draw_curves(runs: Mapping[str, Sequence[Row]], path: Path) -> None:
             if entries := _draw_classes(panels["validation_dice"], rows):
                 line_legend(figure, entries, entries.values(), loc="outside lower center", ncols=5)
             _draw_learning_rate(panels["training_loss"], rows)
+            for panel in panels.values():
+                _draw_stretches(panel, rows)
         elif runs:
             line_legend(figure, runs, map(line_look, range(len(runs))), loc="outside lower center", ncols=4)
 
@@ -187,6 +192,13 @@ def _draw_learning_rate(panel: Axes, rows: Sequence[Row]) -> None:
     right.set_ylim(bottom=0)
     right.yaxis.set_major_formatter("{x:.3g}")
     right.tick_params(axis="y", colors=GREY)
+
+
+def _draw_stretches(panel: Axes, rows: Sequence[Row]) -> None:
+    """A line before the first epoch of each stretch but the first."""
+    for before, after in pairwise(rows):
+        if after.get(STRETCH, 0) > before.get(STRETCH, 0):
+            panel.axvline(after["epoch"] - 0.5, color=GREY, linewidth=0.8)
 
 
 def _scale_losses(panel: Axes, other: Axes) -> None:

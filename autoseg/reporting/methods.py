@@ -30,6 +30,7 @@ def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
             _seeds(study.trainings),
             _origins(study.trainings),
             _training(plan, study.trainings, judged_on=judged_on),
+            _stretches(study.trainings),
             *plan_clauses.learning_details(plan, judged_on=judged_on),
             _numbers(study.trainings),
             *plan_clauses.augmentation(plan),
@@ -166,6 +167,23 @@ def _training(plan: Plan, trainings: Sequence[Training], *, judged_on: str) -> s
     took = f"{_range(epochs)} epoch{_s(max(epochs))} ({long if max(minutes) >= 1 else 'less than a minute'})"
     each = "Each training" if len(trainings) > 1 else "Training"
     return f"{each} took {took}, {plan_clauses.learning(plan, judged_on=judged_on)}."
+
+
+def _stretches(trainings: Sequence[Training]) -> str:
+    """Trainings that went on after their end."""
+    further = [training.stretches for training in trainings if training.stretches]
+    if not further:
+        return ""
+    which = "It was" if len(trainings) == 1 else "All were"
+    if len(further) < len(trainings):
+        which = (
+            f"{in_words(len(further)).capitalize()} of {in_words(len(trainings))} {'was' if len(further) == 1 else 'were'}"
+        )
+    parts = dict.fromkeys(" + ".join(str(stretch.epochs) for stretch in stretches) for stretches in further)
+    how = "from the last weights, with a schedule that started again from a lower learning rate"
+    revised = any(len({stretch.revision for stretch in stretches}) > 1 for stretches in further)
+    data = "; cases were added or label maps corrected in between" if revised else ""
+    return f"{which} trained further after the end ({listing(list(parts))} epochs), {how}{data}."
 
 
 def _numbers(trainings: Sequence[Training]) -> str:

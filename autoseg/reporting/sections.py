@@ -144,6 +144,9 @@ def _learning(data: ReportData, curves: Sequence[Block]) -> Section:
     if any(origins):
         columns.append("started from")
         rows = [[*row, "" if origin is None else origin.in_words] for row, origin in zip(rows, origins, strict=True)]
+    if any(run.provenance.stretches for run in data.runs):
+        columns.append("trained further")
+        rows = [[*row, run.provenance.stretches_in_words] for row, run in zip(rows, data.runs, strict=True)]
     table: list[Block] = [Table("Runs", columns, rows)] if rows else []
     table += [Text(list(unknown))] if (unknown := dict.fromkeys(_unknown_origins(data))) else []
     return Section("learning", "Learning", "How every run went.", [*curves, *table])
@@ -183,7 +186,12 @@ def _commands(data: ReportData) -> list[str]:
         model = run.model
         origin = run.provenance.origin
         start = "" if origin is None else f" --init MODEL  # {origin.name}, weights {origin.weights_sha256[:12]}"
-        lines.append(f"autoseg train --arch {model.architecture} --fold {model.fold}{length} --seed {config.seed}{start}")
+        command = f"autoseg train --arch {model.architecture} --fold {model.fold}"
+        own = [f"{command}{length} --seed {config.seed}{start}"]
+        for further in () if run.state is None else run.state.stretches[1:]:
+            longer = _length(further.config.minutes, further.config.epochs)
+            own.append(f"{command}{longer} --seed {config.seed} --continue")
+        lines.append("\n".join(own))
     lines += [] if data.selection is None else ["autoseg select"]
     return [*dict.fromkeys(lines), "autoseg report"]  # the networks of several views are trained by one command
 

@@ -10,7 +10,7 @@ from autoseg.evaluation.statistics import mean_interval
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as describe_step
 from autoseg.metrics.table import METRICS
-from autoseg.model.description import Hardware, Origin, software_versions
+from autoseg.model.description import Hardware, Origin, TrainedStretch, software_versions
 from autoseg.planning.labelled import labelled_part
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection
@@ -38,6 +38,7 @@ class Training:
         revision: of the data: how often label maps had been adopted.
         adopted: checksums of label maps of further training cases that a model predicted and a person corrected.
         corrected: the same of label maps that took the place of one of the data set.
+        stretches: what each call trained where several did, each further than the one before.
     """
 
     architecture: catalogue.Architecture
@@ -56,6 +57,7 @@ class Training:
     revision: int = 0
     adopted: tuple[str, ...] = ()
     corrected: tuple[str, ...] = ()
+    stretches: tuple[TrainedStretch, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ def training_of(run: FinishedRun) -> Training:
         revision=made.revision,
         adopted=made.adopted_sha256,
         corrected=made.corrected_sha256,
+        stretches=made.stretches,
     )
 
 

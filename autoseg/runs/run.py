@@ -27,7 +27,7 @@ from autoseg.training import continuing
 from autoseg.training.clock import Stopwatch
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.first_steps import use_threads
-from autoseg.training.history import EpochRecord
+from autoseg.training.history import EpochRecord, row_of
 from autoseg.training.loop import train
 from autoseg.training.monitor import TrackedRun, tracking
 from autoseg.training.ranks import ALONE, Ranks
@@ -151,7 +151,8 @@ def _train(
     if not ranks.is_first:
         context = RunContext(folder, session.compute, session.loading_processes, events, ranks=ranks)
         return train(session.plan, config, _fold_data(session, target.members), context=context, start=start)
-    curves = Curves(folder / continuing.CURVES_FILE, target.model.architecture, draw)
+    after = () if state is None else state.stretches_after
+    curves = Curves(folder / continuing.CURVES_FILE, target.model.architecture, draw, after=after)
     tracked = TrackedRun(
         folder=model,
         name=target.model.title,
@@ -233,8 +234,8 @@ def _discard(folder: Path) -> None:
 class Curves:
     """Draws the learning curves after an epoch, unless drawing would have taken too much of the time so far."""
 
-    def __init__(self, path: Path, name: str, draw: DrawCurves) -> None:
-        self._path, self._name, self._draw = path, name, draw
+    def __init__(self, path: Path, name: str, draw: DrawCurves, *, after: Sequence[int] = ()) -> None:
+        self._path, self._name, self._draw, self._after = path, name, draw, after
         self._began_s = time.monotonic()
         self._spent_s, self._next_s = 0.0, _FIRST_DRAWING_S
 
@@ -249,4 +250,4 @@ class Curves:
 
     def draw(self, epochs: Sequence[EpochRecord]) -> None:
         """Draw them now."""
-        self._draw({self._name: [epoch.row() for epoch in epochs]}, self._path)
+        self._draw({self._name: [row_of(epoch, after=self._after) for epoch in epochs]}, self._path)

@@ -8,7 +8,7 @@ from autoseg.planning.plan import Plan
 from autoseg.training.best_model import store_model
 from autoseg.training.checkpoint import save_checkpoint
 from autoseg.training.context import RunContext
-from autoseg.training.history import STEPS_FILE, EpochLog, EpochRecord, StepRecord, append_steps
+from autoseg.training.history import STEPS_FILE, EpochLog, StepRecord, append_steps
 from autoseg.training.resume import begin_steps
 from autoseg.training.run_state import RunState
 from autoseg.training.storing import Storing
@@ -34,11 +34,11 @@ class EpochFiles:
         """How long storing took beside the run the last time."""
         return self._storing.seconds
 
-    def begin(self, epochs: Sequence[EpochRecord], *, steps_taken: int) -> None:
+    def begin(self, state: RunState) -> None:
         """Keep the epochs and steps that a run has taken, and no others: see `EpochLog` and `begin_steps`."""
         if self._context.ranks.is_first:
-            self._log = EpochLog(self._context.folder, epochs)
-            begin_steps(self._context.folder / STEPS_FILE, taken=steps_taken, events=self._context.events)
+            self._log = EpochLog(self._context.folder, state.epochs, after=state.stretches_after)
+            begin_steps(self._context.folder / STEPS_FILE, taken=state.steps_taken, events=self._context.events)
 
     def store(self, state: RunState, steps: Sequence[StepRecord], *, best: bool) -> None:
         """Store the run after an epoch.

@@ -23,6 +23,9 @@ from autoseg.storage.tables import TableKind
 EPOCHS_FILE: Final = "epochs.jsonl"
 HISTORY_FILE: Final = "history.csv"
 STEPS_FILE: Final = "steps.csv"
+STRETCH: Final = "stretch"
+"""Column of the number of a stretch, from 1 on, where several calls trained a run."""
+
 _CLASS_DICE: Final = "validation_dice_"
 _DIGITS: Final = 6
 _HISTORY: Final = TableKind(
@@ -72,13 +75,14 @@ class EpochLog:
     Args:
         folder: the model's folder.
         epochs: those so far; what an interrupted one left behind them goes.
+        after: how many epochs there were before each stretch of a run that was trained further.
 
     Raises:
         SystemFailureError: the disk is full, or the place may not be written.
     """
 
-    def __init__(self, folder: Path, epochs: Sequence[EpochRecord]) -> None:
-        self._folder, self._taken, self._digest = folder, len(epochs), hashlib.sha256()
+    def __init__(self, folder: Path, epochs: Sequence[EpochRecord], *, after: Sequence[int] = ()) -> None:
+        self._folder, self._taken, self._digest, self._after = folder, len(epochs), hashlib.sha256(), after
         if not epochs:
             for name in (EPOCHS_FILE, HISTORY_FILE):
                 (folder / name).unlink(missing_ok=True)
@@ -86,7 +90,7 @@ class EpochLog:
         content = b"".join(map(_line, epochs))
         self._digest.update(content)
         files.write_bytes(folder / EPOCHS_FILE, content)
-        write_history(folder / HISTORY_FILE, epochs)
+        write_history(folder / HISTORY_FILE, epochs, after=after)
 
     @property
     def stored(self) -> StoredEpochs:
@@ -99,7 +103,7 @@ class EpochLog:
         Raises:
             SystemFailureError: the disk is full, or the place may not be written.
         """
-        line, row = _line(record), record.row()
+        line, row = _line(record), row_of(record, after=self._after)
         files.append_bytes(self._folder / EPOCHS_FILE, line)
         tables.append_to_table(self._folder / HISTORY_FILE, list(row), [_rounded(row)])
         self._digest.update(line)
@@ -135,9 +139,20 @@ class StepRecord:
 _NUMBERS: Final = tuple(name for name in EpochRecord.model_fields if name not in {"epoch", "class_dice"})
 
 
-def write_history(path: Path, epochs: Sequence[EpochRecord]) -> None:
-    """Write one line per epoch as CSV."""
-    rows = [record.row() for record in epochs]
+def row_of(record: EpochRecord, *, after: Sequence[int] = ()) -> dict[str, float]:
+    """An epoch as one flat row, as of `EpochRecord.row`; of a run that was trained further with the number of its stretch.
+
+    Args:
+        record: the epoch.
+        after: how many epochs there were before each stretch; none: one call trained all of them.
+    """
+    row = record.row()
+    return {**row, STRETCH: sum(record.epoch > before for before in after)} if after else row
+
+
+def write_history(path: Path, epochs: Sequence[EpochRecord], *, after: Sequence[int] = ()) -> None:
+    """Write one line per epoch as CSV; `after` as of `row_of`."""
+    rows = [row_of(record, after=after) for record in epochs]
     tables.write_table(path, list(rows[0]) if rows else [], [_rounded(row) for row in rows])
 
 
@@ -189,7 +204,8 @@ def _line(record: EpochRecord) -> bytes:
 
 def _parse(row: tables.Row) -> dict[str, float]:
     classes = [column for column in row.cells if column.startswith(_CLASS_DICE)]
-    return {"epoch": row.integer("epoch"), **{column: row.number(column) for column in [*_NUMBERS, *classes]}}
+    stretch = [STRETCH] if STRETCH in row.cells else []
+    return {"epoch": row.integer("epoch"), **{column: row.number(column) for column in [*_NUMBERS, *classes, *stretch]}}
 
 
 def _parse_step(row: tables.Row) -> StepRecord:

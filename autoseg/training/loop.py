@@ -117,7 +117,7 @@ class _Run:
             ranks=context.ranks,
         )
         self._shown, self.standing = 0.0, Standing(held_out=self._watch.cases > 0)
-        self.files.begin(self.state.epochs, steps_taken=self.state.steps_taken)
+        self.files.begin(self.state)
         if checkpoint is not None:
             self._go_on(checkpoint)
         elif start is not None:

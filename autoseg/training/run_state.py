@@ -108,6 +108,11 @@ class RunState(BaseModel):
         return self.stretch.config
 
     @property
+    def stretches_after(self) -> tuple[int, ...]:
+        """How many epochs there were before each stretch; none where the first call trained all of it."""
+        return tuple(stretch.after_epochs for stretch in self.stretches)
+
+    @property
     def trained_times(self) -> int:
         """How many calls have trained it, the one under way included."""
         return max(1, len(self.stretches))

@@ -22,6 +22,21 @@ from autoseg.training import continuing, loop
 from autoseg.training.run_state import read_state
 
 
+@pytest.fixture(scope="module")
+def finished(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with the U-Net on both of two folds, three epochs of two steps each."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    autoseg.plan(cohort, workspace=folder, folds=2, planes="axial", overrides=["training.steps_per_epoch=2"])
+    autoseg.train("unet", fold="all", workspace=folder, epochs=3, precision="float32")
+    return folder
+
+
+@pytest.fixture
+def workspace(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it to change."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
+
+
 def further(workspace: Path, *, events: Any = None, **choices: Any) -> TrainResult:
     defaults: dict[str, Any] = {"epochs": 1, "precision": "float32", "fold": 0, "further": True}
     return train.run(TrainOptions("unet", workspace=workspace, **(defaults | choices)), events or Silent())
@@ -65,7 +80,6 @@ def train_runs() -> Any:
 def test_the_finished_model_is_in_use_until_the_continued_one_takes_its_place(
     workspace: Path, cohort: Path, tmp_path: Path
 ) -> None:
-    shutil.rmtree(workspace / "models" / "sepres")
     autoseg.select(workspace=workspace)
     folder, before = model(workspace), read_document(model(workspace))
     record = read_record(folder)

@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from unittest import mock
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from autoseg.reporting.canvas import Axes
 from autoseg.reporting.figures import draw_bars, draw_curves
 
 NAN = float("nan")
@@ -53,6 +55,15 @@ def test_curves_fill_a_page_wide_picture(tmp_path: Path) -> None:
     draw_curves({"unet": history(20)}, tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as picture:
         assert (picture.format, picture.size) == ("PNG", (1080, 780))
+
+
+def test_curves_show_where_a_run_was_trained_further(tmp_path: Path) -> None:
+    rows = [{**row, "stretch": 1.0 if row["epoch"] <= 3 else 2.0} for row in history(6)]
+    drawn: list[float] = []
+    with mock.patch.object(Axes, "axvline", lambda _, x, **__: drawn.append(x)):
+        draw_curves({"unet": rows}, tmp_path / "further.png")
+        draw_curves({"unet": history(6)}, tmp_path / "once.png")
+    assert drawn == [3.5] * 4
 
 
 def test_curves_name_panels_classes_and_learning_rate(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autoseg.catalogue import NETWORKS
-from autoseg.model.description import Hardware
+from autoseg.model.description import Hardware, TrainedStretch
 from autoseg.planning.plan import Plan
 from autoseg.reporting.methods import methods_paragraph
 from autoseg.reporting.study import Choice, Study, Training
@@ -241,6 +241,27 @@ def test_seeds_are_counted(make_plan: MakePlan, trainings: list[Training], expec
 def test_views_with_a_network_of_their_own_are_no_seeds(make_plan: MakePlan) -> None:
     plan = make_plan(views=[{}, {"plane": "coronal"}], network={"shared_by_views": False})
     assert "seed" not in methods_paragraph(plan, study(training(), training()))[0]
+
+
+STRETCHES = (TrainedStretch(first_epoch=1, epochs=20, minutes=12.0), TrainedStretch(first_epoch=21, epochs=11, minutes=8.0))
+REVISED = (STRETCHES[0], STRETCHES[1].model_copy(update={"revision": 1}))
+CORRECTED = "cases were added or label maps corrected in between"
+LOWER = "from the last weights, with a schedule that started again from a lower learning rate"
+
+
+@pytest.mark.parametrize(
+    ("trainings", "expected"),
+    [
+        ([training()], []),
+        ([training(stretches=STRETCHES)], [f"It was trained further after the end (20 + 11 epochs), {LOWER}."]),
+        (
+            [training(stretches=REVISED), training(fold=1)],
+            [f"One of two was trained further after the end (20 + 11 epochs), {LOWER}; {CORRECTED}."],
+        ),
+    ],
+)
+def test_what_was_trained_further_is_told(make_plan: MakePlan, trainings: list[Training], expected: list[str]) -> None:
+    assert [line for line in sentences_of(make_plan(), study(*trainings)) if "trained further" in line] == expected
 
 
 @pytest.mark.parametrize(

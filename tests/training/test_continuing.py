@@ -103,7 +103,9 @@ def test_numbers_go_on_and_the_rate_starts_again_from_a_lower_one(
     assert [step.step for step in steps] == list(range(1, 13))
     first, second = ([step.learning_rate for step in steps[part]] for part in (slice(6), slice(6, 12)))
     assert second == pytest.approx([continuing.RATE_FACTOR * rate for rate in first], rel=1e-4)
-    assert [row["epoch"] for row in read_history(finished / "history.csv")] == [1, 2, 3, 4]
+    assert [(row["epoch"], row["stretch"]) for row in read_history(finished / "history.csv")] == [
+        (1, 1), (2, 1), (3, 2), (4, 2),
+    ]  # fmt: skip
     found = read_document(finished).provenance
     assert (found.epochs, [(each.first_epoch, each.epochs) for each in found.stretches]) == (4, [(1, 2), (3, 2)])
     assert sum(each.minutes for each in found.stretches) == pytest.approx(found.minutes)
