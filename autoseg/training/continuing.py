@@ -55,7 +55,8 @@ def next_stretch(state: RunState, config: TrainConfig, data: FoldData) -> RunSta
         data: what it learns from; may be other than before.
     """
     held_out, changed = set(data.members.validation), state.keys.differing(data.keys)
-    same = held_out == set(state.members.validation) and changed is not None and held_out.isdisjoint(changed)
+    judged_alike = held_out == set(state.members.validation) and changed is not None and held_out.isdisjoint(changed)
+    same = judged_alike and data.revision == state.revision  # what learnt from other data is another model
     begun = with_stretch(state, config, rate_factor=RATE_FACTOR, revision=data.revision, same_held_out=same)
     return begun.model_copy(
         update={

@@ -51,7 +51,7 @@ class Stretch(BaseModel):
     revision: int = Field(default=0, ge=0)
     """Revision of the data that it learns from."""
     same_held_out: bool = True
-    """Whether it is judged on what was judged before, so that scores of earlier epochs can be compared with its own."""
+    """Whether it learns from the same revision and is judged on the same data as before, so that earlier epochs compete."""
 
 
 class RunState(BaseModel):
