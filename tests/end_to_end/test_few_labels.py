@@ -90,9 +90,8 @@ def test_results_are_judged_by_labelled_voxels_or_by_whole_references(
 ) -> None:
     workspace, _ = learnt
     scan = few / "Training_Set" / "IBSR_04" / "IBSR_04.nii.gz"
-    predicted = autoseg.predict(scan, tmp_path / "out", workspace=workspace, uncertainty=True)
+    autoseg.predict(scan, tmp_path / "out", workspace=workspace, uncertainty=True)
     labels = tmp_path / "out" / "IBSR_04.nii.gz"
-    assert predicted.rows[0].id == "IBSR_04"
     whole = autoseg.evaluate(labels, reference_of(cohort, "IBSR_04"), workspace=workspace, output=tmp_path / "whole")
     in_part = autoseg.evaluate(labels, reference_of(few, "IBSR_01"), workspace=workspace, output=tmp_path / "part")
     assert any(not math.isnan(label.number("assd_mm")) for label in whole.evaluation.cases[0].classes)
