@@ -183,7 +183,8 @@ def _networks(plan: Plan) -> Iterator[SummaryLine]:
     weighted = f" (weights {min(weights):g} to {max(weights):g})" if loss is None or loss.class_weighted else ""
     name, plus, dice = _LOSSES.get(training.loss, training.loss).partition(" + ")
     why = "the paper's" if plan.inputs.recipe == "paper" else "rare classes weigh more" if weighted else "no class weights"
-    text = f"{name}{weighted}{plus}{dice}, {training.optimiser}"
+    binary = "binary " if not plan.data.encoding.exclusive and name == "cross-entropy" else ""
+    text = f"{binary}{name}{weighted}{plus}{dice}, {training.optimiser}"
     yield SummaryLine("training", text, why, ("training",))
 
 

@@ -62,8 +62,8 @@ def learning(plan: Plan, *, judged_on: str) -> str:
     loss, optimiser = LOSSES[section.loss], OPTIMISERS[section.optimiser]
     weights = f" ({_weights(section.class_weights)})" if loss.class_weighted else ""
     if not plan.data.encoding.exclusive:
-        weighted = f", {_weights(section.class_weights[1:], 'weights of voxels inside')}" if loss.class_weighted else ""
-        weights = f" (binary, of a sigmoid for each region{weighted})"
+        inside = _weights(section.class_weights[1:], "weights of voxels inside")
+        weights = f" (binary, of a sigmoid for each region, {inside})" if loss.class_weighted else " (of sigmoids)"
     supervised = " at every resolution (deep supervision, Lee et al. 2015)" if plan.network.deep_supervision else ""
     means = [optimiser.phrase]
     means += [f"a weight decay of {section.weight_decay:g}"] if optimiser.decays and section.weight_decay else []

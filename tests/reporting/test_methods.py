@@ -524,6 +524,27 @@ def test_number_formats_and_halved_batches(make_plan: MakePlan) -> None:
     assert "Convolutions were computed in bfloat16. Batches were halved to fit into the GPU's memory." in text
 
 
+def test_regions_are_told_as_such(make_plan: MakePlan) -> None:
+    regions = [
+        {"value": 0, "name": "background"},
+        {"value": 1, "name": "whole", "values": [1, 2], "order": 0},
+        {"value": 2, "name": "core", "values": [2], "order": 1},
+    ]
+    plan = make_plan(
+        data={"classes": regions},
+        training={"class_weights": [1.0, 2.5, 7.0]},
+        prediction={"prior_power": 0.5},
+        view={"tta_axes": ["columns"]},
+    )
+    text, _ = methods_paragraph(plan, ONE)
+    assert "of whole and core. These are regions: a voxel may lie in several, one inside the other." in text
+    assert "(binary, of a sigmoid for each region, weights of voxels inside 2.5, 7)" in text
+    assert "The predicted odds of each region were divided by the class weights to the power 0.5. Predicted" in text
+    assert "were scored by region" in text
+    without = make_plan(data={"classes": regions}, training={"class_weights": [1.0, 2.5, 7.0], "loss": "dice"})
+    assert "minimising soft Dice loss (of sigmoids) with" in methods_paragraph(without, ONE)[0]
+
+
 def test_many_class_weights_are_a_range(make_plan: MakePlan) -> None:
     classes = [{"value": value, "name": f"c{value}"} for value in range(10)]
     plan = make_plan(data={"classes": classes}, training={"class_weights": [1.0, *([2.5] * 9)]})
