@@ -5,7 +5,6 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from autoseg.data.dataset import refuse_ignored_background
 from autoseg.errors import CasesFailedError, UsageError
 from autoseg.events import Events
 from autoseg.options.command import Command, Output, Table, function
@@ -94,6 +93,7 @@ def run(options: CompareOptions, events: Events) -> CompareResult:
         CasesFailedError: some cases are not on all sides, or could not be scored; the others are compared and written.
         UsageError: fewer than two sides, no case in common, or classes or references differ.
     """
+    from autoseg.data.dataset import refuse_ignored_background
     from autoseg.evaluation.judged import problems_of
     from autoseg.evaluation.paired import compare_sides
     from autoseg.evaluation.paired_tables import write_comparison

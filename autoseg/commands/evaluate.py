@@ -5,7 +5,6 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from autoseg.data.dataset import names_by_value, refuse_ignored_background
 from autoseg.errors import CasesFailedError, UsageError, WorkspaceError
 from autoseg.events import Events
 from autoseg.jobs.work import ExecutorName
@@ -88,16 +87,17 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     Raises:
         CasesFailedError: some pairs could not be compared or some files have no partner; the others are written.
     """
-    refuse_ignored_background(options.ignore)
     plan = _plan(options, events)  # a wrong workspace is told before the rest is loaded
-    ignore = _ignored(options.ignore, plan)
 
+    from autoseg.data.dataset import refuse_ignored_background
     from autoseg.evaluation.folders import evaluate_folders
     from autoseg.evaluation.tables import METRICS_FILE, SUMMARY_FILE, write_scores
     from autoseg.inference.origins import warn_of_origins
     from autoseg.jobs.executors import open_executor
     from autoseg.reporting.figures import draw_evaluation
 
+    refuse_ignored_background(options.ignore)
+    ignore = _ignored(options.ignore, plan)
     with open_executor(options, folder=options.predictions, write=False, events=events) as jobs:
         evaluation = evaluate_folders(
             options.predictions,
@@ -131,6 +131,8 @@ def _ignored(asked: int | None, plan: "Plan | None") -> int | None:
     Raises:
         UsageError: it is the value of a class.
     """
+    from autoseg.data.dataset import names_by_value
+
     if plan is None or asked is None:
         return asked if plan is None else plan.data.ignore
     if (name := names_by_value(plan.data.classes).get(asked)) is not None:

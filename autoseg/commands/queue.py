@@ -80,9 +80,13 @@ def run(options: QueueOptions, events: Events) -> QueueResult:
         UsageError: it holds no results.
         WorkspaceError: its table is none, or there is no such workspace.
     """
+    from autoseg.runs.found import found_workspaces, workspace_folder
+
+    if options.workspace is not None:
+        workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
+
     from autoseg.inference.review import review
     from autoseg.runs.adoption import is_adopted
-    from autoseg.runs.found import found_workspaces
     from autoseg.runs.workspace import find_workspace
 
     scans = review(options.results)

@@ -12,7 +12,13 @@ from autoseg.errors import WorkspaceError
 from autoseg.options.declaration import options_of
 from autoseg.runs.workspace import find_workspace
 
-ARGUMENTS = {"predict": ("in", "out"), "evaluate": ("in", "out"), "export": ("x.autoseg",)}
+ARGUMENTS = {
+    "predict": ("in", "out"),
+    "queue": ("in",),
+    "adopt": ("in",),
+    "evaluate": ("in", "out"),
+    "export": ("x.autoseg",),
+}
 MADE_BY_IT = {"plan", "doctor"}
 """Commands whose workspace need not be there."""
 
