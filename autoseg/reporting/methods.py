@@ -155,6 +155,8 @@ def _origins(trainings: Sequence[Training]) -> str:
     if len(origins) < len(trainings):
         which = f"{in_words(len(origins)).capitalize()} of {in_words(len(trainings))} trainings"
     text = f"{which} started from trained weights ({'; '.join(dict.fromkeys(origin.in_words for origin in origins))})."
+    factors = sorted({training.rate_factor for training in trainings if training.origin is not None} - {1.0})
+    text += f" Learning rates were multiplied by {listing([f'{each:g}' for each in factors])} there." if factors else ""
     judged = [training.origin for training in trainings if training.origin is not None and training.held_out]
     if any(origin.learnt_from is None for origin in judged):
         return f"{text} It was not recorded whether these had been learnt from scans that were held out."

@@ -35,6 +35,7 @@ class Training:
         batches_halved: whether its batches were smaller than planned, because the GPU's memory was too small.
         augmented_on_host: whether slices were augmented by the processor.
         origin: the model that it started from; None: it started from nothing.
+        rate_factor: what the plan's learning rate was multiplied by there.
         revision: of the data: how often label maps had been adopted.
         adopted: checksums of label maps of further training cases that a model predicted and a person corrected.
         corrected: the same of label maps that took the place of one of the data set.
@@ -54,6 +55,7 @@ class Training:
     batches_halved: bool = False
     augmented_on_host: bool = True
     origin: Origin | None = None
+    rate_factor: float = 1.0
     revision: int = 0
     adopted: tuple[str, ...] = ()
     corrected: tuple[str, ...] = ()
@@ -158,6 +160,7 @@ def training_of(run: FinishedRun) -> Training:
         batches_halved=state is not None and state.halvings > 0,
         augmented_on_host=state is None or state.batches != "device",
         origin=made.origin,
+        rate_factor=1.0 if state is None else state.rate_factor,
         revision=made.revision,
         adopted=made.adopted_sha256,
         corrected=made.corrected_sha256,

@@ -13,7 +13,7 @@ from autoseg.planning.plan import Plan
 from autoseg.runs.targets import Target
 from autoseg.training.adapting import Transfer, transfer
 from autoseg.training.config import TrainConfig
-from autoseg.training.start import Start, drawn_weights
+from autoseg.training.start import RATE_FACTOR, Start, drawn_weights
 
 _MOST_CHARACTERS: Final = 200
 """Of a model's title that is recorded: it holds the name of a data set, which a stranger may have chosen."""
@@ -93,8 +93,9 @@ class StartingModel:
                 remedy="Train again.",
             )
         drawn = drawn_weights(config.architecture, plan.of_view(config.view), seed=config.seed)
-        adapted = self._transfer(plan, config.model)
-        return Start(adapted(bundle.network.state_dict(), drawn), self.origin(plan, config.model))
+        adapted, origin = self._transfer(plan, config.model), self.origin(plan, config.model)
+        factor = RATE_FACTOR if origin.classes_kept and origin.channels_kept else 1.0
+        return Start(adapted(bundle.network.state_dict(), drawn), origin, factor)
 
     def _transfer(self, plan: Plan, model: ModelId) -> Transfer:
         return transfer(model.architecture, before=self.document.seen, plan=plan.of_view(model.view), where=self.place)

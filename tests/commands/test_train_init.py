@@ -89,7 +89,8 @@ def test_what_a_model_started_from_is_told_wherever_the_model_is(started: Path, 
     assert ("started from", ORIGIN) in told.tables[0].rows
     data = gather(Workspace(started), Silent())
     paragraph, _ = methods_paragraph(data.plan, study_of(data))
-    assert f"One of three trainings started from trained weights ({ORIGIN}). None of these had been learnt from" in paragraph
+    assert f"One of three trainings started from trained weights ({ORIGIN}). Learning rates were multiplied by" in paragraph
+    assert "None of these had been learnt from the scans that were held out." in paragraph
 
 
 def test_each_fold_has_a_network_of_its_own_to_start_from(workspace: Path, exported: Path, trained: Path) -> None:

@@ -152,6 +152,20 @@ def test_it_says_on_what_where_that_was_recorded(members: Members, card: Callabl
     assert parts["Learnt from"][1].endswith("float32, torch 2.99, on EPYC (2 threads)")
 
 
+def test_it_says_what_a_network_started_from_and_where_nobody_knows_what_that_had_seen(
+    members: Members, card: Callable[..., Any]
+) -> None:
+    made = {**json.loads(members[BUNDLE])["provenance"], "validation_cases": ["case 1"]}
+    origin = {"weights_sha256": "a" * 64, "name": "sepres, fold 0 of b", "epochs": 9, "minutes": 1.0}
+    origin |= {"classes_kept": False, "channels_kept": False, "learnt_from": []}
+    parts, _ = card(changed(members, BUNDLE, provenance=made | {"origin": origin}))
+    own = "with last layers of its own and a first layer for other channels"
+    assert parts["Learnt from"][1].endswith(f", started from sepres, fold 0 of b after 9 epochs, {own}")
+    assert len(parts["Learnt from"]) == 2
+    parts, _ = card(changed(members, BUNDLE, provenance=made | {"origin": {**origin, "learnt_from": None}}))
+    assert parts["Learnt from"][2].startswith("not recorded is which scans sepres, fold 0 of b had learnt from")
+
+
 def test_scores_come_with_their_intervals(members: Members, card: Callable[..., Any]) -> None:
     parts, _ = card(members)
     assert parts["Scores on cases it had not seen"] == [

@@ -1,7 +1,9 @@
 """Results of models on cases that they had learnt from are recognised by what version 0.1 stored."""
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,3 +39,33 @@ def test_nothing_is_said_of_new_cases_other_models_or_unknown_origins(results: P
     assert learnt_cases(results, Workspace(tmp_path)) == ()  # no workspace
     (results / "predictions.csv").unlink()
     assert learnt_cases(results, WORKSPACE) == ()
+
+
+def test_what_a_model_was_started_from_counts(results: Path, tmp_path: Path) -> None:
+    def changed(path: Path, change: Any) -> None:
+        document = json.loads(path.read_text())
+        change(document)
+        path.write_text(json.dumps(document))
+
+    root = tmp_path / "run"
+    shutil.copytree(WORKSPACE.root, root)
+    bundle = root / "models/sepres/fold_0/bundle.json"
+    held_out = json.loads(bundle.read_text())["provenance"]["validation_cases"][0]
+    table = results / "predictions.csv"
+    table.write_text(table.read_text().replace("IBSR_02", held_out))
+    changed(
+        root / "fingerprint.json",
+        lambda document: [case.update(voxels_sha256="a" * 64) for case in document["cases"] if case["id"] == held_out],
+    )
+    origin = {
+        "weights_sha256": "b" * 64,
+        "name": "m",
+        "epochs": 1,
+        "minutes": 1,
+        "classes_kept": True,
+        "channels_kept": True,
+    }
+    for scan, expected in (("c" * 64, ()), ("a" * 64, (held_out,))):
+        learnt = {**origin, "learnt_from": [scan]}
+        changed(bundle, lambda document, learnt=learnt: document["provenance"].update(origin=learnt))
+        assert learnt_cases(results, Workspace(root)) == expected

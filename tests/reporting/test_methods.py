@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from autoseg.catalogue import NETWORKS
-from autoseg.model.description import Hardware, TrainedStretch
+from autoseg.model.description import Hardware, Origin, TrainedStretch
 from autoseg.planning.plan import Plan
 from autoseg.reporting.methods import methods_paragraph
 from autoseg.reporting.study import Choice, Study, Training
@@ -574,3 +574,24 @@ def test_no_plural_is_left_to_the_reader(make_plan: MakePlan) -> None:
     for plan in plans:
         for name in NETWORKS:
             assert "(s)" not in methods_paragraph(plan, study(training(name)))[0]
+
+
+def test_what_trainings_started_from_and_what_is_known_of_it(make_plan: MakePlan) -> None:
+    def said(*trainings: Training) -> list[str]:
+        lines = sentences_of(make_plan(), study(*trainings))
+        return [line for line in lines if "started" in line or "these" in line or "multiplied" in line]
+
+    made = {"weights_sha256": "a" * 64, "name": "unet, fold 0 of b", "epochs": 9, "minutes": 1, "channels_kept": True}
+    known = Origin.model_validate({**made, "classes_kept": False, "learnt_from": ()})
+    unknown = Origin.model_validate({**made, "classes_kept": True})
+    told = "started from trained weights (unet, fold 0 of b after 9 epochs, with last layers of its own)."
+    assert said(training()) == []
+    honest = "None of these had been learnt from the scans that were held out."
+    assert said(training(origin=known)) == [f"Training {told}", honest]
+    assert said(training(origin=known, held_out=0)) == [f"Training {told}"]
+    assert said(training(), training(fold=1, origin=known)) == [f"One of two trainings {told}", honest]
+    assert said(training(origin=unknown, rate_factor=0.3)) == [
+        "Training started from trained weights (unet, fold 0 of b after 9 epochs).",
+        "Learning rates were multiplied by 0.3 there.",
+        "It was not recorded whether these had been learnt from scans that were held out.",
+    ]

@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from autoseg.events import Silent
+from autoseg.model.description import Origin
 from autoseg.model.hardware import Hardware
 from autoseg.planning.overrides import parse_overrides, parse_planes
 from autoseg.planning.sections import Inputs
+from autoseg.reporting.blocks import Table, Text
 from autoseg.reporting.data import gather
-from autoseg.reporting.sections import _facts, planning_options
+from autoseg.reporting.sections import _facts, _learning, planning_options
 from autoseg.runs.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"
@@ -61,3 +63,22 @@ def test_the_top_says_when_on_what_and_for_how_long_networks_were_trained(tmp_pa
     first = replace(first, provenance=first.provenance.model_copy(update={"hardware": machine}))
     assert _facts(replace(data, runs=(first, *others)))[2] == ("Trained on", "Some processor (8 threads)")
     assert _facts(replace(data, runs=())) == []
+
+
+def test_runs_say_what_they_started_from_and_where_nobody_knows_what_that_had_seen(tmp_path: Path) -> None:
+    shutil.copytree(STORED, tmp_path / "run")
+    data = gather(Workspace(tmp_path / "run"), Silent())
+    (first, *others) = data.runs
+    origin = Origin(
+        weights_sha256="a" * 64, name="unet, fold 0 of b", epochs=9, minutes=1, classes_kept=True, channels_kept=True
+    )
+    made = first.provenance.model_copy(update={"origin": origin})
+    table, unknown = _learning(replace(data, runs=[replace(first, provenance=made), *others]), []).blocks
+    assert isinstance(table, Table)
+    assert table.columns[-1] == "started from"
+    assert [row[-1] for row in table.rows] == ["unet, fold 0 of b after 9 epochs", "", ""]
+    assert isinstance(unknown, Text)
+    assert "not recorded which scans unet, fold 0 of b had learnt from" in unknown.paragraphs[0]
+    (table,) = _learning(data, []).blocks
+    assert isinstance(table, Table)
+    assert "started from" not in table.columns

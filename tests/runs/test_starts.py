@@ -19,6 +19,7 @@ from autoseg.planning.plan import Plan
 from autoseg.runs.starts import StartingModel, choose_start, learnt_cases
 from autoseg.runs.targets import Target
 from autoseg.training.config import TrainConfig
+from autoseg.training.start import RATE_FACTOR
 
 MakePlan = Callable[..., Plan]
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
@@ -89,6 +90,7 @@ def test_another_process_can_read_it_and_starts_the_same(make_plan: MakePlan, mo
     start, same = (each.start(make_plan(), config) for each in (here, there))
     assert start.origin == same.origin
     assert start.origin.learnt_from == (B, C)
+    assert start.rate_factor == RATE_FACTOR
     assert all(torch.equal(tensor, same.state[name]) for name, tensor in start.state.items())
     weights = load_bundle(Path(here.read.args[0])).network.state_dict()  # type: ignore[attr-defined]  # a partial
     assert all(torch.equal(tensor, start.state[name]) for name, tensor in weights.items())
@@ -97,6 +99,8 @@ def test_another_process_can_read_it_and_starts_the_same(make_plan: MakePlan, mo
 def test_seeds_share_what_is_kept_and_draw_what_is_new(make_plan: MakePlan, model: Callable[..., StartingModel]) -> None:
     classes = [{"value": 0, "name": "background"}, {"value": 2, "name": "square"}]
     plan, here = make_plan(data={"classes": classes}), model("a")
+    config = TrainConfig(architecture="unet", fold="0", precision="float32")
+    assert here.start(plan, config).rate_factor == 1.0  # what is new learns as from nothing
     configs = [TrainConfig(architecture="unet", fold="0", precision="float32", seed=seed) for seed in (0, 0, 1)]
     one, again, other = (here.start(plan, config).state for config in configs)
     differing = {name for name, tensor in one.items() if not torch.equal(tensor, other[name])}
