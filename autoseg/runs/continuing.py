@@ -79,6 +79,7 @@ def _trained(session: Session, target: Target) -> _Trained | None:
         state, choices = progress[0], session.choices
         length = (state.choices.epochs, state.choices.minutes) == (choices.epochs, choices.minutes)
         same = state.keys.differing(session.store.keys) == () and state.members == target.members
+        same = same and state.revision == session.revision
         record = run_folder(folder) / HELD_OUT_FOLDER / RECORD_FILE
         return _Trained(state, length and same, not state.members.validation or record.exists())
     return None

@@ -1,14 +1,20 @@
 """`train --continue`: a finished model stays in use until it has been trained further, and the same command goes on."""
 
 import json
+import os
+import random
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
+from oracles.processes import finish, start, wait_until
 from oracles.watched_runs import Recorder
 
 import autoseg
@@ -16,17 +22,20 @@ from autoseg.commands import clean, status, train
 from autoseg.commands.train import TrainOptions, TrainResult
 from autoseg.errors import BundleError, CasesFailedError, UsageError, WorkspaceError
 from autoseg.events import Silent
+from autoseg.images.image import read_labels, write_labels
+from autoseg.model.bundle import load_bundle
 from autoseg.model.description import read_document
 from autoseg.postprocessing.held_out import read_record
 from autoseg.training import continuing, loop
-from autoseg.training.run_state import read_state
+from autoseg.training.run_state import read_progress, read_state
 
 
 @pytest.fixture(scope="module")
 def finished(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with the U-Net on both of two folds, three epochs of two steps each."""
-    folder = tmp_path_factory.mktemp("finished") / "run"
-    autoseg.plan(cohort, workspace=folder, folds=2, planes="axial", overrides=["training.steps_per_epoch=2"])
+    root = tmp_path_factory.mktemp("finished")
+    folder, data = root / "run", shutil.copytree(cohort, root / "data")
+    autoseg.plan(data, workspace=folder, folds=2, planes="axial", overrides=["training.steps_per_epoch=2"])
     autoseg.train("unet", fold="all", workspace=folder, epochs=3, precision="float32")
     return folder
 
@@ -221,3 +230,56 @@ def test_a_dry_run_tells_it(workspace: Path) -> None:
     assert "is trained further after epoch 3" in text
     assert "4 more epochs" in text
     assert epochs(workspace)[0] == 3
+
+
+@pytest.fixture
+def corrected(finished: Path, workspace: Path) -> Iterator[str]:
+    """A case of which the label map was changed; afterwards it is as it was."""
+    case = json.loads((workspace / "splits.json").read_text())["folds"][0]["training"][0]
+    path = finished.parent / "data" / "Training_Set" / case / f"{case}_seg.nii.gz"
+    before = path.read_bytes()
+    labels = read_labels(path)
+    changed = labels.array.copy()
+    changed[:, :, ::2] = 0
+    write_labels(path, changed, labels.geometry)
+    yield case
+    path.write_bytes(before)
+
+
+def test_a_corrected_label_map_is_learnt_from_and_said(workspace: Path, corrected: str) -> None:
+    with pytest.raises(WorkspaceError, match=rf"the data of {corrected}.*on changed data, too"):
+        further(workspace, further=False, epochs=3)
+    keys = read_state(model(workspace))
+    assert any(note.endswith("trained further after epoch 3; 1 changed") for note in said(workspace))
+    state = read_state(model(workspace))
+    assert keys is not None
+    assert state is not None
+    assert state.keys.differing(keys.keys) == (corrected,)
+    assert said(workspace, dry_run=True)  # and goes on
+
+
+@pytest.mark.gate  # processes of their own: one killed three times, and two that train together
+def test_kill_9_at_any_moment_ends_with_the_same_bits(workspace: Path, tmp_path: Path) -> None:
+    arguments = ("train", "-w", str(workspace), "--continue", "--epochs", "12", "--precision", "float32", "--device", "cpu")
+    alike = Path(shutil.copytree(workspace, tmp_path / "alike"))
+    autoseg.train(workspace=alike, epochs=12, precision="float32", further=True)
+    folder, dice = model(workspace), random.Random(0)  # noqa: S311
+    before = read_document(folder)
+    for after in (0, 4, 9):
+        process = start(*arguments)
+        wait_until(partial(has_reached, folder / "continued", 3 + after), process)
+        time.sleep(dice.uniform(0, 0.05))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        assert read_document(folder) == before
+        load_bundle(folder)
+    finish(start(*arguments))
+    assert read_document(folder).weights_sha256 == read_document(model(alike)).weights_sha256
+    finish(start(*arguments, "--device", "cpu,cpu"))
+    assert epochs(workspace)[0] == 3 + 24
+    assert not (folder / "continued").exists()
+
+
+def has_reached(folder: Path, epochs: int) -> bool:
+    progress = read_progress(folder)
+    return progress is not None and progress[1] >= epochs
