@@ -110,7 +110,8 @@ def _data(data: ReportData, pictures: Sequence[Block]) -> Section:
     return Section(
         "data",
         "The data",
-        f"{len(fingerprint.cases)} labelled cases of {len(data.dataset.cases)}, read as {data.dataset.layout}.",
+        f"{len(fingerprint.cases)} labelled cases of {len(data.dataset.cases)}, read as {data.dataset.layout}."
+        + _adopted(data),
         [
             *pictures,
             Table("Labelled cases" + more, columns, rows, folded=len(rows) > 12, sortable=True),
@@ -118,6 +119,19 @@ def _data(data: ReportData, pictures: Sequence[Block]) -> Section:
                   ["class", "voxels", "fraction", "weight"], balance),
         ],
     )  # fmt: skip
+
+
+def _adopted(data: ReportData) -> str:
+    """Label maps that were predicted first, and what that means for scores that are older."""
+    adopted = [case.adopted for case in data.dataset.cases if case.adopted is not None]
+    if not adopted:
+        return ""
+    revision = data.dataset.revision
+    behind = sum(run.provenance.revision < revision for run in data.runs)
+    text = f" Of {len(adopted)} the label map was predicted, and corrected or confirmed by a person (revision {revision})."
+    if behind:
+        text += f" {behind} run(s) preceded the last revision, and were scored on the label maps of then."
+    return text
 
 
 def _plan(data: ReportData) -> Section:
@@ -147,6 +161,9 @@ def _learning(data: ReportData, curves: Sequence[Block]) -> Section:
     if any(run.provenance.stretches for run in data.runs):
         columns.append("trained further")
         rows = [[*row, run.provenance.stretches_in_words] for row, run in zip(rows, data.runs, strict=True)]
+    if data.dataset.revision:
+        columns.append("revision of the data")
+        rows = [[*row, str(run.provenance.revision)] for row, run in zip(rows, data.runs, strict=True)]
     table: list[Block] = [Table("Runs", columns, rows)] if rows else []
     table += [Text(list(unknown))] if (unknown := dict.fromkeys(_unknown_origins(data))) else []
     return Section("learning", "Learning", "How every run went.", [*curves, *table])

@@ -190,7 +190,8 @@ def refuse_changed_data(models: Sequence[FinishedModel], keys: DataKeys, *, work
     Raises:
         BundleError: cases have changed; names them where the models know.
     """
-    adopted = {case.id: case.adopted.revision for case in workspace.stored_dataset().cases if case.adopted is not None}
+    cases = workspace.stored_dataset().cases if workspace.dataset_file.exists() else ()
+    adopted = {case.id: case.adopted.revision for case in cases if case.adopted is not None}
     for model in models:
         differing = model.data.differing(keys)
         if differing is None and adopted and model.revision < max(adopted.values()):

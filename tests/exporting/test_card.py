@@ -228,3 +228,14 @@ def test_several_planes_are_named_and_their_mean_is_said(
     assert parts["Expects"][0] == "3D scans, cut into axial and coronal slices, 1 channel: T1"
     assert parts["Expects"][4] == "slices of any size; learnt from patches of 16 x 12 px and 32 x 12 px"
     assert parts["Gives"][0] == "the mean over 2 planes, on the scan's own voxels"
+
+
+def test_label_maps_that_a_person_corrected_are_counted(members: Members, card: Callable[..., Any]) -> None:
+    made = json.loads(members[BUNDLE])["provenance"]
+    adopted = {"revision": 3, "adopted_sha256": ["a" * 64, "b" * 64], "corrected_sha256": ["c" * 64]}
+    parts, document = card(changed(members, BUNDLE, provenance=made | adopted))
+    assert parts["Learnt from"][1] == (
+        "3 label maps predicted by a model, and corrected or confirmed by a person: 2 of further cases, 1 in place of "
+        "others (revision 3 of the data)"
+    )
+    assert document["networks"][FOLDER]["provenance"]["adopted_sha256"] == adopted["adopted_sha256"]

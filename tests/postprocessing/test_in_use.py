@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from oracles.watched_runs import Recorder
 from autoseg.errors import BundleError, WorkspaceError
 from autoseg.events import Events, Silent
 from autoseg.planning.plan import Plan
-from autoseg.postprocessing.in_use import models_in_use, selection_of
+from autoseg.postprocessing.in_use import fingerprint_of, models_in_use, selection_of
 from autoseg.postprocessing.selection import Selection
 from autoseg.runs.workspace import Workspace
 
@@ -98,3 +99,27 @@ def test_a_selection_that_does_not_fit_the_plan_is_refused(workspace: Workspace)
     edit(workspace.selection_file, plan_digest="0" * 64)
     with pytest.raises(WorkspaceError, match=r"made under another plan.*autoseg select"):
         selection_of(workspace, workspace.plan())
+
+
+def test_scans_are_compared_with_what_the_models_know(workspace: Workspace) -> None:
+    document = json.loads(workspace.dataset_file.read_text(encoding="utf-8"))
+    adopted = {"IBSR_01": {"corrected": True}, "IBSR_02": {"corrected": False}}
+    for case in document["cases"]:
+        if case["id"] in adopted:
+            case["adopted"] = {**adopted[case["id"]], "revision": 1, "label_sha256": "0" * 64}
+    edit(workspace.dataset_file, **{**document, "revision": 1, "version": 2})
+    models = models_in_use(workspace, workspace.plan(), selection_of(workspace, workspace.plan()), Silent())
+    all_cases = [case.id for case in workspace.fingerprint().cases]
+    known = [case.id for case in fingerprint_of(workspace, models).cases]
+    assert known == [case for case in all_cases if case != "IBSR_02"]
+    later = [replace(model, revision=1) for model in models]
+    assert [case.id for case in fingerprint_of(workspace, later).cases] == all_cases
+
+
+def test_models_of_several_revisions_are_averaged_with_a_warning(workspace: Workspace) -> None:
+    path = workspace.models / "unet" / "fold_0" / "bundle.json"
+    provenance = json.loads(path.read_text(encoding="utf-8"))["provenance"]
+    edit(path, provenance={**provenance, "revision": 1})
+    events = Recorder()
+    assert in_use(workspace, workspace.plan(), None, events) == fold_0(workspace, "attention", "sepres", "unet")
+    assert any("different revisions of the data" in warning for warning in events.warnings)

@@ -196,3 +196,19 @@ def test_a_document_that_cannot_be_read_is_part_of_the_status(workspace: Workspa
 )
 def test_how_far_a_run_is_in_words(run: RunStatus, told: str) -> None:
     assert run.told == told
+
+
+def test_models_that_have_not_learnt_from_adopted_label_maps_are_to_go_on(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.models / "unet" / "fold_1")
+    assert status_of(workspace).behind == ()
+    change(workspace.dataset_file, lambda document: document.update(revision=2))
+    for network in ("attention", "sepres"):
+        path = workspace.models / network / "fold_0" / "checkpoint.json"
+        change(path, lambda document: document["state"].update(revision=2))
+    status = status_of(workspace)
+    assert (status.revision, [run.model.title for run in status.behind]) == (2, ["unet, fold 0"])
+    complete = replace(status, runs=tuple(run for run in status.runs if run.stage != "missing"))
+    step = next_step(complete, exported=True)
+    assert "label maps were adopted since 1 model(s) were trained, such as unet, fold 0" in step.why
+    assert "--arch unet --fold 0" in step.command
+    assert "--continue" in step.command

@@ -595,3 +595,18 @@ def test_what_trainings_started_from_and_what_is_known_of_it(make_plan: MakePlan
         "Learning rates were multiplied by 0.3 there.",
         "It was not recorded whether these had been learnt from scans that were held out.",
     ]
+
+
+def test_label_maps_that_were_predicted_and_corrected_are_told(make_plan: MakePlan) -> None:
+    trainings = (
+        training(fold=0, revision=2, adopted=("a", "b"), corrected=("c",)),
+        training(fold=1, revision=1, adopted=("a",)),
+    )
+    text, _ = methods_paragraph(make_plan(), study(*trainings))
+    assert (
+        "Of the segmentations that were learnt from, three had been predicted by an earlier model and were corrected or "
+        "confirmed by a person (2 further scans and one in place of an earlier reference). One of the trainings preceded "
+        "the last of these."
+    ) in text
+    without, _ = methods_paragraph(make_plan(), study(training(revision=2)))
+    assert "predicted by an earlier model" not in without

@@ -1,6 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,15 @@ from autoseg.errors import BundleError
 from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
-from autoseg.runs.inventory import FinishedModel, by_network, refuse_changed_data, refuse_mixed_data, take_inventory
+from autoseg.runs.inventory import (
+    FinishedModel,
+    by_network,
+    refuse_changed_data,
+    refuse_mixed_data,
+    refuse_models_behind,
+    revisions_apart,
+    take_inventory,
+)
 from autoseg.runs.workspace import Workspace
 
 NOW = DataKeys(cases={"a": "1", "b": "1", "c": "1"}, all_labelled="x")
@@ -132,3 +141,45 @@ def test_data_that_changed_since_training_are_named() -> None:
     assert raised.value.expected == "the data that unet/fold_0 was trained on"
     with pytest.raises(BundleError, match="other files for some of its cases"):
         refuse_changed_data([model("0", all_labelled="y")], NOW, workspace=workspace)
+
+
+def of_revision(number: int, fold: str, **cases: str) -> FinishedModel:
+    return replace(model(fold, **cases), revision=number)
+
+
+def test_between_revisions_label_maps_may_differ_and_within_one_they_may_not() -> None:
+    before, after = of_revision(0, "0", a="1", b="1"), of_revision(1, "1", a="2", b="1")
+    refuse_mixed_data([before, after])
+    assert revisions_apart([before, after]) == "revision 0: unet/fold_0; revision 1: unet/fold_1"
+    assert revisions_apart([before, before]) is None
+    with pytest.raises(BundleError, match="trained on different data"):
+        refuse_mixed_data([after, of_revision(1, "2", a="3", b="1"), before])
+
+
+def adopt(workspace: Workspace, case: str, revision: int) -> None:
+    """Have a case of the workspace say that its label map was adopted."""
+    document = json.loads(workspace.dataset_file.read_text(encoding="utf-8"))
+    for each in document["cases"]:
+        if each["id"] == case:
+            each["adopted"] = {"revision": revision, "corrected": True, "label_sha256": "0" * 64}
+    workspace.dataset_file.write_text(json.dumps({**document, "revision": revision, "version": 2}), encoding="utf-8")
+
+
+def test_models_behind_the_data_are_named_where_they_are_compared(workspace: Workspace) -> None:
+    refuse_models_behind([of_revision(0, "0")], workspace=workspace)
+    adopt(workspace, "IBSR_01", 2)
+    refuse_models_behind([of_revision(2, "0")], workspace=workspace)
+    with pytest.raises(BundleError, match="behind the data") as refused:
+        refuse_models_behind([of_revision(2, "0"), of_revision(1, "1")], workspace=workspace)
+    assert refused.value.found == "unet/fold_1 of revision 1"
+    assert "train --continue" in refused.value.remedy
+
+
+def test_label_maps_adopted_since_do_not_keep_a_model_from_being_shown(workspace: Workspace) -> None:
+    adopt(workspace, "IBSR_01", 1)
+    now = DataKeys(cases={"IBSR_01": "2", "IBSR_02": "1"}, all_labelled="y")
+    refuse_changed_data([of_revision(0, "0", IBSR_01="1", IBSR_02="1")], now, workspace=workspace)
+    refuse_changed_data([of_revision(0, "0")], now, workspace=workspace)  # a run of 0.1
+    for changed in (of_revision(1, "0", IBSR_01="1", IBSR_02="1"), of_revision(0, "0", IBSR_01="1", IBSR_02="0")):
+        with pytest.raises(BundleError, match="has changed since"):
+            refuse_changed_data([changed], now, workspace=workspace)
