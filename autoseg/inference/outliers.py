@@ -12,7 +12,7 @@ from autoseg.data.dataset import LabelClass
 from autoseg.images.colours import COLOURS, is_grey
 from autoseg.images.geometry import ANATOMICAL_AXES, Geometry
 from autoseg.images.image import Image
-from autoseg.planning.case_fingerprint import IntensityStatistics, intensity_statistics
+from autoseg.planning.case_fingerprint import CaseFingerprint, IntensityStatistics, intensity_statistics
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.sections import DataSection, NormalisationStep
 from autoseg.planning.tilt import unusual_tilt
@@ -119,18 +119,20 @@ def unusual_colours(image: Image, fingerprint: Fingerprint) -> list[str]:
 
 
 def unusual_volume(volumes_ml: Mapping[str, float], fingerprint: Fingerprint) -> list[str]:
-    """Warnings about the volume of all foreground together."""
+    """Warnings about the volume of all foreground together, which is known of scans that are labelled throughout."""
     total_ml = sum(volumes_ml.values())
-    seen_ml = [
-        sum(count for value, count in case.class_voxels.items() if value > 0) * float(np.prod(case.spacing_mm)) / 1000
-        for case in fingerprint.cases
-    ]
     if total_ml == 0:
-        return ["nothing was found"] if min(seen_ml) > 0 else []
-    seen_ml = [volume_ml for volume_ml in seen_ml if volume_ml > 0]
+        return ["nothing was found"] if all(_foreground_ml(case) > 0 for case in fingerprint.cases) else []
+    whole = (case for case in fingerprint.cases if case.unlabelled is None)
+    seen_ml = [volume_ml for case in whole if (volume_ml := _foreground_ml(case)) > 0]
     if seen_ml and _beyond(total_ml, seen_ml, VOLUME_MARGIN):
         return [f"{total_ml:.4g} ml of foreground (training: {_range(seen_ml)} ml)"]
     return []
+
+
+def _foreground_ml(case: CaseFingerprint) -> float:
+    voxels = sum(count for value, count in case.class_voxels.items() if value > 0)
+    return voxels * float(np.prod(case.spacing_mm)) / 1000
 
 
 def missing_classes(volumes_ml: Mapping[str, float], classes: Sequence[LabelClass], fingerprint: Fingerprint) -> list[str]:

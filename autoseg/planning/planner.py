@@ -8,7 +8,7 @@ from pydantic_core import to_jsonable_python
 
 from autoseg.catalogue import LOSSES, Plane
 from autoseg.data.dataset import Dataset
-from autoseg.errors import DatasetError
+from autoseg.errors import DatasetError, UsageError
 from autoseg.planning import channel_rules, rules, sizing, view_rules
 from autoseg.planning.budget import base_features
 from autoseg.planning.decided import Decision, decided_paths, in_every_view
@@ -50,7 +50,9 @@ def make_plan(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Pla
     _settle_training(draft, fingerprint, inputs)
     _settle_prediction(draft, inputs)
     draft.settle("evaluation.tolerances_mm", "tolerances", rules.tolerances(fingerprint, classes=draft["data.classes"]))
-    return overridden(draft.finish(), inputs.overrides)
+    plan = overridden(draft.finish(), inputs.overrides)
+    rules.refuse_loss(plan.training.loss, plan.data.encoding, error=UsageError)
+    return plan
 
 
 class _Draft:

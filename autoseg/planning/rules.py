@@ -8,8 +8,9 @@ from typing import Final
 
 from autoseg.catalogue import LOSSES, Crop, Loss, Recipe
 from autoseg.data.dataset import LabelClass, names_by_value
-from autoseg.data.labels import encoding_of
+from autoseg.data.labels import LabelEncoding, encoding_of
 from autoseg.data.splits import fold_count
+from autoseg.errors import AutosegError, PlanError
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.labelled import labelled_part
 from autoseg.planning.recipes import Choice
@@ -129,6 +130,32 @@ def prior_power(loss: Loss, *, recipe: Recipe) -> Choice[float]:
         PRIOR_POWER,
         "The weights of the cross-entropy make networks find too much of rare classes; this takes half of it back.",
     )
+
+
+def refuse_loss(loss: Loss, encoding: LabelEncoding, *, error: type[AutosegError] = PlanError) -> None:
+    """Require a loss that knows what the targets of the data may be.
+
+    Args:
+        loss: that is to be trained with.
+        encoding: of the data's classes.
+        error: what is raised.
+
+    Raises:
+        AutosegError: of this kind: there are regions, or voxels without a label, and the loss does not know them.
+    """
+    entry = LOSSES[loss]
+    problem, key = "", ""
+    if not encoding.exclusive and not entry.regions:
+        problem, key = "does not know regions, which the classes of the data are", "regions"
+    elif encoding.ignore is not None and not entry.without_labels:
+        problem, key = "does not know voxels without a label, which the data has (data.ignore)", "without_labels"
+    if problem:
+        raise error(
+            f"the loss `{loss}` {problem}",
+            where="training.loss",
+            expected=f"one of {', '.join(LOSSES.built_in)}, or a loss whose entry says `{key}=True`",
+            remedy="Choose another training.loss, or have this one know them and say so.",
+        )
 
 
 def tolerances(fingerprint: Fingerprint, *, classes: Sequence[LabelClass]) -> Choice[tuple[float, ...]]:

@@ -9,8 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
-from autoseg.data.display import intensity_window
-from autoseg.reporting.canvas import WIDTH_IN, Axes, draw_labels, fill_look, hide_axes, new_figure, patch_legend, show_slice
+from autoseg.data.display import UNLABELLED, UNLABELLED_NAME, intensity_window
+from autoseg.reporting.canvas import (
+    WIDTH_IN,
+    Axes,
+    draw_labels,
+    fill_look,
+    hide_axes,
+    new_figure,
+    patch_legend,
+    show_slice,
+    unlabelled_look,
+)
 
 COLUMNS: Final = 5
 _TITLE_IN: Final = 0.36
@@ -74,8 +84,10 @@ def draw_cohort(slices: Sequence[CohortSlice], path: Path, *, classes: Sequence[
             bottom_in = height_in - line * line_in - _TITLE_IN - rows_in
             box = (left_in / WIDTH_IN, bottom_in / height_in, columns_in / WIDTH_IN, rows_in / height_in)
             _draw_slice(figure.add_axes(box), one, values=values)
-        names = (label.name for label in classes[1:])
-        patch_legend(figure, names, map(fill_look, range(len(values))), loc="lower center", ncols=6)
+        names, looks = [label.name for label in classes[1:]], [fill_look(index) for index in range(len(values))]
+        if any(one.labels is not None and (one.labels == UNLABELLED).any() for one in slices):
+            names, looks = [*names, UNLABELLED_NAME], [*looks, unlabelled_look()]
+        patch_legend(figure, names, looks, loc="lower center", ncols=6)
 
 
 def _draw_slice(panel: Axes, one: CohortSlice, *, values: Sequence[int]) -> None:

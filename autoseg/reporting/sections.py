@@ -12,6 +12,7 @@ from autoseg.evaluation.formatting import bounds, counted, listing, number, plan
 from autoseg.evaluation.statistics import Interval, mean_interval
 from autoseg.model.description import BUNDLE_FILE, software_versions
 from autoseg.planning.decided import explained
+from autoseg.planning.labelled import labelled_part
 from autoseg.planning.sections import Inputs
 from autoseg.postprocessing.scoring import case_means
 from autoseg.reporting.blocks import MOST_ROWS, Block, Copyable, Facts, Table, Text
@@ -97,7 +98,8 @@ def _data(data: ReportData, pictures: Sequence[Block]) -> Section:
     rows = []
     for case in fingerprint.cases[:MOST_ROWS]:
         voxel_ml = float(np.prod(case.spacing_mm)) / 1000
-        volumes = [f"{case.voxels_of(label) * voxel_ml:.2f}" for label in foreground]
+        in_part = "" if case.unlabelled is None else " in part"
+        volumes = [f"{case.voxels_of(label) * voxel_ml:.2f}{in_part}" for label in foreground]
         shape, spacing = (" x ".join(f"{value:.4g}" for value in triple) for triple in (case.shape, case.spacing_mm))
         rows.append([case.id, subsets.get(case.id, "gone"), shape, spacing, *volumes])
     columns = ["case", "set", "voxels (Z, Y, X)", "spacing (mm)", *(f"{label.name} (ml)" for label in foreground)]
@@ -111,6 +113,7 @@ def _data(data: ReportData, pictures: Sequence[Block]) -> Section:
         "data",
         "The data",
         f"{len(fingerprint.cases)} labelled cases of {len(data.dataset.cases)}, read as {data.dataset.layout}."
+        + (f" {part}; the others count nowhere." if (part := labelled_part(fingerprint.cases)) else "")
         + _adopted(data),
         [
             *pictures,

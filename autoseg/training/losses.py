@@ -15,8 +15,8 @@ import torch
 from torch.nn import functional as F
 
 from autoseg import catalogue
-from autoseg.errors import PlanError
 from autoseg.model.encoding import TensorEncoding
+from autoseg.planning.rules import refuse_loss
 from autoseg.training.joining import joined
 from autoseg.training.ranks import ALONE, Ranks
 
@@ -70,20 +70,7 @@ def build_loss(
     Raises:
         PlanError: there are regions, or voxels without a label, and the loss does not know them.
     """
-    if not encoding.labels.exclusive and not catalogue.LOSSES[name].regions:
-        raise PlanError(
-            f"the loss `{name}` does not know regions, which the classes of the data are",
-            where="training.loss",
-            expected=f"one of {', '.join(catalogue.LOSSES.built_in)}, or a loss whose entry says `regions=True`",
-            remedy="Choose another training.loss in plan.json, or have the loss take regions and say so.",
-        )
-    if encoding.labels.ignore is not None and not catalogue.LOSSES[name].without_labels:
-        raise PlanError(
-            f"the loss `{name}` does not know voxels without a label, which the data has (data.ignore)",
-            where="training.loss",
-            expected=f"one of {', '.join(catalogue.LOSSES.built_in)}, or a loss whose entry says `without_labels=True`",
-            remedy="Choose another training.loss in plan.json, or have the loss leave out targets of K and say so.",
-        )
+    refuse_loss(name, encoding.labels)
     weights = torch.tensor(class_weights, dtype=torch.float32, device=device)
     loss: LossFunction = catalogue.LOSSES.build(name, weights=weights, encoding=encoding)
     return loss

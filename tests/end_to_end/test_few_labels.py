@@ -2,18 +2,20 @@
 
 import csv
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from oracles.few_labels import IGNORE, with_few_labels, without_labels
+from oracles.few_labels import IGNORE, keep_every, with_few_labels, without_labels
 
 import autoseg
 from autoseg.errors import UsageError
 from autoseg.evaluation.tables import read_cases
 from autoseg.events import Silent
 from autoseg.images.image import read_labels
+from autoseg.runs.workspace import find_workspace
 
 pytestmark = pytest.mark.gate  # half a minute of training, selecting and drawing
 
@@ -112,6 +114,23 @@ def test_the_report_says_why_there_are_no_distances(learnt: tuple[Path, list[str
     assert f"label {IGNORE}" not in page
     with next((learnt[0] / "report" / "tables").glob("*dice*.csv")).open(encoding="utf-8") as table:
         assert len(list(csv.reader(table))) > 1
+
+
+def test_a_scan_without_labels_is_learnt_from_once_some_are_drawn(
+    few: Path, cohort: Path, learnt: tuple[Path, list[str]], tmp_path: Path
+) -> None:
+    workspace = tmp_path / "run"
+    shutil.copytree(learnt[0], workspace)
+    autoseg.predict(few / "Training_Set" / "IBSR_04" / "IBSR_04.nii.gz", tmp_path / "out", workspace=workspace)
+    drawn = tmp_path / "out" / "IBSR_04.nii.gz"
+    shutil.copy(reference_of(cohort, "IBSR_04"), drawn)
+    keep_every(drawn, every=10)
+    autoseg.adopt(tmp_path / "out", workspace=workspace)
+    assert "IBSR_04" in (workspace / "splits.json").read_text(encoding="utf-8")
+    (case,) = [each for each in find_workspace(workspace).fingerprint().cases if each.id == "IBSR_04"]
+    assert case.unlabelled is not None
+    assert case.unlabelled.labelled_slices[1] == 3
+    assert max(case.class_voxels) == 3
 
 
 def test_what_is_passed_on_predicts_the_same(learnt: tuple[Path, list[str]], few: Path, tmp_path: Path) -> None:

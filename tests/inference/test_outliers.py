@@ -14,7 +14,7 @@ from autoseg.inference.outliers import (
     unusual_spacing,
     unusual_volume,
 )
-from autoseg.planning.case_fingerprint import intensity_statistics, measure
+from autoseg.planning.case_fingerprint import Unlabelled, intensity_statistics, measure
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.sections import NormalisationStep
 
@@ -120,6 +120,14 @@ def test_a_scan_without_signal_is_remarked_on(fingerprint: Fingerprint) -> None:
 )  # fmt: skip
 def test_the_volume_of_all_foreground(fingerprint: Fingerprint, volume_ml: float, found: list[str]) -> None:
     assert unusual_volume({"CSF": volume_ml / 2, "GM": volume_ml / 2}, fingerprint) == found
+
+
+def test_volumes_of_scans_that_are_labelled_in_part_are_not_known(fingerprint: Fingerprint) -> None:
+    part = Unlabelled(voxels=10, labelled_slices=(1, 12, 14))
+    cases = [case.model_copy(update={"unlabelled": part}) for case in fingerprint.cases]
+    assert unusual_volume({"CSF": 1e6}, Fingerprint(cases=tuple(cases))) == []
+    assert unusual_volume({"CSF": 1e6}, Fingerprint(cases=(cases[0], fingerprint.cases[1]))) != []
+    assert unusual_volume({"CSF": 0.0}, Fingerprint(cases=tuple(cases))) == ["nothing was found"]
 
 
 def test_finding_nothing_is_usual_where_some_training_scans_show_nothing(fingerprint: Fingerprint) -> None:

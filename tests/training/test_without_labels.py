@@ -1,5 +1,6 @@
 """Voxels without a label: no loss, no gradient, no count and no slice knows them."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -142,6 +143,25 @@ def test_a_loss_that_does_not_know_them_is_refused(monkeypatch: pytest.MonkeyPat
     built("dice", ALL_LABELLED)
     with pytest.raises(PlanError, match=r"`dice` does not know voxels without a label"):
         built("dice", SOME_LABELLED)
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "bring-your-own-loss.md"
+
+
+def test_the_page_on_losses_shows_how_one_leaves_them_out() -> None:
+    module, _, changed = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)[:3]
+    before = re.search(r"^        return .*\n", module, flags=re.MULTILINE)
+    assert before is not None
+    place: dict[str, Any] = {}
+    exec(module.replace(before[0], changed), place)  # noqa: S102 - the page's own code
+    logits, target = images()
+    loss = place["focal"](torch.tensor(WEIGHTS), SOME_LABELLED)
+    cut, cut_gradient = gradient(lambda part: loss(part, target[:, :2]), logits[:, :, :2])
+    target[:, 2:] = WITHOUT
+    value, found = gradient(lambda every: loss(every, target), logits)
+    torch.testing.assert_close(value, cut)
+    torch.testing.assert_close(found[:, :, :2], cut_gradient)
+    assert found[:, :, 2:].eq(0).all()
 
 
 def test_counts_are_those_of_labelled_voxels() -> None:
