@@ -8,10 +8,12 @@ from pathlib import Path
 from autoseg.errors import UsageError
 from autoseg.events import Events
 from autoseg.exporting.starting import starting_models
+from autoseg.model.identity import model_folders
 from autoseg.runs.scans import scan_digests
 from autoseg.runs.session import Session
 from autoseg.runs.starts import choose_start, learnt_cases
 from autoseg.runs.targets import Target
+from autoseg.training.run_state import CHECKPOINT_FILE
 
 
 def with_start(session: Session, targets: Sequence[Target], model: Path | None, *, events: Events) -> Session:
@@ -42,16 +44,23 @@ def with_start(session: Session, targets: Sequence[Target], model: Path | None, 
     cases = [session.cases[case] for case in sorted(held_out)]
     scans = scan_digests(session.workspace, session.plan, cases, keys=session.store.keys)
     starts = {target.model: choose_start(models, target, plan=session.plan, scans=scans) for target in targets}
-    for start in {start.place: start for start in starts.values()}.values():
+    begun = {target.model for target in targets if _is_begun(session, target)}
+    for start in {start.place: start for model, start in starts.items() if model not in begun}.values():
         start.read()  # a damaged one is told now, and not when it is due
     session = replace(session, starts=starts)
     _warn_of_unknown(session, targets, scans, events)
     return session
 
 
+def _is_begun(session: Session, target: Target) -> bool:
+    """Whether a run goes on with what it has, and does not need the weights that it started from."""
+    return not session.choices.restart and (session.workspace.model(target.model) / CHECKPOINT_FILE).exists()
+
+
 def _refuse_own_place(session: Session, targets: Sequence[Target], model: Path) -> None:
     """Keep a run from replacing what it starts from."""
     places = {session.workspace.model(target.model).resolve(): target for target in targets}
+    others = {folder.resolve() for folder in model_folders(session.workspace.models)} - places.keys()
     for folder in (model.resolve(), *model.resolve().parents):
         if folder in places:
             raise UsageError(
@@ -59,6 +68,8 @@ def _refuse_own_place(session: Session, targets: Sequence[Target], model: Path) 
                 where=model,
                 remedy="Train it longer with --continue, or export it (`autoseg export`) and start from that file.",
             )
+        if folder in others:  # one of another seed or view stays, though it lies inside
+            return
 
 
 def _warn_of_unknown(session: Session, targets: Sequence[Target], scans: Mapping[str, str | None], events: Events) -> None:

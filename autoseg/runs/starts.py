@@ -16,7 +16,7 @@ from autoseg.training.config import TrainConfig
 from autoseg.training.start import RATE_FACTOR, Start, drawn_weights
 
 _MOST_CHARACTERS: Final = 200
-"""Of a model's title that is recorded: it holds the name of a data set, which a stranger may have chosen."""
+"""Of a model's title, which holds the name of a data set, which a stranger may have chosen."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ class StartingModel:
     @property
     def title(self) -> str:
         """What users read, such as `unet, fold 0 of IBSR18`."""
-        return f"{self.document.id.title} of {self.document.plan.inputs.name}"
+        text = f"{self.document.id.title} of {self.document.plan.inputs.name}"[:_MOST_CHARACTERS]
+        return "".join(character if character.isprintable() else " " for character in text)
 
     def check_fits(self, target: Target, plan: Plan) -> None:
         """Find out whether a run can start from it.
@@ -64,7 +65,7 @@ class StartingModel:
         made, how = self.document.provenance, self._transfer(plan, model)
         return Origin(
             weights_sha256=self.document.weights_sha256,
-            name=self.title[:_MOST_CHARACTERS],
+            name=self.title,
             epochs=made.epochs,
             minutes=made.minutes,
             classes_kept=how.classes_kept,

@@ -167,6 +167,24 @@ def test_what_nothing_fits_is_told_before_anything_is_trained(workspace: Path, e
     assert unet(workspace) == before
 
 
+def test_a_model_of_another_seed_may_lie_inside_the_place_of_a_run(workspace: Path) -> None:
+    inside = copied(workspace / "models/unet/fold_0", workspace.parent / "copy").rename(workspace / FOLD / "seed_1")
+    assert "starts from unet, fold 0" in train(workspace, inside, dry_run=True)[1]
+    with pytest.raises(UsageError, match="seed 1: a run cannot start from what lies in its own place"):
+        train(workspace, inside, seed=1)
+
+
+def test_an_interrupted_run_needs_nothing_of_its_start_but_to_recognise_it(
+    started: Path, trained: Path, tmp_path: Path
+) -> None:
+    start = copied(trained / FOLD, tmp_path / "start")
+    (start / unet(trained).weights_file).unlink()
+    assert not train(started, start, restart=False)[0].models[0].trained_now
+    with pytest.raises(BundleError):
+        train(started, start)
+    assert unet(started).provenance.origin is not None
+
+
 def test_other_sizes_are_refused_with_the_keys_that_differ(trained: Path, cohort: Path, tmp_path: Path) -> None:
     sizes = ("network.features=[8,16]", "network.convolutions=1")
     autoseg.plan(cohort, workspace=tmp_path / "run", folds=2, overrides=sizes)
