@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from autoseg.data import places
 from autoseg.data.dataset import Adoption, Case, Dataset
@@ -17,12 +18,14 @@ from autoseg.images.image import on_grid_of, read_image, read_labels, write_labe
 from autoseg.planning.duplicates import fold_groups
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
-from autoseg.runs.adoption import Adoptable
 from autoseg.runs.protection import is_of_other_data
 from autoseg.runs.revisions import Change, RevisedCase, Revision, Revisions, begin_change, complete_change
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
+
+if TYPE_CHECKING:
+    from autoseg.runs.adoption import Adoptable  # loads torch, which planning does without
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Planned:
     revision: Revision
 
 
-def adopt(found: Sequence[Adoptable], workspace: Workspace, *, by: str | None) -> Revision:
+def adopt(found: "Sequence[Adoptable]", workspace: Workspace, *, by: str | None) -> Revision:
     """Copy label maps into the workspace, and have its documents count them; the caller holds its lock.
 
     Args:
@@ -66,7 +69,7 @@ def adopt(found: Sequence[Adoptable], workspace: Workspace, *, by: str | None) -
 
 
 def plan_change(
-    found: Sequence[Adoptable], workspace: Workspace, *, by: str | None, copies: dict[str, tuple[Path, str]] | None = None
+    found: "Sequence[Adoptable]", workspace: Workspace, *, by: str | None, copies: dict[str, tuple[Path, str]] | None = None
 ) -> Planned:
     """What adopting label maps will change.
 
@@ -157,7 +160,7 @@ def _again(case: Case, adopted: Case | None) -> Case:
     return case.model_copy(update={"label": adopted.label, "subset": adopted.subset, "adopted": adopted.adopted})
 
 
-def _copied(one: Adoptable, folder: Path, plan: Plan) -> tuple[Path, str]:
+def _copied(one: "Adoptable", folder: Path, plan: Plan) -> tuple[Path, str]:
     """Write the label map of a case into a folder, on the grid of its scan; gives the file and its checksum."""
     case = one.case
     if case.label is None:
@@ -171,14 +174,14 @@ def _copied(one: Adoptable, folder: Path, plan: Plan) -> tuple[Path, str]:
     return copy, image_checksum(copy)
 
 
-def _adopted(one: Adoptable, revision: int, label: Path, sha256: str) -> Case:
+def _adopted(one: "Adoptable", revision: int, label: Path, sha256: str) -> Case:
     before = one.before
     corrected = one.corrected if before is None or before.adopted is None else before.adopted.corrected
     adopted = Adoption(revision=revision, corrected=corrected, label_sha256=sha256)
     return one.case.model_copy(update={"label": label.absolute(), "adopted": adopted})
 
 
-def _earlier_sha256(one: Adoptable, measured: str | None) -> str | None:
+def _earlier_sha256(one: "Adoptable", measured: str | None) -> str | None:
     """Checksum of the label map that another one takes the place of."""
     before = None if one.before is None else one.before.label
     if measured is not None or before is None:
