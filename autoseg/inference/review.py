@@ -2,7 +2,7 @@
 
 Scans without a result come first, then those with warnings, then the others, each by the estimated Dice, the lowest first.
 It is what held-out cases say that the networks' own expectation is worth, where a selection tells, and else that expectation
-itself, which is mostly too high and orders scans all the same.
+itself. Either finds scans that went wrong; how well is in docs/explanation/decisions.md.
 """
 
 import math
