@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from oracles.tiny_cases import write_nifti
 
 from autoseg.data.dataset import LabelClass
-from autoseg.images.image import read_image, write_labels
+from autoseg.images.image import write_labels
 from autoseg.inference.scan_places import scan_cells
 from autoseg.inference.scans import find_scans
 from autoseg.inference.table import TABLE_FILE, PredictionRow, write_table
@@ -34,7 +34,7 @@ def write_results(
         if scan.id not in label_maps:
             continue
         path = folder / f"{scan.id}.nii.gz"
-        write_labels(path, label_maps[scan.id], read_image(scan.images, channels=1).geometry)
+        write_labels(path, label_maps[scan.id], scan.read(channels=1).geometry)
         row = PredictionRow(
             case=scan.id,
             input_sha256=files.sha256_json([files.sha256_file(file) for file in scan.images]),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import SimpleITK
 from oracles.commands import autoseg as command
+from oracles.dicom_files import write_series
 from oracles.predicted_folder import write_results, write_scans
 from oracles.tiny_cases import tiny_scans, write_nifti, write_tiny_cases
 
@@ -328,3 +329,20 @@ def test_the_numbers_of_the_copy_are_those_that_are_planned(home: Path) -> None:
     workspace = Workspace(home / "w")
     again = adopting.with_adopted(workspace.dataset(), workspace, force=False, events=autoseg.silent)
     assert again == workspace.dataset()
+
+
+def test_a_dicom_series_in_a_folder_of_its_own_is_adopted(home: Path) -> None:
+    scan, label = NEW["new_a"]
+    write_series(home / "dicom" / "anna", scan)
+    write_results(home / "results", home / "dicom", {"anna": label[::-1]})  # its slices run from the feet
+    assert adopt(home, cases=["anna"]).revision is not None
+    case = next(case for case in Workspace(home / "w").dataset().cases if case.id == "anna")
+    assert case.images == (home / "dicom" / "anna",)
+    assert "5 cases are preprocessed" in command("preprocess", "--workspace", "w", cwd=home).told
+
+
+def test_a_dicom_series_among_others_is_refused(home: Path) -> None:
+    write_series(home / "dicom" / "anna", NEW["new_a"][0])
+    write_series(home / "dicom" / "anna", NEW["new_b"][0], number=8, names="B{:04d}")
+    write_results(home / "results", home / "dicom", dict.fromkeys(("anna_7", "anna_8"), NEW["new_a"][1]))
+    assert "of a DICOM series a folder that holds nothing else" in refused(home, every=True)
