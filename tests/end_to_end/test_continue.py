@@ -125,6 +125,7 @@ def said(workspace: Path, **choices: Any) -> list[str]:
     return list(events.notes)
 
 
+@pytest.mark.gate  # nine runs
 def test_an_interrupted_series_trains_no_run_twice(workspace: Path) -> None:
     with stopped(after=1):
         further(workspace, fold="all")
@@ -258,7 +259,7 @@ def test_a_corrected_label_map_is_learnt_from_and_said(workspace: Path, correcte
     assert said(workspace, dry_run=True)  # and goes on
 
 
-@pytest.mark.gate  # processes of their own: one killed three times, and two that train together
+@pytest.mark.slow  # six processes, three of which are killed; others look after every file operation of the same
 def test_kill_9_at_any_moment_ends_with_the_same_bits(workspace: Path, tmp_path: Path) -> None:
     arguments = ("train", "-w", str(workspace), "--continue", "--epochs", "12", "--precision", "float32", "--device", "cpu")
     alike = Path(shutil.copytree(workspace, tmp_path / "alike"))
