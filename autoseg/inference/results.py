@@ -94,13 +94,13 @@ def predict_scans(
         others = _tell_of_other_models(table.rows, found, mine, settings, results, events=events)
         for scan_id, error in mine.failures:
             _tell_failure(scan_id, error, table.rows, events=events)
-        skipped, failures = _segment_all(mine.scans, work, table, events=events)
+        skipped, failures, without_seg = _segment_all(mine.scans, work, table, events=events)
         failures = [*mine.failures, *failures]
         tried = [*(scan.id for scan in mine.scans), *(scan_id for scan_id, _ in mine.failures)]
         note_failures(results.folder, part, tried=tried, failures=failures)
     _tell_of_calibration(skipped, table.rows, settings, events=events)
-    if failures:
-        _refuse_model(failures, mine.scans)
+    _refuse_model(failures, mine.scans)
+    if failures := [*failures, *without_seg]:
         raise CasesFailedError(failures, done=len(mine.scans) + len(mine.failures) - len(failures))
     return Predicted(
         rows=tuple(table.rows[scan.id] for scan in mine.scans),
@@ -112,10 +112,15 @@ def predict_scans(
 
 def _segment_all(
     scans: Sequence[Scan], work: ScanWork, table: FolderTable, *, events: Events
-) -> tuple[list[str], list[tuple[str, AutosegError]]]:
-    """Segment one scan after the other and enter them; gives the ids of those that were done before, and what failed."""
+) -> tuple[list[str], list[tuple[str, AutosegError]], list[tuple[str, AutosegError]]]:
+    """Segment one scan after the other and enter them.
+
+    Returns:
+        ids of the scans that were done before; those that failed; and those whose DICOM segmentation alone did.
+    """
     skipped: list[str] = []
     failures: list[tuple[str, AutosegError]] = []
+    without_seg: list[tuple[str, AutosegError]] = []
     lanes = Lanes(work, lanes=work.at_once)
     with events.track(BAR, total=len(scans), unit="scans") as progress:
         for scan, outcome in zip(scans, lanes.outcomes(scans), strict=True):
@@ -125,7 +130,7 @@ def _segment_all(
                     skipped.append(scan.id)
                 elif (error := _write(done, work, table)) is not None:
                     events.warn(f"{scan.id}: {error}")
-                    failures.append((scan.id, error))
+                    without_seg.append((scan.id, error))
                 elif isinstance(done, LacksSeg):
                     skipped.append(scan.id)
             except (SystemFailureError, WorkspaceError):
@@ -134,7 +139,7 @@ def _segment_all(
                 _tell_failure(scan.id, error, table.rows, events=events)
                 failures.append((scan.id, error))
             progress.advance(1, scan=scan.id)
-    return skipped, failures
+    return skipped, failures, without_seg
 
 
 def _result_of(
