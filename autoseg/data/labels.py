@@ -65,6 +65,19 @@ class LabelEncoding:
         return self.channels
 
     @property
+    def around(self) -> tuple[int, ...]:
+        """Of each region the index of the innermost one around it, or of the background, 0: K - 1 numbers."""
+        regions = [set(values) for values in self.regions]
+        return tuple(
+            min(
+                (index for index, other in enumerate(regions, start=1) if own < other),
+                key=lambda index: len(regions[index - 1]),
+                default=0,
+            )
+            for own in regions
+        )
+
+    @property
     def members(self) -> NDArray[np.bool_]:
         """Whether a voxel of each target (the first axis) lies in each class (the second): (K + 1, K)."""
         members = np.zeros((self.channels + 1, self.channels), dtype=np.bool_)

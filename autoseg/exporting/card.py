@@ -101,8 +101,10 @@ def _gives(description: ExportDescription) -> Iterator[str]:
     if len(planes) > 1:
         yield f"the mean over {len(planes)} planes, on the scan's own voxels"
     if power := description.plan.prediction.prior_power:
-        what = "probabilities" if description.plan.data.encoding.exclusive else "odds of regions"
-        yield f"{what} of each network, divided by the class weights to the power {power:g}, averaged"
+        what, by = "probabilities", "the class weights"
+        if not description.plan.data.encoding.exclusive:
+            what, by = "odds of regions", "the class weights over those of what surrounds them,"
+        yield f"{what} of each network, divided by {by} to the power {power:g}, averaged"
     if not description.plan.data.encoding.exclusive:
         yield "regions that nest, each with a probability of its own; a voxel has the value of the innermost"
     yield "label values " + ", ".join(f"{label.value} {label.name}" for label in classes)

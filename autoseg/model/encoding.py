@@ -81,9 +81,9 @@ class TensorEncoding:
 class RegionEncoding(TensorEncoding):
     """Logits, probabilities and targets of regions, which nest: K - 1 logits, one per region, in the order of the classes.
 
-    The odds of a region are those of its logit, shifted by its number in `log_shift` less that of the background: those of a
-    network that minimises the binary cross-entropy with weight w_r for voxels inside and w_0 outside are w_r / w_0 times
-    those of the prior, because it gives w_r p / (w_r p + w_0 (1 - p)) in place of p.
+    The odds of a region are those of its logit, shifted by its number in `log_shift` less that of what is around it: those
+    of a network that minimises the binary cross-entropy with weight w_r for voxels inside and w_s for those around are
+    w_r / w_s times those of the prior, because it gives w_r p / (w_r p + w_s (1 - p)) in place of p.
     """
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -109,7 +109,10 @@ class RegionEncoding(TensorEncoding):
     @property
     def _odds_shift(self) -> tuple[float, ...]:
         """Added to the logits of the K - 1 regions; empty: nothing."""
-        return tuple(shift - self.log_shift[0] for shift in self.log_shift[1:])
+        if not self.log_shift:
+            return ()
+        pairs = zip(self.log_shift[1:], self.labels.around, strict=True)
+        return tuple(shift - self.log_shift[around] for shift, around in pairs)
 
     def _shifted(self, logits: Tensor) -> Tensor:
         shift = self._odds_shift

@@ -90,7 +90,7 @@ def folds(subjects: int, *, asked: int | None) -> Choice[int]:
 def class_weights(voxels: Mapping[int, int], *, classes: Sequence[LabelClass], recipe: Recipe) -> Choice[tuple[float, ...]]:
     """Weights for the cross-entropy: inverse frequency, tempered, and 1 for the background.
 
-    A region's is that of voxels inside it in its binary cross-entropy, where those outside weigh 1.
+    A region's is that of the voxels inside it that lie in no region further in.
 
     Args:
         voxels: voxels of each label value over all whole scans.

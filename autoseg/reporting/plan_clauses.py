@@ -62,8 +62,8 @@ def learning(plan: Plan, *, judged_on: str) -> str:
     loss, optimiser = LOSSES[section.loss], OPTIMISERS[section.optimiser]
     weights = f" ({_weights(section.class_weights)})" if loss.class_weighted else ""
     if not plan.data.encoding.exclusive:
-        inside = _weights(section.class_weights[1:], "weights of voxels inside")
-        weights = f" (binary, of a sigmoid for each region, {inside})" if loss.class_weighted else " (of sigmoids)"
+        innermost = _weights(section.class_weights, "weights of background and of voxels by their innermost region")
+        weights = f" (binary, of a sigmoid for each region, {innermost})" if loss.class_weighted else " (of sigmoids)"
     supervised = " at every resolution (deep supervision, Lee et al. 2015)" if plan.network.deep_supervision else ""
     means = [optimiser.phrase]
     means += [f"a weight decay of {section.weight_decay:g}"] if optimiser.decays and section.weight_decay else []
@@ -116,10 +116,12 @@ def prediction(plan: Plan, *, planes: int) -> str:
         planes: how many planes were predicted through.
     """
     axes, power = mirrored_axes(plan.views, "tta_axes"), plan.prediction.prior_power
-    done = [f"divided by the class weights to the power {power:g}"] if power else []
+    exclusive = plan.data.encoding.exclusive
+    by = "the class weights" if exclusive else "the quotient of its weight and that of what surrounds it,"
+    done = [f"divided by {by} to the power {power:g}"] if power else []
     done += [f"averaged over mirror images along {axes}"] if axes else []
     done += ["averaged over the planes on the scan's own voxels"] if planes > 1 else []
-    if done and not plan.data.encoding.exclusive:
+    if done and not exclusive:
         odds = f"The predicted odds of each region were {done.pop(0)}. " if power else ""
         return odds + (f"Predicted probabilities were {listing(done)}." if done else "")
     return f"Predicted probabilities were {listing(done)}." if done else ""

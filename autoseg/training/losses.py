@@ -136,19 +136,20 @@ def weighted_cross_entropy(weights: torch.Tensor, encoding: TensorEncoding) -> L
 
 
 def _of_regions(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:
-    """Weighted binary cross-entropy of regions, averaged over regions and labelled voxels by their weights.
+    """Binary cross-entropy of regions, summed over regions and averaged over labelled voxels by their weights.
 
-    A voxel weighs as much in a region's part as the region if it lies inside, and as the background if it lies outside.
+    A voxel weighs as much as the innermost region that it lies in, in the part of every region: where a region ends, both
+    sides are then about as dear.
     """
     some_without = encoding.labels.ignore is not None
+    if some_without:
+        weights = F.pad(weights, (0, 1))  # (K + 1,): 0 for voxels without a label
 
     def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         inside = encoding.memberships(target, dtype=logits.dtype)[:, 1:]  # (B, K - 1, H, W)
-        weight = torch.where(inside > 0, weights[1:, None, None], weights[0])  # (B, K - 1, H, W)
-        if some_without:
-            weight = weight * encoding.labelled(target)[:, None]  # (B, K - 1, H, W)
         wrong = F.softplus(logits) - inside * logits  # (B, K - 1, H, W): -ln p inside, -ln(1 - p) outside
-        return torch.stack([(weight * wrong).sum(), weight.sum()])  # (2,)
+        weight = weights[target]  # (B, H, W)
+        return torch.stack([(weight * wrong.sum(dim=1)).sum(), weight.sum()])  # (2,)
 
     def value(sums: torch.Tensor) -> torch.Tensor:
         return sums[0] / (sums[1].clamp_min(_NO_WEIGHT) if some_without else sums[1])

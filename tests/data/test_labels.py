@@ -71,6 +71,11 @@ def test_of_regions_a_target_is_the_innermost() -> None:
     assert (NESTED.channels, NESTED.logits, NESTED.ignored) == (4, 3, 4)
 
 
+def test_each_region_has_one_around_it_or_the_background() -> None:
+    assert NESTED.around == (2, 0, 1)  # core, whole, enhancing
+    assert GAPS.around == ()
+
+
 def test_a_target_lies_in_every_region_around_it_and_an_ignored_one_in_none() -> None:
     assert NESTED.members.astype(int).tolist() == [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 1, 1, 1], [0, 0, 0, 0]]
     assert GAPS.members.astype(int).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]

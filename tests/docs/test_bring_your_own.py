@@ -114,7 +114,8 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The packages of the pages as if installed: a folder each, with their modules and metadata."""
     installed = {}
     for page, module in PACKAGED.items():
-        code, _, entry, *_ = blocks(page, "python")
+        code, *others = blocks(page, "python")
+        entry = next(block for block in others if "from autoseg.catalogue import" in block)
         project = tomllib.loads(blocks(page, "toml")[0])["project"]
         folder = tmp_path_factory.mktemp("site")
         package = folder / project["name"].replace("-", "_")

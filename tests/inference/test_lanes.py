@@ -107,6 +107,7 @@ class _Segmenter:
             "spooled": None,
             "entropy": None,
             "predicted_dice": None,
+            "estimated_dice": None,
             "warnings": (f"brightest {brightest:g}",),
         }
         return type("Segmentation", (), found)

@@ -97,10 +97,14 @@ def test_a_voxel_is_in_every_region_around_it_and_in_none_where_nobody_labelled(
 
 
 def test_the_shift_of_a_region_undoes_the_weight_of_its_voxels() -> None:
-    """At power 1: of the probability that minimises the weighted cross-entropy comes the fraction of voxels inside."""
+    """At power 1: of the probability that minimises the weighted cross-entropy comes the fraction of voxels inside.
+
+    Beside a voxel of a region are those of the region around it, or of the background.
+    """
     power, weights, inside = 1.0, [2.0, 3.0, 8.0, 1.0], torch.tensor([0.3, 0.1, 0.02])
     encoding = RegionEncoding(NESTED, tuple(-power * math.log(weight) for weight in weights))
-    best = torch.tensor(weights[1:]) * inside / (torch.tensor(weights[1:]) * inside + weights[0] * (1 - inside))
+    own, around = torch.tensor(weights[1:]), torch.tensor(weights[:3])
+    best = own * inside / (own * inside + around * (1 - inside))
     found = encoding.probabilities(torch.logit(best)[None, :, None, None])[0, :, 0, 0]
     torch.testing.assert_close(found, torch.tensor([0.7, *inside.tolist()]))
     torch.testing.assert_close(encoding.activation()(torch.logit(best)[None, :, None, None])[0, :, 0, 0], found)

@@ -538,8 +538,9 @@ def test_regions_are_told_as_such(make_plan: MakePlan) -> None:
     )
     text, _ = methods_paragraph(plan, ONE)
     assert "of whole and core. These are regions: a voxel may lie in several, one inside the other." in text
-    assert "(binary, of a sigmoid for each region, weights of voxels inside 2.5, 7)" in text
-    assert "The predicted odds of each region were divided by the class weights to the power 0.5. Predicted" in text
+    assert "(binary, of a sigmoid for each region, weights of background and of voxels by their innermost region 1," in text
+    told = "The predicted odds of each region were divided by the quotient of its weight and that of what surrounds it,"
+    assert f"{told} to the power 0.5. Predicted" in text
     assert "were scored by region" in text
     without = make_plan(data={"classes": regions}, training={"class_weights": [1.0, 2.5, 7.0], "loss": "dice"})
     assert "minimising soft Dice loss (of sigmoids) with" in methods_paragraph(without, ONE)[0]

@@ -127,12 +127,12 @@ CPU = torch.device("cpu")
 
 
 def test_the_cross_entropy_of_regions_by_hand() -> None:
-    """Voxels inside weigh as much as their region, those outside as the background, and those without a label nothing."""
+    """In the part of every region voxels weigh as much as their innermost one, and those without a label nothing."""
     logits = torch.logit(torch.tensor([[0.8, 0.9, 0.4], [0.3, 0.6, 0.5]]))[None, :, None, :]  # (1, 2, 1, 3)
     target = torch.tensor([[[1, 2, 3]]])  # in the outer region, in both, unlabelled
     loss = build_loss("cross_entropy", class_weights=[1.0, 2.0, 5.0], encoding=REGIONS, device=CPU)
-    summed = -(2 * math.log(0.8) + 2 * math.log(0.9) + math.log(0.7) + 5 * math.log(0.6))
-    assert float(loss(logits, target)) == pytest.approx(summed / (2 + 2 + 1 + 5), rel=1e-6)
+    summed = -(2 * (math.log(0.8) + math.log(0.7)) + 5 * (math.log(0.9) + math.log(0.6)))
+    assert float(loss(logits, target)) == pytest.approx(summed / (2 + 5), rel=1e-6)
 
 
 def test_the_cross_entropy_of_regions_is_that_of_torch() -> None:
@@ -140,9 +140,8 @@ def test_the_cross_entropy_of_regions_is_that_of_torch() -> None:
     logits = (4 * torch.randn((2, 2, 5, 6), generator=generator)).requires_grad_()
     target = torch.randint(0, 3, (2, 5, 6), generator=generator)
     inside = torch.stack([target > 0, target > 1], dim=1).float()
-    weights = torch.tensor([2.0, 5.0])[:, None, None]
-    expected = F.binary_cross_entropy_with_logits(logits, inside, pos_weight=weights, reduction="sum")
-    expected = expected / (weights * inside + 1 - inside).sum()
+    weights = torch.tensor([1.0, 2.0, 5.0])[target]
+    expected = F.binary_cross_entropy_with_logits(logits, inside, weight=weights[:, None], reduction="sum") / weights.sum()
     loss = build_loss("cross_entropy", class_weights=[1.0, 2.0, 5.0], encoding=REGIONS, device=CPU)(logits, target)
     torch.testing.assert_close(loss, expected)
     torch.testing.assert_close(torch.autograd.grad(loss, logits), torch.autograd.grad(expected, logits))
