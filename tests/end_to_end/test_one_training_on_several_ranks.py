@@ -99,6 +99,7 @@ def test_killed_ranks_leave_a_run_that_others_go_on_with(home: Path) -> None:
     assert load_bundle(home / FOLDER).document.provenance.epochs == EPOCHS
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_ctrl_c_leaves_no_process_behind(home: Path) -> None:
     process = begin(home)
     wait_until((home / FOLDER / "checkpoint.json").exists, process)

@@ -53,6 +53,7 @@ def digests(root: Path) -> list[str]:
     return [read_document(root / "models" / "unet" / f"fold_{fold}").weights_sha256 for fold in (0, 1)]
 
 
+@pytest.mark.slow  # the gate has twenty minutes for everything
 def test_an_interrupted_series_goes_on_side_by_side_with_the_weights_of_one_in_turn(cohort: Path, tmp_path: Path) -> None:
     turn = make_workspace(tmp_path / "turn", cohort, folds=2)
     side = Path(shutil.copytree(turn, tmp_path / "side"))
