@@ -243,7 +243,10 @@ class TrainingSection(Section):
     )
     steps_per_epoch: int = Field(ge=1, description="optimiser steps between two validations")
     loss: catalogue.Loss = Field(description="`cross_entropy` (weighted), `dice`, or their sum")
-    class_weights: tuple[Positive, ...] = Field(description="weight of each class in the cross-entropy, background first")
+    class_weights: tuple[Positive, ...] = Field(
+        description="weight of each class in the cross-entropy, background first; a voxel of several regions has that of "
+        "the innermost"
+    )
     optimiser: catalogue.Optimiser = Field(description="`adam` or `adamw`")
     learning_rate: Positive = Field(description="initial (plateau) or maximum (cosine) learning rate")
     weight_decay: float = Field(ge=0, description="decoupled weight decay of `adamw`")
@@ -292,5 +295,6 @@ class PredictionSection(Section):
     )
     prior_power: Fraction = Field(
         default=0.0,
-        description="probabilities are divided by `training.class_weights` to this power; 0: left as networks give them",
+        description="probabilities are divided by `training.class_weights` to this power, the odds of a region by its "
+        "weight over that of what surrounds it; 0: left as networks give them",
     )
