@@ -182,9 +182,8 @@ def value_around(label: LabelClass, classes: Sequence[LabelClass]) -> int:
         label: one of the regions.
         classes: of the data set, background first.
     """
-    own = set(label.label_values)
-    around = [other for other in classes[1:] if own < set(other.label_values)]
-    return min(around, key=lambda other: len(other.label_values), default=classes[0]).value
+    encoding = encoding_of(classes)
+    return encoding.values[encoding.around[classes.index(label) - 1]]
 
 
 def encoding_of(classes: Sequence[LabelClass], *, ignore: int | None = None) -> LabelEncoding:
