@@ -12,8 +12,9 @@ from unittest import mock
 
 import pytest
 import torch
+from oracles.stopping import StopAfter
 
-from autoseg.events import Progress, Silent
+from autoseg.events import Silent
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.model.description import read_document
@@ -70,23 +71,6 @@ def finished(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
-class _StopAfter(Silent):
-    """Interrupts training after some steps, as Ctrl-C does."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    @contextmanager
-    def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
-        yield self
-
-    def advance(self, steps: float = 1, **fields: float | str) -> None:
-        if "lr" in fields:
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-
-
 def test_numbers_go_on_and_the_rate_starts_again_from_a_lower_one(
     make_plan: MakePlan, fold: FoldData, finished: Path
 ) -> None:
@@ -130,7 +114,7 @@ def test_an_interrupted_continuation_ends_with_the_same_bits(make_plan: MakePlan
     train_further(plan, fold, whole, epochs=3)
     continuing.begin(finished, config(epochs=3), fold)
     for steps in (1, 4, 5):
-        context = RunContext(finished / CONTINUED_FOLDER, CPU, 0, _StopAfter(steps))
+        context = RunContext(finished / CONTINUED_FOLDER, CPU, 0, StopAfter(steps))
         with pytest.raises(KeyboardInterrupt):
             train(plan, config(epochs=3), fold, context=context)
         assert not continuing.complete(finished)

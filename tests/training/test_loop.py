@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from oracles.stopping import StopAfter
 
 from autoseg.errors import BundleError, TrainingError, WorkspaceError
 from autoseg.events import Progress, Silent
@@ -110,23 +111,6 @@ def test_the_same_seed_gives_the_same_bits_with_any_number_of_workers(
     assert losses(tmp_path / "a") != losses(tmp_path / "c")
 
 
-class _StopAfter(Silent):
-    """Interrupts training after some steps, as Ctrl-C does."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    @contextmanager
-    def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
-        yield self
-
-    def advance(self, steps: float = 1, **fields: float | str) -> None:
-        if "lr" in fields:
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-
-
 REGIONS = {
     "data": {
         "classes": [
@@ -151,7 +135,7 @@ def test_an_interrupted_run_ends_with_the_same_bits(
                 make_plan(**changes),
                 config(epochs=3, architecture=architecture),
                 fold,
-                context=RunContext(parts, CPU, 0, _StopAfter(steps)),
+                context=RunContext(parts, CPU, 0, StopAfter(steps)),
             )
     resumed = run(make_plan(**changes), fold, parts, epochs=3, architecture=architecture)
     assert same(whole, parts)
@@ -167,7 +151,7 @@ def test_interruptions_at_random_batches_leave_no_trace(
     uninterrupted = run(make_plan(), fold, whole, epochs=6)
     dice, interruptions = random.Random(workers), 0  # noqa: S311
     while interruptions < 12:
-        context = RunContext(parts, CPU, workers, _StopAfter(dice.randint(1, 5)))
+        context = RunContext(parts, CPU, workers, StopAfter(dice.randint(1, 5)))
         with pytest.raises(KeyboardInterrupt):  # an epoch has three batches: in the first, in a later one, after the last
             train(make_plan(), config(epochs=6), fold, context=context)
         interruptions += 1
@@ -197,7 +181,7 @@ def test_rules_with_a_memory_resume_where_they_were(make_plan: MakePlan, fold: F
     plan = make_plan(training=plateau)
     run(plan, fold, tmp_path / "whole", epochs=15)
     with pytest.raises(KeyboardInterrupt):
-        train(plan, config(epochs=15), fold, context=RunContext(tmp_path / "parts", CPU, 0, _StopAfter(35)))
+        train(plan, config(epochs=15), fold, context=RunContext(tmp_path / "parts", CPU, 0, StopAfter(35)))
     run(plan, fold, tmp_path / "parts", epochs=15)
     rates, uninterrupted = (
         [step.learning_rate for step in read_steps(tmp_path / name / "steps.csv")] for name in ("parts", "whole")
@@ -315,7 +299,7 @@ def test_losses_are_read_every_twentieth_step_once_the_first_ones_were_timed(
 def test_steps_that_are_lost_are_said_to_be(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
     told = _Told()
     with pytest.raises(KeyboardInterrupt):
-        train(make_plan(), config(epochs=3), fold, context=RunContext(tmp_path, CPU, 0, _StopAfter(5)))
+        train(make_plan(), config(epochs=3), fold, context=RunContext(tmp_path, CPU, 0, StopAfter(5)))
     (tmp_path / "steps.csv").unlink()
     train(make_plan(), config(epochs=3), fold, context=RunContext(tmp_path, CPU, 0, told))
     assert any("steps.csv has 0 of the 3 steps so far" in line for line in told.warned)
@@ -332,7 +316,7 @@ def test_a_run_begins_at_half_resolution_and_resumes_where_it_was(
     assert (whole.steps_taken, whole.half_resolution_steps) == (9, 5)  # steps 1 to 5 began before half of 9 were done
     for steps in (4, 4):
         with pytest.raises(KeyboardInterrupt):
-            train(plan, config(epochs=3), fold, context=RunContext(tmp_path / "parts", CPU, 0, _StopAfter(steps)))
+            train(plan, config(epochs=3), fold, context=RunContext(tmp_path / "parts", CPU, 0, StopAfter(steps)))
     parts = run(plan, fold, tmp_path / "parts", epochs=3)
     assert parts.half_resolution_steps == 5
     assert same(tmp_path / "whole", tmp_path / "parts")
@@ -457,7 +441,7 @@ def test_a_run_measured_in_epochs_takes_all_threads_or_those_asked_for(
 def test_threads_and_memory_format_are_kept_when_a_run_goes_on(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
     last = Compute(torch.device("cpu"), bfloat16=False, layout="channels_last")
     with pytest.raises(KeyboardInterrupt):
-        train(make_plan(), config(epochs=3), fold, context=RunContext(tmp_path, last, 0, _StopAfter(5)))
+        train(make_plan(), config(epochs=3), fold, context=RunContext(tmp_path, last, 0, StopAfter(5)))
     torch.set_num_threads(1)
     state = run(make_plan(), fold, tmp_path, epochs=3)
     assert (state.threads, state.memory_format, torch.get_num_threads()) == (2, "channels_last", 2)

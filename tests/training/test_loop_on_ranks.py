@@ -1,8 +1,7 @@
 """One training on two and three ranks that are real processes: the same run as of one, whatever their clocks say."""
 
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from types import ModuleType
@@ -12,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 from oracles.spawned_ranks import on_ranks
+from oracles.stopping import StopAfter
 
 from autoseg.errors import TrainingError, UsageError
-from autoseg.events import Progress, Silent
+from autoseg.events import Silent
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.model.description import Origin
@@ -61,23 +61,6 @@ def tiny_fold() -> FoldData:
     )
 
 
-class _StopAfter(Silent):
-    """Interrupts a rank after some steps, as Ctrl-C does."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    @contextmanager
-    def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
-        yield self
-
-    def advance(self, steps: float = 1, **fields: float | str) -> None:
-        if "lr" in fields:
-            self.left -= 1
-            if self.left == 0:
-                raise KeyboardInterrupt
-
-
 def run(
     ranks: Ranks,
     plan: str,
@@ -115,7 +98,7 @@ def run(
     planned = Plan.model_validate_json(plan)
     start = Start(drawn_weights("unet", planned, seed=7), ORIGIN, rate_factor=0.5) if starts else None
     place = Path(folder) if ranks.is_first else Path(folder) / f"of rank {ranks.rank}"
-    events = Silent() if stop_after is None else _StopAfter(stop_after)
+    events = Silent() if stop_after is None else StopAfter(stop_after)
     context = RunContext(place, CPU, workers, events, stopwatch, ranks=ranks)
     try:
         state = train(planned, config, fold, context=context, start=start)

@@ -1,8 +1,7 @@
 """Voxels without a label: no loss, no gradient, no count and no slice knows them."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from oracles.stopping import StopAfter
 
 from autoseg import catalogue
 from autoseg.data.labels import LabelEncoding
 from autoseg.errors import PlanError, TrainingError
-from autoseg.events import Events, Progress, Silent
+from autoseg.events import Events, Silent
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import RegionEncoding, TensorEncoding
@@ -276,19 +276,3 @@ def test_an_interrupted_run_ends_with_the_same_bits(make_plan: MakePlan, fold: F
     assert all(np.isfinite(whole))
     one, other = (load_bundle(tmp_path / name).network.state_dict() for name in ("whole", "parts"))
     assert all(torch.equal(one[name], other[name]) for name in one)
-
-
-class StopAfter(Silent):
-    """Interrupts training after some steps, as Ctrl-C does."""
-
-    def __init__(self, steps: int) -> None:
-        self.left = steps
-
-    @contextmanager
-    def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
-        yield self
-
-    def advance(self, steps: float = 1, **fields: float | str) -> None:
-        self.left -= "lr" in fields
-        if self.left == 0:
-            raise KeyboardInterrupt
