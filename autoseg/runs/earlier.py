@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, median
 
 from autoseg.errors import AutosegError
+from autoseg.jobs.machine import usable_cores
 from autoseg.model.identity import ModelId, model_folders
 from autoseg.planning.plan import Plan
 from autoseg.runs.continuing import continued_state
@@ -95,18 +96,29 @@ def expected_pace(session: Session, target: Target, earlier: Sequence[EarlierRun
     case_s = scored_case_s(same)
     if not known:
         planned = planned_costs(session.plan) if _planned_for(session) else None
-        return None if planned is None else Pace(planned, "by the speed that the plan recorded", scoring_known=False)
+        like = "by the speed that the plan recorded"
+        return None if planned is None else _pace(session, planned, usable_cores(), like=like)
 
     def likeness(run: EarlierRun) -> tuple[bool, ...]:
         network = run.id.architecture == target.model.architecture
         return (run.id == target.model, network and run.id.view == target.model.view, network, run.state.finished)
 
     best, costs = max(known, key=lambda each: likeness(each[0]))
-    return Pace(
-        Costs(costs.step_s, costs.closing_s, case_s * len(target.members.validation)),
-        "as fast as before" if best.id == target.model else f"as fast as {best.id.title} was here",
+    return _pace(
+        session,
+        replace(costs, scoring_s=case_s * len(target.members.validation)),
+        best.state.threads,
+        like="as fast as before" if best.id == target.model else f"as fast as {best.id.title} was here",
         scoring_known=case_s > 0 or not target.members.validation,
     )
+
+
+def _pace(session: Session, costs: Costs, threads: int | None, *, like: str, scoring_known: bool = False) -> Pace:
+    """A pace that was measured on some threads (None: not known), on those that a run of the session has."""
+    if threads is None or threads <= session.threads or session.compute.device.type != "cpu":
+        return Pace(costs, like, scoring_known)
+    fewer = f", on {session.threads} of {threads} threads"
+    return Pace(costs.on_fewer_threads(session.threads, measured_on=threads), like + fewer, scoring_known)
 
 
 def on_same_hardware(session: Session, earlier: Sequence[EarlierRun]) -> list[EarlierRun]:

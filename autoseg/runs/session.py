@@ -181,6 +181,11 @@ class Session:
         return machine_digest(*(compute.hardware for compute in self.computes))
 
     @property
+    def threads(self) -> int:
+        """Processor threads that each run has at most."""
+        return self.choices.threads or self.cores
+
+    @property
     def loading_processes(self) -> int:
         """Processes that prepare batches: many beside a GPU, none where they would only take cores from the training."""
         if self.choices.workers is not None:

@@ -6,7 +6,7 @@ Lengths are told by a `Budget`, paces by what was measured; nothing here looks a
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import fmean, median
 from typing import Final
@@ -37,6 +37,13 @@ class Costs:
     step_s: float
     closing_s: float = 0.0
     scoring_s: float = 0.0
+
+    def on_fewer_threads(self, threads: int, *, measured_on: int) -> "Costs":
+        """The same on fewer processor threads than they were measured on, if each does its share; on more, as they are.
+
+        Steps are computed by all threads; the ends of epochs wait for the disk as well, and are left as they are.
+        """
+        return replace(self, step_s=self.step_s * max(measured_on / threads, 1.0))
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,7 @@ def costs_of(epochs: Sequence[EpochRecord], *, slices_per_step: float, steps_per
 
 
 def planned_costs(plan: Plan) -> Costs | None:
-    """How long a step takes on the machine that a plan was made for, by the speed that it recorded.
+    """How long a step takes on the machine that a plan was made for, by the speed that it recorded, on all of its threads.
 
     Returns:
         None where it recorded none. How long epochs take to end, and held-out cases to be scored, is not known then.

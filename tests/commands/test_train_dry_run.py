@@ -14,6 +14,7 @@ from autoseg.commands.train_text import forecast_lines
 from autoseg.errors import DatasetError, UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.model.identity import ModelId
+from autoseg.runs import earlier
 from autoseg.runs.earlier import Pace
 from autoseg.storage.locks import lock
 from autoseg.training.remaining import Costs, Remaining
@@ -119,6 +120,25 @@ def test_the_speed_that_the_plan_recorded_is_used(workspace: Path) -> None:
     assert run.left.training_s == 120.0
     assert "by the speed that the plan recorded" in text(result)
     assert "(without scoring)" in text(result)
+
+
+def test_a_run_on_fewer_threads_than_were_measured_takes_as_much_longer(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(earlier, "usable_cores", lambda: 4)
+    forget_hardware(workspace)
+    path = workspace / "plan.json"
+    plan = json.loads(path.read_text())
+    plan["inputs"].update(minutes=1.0, speed_kpx_s=1024.0)
+    path.write_text(json.dumps(plan))
+    left = []
+    for threads in (4, 1):
+        result = dry(workspace, architecture="attention", threads=threads)
+        (run,) = result.forecast.runs if result.forecast else ()
+        assert run.left is not None
+        left.append(run.left.training_s)
+        assert ("on 1 of 4 threads" in text(result)) == (threads == 1)
+    assert left[1] == pytest.approx(4 * left[0])
 
 
 def test_several_runs_are_a_table_and_data(workspace: Path) -> None:

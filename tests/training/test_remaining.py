@@ -94,3 +94,9 @@ def test_the_speed_that_a_plan_recorded_tells_the_time_of_a_step(make_plan: Make
     # 4 slices of 16 x 12 pixels are 768; a network of 4 features takes an eighth of the time of one of 16.
     found = planned_costs(make_plan(inputs={"minutes": 5.0, "speed_kpx_s": 0.768}))
     assert found == Costs(step_s=pytest.approx(1.0 / 8))
+
+
+def test_steps_take_longer_on_fewer_threads_and_no_shorter_on_more() -> None:
+    measured = Costs(step_s=1.0, closing_s=3.0, scoring_s=5.0)
+    assert measured.on_fewer_threads(2, measured_on=8) == Costs(step_s=4.0, closing_s=3.0, scoring_s=5.0)
+    assert measured.on_fewer_threads(8, measured_on=1) == measured
