@@ -35,11 +35,6 @@ def write_figures(materials: Materials, folder: Path) -> list[Path]:
     return written
 
 
-def files_in(folder: Path) -> Iterator[Path]:
-    """Every figure in a folder that this or an earlier report wrote."""
-    return (path for stem in FIGURES for suffix in _SUFFIXES for path in folder.glob(f"{stem}*.{suffix}"))
-
-
 def _cohort(materials: Materials) -> Iterator[Drawing]:
     yield "", partial(draw_cohort, materials.cohort, classes=materials.data.plan.data.classes)
 

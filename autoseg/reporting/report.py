@@ -1,6 +1,6 @@
 """The report: one page to look at, and the paper's tables and figures, from whatever was trained."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,8 @@ PAGE: Final = "report.html"
 _FOLDER: Final = "report"
 _TABLES: Final = "tables"
 _FIGURES: Final = "figures"
+_LIST: Final = "report.sha256"
+"""Digests of what a report wrote, in the format of `sha256sum`."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,13 +73,13 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
     _refuse_outdated_scores(data, workspace)
     written = [path for group in data.groups for path in tables.write_tables(group, folder / _TABLES)]
     materials = Materials(data, events)
-    figures = paper_figures.write_figures(materials, folder / _FIGURES)
-    _drop_stale(tables.files_in(folder / _TABLES), keep=written)
-    _drop_stale(paper_figures.files_in(folder / _FIGURES), keep=figures)
+    written += paper_figures.write_figures(materials, folder / _FIGURES)
+    _drop_stale(folder, keep=written)
+    _write_list(folder, written)
     events.info("writing the page")
     judged = verdict(data)
     files.write_text(page, render(build_page(materials, judged)))
-    return ReportResult(page, folder, (*written, *figures), tuple(run.model.folder for run in data.runs), judged)
+    return ReportResult(page, folder, tuple(written), tuple(run.model.folder for run in data.runs), judged)
 
 
 def _refuse_outdated_scores(data: ReportData, workspace: Workspace) -> None:
@@ -93,8 +95,22 @@ def _refuse_outdated_scores(data: ReportData, workspace: Workspace) -> None:
         held_out.verify_shown(data.label_maps, remedy="Run `autoseg select` to make it again.")
 
 
-def _drop_stale(paths: Iterable[Path], *, keep: Iterable[Path]) -> None:
-    """Remove what an earlier report made of models that are no more: it would be taken for a part of this one."""
-    for path in set(paths) - set(keep):
-        with files.explain_os_errors(path):
-            path.unlink()
+def _drop_stale(folder: Path, *, keep: Collection[Path]) -> None:
+    """Remove what an earlier report made of models that are no more: it would be taken for a part of this one.
+
+    The folder may be anybody's: what no list names, or was changed since, stays.
+    """
+    earlier = folder / _LIST
+    lines = earlier.read_text(encoding="utf-8", errors="replace").split("\n") if earlier.is_file() else []
+    stale = {folder / line.partition("  ")[2]: line for line in lines}
+    for path in stale.keys() - set(keep):
+        if path.parent in {folder / _TABLES, folder / _FIGURES} and path.is_file() and _line(path, folder) == stale[path]:
+            files.remove([path])
+
+
+def _write_list(folder: Path, written: Collection[Path]) -> None:
+    files.write_text(folder / _LIST, "".join(f"{_line(path, folder)}\n" for path in written))
+
+
+def _line(path: Path, folder: Path) -> str:
+    return f"{files.sha256_file(path)}  {path.relative_to(folder).as_posix()}"

@@ -51,11 +51,6 @@ def write_tables(group: ScoredModels, folder: Path) -> list[Path]:
     return written
 
 
-def files_in(folder: Path) -> Iterator[Path]:
-    """Every table in a folder that this or an earlier report wrote."""
-    return (path for name in table_names() for suffix in _FORMATS for path in folder.glob(f"{name}*.{suffix}"))
-
-
 def rounded(metric: str, values: Sequence[float]) -> tuple[list[str], frozenset[int]]:
     """One row of a table.
 

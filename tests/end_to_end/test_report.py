@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,12 @@ def before(home: Path) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def after(home: Path, before: dict[str, Any]) -> dict[str, Any]:
     """The report on two networks of one fold and one of the official split, written over the first one."""
-    stale = Path(before["folder"]) / "figures" / "attention_fold_3.png"
-    (home / stale).write_bytes(b"of a model that is no more")
-    (home / before["folder"] / "figures" / "mine.txt").write_text("not the report's")
+    figures = home / before["folder"] / "figures"
+    stale = b"of a model that is no more"
+    (figures / "attention_fold_3.png").write_bytes(stale)
+    with (home / before["folder"] / "report.sha256").open("a") as stream:
+        stream.write(f"{sha256(stale).hexdigest()}  figures/attention_fold_3.png\n")
+    (figures / "attention_overview.png").write_text("not the report's")
     for arch, fold in (("unet", "0"), ("attention", "0"), ("unet", "official")):
         result("train", "--arch", arch, "--fold", fold, "--epochs", "1", "--precision", "float32", cwd=home)
     return result("report", cwd=home)
@@ -95,7 +99,7 @@ def test_tables_hold_the_scores_of_training(after: dict[str, Any], home: Path) -
 def test_what_an_earlier_report_left_goes_and_what_is_not_its_own_stays(after: dict[str, Any], home: Path) -> None:
     figures = home / after["folder"] / "figures"
     assert not (figures / "attention_fold_3.png").exists()
-    assert (figures / "mine.txt").exists()
+    assert (figures / "attention_overview.png").exists()
 
 
 def test_an_edited_plan_leaves_older_models_out_and_says_so(after: dict[str, Any], home: Path) -> None:

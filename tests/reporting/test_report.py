@@ -10,10 +10,22 @@ from autoseg.evaluation.tables import read_cases
 from autoseg.events import Silent
 from autoseg.reporting.report import ReportResult, write_report
 from autoseg.runs.workspace import Workspace
+from autoseg.storage import files
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
-NOT_ITS_OWN = ("figures/mine.txt", "figures/figure_9.png", "tables/table_3_dice.docx", "notes.md")
+NOT_ITS_OWN = (
+    "figures/mine.txt",
+    "figures/figure_9.png",
+    "figures/attention_overview.png",
+    "figures/calibration_scanner.svg",
+    "figures/figure_2_dice_annotated.svg",
+    "tables/table_3_dice.docx",
+    "tables/table_3_dice_edited.tex",
+    "tables/table_3_dice_official.md",
+    "notes.md",
+)
 STALE = ("figures/attention_fold_3.png", "figures/figure_3_curves_fold_7.svg", "tables/table_3_dice_official.csv")
+CHANGED_SINCE = "tables/table_3_dice_official.tex"
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +35,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     shutil.copytree(STORED, root, dirs_exist_ok=True)
     dataset = root / "workspace" / "dataset.json"
     dataset.write_text(dataset.read_text().replace('"/data', f'"{root}/data'))
-    for name in (*NOT_ITS_OWN, *STALE):
-        path = root / "workspace" / "report" / name
+    report = root / "workspace" / "report"
+    for name in (*NOT_ITS_OWN, *STALE, CHANGED_SINCE):
+        path = report / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
+    digests = {name: files.sha256_file(report / name) for name in STALE}
+    digests |= {CHANGED_SINCE: files.sha256_bytes(b"before"), "notes.md": files.sha256_file(report / "notes.md")}
+    digests |= {"../workspace/dataset.json": files.sha256_file(dataset)}
+    (report / "report.sha256").write_text("".join(f"{digest}  {name}\n" for name, digest in digests.items()))
     return Workspace(root / "workspace")
 
 
@@ -52,9 +69,25 @@ def test_page_tables_and_figures_lie_where_users_look(report: ReportResult, work
     assert [path.name for path in report.models] == ["fold_0"] * 3
 
 
-def test_what_an_earlier_report_made_goes_and_nothing_else(report: ReportResult) -> None:
+def test_what_an_earlier_report_made_goes_and_nothing_else(report: ReportResult, workspace: Workspace) -> None:
     assert not any((report.folder / name).exists() for name in STALE)
-    assert all((report.folder / name).read_text() == name for name in NOT_ITS_OWN)
+    assert all((report.folder / name).read_text() == name for name in (*NOT_ITS_OWN, CHANGED_SINCE))
+    assert (workspace.root / "dataset.json").exists()
+
+
+def test_what_was_written_is_listed_with_digests(report: ReportResult) -> None:
+    listed = [line.split("  ") for line in (report.folder / "report.sha256").read_text().splitlines()]
+    assert listed == [[files.sha256_file(path), path.relative_to(report.folder).as_posix()] for path in report.written]
+
+
+def test_a_folder_without_a_list_loses_nothing(workspace: Workspace, tmp_path: Path) -> None:
+    names = (*NOT_ITS_OWN, *STALE, CHANGED_SINCE)
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    write_report(workspace, tmp_path, Silent())
+    assert all((tmp_path / name).read_text() == name for name in names)
 
 
 def test_tables_hold_the_scores_of_training(report: ReportResult, workspace: Workspace) -> None:
