@@ -159,7 +159,7 @@ def chosen_part(cases: Sequence[StoredCase], *, plan: Plan, seed: int) -> list[V
     chosen = np.zeros(total, dtype=np.bool_)
     chosen[np.random.default_rng(seed).choice(total, size=most, replace=False)] = True
     borders = np.cumsum([len(part.slices) for part in parts])[:-1]
-    kept = [replace(part, slices=np.flatnonzero(mine)) for part, mine in zip(parts, np.split(chosen, borders), strict=True)]
+    kept = [replace(part, slices=part.slices[mine]) for part, mine in zip(parts, np.split(chosen, borders), strict=True)]
     return [part for part in kept if len(part.slices)]
 
 

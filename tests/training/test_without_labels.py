@@ -31,7 +31,7 @@ from autoseg.training.loop import train
 from autoseg.training.losses import LossFunction, LossOfSums, _repeatable_sum, build_loss, over_levels
 from autoseg.training.monitor import side_by_side
 from autoseg.training.slice_selection import slice_pools
-from autoseg.training.validation import SampleSlice, class_counts, fullest_slice, whole
+from autoseg.training.validation import SampleSlice, chosen_part, class_counts, fullest_slice, whole
 
 MakePlan = Callable[..., Plan]
 MakeCase = Callable[..., StoredCase]
@@ -197,6 +197,14 @@ def test_cases_without_any_label_cannot_be_learnt(make_plan: MakePlan, make_case
     with pytest.raises(TrainingError, match="no slice of the training cases has a labelled pixel"):
         slice_pools([case.stack(0)], sparse(make_plan))
     assert whole([case], sparse(make_plan)) == []
+
+
+def test_a_validation_looks_at_some_of_the_labelled_slices_alone(make_plan: MakePlan, make_case: MakeCase) -> None:
+    plan, labelled = sparse(make_plan), set(range(41, 80, 2))
+    cases = [unlabelled(make_case(seed, slices=80, shape=(3, 4)), sorted({*range(80)} - labelled)) for seed in range(2)]
+    chosen = [part.slices.tolist() for part in chosen_part(cases, plan=plan, seed=1)]
+    assert sum(map(len, chosen)) == 32 < sum(len(part.slices) for part in whole(cases, plan))
+    assert all(numbers == sorted(set(numbers)) and labelled.issuperset(numbers) for numbers in chosen)
 
 
 @pytest.mark.parametrize(
