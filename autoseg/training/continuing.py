@@ -54,8 +54,9 @@ def next_stretch(state: RunState, config: TrainConfig, data: FoldData) -> RunSta
         config: what the user chose for the stretch.
         data: what it learns from; may be other than before.
     """
-    held_out, changed = set(data.members.validation), state.keys.differing(data.keys)
-    judged_alike = held_out == set(state.members.validation) and changed is not None and held_out.isdisjoint(changed)
+    before, judging = (set(each.validation or each.training) for each in (state.members, data.members))
+    changed = state.keys.differing(data.keys)
+    judged_alike = judging == before and changed is not None and judging.isdisjoint(changed)
     same = judged_alike and data.revision == state.revision  # what learnt from other data is another model
     begun = with_stretch(state, config, rate_factor=RATE_FACTOR, revision=data.revision, same_held_out=same)
     return begun.model_copy(

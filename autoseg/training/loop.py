@@ -289,11 +289,9 @@ class _Run:
 
     def _update(self, record: EpochRecord) -> bool:
         """Tell every rule about an epoch; says whether its weights become the model."""
-        result, stretch = EpochResult.of(record), self.state.stretch
-        self.standing.update(record)
-        if record.epoch > stretch.after_epochs:
+        result, competes = EpochResult.of(record), record.epoch > self.state.judged_alike_after
+        self.standing.update(record, competes=competes)
+        if record.epoch > self.state.stretch.after_epochs:
             self._schedule.epoch_ended(result)
             self._stopping.epoch_ended(result)
-        elif not stretch.same_held_out:
-            return False
-        return self._best.epoch_ended(result)
+        return competes and self._best.epoch_ended(result)

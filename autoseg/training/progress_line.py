@@ -23,10 +23,10 @@ class Standing:
         self._latest: EpochRecord | None = None
         self._best, self._best_epoch = -math.inf, 0
 
-    def update(self, record: EpochRecord) -> None:
-        """Update with an epoch."""
+    def update(self, record: EpochRecord, *, competes: bool = True) -> None:
+        """Update with an epoch, which may be the best one if it was judged on the data that later ones are judged on."""
         self._latest, dice = record, self._dice(record)
-        if dice > self._best:
+        if competes and dice > self._best:
             self._best, self._best_epoch = dice, record.epoch
 
     @property

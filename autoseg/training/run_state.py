@@ -113,6 +113,11 @@ class RunState(BaseModel):
         return tuple(stretch.after_epochs for stretch in self.stretches)
 
     @property
+    def judged_alike_after(self) -> int:
+        """How many epochs there were before those that are judged on the same data as what is trained now."""
+        return max((stretch.after_epochs for stretch in self.stretches if not stretch.same_held_out), default=0)
+
+    @property
     def trained_times(self) -> int:
         """How many calls have trained it, the one under way included."""
         return max(1, len(self.stretches))

@@ -30,6 +30,8 @@ from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import EpochRecord, read_history, read_steps
 from autoseg.training.loop import train
 from autoseg.training.run_state import CONTINUED_FOLDER, HELD_OUT_FOLDER, RunState, read_state, run_folder
+from autoseg.training.validation import ValidationResult
+from autoseg.training.watch import Watch
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
@@ -202,6 +204,37 @@ def test_scores_on_other_held_out_cases_do_not_compete(
     continuing.complete(tmp_path)
     assert read_document(tmp_path).weights_sha256 != before
     assert read_document(tmp_path).provenance.epochs == 7
+
+
+def test_scores_of_earlier_data_do_not_compete_with_later_continuations_either(
+    make_plan: MakePlan, fold: FoldData, make_case: Callable[..., StoredCase], tmp_path: Path
+) -> None:
+    plan, other = make_plan(training={"best_model": "validation_loss"}), changed(fold, make_case, held_out="another")
+
+    def best_after(losses: Sequence[float], call: Callable[[], RunState]) -> int:
+        """The epoch that gives the model when those of a call have some validation losses."""
+        looks = [ValidationResult(loss, (0.5,), slices=1) for loss in losses]
+        with mock.patch.object(Watch, "look", side_effect=looks):
+            call()
+        continuing.complete(tmp_path)
+        return read_document(tmp_path).provenance.epochs
+
+    assert best_after([0.4, 0.2], lambda: run(plan, fold, tmp_path)) == 2
+    assert best_after([0.6, 0.5], lambda: train_further(plan, other, tmp_path)) == 4
+    assert best_after([0.45, 0.35], lambda: train_further(plan, other, tmp_path)) == 6
+    assert best_after([0.4], lambda: train_further(plan, other, tmp_path, epochs=1)) == 6
+
+
+def test_without_held_out_cases_epochs_compete_that_learnt_from_the_same_cases(
+    fold: FoldData, make_case: Callable[..., StoredCase]
+) -> None:
+    keys = DataKeys(all_labelled="tiny", cases={name: "as it was" for name, _ in fold.training})
+    alone = replace(fold, keys=keys, validation=[])
+    state = RunState(plan_digest="", data_key="tiny", case_keys=keys.cases, members=alone.members, config=config())
+    more = replace(alone, training=[*alone.training, ("more", make_case(20))])
+    corrected = replace(alone, keys=DataKeys(all_labelled="tiny", cases={**keys.cases, "case1": "corrected"}))
+    competes = [continuing.next_stretch(state, config(), data).stretch.same_held_out for data in (alone, more, corrected)]
+    assert competes == [True, False, False]
 
 
 def test_a_run_that_stopped_early_has_its_patience_again(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:

@@ -50,3 +50,11 @@ def test_nothing_that_was_found_is_no_best() -> None:
     standing = Standing(held_out=True)
     standing.update(record(1, math.nan))
     assert standing.fields["best"] == ""
+
+
+def test_the_best_is_among_those_that_compete() -> None:
+    standing = Standing(held_out=True)
+    standing.update(record(1, 0.9), competes=False)
+    assert standing.fields == {"validation_Dice": "0.900", "best": "", "epoch": "1"}
+    standing.update(record(2, 0.5))
+    assert standing.fields["best"] == "0.500 (epoch 2)"
