@@ -19,10 +19,7 @@ from autoseg.postprocessing.selection import Selection
 from autoseg.reporting.data import FinishedRun, ReportData, gather
 from autoseg.runs import moved_data
 from autoseg.runs.workspace import Workspace
-from autoseg.training.clock import build_budget
-from autoseg.training.history import EpochRecord
-from autoseg.training.outlook import FOUND, doubts, longer
-from autoseg.training.schedule import EarlyStopping, EpochResult
+from autoseg.training.outlook import FOUND, doubts_about, too_short
 
 UNSURE_DICE: Final = 0.7
 """A case in which a class has a lower Dice is unsure; a class with a lower mean is poor.
@@ -176,13 +173,10 @@ def _doubts(run: FinishedRun, data: ReportData, *, without_classes: bool = False
     state = run.state
     if state is None or not state.epochs:
         return []
-    stopping, epochs = EarlyStopping(data.plan.training.early_stopping_patience), list[EpochRecord](state.epochs)
-    for record in epochs:
-        stopping.epoch_ended(EpochResult.of(record))
     if without_classes:
-        epochs[-1] = epochs[-1].model_copy(update={"class_dice": {}})
-    budget = build_budget(data.plan.training, state.config)
-    return doubts(epochs, steps=state.steps_taken, budget=budget, stopped_early=stopping.reached)
+        last = state.epochs[-1].model_copy(update={"class_dice": {}})
+        state = state.model_copy(update={"epochs": [*state.epochs[:-1], last]})
+    return doubts_about(state, data.plan.training)
 
 
 def _warnings(data: ReportData, cases: Sequence[CaseMetrics]) -> Iterator[str]:
@@ -219,11 +213,9 @@ def _about_runs(data: ReportData) -> Iterator[str]:
                 f"{run.model.folder} was trained, but its held-out cases were not scored to the end: "
                 "repeat its train command."
             )
-        found = _doubts(run, data)
-        if found and run.state is not None:
-            budget = build_budget(data.plan.training, run.state.config)
-            remedy = longer(budget, steps=run.state.steps_taken, elapsed_s=run.state.elapsed_s)
-            yield f"{run.title} is probably far from converged: {'; '.join(found)}. {remedy}."
+        warning = None if run.state is None else too_short(run.state, data.plan.training)
+        if warning is not None:
+            yield f"{run.title} is probably far from converged: {warning}."
 
 
 def _about_the_selection(data: ReportData) -> Iterator[str]:

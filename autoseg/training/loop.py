@@ -193,7 +193,7 @@ class _Run:
         """Mark run and model as finished, and say where it was too short."""
         self.state.finished = True
         self.files.finish(self.state)
-        warning = too_short(self.state, budget=self.pace.budget, stopped_early=self._stopping.reached)
+        warning = too_short(self.state, self._training)
         if warning is not None:
             self._context.events.warn(f"{self.title} is probably far from converged: {warning}")
 

@@ -6,11 +6,12 @@ from statistics import fmean
 from typing import Final
 
 from autoseg.planning.sections import TrainingSection
-from autoseg.training.clock import Budget
+from autoseg.training.clock import Budget, build_budget
 from autoseg.training.durations import duration
 from autoseg.training.history import EpochRecord
 from autoseg.training.remaining import Remaining
 from autoseg.training.run_state import RunState
+from autoseg.training.schedule import EarlyStopping, EpochResult
 
 RECOMMENDED_STEPS: Final = 1000
 """Optimiser steps to give a network where nothing more is known.
@@ -77,17 +78,40 @@ def longer(budget: Budget, *, steps: int, elapsed_s: float) -> str:
     return "Train it further, with --continue and a number of --epochs or --minutes"
 
 
-def too_short(state: RunState, *, budget: Budget, stopped_early: bool) -> str | None:
+def too_short(state: RunState, section: TrainingSection) -> str | None:
     """Why a finished run is probably far from converged, and what to do about it; None where nothing speaks for it.
 
     Args:
         state: of the run.
-        budget: how long it was to be, or its last part where several calls trained it.
-        stopped_early: whether the plan's rule ended it, because nothing more was learnt.
+        section: what the plan says about training.
     """
-    own, steps = state.epochs[state.stretch.after_epochs :], state.steps_taken
-    found = doubts(own, steps=steps, before=state.stretch.after_steps, budget=budget, stopped_early=stopped_early)
-    return f"{'; '.join(found)}. {longer(budget, steps=steps, elapsed_s=state.elapsed_s)}" if found else None
+    found = doubts_about(state, section)
+    if not found:
+        return None
+    remedy = longer(build_budget(section, state.choices), steps=state.steps_taken, elapsed_s=state.elapsed_s)
+    return f"{'; '.join(found)}. {remedy}"
+
+
+def doubts_about(state: RunState, section: TrainingSection) -> list[str]:
+    """Why a finished run is probably far from converged, by what the last call trained of it; empty: nothing speaks for it.
+
+    Args:
+        state: of the run.
+        section: what the plan says about training.
+    """
+    stretch = state.stretch
+    if not (epochs := state.epochs[stretch.after_epochs :]):
+        return []
+    stopping = EarlyStopping(section.early_stopping_patience)
+    for record in epochs:
+        stopping.epoch_ended(EpochResult.of(record))
+    return doubts(
+        epochs,
+        steps=state.steps_taken,
+        before=stretch.after_steps,
+        budget=build_budget(section, stretch.config),
+        stopped_early=stopping.reached,
+    )
 
 
 def doubts(epochs: Sequence[EpochRecord], *, steps: int, budget: Budget, stopped_early: bool, before: int = 0) -> list[str]:

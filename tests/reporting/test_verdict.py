@@ -13,6 +13,8 @@ from autoseg.reporting.data import FinishedRun, ReportData, gather
 from autoseg.reporting.verdict import Verdict, verdict, verdict_on
 from autoseg.runs.inventory import ComparedNetwork
 from autoseg.runs.workspace import Workspace
+from autoseg.training.config import TrainConfig
+from autoseg.training.run_state import Stretch
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"
 NAN = float("nan")
@@ -152,6 +154,35 @@ def test_runs_that_stopped_by_the_rule_are_not_short(stored: ReportData) -> None
     scores = dict.fromkeys(group.scores, cases_of({"GM": GOOD}))
     data = replace(stored, plan=plan, runs=[unet], groups=(replace(group, scores=scores),), selection=None)
     assert verdict(data).sentence == "Good for GM."
+
+
+def test_a_run_that_was_trained_further_is_judged_as_train_judges_it(stored: ReportData) -> None:
+    (group,) = stored.groups
+    unet = long_enough(next(run for run in stored.runs if run.model.architecture == "unet"))
+    plan = stored.plan.model_copy(
+        update={"training": stored.plan.training.model_copy(update={"steps_per_epoch": 50, "early_stopping_patience": None})}
+    )
+    scores = dict.fromkeys(group.scores, cases_of({"GM": GOOD}))
+    state = unet.state
+    assert state is not None
+    done, cut = (state.config.model_copy(update=length) for length in ({"epochs": 4}, {"epochs": 20, "minutes": 0.5}))
+
+    def of_calls(first: TrainConfig, last: TrainConfig) -> Verdict:
+        stretches = (Stretch(config=first), Stretch(config=last, after_epochs=4, after_steps=200))
+        changed = state.model_copy(update={"config": first, "stretches": stretches, "steps_taken": 400})
+        groups = (replace(group, scores=scores),)
+        return verdict(
+            replace(stored, plan=plan, runs=[replace(unet, state=changed)], groups=groups, skipped=(), selection=None)
+        )
+
+    assert (of_calls(cut, done).sentence, of_calls(cut, done).warnings) == ("Good for GM.", ())
+    found = of_calls(done, cut)
+    assert found.sentence == "Good for GM; trained too short."
+    (line,) = found.warnings
+    assert line == (
+        "U-Net, fold 0 is probably far from converged: its time was up after 4 epochs, 200 of 1000 steps. "
+        "Train it further, with --continue and a number of --epochs or --minutes."
+    )
 
 
 def test_the_best_of_several_on_the_cases_that_chose_it_is_optimistic(stored: ReportData) -> None:

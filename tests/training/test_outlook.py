@@ -1,13 +1,17 @@
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from autoseg.data.splits import Fold
 from autoseg.planning.sections import TrainingSection
 from autoseg.training.clock import Budget
+from autoseg.training.config import TrainConfig
 from autoseg.training.history import EpochRecord
-from autoseg.training.outlook import after_the_run, doubts, forecast, longer
+from autoseg.training.outlook import after_the_run, doubts, doubts_about, forecast, longer, too_short
 from autoseg.training.remaining import Costs, remaining
+from autoseg.training.run_state import RunState, Stretch
 
 MINUTE = Budget(steps=None, seconds=60.0)
 
@@ -93,3 +97,42 @@ def test_what_to_do_about_it() -> None:
     assert longer(Budget(40, None), steps=40, elapsed_s=5.0) == (
         "Train it further, with --continue and a number of --epochs or --minutes"
     )
+
+
+def trained_twice(first: dict[str, Any], last: dict[str, Any], *, losses: Sequence[float] = (0.5,) * 8) -> RunState:
+    """A finished run of two calls of four epochs each, of 50 steps each."""
+    one, other = (
+        TrainConfig.model_validate({"architecture": "unet", "fold": "0", "precision": "float32"} | length)
+        for length in (first, last)
+    )
+    records = [
+        record.model_copy(update={"validation_loss": loss}) for record, loss in zip(epochs([0.9] * 8), losses, strict=True)
+    ]
+    stretches = (Stretch(config=one), Stretch(config=other, after_epochs=4, after_steps=200, after_s=30.0))
+    return RunState(
+        plan_digest="", data_key="", members=Fold(training=("a",), validation=("b",)), config=one, finished=True,
+        steps_taken=400, elapsed_s=60.0, epochs=records, stretches=stretches,
+    )  # fmt: skip
+
+
+CUT_SHORT = {"epochs": 20, "minutes": 0.5}
+
+
+def test_a_run_that_was_trained_further_is_judged_by_its_last_call(make_plan: Any) -> None:
+    section = make_plan(training={"steps_per_epoch": 50}).training
+    assert doubts_about(trained_twice(CUT_SHORT, {"epochs": 4}), section) == []
+    assert too_short(trained_twice(CUT_SHORT, {"epochs": 4}), section) is None
+    last_cut = trained_twice({"epochs": 4}, CUT_SHORT)
+    assert doubts_about(last_cut, section) == ["its time was up after 4 epochs, 200 of 1000 steps"]
+    assert too_short(last_cut, section) == (
+        "its time was up after 4 epochs, 200 of 1000 steps. "
+        "Train it further, with --continue and a number of --epochs or --minutes"
+    )
+
+
+def test_a_call_has_its_own_patience(make_plan: Any) -> None:
+    section = make_plan(training={"steps_per_epoch": 50, "early_stopping_patience": 3}).training
+    falls = trained_twice(CUT_SHORT, CUT_SHORT, losses=[0.1, 0.2, 0.2, 0.2, 0.9, 0.8, 0.7, 0.6])
+    assert doubts_about(falls, section) == ["its time was up after 4 epochs, 200 of 1000 steps"]
+    stays = trained_twice(CUT_SHORT, CUT_SHORT, losses=[0.4, 0.3, 0.2, 0.1, 0.9, 0.9, 0.9, 0.9])
+    assert doubts_about(stays, section) == []
