@@ -27,7 +27,7 @@ from autoseg.planning.channels import (
 )
 from autoseg.planning.duplicates import Likeness, fold_groups, likeness_of, warn_of_duplicates
 from autoseg.planning.labelled import has_label
-from autoseg.planning.tilt import Tilt, measured_tilt, unusual_tilt
+from autoseg.planning.tilt import Tilt, measured_tilt, outermost, unusual_tilt
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,7 @@ def _tell_warnings(examined: Sequence[Examined], *, events: Events) -> None:
 def _warn_of_tilt(examined: Sequence[Examined], *, events: Events) -> None:
     """Say which scans are tilted unlike all labelled ones but themselves."""
     labelled = [case for case in examined if case.fingerprint is not None]
+    labelled = [labelled[place] for place in outermost([case.tilt for case in labelled])]
     unlike = [
         f"{case.id} is {' and '.join(warnings)}"
         for case in examined

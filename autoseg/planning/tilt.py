@@ -28,6 +28,26 @@ def measured_tilt(geometry: Geometry) -> Tilt | None:
     return x, y, z
 
 
+def outermost(tilts: Sequence[Tilt | None]) -> list[int]:
+    """Places of the scans that suffice to compare each of many with all the others.
+
+    These have one of the two smallest or the two largest angles about an axis: whichever scan is left out, the smallest
+    and the largest angle of the others are among theirs.
+
+    Args:
+        tilts: of the scans; None where it is not known.
+
+    Returns:
+        places in the order given, rising, at most twelve.
+    """
+    known = {place: tilt for place, tilt in enumerate(tilts) if tilt is not None}
+    found = set[int]()
+    for angles in zip(*known.values(), strict=True):
+        rising = [place for _, place in sorted(zip(angles, known, strict=True))]
+        found.update(rising[:2], rising[-2:])
+    return sorted(found)
+
+
 def unusual_tilt(tilt: Tilt | None, seen: Sequence[Tilt | None]) -> list[str]:
     """Warnings about a tilt outside those of training, per axis.
 
