@@ -127,7 +127,7 @@ def on_same_hardware(session: Session, earlier: Sequence[EarlierRun]) -> list[Ea
     return [
         run
         for run in earlier
-        if run.state.computed_on == one.computed_on and run.state.config.precision == one.compute.precision
+        if run.state.computed_on == one.computed_on and run.state.choices.precision == one.compute.precision
     ]
 
 
@@ -150,6 +150,7 @@ def _costs(plan: Plan, state: RunState) -> Costs | None:
     seen = with_halved_batches(plan.of_view(state.config.view), state.halvings)
     return costs_of(
         state.epochs,
+        after=state.stretch.after_epochs,
         slices_per_step=fmean(view.batch_size for view in seen.views),
         steps_per_epoch=plan.training.steps_per_epoch,
         at_half=0 < state.steps_taken == state.half_resolution_steps,

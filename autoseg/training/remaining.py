@@ -103,7 +103,9 @@ def remaining(
     return Remaining(done + fitting, time_left_s, costs.scoring_s, cut_short=True)
 
 
-def costs_of(epochs: Sequence[EpochRecord], *, slices_per_step: float, steps_per_epoch: int, at_half: bool) -> Costs | None:
+def costs_of(
+    epochs: Sequence[EpochRecord], *, slices_per_step: float, steps_per_epoch: int, at_half: bool, after: int = 0
+) -> Costs | None:
     """How long steps and the ends of epochs took in a run, by its last epochs.
 
     Args:
@@ -111,15 +113,16 @@ def costs_of(epochs: Sequence[EpochRecord], *, slices_per_step: float, steps_per
         slices_per_step: slices of a step, on average.
         steps_per_epoch: steps of a whole epoch.
         at_half: whether all its steps were at half resolution.
+        after: how many epochs there were before the last call trained it, perhaps elsewhere or in another number format.
 
     Returns:
         None where it has no epoch whose pace was measured.
     """
-    recent = [epoch for epoch in epochs[-_RECENT:] if math.isfinite(epoch.slices_per_s) and epoch.slices_per_s > 0]
+    recent = [epoch for epoch in epochs[after:][-_RECENT:] if math.isfinite(epoch.slices_per_s) and epoch.slices_per_s > 0]
     if not recent:
         return None
     step_s = median(slices_per_step / epoch.slices_per_s for epoch in recent)
-    lengths = [after.seconds - before.seconds for before, after in pairwise(epochs[-_RECENT - 1 :])]
+    lengths = [after.seconds - before.seconds for before, after in pairwise(epochs[max(after - 1, 0) :][-_RECENT - 1 :])]
     whole = lengths[:-1] or lengths  # the clock may have cut the last one short
     closing_s = max(median(whole) - steps_per_epoch * step_s, 0.0) if whole else 0.0
     return Costs(step_s * (PIXELS_OF_ONE if at_half else 1.0), closing_s)

@@ -84,6 +84,14 @@ def test_the_pace_of_a_run_follows_from_its_epochs() -> None:
     assert of_run(epochs([60.0])) == Costs(step_s=0.1, closing_s=0.0)
 
 
+def test_the_pace_of_a_run_that_was_trained_further_is_that_of_its_last_call() -> None:
+    # Three epochs of 2 s of steps and 3 s more, then two of 4 s and 1 s, of which the clock cut the last one short.
+    records = [*epochs([60.0, 65.0, 70.0]), *epochs([0.0, 0.0, 0.0, 75.0, 76.0], slices_per_s=40.0)[3:]]
+    assert of_run(records, after=3) == Costs(step_s=0.2, closing_s=1.0)
+    assert of_run(records[:4], after=3) == Costs(step_s=0.2, closing_s=1.0)
+    assert of_run(records, after=5) is None
+
+
 def test_a_run_whose_pace_was_not_measured_tells_none() -> None:
     assert of_run([]) is None
     assert of_run(epochs([1.0, 2.0], slices_per_s=float("nan"))) is None
