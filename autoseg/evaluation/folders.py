@@ -84,7 +84,7 @@ def evaluate_folders(
         passed.tell(events)
     classes = classes or _segment_classes([pair.reference for pair in pairing.pairs])
     if classes is not None and ignore is None:
-        ignore = next((label.value for label in classes if label.name == IGNORE), None)
+        ignore = next((label.value for label in classes if label.name.casefold() == IGNORE), None)
     known = None if classes is None else tuple(label for label in classes if label.value != ignore)
     compare = partial(_compare, classes=known, tolerances_mm=tolerances_mm, ignore=ignore)
     scored, failures, in_part = [], [], []

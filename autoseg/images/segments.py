@@ -3,8 +3,10 @@
 Label values tell segments of one file apart and may mean something else in the next; names are what they are called by.
 """
 
+import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,14 +15,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.errors import AutosegError, DatasetError, ImageError
+from autoseg.formats import named_format
 from autoseg.formats.header import Header
+from autoseg.formats.nrrd import NRRD
 from autoseg.formats.segments import Segment
 from autoseg.formats.verification import describe
 from autoseg.images.geometry import Geometry
 from autoseg.images.label_values import LARGEST_LABEL
 
 BACKGROUND: Final = "background"
+_NO_CLASSES: Final = {BACKGROUND, "ignore"}
+"""What label values are called that are no class's."""
+
 _LISTED: Final = 10
+_AUTOMATIC: Final = re.compile(r"(segment|label|class)[ _]?\d+", re.IGNORECASE)
+"""Names that say nothing: of 3D Slicer's new segments, of label maps opened as segmentations, and of classes without any."""
 
 
 def merged(
@@ -40,7 +49,8 @@ def merged(
     Raises:
         ImageError: segments overlap or are no classes, or a label value is no segment's.
     """
-    _refuse_namesakes(segments, where)
+    names = [segment.name for segment in segments]
+    _refuse_namesakes(names, names, where)
     occupied = [set(np.unique(layer).tolist()) for layer in layers]
     # Empty ones may be called anything.
     shown = [segment for segment in segments if segment.value in occupied[segment.layer]]
@@ -135,33 +145,48 @@ class NamedClasses:
 
 
 def named_classes(label_maps: Sequence[Path]) -> NamedClasses | None:
-    """Classes by the names of segments; None unless every label map is a segmentation that names them.
+    """Classes by the names of segments, whatever the case of their letters; None where no label map names any.
+
+    Where some label maps have no segments, only their values tell what is in them. Then names of the kind that 3D Slicer
+    gives by itself count only for values that no other name has.
 
     Raises:
-        DatasetError: a file names two segments alike.
+        DatasetError: a file names two segments alike, or some label maps name nothing, and the same value has several names
+            in the others, or the same name several values.
     """
-    if not label_maps:
+    found = {path: _segments_in(path) for path in label_maps}
+    unnamed = [path for path, segments in found.items() if not segments]
+    if unnamed:
+        found = _without_automatic(found)
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for path, segments in found.items():
+        names = [segment.name for segment in segments]
+        keys = [_folded(name) for name in names]
+        _refuse_namesakes(names, keys, path)
+        for key, name in zip(keys, names, strict=True):
+            spellings[key].add(name)
+    if not spellings:
         return None
-    values: dict[str, set[int]] = defaultdict(set)
-    unique = True
-    for path in label_maps:
-        segments = _segments_in(path)
-        if not segments:
-            return None
-        _refuse_namesakes(segments, path)
-        own = [segment.value for segment in segments]
-        unique = unique and len(set(own)) == len(own)
-        for segment in segments:
-            values[segment.name].add(segment.value)
-    values.pop(BACKGROUND, None)
-    agreed = {name: next(iter(found)) for name, found in values.items() if len(found) == 1}
-    shared = unique and len(agreed) == len(values) == len(set(agreed.values()))
-    numbered = agreed if shared else {name: number for number, name in enumerate(sorted(values), start=1)}
-    return NamedClasses({0: BACKGROUND, **dict(sorted((value, name) for name, value in numbered.items()))}, own=shared)
+    spellings.pop(BACKGROUND, None)
+    contradiction = _contradiction(found)
+    if unnamed and contradiction:
+        raise DatasetError(
+            "segments are told by their names, and this label map has none",
+            where=unnamed[0],
+            expected="named segments, or label values that mean the same in all files",
+            found=contradiction,
+            remedy="Save it from 3D Slicer with named segments, or give all segments of one name the same label value.",
+        )
+    if contradiction:
+        numbered = dict(enumerate(sorted(map(min, spellings.values())), start=1))
+    else:
+        by_key = {_folded(segment.name): segment.value for segments in found.values() for segment in segments}
+        numbered = dict(sorted((by_key[key], min(names)) for key, names in spellings.items()))
+    return NamedClasses({0: BACKGROUND, **numbered}, own=contradiction is None)
 
 
 def _segments_in(path: Path) -> tuple[Segment, ...]:
-    if not path.name.lower().endswith(".nrrd"):
+    if named_format(path) is not NRRD:
         return ()
     try:
         described = describe(path)
@@ -170,9 +195,39 @@ def _segments_in(path: Path) -> tuple[Segment, ...]:
     return described.segments if isinstance(described, Header) else ()
 
 
-def _refuse_namesakes(segments: Sequence[Segment], where: Path) -> None:
-    repeated = [name for name, count in Counter(segment.name for segment in segments).items() if count > 1]
-    if repeated:
+def _without_automatic(found: Mapping[Path, Sequence[Segment]]) -> dict[Path, tuple[Segment, ...]]:
+    """The segments without those that Slicer named and whose values others name; none where it named all of them."""
+    named = {one.value for segments in found.values() for one in segments if not _AUTOMATIC.fullmatch(one.name)}
+    return {
+        path: tuple(one for one in segments if named and not (_AUTOMATIC.fullmatch(one.name) and one.value in named))
+        for path, segments in found.items()
+    }
+
+
+def _contradiction(found: Mapping[Path, Sequence[Segment]]) -> str | None:
+    """Where a name has two label values, or a value two names; None: values mean the same in all files."""
+    by_name: dict[str, tuple[Segment, Path]] = {}
+    by_value: dict[int, tuple[Segment, Path]] = {}
+    for path, segments in found.items():
+        for segment in segments:
+            name, value = _folded(segment.name), segment.value
+            if name == BACKGROUND:
+                continue
+            for first, where in (by_name.setdefault(name, (segment, path)), by_value.setdefault(value, (segment, path))):
+                if (_folded(first.name), first.value) != (name, value):
+                    return f"{first.name} is {first.value} in {where}, {segment.name} is {value} in {path}"
+    return None
+
+
+def _folded(name: str) -> str:
+    """A name for comparing, whatever the case of its letters and their Unicode form."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _refuse_namesakes(names: Sequence[str], keys: Sequence[Hashable], where: Path) -> None:
+    """Refuse segments that share what they are told by."""
+    counts = Counter(keys)
+    if repeated := list(dict.fromkeys(name for name, key in zip(names, keys, strict=True) if counts[key] > 1)):
         raise DatasetError(
             "several segments of one name",
             where=where,
@@ -182,30 +237,44 @@ def _refuse_namesakes(segments: Sequence[Segment], where: Path) -> None:
 
 
 def _values(segments: Sequence[Segment], where: Path, *, values: Collection[int] | None) -> dict[str, int]:
-    """The class value of every segment by its name."""
-    names = {segment.name for segment in segments}
-    if isinstance(values, Mapping):
-        by_name = {name: value for value, name in values.items()}
-        if names & by_name.keys():
-            if unknown := sorted(names - by_name.keys()):
-                raise ImageError(
-                    "segments that are no classes",
-                    where=where,
-                    expected=", ".join(by_name),
-                    found=", ".join(unknown),
-                    remedy="Rename them in 3D Slicer, or declare them as classes.",
-                )
-            return {name: by_name[name] for name in names}
+    """The class value of every segment by its name.
+
+    Segments with the name of a class have its value. Those that 3D Slicer named keep theirs where it is a class's that no
+    other segment has; all do where the classes have no names that say anything.
+    """
+    classes: Mapping[int, str] = values if isinstance(values, Mapping) else {}
     own = {segment.name: segment.value for segment in segments}
-    if len(set(own.values())) < len(own) or max(own.values()) > LARGEST_LABEL:
+    chosen = _called(own, classes)
+    _refuse_namesakes(list(chosen), list(chosen.values()), where)
+    rest = {name: value for name, value in own.items() if name not in chosen}
+    if chosen or any(name not in _NO_CLASSES and not _AUTOMATIC.fullmatch(name) for name in classes.values()):
+        free = classes.keys() - chosen.values()
+        if unknown := sorted(name for name, value in rest.items() if value not in free or not _AUTOMATIC.fullmatch(name)):
+            raise ImageError(
+                "segments that are no classes",
+                where=where,
+                expected=", ".join(dict.fromkeys(classes.values())),
+                found=", ".join(unknown),
+                remedy="Rename them in 3D Slicer, or declare them as classes.",
+            )
+    if len(set(rest.values())) < len(rest) or max(rest.values(), default=0) > LARGEST_LABEL:
         raise ImageError(
             "segments in several layers share label values, and none is called like a class",
             where=where,
-            expected="names of classes" + (f" ({', '.join(values.values())})" if isinstance(values, Mapping) else ""),
-            found=", ".join(sorted(names)),
+            expected="names of classes" + (f" ({', '.join(classes.values())})" if classes else ""),
+            found=", ".join(sorted(rest)),
             remedy="Rename them in 3D Slicer like the classes.",
         )
-    return own
+    return chosen | rest
+
+
+def _called(names: Collection[str], classes: Mapping[int, str]) -> dict[str, int]:
+    """The values of the classes that segments are called like, where that leaves no doubt."""
+    exact = {name: value for value, name in classes.items()}
+    counts = Counter(map(_folded, exact))
+    alike = {_folded(name): value for name, value in exact.items() if counts[_folded(name)] == 1}
+    found = {name: exact.get(name, alike.get(_folded(name))) for name in names}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _overlap(layers: NDArray[Any], segments: Sequence[Segment], both: NDArray[np.bool_], where: Path) -> ImageError:

@@ -130,8 +130,8 @@ def _with_named_segments(dataset: Dataset) -> Dataset:
     named = named_classes([case.label for case in dataset.labelled if case.label is not None])
     if named is None:
         return dataset
-    classes = tuple(LabelClass(value=value, name=name) for value, name in named.names.items() if name != IGNORE)
-    ignored = [value for value, name in named.names.items() if name == IGNORE]
+    classes = tuple(LabelClass(value=value, name=name) for value, name in named.names.items() if name.casefold() != IGNORE)
+    ignored = [value for value, name in named.names.items() if name.casefold() == IGNORE]
     return dataset.model_copy(update={"classes": classes, "ignore": next(iter(ignored), None)})
 
 

@@ -64,6 +64,14 @@ def test_segments_that_overlap_are_named(tmp_path: Path) -> None:
     assert "bright and dark" in answer.said
 
 
+def test_a_label_map_without_names_among_segments_of_other_values_is_refused(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    (data / "c3.seg.nrrd").unlink()
+    write_scan(data / "c3-label.nrrd", np.ones(SHAPE, dtype=np.uint8))
+    said = autoseg("check", "data", cwd=tmp_path, expect=3).said
+    assert "c3-label.nrrd: segments are told by their names, and this label map has none" in said
+
+
 @pytest.mark.parametrize("offset", [(20, 4, 1)])
 def test_a_segmentation_of_another_scan_is_refused(tmp_path: Path, offset: tuple[int, int, int]) -> None:
     data = write_data(tmp_path / "data")

@@ -1,5 +1,6 @@
 """Segmentations of 3D Slicer: names are classes, layers are put together, crops are placed on the scan's grid."""
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 from oracles.slicer_files import write_scan, write_segmentation
 
 from autoseg.errors import DatasetError, ImageError
+from autoseg.formats.segments import Segment
 from autoseg.images.image import LabelMap, on_grid_of, read_image, read_labels
-from autoseg.images.segments import named_classes
+from autoseg.images.segments import merged, named_classes
 
 SHAPE = (12, 10, 8)  # X, Y, Z
 OFFSET = (3, 4, 2)
@@ -72,9 +74,47 @@ def test_without_names_of_theirs_label_values_count(tmp_path: Path, values: Any)
     np.testing.assert_array_equal(on_scan(path, values).array, expected({"liver": 1, "spleen": 2}))
 
 
+@pytest.mark.parametrize("segments", [[("SPLEEN", 0, 1), ("Liver", 0, 2)], [("Spleen", 0, 1), ("liver", 0, 2)]], ids=str)
+def test_names_are_compared_whatever_the_case_of_their_letters(tmp_path: Path, segments: list[tuple[str, int, int]]) -> None:
+    path = write_segmentation(tmp_path / "a.seg.nrrd", layer(), segments, offset=OFFSET)
+    np.testing.assert_array_equal(on_scan(path, NAMES).array, expected({"spleen": 9, "liver": 7}))
+
+
+def test_names_are_compared_whatever_their_unicode_form() -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Gefäß") for form in ("NFC", "NFD"))
+    segments = [Segment(composed, 0, 1), Segment("liver", 0, 2)]
+    labels = merged(layer()[np.newaxis], segments, Path("a"), values={0: "background", 1: "liver", 2: decomposed})
+    np.testing.assert_array_equal(labels, np.choose(layer(), [0, 2, 1]))
+
+
+def test_where_the_case_tells_classes_apart_it_counts(tmp_path: Path) -> None:
+    path = write_segmentation(tmp_path / "a.seg.nrrd", layer(), [("a", 0, 1), ("A", 0, 2)], offset=OFFSET)
+    np.testing.assert_array_equal(
+        on_scan(path, {0: "background", 3: "A", 4: "a"}).array, expected({"liver": 4, "spleen": 3})
+    )
+
+
+@pytest.mark.parametrize(
+    "segments", [[("Segment_1", 0, 1), ("Segment_2", 0, 2)], [("Segment_1", 0, 1), ("GM", 0, 2)]], ids=str
+)
+def test_segments_that_slicer_named_keep_their_label_values(tmp_path: Path, segments: list[tuple[str, int, int]]) -> None:
+    path = write_segmentation(tmp_path / "a.seg.nrrd", layer(), segments, offset=OFFSET)
+    found = on_scan(path, {0: "background", 1: "CSF", 2: "GM", 255: "ignore"})
+    np.testing.assert_array_equal(found.array, expected({"liver": 1, "spleen": 2}))
+
+
 @pytest.mark.parametrize(
     ("layers", "segments", "values", "says"),
     [
+        (
+            layer(),
+            [("tumour", 0, 1), ("cyst", 0, 2)],
+            {0: "background", 1: "a", 2: "b"},
+            "no classes; .* found cyst, tumour",
+        ),
+        (layer(), [("Segment_1", 0, 1), ("GM", 0, 2)], {0: "background", 1: "GM"}, "no classes; .* found Segment_1"),
+        (layer(), [("Segment_1", 0, 1), ("Segment_2", 0, 2)], {0: "background", 1: "GM"}, "no classes; .* found Segment_2"),
+        (layer(), [("liver", 0, 1), ("Liver", 0, 2)], NAMES, "several segments of one name; found liver, Liver"),
         (two_layers(), TWO_LAYERS, None, "share label values, and none is called like a class"),
         (layer(), [("liver", 0, 1), ("kidney", 0, 2)], NAMES, "segments that are no classes; .* found kidney"),
         (layer(), [("liver", 0, 1)], NAMES, r"label values that no segment has; expected 1 \(liver\); found 2"),
@@ -172,9 +212,59 @@ def test_else_classes_are_numbered_by_name(tmp_path: Path, segments: list[tuple[
     assert dict(named.names) == dict(enumerate(["background", *names]))
 
 
-def test_other_label_maps_name_no_classes(tmp_path: Path) -> None:
+def test_the_case_of_letters_makes_no_classes(tmp_path: Path) -> None:
     paths = [
         write_segmentation(tmp_path / "a.seg.nrrd", layer(), ONE_LAYER),
+        write_segmentation(tmp_path / "b.seg.nrrd", layer(), [("Background", 0, 1), ("Liver", 0, 2), ("SPLEEN", 0, 3)]),
+    ]
+    named = named_classes(paths)
+    assert named is not None
+    assert dict(named.names) == {0: "background", 1: "Liver", 2: "SPLEEN"}
+    both = write_segmentation(tmp_path / "c.seg.nrrd", layer(), [("liver", 0, 1), ("Liver", 0, 2)])
+    with pytest.raises(DatasetError, match="several segments of one name"):
+        named_classes([both])
+
+
+@pytest.mark.parametrize(
+    "others", [[], [("Segment_1", 0, 1), ("Segment_2", 0, 2)], [("liver", 0, 1), ("Segment_2", 0, 2)]], ids=str
+)
+def test_segments_name_the_values_of_other_label_maps(tmp_path: Path, others: list[tuple[str, int, int]]) -> None:
+    paths = [
+        write_segmentation(tmp_path / "a.seg.nrrd", layer(), ONE_LAYER),
+        write_segmentation(tmp_path / "b.seg.nrrd", layer(), others),
+        write_scan(tmp_path / "c.nrrd", layer()),
+        tmp_path / "d.nii.gz",
+    ]
+    named = named_classes(paths)
+    assert named is not None
+    assert (dict(named.names), named.own) == ({0: "background", 1: "liver", 2: "spleen"}, True)
+
+
+@pytest.mark.parametrize("name", ["c.seg.nrrd", "c.seg.nhdr"])
+@pytest.mark.parametrize("segments", [[("spleen", 0, 1), ("liver", 0, 2)], [("kidney", 0, 1)], TWO_LAYERS], ids=str)
+def test_values_that_mean_something_else_in_every_file_cannot_tell_what_label_maps_without_names_hold(
+    tmp_path: Path, name: str, segments: list[tuple[str, int, int]]
+) -> None:
+    layers = two_layers() if segments is TWO_LAYERS else layer()
+    named = [
+        write_segmentation(tmp_path / "a.seg.nrrd", layer(), ONE_LAYER),
+        write_segmentation(tmp_path / name, layers, segments),
+    ]
+    for other in (write_scan(tmp_path / "d.nrrd", layer()), tmp_path / "d.nii.gz"):
+        with pytest.raises(DatasetError, match=rf"d\.n.*: .* this label map has none; .* in .*a\.seg.* is \d in .*{name}"):
+            named_classes([*named, other])
+
+
+def test_detached_headers_name_classes(tmp_path: Path) -> None:
+    paths = [write_segmentation(tmp_path / f"{name}.seg.nhdr", layer(), ONE_LAYER) for name in "ab"]
+    named = named_classes(paths)
+    assert named is not None
+    assert dict(named.names) == {0: "background", 1: "liver", 2: "spleen"}
+
+
+def test_other_label_maps_name_no_classes(tmp_path: Path) -> None:
+    paths = [
+        write_segmentation(tmp_path / "a.seg.nrrd", layer(), [("Segment_1", 0, 2), ("Segment_2", 0, 1)]),
         write_scan(tmp_path / "b.nrrd", layer()),
     ]
     assert named_classes(paths) is None
