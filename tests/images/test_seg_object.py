@@ -259,6 +259,7 @@ def test_what_is_required_is_known() -> None:
     "said",
     [
         {"PatientSex": "X"},
+        {"PatientSex": ["M", "F"]},
         {"PatientName": "ada"},
         {"SeriesNumber": None},
         {"SeriesNumber": -3},
@@ -269,6 +270,9 @@ def test_what_is_required_is_known() -> None:
         {"StudyDate": "20240102", "StudyTime": None},
         {"PatientName": "Müller^Jörg", "SpecificCharacterSet": "ISO_IR 100"},
         {"PatientName": "Yamada^Tarou=山田^太郎", "SpecificCharacterSet": "ISO_IR 192"},
+        {"PatientName": "Yamada^Tarou=山田^太郎=やまだ^たろう", "SpecificCharacterSet": ["", "ISO 2022 IR 87"]},
+        {"PatientName": "Hong^Gildong=洪^吉洞=홍^길동", "SpecificCharacterSet": ["", "ISO 2022 IR 149"]},
+        {"SpecificCharacterSet": ["ISO 2022 IR 6", "ISO 2022 IR 100"]},
         {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.2", "Modality": "CT"},
     ],
     ids=str,

@@ -131,7 +131,7 @@ def _complete(first: Dataset) -> None:
     for keyword in _MAY_BE_EMPTY:
         if first.get(keyword) is None:
             setattr(first, keyword, "")
-    if first.PatientSex not in _SEXES:
+    if str(first.PatientSex) not in _SEXES:
         first.PatientSex = ""
 
 
@@ -167,7 +167,7 @@ def _segmentation(
     is_empty = not found.any()
     number = int(first.get("SeriesNumber") or 0)
     texts = [maker.title, *(segment.name for segment in segments)]
-    plain = (first.get("SpecificCharacterSet") or "") in _PLAIN and all(text.isascii() for text in texts)
+    plain = str(first.get("SpecificCharacterSet") or "") in _PLAIN and all(text.isascii() for text in texts)
     document: Any = Segmentation(
         source_images=headers[:1] if is_empty else headers,
         pixel_array=found[:1] if is_empty else found,
