@@ -75,7 +75,7 @@ class PixelSize:
     """How large the pixels of a picture are.
 
     Attributes:
-        spacing_mm: stated by the file or beside it; None: unknown.
+        spacing_mm: stated by the file or beside it, 1 mm across a single page; None: unknown.
         printed_mm: size of a pixel (Y, X) where readers take a resolution for it that is only a hint for printing.
         remark: what the user should know.
     """
@@ -91,14 +91,16 @@ def pixel_size(path: Path, picture: Picture) -> PixelSize:
     Raises:
         ImageError: the file and what lies beside it contradict each other, or the latter cannot be understood.
     """
-    own, origin = picture.spacing_mm, picture.origin
+    own = None if picture.spacing_mm is None else _in_plane(picture.spacing_mm, picture)
+    origin = picture.origin
     density = picture.density
     if own is None and density is not None and picture.pages == 1 and max(density.pixel_mm) < PRINTED_MM:
         own, origin = (1.0, *density.pixel_mm), f"its resolution of {density.words}"
     beside = spacing_beside(path, pages=picture.pages)
     if beside is not None:
         _check_agreement(path, own, beside.spacing_mm, where=beside.path)
-        return PixelSize(beside.spacing_mm, None, f"{_size(beside.spacing_mm)}, as the .json beside it says")
+        used = _in_plane(beside.spacing_mm, picture)
+        return PixelSize(used, None, f"{_size(used)}, as the .json beside it says")
     if own is not None:
         return PixelSize(own, None, f"{_size(own)}, by {origin}")
     unknown = f"a {picture.format} image states no reliable spacing; distances in mm and volumes in ml are not to be trusted"
@@ -106,6 +108,11 @@ def pixel_size(path: Path, picture: Picture) -> PixelSize:
         return PixelSize(None, None, unknown)
     printed_mm = density.pixel_mm if density.as_spacing else None
     return PixelSize(None, printed_mm, f"{unknown} ({density.words} are a hint for printing, and not used)")
+
+
+def _in_plane(spacing_mm: Spacing, picture: Picture) -> Spacing:
+    """A spacing as it counts: across a single page, where nnU-Net's 2D data sets state 999, it is no distance of slices."""
+    return (1.0, *spacing_mm[1:]) if picture.pages == 1 else spacing_mm
 
 
 def _check_agreement(path: Path, own: Spacing | None, beside: Spacing, *, where: Path) -> None:

@@ -153,7 +153,17 @@ def test_a_spacing_beside_a_stack_is_used_in_either_order(
 @pytest.mark.parametrize("numbers", [[0.5, 0.5], [999, 0.5, 0.5], [0.5, 0.5, 999]])
 def test_a_spacing_beside_a_single_picture(tmp_path: Path, numbers: list[float]) -> None:
     beside(tmp_path / "a.json", {"spacing": numbers, "unit": "um"})
-    np.testing.assert_allclose(read(saved(tmp_path / "a.png")).geometry.spacing_mm[1:], (0.0005, 0.0005))
+    np.testing.assert_allclose(read(saved(tmp_path / "a.png")).geometry.spacing_mm, (1.0, 0.0005, 0.0005))
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["ImageJ=1\nunit=mm\nspacing=999\n", '<OME><Pixels PhysicalSizeX="1000" PhysicalSizeY="1000" PhysicalSizeZ="9"/>'],
+)
+def test_a_single_page_is_one_mm_thick(tmp_path: Path, description: str) -> None:
+    image = read(saved(tmp_path / "a.tif", description=description, x_resolution=1.0, y_resolution=1.0))
+    np.testing.assert_allclose(image.geometry.spacing_mm, (1.0, 1.0, 1.0))
+    assert image.geometry.voxel_volume_ml == pytest.approx(0.001)
 
 
 @pytest.mark.parametrize(
