@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, LabelClass, Subset
-from autoseg.data.naming import LABEL_ENDING, dataset_name, is_label_stem
+from autoseg.data.naming import LABEL_ENDING, dataset_name, is_label_stem, without_label_ending
 from autoseg.layouts.common import (
     Choice,
     Mismatch,
@@ -36,11 +36,12 @@ _PUBLISHED_OTHERS: Final = ("_ana", "_seg_ana", "_ana_brainmask", "_segTRI_fill_
 
 @dataclass(frozen=True)
 class _Set:
-    """The files of one set by case id, and the ids that have their published names."""
+    """The files of one set by case id, the ids that have their published names, and those of label maps with other names."""
 
     place: Path
     subset: Subset
     published: frozenset[str]
+    others: set[str] = field(default_factory=set)
     images: dict[str, list[Path]] = field(default_factory=dict)
     labels: dict[str, list[Path]] = field(default_factory=dict)
 
@@ -59,6 +60,9 @@ class Ibsr18:
             raise Mismatch(msg)
         if any(len({path.parent for path in paths}) > 1 for found in sets for paths in found.images.values()):
             msg = "scans of equal names in different folders"
+            raise Mismatch(msg)
+        if any(found.others & found.images.keys() - found.labels.keys() for found in sets if found.subset == "training"):
+            msg = "scans whose label maps are called otherwise"
             raise Mismatch(msg)
         refuse_broken_links([*root.iterdir(), *(path for place in places for path in place.iterdir())])
         for found in sets:
@@ -87,7 +91,11 @@ def _find(place: Path, subset: Subset) -> _Set:
             found.labels.setdefault(name, []).append(path)
         elif name := _stripped(stem, _PUBLISHED_IMAGE):
             found.images.setdefault(name, []).append(path)
-        elif not (_is_other(stem, found.published) or is_label_stem(stem)):
+        elif _is_other(stem, found.published):
+            continue
+        elif is_label_stem(stem):
+            found.others.add(without_label_ending(stem))
+        else:
             found.images.setdefault(stem, []).append(path)
     return found
 

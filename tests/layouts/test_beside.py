@@ -28,6 +28,15 @@ def test_label_maps_by_the_ends_of_their_names(tmp_path: Path, end: str) -> None
 
 
 def test_equal_names_become_their_folders(tmp_path: Path) -> None:
+def test_ends_of_names_may_differ(tmp_path: Path) -> None:
+    touch(tmp_path, "a.nrrd", "a.seg.nrrd", "b.nrrd", "b.seg.nrrd", "c.nrrd", "c_seg.nii.gz")
+    assert [(name, label) for name, _, _, label in cases(tmp_path)] == [
+        ("a", "a.seg.nrrd"),
+        ("b", "b.seg.nrrd"),
+        ("c", "c_seg.nii.gz"),
+    ]
+
+
     for way in ("p1/day1/anat", "p1/day2/anat", "p2/day1/anat"):
         touch(tmp_path, f"{way}/T1.nii.gz", f"{way}/T1_seg.nii.gz")
     assert [(name, subject) for name, subject, *_ in cases(tmp_path)] == [
