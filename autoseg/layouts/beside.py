@@ -6,6 +6,8 @@ that has the rest of its name, or to the only one there. Where none has, and eve
 called after their folders.
 """
 
+import sys
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ _Key = tuple[Path, str]
 """The folder of a scan, and what its files' names have in common."""
 
 _IMAGE: Final = "image"
+_LAST: Final = chr(sys.maxunicode)
+"""Comes after all that names hold, in the order of texts."""
 
 
 @dataclass(frozen=True)
@@ -104,10 +108,13 @@ def _find(scans: Mapping[Path, str], labels: Mapping[Path, str], channels: Seque
 
 def _shared_channels(scans: Mapping[Path, str], labels: Mapping[Path, str]) -> tuple[str, ...]:
     """What follows a label map's own name in those of the images beside it, the same for all label maps."""
+    stems: dict[Path, list[str]] = defaultdict(list)
+    for stem, path in sorted((stem, path) for path, stem in scans.items()):
+        stems[path.parent].append(stem)
     shared: set[str] | None = None
     for path, base in labels.items():
-        beside = [stem for image, stem in scans.items() if image.parent == path.parent]
-        ends = {stem[len(base) :] for stem in beside if stem.startswith(base)}
+        beside = stems[path.parent]
+        ends = {stem[len(base) :] for stem in beside[bisect_left(beside, base) : bisect_left(beside, base + _LAST)]}
         names = {end.lstrip("_.-") for end in ends if not base or end[:1] in {"_", ".", "-"}}
         shared = names if shared is None else shared & names
     return tuple(sorted(shared or ()))

@@ -99,9 +99,13 @@ def _channels(images: Iterable[Path], labels: Iterable[Mapping[str, str]]) -> tu
 
 def _matched(scans: Sequence[BidsScan], labels: Mapping[Path, Mapping[str, str]], *, root: Path) -> dict[str, Path]:
     """The label map of each scan that has one."""
+    by_subject: dict[str | None, list[BidsScan]] = defaultdict(list)
+    for scan in scans:
+        by_subject[scan.name.entities["sub"]].append(scan)
     candidates: dict[str, list[Path]] = defaultdict(list)
     for path, entities in labels.items():
-        owners = [scan for scan in scans if _belongs(entities, scan, scans)]
+        of_subject = by_subject[entities["sub"]]
+        owners = [scan for scan in of_subject if _belongs(entities, scan, of_subject)]
         if len(owners) > 1:
             raise DatasetError(
                 "a label map that may belong to several scans",
@@ -119,14 +123,10 @@ def _matched(scans: Sequence[BidsScan], labels: Mapping[Path, Mapping[str, str]]
 
 
 def _belongs(label: Mapping[str, str], scan: BidsScan, scans: Sequence[BidsScan]) -> bool:
-    """Whether a label map is of a scan: it says nothing else, and where it leaves out the session there is only one."""
+    """Whether a label map is of one of a subject's scans: it says nothing else, and its session where there are several."""
     entities = scan.name.entities
-    if label["sub"] != entities["sub"]:
+    if "ses" not in label and "ses" in entities and len({other.name.session for other in scans}) > 1:
         return False
-    if "ses" not in label and "ses" in entities:
-        sessions = {other.name.session for other in scans if other.name.entities["sub"] == entities["sub"]}
-        if len(sessions) > 1:
-            return False
     return all(label.get(key, value) == value for key, value in entities.items() if key != "space")
 
 

@@ -1,6 +1,7 @@
 """Folders as they are, with label maps beside the scans."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from oracles.dicom_exports import export
 from oracles.empty_files import touch
 
 from autoseg.errors import DatasetError
-from autoseg.layouts import find_dataset
+from autoseg.layouts import beside, find_dataset
 from autoseg.layouts.common import Choice
 
 
@@ -27,7 +28,6 @@ def test_label_maps_by_the_ends_of_their_names(tmp_path: Path, end: str) -> None
     assert [(name, label) for name, _, _, label in cases(tmp_path)] == [("a", f"a{end}.nrrd"), ("b", f"b{end}.nrrd")]
 
 
-def test_equal_names_become_their_folders(tmp_path: Path) -> None:
 def test_ends_of_names_may_differ(tmp_path: Path) -> None:
     touch(tmp_path, "a.nrrd", "a.seg.nrrd", "b.nrrd", "b.seg.nrrd", "c.nrrd", "c_seg.nii.gz")
     assert [(name, label) for name, _, _, label in cases(tmp_path)] == [
@@ -37,6 +37,7 @@ def test_ends_of_names_may_differ(tmp_path: Path) -> None:
     ]
 
 
+def test_equal_names_become_their_folders(tmp_path: Path) -> None:
     for way in ("p1/day1/anat", "p1/day2/anat", "p2/day1/anat"):
         touch(tmp_path, f"{way}/T1.nii.gz", f"{way}/T1_seg.nii.gz")
     assert [(name, subject) for name, subject, *_ in cases(tmp_path)] == [
@@ -61,6 +62,24 @@ def test_images_that_every_label_map_has_beside_it_are_channels(tmp_path: Path) 
     bare = touch(tmp_path / "bare", *(f"{name}/{image}.nii" for name in ("p1", "p2") for image in ("T1", "T2", "mask")))
     assert find_dataset(bare).channels == ("T1", "T2")
     assert [case.id for case in find_dataset(bare).cases] == ["p1", "p2"]
+
+
+@pytest.mark.parametrize("folders", [True, False], ids=["a folder for each", "one folder"])
+def test_scans_are_gone_through_once_for_all_label_maps(*, folders: bool) -> None:
+    class Counted(dict[Path, str]):
+        seen = 0
+
+        def items(self) -> Any:
+            for pair in super().items():
+                self.seen += 1
+                yield pair
+
+    ids = [f"c{number}" for number in range(50)]
+    place = {name: Path("/data") / (name if folders else "") for name in ids}
+    scans = Counted({place[name] / f"{name}_{end}.nii": f"{name}_{end}" for name in ids for end in ("t1", "t2")})
+    labels = {place[name] / f"{name}_seg.nii": name for name in ids}
+    assert beside._shared_channels(scans, labels) == ("t1", "t2")
+    assert scans.seen == len(scans)
 
 
 def test_channels_and_label_maps_may_be_chosen(tmp_path: Path) -> None:

@@ -1,13 +1,15 @@
 """BIDS as a data set."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from oracles.empty_files import touch
 
+from autoseg.data.bids import BidsScan, group_scans
 from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError
-from autoseg.layouts import find_dataset
+from autoseg.layouts import bids, find_dataset
 from autoseg.layouts.common import Choice
 
 LABELS = "derivatives/manual"
@@ -63,6 +65,22 @@ def test_sessions_of_a_subject_stay_together(tmp_path: Path) -> None:
 def test_a_label_map_without_session_is_of_none_where_there_are_several(tmp_path: Path) -> None:
     touch(tmp_path, *scan("1", "T1w", session="a"), *scan("1", "T1w", session="b"), label("1"))
     assert "no training case has a label" in message(tmp_path)
+
+
+def test_scans_are_gone_through_twice_for_all_label_maps() -> None:
+    class Counted(list[BidsScan]):
+        seen = 0
+
+        def __iter__(self) -> Any:
+            for scan in super().__iter__():
+                self.seen += 1
+                yield scan
+
+    paths = [Path(path) for number in range(50) for path in scan(f"{number}", "T1w", session="a")]
+    scans = Counted(group_scans(paths, channels=("T1w",)))
+    labels = {Path(f"{number}_dseg.nii.gz"): {"sub": f"{number}"} for number in range(50)}
+    assert len(bids._matched(scans, labels, root=Path())) == len(labels)
+    assert scans.seen == 2 * len(scans)
 
 
 def test_the_kinds_that_every_labelled_session_has_are_channels(tmp_path: Path) -> None:
