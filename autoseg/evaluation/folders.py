@@ -14,6 +14,7 @@ from autoseg.evaluation.cases import CaseMetrics, Tolerances, score_case, with_a
 from autoseg.evaluation.pairing import Pair, Pairing, pair_files
 from autoseg.events import Events
 from autoseg.images.image import on_grid_of, read_labels
+from autoseg.images.label_values import voxel_counts
 from autoseg.images.segments import BACKGROUND, named_classes
 from autoseg.jobs.pool import given_up, ordered_map
 from autoseg.jobs.work import Jobs
@@ -155,6 +156,6 @@ def _compare(
 
 
 def _present(*label_maps: NDArray[np.uint16], ignore: int | None) -> tuple[LabelClass, ...]:
-    counts = sum(np.bincount(labels.ravel(), minlength=1 << 16) for labels in label_maps)
-    values = [int(value) for value in np.flatnonzero(counts) if value != ignore]
+    found = {int(value) for labels in label_maps for value in np.flatnonzero(voxel_counts(labels))}
+    values = sorted(found - {ignore})
     return tuple(LabelClass(value=value, name=f"class {value}") for value in values)

@@ -58,11 +58,24 @@ def exact_labels(
         raise _wrong_labels(found, (found < 0) | (found > LARGEST_LABEL), where, expected=f"0 to {LARGEST_LABEL}")
     labels: NDArray[np.uint16] = found.astype(np.uint16)
     if values is not None:
-        undeclared = sorted(set(np.flatnonzero(np.bincount(labels.ravel())).tolist()) - set(values))
+        undeclared = sorted(set(np.flatnonzero(voxel_counts(labels)).tolist()) - set(values))
         if undeclared:
             declared = ", ".join(str(value) for value in sorted(values))
             raise _wrong_labels(labels, np.isin(labels, undeclared), where, expected=f"the declared values {declared}")
     return labels, warnings
+
+
+def voxel_counts(labels: NDArray[np.uint16], *, largest: int = 0) -> NDArray[np.int64]:
+    """How many voxels have each label value, (1 + the largest value,).
+
+    Args:
+        labels: label values, (Z, ...): counted slice by slice, because that takes 64 bits for every voxel.
+        largest: a value that is counted even where it does not occur.
+    """
+    counts = np.zeros(1 + max(int(labels.max(initial=0)), largest), dtype=np.int64)
+    for part in labels:
+        counts += np.bincount(part.ravel(), minlength=len(counts))
+    return counts
 
 
 def _wrong_labels(found: NDArray[Any], wrong: NDArray[np.bool_], where: Path, *, expected: str) -> ImageError:

@@ -8,11 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import WorkspaceError
 from autoseg.images.image import LabelMap
+from autoseg.images.label_values import voxel_counts
 from autoseg.storage import tables
 from autoseg.storage.tables import Row, TableKind
 
@@ -74,9 +73,7 @@ class PredictionRow:
 def volumes_ml(labels: LabelMap, classes: Sequence[LabelClass]) -> dict[str, float]:
     """Volume of each foreground class in ml, by name; that of a region holds the regions inside it."""
     largest = max(value for label in classes for value in label.label_values)
-    counts = np.zeros(max(int(labels.array.max(initial=0)), largest) + 1, dtype=np.int64)
-    for part in labels.array:  # slice by slice, because counting takes four times the memory of what is counted
-        counts += np.bincount(part.ravel(), minlength=len(counts))
+    counts = voxel_counts(labels.array, largest=largest)
     voxel_ml = labels.geometry.voxel_volume_ml
     return {label.name: float(counts[list(label.label_values)].sum()) * voxel_ml for label in classes[1:]}
 

@@ -16,6 +16,7 @@ from autoseg.errors import ImageError
 from autoseg.formats.checksum import image_checksum
 from autoseg.images.geometry import ANATOMICAL_AXES
 from autoseg.images.image import Image, LabelMap
+from autoseg.images.label_values import voxel_counts
 from autoseg.images.moments import mean_and_std
 from autoseg.planning.tilt import measured_tilt
 
@@ -208,7 +209,7 @@ def _unlabelled(labelled: NDArray[np.bool_]) -> Unlabelled:
 
 
 def _foreground_voxels(labels: NDArray[np.uint16]) -> dict[int, int]:
-    counts = np.bincount(labels.ravel(), minlength=1)
+    counts = voxel_counts(labels)
     return {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value > 0}
 
 

@@ -1,12 +1,13 @@
 """Which numbers pass as labels; counts and positions worked out by hand."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from autoseg.errors import ImageError
-from autoseg.images.label_values import ROUNDED, exact_labels
+from autoseg.images.label_values import ROUNDED, exact_labels, voxel_counts
 
 FILE = Path("labels.nii.gz")
 
@@ -61,6 +62,22 @@ def test_undeclared_labels_are_counted() -> None:
         match=r"expected the declared values 0, 1, 2; found 7 \(2 voxels\), 9 \(1 voxels\), the first at \(0, 0, 2\)",
     ):
         exact_labels(found, FILE, values={2, 1, 0})
+
+
+def test_counting_takes_no_64_bits_for_every_voxel() -> None:
+    found = np.zeros((64, 128, 128), dtype=np.uint16)
+    found[::2] = 3
+    tracemalloc.start()
+    labels, _ = exact_labels(found, FILE, values=(0, 3))
+    highest_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(labels, found)
+    assert highest_bytes < 2 * found.nbytes  # its copy, and little else
+
+
+def test_voxels_are_counted_by_value() -> None:
+    assert voxel_counts(np.array([[[0, 1]], [[3, 1]]], dtype=np.uint16), largest=4).tolist() == [1, 2, 0, 1, 0]
+    assert voxel_counts(np.zeros((0, 2, 2), dtype=np.uint16)).tolist() == [0]
 
 
 def test_declared_labels_need_not_all_occur() -> None:
