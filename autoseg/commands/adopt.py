@@ -36,6 +36,12 @@ class AdoptOptions(Options):
         default=None,
         metavar="DIR",
     )
+    subjects: Sequence[str] = option(
+        "Whose scan a new case is, as in day3=p1: it is held out with the other scans of this subject; may be repeated.",
+        "--subject",
+        default=(),
+        metavar="CASE=SUBJECT",
+    )
     data: OptionalPath = option(DATA, default=None)
     verify: bool = option(VERIFY, default=False)
     dry_run: bool = option("Check everything and say what would change, and change nothing.", default=False)
@@ -76,7 +82,7 @@ def run(options: AdoptOptions, events: Events) -> AdoptResult:
 
     Raises:
         ProblemsError: some cannot be adopted; nothing has changed then.
-        UsageError: the folder holds no results, or none of a case that was named.
+        UsageError: the folder holds no results, or none of a case that was named, or a subject is stated of no new case.
         WorkspaceError: another command changes the workspace.
     """
     from autoseg.errors import UsageError
@@ -89,11 +95,13 @@ def run(options: AdoptOptions, events: Events) -> AdoptResult:
     from autoseg.inference.review import review
     from autoseg.runs.adopting import adopt, plan_change
     from autoseg.runs.adoption import adoptable, chosen
+    from autoseg.runs.adoption_scans import stated_subjects
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.revisions import complete_change
     from autoseg.runs.workspace import Workspace
     from autoseg.storage.locks import lock
 
+    subjects = stated_subjects(options.subjects)
     workspace = with_data_in(Workspace(folder, verify=options.verify), options.data, events, remember=not options.dry_run)
     with nullcontext() if options.dry_run else lock(workspace.lock_file, events=events):
         if not options.dry_run:
@@ -107,7 +115,15 @@ def run(options: AdoptOptions, events: Events) -> AdoptResult:
         )
         if not scans:
             return AdoptResult(workspace, None, options.dry_run)
-        found = adoptable(scans, workspace, folder=options.results, place=options.scans, empty=options.empty, events=events)
+        found = adoptable(
+            scans,
+            workspace,
+            folder=options.results,
+            place=options.scans,
+            subjects=subjects,
+            empty=options.empty,
+            events=events,
+        )
         if options.dry_run:
             revision = plan_change(found, workspace, by=options.by).revision
         else:

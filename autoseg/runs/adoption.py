@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.data.dataset import Case
+from autoseg.data.naming import some
 from autoseg.errors import AutosegError, ProblemsError, UsageError
 from autoseg.events import Events
 from autoseg.formats.checksum import image_checksum
@@ -86,6 +87,7 @@ def adoptable(
     *,
     folder: Path,
     place: Path | None,
+    subjects: Mapping[str, str],
     empty: bool,
     events: Events,
 ) -> tuple[Adoptable, ...]:
@@ -96,16 +98,19 @@ def adoptable(
         workspace: whose data they are to join.
         folder: of the results.
         place: of the scans; None: where the table of predictions says.
+        subjects: whose scans new cases are, by case, where that is stated.
         empty: whether label maps without any foreground are taken.
         events: notified of progress, and of what the files give cause to warn of.
 
     Raises:
         ProblemsError: some cannot be adopted; names every problem of all.
-        UsageError: there is no such place of scans.
+        UsageError: there is no such place of scans, or a subject is stated of a case that is not new.
     """
     plan, dataset = workspace.plan(), workspace.dataset()
     known = SourceChecksums(workspace.checksums_file, verify=workspace.verify)
-    finder = ScanFinder(dataset, plan, scans_in(place, plan, folder), known)
+    finder = ScanFinder(dataset, plan, scans_in(place, plan, folder), known, subjects)
+    before = {case.id: case for case in dataset.cases}
+    finder.refuse_unknown({scan.case for scan in scans} - before.keys())
     problems: list[tuple[str, AutosegError]] = []
     cases: list[Case] = []
     for scan in scans:
@@ -125,7 +130,11 @@ def adoptable(
     problems += same_scans(examined)
     if problems:
         raise ProblemsError(problems, where=folder)
-    before = {case.id: case for case in dataset.cases}
+    if own := finder.without_subject(case for case in cases if case.id not in before):
+        events.warn(
+            f"nothing says whose scans these are, so each counts as a subject of its own, even where the data set has other "
+            f"scans of the same patient: {some(own)}. --subject {own[0]}=SUBJECT says it"
+        )
     digests = {scan.case: scan.row.input_sha256 for scan in scans if scan.row is not None}
     return tuple(
         Adoptable(case, before.get(case.id), found.fingerprint, digests[case.id])

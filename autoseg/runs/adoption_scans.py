@@ -1,12 +1,18 @@
-"""The scans that label maps in a folder of results belong to: where they lie, and what the data set calls them."""
+"""The scans that label maps in a folder of results belong to: where they lie, whose they are, what the data set calls them.
+
+A new case is of the subject that is stated, that BIDS names, or, where the layout has a folder per subject, of the known one
+whose folder it lies in; else of one of its own.
+"""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case, Dataset
+from autoseg.data.naming import normalised, printable, some
 from autoseg.errors import DatasetError, ImageError, UsageError
 from autoseg.formats.checksum import image_checksum
 from autoseg.inference.review import ReviewedScan
@@ -16,6 +22,8 @@ from autoseg.runs.source_checksums import SourceChecksums
 from autoseg.storage import files
 
 _BIDS_SUBJECT: Final = re.compile(r"sub-[A-Za-z0-9+]+(?=_|$)")
+_BY_FOLDER: Final = {"beside", "folder_pair"}
+"""Layouts whose subjects are folders."""
 
 
 def scans_in(place: Path | None, plan: Plan, folder: Path) -> dict[str, Scan] | None:
@@ -30,21 +38,51 @@ def scans_in(place: Path | None, plan: Plan, folder: Path) -> dict[str, Scan] | 
     return {scan.id: scan for scan in find_scans(place, channels=len(channels), names=channels, results=folder).scans}
 
 
+def stated_subjects(pairs: Iterable[str]) -> dict[str, str]:
+    """Whose scans new cases are, by case.
+
+    Args:
+        pairs: each `CASE=SUBJECT`.
+
+    Raises:
+        UsageError: one is no such pair, or a case has two.
+
+    Example:
+        >>> stated_subjects(["day3=p1"])
+        {'day3': 'p1'}
+    """
+    stated: dict[str, str] = {}
+    for pair in pairs:
+        case, _, subject = (normalised(part.strip()) for part in pair.partition("="))
+        if not (case and subject) or printable(pair) != pair:
+            raise UsageError(
+                "is no case with its subject",
+                where=f"--subject {printable(pair)}",
+                expected="CASE=SUBJECT",
+                remedy="Name both, as in --subject day3=p1.",
+            )
+        if stated.setdefault(case, subject) != subject:
+            raise UsageError(f"{case} has two subjects", where=f"--subject {pair}", remedy="Give one of them.")
+    return stated
+
+
 @dataclass(frozen=True)
 class ScanFinder:
-    """Finds the scan that a label map belongs to, and what the data set calls it.
+    """Finds the scan that a label map belongs to, what the data set calls it, and whose it is.
 
     Attributes:
         dataset: that the case is to join.
         plan: its plan.
         given: scans by id, where a person named their folder; None: the table of predictions says where each lies.
         known: checksums of files.
+        stated: subjects of new cases, where a person named them.
     """
 
     dataset: Dataset
     plan: Plan
     given: Mapping[str, Scan] | None
     known: SourceChecksums
+    stated: Mapping[str, str]
 
     def case_of(self, scan: ReviewedScan) -> Case:
         """The case that a label map makes of its scan.
@@ -78,7 +116,29 @@ class ScanFinder:
         if before is not None:
             subset = "validation" if before.subset == "validation" and before.label is not None else "training"
             return before.model_copy(update={"label": scan.label_map, "subset": subset, "adopted": None})
-        return Case(id=scan.case, images=images, label=scan.label_map, subject=self._subject(scan.case))
+        return Case(id=scan.case, images=images, label=scan.label_map, subject=self._subject(scan.case, images) or scan.case)
+
+    def without_subject(self, cases: Iterable[Case]) -> list[str]:
+        """The new cases that nothing tells the subject of; none where the data set has a subject for every case."""
+        if all(case.subject == case.id for case in self.dataset.cases):
+            return []
+        return [case.id for case in cases if self._subject(case.id, case.images) is None]
+
+    def refuse_unknown(self, new: Collection[str]) -> None:
+        """Require that subjects were stated of new cases only, or are those of the data set.
+
+        Raises:
+            UsageError: they were stated of others.
+        """
+        known = {case.id: case.subject for case in self.dataset.cases}
+        if unknown := [case for case, subject in self.stated.items() if case not in new and known.get(case) != subject]:
+            raise UsageError(
+                "subjects can be stated of cases that join the data set",
+                where=f"--subject {unknown[0]}={self.stated[unknown[0]]}",
+                expected=f"one of {some(sorted(new))}" if new else "a new case, and there is none",
+                found=", ".join(unknown),
+                remedy="Leave it out.",
+            )
 
     def _images(self, scan: ReviewedScan, input_sha256: str) -> tuple[Path, ...]:
         """The files of a scan that the data set does not have."""
@@ -114,10 +174,20 @@ class ScanFinder:
         except (ImageError, UsageError):
             return None
 
-    def _subject(self, case: str) -> str:
-        """The subject of a new case: what BIDS calls it, else the case itself."""
-        match = _BIDS_SUBJECT.match(case) if self.dataset.layout == "bids" else None
-        return case if match is None else match[0]
+    @cached_property
+    def _subjects(self) -> frozenset[str]:
+        return frozenset(case.subject for case in self.dataset.cases)
+
+    def _subject(self, case: str, images: Sequence[Path]) -> str | None:
+        """The subject of a new case; None where nothing tells it."""
+        if case in self.stated:
+            return self.stated[case]
+        if self.dataset.layout == "bids" and (match := _BIDS_SUBJECT.match(case)):
+            return match[0]
+        if self.dataset.layout not in {*_BY_FOLDER, "bids"}:
+            return None
+        folders = (path for path in (images[0], *images[0].parents) if not self.dataset.root.is_relative_to(path))
+        return next((name for name in (normalised(path.name) for path in folders) if name in self._subjects), None)
 
 
 def _paths(scan: Scan) -> tuple[Path, ...]:

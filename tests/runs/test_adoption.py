@@ -309,6 +309,88 @@ def test_workspace_and_data_may_move_apart(home: Path) -> None:
     assert set(labels.values()) == {home / "moved" / "w" / "adopted" / "revision_1" / f"{name}.nii.gz" for name in labels}
 
 
+def with_subjects(home: Path, layout: str, subjects: dict[str, str]) -> None:
+    """Have the data set say whose scans some cases are."""
+    path = home / "w" / "dataset.json"
+    document = json.loads(path.read_text()) | {"layout": layout}
+    for case in document["cases"]:
+        case["subject"] = subjects.get(case["id"], case["subject"])
+    path.write_text(json.dumps(document))
+
+
+def results_of(home: Path, folder: str, *cases: str) -> None:
+    """Results of up to two further scans, which lie in a folder."""
+    made = dict(zip(cases, NEW.values(), strict=False))
+    write_scans(home / "further" / folder, {case: scan for case, (scan, _) in made.items()})
+    write_results(home / "results", home / "further", {case: label for case, (_, label) in made.items()})
+
+
+def subject_and_fold(home: Path, case: str) -> tuple[str, int]:
+    """What a case that was adopted says, and which fold holds it out."""
+    found = next(one for one in Workspace(home / "w").dataset().training if one.id == case)
+    folds = Workspace(home / "w").splits().folds
+    return found.subject, next(number for number, fold in enumerate(folds) if case in fold.validation)
+
+
+@pytest.fixture(params=[0, 1], ids=["held out by the first fold", "held out by the second"])
+def known(home: Path, request: pytest.FixtureRequest) -> tuple[str, int]:
+    """A case and the fold that holds it out."""
+    return Workspace(home / "w").splits().folds[request.param].validation[0], request.param
+
+
+@pytest.mark.parametrize("layout", ["beside", "folder_pair"])
+@pytest.mark.parametrize("folder", ["p1", "p1/day3/anat"])
+def test_a_scan_in_the_folder_of_a_known_subject_is_held_out_with_it(
+    home: Path, known: tuple[str, int], layout: str, folder: str
+) -> None:
+    with_subjects(home, layout, {known[0]: "p1"})
+    results_of(home, folder, "day3")
+    adopt(home, cases=["day3"])
+    assert subject_and_fold(home, "day3") == ("p1", known[1])
+
+
+def test_a_scan_of_a_stated_subject_is_held_out_with_it(home: Path, known: tuple[str, int]) -> None:
+    with_subjects(home, "cases_csv", {known[0]: "p1"})
+    results_of(home, "p1", "day3", "day4")
+    adopt(home, every=True, subjects=["day3=p1", "day4=p9"])
+    assert subject_and_fold(home, "day3") == ("p1", known[1])
+    assert subject_and_fold(home, "day4")[0] == "p9"
+    assert adopt(home, cases=["day3"], subjects=["day3=p1"]).revision is None
+
+
+def test_folders_above_the_data_set_are_nobodys(home: Path) -> None:
+    with_subjects(home, "beside", {"case_00000": home.name})
+    adopt(home, cases=["new_a"])
+    assert subject_and_fold(home, "new_a")[0] == "new_a"
+
+
+@pytest.mark.parametrize(("options", "warned"), [((), True), (("--subject", "new_a=p2"), False)])
+def test_a_new_case_whose_subject_nothing_tells_is_named(home: Path, options: tuple[str, ...], *, warned: bool) -> None:
+    with_subjects(home, "cases_csv", {"case_00000": "p1"})
+    said = command("adopt", "results", "-w", "w", "--case", "new_a", "--dry-run", *options, cwd=home).said
+    assert ("nothing says whose scans these are" in said) == warned
+    assert ("new_a. --subject new_a=SUBJECT says it" in " ".join(said.split())) == warned
+
+
+def test_where_every_case_is_a_subject_nothing_is_said_of_it(home: Path) -> None:
+    assert "nothing says" not in command("adopt", "results", "-w", "w", "--case", "new_a", "--dry-run", cwd=home).said
+
+
+@pytest.mark.parametrize(
+    ("stated", "says"),
+    [
+        (["new_a"], "expected CASE=SUBJECT"),
+        (["new_a="], "expected CASE=SUBJECT"),
+        (["=p1"], "expected CASE=SUBJECT"),
+        (["new_a=p1", "new_a=p2"], "new_a has two subjects"),
+        (["case_00004=p1"], "expected one of new_a; found case_00004"),
+        (["new_b=p1"], "expected one of new_a; found new_b"),
+    ],
+)
+def test_subjects_that_cannot_be_are_refused(home: Path, stated: list[str], says: str) -> None:
+    assert says in refused(home, cases=["new_a", "case_00004"], subjects=stated)
+
+
 def test_a_subject_of_the_official_validation_set_stays_there(home: Path) -> None:
     path = home / "w" / "dataset.json"
     document = json.loads(path.read_text())
