@@ -1,7 +1,7 @@
 """One scan of many: found to be done already, or read, segmented and written."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -80,6 +80,7 @@ class ScanWork:
         checksum: that of a file of a scan.
         at_once: scans in work at a time.
         replicas: the same segmenter on further devices, which lanes take in turn.
+        begun: cases whose results a killed command may have written without entering them.
     """
 
     settings: PredictionSettings
@@ -90,6 +91,7 @@ class ScanWork:
     checksum: Callable[[Path], str] = image_checksum
     at_once: int = 1
     replicas: tuple[Segmenter, ...] = ()
+    begun: Container[str] = ()
 
     def __call__(self, scan: Scan, lane: int = 0) -> Outcome:
         """Segment a scan within its share of the memory, on the device of its lane, or find that this was done."""
@@ -159,12 +161,13 @@ class ScanWork:
         # Before they are read: whatever changes meanwhile is found to have changed by the next call.
         checksum = image_checksum if scan.series else self.checksum  # to remember every slice would take too much
         digest = files.sha256_json([checksum(path) for path in scan.images])
-        if earlier is not None and not results.force and self._is_current(earlier, digest, scan):
+        unchanged = earlier is not None and earlier.input_sha256 == digest
+        if earlier is not None and unchanged and not results.force and self.keeps(earlier, scan):
             if not results.wants_seg(scan) or self._has_seg(earlier, scan):
                 return earlier
             events.info(f"{scan.id}: its DICOM segmentation is made of the label map that is there")
             return LacksSeg(scan, earlier)
-        if earlier is not None and earlier.input_sha256 != digest:
+        if earlier is not None and not unchanged:
             events.warn(
                 f"{scan.id}: its files are not those that were segmented under this name before; the new result takes the "
                 "place of the earlier one. Where it is another scan, choose another output folder"
@@ -190,17 +193,35 @@ class ScanWork:
             events.warn(f"{scan.id}: {warning}")
         return SegmentedScan(scan, image, found, digest)
 
-    def _is_current(self, row: PredictionRow, input_sha256: str, scan: Scan) -> bool:
-        """Whether a scan is the one that a row is about, and what was predicted of it is there as it was made."""
+    def keeps(self, row: PredictionRow, scan: Scan) -> bool:
+        """Whether all that is asked for was predicted of a scan with these settings, and is there as it was made.
+
+        Args:
+            row: what the table says of it.
+            scan: the scan, whose own files are not looked at.
+
+        Raises:
+            SystemFailureError: what is there cannot be read.
+        """
         settings, results = self.settings, self.results
-        if row.input_sha256 != input_sha256 or not settings.made(row) or (results.uncertainty and not settings.judged(row)):
+        if not settings.made(row) or (results.uncertainty and not settings.judged(row)):
             return False
         if not self._holds(results.label_map(scan.id), row.output_sha256):
+            return False
+        if scan.id in self.begun and self._is_left(row, scan):
             return False
         # Version 0.1 kept no digests of what lies beside the label map.
         kept = row.extras_sha256 if row.model else dict.fromkeys(EXTRAS, "")
         wanted = results.predicted_extras(scan.id)
         return all(name in kept and self._holds(path, kept[name]) for name, path in wanted.items())
+
+    def _is_left(self, row: PredictionRow, scan: Scan) -> bool:
+        """Whether files lie beside a label map that its row does not tell of, and that would stay as they are."""
+        made_by_itself = {"dicom_seg"} if self.results.wants_seg(scan) else set()
+        extras = self.results.extras(scan.id).items()
+        return any(
+            self.differs(path, row.extras_sha256.get(name, "")) for name, path in extras if name not in made_by_itself
+        )
 
     def _has_seg(self, row: PredictionRow, scan: Scan) -> bool:
         """Whether the DICOM segmentation of a row is there."""

@@ -108,7 +108,8 @@ class FileDigests:
 def write_outputs(case: str, image: Image, found: Segmentation, results: Results, *, classes: Sequence[LabelClass]) -> None:
     """Write the label map of a scan and what was asked for beside it; what was there before goes: another model found it.
 
-    DICOM segmentations are written by whoever has the digest of the label map.
+    Whether that may go is asked before, by `inference.foreign`. DICOM segmentations are written by whoever has the digest of
+    the label map.
 
     Raises:
         SystemFailureError: the disk is full, or the place may not be written.

@@ -1,7 +1,7 @@
 """A folder of results: label maps, what was asked for beside them, and a table that says what was made from what.
 
-Each scan is entered in the table when it is done. Label maps that differ from what it says were corrected by hand, or are
-none of ours, and are not replaced unless asked for.
+Each scan is entered in the table when it is done. Label maps, and files beside them, that differ from what it says were
+changed by hand, or are none of ours, and are neither replaced nor removed unless asked for.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,10 +12,10 @@ from autoseg.catalogue import NotFinite
 from autoseg.data.naming import some
 from autoseg.errors import AutosegError, CasesFailedError, MemoryLimitError, SystemFailureError, UsageError, WorkspaceError
 from autoseg.events import Events
-from autoseg.formats import IMAGE_SUFFIXES
 from autoseg.formats.checksum import image_checksum
-from autoseg.inference.failures import note_failures
+from autoseg.inference.failures import note_failures, read_failures
 from autoseg.inference.folder_table import FolderTable, folder_table
+from autoseg.inference.foreign import protect_results, protect_scans
 from autoseg.inference.lanes import Lanes
 from autoseg.inference.one_scan import LacksSeg, Outcome, ScanWork, SegmentedScan
 from autoseg.inference.output_folder import FileDigests, Results
@@ -73,11 +73,12 @@ def predict_scans(
         CasesFailedError: some scans could not be segmented.
         MemoryLimitError: none of the scans can be segmented within the memory that is allowed.
         SystemFailureError: results cannot be written; those written before are whole.
-        UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since.
-        WorkspaceError: another process segments the same scans into this folder.
+        UsageError: the results would replace or remove scans, or files that are not autoseg's or were changed since.
+        WorkspaceError: another process segments the same scans into this folder, or a table there is none of autoseg's.
     """
     found.passed_over.tell(events)
-    _protect_inputs(results, found.scans)
+    protect_scans(results, found.scans)
+    read_failures(results.folder)  # one of another origin is found before anything is segmented
     _tell_of_other_formats(results, found, events=events)
     settings = PredictionSettings(segmenter, not_finite or segmenter.ensemble.not_finite)
     mine = found.of(part)
@@ -87,10 +88,18 @@ def predict_scans(
         outputs = FileDigests()
         at_once = 1 if results.probabilities else at_once
         work = ScanWork(
-            settings, results, table.rows, outputs, events, checksum=checksum, at_once=at_once, replicas=tuple(replicas)
+            settings,
+            results,
+            table.rows,
+            outputs,
+            events,
+            checksum=checksum,
+            at_once=at_once,
+            replicas=tuple(replicas),
+            begun=table.unentered.cases,
         )
         if not results.force:
-            _protect_results(work, mine.scans, table, predicted=False)
+            protect_results(work, mine.scans, predicted=False)
         others = _tell_of_other_models(table.rows, found, mine, settings, results, events=events)
         for scan_id, error in mine.failures:
             _tell_failure(scan_id, error, table.rows, events=events)
@@ -162,8 +171,8 @@ def _write(done: LacksSeg | SegmentedScan, work: ScanWork, table: FolderTable) -
     Without one it is entered, too: its label map is there.
     """
     scan, failure = done.scan, None
-    if not work.results.force:
-        _protect_results(work, [scan], table, predicted=True)  # somebody may have corrected it meanwhile
+    if not work.results.force:  # somebody may have corrected it meanwhile
+        protect_results(work, [scan], predicted=isinstance(done, SegmentedScan))
     table.begin(scan.id)
     row, labels = (done.row, None) if isinstance(done, LacksSeg) else (work.write(done), done.found.labels)
     if work.results.wants_seg(scan):
@@ -228,37 +237,6 @@ def _refuse_model(failures: Sequence[tuple[str, AutosegError]], scans: Sequence[
         raise refused[0]
 
 
-def _protect_results(work: ScanWork, scans: Sequence[Scan], table: FolderTable, *, predicted: bool) -> None:
-    """Refuse to replace label maps and DICOM segmentations that were corrected by hand, or are none of ours.
-
-    Args:
-        work: what is asked for.
-        scans: whose results they are.
-        table: tells what was written.
-        predicted: whether the scans are about to be written; else their label maps may be found to be there.
-    """
-    results, maps, segs = work.results, list[Path](), list[Path]()
-    for scan in scans:
-        if scan.id in table.unentered.cases:
-            continue
-        row = table.rows.get(scan.id)
-        if work.differs(results.label_map(scan.id), "" if row is None else row.output_sha256):
-            maps.append(results.label_map(scan.id))
-        written = predicted or results.wants_seg(scan) or not _is_made(row, work.settings)
-        if written and work.differs(
-            results.dicom_seg(scan.id), "" if row is None else row.extras_sha256.get("dicom_seg", "")
-        ):
-            segs.append(results.dicom_seg(scan.id))
-    for what, foreign in (("label maps", maps), ("DICOM segmentations", segs)):
-        if foreign:
-            raise UsageError(
-                f"holds {what} that were changed since, or that autoseg did not write",
-                where=foreign[0].parent,
-                found=", ".join(path.name for path in foreign),
-                remedy="Choose another output folder, or replace them with --force.",
-            )
-
-
 def _tell_of_other_formats(results: Results, found: FoundScans, *, events: Events) -> None:
     """Say which scans get no DICOM segmentation, because they are no DICOM series; where none is one, refuse."""
     others = [scan.id for scan in found.scans if not scan.series]
@@ -271,15 +249,3 @@ def _tell_of_other_formats(results: Results, found: FoundScans, *, events: Event
             remedy="Leave out --dicom-seg, or give the DICOM files that the scans were made from.",
         )
     events.info(f"{some(others)}: no DICOM series, so there is a label map only")
-
-
-def _protect_inputs(results: Results, scans: Sequence[Scan]) -> None:
-    """Refuse to write over the scans themselves."""
-    outputs = {results.label_map(scan.id).resolve() for scan in scans}
-    endangered = [path for scan in scans for path in scan.images if path.resolve() in outputs]
-    if endangered:
-        raise UsageError(
-            "the results would replace the scans",
-            where=endangered[0],
-            remedy=f"Choose another output folder (scans end in one of {', '.join(IMAGE_SUFFIXES[:3])}, ...).",
-        )
