@@ -69,6 +69,7 @@ class FolderTable:
             SystemFailureError: the disk is full, or the place may not be written.
         """
         path, columns = self._files.journal, self._columns
+        self.unentered.entering(row)
         self.rows[row.case] = self._journal[row.case] = row
         self._columns, self._in_order = _NOT_WRITTEN, False  # where adding fails, half a line may be there
         self._unsynced.append(row.case)
@@ -80,6 +81,14 @@ class FolderTable:
         if sync:
             self.unentered.entered(self._unsynced)
             self._unsynced, self._synced_s = [], now
+
+    def found_whole(self, case: str) -> None:
+        """Note that all there is of a scan is as its row says: a command that was killed may have begun it again.
+
+        Raises:
+            SystemFailureError: the disk is full, or the place may not be written.
+        """
+        self.unentered.found_whole(case)
 
     def finish(self) -> None:
         """Write the table whole and sorted, with what other parts have entered meanwhile.

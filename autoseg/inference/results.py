@@ -136,6 +136,7 @@ def _segment_all(
             try:
                 done = _result_of(scan, outcome, work=work, lanes=lanes, events=events)
                 if isinstance(done, PredictionRow):
+                    table.found_whole(scan.id)
                     skipped.append(scan.id)
                 elif (error := _write(done, work, table)) is not None:
                     events.warn(f"{scan.id}: {error}")

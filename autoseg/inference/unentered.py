@@ -11,6 +11,9 @@ from autoseg.storage import files
 _CASE, _EARLIER, _SETTINGS, _MODEL = "case", "earlier", "settings", "model"
 _REMEDY: Final = "Delete this file."
 
+_ENTERED: Final = "entered"
+"""What stands in place of a digest where the row of a case does not change; no row has it."""
+
 
 @dataclass
 class Unentered:
@@ -20,7 +23,7 @@ class Unentered:
         path: the file that holds it.
         settings: digest of what the process segments with, and what people call it.
         cases: each with the digest of the row that the table had of it before, which tells whether it has been entered
-            since; None: unknown, as version 0.1 did not write it.
+            since: the row is another then, or a word says so; None: unknown, as version 0.1 did not write it.
     """
 
     path: Path
@@ -36,10 +39,30 @@ class Unentered:
         self.cases[case] = _digest(row)
         self.write(case)
 
+    def entering(self, row: PredictionRow) -> None:
+        """Note, where its row will be what it was, that a case is finished: else nothing would tell that it was entered.
+
+        Raises:
+            SystemFailureError: the disk is full, or the place may not be written.
+        """
+        if self.cases.get(row.case) == _digest(row):
+            self.cases[row.case] = _ENTERED
+            self.write(row.case)
+
     def entered(self, cases: Iterable[str]) -> None:
         """Note that the table has them; the file says so with the next case, or at the end."""
         for case in cases:
             self.cases.pop(case, None)
+
+    def found_whole(self, case: str) -> None:
+        """Note at once that all that there is of a case is as the table says, whatever was begun.
+
+        Raises:
+            SystemFailureError: the disk is full, or the place may not be written.
+        """
+        if case in self.cases:
+            self.entered([case])
+            self.write(next(iter(self.cases), ""))
 
     def write(self, case: str = "") -> None:
         """Write all of it down."""
@@ -80,4 +103,5 @@ def unfinished(noted: Iterable[Unentered], rows: Mapping[str, PredictionRow]) ->
 def _digest(row: PredictionRow | None) -> str:
     if row is None:
         return ""
-    return files.sha256_json([row.input_sha256, row.model_digest, row.output_sha256, row.calibration_sha256])
+    extras = dict(row.extras_sha256)
+    return files.sha256_json([row.input_sha256, row.model_digest, row.output_sha256, row.calibration_sha256, extras])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,8 @@ class Killed(BaseException):
     """As kill -9, which leaves no time for anything."""
 
 
-def row(case: str, output: str = "out", **others: str) -> PredictionRow:
-    return PredictionRow(case, "in", "digest", output, {"disc": 1.25}, {}, "", model="tiny", **others)  # type: ignore[arg-type]
+def row(case: str, output: str = "out", **others: Any) -> PredictionRow:
+    return PredictionRow(case, "in", "digest", output, {"disc": 1.25}, {}, "", model="tiny", **others)
 
 
 @contextmanager
@@ -184,6 +185,56 @@ def test_what_was_begun_is_told_from_what_was_entered_before_the_kill(folder: Pa
         for case in ("b", "c"):
             table.begin(case)
             table.add(row(case))
+    with table_in(folder) as table:
+        assert not table.unentered.cases
+    assert left(folder) == {TABLE_FILE}
+
+
+@pytest.mark.parametrize("part", [WHOLE, FIRST], ids=str)
+@pytest.mark.parametrize("extras", [{}, {"picture": "p"}], ids=["the same row", "with a picture"])
+def test_what_was_made_again_and_entered_before_the_kill_is_not_half_written(
+    folder: Path, part: Part, extras: dict[str, str]
+) -> None:
+    with table_in(folder) as table:
+        for case in ("a", "b"):
+            table.add(row(case))
+    with killed_in(folder, part) as table:
+        table.begin("a")
+        table.add(row("a", extras_sha256=extras))  # by the same models, and may be corrected by hand from now on
+    with table_in(folder) as table:
+        assert not table.unentered.cases
+        assert table.rows["a"].extras_sha256 == extras
+    assert left(folder) == {TABLE_FILE}
+
+
+def test_half_a_line_that_was_there_before_is_removed(folder: Path) -> None:
+    with table_in(folder) as table:
+        for case in ("a", "b"):
+            table.add(row(case))
+    with killed_in(folder) as table:
+        table.begin("a")
+        table.add(row("a"))
+    table_file = folder / TABLE_FILE
+    table_file.write_bytes(table_file.read_bytes()[:-2])
+    with table_in(folder) as table:
+        assert not table.unentered.cases
+    assert table_file.read_bytes() == expected(folder, "a", "b")
+
+
+@pytest.mark.parametrize("part", [WHOLE, FIRST], ids=str)
+def test_what_was_begun_and_is_found_whole_is_noted_no_more(folder: Path, part: Part) -> None:
+    with table_in(folder) as table:
+        table.add(row("a"))
+    with killed_in(folder) as table:
+        for case in ("a", "x"):
+            table.begin(case)
+    with killed_in(folder, part) as table:
+        assert list(table.unentered.cases) == ["a", "x"]
+        table.found_whole("a")
+        table.found_whole("b")
+    with killed_in(folder, part) as table:
+        assert list(table.unentered.cases) == ["x"]
+        table.found_whole("x")
     with table_in(folder) as table:
         assert not table.unentered.cases
     assert left(folder) == {TABLE_FILE}

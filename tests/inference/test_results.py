@@ -1,5 +1,6 @@
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ from autoseg.images import volumes
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, write_channels
 from autoseg.inference.folder_table import FolderTable
+from autoseg.inference.one_scan import ScanWork
 from autoseg.inference.output_folder import Results
 from autoseg.inference.part import WHOLE, Part
 from autoseg.inference.quality import ClassQuality, Quality
 from autoseg.inference.results import predict_scans
+from autoseg.inference.review import review
 from autoseg.inference.scans import find_scans
 from autoseg.storage import files
 
@@ -29,6 +32,26 @@ GEOMETRY = Geometry(shape=(4, 11, 13), spacing_mm=(2.0, 1.0, 1.0))
 
 def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-20])
+
+
+def draw(path: Path, image: Image, overlays: Mapping[str, Any], /, *, classes: Any) -> None:
+    files.write_text(path, "picture")
+
+
+@contextmanager
+def killed_after(owner: type, name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Ends once a method was done for one scan, as a killed process does: nothing is put in order."""
+    method = getattr(owner, name)
+
+    def killed(*arguments: Any) -> None:
+        method(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, killed)
+        patch.setattr(FolderTable, "finish", lambda _: None)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 @pytest.fixture
@@ -268,6 +291,51 @@ def test_a_label_map_that_is_corrected_after_a_kill_is_kept_if_it_was_finished(
         assert corrected.read_bytes() == b"corrected, or half of it was written"
     else:
         assert len(predict(scans, results, Segmenter(tiny_plan, "another")).rows) == 2
+
+
+@pytest.mark.parametrize("added", [{}, {"draw": draw}], ids=["the same", "with pictures"])
+def test_a_label_map_that_was_made_again_before_the_kill_may_be_corrected(
+    scans: Path, results: Results, tiny_plan: Any, monkeypatch: pytest.MonkeyPatch, added: dict[str, Any]
+) -> None:
+    again = replace(results, force=not added, **added)
+    predict(scans, results, Segmenter(tiny_plan))
+    with killed_after(FolderTable, "add", monkeypatch):
+        predict(scans, again, Segmenter(tiny_plan))
+    assert predict(scans, replace(again, force=False), Segmenter(tiny_plan)).skipped == (("a",) if added else ("a", "b"))
+    corrected = results.folder / "a.nii.gz"
+    corrected.write_bytes(b"corrected")
+    first = next(scan for scan in review(results.folder) if scan.case == "a")
+    assert first.corrections == (corrected,)
+    assert not any("run it again" in reason for reason in first.reasons)
+    with pytest.raises(UsageError, match=r"changed since.*a\.nii\.gz.*--force"):
+        predict(scans, again if added else results, Segmenter(tiny_plan))
+    assert corrected.read_bytes() == b"corrected"
+
+
+def test_what_a_killed_command_began_and_left_as_it_was_counts_as_whole(
+    scans: Path, results: Results, tiny_plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(scans, results, Segmenter(tiny_plan))
+    with killed_after(FolderTable, "begin", monkeypatch):
+        predict(scans, replace(results, force=True), Segmenter(tiny_plan))
+    assert any("run it again" in reason for reason in review(results.folder)[0].reasons)
+    assert predict(scans, results, Segmenter(tiny_plan)).skipped == ("a", "b")
+    assert not any("run it again" in reason for scan in review(results.folder) for reason in scan.reasons)
+    (results.folder / "a.nii.gz").write_bytes(b"corrected")
+    with pytest.raises(UsageError, match=r"changed since"):
+        predict(scans, results, Segmenter(tiny_plan))
+
+
+def test_what_a_killed_command_left_beside_a_label_map_is_made_again(
+    scans: Path, results: Results, tiny_plan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(scans, results, Segmenter(tiny_plan))
+    with killed_after(ScanWork, "write", monkeypatch):
+        predict(scans, replace(results, draw=draw), Segmenter(tiny_plan))
+    assert (results.folder / "pictures" / "a.png").exists()
+    assert predict(scans, results, Segmenter(tiny_plan)).skipped == ("b",)
+    assert listing(results.folder) == ["a.nii.gz", "b.nii.gz", "predictions.csv"]
+    assert predict(scans, replace(results, draw=draw), Segmenter(tiny_plan)).skipped == ()
 
 
 def test_a_result_is_read_once_to_find_that_it_is_what_it_was(
