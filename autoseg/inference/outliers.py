@@ -11,7 +11,8 @@ from autoseg.catalogue import NORMALISATIONS
 from autoseg.data.dataset import LabelClass
 from autoseg.images.colours import COLOURS, is_grey
 from autoseg.images.geometry import ANATOMICAL_AXES, Geometry
-from autoseg.images.image import Image
+from autoseg.images.image import Image, LabelMap
+from autoseg.inference.table import foreground_ml, volumes_ml
 from autoseg.planning.case_fingerprint import CaseFingerprint, IntensityStatistics, intensity_statistics
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.sections import DataSection, NormalisationStep
@@ -45,12 +46,12 @@ class TrainingData:
     normalisation: tuple[NormalisationStep, ...]
 
 
-def unusual(image: Image, volumes_ml: Mapping[str, float], trained_on: TrainingData, data: DataSection) -> list[str]:
+def unusual(image: Image, labels: LabelMap, trained_on: TrainingData, data: DataSection) -> list[str]:
     """Everything that is unusual about a scan and its label map.
 
     Args:
         image: the scan.
-        volumes_ml: volume of each foreground class by name.
+        labels: what was found in it.
         trained_on: what it is compared with.
         data: channels and classes.
     """
@@ -60,8 +61,8 @@ def unusual(image: Image, volumes_ml: Mapping[str, float], trained_on: TrainingD
         *unusual_orientation(image.geometry, fingerprint),
         *unusual_intensities(image.array, trained_on.normalisation, fingerprint, names=data.channels),
         *unusual_colours(image, fingerprint),
-        *unusual_volume(volumes_ml, fingerprint),
-        *missing_classes(volumes_ml, data.classes, fingerprint),
+        *unusual_volume(foreground_ml(labels), fingerprint),
+        *missing_classes(volumes_ml(labels, data.classes), data.classes, fingerprint),
     ]
 
 
@@ -118,13 +119,12 @@ def unusual_colours(image: Image, fingerprint: Fingerprint) -> list[str]:
     return [] if trained else ["red, green and blue are equal (training: colours in every image)"]
 
 
-def unusual_volume(volumes_ml: Mapping[str, float], fingerprint: Fingerprint) -> list[str]:
-    """Warnings about the volume of all foreground together, which is known of scans that are labelled throughout."""
-    total_ml = sum(volumes_ml.values())
+def unusual_volume(total_ml: float, fingerprint: Fingerprint) -> list[str]:
+    """Warnings about the volume of all foreground together, in ml, which is known of scans that are labelled throughout."""
     if total_ml == 0:
         return ["nothing was found"] if all(_foreground_ml(case) > 0 for case in fingerprint.cases) else []
     whole = (case for case in fingerprint.cases if case.unlabelled is None)
-    seen_ml = [volume_ml for case in whole if (volume_ml := _foreground_ml(case)) > 0]
+    seen_ml = [case_ml for case in whole if (case_ml := _foreground_ml(case)) > 0]
     if seen_ml and _beyond(total_ml, seen_ml, VOLUME_MARGIN):
         return [f"{total_ml:.4g} ml of foreground (training: {_range(seen_ml)} ml)"]
     return []
@@ -135,20 +135,20 @@ def _foreground_ml(case: CaseFingerprint) -> float:
     return voxels * float(np.prod(case.spacing_mm)) / 1000
 
 
-def missing_classes(volumes_ml: Mapping[str, float], classes: Sequence[LabelClass], fingerprint: Fingerprint) -> list[str]:
+def missing_classes(found_ml: Mapping[str, float], classes: Sequence[LabelClass], fingerprint: Fingerprint) -> list[str]:
     """A warning about classes that were not found, though every training scan shows them.
 
     Args:
-        volumes_ml: volume of each foreground class by name.
+        found_ml: volume of each foreground class by name.
         classes: what the label values stand for.
         fingerprint: of the training data.
     """
     missing = [
         label.name
         for label in classes
-        if volumes_ml.get(label.name) == 0 and all(case.voxels_of(label) > 0 for case in fingerprint.cases)
+        if found_ml.get(label.name) == 0 and all(case.voxels_of(label) > 0 for case in fingerprint.cases)
     ]
-    some = any(volume_ml > 0 for volume_ml in volumes_ml.values())  # else that nothing was found says it
+    some = any(volume_ml > 0 for volume_ml in found_ml.values())  # else that nothing was found says it
     return [f"no {', no '.join(missing)} was found (training: in every case)"] if missing and some else []
 
 

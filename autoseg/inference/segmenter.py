@@ -22,7 +22,6 @@ from autoseg.inference.several_passes import SeveralPasses
 from autoseg.inference.spool import SpooledProbabilities
 from autoseg.inference.steps import Step, apply_steps
 from autoseg.inference.streams import ProbabilityStream, Wanted
-from autoseg.inference.table import volumes_ml
 from autoseg.model.compute import Compute
 from autoseg.preprocessing.case import cut_slices, whole_footprint
 from autoseg.preprocessing.footprint import empty_labels, put_labels, put_map
@@ -190,8 +189,7 @@ class Segmenter:
     def _unusual(self, image: Image, labels: LabelMap) -> list[str]:
         """Warnings about a scan unlike those of training; with several data sets each says for itself what is."""
         data = self.ensemble.data
-        volumes = volumes_ml(labels, data.classes)
-        found = [unusual(image, volumes, trained_on, data) for trained_on in self.trained_on]
+        found = [unusual(image, labels, trained_on, data) for trained_on in self.trained_on]
         if len(found) < 2:
             return [warning for of_data in found for warning in of_data]
         names = [trained_on.name for trained_on in self.trained_on]

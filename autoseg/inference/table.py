@@ -78,6 +78,11 @@ def volumes_ml(labels: LabelMap, classes: Sequence[LabelClass]) -> dict[str, flo
     return {label.name: float(counts[list(label.label_values)].sum()) * voxel_ml for label in classes[1:]}
 
 
+def foreground_ml(labels: LabelMap) -> float:
+    """Volume of everything that is not background, in ml; what several regions hold counts once."""
+    return float(voxel_counts(labels.array)[1:].sum()) * labels.geometry.voxel_volume_ml
+
+
 @dataclass(frozen=True)
 class StoredTable:
     """A table of predictions as it is on disk.

@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ from autoseg.data.dataset import Case, LabelClass
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, LabelMap
 from autoseg.inference.outliers import (
+    TrainingData,
     missing_classes,
+    unusual,
     unusual_colours,
     unusual_intensities,
     unusual_orientation,
@@ -119,20 +123,37 @@ def test_a_scan_without_signal_is_remarked_on(fingerprint: Fingerprint) -> None:
      (1.2, ["1.2 ml of foreground (training: 0.3 to 0.72 ml)"]), (0.1, ["0.1 ml of foreground (training: 0.3 to 0.72 ml)"])],
 )  # fmt: skip
 def test_the_volume_of_all_foreground(fingerprint: Fingerprint, volume_ml: float, found: list[str]) -> None:
-    assert unusual_volume({"CSF": volume_ml / 2, "GM": volume_ml / 2}, fingerprint) == found
+    assert unusual_volume(volume_ml, fingerprint) == found
+
+
+def test_what_several_regions_hold_is_foreground_once(fingerprint: Fingerprint) -> None:
+    whole = LabelClass(value=1, name="whole", values=(1, 2, 3), order=0)
+    core = LabelClass(value=2, name="core", values=(2, 3), order=1)
+    enhancing = LabelClass(value=3, name="enhancing", values=(3,), order=2)
+    data: Any = SimpleNamespace(channels=("T1",), classes=(LabelClass(value=0, name="background"), whole, core, enhancing))
+    seen = fingerprint.cases[0].model_copy(update={"class_voxels": {0: 780, 1: 100, 2: 300, 3: 500}})  # of 3 mm3
+    trained_on = TrainingData("tumours", Fingerprint(cases=(seen,)), tuple(SCALE_FREE))
+    geometry = Geometry(SHAPE, (3.0, 1.0, 1.0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1))
+    image, labels = Image(intensities(0), geometry), np.zeros(SHAPE, np.uint16)
+    labels.reshape(-1)[:900] = np.repeat((1, 2, 3), (100, 300, 500))
+    assert unusual(image, LabelMap(labels, geometry), trained_on, data) == []
+    labels.reshape(-1)[:650] = 0
+    assert unusual(image, LabelMap(labels, geometry), trained_on, data) == [
+        "0.75 ml of foreground (training: 2.7 to 2.7 ml)"
+    ]
 
 
 def test_volumes_of_scans_that_are_labelled_in_part_are_not_known(fingerprint: Fingerprint) -> None:
     part = Unlabelled(voxels=10, labelled_slices=(1, 12, 14))
     cases = [case.model_copy(update={"unlabelled": part}) for case in fingerprint.cases]
-    assert unusual_volume({"CSF": 1e6}, Fingerprint(cases=tuple(cases))) == []
-    assert unusual_volume({"CSF": 1e6}, Fingerprint(cases=(cases[0], fingerprint.cases[1]))) != []
-    assert unusual_volume({"CSF": 0.0}, Fingerprint(cases=tuple(cases))) == ["nothing was found"]
+    assert unusual_volume(1e6, Fingerprint(cases=tuple(cases))) == []
+    assert unusual_volume(1e6, Fingerprint(cases=(cases[0], fingerprint.cases[1]))) != []
+    assert unusual_volume(0.0, Fingerprint(cases=tuple(cases))) == ["nothing was found"]
 
 
 def test_finding_nothing_is_usual_where_some_training_scans_show_nothing(fingerprint: Fingerprint) -> None:
     empty = fingerprint.cases[0].model_copy(update={"class_voxels": {0: 1680}})
-    assert unusual_volume({"CSF": 0.0}, Fingerprint(cases=(empty, fingerprint.cases[1]))) == []
+    assert unusual_volume(0.0, Fingerprint(cases=(empty, fingerprint.cases[1]))) == []
 
 
 @pytest.mark.parametrize(
