@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoseg.data.dataset import LabelClass
 from autoseg.errors import AutosegError, BundleError, UsageError
 from autoseg.evaluation.cases import CaseMetrics, Tolerances
 from autoseg.evaluation.judged import classes_of, judged_side, tolerances_of, with_same_classes
@@ -66,7 +67,7 @@ def find_sides(places: Mapping[str, Path], judging: Judging, events: Events) -> 
         events.warn(warning)
     stored = {name: _stored_side(place, name=name, judging=judging) for name, place in places.items()}
     known = [side for side in stored.values() if side is not None]
-    classes = classes_of(known)
+    classes = classes_of(known) if len(known) == len(stored) else _classes(known, workspaces.values())
     tolerances_mm: Tolerances = tolerances_of(known) if judging.tolerance_mm is None else judging.tolerance_mm
     sides: list[Side] = []
     failures: list[tuple[str, AutosegError]] = []
@@ -94,6 +95,23 @@ def find_sides(places: Mapping[str, Path], judging: Judging, events: Events) -> 
         sides.append(judged)
         failures += failed
     return FoundSides(tuple(with_same_classes(sides, tolerances_mm) if classes is None else sides), tuple(failures))
+
+
+def _classes(known: Sequence[Side], workspaces: Iterable[Workspace]) -> Sequence[LabelClass] | None:
+    """The classes that label maps are judged by; None: those that are found in them.
+
+    They are those of the sides that are scored already, as a workspace among the places has them: scores do not say which
+    values a region holds. Without such sides they are the workspace's.
+    """
+    scored = classes_of(known)
+    for workspace in workspaces:
+        planned = {(label.value, label.name): label for label in workspace.plan().data.classes}
+        if scored is None:
+            return tuple(planned.values())
+        foreground = [planned.get((label.value, label.name)) for label in scored[1:]]
+        if None not in foreground:
+            return (scored[0], *filter(None, foreground))
+    return scored
 
 
 def _ignored(judging: Judging, workspaces: Iterable[Workspace]) -> int | None:

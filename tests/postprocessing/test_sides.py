@@ -3,20 +3,36 @@
 import gzip
 import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
+from autoseg.data.dataset import LabelClass
 from autoseg.errors import BundleError, UsageError, WorkspaceError
+from autoseg.evaluation.cases import score_case
 from autoseg.evaluation.paired import Side, compare_sides
+from autoseg.evaluation.tables import write_scores
 from autoseg.events import Silent
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_labels
+from autoseg.planning.plan import write_plan
 from autoseg.postprocessing.held_out import write_shown
 from autoseg.postprocessing.sides import Judging, find_sides
+from autoseg.runs.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 WORKSPACE = STORED / "workspace"
 MODELS = WORKSPACE / "models"
 IDS = ["IBSR_01", "IBSR_04"]
 """What fold 0 held out."""
+
+REGIONS = (
+    LabelClass(value=0, name="background"),
+    LabelClass(value=1, name="whole", values=(1, 2, 3), order=0),
+    LabelClass(value=2, name="core", values=(2, 3), order=1),
+    LabelClass(value=3, name="enhancing", values=(3,), order=2),
+)
 
 
 class Heard(Silent):
@@ -89,6 +105,42 @@ def test_label_maps_are_judged_by_the_classes_of_the_scores_beside_them(tmp_path
     other = find_sides(places, Judging(references=tmp_path / "data"), Silent())
     with pytest.raises(UsageError, match="same references as those of tool: IBSR_04;"):
         compare_sides(other.sides)
+
+
+@pytest.mark.parametrize("scored", [True, False], ids=["beside scores", "label maps alone"])
+def test_regions_are_judged_as_the_plan_of_a_workspace_has_them(tmp_path: Path, make_plan: Any, *, scored: bool) -> None:
+    regions = REGIONS[1:]
+    data = {"classes": [label.model_dump(mode="json") for label in REGIONS]}
+    write_plan(make_plan(data=data, training={"class_weights": [1.0] * 4}), tmp_path / "run" / "plan.json")
+    geometry, cases = Geometry((8, 8, 8), (1.0, 1.0, 1.0)), []
+    for number in range(3):
+        reference = np.zeros(geometry.shape, np.uint16)
+        for value in (1, 2, 3):
+            reference[value:-value, value:-value, value:-value] = value
+        prediction, name = np.roll(reference, number % 2, axis=0), f"c{number}.nii.gz"
+        for folder, labels in (("labels", reference), ("tool", prediction), ("run/results", prediction)):
+            write_labels(tmp_path / folder / name, labels, geometry)
+        cases.append(score_case(f"c{number}", prediction, reference, classes=REGIONS, spacing_mm=geometry.spacing_mm))
+    if scored:
+        write_scores(tmp_path / "run" / "scores", cases)
+    places = {"ours": tmp_path / "run" / ("scores" if scored else "results"), "tool": tmp_path / "tool"}
+    found = find_sides(places, Judging(references=tmp_path / "labels"), Silent())
+    assert [[label.name for label in case.classes] for case in found.sides[1].cases] == [[one.name for one in regions]] * 3
+    assert dice(found.sides[0]) == pytest.approx(dice(found.sides[1]))
+    assert all(each.test.difference.mean == pytest.approx(0) for each in compare_sides(found.sides).results)
+
+
+def test_scores_of_other_classes_than_a_workspace_beside_them_has_say_what_is_judged(tmp_path: Path) -> None:
+    write_plan(Workspace(WORKSPACE).plan(), tmp_path / "run" / "plan.json")
+    geometry = Geometry((1, 2, 2), (1.0, 1.0, 1.0))
+    labels = np.array([[[0, 7], [7, 7]]], np.uint16)
+    for folder in ("labels", "tool"):
+        write_labels(tmp_path / folder / "c.nii.gz", labels, geometry)
+    classes = (LabelClass(value=7, name="disc"),)
+    write_scores(tmp_path / "run" / "scores", [score_case("c", labels, labels, classes=classes, spacing_mm=(1.0, 1.0, 1.0))])
+    places = {"ours": tmp_path / "run" / "scores", "tool": tmp_path / "tool"}
+    found = find_sides(places, Judging(references=tmp_path / "labels"), Silent())
+    assert [label.name for label in found.sides[1].cases[0].classes] == ["disc"]
 
 
 def test_scores_changed_since_they_were_made_are_refused(tmp_path: Path) -> None:
