@@ -54,6 +54,14 @@ class PredictionSettings:
         return not row.model or row.calibration_sha256 == self.calibration_sha256
 
     def _digest(self, not_finite: NotFinite) -> str:
-        if not_finite == "refuse":
-            return self.segmenter.digest
-        return files.sha256_json([self.segmenter.digest, {"not_finite": not_finite}])
+        return settings_digest(self.segmenter.digest, not_finite)
+
+
+def settings_digest(segmenter: str, not_finite: NotFinite) -> str:
+    """SHA-256 of everything that decides a label map.
+
+    Args:
+        segmenter: digest of what segments.
+        not_finite: what is done with voxels that are NaN or infinite.
+    """
+    return segmenter if not_finite == "refuse" else files.sha256_json([segmenter, {"not_finite": not_finite}])

@@ -3,13 +3,16 @@
 from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
+from autoseg.catalogue import NotFinite
 from autoseg.data.naming import some
 from autoseg.errors import AutosegError
 from autoseg.evaluation.tables import EVALUATION_FOLDER
 from autoseg.events import Silent
 from autoseg.inference.ensemble import digest_of
 from autoseg.inference.origins import rows_beside
+from autoseg.inference.prediction_settings import settings_digest
 from autoseg.inference.segmenter import segmenter_digest
 from autoseg.model.description import BundleDocument, read_document
 from autoseg.postprocessing.in_use import models_in_use, selection_of
@@ -77,4 +80,5 @@ def _digests(documents: list[BundleDocument], selection: Selection | None) -> It
         ensemble = digest_of(networks, mirror=mirror, precision=precision, device=device)
         if selection is not None and selection.views:
             ensemble = files.sha256_json([ensemble, list(selection.views)])
-        yield segmenter_digest(ensemble, steps, log_shift)
+        segmenter = segmenter_digest(ensemble, steps, log_shift)
+        yield from (settings_digest(segmenter, not_finite) for not_finite in get_args(NotFinite))

@@ -1,14 +1,19 @@
 """Results of models on cases that they had learnt from are recognised by what version 0.1 stored."""
 
+import csv
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import pytest
 
+from autoseg.catalogue import NotFinite
+from autoseg.inference.prediction_settings import PredictionSettings
 from autoseg.postprocessing.learnt import learnt_cases, learnt_warnings
 from autoseg.runs.workspace import Workspace
+from autoseg.storage import files
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 WORKSPACE = Workspace(STORED / "workspace")
@@ -29,6 +34,24 @@ def test_models_that_learnt_from_a_case_are_known_by_their_digest(results: Path)
     [warning] = learnt_warnings({"ours": results}, {WORKSPACE.root: WORKSPACE})
     assert warning.startswith(f"ours was segmented by models of {WORKSPACE.root} that had learnt from some of these cases")
     assert warning.endswith("IBSR_02")
+
+
+def test_models_are_known_by_their_digest_whatever_was_done_with_nan(results: Path) -> None:
+    table = results / "predictions.csv"
+    [row] = csv.DictReader(table.read_text().splitlines())
+    refused = row["model_digest"]
+    zero = files.sha256_json([refused, {"not_finite": "zero"}])
+    table.write_text(table.read_text().replace(refused, zero))
+    assert learnt_cases(results, WORKSPACE) == ("IBSR_02",)
+    table.write_text(table.read_text().replace(zero, files.sha256_json([refused])))
+    assert learnt_cases(results, WORKSPACE) == ()
+
+
+def test_the_digests_are_those_that_tables_name() -> None:
+    segmenter: Any = SimpleNamespace(digest="a")
+    assert [PredictionSettings(segmenter, way).digest for way in get_args(NotFinite)] == [
+        "a", files.sha256_json(["a", {"not_finite": "zero"}])
+    ]  # fmt: skip
 
 
 def test_nothing_is_said_of_new_cases_other_models_or_unknown_origins(results: Path, tmp_path: Path) -> None:
