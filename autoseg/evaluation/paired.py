@@ -129,12 +129,13 @@ def compare_sides(sides: Sequence[Side]) -> PairedComparison:
             warnings.append(f"{METRICS[metric].title}: no case of {', '.join(without)} has it")
         elif all(_has(table, metric) for table in tables):
             results += _compare_metric(metric, tables, sides, shared=shared, classes=classes)
-    every = sorted(set.union(*map(_ids, sides)) - set(shared))
+    ids = {side.name: _ids(side) for side in sides}
+    every = sorted(set.union(*ids.values()) - set(shared))
     return PairedComparison(
         baseline=sides[0].name,
         compared=tuple(side.name for side in sides[1:]),
         cases=shared,
-        missing={case: tuple(side.name for side in sides if case not in _ids(side)) for case in every},
+        missing={case: tuple(name for name, own in ids.items() if case not in own) for case in every},
         results=tuple(results),
         warnings=tuple(warnings),
     )
@@ -191,15 +192,15 @@ def _in_words(classes: Mapping[int, str]) -> str:
 
 def _require_same_references(first: Side, second: Side, shared: Sequence[str]) -> None:
     known = first.references.keys() & second.references.keys() & set(shared)
-    differing = [case for case in known if first.references[case] != second.references[case]]
+    differing = {case for case in known if first.references[case] != second.references[case]}
     one, other = _table(first, shared), _table(second, shared)
     for place in one.keys() & other.keys():
         ours, theirs = (table[place].number("reference_volume_ml") for table in (one, other))
-        if abs(ours - theirs) > _VOLUMES_DIFFER * max(ours, theirs) and place[0] not in differing:
-            differing.append(place[0])
-    if differing := sorted(differing):
+        if abs(ours - theirs) > _VOLUMES_DIFFER * max(ours, theirs):
+            differing.add(place[0])
+    if differing:
         raise UsageError(
-            f"were not judged against the same references as those of {first.name}: {some(differing)}",
+            f"were not judged against the same references as those of {first.name}: {some(sorted(differing))}",
             where=second.name,
             expected="the same files, and the same volume of every class in them",
             remedy="Score both sides against the same label maps (`autoseg evaluate`), or name these with --references.",
@@ -207,7 +208,8 @@ def _require_same_references(first: Side, second: Side, shared: Sequence[str]) -
 
 
 def _table(side: Side, shared: Sequence[str]) -> _Table:
-    return {(case.id, scores.value): scores for case in side.cases if case.id in shared for scores in case.classes}
+    wanted = frozenset(shared)
+    return {(case.id, scores.value): scores for case in side.cases if case.id in wanted for scores in case.classes}
 
 
 def _at_one_tolerance(

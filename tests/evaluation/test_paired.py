@@ -181,3 +181,35 @@ def test_a_verdict_where_there_are_enough_cases() -> None:
     assert in_words(compare_sides([better, worse])) == ["Mean Dice of a minus b: -0.0675; b is better (p = 0.008)"]
     mixed = side("b", {case: (0.4 + 0.2 * (index % 2), 0.5) for index, case in enumerate(names)})
     assert "no difference that could not be chance" in in_words(compare_sides([worse, mixed]))[0]
+
+
+class CountedId(str):
+    """An id that counts how often ids are hashed or compared."""
+
+    __slots__ = ()
+    asked = 0
+
+    def __eq__(self, other: object) -> bool:
+        CountedId.asked += 1
+        return str.__eq__(self, other)
+
+    def __hash__(self) -> int:
+        CountedId.asked += 1
+        return str.__hash__(self)
+
+
+def asked_for(cases: int, *, missing: int) -> int:
+    """How often ids are looked at where two sides share so many cases, and each has others."""
+    sides = []
+    for side_name in "ab":
+        names = [f"case_{number:06d}" for number in range(cases)]
+        names += [f"{side_name}_{number:06d}" for number in range(missing)]
+        sides.append(Side(side_name, tuple(CaseMetrics(CountedId(name), (scores(name, 1, 0.5),)) for name in names)))
+    CountedId.asked = 0
+    comparison = compare_sides(sides)
+    assert (len(comparison.cases), len(comparison.missing)) == (cases, 2 * missing)
+    return CountedId.asked
+
+
+def test_the_cost_of_a_comparison_is_linear() -> None:
+    assert asked_for(400, missing=80) < 11 * asked_for(40, missing=8)
