@@ -83,7 +83,7 @@ class FolderPair:
 
     def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""
-        chosen = None if choice.labels is None else choice.label_maps(root)
+        chosen = None if choice.labels is None else set(choice.label_maps(root))
         parts = list(_parts(root, chosen or ()))
         if not all(any(part.kind == kind and part.subset == "training" for part in parts) for kind in ("images", "labels")):
             msg = "no folder images beside a folder labels or masks"
@@ -92,7 +92,7 @@ class FolderPair:
         images = [file for file in files if file.part.kind == "images"]
         labels = [file for file in files if file.part.kind == "labels"]
         if chosen is not None:
-            labels = [file for file in labels if file.path in set(chosen)]
+            labels = [file for file in labels if file.path in chosen]
         if not labels:
             msg = f"no label map in {', '.join(part.folder.name for part in parts if part.kind == 'labels')}"
             raise Mismatch(msg)

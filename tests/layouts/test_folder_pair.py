@@ -1,5 +1,6 @@
 """A folder of scans beside a folder of label maps."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,21 @@ def test_several_folders_of_label_maps_ask_for_a_pattern(tmp_path: Path) -> None
 def test_folders_of_other_names_hold_the_label_maps_that_are_chosen(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.nii", "contours/a.nii", "contours/a_old.nii")
     assert cases(tmp_path, Choice(labels="contours/?.nii")) == [("a", "training", ["images/a.nii"], "contours/a.nii")]
+
+
+def test_chosen_label_maps_are_gone_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counted(list[Path]):
+        rounds = 0
+
+        def __iter__(self) -> Iterator[Path]:
+            self.rounds += 1
+            return super().__iter__()
+
+    touch(tmp_path, *(f"{folder}/{number}.nii" for folder in ("images", "labels") for number in range(5)))
+    found = Counted(Choice(labels="labels/*").label_maps(tmp_path))
+    monkeypatch.setattr(Choice, "label_maps", lambda _choice, _root: found)
+    assert len(cases(tmp_path, Choice(labels="labels/*"))) == 5
+    assert found.rounds == 1
 
 
 def test_eleven_channels_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
