@@ -104,7 +104,7 @@ class ScanFinder:
                 found=", ".join(path.name for path in scan.corrections),
                 remedy="Remove all but the one that counts.",
             )
-        before = next((case for case in self.dataset.cases if case.id == scan.case), None)
+        before = self._cases.get(scan.case)
         images = self._images(scan, scan.row.input_sha256) if before is None else before.images
         if before is not None and self._digest(images) != scan.row.input_sha256:
             raise DatasetError(
@@ -130,8 +130,8 @@ class ScanFinder:
         Raises:
             UsageError: they were stated of others.
         """
-        known = {case.id: case.subject for case in self.dataset.cases}
-        if unknown := [case for case, subject in self.stated.items() if case not in new and known.get(case) != subject]:
+        joined = {name: case.subject for name, case in self._cases.items()}
+        if unknown := [case for case, subject in self.stated.items() if case not in new and joined.get(case) != subject]:
             raise UsageError(
                 "subjects can be stated of cases that join the data set",
                 where=f"--subject {unknown[0]}={self.stated[unknown[0]]}",
@@ -173,6 +173,10 @@ class ScanFinder:
             return files.sha256_json([self.known.of(path) for path in paths])
         except (ImageError, UsageError):
             return None
+
+    @cached_property
+    def _cases(self) -> dict[str, Case]:
+        return {case.id: case for case in self.dataset.cases}
 
     @cached_property
     def _subjects(self) -> frozenset[str]:
