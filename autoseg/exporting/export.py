@@ -1,6 +1,6 @@
 """What predicts in a workspace, written as one file to pass on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
 
     Raises:
         BundleError: nothing usable was trained, or what was written cannot be read back.
-        UsageError: the file is there already.
+        UsageError: the file is there already, or the folder has ONNX models that are not replaced.
     """
     plan = workspace.plan()
     selection = selection_of(workspace, plan)
@@ -74,8 +74,9 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
         )
     onnx_files = [onnx / f"{model.id.file_stem}.onnx" for model in models] if onnx else []
     _protect([file, *onnx_files], force=force)
+    _require_alone(onnx_files)
     events.info("case names are replaced by numbers; the networks themselves may still remember something of their scans")
-    read_back = _write(file, _members(workspace, models, selection, _neutral_names(workspace)))
+    read_back = _write(file, _members(workspace, models, selection))
     written = []
     if onnx_files:
         weights = weights_of([bundle.document for _, bundle in read_back.bundles])
@@ -126,6 +127,19 @@ def _protect(paths: Sequence[Path], *, force: bool) -> None:
         raise UsageError("the file is there already", where=there[0], remedy="Choose another name, or add --force.")
 
 
+def _require_alone(onnx_files: Sequence[Path]) -> None:
+    """Refuse to add networks to others: whoever reads the folder averages all that are there, also of other selections."""
+    for folder in {path.parent for path in onnx_files}:
+        others = [path.name for path in sorted(folder.glob("[!.]*.onnx")) if path not in onnx_files]
+        if others:
+            raise UsageError(
+                "the folder has ONNX models that are not of this export, and all in it are averaged",
+                where=folder,
+                found=some(others),
+                remedy="Name another folder, or remove them first.",
+            )
+
+
 def _write(path: Path, members: Mapping[str, bytes | Path]) -> exported.ExportedModel:
     """Write a model and read it back; only one that can be read takes the place of what is there."""
     with files.atomic_path(path) as draft:
@@ -134,17 +148,22 @@ def _write(path: Path, members: Mapping[str, bytes | Path]) -> exported.Exported
     return replace(model, description=replace(model.description, path=path))
 
 
-def _neutral_names(workspace: Workspace) -> dict[str, str]:
-    """A number for every case: names of scans may tell who was scanned."""
-    ids = sorted(
-        {case.id for case in workspace.stored_dataset().cases} | {case.id for case in workspace.fingerprint().cases}
-    )
-    return {case_id: f"case {number}" for number, case_id in enumerate(ids, start=1)}
+def _neutral_names(
+    fingerprint: Fingerprint, bundles: Iterable[BundleDocument], selection: Selection | None
+) -> dict[str, str]:
+    """A number for every case that goes into the file: names of scans may tell who was scanned.
+
+    Models and selections may name cases that are not in the data set any more.
+    """
+    ids = {case.id for case in fingerprint.cases}
+    for bundle in bundles:
+        ids.update(bundle.provenance.training_cases, bundle.provenance.validation_cases)
+    if selection is not None:
+        ids.update(selection.compared_cases, (point.case for point in selection.quality.points))
+    return {case_id: f"case {number}" for number, case_id in enumerate(sorted(ids), start=1)}
 
 
-def _members(
-    workspace: Workspace, models: Sequence[FinishedModel], selection: Selection | None, names: Mapping[str, str]
-) -> dict[str, bytes | Path]:
+def _members(workspace: Workspace, models: Sequence[FinishedModel], selection: Selection | None) -> dict[str, bytes | Path]:
     plan = workspace.plan()
     folders = [model.folder for model in models]
     bundles = [(folder, load_bundle(folder).document) for folder in folders]  # whole: damage is to be found here, not there
@@ -157,12 +176,13 @@ def _members(
         scored_cases=cases,
         intervals=INTERVAL_METHOD if selection is None else selection.intervals,
     )
-    fingerprint = _renamed_fingerprint(fingerprint_of(workspace, models), names)
+    fingerprint = fingerprint_of(workspace, models)
+    names = _neutral_names(fingerprint, (bundle for _, bundle in bundles), selection)
     members: dict[str, bytes | Path] = {
         contents.README_FILE: _readme(plan.inputs.name).encode(),
         contents.MODEL.name: contents.MODEL.content(described),
         contents.PLAN_MEMBER.name: contents.PLAN_MEMBER.content(plan),
-        contents.FINGERPRINT_MEMBER.name: contents.FINGERPRINT_MEMBER.content(fingerprint),
+        contents.FINGERPRINT_MEMBER.name: contents.FINGERPRINT_MEMBER.content(_renamed_fingerprint(fingerprint, names)),
     }
     if selection is not None:
         renamed = _renamed_selection(selection, names)
