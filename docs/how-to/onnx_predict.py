@@ -1,7 +1,8 @@
 """Class probabilities of a scan from networks exported as ONNX, with numpy and onnxruntime alone.
 
 `python onnx_predict.py MODELS scan.nii.gz probabilities.npy` applies every `*.onnx` in the folder MODELS and averages them,
-as `autoseg predict --probabilities` does; it needs nibabel to read the scan. docs/how-to/run-onnx.md says what it does.
+as `autoseg predict --probabilities` does; it needs nibabel to read the scan. The array is (K, Z, Y, X): its element
+[k, z, y, x] belongs to voxel (x, y, z) of the file. docs/how-to/run-onnx.md says what the script does.
 """
 
 import json
@@ -30,8 +31,10 @@ def predict(scan, spacing_mm, models: Sequence[Path]):
     """
     scan = np.asarray(scan, np.float32)
     found, counts, shifts, regions = zip(*(predict_one(scan, spacing_mm, model) for model in models), strict=True)
+    if any(each != shifts[0] for each in shifts):
+        raise SystemExit("these networks were not exported together: autoseg.mean_log_shift differs")
     mean = np.average(found, axis=0, weights=counts).astype(np.float32)
-    if shifts[0]:  # what `autoseg select` learnt of the mean, the same in all files
+    if shifts[0]:  # what `autoseg select` learnt of the mean
         factors = np.exp(np.float32(shifts[0]) - np.float32(shifts[0][0]))[:, None, None, None]
         if regions[0]:  # each has odds of its own
             inside = mean[1:] * factors[1:]
@@ -193,10 +196,22 @@ def weights(old, new):
     return (found / found.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-if __name__ == "__main__":
-    import nibabel
+def predict_file(path: Path, models: Sequence[Path]):
+    """Probabilities (K, Z, Y, X) of a scan of one channel, on the voxels and along the axes of its NIfTI file.
 
-    folder, path, output = sys.argv[1:]
-    image = nibabel.as_closest_canonical(nibabel.load(path))  # (X, Y, Z) towards right, anterior and superior
-    voxels = image.get_fdata(dtype=np.float32).T[None, ::-1, ::-1, ::-1]
-    np.save(output, predict(voxels, image.header.get_zooms()[2::-1], sorted(Path(folder).glob("*.onnx"))))
+    Array order is (Z, Y, X), the reverse of the file's (X, Y, Z): `probabilities.T` has the file's.
+    """
+    import nibabel  # noqa: PLC0415 - only files need it
+
+    scan = nibabel.load(path)
+    canonical = nibabel.as_closest_canonical(scan)  # (X, Y, Z) towards right, anterior and superior
+    voxels = canonical.get_fdata(dtype=np.float32).T[None, ::-1, ::-1, ::-1]
+    found = predict(voxels, canonical.header.get_zooms()[2::-1], models)[:, ::-1, ::-1, ::-1]
+    axes = nibabel.orientations
+    back = axes.ornt_transform(axes.axcodes2ornt("RAS"), axes.io_orientation(scan.affine))
+    return axes.apply_orientation(found.T, back).T
+
+
+if __name__ == "__main__":
+    folder, path, output = map(Path, sys.argv[1:])
+    np.save(output, predict_file(path, sorted(folder.glob("[!.]*.onnx"))))

@@ -3,17 +3,19 @@
 import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import permutations, product
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import torch
 
 from autoseg.exporting.onnx_model import write_onnx
 from autoseg.images.geometry import Geometry
-from autoseg.images.image import Image
+from autoseg.images.image import Image, read_image, write_channels
 from autoseg.inference.ensemble import make_ensemble, weights_of
 from autoseg.inference.segmenter import Segmenter
 from autoseg.model.bundle import Bundle
@@ -22,6 +24,7 @@ from autoseg.model.description import BundleDocument, Provenance
 from autoseg.model.identity import ModelId
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
+from autoseg.preprocessing.case import canonical
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "how-to" / "onnx_predict.py"
 SPACING_MM = (2.0, 1.0, 1.5)
@@ -146,3 +149,38 @@ def test_it_gives_what_autoseg_gives(
     assert expected.std() > 0.01
     assert np.abs(found - expected).max() < 1e-4
     assert (script.labels(found, files[0]) == segmented.labels.array).mean() > 0.99
+
+
+def test_probabilities_lie_along_the_axes_of_the_scans_file(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that answers with what it is shown, and scans whose axes run in every order and direction."""
+    voxels = np.random.default_rng(0).random((3, 4, 5), dtype=np.float32)
+    shown: list[Any] = []
+
+    def answer(scan: Any, spacing_mm: Any, models: Any) -> Any:
+        shown.append((scan[0], spacing_mm))
+        return np.stack([1 - scan[0], scan[0]])
+
+    monkeypatch.setattr(script, "predict", answer)
+    path, written = tmp_path / "scan.nii.gz", tmp_path / "probabilities.nii.gz"
+    for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
+        affine = np.eye(4)
+        affine[:3, :3] = np.eye(3)[:, order] * (np.array(signs) * (1.5, 2.0, 3.0))
+        nibabel.save(nibabel.Nifti1Image(voxels, affine), path)
+        found = script.predict_file(path, [])
+        image = read_image([path], channels=1)
+        np.testing.assert_array_equal(found, np.concatenate([1 - image.array, image.array]))
+        expected, spacing_mm = canonical(image.array[0], image.geometry)
+        np.testing.assert_array_equal(shown[-1][0], expected)
+        assert shown[-1][1] == pytest.approx(spacing_mm)
+        write_channels(written, np.concatenate([1 - image.array, image.array]), image.geometry)
+        np.testing.assert_array_equal(found.T, nibabel.load(written).get_fdata(dtype=np.float32))
+
+
+def test_networks_of_several_exports_are_refused(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = {"a": ([[[[1.0]]]], 1.0, [], False), "b": ([[[[1.0]]]], 1.0, [0.0, 0.5], False)}
+    monkeypatch.setattr(script, "predict_one", lambda scan, spacing_mm, model: answers[model])
+    assert script.predict(np.zeros((1, 1, 1, 1)), SPACING_MM, ["a", "a"]).shape == (1, 1, 1, 1)
+    with pytest.raises(SystemExit, match="not exported together"):
+        script.predict(np.zeros((1, 1, 1, 1)), SPACING_MM, ["a", "b"])
