@@ -152,11 +152,11 @@ def _details(selection: "Selection") -> list[Table]:
 
 def _compared(selection: "Selection", candidates: "Sequence[Candidate]") -> Table:
     from autoseg.evaluation.formatting import interval_column, mean_column
-    from autoseg.postprocessing.scoring import with_not_found
+    from autoseg.postprocessing.scoring import with_undefined
 
     scores = [candidate.score for candidate in candidates]
     heading, dice = interval_column("Dice", [score.dice for score in scores], 4)
-    distances = with_not_found(mean_column([score.hausdorff_mm for score in scores], 2), scores)
+    distances = with_undefined(mean_column([score.hausdorff_mm for score in scores], 2), scores)
     return Table(
         f"Networks on {len(selection.compared_cases)} held-out case(s)",
         ("networks", heading, "HD (mm)", "difference", "p"),

@@ -10,10 +10,14 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from autoseg.evaluation.cases import NOT_AT_THIS_TOLERANCE, NOT_THROUGHOUT, CaseMetrics, ClassMetrics
 from autoseg.evaluation.formatting import counted, listing
 from autoseg.evaluation.statistics import MetricSummary, describe
+
+NOTHING_THERE: Final = "nothing in the reference"
+"""Why a case without any class in its reference has no mean; of distances, whether something was found or not."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,15 @@ class Cell:
         classes: names of those that the mean is over.
         reason: why the value is undefined, or which classes are neither in the reference nor in the mean, in words that fit
             into brackets behind the number; empty where the mean is over all classes.
+        missed: whether the value is undefined because the prediction lacks a class of the reference, which is worse than any
+            value; where it is undefined for another reason, that says nothing about the prediction.
     """
 
     value: float
     undefined: int
     classes: tuple[str, ...] = ()
     reason: str = ""
+    missed: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,12 +126,14 @@ def class_mean(case: CaseMetrics, metric: str) -> Cell:
     known = [scores for scores in case.classes if not math.isnan(scores.number(metric))]
     others = [scores for scores in case.classes if math.isnan(scores.number(metric))]
     if lost := [scores for scores in others if in_reference(scores)]:
-        reasons = [f"{scores.name} {why_undefined(scores, metric)}" for scores in lost]
-        if all(why_undefined(scores, metric) == NOT_THROUGHOUT for scores in lost):
+        reasons = {scores.name: why_undefined(scores, metric) for scores in lost}
+        if set(reasons.values()) == {NOT_THROUGHOUT}:
             return Cell(math.nan, len(others), reason=NOT_THROUGHOUT)
-        return Cell(math.nan, len(others), reason=listing(reasons))
+        missed = not {NOT_THROUGHOUT, NOT_AT_THIS_TOLERANCE}.issuperset(reasons.values())
+        in_words = listing([f"{name} {why}" for name, why in reasons.items()])
+        return Cell(math.nan, len(others), reason=in_words, missed=missed)
     if not known:
-        return Cell(math.nan, len(others), reason="nothing in the reference")
+        return Cell(math.nan, len(others), reason=NOTHING_THERE)
     without = f"without {listing([scores.name for scores in others])}" if others else ""
     mean = describe([scores.number(metric) for scores in known]).mean
     return Cell(mean, len(others), tuple(scores.name for scores in known), without)

@@ -29,12 +29,15 @@ def score_of(cases: Sequence[CaseMetrics]) -> Score:
     )
 
 
-def with_not_found(distances: Sequence[str], scores: Sequence[Score]) -> list[str]:
-    """Mean distances as text, with the classes that keep cases from having one: they have a Dice there and no distance."""
+def with_undefined(distances: Sequence[str], scores: Sequence[Score]) -> list[str]:
+    """Mean distances as text, with the classes that have a Dice and no distance in some cases.
+
+    These were not found, are not in the reference, or are not labelled throughout.
+    """
     names = [
         listing([label.name for label in score.classes if label.hausdorff_mm.cases < label.dice.cases]) for score in scores
     ]
-    return [f"{text} ({missed} not found)" if missed else text for text, missed in zip(distances, names, strict=True)]
+    return [f"{text} ({partly} partly undefined)" if partly else text for text, partly in zip(distances, names, strict=True)]
 
 
 def case_means(cases: Sequence[CaseMetrics], metric: str) -> list[float]:

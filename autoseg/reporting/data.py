@@ -1,5 +1,6 @@
 """Report data: everything that the report is made from, gathered from a workspace once."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from autoseg.data.display import shown_labels
 from autoseg.data.labels import as_written
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, at_tolerances
+from autoseg.evaluation.statistics import describe
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
 from autoseg.events import Events
 from autoseg.images.image import Image, on_grid_of, read_image, read_labels
@@ -78,10 +80,11 @@ class ScoredModels:
 
     @property
     def best_network(self) -> ComparedNetwork:
-        """The network scored on most cases, of several the one with the highest mean Dice."""
+        """The network scored on most cases, of several the one with the highest mean Dice, where any is defined."""
 
         def merit(network: ComparedNetwork) -> tuple[int, float]:
-            return len(self.scores[network]), float(np.nanmean(case_means(self.scores[network], "dice")))
+            mean = describe(case_means(self.scores[network], "dice")).mean
+            return len(self.scores[network]), -math.inf if math.isnan(mean) else mean
 
         return max(self.scores, key=merit)
 

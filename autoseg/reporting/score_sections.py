@@ -14,7 +14,7 @@ from autoseg.inference.quality import LOW_DICE, ClassQuality
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe
 from autoseg.metrics.table import METRICS, table_metrics
-from autoseg.postprocessing.scoring import with_not_found
+from autoseg.postprocessing.scoring import with_undefined
 from autoseg.postprocessing.selection import Selection, TriedShift, TriedStep
 from autoseg.reporting.blocks import MOST_ROWS, Block, Judgement, Table, Text, Warnings
 from autoseg.reporting.data import ReportData
@@ -154,15 +154,18 @@ def _score_table(data: ReportData, metric: str, caption: str) -> Table:
 
 
 def worst(comparison: Comparison, *, most: int) -> tuple[str, ...]:
-    """All cases where there are few, else those with the worst mean over networks, in order of their ids."""
+    """All cases where there are few, else those with the worst mean over networks, in order of their ids.
+
+    Cases without a value are the worst where a class was missed, else the best.
+    """
     if len(comparison.cases) <= most:
         return comparison.cases
 
     def badness(case: str) -> tuple[float, str]:
-        values = [column.cells[case].value for column in comparison.columns if case in column.cells]
-        known = [value for value in values if not math.isnan(value)]
+        cells = [column.cells[case] for column in comparison.columns if case in column.cells]
+        known = [cell.value for cell in cells if not math.isnan(cell.value)]
         if not known:
-            return -math.inf, case
+            return -math.inf if any(cell.missed for cell in cells) else math.inf, case
         lower_is_better = METRICS[comparison.metric].best([0.0, 1.0]) == 0.0
         return (-fmean(known) if lower_is_better else fmean(known)), case
 
@@ -207,7 +210,7 @@ def _candidates(selection: Selection) -> Table:
     differences = ["best" if candidate.difference is None else next(left) for candidate in found]
     p = ["" if candidate.p is None else f"{candidate.p:.3f}" for candidate in found]
     titles = [candidate.title for candidate in found]
-    cells = titles, dice_cells, with_not_found(distance_cells, scores), differences, p
+    cells = titles, dice_cells, with_undefined(distance_cells, scores), differences, p
     method = f"; intervals: {selection.intervals}" if any(score.dice.low is not None for score in scores) else ""
     return Table(
         f"Networks and combinations on {counted(len(selection.compared_cases), 'held-out case')}{method}",

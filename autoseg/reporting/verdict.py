@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Final, Literal
 
 from autoseg.evaluation.cases import NOT_THROUGHOUT, CaseMetrics
-from autoseg.evaluation.comparison import class_mean
+from autoseg.evaluation.comparison import NOTHING_THERE, class_mean
 from autoseg.evaluation.formatting import counted, listing, number
 from autoseg.evaluation.statistics import MIN_CASES
 from autoseg.events import Events
@@ -194,11 +194,17 @@ def _warnings(data: ReportData, cases: Sequence[CaseMetrics]) -> Iterator[str]:
                 f"{title}: no distances of {moved_data.listing(in_part)}, {NOT_THROUGHOUT}: Dice is that of the labelled "
                 "voxels, and nobody knows how good the others are."
             )
-        undefined = [case for case, cell in means.items() if math.isnan(cell.value) and case not in in_part]
-        if undefined:
+        missed = [case for case, cell in means.items() if cell.missed and case not in in_part]
+        if missed:
             yield (
-                f"{title}: no mean distance of {moved_data.listing(undefined)}, where a class was not found; the others' "
+                f"{title}: no mean distance of {moved_data.listing(missed)}, where a class was not found; the others' "
                 "mean leaves them out."
+            )
+        empty = [case for case, cell in means.items() if cell.reason == NOTHING_THERE]
+        if empty:
+            yield (
+                f"{title}: no distances of {moved_data.listing(empty)}, {NOTHING_THERE}: Dice is 0 where something was "
+                "found, and undefined where nothing was."
             )
     yield from _about_runs(data)
     yield from _about_the_selection(data)

@@ -46,6 +46,7 @@ def test_a_class_that_was_not_found_leaves_no_mean_distance() -> None:
     cell = class_mean(case_of("a", **BOTH, CSF=MISSED), "hausdorff_mm")
     assert math.isnan(cell.value)
     assert (cell.undefined, cell.classes, cell.reason) == (1, (), "CSF not found")
+    assert cell.missed
     assert class_mean(case_of("a", **BOTH, CSF=MISSED), "dice").value == pytest.approx(1.6 / 3)
 
 
@@ -78,7 +79,16 @@ def test_what_is_not_in_the_means_of_several_cases_is_counted() -> None:
 
 
 def test_a_case_of_nothing_has_no_mean() -> None:
-    assert class_mean(case_of("a", CSF=ABSENT), "dice").reason == "nothing in the reference"
+    cell = class_mean(case_of("a", CSF=ABSENT), "dice")
+    assert (cell.reason, cell.missed) == ("nothing in the reference", False)
+
+
+def test_what_only_the_reference_leaves_undefined_is_not_missed() -> None:
+    invented = class_mean(case_of("a", CSF=INVENTED), "hausdorff_mm")
+    assert (invented.reason, invented.missed) == ("nothing in the reference", False)
+    in_part = class_mean(case_of("a", CSF=(0.8, NAN, 1.0, 1.0)), "hausdorff_mm")
+    assert (in_part.reason, in_part.missed) == ("not labelled throughout", False)
+    assert class_mean(case_of("a", GM=(0.8, NAN, 1.0, 1.0), CSF=MISSED), "hausdorff_mm").missed
 
 
 def test_a_mean_of_two_classes_is_not_compared_with_one_of_three() -> None:

@@ -5,7 +5,7 @@ import pytest
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.evaluation.statistics import Interval, defined
 from autoseg.metrics.table import METRICS, table_metrics
-from autoseg.postprocessing.scoring import as_estimate, case_means, estimate, score_of, with_not_found
+from autoseg.postprocessing.scoring import as_estimate, case_means, estimate, score_of, with_undefined
 from autoseg.postprocessing.selection import Estimate
 
 NAN = math.nan
@@ -57,11 +57,11 @@ def test_means_keep_the_order_of_the_cases() -> None:
     assert case_means(CASES, "hausdorff_mm") == pytest.approx([3.0, NAN], nan_ok=True)
 
 
-def test_a_mean_distance_names_the_classes_that_were_not_found() -> None:
+def test_a_mean_distance_names_the_classes_that_have_none_in_some_cases() -> None:
     missed = (case("b", csf=(0.8, 4.0), gm=(1.0, 2.0)), case("a", csf=(0.6, 3.0), gm=(0.0, NAN)))
     found = tuple(case(name, csf=(0.8, 4.0), gm=(1.0, 2.0)) for name in "ab")
     scores = [score_of(missed), score_of(found)]
-    assert with_not_found(["3.00; 1 case", "3.00"], scores) == ["3.00; 1 case (GM not found)", "3.00"]
+    assert with_undefined(["3.00; 1 case", "3.00"], scores) == ["3.00; 1 case (GM partly undefined)", "3.00"]
 
 
 def test_a_case_scored_twice_is_a_mistake() -> None:

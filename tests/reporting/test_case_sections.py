@@ -102,6 +102,14 @@ def test_rows_begin_with_the_worst_and_say_why_a_number_is_missing() -> None:
     assert table.rows[2][1:] == ["0.850", "0.900", "0.800", "2.00"]
 
 
+def test_rows_end_with_cases_in_which_nothing_was_to_be_found() -> None:
+    nothing = {"volume_ml": 0.0, "reference_volume_ml": 0.0}
+    healthy = CaseMetrics("a", (ClassMetrics(1, "class 1", nothing),))
+    table = table_of(healthy, case_of("b", 0.9), case_of("c", 0.1))
+    assert [row[0] for row in table.rows] == ["c", "b", "a"]
+    assert table.rows[2][1] == "n/a (nothing in the reference)"
+
+
 def test_of_many_classes_the_lowest_is_shown() -> None:
     table = table_of(case_of("a", *[0.9] * 7, 0.3))
     assert table.columns == ["case", "mean Dice", "Dice lowest class", "HD (mm)"]

@@ -1,10 +1,12 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from autoseg.errors import WorkspaceError
+from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.events import Silent
 from autoseg.reporting.data import ReportData, gather
 from autoseg.runs.inventory import ComparedNetwork
@@ -71,6 +73,16 @@ def test_without_a_selection_the_best_network_is(workspace: Workspace) -> None:
     assert (name, cases) == ("Sep-Res U-Net", data.main.scores[ComparedNetwork("sepres")])
     assert data.prediction_file(cases[0].id).is_relative_to(workspace.models / "sepres")
     assert data.prediction_file(cases[0].id).exists()
+
+
+def test_a_network_without_any_defined_dice_is_never_the_best(workspace: Workspace) -> None:
+    data, _ = gathered(workspace)
+    nothing = [CaseMetrics("a", (ClassMetrics(1, "GM", {"volume_ml": 0.0, "reference_volume_ml": 0.0}),))]
+    found = [CaseMetrics("a", (ClassMetrics(1, "GM", {"dice": 0.0, "volume_ml": 1.0, "reference_volume_ml": 0.0}),))]
+    unet, sepres = ComparedNetwork("unet"), ComparedNetwork("sepres")
+    assert replace(data.main, scores={unet: nothing, sepres: found}).best_network == sepres
+    assert replace(data.main, scores={sepres: found, unet: nothing}).best_network == sepres
+    assert replace(data.main, scores={unet: nothing, sepres: nothing}).best_network == unet
 
 
 def test_a_selection_under_another_plan_is_left_out_and_said(workspace: Workspace) -> None:

@@ -104,11 +104,15 @@ def test_the_worst_cases_are_those_that_a_metric_calls_so(metric: str, expected:
     assert worst(comparison, most=4) == ("a", "b", "c", "d")
 
 
-def test_cases_without_any_value_come_first() -> None:
-    scores = [
-        CaseMetrics("a", (ClassMetrics(1, "x", {"dice": 0.1}),)), CaseMetrics("b", (ClassMetrics(1, "x", {}),)),
-    ]  # fmt: skip
-    assert worst(compare({"one": scores}, metric="dice"), most=1) == ("b",)
+def test_missed_cases_are_the_worst_and_cases_with_nothing_in_the_reference_come_last() -> None:
+    missed = {"dice": 0.0, "volume_ml": 0.0, "reference_volume_ml": 1.0}
+    nothing = {"volume_ml": 0.0, "reference_volume_ml": 0.0}
+    bad = {"dice": 0.1, "hausdorff_mm": 9.0, "volume_ml": 1.0, "reference_volume_ml": 1.0}
+    scores = [CaseMetrics(name, (ClassMetrics(1, "x", numbers),)) for name, numbers in
+              [("healthy_1", nothing), ("healthy_2", nothing), ("bad", bad), ("missed", missed)]]  # fmt: skip
+    dice, distance = (compare({"one": scores}, metric=metric) for metric in ("dice", "hausdorff_mm"))
+    assert [worst(dice, most=count) for count in (1, 2)] == [("missed",), ("bad", "missed")]
+    assert [worst(distance, most=count) for count in (1, 2)] == [("missed",), ("bad", "missed")]
 
 
 def test_a_table_is_looked_through_once_for_its_columns_of_numbers() -> None:

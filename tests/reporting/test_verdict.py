@@ -105,6 +105,20 @@ def test_outliers_and_undefined_distances_are_named(stored: ReportData) -> None:
     assert undefined.startswith("U-Net: no mean distance of case_0, case_1")
 
 
+def test_cases_without_a_class_in_the_reference_are_not_told_as_missed(stored: ReportData) -> None:
+    volumes = {"healthy": (0.0, 0.0), "invented": (1.0, 0.0), "missed": (0.0, 1.0)}
+    scores = [
+        CaseMetrics(name, (ClassMetrics(1, "GM", {"dice": dice, "volume_ml": of[0], "reference_volume_ml": of[1]}),))
+        for (name, of), dice in zip(volumes.items(), (NAN, 0.0, 0.0), strict=True)
+    ]
+    (group,) = stored.groups
+    group = replace(group, scores={ComparedNetwork("unet"): scores})
+    warnings = verdict(replace(stored, groups=(group,), selection=None, selected=())).warnings
+    missed, nothing = (line for line in warnings if "distance" in line)
+    assert missed == "U-Net: no mean distance of missed, where a class was not found; the others' mean leaves them out."
+    assert nothing.startswith("U-Net: no distances of healthy, invented, nothing in the reference: Dice is 0")
+
+
 def test_short_runs_are_named_by_what_tells_them_apart(stored: ReportData) -> None:
     (group,) = stored.groups
     unet = next(run for run in stored.runs if run.model.architecture == "unet")
