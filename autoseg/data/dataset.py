@@ -229,6 +229,13 @@ class Dataset(BaseModel):
         description="the same as seen from the workspace: where both are moved together, this stays true",
     )
     layout: str = Field(description="key of the layout that recognised the folder")
+    asked_labels: str | None = Field(
+        default=None, description="which files were asked for as label maps (`--labels`); null: those that the layout takes"
+    )
+    asked_channels: tuple[str, ...] = Field(
+        default=(),
+        description="ends of the names of the channels' images, as asked for (`--channel`); none: by what is there",
+    )
     channels: tuple[str, ...] = Field(min_length=1, description="what each channel shows, e.g. T1 or CT")
     classes: tuple[LabelClass, ...] | None = Field(
         description="declared classes by rising value, background first; None: to be found in the label files"

@@ -199,7 +199,8 @@ def _repeat(data: ReportData) -> Section:
 
 
 def _commands(data: ReportData) -> list[str]:
-    lines = [f"autoseg plan {data.dataset.root.name}/ {' '.join(planning_options(data.plan.inputs))}"]
+    folder = shlex.quote(f"{data.dataset.root.name}/")
+    lines = [f"autoseg plan {folder} {' '.join([*reading_options(data), *planning_options(data.plan.inputs)])}"]
     for run in data.runs:
         config = run.provenance if run.state is None else run.state.config
         length = "" if run.state is None else _length(run.state.config.minutes, run.state.config.epochs)
@@ -216,10 +217,19 @@ def _commands(data: ReportData) -> list[str]:
     return [*dict.fromkeys(lines), "autoseg report"]  # the networks of several views are trained by one command
 
 
+def reading_options(data: ReportData) -> list[str]:
+    """Options of `autoseg plan` that tell what of the folder is read as what."""
+    dataset, ignore = data.dataset, data.plan.data.ignore
+    options = [] if dataset.asked_labels is None else [f"--labels {shlex.quote(dataset.asked_labels)}"]
+    options += [f"--channel {shlex.quote(channel)}" for channel in dataset.asked_channels]
+    return options if ignore is None else [*options, f"--ignore {ignore}"]
+
+
 def planning_options(inputs: Inputs) -> list[str]:
     """Options of `autoseg plan` that ask for what a plan was made from, besides those that depend on the machine."""
     planes = inputs.asked_planes if isinstance(inputs.asked_planes, str) else ",".join(inputs.asked_planes)
     options = [f"--recipe {inputs.recipe}", *([] if planes == "auto" else [f"--planes {planes}"])]
+    options += [] if inputs.not_finite == "refuse" else [f"--not-finite {inputs.not_finite}"]
     options += [] if inputs.folds is None else [f"--folds {inputs.folds}"]
     options += [] if inputs.minutes is None else [f"--minutes {inputs.minutes:g}"]
     options += [] if inputs.speed_kpx_s is None else [f"--speed {inputs.speed_kpx_s:g}"]

@@ -10,6 +10,7 @@ from autoseg.data.dataset import Case, Dataset
 from autoseg.errors import AutosegError, DatasetError, SystemFailureError
 from autoseg.events import Events
 from autoseg.layouts import find_dataset
+from autoseg.layouts.common import Choice
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import store_of
@@ -148,7 +149,7 @@ def _found_in(folder: Path, stored: Dataset) -> Dataset:
     lacking = {case.id for case in places.absent(moved.cases)}
     if not lacking.intersection(case.id for case in moved.labelled):
         return moved
-    arranged = _arranged(folder)
+    arranged = _arranged(folder, Choice(stored.asked_labels, stored.asked_channels))
     cases = tuple(_found(case, arranged.get(case.id), folder) if case.id in lacking else case for case in moved.cases)
     found = moved.model_copy(update={"cases": cases})
     if missing := places.absent(found.labelled):
@@ -164,10 +165,10 @@ def _found_in(folder: Path, stored: Dataset) -> Dataset:
     return found
 
 
-def _arranged(folder: Path) -> dict[str, Case]:
+def _arranged(folder: Path, choice: Choice) -> dict[str, Case]:
     """The cases that a layout finds in a folder, by id."""
     try:
-        return {case.id: case for case in find_dataset(folder).cases}
+        return {case.id: case for case in find_dataset(folder, choice=choice).cases}
     except DatasetError:
         if not folder.is_dir():
             raise

@@ -90,6 +90,7 @@ def test_channels_may_be_chosen_by_the_ends_of_names(tmp_path: Path) -> None:
     touch(tmp_path, "images/a_T1.nii", "images/a_FLAIR.nii", "images/a_T2.nii", "labels/a.nii")
     chosen = Choice(channels=("FLAIR", "T1"))
     assert cases(tmp_path, chosen) == [("a", "training", ["images/a_FLAIR.nii", "images/a_T1.nii"], "labels/a.nii")]
+    assert find_dataset(tmp_path, choice=chosen).asked_channels == ("FLAIR", "T1")
     with pytest.raises(DatasetError, match=r"scans lack channels.*a: PD"):
         find_dataset(tmp_path, choice=Choice(channels=("T1", "PD")))
 
@@ -112,6 +113,7 @@ def test_several_folders_of_label_maps_ask_for_a_pattern(tmp_path: Path) -> None
     with pytest.raises(DatasetError, match=r"several label maps.*a: labels/a\.nii, masks/a\.nii.*--labels"):
         find_dataset(tmp_path)
     assert cases(tmp_path, Choice(labels="masks/*"))[0][-1] == "masks/a.nii"
+    assert find_dataset(tmp_path, choice=Choice(labels="masks/*")).asked_labels == "masks/*"
 
 
 def test_folders_of_other_names_hold_the_label_maps_that_are_chosen(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from autoseg.planning.overrides import parse_overrides, parse_planes
 from autoseg.planning.sections import Inputs
 from autoseg.reporting.blocks import Table, Text
 from autoseg.reporting.data import gather
-from autoseg.reporting.sections import _facts, _learning, planning_options
+from autoseg.reporting.sections import _commands, _facts, _learning, planning_options
 from autoseg.runs.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"
@@ -35,6 +35,7 @@ def inputs(**changes: Any) -> Inputs:
         ({"recipe": "paper", "plane": "coronal", "folds": 3}, "--recipe paper --planes coronal --folds 3"),
         ({"plane": "coronal", "planes": ("coronal", "axial")}, "--recipe auto --planes coronal,axial"),
         ({"planes": "all"}, "--recipe auto --planes all"),
+        ({"not_finite": "zero"}, "--recipe auto --not-finite zero"),
         ({"minutes": 20.0, "speed_kpx_s": 256.0}, "--recipe auto --minutes 20 --speed 256"),
     ],
 )
@@ -47,6 +48,32 @@ def test_what_was_asked_for_is_asked_for_again() -> None:
     _, _, *words = shlex.split(" ".join(planning_options(inputs(overrides=overrides))))
     assert parse_overrides(words[1::2]) == overrides
     assert parse_planes("coronal,axial") == inputs(plane="coronal", planes=("coronal", "axial")).asked_planes
+
+
+def test_the_folder_is_read_again_as_it_was() -> None:
+    data = gather(Workspace(STORED), Silent())
+    asked = {
+        "root": Path("/data/My Scans (2024)"),
+        "asked_labels": "*_seg (final).nii.gz",
+        "asked_channels": ("T1w", "PD w"),
+    }
+    labelled_in_part = data.plan.data.model_copy(update={"ignore": 255})
+    data = replace(
+        data,
+        dataset=data.dataset.model_copy(update=asked),
+        plan=data.plan.model_copy(update={"data": labelled_in_part}),
+    )
+    command, *_ = _commands(data)
+    words = shlex.split(command)
+    assert words[:3] == ["autoseg", "plan", "My Scans (2024)/"]
+    assert words[3:11] == [
+        "--labels", "*_seg (final).nii.gz", "--channel", "T1w", "--channel", "PD w", "--ignore", "255",
+    ]  # fmt: skip
+
+
+def test_a_folder_that_left_no_choice_asks_for_nothing() -> None:
+    command, *_ = _commands(gather(Workspace(STORED), Silent()))
+    assert not {"--labels", "--channel", "--ignore", "--not-finite"}.intersection(shlex.split(command))
 
 
 def test_the_top_says_when_on_what_and_for_how_long_networks_were_trained(tmp_path: Path) -> None:
