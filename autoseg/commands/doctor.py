@@ -109,7 +109,6 @@ def _memory(facts: "Facts") -> str:
         None if memory.free is None else f"{memory.free:.1f} GB free",
         None if memory.limit is None else f"this container may have {memory.limit:.1f} GB",
         f"{memory.swapped:.1f} GB swapped out" if memory.swapped else None,
-        None if facts.shm_gb is None else f"/dev/shm {facts.shm_gb:.1f} GB",  # noqa: S108 - as it is called
     ]
     return ", ".join(part for part in parts if part is not None) or "not known"
 

@@ -96,7 +96,6 @@ class Facts:
         nvidia: NVIDIA cards that the driver names, where torch finds none.
         variables: environment variables that matter, by name.
         memory: of the machine.
-        shm_gb: size of /dev/shm; None: there is none.
         disk: where workspaces lie.
         browser: whether a page can be opened in a browser.
     """
@@ -114,5 +113,4 @@ class Facts:
     nvidia: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     memory: Memory = Memory()
-    shm_gb: float | None = None
     browser: bool = False

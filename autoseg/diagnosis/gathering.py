@@ -12,7 +12,6 @@ from typing import Final
 
 from autoseg.diagnosis import limits
 from autoseg.diagnosis.facts import Disk, Facts, Gpu, Torch
-from autoseg.diagnosis.judging import SHM
 from autoseg.jobs.machine import nvidia_gpus, processor_name, shows_windows, usable_cores
 
 _PACKAGES: Final = (
@@ -58,7 +57,6 @@ def gather(folder: Path) -> Facts:
         nvidia=nvidia_gpus() if torch is not None and not torch.gpus else (),
         variables={name: os.environ[name] for name in _VARIABLES if name in os.environ},
         memory=limits.memory(),
-        shm_gb=_size_gb(Path(SHM)),
         disk=_disk(folder),
         browser=_has_browser(),
     )
@@ -107,13 +105,6 @@ def _version(package: str) -> str:
 
 def _is_there(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
-
-
-def _size_gb(folder: Path) -> float | None:
-    try:
-        return shutil.disk_usage(folder).total / 1e9
-    except OSError:
-        return None
 
 
 def _disk(folder: Path) -> Disk:

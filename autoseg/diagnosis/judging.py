@@ -6,9 +6,6 @@ from typing import Final
 
 from autoseg.diagnosis.facts import Facts, Torch
 
-SMALL_SHM_GB: Final = 1.0
-"""Size of /dev/shm below which batches may not fit that loading processes pass on. Source: chosen; Docker gives 64 MB."""
-
 LITTLE_MEMORY_GB: Final = 4.0
 """Memory below which plans have to be made smaller. Source: what a plan for a CPU lets a training step take."""
 
@@ -21,7 +18,6 @@ NO_DISK_GB: Final = 0.1
 SWAPPED_GB: Final = 0.5
 """Memory that may be swapped out without being a sign of anything. Source: chosen; idle programs."""
 
-SHM: Final = "/dev/shm"  # noqa: S108 - its size matters, nothing is written
 _THREADS: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _INSTALL: Final = "https://pytorch.org/get-started/locally/"
 
@@ -124,9 +120,6 @@ def _memory(facts: Facts) -> Iterator[Finding]:
     if memory.swapped > SWAPPED_GB:
         what = f"{memory.swapped:.1f} GB of memory are swapped out: what waits for the disk is many times slower"
         yield _slow(what, "Close other programs, use fewer --jobs, or plan with less --memory.")
-    if facts.shm_gb is not None and facts.shm_gb < SMALL_SHM_GB:
-        what = f"{SHM} has {facts.shm_gb * 1000:.0f} MB: processes that prepare batches beside a GPU may fail"
-        yield _slow(what, "Start the container with --shm-size=2g, or train with --workers 0.")
 
 
 def _disk(facts: Facts) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ from oracles.commands import autoseg as command
 import autoseg
 from autoseg.commands import doctor
 from autoseg.diagnosis import gathering
+from autoseg.diagnosis.facts import Memory
 
 
 def test_the_machine_of_the_tests_is_told_in_words_and_as_data() -> None:
@@ -36,11 +37,12 @@ def test_what_cannot_work_is_exit_code_5_with_what_is_known(monkeypatch: pytest.
 
 
 def test_warnings_are_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    facts = replace(autoseg.doctor().facts, shm_gb=0.064)
+    facts = replace(autoseg.doctor().facts, memory=Memory(total=32.0, free=2.0))
     monkeypatch.setattr(gathering, "gather", lambda folder: facts)
     told = command("doctor").told
     assert "What is slow here:" in told
-    assert "--shm-size=2g" in told
+    assert "plan with --memory 1.0" in told
+    assert "shm" not in told  # batches come through pipes
 
 
 def test_every_fact_is_in_words_whatever_is_known() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from autoseg.diagnosis.facts import Disk, Facts, Gpu, Memory, Torch
-from autoseg.diagnosis.judging import SHM, judge
+from autoseg.diagnosis.judging import judge
 
 GPU = Gpu("NVIDIA A100", 80.0, bfloat16=True)
 FAST = Torch("2.13.0", bfloat16=("AVX512-BF16", "AMX"), threads=8)
@@ -21,7 +21,6 @@ GOOD = Facts(
     disk=Disk(Path("/work"), 500.0, "ext4"),
     torch=FAST,
     memory=Memory(total=32.0, free=20.0, swap=2.0),
-    shm_gb=16.0,
     browser=True,
 )
 
@@ -68,7 +67,6 @@ def test_a_good_machine_has_no_fault() -> None:
         ({"memory": Memory(32.0, 2.0)}, "2.0 GB of memory are left", "--memory 1.0"),
         ({"memory": Memory(32.0, 20.0, limit=3.0)}, "3.0 GB of memory are left", "--memory 1.5"),
         ({"memory": Memory(32.0, 20.0, swap=8.0, swapped=3.0)}, "3.0 GB of memory are swapped out", "fewer --jobs"),
-        ({"shm_gb": 0.064}, f"{SHM} has 64 MB", "--shm-size=2g"),
         ({"disk": Disk(Path("/work"), 500.0, "nfs4", network=True)}, "network file system (nfs4)", "local disk"),
         ({"disk": Disk(Path("/work"), 3.0)}, "3.0 GB of disk are left", "--no-keep-probabilities"),
     ],
