@@ -162,7 +162,7 @@ class PassedOver:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """What was passed over, a sentence for each reason."""
+        """What was skipped, a sentence for each reason."""
         return tuple(self._sentence(reason) for reason in self.files)
 
     def tell(self, events: Events) -> None:
@@ -171,7 +171,7 @@ class PassedOver:
             (events.warn if reason == UNREAD else events.info)(self._sentence(reason))
 
     def _sentence(self, reason: str) -> str:
-        return f"passed over ({reason}): {listing(self.files[reason], root=self.root)}"
+        return f"skipped ({reason}): {listing(self.files[reason], root=self.root)}"
 
 
 def _is_part(path: Path) -> bool:

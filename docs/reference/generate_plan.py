@@ -63,8 +63,8 @@ edited.
   `preprocessing.normalisation` one per channel. Both sides of a view's `patch_px` are multiples of 2^(n − 1), where n
   is the number of levels in `network.features`. Of `training.epochs` and `training.minutes` exactly one is null. The
   schedule `plateau` needs `lr_patience`, the normalisation `ct` its four constants, a rule of `training.slices` its own
-  parameter and no other. Several `views` have a plane each, every plane once, and equal `adjacent_slices`, because they
-  share one network.
+  parameter and no other. Several `views` have a plane each, every plane once, and equal `adjacent_slices` where they share
+  one network (`network.shared_by_views`).
 - **An edited plan is never overwritten**: `autoseg plan` stops with exit code 5 unless `--force` is given. It knows an edit
   by `planned_digest`, so leave that key as it is. `decisions` may stay as they are too: they say what was planned.
 - **What was made from the plan before** carries the digest of its values. Models trained under other values are not used

@@ -80,7 +80,7 @@ def test_every_good_series_of_a_crowded_folder_is_segmented(cohort: Path, traine
         "export_case-1_gap: ",
         "3 slice(s) of the series are missing; expected 1.5 mm between slices; found 4.5 mm after d003, 3 mm after d009",
         "export_case-1_damaged: ",
-        "passed over (localizers in DICOM files): export/f001, export/f002, export/f003",
+        "skipped (localizers in DICOM files): export/f001, export/f002, export/f003",
     ):
         assert part in said
 
@@ -107,8 +107,7 @@ def test_results_go_back_as_dicom_and_come_back_beside_their_series(cohort: Path
     for case, labels in without.items():
         np.testing.assert_array_equal(again[case], labels)
     assert (
-        "passed over (DICOM files without a scan, such as reports, contours and segmentations): ada/zz.dcm, bob/zz.dcm"
-        in said
+        "skipped (DICOM files without a scan, such as reports, contours and segmentations): ada/zz.dcm, bob/zz.dcm" in said
     )
 
 
@@ -125,7 +124,7 @@ def test_nothing_but_a_localizer_is_no_scan(cohort: Path, trained: Path, tmp_pat
     export(tmp_path / "in", volume(cohort)[:3], ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
     _, said = predict(tmp_path / "in", trained, expect=2)
     assert "holds no scans" in said
-    assert "passed over (localizers in DICOM files): IM0001, IM0002, IM0003" in said
+    assert "skipped (localizers in DICOM files): IM0001, IM0002, IM0003" in said
 
 
 def cohort_in_dicom(cohort: Path, root: Path) -> None:

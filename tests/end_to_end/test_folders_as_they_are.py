@@ -42,7 +42,7 @@ def test_patients_in_folders_are_planned_segmented_and_judged_under_the_same_ids
     patients = copy(files, tmp_path / "patients")
     checked = autoseg("check", str(patients), "--json")
     assert json.loads(checked.told)["labelled"] == ["p1_day1", "p1_day2", "p2_day1"]
-    unread = "passed over (files that are not read, by their names): p1/day1/T1.mgz, p1/day2/T1.mgz, p2/day1/T1.mgz"
+    unread = "skipped (files that are not read, by their names): p1/day1/T1.mgz, p1/day2/T1.mgz, p2/day1/T1.mgz"
     assert unread in checked.said
     autoseg("plan", str(patients), "-w", str(tmp_path / "run"))
     folds = json.loads((tmp_path / "run" / "splits.json").read_text())["folds"]
@@ -54,7 +54,7 @@ def test_patients_in_folders_are_planned_segmented_and_judged_under_the_same_ids
         "p2_day1.nii.gz",
     ]
     assert unread in predicted.said
-    assert "passed over (label maps by their names): p1/day1/T1-label.nii.gz, " in predicted.said
+    assert "skipped (label maps by their names): p1/day1/T1-label.nii.gz, " in predicted.said
     judged = autoseg("evaluate", str(tmp_path / "out"), str(patients), "-w", str(trained))
     assert "3 cases" in judged.told
 

@@ -42,7 +42,7 @@ def test_scans_beside_seg_files_are_no_references(tmp_path):
     assert pairing.without_prediction == ()
     assert [passed.sentences for passed in pairing.passed_over] == [
         (),
-        (f"passed over ({SCANS}): Test_Set/IBSR_02/IBSR_02.nii.gz, Validation_Set/IBSR_11/IBSR_11.nii.gz",),
+        (f"skipped ({SCANS}): Test_Set/IBSR_02/IBSR_02.nii.gz, Validation_Set/IBSR_11/IBSR_11.nii.gz",),
     ]
 
 
@@ -163,8 +163,8 @@ def test_files_that_are_not_read_are_named(tmp_path):
         pair_files(ours, theirs)
     (theirs / "a.nii.gz").unlink()
     assert [passed.sentences for passed in pair_files(ours, theirs).passed_over] == [
-        ("passed over (files that are not read, by their names): b.mgz",),
-        ("passed over (files that are not read, by their names): b.nii.bz2",),
+        ("skipped (files that are not read, by their names): b.mgz",),
+        ("skipped (files that are not read, by their names): b.nii.bz2",),
     ]
     with pytest.raises(UsageError, match=r"holds no label map.*b\.mgz"):
         pair_files(touch(tmp_path / "third", "b.mgz"), theirs)

@@ -47,8 +47,8 @@ def test_what_is_passed_over_is_named(tmp_path: Path) -> None:
     found = find_scans(tmp_path, channels=1)
     assert [scan.id for scan in found.scans] == ["a", "m", "n", "segment", "unmasked"]
     assert found.passed_over.sentences == (
-        f"passed over (label maps by their names): {', '.join(labels[:5])} and 2 more",
-        f"passed over (files that are not read, by their names): {', '.join(unread)}",
+        f"skipped (label maps by their names): {', '.join(labels[:5])} and 2 more",
+        f"skipped (files that are not read, by their names): {', '.join(unread)}",
     )
 
 
@@ -56,8 +56,8 @@ def test_files_that_are_not_read_are_a_warning(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii", "a_seg.nii", "b.mgz")
     said = Said()
     find_scans(tmp_path, channels=1).passed_over.tell(said)
-    assert said.info_lines == ["passed over (label maps by their names): a_seg.nii"]
-    assert said.warnings == ["passed over (files that are not read, by their names): b.mgz"]
+    assert said.info_lines == ["skipped (label maps by their names): a_seg.nii"]
+    assert said.warnings == ["skipped (files that are not read, by their names): b.mgz"]
 
 
 def test_nothing_but_what_is_passed_over_is_said_in_the_error(tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ def test_folders_of_label_maps_beside_folders_of_scans_are_passed_over(tmp_path:
     touch(tmp_path, "imagesTr/a.nii", "labelsTr/a.nii", "imagesTs/b.nii", "masks/c/d.nii")
     found = find_scans(tmp_path, channels=1)
     assert [scan.id for scan in found.scans] == ["a", "b"]
-    assert found.passed_over.sentences == ("passed over (folders of label maps, derivatives or results): labelsTr, masks",)
+    assert found.passed_over.sentences == ("skipped (folders of label maps, derivatives or results): labelsTr, masks",)
     assert list(names(tmp_path / "labelsTr")) == ["a"]
 
 

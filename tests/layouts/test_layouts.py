@@ -75,9 +75,9 @@ def test_what_is_in_a_folder_and_in_no_case_is_said(tmp_path: Path) -> None:
     tell_found(find_dataset(tmp_path), Said())
     assert infos == [
         "for example a of subject a: a.nii (image) with a_seg.nii",
-        "passed over (images that belong to no case): a_mask.nii, deep/er/c.nii",
+        "skipped (images that belong to no case): a_mask.nii, deep/er/c.nii",
     ]
-    assert warnings == ["passed over (files that are not read, by their names): b.mgz, e.raw"]
+    assert warnings == ["skipped (files that are not read, by their names): b.mgz, e.raw"]
 
 
 def test_what_a_folder_holds_that_is_not_read_is_said_where_no_layout_fits(tmp_path: Path) -> None:
