@@ -24,8 +24,13 @@ _LATEX_SPECIAL: Final = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    **{sign: f"{{{sign}}}" for sign in "[*"},
 }
+"""How signs are written that LaTeX reads as something else: [ and * after the end of a row are arguments of that."""
 
 
 def table_names() -> dict[str, str]:

@@ -97,9 +97,11 @@ def test_latex_is_a_booktabs_table() -> None:
     ("name", "latex", "markdown"),
     [
         ("50%_$x$", r"50\%\_\$x\$", r"50%\_$x$"),
-        ("a|b", "a|b", r"a\|b"),
+        ("a|b", r"a\textbar{}b", r"a\|b"),
         (r"a\b~^{}#", r"a\textbackslash{}b\textasciitilde{}\textasciicircum{}\{\}\#", r"a\\b~^\{\}\#"),
-        ("<script>", "<script>", r"\<script\>"),
+        ("[1] a", "{[}1] a", r"\[1\] a"),
+        ("*a", "{*}a", r"\*a"),
+        ("<script>", r"\textless{}script\textgreater{}", r"\<script\>"),
     ],
 )
 def test_names_are_shown_as_they_are(name: str, latex: str, markdown: str) -> None:
