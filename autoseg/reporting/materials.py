@@ -105,14 +105,18 @@ class Materials:
 
     @cached_property
     def histories(self) -> Mapping[str, Mapping[str, Sequence[Mapping[str, float]]]]:
-        """By fold, the epochs of every network, by its title."""
+        """By fold, the epochs of every network, by its title, which is the same on all folds of the cross-validation."""
         models = [run.model for run in self.data.runs]
-        histories = {}
+        numbered = by_network([model for model in models if model.id.is_numbered])
+        histories: dict[str, dict[str, Sequence[Mapping[str, float]]]] = {}
         for fold in sorted({model.fold for model in models}):
-            networks = by_network([model for model in models if model.fold == fold])
+            of_fold = [model for model in models if model.fold == fold]
+            networks = numbered if of_fold[0].id.is_numbered else by_network(of_fold)
             histories[fold] = {
-                network.title: read_history(run_folder(found[0].folder) / HISTORY_FILE)
+                network.title: read_history(run_folder(model.folder) / HISTORY_FILE)
                 for network, found in networks.items()
+                for model in found
+                if model.fold == fold
             }
         return histories
 
