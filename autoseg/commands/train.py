@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from autoseg.evaluation.statistics import Interval
     from autoseg.evaluation.tables import Summary
     from autoseg.model.identity import ModelId
+    from autoseg.runs.session import Session
+    from autoseg.runs.targets import Target
     from autoseg.runs.workspace import Workspace
 
 
@@ -234,6 +236,7 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.preparing import prepare
     from autoseg.runs.ranks import as_one_of_ranks
+    from autoseg.runs.run import discard_before
     from autoseg.runs.session import preprocess_missing
     from autoseg.runs.workspace import find_workspace
     from autoseg.training.monitor import check_installed
@@ -242,12 +245,18 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     if at is not None:
         if at.restarts:  # what was to be discarded is gone: this goes on with what was trained since
             options = replace(options, restart=False)
+
+        def check(session: "Session", targets: "Sequence[Target]") -> None:
+            which_are_done(session, targets)
+            if at.rank == 0:
+                discard_before(session, targets, events=events)
+
         return TrainResult(
             *as_one_of_ranks(
                 options,
                 at,
                 begin=partial(with_start, model=options.init),
-                check=which_are_done,
+                check=check,
                 work=train_one,
                 events=events,
                 started=started,

@@ -28,6 +28,7 @@ from autoseg.runs.earlier import (
     on_same_hardware,
     scored_case_s,
 )
+from autoseg.runs.restarting import is_to_restart
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
 from autoseg.training.clock import Budget, build_budget
@@ -211,11 +212,12 @@ def _left(section: TrainingSection, state: RunState | None, budget: Budget, cost
 def _status(session: Session, target: Target) -> tuple[Status, RunState | None, AutosegError | None]:
     """Where a run stands, its state, and why it cannot be done."""
     folder = session.workspace.model(target.model)
-    if session.choices.restart and not target.further:
+    restarts = is_to_restart(session, target)
+    if restarts and not target.further:
         return "new", None, None
     try:  # where it takes place elsewhere, a worker finds out whether the run is the same
         state = earlier_state(session, target) if session.computes or target.further else read_state(folder)
-        if target.further and (state is None or (session.choices.restart and not state.finished)):
+        if target.further and (state is None or (restarts and not state.finished)):
             return "goes further", read_further(folder), None
         if state is None:
             return "new", None, None

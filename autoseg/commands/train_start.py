@@ -9,6 +9,7 @@ from autoseg.errors import UsageError
 from autoseg.events import Events
 from autoseg.exporting.starting import starting_models
 from autoseg.model.identity import model_folders
+from autoseg.runs.restarting import is_to_restart
 from autoseg.runs.scans import scan_digests
 from autoseg.runs.session import Session
 from autoseg.runs.starts import choose_start, learnt_cases
@@ -54,7 +55,7 @@ def with_start(session: Session, targets: Sequence[Target], model: Path | None, 
 
 def _is_begun(session: Session, target: Target) -> bool:
     """Whether a run goes on with what it has, and does not need the weights that it started from."""
-    return not session.choices.restart and (session.workspace.model(target.model) / CHECKPOINT_FILE).exists()
+    return not is_to_restart(session, target) and (session.workspace.model(target.model) / CHECKPOINT_FILE).exists()
 
 
 def _refuse_own_place(session: Session, targets: Sequence[Target], model: Path) -> None:

@@ -14,6 +14,7 @@ from autoseg.postprocessing.held_out.files import is_done
 from autoseg.runs.earlier import earlier_state
 from autoseg.runs.moved_data import require_files, with_data_in
 from autoseg.runs.preparing import prepare
+from autoseg.runs.restarting import is_to_restart
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
 from autoseg.runs.workspace import Workspace, find_workspace
@@ -61,7 +62,7 @@ def which_are_done(session: Session, targets: Sequence[Target]) -> list[bool]:
 
 def already_done(session: Session, target: Target) -> bool:
     """Whether a run ends at once: it is finished and scored, or may not go on."""
-    if session.choices.restart or not session.computes:  # a worker finds out, which knows the device
+    if is_to_restart(session, target) or not session.computes:  # a worker finds out, which knows the device
         return False
     folder, keep = session.workspace.model(target.model), session.choices.keep_probabilities
     try:

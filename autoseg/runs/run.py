@@ -18,6 +18,7 @@ from autoseg.model.compute import Compute
 from autoseg.model.identity import folders_inside
 from autoseg.runs.continuing import config_of, whats_new
 from autoseg.runs.earlier import earlier_state
+from autoseg.runs.restarting import is_to_restart, note_restart
 from autoseg.runs.scans import recorded, scan_digests
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
@@ -68,15 +69,29 @@ def working_on(session: Session, target: Target, *, events: Events, ranks: Ranks
         yield
 
 
+def discard_before(session: Session, targets: Sequence[Target], *, events: Events) -> None:
+    """Discard what a restart discards before the first of several runs begins; a run itself does so when it is its turn.
+
+    Raises:
+        AutosegError: as of `working_on`, or a model to start from cannot be used.
+    """
+    for target in targets if session.choices.restart else ():
+        with working_on(session, target, events=events):
+            pass
+
+
 def _make_ready(session: Session, target: Target, folder: Path, *, events: Events) -> None:
     """Let a continuation take its place that was interrupted in doing so, and discard what a restart discards."""
-    if session.choices.restart and not target.further:
+    restarted = is_to_restart(session, target)
+    if restarted and not target.further:
         _start(session, target)  # a model that cannot be used is found before what is there is gone
         _discard(folder)
-    elif session.choices.restart or not (folder / CHECKPOINT_FILE).exists():  # then it continues nothing
+    elif restarted or not (folder / CHECKPOINT_FILE).exists():  # then it continues nothing
         continuing.discard_unfinished(folder)
     elif continuing.complete(folder):
         events.info(f"{target.model.title}: what was trained further has taken its place, in which it had been interrupted")
+    if session.choices.restart:
+        note_restart(session, target)
 
 
 def train_where_needed(

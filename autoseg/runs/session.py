@@ -21,6 +21,7 @@ from autoseg.runs.starts import StartingModel
 from autoseg.runs.targets import Target
 from autoseg.runs.workspace import Workspace
 from autoseg.storage.lease import LIMIT_S
+from autoseg.storage.owner import Owner, this_process
 from autoseg.training.config import TrainConfig
 
 _MOST_WORKERS: Final = 8
@@ -94,6 +95,7 @@ class Session:
         scored_case_s: how long scoring a held-out case took in earlier runs on these devices, in seconds; 0: not known.
         starts: the model that each run starts from, by what it trains; empty: they start from nothing.
         revision: of the data.
+        command: the process whose command it is, wherever its runs take place.
     """
 
     workspace: Workspace
@@ -107,6 +109,7 @@ class Session:
     scored_case_s: float = 0.0
     starts: Mapping[ModelId, StartingModel] = field(default_factory=dict)
     revision: int = 0
+    command: Owner = field(default_factory=this_process)
 
     def adopted_labels(self, members: Fold) -> AdoptedLabels:
         """Which label maps of a fold's training cases were adopted."""

@@ -101,9 +101,18 @@ def runs(owner: Owner) -> bool | None:
     """Whether an owner still runs; None where that cannot be known from here."""
     if owner.space and owner.space == space():
         return runs_here(owner.process, owner.started)
-    if owner.job and (owner.job, owner.cluster) == (batch_job(os.environ), _cluster()) and owner.restarts < _restarts():
-        return False  # a batch system begins a job again when it has ended
-    return None
+    return False if _is_of_restarted_job(owner, this_process()) else None
+
+
+def goes_on_from(earlier: Owner, now: Owner) -> bool:
+    """Whether an owner is the same as an earlier one, or of the same job, which the batch system has begun again since."""
+    return earlier.token == now.token or _is_of_restarted_job(earlier, now)
+
+
+def _is_of_restarted_job(earlier: Owner, now: Owner) -> bool:
+    """Whether an owner was of the job of another one before that was begun again, which is so when it has ended."""
+    same = bool(earlier.job) and (earlier.job, earlier.cluster) == (now.job, now.cluster)
+    return same and earlier.restarts < now.restarts
 
 
 def runs_here(process: int, began: int | None) -> bool | None:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,8 @@ from autoseg.commands import train, train_runs, train_status
 from autoseg.errors import PlanError, UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.jobs.series import TITLE
-from autoseg.runs import session
+from autoseg.runs import ranks, run, session
+from autoseg.runs.restarting import note_restart
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +100,23 @@ def test_a_network_that_needs_more_than_was_planned_for_is_named(
 def test_restarting_forgets_what_is_finished(workspace: Path, begun: list[tuple[str, float]]) -> None:
     train.run(command(workspace, restart=True), Silent())
     assert [name for name, _ in begun] == FOLD_BY_FOLD
+
+
+def test_what_a_command_has_restarted_before_is_done_when_its_job_is_begun_again(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = command(workspace, architecture="unet", fold="1", restart=True)
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    opened, (_, restarted) = session_of(workspace, replace(work, fold="all"))
+    assert not train_status.already_done(opened, restarted)
+    note_restart(opened, restarted)
+    assert train_status.already_done(opened, restarted)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    forecast = train.run(replace(work, dry_run=True), Silent()).forecast
+    assert forecast is not None
+    assert [run.status for run in forecast.runs] == ["done"]
+    (model,) = train.run(work, Silent()).models
+    assert not model.trained_now
 
 
 def test_what_was_begun_differently_fails_at_once(workspace: Path) -> None:
@@ -243,18 +262,45 @@ def test_one_run_on_several_devices_has_a_process_for_each_unless_it_is_done(
     assert seen == [("unet, fold full", ("cpu", "cpu"), 3)]
 
 
+STARTED_TOGETHER = {
+    "RANK": "0",
+    "WORLD_SIZE": "2",
+    "LOCAL_RANK": "0",
+    "LOCAL_WORLD_SIZE": "2",
+    "MASTER_ADDR": "a",
+    "MASTER_PORT": "1",
+}
+
+
+@pytest.mark.parametrize(("rank", "restarts", "expected"), [(0, 0, True), (1, 0, False), (0, 1, False)])
+def test_what_torchrun_starts_discards_all_runs_of_a_series_at_the_first_start(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, rank: int, restarts: int, *, expected: bool
+) -> None:
+    work = command(workspace, architecture="unet", restart=True)
+    opened, targets = session_of(workspace, work)
+    discarded: list[Any] = []
+
+    def pretend(options: Any, _at: Any, *, check: Any, **_: Any) -> tuple[Any, tuple[()]]:
+        check(replace(opened, choices=options), targets)
+        return opened.workspace, ()
+
+    monkeypatch.setattr(ranks, "as_one_of_ranks", pretend)
+    monkeypatch.setattr(run, "working_on", lambda _, target, **__: discarded.append(target) or nullcontext())
+    for name, value in {
+        **STARTED_TOGETHER,
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "TORCHELASTIC_RESTART_COUNT": str(restarts),
+    }.items():
+        monkeypatch.setenv(name, value)
+    train.run(work, Silent())
+    assert discarded == (targets if expected else [])
+
+
 def test_processes_that_were_started_together_are_no_work_for_a_cluster(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    together = {
-        "RANK": "0",
-        "WORLD_SIZE": "2",
-        "LOCAL_RANK": "0",
-        "LOCAL_WORLD_SIZE": "2",
-        "MASTER_ADDR": "a",
-        "MASTER_PORT": "1",
-    }
-    for name, value in together.items():
+    for name, value in STARTED_TOGETHER.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match="no work for the executor slurm"):
         train.run(command(workspace, executor="slurm"), Silent())
