@@ -43,9 +43,9 @@ class _Held:
         """
         if not self._leases:
             return
-        place = Path(os.path.abspath(path))  # noqa: PTH100 - `absolute` keeps `..`
+        place = _without_dots(path)
         for lease in self._leases:
-            if place.is_relative_to(lease.path.parent) and not lease.is_held():
+            if place.is_relative_to(_without_dots(lease.path.parent)) and not lease.is_held():
                 raise WorkspaceError(
                     "the lock of this folder was lost while this process gave no sign of life",
                     where=lease.path.parent,
@@ -63,6 +63,11 @@ class _Held:
                     return
             for lease in leases:
                 lease.touch()
+
+
+def _without_dots(path: Path) -> Path:
+    """A path to be compared with others that begin alike; where `..` follows a link, it may lead elsewhere."""
+    return Path(os.path.abspath(path))  # noqa: PTH100 - `absolute` keeps `..`
 
 
 HELD: Final = _Held()

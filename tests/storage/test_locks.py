@@ -221,14 +221,22 @@ def test_a_claim_whose_maker_ended_is_claimed_itself(tmp_path: Path) -> None:
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_a_holder_whose_lock_was_taken_over_writes_nothing_more(tmp_path: Path) -> None:
-    place = tmp_path / "run" / ".lock"
+@pytest.mark.parametrize("run", ["run", "scans/../run", "../{name}/run"])
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_holder_whose_lock_was_taken_over_writes_nothing_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: str, *, relative: bool
+) -> None:
+    (tmp_path / "scans").mkdir()
+    monkeypatch.chdir(tmp_path)
+    place = (Path() if relative else tmp_path) / run.format(name=tmp_path.name) / ".lock"
     with lock(place):
         write_text(place.parent / "deep" / "before", "text")
         held_by(other(), place)
         for write in (write_text, lambda path, text: append_bytes(path, text.encode())):
             with pytest.raises(WorkspaceError, match=r"lost while .* held by process 123 on node7 \(SLURM job 42\)"):
                 write(place.parent / "after", "text")
+            with pytest.raises(WorkspaceError, match="lost while"):
+                write(tmp_path / "run" / "after", "text")
         write_text(tmp_path / "elsewhere", "text")
     assert place.exists()
     assert sorted(path.name for path in place.parent.iterdir()) == [".lock", "deep"]
