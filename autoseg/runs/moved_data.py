@@ -41,7 +41,8 @@ def with_data_in(workspace: Workspace, folder: Path | None, events: Events, *, r
     """
     if folder is None:
         return workspace
-    dataset = _found_in(folder.absolute(), places.in_workspace(workspace.stored_dataset(), workspace.root))
+    stored = workspace.stored_dataset()
+    dataset = _found_in(folder.absolute(), places.in_workspace(stored, workspace.root))
     if dataset == workspace.dataset():
         return workspace
     _refuse_other_data(dataset, workspace, events, remember=remember)
@@ -50,10 +51,15 @@ def with_data_in(workspace: Workspace, folder: Path | None, events: Events, *, r
     try:
         with lock(workspace.lock_file, wait_s=_WAIT_S, events=events):
             complete_change(workspace.root)
-            workspace.write_dataset(dataset)
+            unchanged = workspace.stored_dataset() == stored
+            if unchanged:
+                workspace.write_dataset(dataset)
     except SystemFailureError as cause:
         events.warn(f"the folder given with --data is used now, but not remembered: {cause.message}")
-    return replace(workspace, told=dataset)
+        return replace(workspace, told=dataset)
+    if not unchanged:  # another command has adopted label maps meanwhile
+        return with_data_in(workspace, folder, events)
+    return workspace
 
 
 def checksums_of(

@@ -18,7 +18,7 @@ import autoseg
 from autoseg.commands.adopt import AdoptResult
 from autoseg.errors import AutosegError, ProblemsError, UsageError
 from autoseg.images.image import read_labels
-from autoseg.runs import adopting, revisions
+from autoseg.runs import adopting, moved_data, revisions
 from autoseg.runs.workspace import Workspace
 from autoseg.storage.locks import lock
 
@@ -295,6 +295,33 @@ def test_planning_other_data_there_says_what_it_leaves_out(home: Path) -> None:
     assert "adopted for the other data set are left out: new_b" in answer.said
     dataset = Workspace(home / "w").dataset()
     assert (dataset.revision, [case.id for case in dataset.cases if case.adopted]) == (2, [])
+
+
+def test_data_that_were_moved_are_adopted_to(home: Path) -> None:
+    (home / "data").rename(home / "elsewhere")
+    revision = adopt(home, cases=["new_a", "case_00004"], data=home / "elsewhere").revision
+    assert revision is not None
+    assert [case.case for case in revision.cases] == ["case_00004", "new_a"]
+    cases = {case.id: case for case in Workspace(home / "w").dataset().training}
+    assert cases["case_00004"].images[0].parent == home / "elsewhere" / "imagesTs"
+    assert adopt(home, cases=["new_a", "case_00004"]).revision is None
+
+
+def test_what_is_adopted_while_moved_data_are_compared_stays(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compare = moved_data._refuse_other_data
+
+    def compare_while_another_adopts(*args: Any, **options: Any) -> None:
+        monkeypatch.undo()
+        compare(*args, **options)
+        assert adopt(home, cases=["new_a", "case_00001"]).revision is not None
+
+    monkeypatch.setattr(moved_data, "_refuse_other_data", compare_while_another_adopts)
+    shutil.copytree(home / "data", home / "copy")
+    told = moved_data.with_data_in(Workspace(home / "w"), home / "copy", autoseg.silent)
+    for dataset in (told.dataset(), Workspace(home / "w").dataset()):
+        assert (dataset.root, dataset.revision) == (home / "copy", 1)
+        assert {case.id for case in dataset.training if case.adopted} == {"new_a", "case_00001"}
+    assert "new_a" in {case for fold in told.splits().folds for case in fold.validation}
 
 
 def test_workspace_and_data_may_move_apart(home: Path) -> None:
