@@ -108,7 +108,7 @@ def run(options: AdoptOptions, events: Events) -> AdoptResult:
             complete_change(workspace.root)
         scans = chosen(
             review(options.results),
-            workspace.revisions().latest(),
+            workspace.adopted_cases(),
             cases=options.cases,
             every=options.every,
             folder=options.results,

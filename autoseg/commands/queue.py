@@ -92,7 +92,7 @@ def run(options: QueueOptions, events: Events) -> QueueResult:
     scans = review(options.results)
     latest = {}
     if options.workspace is not None or len(found_workspaces()) == 1:
-        latest = find_workspace(options.workspace).revisions().latest()
+        latest = find_workspace(options.workspace).adopted_cases()
     rows = [scan.row for scan in scans if scan.row is not None]
     if len({row.model_digest for row in rows}) > 1:
         events.warn("the label maps stem from several models or settings, whose estimates are not comparable")

@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ def adopt(found: "Sequence[Adoptable]", workspace: Workspace, *, by: str | None)
     Raises:
         SystemFailureError: the disk is full, or the place may not be written; nothing has changed then.
     """
-    number = workspace.dataset().revision + 1
+    number = workspace.revisions().number_after(workspace.dataset().revision)
     folder = workspace.adopted / f"revision_{number}"
     with files.explain_os_errors(folder):
         shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed: nothing counts it
@@ -80,7 +81,7 @@ def plan_change(
         copies: by case, the copy in the workspace and its checksum; None: there are none yet, and the person's files count.
     """
     dataset, fingerprint, splits = workspace.dataset(), workspace.fingerprint(), workspace.splits()
-    number = dataset.revision + 1
+    number = workspace.revisions().number_after(dataset.revision)
     made = copies or {one.case.id: (one.case.label or Path(), one.measured.label_sha256) for one in found}
     cases = {case.id: case for case in dataset.cases} | {
         one.case.id: _adopted(one, number, *made[one.case.id]) for one in found
@@ -138,20 +139,30 @@ def with_adopted(dataset: Dataset, workspace: Workspace, *, force: bool, events:
     except WorkspaceError:
         if not force:
             raise
+        with suppress(WorkspaceError):
+            revisions = workspace.revisions()
+            return _without(revisions.latest(), dataset, workspace, revision=revisions.number_after(0), events=events)
         return dataset
     adopted = {case.id: case for case in earlier.cases if case.adopted is not None}
     if not adopted:
         return dataset.model_copy(update={"revision": earlier.revision})
     if is_of_other_data(earlier, dataset):
-        events.warn(
-            f"label maps that were adopted for the other data set are left out: {some(sorted(adopted))}. Their copies "
-            f"stay in {workspace.adopted}"
-        )
-        return dataset.model_copy(update={"revision": earlier.revision + 1})
+        return _without(adopted, dataset, workspace, revision=earlier.revision + 1, events=events)
     events.info(f"with {len(adopted)} label map(s) that were adopted: {some(sorted(adopted))}")
     cases = {case.id: _again(case, adopted.get(case.id)) for case in dataset.cases}
     cases |= {name: case for name, case in adopted.items() if name not in cases}
     return dataset.model_copy(update={"cases": tuple(cases.values()), "revision": earlier.revision})
+
+
+def _without(adopted: Iterable[str], dataset: Dataset, workspace: Workspace, *, revision: int, events: Events) -> Dataset:
+    """A data set that replaces the one which label maps were adopted for: of a revision of its own, where there are any."""
+    if not (names := sorted(adopted)):
+        return dataset
+    events.warn(
+        f"label maps that were adopted for the data set before are left out: {some(names)}. Their copies stay in "
+        f"{workspace.adopted}; `autoseg adopt` adopts them again from the folders of results"
+    )
+    return dataset.model_copy(update={"revision": revision})
 
 
 def _again(case: Case, adopted: Case | None) -> Case:

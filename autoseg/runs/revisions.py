@@ -57,6 +57,10 @@ class Revisions(BaseModel):
         """What was adopted last, by case."""
         return {case.case: case for revision in self.revisions for case in revision.cases}
 
+    def number_after(self, revision: int) -> int:
+        """Number of the revision that follows one of the data, and that nothing adopted before has, for whatever data."""
+        return 1 + max(revision, *(earlier.number for earlier in self.revisions), 0)
+
 
 class Change(BaseModel):
     """What the documents of a workspace become."""

@@ -15,7 +15,7 @@ from autoseg.planning.duplicates import copies_apart
 from autoseg.planning.fingerprint import FINGERPRINT, Fingerprint
 from autoseg.planning.plan import Plan, read_plan
 from autoseg.runs.found import PLAN_FILE, unplanned, workspace_folder
-from autoseg.runs.revisions import CHANGE, CHANGE_FILE, REVISIONS, REVISIONS_FILE, Revisions
+from autoseg.runs.revisions import CHANGE, CHANGE_FILE, REVISIONS, REVISIONS_FILE, RevisedCase, Revisions
 from autoseg.storage.documents import DocumentType
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -141,6 +141,16 @@ class Workspace:
         if not self.revisions_file.exists() and not (self.root / CHANGE_FILE).exists():
             return Revisions()
         return self._document(REVISIONS, self.revisions_file)
+
+    def adopted_cases(self) -> dict[str, RevisedCase]:
+        """The label maps that were adopted last, by case, as far as they are part of the data set now.
+
+        What was adopted for another data set is not.
+        """
+        if not (latest := self.revisions().latest()):
+            return {}
+        counted = {case.id: case.adopted.label_sha256 for case in self.stored_dataset().cases if case.adopted is not None}
+        return {name: entry for name, entry in latest.items() if counted.get(name) == entry.label_sha256}
 
     def plan(self) -> Plan:
         """The plan, with whatever was edited by hand."""

@@ -13,6 +13,7 @@ from oracles.commands import autoseg as command
 from oracles.dicom_files import write_series
 from oracles.predicted_folder import write_results, write_scans
 from oracles.tiny_cases import tiny_scans, write_nifti, write_tiny_cases
+from oracles.watched_runs import Recorder
 
 import autoseg
 from autoseg.commands.adopt import AdoptResult
@@ -292,9 +293,45 @@ def test_planning_other_data_there_says_what_it_leaves_out(home: Path) -> None:
     write_tiny_cases(home / "other", 4, seed=3)
     command("plan", "other", "--workspace", "w", cwd=home, expect=5)
     answer = command("plan", "other", "--workspace", "w", "--force", cwd=home)
-    assert "adopted for the other data set are left out: new_b" in answer.said
+    assert "adopted for the data set before are left out: new_b" in answer.said
     dataset = Workspace(home / "w").dataset()
     assert (dataset.revision, [case.id for case in dataset.cases if case.adopted]) == (2, [])
+
+
+def test_what_was_adopted_for_other_data_is_adopted_again(home: Path) -> None:
+    """As where the data were copied to a faster disk, and the copy is planned."""
+    correct(home, "new_a")
+    assert adopt(home, cases=["new_a", "case_00001"]).revision is not None
+    assert states(home) == {"new_a": "adopted", "new_b": "open", "case_00001": "adopted", "case_00004": "open"}
+    before = (home / "w" / "adopted" / "revision_1" / "new_a.nii.gz").read_bytes()
+    shutil.copytree(home / "data", home / "copy")
+    autoseg.plan(home / "copy", workspace=home / "w", folds=2, force=True, events=autoseg.silent)
+    assert states(home) == {"new_a": "corrected", "new_b": "open", "case_00001": "open", "case_00004": "open"}
+    revision = adopt(home, cases=["new_a", "case_00001"]).revision
+    assert revision is not None
+    assert (revision.number, [case.case for case in revision.cases]) == (3, ["case_00001", "new_a"])
+    assert states(home)["new_a"] == "adopted"
+    assert adopt(home, cases=["new_a", "case_00001"]).revision is None
+    assert (home / "w" / "adopted" / "revision_1" / "new_a.nii.gz").read_bytes() == before
+
+
+def states(home: Path) -> dict[str, str]:
+    """What the queue says of each scan."""
+    found = autoseg.queue(home / "results", workspace=home / "w", events=autoseg.silent)
+    return {queued.scan.case: queued.state for queued in found.scans}
+
+
+def test_no_revision_is_numbered_twice(home: Path) -> None:
+    adopt(home, cases=["new_b"])
+    copy = home / "w" / "adopted" / "revision_1" / "new_b.nii.gz"
+    before = copy.read_bytes()
+    (home / "w" / "dataset.json").write_text("{")
+    events = Recorder()
+    autoseg.plan(home / "data", workspace=home / "w", folds=2, force=True, events=events)
+    assert any("left out: new_b" in warning for warning in events.warnings)
+    assert Workspace(home / "w").dataset().revision == 2  # models of revision 1 learnt from other data
+    assert [adopt(home, cases=[case]).revision.number for case in ("new_a", "new_b")] == [3, 4]  # type: ignore[union-attr]
+    assert copy.read_bytes() == before
 
 
 def test_data_that_were_moved_are_adopted_to(home: Path) -> None:
