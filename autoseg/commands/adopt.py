@@ -98,6 +98,7 @@ def run(options: AdoptOptions, events: Events) -> AdoptResult:
     from autoseg.runs.adoption_scans import stated_subjects
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.revisions import complete_change
+    from autoseg.runs.source_checksums import SourceChecksums
     from autoseg.runs.workspace import Workspace
     from autoseg.storage.locks import lock
 
@@ -115,9 +116,11 @@ def run(options: AdoptOptions, events: Events) -> AdoptResult:
         )
         if not scans:
             return AdoptResult(workspace, None, options.dry_run)
+        known = SourceChecksums(workspace.checksums_file, verify=workspace.verify)
         found = adoptable(
             scans,
             workspace,
+            known=known,
             folder=options.results,
             place=options.scans,
             subjects=subjects,
@@ -128,6 +131,7 @@ def run(options: AdoptOptions, events: Events) -> AdoptResult:
             revision = plan_change(found, workspace, by=options.by).revision
         else:
             revision = adopt(found, workspace, by=options.by)
+            known.store()
     return AdoptResult(workspace, revision, options.dry_run, _behind(workspace, revision.number))
 
 

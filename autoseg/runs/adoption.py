@@ -12,7 +12,7 @@ from autoseg.formats.checksum import image_checksum
 from autoseg.inference.review import ReviewedScan
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.examination import examine
-from autoseg.runs.adoption_checks import AdoptionRules, same_scans
+from autoseg.runs.adoption_checks import AdoptionRules, same_scans, unlabelled_scans
 from autoseg.runs.adoption_scans import ScanFinder, scans_in
 from autoseg.runs.revisions import RevisedCase
 from autoseg.runs.source_checksums import SourceChecksums
@@ -85,6 +85,7 @@ def adoptable(
     scans: Sequence[ReviewedScan],
     workspace: Workspace,
     *,
+    known: SourceChecksums,
     folder: Path,
     place: Path | None,
     subjects: Mapping[str, str],
@@ -96,6 +97,7 @@ def adoptable(
     Args:
         scans: whose label maps are meant.
         workspace: whose data they are to join.
+        known: checksums of its files.
         folder: of the results.
         place: of the scans; None: where the table of predictions says.
         subjects: whose scans new cases are, by case, where that is stated.
@@ -107,7 +109,6 @@ def adoptable(
         UsageError: there is no such place of scans, or a subject is stated of a case that is not new.
     """
     plan, dataset = workspace.plan(), workspace.dataset()
-    known = SourceChecksums(workspace.checksums_file, verify=workspace.verify)
     finder = ScanFinder(dataset, plan, scans_in(place, plan, folder), known, subjects)
     before = {case.id: case for case in dataset.cases}
     finder.refuse_unknown({scan.case for scan in scans} - before.keys())
@@ -124,7 +125,8 @@ def adoptable(
     )
     not_finite = plan.preprocessing.not_finite
     examined = examine(cases, looked_at, not_finite=not_finite, jobs=1, events=events) if cases else []
-    rules = AdoptionRules(workspace, dataset, plan, known, empty=empty)
+    unlabelled = unlabelled_scans(dataset, known, events=events) if cases else {}
+    rules = AdoptionRules(workspace, dataset, plan, unlabelled, empty=empty)
     for case, found in zip(cases, examined, strict=True):
         problems += [(case.id, problem) for problem in (*found.errors, *rules.problems(case, found))]
     problems += same_scans(examined)

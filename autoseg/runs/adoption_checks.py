@@ -1,11 +1,14 @@
 """What keeps a label map that a person corrected from becoming part of a data set."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 
 from autoseg.data.dataset import Case, Dataset
 from autoseg.errors import AutosegError, DatasetError, ImageError
+from autoseg.events import Events
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.examination import Examined
 from autoseg.planning.plan import Plan
@@ -21,14 +24,14 @@ class AdoptionRules:
         workspace: of the data set.
         dataset: its cases.
         plan: its plan.
-        known: checksums of its files.
+        unlabelled: ids of its cases without a label map, by the checksums of their scans.
         empty: whether label maps without any foreground are taken.
     """
 
     workspace: Workspace
     dataset: Dataset
     plan: Plan
-    known: SourceChecksums
+    unlabelled: Mapping[tuple[str, ...], Sequence[str]]
     empty: bool
 
     def problems(self, case: Case, found: Examined) -> list[AutosegError]:
@@ -68,10 +71,9 @@ class AdoptionRules:
 
     def _copy(self, case: Case, measured: CaseFingerprint) -> AutosegError | None:
         """The same scan under another name, in the data set."""
-        same = next((other.id for other in self.workspace.fingerprint().cases if self._is_copy(case, measured, other)), None)
-        for other in () if same is not None else self.dataset.cases:
-            if other.id != case.id and other.label is None and self._has_files(other, measured.image_sha256):
-                same = other.id
+        labelled = (other.id for other in self.workspace.fingerprint().cases if self._is_copy(case, measured, other))
+        unlabelled = (other for other in self.unlabelled.get(measured.image_sha256, ()) if other != case.id)
+        same = next(chain(labelled, unlabelled), None)
         if same is None:
             return None
         return DatasetError(
@@ -87,12 +89,6 @@ class AdoptionRules:
         alike = other.voxels_sha256 is not None and other.voxels_sha256 == measured.voxels_sha256
         return alike or other.image_sha256 == measured.image_sha256
 
-    def _has_files(self, other: Case, sha256: tuple[str, ...]) -> bool:
-        try:
-            return tuple(self.known.of(path) for path in other.images) == sha256
-        except ImageError:  # one that cannot be read is none that could be
-            return False
-
     def _side(self, case: Case) -> AutosegError | None:
         """A new training case of a subject whose other scans the data set keeps for validation, or the other way round."""
         others = self.dataset.validation if case.subset == "training" else self.dataset.training
@@ -104,6 +100,26 @@ class AdoptionRules:
             where=case.id,
             remedy="Leave it out: a model would be validated on a patient it has learnt from.",
         )
+
+
+def unlabelled_scans(dataset: Dataset, known: SourceChecksums, *, events: Events) -> dict[tuple[str, ...], list[str]]:
+    """Ids of the cases without a label map, by the checksums of their scans; those that cannot be read are left out.
+
+    Args:
+        dataset: its cases.
+        known: checksums of its files.
+        events: notified of progress.
+    """
+    found: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
+    cases = [case for case in dataset.cases if case.label is None]
+    if not cases:
+        return {}
+    with events.track("looking for copies among scans without a label map", total=len(cases), unit="scans") as progress:
+        for case in cases:
+            with suppress(ImageError):
+                found[tuple(known.of(path) for path in case.images)].append(case.id)
+            progress.advance()
+    return dict(found)
 
 
 def same_scans(examined: Sequence[Examined]) -> list[tuple[str, AutosegError]]:

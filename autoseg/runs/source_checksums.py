@@ -74,7 +74,7 @@ class SourceChecksums:
         Raises:
             ImageError: a file is missing or cannot be read.
         """
-        known = self._known.get(str(path))
+        known = self._found.get(str(path)) or self._known.get(str(path))
         with suppress(OSError):
             if known is not None and file_times(path, others=known.others).stamp == known.stamp:
                 return known.sha256

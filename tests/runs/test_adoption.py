@@ -1,6 +1,7 @@
 """Label maps that join a workspace's data: which, what keeps them out, and what becomes of the documents."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,8 +19,9 @@ from oracles.watched_runs import Recorder
 import autoseg
 from autoseg.commands.adopt import AdoptResult
 from autoseg.errors import AutosegError, ProblemsError, UsageError
+from autoseg.formats.checksum import image_checksum
 from autoseg.images.image import read_labels
-from autoseg.runs import adopting, moved_data, revisions
+from autoseg.runs import adopting, moved_data, revisions, source_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage.locks import lock
 
@@ -359,6 +361,26 @@ def test_what_is_adopted_while_moved_data_are_compared_stays(home: Path, monkeyp
         assert (dataset.root, dataset.revision) == (home / "copy", 1)
         assert {case.id for case in dataset.training if case.adopted} == {"new_a", "case_00001"}
     assert "new_a" in {case for fold in told.splits().folds for case in fold.validation}
+
+
+def test_scans_without_a_label_map_are_hashed_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not again in a further call: they are looked through for copies of every scan that is adopted."""
+    hashed: list[str] = []
+
+    def counting(path: Path) -> str:
+        hashed.append(path.name)
+        return image_checksum(path)
+
+    monkeypatch.setattr(source_checksums, "image_checksum", counting)
+    scan = home / "data" / "imagesTs" / "case_00004_0000.nii"
+    os.utime(scan)  # changed a moment ago, so that its checksum is not remembered
+    adopt(home, cases=["new_a", "new_b"], dry_run=True)
+    assert hashed.count(scan.name) == 1
+    os.utime(scan, ns=(0, 0))
+    adopt(home, cases=["new_a"])
+    assert hashed.count(scan.name) == 2
+    adopt(home, cases=["new_b"])
+    assert hashed.count(scan.name) == 2
 
 
 def test_workspace_and_data_may_move_apart(home: Path) -> None:

@@ -84,6 +84,18 @@ def test_what_is_unchanged_is_hashed_once(cases: list[Case], tmp_path: Path, has
     assert (tmp_path / "checksums.json").stat().st_mtime_ns == written, "nothing new, nothing written"
 
 
+@pytest.mark.parametrize("verify", [False, True])
+def test_what_is_asked_for_again_is_hashed_once(
+    cases: list[Case], tmp_path: Path, hashed: list[Path], *, verify: bool
+) -> None:
+    path, known = cases[0].images[0], SourceChecksums(tmp_path / "checksums.json", verify=verify)
+    first = known.of(path)
+    assert known.of(path) == first
+    assert hashed == [path]
+    path.write_bytes(with_a_bit_flipped(path))
+    assert known.of(path) != first
+
+
 @pytest.mark.parametrize("change", ["size", "time", "inode"])
 def test_what_changed_is_hashed_again(change: str, cases: list[Case], tmp_path: Path, hashed: list[Path]) -> None:
     first = checksums(cases, tmp_path)
