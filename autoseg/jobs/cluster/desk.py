@@ -117,10 +117,10 @@ class Desk:
             AutosegError: a worker cannot work for the command, or the scheduler is lost.
             RuntimeError: a bug.
         """
+        self._look()  # runs say something several times a second
         try:
             what, key, *more = self._heard.get(timeout=_LOOK_S)
         except queue.Empty:
-            self._look()
             return None
         self._note(what, key, *more)
         if what == LEFT or key not in self._open:  # taken back meanwhile
