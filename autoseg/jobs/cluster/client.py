@@ -64,6 +64,7 @@ class ClusterExecutor:
         with self._desk.tidied():
             try:
                 while waiting or running:
+                    self._desk.release(len(waiting) + len(running))  # runs take hours, in which others may use what is left
                     while waiting and len(running) < (self._jobs or len(runs)):
                         run = waiting.popleft()
                         pickled = pickle.dumps((run.work, initialise))

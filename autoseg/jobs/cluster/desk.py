@@ -57,6 +57,9 @@ class Supply:
     def want(self, tasks: int) -> None:
         """Have workers for so many tasks at a time, where they can be had."""
 
+    def release(self, tasks: int) -> None:
+        """Give up workers that have nothing to do, where there are more than so many tasks at a time need."""
+
     def check(self) -> None:
         """Look after workers; called about every second.
 
@@ -94,6 +97,10 @@ class Desk:
     def want(self, tasks: int) -> None:
         """Have workers for so many tasks at a time, where they can be had."""
         self._supply.want(tasks)
+
+    def release(self, tasks: int) -> None:
+        """Give up workers that have nothing to do, where there are more than so many tasks at a time need."""
+        self._supply.release(tasks)
 
     def keep(self, value: bytes) -> Future:
         """Something that several tasks need, which travels to each worker once."""

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -30,6 +30,8 @@ _LOOK_S: Final = 5.0
 """Time between two looks at the queue. Source: ours; SLURM's controller is asked gently."""
 _SILENCE_S: Final = 120.0
 """Time without an answer of SLURM after which jobs count as ended. Source: ours; controllers are restarted now and then."""
+_RETIRING_S: Final = 30.0
+"""Longest wait until workers that are given up have passed on what they hold. Source: ours; that is next to nothing."""
 _FUTILE: Final = 3
 """Jobs in sequence that may end before their worker has come. Source: ours; one bad node is no reason to end."""
 _WITHOUT_SCHEDULER_S: Final = 60
@@ -151,9 +153,28 @@ class _Jobs(Supply):
     def want(self, tasks: int) -> None:
         """Have so many jobs, or as many as are allowed."""
         self._wanted = max(1, min(tasks, self._most))
-        if missing := self._wanted - len(self._alive):
+        if (missing := self._wanted - len(self._alive)) > 0:
             self._events.info(f"submitting {missing} SLURM job(s), whose output goes to {self._logs}")
         self._submit()
+
+    def release(self, tasks: int) -> None:
+        """Cancel jobs that wait or have nothing to do, those that wait first, where there are more than so many."""
+        self._wanted = max(1, min(tasks, self._wanted))
+        if (spare := len(self._alive) - self._wanted) <= 0:
+            return
+        workers = {str(worker.name): worker for worker in list(self._cluster.scheduler.workers.values())}
+        working = {name for name, worker in workers.items() if worker.processing}
+        idle = [job for job in self._alive if _worker_of(job) not in working]
+        released = sorted(idle, key=lambda job: _worker_of(job) in workers)[:spare]
+        if not released:
+            return
+        self._events.info(f"cancelling {len(released)} SLURM job(s) that have nothing left to do")
+        names = [name for job in released if (name := _worker_of(job)) in workers]
+        if names:  # from here on they are given nothing
+            with suppress(OSError, TimeoutError):
+                self._cluster.sync(self._cluster.scheduler.retire_workers, names=names, callback_timeout=_RETIRING_S)
+        _cancel(released)
+        self._alive = [job for job in self._alive if job not in released]
 
     def check(self) -> None:
         """Replace jobs that have ended.
@@ -165,23 +186,23 @@ class _Jobs(Supply):
         if now < self._looked + _LOOK_S or not self._alive:
             return
         self._looked = now
-        here = {str(worker.name) for worker in self._cluster.scheduler.workers.values()}
+        here = {str(worker.name) for worker in list(self._cluster.scheduler.workers.values())}
         self._futile = 0 if here - self._came else self._futile
         self._came |= here
         queued = self._queued()
         for job in [job for job in self._alive if job not in queued]:
             self._alive.remove(job)
-            if f"autoseg-{job}" not in self._came:
+            if _worker_of(job) not in self._came:
                 self._note_futile(job)
             else:
-                self._events.info(f"SLURM job {job} has ended, and is replaced")
+                replaced = ", and is replaced" if len(self._alive) < self._wanted else ""
+                self._events.info(f"SLURM job {job} has ended{replaced}")
         self._submit()
 
     def cancel(self) -> None:
         """Have no jobs any more."""
         self._wanted = 0
-        if self._alive:
-            subprocess.run(["scancel", *self._alive], check=False, capture_output=True)  # noqa: S603, S607 - numbers of jobs
+        _cancel(self._alive)
 
     def _queued(self) -> set[str]:
         """The jobs that wait or run; says once why some wait."""
@@ -222,6 +243,16 @@ class _Jobs(Supply):
             remedy="Change the settings of SLURM (--slurm-settings): `before` prepares the machine, `python` names a Python "
             "that has autoseg, and `interface` a network by which jobs reach this machine.",
         )
+
+
+def _worker_of(job: str) -> str:
+    """Name of the worker that a job starts, as of `_worker_command`."""
+    return f"autoseg-{job}"
+
+
+def _cancel(jobs: Sequence[str]) -> None:
+    if jobs:
+        subprocess.run(["scancel", *jobs], check=False, capture_output=True)  # noqa: S603, S607 - numbers of jobs
 
 
 @contextmanager
