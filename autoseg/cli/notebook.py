@@ -13,9 +13,9 @@ from threading import RLock
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
-from autoseg.cli.amounts import clock, described, progress_of
+from autoseg.cli.amounts import clock, described, left_until, progress_of
 from autoseg.cli.printing import printable
-from autoseg.events import Progress
+from autoseg.events import LEFT, Progress
 
 INTERVAL_S: Final = 0.25
 """Seconds between two drawings, of which each is a message to the browser."""
@@ -46,10 +46,17 @@ class Notebook:
     Args:
         display: shows the bars.
         now: monotonic clock, in seconds.
+        wall_clock: seconds since 1970.
     """
 
-    def __init__(self, display: Publisher, *, now: Callable[[], float] = time.monotonic) -> None:
-        self._display, self._now = display, now
+    def __init__(
+        self,
+        display: Publisher,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._display, self._now, self._wall_clock = display, now, wall_clock
         self._bars: list[_Bar] = []
         self._place = ""
         self._drawn_s = now()
@@ -66,7 +73,7 @@ class Notebook:
     @contextmanager
     def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
         """Show a bar; all that are open at the same time share one place, and the first of them stays there."""
-        bar = _Bar(label, total, unit, draw=self._draw_now_and_then, now=self._now)
+        bar = _Bar(label, total, unit, draw=self._draw_now_and_then, now=self._now, wall_clock=self._wall_clock)
         with self._lock:
             first = not self._bars
             self._bars.append(bar)
@@ -104,17 +111,27 @@ class Notebook:
 
 class _Bar:
     def __init__(
-        self, label: str, total: float | None, unit: str, *, draw: Callable[[], None], now: Callable[[], float]
+        self,
+        label: str,
+        total: float | None,
+        unit: str,
+        *,
+        draw: Callable[[], None],
+        now: Callable[[], float],
+        wall_clock: Callable[[], float],
     ) -> None:
         self._label, self._total, self._unit = label, total, unit
-        self._draw, self._now = draw, now
+        self._draw, self._now, self._wall_clock = draw, now, wall_clock
         self._done, self._started_s = 0.0, now()
+        self._ends_s: float | None = None
         self._fields: dict[str, float | str] = {}
         self._end = ""
 
     def advance(self, steps: float = 1, **fields: float | str) -> None:
         self._done += steps
         self._fields |= fields
+        if LEFT in fields:
+            self._ends_s = self._now() + float(fields[LEFT])
         self._draw()
 
     def close(self, how: str) -> None:
@@ -123,10 +140,8 @@ class _Bar:
     def text(self) -> str:
         fraction = f"{self._done / self._total:4.0%}" if self._total else ""
         parts = [fraction, progress_of(self._done, self._total, self._unit), self._end or self._times()]
-        lines = [
-            f"{self._label}: {'  '.join(filter(None, parts))}",
-            *([f"  {described(self._fields)}"] if self._fields else []),
-        ]
+        below = described(self._fields)
+        lines = [f"{self._label}: {'  '.join(filter(None, parts))}", *([f"  {below}"] if below else [])]
         return "\n".join(printable(line, lines=False) for line in lines)
 
     def html(self) -> str:
@@ -136,8 +151,10 @@ class _Bar:
         return f"<div><progress{known}></progress> {escape(self.text())}</div>"
 
     def _times(self) -> str:
-        elapsed_s = self._now() - self._started_s
-        if not self._total or not 0 < self._done < self._total:
+        elapsed_s, is_full = self._now() - self._started_s, self._total is not None and self._done >= self._total
+        if self._ends_s is not None and not is_full:
+            return left_until(max(self._ends_s - self._now(), 0.0), now=self._wall_clock())
+        if not self._total or not self._done or is_full:
             return clock(elapsed_s)
         left_s = elapsed_s * (self._total - self._done) / self._done
         return f"{clock(elapsed_s)}, {clock(left_s)} left"

@@ -1,6 +1,7 @@
 """Progress in a notebook, against what a front end is sent."""
 
 import sys
+import time
 from collections.abc import Mapping
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from autoseg.cli.console import Console
 from autoseg.cli.notebook import INTERVAL_S, Notebook, publisher
 from autoseg.cli.watching import events_here
-from autoseg.events import Silent
+from autoseg.events import LEFT, Silent
 
 
 class Front:
@@ -57,6 +58,22 @@ def test_a_bar_is_drawn_in_place_and_stays(front: Front) -> None:
         clock.seconds = 75.0
         progress.advance(3)
     assert front.texts == ["scoring: 100%  4/4 cases  done in 1:15\n  dice 0.912"]
+
+
+def test_the_time_left_is_that_which_the_work_tells(front: Front) -> None:
+    """As in a terminal: what is left of a training does not follow from its pace so far."""
+    clock = Clock()
+    noon = time.mktime((2026, 11, 26, 12, 0, 0, 0, 0, -1))
+    notebook = Notebook(front, now=clock, wall_clock=lambda: noon + clock.seconds)
+    with notebook.track("all runs", total=4, unit="runs") as progress:
+        clock.seconds = 60.0
+        progress.advance(1, **{LEFT: 3600.0})
+        assert front.texts == ["all runs:  25%  1/4 runs  1:00:00 left (until 13:01)"]
+        with notebook.track("loading", total=None, unit="cases"):
+            clock.seconds = 120.0
+        assert front.texts == ["all runs:  25%  1/4 runs  59:00 left (until 13:01)"]
+        progress.advance(3, **{LEFT: 0.0})
+    assert front.texts == ["all runs: 100%  4/4 runs  done in 2:00"]
 
 
 def test_bars_of_one_time_share_a_place_and_inner_ones_go(front: Front) -> None:
