@@ -13,6 +13,7 @@ import pytest
 from oracles.commands import autoseg as autoseg_command
 from oracles.dicom_exports import export
 
+from autoseg.commands import COMMANDS, FUNCTIONS
 from autoseg.images.image import read_image, read_labels
 from autoseg.layouts import find_dataset
 from autoseg.planning.plan import Plan
@@ -89,6 +90,13 @@ def test_the_page_on_dicom_runs_as_shown(home: Path) -> None:
     assert (home / "results" / "dicom_seg" / "t1.dcm").exists()
     (call,) = re.findall(r"`(autoseg\.predict\(.*\))`", (PAGES / "use-dicom.md").read_text(encoding="utf-8"))
     execute(f"import autoseg\n{call[:-1]}, precision='float32', events=autoseg.silent)")
+
+
+def test_the_page_on_python_names_every_function() -> None:
+    introduction = (PAGES / "predict-from-python.md").read_text(encoding="utf-8").split("\n\n")[1]
+    functions, others = (re.findall(r"`(?:autoseg\.)?(\w+)`", part) for part in introduction.partition("all but")[::2])
+    assert sorted([*functions, "load_model"]) == sorted(FUNCTIONS)
+    assert set(COMMANDS) - set(FUNCTIONS) <= set(others)
 
 
 def test_the_page_on_python_runs_as_shown(
