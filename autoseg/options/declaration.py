@@ -211,10 +211,6 @@ class Option:
                 return self.checked(several, called=called)
         return self.checked(text, called=called)
 
-    @property
-    def _another(self) -> str:
-        return "Choose another value." if self.required else "Choose another value, or leave it out."
-
     def _range(self, kind: Any) -> str:
         least, above, most = self.declared.least, self.declared.above, self.declared.most
         if kind not in {int, float}:
