@@ -4,7 +4,7 @@ Slices go through whole wherever that is affordable; only images far larger than
 overlapping tiles.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any, Final
 
@@ -157,30 +157,40 @@ def _flips(axes: Sequence[MirrorAxis]) -> list[list[int]]:
 def _probabilities(
     network: nn.Module, images: torch.Tensor, *, patch_px: tuple[int, int], encoding: TensorEncoding, compute: Compute
 ) -> torch.Tensor:
-    whole = (images.shape[-2], images.shape[-1])
-    if seen_at_once(whole, patch_px) == whole:
+    def predict(part: torch.Tensor) -> torch.Tensor:
         with compute.autocast():
-            logits = network(images)
-        return encoding.probabilities(logits.float())  # (B, K, H, W)
-    return _tiled_probabilities(network, images, patch_px=patch_px, encoding=encoding, compute=compute)
+            logits = network(part)
+        return encoding.probabilities(logits.float())  # (B, K, h, w)
+
+    return in_tiles(predict, images, patch_px=patch_px)
 
 
-def _tiled_probabilities(
-    network: nn.Module, images: torch.Tensor, *, patch_px: tuple[int, int], encoding: TensorEncoding, compute: Compute
+def in_tiles(
+    predict: Callable[[torch.Tensor], torch.Tensor], images: torch.Tensor, *, patch_px: tuple[int, int]
 ) -> torch.Tensor:
+    """What is predicted of images: at once, or tile by tile where they are far larger than the training patches.
+
+    Args:
+        predict: makes maps (B, K, h, w), float32, of images (B, C, h, w).
+        images: (B, C, H, W).
+        patch_px: rows and columns of training patches, and of tiles.
+
+    Returns:
+        (B, K, H, W), float32; where tiles overlap, their mean, weighted by how near each one's centre is.
+    """
     height, width = images.shape[-2:]
+    if seen_at_once((height, width), patch_px) == (height, width):
+        return predict(images)
     weight = _tile_weight(patch_px, images.device)  # (h, w)
     total, coverage = torch.zeros(()), torch.zeros((height, width), device=images.device)
     for top in tile_starts(height, patch_px[0]):
         for left in tile_starts(width, patch_px[1]):
             rows, columns = slice(top, top + patch_px[0]), slice(left, left + patch_px[1])
-            with compute.autocast():
-                logits = network(images[..., rows, columns])
-            probabilities = encoding.probabilities(logits.float())  # (B, K, h, w)
+            found = predict(images[..., rows, columns])  # (B, K, h, w)
             if total.ndim == 0:
-                total = probabilities.new_zeros((*probabilities.shape[:2], height, width))
-            part = weight[: probabilities.shape[-2], : probabilities.shape[-1]]
-            total[..., rows, columns] += probabilities * part
+                total = found.new_zeros((*found.shape[:2], height, width))
+            part = weight[: found.shape[-2], : found.shape[-1]]
+            total[..., rows, columns] += found * part
             coverage[rows, columns] += part
     return total.div_(coverage)  # (B, K, H, W)
 

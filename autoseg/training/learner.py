@@ -26,7 +26,8 @@ from autoseg.training.losses import LevelsLoss, build_loss, over_levels
 from autoseg.training.optimiser import build_optimiser, set_rate
 from autoseg.training.parallel import ParallelNetwork
 from autoseg.training.ranks import ALONE, Ranks
-from autoseg.training.validation import ValidationPart, ValidationResult, class_counts, validate
+from autoseg.training.validation import ValidationResult, class_counts, validate
+from autoseg.training.validation_parts import ValidationPart
 
 _MOMENTS: Final = 2
 """Numbers that an optimiser keeps for each weight. Source: Adam's two."""

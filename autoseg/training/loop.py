@@ -24,7 +24,7 @@ from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
 from autoseg.training.durations import clock_time
 from autoseg.training.epoch_files import EpochFiles
-from autoseg.training.halving import mean_pixels
+from autoseg.training.halving import mean_pixels, with_halved_batches
 from autoseg.training.history import EpochRecord, StepRecord
 from autoseg.training.learner import Learner
 from autoseg.training.outlook import after_the_run, too_short
@@ -111,7 +111,7 @@ class _Run:
         self._watch = Watch(
             self._learner,
             [case for _, case in shown.validation],
-            plan=self._seen,
+            plan=with_halved_batches(self._seen, self.state.halvings),
             seed=config.seed,
             stopwatch=context.stopwatch,
             ranks=context.ranks,

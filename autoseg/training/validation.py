@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
@@ -13,20 +13,10 @@ from torch import nn
 
 from autoseg.model.compute import Compute, evaluating
 from autoseg.model.encoding import TensorEncoding
-from autoseg.model.padding import Padding
-from autoseg.model.slices import with_adjacent_slices
-from autoseg.planning.plan import Plan
-from autoseg.planning.sections import View
-from autoseg.preprocessing.stored import SliceStack, StoredCase
+from autoseg.model.slices import in_tiles, with_adjacent_slices
+from autoseg.preprocessing.stored import SliceStack
 from autoseg.training.losses import LossFunction
-
-VALIDATION_FRACTION: Final = 0.04
-"""Slices looked at after an epoch, as a fraction of those it trained on, where nothing depends on what is seen.
-
-Source: ours; predicting a slice takes about a third of training on it, so this is a hundredth of the time."""
-
-FEWEST_SLICES: Final = 32
-"""Slices looked at, at least. Source: ours; fewer would tell little."""
+from autoseg.training.validation_parts import ValidationPart
 
 _COMPARED_CLASSES: Final = 32
 """Classes up to which a GPU compares every pixel with each. Source: ours."""
@@ -108,61 +98,6 @@ class ValidationResult:
         return mean_of_defined(self.class_dice)
 
 
-@dataclass(frozen=True, eq=False)
-class ValidationPart:
-    """What is looked at of one case in one view.
-
-    Attributes:
-        number: of the case, in the order given.
-        view: how its slices are shown.
-        stack: its preprocessed arrays, as this view shows them.
-        slices: numbers of its slices, rising, (N,), int64, N >= 1.
-        padding: what they are extended with.
-    """
-
-    number: int
-    view: View
-    stack: SliceStack
-    slices: NDArray[np.int64]
-    padding: Padding
-
-    def batches(self, size: int) -> list[NDArray[np.int64]]:
-        """Its slices, as many at once."""
-        return [self.slices[start : start + size] for start in range(0, len(self.slices), size)]
-
-
-def whole(cases: Sequence[StoredCase], plan: Plan) -> list[ValidationPart]:
-    """Every slice of some cases that has a labelled pixel, case by case, in every view."""
-    parts = [
-        ValidationPart(
-            number, view, stack, np.flatnonzero(stack.labelled(plan)), Padding.of(plan, stack.footprint.pad_value)
-        )
-        for number, case in enumerate(cases)
-        for view, stack in zip(plan.views, case.stacks, strict=True)
-    ]
-    return [part for part in parts if len(part.slices)]
-
-
-def chosen_part(cases: Sequence[StoredCase], *, plan: Plan, seed: int) -> list[ValidationPart]:
-    """The slices that are looked at after every epoch of a run, always the same ones.
-
-    Args:
-        cases: held-out cases.
-        plan: says how slices are shown, and whether the run depends on its validation; then it looks at every slice.
-        seed: of the choice, where there are more slices than are needed.
-    """
-    parts = whole(cases, plan)
-    total = sum(len(part.slices) for part in parts)
-    most = max(round(VALIDATION_FRACTION * plan.slices_per_epoch), FEWEST_SLICES)
-    if plan.training.follows_validation or total <= most:
-        return parts
-    chosen = np.zeros(total, dtype=np.bool_)
-    chosen[np.random.default_rng(seed).choice(total, size=most, replace=False)] = True
-    borders = np.cumsum([len(part.slices) for part in parts])[:-1]
-    kept = [replace(part, slices=part.slices[mine]) for part, mine in zip(parts, np.split(chosen, borders), strict=True)]
-    return [part for part in kept if len(part.slices)]
-
-
 def validate(
     network: nn.Module,
     parts: Sequence[ValidationPart],
@@ -175,15 +110,23 @@ def validate(
 ) -> ValidationResult:
     """Score a network on whole slices, without mirroring and before going back to the scans' own grids.
 
+    Slices that are predicted tile by tile are seen so here, too; where tiles overlap, logits are averaged.
+
     Args:
         network: on its device.
         parts: what to look at.
         loss: of the run.
         encoding: what the network's logits mean.
-        batch_size: slices predicted at once.
+        batch_size: slices predicted at once, at most.
         compute: device and number format.
         seen: called with the number of slices after each batch.
     """
+
+    def logits_of(images: torch.Tensor) -> torch.Tensor:
+        with compute.autocast():
+            logits: torch.Tensor = network(images)
+        return logits.float()
+
     losses, classes = list[torch.Tensor](), encoding.labels.channels
     counts = torch.zeros((len(parts), 3, classes), dtype=torch.int64, device=compute.device)
     unsampled, samples = list(dict.fromkeys(part.number for part in parts))[:SAMPLED_CASES], []
@@ -197,9 +140,8 @@ def validate(
                 shown = with_adjacent_slices(case.image, chosen.tolist(), adjacent_slices=part.view.adjacent_slices)
                 images = compute.tensor(torch.from_numpy(shown))  # (B, C, H, W)
                 target = torch.from_numpy(case.label[chosen].astype(np.int64)).to(compute.device)  # (B, H, W)
-                with compute.autocast():
-                    logits = network(part.padding.extend(images))  # (B, K, H', W')
-                logits = logits[..., : images.shape[-2], : images.shape[-1]].float()  # (B, K, H, W)
+                logits = in_tiles(logits_of, part.padding.extend(images), patch_px=part.view.patch_px)  # (B, K, H', W')
+                logits = logits[..., : images.shape[-2], : images.shape[-1]]  # (B, K, H, W)
                 losses.append(loss(logits, target))
                 prediction = encoding.prediction(logits)  # (B, H, W)
                 counts[place] += class_counts(prediction, target, encoding=encoding)

@@ -12,7 +12,8 @@ from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.clock import Stopwatch
 from autoseg.training.learner import Learner
 from autoseg.training.ranks import ALONE, Ranks
-from autoseg.training.validation import PartScores, ValidationPart, ValidationResult, chosen_part
+from autoseg.training.validation import PartScores, ValidationResult
+from autoseg.training.validation_parts import ValidationPart, chosen_part
 
 WORTH_A_BAR_S: Final = 3.0
 """Shortest validation that is shown by a bar of its own. Source: ours."""
@@ -76,7 +77,7 @@ class Watch:
         if not self._parts:
             return
         part = self._parts[0]
-        batch = replace(part, slices=part.slices[: self._plan.prediction.batch_size])
+        batch = replace(part, slices=part.batches(self._plan.prediction.batch_size)[0])
         started_s = self._stopwatch.elapsed_s
         self._learner.validate([batch])
         self._slice_s = (self._stopwatch.elapsed_s - started_s) / len(batch.slices)

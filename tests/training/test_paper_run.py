@@ -27,7 +27,8 @@ from autoseg.training.context import FoldData, RunContext
 from autoseg.training.history import read_history
 from autoseg.training.loop import train
 from autoseg.training.run_state import RunState
-from autoseg.training.validation import ValidationResult, whole
+from autoseg.training.validation import ValidationResult
+from autoseg.training.validation_parts import whole
 from autoseg.training.watch import Watch
 
 MakePlan = Callable[..., Plan]

@@ -17,33 +17,34 @@ from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.losses import build_loss
 from autoseg.training.validation import (
     SAMPLED_CASES,
-    ValidationPart,
     ValidationResult,
-    chosen_part,
     class_counts,
     dice_of_classes,
     fullest_slice,
     mean_of_defined,
     validate,
 )
+from autoseg.training.validation_parts import ValidationPart, chosen_part
 
 MakeCase = Callable[..., StoredCase]
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)
 
-VIEW = View(plane=None, spacing_mm=None, adjacent_slices=0, patch_px=(8, 8), mirror_axes=(), tta_axes=(), batch_size=1)
+VIEW = View(plane=None, spacing_mm=None, adjacent_slices=0, patch_px=(8, 8), mirror_axes=(), tta_axes=(), batch_size=4)
 TWO = TensorEncoding(LabelEncoding((0, 1)))
 
 
 class Threshold(nn.Module):
-    """Calls a pixel foreground where its first channel exceeds 1, and counts its calls."""
+    """Calls a pixel foreground where its first channel exceeds 1, and counts what it sees: slices, and sizes of batches."""
 
     def __init__(self) -> None:
         super().__init__()
         self.slices = 0
+        self.seen = list[tuple[int, ...]]()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         self.slices += len(images)
+        self.seen.append((len(images), *images.shape[2:]))
         return torch.cat([torch.ones_like(images), images], dim=1)  # (B, 2, H, W)
 
 
@@ -181,6 +182,30 @@ def test_a_part_is_scored_as_a_case_of_those_slices_would_be(make_case: MakeCase
     assert seen == [2, 1]
     assert [(sample.case, sample.index) for sample in got.samples] == [(7, 4)]
     assert np.array_equal(got.samples[0].prediction, alone.samples[0].prediction)
+
+
+@pytest.mark.parametrize(
+    ("shape", "seen"),
+    [
+        ((16, 16), [(2, 16, 16)] * 3),  # as large as four patches: four times the two of a training batch are two of these
+        ((16, 8), [(4, 16, 8), (2, 16, 8)]),
+        ((17, 16), [(1, 8, 8)] * 6 * 4 * 3),  # larger ones are seen in tiles, which overlap by half
+    ],
+)
+def test_no_more_is_seen_at_once_than_takes_the_memory_of_a_training_step(
+    make_case: MakeCase, shape: tuple[int, int], seen: list[tuple[int, ...]]
+) -> None:
+    network, case = Threshold(), make_case(0, slices=6, shape=shape)
+    loss = build_loss("cross_entropy", class_weights=(1.0, 1.0), encoding=TWO, device=CPU.device)
+    (part,) = whole(case)
+    part = replace(part, view=VIEW.model_copy(update={"batch_size": 2}))
+    got = validate(network, [part], loss=loss, encoding=TWO, batch_size=16, compute=CPU)
+    assert network.seen == seen
+    wide = replace(part, view=VIEW.model_copy(update={"patch_px": (32, 32)}))
+    at_once = validate(network, [wide], loss=loss, encoding=TWO, batch_size=16, compute=CPU)
+    assert got.slices == at_once.slices == 6
+    assert got.class_dice == at_once.class_dice
+    assert got.loss == pytest.approx(at_once.loss)
 
 
 def test_the_fullest_slice_counts_every_class_and_takes_the_first_of_equals() -> None:

@@ -16,7 +16,8 @@ from autoseg.planning.plan import Plan
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.clock import Stopwatch
 from autoseg.training.learner import Learner
-from autoseg.training.validation import ValidationResult, whole
+from autoseg.training.validation import ValidationResult
+from autoseg.training.validation_parts import whole
 from autoseg.training.watch import Watch, shares
 
 MakePlan = Callable[..., Plan]

@@ -31,7 +31,8 @@ from autoseg.training.loop import train
 from autoseg.training.losses import LossFunction, LossOfSums, _repeatable_sum, build_loss, over_levels
 from autoseg.training.monitor import side_by_side
 from autoseg.training.slice_selection import slice_pools
-from autoseg.training.validation import SampleSlice, chosen_part, class_counts, fullest_slice, whole
+from autoseg.training.validation import SampleSlice, class_counts, fullest_slice
+from autoseg.training.validation_parts import chosen_part, whole
 
 MakePlan = Callable[..., Plan]
 MakeCase = Callable[..., StoredCase]
