@@ -243,6 +243,22 @@ def fits(stacks: Sequence[Sequence[SliceStack]], compute: Compute) -> bool:
     return free is None or sum(map(_resident_bytes, stacks)) <= RESIDENT_FRACTION * free
 
 
+def uncut_bytes(cases: Sequence[tuple[str, StoredCase]], plan: Plan) -> int:
+    """What the slices of a batch take in a device's memory before they are cut to patches, in bytes, through any view.
+
+    Args:
+        cases: ids and arrays of the training cases.
+        plan: how slices are shown.
+    """
+    found = 0
+    for number, view in enumerate(plan.views):
+        stacks = [case.stack(number) for _, case in cases]
+        rows, columns = _canvas_px(stacks)
+        voxel = 4 * stacks[0].channels * (2 * view.adjacent_slices + 1) + _LABELS.itemsize
+        found = max(found, view.batch_size * rows * columns * voxel)
+    return found
+
+
 def _resident_bytes(stacks: Sequence[SliceStack]) -> int:
     rows, columns = _canvas_px(stacks)
     voxel: int = 4 * stacks[0].channels + _LABELS.itemsize

@@ -1,18 +1,24 @@
 """Where the batches of a run are made, and how large they may be there."""
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import SliceBatches, TrainingBatch
 from autoseg.training.context import RunContext
-from autoseg.training.device_batches import DeviceBatches
+from autoseg.training.device_batches import DeviceBatches, uncut_bytes
 from autoseg.training.halving import SMALLEST_BATCH, with_halved_batches
 from autoseg.training.learner import Learner
 from autoseg.training.loading import Loader
 from autoseg.training.ranks import own_part
 from autoseg.training.run_state import BatchPlace, RunState
+
+_UNCUT_FRACTION: Final = 1 / 12
+"""Slices of a batch, before patches are cut from them, may take so much of the memory that a step was planned to take.
+
+Source: chosen; they are there up to three times (as sent, gathered, and as a recorded step has them), and a plan leaves a
+fifth of a GPU's memory, a quarter of what a step takes. By the plan, because a run must not depend on what else is there."""
 
 
 class BatchSource(Protocol):
@@ -48,7 +54,8 @@ def open_batches(
         UsageError: there are more ranks than images in a batch.
     """
     if not begun:
-        state.batches = context.ranks.from_first(context.batches or _place(plan, context, title=state.config.model.title))
+        place = context.batches or _place(plan, cases, context, title=state.config.model.title)
+        state.batches = context.ranks.from_first(place)
     batches = _make(state, cases, plan=plan, context=context)
     if begun or context.compute.free_bytes() is None:
         return batches
@@ -61,13 +68,19 @@ def open_batches(
     return _make(state, cases, plan=plan, context=context)
 
 
-def _place(plan: Plan, context: RunContext, *, title: str) -> BatchPlace:
-    """On a GPU, unless what the plan asks for works on the host alone."""
+def _place(plan: Plan, cases: Sequence[tuple[str, StoredCase]], context: RunContext, *, title: str) -> BatchPlace:
+    """On a GPU, unless what the plan asks for works on the host alone, or patches are small parts of very large slices."""
     if context.compute.device.type != "cuda":
         return "host"
     if own := plan.augmentation.additional:
         context.events.info(
             f"{title}: the host makes its batches, because augmentations of one's own work there ({', '.join(own)})"
+        )
+        return "host"
+    if uncut_bytes(cases, plan) > _UNCUT_FRACTION * plan.inputs.memory_gb * 1e9:
+        context.events.info(
+            f"{title}: the host makes its batches, because the largest slices would fill the GPU's memory before patches "
+            "are cut from them"
         )
         return "host"
     return "device"

@@ -15,8 +15,10 @@ from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import Compute
 from autoseg.model.recording import TensorFunction
 from autoseg.planning.plan import Plan
+from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
+from autoseg.training.device_batches import uncut_bytes
 from autoseg.training.halving import with_halved_batches
 from autoseg.training.learner import Forward, Learner
 from autoseg.training.loop import train
@@ -199,14 +201,28 @@ def test_halved_batches_have_two_slices_at_least(make_plan: MakePlan) -> None:
     assert sizes == [[12, 1], [6, 1], [3, 1], [2, 1], [2, 1]]
 
 
-def test_augmentations_of_ones_own_keep_batches_on_the_host(make_plan: MakePlan, tmp_path: Path) -> None:
+def test_augmentations_of_ones_own_keep_batches_on_the_host(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
     gpu, heard = Compute(torch.device("cuda"), bfloat16=True), _Heard()
     context = RunContext(tmp_path, gpu, 0, heard)
     plan = make_plan()
-    assert _place(plan, context, title="unet") == "device"
+    assert _place(plan, fold.training, context, title="unet") == "device"
     own = plan.model_copy(update={"augmentation": plan.augmentation.model_copy(update={"additional": ("mine",)})})
-    assert _place(own, context, title="unet") == "host"
+    assert _place(own, fold.training, context, title="unet") == "host"
     assert heard.told == ["unet: the host makes its batches, because augmentations of one's own work there (mine)"]
+
+
+def test_slices_far_larger_than_patches_are_cut_on_the_host(
+    make_plan: MakePlan, make_case: Callable[..., StoredCase], tmp_path: Path
+) -> None:
+    heard = _Heard()
+    context = RunContext(tmp_path, Compute(torch.device("cuda"), bfloat16=True), 0, heard)
+    cases = [("small", make_case(0)), ("tall", make_case(1, shape=(1000, 10))), ("wide", make_case(2, shape=(10, 2000)))]
+    needed = 4 * 1000 * 2000 * (4 + 2)  # four slices of one channel and labels, each as large as what holds all
+    assert uncut_bytes(cases, make_plan()) == needed
+    for memory_gb, place in ((12.001 * needed / 1e9, "device"), (11.999 * needed / 1e9, "host")):
+        assert _place(make_plan(inputs={"memory_gb": memory_gb}), cases, context, title="unet") == place
+    (told,) = heard.told
+    assert told.startswith("unet: the host makes its batches, because the largest slices")
 
 
 def test_a_broken_loss_on_batches_of_the_device_is_named(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
