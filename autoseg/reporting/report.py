@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from autoseg.errors import UsageError
 from autoseg.evaluation.formatting import counted
 from autoseg.events import Events
 from autoseg.postprocessing import held_out
@@ -28,6 +29,9 @@ _TABLES: Final = "tables"
 _FIGURES: Final = "figures"
 _LIST: Final = "report.sha256"
 """Digests of what a report wrote, in the format of `sha256sum`."""
+
+_MADE_BY: Final = b"autoseg"
+"""What every page says."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,11 +67,13 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
     Raises:
         BundleError: models of one plan were trained on different data, or the data have changed since.
         DatasetError: labelled cases are not there any more.
+        UsageError: a page of another origin lies where this one goes.
         WorkspaceError: a case that a model held out is not in the data set any more, or its label map or scores were
             changed since.
     """
     folder = output or workspace.root / _FOLDER
     page = (output or workspace.root) / PAGE
+    _refuse_page_of_others(page)
     data = gather(workspace, events)
     require_files(data.dataset.labelled, workspace)
     _refuse_outdated_scores(data, workspace)
@@ -80,6 +86,17 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
     judged = verdict(data)
     files.write_text(page, render(build_page(materials, judged)))
     return ReportResult(page, folder, tuple(written), tuple(run.model.folder for run in data.runs), judged)
+
+
+def _refuse_page_of_others(page: Path) -> None:
+    """Require that nothing or an earlier report lies where the page goes: each says what made it."""
+    with files.explain_os_errors(page):
+        if page.exists() and _MADE_BY not in page.read_bytes():
+            raise UsageError(
+                "the report would replace a page that autoseg did not write",
+                where=page,
+                remedy="Choose another folder with --output, or move the page away.",
+            )
 
 
 def _refuse_outdated_scores(data: ReportData, workspace: Workspace) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from autoseg.errors import UsageError
 from autoseg.evaluation.tables import read_cases
 from autoseg.events import Silent
 from autoseg.reporting.report import ReportResult, write_report
@@ -88,6 +89,15 @@ def test_a_folder_without_a_list_loses_nothing(workspace: Workspace, tmp_path: P
         path.write_text(name)
     write_report(workspace, tmp_path, Silent())
     assert all((tmp_path / name).read_text() == name for name in names)
+
+
+def test_a_page_of_others_is_not_replaced(report: ReportResult, workspace: Workspace, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.write_text("<p>Another report</p>")
+    with pytest.raises(UsageError, match=r"report\.html: .*page that autoseg did not write.*--output"):
+        write_report(workspace, tmp_path, Silent())
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["<p>Another report</p>"]
+    assert b"autoseg" in report.page.read_bytes()  # by which it is told
 
 
 def test_tables_hold_the_scores_of_training(report: ReportResult, workspace: Workspace) -> None:
