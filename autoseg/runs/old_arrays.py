@@ -1,5 +1,6 @@
 """Preprocessed arrays that no plan of a workspace makes of its data as they are, and models of other plans."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,18 @@ from autoseg.storage import files
 from autoseg.storage.leftovers import Leftover
 
 _ENDINGS: Final = (".image.npy", ".label.npy", ".json")
-"""Of the names of a preprocessed case's files."""
+"""Of the names of a preprocessed case's files, the last written last."""
+
+_KEY: Final = re.compile("[0-9a-f]{16}")
+"""Name of files of arrays in the folder of their case; in version 0.1 of the folder, where files had that of their case."""
+
+_OF_A_MODEL: Final = re.compile(
+    r"(?:continued/)?(?:(?:bundle|checkpoint)\.json|(?:weights|checkpoint)-[0-9a-f]+\.safetensors|epochs\.jsonl"
+    r"|(?:history|steps)\.csv|curves\.png|tensorboard/.+"
+    r"|validation/(?:(?:record|shown|summary)\.json|metrics\.csv|[^/]+\.(?:nii\.gz|npy|npz)|pictures/[^/]+\.png))",
+    re.DOTALL,
+)
+"""Files that training and scoring write into the folder of a model, as seen from there."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +64,11 @@ def other_plans(workspace: Workspace, plan: Plan) -> OtherPlans:
 
 
 def models_of(other: OtherPlans, workspace: Workspace) -> Iterator[Leftover]:
-    """Each model of another plan, without those of the plan that lie inside its folder."""
+    """Each model of another plan, without those of the plan that lie inside its folder, and without files of others."""
     for folder in other.folders:
         inside = {*folders_inside(folder)}
-        files_there = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".lock"))
-        paths = [path for path in files_there if inside.isdisjoint(path.parents)]
+        files_there = (path for path in folder.rglob("*") if path.is_file() and inside.isdisjoint(path.parents))
+        paths = [path for path in files_there if _OF_A_MODEL.fullmatch(path.relative_to(folder).as_posix())]
         yield Leftover.of(
             str(folder.relative_to(workspace.root)),
             "trained under another plan than the workspace's: it takes part in nothing while that is so",
@@ -142,10 +154,15 @@ def _files(workspace: Workspace, plan: Plan, checksums: Mapping[str, str]) -> di
 
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:
-    """The files of preprocessed cases in a folder, by how their names begin."""
+    """The files of preprocessed cases in a folder, by how their names begin; documents of no array are nobody's here."""
     found = defaultdict(list)
     for path in sorted(folder.iterdir()):
         ending = next((ending for ending in _ENDINGS if path.name.endswith(ending)), None)
         if ending is not None and not path.name.startswith("."):
             found[path.name.removesuffix(ending)].append(path)
-    return found
+    of_0_1 = _KEY.fullmatch(folder.name) is not None
+    return {
+        stem: paths
+        for stem, paths in found.items()
+        if (of_0_1 or _KEY.fullmatch(stem)) and any(path.suffix != _ENDINGS[-1] for path in paths)
+    }

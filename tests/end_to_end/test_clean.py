@@ -192,9 +192,19 @@ def test_what_killed_processes_left_is_old(home: Path) -> None:
 
 
 def test_files_of_others_stay(home: Path) -> None:
-    for name in ("notes.txt", "preprocessed/notes.txt", "preprocessed/case_00000/notes.txt", "models/unet/fold_0/notes.txt"):
+    names = [
+        "notes.txt", "preprocessed/notes.txt", "preprocessed/case_00000/notes.txt", "preprocessed/case_00000/notes.json",
+        "preprocessed/case_00000/mine.image.npy", "models/unet/fold_0/notes.txt", "models/unet/fold_0/notes.csv",
+        "models/unet/fold_0/validation/notes.csv", "models/unet/fold_0/mine/history.csv",
+    ]  # fmt: skip
+    for name in names:
+        (home / "w" / name).parent.mkdir(exist_ok=True)
         (home / "w" / name).write_text("mine")
     assert clean(home) == {}
+    run(home, "plan", "data", "--folds", "2", "--set", "preprocessing.crop_margin_px=2")
+    assert "models/unet/fold_0" in clean(home, "--other-plans")
+    left = {path.relative_to(home / "w").as_posix() for path in files(home)}
+    assert {name for name in left if name.startswith(("models", "preprocessed"))} == set(names[1:])
 
 
 def test_nothing_is_removed_while_somebody_trains(home: Path) -> None:
