@@ -96,8 +96,7 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
 
     from autoseg.jobs.executors import open_executor
     from autoseg.postprocessing.inputs import gather_inputs
-    from autoseg.postprocessing.selecting import make_selection
-    from autoseg.postprocessing.selection import write_selection
+    from autoseg.postprocessing.selecting import make_selection, store_selection
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.workspace import Workspace
     from autoseg.storage.locks import lock
@@ -107,7 +106,7 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
         inputs = gather_inputs(workspace, events)
         with open_executor(options, folder=workspace.root, events=events) as jobs:
             selection = make_selection(inputs, workspace.selected, jobs=jobs, events=events, nested=options.nested)
-        write_selection(selection, workspace.selection_file)
+        store_selection(selection, workspace.selection_file, workspace.selected)
     return SelectResult(workspace.selection_file, selection, workspace.selected)
 
 

@@ -9,7 +9,7 @@ from autoseg.data.dataset import LabelClass
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.formatting import interval, listing, number
 from autoseg.evaluation.statistics import INTERVAL_METHOD, LEVEL, meaningful
-from autoseg.evaluation.tables import METRICS_FILE, write_scores
+from autoseg.evaluation.tables import METRICS_FILE, read_cases, write_scores
 from autoseg.events import Events
 from autoseg.images.image import write_labels
 from autoseg.inference.quality import Quality, calibrate, seeds_that_judge
@@ -19,13 +19,22 @@ from autoseg.jobs.work import Apply, Jobs
 from autoseg.model.description import read_document
 from autoseg.postprocessing.choice import Choice, Networks
 from autoseg.postprocessing.combinations import TIE_DICE, candidates, choice_of, comparable, rank
-from autoseg.postprocessing.held_out import HeldOutCase, expectations, postprocessed, score_choices, verify, write_shown
+from autoseg.postprocessing.held_out import (
+    HeldOutCase,
+    expectations,
+    postprocessed,
+    score_choices,
+    shown_files,
+    verify,
+    write_shown,
+)
 from autoseg.postprocessing.inputs import SelectionInputs
 from autoseg.postprocessing.nested import nested_score, require_folds
 from autoseg.postprocessing.prior import FoundShift, find_shift
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.search import Postprocessing, find_postprocessing
-from autoseg.postprocessing.selection import Candidate, SelectedModel, Selection, decision_digest
+from autoseg.postprocessing.selection import Candidate, SelectedModel, Selection, decision_digest, write_selection
+from autoseg.storage import files
 
 
 def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: Jobs, events: Events, nested: bool = False) -> Selection:
@@ -33,7 +42,8 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: Jobs, events:
 
     Args:
         inputs: what there is to select from.
-        folder: gets the held-out cases' label maps as the selection makes them, and their scores.
+        folder: gets the held-out cases' label maps as the selection makes them, and their scores, which count once
+            `store_selection` was called.
         jobs: processes that score cases, or an executor.
         events: notified of everything.
         nested: also score each fold by what the others choose.
@@ -137,19 +147,43 @@ def _calibrate(cases: Sequence[HeldOutCase], choice: Choice, scores: Sequence[Ca
 
 
 def _write_results(folder: Path, cases: Sequence[HeldOutCase], choice: Choice, found: Postprocessing, apply: Apply) -> None:
-    """The held-out cases' label maps as the selection makes them, and their scores."""
-    for path in folder.glob("*.nii.gz"):
-        path.unlink()
+    """The held-out cases' label maps as the selection makes them, and their scores; other label maps of an earlier one go.
+
+    What an earlier selection wrote down of its files stays until `store_selection`, and differs from them until then.
+    """
+    wanted = {_label_map(folder, case.id) for case in cases}
+    files.remove(path for path in shown_files(folder) if path.suffix == ".gz" and path not in wanted)
     write = partial(_write_label_map, folder=folder, choice=choice, steps=found.steps)
     list(apply(write, cases))
     write_scores(folder, found.scores)
-    write_shown([*(folder / f"{case.id}.nii.gz" for case in cases), folder / METRICS_FILE], folder)
+
+
+def store_selection(selection: Selection, file: Path, folder: Path) -> None:
+    """Make a selection count, and then what `make_selection` wrote of it.
+
+    In this order, scores are never shown beside the decision of another selection, whenever the process is killed.
+
+    Args:
+        selection: what was decided.
+        file: where it goes.
+        folder: of its label maps and scores.
+
+    Raises:
+        SystemFailureError: the disk is full, or the place may not be written.
+    """
+    write_selection(selection, file)
+    table = folder / METRICS_FILE
+    write_shown([*(_label_map(folder, case.id) for case in read_cases(table)), table], folder)
+
+
+def _label_map(folder: Path, case: str) -> Path:
+    return folder / f"{case}.nii.gz"
 
 
 def _write_label_map(case: HeldOutCase, *, folder: Path, choice: Choice, steps: Sequence[Step]) -> None:
     geometry = case.read_reference().geometry
     labels = postprocessed(case, choice=choice, steps=steps, spacing_mm=geometry.spacing_mm)
-    write_labels(folder / f"{case.id}.nii.gz", labels, geometry)
+    write_labels(_label_map(folder, case.id), labels, geometry)
 
 
 def _models_of(inputs: SelectionInputs, choice: Choice) -> tuple[SelectedModel, ...]:

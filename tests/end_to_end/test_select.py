@@ -4,18 +4,21 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from oracles.commands import autoseg as command
 
 import autoseg
-from autoseg.errors import AutosegError
+from autoseg.errors import AutosegError, WorkspaceError
 from autoseg.evaluation.tables import read_cases
 from autoseg.events import Silent
 from autoseg.images.image import read_image, read_labels
 from autoseg.inference.steps import Step
+from autoseg.postprocessing.held_out import verify_shown
 from autoseg.postprocessing.selection import Selection, read_selection, write_selection
+from autoseg.storage.documents import DocumentType
 
 
 class Listener(Silent):
@@ -196,6 +199,37 @@ def test_one_network_on_one_fold_is_enough(workspace: Path) -> None:
     selection = autoseg.select(workspace).selection
     assert [candidate.networks for candidate in selection.candidates] == [("unet",)]
     assert len(selection.models) == 1
+
+
+def test_a_selection_that_was_killed_shows_no_scores_beside_an_earlier_decision(
+    selected: tuple[Path, Selection], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = tmp_path / "run"
+    shutil.copytree(selected[0], workspace)
+    shutil.rmtree(workspace / "models" / "sepres")
+    shutil.rmtree(workspace / "models" / "unet" / "fold_1")
+    own = workspace / "selection" / "mine.nii.gz"
+    own.write_bytes(b"nobody else's")
+    before, write = (workspace / "selection.json").read_bytes(), DocumentType.write
+
+    def killed(kind: DocumentType[Any], path: Path, model: Any) -> None:
+        if path.name == "selection.json":
+            raise KeyboardInterrupt
+        write(kind, path, model)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DocumentType, "write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            autoseg.select(workspace)
+    assert (workspace / "selection.json").read_bytes() == before
+    with pytest.raises(WorkspaceError, match="was changed since the held-out cases were scored"):
+        verify_shown(workspace / "selection", remedy="Run `autoseg select` again.")
+    selection = autoseg.select(workspace).selection
+    verify_shown(workspace / "selection", remedy="Run `autoseg select` again.")
+    assert read_selection(workspace / "selection.json") == selection
+    shown = {path.name for path in (workspace / "selection").glob("*.nii.gz")} - {own.name}
+    assert shown == {f"{case.id}.nii.gz" for case in read_cases(workspace / "selection" / "metrics.csv")}
+    assert own.read_bytes() == b"nobody else's"
 
 
 def test_networks_without_a_common_case_are_not_compared(workspace: Path) -> None:

@@ -22,7 +22,7 @@ from autoseg.postprocessing.held_out.files import (
     read_record,
     read_scores,
 )
-from autoseg.postprocessing.held_out.shown import verify_scored, verify_shown, write_shown
+from autoseg.postprocessing.held_out.shown import shown_files, verify_scored, verify_shown, write_shown
 from autoseg.postprocessing.scored import folder_of, is_scored
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "read_scores",
     "score_choices",
     "score_postprocessed",
+    "shown_files",
     "verify",
     "verify_scored",
     "verify_shown",

@@ -37,6 +37,17 @@ def write_shown(paths: Iterable[Path], folder: Path) -> None:
     _SHOWN.write(folder / _FILE, Shown(sha256={path.name: files.sha256_file(path) for path in paths}))
 
 
+def shown_files(folder: Path) -> tuple[Path, ...]:
+    """The label maps and the table of scores that were written down, there or not; none in folders of version 0.1.
+
+    Raises:
+        WorkspaceError: what was written down cannot be parsed.
+    """
+    if not (folder / _FILE).exists():
+        return ()
+    return tuple(folder / name for name in _SHOWN.read(folder / _FILE).sha256 if Path(name).name == name)
+
+
 def verify_scored(model: Path) -> None:
     """Require label maps and scores of a model's held-out cases to be those that it gave.
 
