@@ -28,7 +28,7 @@ _KEY: Final = re.compile("[0-9a-f]{16}")
 
 _OF_A_MODEL: Final = re.compile(
     r"(?:continued/)?(?:(?:bundle|checkpoint)\.json|(?:weights|checkpoint)-[0-9a-f]+\.safetensors|epochs\.jsonl"
-    r"|(?:history|steps)\.csv|curves\.png|tensorboard/.+"
+    r"|(?:history|steps)\.csv|curves\.png|tensorboard/.+|\.restarted"
     r"|validation/(?:(?:record|shown|summary)\.json|metrics\.csv|[^/]+\.(?:nii\.gz|npy|npz)|pictures/[^/]+\.png))",
     re.DOTALL,
 )
