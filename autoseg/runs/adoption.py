@@ -56,7 +56,7 @@ def chosen(
 
     Args:
         scans: of the folder of results.
-        latest: what was adopted last, by case.
+        latest: what was adopted last and is part of the data now, by case.
         cases: ids that were asked for, whether a person changed their label maps or not.
         every: whether all are meant; with neither, those that a person changed.
         folder: of the results, for messages.

@@ -110,7 +110,7 @@ def goes_on_from(earlier: Owner, now: Owner) -> bool:
 
 
 def _is_of_restarted_job(earlier: Owner, now: Owner) -> bool:
-    """Whether an owner was of the job of another one before that was begun again, which is so when it has ended."""
+    """Whether an earlier owner was of the same job before the batch system began that again, so that it has ended."""
     same = bool(earlier.job) and (earlier.job, earlier.cluster) == (now.job, now.cluster)
     return same and earlier.restarts < now.restarts
 
