@@ -1,7 +1,9 @@
 """Scans that differ from everything a model has seen: there its label maps may be wrong without looking wrong."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -16,7 +18,7 @@ from autoseg.inference.table import foreground_ml, volumes_ml
 from autoseg.planning.case_fingerprint import CaseFingerprint, IntensityStatistics, intensity_statistics
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.sections import DataSection, NormalisationStep
-from autoseg.planning.tilt import unusual_tilt
+from autoseg.planning.tilt import Tilt, outermost, unusual_tilt
 
 SPACING_MARGIN: Final = 1.25
 """Spacings beyond the training range by more than this factor are warned about.
@@ -32,18 +34,82 @@ INTENSITY_MARGIN: Final = 1.5
 
 
 @dataclass(frozen=True)
+class Range:
+    """From the smallest to the largest of some values >= 0."""
+
+    low: float
+    high: float
+
+    def misses(self, value: float, *, margin: float) -> bool:
+        """Whether a value lies outside by more than a factor."""
+        return not self.low / margin <= value <= self.high * margin
+
+    def __str__(self) -> str:
+        return f"{self.low:.3g} to {self.high:.3g}"
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """Data that networks were trained on, to compare scans with.
+
+    Its cases, which may be very many, are gone through once and not for every scan.
 
     Attributes:
         name: of the data set.
         fingerprint: of its cases.
-        normalisation: each channel's, as planned.
+        normalisation: each channel's, as planned: where it takes the scale away, the scale is not looked at.
     """
 
     name: str
     fingerprint: Fingerprint
     normalisation: tuple[NormalisationStep, ...]
+
+    @cached_property
+    def spacing_mm(self) -> Mapping[str, Range]:
+        """Spacings of the cases, by anatomical axis."""
+        return _ranges(dict(zip(case.axes, case.spacing_mm, strict=True)) for case in self.fingerprint.cases)
+
+    @cached_property
+    def tilts(self) -> Sequence[Tilt | None]:
+        """Tilts that stand for those of all cases."""
+        tilts = [case.tilt_degrees for case in self.fingerprint.cases]
+        return [tilts[place] for place in outermost(tilts)]
+
+    @cached_property
+    def intensities(self) -> Sequence[Mapping[str, Range]]:
+        """What describes the histogram of the voxels > 0, of each channel."""
+        return [
+            _ranges(_shape(found, step) for found in self._positive(channel) if found is not None)
+            for channel, step in enumerate(self.normalisation)
+        ]
+
+    @cached_property
+    def always_positive(self) -> Sequence[bool]:
+        """Whether every case has voxels > 0, of each channel; a colour may be missing from training images."""
+        return [None not in self._positive(channel) for channel in range(len(self.normalisation))]
+
+    @cached_property
+    def holds_grey(self) -> bool:
+        """Whether an image of colours shows none."""
+        channels = (case.channels[:COLOURS] for case in self.fingerprint.cases)
+        return any(red == green == blue for red, green, blue in channels)
+
+    @cached_property
+    def foreground_ml(self) -> Range | None:
+        """Volume of all foreground of the cases that have some and are labelled throughout; None: of no case."""
+        whole = (_foreground_ml(case) for case in self.fingerprint.cases if case.unlabelled is None)
+        return _ranges({"ml": case_ml} for case_ml in whole if case_ml > 0).get("ml")
+
+    @cached_property
+    def labelled(self) -> Collection[frozenset[int]]:
+        """Foreground values that occur together in a case; what cases have in common is there once."""
+        return {
+            frozenset(value for value, count in case.class_voxels.items() if value > 0 and count > 0)
+            for case in self.fingerprint.cases
+        }
+
+    def _positive(self, channel: int) -> list[IntensityStatistics | None]:
+        return [case.channels[channel].positive for case in self.fingerprint.cases]
 
 
 def unusual(image: Image, labels: LabelMap, trained_on: TrainingData, data: DataSection) -> list[str]:
@@ -55,101 +121,94 @@ def unusual(image: Image, labels: LabelMap, trained_on: TrainingData, data: Data
         trained_on: what it is compared with.
         data: channels and classes.
     """
-    fingerprint = trained_on.fingerprint
     return [
-        *unusual_spacing(image.geometry, fingerprint),
-        *unusual_orientation(image.geometry, fingerprint),
-        *unusual_intensities(image.array, trained_on.normalisation, fingerprint, names=data.channels),
-        *unusual_colours(image, fingerprint),
-        *unusual_volume(foreground_ml(labels), fingerprint),
-        *missing_classes(volumes_ml(labels, data.classes), data.classes, fingerprint),
+        *unusual_spacing(image.geometry, trained_on),
+        *unusual_orientation(image.geometry, trained_on),
+        *unusual_intensities(image.array, trained_on, names=data.channels),
+        *unusual_colours(image, trained_on),
+        *unusual_volume(foreground_ml(labels), trained_on),
+        *missing_classes(volumes_ml(labels, data.classes), data.classes, trained_on),
     ]
 
 
-def unusual_spacing(geometry: Geometry, fingerprint: Fingerprint) -> list[str]:
+def unusual_spacing(geometry: Geometry, trained_on: TrainingData) -> list[str]:
     """Warnings about spacings outside those of training, per anatomical axis, and on a picture where volumes were learnt."""
-    if geometry.dimensions < fingerprint.dimensions:
+    if geometry.dimensions < trained_on.fingerprint.dimensions:
         return ["a 2D image, taken for one slice (training: volumes)"]
-    warnings = []
-    for name, spacing_mm in _spacing_by_axis(geometry).items():
-        seen_mm = [case.spacing_mm[case.axes.index(name)] for case in fingerprint.cases if name in case.axes]
-        if seen_mm and _beyond(spacing_mm, seen_mm, SPACING_MARGIN):
-            warnings.append(f"spacing {spacing_mm:.3g} mm {name} (training: {_range(seen_mm)} mm)")
-    return warnings
+    seen_mm = trained_on.spacing_mm
+    return [
+        f"spacing {spacing_mm:.3g} mm {name} (training: {seen_mm[name]} mm)"
+        for name, spacing_mm in _spacing_by_axis(geometry).items()
+        if name in seen_mm and seen_mm[name].misses(spacing_mm, margin=SPACING_MARGIN)
+    ]
 
 
-def unusual_orientation(geometry: Geometry, fingerprint: Fingerprint) -> list[str]:
+def unusual_orientation(geometry: Geometry, trained_on: TrainingData) -> list[str]:
     """Warnings about a tilt against the patient's axes that no scan of training had."""
-    return unusual_tilt(geometry.tilt_degrees, [case.tilt_degrees for case in fingerprint.cases])
+    return unusual_tilt(geometry.tilt_degrees, trained_on.tilts)
 
 
-def unusual_intensities(
-    channels: NDArray[np.float32], steps: Sequence[NormalisationStep], fingerprint: Fingerprint, *, names: Sequence[str]
-) -> list[str]:
+def unusual_intensities(channels: NDArray[np.float32], trained_on: TrainingData, *, names: Sequence[str]) -> list[str]:
     """Warnings about channels whose histogram, of the voxels > 0, is unlike those of training.
 
     Args:
         channels: the scan, (C, Z, Y, X), float32.
-        steps: each channel's normalisation: where it takes the scale away, the scale is not looked at.
-        fingerprint: of the training data.
+        trained_on: what it is compared with.
         names: of the channels.
     """
     warnings = []
-    for index, (channel, step, name) in enumerate(zip(channels, steps, names, strict=True)):
-        seen = [case.channels[index].positive for case in fingerprint.cases]
-        trained = [_shape(statistics, step) for statistics in seen if statistics is not None]
+    for index, (channel, step, name) in enumerate(zip(channels, trained_on.normalisation, names, strict=True)):
         statistics = intensity_statistics(channel[channel > 0])
         if statistics is None:
-            if None not in seen:  # a colour may be missing from training images, too
+            if trained_on.always_positive[index]:
                 warnings.append(f"no voxel of {name} is > 0")
             continue
-        for what, value in _shape(statistics, step).items():
-            values = [shape[what] for shape in trained if what in shape]
-            if values and _beyond(value, values, INTENSITY_MARGIN):
-                warnings.append(f"{what} of {name} {value:.3g} (training: {_range(values)})")
+        seen = trained_on.intensities[index]
+        warnings += [
+            f"{what} of {name} {value:.3g} (training: {seen[what]})"
+            for what, value in _shape(statistics, step).items()
+            if what in seen and seen[what].misses(value, margin=INTENSITY_MARGIN)
+        ]
     return warnings
 
 
-def unusual_colours(image: Image, fingerprint: Fingerprint) -> list[str]:
+def unusual_colours(image: Image, trained_on: TrainingData) -> list[str]:
     """A warning about grey values stored as colours where every training image shows colours."""
-    if not image.colours or not is_grey(image.array):
+    if not image.colours or not is_grey(image.array) or trained_on.holds_grey:
         return []
-    seen = (case.channels for case in fingerprint.cases)
-    trained = any(red == green == blue for red, green, blue in (channels[:COLOURS] for channels in seen))
-    return [] if trained else ["red, green and blue are equal (training: colours in every image)"]
+    return ["red, green and blue are equal (training: colours in every image)"]
 
 
-def unusual_volume(total_ml: float, fingerprint: Fingerprint) -> list[str]:
+def unusual_volume(total_ml: float, trained_on: TrainingData) -> list[str]:
     """Warnings about the volume of all foreground together, in ml, which is known of scans that are labelled throughout."""
     if total_ml == 0:
-        return ["nothing was found"] if all(_foreground_ml(case) > 0 for case in fingerprint.cases) else []
-    whole = (case for case in fingerprint.cases if case.unlabelled is None)
-    seen_ml = [case_ml for case in whole if (case_ml := _foreground_ml(case)) > 0]
-    if seen_ml and _beyond(total_ml, seen_ml, VOLUME_MARGIN):
-        return [f"{total_ml:.4g} ml of foreground (training: {_range(seen_ml)} ml)"]
+        return ["nothing was found"] if all(trained_on.labelled) else []
+    seen_ml = trained_on.foreground_ml
+    if seen_ml is not None and seen_ml.misses(total_ml, margin=VOLUME_MARGIN):
+        return [f"{total_ml:.4g} ml of foreground (training: {seen_ml} ml)"]
     return []
 
 
-def _foreground_ml(case: CaseFingerprint) -> float:
-    voxels = sum(count for value, count in case.class_voxels.items() if value > 0)
-    return voxels * float(np.prod(case.spacing_mm)) / 1000
-
-
-def missing_classes(found_ml: Mapping[str, float], classes: Sequence[LabelClass], fingerprint: Fingerprint) -> list[str]:
+def missing_classes(found_ml: Mapping[str, float], classes: Sequence[LabelClass], trained_on: TrainingData) -> list[str]:
     """A warning about classes that were not found, though every training scan shows them.
 
     Args:
         found_ml: volume of each foreground class by name.
         classes: what the label values stand for.
-        fingerprint: of the training data.
+        trained_on: what the scan is compared with.
     """
     missing = [
         label.name
         for label in classes
-        if found_ml.get(label.name) == 0 and all(case.voxels_of(label) > 0 for case in fingerprint.cases)
+        if found_ml.get(label.name) == 0 and not any(values.isdisjoint(label.label_values) for values in trained_on.labelled)
     ]
     some = any(volume_ml > 0 for volume_ml in found_ml.values())  # else that nothing was found says it
     return [f"no {', no '.join(missing)} was found (training: in every case)"] if missing and some else []
+
+
+def _foreground_ml(case: CaseFingerprint) -> float:
+    voxels = sum(count for value, count in case.class_voxels.items() if value > 0)
+    return voxels * math.prod(case.spacing_mm) / 1000
 
 
 def _spacing_by_axis(geometry: Geometry) -> dict[str, float]:
@@ -170,9 +229,11 @@ def _shape(statistics: IntensityStatistics, step: NormalisationStep) -> dict[str
     }
 
 
-def _beyond(value: float, seen: Sequence[float], margin: float) -> bool:
-    return not min(seen) / margin <= value <= max(seen) * margin  # all are >= 0
-
-
-def _range(values: Sequence[float]) -> str:
-    return f"{min(values):.3g} to {max(values):.3g}"
+def _ranges(cases: Iterable[Mapping[str, float]]) -> dict[str, Range]:
+    """From the smallest to the largest value of each name that cases give."""
+    found: dict[str, Range] = {}
+    for values in cases:
+        for name, value in values.items():
+            before = found.get(name, Range(value, value))
+            found[name] = Range(min(before.low, value), max(before.high, value))
+    return found

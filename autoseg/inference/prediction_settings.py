@@ -1,6 +1,7 @@
 """What predictions are made with: by this, earlier results are recognised, and told from those of other models."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from autoseg.catalogue import NotFinite
 from autoseg.inference.segmenter import Segmenter
@@ -28,7 +29,7 @@ class PredictionSettings:
         """SHA-256 of everything that decides a label map."""
         return self._digest(self.not_finite)
 
-    @property
+    @cached_property
     def calibration_sha256(self) -> str:
         """Of what tells how good a label map is; empty where nothing does."""
         quality = self.segmenter.quality

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,13 +46,17 @@ def fingerprint(monkeypatch: pytest.MonkeyPatch) -> Fingerprint:
     return Fingerprint(cases=tuple(cases))
 
 
+def trained_on(fingerprint: Fingerprint, normalisation: Sequence[NormalisationStep] = SCALE_FREE) -> TrainingData:
+    return TrainingData("scans", fingerprint, tuple(normalisation))
+
+
 def test_spacings_of_training_are_usual(fingerprint: Fingerprint) -> None:
     for spacing_mm in (1.0, 1.1, 1.2, 1.2 * 1.24, 1.0 / 1.24):
-        assert unusual_spacing(Geometry(SHAPE, (3.0, spacing_mm, 1.0)), fingerprint) == []
+        assert unusual_spacing(Geometry(SHAPE, (3.0, spacing_mm, 1.0)), trained_on(fingerprint)) == []
 
 
 def test_other_spacings_are_named_with_their_axis(fingerprint: Fingerprint) -> None:
-    assert unusual_spacing(Geometry(SHAPE, (3.0, 2.0, 0.7)), fingerprint) == [
+    assert unusual_spacing(Geometry(SHAPE, (3.0, 2.0, 0.7)), trained_on(fingerprint)) == [
         "spacing 2 mm posterior-anterior (training: 1 to 1.2 mm)",
         "spacing 0.7 mm left-right (training: 1 to 1 mm)",
     ]
@@ -61,8 +65,8 @@ def test_other_spacings_are_named_with_their_axis(fingerprint: Fingerprint) -> N
 def test_spacings_are_compared_along_the_patients_axes(fingerprint: Fingerprint) -> None:
     # The same scan with its array axes in another order: thick slices still run inferior-superior.
     direction = (0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0)  # X: inferior-superior, Y: left-right, Z: posterior-anterior
-    assert unusual_spacing(Geometry(SHAPE, (1.0, 1.0, 3.0), direction=direction), fingerprint) == []
-    assert len(unusual_spacing(Geometry(SHAPE, (3.0, 1.0, 1.0), direction=direction), fingerprint)) == 2
+    assert unusual_spacing(Geometry(SHAPE, (1.0, 1.0, 3.0), direction=direction), trained_on(fingerprint)) == []
+    assert len(unusual_spacing(Geometry(SHAPE, (3.0, 1.0, 1.0), direction=direction), trained_on(fingerprint))) == 2
 
 
 def turned(degrees: float) -> Geometry:
@@ -72,24 +76,24 @@ def turned(degrees: float) -> Geometry:
 
 
 def test_a_tilt_that_training_did_not_show_is_named(fingerprint: Fingerprint) -> None:
-    assert unusual_orientation(turned(14.0), fingerprint) == []
-    assert unusual_orientation(turned(-16.0), fingerprint) == [
+    assert unusual_orientation(turned(14.0), trained_on(fingerprint)) == []
+    assert unusual_orientation(turned(-16.0), trained_on(fingerprint)) == [
         "tilted by -16 degrees about left-right (training: 0 to 0 degrees)"
     ]
     for degrees in (45.0, 46.0, 60.0):
-        assert len(unusual_orientation(turned(degrees), fingerprint)) == 1
-    assert unusual_orientation(turned(90.0), fingerprint) == []  # stored by other axes, and straight
+        assert len(unusual_orientation(turned(degrees), trained_on(fingerprint))) == 1
+    assert unusual_orientation(turned(90.0), trained_on(fingerprint)) == []  # stored by other axes, and straight
 
 
 def test_documents_of_before_know_no_tilt(fingerprint: Fingerprint) -> None:
     old = [case.model_copy(update={"tilt_degrees": None}) for case in fingerprint.cases]
-    assert unusual_orientation(turned(44.0), fingerprint.model_copy(update={"cases": tuple(old)})) == []
+    assert unusual_orientation(turned(44.0), trained_on(fingerprint.model_copy(update={"cases": tuple(old)}))) == []
 
 
 def test_the_scale_matters_only_where_normalisation_keeps_it(fingerprint: Fingerprint) -> None:
     brighter = intensities(7, scale=10)
-    assert unusual_intensities(brighter, SCALE_FREE, fingerprint, names=["T1"]) == []
-    remarks = unusual_intensities(brighter, ABSOLUTE, fingerprint, names=["T1"])
+    assert unusual_intensities(brighter, trained_on(fingerprint), names=["T1"]) == []
+    remarks = unusual_intensities(brighter, trained_on(fingerprint, ABSOLUTE), names=["T1"])
     assert len(remarks) == 2
     assert remarks[0].startswith("median intensity of T1")
 
@@ -107,13 +111,13 @@ def test_another_shape_of_the_histogram_is_remarked_on(
     fingerprint: Fingerprint,
     change: Callable[[np.ndarray], np.ndarray],  # type: ignore[type-arg]
 ) -> None:
-    assert unusual_intensities(intensities(7), SCALE_FREE, fingerprint, names=["T1"]) == []
-    assert unusual_intensities(change(intensities(7)).astype(np.float32), SCALE_FREE, fingerprint, names=["T1"])
+    assert unusual_intensities(intensities(7), trained_on(fingerprint), names=["T1"]) == []
+    assert unusual_intensities(change(intensities(7)).astype(np.float32), trained_on(fingerprint), names=["T1"])
 
 
 def test_a_scan_without_signal_is_remarked_on(fingerprint: Fingerprint) -> None:
     empty = np.zeros((1, *SHAPE), np.float32)
-    assert unusual_intensities(empty, SCALE_FREE, fingerprint, names=["T1"]) == ["no voxel of T1 is > 0"]
+    assert unusual_intensities(empty, trained_on(fingerprint), names=["T1"]) == ["no voxel of T1 is > 0"]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +127,7 @@ def test_a_scan_without_signal_is_remarked_on(fingerprint: Fingerprint) -> None:
      (1.2, ["1.2 ml of foreground (training: 0.3 to 0.72 ml)"]), (0.1, ["0.1 ml of foreground (training: 0.3 to 0.72 ml)"])],
 )  # fmt: skip
 def test_the_volume_of_all_foreground(fingerprint: Fingerprint, volume_ml: float, found: list[str]) -> None:
-    assert unusual_volume(volume_ml, fingerprint) == found
+    assert unusual_volume(volume_ml, trained_on(fingerprint)) == found
 
 
 def test_what_several_regions_hold_is_foreground_once(fingerprint: Fingerprint) -> None:
@@ -132,28 +136,26 @@ def test_what_several_regions_hold_is_foreground_once(fingerprint: Fingerprint) 
     enhancing = LabelClass(value=3, name="enhancing", values=(3,), order=2)
     data: Any = SimpleNamespace(channels=("T1",), classes=(LabelClass(value=0, name="background"), whole, core, enhancing))
     seen = fingerprint.cases[0].model_copy(update={"class_voxels": {0: 780, 1: 100, 2: 300, 3: 500}})  # of 3 mm3
-    trained_on = TrainingData("tumours", Fingerprint(cases=(seen,)), tuple(SCALE_FREE))
+    tumours = trained_on(Fingerprint(cases=(seen,)))
     geometry = Geometry(SHAPE, (3.0, 1.0, 1.0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1))
     image, labels = Image(intensities(0), geometry), np.zeros(SHAPE, np.uint16)
     labels.reshape(-1)[:900] = np.repeat((1, 2, 3), (100, 300, 500))
-    assert unusual(image, LabelMap(labels, geometry), trained_on, data) == []
+    assert unusual(image, LabelMap(labels, geometry), tumours, data) == []
     labels.reshape(-1)[:650] = 0
-    assert unusual(image, LabelMap(labels, geometry), trained_on, data) == [
-        "0.75 ml of foreground (training: 2.7 to 2.7 ml)"
-    ]
+    assert unusual(image, LabelMap(labels, geometry), tumours, data) == ["0.75 ml of foreground (training: 2.7 to 2.7 ml)"]
 
 
 def test_volumes_of_scans_that_are_labelled_in_part_are_not_known(fingerprint: Fingerprint) -> None:
     part = Unlabelled(voxels=10, labelled_slices=(1, 12, 14))
     cases = [case.model_copy(update={"unlabelled": part}) for case in fingerprint.cases]
-    assert unusual_volume(1e6, Fingerprint(cases=tuple(cases))) == []
-    assert unusual_volume(1e6, Fingerprint(cases=(cases[0], fingerprint.cases[1]))) != []
-    assert unusual_volume(0.0, Fingerprint(cases=tuple(cases))) == ["nothing was found"]
+    assert unusual_volume(1e6, trained_on(Fingerprint(cases=tuple(cases)))) == []
+    assert unusual_volume(1e6, trained_on(Fingerprint(cases=(cases[0], fingerprint.cases[1])))) != []
+    assert unusual_volume(0.0, trained_on(Fingerprint(cases=tuple(cases)))) == ["nothing was found"]
 
 
 def test_finding_nothing_is_usual_where_some_training_scans_show_nothing(fingerprint: Fingerprint) -> None:
     empty = fingerprint.cases[0].model_copy(update={"class_voxels": {0: 1680}})
-    assert unusual_volume(0.0, Fingerprint(cases=(empty, fingerprint.cases[1]))) == []
+    assert unusual_volume(0.0, trained_on(Fingerprint(cases=(empty, fingerprint.cases[1])))) == []
 
 
 @pytest.mark.parametrize(
@@ -171,18 +173,18 @@ def test_a_class_that_every_training_scan_shows_is_missed(
     classes = [LabelClass(value=value, name=name) for value, name in ((0, "background"), (1, "GM"), (3, "WM"))]
     both = fingerprint.cases[0].model_copy(update={"class_voxels": {0: 1480, 1: 100, 3: 100}})
     seen = Fingerprint(cases=(both, fingerprint.cases[1]))
-    assert missing_classes(volumes_ml, classes, seen) == found
+    assert missing_classes(volumes_ml, classes, trained_on(seen)) == found
 
 
 def test_a_picture_has_no_third_axis(fingerprint: Fingerprint) -> None:
     flat = Geometry((1, 12, 14), (1.0, 1.1, 1.0), dimensions=2)
     pictures = tuple(case.model_copy(update={"dimensions": 2}) for case in fingerprint.cases)
-    assert unusual_spacing(flat, fingerprint.model_copy(update={"cases": pictures})) == []
+    assert unusual_spacing(flat, trained_on(fingerprint.model_copy(update={"cases": pictures}))) == []
 
 
 def test_a_picture_is_unlike_volumes(fingerprint: Fingerprint) -> None:
     flat = Geometry((1, 12, 14), (1.0, 1.1, 1.0), dimensions=2)
-    assert unusual_spacing(flat, fingerprint) == ["a 2D image, taken for one slice (training: volumes)"]
+    assert unusual_spacing(flat, trained_on(fingerprint)) == ["a 2D image, taken for one slice (training: volumes)"]
 
 
 def test_statistics_name_what_they_saw() -> None:
@@ -206,9 +208,9 @@ def test_grey_where_all_training_images_show_colours_is_unusual(fingerprint: Fin
     grey = Image(np.repeat(intensities(7), 3, axis=0), geometry, colours=True)
     coloured = Image(grey.array * np.float32([[[[1]]], [[[2]]], [[[1]]]]), geometry, colours=True)
     said = ["red, green and blue are equal (training: colours in every image)"]
-    assert unusual_colours(grey, of_colours(fingerprint, grey=False)) == said
-    assert unusual_colours(grey, of_colours(fingerprint, grey=True)) == []
-    assert unusual_colours(coloured, of_colours(fingerprint, grey=False)) == []
+    assert unusual_colours(grey, trained_on(of_colours(fingerprint, grey=False))) == said
+    assert unusual_colours(grey, trained_on(of_colours(fingerprint, grey=True))) == []
+    assert unusual_colours(coloured, trained_on(of_colours(fingerprint, grey=False))) == []
 
 
 def test_a_colour_that_training_images_lack_may_be_missing(fingerprint: Fingerprint) -> None:
@@ -216,5 +218,26 @@ def test_a_colour_that_training_images_lack_may_be_missing(fingerprint: Fingerpr
     dark = statistics.model_copy(update={"positive": None})
     seen = Fingerprint(cases=(fingerprint.cases[0].model_copy(update={"channels": (dark,)}), fingerprint.cases[1]))
     empty = np.zeros_like(intensities(7))
-    assert unusual_intensities(empty, SCALE_FREE, seen, names=["B"]) == []
-    assert unusual_intensities(empty, SCALE_FREE, fingerprint, names=["B"]) == ["no voxel of B is > 0"]
+    assert unusual_intensities(empty, trained_on(seen), names=["B"]) == []
+    assert unusual_intensities(empty, trained_on(fingerprint), names=["B"]) == ["no voxel of B is > 0"]
+
+
+def test_training_cases_are_gone_through_once_however_many_scans_come(fingerprint: Fingerprint) -> None:
+    class Counted(tuple[Any, ...]):
+        times = 0
+
+        def __iter__(self) -> Any:
+            type(self).times += 1
+            return super().__iter__()
+
+    seen = trained_on(fingerprint.model_copy(update={"cases": Counted(fingerprint.cases)}))
+    data: Any = SimpleNamespace(
+        channels=("T1",), classes=(LabelClass(value=0, name="background"), LabelClass(value=1, name="GM"))
+    )
+    geometry = Geometry(SHAPE, (3.0, 1.0, 1.0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1))
+    image, labels = Image(intensities(0), geometry), LabelMap(np.zeros(SHAPE, np.uint16), geometry)
+    assert unusual(image, labels, seen, data) == ["nothing was found"]
+    once = Counted.times
+    assert once > 0
+    assert unusual(image, labels, seen, data) == ["nothing was found"]
+    assert Counted.times == once
