@@ -39,7 +39,10 @@ _LEGEND_COLUMNS: Final = 4
 
 @dataclass(frozen=True)
 class Plane:
-    """One way to cut a volume (Z, Y, X); `left` and `right` are the patient's sides at the image's edges."""
+    """One way to cut a volume (Z, Y, X); `left` and `right` are the patient's sides at the image's edges.
+
+    Of a 2D image nobody knows plane and sides: all three are empty.
+    """
 
     name: str
     axis: int
@@ -58,10 +61,19 @@ class Plane:
 
 
 PLANES: Final = (Plane("axial", 0, "R", "L"), Plane("coronal", 1, "R", "L"), Plane("sagittal", 2, "A", "P"))
+_IMAGE: Final = Plane("", 0, "", "")
+"""The only cut through a 2D image."""
 
 
-def planes_of(shape: Sequence[int]) -> list[Plane]:
-    """The planes in which a volume (Z, Y, X) is more than a line; of a single slice that one."""
+def planes_of(shape: Sequence[int], *, flat: bool) -> list[Plane]:
+    """The planes in which a volume (Z, Y, X) is more than a line; of a single slice that one.
+
+    Args:
+        shape: voxels (Z, Y, X).
+        flat: whether it is a 2D image.
+    """
+    if flat:
+        return [_IMAGE]
     return [plane for plane in PLANES if min(plane.sides(shape)) > 1] or list(PLANES[:1])
 
 
@@ -85,6 +97,7 @@ def draw_case(
         spacing_mm,
         path,
         class_names={label.value: label.name for label in classes[1:]},
+        flat=image.geometry.dimensions == 2,
     )
 
 
@@ -95,6 +108,7 @@ def draw_planes(
     path: Path,
     *,
     class_names: Mapping[int, str],
+    flat: bool = False,
 ) -> None:
     """Draw label maps over a scan: one row each; axial, coronal and sagittal, in true proportions.
 
@@ -109,6 +123,7 @@ def draw_planes(
         spacing_mm: voxel spacing (Z, Y, X), in mm.
         path: a `.png` or `.svg` file.
         class_names: label value to name; other values are drawn as `label <value>`.
+        flat: whether it is a 2D image, of which neither the plane nor the patient's sides are known, so that none is named.
 
     Raises:
         ValueError: no label map is given, or one has another shape than the image.
@@ -120,7 +135,7 @@ def draw_planes(
         msg = f"label maps need the image's shape {image.shape}, not {found}"
         raise ValueError(msg)
     indices = fullest_slices(overlays.values())
-    planes = planes_of(image.shape)
+    planes = planes_of(image.shape, flat=flat)
     slices = [plane.cut(image, indices) for plane in planes]
     maps = {name: [plane.cut(labels, indices) for plane in planes] for name, labels in overlays.items()}
     names = _all_names(class_names, maps.values())

@@ -148,6 +148,8 @@ def planes_pictures(
 ) -> list[Picture]:
     """A scan in three planes, the first label map filled and the second outlined, where they hold most foreground.
 
+    Of a single slice neither the plane nor the patient's sides are named: 2D images have none that are known.
+
     Args:
         scan: intensities, (Z, Y, X), indices growing towards inferior, posterior and left.
         overlays: one or two label maps by their names, of the same shape.
@@ -156,11 +158,12 @@ def planes_pictures(
         name: of the case.
         placed_by: label maps whose foreground decides which slices are shown; empty: these.
     """
+    flat = scan.shape[0] == 1
     box = content_box(scan, placed_by or overlays.values())
     scan, maps = scan[box], [labels[box] for labels in overlays.values()]
     indices = fullest_slices([labels[box] for labels in placed_by] or maps)
     values = [label.value for label in classes[1:]]
-    planes = planes_of(scan.shape)
+    planes = planes_of(scan.shape, flat=flat)
     window = intensity_window([plane.cut(scan, indices) for plane in planes])
     longest_mm = max(count * step for count, step in zip(scan.shape, spacing_mm, strict=True))
     made = []
@@ -176,9 +179,9 @@ def planes_pictures(
             values=values,
         )
         height, width = painted.shape[:2]
-        sides = (plane.left, plane.right) if scan.shape[0] > 1 else ("", "")
-        alt = f"{name}, {plane.name} slice with {' and '.join(overlays)}"
-        made.append(Picture(jpeg(painted, quality=_QUALITY), (width, height), alt, plane.name, width / _SIDE_PX, sides))
+        alt = f"{name}, {plane.name or 'the'} slice with {' and '.join(overlays)}"
+        content, sides = jpeg(painted, quality=_QUALITY), (plane.left, plane.right)
+        made.append(Picture(content, (width, height), alt, plane.name, width / _SIDE_PX, sides))
     return made
 
 

@@ -5,7 +5,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from autoseg.reporting.case_image import draw_planes
+from autoseg.data.dataset import LabelClass
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import Image as Scan
+from autoseg.reporting import case_image
+from autoseg.reporting.case_image import draw_case, draw_planes
 
 SHAPE = (10, 20, 40)
 SPACING_MM = (3.0, 2.0, 1.0)
@@ -53,6 +57,7 @@ def filled(pixels: NDArray[np.int64], colour: tuple[int, int, int]) -> NDArray[n
     return np.abs(pixels - 0.35 * np.array(colour)).max(axis=-1) <= 3
 
 
+CLASSES = [LabelClass(value=0, name="none"), LabelClass(value=1, name="CSF")]
 EMPTY = np.zeros(SHAPE, np.uint8)
 
 
@@ -116,6 +121,21 @@ def test_two_rows_make_a_higher_picture_of_the_same_width(tmp_path: Path) -> Non
 def test_a_single_slice_is_one_picture(tmp_path: Path) -> None:
     path = draw(tmp_path, {"prediction": np.zeros((1, 20, 40), np.uint8)}, shape=(1, 20, 40))
     assert len(panels_of(pixels_of(path))) == 1
+
+
+@pytest.mark.parametrize(("dimensions", "sides"), [(2, ""), (3, "RL")])
+def test_of_a_2d_image_nobody_knows_plane_and_sides(
+    tmp_path: Path, dimensions: int, sides: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters: list[str] = []
+    monkeypatch.setattr(case_image, "outlined_text", lambda _panel, _place, letter, **_how: letters.append(letter))
+    path, shape = tmp_path / "case.svg", (1, 20, 40)
+    scan = Scan(np.ones((1, *shape), np.float32), Geometry(shape, (1.0, 1.0, 1.0), dimensions=dimensions))
+    draw_case(path, scan, {"prediction": np.ones(shape, np.uint8)}, classes=CLASSES)
+    assert "".join(letters) == sides
+    text = path.read_text(encoding="utf-8")
+    assert ("<!-- axial -->" in text) is bool(sides)
+    assert "<!-- CSF -->" in text
 
 
 def test_an_image_without_finite_values_is_drawn(tmp_path: Path) -> None:

@@ -80,7 +80,8 @@ def test_a_single_slice_is_one_picture_without_sides() -> None:
         np.eye(9)[np.newaxis], {"prediction": np.eye(9, dtype=np.uint8)[np.newaxis]},
         spacing_mm=(1.0, 1.0, 1.0), classes=CLASSES, name="case",
     )  # fmt: skip
-    assert only.sides == ("", "")
+    assert (only.caption, only.sides) == ("", ("", ""))
+    assert only.alt == "case, the slice with prediction"
 
 
 def test_a_map_is_stretched_over_its_slice() -> None:

@@ -183,6 +183,11 @@ class View {
     return element("label", {}, [input, text]);
   }
 
+  // Of a single slice nobody knows the plane, nor the patient's sides.
+  called(plane) {
+    return this.data.flat ? "the slice" : `${plane.name} slice`;
+  }
+
   panel(plane) {
     const {shape, spacing} = this.data;
     const sides = [plane.columns, plane.rows].map((axis) => shape[axis] * spacing[axis]);
@@ -190,7 +195,7 @@ class View {
     const [width, height] = sides.map((side) => Math.max(1, Math.round(side * scale)));
     const canvas = element("canvas", {width, height});
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${plane.name} slice`);
+    canvas.setAttribute("aria-label", this.called(plane));
     canvas.addEventListener("click", (event) => this.jump(plane, canvas, event));
     canvas.addEventListener("pointermove", (event) => { if (event.buttons === 1) this.jump(plane, canvas, event); });
     const name = element("span", {textContent: plane.name});
@@ -236,7 +241,7 @@ class View {
     slider.value = position;
     name.textContent = `${plane.name} ${position + 1} / ${shape[plane.axis]}`;
     slider.setAttribute("aria-valuetext", `${position + 1} of ${shape[plane.axis]}`);
-    canvas.setAttribute("aria-label", `${plane.name} slice ${position + 1} of ${shape[plane.axis]}`);
+    canvas.setAttribute("aria-label", `${this.called(plane)} ${position + 1} of ${shape[plane.axis]}`);
     const context = canvas.getContext("2d");
     this.paint(context, cut(this.image, shape, plane, position), GREYS, true);
     const cuts = this.overlays.map(({labels}) => cut(labels, shape, plane, position));
