@@ -19,7 +19,8 @@ class LabelledPart:
         cases: how many there are.
         partial: how many of them have voxels without a label.
         voxels: labelled ones, as a fraction of those of all cases.
-        slices: of the partial ones that have a labelled voxel, across the axis of each along which fewest have one.
+        slices: of the partial ones that have a labelled voxel, across the axis of each along which fewest have one; of a
+            single slice that one.
         of_slices: all slices across these axes.
     """
 
@@ -42,7 +43,7 @@ def labelled_part(cases: Sequence[CaseFingerprint]) -> LabelledPart | None:
     if not partial:
         return None
     fewest = [
-        min(zip(unlabelled.labelled_slices, shape, strict=True), key=lambda each: each[0] / each[1])
+        min(zip(unlabelled.labelled_slices, shape, strict=True), key=lambda each: (each[1] > 1, each[0] / each[1]))
         for unlabelled, shape in partial
     ]
     return LabelledPart(

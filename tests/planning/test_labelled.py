@@ -68,6 +68,14 @@ def test_a_fingerprint_is_that_of_the_labelled_part(tmp_path: Path) -> None:
     assert found.unlabelled.labelled_slices == (2, 8, 7)
 
 
+def test_a_single_slice_that_is_labelled_in_part_counts_as_one_slice(tmp_path: Path) -> None:
+    image, labels = arrays()
+    labels[:, ::2] = IGNORE
+    found = labelled_part([measured(tmp_path, image[:, :1], labels[:1], IGNORE)])
+    assert found is not None
+    assert (found.slices, found.of_slices) == (1, 1)
+
+
 def test_without_such_voxels_a_fingerprint_is_as_it_was(tmp_path: Path) -> None:
     assert measured(tmp_path, *arrays(), IGNORE) == measured(tmp_path, *arrays(), None)
 
