@@ -171,6 +171,8 @@ def in_plane_spacing(fingerprint: Fingerprint, *, plane: Plane | None, recipe: R
 def adjacent_slices(fingerprint: Fingerprint, *, planes: Sequence[Plane | None], recipe: Recipe) -> Choice[int]:
     """How many slices on either side are shown together with each: those within reach, at least one, at most two.
 
+    None where there are none: in 2D images, and where every scan is a single slice.
+
     Source: reach and limits are ours; on the hippocampus these raised held-out Dice (docs/explanation/decisions.md).
     """
     if recipe == "paper":
@@ -178,6 +180,8 @@ def adjacent_slices(fingerprint: Fingerprint, *, planes: Sequence[Plane | None],
     across = [_median_spacing_mm(fingerprint, PLANE_AXES[plane][0]) for plane in planes if plane is not None]
     if not across:
         return Choice(0, "2D images have no adjacent slices.")
+    if _single_slice_axis(fingerprint):
+        return Choice(0, "Every scan is one slice, which has no adjacent ones.")
     apart = f"{across[0]:.3g}" if len(across) == 1 else " or ".join(f"{each:.3g}" for each in sorted(set(across)))
     shared = "" if len(across) == 1 else "; the views share one network, so the largest distance decides"
     return Choice(

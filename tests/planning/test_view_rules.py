@@ -62,6 +62,12 @@ def test_pictures_and_the_papers_networks_have_no_adjacent_slices(make_fingerpri
     assert view_rules.adjacent_slices(make_fingerprint(FLAT), planes=[None], recipe="auto").value == 0
 
 
+def test_a_single_slice_has_no_adjacent_ones(make_fingerprint):
+    single, some = {"shape": (1, 40, 60)}, {"shape": (3, 40, 60)}
+    assert view_rules.adjacent_slices(make_fingerprint(single, single), planes=["axial"], recipe="auto").value == 0
+    assert view_rules.adjacent_slices(make_fingerprint(single, some), planes=["axial"], recipe="auto").value > 0
+
+
 def planes_of(fingerprint, *, asked, recipe="auto"):
     return [choice.value for choice in view_rules.slice_planes(fingerprint, asked=asked, recipe=recipe)]
 
