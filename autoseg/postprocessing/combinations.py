@@ -108,6 +108,26 @@ def rank(
     )
 
 
+def why_first(ranked: Sequence[Candidate], *, cases: int) -> str:
+    """In words, why the first candidate of `rank` is before the others.
+
+    Args:
+        ranked: candidates as `rank` gives them.
+        cases: how many they were scored on.
+    """
+    best, *others = ranked
+    if not others:
+        return "nothing else was trained"
+    if _dice(best.score) > max(_dice(other.score) for other in others):
+        return f"highest mean Dice of {len(ranked)} on {cases} held-out case(s)"
+    level = f"mean Dice within {TIE_DICE} of the highest"
+    top = max(_dice(candidate.score) for candidate in ranked)
+    tied = [other.score for other in others if _dice(other.score) >= top - TIE_DICE]
+    if all(_distance(best.score) < _distance(score) for score in tied):
+        return f"{level}, and the least Hausdorff distance"
+    return f"{level}, no Hausdorff distance to tell it from others, and as few networks and views as any of these"
+
+
 def choice_of(candidate: Candidate, choices: Iterable[Choice], planes: Sequence[Plane | None]) -> Choice:
     """The choice that a candidate of `rank` stands for."""
     wanted = candidate.networks, candidate.views

@@ -1,6 +1,6 @@
 """Scores of many cases as a selection holds them: means with how sure they are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from autoseg.evaluation.cases import CaseMetrics
@@ -30,14 +30,21 @@ def score_of(cases: Sequence[CaseMetrics]) -> Score:
 
 
 def with_undefined(distances: Sequence[str], scores: Sequence[Score]) -> list[str]:
-    """Mean distances as text, with the classes that have a Dice and no distance in some cases.
+    """Mean distances as text, with the classes that have a Dice and no distance, in some cases or in all.
 
     These were not found, are not in the reference, or are not labelled throughout.
     """
-    names = [
-        listing([label.name for label in score.classes if label.hausdorff_mm.cases < label.dice.cases]) for score in scores
-    ]
-    return [f"{text} ({partly} partly undefined)" if partly else text for text, partly in zip(distances, names, strict=True)]
+    lacking = ["; ".join(_undefined(score)) for score in scores]
+    return [f"{text} ({undefined})" if undefined else text for text, undefined in zip(distances, lacking, strict=True)]
+
+
+def _undefined(score: Score) -> Iterator[str]:
+    """In words, which classes have a distance in no case, and which in fewer than have a Dice."""
+    fewer = [label for label in score.classes if label.hausdorff_mm.cases < label.dice.cases]
+    if never := [label.name for label in fewer if not label.hausdorff_mm.cases]:
+        yield f"{listing(never)} undefined"
+    if partly := [label.name for label in fewer if label.hausdorff_mm.cases]:
+        yield f"{listing(partly)} partly undefined"
 
 
 def case_means(cases: Sequence[CaseMetrics], metric: str) -> list[float]:

@@ -18,7 +18,7 @@ from autoseg.jobs.pool import workers
 from autoseg.jobs.work import Apply, Jobs
 from autoseg.model.description import read_document
 from autoseg.postprocessing.choice import Choice, Networks
-from autoseg.postprocessing.combinations import TIE_DICE, candidates, choice_of, comparable, rank
+from autoseg.postprocessing.combinations import candidates, choice_of, comparable, rank, why_first
 from autoseg.postprocessing.held_out import (
     HeldOutCase,
     expectations,
@@ -209,7 +209,7 @@ def _reasons(
     classes: Sequence[LabelClass],
 ) -> tuple[str, ...]:
     best, *others = candidates
-    reasons = [f"{best.title}: {_why(best, others, compared)}"]
+    reasons = [f"{best.title}: {why_first(candidates, cases=len(compared))}"]
     if others and not meaningful(len(compared)):
         reasons.append(f"{len(compared)} case(s) are too few to tell a difference from chance: at least six are needed")
     elif similar := [candidate.title for candidate in others if (candidate.p or 0) > 1 - LEVEL]:
@@ -243,11 +243,3 @@ def _whose_doubt(cases: Sequence[HeldOutCase], quality: Quality) -> str:
     unequal = [name for name, count in quality.seeds.items() if most[name] > count]
     besides = f" (not every fold has all seeds of {', '.join(unequal)})" if unequal else ""
     return f"Dice is predicted from what {quality.basis} expect{besides}"
-
-
-def _why(best: Candidate, others: Sequence[Candidate], compared: Sequence[str]) -> str:
-    if not others:
-        return "nothing else was trained"
-    if (best.score.dice.mean or 0) < max(candidate.score.dice.mean or 0 for candidate in others):
-        return f"mean Dice within {TIE_DICE} of the highest, and the least Hausdorff distance"
-    return f"highest mean Dice of {len(others) + 1} on {len(compared)} held-out case(s)"

@@ -6,7 +6,7 @@ from autoseg.catalogue import Architecture
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.choice import Choice, Networks
-from autoseg.postprocessing.combinations import TIE_DICE, all_combinations, candidates, comparable, rank
+from autoseg.postprocessing.combinations import TIE_DICE, all_combinations, candidates, comparable, rank, why_first
 
 NAN = float("nan")
 
@@ -50,6 +50,25 @@ def test_with_several_views_all_and_each_left_out_and_each_network_alone() -> No
         Choice(both, (0,)),
     ]
     assert candidates(("unet",), views=2) == [Choice(("unet",)), Choice(("unet",), (1,)), Choice(("unet",), (0,))]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "why"),
+    [
+        ((0.9, 5.0), (0.8, 4.0), "highest mean Dice of 2 on 1 held-out case(s)"),
+        ((0.9, 5.0), (0.9 + TIE_DICE / 2, 6.0), f"mean Dice within {TIE_DICE} of the highest, and the least Hausdorff"),
+        ((0.9, 5.0), (0.9, 5.0), "no Hausdorff distance to tell it from others, and as few networks and views"),
+        ((0.0, NAN), (0.0, NAN), "no Hausdorff distance to tell it from others, and as few networks and views"),
+    ],
+)
+def test_the_reason_is_what_decided(first: tuple[float, float], second: tuple[float, float], why: str) -> None:
+    ranked = rank(scored({("unet",): [first], ("unet", "sepres"): [second]}))
+    assert ranked[0].networks == ("unet",)
+    assert why in why_first(ranked, cases=1)
+
+
+def test_nothing_is_compared_with_what_stands_alone() -> None:
+    assert why_first(rank(scored({("unet",): [(0.9, 5.0)]})), cases=1) == "nothing else was trained"
 
 
 def test_candidates_name_their_views_and_fewer_decide_between_equals() -> None:

@@ -64,6 +64,11 @@ def test_a_mean_distance_names_the_classes_that_have_none_in_some_cases() -> Non
     assert with_undefined(["3.00; 1 case", "3.00"], scores) == ["3.00; 1 case (GM partly undefined)", "3.00"]
 
 
+def test_a_mean_distance_names_the_classes_that_have_none_in_any_case() -> None:
+    scores = [score_of(tuple(case(name, csf=(0.0, NAN), gm=(0.5, gm_mm)) for name, gm_mm in (("a", 2.0), ("b", NAN))))]
+    assert with_undefined(["n/a"], scores) == ["n/a (CSF undefined; GM partly undefined)"]
+
+
 def test_a_case_scored_twice_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="several scores"):
         case_means([CASES[0], CASES[0]], "dice")
