@@ -70,6 +70,11 @@ class TrainingData:
         return _ranges(dict(zip(case.axes, case.spacing_mm, strict=True)) for case in self.fingerprint.cases)
 
     @cached_property
+    def voxels(self) -> Mapping[str, Range]:
+        """Voxels along each anatomical axis of the cases."""
+        return _ranges(dict(zip(case.axes, case.shape, strict=True)) for case in self.fingerprint.cases)
+
+    @cached_property
     def tilts(self) -> Sequence[Tilt | None]:
         """Tilts that stand for those of all cases."""
         tilts = [case.tilt_degrees for case in self.fingerprint.cases]
@@ -123,6 +128,7 @@ def unusual(image: Image, labels: LabelMap, trained_on: TrainingData, data: Data
     """
     return [
         *unusual_spacing(image.geometry, trained_on),
+        *single_slice(image.geometry, trained_on),
         *unusual_orientation(image.geometry, trained_on),
         *unusual_intensities(image.array, trained_on, names=data.channels),
         *unusual_colours(image, trained_on),
@@ -140,6 +146,17 @@ def unusual_spacing(geometry: Geometry, trained_on: TrainingData) -> list[str]:
         f"spacing {spacing_mm:.3g} mm {name} (training: {seen_mm[name]} mm)"
         for name, spacing_mm in _spacing_by_axis(geometry).items()
         if name in seen_mm and seen_mm[name].misses(spacing_mm, margin=SPACING_MARGIN)
+    ]
+
+
+def single_slice(geometry: Geometry, trained_on: TrainingData) -> list[str]:
+    """A warning about a volume of one slice where no case of training was one: what lies beside it is not seen."""
+    if geometry.dimensions == 2:
+        return []  # which `unusual_spacing` warns of
+    names = [ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()]
+    seen = {name: trained_on.voxels[name] for name, voxels in zip(names, geometry.shape, strict=True) if voxels == 1}
+    return [
+        f"a single voxel {name} (training: {found.low:g} to {found.high:g})" for name, found in seen.items() if found.low > 1
     ]
 
 

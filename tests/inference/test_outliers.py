@@ -11,6 +11,7 @@ from autoseg.images.image import Image, LabelMap
 from autoseg.inference.outliers import (
     TrainingData,
     missing_classes,
+    single_slice,
     unusual,
     unusual_colours,
     unusual_intensities,
@@ -185,6 +186,20 @@ def test_a_picture_has_no_third_axis(fingerprint: Fingerprint) -> None:
 def test_a_picture_is_unlike_volumes(fingerprint: Fingerprint) -> None:
     flat = Geometry((1, 12, 14), (1.0, 1.1, 1.0), dimensions=2)
     assert unusual_spacing(flat, trained_on(fingerprint)) == ["a 2D image, taken for one slice (training: volumes)"]
+
+
+def test_a_volume_of_one_slice_is_unlike_those_of_several(fingerprint: Fingerprint) -> None:
+    slices, rows, columns = SHAPE
+    for shape, found in (
+        ((1, rows, columns), [f"a single voxel inferior-superior (training: {slices} to {slices})"]),
+        ((slices, 1, columns), [f"a single voxel posterior-anterior (training: {rows} to {rows})"]),
+        ((2, rows, columns), []),
+    ):
+        assert single_slice(Geometry(shape, (3.0, 1.0, 1.0)), trained_on(fingerprint)) == found
+    thin = fingerprint.cases[0].model_copy(update={"shape": (1, rows, columns)})
+    some = fingerprint.model_copy(update={"cases": (thin, fingerprint.cases[1])})
+    assert single_slice(Geometry((1, rows, columns), (3.0, 1.0, 1.0)), trained_on(some)) == []
+    assert single_slice(Geometry((1, rows, columns), (3.0, 1.0, 1.0), dimensions=2), trained_on(fingerprint)) == []
 
 
 def test_statistics_name_what_they_saw() -> None:
