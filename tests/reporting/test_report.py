@@ -27,6 +27,14 @@ NOT_ITS_OWN = (
 )
 STALE = ("figures/attention_fold_3.png", "figures/figure_3_curves_fold_7.svg", "tables/table_3_dice_official.csv")
 CHANGED_SINCE = "tables/table_3_dice_official.tex"
+OF_OTHERS = (*NOT_ITS_OWN, *STALE, CHANGED_SINCE)
+
+
+def write_files_of_others(folder: Path) -> None:
+    for name in OF_OTHERS:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +45,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     dataset = root / "workspace" / "dataset.json"
     dataset.write_text(dataset.read_text().replace('"/data', f'"{root}/data'))
     report = root / "workspace" / "report"
-    for name in (*NOT_ITS_OWN, *STALE, CHANGED_SINCE):
-        path = report / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
+    write_files_of_others(report)
     digests = {name: files.sha256_file(report / name) for name in STALE}
     digests |= {CHANGED_SINCE: files.sha256_bytes(b"before"), "notes.md": files.sha256_file(report / "notes.md")}
     digests |= {"../workspace/dataset.json": files.sha256_file(dataset)}
@@ -51,6 +56,15 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @pytest.fixture(scope="module")
 def report(workspace: Workspace) -> ReportResult:
     return write_report(workspace, None, Silent())
+
+
+@pytest.fixture(scope="module")
+def elsewhere(report: ReportResult, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> ReportResult:
+    """The report again, in a folder of files that no list names."""
+    assert report.written
+    folder = tmp_path_factory.mktemp("paper")
+    write_files_of_others(folder)
+    return write_report(workspace, folder, Silent())
 
 
 def test_page_tables_and_figures_lie_where_users_look(report: ReportResult, workspace: Workspace) -> None:
@@ -81,14 +95,8 @@ def test_what_was_written_is_listed_with_digests(report: ReportResult) -> None:
     assert listed == [[files.sha256_file(path), path.relative_to(report.folder).as_posix()] for path in report.written]
 
 
-def test_a_folder_without_a_list_loses_nothing(workspace: Workspace, tmp_path: Path) -> None:
-    names = (*NOT_ITS_OWN, *STALE, CHANGED_SINCE)
-    for name in names:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
-    write_report(workspace, tmp_path, Silent())
-    assert all((tmp_path / name).read_text() == name for name in names)
+def test_a_folder_without_a_list_loses_nothing(elsewhere: ReportResult) -> None:
+    assert all((elsewhere.folder / name).read_text() == name for name in OF_OTHERS)
 
 
 def test_a_page_of_others_is_not_replaced(report: ReportResult, workspace: Workspace, tmp_path: Path) -> None:
@@ -109,8 +117,7 @@ def test_tables_hold_the_scores_of_training(report: ReportResult, workspace: Wor
         assert float(rows[case.id]["U-Net"]) == pytest.approx(sum(label.dice for label in case.classes) / len(case.classes))
 
 
-def test_the_same_workspace_gives_the_same_bytes(report: ReportResult, workspace: Workspace, tmp_path: Path) -> None:
-    again = write_report(workspace, tmp_path, Silent())
-    assert again.page == tmp_path / "report.html"
-    for first, second in zip((report.page, *report.written), (again.page, *again.written), strict=True):
+def test_the_same_workspace_gives_the_same_bytes(report: ReportResult, elsewhere: ReportResult) -> None:
+    assert elsewhere.page == elsewhere.folder / "report.html"
+    for first, second in zip((report.page, *report.written), (elsewhere.page, *elsewhere.written), strict=True):
         assert first.read_bytes() == second.read_bytes()
