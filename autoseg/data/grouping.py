@@ -11,7 +11,7 @@ def group_cases(cases: Iterable[Case], *, together: Iterable[Collection[str]] = 
     Args:
         cases: their subjects stay whole.
         together: ids of cases that belong together whatever their subjects, such as one scan under several ids; what is tied
-            to the same third is tied. Ids of other cases are passed over.
+            to the same third is tied. Ids of other cases are skipped.
 
     Returns:
         case id to the name of its group: the first by name of the subjects in it, which is the subject itself where nothing

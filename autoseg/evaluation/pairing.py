@@ -63,8 +63,8 @@ def pair_files(predictions: Path, references: Path) -> Pairing:
 
     Two files are a pair whatever their names. Files of the same name are called after the folders that tell them apart
     (`data.ids`). In folders, hidden files and the folders in `IGNORED_FOLDERS` do not count; files that are no images by
-    their name are passed over. Where references called `<id>_seg`, or in folders such as `labels`, lie among others, the
-    others are taken for the scans themselves and passed over. A single file asks for itself only: the rest of the other
+    their name are skipped. Where references called `<id>_seg`, or in folders such as `labels`, lie among others, the
+    others are taken for the scans themselves and skipped. A single file asks for itself only: the rest of the other
     side is not missed. Where the folder of references is a data set, its cases' label maps and ids count.
 
     Args:

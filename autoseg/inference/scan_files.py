@@ -108,7 +108,7 @@ def _sorted(paths: Iterable[Path], place: Path, channels: Channels, *, passed: P
 
 
 def _bids_scans(images: _Files, channels: Channels, *, passed: PassedOver) -> list[tuple[str, Numbered]]:
-    """Take the files of BIDS out of the images: those of the model's channels are scans, others are passed over."""
+    """Take the files of BIDS out of the images: those of the model's channels are scans, others are skipped."""
     found = {path: key for key, files in images.items() for path in files if path.parent.name == "anat"}
     names = {path: name for path in found if (name := parse_name(stem_of_any(path))) is not None}
     wanted = [path for path, name in names.items() if any(map(name.shows, channels.names))]

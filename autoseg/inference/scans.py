@@ -90,7 +90,7 @@ def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results
     (`anat`) images of the model's channels are scans, and no others. DICOM files are recognised by their content; the
     slices of one series are a scan, in whatever folders they lie, called after the folder that holds them all and by what
     tells it from others there (`data.dicom`); one of its files stands for it. Label maps, recognised by their names or by
-    their folders', and files of other names are passed over, which the result says; hidden files and folders are ignored. A
+    their folders', and files of other names are skipped, which the result says; hidden files and folders are ignored. A
     file that is given itself is a scan whatever its name.
 
     Args:

@@ -1,4 +1,4 @@
-"""Folders that nobody arranged: every file is used, named as passed over, or part of an error; and nothing else happens."""
+"""Folders that nobody arranged: every file is used, named as skipped, or part of an error; and nothing else happens."""
 
 import os
 import tempfile

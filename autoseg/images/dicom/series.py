@@ -49,10 +49,10 @@ def find_series(paths: Iterable[Path]) -> FoundSeries:
 
     Args:
         paths: DICOM files, and such as should be. Those without a scan, such as reports, segmentations and localizers, are
-            passed over.
+            skipped.
 
     Returns:
-        the scans, by path, and what was passed over.
+        the scans, by path, and what was skipped.
     """
     groups: defaultdict[str, _Group] = defaultdict(_Group)
     lost: list[DamagedSlice] = []
