@@ -137,6 +137,8 @@ def adoptable(
             f"nothing says whose scans these are, so each counts as a subject of its own, even where the data set has other "
             f"scans of the same patient: {some(own)}. --subject {own[0]}=SUBJECT says it"
         )
+    if first := finder.stated_first():
+        events.info(f"the data set has no other scans of {some(first)}, which --subject names")
     digests = {scan.case: scan.row.input_sha256 for scan in scans if scan.row is not None}
     return tuple(
         Adoptable(case, before.get(case.id), found.fingerprint, digests[case.id])

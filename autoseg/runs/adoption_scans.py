@@ -124,6 +124,10 @@ class ScanFinder:
             return []
         return [case.id for case in cases if self._subject(case.id, case.images) is None]
 
+    def stated_first(self) -> list[str]:
+        """Subjects that were stated, and that the data set has no scan of: new ones, or misspelt."""
+        return sorted({*self.stated.values()} - self._subjects)
+
     def refuse_unknown(self, new: Collection[str]) -> None:
         """Require that subjects were stated of new cases only, or are those of the data set.
 
@@ -133,9 +137,9 @@ class ScanFinder:
         joined = {name: case.subject for name, case in self._cases.items()}
         if unknown := [case for case, subject in self.stated.items() if case not in new and joined.get(case) != subject]:
             raise UsageError(
-                "subjects can be stated of cases that join the data set",
+                "subjects can be stated of scans that the data set does not have",
                 where=f"--subject {unknown[0]}={self.stated[unknown[0]]}",
-                expected=f"one of {some(sorted(new))}" if new else "a new case, and there is none",
+                expected=f"one of {some(sorted(new))}" if new else "a new scan, and there is none",
                 found=", ".join(unknown),
                 remedy="Leave it out.",
             )

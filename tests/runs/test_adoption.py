@@ -458,6 +458,13 @@ def test_a_new_case_whose_subject_nothing_tells_is_named(home: Path, options: tu
     assert ("new_a. --subject new_a=SUBJECT says it" in " ".join(said.split())) == warned
 
 
+def test_a_stated_subject_that_the_data_set_does_not_have_is_named(home: Path) -> None:
+    with_subjects(home, "cases_csv", {"case_00000": "p1"})
+    stated = [f"--subject={pair}" for pair in ("new_a=P1", "new_b=p1")]
+    said = command("adopt", "results", "-w", "w", "--case", "new_a", "--case", "new_b", "--dry-run", *stated, cwd=home).said
+    assert "the data set has no other scans of P1, which --subject names" in " ".join(said.split())
+
+
 def test_where_every_case_is_a_subject_nothing_is_said_of_it(home: Path) -> None:
     assert "nothing says" not in command("adopt", "results", "-w", "w", "--case", "new_a", "--dry-run", cwd=home).said
 
@@ -469,7 +476,7 @@ def test_where_every_case_is_a_subject_nothing_is_said_of_it(home: Path) -> None
         (["new_a="], "expected CASE=SUBJECT"),
         (["=p1"], "expected CASE=SUBJECT"),
         (["new_a=p1", "new_a=p2"], "new_a has two subjects"),
-        (["case_00004=p1"], "expected one of new_a; found case_00004"),
+        (["case_00004=p1"], "of scans that the data set does not have; expected one of new_a; found case_00004"),
         (["new_b=p1"], "expected one of new_a; found new_b"),
     ],
 )
