@@ -9,7 +9,6 @@ from typing import Final
 from autoseg.errors import BundleError
 from autoseg.exporting.archive import Archive, open_archive
 from autoseg.exporting.contents import (
-    FINGERPRINT_MEMBER,
     MODEL,
     PLAN_MEMBER,
     README_FILE,
@@ -18,6 +17,7 @@ from autoseg.exporting.contents import (
     bundle_folder,
     bundle_member,
     member_names,
+    read_fingerprint,
     weights_name,
 )
 from autoseg.exporting.untrusted import ASK_AGAIN
@@ -129,25 +129,26 @@ def _describe(archive: Archive) -> ExportDescription:
     }
     plan = PLAN_MEMBER.read(archive)
     selection = SELECTION_MEMBER.read(archive) if SELECTION_MEMBER.name in archive.names else None
+    fingerprint, parts = read_fingerprint(archive)
     description = ExportDescription(
         path=archive.path,
         digest=archive.digest,
         written_by=archive.written_by,
         document=document,
         plan=plan,
-        fingerprint=FINGERPRINT_MEMBER.read(archive),
+        fingerprint=fingerprint,
         selection=selection,
         bundles=bundles,
     )
-    _check_members(archive, description)
+    _check_members(archive, description, fingerprint=parts)
     if contradiction := next(_contradictions(description), None):
         raise _broken(archive.path, contradiction)
     return description
 
 
-def _check_members(archive: Archive, description: ExportDescription) -> None:
+def _check_members(archive: Archive, description: ExportDescription, *, fingerprint: Sequence[str]) -> None:
     """Require exactly the members that a model has: what nobody looks at, nobody verifies."""
-    known = member_names(description.bundles, selected=description.selection is not None)
+    known = member_names(description.bundles, fingerprint=fingerprint, selected=description.selection is not None)
     if differing := sorted(known ^ set(archive.names)):
         raise _broken(description.path, f"holds other parts than a model has, such as {differing[0]}")
     archive.read(README_FILE)  # for people, and verified like everything else

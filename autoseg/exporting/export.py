@@ -182,7 +182,7 @@ def _members(workspace: Workspace, models: Sequence[FinishedModel], selection: S
         contents.README_FILE: _readme(plan.inputs.name).encode(),
         contents.MODEL.name: contents.MODEL.content(described),
         contents.PLAN_MEMBER.name: contents.PLAN_MEMBER.content(plan),
-        contents.FINGERPRINT_MEMBER.name: contents.FINGERPRINT_MEMBER.content(_renamed_fingerprint(fingerprint, names)),
+        **contents.fingerprint_contents(_renamed_fingerprint(fingerprint, names)),
     }
     if selection is not None:
         renamed = _renamed_selection(selection, names)

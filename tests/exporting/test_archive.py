@@ -12,6 +12,7 @@ import pytest
 from oracles.hostile_archives import MANIFEST, harmless_archives, hostile_archives, listed, pack
 
 from autoseg.errors import BundleError
+from autoseg.exporting import untrusted
 from autoseg.exporting.archive import open_archive, write_archive
 
 MEMBERS: Mapping[str, bytes] = {
@@ -172,10 +173,13 @@ def test_archives_beyond_4_gb_are_read(tmp_path: Path, monkeypatch: pytest.Monke
     assert read(path) == MEMBERS
 
 
-def test_more_than_is_read_is_not_written(tmp_path: Path) -> None:
+def test_more_than_is_read_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "large.autoseg"
-    with pytest.raises(BundleError, match="would be too large: documents"):
+    with pytest.raises(BundleError, match="would be too large: a document"):
         write_archive(path, {"a.json": bytes(17 << 20)})
+    monkeypatch.setattr(untrusted, "MAX_TEXT_BYTES", 1000)
+    with pytest.raises(BundleError, match="would be too large: documents"):
+        write_archive(path, {"a.json": bytes(500), "b.json": bytes(501)})
     with pytest.raises(BundleError, match="would be too large: more than 500 members"):
         write_archive(path, {f"m{index}.json": b"" for index in range(500)})
     assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from autoseg.errors import UsageError
 from autoseg.events import Silent
-from autoseg.exporting import export
+from autoseg.exporting import contents, export
 from autoseg.exporting.document import read_exported
 from autoseg.exporting.onnx_model import OnnxModel
 from autoseg.model.description import read_document
@@ -112,3 +113,17 @@ def test_half_written_networks_of_a_killed_export_count_nowhere(workspace: Works
     (onnx / ".autoseg-0000-0000-0000-0000.unet_fold_9.onnx").touch()
     write(workspace, tmp_path / "a.autoseg", onnx=onnx)
     assert (onnx / "sepres_fold_0.onnx").exists()
+
+
+def test_the_fingerprint_of_many_cases_lies_in_several_documents(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(workspace, tmp_path / "one.autoseg")
+    whole = read_exported(tmp_path / "one.autoseg").description.fingerprint
+    monkeypatch.setattr(contents, "CASES_EACH", 2)
+    write(workspace, tmp_path / "several.autoseg")
+    with zipfile.ZipFile(tmp_path / "several.autoseg") as archive:
+        names = [name for name in archive.namelist() if name.startswith("fingerprint")]
+    assert names == ["fingerprint.json", *(f"fingerprint_{part}.json" for part in range(2, -(-len(whole.cases) // 2) + 1))]
+    assert len(names) > 1
+    assert read_exported(tmp_path / "several.autoseg").description.fingerprint == whole

@@ -195,11 +195,11 @@ def _ends(members: Members) -> _Corpus:
 
 def _sizes(members: Members) -> _Corpus:
     return {
-        "a bomb": (pack(listed(members, "bomb.json", b" " * (32 << 20))), "documents of more than"),
-        "a bomb in parts": (pack(_listed_all(members, 5, b" " * (4 << 20))), "documents of more than"),
-        "a size of 4 GB": (_both(_alone(members), 24, "<I", 0xFFFFFFF0), "documents of more than"),
+        "a bomb": (pack(listed(members, "bomb.json", b" " * (32 << 20))), "a document of more than"),
+        "a bomb in parts": (pack(_listed_all(members, 17, b" " * (4 << 20))), "documents of more than"),
+        "a size of 4 GB": (_both(_alone(members), 24, "<I", 0xFFFFFFF0), "a document of more than"),
         "weights of 2 GB": (_weights_of(members, 0x7FFFFFFF), "weights of more than"),
-        "a size of 2 ** 62 bytes": (_with_size_64(members, 1 << 62), "documents of more than"),
+        "a size of 2 ** 62 bytes": (_with_size_64(members, 1 << 62), "a document of more than"),
         "a size that is missing": (_with_size_64(members, None), "no ZIP archive"),
         "a size of nothing": (_both(_alone(members), 24, "<I", 0), "manifest.json"),
         "another size than packed": (_both(pack(members), 24, "<I", 5), "cannot be read"),
