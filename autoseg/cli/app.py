@@ -2,13 +2,15 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from autoseg import __version__
 from autoseg.cli.parameters import Argument, chosen, parameters
-from autoseg.cli.runner import fail, interrupted, output_options, run, usage_error
+from autoseg.cli.printing import discard
+from autoseg.cli.runner import fail, interrupted, output_options, refused, run, usage_error
 from autoseg.commands import COMMANDS, module_of
 from autoseg.errors import AutosegError, UsageError
 from autoseg.jobs.interruption import Interruption
@@ -74,11 +76,15 @@ class Application(click.Group):
             try:
                 code = super().main(arguments, prog_name="autoseg", standalone_mode=False, obj=interruption) or 0
             except click.exceptions.NoArgsIsHelpError as question:
-                question.show()
+                with suppress(OSError):  # nobody can read it; the exit code says it then
+                    question.show()
                 code = question.exit_code
             except (AutosegError, click.UsageError, click.Abort, KeyboardInterrupt) as problem:
                 interruption.answered()
                 code = fail(_told(problem), arguments)
+            except OSError as cause:  # of help and version, which click prints; commands tell their own
+                discard(sys.stdout)
+                code = fail(refused(cause), arguments)
         sys.exit(code)
 
 

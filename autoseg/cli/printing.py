@@ -139,12 +139,12 @@ class Outlet:
         try:
             yield
         except OSError as cause:
-            _discard(self._stream)
+            discard(self._stream)
             if self._needed and cause.errno != errno.EPIPE:
                 raise
 
 
-def _discard(stream: TextIO) -> None:
+def discard(stream: TextIO) -> None:
     """What is and will be written to a stream goes nowhere, so that nothing fails again when the process ends."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -146,6 +146,15 @@ def interrupted() -> InterruptedRunError:
     return InterruptedRunError("interrupted", remedy="Finished parts are kept; the same command goes on from there.")
 
 
+def refused(cause: OSError) -> SystemFailureError:
+    """What is said where the operating system refuses something that no stage expected."""
+    return SystemFailureError(
+        f"the operating system refuses ({cause.strerror or cause})",
+        where=cause.filename,
+        remedy="Check the file, its folder, their permissions and the space left, then run the same command again.",
+    )
+
+
 @contextmanager
 def _requeued(interruption: Interruption, events: Events) -> Iterator[None]:
     """Where the command runs in a job of SLURM that is preempted, or is told that its time is nearly up, requeue the job."""
@@ -181,9 +190,5 @@ def _system_failure(cause: BaseException) -> SystemFailureError | None:
             remedy="Close other programs, let fewer processes work side by side (--jobs 1), or plan with less --memory.",
         )
     if isinstance(cause, OSError) and not isinstance(cause, BrokenPipeError):  # nobody is left who could read about that
-        return SystemFailureError(
-            f"the operating system refuses ({cause.strerror or cause})",
-            where=cause.filename,
-            remedy="Check the file, its folder, their permissions and the space left, then run the same command again.",
-        )
+        return refused(cause)
     return None

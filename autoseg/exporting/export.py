@@ -99,7 +99,7 @@ def check_request(file: Path, *, onnx: bool) -> None:
             "an exported model has an ending of its own",
             where=file,
             expected=f"a name ending in {ARCHIVE_SUFFIX}",
-            remedy=f"Write {file.with_suffix(ARCHIVE_SUFFIX)}.",
+            remedy=f"Write {file / f'model{ARCHIVE_SUFFIX}' if file.is_dir() else file.with_suffix(ARCHIVE_SUFFIX)}.",
         )
     if onnx:
         check_onnx_installed()

@@ -285,7 +285,8 @@ def _outdated(
             return f"{model.title} is missing or not trained to its end"
         if runs[model].weights_sha256 != weights:
             return f"{model.title} has been trained again, or further, since"
-    judged = [run.model for run in runs.values() if run.stage == "scored" and run.model.is_numbered]
+    others = [run for run in runs.values() if run.model not in models]
+    judged = [run.model for run in others if run.stage == "scored" and run.model.is_numbered]
     made = workspace.selection_file.stat().st_mtime
     newer = [model.title for model in judged if (workspace.model(model) / BUNDLE_FILE).stat().st_mtime > made]
     return f"{len(newer)} model(s) were trained since, such as {newer[0]}" if newer else ""

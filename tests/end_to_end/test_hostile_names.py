@@ -127,3 +127,12 @@ def test_streams_that_are_gone_end_no_command(streams: str, code: int) -> None:
     assert answer.returncode == code, answer.stderr.decode()
     assert b"Traceback" not in answer.stderr
     assert b"Exception ignored" not in answer.stderr
+
+
+@pytest.mark.parametrize("asked", ["--help", "--version", "plan --help"])
+def test_help_that_cannot_be_written_is_a_failure_of_the_system(asked: str) -> None:
+    answer = shell(f"autoseg {asked} >/dev/full")
+    assert answer.returncode == 9, answer.stderr.decode()
+    assert b"No space left on device" in answer.stderr
+    assert b"Traceback" not in answer.stderr
+    assert b"Exception ignored" not in answer.stderr

@@ -127,3 +127,12 @@ def test_the_fingerprint_of_many_cases_lies_in_several_documents(
     assert names == ["fingerprint.json", *(f"fingerprint_{part}.json" for part in range(2, -(-len(whole.cases) // 2) + 1))]
     assert len(names) > 1
     assert read_exported(tmp_path / "several.autoseg").description.fingerprint == whole
+
+
+@pytest.mark.parametrize("name", [".", "..", "folder"])
+def test_a_folder_is_no_file_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    (tmp_path / "here" / "folder").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UsageError) as caught:
+        export.check_request(Path(name), onnx=False)
+    assert caught.value.remedy == f"Write {Path(name) / 'model.autoseg'}."

@@ -155,8 +155,11 @@ def test_a_selection_is_outdated_by_what_was_trained_since(workspace: Workspace)
     bundle.write_text(before, encoding="utf-8")
     later(workspace.selection_file, bundle)
     assert status_of(workspace).selection.outdated == ""
-    later(bundle, workspace.selection_file)
-    assert status_of(workspace).selection.outdated.startswith("1 model(s) were trained since")
+    later(bundle, workspace.selection_file)  # as in a copy of the workspace: it has the weights that were selected
+    assert status_of(workspace).selection.outdated == ""
+    other = next(run.model for run in status_of(workspace).of_stage("scored") if run.model not in selected.models)
+    later(workspace.model(other) / "bundle.json", workspace.selection_file)
+    assert status_of(workspace).selection.outdated == f"1 model(s) were trained since, such as {other.title}"
     shutil.rmtree(bundle.parent)
     assert status_of(workspace).selection.outdated == f"{first.title} is missing or not trained to its end"
 
