@@ -21,11 +21,11 @@ WIDTHS: Final[dict[DeviceKind, tuple[int, ...]]] = {"cpu": (8, 12, 16, 24, 32), 
 FEWEST_PASSES: Final = 5.0
 """Passes over the training slices below which a narrower network is taken than without a budget. Source: chosen."""
 
-WIDER_PASSES: Final = 50.0
+WIDER_PASSES: Final = 100.0
 """Passes over the training slices from which on a wider network is taken than without a budget.
 
-Source: chosen; on the hippocampus 32 instead of 16 passes over three views still brought .005 Dice, and after 80 over one
-view longer runs brought nothing more. That wider networks then do was not measured."""
+Source: chosen, beyond what was tried: on IBSR18 an hour of 32 features, in which each slice was seen 55 times, gave no
+more than 20 minutes of 16 (docs/explanation/results.md). That wider networks give more beyond was not measured."""
 
 
 def base_features(pixels: float, *, minutes: float, speed_kpx_s: float, device: DeviceKind) -> Choice[int]:

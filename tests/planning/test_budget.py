@@ -11,7 +11,7 @@ def width(minutes, *, speed_kpx_s=512, pixels=8e6, device="cpu"):
     return base_features(pixels, minutes=minutes, speed_kpx_s=speed_kpx_s, device=device).value
 
 
-@pytest.mark.parametrize(("minutes", "features"), [(1, 12), (5, 16), (20, 16), (60, 32), (240, 32)])
+@pytest.mark.parametrize(("minutes", "features"), [(1, 12), (5, 16), (20, 16), (60, 24), (240, 32)])
 def test_crossing_points_of_small_slices(minutes, features):
     # 512 thousand pixels a second pass over 8 million pixels 3.84 times in a minute.
     assert width(minutes) == features
@@ -22,8 +22,8 @@ def test_a_width_is_taken_where_slices_are_seen_often_enough():
     def at_a_pass_a_second(minutes):
         return width(minutes, speed_kpx_s=1000, pixels=1e6)
 
-    assert at_a_pass_a_second(50 * 2.829 / 60) == 32
-    assert at_a_pass_a_second(50 * 2.828 / 60) == 24
+    assert at_a_pass_a_second(100 * 2.829 / 60) == 32
+    assert at_a_pass_a_second(100 * 2.828 / 60) == 24
     assert at_a_pass_a_second(5 / 60) == 16
     assert at_a_pass_a_second(4.99 / 60) == 12
     assert at_a_pass_a_second(0.01 / 60) == 8
@@ -45,8 +45,8 @@ def test_more_time_or_speed_never_makes_networks_narrower(minutes, more, speed_k
 
 def test_why_so_wide():
     assert base_features(8e6, minutes=60, speed_kpx_s=512, device="cpu").reason == (
-        "At 512 thousand pixels a second, 60 minutes show each slice 230 times to a network of 16 features and 81.5 times "
-        "to one of 32; more than 16 are taken from 50 times on, fewer below 5, which is chosen and not measured."
+        "At 512 thousand pixels a second, 60 minutes show each slice 230 times to a network of 16 features and 125 times "
+        "to one of 24; more than 16 are taken from 100 times on, fewer below 5, which is chosen and not measured."
     )
     assert "show each slice 19.2 times to a network of 16 features; more" in (
         base_features(8e6, minutes=5, speed_kpx_s=512, device="cpu").reason
