@@ -116,18 +116,20 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
         CasesFailedError: some scans could not be segmented.
         MemoryLimitError: the model, or every scan with it, takes more memory than is allowed.
         SystemFailureError: results cannot be written; those written before are whole.
-        UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since; other parts
-            are segmented with other models or settings; DICOM segmentations are asked for and cannot be written.
+        UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since, or would lie
+            among the files of a workspace; other parts are segmented with other models or settings; DICOM segmentations are
+            asked for and cannot be written.
         WorkspaceError: another process segments the same scans into this folder.
     """
     from autoseg.commands.predict_results import require_highdicom
     from autoseg.errors import UsageError
     from autoseg.jobs.executors import open_executor
-    from autoseg.runs.found import workspace_folder
+    from autoseg.runs.found import refuse_results_in, workspace_folder
     from autoseg.storage.files import explain_os_errors
 
     if options.dicom_seg:
         require_highdicom()
+    refuse_results_in(options.target)
     if options.model is None:
         workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
     if options.executor == "local" and options.jobs in {"auto", 1}:

@@ -5,10 +5,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from autoseg.errors import WorkspaceError
+from autoseg.errors import UsageError, WorkspaceError
 
 RUNS: Final = Path("runs")
 PLAN_FILE: Final = "plan.json"
+DATASET_FILE: Final = "dataset.json"
 PLAN_FIRST: Final = "Run `autoseg plan DATASET` first."
 
 
@@ -34,6 +35,17 @@ def workspace_folder(chosen: Path | None) -> Path:
         listing = ", ".join(map(str, found))
         raise WorkspaceError("several workspaces", where=RUNS, found=listing, remedy="Choose one with --workspace DIR.")
     return found[0]
+
+
+def refuse_results_in(folder: Path) -> None:
+    """Refuse to write results among the files of a workspace.
+
+    Raises:
+        UsageError: the folder is one.
+    """
+    if all((folder / name).is_file() for name in (PLAN_FILE, DATASET_FILE)):
+        remedy = f"Name another folder, such as {folder / 'results'}."
+        raise UsageError("a workspace, not a folder for results", where=folder, remedy=remedy)
 
 
 def found_workspaces() -> list[Path]:

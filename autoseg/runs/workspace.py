@@ -14,7 +14,7 @@ from autoseg.model.identity import ModelId
 from autoseg.planning.duplicates import copies_apart
 from autoseg.planning.fingerprint import FINGERPRINT, Fingerprint
 from autoseg.planning.plan import Plan, read_plan
-from autoseg.runs.found import PLAN_FILE, unplanned, workspace_folder
+from autoseg.runs.found import DATASET_FILE, PLAN_FILE, unplanned, workspace_folder
 from autoseg.runs.revisions import CHANGE, CHANGE_FILE, REVISIONS, REVISIONS_FILE, RevisedCase, Revisions
 from autoseg.storage.documents import DocumentType
 
@@ -40,7 +40,7 @@ class Workspace:
     @property
     def dataset_file(self) -> Path:
         """Which cases there are and where."""
-        return self.root / "dataset.json"
+        return self.root / DATASET_FILE
 
     @property
     def fingerprint_file(self) -> Path:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from autoseg.commands import COMMANDS, module_of
-from autoseg.errors import WorkspaceError
+from autoseg.commands import COMMANDS, module_of, predict
+from autoseg.errors import UsageError, WorkspaceError
+from autoseg.events import Silent
 from autoseg.options.declaration import options_of
+from autoseg.runs.found import refuse_results_in
 from autoseg.runs.workspace import find_workspace
 
 ARGUMENTS = {
@@ -65,3 +67,15 @@ def test_the_workspaces_that_there_are_are_named(tmp_path: Path, monkeypatch: py
         find_workspace(Path("runs/liver"))
     with pytest.raises(WorkspaceError, match="there is no plan"):
         find_workspace(Path("runs"))
+
+
+def test_results_do_not_go_among_the_files_of_a_workspace(tmp_path: Path) -> None:
+    workspace = tmp_path / "run"
+    workspace.mkdir()
+    (workspace / "plan.json").write_text("{}")
+    refuse_results_in(workspace)  # a plan alone may lie beside results
+    (workspace / "dataset.json").write_text("{}")
+    with pytest.raises(UsageError, match="a workspace, not a folder for results"):
+        predict.run(predict.PredictOptions(source=tmp_path, target=workspace), Silent())
+    refuse_results_in(workspace / "results")
+    assert sorted(path.name for path in workspace.iterdir()) == ["dataset.json", "plan.json"]
