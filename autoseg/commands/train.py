@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from autoseg.evaluation.statistics import Interval
     from autoseg.evaluation.tables import Summary
     from autoseg.model.identity import ModelId
-    from autoseg.runs.session import Session
-    from autoseg.runs.targets import Target
     from autoseg.runs.workspace import Workspace
 
 
@@ -228,15 +226,13 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
 
         return TrainResult(*dry_run(options, events))
 
-    from autoseg.commands.train_runs import foresee, train_all, train_one
+    from autoseg.commands.train_runs import foresee, make_ready_for_ranks, train_all, train_one
     from autoseg.commands.train_start import with_start
-    from autoseg.commands.train_status import which_are_done
     from autoseg.jobs.executors import open_executor
     from autoseg.model.compute import choose_computes
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.preparing import prepare
     from autoseg.runs.ranks import as_one_of_ranks
-    from autoseg.runs.run import discard_before
     from autoseg.runs.session import preprocess_missing
     from autoseg.runs.workspace import find_workspace
     from autoseg.training.monitor import check_installed
@@ -245,18 +241,12 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     if at is not None:
         if at.restarts:  # what was to be discarded is gone: this goes on with what was trained since
             options = replace(options, restart=False)
-
-        def check(session: "Session", targets: "Sequence[Target]") -> None:
-            which_are_done(session, targets)
-            if at.rank == 0:
-                discard_before(session, targets, events=events)
-
         return TrainResult(
             *as_one_of_ranks(
                 options,
                 at,
                 begin=partial(with_start, model=options.init),
-                check=check,
+                check=partial(make_ready_for_ranks, rank=at.rank, events=events),
                 work=train_one,
                 events=events,
                 started=started,

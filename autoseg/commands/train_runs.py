@@ -55,6 +55,17 @@ def foresee(prepared: Prepared, executor: Executor, *, name: str, events: Events
     return replace(session, scored_case_s=forecast.scored_case_s), forecast
 
 
+def make_ready_for_ranks(session: Session, targets: Sequence[Target], *, rank: int, events: Events) -> None:
+    """Find out what cannot be trained, on every rank, and discard what a restart discards, on the first.
+
+    Raises:
+        AutosegError: one of the runs cannot be done, or another process works on its model.
+    """
+    which_are_done(session, targets)
+    if rank == 0:
+        runs.discard_before(session, targets, events=events)
+
+
 def train_all(
     session: Session, targets: Sequence[Target], jobs: Executor | int, *, events: Events, started: float
 ) -> list[TrainedModel]:
