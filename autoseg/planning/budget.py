@@ -24,8 +24,8 @@ FEWEST_PASSES: Final = 5.0
 WIDER_PASSES: Final = 100.0
 """Passes over the training slices from which on a wider network is taken than without a budget.
 
-Source: chosen, beyond what was tried: on IBSR18 an hour of 32 features, in which each slice was seen 55 times, gave no
-more than 20 minutes of 16 (docs/explanation/results.md). That wider networks give more beyond was not measured."""
+Source: chosen, beyond what was tried: on IBSR18 an hour of 32 features, in which each slice was seen 55 times, gave
+hardly more than 20 minutes of 16 (docs/explanation/results.md). That wider networks give more beyond was not measured."""
 
 
 def base_features(pixels: float, *, minutes: float, speed_kpx_s: float, device: DeviceKind) -> Choice[int]:
