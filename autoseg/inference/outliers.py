@@ -153,8 +153,8 @@ def single_slice(geometry: Geometry, trained_on: TrainingData) -> list[str]:
     """A warning about a volume of one slice where no case of training was one: what lies beside it is not seen."""
     if geometry.dimensions == 2:
         return []  # which `unusual_spacing` warns of
-    names = [ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()]
-    seen = {name: trained_on.voxels[name] for name, voxels in zip(names, geometry.shape, strict=True) if voxels == 1}
+    voxels = zip(_axis_names(geometry), geometry.shape, strict=True)
+    seen = {name: trained_on.voxels[name] for name, count in voxels if count == 1}
     return [
         f"a single voxel {name} (training: {found.low:g} to {found.high:g})" for name, found in seen.items() if found.low > 1
     ]
@@ -228,8 +228,12 @@ def _foreground_ml(case: CaseFingerprint) -> float:
     return voxels * math.prod(case.spacing_mm) / 1000
 
 
+def _axis_names(geometry: Geometry) -> list[str]:
+    return [ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()]
+
+
 def _spacing_by_axis(geometry: Geometry) -> dict[str, float]:
-    names = [ANATOMICAL_AXES[axis] for axis in geometry.anatomical_axes()]
+    names = _axis_names(geometry)
     axes = range(3) if geometry.dimensions == 3 else range(1, 3)  # a picture has no third axis
     return {names[axis]: geometry.spacing_mm[axis] for axis in axes}
 

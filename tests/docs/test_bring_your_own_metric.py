@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oracles.version_0_1 import copy_of_0_1
 
 import autoseg
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "bring-your-own-metric.md"
-STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 
 
 @pytest.fixture
@@ -73,10 +73,7 @@ def test_the_metric_of_the_page_is_evaluated_drawn_and_tabulated(extended: Path,
 @pytest.mark.slow  # the gate has twenty minutes for everything
 @pytest.mark.gate
 def test_the_report_tabulates_it_and_reads_scores_of_before(extended: Path, tmp_path: Path) -> None:
-    shutil.copytree(STORED, tmp_path / "v0_1")
-    workspace = tmp_path / "v0_1" / "workspace"
-    dataset = workspace / "dataset.json"
-    dataset.write_text(dataset.read_text().replace('"/data', f'"{tmp_path}/v0_1/data'))
+    workspace = copy_of_0_1(tmp_path / "v0_1") / "workspace"
     run(extended, "-m", "autoseg", "report", "--workspace", workspace)
     assert (workspace / "report" / "tables" / "table_3_dice.csv").exists()
     assert (workspace / "report" / "tables" / "table_volume_similarity.md").read_text().startswith("Volume similarity, mean")

@@ -5,6 +5,8 @@ import math
 import shutil
 from pathlib import Path
 
+from oracles.version_0_1 import STORED, copy_of_0_1
+
 import autoseg
 from autoseg.events import Silent
 from autoseg.planning.plan import write_plan
@@ -12,16 +14,11 @@ from autoseg.reporting.data import gather
 from autoseg.runs.inventory import ComparedNetwork
 from autoseg.runs.workspace import Workspace
 
-STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 SEED = json.loads((STORED / "expected.json").read_text())["seed"]
 
 
 def test_held_out_cases_are_scored_at_another_tolerance_after_their_folder_was_deleted(tmp_path: Path) -> None:
-    root = tmp_path / "v0_1"
-    shutil.copytree(STORED, root)
-    dataset = root / "workspace" / "dataset.json"
-    dataset.write_text(dataset.read_text().replace('"/data', f'"{root}/data'))
-    workspace = Workspace(root / "workspace")
+    workspace = Workspace(copy_of_0_1(tmp_path / "v0_1") / "workspace")
     plan = workspace.plan()
     evaluation = plan.evaluation.model_copy(update={"tolerances_mm": (2.0, 3.0, 2.0)})
     write_plan(plan.model_copy(update={"evaluation": evaluation}), workspace.plan_file)

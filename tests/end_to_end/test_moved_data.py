@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from oracles.commands import autoseg
+from oracles.version_0_1 import STORED, copy_of_0_1
 
 import autoseg as functions
 from autoseg.data import places
 from autoseg.images.image import read_labels, write_labels
 from autoseg.runs.workspace import Workspace
 
-STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 SEED = str(json.loads((STORED / "expected.json").read_text())["seed"])
 TRAIN = ("train", "--arch", "unet", "--fold", "0", "--seed", SEED, "--precision", "float32")
 
@@ -21,11 +21,7 @@ TRAIN = ("train", "--arch", "unet", "--fold", "0", "--seed", SEED, "--precision"
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """What version 0.1 stored: a workspace `workspace` whose document holds absolute paths, into `data`."""
-    root = tmp_path / "v0_1"
-    shutil.copytree(STORED, root)
-    document = root / "workspace" / "dataset.json"
-    document.write_text(document.read_text().replace('"/data', f'"{root}/data'))
-    return root
+    return copy_of_0_1(tmp_path / "v0_1")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from oracles.version_0_1 import STORED, copy_of_0_1
 
 import autoseg
 from autoseg.events import Silent
@@ -22,7 +23,6 @@ from autoseg.training.batches import TrainingBatch
 from autoseg.training.history import read_history
 from autoseg.training.learner import Learner, StepResult
 
-STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 EXPECTED: dict[str, Any] = json.loads((STORED / "expected.json").read_text())
 NEUTRAL = (
     "prediction.padding=replicated", "prediction.prior_power=0",
@@ -56,11 +56,7 @@ class Heard(Silent):
 @pytest.fixture
 def stored(tmp_path: Path) -> Path:
     """A copy of what was stored, with its data where the copy is."""
-    root = tmp_path / "v0_1"
-    shutil.copytree(STORED, root)
-    dataset = root / "workspace" / "dataset.json"
-    dataset.write_text(dataset.read_text().replace('"/data', f'"{root}/data'))
-    return root
+    return copy_of_0_1(tmp_path / "v0_1")
 
 
 def test_the_plan_is_read_as_it_was_planned_or_edited() -> None:

@@ -1,12 +1,12 @@
 """What export writes of a workspace that version 0.1 stored, and which folders it refuses to write into."""
 
 import json
-import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from oracles.version_0_1 import copy_of_0_1
 
 from autoseg.errors import UsageError
 from autoseg.events import Silent
@@ -17,17 +17,11 @@ from autoseg.model.description import read_document
 from autoseg.postprocessing.selection import read_selection
 from autoseg.runs.workspace import Workspace
 
-STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
-
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     """Three networks, finished on fold 0, and a selection of one of them."""
-    root = tmp_path / "v0_1"
-    shutil.copytree(STORED, root)
-    dataset = root / "workspace" / "dataset.json"
-    dataset.write_text(dataset.read_text().replace('"/data', f'"{root}/data'))
-    return Workspace(root / "workspace")
+    return Workspace(copy_of_0_1(tmp_path / "v0_1") / "workspace")
 
 
 @pytest.fixture

@@ -1,11 +1,10 @@
 """Which cases the page shows, in what order, and how much of them."""
 
 import math
-import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from oracles.version_0_1 import copy_of_0_1
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.events import Silent
@@ -16,17 +15,13 @@ from autoseg.reporting.data import ReportData, gather
 from autoseg.reporting.materials import Materials
 from autoseg.runs.workspace import Workspace
 
-STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 NAN = float("nan")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> ReportData:
     """Two held-out cases, a selection, and the scans beside them."""
-    root = tmp_path_factory.mktemp("v0_1")
-    shutil.copytree(STORED, root, dirs_exist_ok=True)
-    dataset = root / "workspace" / "dataset.json"
-    dataset.write_text(dataset.read_text().replace('"/data', f'"{root}/data'))
+    root = copy_of_0_1(tmp_path_factory.mktemp("v0_1"))
     return gather(Workspace(root / "workspace"), Silent())
 
 

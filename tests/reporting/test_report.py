@@ -1,10 +1,10 @@
 """The report on what version 0.1 stored: which files there are, and what becomes of those of an earlier report."""
 
 import csv
-import shutil
 from pathlib import Path
 
 import pytest
+from oracles.version_0_1 import copy_of_0_1
 
 from autoseg.errors import UsageError
 from autoseg.evaluation.tables import read_cases
@@ -13,7 +13,6 @@ from autoseg.reporting.report import ReportResult, write_report
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 
-STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 NOT_ITS_OWN = (
     "figures/mine.txt",
     "figures/figure_9.png",
@@ -40,15 +39,12 @@ def write_files_of_others(folder: Path) -> None:
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Three networks, finished on fold 0; a selection; an earlier report of other models."""
-    root = tmp_path_factory.mktemp("v0_1")
-    shutil.copytree(STORED, root, dirs_exist_ok=True)
-    dataset = root / "workspace" / "dataset.json"
-    dataset.write_text(dataset.read_text().replace('"/data', f'"{root}/data'))
+    root = copy_of_0_1(tmp_path_factory.mktemp("v0_1"))
     report = root / "workspace" / "report"
     write_files_of_others(report)
     digests = {name: files.sha256_file(report / name) for name in STALE}
     digests |= {CHANGED_SINCE: files.sha256_bytes(b"before"), "notes.md": files.sha256_file(report / "notes.md")}
-    digests |= {"../workspace/dataset.json": files.sha256_file(dataset)}
+    digests |= {"../workspace/dataset.json": files.sha256_file(root / "workspace" / "dataset.json")}
     (report / "report.sha256").write_text("".join(f"{digest}  {name}\n" for name, digest in digests.items()))
     return Workspace(root / "workspace")
 
