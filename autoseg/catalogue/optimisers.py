@@ -24,6 +24,11 @@ class OptimiserEntry(Entry):
 
 _KINGMA: Final = "Kingma DP, Ba J (2015). Adam: A Method for Stochastic Optimization. ICLR."
 _LOSHCHILOV: Final = "Loshchilov I, Hutter F (2019). Decoupled Weight Decay Regularization. ICLR."
+_JORDAN: Final = (
+    "Jordan K, Jin Y, Boza V, You J, Cesista F, Newhouse L, Bernstein J (2024). Muon: An optimizer for hidden layers in "
+    "neural networks. https://kellerjordan.github.io/posts/muon/"
+)
+_LIU: Final = "Liu J, Su J, Yao X, et al. (2025). Muon is Scalable for LLM Training. arXiv:2502.16982."
 
 OPTIMISERS: Final[Table[OptimiserEntry]] = Table(
     "optimiser",
@@ -32,6 +37,13 @@ OPTIMISERS: Final[Table[OptimiserEntry]] = Table(
         "adam": OptimiserEntry("torch.optim:Adam", "Adam (Kingma and Ba 2015)", decays=False, references=(_KINGMA,)),
         "adamw": OptimiserEntry(
             "torch.optim:AdamW", "AdamW (Loshchilov and Hutter 2019)", decays=True, references=(_LOSHCHILOV,)
+        ),
+        "muon": OptimiserEntry(
+            "autoseg.training.muon:Muon",
+            "Muon (Jordan et al. 2024, in steps of the size of Liu et al. 2025) for weights that form matrices and AdamW "
+            "(Loshchilov and Hutter 2019) for all others",
+            decays=True,
+            references=(_JORDAN, _LIU, _LOSHCHILOV),
         ),
     },
     predicts=False,

@@ -247,9 +247,9 @@ class TrainingSection(Section):
         description="weight of each class in the cross-entropy, background first; a voxel of several regions has that of "
         "the innermost"
     )
-    optimiser: catalogue.Optimiser = Field(description="`adam` or `adamw`")
+    optimiser: catalogue.Optimiser = Field(description="`adam`, `adamw` or `muon`")
     learning_rate: Positive = Field(description="initial (plateau) or maximum (cosine) learning rate")
-    weight_decay: float = Field(ge=0, description="decoupled weight decay of `adamw`")
+    weight_decay: float = Field(ge=0, description="decoupled weight decay of `adamw` and `muon`")
     grad_clip_norm: Positive | None = Field(description="norm that gradients are clipped to; null: not clipped")
     schedule: catalogue.Schedule = Field(
         description="`cosine`: warm-up, then a cosine that ends with the run; `plateau`: a tenth after `lr_patience` epochs"

@@ -144,6 +144,11 @@ class Learner:
         loss, counts = self._learn(F.avg_pool2d(images, _HALVED) if half_resolution else images, target)
         return StepResult(loss, counts)
 
+    def agree(self) -> None:
+        """Have the same weights on all ranks, to the last bit, whatever their processors made of products of matrices."""
+        if self._parallel is not None:
+            self._parallel.agree()
+
     def fits_into_memory(self, view: View) -> bool:
         """Whether the device's memory holds a step on a whole batch of a view; tried, and nothing of the network changes.
 

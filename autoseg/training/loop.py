@@ -159,6 +159,7 @@ class _Run:
         number = len(self.state.epochs)
         started = self.pace.elapsed_s
         steps, counts, slices = self._steps(number, progress)
+        self._learner.agree()
         trained_s = self.pace.elapsed_s - started
         validation = self._watch.look(self.title, events=self._context.events, tick=lambda: self.show(progress))
         self._refuse_broken_weights(validation)

@@ -28,10 +28,14 @@ class ParallelNetwork:
     def __init__(self, network: SegmentationNetwork, ranks: Ranks) -> None:
         self._network, self._ranks = network, ranks
         with_global_statistics(network, ranks)
-        with torch.no_grad():
-            for values in network.state_dict().values():
-                values.copy_(ranks.from_first(values))
+        self.agree()
         self.weights_moved()
+
+    @torch.no_grad()
+    def agree(self) -> None:
+        """Give the network on every rank the weights and statistics of rank 0; every rank has to call this."""
+        for values in self._network.state_dict().values():
+            values.copy_(self._ranks.from_first(values))
 
     def weights_moved(self) -> None:
         """Reduce gradients in the memory format that the weights have now; every rank has to call this."""

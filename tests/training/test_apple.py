@@ -87,7 +87,11 @@ def _all_of(results: Any) -> Sequence[Any]:
 def test_steps_batches_and_predictions_ask_for_nothing_that_is_missing(
     make_plan: Callable[..., Plan], fold: FoldData, architecture: str
 ) -> None:
-    plan = make_plan(network={"deep_supervision": True}, prediction={"padding": "darkest"})
+    plan = make_plan(
+        network={"features": [16, 32], "deep_supervision": True},
+        training={"optimiser": "muon"},
+        prediction={"padding": "darkest"},
+    )
     learner = Learner(plan, architecture=architecture, compute=CPU)
     batches = DeviceBatches(fold.training, plan=plan, seed=0, compute=CPU)
     with _Operators() as asked:

@@ -123,7 +123,13 @@ REGIONS = {
 }
 
 
-@pytest.mark.parametrize(("architecture", "changes"), [("unet", {}), ("sepres", {}), ("attention", {}), ("unet", REGIONS)])
+MATRICES = {"network": {"features": [16, 32]}, "training": {"optimiser": "muon"}}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "changes"),
+    [("unet", {}), ("sepres", {}), ("attention", {}), ("unet", REGIONS), ("unet", MATRICES), ("attention", MATRICES)],
+)
 def test_an_interrupted_run_ends_with_the_same_bits(
     make_plan: MakePlan, fold: FoldData, tmp_path: Path, architecture: str, changes: dict[str, dict[str, Any]]
 ) -> None:

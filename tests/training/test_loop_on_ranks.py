@@ -158,7 +158,11 @@ def plans(make_plan: MakePlan) -> dict[str, str]:
     training = {"best_model": "validation_loss", "learning_rate": 3e-3}
     found = {
         "image": make_plan(training={**training, "seeding": "image"}, view={"batch_size": 5}),
-        "batch": make_plan(training={**training, "seeding": "batch"}, view={"batch_size": 5}),
+        "batch": make_plan(
+            training={**training, "seeding": "batch", "optimiser": "muon"},
+            view={"batch_size": 5},
+            network={"features": [16, 16]},
+        ),
         "minutes": make_plan(training={**training, "epochs": None, "minutes": 60.0}),
         "small": make_plan(view={"batch_size": 1}),
     }

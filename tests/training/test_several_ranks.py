@@ -231,6 +231,8 @@ def disagreements(plan: Plan, ranks: Ranks) -> dict[str, Any]:
         with torch.no_grad():
             next(learner.network.parameters()).view(-1)[0] = torch.inf
     said["not finite"] = learner.all_finite
+    learner.agree()
+    said["agreed"] = weights_of(learner)
     return said
 
 
@@ -339,10 +341,11 @@ def _check_told(ranks: Sequence[Mapping[str, Any]]) -> None:
 
 def _check_disagreements(ranks: Sequence[Mapping[str, Any]]) -> None:
     for said in ranks:
-        assert {key: value for key, value in said.items() if key != "weights"} == {
+        assert {key: value for key, value in said.items() if key not in ("weights", "agreed")} == {
             "fits": True, "does not fit": False, "unchanged": True, "finite": True, "not finite": False,
         }  # fmt: skip
         assert torch.equal(said["weights"], ranks[0]["weights"])
+        assert torch.equal(said["agreed"], ranks[0]["weights"])
 
 
 def _check_run(runs: Sequence[Mapping[str, Any]], alone: Mapping[str, Any]) -> None:
