@@ -7,7 +7,8 @@ product with itself, which is small and square, in float32: half as long as by t
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, cast
 
 import torch
@@ -120,9 +121,11 @@ def orthogonal(matrices: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     for number, matrix in enumerate(scaled):
         alike[matrix.shape[0]].append(number)
     results = dict[int, torch.Tensor]()
-    for numbers in alike.values():
-        products = torch.stack([scaled[number] @ scaled[number].mT for number in numbers])  # (G, m, m)
-        results |= {number: factor @ scaled[number] for number, factor in zip(numbers, _factors(products), strict=True)}
+    with _whole_float32():
+        for numbers in alike.values():
+            products = torch.stack([scaled[number] @ scaled[number].mT for number in numbers])  # (G, m, m)
+            factors = _factors(products)  # (G, m, m)
+            results |= {number: factor @ scaled[number] for number, factor in zip(numbers, factors, strict=True)}
     return [
         results[number] if matrix.shape[0] <= matrix.shape[1] else results[number].mT
         for number, matrix in enumerate(matrices)
@@ -139,3 +142,21 @@ def _factors(products: torch.Tensor) -> torch.Tensor:
         factors = odd @ factors
         products = odd @ products @ odd
     return factors
+
+
+@contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Context in which products of float32 are computed as such, whatever a program or the environment allows instead.
+
+    A rounded product of a matrix with itself has negative eigenvalues, and the polynomials would let them grow.
+    """
+    on_processors = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # added when torch is loaded
+    settings = torch.backends.cuda.matmul, on_processors
+    before = [setting.fp32_precision for setting in settings]
+    try:
+        for setting in settings:
+            setting.fp32_precision = "ieee"
+        yield
+    finally:
+        for setting, precision in zip(settings, before, strict=True):
+            setting.fp32_precision = precision

@@ -53,6 +53,18 @@ def test_a_gradient_of_nothing_and_one_of_few_directions_change_nothing_else() -
     assert torch.linalg.matrix_rank(made_of_few, atol=1e-2) == 4
 
 
+def test_products_are_not_rounded_though_a_program_allows_it() -> None:
+    few = _matrix(256, 4) @ _matrix(4, 512) + 1e-4 * _matrix(256, 512, seed=1)
+    (expected,) = orthogonal([few])
+    torch.set_float32_matmul_precision("medium")
+    try:
+        (found,) = orthogonal([few])
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert torch.equal(found, expected)
+
+
 def test_steps_of_matrices_are_those_of_torch() -> None:
     ours, theirs = nn.Parameter(_matrix(24, 48)), nn.Parameter(_matrix(24, 48))
     muon = Muon([ours], lr=0.01, weight_decay=0.1)
