@@ -52,8 +52,10 @@ _AUTO: Final[Mapping[str, Choice[Any]]] = {
     "training.loss": Choice(
         "cross_entropy_dice", "The Dice term is what is evaluated; the weighted cross-entropy keeps gradients smooth."
     ),
-    "training.optimiser": Choice("adamw", "Adam with decoupled weight decay suits short schedules."),
-    "training.learning_rate": Choice(2e-3, "Chosen: it took IBSR18 to a mean Dice of .921 in 35 minutes on one core."),
+    "training.optimiser": Choice("muon", "Measured: in as many minutes it scored more than AdamW on two data sets."),
+    "training.learning_rate": Choice(
+        4e-3, "Measured: with Muon it scored more than .002 on two data sets; AdamW would want about .001."
+    ),
     "training.weight_decay": Choice(0.05, "Chosen: small data sets are learned by heart otherwise."),
     "training.grad_clip_norm": Choice(12.0, "Chosen: guards against a single bad batch."),
     "training.schedule": Choice("cosine", "It ends when the run ends, so that any budget is used to its last minute."),
