@@ -28,9 +28,9 @@ NEUTRAL = (
     "prediction.padding=replicated", "prediction.prior_power=0",
     "augmentation.rotation_unit=px", "augmentation.noise_variance=0.1", "augmentation.noise_std=0",
     "augmentation.contrast_about=slice", "augmentation.brightness=[0.75,1.25]", "augmentation.brightness_shift=0",
-    "training.seeding=batch", 'preprocessing.normalisation=[{"method": "quantile_zscore", "clip": 10}]',
+    "training.optimiser=adamw", "training.seeding=batch", 'preprocessing.normalisation=[{"method": "quantile_zscore", "clip": 10}]',
 )  # fmt: skip
-"""What version 0.1 had no choice about, as it was then: new plans take other values where they measured better."""
+"""What version 0.1 took, or had no choice about: new plans take other values where they measured better."""
 
 TINY = (
     *NEUTRAL,
@@ -161,7 +161,7 @@ def test_planning_again_decides_the_same(stored: Path) -> None:
         folds=2,
         memory_gb=1.0,
         device="cpu",
-        overrides=NEUTRAL,
+        overrides=[*NEUTRAL, "training.learning_rate=0.002"],
     ).plan
     assert plan.digest == before.digest
     assert plan.is_identified_by(json.loads((STORED / "plan_as_planned.json").read_text())["planned_digest"])
