@@ -28,7 +28,8 @@ NEUTRAL = (
     "prediction.padding=replicated", "prediction.prior_power=0",
     "augmentation.rotation_unit=px", "augmentation.noise_variance=0.1", "augmentation.noise_std=0",
     "augmentation.contrast_about=slice", "augmentation.brightness=[0.75,1.25]", "augmentation.brightness_shift=0",
-    "training.optimiser=adamw", "training.seeding=batch", 'preprocessing.normalisation=[{"method": "quantile_zscore", "clip": 10}]',
+    "training.optimiser=adamw", "training.seeding=batch",
+    'preprocessing.normalisation=[{"method": "quantile_zscore", "clip": 10}]',
 )  # fmt: skip
 """What version 0.1 took, or had no choice about: new plans take other values where they measured better."""
 
