@@ -1,12 +1,12 @@
 """What networks ask of a device is there on Apple's graphics cards, told by the names of operators: none is at hand."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from oracles.operators import AskedOperators
 
 from autoseg.catalogue import NETWORKS
 from autoseg.model.compute import Compute, choose_compute
@@ -57,32 +57,6 @@ ZEROS: Final = 0
 """The way in which `grid_sampler_2d` fills what lies outside; that with the border's values is missing."""
 
 
-class _Operators(TorchDispatchMode):
-    """Collects what is asked of the device."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-        self.double: set[str] = set()
-        self.paddings: set[int] = set()
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        results = func(*args, **(kwargs or {}))
-        name = func._schema.name.partition("::")[2]
-        self.names.add(name)
-        if name == "grid_sampler_2d":
-            self.paddings.add(args[3])
-        if any(isinstance(each, torch.Tensor) and each.dtype == torch.float64 for each in _all_of(results)):
-            self.double.add(name)
-        return results
-
-
-def _all_of(results: Any) -> Sequence[Any]:
-    return results if isinstance(results, tuple | list) else (results,)
-
-
 @pytest.mark.parametrize("architecture", sorted(NETWORKS.built_in))
 def test_steps_batches_and_predictions_ask_for_nothing_that_is_missing(
     make_plan: Callable[..., Plan], fold: FoldData, architecture: str
@@ -94,7 +68,7 @@ def test_steps_batches_and_predictions_ask_for_nothing_that_is_missing(
     )
     learner = Learner(plan, architecture=architecture, compute=CPU)
     batches = DeviceBatches(fold.training, plan=plan, seed=0, compute=CPU)
-    with _Operators() as asked:
+    with AskedOperators() as asked:
         batch = next(batches.epoch(0))
         learner.step(TrainingBatch(batch.images, batch.labels, batch.sources), rate=0.1)
         predict_slices(
