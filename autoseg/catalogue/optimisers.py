@@ -14,11 +14,13 @@ class OptimiserEntry(Entry):
         implementation: a `torch.optim.Optimizer`, "module:name".
         phrase: how the methods paragraph names it.
         decays: whether the plan's `weight_decay` concerns it.
+        learning_rate: that a plan takes for it where it is asked for in the place of a recipe's own.
         references: the works that the phrase cites, in full.
     """
 
     phrase: str
     decays: bool
+    learning_rate: float
     references: tuple[str, ...] = ()
 
 
@@ -34,15 +36,22 @@ OPTIMISERS: Final[Table[OptimiserEntry]] = Table(
     "optimiser",
     OptimiserEntry,
     {
-        "adam": OptimiserEntry("torch.optim:Adam", "Adam (Kingma and Ba 2015)", decays=False, references=(_KINGMA,)),
+        "adam": OptimiserEntry(
+            "torch.optim:Adam", "Adam (Kingma and Ba 2015)", decays=False, learning_rate=1e-3, references=(_KINGMA,)
+        ),
         "adamw": OptimiserEntry(
-            "torch.optim:AdamW", "AdamW (Loshchilov and Hutter 2019)", decays=True, references=(_LOSHCHILOV,)
+            "torch.optim:AdamW",
+            "AdamW (Loshchilov and Hutter 2019)",
+            decays=True,
+            learning_rate=1e-3,
+            references=(_LOSHCHILOV,),
         ),
         "muon": OptimiserEntry(
             "autoseg.training.muon:Muon",
             "Muon (Jordan et al. 2024, in steps of the size of Liu et al. 2025) for weights that form matrices and AdamW "
             "(Loshchilov and Hutter 2019) for all others",
             decays=True,
+            learning_rate=4e-3,
             references=(_JORDAN, _LIU, _LOSHCHILOV),
         ),
     },

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_jsonable_python
 
-from autoseg.catalogue import LOSSES, Plane
+from autoseg.catalogue import LOSSES, OPTIMISERS, Plane
 from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError, UsageError
 from autoseg.planning import channel_rules, rules, sizing, view_rules
@@ -240,6 +240,10 @@ def _stacks(
 def _settle_training(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> None:
     weights = rules.class_weights(fingerprint.class_voxels, classes=draft["data.classes"], recipe=inputs.recipe)
     draft.settle("training.class_weights", "class_weights", weights)
+    asked = inputs.overrides.get("training.optimiser")
+    # What is no optimiser is refused with all that was asked for.
+    if asked in tuple(OPTIMISERS) and asked != draft["training.optimiser"]:
+        draft.settle("training.learning_rate", "learning_rate", rules.learning_rate(asked))
 
 
 def _settle_prediction(draft: _Draft, inputs: Inputs) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
-from autoseg.catalogue import Recipe
+from autoseg.catalogue import OPTIMISERS, Recipe
 from autoseg.planning.sections import SliceSelection
 
 T_co = TypeVar("T_co", covariant=True)
@@ -54,7 +54,7 @@ _AUTO: Final[Mapping[str, Choice[Any]]] = {
     ),
     "training.optimiser": Choice("muon", "Measured: in as many minutes it scored more than AdamW on two data sets."),
     "training.learning_rate": Choice(
-        4e-3, "Measured: with Muon it scored more than .002 on two data sets; AdamW would want about .001."
+        OPTIMISERS["muon"].learning_rate, "Measured: with Muon it scored more than .002 on two data sets."
     ),
     "training.weight_decay": Choice(0.05, "Chosen: small data sets are learned by heart otherwise."),
     "training.grad_clip_norm": Choice(12.0, "Chosen: guards against a single bad batch."),

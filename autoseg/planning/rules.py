@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, Decimal
 from statistics import median
 from typing import Final
 
-from autoseg.catalogue import LOSSES, Crop, Loss, Recipe
+from autoseg.catalogue import LOSSES, OPTIMISERS, Crop, Loss, Optimiser, Recipe
 from autoseg.data.dataset import LabelClass, names_by_value
 from autoseg.data.labels import LabelEncoding, encoding_of
 from autoseg.data.splits import fold_count
@@ -118,6 +118,11 @@ def class_weights(voxels: Mapping[int, int], *, classes: Sequence[LabelClass], r
     if absent := [label.name for label, count in zip(classes, counts, strict=True) if not count]:
         reason += f" No voxel has {', '.join(absent)}: given the largest weight of the others."
     return Choice(tuple(largest if weight is None else weight for weight in weights), reason)
+
+
+def learning_rate(optimiser: Optimiser) -> Choice[float]:
+    """The rate for an optimiser that is asked for in the place of the recipe's own, whose rate would not suit it."""
+    return Choice(OPTIMISERS[optimiser].learning_rate, f"The recipe's own goes with another optimiser than `{optimiser}`.")
 
 
 def prior_power(loss: Loss, *, recipe: Recipe) -> Choice[float]:

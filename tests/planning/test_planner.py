@@ -179,6 +179,18 @@ def test_the_prior_is_put_right_where_the_loss_that_is_asked_for_bends_it(brains
     assert power(recipe="paper", overrides={"prediction.prior_power": 1}) == 1
 
 
+def test_an_optimiser_that_is_asked_for_gets_a_rate_that_suits_it(brains):
+    def rate(recipe="auto", **overrides):
+        asked = {key.replace("_", ".", 1): value for key, value in overrides.items()}
+        return make_plan(dataset_for(brains), brains, inputs(recipe=recipe, overrides=asked)).training.learning_rate
+
+    assert rate() == rate(training_optimiser="muon") == 4e-3
+    assert rate(training_optimiser="adamw") == 1e-3
+    assert rate(training_optimiser="adamw", training_learning_rate=2e-3) == 2e-3
+    assert rate(recipe="paper") == rate(recipe="paper", training_optimiser="adam") == 5e-4
+    assert rate(recipe="paper", training_optimiser="muon") == 4e-3
+
+
 def test_folds_count_subjects_not_scans(brains):
     dataset = dataset_for(brains)
     twins = tuple(case.model_copy(update={"subject": f"s{index // 5}"}) for index, case in enumerate(dataset.cases))
