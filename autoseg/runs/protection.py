@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from autoseg.data.dataset import Dataset
+from autoseg.data.places import files_of
 from autoseg.errors import PlanError, WorkspaceError
 from autoseg.planning.plan import read_plan
 from autoseg.runs.workspace import Workspace
@@ -24,15 +25,24 @@ def refuse_data_as_workspace(workspace: Workspace, dataset: Dataset) -> None:
     """Refuse to write among scans: data sets have a dataset.json of their own.
 
     Raises:
-        WorkspaceError: the folder is a data set.
+        WorkspaceError: the folder is a data set, or one of those that hold its files.
     """
     on_data = workspace.root.exists() and workspace.root.samefile(dataset.root)
-    if on_data or (not workspace.plan_file.exists() and _is_foreign(workspace.dataset_file)):
+    if on_data or (
+        not workspace.plan_file.exists() and (_holds_scans(workspace.root, dataset) or _is_foreign(workspace.dataset_file))
+    ):
         raise WorkspaceError(
             "a data set, not a workspace",
             where=workspace.root,
             remedy="Choose another place with --workspace DIR; even --force does not write over data.",
         )
+
+
+def _holds_scans(folder: Path, dataset: Dataset) -> bool:
+    """Whether files of a data set lie in a folder, or in one below it that is in the data set's own folder, too."""
+    holding = {file.parent for case in dataset.cases for file in files_of(case)}
+    holding |= {above for each in holding for above in each.parents if above.is_relative_to(dataset.root)}
+    return folder.resolve() in {each.resolve() for each in holding}
 
 
 def _is_foreign(dataset_file: Path) -> bool:

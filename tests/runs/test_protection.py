@@ -75,3 +75,22 @@ def test_a_data_set_is_no_workspace(tmp_path: Path) -> None:
     files.write_json(tmp_path / "other" / "dataset.json", {"name": "a Decathlon's"})
     with pytest.raises(WorkspaceError, match=r"a data set, not a workspace"):
         refuse_data_as_workspace(Workspace(tmp_path / "other"), data)
+
+
+def test_a_folder_of_scans_is_no_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "data"
+    data = dataset(root)
+    moved = {"images": (root / "images" / "a" / "t1.nii",), "label": tmp_path / "labels" / "a.nii"}
+    data = data.model_copy(update={"cases": (data.cases[0].model_copy(update=moved),)})
+    monkeypatch.chdir(tmp_path)
+    for place in (root / "images", root / "images" / "a", tmp_path / "labels", Path("labels")):
+        with pytest.raises(WorkspaceError, match=r"a data set, not a workspace"):
+            refuse_data_as_workspace(Workspace(place), data)
+    for place in (root / "run", root / "images" / "run", tmp_path, Path("run")):
+        refuse_data_as_workspace(Workspace(place), data)
+
+
+def test_a_workspace_that_lies_among_scans_stays_one(planned: tuple[Workspace, Dataset]) -> None:
+    workspace, data = planned
+    among = data.cases[0].model_copy(update={"images": (workspace.root / "a.nii",)})
+    refuse_data_as_workspace(workspace, data.model_copy(update={"cases": (among,)}))
