@@ -100,17 +100,19 @@ def run(options: CompareOptions, events: Events) -> CompareResult:
     from autoseg.jobs.machine import processes
     from autoseg.postprocessing.sides import Judging, find_sides
     from autoseg.reporting.difference_figure import draw_differences
+    from autoseg.storage.files import require_writable
 
     refuse_ignored_background(options.ignore)
     places = [Path(place) for place in options.places]
     if len(places) < 2:
         raise UsageError("nothing to compare with", found=f"{len(places)} place(s)", remedy="Name two or more.")
+    output = options.output or Path("comparison")
+    require_writable(output)
     judging = Judging(options.references, options.tolerance, processes(options.jobs), options.ignore)
     found = find_sides(_named(places), judging, events)
     comparison = compare_sides(found.sides)
     for warning in comparison.warnings:
         events.warn(warning)
-    output = options.output or Path("comparison")
     figures = tuple(output / f"differences.{suffix}" for suffix in ("svg", "png"))
     written = (*write_comparison(output, comparison), *figures)
     for figure in figures:

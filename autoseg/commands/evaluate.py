@@ -95,9 +95,12 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     from autoseg.inference.origins import warn_of_origins
     from autoseg.jobs.executors import open_executor
     from autoseg.reporting.figures import draw_evaluation
+    from autoseg.storage.files import require_writable
 
     refuse_ignored_background(options.ignore)
     ignore = _ignored(options.ignore, plan)
+    output = options.output or _beside(options.predictions)
+    require_writable(output)
     with open_executor(options, folder=options.predictions, write=False, events=events) as jobs:
         evaluation = evaluate_folders(
             options.predictions,
@@ -111,7 +114,6 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     if options.ignore is not None and not evaluation.partial:
         events.warn(f"no voxel of the references has the value {options.ignore}: everything counts as labelled")
     warn_of_origins((pair.prediction for pair in evaluation.pairing.pairs), events)
-    output = options.output or _beside(options.predictions)
     summary = write_scores(output, evaluation.cases)
     written = (output / METRICS_FILE, output / SUMMARY_FILE, *draw_evaluation(evaluation.cases, output))
     if evaluation.problems:

@@ -125,11 +125,12 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
     from autoseg.errors import UsageError
     from autoseg.jobs.executors import open_executor
     from autoseg.runs.found import refuse_results_in, workspace_folder
-    from autoseg.storage.files import explain_os_errors
+    from autoseg.storage.files import explain_os_errors, require_writable
 
     if options.dicom_seg:
         require_highdicom()
     refuse_results_in(options.target)
+    require_writable(options.target)
     if options.model is None:
         workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
     if options.executor == "local" and options.jobs in {"auto", 1}:

@@ -88,10 +88,11 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
     return ExportResult(read_back.description, file.stat().st_size, tuple(written))
 
 
-def check_request(file: Path, *, onnx: bool) -> None:
+def check_request(file: Path, *, onnx: Path | None) -> None:
     """Find early what would fail late.
 
     Raises:
+        SystemFailureError: nothing can be written there.
         UsageError: the file's name has another ending, or the ONNX packages are asked for and not installed.
     """
     if file.suffix != ARCHIVE_SUFFIX:
@@ -101,8 +102,10 @@ def check_request(file: Path, *, onnx: bool) -> None:
             expected=f"a name ending in {ARCHIVE_SUFFIX}",
             remedy=f"Write {file / f'model{ARCHIVE_SUFFIX}' if file.is_dir() else file.with_suffix(ARCHIVE_SUFFIX)}.",
         )
-    if onnx:
+    if onnx is not None:
         check_onnx_installed()
+        files.require_writable(onnx)
+    files.require_writable(file.parent)
 
 
 def _warn_of_changed_data(workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], events: Events) -> None:

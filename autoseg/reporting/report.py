@@ -74,6 +74,8 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
     folder = output or workspace.root / _FOLDER
     page = (output or workspace.root) / PAGE
     _refuse_page_of_others(page)
+    for place in (page.parent, folder):
+        files.require_writable(place)
     data = gather(workspace, events)
     require_files(data.dataset.labelled, workspace)
     _refuse_outdated_scores(data, workspace)

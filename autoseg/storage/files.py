@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final
 
 from autoseg.errors import AutosegError, SystemFailureError, WorkspaceError
@@ -181,6 +182,17 @@ def explain_os_errors(path: Path) -> Iterator[None]:
         raise SystemFailureError(
             "the disk is full" if full else f"cannot be written ({cause.strerror or cause})", where=path, remedy=remedy
         ) from cause
+
+
+def require_writable(folder: Path) -> None:
+    """Find out before long work whether its results can be written; a folder that is not there yet is not made.
+
+    Raises:
+        SystemFailureError: they cannot.
+    """
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    with explain_os_errors(folder), TemporaryFile(dir=there):
+        pass
 
 
 def require_space(folder: Path, needed: int) -> None:

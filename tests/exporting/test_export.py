@@ -128,5 +128,5 @@ def test_a_folder_is_no_file_to_write(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "here" / "folder").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(UsageError) as caught:
-        export.check_request(Path(name), onnx=False)
+        export.check_request(Path(name), onnx=None)
     assert caught.value.remedy == f"Write {Path(name) / 'model.autoseg'}."

@@ -126,6 +126,18 @@ def test_a_place_that_is_no_folder_is_said_in_words(tmp_path: Path) -> None:
     assert "permissions" in caught.value.remedy
 
 
+def test_whether_a_folder_takes_files_is_found_out_without_a_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("a file")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    monkeypatch.chdir(tmp_path)
+    for place in (tmp_path, tmp_path / "new" / "below", Path("new"), Path()):
+        files.require_writable(place)
+    for place in (tmp_path / "file", tmp_path / "file" / "below", tmp_path / "link" / "below", Path("file/below")):
+        with pytest.raises(SystemFailureError, match="cannot be written"):
+            files.require_writable(place)
+    assert names(tmp_path) == ["file", "link"]
+
+
 # JSON.
 
 
