@@ -10,11 +10,13 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Final
 
 from autoseg.evaluation.cases import NOT_AT_THIS_TOLERANCE, NOT_THROUGHOUT, CaseMetrics, ClassMetrics
 from autoseg.evaluation.formatting import counted, listing
 from autoseg.evaluation.statistics import MetricSummary, describe
+from autoseg.metrics.table import METRICS
 
 NOTHING_THERE: Final = "nothing in the reference"
 """Why a case without any class in its reference has no mean; of distances, whether something was found or not."""
@@ -119,6 +121,17 @@ def compare(scores: Mapping[str, Sequence[CaseMetrics]], *, metric: str) -> Comp
         columns.append(Column(network, cells))
     every = sorted({case for column in columns for case in column.cells})
     return Comparison(metric, tuple(every), tuple(columns))
+
+
+def merit(cells: Sequence[Cell], *, metric: str) -> float:
+    """What cases are sorted by, the worst first: the mean over networks, of distances its opposite.
+
+    A case without a value comes first where a class was missed, else last: nothing was to be found.
+    """
+    known = [cell.value for cell in cells if not math.isnan(cell.value)]
+    if not known:
+        return -math.inf if any(cell.missed for cell in cells) else math.inf
+    return -fmean(known) if METRICS[metric].better == "lower" else fmean(known)
 
 
 def class_mean(case: CaseMetrics, metric: str) -> Cell:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from autoseg.data.dataset import Case
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.comparison import Cell, class_mean
+from autoseg.evaluation.comparison import class_mean, merit
 from autoseg.evaluation.formatting import number
 from autoseg.evaluation.typical import Word, typical_cases
 from autoseg.metrics.table import METRICS
@@ -123,7 +123,7 @@ def _case_table(cases: Sequence[CaseMetrics], views: Mapping[str, VolumeView]) -
     dice = [f"Dice {name}" for name in single]
     others = [metric for metric in metrics if metric != "dice"]
     columns = ["case", "mean Dice", *dice, *(METRICS[metric].heading for metric in others)]
-    shown = sorted(cases, key=lambda case: (_merit(class_mean(case, "dice")), case.id))[:MOST_ROWS]
+    shown = sorted(cases, key=lambda case: (merit([class_mean(case, "dice")], metric="dice"), case.id))[:MOST_ROWS]
     rows = []
     for case in shown:
         values = [label.dice for label in case.classes]
@@ -140,13 +140,6 @@ def _case_table(cases: Sequence[CaseMetrics], views: Mapping[str, VolumeView]) -
     if len(shown) < len(cases):
         caption += f". The {len(shown)} worst of {len(cases):,} cases; report/tables has all"
     return Table(caption, columns, rows, sortable=True, shown_in=VIEWER if views else "", shown=frozenset(views))
-
-
-def _merit(dice: Cell) -> float:
-    """What cases are sorted by: those come last in which nothing was to be found, and nothing was."""
-    if math.isnan(dice.value):
-        return -math.inf if dice.missed else math.inf
-    return dice.value
 
 
 def _with_reason(case: CaseMetrics, metric: str) -> str:

@@ -1,12 +1,10 @@
 """The sections of the report's page that judge: the verdict, scores, selection."""
 
-import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Final, Literal
 
 from autoseg.data.dataset import LabelClass
-from autoseg.evaluation.comparison import Comparison, class_mean, compare, reasons_of
+from autoseg.evaluation.comparison import Comparison, class_mean, compare, merit, reasons_of
 from autoseg.evaluation.formatting import bounds, change, counted, interval, interval_column, number
 from autoseg.evaluation.statistics import INTERVAL_METHOD, MIN_CASES, mean_interval
 from autoseg.evaluation.tables import why_not_all
@@ -161,15 +159,11 @@ def worst(comparison: Comparison, *, most: int) -> tuple[str, ...]:
     if len(comparison.cases) <= most:
         return comparison.cases
 
-    def badness(case: str) -> tuple[float, str]:
+    def place(case: str) -> tuple[float, str]:
         cells = [column.cells[case] for column in comparison.columns if case in column.cells]
-        known = [cell.value for cell in cells if not math.isnan(cell.value)]
-        if not known:
-            return -math.inf if any(cell.missed for cell in cells) else math.inf, case
-        lower_is_better = METRICS[comparison.metric].best([0.0, 1.0]) == 0.0
-        return (-fmean(known) if lower_is_better else fmean(known)), case
+        return merit(cells, metric=comparison.metric), case
 
-    return tuple(sorted(sorted(comparison.cases, key=badness)[:most]))
+    return tuple(sorted(sorted(comparison.cases, key=place)[:most]))
 
 
 def _class_table(data: ReportData) -> Table:

@@ -115,7 +115,8 @@ def orthogonal(matrices: Sequence[torch.Tensor]) -> list[torch.Tensor]:
     Args:
         matrices: (m, n) each, float32, of any shapes.
     """
-    wide = [matrix if matrix.shape[0] <= matrix.shape[1] else matrix.mT for matrix in matrices]  # (m, n), m <= n
+    tall = [matrix.shape[0] > matrix.shape[1] for matrix in matrices]
+    wide = [matrix.mT if turned else matrix for matrix, turned in zip(matrices, tall, strict=True)]  # (m, n), m <= n
     scaled = [matrix / (matrix.norm() + _EPSILON) for matrix in wide]
     alike = defaultdict[int, list[int]](list)
     for number, matrix in enumerate(scaled):
@@ -126,10 +127,7 @@ def orthogonal(matrices: Sequence[torch.Tensor]) -> list[torch.Tensor]:
             products = torch.stack([scaled[number] @ scaled[number].mT for number in numbers])  # (G, m, m)
             factors = _factors(products)  # (G, m, m)
             results |= {number: factor @ scaled[number] for number, factor in zip(numbers, factors, strict=True)}
-    return [
-        results[number] if matrix.shape[0] <= matrix.shape[1] else results[number].mT
-        for number, matrix in enumerate(matrices)
-    ]
+    return [results[number].mT if turned else results[number] for number, turned in enumerate(tall)]
 
 
 def _factors(products: torch.Tensor) -> torch.Tensor:
