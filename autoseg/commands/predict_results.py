@@ -52,5 +52,5 @@ def require_highdicom() -> None:
         raise UsageError(
             "the package that writes DICOM segmentations is not installed",
             found="no highdicom",
-            remedy="Install it with `pip install 'autoseg[dicom-seg]'`.",
+            remedy="Run `pip install '.[dicom-seg]'` in autoseg's source folder.",
         )

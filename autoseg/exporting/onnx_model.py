@@ -62,7 +62,7 @@ def check_onnx_installed() -> None:
         raise UsageError(
             "packages for ONNX models are not installed",
             found=f"no {', '.join(missing)}",
-            remedy="Install them with `pip install 'autoseg[onnx]'`.",
+            remedy="Run `pip install '.[onnx]'` in autoseg's source folder.",
         )
 
 

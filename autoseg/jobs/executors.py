@@ -95,7 +95,7 @@ def check_choices(choices: Choices) -> None:
         raise UsageError(
             f"packages for the executor {choices.executor} are not installed",
             found=f"no {', '.join(missing)}",
-            remedy="Install them with `pip install 'autoseg[cluster]'`, here and where the workers run.",
+            remedy="Run `pip install '.[cluster]'` in autoseg's source folder, here and where the workers run.",
         )
 
 

@@ -100,7 +100,7 @@ class TrackerKind:
         except ImportError as missing:
             raise WorkspaceError(
                 f"--track needs a package that cannot be imported ({missing})",
-                remedy="Install it with: pip install 'autoseg[tracking]'",
+                remedy="Run `pip install '.[tracking]'` in autoseg's source folder.",
             ) from None
 
 

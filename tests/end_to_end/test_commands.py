@@ -32,7 +32,7 @@ def readme_lines() -> list[list[str]]:
 def home(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A working folder in which the README's lines have been run up to the exported model, training cut to one epoch.
 
-    Those that carry models on are run by tests of their pages (tests/docs).
+    Those that carry models on are run by the last tests here and by those of their pages (tests/docs).
     """
     folder = tmp_path_factory.mktemp("home")
     shutil.copytree(cohort, folder / "IBSR18")
@@ -40,7 +40,7 @@ def home(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = readme_lines()
     names = [line[0] for line in lines]
     story = ["plan", "train", "predict", "select", "evaluate", "report", "export", "predict"]
-    assert names == [*story, "train", "train", "queue", "adopt"]
+    assert names == [*story, "train", "queue", "adopt", "train"]
     shutil.copytree(folder / "IBSR18" / "Test_Set", folder / "new_scans")
     for line in lines[: len(story)]:
         if line[0] == "evaluate":  # the README's user has references of the same scans
@@ -277,3 +277,16 @@ def test_a_dicom_series_is_segmented_like_the_same_scan_as_a_file(home: Path) ->
     found = read_labels(home / "from_dicom" / "ada.nii.gz")
     np.testing.assert_array_equal(found.array[:, ::-1, ::-1], read_labels(home / "results" / scan.name).array)
     assert found.geometry.origin_mm == pytest.approx((-10.0, 20.0, 30.0))
+
+
+def test_the_lines_that_carry_a_model_on_do_so(home: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "home"
+    shutil.copytree(home, folder)
+    further, _, _, started = readme_lines()[-4:]
+    minutes = further.index("--minutes")
+    autoseg(*further[:minutes], "--epochs", "1", *further[minutes + 2 :], cwd=folder)
+    document = json.loads((folder / "runs" / "IBSR18" / "models" / "sepres" / "fold_0" / "bundle.json").read_bytes())
+    assert [stretch["epochs"] for stretch in document["provenance"]["stretches"]] == [1, 1]
+    autoseg("plan", "IBSR18", "-w", started[started.index("-w") + 1], cwd=folder)
+    said = autoseg(*started, "--epochs", "1", "--precision", "float32", cwd=folder).said
+    assert "starts from" in said

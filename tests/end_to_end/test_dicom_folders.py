@@ -116,7 +116,7 @@ def test_without_highdicom_nothing_is_begun(cohort: Path, tmp_path: Path, monkey
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "highdicom" else find(name, *more))
     export(tmp_path / "in", np.ones((3, 8, 8), np.int16))
     said = autoseg("predict", str(tmp_path / "in"), str(tmp_path / "out"), "--dicom-seg", expect=2).said
-    assert "pip install 'autoseg[dicom-seg]'" in said
+    assert "pip install '.[dicom-seg]'" in said
     assert not (tmp_path / "out").exists()
 
 

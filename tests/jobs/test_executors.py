@@ -55,7 +55,7 @@ def test_a_missing_extra_is_named(chosen: Chosen, tmp_path: Path, monkeypatch: p
     with pytest.raises(UsageError) as caught:
         open_executor(chosen, folder=tmp_path, events=Silent())
     assert "found no distributed" in str(caught.value)
-    assert "pip install 'autoseg[cluster]'" in str(caught.value)
+    assert "pip install '.[cluster]'" in str(caught.value)
 
 
 def test_a_machine_without_slurm_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -298,7 +298,7 @@ def test_a_missing_package_names_the_command_that_installs_it(
     kind: catalogue.Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, {"tensorboard": "torch.utils.tensorboard", "wandb": "wandb"}[kind], None)  # type: ignore[arg-type]
-    with pytest.raises(WorkspaceError, match=r"pip install 'autoseg\[tracking\]'") as failure:
+    with pytest.raises(WorkspaceError, match=r"pip install '\.\[tracking\]'") as failure:
         check_installed(kind)
     assert failure.value.exit_code == 5
     with pytest.raises(WorkspaceError), tracking(kind, a_run(tmp_path), events=Silent()):
