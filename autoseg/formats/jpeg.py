@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.errors import ImageError
+from autoseg.formats.exif import orientation_of, refuse_turned
 from autoseg.formats.format import Format
 from autoseg.formats.header import DAMAGED
 from autoseg.formats.picture import Density, Picture, Pixels
@@ -15,6 +16,10 @@ from autoseg.formats.streams import AGAIN, TAIL_BYTES
 
 _END_OF_IMAGE: Final = b"\xff\xd9"
 _JFIF: Final = 0xE0
+_EXIF: Final = 0xE1
+_EXIF_MARK: Final = b"Exif\0\0"
+"""Segments of this kind hold other things, too."""
+
 _SCAN: Final = 0xDA
 _ALONE: Final = {0x01, *range(0xD0, 0xD9)}
 """Markers without a segment."""
@@ -32,15 +37,19 @@ def describe_jpeg(path: Path) -> Picture:
     """What a JPEG file says of itself before its pixels.
 
     Raises:
-        ImageError: it is cut off, or its header is damaged.
+        ImageError: it is cut off, its header is damaged, or it is to be turned for viewing.
     """
     _check_end(path)
     try:
-        segments = dict(reversed(list(_segments(path))))  # the first of its kind counts
+        found = list(_segments(path))
+        segments = dict(reversed(found))  # the first of its kind counts
         density = _density(segments.get(_JFIF, b""))
         pixels = _PIXELS.get(next(content[5] for marker, content in segments.items() if marker in _FRAMES))
     except (IndexError, StopIteration, ValueError, struct.error) as cause:
         raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=DAMAGED) from None
+    for marker, content in found:
+        if marker == _EXIF and content.startswith(_EXIF_MARK):
+            refuse_turned(path, orientation_of(content.removeprefix(_EXIF_MARK)))
     if pixels is None:
         raise ImageError(
             "colours for printing (CMYK)",

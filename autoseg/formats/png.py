@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.errors import ImageError
+from autoseg.formats.exif import orientation_of, refuse_turned
 from autoseg.formats.format import Format
 from autoseg.formats.header import DAMAGED
 from autoseg.formats.picture import Density, Picture, Pixels
@@ -23,14 +24,14 @@ _PIXELS: Final[dict[int, tuple[Pixels, bool]]] = {
 _BYTE: Final = 8
 
 _MOST_BYTES: Final = 1 << 24
-"""Of a chunk before the pixels that is looked into. Source: chosen; those that count have few bytes."""
+"""Of a chunk that is looked into. Source: chosen; those that count have few bytes."""
 
 
 def describe_png(path: Path) -> Picture:
-    """What a PNG file says of itself before its pixels.
+    """What a PNG file says of itself beside its pixels.
 
     Raises:
-        ImageError: the header is damaged.
+        ImageError: the header is damaged, or the picture is to be turned for viewing.
     """
     try:
         chunks = dict(_chunks(path))
@@ -39,6 +40,7 @@ def describe_png(path: Path) -> Picture:
         density, spacing_mm = _density(chunks.get(b"pHYs")), _scale(chunks.get(b"sCAL"))
     except (KeyError, ValueError, struct.error) as cause:
         raise ImageError(f"the header cannot be understood ({cause})", where=path, remedy=DAMAGED) from None
+    refuse_turned(path, orientation_of(chunks.get(b"eXIf", b"")))
     key = b"tRNS" in chunks  # a colour, or places of the palette, that stand for transparency
     as_stored = pixels == "colours" or (pixels == "grey" and not (alpha or key))
     if not as_stored and depth > _BYTE:
@@ -60,17 +62,21 @@ def describe_png(path: Path) -> Picture:
 
 
 def _chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks before the pixels, by name."""
+    """The chunks before and after the pixels, by name; what is cut off after their beginning, the reader finds."""
+    behind = False
     with path.open("rb") as stream:
         stream.seek(len(_SIGNATURE))
-        while True:
-            length, name = struct.unpack(">I4s", stream.read(8))
+        while len(head := stream.read(8)) == 8 or not behind:
+            length, name = struct.unpack(">I4s", head)
             if name == b"IDAT":
-                return
-            if length > _MOST_BYTES:
+                behind = True
+            if length > _MOST_BYTES and not behind:
                 msg = f"a chunk of {length} bytes"
                 raise ValueError(msg)
-            yield name, stream.read(length)
+            if name == b"IDAT" or length > _MOST_BYTES:
+                stream.seek(length, 1)
+            else:
+                yield name, stream.read(length)
             stream.seek(4, 1)  # its checksum, which the reader verifies
 
 

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from autoseg.errors import ImageError
+from autoseg.formats.exif import UPRIGHT, refuse_turned
 from autoseg.formats.format import Format
 from autoseg.formats.header import DAMAGED
 from autoseg.formats.picture import Density, Picture, Pixels, Spacing
-from autoseg.formats.tiff_size import density_of, described_size
+from autoseg.formats.tiff_size import density_of, described_size, interleaved
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _MEANING, _ORIENTATION, _SAMPLES, _FORMAT = 256, 257, 258, 259, 262, 274, 277, 339
 _PLANES = 284
-_ABSENT: Final = {_BITS: 1, _COMPRESSION: 1, _ORIENTATION: 1, _SAMPLES: 1, _FORMAT: 1, _PLANES: 1}
+_ABSENT: Final = {_BITS: 1, _COMPRESSION: 1, _ORIENTATION: UPRIGHT, _SAMPLES: 1, _FORMAT: 1, _PLANES: 1}
 """What is meant where a tag is not there."""
 
 _TAGS: Final = {*_ABSENT, _WIDTH, _HEIGHT, _MEANING}
@@ -28,7 +29,7 @@ _PIXELS: Final[dict[tuple[int, int], tuple[Pixels, bool]]] = {
 }  # fmt: skip
 """What a pixel is, and whether it has a transparency, by its meaning and how many numbers it has."""
 
-_UPRIGHT, _UNSIGNED, _TOGETHER = 1, 1, 1
+_UNSIGNED, _TOGETHER = 1, 1
 _BYTE: Final = 8
 _LOSSY: Final = {6, 7, 33003, 33005, 34712, 34892, 50001}
 """Compressions that may change values: JPEG of all ages, and WebP."""
@@ -84,7 +85,7 @@ def describe_tiff(path: Path) -> Picture:
                 found=f"{_described(page)} on page {number + 1}",
                 remedy="Store each image in a file of its own.",
             )
-    size_mm, origin, density = _size(path)
+    size_mm, origin, density = _size(path, pages=len(pages))
     pixels, alpha = _PIXELS[first[_MEANING], first[_SAMPLES]]
     return Picture(
         format="TIFF",
@@ -126,28 +127,33 @@ def _check_page(path: Path, page: Mapping[int, int]) -> None:
             f"{bits} bits, format {page[_FORMAT]}" + ", each channel for itself" * (page[_PLANES] != _TOGETHER),
             remedy="Save it again in any image editor, as grey values or RGB; a label map as a palette or grey values.",
         )
-    if page[_ORIENTATION] != _UPRIGHT:
-        raise ImageError(
-            "an image that is to be turned for viewing, which readers ignore",
-            where=path,
-            expected="orientation 1",
-            found=f"orientation {page[_ORIENTATION]}",
-            remedy="Turn it for good, in any image editor.",
-        )
+    refuse_turned(path, page[_ORIENTATION])
 
 
 def _described(page: Mapping[int, int]) -> str:
     return f"{page[_WIDTH]} x {page[_HEIGHT]} of {page[_BITS]} bits, format {page[_FORMAT]}"
 
 
-def _size(path: Path) -> tuple[Spacing | None, str, Density | None]:
-    """What the first page states about the size of pixels."""
+def _size(path: Path, *, pages: int) -> tuple[Spacing | None, str, Density | None]:
+    """What the first page states about the size of pixels.
+
+    Raises:
+        ImageError: it says that pages are not the slices of one volume.
+    """
     with _opened(path) as content:
         layout = _layout(content)
         (position,) = layout.unpack(layout.pointer, content, layout.first)
         (entries,) = layout.unpack(layout.count, content, position)
         tags = _optional_tags(layout, content, position + struct.calcsize(layout.count), entries)
         columns, rows = tags.get(_COLUMNS_PER_UNIT, 0.0), tags.get(_ROWS_PER_UNIT, 0.0)
+        if several := interleaved(tags.get(_DESCRIPTION, ""), pages=pages):
+            raise ImageError(
+                "pages of several channels or points in time in turn",
+                where=path,
+                expected="the slices of one volume",
+                found=several,
+                remedy="Store each channel of each point in time in a file of its own.",
+            )
         stated = described_size(tags.get(_DESCRIPTION, ""), columns=columns, rows=rows)
         if stated is not None:
             return *stated, None

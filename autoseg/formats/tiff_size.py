@@ -1,10 +1,11 @@
-"""What the tags of a TIFF file state about the size of its pixels.
+"""What the tags of a TIFF file state about the size of its pixels, and about what its pages are.
 
 Source: TIFF 6.0; the OME data model; what ImageJ writes into the description of its files.
 """
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from autoseg.formats.picture import Density, Spacing
@@ -33,14 +34,47 @@ def described_size(description: str, *, columns: float, rows: float) -> tuple[Sp
     Raises:
         ValueError: a unit or a size that cannot be.
     """
-    if description.startswith("ImageJ="):
-        return _of_imagej(description, columns=columns, rows=rows)
+    if (fields := _imagej_fields(description)) is not None:
+        return _of_imagej(fields, columns=columns, rows=rows)
+    return None if (fields := _ome_fields(description)) is None else _of_ome(fields)
+
+
+def interleaved(description: str, *, pages: int) -> str:
+    """What pages are, in words, where they are more than the slices of one volume; empty where nothing says so.
+
+    Pages of a single series count as slices, whether a program calls them slices or points in time.
+
+    Args:
+        description: the tag.
+        pages: of the file.
+
+    Raises:
+        ValueError: a number that is none.
+    """
+    if (fields := _imagej_fields(description)) is not None:
+        channels, times, slices = (int(fields.get(name, 1)) for name in ("channels", "frames", "slices"))
+    elif (fields := _ome_fields(description)) is not None:
+        times, slices = (int(fields.get(name, 1)) for name in ("SizeT", "SizeZ"))
+        channels = pages // max(times * slices, 1)  # colours of one page count as channels there
+    else:
+        return ""
+    if pages == 1 or (channels <= 1 and min(times, slices) <= 1):
+        return ""
+    return f"{channels} channel(s), {times} point(s) in time, {slices} slice(s)"
+
+
+def _imagej_fields(description: str) -> Mapping[str, str] | None:
+    if not description.startswith("ImageJ="):
+        return None
+    return dict(line.partition("=")[::2] for line in description.splitlines())
+
+
+def _ome_fields(description: str) -> Mapping[str, str] | None:
     found = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", description)
-    return None if found is None else _of_ome(found[0])
+    return None if found is None else dict(re.findall(r"""\b(\w+)=["']([^"']*)["']""", found[0]))
 
 
-def _of_imagej(description: str, *, columns: float, rows: float) -> tuple[Spacing, str] | None:
-    fields = dict(line.partition("=")[::2] for line in description.splitlines())
+def _of_imagej(fields: Mapping[str, str], *, columns: float, rows: float) -> tuple[Spacing, str] | None:
     unit = _ESCAPED.sub(lambda code: chr(int(code[1], 16)), fields.get("unit", ""))
     if is_no_unit(unit) or not (_positive(columns) and _positive(rows)):
         return None
@@ -49,8 +83,7 @@ def _of_imagej(description: str, *, columns: float, rows: float) -> tuple[Spacin
     return _checked((across * length, length / rows, length / columns)), "what ImageJ wrote into it"
 
 
-def _of_ome(pixels: str) -> tuple[Spacing, str] | None:
-    fields = dict(re.findall(r"""\b(\w+)=["']([^"']*)["']""", pixels))
+def _of_ome(fields: Mapping[str, str]) -> tuple[Spacing, str] | None:
     if "PhysicalSizeX" not in fields or "PhysicalSizeY" not in fields:
         return None
     sizes = []

@@ -37,6 +37,44 @@ def with_chunk(path: Path, name: bytes, content: bytes) -> Path:
     return path
 
 
+def turned(orientation: int) -> bytes:
+    exif = Pictures.Exif()
+    exif[274] = orientation
+    return exif.tobytes()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+@pytest.mark.parametrize("orientation", [2, 3, 6, 8])
+def test_a_picture_to_be_turned_is_refused(tmp_path: Path, name: str, orientation: int) -> None:
+    """Viewers turn what a camera wrote, and label maps are drawn on what they show."""
+    path = saved(tmp_path / name, exif=turned(orientation))
+    with pytest.raises(
+        ImageError, match=f"to be turned for viewing.*expected orientation 1; found orientation {orientation}"
+    ):
+        read(path)
+    read(saved(tmp_path / name, exif=turned(1)))
+
+
+def test_an_orientation_behind_the_pixels_or_other_data_counts(tmp_path: Path) -> None:
+    content = turned(3)[6:]
+    chunk = struct.pack(">I", len(content)) + b"eXIf" + content + struct.pack(">I", zlib.crc32(b"eXIf" + content))
+    path = saved(tmp_path / "a.png")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-12] + chunk + whole[-12:])
+    with pytest.raises(ImageError, match="orientation 3"):
+        read(path)
+    path = saved(tmp_path / "a.jpg", exif=turned(3))
+    whole, other = path.read_bytes(), b"http://ns.adobe.com/xap/1.0/\0"
+    path.write_bytes(whole[:2] + b"\xff\xe1" + struct.pack(">H", len(other) + 2) + other + whole[2:])
+    with pytest.raises(ImageError, match="orientation 3"):
+        read(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"MM", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\0\x09"])
+def test_exif_data_that_cannot_be_read_turn_nothing(tmp_path: Path, content: bytes) -> None:
+    read(with_chunk(saved(tmp_path / "a.png"), b"eXIf", content))
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
 @pytest.mark.parametrize("dpi", [72, 300, 1200])
 def test_a_resolution_for_printing_is_said_and_not_used(tmp_path: Path, name: str, dpi: int) -> None:

@@ -72,6 +72,49 @@ def test_a_picture_to_be_turned_is_refused(tmp_path: Path) -> None:
         read(save(tmp_path / "a.tif", GREY, tiffinfo={274: 6}))
 
 
+IMAGEJ = "ImageJ=1.53t\nimages={pages}\n{fields}\nloop=false\n"
+OME = '<?xml version="1.0"?><OME><Image><Pixels SizeX="12" SizeY="10" {fields} Type="uint8"/></Image></OME>'
+
+
+@pytest.mark.parametrize(
+    ("description", "pages", "found"),
+    [
+        (IMAGEJ.format(pages=6, fields="channels=2\nslices=3"), 6, r"2 channel\(s\), 1 point\(s\) in time, 3 slice\(s\)"),
+        (IMAGEJ.format(pages=6, fields="slices=3\nframes=2"), 6, r"1 channel\(s\), 2 point\(s\) in time, 3 slice\(s\)"),
+        (IMAGEJ.format(pages=2, fields="channels=2"), 2, r"2 channel\(s\)"),
+        (OME.format(fields='SizeC="2" SizeZ="3" SizeT="1"'), 6, r"2 channel\(s\), 1 point\(s\) in time, 3 slice\(s\)"),
+        (OME.format(fields='SizeC="1" SizeZ="3" SizeT="2"'), 6, r"1 channel\(s\), 2 point\(s\) in time, 3 slice\(s\)"),
+    ],
+)
+def test_channels_and_times_in_turn_are_refused(tmp_path: Path, description: str, pages: int, found: str) -> None:
+    path = save(
+        tmp_path / "a.tif",
+        GREY,
+        save_all=True,
+        append_images=[Pictures.fromarray(GREY)] * (pages - 1),
+        description=description,
+    )
+    with pytest.raises(ImageError, match=f"several channels or points in time in turn.* found {found}"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        IMAGEJ.format(pages=3, fields="slices=3"),
+        IMAGEJ.format(pages=3, fields="frames=3"),
+        OME.format(fields='SizeC="1" SizeZ="3" SizeT="1"'),
+        OME.format(fields='SizeC="2" SizeZ="3" SizeT="1"'),  # each channel has a file of its own
+        OME.format(fields='SizeC="1" SizeZ="1" SizeT="3"'),
+    ],
+)
+def test_pages_of_one_series_are_slices(tmp_path: Path, description: str) -> None:
+    path = save(
+        tmp_path / "a.tif", GREY, save_all=True, append_images=[Pictures.fromarray(GREY)] * 2, description=description
+    )
+    assert read(path).shape == (3, 10, 12)
+
+
 def test_pages_that_lead_in_a_circle_are_refused(tmp_path: Path) -> None:
     path = of_pages(tmp_path / "a.tif", GREY)
     content = bytearray(path.read_bytes())

@@ -93,6 +93,15 @@ def test_units_in_metaimage(tmp_path: Path, unit: str, factor: float) -> None:
     np.testing.assert_allclose(found.origin_mm, np.multiply(ORIGIN, factor))
 
 
+def test_a_2d_image_stays_one_mm_thick_in_any_unit(tmp_path: Path) -> None:
+    path = tmp_path / "a.mha"
+    image = sitk.GetImageFromArray(VOXELS[0])
+    image.SetSpacing((0.5, 0.25))
+    sitk.WriteImage(image, str(path))
+    path.write_bytes(path.read_bytes().replace(b"ElementType", b"DistanceUnits = cm\nElementType"))
+    assert read_image([path], channels=1).geometry.spacing_mm == (1.0, 2.5, 5.0)
+
+
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.hdr"])
 @pytest.mark.parametrize(("unit", "factor"), [(0, 1.0), (1, 1e3), (2, 1.0), (3, 1e-3), (8 + 3, 1e-3)])
 def test_units_in_nifti(tmp_path: Path, name: str, unit: int, factor: float) -> None:
