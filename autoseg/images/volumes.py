@@ -274,9 +274,12 @@ def _in_mm(geometry: Geometry, described: Header | Picture | None, path: Path) -
             printed_mm=pixels.printed_mm,
         )
     unit_mm = 1.0 if described is None else described.unit_mm
-    across, rows, columns = (side * unit_mm for side in geometry.spacing_mm)
+    if unit_mm == 1:
+        return geometry
+    across, rows, columns = geometry.spacing_mm
     x, y, z = (coordinate * unit_mm for coordinate in geometry.origin_mm)
-    return geometry if unit_mm == 1 else replace(geometry, spacing_mm=(across, rows, columns), origin_mm=(x, y, z))
+    thickness_mm = across * unit_mm if geometry.dimensions > 2 else across  # that of a 2D image is 1 mm by convention
+    return replace(geometry, spacing_mm=(thickness_mm, rows * unit_mm, columns * unit_mm), origin_mm=(x, y, z))
 
 
 def _to_sitk(array: NDArray[Any], geometry: Geometry) -> Any:
