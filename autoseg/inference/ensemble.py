@@ -8,6 +8,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from autoseg.catalogue import NotFinite, Plane
+from autoseg.data.dataset import LabelClass
 from autoseg.errors import BundleError
 from autoseg.inference.memory import Demand, Limits, require_weights
 from autoseg.inference.passes import Member, Pass, PlanKey
@@ -265,6 +266,7 @@ def _require_alike(first: tuple[str, Bundle], place: str, plan: Plan) -> None:
     other = first[1].document.plan
     named = {
         "segments other classes": [_classes(each) for each in (other, plan)],
+        "segments classes of another kind": [_kind(each) for each in (other, plan)],
         "reads other channels": [", ".join(each.data.channels) for each in (other, plan)],
         "was trained on other data": ["2D images" if is_for_images(each) else "volumes" for each in (other, plan)],
     }
@@ -280,4 +282,13 @@ def _require_alike(first: tuple[str, Bundle], place: str, plan: Plan) -> None:
 
 
 def _classes(plan: Plan) -> str:
-    return ", ".join(f"{label.value} {label.name}" for label in plan.data.classes)
+    return ", ".join(f"{label.value} {label.name}{_members(label)}" for label in plan.data.classes)
+
+
+def _members(label: LabelClass) -> str:
+    """The label values of a region that has several."""
+    return f" ({' + '.join(map(str, label.label_values))})" if len(label.label_values) > 1 else ""
+
+
+def _kind(plan: Plan) -> str:
+    return "classes that exclude one another" if plan.data.encoding.exclusive else "regions"

@@ -21,7 +21,7 @@ CPU = Compute(torch.device("cpu"), bfloat16=False)
 def save(folder: Path, plan: Plan, *, seed: int, model: ModelId | None = None) -> Path:
     torch.manual_seed(seed)
     seen = plan if model is None else plan.of_view(model.view)
-    network = build_network("unet", in_channels=seen.input_channels, classes=2, size=plan.network)
+    network = build_network("unet", in_channels=seen.input_channels, classes=plan.data.encoding.logits, size=plan.network)
     provenance = Provenance(
         versions={}, seed=seed, precision="float32", training_cases=(), validation_cases=(), epochs=1, minutes=0.1
     )
@@ -136,6 +136,9 @@ def test_scans_that_any_plan_refuses_are_refused(make_plan: Callable[..., Plan],
     assert found == ["zero", "refuse"]
 
 
+DISC_AS_REGION = {"value": 2, "name": "disc", "values": [2], "order": 0}
+
+
 @pytest.mark.parametrize(
     ("changes", "what", "expected", "found"),
     [
@@ -147,10 +150,14 @@ def test_scans_that_any_plan_refuses_are_refused(make_plan: Callable[..., Plan],
             {"data": {"classes": [{"value": 0, "name": "background"}, {"value": 3, "name": "disc"}]}},
             "segments other classes", "0 background, 2 disc", "0 background, 3 disc",
         ),
+        (
+            {"data": {"classes": [{"value": 0, "name": "background"}, DISC_AS_REGION]}},
+            "segments classes of another kind", "classes that exclude one another", "regions",
+        ),
         ({"data": {"channels": ["T2"]}}, "reads other channels", "T1", "T2"),
         ({"view": {"plane": None}}, "was trained on other data", "volumes", "2D images"),
     ],
-    ids=["names", "values", "channels", "images"],
+    ids=["names", "values", "regions", "channels", "images"],
 )  # fmt: skip
 def test_models_for_other_classes_or_channels_do_not_mix(
     make_plan: Callable[..., Plan], tmp_path: Path, changes: dict[str, Any], what: str, expected: str, found: str
