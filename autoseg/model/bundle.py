@@ -54,7 +54,7 @@ def save_bundle(
     provenance: Provenance,
 ) -> None:
     """Store a model so that an interruption leaves the former one or this one, whole."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    state = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     file, digest = save_tensors(folder, state, prefix="weights")
     document = BundleDocument(
         architecture=model.architecture,
@@ -142,12 +142,23 @@ def _misfit(document: BundleDocument, why: str, *, where: Path | str) -> BundleE
 
 
 def save_tensors(folder: Path, tensors: Mapping[str, torch.Tensor], *, prefix: str) -> tuple[str, str]:
-    """Store tensors under a name made of their content.
+    """Store tensors under a name made of their content; those that share memory each for itself.
+
+    Args:
+        folder: gets the file.
+        tensors: on the host, in any layout.
+        prefix: of the file's name.
 
     Returns:
         the file's name and its SHA-256.
     """
-    content = save(dict(tensors))
+    own: dict[str, torch.Tensor] = {}
+    places = set[int]()
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        own[name] = tensor.clone(memory_format=torch.contiguous_format) if place in places else tensor.contiguous()
+        places.add(place)
+    content = save(own)
     digest = files.sha256_bytes(content)
     name = f"{prefix}-{digest[:12]}.safetensors"
     files.write_bytes(folder / name, content)

@@ -45,8 +45,7 @@ def save_checkpoint(folder: Path, state: RunState, *, epochs: StoredEpochs, netw
     for number, entries in optimiser.state_dict()["state"].items():
         tensors |= {f"{_OPTIMISER}{number}.{name}": value.detach().cpu() for name, value in entries.items()}
     tensors[GENERATOR] = torch.get_rng_state()
-    contiguous = {name: value.contiguous() for name, value in tensors.items()}
-    file, digest = save_tensors(folder, contiguous, prefix="checkpoint")
+    file, digest = save_tensors(folder, tensors, prefix="checkpoint")
     state = state.model_copy(update={"epochs": []})
     document = StoredRun(state=state, epochs=epochs, tensors_file=file, tensors_sha256=digest)
     CHECKPOINT.write(folder / CHECKPOINT_FILE, document)

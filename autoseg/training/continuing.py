@@ -106,7 +106,7 @@ def begin(model: Path, config: TrainConfig, data: FoldData) -> None:
         files.link_or_copy(model / document.tensors_file, continued / document.tensors_file)
     else:
         network = load_bundle(model).network.state_dict()
-        weights = {NETWORK + name: tensor.contiguous() for name, tensor in network.items()}
+        weights = {NETWORK + name: tensor for name, tensor in network.items()}
         weights[GENERATOR] = torch.Generator().manual_seed(config.seed).get_state()
         file, digest = save_tensors(continued, weights, prefix="checkpoint")
         document = document.model_copy(update={"tensors_file": file, "tensors_sha256": digest})

@@ -103,8 +103,8 @@ class Muon(torch.optim.Optimizer):
 
 
 def forms_matrix(weight: torch.Tensor) -> bool:
-    """Whether Muon changes a weight: one that mixes channels, with enough rows and columns."""
-    if weight.dim() < 2 or weight.shape[1] == 1:
+    """Whether Muon changes a weight: one of float32 that mixes channels, with enough rows and columns."""
+    if weight.dtype != torch.float32 or weight.dim() < 2 or weight.shape[1] == 1:
         return False
     return min(weight.shape[0], weight[0].numel()) >= _SMALLEST_SIDE
 
@@ -144,7 +144,7 @@ def _factors(products: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def _whole_float32() -> Iterator[None]:
-    """Context in which products of float32 are computed as such, whatever a program or the environment allows instead.
+    """Context in which products of float32 are computed as such, whatever a program allows torch instead.
 
     A rounded product of a matrix with itself has negative eigenvalues, and the polynomials would let them grow.
     """

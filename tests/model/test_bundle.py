@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save
 
 from autoseg.errors import BundleError
-from autoseg.model.bundle import assemble, check_size, load_bundle, parse_tensors, save_bundle
+from autoseg.model.bundle import assemble, check_size, load_bundle, load_tensors, parse_tensors, save_bundle, save_tensors
 from autoseg.model.description import BUNDLE_FILE, BundleDocument, Provenance, parse_document, read_document
 from autoseg.model.identity import ModelId
 from autoseg.networks import build_network
@@ -53,6 +53,15 @@ def test_saving_again_leaves_one_file_of_weights(saved: Path, tiny_plan: Plan) -
     save_bundle(saved, network, model=ModelId("sepres", "0"), plan=tiny_plan, provenance=document.provenance)
     assert len(list(saved.glob("*.safetensors"))) == 1
     assert load_bundle(saved).document.weights_sha256 != document.weights_sha256
+
+
+def test_weights_that_share_memory_are_stored_each_for_itself(tmp_path: Path) -> None:
+    shared = torch.arange(6.0).reshape(2, 3)
+    tensors = {"a": shared, "b": shared, "turned": shared.T, "part": shared[1], "empty": torch.zeros(0)}
+    name, digest = save_tensors(tmp_path, tensors, prefix="weights")
+    found = load_tensors(tmp_path / name, sha256=digest)
+    assert found.keys() == tensors.keys()
+    assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
 
 
 def test_one_flipped_bit_is_noticed(saved: Path) -> None:

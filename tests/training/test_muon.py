@@ -109,6 +109,15 @@ def test_every_network_has_matrices_and_others(architecture: str, make_plan: Mak
     assert all(weight.dim() > 1 for name, weight in network.named_parameters() if split[name])
 
 
+def test_only_whole_float32_is_orthogonalised() -> None:
+    weights = [nn.Parameter(torch.zeros(32, 16, dtype=kind)) for kind in (torch.float32, torch.float64, torch.bfloat16)]
+    for weight in weights:
+        weight.grad = torch.ones_like(weight)
+    Muon(weights, lr=0.01, weight_decay=0.0).step()
+    assert [forms_matrix(weight) for weight in weights] == [True, False, False]
+    assert all(weight.abs().min() > 0 for weight in weights)
+
+
 def test_a_step_on_matrices_asks_nothing_of_the_device() -> None:
     weights = [nn.Parameter(_matrix(16, 32)), nn.Parameter(_matrix(32, 16))]
     optimiser = Muon(weights, lr=torch.tensor(0.1), weight_decay=0.1)
