@@ -135,7 +135,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.runs.adopting import with_adopted
     from autoseg.runs.found import RUNS
     from autoseg.runs.moved_data import earlier_name, warn_of_workspaces_left_behind
-    from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
+    from autoseg.runs.protection import keep_replaced_plan, protect_earlier_planning, refuse_data_as_workspace
     from autoseg.runs.source_checksums import remember, unread
     from autoseg.runs.workspace import Workspace
     from autoseg.storage.locks import lock
@@ -171,6 +171,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         plan = make_plan(dataset, fingerprint, inputs)
         classes = plan.data.classes
         splits = split_cases(dataset, fingerprint.cases, classes=classes, folds=plan.folds, events=events)
+        keep_replaced_plan(workspace, plan, events)
         workspace.write_dataset(dataset)
         FINGERPRINT.write(workspace.fingerprint_file, fingerprint)
         SPLITS.write(workspace.splits_file, splits)

@@ -1,13 +1,24 @@
-"""What planning does not replace: data sets, plans and folds that were edited by hand, the workspace of other data."""
+"""What planning does not replace: data sets, plans and folds that were edited by hand, the workspace of other data.
 
+And what it keeps of a plan that it does replace.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from autoseg.data.dataset import Dataset
+from autoseg.data.naming import some
 from autoseg.data.places import files_of
-from autoseg.errors import PlanError, WorkspaceError
-from autoseg.planning.plan import read_plan
+from autoseg.errors import AutosegError, PlanError, WorkspaceError
+from autoseg.evaluation.formatting import counted
+from autoseg.events import Events
+from autoseg.model.identity import model_folders
+from autoseg.planning.plan import Plan, read_plan
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
+from autoseg.training.run_state import read_state
 
 
 def protect_earlier_planning(workspace: Workspace, dataset: Dataset) -> None:
@@ -19,6 +30,43 @@ def protect_earlier_planning(workspace: Workspace, dataset: Dataset) -> None:
     _protect_edited_plan(workspace)
     _protect_edited_folds(workspace)
     _protect_other_dataset(workspace, dataset)
+
+
+def keep_replaced_plan(workspace: Workspace, plan: Plan, events: Events) -> None:
+    """Keep the plan that another one is about to replace, where runs were begun under it: they go on under no other."""
+    try:
+        earlier = read_plan(workspace.plan_file) if workspace.plan_file.exists() else plan
+    except PlanError:
+        return
+    runs = 0 if plan.is_identified_by(earlier.digest) else sum(1 for _ in _runs_under(earlier, workspace))
+    if not runs:
+        return
+    kept = workspace.root / f"plan-{earlier.digest[:8]}.json"
+    files.write_bytes(kept, workspace.plan_file.read_bytes())
+    changed = some(list(_changed(earlier.values, plan.values)))
+    events.warn(
+        f"the new plan differs from the one of {counted(runs, 'earlier run')} ({changed}), which will take part in "
+        f"nothing; that plan is kept as {kept}, to put back in the place of {workspace.plan_file.name} or to compare with"
+    )
+
+
+def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    """The keys of a plan's values that are others, as far as something hangs on them; views are one."""
+    for name, section in after.items():
+        earlier = before.get(name)
+        if isinstance(section, dict) and isinstance(earlier, dict) and name != "inputs":
+            yield from (f"{name}.{key}" for key, value in section.items() if earlier.get(key) != value)
+        elif name != "inputs" and earlier != section:
+            yield name
+
+
+def _runs_under(plan: Plan, workspace: Workspace) -> Iterator[Path]:
+    """The folders of runs that were begun under a plan, as far as they can be read."""
+    for folder in model_folders(workspace.models):
+        with suppress(AutosegError):  # whoever needs that run is told why it cannot be read
+            state = read_state(folder)
+            if state is not None and plan.is_identified_by(state.plan_digest):
+                yield folder
 
 
 def refuse_data_as_workspace(workspace: Workspace, dataset: Dataset) -> None:

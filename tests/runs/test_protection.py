@@ -1,16 +1,22 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from oracles.watched_runs import Recorder
 
 from autoseg.data.dataset import DATASET, Case, Dataset
-from autoseg.data.splits import SPLITS, Splits, make_splits
+from autoseg.data.splits import SPLITS, Fold, Splits, make_splits
 from autoseg.errors import WorkspaceError
-from autoseg.planning.plan import write_plan
-from autoseg.runs.protection import protect_earlier_planning, refuse_data_as_workspace
+from autoseg.model.identity import ModelId
+from autoseg.planning.plan import Plan, write_plan
+from autoseg.runs import protection
+from autoseg.runs.protection import keep_replaced_plan, protect_earlier_planning, refuse_data_as_workspace
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
+from autoseg.training.config import TrainConfig
+from autoseg.training.run_state import RunState
 
 
 def dataset(root: Path) -> Dataset:
@@ -94,3 +100,40 @@ def test_a_workspace_that_lies_among_scans_stays_one(planned: tuple[Workspace, D
     workspace, data = planned
     among = data.cases[0].model_copy(update={"images": (workspace.root / "a.nii",)})
     refuse_data_as_workspace(workspace, data.model_copy(update={"cases": (among,)}))
+
+
+def test_a_replaced_plan_is_kept_where_runs_were_begun_under_it(
+    planned: tuple[Workspace, Dataset], make_plan: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, _ = planned
+    earlier, before = workspace.plan(), workspace.plan_file.read_bytes()
+    new, events = make_plan(training={"learning_rate": 0.5}), Recorder()
+    keep_replaced_plan(workspace, new, events)  # nothing was trained
+    workspace.model(ModelId("unet", "0")).mkdir(parents=True)
+    config = TrainConfig(architecture="unet", fold="0", precision="float32")
+    for digest in ("that of a third plan", earlier.digest):
+        assert events.warnings == []
+        state = RunState(plan_digest=digest, data_key="", members=Fold(training=("a",), validation=()), config=config)
+        monkeypatch.setattr(protection, "read_state", lambda _, state=state: state)
+        keep_replaced_plan(workspace, earlier, events)  # nothing changes
+        keep_replaced_plan(workspace, new, events)
+    (told,) = events.warnings
+    assert "differs from the one of 1 earlier run (training.learning_rate), which will take part in nothing" in told
+    (kept,) = workspace.root.glob("plan-*.json")
+    assert str(kept) in told
+    assert kept.read_bytes() == before
+
+
+def test_an_unreadable_plan_or_run_is_nothing_to_keep(
+    planned: tuple[Workspace, Dataset], make_plan: Callable[..., Plan]
+) -> None:
+    workspace, _ = planned
+    folder = workspace.model(ModelId("unet", "0"))
+    folder.mkdir(parents=True)
+    (folder / "checkpoint.json").write_text("{", encoding="utf-8")
+    events = Recorder()
+    keep_replaced_plan(workspace, make_plan(training={"learning_rate": 0.5}), events)
+    workspace.plan_file.write_text("{", encoding="utf-8")
+    keep_replaced_plan(workspace, make_plan(training={"learning_rate": 0.5}), events)
+    assert events.warnings == []
+    assert not list(workspace.root.glob("plan-*.json"))
