@@ -18,7 +18,8 @@ without a name, too, paths as text or `pathlib.Path`. Wrong options are errors w
 In the column *default*, nothing stands for what the text says.
 
 `--jobs` means the same everywhere: how many processes work side by side. `auto`, the default of the command line, is one per
-core, at most 8; where `train` has several runs, `auto` preprocesses with so many and trains one run after another. In
+core, at most 8; where `train` has several runs, `auto` preprocesses with so many and trains one run after another, and
+`predict` uses one process on this machine unless a number is given. In
 Python the default is 1, because a script that starts processes has to be guarded by `if __name__ == "__main__":`.
 """
 
