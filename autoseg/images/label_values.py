@@ -26,6 +26,9 @@ _SINGLE_PRECISION: Final = 1e-5  # of what 120.001 becomes as a 32-bit float
 
 _LISTED = 10
 
+_COUNTED_AT_ONCE: Final = 1 << 16
+"""Voxels, which take 64 bits each while they are counted. Source: chosen; 512 KiB, and few calls."""
+
 
 def exact_labels(
     found: NDArray[Any], where: Path, *, values: Collection[int] | None
@@ -69,12 +72,13 @@ def voxel_counts(labels: NDArray[np.uint16], *, largest: int = 0) -> NDArray[np.
     """How many voxels have each label value, (1 + the largest value,).
 
     Args:
-        labels: label values, (Z, ...): counted slice by slice, because that takes 64 bits for every voxel.
+        labels: label values, of any shape.
         largest: a value that is counted even where it does not occur.
     """
     counts = np.zeros(1 + max(int(labels.max(initial=0)), largest), dtype=np.int64)
-    for part in labels:
-        counts += np.bincount(part.ravel(), minlength=len(counts))
+    voxels = labels.reshape(-1)
+    for start in range(0, voxels.size, _COUNTED_AT_ONCE):
+        counts += np.bincount(voxels[start : start + _COUNTED_AT_ONCE], minlength=len(counts))
     return counts
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from autoseg.errors import ImageError
+from autoseg.images import label_values
 from autoseg.images.label_values import ROUNDED, exact_labels, voxel_counts
 
 FILE = Path("labels.nii.gz")
@@ -78,6 +79,19 @@ def test_counting_takes_no_64_bits_for_every_voxel() -> None:
 def test_voxels_are_counted_by_value() -> None:
     assert voxel_counts(np.array([[[0, 1]], [[3, 1]]], dtype=np.uint16), largest=4).tolist() == [1, 2, 0, 1, 0]
     assert voxel_counts(np.zeros((0, 2, 2), dtype=np.uint16)).tolist() == [0]
+
+
+@pytest.mark.parametrize("shape", [(300_000,), (30, 100, 100), (300_000, 1, 1), (1, 300_000)])
+def test_voxels_are_counted_many_at_a_time_whatever_their_shape(
+    shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = np.random.default_rng(0).integers(0, 5, shape).astype(np.uint16)
+    calls, count = [], np.bincount
+    monkeypatch.setattr(np, "bincount", lambda *args, **options: calls.append(1) or count(*args, **options))
+    monkeypatch.setattr(label_values, "_COUNTED_AT_ONCE", 100_000)
+    found = voxel_counts(labels)
+    assert found.tolist() == [(labels == value).sum() for value in range(5)]
+    assert len(calls) == 3
 
 
 def test_declared_labels_need_not_all_occur() -> None:
