@@ -50,6 +50,13 @@ def normalisation(fingerprint: Fingerprint, *, channel: int, name: str, recipe: 
         )
     if recipe == "paper":
         return Choice(NormalisationStep(method="quantile_zscore"), f"{name}: eq. 1 of the paper, per scan.")
+    if _clips_what_matters(fingerprint, channel):
+        return Choice(
+            NormalisationStep(method="zscore"),
+            f"{name}: {_intensity_range(fingerprint, channel)}; the middle half of them is not the subject's, and a scale "
+            f"made of it would leave labelled or bright voxels of the median scan more than {NORMALISED_CLIP:g} away, so "
+            "each scan is brought to a common scale by mean and standard deviation of its voxels > 0, unclipped.",
+        )
     background = _background(fingerprint, channel)
     return Choice(
         NormalisationStep(method="quantile_zscore", clip=NORMALISED_CLIP, background=background),
@@ -64,10 +71,32 @@ def _background(fingerprint: Fingerprint, channel: int) -> float | None:
     groups = [group for case in fingerprint.cases if (group := case.channels[channel].positive) is not None]
     if min(map(_empty_fraction, fingerprint.cases)) < BACKGROUND_FRACTION or len(groups) < len(fingerprint.cases):
         return None
-    # Between the quartiles intensities are about evenly spread: about their middle, by their distance / sqrt(12).
-    spreads = [(group, (group.percentile_75 - group.percentile_25) / math.sqrt(12)) for group in groups]
-    darkest = [-(group.percentile_25 + group.percentile_75) / 2 / spread for group, spread in spreads if spread > 0]
+    darkest = [-centre / width for centre, width in map(_middle_half, groups) if width > 0]
     return max(-NORMALISED_CLIP, significant(min(darkest), 2)) if darkest else None
+
+
+def _middle_half(group: IntensityStatistics) -> tuple[float, float]:
+    """Mean and standard deviation of intensities between the quartiles, as if they were evenly spread there."""
+    return (group.percentile_25 + group.percentile_75) / 2, (group.percentile_75 - group.percentile_25) / math.sqrt(12)
+
+
+def _clips_what_matters(fingerprint: Fingerprint, channel: int) -> bool:
+    """Whether scaling by the middle half would clip more than outliers in the median scan.
+
+    More are a quarter of the labelled voxels, on either side, or the brightest 0.5 % of those > 0: where most of a scan is
+    noise, or dark tissue around bright lesions, the middle half is theirs.
+    """
+    lowest, highest = [], []
+    for case in fingerprint.cases:
+        positive, labelled = case.channels[channel].positive, case.channels[channel].labelled
+        centre, width = (0.0, 0.0) if positive is None else _middle_half(positive)
+        if positive is None or width == 0:
+            continue
+        low = positive.percentile_25 if labelled is None else labelled.percentile_25
+        high = positive.percentile_99_5 if labelled is None else max(positive.percentile_99_5, labelled.percentile_75)
+        lowest.append((low - centre) / width)
+        highest.append((high - centre) / width)
+    return bool(highest) and (median(lowest) < -NORMALISED_CLIP or median(highest) > NORMALISED_CLIP)
 
 
 def _why_background(fingerprint: Fingerprint, background: float) -> str:

@@ -42,7 +42,8 @@ def test_where_all_scans_are_surrounded_by_0_that_becomes_the_darkest_value_it_w
 ):
     # Quartiles 40 and 60 are spread by 20 / sqrt(12) = 5.77 about 50: 0 lies 8.66 below; quartiles 30 and 70: 4.33.
     wide = (ChannelStatistics(positive=make_intensities(percentile_25=30.0, percentile_75=70.0), labelled=None),)
-    narrow = (ChannelStatistics(positive=make_intensities(percentile_25=49.0, percentile_75=51.0), labelled=None),)
+    middle = make_intensities(percentile_25=49.0, percentile_75=51.0, percentile_99_5=53.0)
+    narrow = (ChannelStatistics(positive=middle, labelled=None),)
 
     def background(*cases, name="T1", recipe="auto"):
         return channel_rules.normalisation(make_fingerprint(*cases), channel=0, name=name, recipe=recipe).value.background
@@ -55,6 +56,29 @@ def test_where_all_scans_are_surrounded_by_0_that_becomes_the_darkest_value_it_w
     assert background({}, {"nonzero_voxels": 153_000}) == -8.7  # four fifths are 153 600
     assert background({}, {"nonzero_voxels": 154_000}) is None
     assert background({}, {"channels": (ChannelStatistics(positive=None, labelled=None),)}) is None
+
+
+def test_where_the_middle_half_is_not_the_subjects_nothing_is_clipped(make_fingerprint, make_intensities):
+    # Quartiles 40 and 60: 10 widths are 57.7 from 50.
+    def method(*, positive=None, labelled=None, cases=1, others=0, recipe="auto"):
+        channel = ChannelStatistics(
+            positive=make_intensities(**(positive or {})), labelled=make_intensities(**(labelled or {}))
+        )
+        fingerprint = make_fingerprint(*[{"channels": (channel,)}] * cases, *[{}] * others)
+        step = channel_rules.normalisation(fingerprint, channel=0, name="MR", recipe=recipe).value
+        return step.method if step.method == "quantile_zscore" else (step.method, step.clip, step.background)
+
+    usual, other = "quantile_zscore", ("zscore", None, None)
+    assert method(positive={"percentile_99_5": 107.0}) == usual
+    assert method(positive={"percentile_99_5": 109.0}) == other
+    assert method(labelled={"percentile_75": 109.0}) == other  # noise in air, and a bright subject
+    assert method(labelled={"percentile_99_5": 5000.0}) == usual
+    assert method(labelled={"percentile_25": -9.0}) == other
+    assert method(positive={"percentile_99_5": 109.0}, recipe="paper") == usual
+    assert method(positive={"percentile_99_5": 109.0}, cases=1, others=2) == usual  # an outlier among scans
+    assert method(positive={"percentile_99_5": 109.0}, cases=2, others=1) == other
+    flat = {"percentile_25": 50.0, "percentile_75": 50.0, "percentile_99_5": 109.0}
+    assert method(positive=flat) == usual  # which then takes mean and standard deviation by itself
 
 
 @pytest.mark.parametrize(
