@@ -18,6 +18,7 @@ from autoseg.images.geometry import ANATOMICAL_AXES
 from autoseg.images.image import Image, LabelMap
 from autoseg.images.label_values import voxel_counts
 from autoseg.images.moments import mean_and_std
+from autoseg.planning.mirroring import MirrorImage, mirror_image
 from autoseg.planning.tilt import measured_tilt
 
 T = TypeVar("T")
@@ -97,6 +98,11 @@ class CaseFingerprint(_Document):
         description="per axis (Z, Y, X): Dice of the labels with their own mirror image inside the label box, mean "
         "over the classes present, background excluded; null: no labels"
     )
+    swapped: tuple[bool, bool, bool] | None = Field(
+        default=None,
+        description="per axis (Z, Y, X): whether two classes there lie more on each other's mirror image than on their own, "
+        "as left and right of a pair do; null: no labels, or not measured (before 0.2)",
+    )
 
     def voxels_of(self, label: LabelClass) -> int:
         """Voxels of a class; those of a region have one of its values."""
@@ -131,6 +137,7 @@ def measure(case: Case, image: Image, labels: LabelMap, *, ignore: int | None = 
     inside = known[_slices(label_box)] if label_box else known[:0]
     counts = _foreground_voxels(inside)
     geometry = image.geometry
+    in_mirrors = _in_mirrors(inside, None if labelled is None else labelled[_slices(label_box)]) if label_box else None
     return CaseFingerprint(
         id=case.id,
         image_sha256=tuple(image_checksum(path) for path in case.images),
@@ -153,7 +160,8 @@ def measure(case: Case, image: Image, labels: LabelMap, *, ignore: int | None = 
         nonzero_box=nonzero_box,
         label_box=label_box,
         label_margin_px=_margin_px(label_box, nonzero_box) if label_box else 0,
-        symmetry=_symmetry(inside, None if labelled is None else labelled[_slices(label_box)]) if label_box else None,
+        symmetry=in_mirrors and _triple(_rounded(each.dice) for each in in_mirrors),
+        swapped=in_mirrors and _triple(each.swapped for each in in_mirrors),
     )
 
 
@@ -213,21 +221,10 @@ def _foreground_voxels(labels: NDArray[np.uint16]) -> dict[int, int]:
     return {int(value): int(counts[value]) for value in np.flatnonzero(counts) if value > 0}
 
 
-def _symmetry(labels: NDArray[np.uint16], labelled: NDArray[np.bool_] | None) -> tuple[float, float, float]:
-    """Mean Dice of the classes with their mirror image, per axis.
-
-    Mask and mirror image are equally large, so Dice is the fraction of the mask that meets its own class in the mirror.
-    Where some voxels have no label, those count that have one, and one in the mirror; 0 where there are none of these.
-    """
-    return _triple(_mirror_dice(labels, labelled, axis=axis) for axis in range(3))
-
-
-def _mirror_dice(labels: NDArray[np.uint16], labelled: NDArray[np.bool_] | None, *, axis: int) -> float:
-    if labelled is not None:
-        labels = np.where(labelled & np.flip(labelled, axis), labels, np.uint16(0))
-    counts = _foreground_voxels(labels)
-    agreeing = _foreground_voxels(labels[labels == np.flip(labels, axis)])
-    return _rounded(np.mean([agreeing.get(value, 0) / count for value, count in counts.items()])) if counts else 0.0
+def _in_mirrors(
+    labels: NDArray[np.uint16], labelled: NDArray[np.bool_] | None
+) -> tuple[MirrorImage, MirrorImage, MirrorImage]:
+    return _triple(mirror_image(labels, labelled, axis=axis) for axis in range(3))
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> Box:

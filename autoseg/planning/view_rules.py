@@ -191,16 +191,24 @@ def adjacent_slices(fingerprint: Fingerprint, *, planes: Sequence[Plane | None],
     )
 
 
+_SWAPPED: Final = "Two classes lie on each other's mirror image, as left and right of a pair do: in flipped slices they could not be told apart."
+
+
 def mirror_axes(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe) -> Choice[Mirror]:
     """Which in-plane axes may be flipped during training.
 
     Only left and right are ever alike in a patient: upside-down or back-to-front anatomy does not occur. For 2D images,
-    whose axes have no anatomical meaning, the labels of both axes have to be symmetric.
+    whose axes have no anatomical meaning, the labels of both axes have to be symmetric. Classes that are each other's mirror
+    image could not be told apart in flipped slices.
     """
     if recipe == "paper":
         return Choice(("rows", "columns"), "The paper uses random flips; that they go along both axes is ours.")
     if plane is None:
         rows, columns = (_median_symmetry(fingerprint, axes=[axis] * len(fingerprint.cases)) for axis in (1, 2))
+        if _swapped(fingerprint, axes=[1] * len(fingerprint.cases)) or _swapped(
+            fingerprint, axes=[2] * len(fingerprint.cases)
+        ):
+            return Choice((), _SWAPPED)
         alike = min(rows, columns) >= SYMMETRY_NEEDED
         return Choice(
             ("rows", "columns") if alike else (),
@@ -209,7 +217,10 @@ def mirror_axes(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe
         )
     if "left-right" not in PLANE_AXES[plane][1:]:
         return Choice((), f"{plane.capitalize()} slices do not show left and right, the only symmetric axis of a patient.")
-    symmetry = _median_symmetry(fingerprint, axes=[array_axes(case, plane)[2] for case in fingerprint.cases])
+    across = [array_axes(case, plane)[2] for case in fingerprint.cases]
+    if _swapped(fingerprint, axes=across):
+        return Choice((), _SWAPPED)
+    symmetry = _median_symmetry(fingerprint, axes=across)
     return Choice(
         ("columns",) if symmetry >= SYMMETRY_NEEDED else (),
         f"Left and right of the label maps agree to a Dice of {symmetry:.2f} in the median scan; mirroring needs "
@@ -250,3 +261,9 @@ def _single_slice_axis(fingerprint: Fingerprint) -> AnatomicalAxis | None:
 def _median_symmetry(fingerprint: Fingerprint, *, axes: Sequence[int]) -> float:
     known = [case.symmetry[axis] for case, axis in zip(fingerprint.cases, axes, strict=True) if case.symmetry is not None]
     return median(known)
+
+
+def _swapped(fingerprint: Fingerprint, *, axes: Sequence[int]) -> bool:
+    """Whether two classes are each other's mirror image, in at least half of the scans in which that was measured."""
+    known = [case.swapped[axis] for case, axis in zip(fingerprint.cases, axes, strict=True) if case.swapped is not None]
+    return 2 * sum(known) >= max(len(known), 1)

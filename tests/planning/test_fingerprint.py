@@ -121,7 +121,7 @@ def test_axes_and_spacing_follow_the_array(any_case):
 def test_symmetry_is_that_of_the_mirrored_case_too(any_case, labels, axis):
     found = measured(any_case, scan(), labels)
     mirrored = measured(any_case, np.flip(scan(), axis + 1), np.flip(labels, axis))
-    assert found.symmetry == mirrored.symmetry
+    assert (found.symmetry, found.swapped) == (mirrored.symmetry, mirrored.swapped)
     assert found.label_margin_px == mirrored.label_margin_px
     assert found.symmetry is None or all(0 <= share <= 1 for share in found.symmetry)
 
@@ -132,6 +132,19 @@ def test_labels_beside_their_mirror_image_are_symmetric(any_case, labels, axis):
     assume(both.any())
     image = np.arange(both.size, dtype=np.float32).reshape(1, *both.shape)
     assert measured(any_case, image, both).symmetry[axis] == 1.0
+
+
+def test_a_left_and_a_right_class_are_swapped_and_a_tumour_on_one_side_is_not(any_case):
+    labels = np.zeros((4, 6, 8), dtype=np.uint16)
+    labels[1:3, 1:5] = 1
+    labels[1:3, 2:4, 1], labels[1:3, 2:4, 6] = 2, 3  # a pair
+    image = np.arange(labels.size, dtype=np.float32).reshape(1, *labels.shape)
+    pair = measured(any_case, image, labels)
+    assert pair.swapped == (False, False, True)
+    assert pair.symmetry == (1.0, 1.0, pytest.approx(1 / 3, abs=1e-6))
+    labels[labels == 3] = 1
+    assert measured(any_case, image, labels).swapped == (False, False, False)
+    assert measured(any_case, image, np.zeros_like(labels)).swapped is None
 
 
 def test_large_foregrounds_are_sampled_evenly(any_case, monkeypatch):

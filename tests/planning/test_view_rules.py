@@ -250,6 +250,20 @@ def test_pictures_are_mirrored_where_both_axes_are_symmetric(make_fingerprint, r
     assert view_rules.mirror_axes(fingerprint, plane=None, recipe="auto").value == axes
 
 
+def test_classes_that_are_each_others_mirror_image_are_not_flipped(make_fingerprint):
+    def mirrored(*swapped, plane="axial", **changes):
+        fingerprint = make_fingerprint(*[{"symmetry": (0.9, 0.9, 0.9), "swapped": each, **changes} for each in swapped])
+        choice = view_rules.mirror_axes(fingerprint, plane=plane, recipe="auto")
+        assert choice.value or "each other's mirror image" in choice.reason
+        return choice.value
+
+    left_right, up_down, none = (False, False, True), (True, True, False), (False, False, False)
+    assert mirrored(left_right) == mirrored(left_right, none) == mirrored(left_right, None) == ()
+    assert mirrored(left_right, none, none) == mirrored(up_down) == mirrored(None) == ("columns",)
+    assert mirrored(left_right, plane=None, **FLAT) == mirrored((False, True, False), plane=None, **FLAT) == ()
+    assert mirrored(none, plane=None, **FLAT) == ("rows", "columns")
+
+
 @given(symmetry=st.floats(0, 1), more=st.floats(0, 1))
 def test_more_symmetric_labels_are_never_mirrored_less(make_fingerprint, symmetry, more):
     def mirrored(value: float) -> int:
