@@ -205,9 +205,10 @@ class _View:
         self.numbers = shape[0] * shape[2] * shape[3]
         self._arrays = [[arrays.open(seed[view], shape) for seed in case.probabilities[network]] for network in networks]
 
-    def mean(self, window: slice) -> NDArray[np.float32]:
-        """The mean over the networks of some slices, (K, n, H, W)."""
-        return probabilities.decode_mean([[one.part(window) for one in arrays] for arrays in self._arrays])
+    def mean(self, window: slice, *, rows: slice = slice(None), columns: slice = slice(None)) -> NDArray[np.float32]:
+        """The mean over the networks of some slices, (K, n, H, W), or of some of their rows and columns."""
+        parts = [[one.part(window)[:, :, rows, columns] for one in arrays] for arrays in self._arrays]
+        return probabilities.decode_mean(parts)
 
     def add_to(self, total: NDArray[np.float32], box: Box) -> None:
         """Add that mean to probabilities (K, z, y, x) in a box of the scan, along its own axes."""
@@ -215,11 +216,10 @@ class _View:
         slices, rows, columns = shown_in(footprint, box)
         turned = [oriented(channel, footprint.axes, footprint.flipped) for channel in total]  # each (n, h, w)
         for window in _windows(slices, numbers=self.numbers, at_once=_NUMBERS_AT_ONCE // 4):
-            part = self.mean(window)
             if footprint.resampled:
-                part = resample_slices(part, footprint.kept[1:], rows=rows, columns=columns)
-            else:
-                part = part[:, :, rows, columns]
+                part = resample_slices(self.mean(window), footprint.kept[1:], rows=rows, columns=columns)
+            else:  # other windows show the others
+                part = self.mean(window, rows=rows, columns=columns)
             for channel, values in zip(turned, part, strict=True):
                 channel[window.start - slices.start : window.stop - slices.start] += values
 

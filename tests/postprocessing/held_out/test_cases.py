@@ -14,6 +14,7 @@ from autoseg.data.labels import encoding_of
 from autoseg.errors import WorkspaceError
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels
+from autoseg.inference import probabilities
 from autoseg.inference.steps import Step
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import (
@@ -178,6 +179,32 @@ def test_views_are_averaged_on_the_scans_own_grid(tmp_path: Path, monkeypatch: p
                 put_probabilities(found, part, case.grid(views), first=first)
             np.testing.assert_allclose(found, expected, atol=1e-6)
             np.testing.assert_array_equal(label_map(case, Choice(networks, views)), encoding.labels(found))
+
+
+@pytest.mark.parametrize("at_once", [1 << 26, 30])
+def test_of_views_on_the_scans_own_pixels_each_probability_is_decoded_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """Slices across X, of which each window along Z shows some rows."""
+    monkeypatch.setattr(cases, "_NUMBERS_AT_ONCE", at_once)
+    decoded, decode_mean = [], probabilities.decode_mean
+
+    def counted(encoded: Any) -> Any:
+        decoded.append(encoded[0][0].size)
+        return decode_mean(encoded)
+
+    monkeypatch.setattr(probabilities, "decode_mean", counted)
+    shape = (6, 5, 4)
+    footprint = Footprint(
+        shape=shape, axes=(2, 0, 1), flipped=(False, True, False), start=(0, 0, 0), stop=(4, 6, 5), size_px=(6, 5),
+        spacing_mm=(1.0, 1.0, 1.0), pad_value=(0.0,),
+    )  # fmt: skip
+    stored = tmp_path / "a.npy"
+    np.save(stored, np.zeros((3, 4, 6, 5), np.uint8))
+    case = HeldOutCase("s", stored, (footprint, footprint), {"unet": ((stored, stored),)}, {}, CLASSES, stored, "0")
+    windows = [first for first, _ in mean_probabilities(case, Choice(("unet",)))]
+    assert windows == ([0] if at_once > 30 else [0, 1, 2, 3, 4, 5])
+    assert sum(decoded) == 2 * 3 * 4 * 6 * 5
 
 
 def test_fewer_seeds_may_be_asked(tmp_path: Path) -> None:
