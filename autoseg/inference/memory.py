@@ -34,9 +34,8 @@ _LABEL: Final = 2
 _COPIES_OF_A_PART: Final = 4
 """Of the slices that return to the scan's grid at once: cut out, resampled along rows, along columns, and compared."""
 
-
 SLAB_BYTES: Final = 1 << 24
-"""Of the sums that are looked at together, and of those in a file that are added to, unless a single slice takes more.
+"""Of the sums that are looked at together, unless a single slice takes more.
 Source: chosen; scans in work at a time each take several such."""
 
 _COPIES_OF_A_SLAB: Final = 6
@@ -222,8 +221,8 @@ class Demand:
         """What a part takes from its slices to their results."""
         classes = self._classes
         pixels = float(slices.size_px[0]) * slices.size_px[1]
-        largest = max(pixels, float(slices.own_px[0]) * slices.own_px[1]) * _FLOAT * classes
-        sums = (1 if self.folds == 1 else 2) + (1 if self.shifted else 0)
+        own = float(slices.own_px[0]) * slices.own_px[1]
+        sums = (1 if self.folds == 1 else 2) + (1 if self.shifted and not self.averaged else 0)
         shown = number + 2 * self.view.adjacent_slices
         held = pixels * _FLOAT * (number * sums * classes + shown * 3 * len(self.plan.data.channels))
         held += self._resampling(slices)
@@ -231,7 +230,10 @@ class Demand:
         predicted = self._forward(slices, batch) if limits.device_bytes is None else batch * pixels * _FLOAT * classes
         looked_at = (self.judged or self.entropy) and not self.averaged
         judged = number * pixels * (_FLOAT * classes + 16) if looked_at else 0.0
+        in_file = self.averaged and not self.sums  # to which classes are added one by one, each of all slices at once
+        largest = max(pixels, own) * _FLOAT * (1 if in_file else classes)
         returned = _COPIES_OF_A_PART * max(largest, min(float(BYTES_AT_ONCE), number * largest))
+        returned += number * own * _FLOAT if in_file else 0.0
         return _MARGIN * (held + max(predicted, judged, returned))
 
     def _resampling(self, slices: Slices) -> float:

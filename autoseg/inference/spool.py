@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 
 from autoseg.data.labels import LabelEncoding
 from autoseg.inference.memory import SLAB_BYTES
-from autoseg.preprocessing.footprint import Box, Footprint, kept_part, on_own_grid
+from autoseg.preprocessing.footprint import (
+    Box,
+    Footprint,
+    kept_part,
+    on_own_axes,
+    on_own_grid,
+    own_box,
+    shape_of,
+    whole_box,
+    within,
+)
 from autoseg.storage import files
 
 _FLOAT: Final = np.dtype(np.float32)
@@ -76,26 +86,45 @@ class SpooledProbabilities:
                 self._file.seek(window.start * by_slice[0].nbytes)
                 self._file.write(by_slice.data)
 
-    def add(self, channels: NDArray[np.float32], box: Box) -> None:
-        """Add probabilities (K, z, y, x) to those in a box of the scan, along its own axes; before, all are 0.
+    def add_slices(self, part: NDArray[np.float32], footprint: Footprint, *, first: int) -> None:
+        """Add probabilities (K, n, H, W) of slices of any view, which come back class by class, of all slices at once.
+
+        So of the file each row that they show is read and written once, however they lie in the scan.
 
         Raises:
             SystemFailureError: the disk is full.
         """
-        start = self.footprint.start
-        slices, rows, columns = (slice(one.start - least, one.stop - least) for one, least in zip(box, start, strict=True))
-        for window in self._windows(slices.start, slices.stop):
-            slab = self._read(window)
-            added = channels[:, window.start - slices.start : window.stop - slices.start]
-            slab[:, :, rows, columns] += added.swapaxes(0, 1)
-            with files.explain_os_errors(self._folder):
-                self._file.seek(window.start * slab[0].nbytes)
-                self._file.write(slab.data)
+        box = own_box(footprint, slice(first, first + part.shape[1]))
+        values = np.empty(shape_of(box), dtype=_FLOAT)
+        for channel in range(len(part)):
+            for inner, shown in on_own_axes(part[channel : channel + 1], footprint, first=first):
+                values[within(inner, box)] = shown[0]
+            self.add(values, box, channel=channel)
+
+    def add(self, values: NDArray[np.float32], box: Box, *, channel: int) -> None:
+        """Add probabilities (z, y, x) of one class to those in a box of the scan, along its own axes; before, all are 0.
+
+        Raises:
+            SystemFailureError: the disk is full.
+        """
+        slices, rows, columns = within(box, whole_box(self.footprint))
+        _, height, width = self.footprint.kept
+        stored = np.empty((rows.stop - rows.start, width), dtype=_FLOAT)
+        with files.explain_os_errors(self._folder):
+            for number, added in zip(range(slices.start, slices.stop), values, strict=True):
+                row = (number * self._encoding.channels + channel) * height + rows.start
+                self._file.seek(row * stored[0].nbytes)
+                self._file.readinto(stored.data)
+                stored[:, columns] += added
+                self._file.seek(row * stored[0].nbytes)
+                self._file.write(stored.data)
 
     def slabs(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """The slices again: number of the first of n, and their probabilities, (K, n, h, w), float32."""
-        for window in self._windows(0, self.footprint.kept[0]):
-            yield window.start, self._read(window).swapaxes(0, 1)
+        number = self.footprint.kept[0]
+        step = max(SLAB_BYTES * number // self.bytes, 1)
+        for start in range(0, number, step):
+            yield start, self._read(slice(start, min(start + step, number))).swapaxes(0, 1)
 
     def volumes(self) -> Iterator[NDArray[np.float32]]:
         """One class after the other, (Z, Y, X), float32."""
@@ -112,10 +141,6 @@ class SpooledProbabilities:
     def close(self) -> None:
         """Give the space back."""
         self._file.close()
-
-    def _windows(self, first: int, last: int) -> Iterator[slice]:
-        step = max(SLAB_BYTES * self.footprint.kept[0] // self.bytes, 1)
-        return (slice(start, min(start + step, last)) for start in range(first, last, step))
 
     def _read(self, window: slice) -> NDArray[np.float32]:
         """Slices with their probabilities, (n, K, h, w), float32."""

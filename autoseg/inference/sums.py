@@ -15,6 +15,7 @@ from autoseg.preprocessing.footprint import (
     kept_part,
     on_own_axes,
     own_box,
+    shape_of,
     whole_box,
 )
 
@@ -29,8 +30,11 @@ class Sums(Protocol):
     def clear(self) -> None:
         """Begin with 0 again."""
 
-    def add(self, channels: NDArray[np.float32], box: Box) -> None:
-        """Add probabilities (K, z, y, x) to those in a box of the scan, along its own axes."""
+    def add_slices(self, part: NDArray[np.float32], footprint: Footprint, *, first: int) -> None:
+        """Add probabilities (K, n, H, W) of slices of any view; `first` is the number of the first of them."""
+
+    def add(self, values: NDArray[np.float32], box: Box, *, channel: int) -> None:
+        """Add probabilities (z, y, x) of one class to those in a box of the scan, along its own axes."""
 
     def slabs(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """The sums: number of the first of n slices, and their probabilities, (K, n, h, w), float32."""
@@ -60,9 +64,14 @@ class SumsInMemory:
         for volume in self.volumes:
             kept_part(volume, self.footprint)[:] = 0
 
-    def add(self, channels: NDArray[np.float32], box: Box) -> None:
-        """Add probabilities (K, z, y, x) to those in a box of the scan, along its own axes."""
-        self.volumes[:, *box] += channels
+    def add_slices(self, part: NDArray[np.float32], footprint: Footprint, *, first: int) -> None:
+        """Add probabilities (K, n, H, W) of slices of any view, which come back a few slices at a time."""
+        for box, channels in on_own_axes(part, footprint, first=first):
+            self.volumes[:, *box] += channels
+
+    def add(self, values: NDArray[np.float32], box: Box, *, channel: int) -> None:
+        """Add probabilities (z, y, x) of one class to those in a box of the scan, along its own axes."""
+        self.volumes[channel, *box] += values
 
     def slabs(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """The sums: number of the first of n slices, and their probabilities, (K, n, h, w), float32: views."""
@@ -88,7 +97,8 @@ def add_up(
         weight: what the probabilities are multiplied with.
     """
     for first, part in parts:
-        _add(sums, part, footprint, first=first, weight=weight)
+        np.multiply(part, np.float32(weight), out=part)
+        sums.add_slices(part, footprint, first=first)
         del part  # before the next is predicted
 
 
@@ -101,10 +111,10 @@ def add_around(sums: Sums, footprint: Footprint, encoding: LabelEncoding, *, wei
         encoding: says what is probable where the scan was cut away.
         weight: what the probabilities are multiplied with.
     """
-    nothing = np.array(encoding.nothing, dtype=np.float32)[:, np.newaxis, np.newaxis, np.newaxis] * np.float32(weight)
+    probable = [(channel, np.float32(value) * np.float32(weight)) for channel, value in enumerate(encoding.nothing) if value]
     for box in _around(whole_box(footprint), whole_box(sums.footprint)):
-        shape = (side.stop - side.start for side in box)
-        sums.add(np.broadcast_to(nothing, (encoding.channels, *shape)), box)
+        for channel, value in probable:
+            sums.add(np.broadcast_to(value, shape_of(box)), box, channel=channel)
 
 
 def _around(inner: Box, outer: Box) -> Iterator[Box]:
@@ -116,9 +126,3 @@ def _around(inner: Box, outer: Box) -> Iterator[Box]:
                 sides[axis] = side
                 yield sides[0], sides[1], sides[2]
         sides[axis] = inside
-
-
-def _add(sums: Sums, part: NDArray[np.float32], footprint: Footprint, *, first: int, weight: float) -> None:
-    np.multiply(part, np.float32(weight), out=part)
-    for box, channels in on_own_axes(part, footprint, first=first):
-        sums.add(channels, box)

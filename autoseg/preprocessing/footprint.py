@@ -243,6 +243,20 @@ def own_box(footprint: Footprint, window: slice) -> Box:
     return box[0], box[1], box[2]
 
 
+def shape_of(box: Box) -> Triple:
+    """How many voxels a box has along each axis."""
+    first, second, third = (side.stop - side.start for side in box)
+    return first, second, third
+
+
+def within(inner: Box, outer: Box) -> Box:
+    """Where a box is in another one around it."""
+    first, second, third = (
+        slice(side.start - around.start, side.stop - around.start) for side, around in zip(inner, outer, strict=True)
+    )
+    return first, second, third
+
+
 def shown_in(footprint: Footprint, box: Box) -> Box:
     """Which slices show a box of the scan's voxels, and which of their rows and columns on the scan's own pixels do."""
     shown = []

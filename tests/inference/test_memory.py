@@ -112,6 +112,23 @@ def test_classes_do_not_add_to_the_memory_of_a_long_scan(make_plan: MakePlan, nu
     assert blocks.bytes <= 4e9
 
 
+@pytest.mark.parametrize("own_px", [(300, 512), (240, 410)])
+@pytest.mark.parametrize("shifted", [False, True])
+def test_several_views_are_added_to_a_file_in_few_parts(make_plan: MakePlan, own_px: tuple[int, int], shifted: bool) -> None:
+    """An isotropic CT and 10 classes: each part of a sagittal pass reads and writes all of a file of gigabytes."""
+    plan = make_plan(
+        data={"classes": [{"value": value, "name": f"class {value}"} for value in range(10)]},
+        training={"class_weights": [1.0] * 10}, view={"patch_px": [304, 512], "plane": "sagittal"},
+        network={"features": [32, 64, 128, 256, 512], "convolutions": 2},
+    )  # fmt: skip
+    shape, slices, limits = (*own_px, 512), Slices(512, (300, 512), own_px), Limits(4e9)
+    with pytest.raises(MemoryLimitError):
+        demand_of(plan, averaged=True, shifted=shifted, sums=2).blocks(shape, slices, limits=limits)
+    blocks = demand_of(plan, averaged=True, shifted=shifted).blocks(shape, slices, limits=limits)
+    assert blocks.bytes <= 4e9
+    assert len(list(blocks.windows(512))) <= 4
+
+
 def test_a_device_with_a_memory_of_its_own_takes_what_networks_do(tiny_plan: Plan) -> None:
     slices = Slices(8, (600, 600), (600, 600))
     plan = tiny_plan.model_copy(update={"views": (tiny_plan.views[0].model_copy(update={"patch_px": (600, 600)}),)})

@@ -157,14 +157,21 @@ def test_a_scan_stored_in_another_order_of_axes_has_the_same_label_map(plan: Pla
             np.testing.assert_array_equal(found.T[steps].transpose(np.argsort(order)).T, expected)
 
 
-@pytest.mark.parametrize("spooled", [False, True])
+@pytest.mark.parametrize(("spooled", "log_shift"), [(False, ()), (True, (0.1, *[0.0] * 59))])
 @pytest.mark.parametrize("asked", [{}, {"with_uncertainty": True}, {"with_probabilities": True}], ids=str)
 def test_no_more_is_taken_than_was_expected(
-    make_plan: MakePlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spooled: bool, asked: dict[str, bool]
+    make_plan: MakePlan,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    spooled: bool,
+    log_shift: tuple[float, ...],
+    asked: dict[str, bool],
 ) -> None:
     views = ({"plane": "coronal"}, {"plane": "axial"}, {"plane": "sagittal", "spacing_mm": [1.5, 1.5]})
     plan = make_plan(**MANY, views=views, view={"patch_px": [64, 64]})
     model, image = segmenter_of(plan, folds=("0", "1")), image_of((24, 60, 50))
+    model = replace(model, ensemble=replace(model.ensemble, log_shift=log_shift))
     limits = []
     blocks = Demand.blocks
 
