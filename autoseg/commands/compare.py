@@ -29,7 +29,10 @@ class CompareOptions(Options):
     )
     _: KW_ONLY
     references: OptionalPath = option(
-        "Label maps that folders of label maps are judged against now, called <id> or <id>_seg.", default=None, metavar="DIR"
+        "Label maps, called <id> or <id>_seg, that folders of label maps are judged against now, whether they have a table "
+        "of scores or not.",
+        default=None,
+        metavar="DIR",
     )
     output: OptionalPath = option(
         "Folder of tables and plots; default: comparison, where you are.", "--output", "-o", default=None, metavar="DIR"

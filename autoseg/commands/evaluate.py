@@ -91,6 +91,7 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
 
     from autoseg.data.dataset import refuse_ignored_background
     from autoseg.evaluation.folders import evaluate_folders
+    from autoseg.evaluation.judged_files import write_judged
     from autoseg.evaluation.tables import METRICS_FILE, SUMMARY_FILE, write_scores
     from autoseg.inference.origins import warn_of_origins
     from autoseg.jobs.executors import open_executor
@@ -115,6 +116,7 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
         events.warn(f"no voxel of the references has the value {options.ignore}: everything counts as labelled")
     warn_of_origins((pair.prediction for pair in evaluation.pairing.pairs), events)
     summary = write_scores(output, evaluation.cases)
+    write_judged(output, evaluation.judged)
     written = (output / METRICS_FILE, output / SUMMARY_FILE, *draw_evaluation(evaluation.cases, output))
     if evaluation.problems:
         raise CasesFailedError(evaluation.problems, done=len(evaluation.cases))

@@ -34,8 +34,8 @@ def as_stored(dataset: Dataset, workspace: Path) -> Dataset:
         the same with files relative to the data set's folder where they lie below it, adopted label maps relative to the
         workspace, and the way to the data set from there.
     """
-    way = _way(workspace, dataset.root)
-    stored = _changed(dataset, lambda below: below).model_copy(update={"root_from_workspace": way})
+    root_from_workspace = way(workspace, dataset.root)
+    stored = _changed(dataset, lambda below: below).model_copy(update={"root_from_workspace": root_from_workspace})
     roots = (workspace.absolute(), workspace.resolve())
 
     def relative(label: Path) -> Path:
@@ -85,6 +85,19 @@ def is_there(path: Path) -> bool:
     return True
 
 
+def way(start: Path, end: Path) -> str | None:
+    """The way from one folder to another, without links, since `..` leads out of where a link leads.
+
+    Returns:
+        the path of the second as seen from the first; None: there is none, or it is not UTF-8.
+    """
+    try:
+        found = Path(os.path.relpath(end.resolve(), start.resolve())).as_posix()
+    except ValueError:  # another drive of Windows
+        return None
+    return found if is_utf8(found) else None
+
+
 def files_of(case: Case) -> tuple[Path, ...]:
     """The files of a case: its images, then its label map where there is one."""
     return case.images if case.label is None else (*case.images, case.label)
@@ -115,12 +128,3 @@ def _with_adopted(dataset: Dataset, change: Callable[[Path], Path]) -> Dataset:
         for case in dataset.cases
     )
     return dataset.model_copy(update={"cases": tuple(cases)})
-
-
-def _way(start: Path, end: Path) -> str | None:
-    """The way from one folder to another, without links, since `..` leads out of where a link leads; None: there is none."""
-    try:
-        way = Path(os.path.relpath(end.resolve(), start.resolve())).as_posix()
-    except ValueError:  # another drive of Windows
-        return None
-    return way if is_utf8(way) else None

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from autoseg.data.dataset import IGNORE, LabelClass, names_by_value
 from autoseg.errors import AutosegError, DatasetError, UsageError
 from autoseg.evaluation.cases import CaseMetrics, Tolerances, score_case, with_all_classes
+from autoseg.evaluation.judged_files import JudgedPair
 from autoseg.evaluation.pairing import Pair, Pairing, pair_files
 from autoseg.events import Events
+from autoseg.formats.checksum import image_checksum
 from autoseg.images.image import on_grid_of, read_labels
 from autoseg.images.label_values import voxel_counts
 from autoseg.images.segments import BACKGROUND, named_classes
@@ -31,12 +33,14 @@ class Evaluation:
         failures: ids of the others, with what is wrong with them.
         pairing: which files were compared, and which have no partner.
         partial: ids of the cases whose references have voxels without a label.
+        judged: files of the cases that could be scored, as they were then.
     """
 
     cases: tuple[CaseMetrics, ...]
     failures: tuple[tuple[str, AutosegError], ...]
     pairing: Pairing
     partial: tuple[str, ...] = ()
+    judged: tuple[JudgedPair, ...] = ()
 
     @property
     def unpaired(self) -> tuple[Path, ...]:
@@ -88,7 +92,7 @@ def evaluate_folders(
         ignore = next((label.value for label in classes if label.name.casefold() == IGNORE), None)
     known = None if classes is None else tuple(label for label in classes if label.value != ignore)
     compare = partial(_compare, classes=known, tolerances_mm=tolerances_mm, ignore=ignore)
-    scored, failures, in_part = [], [], []
+    scored, failures, in_part, judged = [], [], [], []
     with (
         events.track("comparing", total=len(pairing.pairs), unit="cases") as progress,
         ordered_map(compare, pairing.pairs, jobs=jobs, on_death=given_up) as results,
@@ -98,11 +102,12 @@ def evaluate_folders(
                 failures.append((pair.id, result))
             else:
                 scored.append(result.metrics)
+                judged.append(result.judged)
                 in_part += [pair.id] if result.partial else []
                 for note in result.notes:
                     events.warn(f"{pair.id}: {note}")
             progress.advance()
-    return Evaluation(with_all_classes(scored, tolerances_mm), tuple(failures), pairing, tuple(in_part))
+    return Evaluation(with_all_classes(scored, tolerances_mm), tuple(failures), pairing, tuple(in_part), tuple(judged))
 
 
 def _segment_classes(references: Sequence[Path]) -> tuple[LabelClass, ...] | None:
@@ -123,6 +128,7 @@ def _segment_classes(references: Sequence[Path]) -> tuple[LabelClass, ...] | Non
 @dataclass(frozen=True)
 class _Scored:
     metrics: CaseMetrics
+    judged: JudgedPair
     notes: tuple[str, ...]
     partial: bool
 
@@ -134,6 +140,8 @@ def _compare(
     allowed = None if classes is None else {0: BACKGROUND, **names_by_value(classes)}
     with_ignored = None if classes is None else {0: BACKGROUND, **names_by_value(classes, ignore=ignore)}
     try:
+        # Before they are read: a file that is replaced meanwhile is another one than was judged.
+        judged = JudgedPair(pair, image_checksum(pair.prediction), image_checksum(pair.reference))
         reference = read_labels(pair.reference, values=with_ignored)
         prediction = read_labels(pair.prediction, values=allowed)
         if reference.partial and not prediction.partial:
@@ -152,7 +160,7 @@ def _compare(
     )
     named = ((pair.reference, reference.warnings), (pair.prediction, prediction.warnings))
     partial = labelled_part(reference.array, ignore=ignore) is not None
-    return _Scored(metrics, tuple(f"{path}: {note}" for path, notes in named for note in notes), partial)
+    return _Scored(metrics, judged, tuple(f"{path}: {note}" for path, notes in named for note in notes), partial)
 
 
 def _present(*label_maps: NDArray[np.uint16], ignore: int | None) -> tuple[LabelClass, ...]:

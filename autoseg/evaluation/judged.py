@@ -11,7 +11,6 @@ from autoseg.evaluation.cases import Tolerances, with_all_classes
 from autoseg.evaluation.folders import evaluate_folders
 from autoseg.evaluation.paired import PairedComparison, Side
 from autoseg.events import Events
-from autoseg.formats.checksum import image_checksum
 from autoseg.images.segments import BACKGROUND
 from autoseg.jobs.work import Jobs
 
@@ -53,7 +52,7 @@ def judged_side(
     alone = [
         (path.name, DatasetError("has no reference", where=path, remedy=remedy)) for path in found.pairing.without_reference
     ]
-    checksums = {pair.id: image_checksum(pair.reference) for pair in found.pairing.pairs}
+    checksums = {each.pair.id: each.reference_sha256 for each in found.judged}
     return Side(name, found.cases, checksums), (*found.failures, *alone)
 
 

@@ -19,8 +19,10 @@ from autoseg.data.naming import (
     without_label_ending,
 )
 from autoseg.errors import DatasetError, SystemFailureError, UsageError
+from autoseg.evaluation.tables import METRICS_FILE, plot_file
 from autoseg.formats import IMAGE_SUFFIXES
 from autoseg.layouts import find_dataset
+from autoseg.metrics.table import METRICS
 
 IGNORED_FOLDERS: Final = frozenset({"probabilities", "uncertainty", "pictures", "dicom_seg", "evaluation"})
 """Sub-folders in which this tool keeps images that are no label maps."""
@@ -62,10 +64,11 @@ def pair_files(predictions: Path, references: Path) -> Pairing:
     """Pair `<id>` with `<id>` or `<id>_seg`, however deep in their folders.
 
     Two files are a pair whatever their names. Files of the same name are called after the folders that tell them apart
-    (`data.ids`). In folders, hidden files and the folders in `IGNORED_FOLDERS` do not count; files that are no images by
-    their name are skipped. Where references called `<id>_seg`, or in folders such as `labels`, lie among others, the
-    others are taken for the scans themselves and skipped. A single file asks for itself only: the rest of the other
-    side is not missed. Where the folder of references is a data set, its cases' label maps and ids count.
+    (`data.ids`). In folders, hidden files, the folders in `IGNORED_FOLDERS` and the plots beside a table of scores do not
+    count; files that are no images by their name are skipped. Where references called `<id>_seg`, or in folders such as
+    `labels`, lie among others, the others are taken for the scans themselves and skipped. A single file asks for itself
+    only: the rest of the other side is not missed. Where the folder of references is a data set, its cases' label maps and
+    ids count.
 
     Args:
         predictions: a file, or a folder that is searched with all its sub-folders.
@@ -102,7 +105,7 @@ def pair_files(predictions: Path, references: Path) -> Pairing:
 
 def has_label_maps(place: Path) -> bool:
     """Whether a place is, or holds at any depth, a file that may be a label map by its name."""
-    return image_stem(place) != "" if place.is_file() else any(image_stem(path) for path in _walk(place))
+    return any(map(image_stem, [place] if place.is_file() else _walk(place)))
 
 
 def _label_files(place: Path, passed: PassedOver) -> list[Path]:
@@ -135,7 +138,8 @@ def _walk(folder: Path) -> list[Path]:
     found: list[Path] = []
     for parent, children, names in os.walk(folder, onerror=_refuse):
         children[:] = [name for name in children if name not in IGNORED_FOLDERS and not name.startswith(".")]
-        found += [Path(parent) / name for name in names if not name.startswith(".")]
+        plots = {plot_file(Path(parent), metric).name for metric in METRICS} if METRICS_FILE in names else set()
+        found += [Path(parent) / name for name in names if not name.startswith(".") and name not in plots]
     return sorted(found)
 
 

@@ -129,6 +129,11 @@ def write_summary(path: Path, summary: Summary) -> None:
     files.write_json(path, summary_document(summary))
 
 
+def plot_file(folder: Path, metric: str) -> Path:
+    """Where `evaluate` draws a metric, beside both tables."""
+    return folder / f"{metric}.png"
+
+
 def write_scores(folder: Path, cases: Sequence[CaseMetrics]) -> Summary:
     """Write both tables into a folder, under their usual names."""
     summary = summarise(cases)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from autoseg.errors import BundleError, WorkspaceError
 from autoseg.events import Events
@@ -11,7 +12,7 @@ from autoseg.inference.quality import Quality
 from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.shift import describe
 from autoseg.model.compute import Compute
-from autoseg.model.description import read_document
+from autoseg.model.description import read_document, weights_digest
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.selection import Selection, read_selection
@@ -146,6 +147,18 @@ def _foreign_views(selection: Selection, plan: Plan) -> list[str]:
     return [*(plane for plane in selection.views if plane not in plan.planes), *left_out]
 
 
+def refuse_trained_again(workspace: Workspace, selection: Selection) -> None:
+    """Require scores of a selection to be of the models that are there; one that is gone has none but these.
+
+    Raises:
+        BundleError: a selected model was trained again, or further, since.
+    """
+    for model in selection.models:
+        folder = workspace.model(model.id)
+        if weights_digest(folder) not in {None, model.weights_sha256}:
+            raise _trained_again(folder)
+
+
 def models_in_use(
     workspace: Workspace, plan: Plan, selection: Selection | None, events: Events
 ) -> tuple[FinishedModel, ...]:
@@ -168,12 +181,16 @@ def models_in_use(
         if folder not in trained:
             raise BundleError("a selected model is missing or not trained to its end", where=folder, remedy=_SELECT_AGAIN)
         if read_document(folder).weights_sha256 != model.weights_sha256:
-            raise BundleError("a selected model was trained again, or further, since", where=folder, remedy=_SELECT_AGAIN)
+            raise _trained_again(folder)
         used.append(trained[folder])
     newer = sorted(model.id.folder for model in trained.values() if model not in used)
     if newer:
         events.info(f"not in the selection: {', '.join(newer)}")
     return tuple(used)
+
+
+def _trained_again(folder: Path) -> BundleError:
+    return BundleError("a selected model was trained again, or further, since", where=folder, remedy=_SELECT_AGAIN)
 
 
 def _everything_trained(workspace: Workspace, plan: Plan) -> tuple[FinishedModel, ...]:

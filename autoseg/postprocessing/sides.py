@@ -3,25 +3,29 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import AutosegError, BundleError, UsageError
 from autoseg.evaluation.cases import CaseMetrics, Tolerances
 from autoseg.evaluation.judged import classes_of, judged_side, tolerances_of, with_same_classes
+from autoseg.evaluation.judged_files import verify_judged
 from autoseg.evaluation.paired import Side
 from autoseg.evaluation.pairing import has_label_maps
 from autoseg.evaluation.tables import EVALUATION_FOLDER, METRICS_FILE, read_cases
 from autoseg.events import Events
 from autoseg.postprocessing import held_out
-from autoseg.postprocessing.in_use import selection_of
+from autoseg.postprocessing.in_use import refuse_trained_again, selection_of
 from autoseg.postprocessing.learnt import learnt_warnings
 from autoseg.runs.inventory import FinishedModel, by_network, take_inventory
 from autoseg.runs.workspace import Workspace
 
+_SELECT_AGAIN: Final = "Run `autoseg select` again."
+
 
 @dataclass(frozen=True)
 class Judging:
-    """How label maps are judged that nobody has judged yet.
+    """How label maps are judged now.
 
     Attributes:
         references: label maps to compare with; None: there are none, and only scores that are stored can be compared.
@@ -54,18 +58,18 @@ def find_sides(places: Mapping[str, Path], judging: Judging, events: Events) -> 
 
     Args:
         places: by the names of the sides.
-        judging: folders of label maps without a table of scores of their own are judged where it has references.
+        judging: where it has references, folders of label maps are judged, whether they have a table of scores or not.
         events: notified of progress, and warned about files.
 
     Raises:
-        BundleError: no model at a place was trained and scored to its end.
+        BundleError: no model at a place was trained and scored to its end, or one was trained again since it was selected.
         UsageError: there is no such place, it has several networks and no selection, or label maps have no references.
-        WorkspaceError: a document or a table cannot be parsed, or was changed since it was written.
+        WorkspaceError: a document or a table cannot be parsed, or it or the label maps were changed since it was written.
     """
     workspaces = {workspace.root: workspace for place in places.values() if (workspace := workspace_of(place)) is not None}
     for warning in learnt_warnings(places, workspaces):
         events.warn(warning)
-    stored = {name: _stored_side(place, name=name, judging=judging) for name, place in places.items()}
+    stored = {name: _stored_side(place, name=name, judging=judging, events=events) for name, place in places.items()}
     known = [side for side in stored.values() if side is not None]
     classes = classes_of(known) if len(known) == len(stored) else _classes(known, workspaces.values())
     tolerances_mm: Tolerances = tolerances_of(known) if judging.tolerance_mm is None else judging.tolerance_mm
@@ -122,7 +126,7 @@ def _ignored(judging: Judging, workspaces: Iterable[Workspace]) -> int | None:
     return next((value for value in declared if value is not None), None)
 
 
-def _stored_side(place: Path, *, name: str, judging: Judging) -> Side | None:
+def _stored_side(place: Path, *, name: str, judging: Judging, events: Events) -> Side | None:
     """Scores that are stored at a place, whatever it is.
 
     Args:
@@ -130,22 +134,27 @@ def _stored_side(place: Path, *, name: str, judging: Judging) -> Side | None:
             for what its folds held out, or of one model; a table of scores, or a folder that has one.
         name: what to call it.
         judging: label maps in folders that are no models are judged, where it has references.
+        events: notified of label maps that are gone, and warned about a selection that was edited.
 
     Returns:
         None where label maps are to be judged, or nothing is stored.
     """
     if not place.exists():
         raise UsageError("there is no such file or folder", where=place, remedy="Check its name.")
-    workspace = workspace_of(place)
+    workspace, here = workspace_of(place), place.resolve()
     if workspace is not None:
-        found = _of_workspace(workspace) if workspace.root == place.resolve() else _of_models(workspace, place.resolve())
+        found = _of_workspace(workspace, events) if workspace.root == here else _of_models(workspace, here)
         if found is not None:
             return Side(name, found, _references(workspace))
-    table = _table(place, beside=judging.references is None or not has_label_maps(place))
-    if table is None:
+    table = _table(place)
+    if table is None or (judging.references is not None and has_label_maps(place)):
         return None
-    own = workspace is not None and {workspace.models, workspace.selected} & {*table.resolve().parents}
-    return Side(name, read_cases(table), _references(workspace) if workspace is not None and own else {})
+    references = verify_judged(table, events)
+    if workspace is not None and {workspace.models, workspace.selected} & {*table.resolve().parents}:
+        selected = table.resolve().parent == workspace.selected
+        held_out.verify_shown(table.parent, remedy=_SELECT_AGAIN if selected else held_out.predict_again(table))
+        references = references or _references(workspace)
+    return Side(name, read_cases(table), references)
 
 
 def workspace_of(place: Path) -> Workspace | None:
@@ -161,11 +170,14 @@ def _references(workspace: Workspace) -> dict[str, str]:
     return {case.id: case.label_sha256 for case in workspace.fingerprint().cases}
 
 
-def _of_workspace(workspace: Workspace) -> tuple[CaseMetrics, ...]:
+def _of_workspace(workspace: Workspace, events: Events) -> tuple[CaseMetrics, ...]:
     """Scores of what was selected, else of the held-out cases of the only network."""
     plan = workspace.plan()
-    if selection_of(workspace, plan) is not None:
-        held_out.verify_shown(workspace.selected, remedy="Run `autoseg select` again.")
+    if (selection := selection_of(workspace, plan)) is not None:
+        refuse_trained_again(workspace, selection)
+        held_out.verify_shown(workspace.selected, remedy=_SELECT_AGAIN)
+        if selection.edited:
+            events.warn(f"{workspace.selection_file} was edited by hand: its scores are those of what had been decided")
         return read_cases(workspace.selected / METRICS_FILE)
     return _of_one_network(workspace, take_inventory(workspace, plan).finished, place=workspace.root)
 
@@ -209,9 +221,9 @@ def _of_one_network(workspace: Workspace, models: Sequence[FinishedModel], *, pl
     return tuple(case for model in chosen for case in held_out.read_scores(model.folder))
 
 
-def _table(place: Path, *, beside: bool = True) -> Path | None:
-    """The table of scores that a place is or has, or, where it counts, that lies where `evaluate` writes it."""
+def _table(place: Path) -> Path | None:
+    """The table of scores that a place is or has, or that lies where `evaluate` writes it."""
     if place.is_file():
         return place if place.suffix == ".csv" else None
-    tables = [place / METRICS_FILE, *([place / EVALUATION_FOLDER / METRICS_FILE] if beside else [])]
+    tables = (place / METRICS_FILE, place / EVALUATION_FOLDER / METRICS_FILE)
     return next((table for table in tables if table.exists()), None)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import values_by_class
+from autoseg.evaluation.tables import plot_file
 from autoseg.metrics.table import METRICS, plot_metrics
 from autoseg.reporting.canvas import (
     CLASSES,
@@ -122,8 +123,8 @@ def draw_evaluation(cases: Sequence[CaseMetrics], folder: Path) -> tuple[Path, .
     """
     drawn = plot_metrics() if cases else []
     for metric in drawn:
-        draw_bars({"predictions": values_by_class(cases, metric)}, folder / f"{metric}.png", label=METRICS[metric].label)
-    return tuple(folder / f"{metric}.png" for metric in drawn)
+        draw_bars({"predictions": values_by_class(cases, metric)}, plot_file(folder, metric), label=METRICS[metric].label)
+    return tuple(plot_file(folder, metric) for metric in drawn)
 
 
 def draw_agreement(points: Mapping[str, Sequence[tuple[float, float]]], path: Path) -> None:

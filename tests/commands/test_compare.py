@@ -10,9 +10,10 @@ from click.testing import CliRunner
 
 import autoseg
 from autoseg.cli.app import app
-from autoseg.errors import CasesFailedError, UsageError
+from autoseg.errors import CasesFailedError, UsageError, WorkspaceError
 from autoseg.evaluation.folders import evaluate_folders
 from autoseg.evaluation.judged import problems_of
+from autoseg.evaluation.judged_files import write_judged
 from autoseg.evaluation.paired import PairedComparison, compare_sides
 from autoseg.evaluation.tables import write_scores
 from autoseg.events import Silent
@@ -46,6 +47,17 @@ def judge(folder: str, *, tolerance_mm: float = 1.0) -> None:
     """What `evaluate` writes beside label maps, without plots."""
     found = evaluate_folders(Path(folder), Path("references"), classes=None, tolerances_mm=tolerance_mm, events=Silent())
     write_scores(Path(folder) / "evaluation", found.cases)
+    write_judged(Path(folder) / "evaluation", found.judged)
+
+
+def draw(path: str, *, rows: int) -> None:
+    write_labels(Path(path), square(rows=rows), Geometry(shape=(3, 12, 12), spacing_mm=(2.0, 1.0, 1.0)))
+
+
+def mean_dice(comparison: PairedComparison) -> list[tuple[float, float]]:
+    """Of every case, on both sides."""
+    [dice] = [each for each in comparison.results if (each.metric, each.label) == ("dice", None)]
+    return [(case.baseline, case.compared) for case in dice.cases]
 
 
 def compared(*places: str, **judging: Any) -> PairedComparison:
@@ -116,6 +128,65 @@ def test_a_folder_that_was_evaluated_is_taken_by_its_scores(home: Path) -> None:
     by_scores = compared("ours", "theirs/evaluation/metrics.csv")
     judged = compared("ours", "theirs", references=Path("references"))
     assert repr(by_scores.results).replace("/evaluation/metrics.csv", "") == repr(judged.results)
+
+
+def test_scores_of_label_maps_that_were_replaced_since_are_refused_until_they_are_scored_again(home: Path) -> None:
+    autoseg.evaluate("ours", "references")
+    judge("theirs")
+    assert mean_dice(compared("ours", "theirs"))[0] == pytest.approx((8 / 9, 8 / 9))
+    draw("ours/a.nii.gz", rows=4)  # predicted again
+    for place in ("ours", "ours/evaluation", "ours/evaluation/metrics.csv"):
+        with pytest.raises(WorkspaceError, match=r"label maps were changed .* a\. Score them again with `autoseg evaluate`"):
+            compared(place, "theirs")
+    assert mean_dice(compared("ours", "theirs", references=Path("references")))[0] == pytest.approx((1, 8 / 9))
+    (home / "ours" / "b.nii.gz").write_bytes(b"not an image")
+    with pytest.raises(CasesFailedError):
+        autoseg.evaluate("ours", "references")
+    assert np.ravel(mean_dice(compared("ours", "theirs"))) == pytest.approx([1, 8 / 9, 8 / 9, 8 / 11])  # of a and c
+
+
+def test_a_table_beside_its_label_maps_and_plots_gives_way_to_references(home: Path) -> None:
+    for _ in range(2):  # its own plots are no label maps, whatever was there before
+        autoseg.evaluate("ours", "references", output="ours")
+    assert (home / "ours" / "dice.png").exists()
+    judge("theirs")
+    draw("ours/a.nii.gz", rows=4)
+    with pytest.raises(WorkspaceError, match="label maps were changed"):
+        compared("ours", "theirs")
+    places = {"ours": Path("ours"), "theirs": Path("theirs/evaluation")}
+    found = find_sides(places, Judging(references=Path("references")), Silent())
+    assert found.failures == ()
+    assert mean_dice(compare_sides(found.sides))[0] == pytest.approx((1, 8 / 9))
+
+
+def test_scores_and_plots_alone_are_taken_where_others_are_judged(home: Path) -> None:
+    autoseg.evaluate("ours", "references", output="scores")
+    found = compared("scores", "theirs", references=Path("references"))
+    assert mean_dice(found)[1] == pytest.approx((8 / 9, 8 / 10))
+
+
+def test_scores_whose_label_maps_are_gone_or_that_name_none_are_taken_as_they_are(home: Path) -> None:
+    judge("ours")
+    judge("theirs")
+    before = repr(compared("ours", "theirs"))
+    for path in (home / "ours").glob("*.nii.gz"):
+        path.unlink()
+    assert repr(compared("ours", "theirs")) == before
+    (home / "theirs" / "evaluation" / "judged.json").unlink()
+    draw("theirs/a.nii.gz", rows=4)
+    assert repr(compared("ours", "theirs")) == before
+
+
+def test_scores_against_references_that_were_corrected_in_between_are_not_compared(home: Path) -> None:
+    judge("ours")
+    mirrored = square(rows=4)[:, ::-1]  # of the same volume
+    write_labels(home / "references" / "a_seg.nii.gz", mirrored, Geometry(shape=(3, 12, 12), spacing_mm=(2.0, 1.0, 1.0)))
+    judge("theirs")
+    with pytest.raises(WorkspaceError, match=r"ours.*references were changed .* for a\."):
+        compared("ours", "theirs")
+    (home / "references" / "a_seg.nii.gz").unlink()
+    with pytest.raises(UsageError, match="not judged against the same references as those of ours: a;"):
+        compared("ours", "theirs")
 
 
 def test_a_class_in_the_files_of_one_side_alone_is_empty_on_the_other(home: Path) -> None:

@@ -5,7 +5,7 @@ from oracles.empty_files import touch
 
 from autoseg.data.folders import SCANS
 from autoseg.errors import DatasetError, UsageError
-from autoseg.evaluation.pairing import Pair, pair_files
+from autoseg.evaluation.pairing import Pair, has_label_maps, pair_files
 
 
 def paired(pairing, *roots):
@@ -62,6 +62,22 @@ def test_what_predict_and_evaluate_leave_behind_does_not_count(tmp_path):
     pairing = pair_files(ours, theirs)
     assert paired(pairing, ours, theirs) == [("a", "a.nii.gz", "a.nii.gz")]
     assert pairing.without_reference == pairing.without_prediction == ()
+
+
+def test_plots_are_told_from_label_maps_by_the_table_beside_them(tmp_path):
+    ours = touch(tmp_path / "out", "a.nii.gz", "metrics.csv", "dice.png", "judged.json", "deep/dice.png")
+    theirs = touch(tmp_path / "refs", "a.nii.gz", "dice.nii.gz")
+    assert paired(pair_files(ours, theirs), ours, theirs) == [
+        ("a", "a.nii.gz", "a.nii.gz"),
+        ("dice", "deep/dice.png", "dice.nii.gz"),
+    ]
+    assert has_label_maps(ours)
+    assert not has_label_maps(touch(tmp_path / "scores", "metrics.csv", "dice.png", "hausdorff_mm.png", "summary.json"))
+
+
+@pytest.mark.parametrize(("name", "found"), [("a.nii.gz", True), ("metrics.csv", False)])
+def test_a_file_is_a_label_map_by_its_name(tmp_path, name, found):
+    assert has_label_maps(touch(tmp_path, name) / name) is found
 
 
 def test_a_folder_of_probabilities_may_be_named_itself(tmp_path):

@@ -1,6 +1,7 @@
 """Scores found by the place they lie in: workspaces, networks and models that version 0.1 stored, tables, label maps."""
 
 import gzip
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,55 @@ def test_scores_changed_since_they_were_made_are_refused(tmp_path: Path) -> None
     table.write_text(table.read_text().replace("0.575", "0.975"))
     with pytest.raises(WorkspaceError, match="was changed since the held-out cases were scored"):
         side(fold)
+
+
+@pytest.mark.parametrize(("folder", "remedy"), [("models/sepres/fold_0/validation", "train"), ("selection", "select")])
+def test_the_folder_of_these_scores_is_no_way_round(tmp_path: Path, folder: str, remedy: str) -> None:
+    place = tmp_path / "run" / folder
+    shutil.copytree(WORKSPACE, tmp_path / "run")
+    label_map, table = place / "IBSR_04.nii.gz", place / "metrics.csv"
+    shutil.copy(STORED / "results" / "IBSR_05.nii.gz", label_map)
+    write_shown([label_map, table], place)
+    assert side(place).cases
+    label_map.write_bytes(b"of another selection, or changed by hand")
+    for named in (place, table):
+        with pytest.raises(WorkspaceError, match=rf"IBSR_04\.nii\.gz: was changed since .*{remedy}"):
+            side(named)
+
+
+def test_label_maps_that_held_out_scores_are_of_are_judged_where_references_are_named(tmp_path: Path) -> None:
+    shutil.copytree(WORKSPACE, tmp_path / "run")
+    for case in IDS:
+        reference = STORED / "data" / "Training_Set" / case / f"{case}_seg.nii.gz"
+        shutil.copy(reference, tmp_path / "run" / "selection" / f"{case}.nii.gz")
+    found = side(tmp_path / "run" / "selection", references=STORED / "data" / "Training_Set")
+    assert dice(found) == [1.0] * 6
+    assert found.references.keys() == set(IDS)
+    assert dice(side(tmp_path / "run", references=STORED / "data" / "Training_Set")) == dice(side(WORKSPACE))
+
+
+def test_scores_of_a_selection_of_models_that_were_trained_again_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(WORKSPACE, tmp_path / "run")
+    bundle = tmp_path / "run" / "models" / "sepres" / "fold_0" / "bundle.json"
+    document = json.loads(bundle.read_text(encoding="utf-8"))
+    bundle.write_text(json.dumps({**document, "weights_sha256": "0" * 64}), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"was trained again, or further, since.*autoseg select"):
+        side(tmp_path / "run")
+    shutil.rmtree(bundle.parent)  # these scores are all that is left of it
+    assert dice(side(tmp_path / "run")) == dice(side(WORKSPACE))
+
+
+def test_a_selection_that_was_edited_by_hand_is_warned_of(tmp_path: Path) -> None:
+    shutil.copytree(WORKSPACE, tmp_path / "run")
+    heard = Heard()
+    find_sides({"it": tmp_path / "run"}, Judging(), heard)
+    assert not heard.warnings
+    document = json.loads((tmp_path / "run" / "selection.json").read_text(encoding="utf-8"))
+    edited = json.dumps({**document, "postprocessing": [{"kind": "fill_holes", "label": None, "smallest_ml": None}]})
+    (tmp_path / "run" / "selection.json").write_text(edited, encoding="utf-8")
+    find_sides({"it": tmp_path / "run"}, Judging(), heard)
+    [warning] = heard.warnings
+    assert "was edited by hand: its scores are those of what had been decided" in warning
 
 
 def test_results_on_cases_that_the_models_had_learnt_from_are_warned_of(tmp_path: Path) -> None:
