@@ -191,7 +191,10 @@ def adjacent_slices(fingerprint: Fingerprint, *, planes: Sequence[Plane | None],
     )
 
 
-_SWAPPED: Final = "Two classes lie on each other's mirror image, as left and right of a pair do: in flipped slices they could not be told apart."
+_SWAPPED: Final = (
+    "Two classes lie on each other's mirror image, as left and right of a pair do: "
+    "in flipped slices they could not be told apart."
+)
 
 
 def mirror_axes(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe) -> Choice[Mirror]:
@@ -205,9 +208,7 @@ def mirror_axes(fingerprint: Fingerprint, *, plane: Plane | None, recipe: Recipe
         return Choice(("rows", "columns"), "The paper uses random flips; that they go along both axes is ours.")
     if plane is None:
         rows, columns = (_median_symmetry(fingerprint, axes=[axis] * len(fingerprint.cases)) for axis in (1, 2))
-        if _swapped(fingerprint, axes=[1] * len(fingerprint.cases)) or _swapped(
-            fingerprint, axes=[2] * len(fingerprint.cases)
-        ):
+        if any(_swapped(fingerprint, axes=[axis] * len(fingerprint.cases)) for axis in (1, 2)):
             return Choice((), _SWAPPED)
         alike = min(rows, columns) >= SYMMETRY_NEEDED
         return Choice(
