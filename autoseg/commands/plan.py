@@ -76,7 +76,10 @@ class PlanOptions(Options):
         default=(),
         metavar="KEY=VALUE",
     )
-    force: bool = option("Replace an edited plan, or another data set's with what it has adopted.", default=False)
+    force: bool = option(
+        "Replace an edited plan or folds, or another data set's with what it has adopted; assign folds from scratch.",
+        default=False,
+    )
     not_finite: catalogue.NotFinite = option(NOT_FINITE, default="refuse")
     device: DeviceOption = option("Kind of machine to plan for; auto: this one.", default="auto", metavar=DEVICE.metavar)
     jobs: Jobs = option(JOBS, default=1)
@@ -135,7 +138,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.runs.adopting import with_adopted
     from autoseg.runs.found import RUNS
     from autoseg.runs.moved_data import earlier_name, warn_of_workspaces_left_behind
-    from autoseg.runs.protection import keep_replaced_plan, protect_earlier_planning, refuse_data_as_workspace
+    from autoseg.runs.protection import keep_replaced, protect_earlier_planning, refuse_data_as_workspace
     from autoseg.runs.source_checksums import remember, unread
     from autoseg.runs.workspace import Workspace
     from autoseg.storage.locks import lock
@@ -170,8 +173,15 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         inputs = _inputs(options, name=dataset.name, planes=planes, speed=speed, overrides=overrides, events=events)
         plan = make_plan(dataset, fingerprint, inputs)
         classes = plan.data.classes
-        splits = split_cases(dataset, fingerprint.cases, classes=classes, folds=plan.folds, events=events)
-        keep_replaced_plan(workspace, plan, events)
+        splits = split_cases(
+            dataset,
+            fingerprint.cases,
+            classes=classes,
+            folds=plan.folds,
+            events=events,
+            earlier=workspace.stored_splits() if workspace.splits_file.exists() and not options.force else None,
+        )
+        keep_replaced(workspace, plan, splits, events)
         workspace.write_dataset(dataset)
         FINGERPRINT.write(workspace.fingerprint_file, fingerprint)
         SPLITS.write(workspace.splits_file, splits)

@@ -1,6 +1,6 @@
-"""Folds of cases that join a data set later: all other cases stay where they are."""
+"""Folds of cases that join a data set later, or leave it: all other cases stay where they are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from autoseg.data.splits import Fold, Splits
 
@@ -22,9 +22,17 @@ def with_new_cases(splits: Splits, new: Sequence[str], *, groups: Mapping[str, s
     """
     training = [list(fold.training) for fold in splits.folds]
     validation = [list(fold.validation) for fold in splits.folds]
+    held_out_by: dict[str, int] = {}
+    for fold, cases in enumerate(validation):
+        for case in cases:
+            if case in groups:
+                held_out_by.setdefault(groups[case], fold)
+    teaching = {groups[case] for cases in training for case in cases if case in groups}
     assigned: dict[str, int | None] = {}
     for case in sorted(new):
-        assigned[case] = number = _fold_of(groups[case], training, validation, groups)
+        assigned[case] = number = _fold_of(groups[case], held_out_by, teaching, validation)
+        if number is not None:
+            held_out_by.setdefault(groups[case], number)
         for fold in range(len(splits.folds)):
             (validation if fold == number else training)[fold].append(case)
     official = splits.official
@@ -43,15 +51,53 @@ def with_new_cases(splits: Splits, new: Sequence[str], *, groups: Mapping[str, s
     return joined, assigned
 
 
+def planned_again(earlier: Splits, assigned: Splits, *, groups: Mapping[str, str]) -> Splits:
+    """Folds for the cases that a data set has now, in which those that it had stay where they are.
+
+    Cases that are gone leave, and further ones join as in `with_new_cases`. Assigned from scratch, cases would be held out
+    from models that have learnt from them, and no model could be trained further.
+
+    Args:
+        earlier: the folds so far, as they were assigned.
+        assigned: folds of all cases that there are now, assigned from scratch.
+        groups: name of the group of every training case that there is now, as for `make_splits`.
+
+    Returns:
+        `assigned` itself where the earlier folds cannot be kept: their number is another, a fold would have an empty side,
+        no case is left, or what belongs together is on both sides of a fold, as copies are that were not known as such.
+    """
+    if len(earlier.folds) != len(assigned.folds):
+        return assigned
+    known = {case for fold in earlier.folds for case in fold.validation + fold.training} & groups.keys()
+    remaining = Splits(
+        folds=tuple(
+            Fold(training=_among(fold.training, known), validation=_among(fold.validation, known)) for fold in earlier.folds
+        ),
+        official=None,
+    )
+    joined, _ = with_new_cases(remaining, sorted(groups.keys() - known), groups=groups)
+    if not known or any(_is_unfit(fold, groups) for fold in joined.folds):
+        return assigned
+    again = Splits(folds=joined.folds, official=assigned.official)
+    return again.model_copy(update={"assigned_sha256": again.sha256})
+
+
+def _among(cases: Sequence[str], known: Collection[str]) -> tuple[str, ...]:
+    return tuple(case for case in cases if case in known)
+
+
+def _is_unfit(fold: Fold, groups: Mapping[str, str]) -> bool:
+    """Whether a side is empty, or a group on both."""
+    learnt, tested = ({groups[case] for case in side} for side in (fold.training, fold.validation))
+    return not learnt or not tested or bool(learnt & tested)
+
+
 def _fold_of(
-    group: str, training: Sequence[Sequence[str]], validation: Sequence[Sequence[str]], groups: Mapping[str, str]
+    group: str, held_out_by: Mapping[str, int], teaching: Collection[str], validation: Sequence[Sequence[str]]
 ) -> int | None:
     """The fold that holds a group out, or is to; None: none may."""
-    for number, cases in enumerate(validation):
-        if any(groups.get(case) == group for case in cases):
-            return number
-    if not validation or any(groups.get(case) == group for cases in training for case in cases):
-        return None
+    if group in held_out_by or group in teaching or not validation:
+        return held_out_by.get(group)
     return min(range(len(validation)), key=lambda number: len(validation[number]))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import Case, Dataset, LabelClass, names_by_value
 from autoseg.data.naming import some
+from autoseg.data.new_folds import planned_again
 from autoseg.data.splits import Splits, classes_missing, make_splits
 from autoseg.errors import AutosegError, DatasetError, SystemFailureError
 from autoseg.events import Events
@@ -102,9 +103,17 @@ def problems_of(examined: Sequence[Examined], *, root: Path) -> list[tuple[str, 
 
 
 def split_cases(
-    dataset: Dataset, cases: Sequence[CaseFingerprint], *, classes: Sequence[LabelClass], folds: int, events: Events
+    dataset: Dataset,
+    cases: Sequence[CaseFingerprint],
+    *,
+    classes: Sequence[LabelClass],
+    folds: int,
+    events: Events,
+    earlier: Splits | None = None,
 ) -> Splits:
     """Folds whose training sides show every class wherever that can be, and no copy of a validation case; says where not.
+
+    Where there are folds, their cases stay where they are, wherever that can be.
 
     Args:
         dataset: the data set.
@@ -112,9 +121,12 @@ def split_cases(
         classes: of the data set, background first.
         folds: how many.
         events: notified of classes that no scan, or no training case of a fold, shows.
+        earlier: the folds so far, which are kept; None: there are none, or all cases are assigned from scratch.
     """
     present = {case.id: [label.value for label in classes if case.voxels_of(label)] for case in cases}
-    splits = make_splits(dataset, classes_present=present, folds=folds, groups=fold_groups(dataset, cases))
+    groups = fold_groups(dataset, cases)
+    splits = make_splits(dataset, classes_present=present, folds=folds, groups=groups)
+    splits = splits if earlier is None else planned_again(earlier, splits, groups=groups)
     _warn_of_missing_classes(splits, present, classes=classes, events=events)
     return splits
 

@@ -127,7 +127,7 @@ def _held_out_cases(
             raise BundleError(
                 "the model held out other cases than its fold does now",
                 where=model.folder,
-                remedy="Restore splits.json, or train the model again with --restart.",
+                remedy="Restore splits.json (what `autoseg plan` replaced is beside it), or train it again with --restart.",
             )
         for case_id, by_view in paths.items():
             folds[case_id] = model.fold

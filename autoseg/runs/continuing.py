@@ -149,7 +149,8 @@ def _check_goes_on(session: Session, target: Target, state: RunState, folder: Pa
             f"{target.model.title}: cases are missing on the side of the fold on which the run had them",
             where=session.workspace.splits_file,
             expected=", ".join(moved),
-            remedy="Bring splits.json back: cases may only be added. Or begin it again with --restart alone.",
+            remedy="Bring splits.json back (what `autoseg plan` replaced is beside it): cases may only be added. "
+            "Or begin it again with --restart alone.",
         )
 
 

@@ -1,6 +1,6 @@
 """What planning does not replace: data sets, plans and folds that were edited by hand, the workspace of other data.
 
-And what it keeps of a plan that it does replace.
+And what it keeps of a plan and folds that it does replace.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +11,7 @@ from typing import Any
 from autoseg.data.dataset import Dataset
 from autoseg.data.naming import some
 from autoseg.data.places import files_of
+from autoseg.data.splits import Splits
 from autoseg.errors import AutosegError, PlanError, WorkspaceError
 from autoseg.evaluation.formatting import counted
 from autoseg.events import Events
@@ -18,7 +19,7 @@ from autoseg.model.identity import model_folders
 from autoseg.planning.plan import Plan, read_plan
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
-from autoseg.training.run_state import read_state
+from autoseg.training.run_state import RunState, read_state
 
 
 def protect_earlier_planning(workspace: Workspace, dataset: Dataset) -> None:
@@ -32,7 +33,13 @@ def protect_earlier_planning(workspace: Workspace, dataset: Dataset) -> None:
     _protect_other_dataset(workspace, dataset)
 
 
-def keep_replaced_plan(workspace: Workspace, plan: Plan, events: Events) -> None:
+def keep_replaced(workspace: Workspace, plan: Plan, splits: Splits, events: Events) -> None:
+    """Keep the plan and the folds that others are about to replace, each where runs need it."""
+    _keep_plan(workspace, plan, events)
+    _keep_folds(workspace, splits, events)
+
+
+def _keep_plan(workspace: Workspace, plan: Plan, events: Events) -> None:
     """Keep the plan that another one is about to replace, where runs were begun under it: they go on under no other."""
     try:
         earlier = read_plan(workspace.plan_file) if workspace.plan_file.exists() else plan
@@ -50,6 +57,33 @@ def keep_replaced_plan(workspace: Workspace, plan: Plan, events: Events) -> None
     )
 
 
+def _keep_folds(workspace: Workspace, splits: Splits, events: Events) -> None:
+    """Keep the folds that others are about to replace, where runs were begun: they go on with the cases they had alone."""
+    try:
+        earlier = workspace.stored_splits() if workspace.splits_file.exists() else splits
+    except WorkspaceError:
+        return
+    runs = 0 if earlier.sha256 == splits.sha256 else sum(state.config.fold != "full" for _, state in _begun(workspace))
+    if not runs:
+        return
+    kept = workspace.root / f"splits-{earlier.sha256[:8]}.json"
+    files.write_bytes(kept, workspace.splits_file.read_bytes())
+    where = f"the folds of before are kept as {kept}, to put back in the place of {workspace.splits_file.name}"
+    if _only_joined(earlier, splits):
+        events.info(f"cases joined the folds, in which all others stay where they are; {where}")
+    else:
+        events.warn(f"the new folds differ from those before, which {counted(runs, 'earlier run')} may need; {where}")
+
+
+def _only_joined(before: Splits, after: Splits) -> bool:
+    """Whether folds have further cases, and all that they had are where they were."""
+    sides = [
+        tuple(set(side) for fold in (*splits.folds, splits.official) if fold for side in (fold.training, fold.validation))
+        for splits in (before, after)
+    ]
+    return len(sides[0]) == len(sides[1]) and all(had <= have for had, have in zip(*sides, strict=True))
+
+
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
     """The keys of a plan's values that are others, as far as something hangs on them; views are one."""
     for name, section in after.items():
@@ -62,11 +96,15 @@ def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[st
 
 def _runs_under(plan: Plan, workspace: Workspace) -> Iterator[Path]:
     """The folders of runs that were begun under a plan, as far as they can be read."""
+    return (folder for folder, state in _begun(workspace) if plan.is_identified_by(state.plan_digest))
+
+
+def _begun(workspace: Workspace) -> Iterator[tuple[Path, RunState]]:
+    """The folders of runs and their states, as far as they can be read."""
     for folder in model_folders(workspace.models):
         with suppress(AutosegError):  # whoever needs that run is told why it cannot be read
-            state = read_state(folder)
-            if state is not None and plan.is_identified_by(state.plan_digest):
-                yield folder
+            if (state := read_state(folder)) is not None:
+                yield folder, state
 
 
 def refuse_data_as_workspace(workspace: Workspace, dataset: Dataset) -> None:

@@ -81,6 +81,46 @@ def test_a_removed_case_leaves_the_others_as_they_are(home: Path) -> None:
     assert made_since(before, home) == set()
 
 
+def held_out(home: Path) -> dict[str, int]:
+    """The fold that holds out each case."""
+    folds = json.loads((home / "w" / "splits.json").read_text())["folds"]
+    return {case: number for number, fold in enumerate(folds) for case in fold["validation"]}
+
+
+def test_planning_again_moves_no_case_to_another_fold_unless_forced(tmp_path: Path) -> None:
+    write_tiny_cases(tmp_path / "data", 18)
+    run(tmp_path, "plan", "data")
+    before = held_out(tmp_path)
+    assert sorted(set(before.values())) == list(range(5))
+    (tmp_path / "data" / "imagesTr" / "case_00001_0000.nii").unlink()
+    (tmp_path / "data" / "labelsTr" / "case_00001.nii").unlink()
+    for scan, label in tiny_scans(1, seed=98):
+        write_nifti(tmp_path / "data" / "imagesTr" / "added_0000.nii", scan)
+        write_nifti(tmp_path / "data" / "labelsTr" / "added.nii", label)
+    run(tmp_path, "plan", "data")
+    after = held_out(tmp_path)
+    assert after.keys() == before.keys() - {"case_00001"} | {"added"}
+    assert all(after[case] == fold for case, fold in before.items() if case in after)
+    autoseg("plan", "data", "--workspace", "fresh", cwd=tmp_path)
+    fresh = (tmp_path / "fresh" / "splits.json").read_bytes()
+    assert (tmp_path / "w" / "splits.json").read_bytes() != fresh
+    run(tmp_path, "plan", "data", "--force")
+    assert (tmp_path / "w" / "splits.json").read_bytes() == fresh
+
+
+def test_plan_and_folds_that_were_replaced_are_put_back(workspace: Path, cohort: Path) -> None:
+    before = {name: (workspace / f"{name}.json").read_bytes() for name in ("plan", "splits")}
+    said = " ".join(autoseg("plan", str(cohort), "--folds", "3", "--workspace", str(workspace)).said.split())
+    for name, content in before.items():
+        assert (workspace / f"{name}.json").read_bytes() != content
+        (kept,) = workspace.glob(f"{name}-*.json")
+        assert f"kept as {kept}, to put back in the place of {name}.json" in said
+        kept.rename(workspace / f"{name}.json")
+        assert (workspace / f"{name}.json").read_bytes() == content
+    answer = autoseg("train", "--fold", "all", "--epochs", "3", "--precision", "float32", "-w", str(workspace), "--json")
+    assert [model["trained_now"] for model in json.loads(answer.told)["models"]] == [False, False]
+
+
 def test_what_was_planned_is_not_hashed_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> str:
         pytest.fail(f"{path} was hashed again")

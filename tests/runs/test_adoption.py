@@ -282,7 +282,9 @@ def stop_before(monkeypatch: pytest.MonkeyPatch, document: str) -> None:
 def test_planning_again_keeps_what_was_adopted(home: Path) -> None:
     correct(home, "new_a")
     adopt(home, cases=["new_a", "case_00001"])
+    splits = (home / "w" / "splits.json").read_bytes()
     answer = command("plan", "data", "--workspace", "w", "--folds", "2", cwd=home)
+    assert (home / "w" / "splits.json").read_bytes() == splits
     assert "with 2 label map(s) that were adopted: case_00001, new_a" in answer.said
     dataset = Workspace(home / "w").dataset()
     assert dataset.revision == 1

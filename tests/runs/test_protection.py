@@ -7,12 +7,13 @@ import pytest
 from oracles.watched_runs import Recorder
 
 from autoseg.data.dataset import DATASET, Case, Dataset
+from autoseg.data.new_folds import with_new_cases
 from autoseg.data.splits import SPLITS, Fold, Splits, make_splits
 from autoseg.errors import WorkspaceError
 from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan, write_plan
 from autoseg.runs import protection
-from autoseg.runs.protection import keep_replaced_plan, protect_earlier_planning, refuse_data_as_workspace
+from autoseg.runs.protection import keep_replaced, protect_earlier_planning, refuse_data_as_workspace
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 from autoseg.training.config import TrainConfig
@@ -108,20 +109,53 @@ def test_a_replaced_plan_is_kept_where_runs_were_begun_under_it(
     workspace, _ = planned
     earlier, before = workspace.plan(), workspace.plan_file.read_bytes()
     new, events = make_plan(training={"learning_rate": 0.5}), Recorder()
-    keep_replaced_plan(workspace, new, events)  # nothing was trained
+    keep_replaced(workspace, new, workspace.stored_splits(), events)  # nothing was trained
     workspace.model(ModelId("unet", "0")).mkdir(parents=True)
     config = TrainConfig(architecture="unet", fold="0", precision="float32")
     for digest in ("that of a third plan", earlier.digest):
         assert events.warnings == []
         state = RunState(plan_digest=digest, data_key="", members=Fold(training=("a",), validation=()), config=config)
         monkeypatch.setattr(protection, "read_state", lambda _, state=state: state)
-        keep_replaced_plan(workspace, earlier, events)  # nothing changes
-        keep_replaced_plan(workspace, new, events)
+        keep_replaced(workspace, earlier, workspace.stored_splits(), events)  # nothing changes
+        keep_replaced(workspace, new, workspace.stored_splits(), events)
     (told,) = events.warnings
     assert "differs from the one of 1 earlier run (training.learning_rate), which will take part in nothing" in told
     (kept,) = workspace.root.glob("plan-*.json")
     assert str(kept) in told
     assert kept.read_bytes() == before
+
+
+def test_replaced_folds_are_kept_where_runs_were_begun(
+    planned: tuple[Workspace, Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, _ = planned
+    plan, earlier, before = workspace.plan(), workspace.stored_splits(), workspace.splits_file.read_bytes()
+    turned = earlier.model_copy(update={"folds": earlier.folds[::-1]})
+    joined, _ = with_new_cases(earlier, ["c"], groups={case: case for case in "abc"})
+    events = Recorder()
+    keep_replaced(workspace, plan, turned, events)  # nothing was trained
+    workspace.model(ModelId("unet", "0")).mkdir(parents=True)
+
+    def run_of(fold: str) -> RunState:
+        config = TrainConfig(architecture="unet", fold=fold, precision="float32")
+        return RunState(plan_digest="any", data_key="", members=Fold(training=("a",), validation=()), config=config)
+
+    monkeypatch.setattr(protection, "read_state", lambda _: run_of("full"))
+    keep_replaced(workspace, plan, turned, events)  # no folds concern it
+    monkeypatch.setattr(protection, "read_state", lambda _: run_of("0"))
+    keep_replaced(workspace, plan, earlier, events)  # nothing changes
+    assert not list(workspace.root.glob("splits-*.json"))
+    keep_replaced(workspace, plan, joined, events)
+    keep_replaced(workspace, plan, turned, events)
+    (noted,), (warned,) = events.notes, events.warnings
+    assert "cases joined the folds, in which all others stay where they are" in noted
+    assert "the new folds differ from those before, which 1 earlier run may need" in warned
+    (kept,) = workspace.root.glob("splits-*.json")
+    assert all(f"{kept}, to put back in the place of splits.json" in told for told in (noted, warned))
+    assert kept.read_bytes() == before
+    workspace.splits_file.write_text("{", encoding="utf-8")
+    keep_replaced(workspace, plan, turned, Recorder())
+    assert list(workspace.root.glob("splits-*.json")) == [kept]
 
 
 def test_an_unreadable_plan_or_run_is_nothing_to_keep(
@@ -131,9 +165,9 @@ def test_an_unreadable_plan_or_run_is_nothing_to_keep(
     folder = workspace.model(ModelId("unet", "0"))
     folder.mkdir(parents=True)
     (folder / "checkpoint.json").write_text("{", encoding="utf-8")
-    events = Recorder()
-    keep_replaced_plan(workspace, make_plan(training={"learning_rate": 0.5}), events)
+    events, splits = Recorder(), workspace.stored_splits()
+    keep_replaced(workspace, make_plan(training={"learning_rate": 0.5}), splits, events)
     workspace.plan_file.write_text("{", encoding="utf-8")
-    keep_replaced_plan(workspace, make_plan(training={"learning_rate": 0.5}), events)
+    keep_replaced(workspace, make_plan(training={"learning_rate": 0.5}), splits, events)
     assert events.warnings == []
     assert not list(workspace.root.glob("plan-*.json"))
