@@ -75,19 +75,22 @@ def run(options: StatusOptions, events: Events) -> StatusResult:  # noqa: ARG001
     for workspace in map(Workspace, chosen):
         status = status_of(workspace)
         trained = {run.weights_sha256 for run in status.runs if run.weights_sha256 is not None}
-        exports = find_exports((workspace.root, Path()), trained=trained, in_use=_in_use(status))
+        exports = find_exports(
+            (workspace.root, Path()), trained=trained, in_use=_in_use(status), selection=workspace.selection_file
+        )
         step = next_step(status, exported=any(export.current for export in exports))
         standings.append(Standing(status, exports, step))
     return StatusResult(tuple(standings))
 
 
 def _in_use(status: "WorkspaceStatus") -> set[str]:
-    """SHA-256 of the weights of the networks that predict: those selected, else all finished ones of the folds."""
+    """SHA-256 of the weights of the networks that predict: those selected, else all finished ones of one kind of fold."""
     if status.selection.models:
         return set(status.selection.models.values())
     finished = [run for run in status.runs if run.finished and run.weights_sha256 is not None]
     numbered = [run for run in finished if run.model.is_numbered]
-    return {run.weights_sha256 for run in numbered or finished if run.weights_sha256 is not None}
+    full, official = ([run for run in finished if run.model.fold == fold] for fold in ("full", "official"))
+    return {run.weights_sha256 for run in numbered or full or official if run.weights_sha256 is not None}
 
 
 def describe(result: StatusResult) -> Output:
@@ -114,7 +117,7 @@ def _told(standing: Standing) -> list[tuple[str, str]]:
     counts = {stage: len(status.of_stage(stage)) for stage in dict.fromkeys(run.stage for run in status.runs)}
     reported = "not yet" if status.report is None else str(status.report)
     outdated = ", older than what it shows" if status.report_outdated else ""
-    old = " (other networks than predict now)"
+    old = " (other networks or postprocessing than predict now)"
     behind = f"; {len(status.behind)} model(s) learnt from earlier ones" if status.behind else ""
     exports = [f"{export.path}{'' if export.current else old}" for export in standing.exports]
     return [

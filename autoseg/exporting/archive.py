@@ -92,9 +92,9 @@ class Archive:
         return tuple(self._members)
 
     @property
-    def digests(self) -> frozenset[str]:
-        """SHA-256 of every member's content, as the manifest has it."""
-        return frozenset(member.sha256 for member in self._members.values())
+    def weights(self) -> frozenset[str]:
+        """SHA-256 of the weights of every network, as the manifest has it."""
+        return frozenset(member.sha256 for name, member in self._members.items() if name.endswith(WEIGHTS_SUFFIX))
 
     def size(self, name: str) -> int:
         """A member's size in bytes, before it is read.

@@ -30,7 +30,7 @@ def next_step(status: WorkspaceStatus, *, exported: bool) -> NextStep:
 
     Args:
         status: of the workspace.
-        exported: whether an exported model with all networks that predict was found.
+        exported: whether an exported model was found that predicts as the workspace does.
     """
     return _repairs(status) or _training(status) or _catching_up(status) or _use(status, exported=exported)
 

@@ -179,9 +179,12 @@ class Selection(_Part):
     @property
     def edited(self) -> bool:
         """Whether somebody changed what was decided."""
-        return self.decided_sha256 != decision_digest(
-            self.models, self.postprocessing, log_shift=self.log_shift, views=self.views
-        )
+        return self.decided_sha256 != self.decision_sha256
+
+    @property
+    def decision_sha256(self) -> str:
+        """Of models, views, shift and postprocessing as they are."""
+        return decision_digest(self.models, self.postprocessing, log_shift=self.log_shift, views=self.views)
 
 
 def decision_digest(
