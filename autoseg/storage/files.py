@@ -125,12 +125,13 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def read_json(path: Path, *, error: type[AutosegError] = WorkspaceError, remedy: str) -> Any:
-    """Read a JSON file; a missing, unreadable or unparsable one becomes `error` with `remedy`."""
+    """Read a JSON file; a missing or unparsable one becomes `error` with `remedy`, one that is refused with its own."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise error("the file does not exist", where=path, remedy=remedy) from None
     except OSError as cause:
+        remedy = remedy if isinstance(cause, IsADirectoryError) else "Check the file, its permissions and its disk."
         raise error(f"cannot be read ({cause.strerror or cause})", where=path, remedy=remedy) from None
     return parse_json(content, error=error, where=path, remedy=remedy)
 

@@ -194,6 +194,15 @@ def test_a_document_that_cannot_be_opened_names_file_and_cure(tmp_path: Path) ->
         files.read_json(tmp_path / "x.json", remedy="Plan first.")
 
 
+def test_a_document_that_may_not_be_read_is_not_to_be_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    with pytest.raises(WorkspaceError, match=r"cannot be read \(Permission denied\)\. Check the file, its permissions"):
+        files.read_json(tmp_path / "x.json", remedy="Plan again with --force.")
+
+
 # Checksums.
 
 
