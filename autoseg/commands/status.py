@@ -14,7 +14,8 @@ from autoseg.results import Result
 if TYPE_CHECKING:
     from autoseg.exporting.found import FoundExport
     from autoseg.postprocessing.next_step import NextStep
-    from autoseg.postprocessing.status import RunStatus, SelectionStatus, WorkspaceStatus
+    from autoseg.postprocessing.run_status import RunStatus
+    from autoseg.postprocessing.status import SelectionStatus, WorkspaceStatus
 
 
 class StatusOptions(Options):

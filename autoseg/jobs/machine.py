@@ -23,6 +23,8 @@ _ANSWER_S: Final = 20.0
 _GB_PER_MIB: Final = 1024**2 / 1e9
 
 _CPUINFO: Final = Path("/proc/cpuinfo")
+_WITH_BFLOAT16: Final = {"avx512_bf16", "amx_bf16"}
+"""What Linux calls the instructions with which processors are fast in bfloat16."""
 
 _share: list[int] = []
 """Cores that this process was told to make do with."""
@@ -58,6 +60,20 @@ def device_kind() -> DeviceKind:
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0].strip() in _NO_GPU
     has_gpu = (shutil.which("nvidia-smi") is not None and not hidden) or sys.platform == "darwin"
     return "gpu" if has_gpu else "cpu"
+
+
+def processor_precision() -> Literal["float32", "bfloat16"] | None:
+    """Number format that a run here has for which none is chosen; None: not known without torch, as beside a graphics card.
+
+    Source: `model.compute.choose_computes`, which asks torch.
+    """
+    if device_kind() != "cpu" or sys.platform != "linux":
+        return None
+    try:
+        flags = set(_CPUINFO.read_text(encoding="utf-8", errors="replace").split())
+    except OSError:
+        return None
+    return "bfloat16" if flags & _WITH_BFLOAT16 else "float32"
 
 
 def gpu_memory_gb() -> float | None:

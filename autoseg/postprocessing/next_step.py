@@ -4,7 +4,10 @@ import shlex
 from dataclasses import dataclass
 from typing import Final
 
-from autoseg.postprocessing.status import RunStatus, WorkspaceStatus
+from autoseg.jobs.machine import processor_precision
+from autoseg.model.identity import folders_inside
+from autoseg.postprocessing.run_status import RunStatus
+from autoseg.postprocessing.status import WorkspaceStatus
 from autoseg.runs.found import found_workspaces
 from autoseg.runs.workspace import Workspace
 
@@ -40,7 +43,10 @@ def _repairs(status: WorkspaceStatus) -> NextStep | None:
     if status.plan is None:
         return NextStep("correct the named file, or plan again with --force")
     if failed := status.of_stage("failed"):
-        return NextStep(f"{failed[0].model.title} cannot be read: begin it again", _train(status, failed[0], "--restart"))
+        title, remedy = failed[0].model.title, failed[0].remedy
+        if remedy:
+            return NextStep(f"{title} cannot be read. {remedy}")
+        return _begin_again(status, failed[0], f"{title} cannot be read: begin it again")
     return None
 
 
@@ -49,37 +55,97 @@ def _training(status: WorkspaceStatus) -> NextStep | None:
     if (interrupted := _interrupted(status)) is not None:
         return interrupted
     if unscored := [run for run in status.of_stage("done") if run.state is not None and run.state.members.validation]:
-        return NextStep(f"{unscored[0].model.title} is trained, and not scored yet", _train(status, unscored[0]))
+        return _train(status, unscored[0], f"{unscored[0].model.title} is trained, and not scored yet")
     further = [run for run in status.runs if run.continuation is not None]
     if running := [*status.of_stage("under way"), *further]:
         return NextStep(f"wait for {', '.join(run.model.title for run in running)}")
-    finished = [run for run in status.runs if run.finished]
-    if not finished:
-        fold = "0" if status.folds and status.folds[0] == "0" else "full"
-        return NextStep("train a first network", f"autoseg train --arch {_FIRST} --fold {fold}{_where(status.workspace)}")
-    if missing := status.of_stage("missing"):
-        network = missing[0].model.architecture
-        like = next((run for run in finished if run.model.architecture == network), finished[0])
-        folds = ", ".join(run.model.fold for run in missing if run.model.architecture == network)
-        return NextStep(f"train {network} on the other folds ({folds})", _train(status, like, fold="all"))
+    if not any(run.finished for run in status.runs):
+        return _first(status)
+    return _missing(status) or _of_another_plan(status)
+
+
+def _first(status: WorkspaceStatus) -> NextStep:
+    """What is trained first under the plan: where there are runs of another one, the first of these."""
+    if earlier := _in_the_way(status):
+        return _begin_again(status, earlier[0], _replanned(earlier[0]))
+    fold = "0" if status.folds and status.folds[0] == "0" else "full"
+    return NextStep("train a first network", f"autoseg train --arch {_FIRST} --fold {fold}{_where(status.workspace)}")
+
+
+def _missing(status: WorkspaceStatus) -> NextStep | None:
+    """The other folds of a network that was begun: in one command, unless one of its runs would be refused by that."""
+    missing = status.of_stage("missing")
+    if not missing:
+        return None
+    first = missing[0]
+    folds = list(dict.fromkeys(run.model.fold for run in missing if _is_beside(run, first)))
+    begun = [run for run in status.runs if _is_beside(run, first) and run.stage != "missing" and run.model.is_numbered]
+    current = all(run.finished for run in begun) and not {run.model for run in begun} & {run.model for run in status.behind}
+    together = current and all(fold.isdigit() for fold in folds) and len({_choices(run) for run in begun}) == 1
+    seed = "" if first.model.seed is None else f", seed {first.seed},"
+    why = f"train {first.model.architecture}{seed} on the other folds ({', '.join(folds)})"
+    return _train(status, first, why, fold="all" if together else folds[0])
+
+
+def _of_another_plan(status: WorkspaceStatus) -> NextStep | None:
+    """A fold that a network was trained on under another plan, where it was trained on others under this one."""
+    for run in _in_the_way(status):
+        if run.model.is_numbered and any(_is_beside(run, other) for other in status.runs if other.finished):
+            return _begin_again(status, run, _replanned(run))
     return None
+
+
+def _in_the_way(status: WorkspaceStatus) -> list[RunStatus]:
+    """Runs of another plan in whose place others would be trained under this one."""
+    views = () if status.plan is None else status.plan.network_views
+    folds = {*status.folds, "full"}
+    return [run for run in status.of_stage("of another plan") if run.model.fold in folds and run.model.view in views]
+
+
+def _replanned(run: RunStatus) -> str:
+    return (
+        f"{run.model.title} was trained under another plan: begin it again, which discards what is there, or bring back the "
+        "plan.json of then"
+    )
+
+
+def _is_beside(run: RunStatus, other: RunStatus) -> bool:
+    """Whether two runs are of one network and one seed."""
+    return (run.model.architecture, run.seed) == (other.model.architecture, other.seed)
+
+
+def _choices(run: RunStatus) -> str:
+    """What was chosen for a run that is the same on all folds."""
+    if run.state is None:
+        return ""
+    own = {"fold", "view", "started_from", "named_by_seed"}
+    return f"{run.state.config.model_dump(exclude=own)} {run.state.config.started_from is None}"
 
 
 def _interrupted(status: WorkspaceStatus) -> NextStep | None:
     """What goes on with the same command."""
     if stopped := status.of_stage("interrupted"):
-        return NextStep(f"{stopped[0].model.title} was interrupted: the same command goes on", _train(status, stopped[0]))
+        return _train(status, stopped[0], _stopped(stopped[0]))
     if continued := [run for run in status.runs if run.continuation is not None and run.continuation.stage == "interrupted"]:
         why = f"{continued[0].model.title} was interrupted while it was trained further: the same command goes on"
-        return NextStep(why, _train(status, continued[0], "--continue"))
+        return _train(status, continued[0], why, "--continue")
     return None
+
+
+def _stopped(run: RunStatus) -> str:
+    """What is left of an interrupted run."""
+    if run.state is not None:
+        return f"{run.model.title} was interrupted: the same command goes on"
+    if run.weights_sha256 is not None:
+        return f"{run.model.title} is a model without a checkpoint: training begins again, and replaces it"
+    return f"{run.model.title} was interrupted in its first epoch: it begins again"
 
 
 def _catching_up(status: WorkspaceStatus) -> NextStep | None:
     """What has not learnt from all label maps that were adopted."""
     if behind := status.behind:
         why = f"label maps were adopted since {len(behind)} model(s) were trained, such as {behind[0].model.title}"
-        return NextStep(why, _train(status, behind[0], "--continue"))
+        return _train(status, behind[0], why, "--continue")
     return None
 
 
@@ -97,16 +163,56 @@ def _use(status: WorkspaceStatus, *, exported: bool) -> NextStep:
     return NextStep("segment new scans", f"autoseg predict SCANS results{where}")
 
 
-def _train(status: WorkspaceStatus, run: RunStatus, *more: str, fold: str | None = None) -> str:
-    """The command that a run goes on with, or others are trained like it."""
-    parts = ["autoseg train", f"--arch {run.model.architecture}", f"--fold {fold or run.model.fold}"]
+def _begin_again(status: WorkspaceStatus, run: RunStatus, why: str) -> NextStep:
+    """How the place of a run becomes free: --restart discards the networks of all views of a fold and seed."""
+    others = [
+        other
+        for other in status.runs
+        if _is_beside(run, other) and other.model.fold == run.model.fold and other.model.view != run.model.view
+    ]
+    if run.model.view is None or all(other.stage in {"missing", "of another plan"} for other in (run, *others)):
+        return _train(status, run, why, "--restart")
+    folder = status.workspace.model(run.model)
+    inside = [path.name for path in sorted(folders_inside(folder))]
+    but = f", except for {', '.join(inside)}" if inside else ""
+    return NextStep(
+        f"{why}. As --restart discards the networks of its other views, too, move what is in {folder} elsewhere{but}"
+    )
+
+
+def _train(status: WorkspaceStatus, run: RunStatus, why: str, *more: str, fold: str | None = None) -> NextStep:
+    """The command that a run goes on with, or is trained by as others of its network were."""
+    parts = ["autoseg train", f"--arch {run.model.architecture}", f"--fold {fold or run.model.fold}", *more]
+    like = _like(status, run)
+    state = like.state if like is not None else None
+    chosen: dict[str, float | str | None] = {}
+    if like is not None and state is not None:
+        config = state.config if like.continuation is None else like.continuation.state.choices
+        chosen = {name: getattr(config, name) for name in ("epochs", "minutes", "threads", "memory_format", "precision")}
+        chosen["precision"] = None if config.precision == processor_precision() else config.precision
+    chosen["seed"] = run.seed or None
+    parts += [f"--{name.replace('_', '-')} {_written(value)}" for name, value in chosen.items() if value is not None]
+    if state is not None and state.origin is not None and "--continue" not in more:
+        parts.append("--init MODEL")
+        why = f"{why}. MODEL is the file or folder of the model that it started from: {state.origin.in_words}"
+    return NextStep(why, " ".join(parts) + _where(status.workspace))
+
+
+def _like(status: WorkspaceStatus, run: RunStatus) -> RunStatus | None:
+    """The run whose choices are those of a run: itself, or the most similar of its network; None where there is none."""
     if run.state is not None:
-        config = run.state.config if run.continuation is None else run.continuation.state.choices
-        options = {"epochs": config.epochs, "minutes": config.minutes, "threads": config.threads}
-        options["seed"] = config.seed or None
-        parts += [f"--{name} {value:g}" for name, value in options.items() if value is not None]
-        parts += [f"--memory-format {config.memory_format}"] if config.memory_format is not None else []
-    return " ".join([*parts, *more]) + _where(status.workspace)
+        return run
+    known = [
+        other for other in status.runs if other.state is not None and other.model.architecture == run.model.architecture
+    ]
+    return max(
+        known, key=lambda other: (other.seed == run.seed, other.model.view == run.model.view, other.finished), default=None
+    )
+
+
+def _written(value: float | str) -> str:
+    """A value as an option takes it back; numbers whole, or with all their digits."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _where(workspace: Workspace) -> str:

@@ -3,96 +3,21 @@
 Documents are read and files looked for; no scan is read, and nothing is written.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
-from autoseg.catalogue import NETWORKS
-from autoseg.data.splits import Splits
 from autoseg.errors import AutosegError
-from autoseg.model.description import BUNDLE_FILE, Origin, weights_digest
-from autoseg.model.identity import ModelId, model_folders
+from autoseg.model.description import BUNDLE_FILE
+from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
-from autoseg.postprocessing.scored import is_scored
+from autoseg.postprocessing.run_status import RunStage, RunStatus, runs_of
 from autoseg.preprocessing.store import store_of
 from autoseg.runs.moved_data import planned_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
-from autoseg.storage.lease import seen
-from autoseg.training.run_state import CHECKPOINT_FILE, CONTINUED_FOLDER, RunState, read_progress
-
-RunStage = Literal["missing", "under way", "interrupted", "done", "scored", "of another plan", "failed"]
-"""How far a run is; `done`: trained to its end, but not scored; `failed`: its documents cannot be read."""
 
 REPORT_FILE = "report.html"
-
-
-@dataclass(frozen=True)
-class Continuation:
-    """What a finished run is trained further by, which has not taken its place yet.
-
-    Attributes:
-        stage: how far it is.
-        told: the same in words, such as `interrupted, epoch 2 of 10`.
-        state: of the continuation.
-    """
-
-    stage: RunStage
-    told: str
-    state: RunState
-
-
-@dataclass(frozen=True)
-class RunStatus:
-    """One network on one fold.
-
-    Attributes:
-        model: what it is called, and where it lies.
-        stage: how far it is.
-        epochs: epochs trained.
-        of_epochs: epochs of the whole run; None: its length is a time.
-        minutes: minutes trained.
-        of_minutes: minutes of the whole run; None: its length is a number of epochs.
-        reason: why it failed; empty where it did not.
-        state: the run itself; None where there is none that can be read.
-        weights_sha256: of its model; None where there is none.
-        continuation: by which it is trained further; None: it is not.
-    """
-
-    model: ModelId
-    stage: RunStage
-    epochs: int = 0
-    of_epochs: int | None = None
-    minutes: float = 0.0
-    of_minutes: float | None = None
-    reason: str = ""
-    state: RunState | None = None
-    weights_sha256: str | None = None
-    continuation: Continuation | None = None
-
-    @property
-    def origin(self) -> Origin | None:
-        """The model that it started from; None: it started from nothing, or nothing is known of it."""
-        return None if self.state is None else self.state.origin
-
-    @property
-    def finished(self) -> bool:
-        """Whether it was trained to its end under the current plan."""
-        return self.stage in {"done", "scored"}
-
-    @property
-    def told(self) -> str:
-        """How far it is, such as `epoch 12 of 100`."""
-        if self.continuation is not None:
-            return f"{self.stage}; continued: {self.continuation.told}"
-        if self.stage not in {"under way", "interrupted"}:
-            return self.stage
-        reached = f"minute {self.minutes:.0f}" if self.of_epochs is None else f"epoch {self.epochs}"
-        length = f" of {self.of_minutes:g}" if self.of_minutes is not None and self.of_epochs is None else ""
-        length = f" of {self.of_epochs}" if self.of_epochs is not None else length
-        return f"{self.stage}, {reached}{length}"
 
 
 @dataclass(frozen=True)
@@ -159,7 +84,7 @@ def status_of(workspace: Workspace) -> WorkspaceStatus:
         return WorkspaceStatus(workspace, problem=unusable.message)
     checksums = planned_checksums(fingerprint)
     store = store_of(workspace.preprocessed, plan=plan, checksums=checksums)
-    runs = tuple(_runs(workspace, plan, splits))
+    runs = tuple(runs_of(workspace, plan, splits))
     report = workspace.root / REPORT_FILE
     return WorkspaceStatus(
         workspace,
@@ -174,88 +99,6 @@ def status_of(workspace: Workspace) -> WorkspaceStatus:
         report=report if report.exists() else None,
         report_outdated=report.exists() and report.stat().st_mtime < _newest(workspace, runs),
     )
-
-
-def _runs(workspace: Workspace, plan: Plan, splits: Splits) -> Iterator[RunStatus]:
-    """Every run that was begun and, of its network, those on the other folds of the cross-validation."""
-    begun = {run.model: run for run in _begun(workspace, plan)}
-    for network in NETWORKS:
-        own = [model for model in begun if model.architecture == network]
-        series = dict.fromkeys((model.view, model.seed) for model in own)
-        for view, seed in series:
-            beside = [model.fold for model in own if (model.view, model.seed) == (view, seed)]
-            numbered = [str(number) for number in range(len(splits.folds))] if any(map(str.isdigit, beside)) else []
-            for fold in dict.fromkeys([*numbered, *sorted(beside)]):
-                model = ModelId(network, fold, seed, view)
-                yield begun.get(model, RunStatus(model, "missing"))
-
-
-def _begun(workspace: Workspace, plan: Plan) -> Iterator[RunStatus]:
-    for folder in sorted(model_folders(workspace.models)):
-        if (folder / CHECKPOINT_FILE).exists() or (folder / BUNDLE_FILE).exists() or seen(folder / ".lock"):
-            model = _id_of(folder.relative_to(workspace.models).parts)
-            if model is not None:
-                yield _run(model, folder, plan)
-
-
-def _id_of(parts: Sequence[str]) -> ModelId | None:
-    """What a model is called by its place, as `ModelId.folder` makes it; None where no network has this name."""
-    network, fold, *inside = parts
-    if network not in NETWORKS:
-        return None
-    seeds = [part.removeprefix("seed_") for part in inside if part.startswith("seed_")]
-    views = [plane for plane in ("axial", "coronal", "sagittal") if plane in inside]
-    seed = int(seeds[0]) if seeds and seeds[0].isdecimal() else None
-    return ModelId(network, fold.removeprefix("fold_"), seed, views[0] if views else None)
-
-
-def _run(model: ModelId, folder: Path, plan: Plan) -> RunStatus:
-    held = seen(folder / ".lock") is not None
-    try:
-        progress, weights = read_progress(folder), weights_digest(folder)
-    except AutosegError as unusable:
-        return RunStatus(model, "failed", reason=unusable.message)
-    if progress is None:
-        return RunStatus(model, "under way" if held else "interrupted", weights_sha256=weights)
-    state, epochs = progress
-    continuation = _continuation(model, folder, plan, held=held) if state.finished else None
-    status = _run_status(model, state, epochs, plan, stage=_stage(state, folder, plan, held=held and continuation is None))
-    return replace(status, weights_sha256=weights, continuation=continuation)
-
-
-def _run_status(model: ModelId, state: RunState, epochs: int, plan: Plan, *, stage: RunStage) -> RunStatus:
-    """How far a run is, or what it is trained further by."""
-    config, training, stretch = state.choices, plan.training, state.stretch
-    own = config.epochs is not None or config.minutes is not None
-    return RunStatus(
-        model,
-        stage,
-        epochs - (0 if state.finished else stretch.after_epochs),
-        config.epochs if own else training.epochs,
-        (state.elapsed_s - (0 if state.finished else stretch.after_s)) / 60,
-        config.minutes if own else training.minutes,
-        state=state,
-    )
-
-
-def _continuation(model: ModelId, folder: Path, plan: Plan, *, held: bool) -> Continuation | None:
-    """What a finished run is trained further by; one that cannot be read is told by the command that goes on with it."""
-    with suppress(AutosegError):
-        progress = read_progress(folder / CONTINUED_FOLDER)
-        if progress is not None and not progress[0].finished:
-            stage: RunStage = "under way" if held else "interrupted"
-            return Continuation(stage, _run_status(model, *progress, plan, stage=stage).told, progress[0])
-    return None
-
-
-def _stage(state: RunState, folder: Path, plan: Plan, *, held: bool) -> RunStage:
-    if not plan.is_identified_by(state.plan_digest):
-        return "of another plan"
-    if state.finished and state.members.validation and is_scored(folder):
-        return "scored"
-    if held:
-        return "under way"
-    return "done" if state.finished else "interrupted"
 
 
 def _selection(workspace: Workspace, plan: Plan, runs: Sequence[RunStatus]) -> SelectionStatus:

@@ -72,12 +72,12 @@ def targets_of(
 
 def _with_seed(workspace: Workspace, own: ModelId, seed: int) -> ModelId:
     """What the model of a seed is called: where 0.1 put a run into the fold's own folder, whatever its seed, it stays."""
-    there = _seed_in(workspace.model(own))
+    there = seed_in(workspace.model(own))
     return own if seed == (DEFAULT_SEED if there is None else there) else replace(own, seed=seed)
 
 
-def _seed_in(folder: Path) -> int | None:
-    """The seed of the run in a folder; None where there is none, or none that can be read."""
+def seed_in(folder: Path) -> int | None:
+    """The seed of the run in a model's folder; None where there is none, or none that can be read."""
     with suppress(AutosegError):  # whoever goes on with it is told why it cannot be read
         if (state := read_state(folder)) is not None:
             return state.config.seed

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from autoseg.jobs import machine
+from autoseg.model.compute import choose_compute
 
 
 @pytest.mark.parametrize(("cores", "expected"), [(1, 1), (4, 4), (8, 8), (64, 8)])
@@ -77,3 +78,11 @@ def test_a_graphics_card_that_may_not_be_used_is_not_there(
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     assert machine.device_kind() == kind
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="which flags a processor has is asked of Linux")
+def test_the_number_format_of_a_processor_is_that_which_training_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "device_kind", lambda: "cpu")
+    assert machine.processor_precision() == choose_compute("cpu").precision
+    monkeypatch.setattr(machine, "device_kind", lambda: "gpu")
+    assert machine.processor_precision() is None
