@@ -3,16 +3,19 @@
 Taught: `Training_Set|Validation_Set|Test_Set/<id>/<id>.nii.gz` beside `<id>_seg.nii.gz`; also without the set folders,
 and without a folder per case. Published: `<id>_ana_strip` beside `<id>_segTRI_ana`, among other files of each case.
 
+A folder that holds several cases is one subject's, unless it holds all of its set.
+
 Source: http://www.cma.mgh.harvard.edu/ibsr/.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case, Dataset, LabelClass, Subset
-from autoseg.data.naming import LABEL_ENDING, dataset_name, is_label_stem, without_label_ending
+from autoseg.data.naming import LABEL_ENDING, dataset_name, is_label_stem, normalised, without_label_ending
 from autoseg.layouts.common import (
     Choice,
     Mismatch,
@@ -129,7 +132,12 @@ def _refuse_unpaired(sets: Iterable[_Set], root: Path) -> None:
 
 
 def _cases(found: _Set) -> Iterator[Case]:
+    """The cases of a set; a folder in it that holds several of them, but not all, is one subject's."""
+    held = Counter(images[0].parent for images in found.images.values())
     for name, images in found.images.items():
         label = found.labels[name][0] if name in found.labels else None
+        folder = images[0].parent
+        subject = normalised(folder.name) if folder != found.place and 1 < held[folder] < len(found.images) else name
         # Scans that a validation set has no labels for can only be predicted.
-        yield Case(id=name, images=(images[0],), label=label, subject=name, subset="test" if label is None else found.subset)
+        subset: Subset = "test" if label is None else found.subset
+        yield Case(id=name, images=(images[0],), label=label, subject=subject, subset=subset)

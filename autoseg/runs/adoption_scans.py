@@ -22,8 +22,8 @@ from autoseg.runs.source_checksums import SourceChecksums
 from autoseg.storage import files
 
 _BIDS_SUBJECT: Final = re.compile(r"sub-[A-Za-z0-9+]+(?=_|$)")
-_BY_FOLDER: Final = {"beside", "folder_pair"}
-"""Layouts whose subjects are folders."""
+_BY_FOLDER: Final = {"beside", "folder_pair", "ibsr18"}
+"""Layouts whose subjects are folders, or may be."""
 
 
 def scans_in(place: Path | None, plan: Plan, folder: Path) -> dict[str, Scan] | None:

@@ -12,6 +12,7 @@ from oracles.empty_files import touch
 
 from autoseg.data.dataset import Dataset, LabelClass
 from autoseg.data.naming import dataset_name
+from autoseg.data.splits import make_splits
 from autoseg.errors import DatasetError
 from autoseg.events import Silent
 from autoseg.layouts import LAYOUTS, find_dataset, tell_found
@@ -229,6 +230,27 @@ def test_published_test_scans_need_no_labels(tmp_path: Path) -> None:
 def test_taught_and_published_names_may_stand_side_by_side(tmp_path: Path) -> None:
     touch(tmp_path, "IBSR_01_ana_strip.nii", "IBSR_01_segTRI_ana.nii", "IBSR_02.nii", "IBSR_02_seg.nii")
     assert [case.id for case in find_dataset(tmp_path).cases] == ["IBSR_01", "IBSR_02"]
+
+
+def subjects_of(root: Path, *names: str) -> dict[str, str]:
+    """Subjects by case, of scans with a label map called `<id>_seg` beside each."""
+    data = find_dataset(touch(root, *(f"{name}{end}.nii.gz" for name in names for end in ("", "_seg"))))
+    assert data.layout == "ibsr18"
+    return {case.id: case.subject for case in data.cases}
+
+
+@pytest.mark.parametrize("place", ["", "Training_Set/"])
+def test_scans_of_one_patients_folder_are_one_subjects(tmp_path: Path, place: str) -> None:
+    scans = [f"{place}p{patient}/p{patient}_t{time}" for patient in (1, 2, 3) for time in (0, 1)]
+    found = subjects_of(tmp_path, *scans, f"{place}p4/p4_t0", f"{place}p5")
+    assert found == {"p4_t0": "p4_t0", "p5": "p5"} | {f"p{p}_t{t}": f"p{p}" for p in (1, 2, 3) for t in (0, 1)}
+    folds = make_splits(find_dataset(tmp_path), classes_present={case: {1} for case in found}, folds=5).folds
+    assert not any({found[case] for case in fold.training} & {found[case] for case in fold.validation} for fold in folds)
+
+
+@pytest.mark.parametrize("folder", ["", "scans/", "Training_Set/", "Training_Set/scans/"])
+def test_scans_that_all_lie_in_one_folder_are_of_a_subject_each(tmp_path: Path, folder: str) -> None:
+    assert subjects_of(tmp_path, f"{folder}a", f"{folder}b") == {"a": "a", "b": "b"}
 
 
 @pytest.mark.parametrize("folder", ["", "case/"], ids=["flat", "folder per case"])

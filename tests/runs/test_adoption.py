@@ -426,7 +426,7 @@ def known(home: Path, request: pytest.FixtureRequest) -> tuple[str, int]:
     return Workspace(home / "w").splits().folds[request.param].validation[0], request.param
 
 
-@pytest.mark.parametrize("layout", ["beside", "folder_pair"])
+@pytest.mark.parametrize("layout", ["beside", "folder_pair", "ibsr18"])
 @pytest.mark.parametrize("folder", ["p1", "p1/day3/anat"])
 def test_a_scan_in_the_folder_of_a_known_subject_is_held_out_with_it(
     home: Path, known: tuple[str, int], layout: str, folder: str
