@@ -299,8 +299,9 @@ def decathlon(root: Path, **changes: Any) -> Path:
 
 
 def test_decathlon(tmp_path: Path) -> None:
-    root = decathlon(tmp_path)
-    touch(root, "imagesTr/._h_2.nii.gz", "imagesTr/h_1.nii.gz", "labelsTr/h_1.nii.gz", "imagesTs/h_0.nii.gz")
+    root = touch(tmp_path, "imagesTr/._h_2.nii.gz", "imagesTr/h_1.nii.gz", "labelsTr/h_1.nii.gz", "imagesTs/h_0.nii.gz")
+    files = {"image": "./imagesTr/h_1.nii.gz", "label": "./labelsTr/h_1.nii.gz"}
+    decathlon(root, training=[*TASK["training"], files])
     data = find_dataset(root)
     assert (data.name, data.layout, data.channels) == ("Hippocampus", "decathlon", ("MRI",))
     assert class_pairs(data) == [(0, "background"), (1, "Anterior"), (2, "Posterior")]
@@ -325,7 +326,7 @@ def test_decathlon_ids_may_end_in_four_digits(tmp_path: Path) -> None:
 
 
 def test_decathlon_unpaired_files(tmp_path: Path) -> None:
-    text = message(touch(decathlon(tmp_path), "imagesTr/alone.nii.gz", "labelsTr/lost.nii.gz"))
+    text = message(touch(decathlon(tmp_path, training=[]), "imagesTr/alone.nii.gz", "labelsTr/lost.nii.gz"))
     assert mentions(text, ["without label: alone", "without image: lost"])
 
 
@@ -356,7 +357,7 @@ def test_a_listed_broken_link_is_called_one(tmp_path: Path) -> None:
     assert mentions(message(root), ["broken links", "imagesTr/x.nii.gz"])
 
 
-@pytest.mark.parametrize("key", ["training", "test"])
+@pytest.mark.parametrize("key", ["training", "validation", "test"])
 @pytest.mark.parametrize("entries", ["imagesTr", {}, None, [5], [None], [{"image": 5}], [["a"]]], ids=repr)
 def test_decathlon_lists_of_wrong_types_are_named(tmp_path: Path, key: str, entries: object) -> None:
     assert mentions(message(decathlon(tmp_path, **{key: entries})), ["dataset.json", f"`{key}` is not a list of files"])
