@@ -20,6 +20,7 @@ from autoseg.options.declaration import Declared, Options, did_you_mean, option
 from autoseg.storage import files
 
 _Result = TypeVar("_Result")
+_Failure = TypeVar("_Failure", bound=AutosegError)
 _EXTRA: Final = re.compile(r"unexpected extra arguments? \((.*)\)", re.DOTALL)
 """Click's words for arguments that a command does not have."""
 
@@ -175,10 +176,16 @@ def _failures_of_the_system() -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Exception) as cause:
         if is_interrupted(cause):
-            raise interrupted() from None
+            raise _with_notes(interrupted(), cause) from None
         if (failure := _system_failure(cause)) is None:
             raise
-        raise failure from cause
+        raise _with_notes(failure, cause) from cause
+
+
+def _with_notes(failure: _Failure, cause: BaseException) -> _Failure:
+    """A failure whose remedy also says what its cause was given on its way."""
+    failure.remedy = " ".join([failure.remedy, *getattr(cause, "__notes__", ())])
+    return failure
 
 
 def _system_failure(cause: BaseException) -> SystemFailureError | None:

@@ -233,25 +233,28 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.preparing import prepare
     from autoseg.runs.ranks import as_one_of_ranks
+    from autoseg.runs.restarting import LEAVE_OUT, advising, restart_advice
     from autoseg.runs.session import preprocess_missing
     from autoseg.runs.workspace import find_workspace
     from autoseg.training.monitor import check_installed
 
     check_installed(options.track)
     if at is not None:
-        if at.restarts:  # what was to be discarded is gone: this goes on with what was trained since
+        discarded = options.restart and at.restarts > 0
+        if discarded:  # this goes on with what was trained since
             options = replace(options, restart=False)
-        return TrainResult(
-            *as_one_of_ranks(
-                options,
-                at,
-                begin=partial(with_start, model=options.init),
-                check=partial(make_ready_for_ranks, rank=at.rank, events=events),
-                work=train_one,
-                events=events,
-                started=started,
+        with advising(lambda: LEAVE_OUT if discarded else ""):
+            return TrainResult(
+                *as_one_of_ranks(
+                    options,
+                    at,
+                    begin=partial(with_start, model=options.init),
+                    check=partial(make_ready_for_ranks, rank=at.rank, events=events),
+                    work=train_one,
+                    events=events,
+                    started=started,
+                )
             )
-        )
     workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
     with open_executor(options, folder=workspace.root, events=events) as executor:
         computes = choose_computes(options.device, options.precision) if executor.is_local else ()
@@ -260,7 +263,8 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
         session, forecast = foresee(prepared, executor, name=options.executor, events=events)
         preprocess_missing(session, readers=executor, events=events)
         jobs = prepared.jobs if executor.is_local else executor
-        models = train_all(session, prepared.targets, jobs, events=events, started=started)
+        with advising(partial(restart_advice, session, prepared.targets)):
+            models = train_all(session, prepared.targets, jobs, events=events, started=started)
     return TrainResult(workspace, tuple(models), forecast)
 
 

@@ -17,10 +17,12 @@ from autoseg.jobs.work import Result, Run
 from autoseg.model.compute import Compute, choose_computes
 from autoseg.runs.moved_data import with_data_in
 from autoseg.runs.preparing import Prepared, TrainChoices, prepare
+from autoseg.runs.restarting import advising, restart_advice
 from autoseg.runs.run import limit_threads
 from autoseg.runs.session import Session, preprocess_missing
 from autoseg.runs.targets import Target
 from autoseg.runs.workspace import Workspace, find_workspace
+from autoseg.storage.owner import Owner, parse_owner, written
 from autoseg.training.process_group import joined_ranks
 from autoseg.training.ranks import Ranks
 from autoseg.training.rendezvous import Meeting, hosted_store
@@ -132,10 +134,12 @@ def as_one_of_ranks(
             targets = prepared.targets
             session = begin(prepared.session, targets, events=events)
             check(session, targets)
+        session = replace(session, command=_of_first(session.command, ranks))
         limit_threads(session.cores)
-        for target in targets:
-            results.append(work(session, target, events=events, started=started, ranks=ranks))
-            started = time.monotonic()
+        with advising(partial(restart_advice, session, targets)):
+            for target in targets:
+                results.append(work(session, target, events=events, started=started, ranks=ranks))
+                started = time.monotonic()
     return session.workspace, tuple(results)
 
 
@@ -145,6 +149,11 @@ def _prepare(choices: RankChoices, at: Launched, compute: Compute, *, events: Ev
         prepared = prepare(workspace, choices, computes=(compute,), events=events, processes_here=at.local_size)
         preprocess_missing(prepared.session, readers=executor, events=events)
     return prepared
+
+
+def _of_first(command: Owner, ranks: Ranks) -> Owner:
+    """The process that is said to have begun what all of them do."""
+    return parse_owner(ranks.from_first(written(command).decode()).encode()) or command
 
 
 @contextmanager

@@ -135,6 +135,12 @@ def test_an_interruption_is_130() -> None:
     assert "goes on from there" in result.stderr
 
 
+@pytest.mark.parametrize("cause", [KeyboardInterrupt(), OSError("strange")], ids=str)
+def test_what_an_exception_was_given_on_its_way_is_said_with_the_remedy(cause: BaseException) -> None:
+    cause.add_note("Do it otherwise.")
+    assert json.loads(invoke("Ada", "--json", fails=cause).stdout)["remedy"].endswith(" Do it otherwise.")
+
+
 @pytest.mark.parametrize("number", STOPPING, ids=str)
 def test_an_interruption_that_garbage_collection_swallowed_is_130(number: signal.Signals) -> None:
     """At the next progress, and where none follows, before a result is printed."""

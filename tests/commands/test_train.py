@@ -1,5 +1,5 @@
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -8,16 +8,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from oracles.commands import autoseg as console
 from oracles.watched_runs import Recorder
 
 from autoseg.catalogue import NETWORKS, Package
 from autoseg.commands import plan as planning
 from autoseg.commands import train, train_runs, train_status
-from autoseg.errors import PlanError, UsageError, WorkspaceError
+from autoseg.errors import CasesFailedError, PlanError, TrainingError, UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.jobs.series import TITLE
 from autoseg.runs import ranks, run, session
-from autoseg.runs.restarting import note_restart
+from autoseg.runs.restarting import LEAVE_OUT, note_restart
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,49 @@ def test_a_network_that_needs_more_than_was_planned_for_is_named(
 def test_restarting_forgets_what_is_finished(workspace: Path, begun: list[tuple[str, float]]) -> None:
     train.run(command(workspace, restart=True), Silent())
     assert [name for name, _ in begun] == FOLD_BY_FOLD
+
+
+@pytest.mark.parametrize(
+    ("end", "told"),
+    [
+        (partial(TrainingError, "diverged", remedy="Again."), "Fix the listed cases and run the same command again;"),
+        (KeyboardInterrupt, None),
+    ],
+    ids=["failure", "interruption"],
+)
+def test_who_repeats_a_restart_that_has_begun_is_told_to_leave_it_out(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, end: Callable[[], BaseException], told: str | None
+) -> None:
+    def fail(session: Any, target: Any, **_: Any) -> None:
+        if target.model.fold == "0":
+            note_restart(session, target)
+        raise end()
+
+    monkeypatch.setattr(train_runs, "train_one", fail)
+    work = command(workspace, architecture="unet", restart=True)
+    with pytest.raises((CasesFailedError, KeyboardInterrupt)) as failed:
+        train.run(work, Silent())
+    advice = f"{LEAVE_OUT} Still to be restarted, on their own: unet, fold 1."
+    if told is None:
+        assert failed.value.__notes__ == [advice]
+    else:
+        assert isinstance(failed.value, CasesFailedError)
+        assert failed.value.remedy.startswith(told)
+        assert failed.value.remedy.endswith(advice)
+    arguments = ("train", "--arch", "unet", "--fold", "all", "--epochs", "1", "--precision", "float32")
+    for restarted in ([], ["--restart"]):
+        answer = console(*arguments, *restarted, "-w", str(workspace), expect=7 if told else 130)
+        assert (advice in answer.said) == bool(restarted)
+
+
+def test_nothing_is_lost_by_restarting_what_could_not_begin(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise TrainingError("no memory", remedy="Again.")
+
+    monkeypatch.setattr(train_runs, "train_one", fail)
+    with pytest.raises(TrainingError) as failed:
+        train.run(command(workspace, architecture="unet", fold="0", restart=True), Silent())
+    assert failed.value.remedy == "Again."
 
 
 def test_what_a_command_has_restarted_before_is_done_when_its_job_is_begun_again(
@@ -295,6 +339,14 @@ def test_what_torchrun_starts_discards_all_runs_of_a_series_at_the_first_start(
         monkeypatch.setenv(name, value)
     train.run(work, Silent())
     assert discarded == (targets if expected else [])
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise TrainingError("diverged", remedy="Again.")
+
+    monkeypatch.setattr(ranks, "as_one_of_ranks", fail)
+    with pytest.raises(TrainingError) as failed:
+        train.run(work, Silent())
+    assert failed.value.remedy == (f"Again. {LEAVE_OUT}" if restarts else "Again.")
 
 
 def test_processes_that_were_started_together_are_no_work_for_a_cluster(

@@ -1,7 +1,9 @@
 """Ranks, their devices, and what becomes of their errors."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -13,9 +15,14 @@ from autoseg.errors import TrainingError, UsageError
 from autoseg.events import Silent
 from autoseg.jobs.torchrun import Launched
 from autoseg.model.compute import Compute
+from autoseg.runs import ranks
+from autoseg.runs.preparing import Prepared
 from autoseg.runs.ranks import device_of_rank, on_every_device
+from autoseg.runs.restarting import LEAVE_OUT, note_restart
 from autoseg.runs.run import working_on
 from autoseg.runs.session import Session
+from autoseg.storage.owner import written
+from autoseg.training.ranks import Imagined
 
 MakeSession = Callable[..., Session]
 
@@ -53,3 +60,36 @@ def test_a_process_for_each_device_and_one_error_where_one_memory_is_full(sessio
     assert failure.value.exit_code == 8
     with working_on(both, rank_work.TARGET, events=Silent()):  # nobody holds the model any more
         pass
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_any_rank_tells_not_to_restart_again_what_the_first_has_restarted(
+    session: MakeSession, monkeypatch: pytest.MonkeyPatch, *, restart: bool
+) -> None:
+    choices = TrainOptions(device="cpu", restart=restart)
+    first, second = (replace(session(), choices=choices) for _ in range(2))
+
+    class Second(Imagined):
+        """The second of two, where the first says that the command is its own."""
+
+        rank, is_first = 1, False
+
+        def from_first(self, _: object) -> Any:
+            return written(first.command).decode()
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise TrainingError("diverged", remedy="Again.")
+
+    monkeypatch.setattr(ranks, "joined_ranks", lambda *_, **__: nullcontext(Second(2)))
+    monkeypatch.setattr(ranks, "_prepare", lambda *_, **__: Prepared(second, [rank_work.TARGET], 1))
+    with pytest.raises(TrainingError) as failed:
+        ranks.as_one_of_ranks(
+            choices,
+            Launched(rank=1, size=2, local_rank=1, local_size=2),
+            begin=lambda opened, _, **__: opened,
+            check=lambda _, targets: [note_restart(first, target) for target in targets],
+            work=fail,
+            events=Silent(),
+            started=0.0,
+        )
+    assert failed.value.remedy == (f"Again. {LEAVE_OUT}" if restart else "Again.")
