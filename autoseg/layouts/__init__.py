@@ -1,7 +1,7 @@
 """How folders become a `Dataset`: recognised by names and text files alone, no voxel is read."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +32,9 @@ LAYOUTS: Final[dict[str, Layout]] = {
     "beside": Beside(),
 }
 """Every layout, in the order in which they are tried."""
+
+_DESCRIBED: Final = ("nnunet_raw", "decathlon")
+"""Those that read a `dataset.json`."""
 
 NO_CHOICE: Final = Choice()
 
@@ -70,12 +73,24 @@ def find_dataset(root: Path, *, name: str | None = None, choice: Choice = NO_CHO
 
 
 def tell_found(dataset: Dataset, events: Events) -> None:
-    """Say how a folder was understood: which files make a case, and what lies in it and belongs to none."""
+    """Say how a folder was understood: which files make a case, and what lies in it and is not used."""
     case = dataset.labelled[0]
     images = ", ".join(listing([path], root=dataset.root) for path in case.images)
     label = "" if case.label is None else f" with {listing([case.label], root=dataset.root)}"
     events.info(f"for example {case.id} of subject {case.subject}: {images} ({', '.join(dataset.channels)}){label}")
     _left_out(dataset).tell(events)
+    if dataset.layout not in {"cases_csv", *_DESCRIBED} and (dataset.root / "dataset.json").is_file():
+        reasons = "; ".join(_mismatches(dataset.root, _DESCRIBED, Choice(dataset.asked_labels, dataset.asked_channels)))
+        events.warn(f"dataset.json is not used, nor what it says of classes and voxels without a label ({reasons})")
+
+
+def _mismatches(folder: Path, keys: Iterable[str], choice: Choice) -> Iterator[str]:
+    """Why layouts do not fit a folder."""
+    for key in keys:
+        try:
+            LAYOUTS[key].read(folder, choice=choice)
+        except Mismatch as mismatch:
+            yield f"{key}: {mismatch}"
 
 
 def _left_out(dataset: Dataset) -> PassedOver:

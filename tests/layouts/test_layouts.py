@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.empty_files import touch
+from oracles.watched_runs import Recorder
 
 from autoseg.data.dataset import Dataset, LabelClass
 from autoseg.data.naming import dataset_name
@@ -16,6 +17,7 @@ from autoseg.data.splits import make_splits
 from autoseg.errors import DatasetError
 from autoseg.events import Silent
 from autoseg.layouts import LAYOUTS, find_dataset, tell_found
+from autoseg.layouts.common import Choice
 
 TISSUES = [(0, "background"), (1, "CSF"), (2, "GM"), (3, "WM")]
 
@@ -79,6 +81,41 @@ def test_what_is_in_a_folder_and_in_no_case_is_said(tmp_path: Path) -> None:
         "skipped (images that belong to no case): a_mask.nii, deep/er/c.nii",
     ]
     assert warnings == ["skipped (files that are not read, by their names): b.mgz, e.raw"]
+
+
+@pytest.mark.parametrize(
+    ("entries", "choice", "lacking"),
+    [
+        ({}, Choice(), ["nnunet_raw: dataset.json has no `channel_names`", "decathlon: dataset.json has no `modality`"]),
+        ({"channel_names": {"0": "CT"}}, Choice(), ["nnunet_raw: imagesTr does not hold", "decathlon: dataset.json has no"]),
+        (
+            {"modality": {"0": "CT"}},
+            Choice(labels="labels/*"),
+            [f"{key}: leaves nothing" for key in ("nnunet_raw", "decathlon")],
+        ),
+    ],
+    ids=["no channels", "other folders", "chosen label maps"],
+)
+def test_a_description_that_no_layout_uses_is_said(
+    tmp_path: Path, entries: dict[str, Any], choice: Choice, lacking: list[str]
+) -> None:
+    describe(touch(tmp_path, "images/a.nii", "labels/a.nii"), labels={"background": 0, "x": 1, "ignore": 2}, **entries)
+    data, events = find_dataset(tmp_path, choice=choice), Recorder()
+    assert (data.layout, data.classes, data.ignore) == ("folder_pair", None, None)
+    tell_found(data, events)
+    (warning,) = events.warnings
+    assert mentions(warning, ["dataset.json is not used", "classes", *lacking])
+
+
+@pytest.mark.parametrize("form", ["decathlon", "nnunet_raw", "no description"])
+def test_a_description_that_is_used_is_not_warned_of(tmp_path: Path, form: str) -> None:
+    if form == "no description":
+        touch(tmp_path, "a.nii", "a_seg.nii")
+    else:
+        (decathlon if form == "decathlon" else raw)(tmp_path)
+    events = Recorder()
+    tell_found(find_dataset(tmp_path), events)
+    assert events.warnings == []
 
 
 def test_what_a_folder_holds_that_is_not_read_is_said_where_no_layout_fits(tmp_path: Path) -> None:
