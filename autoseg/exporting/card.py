@@ -11,6 +11,7 @@ from autoseg.exporting.document import ExportDescription, describe_exported
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as in_words
 from autoseg.planning.sections import NormalisationStep
+from autoseg.postprocessing.selection import EDITED
 from autoseg.results import Result
 from autoseg.storage import files
 
@@ -167,6 +168,8 @@ def _scores(description: ExportDescription) -> Iterator[str]:
             yield f"  {label.name}: Dice {interval(label.dice, 3)}, HD {interval(label.hausdorff_mm, 1)} mm"
     if document.scores:
         yield f"(in brackets: 95 % {document.intervals} interval over cases)"
+    if document.scores and description.selection is not None and description.selection.edited:
+        yield f"(the selection was {EDITED})"
     if document.scores and description.selection is not None and description.selection.optimistic:
         nested = description.selection.nested
         unbiased = "" if nested is None else f"; chosen without each of them: mean Dice {interval(nested.score.dice, 3)}"

@@ -23,7 +23,7 @@ from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.in_use import fingerprint_of, models_in_use, selection_of
 from autoseg.postprocessing.scoring import score_of
-from autoseg.postprocessing.selection import Score, Selection
+from autoseg.postprocessing.selection import EDITED, Score, Selection
 from autoseg.preprocessing.keys import data_keys
 from autoseg.results import Result
 from autoseg.runs.inventory import FinishedModel, by_network
@@ -68,6 +68,8 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
     selection = selection_of(workspace, plan)
     models = models_in_use(workspace, plan, selection, events)
     _warn_of_changed_data(workspace, plan, models, events)
+    if selection is not None and selection.edited:
+        events.warn(f"the selection was {EDITED}")
     if selection is None:
         events.info(
             "nothing was selected: exporting everything that was trained, without postprocessing (see `autoseg select`)"

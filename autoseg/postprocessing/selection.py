@@ -24,6 +24,9 @@ LogShift = tuple[Annotated[float, Field(ge=-10, le=10)], ...]
 _LATER: Final = "null: selected before it was scored"
 _AGAIN = "Run `autoseg select` to make it again."
 
+EDITED: Final = "edited by hand: the scores are those of what had been decided"
+"""What is said wherever scores of a selection are given that somebody changed since."""
+
 FIRST_INTERVALS: Final = "percentile bootstrap"
 """Method of the intervals in documents that do not name one."""
 

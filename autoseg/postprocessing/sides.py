@@ -17,6 +17,7 @@ from autoseg.events import Events
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.in_use import refuse_trained_again, selection_of
 from autoseg.postprocessing.learnt import learnt_warnings
+from autoseg.postprocessing.selection import EDITED
 from autoseg.runs.inventory import FinishedModel, by_network, take_inventory
 from autoseg.runs.workspace import Workspace
 
@@ -177,7 +178,7 @@ def _of_workspace(workspace: Workspace, events: Events) -> tuple[CaseMetrics, ..
         refuse_trained_again(workspace, selection)
         held_out.verify_shown(workspace.selected, remedy=_SELECT_AGAIN)
         if selection.edited:
-            events.warn(f"{workspace.selection_file} was edited by hand: its scores are those of what had been decided")
+            events.warn(f"{workspace.selection_file} was {EDITED}")
         return read_cases(workspace.selected / METRICS_FILE)
     return _of_one_network(workspace, take_inventory(workspace, plan).finished, place=workspace.root)
 

@@ -95,13 +95,13 @@ def status_of(workspace: Workspace) -> WorkspaceStatus:
         preprocessed=sum(map(store.holds, checksums)),
         folds=(*map(str, range(len(splits.folds))), *(() if splits.official is None else ("official",))),
         runs=runs,
-        selection=_selection(workspace, plan, runs),
+        selection=selection_status(workspace, plan, runs),
         report=report if report.exists() else None,
         report_outdated=report.exists() and report.stat().st_mtime < _newest(workspace, runs),
     )
 
 
-def _selection(workspace: Workspace, plan: Plan, runs: Sequence[RunStatus]) -> SelectionStatus:
+def selection_status(workspace: Workspace, plan: Plan, runs: Sequence[RunStatus]) -> SelectionStatus:
     """The models of a selection; its scores, and what it takes to read them, are for others."""
     if not workspace.selection_file.exists():
         return SelectionStatus()

@@ -13,6 +13,7 @@ from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import Case, Dataset
 from autoseg.data.display import shown_labels
 from autoseg.data.labels import as_written
+from autoseg.data.splits import Splits
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, at_tolerances
 from autoseg.evaluation.statistics import describe
@@ -23,8 +24,10 @@ from autoseg.model.description import Provenance, read_document
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
+from autoseg.postprocessing.run_status import runs_of
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection, read_selection
+from autoseg.postprocessing.status import selection_status
 from autoseg.runs.inventory import (
     ComparedNetwork,
     FinishedModel,
@@ -96,6 +99,7 @@ class ReportData:
     Attributes:
         dataset: the cases.
         fingerprint: the labelled ones in numbers.
+        splits: the folds.
         plan: the plan.
         runs: every finished training under it, by network, fold and seed.
         skipped: other models, each with the reason.
@@ -103,10 +107,13 @@ class ReportData:
         selection: what was selected, or None.
         selected: scores of the selection, by case.
         label_maps: folder of the selection's label maps.
+        outdated: why the selection is older than what is trained; empty: it is not, or there is none.
+        workspace: name of the workspace's folder.
     """
 
     dataset: Dataset
     fingerprint: Fingerprint
+    splits: Splits
     plan: Plan
     runs: Sequence[FinishedRun]
     skipped: Sequence[str]
@@ -114,6 +121,8 @@ class ReportData:
     selection: Selection | None
     selected: Sequence[CaseMetrics]
     label_maps: Path
+    outdated: str
+    workspace: str
 
     @property
     def main(self) -> ScoredModels:
@@ -124,7 +133,7 @@ class ReportData:
     def best(self) -> tuple[str, Sequence[CaseMetrics]]:
         """What the page is about above all, with its scores: the selection, else the best network."""
         if self.selection is not None:
-            return "the selection", self.selected
+            return f"the selection{' before it was edited' if self.selection.edited else ''}", self.selected
         if not self.groups:
             return "", ()
         network = self.main.best_network
@@ -187,10 +196,11 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
             events.warn(f"models learnt from different revisions of the data, so that their scores do not compare: {apart}")
     else:
         events.info("nothing is trained yet: the report shows the data only")
-    selection = _current_selection(workspace, plan, inventory.finished, events)
+    selection, splits = _current_selection(workspace, plan, inventory.finished, events), workspace.stored_splits()
     return ReportData(
         dataset=workspace.dataset(),
         fingerprint=workspace.fingerprint(),
+        splits=splits,
         plan=plan,
         runs=tuple(
             FinishedRun(model, read_document(model.folder).provenance, read_state(model.folder))
@@ -203,6 +213,10 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
         if selection is None
         else at_tolerances(read_cases(workspace.selected / METRICS_FILE), plan.tolerances_mm),
         label_maps=workspace.selected,
+        outdated=""
+        if selection is None
+        else selection_status(workspace, plan, tuple(runs_of(workspace, plan, splits))).outdated,
+        workspace=workspace.root.resolve().name,
     )
 
 

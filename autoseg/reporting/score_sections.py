@@ -13,7 +13,7 @@ from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe
 from autoseg.metrics.table import METRICS, table_metrics
 from autoseg.postprocessing.scoring import with_undefined
-from autoseg.postprocessing.selection import Selection, TriedShift, TriedStep
+from autoseg.postprocessing.selection import EDITED, Selection, TriedShift, TriedStep
 from autoseg.reporting.blocks import MOST_ROWS, Block, Judgement, Table, Text, Warnings
 from autoseg.reporting.data import ReportData
 from autoseg.reporting.figure_blocks import dots_blocks, scored_metrics
@@ -83,7 +83,8 @@ def selection_section(data: ReportData, calibration: Sequence[Block]) -> Section
     views = f", through slices of these planes alone: {', '.join(selection.views)}" if selection.views else ""
     shift = describe_shift(selection.log_shift, [label.name for label in data.plan.data.classes])
     models = ", ".join(model.id.folder for model in selection.models)
-    edited = ["It was edited by hand since: the scores are those of what had been decided."] if selection.edited else []
+    edited = [f"It was {EDITED}."] if selection.edited else []
+    edited += [f"It is older than what is trained: {data.outdated}."] if data.outdated else []
     tried: list[TriedStep | TriedShift] = [*([] if selection.shift is None else [selection.shift]), *selection.tried]
     reasons = [f"{_capitalised(reason)}." for reason in selection.reasons]
     return Section(

@@ -15,7 +15,7 @@ from autoseg.evaluation.statistics import MIN_CASES
 from autoseg.events import Events
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
-from autoseg.postprocessing.selection import Selection
+from autoseg.postprocessing.selection import EDITED, Selection
 from autoseg.reporting.data import FinishedRun, ReportData, gather
 from autoseg.runs import moved_data
 from autoseg.runs.workspace import Workspace
@@ -228,6 +228,13 @@ def _about_the_selection(data: ReportData) -> Iterator[str]:
     selection = data.selection
     if selection is None:
         return
+    if selection.edited:
+        yield f"The selection was {EDITED}, not of what predicts now."
+    if data.outdated:
+        yield (
+            f"The selection is older than what is trained ({data.outdated}): the combinations that it compared, and all "
+            "numbers of it, are of before. Run `autoseg select` again."
+        )
     if selection.optimistic:
         yield f"The selection's scores are optimistic: it was chosen on the cases that they are of. {_unbiased(selection)}"
     yield from (f"Not taking part in the selection: {line}." for line in selection.missing)

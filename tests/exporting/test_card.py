@@ -13,6 +13,7 @@ from autoseg.exporting.archive import write_archive
 from autoseg.exporting.card import describe
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
+from autoseg.postprocessing.selection import Selection
 from autoseg.storage import files
 
 
@@ -122,6 +123,14 @@ def test_it_says_that_scores_of_what_was_chosen_on_them_are_optimistic(members: 
         assert parts["Scores on cases it had not seen"][-1] == expected
     parts, _ = card(changed(members, "selection.json", postprocessing=[]))
     assert "optimistic" not in str(parts)
+
+
+def test_it_says_that_a_selection_was_edited_since_it_was_scored(members: Members, card: Callable[..., Any]) -> None:
+    told = "(the selection was edited by hand: the scores are those of what had been decided)"
+    selection = Selection.model_validate_json(members["selection.json"])
+    for decided, edited in ((selection.decision_sha256, False), ("0" * 64, True)):
+        parts, _ = card(changed(members, "selection.json", decided_sha256=decided))
+        assert (told in parts["Scores on cases it had not seen"]) is edited
 
 
 def test_it_says_who_predicts_the_dice(members: Members, card: Callable[..., Any]) -> None:

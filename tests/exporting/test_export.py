@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from oracles.version_0_1 import copy_of_0_1
+from oracles.watched_runs import Recorder
 
 from autoseg.errors import UsageError
 from autoseg.events import Silent
@@ -130,3 +131,15 @@ def test_a_folder_is_no_file_to_write(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(UsageError) as caught:
         export.check_request(Path(name), onnx=None)
     assert caught.value.remedy == f"Write {Path(name) / 'model.autoseg'}."
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_scores_of_an_edited_selection_are_said_to_be_of_before(workspace: Workspace, tmp_path: Path, edited: bool) -> None:
+    if edited:
+        document = json.loads(workspace.selection_file.read_text())
+        document["postprocessing"] = [{"kind": "fill_holes", "label": None}]
+        workspace.selection_file.write_text(json.dumps(document))
+    events = Recorder()
+    export.write_export(workspace, tmp_path / "a.autoseg", onnx=None, force=False, events=events)
+    told = "the selection was edited by hand: the scores are those of what had been decided"
+    assert events.warnings == ([told] if edited else [])

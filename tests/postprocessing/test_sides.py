@@ -80,6 +80,26 @@ def test_a_workspace_is_what_it_selected(tmp_path: Path) -> None:
         side(tmp_path / "run")
 
 
+def test_scores_of_a_selection_whose_models_were_trained_again_are_refused(tmp_path: Path) -> None:
+    shutil.copytree(WORKSPACE, tmp_path / "run")
+    path = tmp_path / "run" / "models" / "sepres" / "fold_0" / "bundle.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "weights_sha256": "0" * 64}))
+    with pytest.raises(BundleError, match=r"a selected model was trained again.*Run `autoseg select` again"):
+        side(tmp_path / "run")
+
+
+def test_scores_of_a_selection_that_was_edited_are_said_to_be_of_before(tmp_path: Path) -> None:
+    path = Path(shutil.copytree(WORKSPACE, tmp_path / "run")) / "selection.json"
+    for steps, warned in (([], False), ([{"kind": "fill_holes", "label": None}], True)):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "postprocessing": steps}))
+        heard = Heard()
+        places = {"it": tmp_path / "run", "a model of it": tmp_path / "run" / "models" / "sepres"}
+        find_sides(places, Judging(), heard)
+        told = f"{path} was edited by hand: the scores are those of what had been decided"
+        assert heard.warnings == ([told] if warned else [])
+
+
 def test_models_are_compared_by_what_0_1_stored() -> None:
     places = {"attention": MODELS / "attention", "sepres": MODELS / "sepres"}
     comparison = compare_sides(find_sides(places, Judging(), Silent()).sides)

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.events import Silent
 from autoseg.reporting.data import ReportData, gather
+from autoseg.reporting.verdict import verdict
 from autoseg.runs.inventory import ComparedNetwork
 from autoseg.runs.workspace import Workspace
 
@@ -91,6 +93,25 @@ def test_a_selection_under_another_plan_is_left_out_and_said(workspace: Workspac
     data, said = gathered(workspace)
     assert data.selection is None
     assert any("made under another plan" in line for line in said)
+
+
+def test_models_that_are_newer_than_the_selection_are_said(workspace: Workspace) -> None:
+    made = workspace.selection_file.stat().st_mtime
+    for network, since_s, outdated in (
+        ("attention", -1, ""),
+        ("sepres", 1, ""),  # it was selected, and has the same weights
+        ("attention", 1, "1 model(s) were trained since, such as attention, fold 0"),
+    ):
+        for bundle in workspace.models.rglob("bundle.json"):
+            at = made + (since_s if network in bundle.parts else -1)
+            os.utime(bundle, (at, at))
+        data, _ = gathered(workspace)
+        assert data.selection is not None
+        assert data.outdated == outdated
+    assert any("older than what is trained (1 model(s)" in line for line in verdict(data).warnings)
+    assert not any("older than" in line for line in verdict(replace(data, outdated="")).warnings)
+    workspace.selection_file.unlink()
+    assert gathered(workspace)[0].outdated == ""
 
 
 def test_without_models_there_is_nothing_to_be_best(workspace: Workspace) -> None:

@@ -206,6 +206,15 @@ def test_the_best_of_several_on_the_cases_that_chose_it_is_optimistic(stored: Re
     assert not any("are optimistic" in line for line in verdict(replace(stored, selection=alone)).warnings)
 
 
+def test_scores_of_an_edited_selection_are_said_to_be_of_before(stored: ReportData) -> None:
+    assert stored.selection is not None
+    edited = replace(stored, selection=stored.selection.model_copy(update={"decided_sha256": "0" * 64}))
+    told = "The selection was edited by hand: the scores are those of what had been decided, not of what predicts now."
+    assert told in verdict(edited).warnings
+    assert told not in verdict(stored).warnings
+    assert (stored.best[0], edited.best[0]) == ("the selection", "the selection before it was edited")
+
+
 def test_a_workspace_is_judged_whatever_was_done_in_it(stored: ReportData) -> None:
     nothing = replace(stored, runs=(), groups=(), skipped=(), selection=None, selected=())
     assert verdict(nothing) == Verdict(
