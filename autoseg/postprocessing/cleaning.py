@@ -1,6 +1,7 @@
 """What a workspace no longer needs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from pathlib import Path
 
 from autoseg.model.description import BUNDLE_FILE, read_document
 from autoseg.model.identity import model_folders
@@ -43,12 +44,19 @@ def find_leftovers(workspace: Workspace, *, with_other_plans: bool) -> tuple[Lef
     named = {path for leftover in found for path in leftover.paths}
     found += _superseded(workspace, removed)
     found += _broken_off(workspace)
-    found += [
-        Leftover.of(str(path.relative_to(workspace.root)), "left by a process that was killed while it wrote", [path])
-        for path in abandoned_below(workspace.root)
-        if path not in named
-    ]
+    found += _abandoned(workspace, named)
     return tuple(found)
+
+
+def _abandoned(workspace: Workspace, named: Collection[Path]) -> Iterator[Leftover]:
+    """Temporary files and folders of killed processes, but for files that are named already."""
+    reason = "left by a process that was killed while it wrote"
+    for path in abandoned_below(workspace.root):
+        name = str(path.relative_to(workspace.root))
+        if not path.is_dir():
+            yield from [] if path in named else [Leftover.of(name, reason, [path])]
+        elif inside := sorted(inner for inner in path.rglob("*") if not inner.is_dir()):  # an empty one takes nothing
+            yield Leftover.of(f"{name}/*", reason, inside)
 
 
 def _broken_off(workspace: Workspace) -> Iterator[Leftover]:

@@ -16,14 +16,14 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final
 
 from autoseg.errors import AutosegError, SystemFailureError, WorkspaceError
 from autoseg.storage.held import HELD
-from autoseg.storage.temporary import temporary_beside
+from autoseg.storage.temporary import temporary_beside, temporary_folder_beside
 
 _CHUNK_BYTES = 1 << 20
 
@@ -55,6 +55,22 @@ def atomic_path(path: Path) -> Iterator[Path]:
             HELD.require(path)
             temporary.replace(path)
         _sync_folder(path.parent)
+
+
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """A folder beside `path` for files that nobody needs after the block; it goes with it, however that ends.
+
+    When the process is killed, the next one that writes beside it removes it.
+
+    Raises:
+        SystemFailureError: it cannot be made.
+    """
+    with ExitStack() as stack:
+        with explain_os_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = stack.enter_context(temporary_folder_beside(path))
+        yield temporary
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,13 +1,14 @@
-"""Temporary files beside results, and their removal when whoever wrote them was killed.
+"""Temporary files and folders beside results, and their removal when whoever made them was killed.
 
-A name tells which process writes to the file, so that whoever comes later knows whether it still does. Processes of other
+A name tells which process made the file, so that whoever comes later knows whether it still runs. Processes of other
 machines, of which that cannot be known, are given a day.
 """
 
 import os
 import re
 import secrets
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -35,7 +36,7 @@ def temporary_beside(path: Path) -> Iterator[Path]:
     Raises:
         OSError: it cannot be made.
     """
-    temporary = _make(path)
+    temporary = _make(path, _new_file)
     try:
         remove_abandoned(path.parent.absolute())
         yield temporary
@@ -43,25 +44,42 @@ def temporary_beside(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def temporary_folder_beside(path: Path) -> Iterator[Path]:
+    """A new and empty folder beside `path`; it goes with the block and with all that is in it by then.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    temporary = _make(path, Path.mkdir)
+    try:
+        remove_abandoned(path.parent.absolute())
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # what is left goes as if this process had been killed
+
+
 @cache
 def remove_abandoned(folder: Path) -> None:
-    """Remove temporary files that killed processes left in a folder; a process looks once into each."""
+    """Remove temporary files and folders that killed processes left in a folder; a process looks once into each."""
     for path in folder.iterdir():
         if found := _NAME.fullmatch(path.name):
-            with suppress(OSError):  # it has just gone, or is no file
+            with suppress(OSError):  # it has just gone
                 if _is_abandoned(path, found):
-                    path.unlink()
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def abandoned_below(folder: Path) -> Iterator[Path]:
-    """Temporary files that killed processes left in a folder and below it, sorted; links to folders are not followed."""
+    """Temporary files and folders that killed processes left below a folder, sorted; links to folders are not followed."""
     for place, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
+        abandoned = set()
+        for name in sorted([*folders, *names]):
             if found := _NAME.fullmatch(name):
                 with suppress(OSError):  # it has just gone
                     if _is_abandoned(Path(place) / name, found):
+                        abandoned.add(name)
                         yield Path(place) / name
+        folders[:] = sorted(set(folders) - abandoned)  # what lies in them goes with them
 
 
 def _is_abandoned(path: Path, found: re.Match[str]) -> bool:
@@ -77,20 +95,24 @@ def _is_abandoned(path: Path, found: re.Match[str]) -> bool:
 
 def _now_s(folder: Path) -> float:
     """The time by the clock of a folder's file system, which may be another machine's."""
-    probe = _make(folder / "now")
+    probe = _make(folder / "now", _new_file)
     try:
         return probe.stat().st_mtime
     finally:
         probe.unlink()
 
 
-def _make(path: Path) -> Path:
+def _make(path: Path, create: Callable[[Path], None]) -> Path:
     process = f"{_space_digits()}-{os.getpid():x}-{_time_digits(started(os.getpid()))}"
     while True:
         temporary = path.with_name(f"{_PREFIX}{process}-{secrets.token_hex(2)}.{path.name}")  # short: names may be long
         with suppress(FileExistsError):  # another thread's
-            os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+            create(temporary)
             return temporary
+
+
+def _new_file(path: Path) -> None:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
 
 
 def _space_digits() -> str:

@@ -182,13 +182,20 @@ def test_what_killed_processes_left_is_old(home: Path) -> None:
     left = [
         home / "w" / "preprocessed" / ".autoseg-0123abcd.plan.json",
         home / "w" / "preprocessed" / "case_00000" / ".autoseg-89abcdef.a.npy",
+        home / "w" / "selection" / ".autoseg-4567cdef.label_maps" / ".autoseg-4567abcd.search" / "a.0.npz",
     ]
     two_days_ago = time.time() - 2 * 86_400  # nobody can tell whose they are, until a day has gone by
     for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half")
+    for path in (*left[:2], left[2].parents[1]):
         os.utime(path, (two_days_ago, two_days_ago))
-    names = {"preprocessed/.autoseg-0123abcd.plan.json", "preprocessed/case_00000/.autoseg-89abcdef.a.npy"}
+    names = {
+        "preprocessed/.autoseg-0123abcd.plan.json", "preprocessed/case_00000/.autoseg-89abcdef.a.npy",
+        "selection/.autoseg-4567cdef.label_maps/*",
+    }  # fmt: skip
     assert clean(home) == dict.fromkeys(names, "left by a process that was killed while it wrote")
+    assert not (home / "w" / "selection").exists()
 
 
 def test_files_of_others_stay(home: Path) -> None:

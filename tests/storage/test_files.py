@@ -126,6 +126,15 @@ def test_a_place_that_is_no_folder_is_said_in_words(tmp_path: Path) -> None:
     assert "permissions" in caught.value.remedy
 
 
+def test_errors_inside_a_temporary_folder_are_passed_on_and_its_own_are_said_in_words(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), files.temporary_folder(tmp_path / "deep" / "maps") as folder:
+        (folder / "none").read_bytes()
+    assert names(tmp_path / "deep") == []
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(SystemFailureError, match="cannot be written"), files.temporary_folder(tmp_path / "file" / "maps"):
+        pass
+
+
 def test_whether_a_folder_takes_files_is_found_out_without_a_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("a file")
     (tmp_path / "link").symlink_to(tmp_path / "gone")

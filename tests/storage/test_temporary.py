@@ -8,7 +8,7 @@ from oracles.processes import Process, run_python
 
 from autoseg.storage import owner, temporary
 from autoseg.storage.files import write_text
-from autoseg.storage.temporary import remove_abandoned, temporary_beside
+from autoseg.storage.temporary import abandoned_below, remove_abandoned, temporary_beside, temporary_folder_beside
 
 WRITER = """
 import sys, time
@@ -21,8 +21,19 @@ with atomic_path(Path(sys.argv[1])) as temporary:
 """
 
 
-def start_writing(path: Path) -> tuple[Process, Path]:
-    writer = run_python(WRITER, path)
+FOLDER = """
+import sys, time
+from pathlib import Path
+from autoseg.storage.files import temporary_folder
+with temporary_folder(Path(sys.argv[1])) as folder:
+    (folder / 'half.npz').write_bytes(b'half')
+    print(folder, flush=True)
+    time.sleep(60)
+"""
+
+
+def start_writing(path: Path, program: str = WRITER) -> tuple[Process, Path]:
+    writer = run_python(program, path)
     assert writer.stdout is not None
     return writer, Path(writer.stdout.readline().strip())
 
@@ -43,6 +54,29 @@ def test_what_a_killed_process_left_goes_with_the_next_file_of_any_name(tmp_path
     writer, left = start_writing(tmp_path / "weights.safetensors")
     kill(writer)
     assert left.read_bytes() == b"half"
+    write_text(tmp_path / "other", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_a_folder_is_empty_at_first_and_goes_with_the_block_and_all_that_is_in_it(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), temporary_folder_beside(tmp_path / "maps") as place:  # noqa: PT012
+        assert place.name.endswith(".maps")
+        assert list(place.iterdir()) == []
+        (place / "inner").mkdir()
+        write_text(place / "inner" / "file", "text")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_a_killed_process_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
+    writer, left = start_writing(tmp_path / "maps", FOLDER)
+    remove_abandoned(tmp_path)
+    assert list(abandoned_below(tmp_path)) == []
+    kill(writer)
+    (left / ".autoseg-1a2b3c4d.half.npz").touch()
+    os.utime(left / ".autoseg-1a2b3c4d.half.npz", (0, 0))
+    assert list(abandoned_below(tmp_path)) == [left]
+    remove_abandoned.cache_clear()
     write_text(tmp_path / "other", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["other"]
 
