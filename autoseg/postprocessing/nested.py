@@ -6,6 +6,7 @@ shift of the prior and the postprocessing.
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from autoseg.catalogue import Plane
@@ -51,6 +52,7 @@ def nested_score(
     selected: Mapping[str, CaseMetrics],
     *,
     planes: Sequence[Plane | None],
+    folder: Path,
     apply: Apply,
     events: Events,
 ) -> NestedScore:
@@ -61,6 +63,7 @@ def nested_score(
         scores: of every candidate, in the order of the cases.
         selected: by id, the cases' scores under what was selected on all of them.
         planes: of all views.
+        folder: where label maps are kept meanwhile; all processes see it.
         apply: processes to work with.
         events: notified of progress.
     """
@@ -73,6 +76,7 @@ def nested_score(
             [cases[index] for index in others],
             {candidate: [of_cases[index] for index in others] for candidate, of_cases in scores.items()},
             planes=planes,
+            folder=folder,
             apply=apply,
             events=events,
         )
@@ -96,10 +100,16 @@ def nested_score(
 
 
 def _choose(
-    cases: Sequence[HeldOutCase], scores: Scores, *, planes: Sequence[Plane | None], apply: Apply, events: Events
+    cases: Sequence[HeldOutCase],
+    scores: Scores,
+    *,
+    planes: Sequence[Plane | None],
+    folder: Path,
+    apply: Apply,
+    events: Events,
 ) -> tuple[Choice, tuple[Step, ...]]:
     """What `select` would choose if these were all cases."""
     best = choice_of(rank(scores, planes=planes)[0], scores, planes)
     prior = find_shift(cases, choice=best, before=scores[best], apply=apply, events=events)
-    found = find_postprocessing(cases, choice=prior.choice, before=prior.scores, apply=apply, events=events)
+    found = find_postprocessing(cases, choice=prior.choice, before=prior.scores, folder=folder, apply=apply, events=events)
     return prior.choice, found.steps

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -18,10 +19,12 @@ from autoseg.inference.steps import Step, StepType, apply_steps, class_mask, des
 from autoseg.jobs.work import Apply
 from autoseg.metrics.masks import labelled_part
 from autoseg.postprocessing.choice import Choice
-from autoseg.postprocessing.held_out import HeldOutCase, postprocessed
+from autoseg.postprocessing.held_out import HeldOutCase
 from autoseg.postprocessing.judging import judge
+from autoseg.postprocessing.label_maps import CaseMaps, keep_step, store_maps
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import TriedStep
+from autoseg.storage import files
 
 _SIZES: Final = 24
 """Volumes tried for the removal of small components, evenly spaced on a logarithmic scale between those of the smallest and
@@ -44,7 +47,13 @@ class Postprocessing:
 
 
 def find_postprocessing(
-    cases: Sequence[HeldOutCase], *, choice: Choice, before: Sequence[CaseMetrics], apply: Apply, events: Events
+    cases: Sequence[HeldOutCase],
+    *,
+    choice: Choice,
+    before: Sequence[CaseMetrics],
+    folder: Path,
+    apply: Apply,
+    events: Events,
 ) -> Postprocessing:
     """Try every step on top of those kept so far; keep it where its class's scores improve and none gets worse (`judge`).
 
@@ -54,6 +63,7 @@ def find_postprocessing(
         cases: held-out cases.
         choice: whose label maps are processed.
         before: the cases' scores without any postprocessing.
+        folder: where label maps are kept meanwhile; all processes see it.
         apply: processes to work with.
         events: notified of progress.
 
@@ -62,23 +72,34 @@ def find_postprocessing(
     values = [label.value for label in cases[0].classes[1:]]
     whole = max(len(label.label_values) for label in cases[0].classes[1:]) == len(names_by_value(cases[0].classes)) - 1
     labels: list[int | None] = list(values) if whole else [None, *values]
-    search = _Search(cases, choice, tuple(before), apply)
-    with events.track("trying postprocessing steps", total=3 * len(labels), unit="steps") as progress:
-        for label in labels:
-            if not search.attempt("largest_component", label):
-                search.attempt_sizes(label)
-            progress.advance(2)
-        for label in labels:
-            search.attempt("fill_holes", label)
-            progress.advance()
+    with files.temporary_folder(folder / "search") as place:
+        search = _Search(_stored(cases, choice, place, apply, events), tuple(before), apply)
+        with events.track("trying postprocessing steps", total=3 * len(labels), unit="steps") as progress:
+            for label in labels:
+                if not search.attempt("largest_component", label):
+                    search.attempt_sizes(label)
+                progress.advance(2)
+            for label in labels:
+                search.attempt("fill_holes", label)
+                progress.advance()
     return Postprocessing(steps=search.kept, tried=tuple(search.tried), scores=search.scores)
 
 
-class _Search:
-    """The steps kept so far, and trials on top of them."""
+def _stored(cases: Sequence[HeldOutCase], choice: Choice, folder: Path, apply: Apply, events: Events) -> list[CaseMaps]:
+    """Label maps of all cases before any step."""
+    stored = []
+    with events.track("computing label maps", total=len(cases), unit="cases") as progress:
+        for maps in apply(partial(store_maps, choice=choice, folder=folder), cases):
+            stored.append(maps)
+            progress.advance()
+    return stored
 
-    def __init__(self, cases: Sequence[HeldOutCase], choice: Choice, scores: tuple[CaseMetrics, ...], apply: Apply) -> None:
-        self._cases, self._choice, self._apply = cases, choice, apply
+
+class _Search:
+    """The steps kept so far, with the label maps after them, and trials on top of them."""
+
+    def __init__(self, maps: Sequence[CaseMaps], scores: tuple[CaseMetrics, ...], apply: Apply) -> None:
+        self._maps, self._apply = maps, apply
         self.scores, self._score = scores, score_of(scores)
         self.kept: tuple[Step, ...] = ()
         self.tried: list[TriedStep] = []
@@ -86,12 +107,12 @@ class _Search:
     def attempt(self, step_type: StepType, label: int | None) -> bool:
         """Try a step without a size."""
         step = Step(type=step_type, label=label)
-        after = self._scores_with([step] * len(self._cases))
+        after = self._scores_with([step] * len(self._maps))
         return self._decide(step, after, final=after)
 
     def attempt_sizes(self, label: int | None) -> bool:
         """Try the removal of small components, with the volume that helps most, if any does."""
-        tables = list(self._apply(partial(_components, choice=self._choice, kept=self.kept, label=label), self._cases))
+        tables = list(self._apply(partial(_components, label=label), self._maps))
         best = _best_size_ml(tables)
         if best is None:
             return False
@@ -105,7 +126,7 @@ class _Search:
         self.tried.append(
             TriedStep(
                 step=step,
-                phrase=describe(step, self._cases[0].classes),
+                phrase=describe(step, self._maps[0].case.classes),
                 kept=good,
                 reason=reason,
                 before=self._score,
@@ -113,25 +134,26 @@ class _Search:
             )
         )
         if good:
-            self.scores = self._scores_with([step] * len(self._cases)) if final is None else final
+            self.scores = self._scores_with([step] * len(self._maps)) if final is None else final
             self._score = score if final is not None else score_of(self.scores)
-            self.kept = (*self.kept, step)
+            self._keep(step)
         return good
+
+    def _keep(self, step: Step) -> None:
+        """Go on from the label maps after this step."""
+        before, self._maps = self._maps, list(self._apply(partial(keep_step, step=step), self._maps))
+        files.remove(maps.file for maps in before)
+        self.kept = (*self.kept, step)
 
     def _scores_with(self, steps: Sequence[Step | None]) -> tuple[CaseMetrics, ...]:
         """Scores with a further step for each case; None: none."""
-        trials = [
-            _Trial(case, self._choice, self.kept, step, score)
-            for case, step, score in zip(self._cases, steps, self.scores, strict=True)
-        ]
+        trials = [_Trial(maps, step, score) for maps, step, score in zip(self._maps, steps, self.scores, strict=True)]
         return tuple(self._apply(_score_trial, trials))
 
 
 @dataclass(frozen=True)
 class _Trial:
-    case: HeldOutCase
-    choice: Choice
-    kept: tuple[Step, ...]
+    maps: CaseMaps
     step: Step | None
     before: CaseMetrics
 
@@ -140,21 +162,20 @@ def _score_trial(trial: _Trial) -> CaseMetrics:
     """Scores of a case after one more step; classes whose voxels stay the same are not scored again."""
     if trial.step is None:
         return trial.before
-    reference = trial.case.read_reference()
-    spacing_mm = reference.geometry.spacing_mm
-    old = postprocessed(trial.case, choice=trial.choice, steps=trial.kept, spacing_mm=spacing_mm)
-    new = apply_steps(old, [trial.step], spacing_mm=spacing_mm, classes=trial.case.classes)
+    case, spacing_mm, old = trial.maps.case, trial.maps.spacing_mm, trial.maps.labels()
+    new = apply_steps(old, [trial.step], spacing_mm=spacing_mm, classes=case.classes)
     changed = old != new
     values = set(np.unique(np.concatenate([old[changed], new[changed]])).tolist())
-    classes = [label for label in trial.case.classes if not values.isdisjoint(label.label_values)]
+    if not values:
+        return trial.before
     rescored = score_case(
-        trial.case.id,
+        case.id,
         new,
-        reference.array,
-        classes=classes,
+        trial.maps.reference(),
+        classes=[label for label in case.classes if not values.isdisjoint(label.label_values)],
         spacing_mm=spacing_mm,
-        tolerances_mm=trial.case.tolerances_mm,
-        ignore=trial.case.ignore,
+        tolerances_mm=case.tolerances_mm,
+        ignore=case.ignore,
     )
     by_value = {scores.value: scores for scores in rescored.classes}
     return replace(trial.before, classes=tuple(by_value.get(scores.value, scores) for scores in trial.before.classes))
@@ -185,15 +206,13 @@ class _Components:
         return dice
 
 
-def _components(case: HeldOutCase, *, choice: Choice, kept: tuple[Step, ...], label: int | None) -> _Components:
-    reference = case.read_reference()
-    spacing_mm = reference.geometry.spacing_mm
-    labels = postprocessed(case, choice=choice, steps=kept, spacing_mm=spacing_mm)
-    sought = class_mask(reference.array, label, case.classes)
-    components = foreground_components(class_mask(labels, label, case.classes))
+def _components(maps: CaseMaps, *, label: int | None) -> _Components:
+    case, reference = maps.case, maps.reference()
+    sought = class_mask(reference, label, case.classes)
+    components = foreground_components(class_mask(maps.labels(), label, case.classes))
     if case.ignore is not None:
-        sought &= reference.array != case.ignore  # it is none of the foreground either
-    labelled = labelled_part(reference.array, ignore=case.ignore)
+        sought &= reference != case.ignore  # it is none of the foreground either
+    labelled = labelled_part(reference, ignore=case.ignore)
     count = len(components.voxels) + 1
     shared = np.bincount(components.labels[sought], minlength=count)[1:]
     counted = components.voxels if labelled is None else np.bincount(components.labels[labelled], minlength=count)[1:]
@@ -201,7 +220,7 @@ def _components(case: HeldOutCase, *, choice: Choice, kept: tuple[Step, ...], la
     together = (np.bincount(place, weights=each, minlength=len(sizes)) for each in (counted, shared))
     voxels, shared = (each[::-1].cumsum()[::-1].astype(np.int64) for each in together)
     return _Components(
-        volumes_ml=sizes.astype(np.float64) * (math.prod(spacing_mm) / 1000),
+        volumes_ml=sizes.astype(np.float64) * (math.prod(maps.spacing_mm) / 1000),
         voxels=voxels,
         shared=shared,
         reference=int(np.count_nonzero(sought)),

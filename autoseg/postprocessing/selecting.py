@@ -29,6 +29,7 @@ from autoseg.postprocessing.held_out import (
     write_shown,
 )
 from autoseg.postprocessing.inputs import SelectionInputs
+from autoseg.postprocessing.label_maps import needed_bytes
 from autoseg.postprocessing.nested import nested_score, require_folds
 from autoseg.postprocessing.prior import FoundShift, find_shift
 from autoseg.postprocessing.scoring import score_of
@@ -43,19 +44,22 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: Jobs, events:
     Args:
         inputs: what there is to select from.
         folder: gets the held-out cases' label maps as the selection makes them, and their scores, which count once
-            `store_selection` was called.
+            `store_selection` was called; holds temporary ones meanwhile.
         jobs: processes that score cases, or an executor.
         events: notified of everything.
         nested: also score each fold by what the others choose.
 
     Raises:
+        SystemFailureError: the disk has too little space, or the folder may not be written.
         UsageError: there are too few folds for that.
         WorkspaceError: stored probabilities are damaged.
     """
     networks, common = _comparable(inputs, events)
     if nested:
         require_folds(common)
-    with workers(jobs, most=len(inputs.cases)) as apply:
+    files.require_space(folder, needed_bytes(inputs.cases))
+    # The folder is the outer context: it goes when no process is left that might write into it.
+    with files.temporary_folder(folder / "label_maps") as place, workers(jobs, most=len(inputs.cases)) as apply:
         list(apply(verify, inputs.cases))
         scores = _scores(common, candidates(networks, views=len(inputs.plan.views)), apply, events)
         planes = inputs.plan.planes
@@ -65,9 +69,15 @@ def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: Jobs, events:
         if len(cases) > len(common):  # it may have held out more than all have in common
             before = _scores(cases, [best], apply, events)[best]
         prior = find_shift(cases, choice=best, before=before, apply=apply, events=events)
-        found = find_postprocessing(cases, choice=prior.choice, before=prior.scores, apply=apply, events=events)
+        found = find_postprocessing(
+            cases, choice=prior.choice, before=prior.scores, folder=place, apply=apply, events=events
+        )
         selected = {of_case.id: of_case for of_case in found.scores}
-        unbiased = nested_score(common, scores, selected, planes=planes, apply=apply, events=events) if nested else None
+        unbiased = (
+            nested_score(common, scores, selected, planes=planes, folder=place, apply=apply, events=events)
+            if nested
+            else None
+        )
         quality = _calibrate(cases, prior.choice, found.scores, apply)
         _write_results(folder, cases, prior.choice, found, apply)
     selection = _described(inputs, common, ranked=ranked, prior=prior, found=found, quality=quality)

@@ -69,6 +69,7 @@ def test_a_single_networks_scores_are_those_of_its_training(selected: tuple[Path
 def test_the_label_maps_of_the_selection_are_those_it_scored(selected: tuple[Path, Selection], cohort: Path) -> None:
     workspace, selection = selected
     cases = read_cases(workspace / "selection" / "metrics.csv")
+    assert not list((workspace / "selection").glob(".*"))
     assert np.mean([scores.dice for case in cases for scores in case.classes]) == pytest.approx(selection.score.dice.mean)
     for case in cases:
         reference = read_labels(cohort / "Training_Set" / case.id / f"{case.id}_seg.nii.gz")

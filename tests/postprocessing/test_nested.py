@@ -34,7 +34,8 @@ def cases(make_held_out: MakeHeldOut, tmp_path: Path) -> list[HeldOutCase]:
 def nested(cases: list[HeldOutCase]) -> tuple[NestedScore, dict[Choice, list[CaseMetrics]]]:
     scores = {choice: [score_choices(case, choices=[choice])[0] for case in cases] for choice in (UNET, SEPRES)}
     selected = {case.id: case for case in scores[UNET]}
-    return nested_score(cases, scores, selected, planes=(None,), apply=map, events=Silent()), scores
+    folder = cases[0].reference.parent
+    return nested_score(cases, scores, selected, planes=(None,), folder=folder, apply=map, events=Silent()), scores
 
 
 def test_each_fold_is_scored_by_what_the_others_choose(cases: list[HeldOutCase]) -> None:

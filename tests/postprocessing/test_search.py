@@ -1,7 +1,10 @@
 """Which postprocessing is kept, on label maps of a few voxels."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoseg.data.dataset import LabelClass
+from autoseg.errors import WorkspaceError
+from autoseg.evaluation.cases import score_case
 from autoseg.events import Silent
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels
 from autoseg.postprocessing.choice import Choice
-from autoseg.postprocessing.held_out import HeldOutCase, score_choices
+from autoseg.postprocessing.held_out import HeldOutCase, score_choices, score_postprocessed
+from autoseg.postprocessing.held_out import cases as held_out_cases
 from autoseg.postprocessing.search import (
     Postprocessing,
     _best_size_ml,
@@ -25,6 +31,7 @@ from autoseg.preprocessing.footprint import Footprint
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=1, name="A"), LabelClass(value=5, name="B"))
 SHAPE = (6, 12, 12)
+UNET = Choice(("unet",))
 Volume = np.ndarray[tuple[int, ...], np.dtype[np.uint16]]
 
 
@@ -40,21 +47,24 @@ OTHER = np.s_[1:5, 7:11, 7:11]
 SPECK = np.s_[0:1, 10:11, 0:2]
 
 
-def held_out(folder: Path, name: str, prediction: Volume, reference: Volume) -> HeldOutCase:
+def held_out(
+    folder: Path, name: str, prediction: Volume, reference: Volume, *, classes: tuple[LabelClass, ...] = CLASSES
+) -> HeldOutCase:
     write_labels(folder / f"{name}_seg.nii.gz", reference, Geometry(SHAPE, (1.0, 1.0, 1.0)))
-    probabilities = np.stack([(prediction == label.value) * 255 for label in CLASSES]).astype(np.uint8)
+    probabilities = np.stack([(prediction == label.value) * 255 for label in classes]).astype(np.uint8)
     np.save(folder / f"{name}.npy", probabilities)
     footprint = Footprint(
         shape=SHAPE, axes=(0, 1, 2), flipped=(False, False, False), start=(0, 0, 0), stop=SHAPE,
         size_px=SHAPE[1:], spacing_mm=(1.0, 1.0, 1.0), pad_value=(0.0,),
     )  # fmt: skip
     label = folder / f"{name}_seg.nii.gz"
-    return HeldOutCase(name, label, (footprint,), {"unet": ((folder / f"{name}.npy",),)}, {}, CLASSES, scan=label, fold="0")
+    return HeldOutCase(name, label, (footprint,), {"unet": ((folder / f"{name}.npy",),)}, {}, classes, scan=label, fold="0")
 
 
 def search(cases: Sequence[HeldOutCase]) -> Postprocessing:
-    before = [score_choices(case, choices=[Choice(("unet",))])[0] for case in cases]
-    return find_postprocessing(cases, choice=Choice(("unet",)), before=before, apply=map, events=Silent())
+    before = [score_choices(case, choices=[UNET])[0] for case in cases]
+    folder = cases[0].reference.parent
+    return find_postprocessing(cases, choice=UNET, before=before, folder=folder, apply=map, events=Silent())
 
 
 def dice(found: Postprocessing) -> list[float]:
@@ -111,6 +121,82 @@ def test_nothing_is_kept_where_nothing_helps(tmp_path: Path) -> None:
     assert found.steps == ()
     assert found.tried
     assert not any(trial.kept for trial in found.tried)
+
+
+def flawed(folder: Path, *, classes: int) -> list[HeldOutCase]:
+    """Cases in which every class has two bodies, of which one has a hole, and a speck far from both."""
+    reference, prediction = np.zeros(SHAPE, np.uint16), np.zeros(SHAPE, np.uint16)
+    for value in range(1, classes + 1):
+        columns = slice(3 * value - 3, 3 * value)
+        for body in (np.s_[0:3, 0:5, columns], np.s_[0:3, 7:12, columns]):
+            reference[body] = prediction[body] = value
+        prediction[1, 2, 3 * value - 2] = 0
+        prediction[5, 3, 3 * value - 2] = value
+    labels = tuple(LabelClass(value=value, name=f"class {value}") for value in range(classes + 1))
+    return [held_out(folder, f"c{number}", prediction, reference, classes=labels) for number in range(3)]
+
+
+@pytest.mark.parametrize("classes", [1, 2, 4])
+def test_probabilities_and_references_are_read_once_however_many_steps_are_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: int
+) -> None:
+    made = flawed(tmp_path, classes=classes)
+    before = [score_choices(case, choices=[UNET])[0] for case in made]
+    read: Counter[str] = Counter()
+
+    def counted(what: str, function: Callable[..., object]) -> Callable[..., object]:
+        def called(case: HeldOutCase, *args: object, **kwargs: object) -> object:
+            read[f"{what} of {case.id}"] += 1
+            return function(case, *args, **kwargs)
+
+        return called
+
+    monkeypatch.setattr(held_out_cases, "mean_probabilities", counted("probabilities", held_out_cases.mean_probabilities))
+    monkeypatch.setattr(HeldOutCase, "read_reference", counted("reference", HeldOutCase.read_reference))
+    found = find_postprocessing(made, choice=UNET, before=before, folder=tmp_path, apply=map, events=Silent())
+    assert len(found.tried) >= 2 * classes
+    assert len(found.steps) == 2
+    assert read == {f"{what} of c{number}": 1 for what in ("probabilities", "reference") for number in range(3)}
+
+
+def test_scores_are_those_after_all_steps(tmp_path: Path) -> None:
+    cases = flawed(tmp_path, classes=2)
+    found = search(cases)
+    assert [step.type for step in found.steps] == ["drop_small", "fill_holes"]
+    assert dice(found) == [1.0] * 6
+    assert found.scores == tuple(score_postprocessed(case, choice=UNET, steps=found.steps) for case in cases)
+
+
+@pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt])
+def test_label_maps_go_with_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException] | None
+) -> None:
+    cases, before = flawed(tmp_path, classes=2), set(tmp_path.iterdir())
+    seen: list[int] = []
+
+    def scored(*args: Any, **kwargs: Any) -> object:
+        seen.append(len(list(tmp_path.rglob("*.npz"))))
+        if error is not None and len(seen) == 4:
+            raise error
+        return score_case(*args, **kwargs)
+
+    monkeypatch.setattr("autoseg.postprocessing.search.score_case", scored)
+    with nullcontext() if error is None else pytest.raises(error):
+        search(cases)
+    assert set(seen) == {6}, "a label map and a reference of each case, and no more"
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_label_map_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def judged_without_files(*_: object, **__: object) -> tuple[bool, str]:
+        for path in tmp_path.rglob("*.npz"):
+            path.unlink()
+        return False, ""
+
+    monkeypatch.setattr("autoseg.postprocessing.search.judge", judged_without_files)
+    with pytest.raises(WorkspaceError, match="a temporary file of this command cannot be read") as raised:
+        search(flawed(tmp_path, classes=1))
+    assert ".npz" in str(raised.value.where)
 
 
 @st.composite
