@@ -80,15 +80,6 @@ def test_a_workspace_is_what_it_selected(tmp_path: Path) -> None:
         side(tmp_path / "run")
 
 
-def test_scores_of_a_selection_whose_models_were_trained_again_are_refused(tmp_path: Path) -> None:
-    shutil.copytree(WORKSPACE, tmp_path / "run")
-    path = tmp_path / "run" / "models" / "sepres" / "fold_0" / "bundle.json"
-    document = json.loads(path.read_text())
-    path.write_text(json.dumps({**document, "weights_sha256": "0" * 64}))
-    with pytest.raises(BundleError, match=r"a selected model was trained again.*Run `autoseg select` again"):
-        side(tmp_path / "run")
-
-
 def test_scores_of_a_selection_that_was_edited_are_said_to_be_of_before(tmp_path: Path) -> None:
     path = Path(shutil.copytree(WORKSPACE, tmp_path / "run")) / "selection.json"
     for steps, warned in (([], False), ([{"kind": "fill_holes", "label": None}], True)):
@@ -209,19 +200,6 @@ def test_scores_of_a_selection_of_models_that_were_trained_again_are_refused(tmp
         side(tmp_path / "run")
     shutil.rmtree(bundle.parent)  # these scores are all that is left of it
     assert dice(side(tmp_path / "run")) == dice(side(WORKSPACE))
-
-
-def test_a_selection_that_was_edited_by_hand_is_warned_of(tmp_path: Path) -> None:
-    shutil.copytree(WORKSPACE, tmp_path / "run")
-    heard = Heard()
-    find_sides({"it": tmp_path / "run"}, Judging(), heard)
-    assert not heard.warnings
-    document = json.loads((tmp_path / "run" / "selection.json").read_text(encoding="utf-8"))
-    edited = json.dumps({**document, "postprocessing": [{"kind": "fill_holes", "label": None, "smallest_ml": None}]})
-    (tmp_path / "run" / "selection.json").write_text(edited, encoding="utf-8")
-    find_sides({"it": tmp_path / "run"}, Judging(), heard)
-    [warning] = heard.warnings
-    assert "was edited by hand: its scores are those of what had been decided" in warning
 
 
 def test_results_on_cases_that_the_models_had_learnt_from_are_warned_of(tmp_path: Path) -> None:
