@@ -146,6 +146,7 @@ def describe(result: AdoptResult) -> Output:
     """What each label map became, and what to do next."""
     revision, root = result.revision, result.workspace.root
     document: dict[str, Any] = {"workspace": str(root), "dry_run": result.dry_run, "revision": None, "cases": []}
+    document["behind"] = list(result.behind)
     if revision is None:
         return Output("Nothing new: no label map was changed since it was predicted, or adopted before", document)
     rows = [
@@ -165,7 +166,6 @@ def describe(result: AdoptResult) -> Output:
     elif result.behind:
         lines.append(f"{len(result.behind)} model(s) predict without them so far: {', '.join(result.behind)}")
     document |= {"revision": revision.number, "cases": [case.model_dump(mode="json") for case in revision.cases]}
-    document["behind"] = list(result.behind)
     return Output("\n".join(lines), document, [table])
 
 

@@ -1,5 +1,6 @@
 """`autoseg check`: whether a data set can train at all, and everything that is wrong with it, in one go."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -41,12 +42,16 @@ class CheckResult(Records):
         classes: declared, or found in the labels.
         fingerprint: the labelled cases in numbers.
         folds: of the cross-validation that `plan` would make.
+        not_finite: what was asked for of voxels that are not finite.
+        ignore: which label value was asked for as that of voxels without a label; None: none was.
     """
 
     dataset: "Dataset"
     classes: "tuple[LabelClass, ...]"
     fingerprint: "Fingerprint"
     folds: int
+    not_finite: catalogue.NotFinite = "refuse"
+    ignore: int | None = None
 
     def _in_short(self) -> str:
         labelled = len(self.fingerprint.cases)
@@ -105,7 +110,7 @@ def run(options: CheckOptions, events: Events) -> CheckResult:
     folds = fold_count(len(set(fold_groups(dataset, fingerprint.cases).values())), asked=None)
     classes = found_classes(dataset, fingerprint)
     split_cases(dataset, fingerprint.cases, classes=classes, folds=folds, events=events)
-    return CheckResult(dataset, classes, fingerprint, folds)
+    return CheckResult(dataset, classes, fingerprint, folds, options.not_finite, options.ignore)
 
 
 def describe(result: CheckResult) -> Output:
@@ -126,13 +131,12 @@ def describe(result: CheckResult) -> Output:
     unlabelled = len(dataset.cases) - len(fingerprint.cases)
     classes = ", ".join(f"{label.value} {label.name}" for label in result.classes)
     channels = ", ".join(dataset.channels)
-    asked = f" --ignore {dataset.ignore}" if dataset.ignore is not None and dataset.classes is None else ""
     part = labelled_part(fingerprint.cases)
     labelled = "" if part is None else f"labelled: {part}\n"
     text = (
         f"{dataset.name} ({dataset.layout} layout) can be trained: {len(fingerprint.cases)} labelled case(s), {unlabelled} "
         f"without labels, {result.folds} fold(s)\nchannels: {channels}\nclasses: {classes}\n{labelled}"
-        f"Next: autoseg plan {dataset.root}{asked}"
+        f"Next: {_planning(result)}"
     )
     document = {
         "name": dataset.name,
@@ -146,6 +150,16 @@ def describe(result: CheckResult) -> Output:
         **({} if part is None else {"labelled_part": asdict(part)}),
     }
     return Output(text, document, tables=[table])
+
+
+def _planning(result: CheckResult) -> str:
+    """The command that plans what was checked."""
+    dataset = result.dataset
+    asked = [] if dataset.asked_labels is None else ["--labels", dataset.asked_labels]
+    asked += [part for channel in dataset.asked_channels for part in ("--channel", channel)]
+    asked += [] if result.ignore is None else ["--ignore", str(result.ignore)]
+    asked += [] if result.not_finite == "refuse" else ["--not-finite", result.not_finite]
+    return shlex.join(["autoseg", "plan", str(dataset.root), *asked])
 
 
 check = function(CheckOptions, run)

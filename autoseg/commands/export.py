@@ -1,5 +1,6 @@
 """`autoseg export`: what predicts in a workspace, as one file to pass on."""
 
+import shlex
 from dataclasses import KW_ONLY
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,7 @@ def describe(result: "ExportResult") -> Output:
             for model in result.onnx
         ),
         f"Wrote {description.path} ({result.bytes / 1e6:.1f} MB)",
-        f"Elsewhere: autoseg predict IN OUT --model {description.path.name}",
+        f"Elsewhere: autoseg predict IN OUT --model {shlex.quote(description.path.name)}",
     ]
     document = {
         "file": str(description.path),

@@ -1,6 +1,7 @@
 """`autoseg plan`: look at the data, decide everything, say why."""
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -276,9 +277,10 @@ def describe(result: PlanResult) -> Output:
         rows.append(("" if line.group == group else line.group, line.text, line.reason))
         group = line.group
     decisions = [(each.what, _shown(each.value), each.reason) for each in explained(result.plan.decisions)]
+    fold = "0" if result.plan.folds > 1 else "full"
     text = (
         f"\nWrote {result.workspace.plan_file}, which you may edit; --full shows every decision with its reason.\n"
-        f"Next: autoseg train --arch unet --fold 0 --workspace {result.workspace.root}"
+        f"Next: autoseg train --arch unet --fold {fold} --workspace {shlex.quote(str(result.workspace.root))}"
     )
     document = {
         "workspace": str(result.workspace.root),

@@ -1,5 +1,6 @@
 """`autoseg queue`: which scans of a folder of results need a person most, why, and which file to open."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
@@ -54,12 +55,14 @@ class QueueResult(Records):
         scans: those listed.
         total: how many scans the folder has.
         waiting: how many of them nobody has corrected or adopted.
+        workspace: the one that was named; None: none was.
     """
 
     folder: Path
     scans: tuple[QueuedScan, ...]
     total: int
     waiting: int
+    workspace: Path | None = None
 
     def _in_short(self) -> str:
         first = f", first {self.scans[0].scan.case}" if self.waiting and self.scans else ""
@@ -107,7 +110,7 @@ def run(options: QueueOptions, events: Events) -> QueueResult:
     queued = [QueuedScan(scan, state(scan)) for scan in scans]
     queued.sort(key=lambda each: ("open", "corrected", "adopted").index(each.state))
     waiting = sum(each.state == "open" for each in queued)
-    return QueueResult(options.results, tuple(queued[: options.top]), len(queued), waiting)
+    return QueueResult(options.results, tuple(queued[: options.top]), len(queued), waiting, options.workspace)
 
 
 def _record(queued: QueuedScan) -> dict[str, Any]:
@@ -138,7 +141,8 @@ def describe(result: QueueResult) -> Output:
     left = f" ({result.total - len(result.scans)} more are not listed)" if len(result.scans) < result.total else ""
     lines = [f"{result.waiting} of {result.total} scan(s) wait for a person{left}"]
     if any(queued.state == "corrected" for queued in result.scans):
-        lines.append(f"Next: autoseg adopt {result.folder}")
+        named = [] if result.workspace is None else ["--workspace", str(result.workspace)]
+        lines.append(f"Next: {shlex.join(['autoseg', 'adopt', str(result.folder), *named])}")
     document = {
         "folder": str(result.folder),
         "total": result.total,

@@ -1,5 +1,6 @@
 """Data sets that were moved since they were planned: taken where the user says they lie, or done without."""
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -135,9 +136,10 @@ def warn_of_workspaces_left_behind(workspace: Workspace, dataset: Dataset, event
     for other in map(Workspace, sorted(path.parent for path in RUNS.glob("*/plan.json"))):
         earlier = _stored(other)
         if earlier is not None and _same_cases(earlier, dataset) and not places.located(earlier, other.root).root.exists():
+            command = shlex.join(["autoseg", "train", "--workspace", str(other.root), "--data", str(dataset.root)])
             events.warn(
                 f"{other.root} was planned from cases of the same names in {earlier.root}, which is gone. To go on with its "
-                f"plan and models: autoseg train --workspace {other.root} --data {dataset.root}"
+                f"plan and models: {command}"
             )
 
 
@@ -218,7 +220,7 @@ def _refuse_other_data(dataset: Dataset, workspace: Workspace, events: Events, *
             where=dataset.root,
             found=f"other files for {listing(other)}",
             remedy="Give the folder that holds them as they were, or make a plan from these: "
-            f"autoseg plan {dataset.root} --workspace {workspace.root}",
+            + shlex.join(["autoseg", "plan", str(dataset.root), "--workspace", str(workspace.root)]),
         )
 
 
