@@ -1,5 +1,6 @@
 """Slices on another pixel grid."""
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -7,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Label = TypeVar("_Label", bound=np.generic)
+_Window = tuple[slice, slice]
+"""Rows and columns."""
 
 
 def resample_slices(
@@ -50,13 +53,52 @@ def resample_labels(labels: NDArray[_Label], size_px: tuple[int, int]) -> NDArra
     if labels.shape[-2:] == size_px:
         return labels
     best = np.zeros((labels.shape[0], *size_px), dtype=labels.dtype)
-    largest = np.zeros(best.shape, dtype=np.float32)
-    for index in np.unique(labels):
-        fraction = resample_slices((labels == index).astype(np.float32), size_px)
-        wins = fraction > largest
-        best[wins] = index
-        largest[wins] = fraction[wins]
+    for before, after in zip(labels, best, strict=True):
+        _resample_slice(before, after)
     return best
+
+
+def _resample_slice(labels: NDArray[Any], best: NDArray[Any]) -> None:
+    """Resample the class indices of one slice, (H, W), into zeros, (H', W').
+
+    Classes so far apart that no new pixel has a weight of two of them are resampled together. No bit of their fractions
+    changes by that, while it would if each were resampled in its part of the slice: the rounding of a matrix product depends
+    on its size.
+    """
+    largest = np.zeros(best.shape, dtype=np.float32)
+    windows = {index: _window(labels == index, best.shape) for index in np.unique(labels)}
+    for group in _apart(windows):
+        fractions = resample_slices(np.isin(labels, group).astype(np.float32), (best.shape[0], best.shape[1]))
+        for index in group:
+            window = windows[index]
+            fraction, so_far, taken = fractions[window], largest[window], best[window]
+            wins = (fraction > so_far) | ((fraction == so_far) & (index < taken))
+            taken[wins] = index
+            so_far[wins] = fraction[wins]
+
+
+def _window(mask: NDArray[np.bool_], size_px: tuple[int, ...]) -> _Window:
+    """The new rows and columns that have weights of the bounding box of a mask, (H, W)."""
+    rows, columns = (_reach(*sizes) for sizes in zip(mask.shape, size_px, strict=True))
+    down, along = rows[:, mask.any(axis=1)], columns[:, mask.any(axis=0)]
+    return slice(down[0].min(), down[1].max()), slice(along[0].min(), along[1].max())
+
+
+def _apart(windows: Mapping[Any, _Window]) -> list[list[Any]]:
+    """Classes in groups whose windows do not overlap."""
+    groups = list[list[Any]]()
+    for index, window in windows.items():
+        fitting = (group for group in groups if not any(_overlap(window, windows[other]) for other in group))
+        group = next(fitting, None)
+        if group is None:
+            groups.append([index])
+        else:
+            group.append(index)
+    return groups
+
+
+def _overlap(one: _Window, other: _Window) -> bool:
+    return all(a.start < b.stop and b.start < a.stop for a, b in zip(one, other, strict=True))
 
 
 @lru_cache(maxsize=32)
@@ -71,3 +113,10 @@ def _weights(old: int, new: int) -> NDArray[np.float32]:
     weights: NDArray[Any] = np.maximum(1.0 - distance, 0.0)
     result: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
     return result
+
+
+@lru_cache(maxsize=32)
+def _reach(old: int, new: int) -> NDArray[np.intp]:
+    """The first new pixel with a weight of each old one, and that after the last, (2, old)."""
+    weighed = _weights(old, new) > 0
+    return np.stack([weighed.argmax(axis=0), new - weighed[::-1].argmax(axis=0)])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
 
+from autoseg.preprocessing import resampling
 from autoseg.preprocessing.resampling import resample_labels, resample_slices
 
 SIZES = st.tuples(st.integers(1, 13), st.integers(1, 13))
@@ -18,6 +19,21 @@ PICTURES = arrays.arrays(
 LABELS = arrays.arrays(
     np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)), elements=st.sampled_from([0, 2, 7])
 )
+
+MANY_CLASSES = arrays.arrays(
+    np.uint8, st.tuples(st.integers(1, 3), st.integers(1, 17), st.integers(1, 17)), elements=st.integers(0, 60)
+)
+
+
+def one_by_one(labels: NDArray[np.uint8], size_px: tuple[int, int]) -> NDArray[np.uint8]:
+    """Class indices on other pixels, where every class is resampled by itself, in all slices."""
+    best = np.zeros((len(labels), *size_px), dtype=labels.dtype)
+    largest = np.zeros(best.shape, dtype=np.float32)
+    for index in np.unique(labels):
+        fraction = resample_slices((labels == index).astype(np.float32), size_px)
+        wins = fraction > largest
+        best[wins], largest[wins] = index, fraction[wins]
+    return best
 
 
 def row(*values: float) -> NDArray[np.float32]:
@@ -128,3 +144,41 @@ def test_the_largest_share_wins_and_of_equal_shares_the_lowest_class() -> None:
 def test_labels_of_equal_size_are_the_same(kind: type[np.generic]) -> None:
     labels = np.arange(12, dtype=kind).reshape(1, 3, 4)
     np.testing.assert_array_equal(resample_labels(labels, (3, 4)), labels)
+
+
+@given(labels=MANY_CLASSES, size_px=st.tuples(st.integers(1, 25), st.integers(1, 25)))
+def test_classes_resampled_together_are_those_resampled_one_by_one(
+    labels: NDArray[np.uint8], size_px: tuple[int, int]
+) -> None:
+    np.testing.assert_array_equal(resample_labels(labels, size_px), one_by_one(labels, size_px))
+
+
+@pytest.mark.parametrize("size_px", [(61, 93), (80, 100), (40, 93), (29, 37), (20, 25), (29, 93), (3, 2), (1, 1)], ids=str)
+@pytest.mark.parametrize("cell_px", [1, 3, 8])
+def test_thin_classes_and_those_at_the_border_are_resampled_as_one_by_one(size_px: tuple[int, int], cell_px: int) -> None:
+    rng = np.random.default_rng(cell_px)
+    cells = rng.integers(0, 100, (4, 40 // cell_px + 1, 50 // cell_px + 1), dtype=np.uint8)
+    labels = cells.repeat(cell_px, axis=1).repeat(cell_px, axis=2)[:, :40, :50]
+    labels[:2, 17], labels[1:3, :, 31] = 101, 102  # a pixel thick
+    labels[:, 0], labels[:, :, -1] = 103, 104
+    labels[3, 20:, 20:] = 0
+    np.testing.assert_array_equal(resample_labels(labels, size_px), one_by_one(labels, size_px))
+    np.testing.assert_array_equal(resample_labels(np.asfortranarray(labels), size_px), one_by_one(labels, size_px))
+
+
+@pytest.mark.parametrize("size_px", [(120, 120), (60, 60)], ids=["finer", "coarser"])
+def test_many_small_classes_take_little_more_than_one(size_px: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    resampled = []
+
+    def counted(slices: NDArray[np.float32], size_px: tuple[int, int]) -> NDArray[np.float32]:
+        resampled.append(slices.size)
+        return resample_slices(slices, size_px)
+
+    labels = np.zeros((3, 90, 90), dtype=np.uint8)
+    labels[1].reshape(10, 9, 10, 9)[:, 2:6, :, 2:6] = np.arange(1, 101, dtype=np.uint8).reshape(10, 1, 10, 1)
+    labels[2, 10:20, 30:40] = 200
+    expected = one_by_one(labels, size_px)
+    monkeypatch.setattr(resampling, "resample_slices", counted)
+    np.testing.assert_array_equal(resample_labels(labels, size_px), expected)
+    # The background in each slice, the hundred classes together in one, and the class of the last.
+    assert sum(resampled) == (3 + 1 + 1) * labels[0].size
