@@ -114,7 +114,7 @@ def _told(standing: Standing) -> list[tuple[str, str]]:
     if plan is None:
         return [("planned", status.problem)]
     planes = ", ".join(str(plane) for plane in plan.planes if plane is not None) or "2D"
-    edited = "edited by hand" if plan.edited else "as planned"
+    edited, folds = "edited by hand" if plan.edited else "as planned", sum(map(str.isdigit, status.folds))
     counts = {stage: len(status.of_stage(stage)) for stage in dict.fromkeys(run.stage for run in status.runs)}
     reported = "not yet" if status.report is None else str(status.report)
     outdated = ", older than what it shows" if status.report_outdated else ""
@@ -122,7 +122,7 @@ def _told(standing: Standing) -> list[tuple[str, str]]:
     behind = f"; {len(status.behind)} model(s) learnt from earlier ones" if status.behind else ""
     exports = [f"{export.path}{'' if export.current else old}" for export in standing.exports]
     return [
-        ("planned", f"{plan.inputs.name}: recipe {plan.inputs.recipe}, {planes} slices, {plan.folds} fold(s), {edited}"),
+        ("planned", f"{plan.inputs.name}: recipe {plan.inputs.recipe}, {planes} slices, {folds} fold(s), {edited}"),
         *(
             [("adopted", f"{status.adopted} label map(s), revision {status.revision} of the data{behind}")]
             if status.revision

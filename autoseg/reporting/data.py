@@ -14,13 +14,14 @@ from autoseg.data.dataset import Case, Dataset
 from autoseg.data.display import shown_labels
 from autoseg.data.labels import as_written
 from autoseg.data.splits import Splits
-from autoseg.errors import WorkspaceError
+from autoseg.errors import DatasetError, WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, at_tolerances
 from autoseg.evaluation.statistics import describe
 from autoseg.evaluation.tables import METRICS_FILE, read_cases
-from autoseg.events import Events
+from autoseg.events import Events, Silent
 from autoseg.images.image import Image, on_grid_of, read_image, read_labels
 from autoseg.model.description import Provenance, read_document
+from autoseg.planning.examination import split_cases
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
@@ -108,6 +109,7 @@ class ReportData:
         selected: scores of the selection, by case.
         label_maps: folder of the selection's label maps.
         outdated: why the selection is older than what is trained; empty: it is not, or there is none.
+        folds_grew: whether the folds are others than those that are assigned to these cases from scratch.
         workspace: name of the workspace's folder.
     """
 
@@ -122,6 +124,7 @@ class ReportData:
     selected: Sequence[CaseMetrics]
     label_maps: Path
     outdated: str
+    folds_grew: bool
     workspace: str
 
     @property
@@ -216,8 +219,21 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
         outdated=""
         if selection is None
         else selection_status(workspace, plan, tuple(runs_of(workspace, plan, splits))).outdated,
+        folds_grew=_have_grown(splits, workspace, plan),
         workspace=workspace.root.resolve().name,
     )
+
+
+def _have_grown(splits: Splits, workspace: Workspace, plan: Plan) -> bool:
+    """Whether planning these cases in an empty workspace gives other folds."""
+    dataset, cases = workspace.dataset(), workspace.fingerprint().cases
+    if {case.id for case in dataset.training} - {case.id for case in cases}:
+        return True
+    try:
+        assigned = split_cases(dataset, cases, classes=plan.data.classes, folds=plan.folds, events=Silent())
+    except DatasetError:  # no folds are assigned to these cases
+        return True
+    return assigned.sha256 != splits.sha256
 
 
 def _current_selection(

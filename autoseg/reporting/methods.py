@@ -26,7 +26,7 @@ def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
             *plan_clauses.preprocessing(plan),
             _networks(plan, study.trainings),
             *plan_clauses.showing(plan),
-            _splits(plan, study.trainings),
+            _splits(plan, study),
             _seeds(study.trainings),
             _origins(study.trainings),
             _training(plan, study.trainings, judged_on=judged_on),
@@ -95,12 +95,12 @@ def _networks(plan: Plan, trainings: Sequence[Training]) -> str:
     return f"{networks} {phrases}, with {len(features)} levels of {features[0]} to {features[-1]} features{normalised}."
 
 
-def _splits(plan: Plan, trainings: Sequence[Training]) -> str:
+def _splits(plan: Plan, study: Study) -> str:
     """On which cases which networks were trained."""
     groups: dict[str, list[str]] = {}
-    for name in architectures(trainings):
-        folds = {training.fold: training for training in trainings if training.architecture == name}
-        groups.setdefault(_split(plan, folds), []).append(NETWORKS[name].title)
+    for name in architectures(study.trainings):
+        folds = {training.fold: training for training in study.trainings if training.architecture == name}
+        groups.setdefault(_split(plan, folds, of=study.folds), []).append(NETWORKS[name].title)
     if len(groups) == 1:
         [(split, titles)] = groups.items()
         return f"The {'network was' if len(titles) == 1 else 'networks were'} trained {split}."
@@ -110,16 +110,17 @@ def _splits(plan: Plan, trainings: Sequence[Training]) -> str:
     )
 
 
-def _split(plan: Plan, folds: Mapping[str, Training]) -> str:
+def _split(plan: Plan, folds: Mapping[str, Training], *, of: int) -> str:
+    """On which cases a network was trained, which has been on these folds of so many."""
     numbered = sorted((fold for fold in folds if fold.isdigit()), key=int)
     places = []
-    if len(numbered) == plan.folds > 1:
+    if len(numbered) == of > 1:
         each = _sizes([folds[fold] for fold in numbered], plan)
-        places.append(f"in {in_words(plan.folds)}-fold cross-validation ({each} in each fold)")
+        places.append(f"in {in_words(of)}-fold cross-validation ({each} in each fold)")
     elif numbered:
         each = _sizes([folds[fold] for fold in numbered], plan)
         which = f"fold{_s(len(numbered))} {listing(numbered)}"
-        places.append(f"on {in_words(len(numbered))} of {in_words(plan.folds)} folds ({which}: {each})")
+        places.append(f"on {in_words(len(numbered))} of {in_words(of)} folds ({which}: {each})")
     if "official" in folds:
         places.append(f"on the data set's own split ({_sizes([folds['official']], plan)})")
     if "full" in folds:

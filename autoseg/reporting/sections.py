@@ -25,6 +25,7 @@ from autoseg.reporting.page import Page, Section
 from autoseg.reporting.score_sections import scores_section, selection_section, verdict_section
 from autoseg.reporting.study import study_of
 from autoseg.reporting.verdict import Verdict
+from autoseg.training.config import TrainConfig
 from autoseg.training.durations import duration
 
 
@@ -199,22 +200,46 @@ def _repeat(data: ReportData) -> Section:
 
 
 def _commands(data: ReportData) -> list[str]:
-    folder = shlex.quote(f"{data.dataset.root.name}/")
-    lines = [f"autoseg plan {folder} {' '.join([*reading_options(data), *planning_options(data.plan.inputs)])}"]
+    folder, at = shlex.quote(f"{data.dataset.root.name}/"), f"--workspace {shlex.quote(f'runs/{data.workspace}')}"
+    lines = [f"autoseg plan {folder} {' '.join([*reading_options(data), *planning_options(data.plan.inputs)])} {at}"]
+    lines += _changes(data)
     for run in data.runs:
-        config = run.provenance if run.state is None else run.state.config
-        length = "" if run.state is None else _length(run.state.config.minutes, run.state.config.epochs)
-        model = run.model
-        origin = run.provenance.origin
+        made, state, origin = run.provenance, run.state, run.provenance.origin
         start = "" if origin is None else f" --init MODEL  # {origin.name}, weights {origin.weights_sha256[:12]}"
-        command = f"autoseg train --arch {model.architecture} --fold {model.fold}"
-        own = [f"{command}{length} --seed {config.seed}{start}"]
-        for further in () if run.state is None else run.state.stretches[1:]:
-            longer = _length(further.config.minutes, further.config.epochs)
-            own.append(f"{command}{longer} --seed {config.seed} --continue")
-        lines.append("\n".join(own))
-    lines += [] if data.selection is None else ["autoseg select"]
-    return [*dict.fromkeys(lines), "autoseg report"]  # the networks of several views are trained by one command
+        command = f"autoseg train --arch {run.model.architecture} --fold {run.model.fold}"
+        chosen = f"--seed {made.seed} --precision {made.precision}" if state is None else _choices(state.config)
+        further = () if state is None else state.stretches[1:]
+        own = [f"{command} {_choices(stretch.config)} --continue {at}" for stretch in further]
+        lines.append("\n".join([f"{command} {chosen} {at}{start}", *own]))
+    if data.selection is not None:
+        lines.append(f"autoseg select{' --nested' if data.selection.nested is not None else ''} {at}")
+        lines += [_put_back("selection.json", "it was edited by hand")] if data.selection.edited else []
+    return [*dict.fromkeys(lines), f"autoseg report {at}"]  # the networks of several views are trained by one command
+
+
+def _changes(data: ReportData) -> Iterator[str]:
+    """What was done to a workspace between planning and training, as comments."""
+    if data.plan.edited:
+        yield _put_back("plan.json", "it was edited by hand")
+    if adopted := sum(case.adopted is not None for case in data.dataset.cases):
+        yield f"# adopt the {counted(adopted, 'label map')} of revision {data.dataset.revision}: autoseg adopt RESULTS"
+    if data.splits.edited:
+        yield _put_back("splits.json", "the folds were edited by hand")
+    elif data.folds_grew:
+        yield _put_back("splits.json", "cases joined or left these folds since they were assigned")
+
+
+def _put_back(file: str, why: str) -> str:
+    return f"# put this {file} in the place of the new one: {why}"
+
+
+def _choices(config: TrainConfig) -> str:
+    """Options of `autoseg train` that decide a run's result, besides the network and the fold."""
+    asked = [] if config.minutes is None else [f"--minutes {config.minutes:g}"]
+    asked += [] if config.epochs is None or asked else [f"--epochs {config.epochs}"]
+    asked += [f"--seed {config.seed}", f"--precision {config.precision}"]
+    asked += [] if config.threads is None else [f"--threads {config.threads}"]
+    return " ".join(asked if config.memory_format is None else [*asked, f"--memory-format {config.memory_format}"])
 
 
 def reading_options(data: ReportData) -> list[str]:
@@ -234,9 +259,3 @@ def planning_options(inputs: Inputs) -> list[str]:
     options += [] if inputs.minutes is None else [f"--minutes {inputs.minutes:g}"]
     options += [] if inputs.speed_kpx_s is None else [f"--speed {inputs.speed_kpx_s:g}"]
     return options + [f"--set {shlex.quote(f'{path}={json.dumps(value)}')}" for path, value in inputs.overrides.items()]
-
-
-def _length(minutes: float | None, epochs: int | None) -> str:
-    if minutes is not None:
-        return f" --minutes {minutes:g}"
-    return "" if epochs is None else f" --epochs {epochs}"

@@ -97,6 +97,7 @@ class Study:
 
     Attributes:
         cases: labelled cases.
+        folds: of the cross-validation, as they are stored.
         trainings: that came to their end.
         scored: held-out cases that were scored.
         metrics: what they were scored by: names in `METRICS` that are defined for any of them.
@@ -107,6 +108,7 @@ class Study:
     """
 
     cases: int
+    folds: int
     trainings: Sequence[Training] = ()
     scored: int = 0
     metrics: Sequence[str] = ()
@@ -129,6 +131,7 @@ def study_of(data: ReportData) -> Study:
     names = [label.name for label in data.plan.data.classes]
     return Study(
         cases=len(data.fingerprint.cases),
+        folds=len(data.splits.folds),
         trainings=[training_of(run) for run in data.runs],
         scored=len({case.id for case in scored}),
         metrics=[name for name, metric in METRICS.items() if metric.better is not None and _is_defined(name, scored)],

@@ -53,6 +53,14 @@ def test_several_workspaces_have_a_line_each(here: Path) -> None:
     assert named.rstrip().endswith("--workspace runs/one")
 
 
+def test_folds_are_those_that_are_stored(here: Path) -> None:
+    path = copied(here, "one") / "splits.json"
+    assert ", 2 fold(s), " in command("status").told
+    splits = json.loads(path.read_text())
+    path.write_text(json.dumps({**splits, "folds": [*splits["folds"], splits["folds"][0]]}))
+    assert ", 3 fold(s), " in command("status").told
+
+
 def test_it_is_a_function_too(here: Path) -> None:
     (standing,) = autoseg.status(copied(here, "one")).workspaces
     assert standing.status.preprocessed == 4

@@ -88,7 +88,7 @@ def training(architecture: str = "unet", fold: int | str = 0, *, held_out: int =
 def study(*trainings: Training, **changes: Any) -> Study:
     """What comes of some trainings."""
     metrics = ("dice", "hausdorff_mm", "hausdorff95_mm", "assd_mm")
-    done = Study(cases=10, trainings=trainings, scored=5, metrics=metrics, versions={"autoseg": "9.9"})
+    done = Study(cases=10, folds=2, trainings=trainings, scored=5, metrics=metrics, versions={"autoseg": "9.9"})
     return replace(done, **changes)
 
 
@@ -112,8 +112,15 @@ def test_one_network_on_one_fold(make_plan: MakePlan) -> None:
     assert tells(make_plan(), ONE, expected)
 
 
+def test_folds_are_those_that_are_stored(make_plan: MakePlan) -> None:
+    text, _ = methods_paragraph(make_plan(), replace(ONE, folds=3))
+    assert "trained on one of three folds (fold 0: 5 training and 5 held-out scans)." in text
+    text, _ = methods_paragraph(make_plan(), replace(study(training(), training(fold=1), training(fold=2)), folds=3))
+    assert "trained in three-fold cross-validation (5 training and 5 held-out scans in each fold)." in text
+
+
 def test_before_training_only_what_is_there_is_told(make_plan: MakePlan) -> None:
-    assert tells(make_plan(), Study(cases=10, versions=VERSIONS), (
+    assert tells(make_plan(), Study(cases=10, folds=2, versions=VERSIONS), (
         *DATA, ("Software: autoseg 1.2.3, SimpleITK 2.5 (Lowekamp et al. 2013), NumPy 2.4 (Harris et al. 2020) and Python "
         "3.11.")
     ))  # fmt: skip
@@ -220,8 +227,7 @@ def test_a_selection_that_somebody_changed_says_so(make_plan: MakePlan) -> None:
     ],
 )
 def test_folds_are_those_that_were_trained(make_plan: MakePlan, done: Study, expected: str) -> None:
-    plan = make_plan().model_copy(update={"folds": 5})
-    sentences = sentences_of(plan, done)
+    sentences = sentences_of(make_plan(), replace(done, folds=5))
     assert [line for line in sentences if " trained " in line] == expected.splitlines()
 
 

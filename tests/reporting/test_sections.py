@@ -10,15 +10,19 @@ from typing import Any
 
 import pytest
 
+from autoseg.data.dataset import Adoption
+from autoseg.data.splits import SPLITS, Splits
 from autoseg.events import Silent
 from autoseg.model.description import Origin
 from autoseg.model.hardware import Hardware
 from autoseg.planning.overrides import parse_overrides, parse_planes
 from autoseg.planning.sections import Inputs
+from autoseg.postprocessing.selection import NestedFold, NestedScore
 from autoseg.reporting.blocks import Table, Text
 from autoseg.reporting.data import gather
 from autoseg.reporting.sections import _commands, _facts, _learning, planning_options
 from autoseg.runs.workspace import Workspace
+from autoseg.training.run_state import Stretch
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"
 
@@ -109,3 +113,63 @@ def test_runs_say_what_they_started_from_and_where_nobody_knows_what_that_had_se
     (table,) = _learning(data, []).blocks
     assert isinstance(table, Table)
     assert "started from" not in table.columns
+
+
+AT = "--workspace runs/workspace"
+
+
+def test_the_commands_give_these_results_again() -> None:
+    data = gather(Workspace(STORED), Silent())
+    plan, *others = _commands(data)
+    assert shlex.split(plan)[-2:] == AT.split()
+    trained = [f"autoseg train --arch {name} --fold 0" for name in ("attention", "sepres", "unet")]
+    assert [command[: len(begun)] for command, begun in zip(others, trained, strict=False)] == trained
+    assert others[3:] == [f"autoseg select {AT}", f"autoseg report {AT}"]
+    config = {"minutes": None, "epochs": 12, "seed": 4, "precision": "bfloat16", "threads": 2, "memory_format": "contiguous"}
+    (first, *rest), again = data.runs, {"epochs": None, "minutes": 2.5, "seed": 4, "precision": "float32"}
+    assert first.state is not None
+    stretches = [Stretch(config=first.state.config.model_copy(update=changes)) for changes in (config, again)]
+    state = first.state.model_copy(update={"config": stretches[0].config, "stretches": tuple(stretches)})
+    assert _commands(replace(data, runs=[replace(first, state=state), *rest]))[1].splitlines() == [
+        f"{trained[0]} --epochs 12 --seed 4 --precision bfloat16 --threads 2 --memory-format contiguous {AT}",
+        f"{trained[0]} --minutes 2.5 --seed 4 --precision float32 --continue {AT}",
+    ]
+    unknown = _commands(replace(data, runs=[replace(first, state=None), *rest]))[1]
+    assert unknown == f"{trained[0]} --seed {first.provenance.seed} --precision {first.provenance.precision} {AT}"
+
+
+def test_the_commands_say_what_was_done_by_hand(tmp_path: Path) -> None:
+    workspace = Workspace(Path(shutil.copytree(STORED, tmp_path / "my run")))
+    data = gather(workspace, Silent())
+    assert data.selection is not None
+    assert not [line for line in _commands(data) if line.startswith("#")]
+    score = data.selection.score
+    fold = NestedFold(fold="0", cases=2, networks=("unet",), views=(), log_shift=(), postprocessing=())
+    nested = NestedScore(score=score, optimism=score.dice, folds=(fold,))
+    edited = data.selection.model_copy(update={"nested": nested, "decided_sha256": "0" * 64})
+    case = data.dataset.cases[0].model_copy(update={"adopted": Adoption(revision=2, corrected=False, label_sha256="0" * 64)})
+    dataset = data.dataset.model_copy(update={"cases": (case, *data.dataset.cases[1:]), "revision": 2})
+    changed = replace(
+        data,
+        plan=data.plan.model_copy(update={"planned_digest": "0" * 64}),
+        dataset=dataset,
+        splits=data.splits.model_copy(update={"assigned_sha256": "0" * 64}),
+        selection=edited,
+    )
+    assert [line for line in _commands(changed) if not line.startswith("autoseg train")][1:-1] == [
+        "# put this plan.json in the place of the new one: it was edited by hand",
+        "# adopt the 1 label map of revision 2: autoseg adopt RESULTS",
+        "# put this splits.json in the place of the new one: the folds were edited by hand",
+        "autoseg select --nested --workspace 'runs/my run'",
+        "# put this selection.json in the place of the new one: it was edited by hand",
+    ]
+
+
+def test_folds_that_a_fresh_plan_does_not_give_are_to_be_put_back(tmp_path: Path) -> None:
+    workspace = Workspace(Path(shutil.copytree(STORED, tmp_path / "run")))
+    splits = workspace.stored_splits()
+    one, other = splits.folds
+    turned = Splits(folds=(other, one), official=splits.official)
+    SPLITS.write(workspace.splits_file, turned.model_copy(update={"assigned_sha256": turned.sha256}))
+    told = "# put this splits.json in the place of the new one: cases joined or left these folds since they were assigned"
+    assert told in _commands(gather(workspace, Silent()))

@@ -31,6 +31,7 @@ def test_finished_runs_and_no_others(data: ReportData) -> None:
     ]
     assert all(set(run.training).isdisjoint(run.held_out) for run in found.trainings)
     assert found.cases == len(data.fingerprint.cases) == 4
+    assert found.folds == len(data.splits.folds) == 2
     assert found.scored == len(found.trainings[0].held_out)
     assert list(found.metrics) == ["dice", "hausdorff_mm", "hausdorff95_mm", "assd_mm"]
     assert {run.hardware for run in found.trainings} == {None}
