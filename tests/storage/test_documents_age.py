@@ -14,6 +14,7 @@ import autoseg
 from autoseg.data.dataset import DATASET
 from autoseg.data.splits import SPLITS
 from autoseg.errors import AutosegError, BundleError, PlanError
+from autoseg.evaluation import judged_files
 from autoseg.exporting import archive, contents
 from autoseg.model.description import BUNDLE
 from autoseg.planning.fingerprint import FINGERPRINT
@@ -57,7 +58,7 @@ TYPES: dict[str, tuple[DocumentType[Any], Any]] = {
 }
 """Each type with a document that version 0.1 stored."""
 
-SINCE_0_2 = (shown._SHOWN, source_checksums._TYPE, revisions.REVISIONS, revisions.CHANGE)
+SINCE_0_2 = (judged_files._JUDGED, shown._SHOWN, source_checksums._TYPE, revisions.REVISIONS, revisions.CHANGE)
 """Types that 0.1 did not have."""
 
 every_type = pytest.mark.parametrize(("kind", "of_0_1"), TYPES.values(), ids=TYPES.keys())
