@@ -101,7 +101,7 @@ def test_the_finished_model_is_in_use_until_the_continued_one_takes_its_place(
     assert whole.finished
     told = status.describe(status.run(status.StatusOptions(workspace=workspace), Silent()))
     assert "scored; continued: interrupted, epoch 1 of 2" in str(told)
-    assert "autoseg train --arch unet --fold 0 --epochs 2 --continue" in told.text
+    assert "autoseg train --arch unet --fold 0 --continue --epochs 2" in told.text
     assert not [each for each in clean.run(clean.CleanOptions(workspace), Silent()).leftovers if "continued" in each.name]
     with pytest.raises(WorkspaceError, match=r"epochs \(2 before, 3 now\).*--restart to --continue"):
         further(workspace, epochs=3)
