@@ -89,8 +89,10 @@ def _clips_what_matters(fingerprint: Fingerprint, channel: int) -> bool:
     lowest, highest = [], []
     for case in fingerprint.cases:
         positive, labelled = case.channels[channel].positive, case.channels[channel].labelled
-        centre, width = (0.0, 0.0) if positive is None else _middle_half(positive)
-        if positive is None or width == 0:
+        if positive is None:
+            continue
+        centre, width = _middle_half(positive)
+        if width == 0:
             continue
         low = positive.percentile_25 if labelled is None else labelled.percentile_25
         high = positive.percentile_99_5 if labelled is None else max(positive.percentile_99_5, labelled.percentile_75)
