@@ -188,7 +188,7 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
         expansion=draft["network.expansion"],
         stem=draft["network.stem"],
     )
-    passes = []
+    passes, shown = [], []
     for number, each in enumerate(stacks):
         patch = sizing.patch(
             list(each.values()),
@@ -199,6 +199,7 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
             memory_gb=inputs.memory_gb,
         )
         draft.settle(f"views.{number}.patch_px", "patch", patch)
+        shown.append((list(each.values()), patch.value))
         slices = sizing.training_slices([each[case.id] for case in dataset.training], folds=folds)
         batch = sizing.batch_size(
             patch.value,
@@ -210,6 +211,7 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
         draft.settle(f"views.{number}.batch_size", "batch_size", batch)
         passes.append((slices, batch.value))
     recipe, device, minutes = inputs.recipe, inputs.device, inputs.minutes
+    draft.settle("training.foreground_patches", "foreground_patches", sizing.foreground_patches(shown, recipe=recipe))
     steps = sizing.steps_per_epoch(passes, recipe=recipe, device=device)
     draft.settle("training.steps_per_epoch", "steps_per_epoch", steps)
     epochs = sizing.run_epochs(

@@ -241,6 +241,11 @@ class TrainingSection(Section):
         default="batch",
         description="what random changes depend on: `image`: the image's position in the epoch; `batch`: its batch, too",
     )
+    foreground_patches: Fraction = Field(
+        default=0.0,
+        description="of slices larger than patches: fraction of the patches that are laid around a pixel of a class other "
+        "than the background, of one class as often as of another",
+    )
     steps_per_epoch: int = Field(ge=1, description="optimiser steps between two validations")
     loss: catalogue.Loss = Field(description="`cross_entropy` (weighted), `dice`, or their sum")
     class_weights: tuple[Positive, ...] = Field(

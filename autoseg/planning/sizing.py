@@ -57,6 +57,14 @@ quarter of an hour where a step takes twenty milliseconds."""
 CPU_MINUTES: Final = 60.0
 """Source: chosen; hippocampus models settled within 10, IBSR18 models within 35 minutes on one core."""
 
+MOSTLY_SHOWN: Final = 0.5
+"""Patches that show less than this fraction of a typical slice are in part laid around classes. Source: chosen."""
+
+FOREGROUND_PATCHES: Final = 0.33
+"""Fraction of patches that are then laid around a pixel of a class.
+
+Source: nnU-Net's; what it brings is in docs/explanation/decisions.md."""
+
 PREDICTION_BATCH: Final[dict[DeviceKind, int]] = {"cpu": 16, "gpu": 64}
 
 
@@ -155,6 +163,22 @@ def batch_size(
     )
 
 
+def foreground_patches(shown: Sequence[tuple[Sequence[Stack], tuple[int, int]]], *, recipe: Recipe) -> Choice[float]:
+    """Which fraction of the patches is laid around a pixel of a class: none where they show most of a slice anyway.
+
+    Args:
+        shown: for each view the cases' slices, and rows and columns of its patches.
+        recipe: the paper's networks see whole slices.
+    """
+    least = min(_part_shown(stacks, patch_px) for stacks, patch_px in shown)
+    found = f"Patches show {least:.0%} of a typical slice"
+    if recipe == "paper":
+        return Choice(0.0, "The paper's networks see slices whole.")
+    if least >= MOSTLY_SHOWN:
+        return Choice(0.0, f"{found}, and with it most of what is drawn there.")
+    return Choice(FOREGROUND_PATCHES, f"{found}: cut anywhere, few of them would show what is small.")
+
+
 def training_slices(stacks: Sequence[Stack], *, folds: int) -> int:
     """Labelled slices that a run of the cross-validation trains on: all but one fold's; all where there is one fold."""
     slices = sum(stack.labelled for stack in stacks)
@@ -234,6 +258,14 @@ def run_minutes(*, recipe: Recipe, device: DeviceKind, asked: float | None = Non
 def prediction_batch(*, device: DeviceKind) -> Choice[int]:
     """Slices predicted at once."""
     return Choice(PREDICTION_BATCH[device], f"Chosen for a {device}: predicting keeps nothing for a backward pass.")
+
+
+def _part_shown(stacks: Sequence[Stack], patch_px: tuple[int, int]) -> float:
+    """Which fraction of a typical slice lies in a patch."""
+    rows, columns = patch_px
+    return median(
+        min(rows, stack.rows_px) * min(columns, stack.columns_px) / (stack.rows_px * stack.columns_px) for stack in stacks
+    )
 
 
 def _pass(views: Sequence[tuple[int, int]]) -> int:

@@ -130,7 +130,10 @@ def _slices(plan: Plan, fingerprint: Fingerprint) -> Iterator[SummaryLine]:
     batches = sorted({view.batch_size for view in views})
     batch = f"{batches[0]} to {batches[-1]}" if len(batches) > 1 else str(batches[0])
     text = f"patches of {listing(sizes)} px, {batch} in a batch"
-    yield SummaryLine("slices", text, f"a step takes at most {plan.inputs.memory_gb:g} GB", ("views",))
+    if part := plan.training.foreground_patches:
+        text += f", {part:.0%} around a class"
+    why = f"a step takes at most {plan.inputs.memory_gb:g} GB"
+    yield SummaryLine("slices", text, why, ("views", "training.foreground_patches"))
 
 
 def _planes(views: Sequence[View], fingerprint: Fingerprint) -> str:

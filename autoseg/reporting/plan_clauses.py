@@ -77,6 +77,8 @@ def learning_details(plan: Plan, *, judged_on: str) -> list[str]:
     section = plan.training
     sentences = [f"Gradients were clipped to a norm of {section.grad_clip_norm:g}."] if section.grad_clip_norm else []
     sentences += [_slices(section.slices, plan)] if section.slices.rule != "all" else []
+    if around := section.foreground_patches:
+        sentences.append(f"A fraction of {around:g} of the patches of larger slices was laid around a pixel of a class.")
     if half := section.half_resolution_fraction:
         sentences.append(f"In the first {half:.0%} of the training, slices were shown at half resolution.")
     if patience := section.early_stopping_patience:

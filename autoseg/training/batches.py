@@ -21,9 +21,10 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.augmentation import Augmentation, Batch, Randomness
-from autoseg.training.labelled_part import labelled_box, starts
+from autoseg.training.augmentation.cutting import starts
+from autoseg.training.patch_places import PatchPlaces
 from autoseg.training.ranks import ALONE, Place, Ranks, own_part
-from autoseg.training.slice_order import SliceOrder
+from autoseg.training.slice_order import ShownSlices, SliceOrder
 
 _Voxel = TypeVar("_Voxel", np.float32, np.int16)
 
@@ -75,7 +76,7 @@ class SliceBatches:
                 view,
                 [case.stack(number) for _, case in cases],
                 Augmentation(plan.augmentation, mirror_axes=view.mirror_axes),
-                None if plan.data.ignore is None else plan.data.encoding.ignored,
+                PatchPlaces([case.stack(number) for _, case in cases], patch_px=view.patch_px, plan=plan, seed=seed),
             )
             for number, view in enumerate(plan.views)
         ]
@@ -88,7 +89,7 @@ class SliceBatches:
             own = own_part(len(shown.chosen), self._place)
             part = slice(own.start, own.stop)
         randomness = self._randomness(*address, positions=shown.positions)
-        batch = self._shown[shown.view].batch(shown.chosen, randomness)
+        batch = self._shown[shown.view].batch(shown, randomness, epoch=address[0])
         images = torch.from_numpy(np.ascontiguousarray(batch["data"][part]))
         labels = torch.from_numpy(batch["seg"][part, 0].astype(np.int64))
         return TrainingBatch(images, labels, shown.sources, shown.view)
@@ -107,15 +108,17 @@ class _Shown:
     view: View
     stacks: Sequence[SliceStack]
     augmentation: Augmentation
-    ignored: int | None = None
-    """Target of a pixel without a label, where there may be such."""
+    places: PatchPlaces
 
-    def batch(self, chosen: NDArray[np.int64], randomness: Randomness) -> Batch:
-        """Some slices, rows of (case number, slice number), as patches."""
+    def batch(self, shown: ShownSlices, randomness: Randomness, *, epoch: int) -> Batch:
+        """Some slices as patches."""
         each = repeat(randomness) if isinstance(randomness, np.random.Generator) else randomness
+        boxes = self.places.boxes(shown, epoch=epoch)
         patches = [
-            _patch(self.stacks[case], int(index), view=self.view, generator=generator, ignored=self.ignored)
-            for (case, index), generator in zip(chosen, each, strict=False)
+            _patch(self.stacks[case], int(index), view=self.view, generator=generator, box=box)
+            for (case, index), generator, box in zip(
+                shown.chosen, each, repeat(None) if boxes is None else boxes, strict=False
+            )
         ]
         return self.augmentation(
             {
@@ -123,20 +126,20 @@ class _Shown:
                 "seg": np.stack([labels for _, labels in patches]),  # (B, 1, H, W)
             },
             generator=randomness,
-            aspect=np.array([_aspect(self.stacks[case]) for case, _ in chosen]),
+            aspect=np.array([_aspect(self.stacks[case]) for case, _ in shown.chosen]),
         )
 
 
 def _patch(
-    stack: SliceStack, index: int, *, view: View, generator: np.random.Generator, ignored: int | None
+    stack: SliceStack, index: int, *, view: View, generator: np.random.Generator, box: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
-    """One slice cut or padded to the patch: image (C, H, W) and labels (1, H, W), at a random place among labelled ones."""
+    """One slice cut or padded to the patch, which holds the box or lies within it: image (C, H, W) and labels (1, H, W)."""
     image = with_adjacent_slices(stack.image, [index], adjacent_slices=view.adjacent_slices)[0]
     labels = np.asarray(stack.label[index], dtype=np.int16)[np.newaxis]
     for axis, side in enumerate(view.patch_px, start=1):
         surplus = image.shape[axis] - side
         if surplus > 0:
-            first, last = (0, surplus) if ignored is None else _labelled_starts(labels[0], axis - 1, side, ignored)
+            first, last = (0, surplus) if box is None else _starts(box[axis - 1], side=side, surplus=surplus)
             start = first + int(generator.integers(last - first + 1))
             window = (slice(None),) * axis + (slice(start, start + side),)
             image, labels = image[window], labels[window]
@@ -144,9 +147,8 @@ def _patch(
     return _pad(image, view.patch_px, values=darkest.tolist()), _pad(labels, view.patch_px, values=(0,))
 
 
-def _labelled_starts(label: NDArray[np.int16], axis: int, side: int, ignored: int) -> tuple[int, int]:
-    """The first and the last place along an axis where a patch of a larger slice (H, W) may begin."""
-    box, surplus = labelled_box(label, ignored=ignored)[axis], label.shape[axis] - side
+def _starts(box: NDArray[np.int64], *, side: int, surplus: int) -> tuple[int, int]:
+    """The first and the last place along an axis where a patch may begin, for a box along it, (2,)."""
     first, last = starts(box, sides=np.array(side), surplus=np.array(surplus)).tolist()
     return first, last
 

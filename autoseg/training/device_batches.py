@@ -23,7 +23,7 @@ from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.augmentation.batched_spatial import Slices
 from autoseg.training.augmentation.device import TorchAugmentation
 from autoseg.training.batches import TrainingBatch
-from autoseg.training.labelled_part import labelled_box
+from autoseg.training.patch_places import PatchPlaces
 from autoseg.training.ranks import ALONE, Ranks
 from autoseg.training.slice_order import ShownSlices, SliceOrder
 
@@ -104,13 +104,10 @@ class _Shown:
     def __init__(
         self, stacks: Sequence[SliceStack], view: View, *, plan: Plan, seed: int, compute: Compute, resident: bool
     ) -> None:
-        self._stacks, self._ignored = stacks, plan.data.encoding.ignored
-        self._boxes: dict[tuple[int, int], NDArray[np.int64]] = {}
+        self._places = PatchPlaces(stacks, patch_px=view.patch_px, plan=plan, seed=seed)
         self._canvas_px = _canvas_px(stacks)
         self._sizes_px = np.array([stack.shape[1:] for stack in stacks], dtype=np.int64)  # (cases, 2)
         self._spacing_mm = np.array([stack.footprint.spacing_mm[1:] for stack in stacks])  # (cases, 2)
-        larger = bool((self._sizes_px > np.array(view.patch_px)).any())
-        self._some_without = larger and plan.data.ignore is not None  # which matters where patches are cut from slices
         darkest = np.array([stack.footprint.pad_value for stack in stacks], dtype=np.float32)
         self._darkest = np.repeat(darkest, 2 * view.adjacent_slices + 1, axis=1)  # (cases, C (2 N + 1))
         self._augmentation = TorchAugmentation(
@@ -129,18 +126,10 @@ class _Shown:
     def draw(self, shown: ShownSlices, *, epoch: int) -> list[torch.Tensor]:
         """What happens to slices, and what surrounds them: (B, P) and (B, C), float32."""
         cases = shown.chosen[:, 0]
-        labelled_px = (
-            np.stack([self._labelled_px(*place) for place in shown.chosen.tolist()]) if self._some_without else None
-        )
-        slices = Slices(self._sizes_px[cases], self._spacing_mm[cases], self._canvas_px, labelled_px)
+        boxes_px = self._places.boxes(shown, epoch=epoch)
+        slices = Slices(self._sizes_px[cases], self._spacing_mm[cases], self._canvas_px, boxes_px)
         drawn = self._augmentation.draw(slices, epoch=epoch, positions=shown.positions)
         return [drawn, torch.from_numpy(self._darkest[cases])]
-
-    def _labelled_px(self, case: int, index: int) -> NDArray[np.int64]:
-        """The box of a slice's labelled pixels, (2, 2); read once."""
-        if (case, index) not in self._boxes:
-            self._boxes[case, index] = labelled_box(self._stacks[case].label[index], ignored=self._ignored)
-        return self._boxes[case, index]
 
     def make(self, *sent: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Patches (B, C, h, w), float32, and their labels (B, h, w), int64, of what was sent to the device."""

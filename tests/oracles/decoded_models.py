@@ -43,7 +43,7 @@ _NEUTRAL: Final[Mapping[str, Mapping[str, Any]]] = {
     "data": {"ignore": None},
     "preprocessing": {"not_finite": "refuse"},
     "network": {"stem": "plain", "shared_by_views": True},
-    "training": {"seeding": "batch", "half_resolution_fraction": 0},
+    "training": {"seeding": "batch", "foreground_patches": 0, "half_resolution_fraction": 0},
     "augmentation": {
         "additional": [], "rotation_unit": "px", "contrast_about": "slice", "brightness_shift": 0, "noise_std": 0,
     },

@@ -49,6 +49,7 @@ SETTLED_IN_PART: dict[str, Any] = {
 }
 NOT_IN_THE_PAPER: dict[str, Any] = {
     "network.stem": "plain",
+    "training.foreground_patches": 0.0,
     "training.half_resolution_fraction": 0.0,
     "training.weight_decay": 0.0,
     "training.grad_clip_norm": None,

@@ -72,6 +72,23 @@ def test_memory_limits_the_patch_on_a_gpu():
     assert patch((800, 800), device="gpu", pixel_bytes=1000, memory_gb=0.1).value == (208, 240)
 
 
+@pytest.mark.parametrize(
+    ("views", "fraction"),
+    [
+        ([(stacks((512, 512), (512, 512)), (512, 512))], 0.0),
+        ([(stacks((512, 512), (600, 700), (512, 512)), (512, 512))], 0.0),  # the typical slice
+        ([(stacks((100, 100)), (128, 128))], 0.0),
+        ([(stacks((724, 724)), (512, 512))], 0.0),
+        ([(stacks((725, 725)), (512, 512))], 0.33),
+        ([(stacks((2000, 256)), (512, 256))], 0.33),
+        ([(stacks((512, 512)), (512, 512)), (stacks((2048, 1024)), (512, 512))], 0.33),  # a view among others
+    ],
+)
+def test_patches_are_laid_around_classes_where_they_show_little_of_a_slice(views, fraction):
+    assert sizing.foreground_patches(views, recipe="auto").value == fraction
+    assert sizing.foreground_patches(views, recipe="paper").value == 0.0
+
+
 @given(rows=SIDES, columns=SIDES, levels=st.integers(1, 5), device=DEVICES, memory_gb=st.floats(0.1, 100))
 def test_patch_fits_the_network_and_the_memory(rows, columns, levels, device, memory_gb):
     divisor, pixel_bytes = 2**levels, 1000

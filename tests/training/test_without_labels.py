@@ -22,14 +22,15 @@ from autoseg.model.encoding import RegionEncoding, TensorEncoding
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.augmentation.batched_spatial import Slices
+from autoseg.training.augmentation.cutting import starts
 from autoseg.training.augmentation.device import TorchAugmentation
 from autoseg.training.batches import SliceBatches
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
-from autoseg.training.labelled_part import labelled_box, starts
 from autoseg.training.loop import train
 from autoseg.training.losses import LossFunction, LossOfSums, _repeatable_sum, build_loss, over_levels
 from autoseg.training.monitor import side_by_side
+from autoseg.training.patch_places import labelled_box
 from autoseg.training.slice_selection import slice_pools
 from autoseg.training.validation import SampleSlice, class_counts, fullest_slice
 from autoseg.training.validation_parts import chosen_part, whole

@@ -14,8 +14,8 @@ from autoseg.planning.augmentation_section import AugmentationSection
 from autoseg.planning.sections import MirrorAxis
 from autoseg.training.augmentation import affine
 from autoseg.training.augmentation.batched import DATA, SEG, Drawn
+from autoseg.training.augmentation.cutting import starts
 from autoseg.training.augmentation.draws import between
-from autoseg.training.labelled_part import starts
 
 MATRIX: Final = "matrix"
 DARKEST: Final = "darkest"
@@ -29,21 +29,21 @@ class Slices:
         sizes_px: rows and columns of each slice, (B, 2), int64.
         spacing_mm: of its rows and columns, (B, 2), float64.
         canvas_px: rows and columns of the array in which all slices are handed over, each in its upper left corner.
-        labelled_px: along rows and columns the first labelled pixel and the one after the last, (B, 2, 2), int64; None: all
-            are labelled.
+        boxes_px: what each patch has to hold, or to lie within: along rows and columns the first pixel and the one after the
+            last, (B, 2, 2), int64; None: every place is as good as another.
     """
 
     sizes_px: NDArray[np.int64]
     spacing_mm: NDArray[np.float64]
     canvas_px: tuple[int, int]
-    labelled_px: NDArray[np.int64] | None = None
+    boxes_px: NDArray[np.int64] | None = None
 
 
 class BatchedSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batchgenerators is not typed
     """From slices to patches, at random places, turned, scaled, shifted and mirrored.
 
-    A slice that is larger than the patch is cut at a random place, where labels are if only a part has them, and one that is
-    smaller is centred; so far as `training.batches` does it, too. But what a turned or shrunk patch shows beside the cut is
+    A slice that is larger than the patch is cut at a random place among those that are asked for, and one that is smaller is
+    centred; so far as `training.batches` does it, too. But what a turned or shrunk patch shows beside the cut is
     the slice there, not padding. Images are interpolated linearly, labels by nearest neighbour. What comes in from outside
     a slice is its darkest value, channel by channel, and background, which is there in slices without a label, too.
 
@@ -92,8 +92,8 @@ class BatchedSpatialTransform(AbstractTransform):  # type: ignore[misc]  # batch
         surplus = slices.sizes_px - np.array(self._patch_px)
         first = np.zeros_like(surplus)
         last = np.maximum(surplus, 0)
-        if slices.labelled_px is not None:
-            first, last = np.moveaxis(starts(slices.labelled_px, sides=np.array(self._patch_px), surplus=last), -1, 0)
+        if slices.boxes_px is not None:
+            first, last = np.moveaxis(starts(slices.boxes_px, sides=np.array(self._patch_px), surplus=last), -1, 0)
         cut = first + np.floor(numbers[:, 7:9] * (last - first + 1)).astype(np.int64)
         start = np.where(surplus > 0, cut, -(-surplus // 2))  # padded, the smaller half comes first
         whole = affine.from_canvas(matrix, start=start, sides=self._patch_px, canvas=slices.canvas_px)

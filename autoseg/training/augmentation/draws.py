@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 _WORDS_PER_COUNT: Final = 4
 """64-bit numbers that Philox makes of one value of its counter."""
 
-_STREAM: Final = 1
-"""Sets these numbers apart from those that draw the order of an epoch."""
+CHANGES: Final = 1
+"""Sets the numbers that change images apart from others of the same images, and from those that order an epoch."""
 
 
-def numbers_of_images(*, seed: int, epoch: int, positions: range, count: int) -> NDArray[np.float64]:
+def numbers_of_images(*, seed: int, epoch: int, positions: range, count: int, stream: int = CHANGES) -> NDArray[np.float64]:
     """Uniform numbers for some of an epoch's images.
 
     Args:
@@ -24,6 +24,7 @@ def numbers_of_images(*, seed: int, epoch: int, positions: range, count: int) ->
         epoch: its number, >= 0.
         positions: the images' positions in the epoch, one after the other.
         count: numbers per image.
+        stream: what they are for; other numbers for each.
 
     Returns:
         (B, count), float64, in [0, 1): the same row for the same position, whichever others are asked for with it.
@@ -33,7 +34,7 @@ def numbers_of_images(*, seed: int, epoch: int, positions: range, count: int) ->
     if positions.step != 1:
         msg = f"positions have to follow one another, not by steps of {positions.step}"
         raise ValueError(msg)
-    key = np.random.SeedSequence((seed, epoch, _STREAM)).generate_state(2, np.uint64)
+    key = np.random.SeedSequence((seed, epoch, stream)).generate_state(2, np.uint64)
     counts = -(-count // _WORDS_PER_COUNT)
     generator = np.random.Generator(np.random.Philox(key=key, counter=positions.start * counts))
     drawn: NDArray[np.float64] = generator.random((len(positions), counts * _WORDS_PER_COUNT))
