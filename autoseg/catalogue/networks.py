@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, Protocol
 
 from autoseg.catalogue.table import Entry, Table
@@ -76,8 +77,8 @@ def _prediction_bytes(features: Sequence[int], *, hidden: float) -> float:
 def bytes_of_weights(features: Sequence[int], *, channels: int, convolutions: int, expansion: float) -> float:
     """Memory that the weights of a U-Net of plain or separable blocks take in training, in bytes, at most.
 
-    A block is never wider at its ends than twice the widest of its level and the two beside it, because skips are
-    concatenated. It holds a plain convolution of 3 x 3, or two of 1 x 1 around one hidden width, or both.
+    Every block is counted as the larger of the two kinds, every skip as concatenated, every level with a gate. A quarter
+    is added for the heads, which depend on the classes.
 
     Args:
         features: channels per level.
@@ -85,15 +86,22 @@ def bytes_of_weights(features: Sequence[int], *, channels: int, convolutions: in
         convolutions: blocks per level.
         expansion: hidden width of a block, as a multiple of its input's.
 
-    Source: counted from the blocks' definition, every block at its level's largest.
+    Source: counted from the blocks' definition.
     """
-    widths = (channels, *features, features[-1])
-    weights = 0.0
-    for level in range(1, len(widths) - 1):
-        widest = max(widths[level - 1 : level + 2])
-        ends, hidden = 2 * widest * widest, 2 * max(expansion, 1.0) * widest
-        weights += 2 * convolutions * (10 * ends + hidden * (3 * widest + 9)) + 4 * ends
-    return 4 * _COPIES * weights
+
+    def block(inside: int, outside: int) -> float:
+        hidden = max(1, round(expansion * inside))
+        separable = hidden * (inside + 9 + outside) + inside * outside + 4 * (hidden + outside)
+        return max(9 * inside * outside + 2 * outside, separable)
+
+    def stage(inside: int, outside: int) -> float:
+        return block(inside, outside) + (convolutions - 1) * block(outside, outside)
+
+    weights = stage(channels, features[0])
+    for above, below in pairwise(features):
+        gate = (4 * above + below + 4) * max(1, above // 2)
+        weights += stage(above, below) + 4 * below * above + gate + stage(2 * above, above)
+    return 4 * _COPIES * 1.25 * weights
 
 
 @dataclass(frozen=True)

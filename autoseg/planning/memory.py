@@ -5,6 +5,7 @@ A plan is the same wherever it is made, so the networks of other packages have n
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from autoseg.catalogue import NETWORKS, DeviceKind, NetworkEntry, Stem
@@ -66,19 +67,38 @@ def bytes_of_weights(
     )
 
 
-def training_step_bytes(
+@dataclass(frozen=True)
+class StepBytes:
+    """Memory that one step of training takes, in bytes.
+
+    Attributes:
+        per_pixel: for each pixel of a batch.
+        weights: whatever the batch.
+    """
+
+    per_pixel: float
+    weights: float
+
+    def of(self, pixels: int) -> float:
+        """In bytes, for a batch of so many pixels."""
+        return pixels * self.per_pixel + self.weights
+
+    def pixels_within(self, memory_gb: float) -> int:
+        """Pixels that a batch may have, >= 0, for so much memory in GB."""
+        return max(0, int((memory_gb * 1e9 - self.weights) / self.per_pixel))
+
+
+def step_bytes(
     features: Sequence[int],
     *,
     channels: int,
     classes: int,
     convolutions: int,
     expansion: float,
-    patch_px: tuple[int, int],
-    batch_size: int,
     stem: Stem = "plain",
     networks: Collection[NetworkEntry] = _OWN,
-) -> float:
-    """Memory that one step of training takes, in bytes, for the hungriest of some networks, of autoseg's own by default.
+) -> StepBytes:
+    """What a step of training takes with the hungriest of some networks, of autoseg's own by default.
 
     Besides what the network keeps, these are the images, and for each class logits, probabilities, their gradients
     and the reference; where pixels are rearranged, images, logits and their gradients once more.
@@ -95,7 +115,7 @@ def training_step_bytes(
         expansion=expansion,
         networks=networks,
     )
-    return batch_size * math.prod(patch_px) * pixel + weights
+    return StepBytes(pixel, weights)
 
 
 def padded_side(side: int, divisor: int) -> int:

@@ -3,6 +3,7 @@
 Its sections hold the values; `decisions` says for each value which rule chose it and from what evidence.
 """
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -16,7 +17,7 @@ from autoseg.planning import format_1
 from autoseg.planning.augmentation_section import AugmentationSection
 from autoseg.planning.decided import Decision
 from autoseg.planning.evaluation_section import EvaluationSection
-from autoseg.planning.memory import training_step_bytes
+from autoseg.planning.memory import step_bytes
 from autoseg.planning.section_types import Section
 from autoseg.planning.sections import (
     DataSection,
@@ -113,21 +114,19 @@ class Plan(Section):
     def _gb(self, networks: Collection[NetworkEntry], *, at_least: int = 1) -> float:
         """Memory of a step with the hungriest view, its batch taken as `at_least` so many slices."""
         size = self.network
-        step_bytes = max(
-            training_step_bytes(
+        return max(
+            step_bytes(
                 size.features,
                 channels=self.channels_of(view),
                 classes=self.data.encoding.logits,
                 convolutions=size.convolutions,
                 expansion=size.expansion,
                 stem=size.stem,
-                patch_px=view.patch_px,
-                batch_size=max(view.batch_size, at_least),
                 networks=networks,
-            )
+            ).of(max(view.batch_size, at_least) * math.prod(view.patch_px))
+            / 1e9
             for view in self.views
         )
-        return step_bytes / 1e9
 
     def __repr__(self) -> str:
         return f"<Plan: {self.inputs.name}, recipe {self.inputs.recipe}, {len(self.views)} view(s), {self.digest[:8]}>"

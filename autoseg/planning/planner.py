@@ -8,13 +8,14 @@ from pydantic_core import to_jsonable_python
 
 from autoseg.catalogue import LOSSES, OPTIMISERS, Plane
 from autoseg.data.dataset import Dataset
+from autoseg.data.labels import encoding_of
 from autoseg.errors import DatasetError, UsageError
 from autoseg.planning import channel_rules, rules, sizing, view_rules
 from autoseg.planning.budget import base_features
 from autoseg.planning.decided import Decision, decided_paths, in_every_view
 from autoseg.planning.duplicates import fold_groups
 from autoseg.planning.fingerprint import Fingerprint, found_classes
-from autoseg.planning.memory import SMALLEST_BOTTLENECK_PX, bytes_per_pixel
+from autoseg.planning.memory import SMALLEST_BOTTLENECK_PX, step_bytes
 from autoseg.planning.overrides import overridden
 from autoseg.planning.plan import Plan, assemble
 from autoseg.planning.recipes import CONSTANTS, PAPER_LEAVES_OPEN, Choice
@@ -182,34 +183,23 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
     features = draft.settle(
         "network.features", "features", sizing.features(first, others=others, device=inputs.device, base=base)
     )
-    pixel_bytes = bytes_per_pixel(
-        features,
-        convolutions=draft["network.convolutions"],
-        expansion=draft["network.expansion"],
-        stem=draft["network.stem"],
-    )
     passes, shown = [], []
     for number, each in enumerate(stacks):
+        step_px = _step_px(draft, inputs, adjacent_slices=draft[f"views.{number}.adjacent_slices"])
         patch = sizing.patch(
             list(each.values()),
             recipe=inputs.recipe,
             divisor=2 ** (len(features) - 1),
             device=inputs.device,
-            pixel_bytes=pixel_bytes,
-            memory_gb=inputs.memory_gb,
+            step_px=step_px,
         )
         draft.settle(f"views.{number}.patch_px", "patch", patch)
         shown.append((list(each.values()), patch.value))
         slices = sizing.training_slices([each[case.id] for case in dataset.training], folds=folds)
-        batch = sizing.batch_size(
-            patch.value,
-            device=inputs.device,
-            pixel_bytes=pixel_bytes,
-            memory_gb=inputs.memory_gb,
-            training_slices=slices,
-        )
+        patches = slices * sizing.patches_per_slice(*shown[-1])
+        batch = sizing.batch_size(patch.value, device=inputs.device, step_px=step_px, training_patches=patches)
         draft.settle(f"views.{number}.batch_size", "batch_size", batch)
-        passes.append((slices, batch.value))
+        passes.append((patches, batch.value))
     recipe, device, minutes = inputs.recipe, inputs.device, inputs.minutes
     draft.settle("training.foreground_patches", "foreground_patches", sizing.foreground_patches(shown, recipe=recipe))
     steps = sizing.steps_per_epoch(passes, recipe=recipe, device=device)
@@ -219,6 +209,19 @@ def _settle_size(draft: _Draft, dataset: Dataset, fingerprint: Fingerprint, inpu
     )
     draft.settle("training.epochs", "run_epochs", epochs)
     draft.settle("training.minutes", "run_minutes", sizing.run_minutes(recipe=recipe, device=device, asked=minutes))
+
+
+def _step_px(draft: _Draft, inputs: Inputs, *, adjacent_slices: int) -> int:
+    """Pixels of a batch for which there is memory, in any network of autoseg."""
+    step = step_bytes(
+        draft["network.features"],
+        channels=len(draft["data.channels"]) * (2 * adjacent_slices + 1),
+        classes=encoding_of(draft["data.classes"]).logits,
+        convolutions=draft["network.convolutions"],
+        expansion=draft["network.expansion"],
+        stem=draft["network.stem"],
+    )
+    return step.pixels_within(inputs.memory_gb)
 
 
 def _folds(dataset: Dataset, fingerprint: Fingerprint, inputs: Inputs) -> Choice[int]:

@@ -109,18 +109,16 @@ def patch(
     recipe: Recipe,
     divisor: int,
     device: DeviceKind,
-    pixel_bytes: float,
-    memory_gb: float,
+    step_px: int,
 ) -> Choice[tuple[int, int]]:
     """Rows and columns of training patches: as large as slices are where that fits, the longer side cut first where not.
 
     Args:
-        stacks: the training cases' slices.
+        stacks: the labelled cases' slices.
         recipe: `auto` takes the typical slice, and larger ones are cut at random places; `paper` the largest, whole.
         divisor: sides must be multiples of it.
         device: kind of machine.
-        pixel_bytes: memory that one pixel takes in training, in bytes.
-        memory_gb: memory a training step may take, in GB.
+        step_px: pixels that memory allows a batch.
 
     Source: the typical instead of the largest slice: chosen; on IBSR18 it makes 1.5
     times as many steps in the same time (docs/explanation/decisions.md).
@@ -129,7 +127,7 @@ def patch(
     sides = [stack.rows_px for stack in stacks], [stack.columns_px for stack in stacks]
     rows, columns = (math.ceil(median(side)) if typical else max(side) for side in sides)
     whole = (_up(rows, divisor), _up(columns, divisor))
-    limit = int(memory_gb * 1e9 / (SMALLEST_BATCH * pixel_bytes))
+    limit = max(step_px // SMALLEST_BATCH, divisor**2)
     if device == "cpu":
         limit = min(limit, CPU_PATCH_LIMIT)
     found = f"The {'typical' if typical else 'largest'} slices have {rows} rows and {columns} columns"
@@ -145,21 +143,26 @@ def patch(
     )
 
 
-def batch_size(
-    patch_px: tuple[int, int], *, device: DeviceKind, pixel_bytes: float, memory_gb: float, training_slices: int
-) -> Choice[int]:
-    """Slices per step: few on a CPU, where steps are dear; as many as fit on a GPU."""
+def batch_size(patch_px: tuple[int, int], *, device: DeviceKind, step_px: int, training_patches: int) -> Choice[int]:
+    """Patches per step: few on a CPU, where steps are dear; as many as fit on a GPU.
+
+    Args:
+        patch_px: rows and columns of a patch.
+        device: kind of machine.
+        step_px: pixels that memory allows a batch.
+        training_patches: with which a run sees its slices once.
+    """
     pixels = math.prod(patch_px)
-    fitting = max(SMALLEST_BATCH, int(memory_gb * 1e9 / (pixel_bytes * pixels)))
-    few = max(SMALLEST_BATCH, int(MAX_BATCH_FRACTION * training_slices))
+    fitting = max(SMALLEST_BATCH, step_px // pixels)
+    few = max(SMALLEST_BATCH, int(MAX_BATCH_FRACTION * training_patches))
     fewest, most = CPU_BATCHES if device == "cpu" else GPU_BATCHES
     wanted = round(CPU_PIXELS_PER_STEP / pixels) if device == "cpu" else fitting
     size = min(max(wanted, fewest), most, fitting, few)
-    aim = f"{CPU_PIXELS_PER_STEP} pixels per step would be {wanted} slices" if device == "cpu" else "As many as fit"
+    aim = f"{CPU_PIXELS_PER_STEP} pixels per step would be {wanted}" if device == "cpu" else "As many as fit"
     return Choice(
         size,
-        f"{aim}, kept between {fewest} and {most}; {memory_gb:g} GB hold {fitting}, and {MAX_BATCH_FRACTION:.0%} of the "
-        f"{training_slices} training slices are {few}.",
+        f"{aim}, kept between {fewest} and {most}; the memory of a step holds {fitting}, and {MAX_BATCH_FRACTION:.0%} of "
+        f"the {training_patches} training patches are {few}.",
     )
 
 
@@ -185,6 +188,11 @@ def training_slices(stacks: Sequence[Stack], *, folds: int) -> int:
     return slices if folds == 1 else round(slices * (folds - 1) / folds)
 
 
+def patches_per_slice(stacks: Sequence[Stack], patch_px: tuple[int, int]) -> int:
+    """Patches that have about as many pixels as a typical slice, >= 1: what counts as seeing it once."""
+    return max(1, round(1 / _part_shown(stacks, patch_px)))
+
+
 def training_pixels(stacks: Sequence[Stack], *, folds: int) -> float:
     """Pixels of the slices that a run of the cross-validation trains on."""
     pixels = sum(stack.labelled * stack.rows_px * stack.columns_px for stack in stacks)
@@ -195,14 +203,14 @@ def steps_per_epoch(views: Sequence[tuple[int, int]], *, recipe: Recipe = "auto"
     """Steps between two validations: one pass over the training slices of a fold, within limits; on a GPU more.
 
     Args:
-        views: for each view, how many slices a run trains on, and its batch size.
+        views: for each view, with how many patches a run sees its slices once, and its batch size.
         recipe: the paper's schedule counts passes, on whatever machine.
         device: kind of machine.
     """
     fewest, most = STEPS_PER_EPOCH
     once = _pass(views)
-    listing = ", ".join(str(slices) for slices, _ in views)
-    what = f"{listing} training slices" if len(views) == 1 else f"the training slices of all views ({listing})"
+    listing = ", ".join(str(patches) for patches, _ in views)
+    what = f"{listing} training patches" if len(views) == 1 else f"the training patches of all views ({listing})"
     if recipe == "auto" and device == "gpu":
         return Choice(
             GPU_STEPS_PER_EPOCH,
@@ -226,7 +234,7 @@ def run_epochs(
     Args:
         recipe: the paper's counts passes.
         device: kind of machine.
-        views: for each view, how many slices a run trains on, and its batch size.
+        views: for each view, with how many patches a run sees its slices once, and its batch size.
         steps_per_epoch: as chosen.
         minutes: length asked for; None: by rule.
     """
@@ -237,10 +245,12 @@ def run_epochs(
     if device == "cpu":
         return Choice(None, "On a CPU a run is measured in minutes.")
     fewest, most = GPU_STEPS
-    passes = EPOCHS * _pass(views)
+    once = _pass(views)
+    steps = min(max(EPOCHS * once, fewest), most)
+    found = f"{EPOCHS} passes over the training slices are {EPOCHS * once} steps; kept between {fewest} and {most}"
     return Choice(
-        math.ceil(min(max(passes, fewest), most) / steps_per_epoch),
-        f"{EPOCHS} passes over the training slices are {passes} steps; kept between {fewest} and {most}.",
+        math.ceil(steps / steps_per_epoch),
+        f"{found}." if steps == EPOCHS * once else f"{found}, which are {steps / once:.3g} passes.",
     )
 
 
@@ -270,7 +280,7 @@ def _part_shown(stacks: Sequence[Stack], patch_px: tuple[int, int]) -> float:
 
 def _pass(views: Sequence[tuple[int, int]]) -> int:
     """Steps that show every training slice of every view once."""
-    return sum(math.ceil(slices / batch) for slices, batch in views)
+    return sum(math.ceil(patches / batch) for patches, batch in views)
 
 
 def _fitting(side: float, *, smallest: int) -> int:

@@ -14,6 +14,7 @@ from autoseg.planning.labelled import labelled_part
 from autoseg.planning.overrides import ASKED
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
+from autoseg.planning.sizing import GPU_STEPS
 from autoseg.planning.slicing import array_axes, in_plane_spacing_mm
 
 _MOST_NAMED: Final = 4
@@ -132,7 +133,7 @@ def _slices(plan: Plan, fingerprint: Fingerprint) -> Iterator[SummaryLine]:
     text = f"patches of {listing(sizes)} px, {batch} in a batch"
     if part := plan.training.foreground_patches:
         text += f", {part:.0%} around a class"
-    why = f"a step takes at most {plan.inputs.memory_gb:g} GB"
+    why = f"a step takes at most {plan.training_step_gb():.2g} GB"
     yield SummaryLine("slices", text, why, ("views", "training.foreground_patches"))
 
 
@@ -253,7 +254,10 @@ def _why_length(plan: Plan) -> str:
         return f"asked for: {' and '.join(asked)}"
     if plan.training.early_stopping_patience is not None:
         return f"ends after {plan.training.early_stopping_patience} epochs without gain"
-    return "--minutes of train changes it" if plan.training.epochs is None else "each slice is seen often enough"
+    if plan.training.epochs is None:
+        return "--minutes of train changes it"
+    longest = plan.training.epochs * plan.training.steps_per_epoch >= GPU_STEPS[1]
+    return f"no longer than {GPU_STEPS[1]:,} steps" if longest else "each slice is seen often enough"
 
 
 def _across_mm(fingerprint: Fingerprint, plane: Plane) -> float:

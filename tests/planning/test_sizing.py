@@ -40,10 +40,8 @@ def test_larger_slices_never_get_fewer_levels(side, more, device):
     assert len(large) >= len(small)
 
 
-def patch(*sizes, recipe="auto", divisor=16, device="cpu", pixel_bytes=1, memory_gb=8):
-    return sizing.patch(
-        stacks(*sizes), recipe=recipe, divisor=divisor, device=device, pixel_bytes=pixel_bytes, memory_gb=memory_gb
-    )
+def patch(*sizes, recipe="auto", divisor=16, device="cpu", step_px=10**9):
+    return sizing.patch(stacks(*sizes), recipe=recipe, divisor=divisor, device=device, step_px=step_px)
 
 
 def test_patch_holds_the_typical_slice_rounded_up():
@@ -68,8 +66,12 @@ def test_patch_of_a_huge_slice_is_square():
 
 
 def test_memory_limits_the_patch_on_a_gpu():
-    # 0.1 GB for two slices of 1000 bytes per pixel: 50,000 pixels, 223 squared.
-    assert patch((800, 800), device="gpu", pixel_bytes=1000, memory_gb=0.1).value == (208, 240)
+    # two patches of 50,000 pixels, 223 squared
+    assert patch((800, 800), device="gpu", step_px=100_000).value == (208, 240)
+
+
+def test_a_patch_is_never_smaller_than_networks_need():
+    assert patch((800, 800), step_px=0).value == (16, 16)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +91,12 @@ def test_patches_are_laid_around_classes_where_they_show_little_of_a_slice(views
     assert sizing.foreground_patches(views, recipe="paper").value == 0.0
 
 
-@given(rows=SIDES, columns=SIDES, levels=st.integers(1, 5), device=DEVICES, memory_gb=st.floats(0.1, 100))
-def test_patch_fits_the_network_and_the_memory(rows, columns, levels, device, memory_gb):
-    divisor, pixel_bytes = 2**levels, 1000
-    sides = patch((rows, columns), divisor=divisor, device=device, pixel_bytes=pixel_bytes, memory_gb=memory_gb).value
+@given(rows=SIDES, columns=SIDES, levels=st.integers(1, 5), device=DEVICES, step_px=st.integers(0, 10**8))
+def test_patch_fits_the_network_and_the_memory(rows, columns, levels, device, step_px):
+    divisor = 2**levels
+    sides = patch((rows, columns), divisor=divisor, device=device, step_px=step_px).value
     assert all(side > 0 and side % divisor == 0 for side in sides)
-    assert 2 * math.prod(sides) * pixel_bytes <= max(memory_gb * 1e9, 2 * divisor**2 * pixel_bytes)
+    assert 2 * math.prod(sides) <= max(step_px, 2 * divisor**2)
     assert all(side < size + divisor for side, size in zip(sides, (rows, columns), strict=True))
 
 
@@ -109,32 +111,47 @@ def test_patch_fits_the_network_and_the_memory(rows, columns, levels, device, me
     ],
 )
 def test_batch_size_on_a_cpu(patch_px, slices, expected):
-    choice = sizing.batch_size(patch_px, device="cpu", pixel_bytes=1000, memory_gb=16, training_slices=slices)
+    choice = sizing.batch_size(patch_px, device="cpu", step_px=10**9, training_patches=slices)
     assert choice.value == expected
 
 
 def test_batch_size_on_a_gpu_is_what_fits():
-    choice = sizing.batch_size((100, 100), device="gpu", pixel_bytes=10_000, memory_gb=1.05, training_slices=5000)
+    choice = sizing.batch_size((100, 100), device="gpu", step_px=105_000, training_patches=5000)
     assert choice.value == 10
 
 
 def test_little_memory_makes_small_batches_on_a_cpu_too():
-    choice = sizing.batch_size((100, 100), device="cpu", pixel_bytes=10_000, memory_gb=0.45, training_slices=5000)
+    choice = sizing.batch_size((100, 100), device="cpu", step_px=45_000, training_patches=5000)
     assert choice.value == 4
 
 
 @given(
-    memory_gb=st.floats(0.1, 50),
-    more=st.floats(0, 50),
+    step_px=st.integers(0, 10**7),
+    more=st.integers(0, 10**7),
     slices=st.integers(1, 10_000),
     side=st.integers(8, 600),
     kind=DEVICES,
 )
-def test_more_memory_never_makes_smaller_batches(memory_gb, more, slices, side, kind):
-    def size(memory: float) -> int:
-        return sizing.batch_size((side, side), device=kind, pixel_bytes=7000, memory_gb=memory, training_slices=slices).value
+def test_more_memory_never_makes_smaller_batches(step_px, more, slices, side, kind):
+    def size(pixels: int) -> int:
+        return sizing.batch_size((side, side), device=kind, step_px=pixels, training_patches=slices).value
 
-    assert 2 <= size(memory_gb) <= size(memory_gb + more) <= 64
+    assert 2 <= size(step_px) <= size(step_px + more) <= 64
+
+
+@pytest.mark.parametrize(
+    ("sizes", "patch_px", "expected"),
+    [
+        ([(160, 150), (170, 160)], (160, 160), 1),
+        ([(100, 90)], (128, 128), 1),
+        ([(600, 600)], (512, 512), 1),
+        ([(1024, 1024)], (512, 512), 4),
+        ([(2848, 4288)], (512, 512), 47),
+        ([(2848, 4288), (512, 512), (512, 512)], (512, 512), 1),  # the typical slice
+    ],
+)
+def test_patches_that_show_a_slice_once(sizes, patch_px, expected):
+    assert sizing.patches_per_slice(stacks(*sizes), patch_px) == expected
 
 
 def test_training_slices_leave_one_fold_out():
@@ -151,7 +168,7 @@ def test_an_epoch_passes_over_the_slices_of_all_views():
     choice = sizing.steps_per_epoch([(1000, 10), (1205, 12)])
     assert choice.value == 201
     assert choice.reason == (
-        "One pass over the training slices of all views (1000, 1205) takes 201 steps; kept between 20 and 250."
+        "One pass over the training patches of all views (1000, 1205) takes 201 steps; kept between 20 and 250."
     )
 
 
@@ -164,6 +181,14 @@ def test_a_gpu_validates_after_many_steps_and_passes_over_the_slices_as_often(sl
     assert steps == 500
     assert sizing.run_epochs(recipe="auto", device="gpu", views=[(slices, batch)], steps_per_epoch=steps).value == epochs
     assert sizing.steps_per_epoch([(960, 48)], recipe="paper", device="gpu").value == 20
+
+
+def test_what_a_limit_of_steps_leaves_is_said():
+    def reason(patches: int) -> str:
+        return sizing.run_epochs(recipe="auto", device="gpu", views=[(patches, 2)], steps_per_epoch=500).reason
+
+    assert reason(200) == "200 passes over the training slices are 20000 steps; kept between 4000 and 50000."
+    assert reason(480_000).endswith("are 48000000 steps; kept between 4000 and 50000, which are 0.208 passes.")
 
 
 @pytest.mark.parametrize(("side", "other", "levels"), [(64, 64, 5), (64, 32, 5), (64, 31, 4), (64, 3, 2), (16, 200, 3)])
