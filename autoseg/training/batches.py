@@ -134,23 +134,25 @@ def _patch(
     stack: SliceStack, index: int, *, view: View, generator: np.random.Generator, box: NDArray[np.int64] | None
 ) -> tuple[NDArray[np.float32], NDArray[np.int16]]:
     """One slice cut or padded to the patch, which holds the box or lies within it: image (C, H, W) and labels (1, H, W)."""
-    image = with_adjacent_slices(stack.image, [index], adjacent_slices=view.adjacent_slices)[0]
-    labels = np.asarray(stack.label[index], dtype=np.int16)[np.newaxis]
-    for axis, side in enumerate(view.patch_px, start=1):
-        surplus = image.shape[axis] - side
-        if surplus > 0:
-            first, last = (0, surplus) if box is None else _starts(box[axis - 1], side=side, surplus=surplus)
-            start = first + int(generator.integers(last - first + 1))
-            window = (slice(None),) * axis + (slice(start, start + side),)
-            image, labels = image[window], labels[window]
+    _, *size_px = stack.shape
+    rows, columns = (
+        _window(size, side, generator=generator, box=None if box is None else box[axis])
+        for axis, (size, side) in enumerate(zip(size_px, view.patch_px, strict=True))
+    )
+    image = with_adjacent_slices(stack.image[:, :, rows, columns], [index], adjacent_slices=view.adjacent_slices)[0]
+    labels = np.asarray(stack.label[index, rows, columns], dtype=np.int16)[np.newaxis]
     darkest = np.repeat(stack.footprint.pad_value, 2 * view.adjacent_slices + 1)
     return _pad(image, view.patch_px, values=darkest.tolist()), _pad(labels, view.patch_px, values=(0,))
 
 
-def _starts(box: NDArray[np.int64], *, side: int, surplus: int) -> tuple[int, int]:
-    """The first and the last place along an axis where a patch may begin, for a box along it, (2,)."""
-    first, last = starts(box, sides=np.array(side), surplus=np.array(surplus)).tolist()
-    return first, last
+def _window(size: int, side: int, *, generator: np.random.Generator, box: NDArray[np.int64] | None) -> slice:
+    """What a patch shows along one axis of a slice: all of it, or so many pixels, with a box along the axis, (2,)."""
+    surplus = size - side
+    if surplus <= 0:
+        return slice(size)
+    first, last = (0, surplus) if box is None else starts(box, sides=np.array(side), surplus=np.array(surplus)).tolist()
+    start = first + int(generator.integers(last - first + 1))
+    return slice(start, start + side)
 
 
 def _aspect(stack: SliceStack) -> float:

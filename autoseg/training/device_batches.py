@@ -4,6 +4,7 @@ The slices of a fold lie in its memory where they fit. Where they do not, a thre
 them while the device computes. Every batch is a function of (seed, epoch, number), wherever the slices lie.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -245,6 +246,21 @@ def uncut_bytes(cases: Sequence[tuple[str, StoredCase]], plan: Plan) -> int:
         rows, columns = _canvas_px(stacks)
         voxel = 4 * stacks[0].channels * (2 * view.adjacent_slices + 1) + _LABELS.itemsize
         found = max(found, view.batch_size * rows * columns * voxel)
+    return found
+
+
+def canvas_excess(cases: Sequence[tuple[str, StoredCase]], plan: Plan) -> float:
+    """By how many times slices grow, on average, as all have to be as large as the largest; of the view with the most.
+
+    Args:
+        cases: ids and arrays of the training cases.
+        plan: how slices are shown.
+    """
+    found = 1.0
+    for number in range(len(plan.views)):
+        stacks = [case.stack(number) for _, case in cases]
+        slices = sum(stack.shape[0] for stack in stacks)
+        found = max(found, slices * math.prod(_canvas_px(stacks)) / sum(math.prod(stack.shape) for stack in stacks))
     return found
 
 

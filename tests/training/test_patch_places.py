@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,6 +107,26 @@ def test_the_parts_of_all_ranks_are_the_batch_of_one(make_plan: MakePlan, make_c
     whole = of_host(case, plan)[1]
     parts = [SliceBatches(labelled(case, spots()), plan=plan, seed=3, ranks=OneOf(rank, 3))[0, 1] for rank in range(3)]
     assert torch.equal(torch.cat([part.labels for part in parts]), whole.labels)
+
+
+class Watched(np.ndarray):
+    """Remembers how large what is copied from it was."""
+
+    largest = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        if isinstance(key, tuple) and any(isinstance(part, np.ndarray) for part in key):
+            Watched.largest = max(Watched.largest, found.shape[-1] * found.shape[-2])
+        return found
+
+
+def test_no_more_is_copied_of_a_slice_than_its_patch_shows(make_plan: MakePlan, make_case: MakeCase) -> None:
+    case = make_case(0, slices=2, shape=(60, 50))
+    watched = StoredCase((replace(case.stack(0), stored_image=np.asarray(case.stack(0).image).view(Watched)),))
+    Watched.largest = 0
+    of_host(watched, plan_with(make_plan, 0.5))
+    assert Watched.largest == 64
 
 
 def test_a_class_of_many_pixels_is_looked_at_all_over() -> None:

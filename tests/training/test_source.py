@@ -216,7 +216,8 @@ def test_slices_far_larger_than_patches_are_cut_on_the_host(
 ) -> None:
     heard = _Heard()
     context = RunContext(tmp_path, Compute(torch.device("cuda"), bfloat16=True), 0, heard)
-    cases = [("small", make_case(0)), ("tall", make_case(1, shape=(1000, 10))), ("wide", make_case(2, shape=(10, 2000)))]
+    sizes = [("tall", (1000, 1200)), ("wide", (800, 2000))]
+    cases = [(name, make_case(0, slices=1, shape=shape)) for name, shape in sizes]
     needed = 4 * 1000 * 2000 * (4 + 2)  # four slices of one channel and labels, each as large as what holds all
     assert uncut_bytes(cases, make_plan()) == needed
     for memory_gb, place in ((12.001 * needed / 1e9, "device"), (11.999 * needed / 1e9, "host")):
@@ -229,3 +230,12 @@ def test_a_broken_loss_on_batches_of_the_device_is_named(make_plan: MakePlan, fo
     fold.training[0][1].stack(0).image[:] = float("nan")
     with pytest.raises(TrainingError, match="case0 slice"):
         run(make_plan(augmentation={"intensity_probability": 0.0}), fold, tmp_path)
+
+
+@pytest.mark.parametrize(("side", "place"), [(30, "device"), (60, "host")])
+def test_a_few_slices_that_are_far_larger_are_left_to_the_host(
+    make_plan: MakePlan, make_case: Callable[..., StoredCase], tmp_path: Path, side: int, place: BatchPlace
+) -> None:
+    context = RunContext(tmp_path, Compute(torch.device("cuda"), bfloat16=False), 0, Silent())
+    cases = [("usual", make_case(0, slices=9, shape=(20, 20))), ("large", make_case(1, slices=1, shape=(side, side)))]
+    assert _place(make_plan(inputs={"memory_gb": 8.0}), cases, context, title="unet") == place
