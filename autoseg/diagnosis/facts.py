@@ -49,14 +49,12 @@ class Memory:
         total: there is.
         free: that programs may still have; None: not known.
         limit: that this container or batch job may have; None: all.
-        swap: that may be swapped out.
         swapped: that is swapped out.
     """
 
     total: float | None = None
     free: float | None = None
     limit: float | None = None
-    swap: float = 0.0
     swapped: float = 0.0
 
 

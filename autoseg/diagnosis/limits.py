@@ -68,7 +68,6 @@ def memory(root: Path = SYSTEM) -> Memory:
         values.get("MemTotal"),
         values.get("MemAvailable"),
         _memory_limit_gb(root),
-        swap,
         swap - values.get("SwapFree", swap),
     )
 

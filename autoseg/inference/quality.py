@@ -114,13 +114,6 @@ class ExpectedDice:
         return np.array([2 * shared / size if size > 0 else math.nan for shared, size in pairs])
 
 
-def expected_dice(probabilities: NDArray[np.float32], encoding: LabelEncoding) -> NDArray[np.float64]:
-    """The same for a whole scan, (K, S, H, W), float32, at once."""
-    expected = ExpectedDice(encoding)
-    expected.add(probabilities)
-    return expected.by_class()
-
-
 def entropy(probabilities: NDArray[np.float32], *, exclusive: bool = True) -> NDArray[np.float32]:
     """How undecided probabilities are.
 

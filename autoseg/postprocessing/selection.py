@@ -16,8 +16,6 @@ from autoseg.model.identity import ModelId, Seed
 from autoseg.storage import files
 from autoseg.storage.documents import DocumentType
 
-SELECTION_FILE = "selection.json"
-
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Views = tuple[catalogue.Plane, ...]
 LogShift = tuple[Annotated[float, Field(ge=-10, le=10)], ...]

@@ -66,50 +66,6 @@ def apply_to_labels(labels: NDArray[_Voxel], footprint: Footprint) -> NDArray[_V
     return np.ascontiguousarray(resample_labels(kept_part(labels, footprint), footprint.size_px))
 
 
-def restore_labels(probabilities: NDArray[np.float32], footprint: Footprint, encoding: LabelEncoding) -> NDArray[np.uint16]:
-    """The label value of every voxel of the scan.
-
-    Args:
-        probabilities: (K, S, H, W), float32.
-        footprint: the way back.
-        encoding: which value probabilities speak for.
-
-    Returns:
-        label values, (Z, Y, X), uint16; background wherever the scan was cut away.
-    """
-    _require_all(probabilities, footprint)
-    labels = empty_labels(footprint, encoding)
-    put_labels(labels, probabilities, footprint, encoding)
-    return labels
-
-
-def restore_probabilities(
-    probabilities: NDArray[np.float32], footprint: Footprint, encoding: LabelEncoding
-) -> NDArray[np.float32]:
-    """The probability of every class at every voxel of the scan.
-
-    Args:
-        probabilities: (K, S, H, W), float32.
-        footprint: the way back.
-        encoding: says what is probable where the scan was cut away.
-
-    Returns:
-        (K, Z, Y, X), float32; background has probability 1 wherever the scan was cut away.
-    """
-    _require_all(probabilities, footprint)
-    restored = empty_probabilities(footprint, encoding)
-    put_probabilities(restored, probabilities, footprint)
-    return restored
-
-
-def restore_map(values: NDArray[np.float32], footprint: Footprint) -> NDArray[np.float32]:
-    """One number per pixel, (S, H, W), float32, on the scan's own grid, (Z, Y, X); 0 wherever the scan was cut away."""
-    _require_all(values[np.newaxis], footprint)
-    restored = np.zeros(footprint.shape, dtype=np.float32)
-    put_map(restored, values, footprint)
-    return restored
-
-
 def empty_labels(footprint: Footprint, encoding: LabelEncoding) -> NDArray[np.uint16]:
     """Background on the scan's own grid, (Z, Y, X), uint16."""
     return np.full(footprint.shape, encoding.background, dtype=np.uint16)
@@ -265,12 +221,6 @@ def shown_in(footprint: Footprint, box: Box) -> Box:
         first, last = (size - box[axis].stop, size - box[axis].start) if reverse else (box[axis].start, box[axis].stop)
         shown.append(slice(max(first, start) - start, min(last, stop) - start))
     return shown[0], shown[1], shown[2]
-
-
-def _require_all(probabilities: NDArray[np.float32], footprint: Footprint) -> None:
-    if probabilities.shape[1:] != _given(footprint):
-        msg = f"slices of shape {probabilities.shape[1:]} cannot return to a scan that gave {_given(footprint)}"
-        raise ValueError(msg)
 
 
 def _given(footprint: Footprint) -> Triple:

@@ -29,7 +29,15 @@ class Scaling:
     width: float
 
     def apply(self, voxels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A copy of any part of the channel, normalised."""
+        """A normalised copy of any part of the channel.
+
+        Args:
+            voxels: intensities in the scan's own units, any shape, float32.
+
+        Returns:
+            normalised intensities of the same shape, float32, within [-clip, clip] where the step has one. A constant
+            channel becomes 0 everywhere. Where the step has a background, voxels of 0 get its value, and none a lower one.
+        """
         scaled = self._scaled(voxels)
         if self.step.background is not None:
             np.maximum(scaled, np.float32(self.step.background), out=scaled)
@@ -52,20 +60,6 @@ def scaling_of(channel: NDArray[np.float32], step: NormalisationStep) -> Scaling
     """Find the scale of a channel, (Z, Y, X), float32, in the scan's own units."""
     statistics: Normalisation = catalogue.NORMALISATIONS.implementation(step.method)
     return Scaling(step, *statistics(channel, step))
-
-
-def normalise(channel: NDArray[np.float32], step: NormalisationStep) -> NDArray[np.float32]:
-    """Bring one channel to a common scale.
-
-    Args:
-        channel: intensities in the scan's own units, (Z, Y, X), float32.
-        step: which normalisation, and its constants.
-
-    Returns:
-        normalised intensities of the same shape, float32, within [-clip, clip] where the step has one. A constant
-        channel becomes 0 everywhere. Where the step has a background, voxels of 0 get its value, and none gets a lower one.
-    """
-    return scaling_of(channel, step).apply(channel)
 
 
 def quantile_zscore(channel: NDArray[np.float32], step: NormalisationStep) -> tuple[float, float]:

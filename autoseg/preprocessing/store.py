@@ -87,23 +87,26 @@ class Store:
 
 
 def store_of(folder: Path, *, plan: Plan, checksums: Mapping[str, str]) -> Store:
-    """The preprocessed arrays of labelled cases, whether they are there or not: arguments as of `build_store`."""
+    """The preprocessed arrays of labelled cases, whether they are there or not.
+
+    Args:
+        folder: has one sub-folder per case.
+        plan: says how they are made.
+        checksums: `case_checksum` of every case, by id.
+    """
     volumes = {case: volume_keys(plan, checksum) for case, checksum in checksums.items()}
     return Store(folder, data_keys(plan, checksums), volumes, cuts(plan.views))
 
 
-def build_store(
-    folder: Path, cases: Sequence[Case], *, plan: Plan, checksums: Mapping[str, str], jobs: Jobs, events: Events
-) -> Store:
-    """The preprocessed arrays of labelled cases, made where they are missing.
+def fill_store(store: Store, cases: Sequence[Case], *, plan: Plan, jobs: Jobs, events: Events) -> None:
+    """Make the arrays of labelled cases that are missing.
 
     Several processes may do this at once: each makes what no other is making, and waits for the rest.
 
     Args:
-        folder: gets one sub-folder per case.
+        store: the arrays of these cases, and perhaps of others.
         cases: labelled cases.
-        plan: says how.
-        checksums: `case_checksum` of every case, by id.
+        plan: says how; that of the store.
         jobs: processes that work side by side, each with one case in memory, or an executor.
         events: notified of progress.
 
@@ -111,13 +114,6 @@ def build_store(
         CasesFailedError: some cases cannot be read; the others are stored.
         SystemFailureError: the disk is full, or the folder may not be written.
     """
-    store = store_of(folder, plan=plan, checksums=checksums)
-    fill_store(store, cases, plan=plan, jobs=jobs, events=events)
-    return store
-
-
-def fill_store(store: Store, cases: Sequence[Case], *, plan: Plan, jobs: Jobs, events: Events) -> None:
-    """Make the arrays of labelled cases that are missing: arguments and errors as of `build_store`."""
     missing = store.missing(cases)
     if not missing:
         return

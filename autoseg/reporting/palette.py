@@ -11,10 +11,6 @@ from typing import Final
 
 from autoseg.data.display import COLOURS
 
-LIGHT: Final = "#FFFFFF"
-DARK: Final = "#1C2229"
-"""What plots lie on, on a light and on a dark page."""
-
 
 @dataclass(frozen=True)
 class Palette:

@@ -12,13 +12,11 @@ from autoseg.evaluation.cases import NOT_THROUGHOUT, CaseMetrics
 from autoseg.evaluation.comparison import NOTHING_THERE, class_mean
 from autoseg.evaluation.formatting import counted, listing, number
 from autoseg.evaluation.statistics import MIN_CASES
-from autoseg.events import Events
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import EDITED, Selection
-from autoseg.reporting.data import FinishedRun, ReportData, gather
+from autoseg.reporting.data import FinishedRun, ReportData
 from autoseg.runs import moved_data
-from autoseg.runs.workspace import Workspace
 from autoseg.training.outlook import FOUND, doubts_about, too_short
 
 UNSURE_DICE: Final = 0.7
@@ -73,16 +71,6 @@ class Verdict:
     sentence: str
     warnings: tuple[str, ...]
     classes: tuple[ClassJudgement, ...] = ()
-
-
-def verdict_on(workspace: Workspace, events: Events) -> Verdict:
-    """Judge whatever was trained in a workspace.
-
-    Raises:
-        BundleError: models of one plan were trained on different data.
-        WorkspaceError: a document or a table cannot be parsed.
-    """
-    return verdict(gather(workspace, events))
 
 
 def verdict(data: ReportData) -> Verdict:

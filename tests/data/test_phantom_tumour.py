@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+from oracles.phantom_tumour import CORE, ENHANCING, OEDEMA, TumourSettings, make_tumour, write_tumours
 
-from autoseg.data.phantom_tumour import CORE, ENHANCING, OEDEMA, TumourSettings, make_tumour, write_tumours
 from autoseg.layouts import find_dataset
 
 SMALL = (40, 24, 40)

@@ -20,7 +20,7 @@ GOOD = Facts(
     usable_cores=8,
     disk=Disk(Path("/work"), 500.0, "ext4"),
     torch=FAST,
-    memory=Memory(total=32.0, free=20.0, swap=2.0),
+    memory=Memory(total=32.0, free=20.0),
     browser=True,
 )
 
@@ -66,7 +66,7 @@ def test_a_good_machine_has_no_fault() -> None:
         ({"usable_cores": 1}, "one core for everything", "batch system"),
         ({"memory": Memory(32.0, 2.0)}, "2.0 GB of memory are left", "--memory 1.0"),
         ({"memory": Memory(32.0, 20.0, limit=3.0)}, "3.0 GB of memory are left", "--memory 1.5"),
-        ({"memory": Memory(32.0, 20.0, swap=8.0, swapped=3.0)}, "3.0 GB of memory are swapped out", "fewer --jobs"),
+        ({"memory": Memory(32.0, 20.0, swapped=3.0)}, "3.0 GB of memory are swapped out", "fewer --jobs"),
         ({"disk": Disk(Path("/work"), 500.0, "nfs4", network=True)}, "network file system (nfs4)", "local disk"),
         ({"disk": Disk(Path("/work"), 3.0)}, "3.0 GB of disk are left", "--no-keep-probabilities"),
     ],

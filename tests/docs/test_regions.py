@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from oracles.commands import autoseg as command
-
-from autoseg.data.phantom_tumour import TumourSettings, write_tumours
+from oracles.phantom_tumour import TumourSettings, write_tumours
 
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "regions.md").read_text(encoding="utf-8")
 SMALL = (40, 24, 40)

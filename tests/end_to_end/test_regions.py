@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from oracles.commands import autoseg as command
+from oracles.phantom_tumour import REGIONS, TumourSettings, write_tumours
 
 import autoseg
-from autoseg.data.phantom_tumour import REGIONS, TumourSettings, write_tumours
 from autoseg.errors import PlanError
 from autoseg.images.image import read_image, read_labels
 from autoseg.inference.steps import apply_steps

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from oracles.stored_probabilities import read_whole
+from oracles.whole_scans import restore_probabilities
 
 import autoseg
 from autoseg.data.labels import LabelEncoding
@@ -19,7 +20,6 @@ from autoseg.model.compute import choose_compute
 from autoseg.model.description import read_document
 from autoseg.planning.plan import Plan, sealed, write_plan
 from autoseg.preprocessing.case import apply
-from autoseg.preprocessing.footprint import restore_probabilities
 
 PLANES = ("coronal", "axial", "sagittal")
 MODEL = Path("models") / "unet" / "fold_0"

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from oracles.whole_scans import expected_dice
 
 from autoseg.data.labels import LabelEncoding
 from autoseg.inference import quality as quality_module
@@ -15,7 +16,6 @@ from autoseg.inference.quality import (
     calibrate,
     doubts,
     entropy,
-    expected_dice,
     is_low,
     predicted_dice,
     seeds_that_judge,

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from oracles.whole_scans import expected_dice
 
 from autoseg.data.dataset import LabelClass
 from autoseg.data.labels import encoding_of, mask_of, value_around
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import LabelMap
-from autoseg.inference.quality import entropy, expected_dice
+from autoseg.inference.quality import entropy
 from autoseg.inference.shift import shift
 from autoseg.inference.steps import Step, StepType, apply_steps
 from autoseg.inference.table import volumes_ml

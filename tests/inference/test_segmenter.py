@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 from oracles.untrained_models import untrained_ensemble
+from oracles.whole_scans import expected_dice, restore_probabilities
 
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image
-from autoseg.inference.quality import ClassQuality, Quality, entropy, expected_dice
+from autoseg.inference.quality import ClassQuality, Quality, entropy
 from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.shift import shifted
 from autoseg.inference.steps import Step
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import apply
-from autoseg.preprocessing.footprint import restore_probabilities
 
 MakePlan = Callable[..., Plan]
 CPU = Compute(torch.device("cpu"), bfloat16=False)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from oracles.tensor_memory import PeakOfTensors
 from oracles.untrained_models import untrained_ensemble
+from oracles.whole_scans import expected_dice
 
 from autoseg.errors import MemoryLimitError, SystemFailureError
 from autoseg.images.geometry import Geometry
@@ -18,7 +19,7 @@ from autoseg.images.image import Image
 from autoseg.inference import memory
 from autoseg.inference.memory import Demand
 from autoseg.inference.passes import Pass
-from autoseg.inference.quality import ClassQuality, Quality, entropy, expected_dice
+from autoseg.inference.quality import ClassQuality, Quality, entropy
 from autoseg.inference.segmenter import Segmentation, Segmenter
 from autoseg.inference.shift import shifted
 from autoseg.inference.stored_cases import predict_case

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from oracles.whole_scans import normalise
 
 from autoseg.commands.plan import PlanOptions, run
 from autoseg.events import Silent
@@ -15,7 +16,6 @@ from autoseg.layouts import find_dataset
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import apply
 from autoseg.preprocessing.footprint import Footprint
-from autoseg.preprocessing.intensity import normalise
 from autoseg.preprocessing.stored import SliceStack, StoredCase
 from autoseg.training.batches import SliceBatches
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from numpy.typing import NDArray
+from oracles.whole_scans import normalise
 
 from autoseg import catalogue
 from autoseg.planning.sections import NormalisationStep
-from autoseg.preprocessing.intensity import normalise
 
 
 def channel(*values: float) -> NDArray[np.float32]:

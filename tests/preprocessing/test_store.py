@@ -25,7 +25,7 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.slicing import stack_of
 from autoseg.preprocessing import store as store_module
 from autoseg.preprocessing.keys import case_checksum
-from autoseg.preprocessing.store import Store, build_store, store_of
+from autoseg.preprocessing.store import Store, fill_store, store_of
 from autoseg.preprocessing.stored import CaseFiles
 from autoseg.storage import arrays
 from autoseg.storage.locks import lock
@@ -51,7 +51,9 @@ class Counted(Silent):
 
 def built(folder: Path, cases: list[Case], plan: Plan, *, jobs: int = 1, events: Silent | None = None) -> Store:
     checksums = {case.id: case_checksum(case) for case in cases}
-    return build_store(folder / "preprocessed", cases, plan=plan, checksums=checksums, jobs=jobs, events=events or Silent())
+    store = store_of(folder / "preprocessed", plan=plan, checksums=checksums)
+    fill_store(store, cases, plan=plan, jobs=jobs, events=events or Silent())
+    return store
 
 
 def stored_files(folder: Path) -> list[Path]:

@@ -1,16 +1,21 @@
 """Colours that are told apart, whoever looks at them and on whatever background."""
 
 import math
+import re
 from collections.abc import Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import autoseg
 from autoseg.data.display import COLOURS, rgb
-from autoseg.reporting.palette import CLASSES, DARK, LIGHT, NETWORKS, Palette
+from autoseg.reporting.palette import CLASSES, NETWORKS, Palette
+
+STYLE: Final = Path(autoseg.__file__).parent / "reporting/template/style.css"
 
 VISION: Final = {
     "all": np.eye(3),
@@ -48,8 +53,11 @@ def lab(seen: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("palette", [CLASSES, NETWORKS], ids=lambda palette: palette.name)
 def test_every_colour_stands_out_from_its_background(palette: Palette) -> None:
-    for colours, background in ((palette.light, LIGHT), (palette.dark, DARK)):
-        assert all(contrast(colour, background) >= 3 for colour in colours)
+    light, *dark, printed = re.findall(r"--card: (#\w+);", STYLE.read_text(encoding="utf-8"))
+    assert len(dark) == 2  # as the system wants it, and as the page was told
+    for colours, background in ((palette.light, light), *((palette.dark, each) for each in dark), (palette.light, printed)):
+        full = background if len(background) == 7 else "#" + "".join(2 * digit for digit in background[1:])
+        assert all(contrast(colour, full) >= 3 for colour in colours)
 
 
 @pytest.mark.parametrize("vision", VISION)

@@ -10,7 +10,7 @@ from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.events import Silent
 from autoseg.model.identity import ModelId
 from autoseg.reporting.data import FinishedRun, ReportData, gather
-from autoseg.reporting.verdict import Verdict, verdict, verdict_on
+from autoseg.reporting.verdict import Verdict, verdict
 from autoseg.runs.inventory import ComparedNetwork
 from autoseg.runs.workspace import Workspace
 from autoseg.training.config import TrainConfig
@@ -223,4 +223,3 @@ def test_a_workspace_is_judged_whatever_was_done_in_it(stored: ReportData) -> No
     runs = [long_enough(run) for run in stored.runs]
     unscored = verdict(replace(stored, runs=runs, groups=(), selection=None, selected=()))
     assert unscored.sentence == "3 models trained, but no held-out case is scored yet."
-    assert verdict_on(Workspace(STORED), Silent()) == verdict(stored)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracles.whole_scans import restore_probabilities
 
 from autoseg.catalogue import Architecture
 from autoseg.data.dataset import LabelClass
@@ -27,7 +28,7 @@ from autoseg.postprocessing.held_out import (
     score_choices,
     verify,
 )
-from autoseg.preprocessing.footprint import Footprint, empty_probabilities, put_probabilities, restore_probabilities
+from autoseg.preprocessing.footprint import Footprint, empty_probabilities, put_probabilities
 from autoseg.storage import files
 from autoseg.storage.compressed import CompressedArray, compressed_in_parts
 
