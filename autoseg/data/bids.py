@@ -12,7 +12,8 @@ from typing import Final
 
 from autoseg.data.naming import image_stem
 
-_NAME: Final = re.compile(r"(?P<entities>sub-[A-Za-z0-9+]+(?:_[A-Za-z]+-[A-Za-z0-9+]+)*)_(?P<suffix>[A-Za-z0-9]+)")
+_SUBJECT: Final = "sub-[A-Za-z0-9+]+"
+_NAME: Final = re.compile(rf"(?P<entities>{_SUBJECT}(?:_[A-Za-z]+-[A-Za-z0-9+]+)*)_(?P<suffix>[A-Za-z0-9]+)")
 _SESSION: Final = ("sub", "ses")
 
 
@@ -64,6 +65,12 @@ def parse_name(stem: str) -> Name | None:
     if match is None:
         return None
     return Name(dict(part.split("-", maxsplit=1) for part in match["entities"].split("_")), match["suffix"])
+
+
+def subject_named(name: str) -> str | None:
+    """The subject that a name begins with, whatever follows, `sub-01` of `sub-01_ses-1`; None where it begins otherwise."""
+    match = re.match(rf"{_SUBJECT}(?=_|$)", name)
+    return None if match is None else match[0]
 
 
 def group_scans(paths: Iterable[Path], *, channels: Sequence[str]) -> list[BidsScan]:

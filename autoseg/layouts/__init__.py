@@ -33,9 +33,6 @@ LAYOUTS: Final[dict[str, Layout]] = {
 }
 """Every layout, in the order in which they are tried."""
 
-_DESCRIBED: Final = ("nnunet_raw", "decathlon")
-"""Those that read a `dataset.json`."""
-
 NO_CHOICE: Final = Choice()
 
 
@@ -72,6 +69,11 @@ def find_dataset(root: Path, *, name: str | None = None, choice: Choice = NO_CHO
     return dataset if name is None else dataset.model_copy(update={"name": name})
 
 
+def layout_of(dataset: Dataset) -> Layout | type[Layout]:
+    """What is known of a data set's layout; of one that is not in the table any more, what holds for most."""
+    return LAYOUTS.get(dataset.layout, Layout)
+
+
 def tell_found(dataset: Dataset, events: Events) -> None:
     """Say how a folder was understood: which files make a case, and what lies in it and is not used."""
     case = dataset.labelled[0]
@@ -79,8 +81,9 @@ def tell_found(dataset: Dataset, events: Events) -> None:
     label = "" if case.label is None else f" with {listing([case.label], root=dataset.root)}"
     events.info(f"for example {case.id} of subject {case.subject}: {images} ({', '.join(dataset.channels)}){label}")
     _left_out(dataset).tell(events)
-    if dataset.layout not in {"cases_csv", *_DESCRIBED} and (dataset.root / "dataset.json").is_file():
-        reasons = "; ".join(_mismatches(dataset.root, _DESCRIBED, Choice(dataset.asked_labels, dataset.asked_channels)))
+    if layout_of(dataset).description == "unread" and (dataset.root / "dataset.json").is_file():
+        reading = [key for key, layout in LAYOUTS.items() if layout.description == "read"]
+        reasons = "; ".join(_mismatches(dataset.root, reading, Choice(dataset.asked_labels, dataset.asked_channels)))
         events.warn(f"dataset.json is not used, nor what it says of classes and voxels without a label ({reasons})")
 
 

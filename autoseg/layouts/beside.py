@@ -18,7 +18,7 @@ from autoseg.data.dataset import Dataset, Subset
 from autoseg.data.folders import files_below, role_of
 from autoseg.data.ids import Place
 from autoseg.data.naming import channel_of, dataset_name, is_label_stem, without_label_ending
-from autoseg.layouts.common import Choice, Mismatch, refuse_several, refuse_unpaired, several_label_maps
+from autoseg.layouts.common import Choice, Layout, Mismatch, refuse_several, refuse_unpaired, several_label_maps
 from autoseg.layouts.located import Located, images_among, located_cases
 
 _Key = tuple[Path, str]
@@ -44,8 +44,10 @@ class _Found:
     lost: Sequence[Path]
 
 
-class Beside:
+class Beside(Layout):
     """A scan and its label map in one folder, told apart by the ends of their names."""
+
+    subjects = "folder"
 
     def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""

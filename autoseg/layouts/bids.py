@@ -16,7 +16,7 @@ from autoseg.data.dataset import Case, Dataset
 from autoseg.data.folders import files_below
 from autoseg.data.naming import dataset_name, image_stem, is_label_stem
 from autoseg.errors import DatasetError
-from autoseg.layouts.common import Choice, Mismatch, images_in, in_natural_order, refuse_lacking, several_label_maps
+from autoseg.layouts.common import Choice, Layout, Mismatch, images_in, in_natural_order, refuse_lacking, several_label_maps
 
 _FIRST: Final = ("T1w", "T2w", "FLAIR")
 """What becomes a channel by itself, in this order."""
@@ -25,8 +25,10 @@ _NATIVE: Final = frozenset({"T1w", "T2w", "FLAIR", "orig", "individual", "scanne
 """Spaces of label maps that are a scan's own. Source: the specification, appendix on coordinate systems."""
 
 
-class Bids:
+class Bids(Layout):
     """Subjects, sessions, and what is derived from them."""
+
+    subjects = "bids"
 
     def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""

@@ -14,7 +14,7 @@ from autoseg.data.dataset import Case, Dataset, Subset
 from autoseg.data.naming import dataset_name, named_file, normalised, refuse_unusable
 from autoseg.errors import DatasetError
 from autoseg.formats.dicom_files import may_be_image
-from autoseg.layouts.common import Choice, Mismatch, in_natural_order
+from autoseg.layouts.common import Choice, Layout, Mismatch, in_natural_order
 
 TABLE: Final = "cases.csv"
 _DELIMITERS: Final = (",", ";", "\t")
@@ -30,8 +30,10 @@ _SPLITS: Final[dict[str, Subset]] = {
 }
 
 
-class CasesCsv:
+class CasesCsv(Layout):
     """One row per case."""
+
+    description = "instead"
 
     def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""

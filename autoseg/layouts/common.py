@@ -1,10 +1,11 @@
 """What all layouts have in common."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Literal
 
 from autoseg.data.dataset import Case, Dataset
 from autoseg.data.naming import image_stem, refuse_undecodable
@@ -75,9 +76,20 @@ def _is_below_hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") and part != ".." for part in path.relative_to(root).parts)
 
 
-class Layout(Protocol):
-    """One way to arrange a data set in a folder."""
+class Layout(ABC):
+    """One way to arrange a data set in a folder.
 
+    Attributes:
+        description: whether it reads `dataset.json`, has something else `instead` that says what data these are, or leaves
+            such a file `unread`, of which the user is warned.
+        subjects: whose scans those are that join a data set later: what was `stated` alone says it, or the name of the
+            `folder` of a subject, too, or besides these the names of `bids`.
+    """
+
+    description: ClassVar[Literal["read", "instead", "unread"]] = "unread"
+    subjects: ClassVar[Literal["stated", "folder", "bids"]] = "stated"
+
+    @abstractmethod
     def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder.
 

@@ -14,7 +14,15 @@ from typing import Any, Final
 from autoseg.data.dataset import Case, Dataset, Subset
 from autoseg.data.naming import dataset_name, named_file, stem_of_any
 from autoseg.errors import DatasetError
-from autoseg.layouts.common import Choice, Mismatch, given_test_cases, in_natural_order, training_and_test, unique_images
+from autoseg.layouts.common import (
+    Choice,
+    Layout,
+    Mismatch,
+    given_test_cases,
+    in_natural_order,
+    training_and_test,
+    unique_images,
+)
 from autoseg.layouts.description import make_labels, read_description
 
 _CASES: Final[tuple[Subset, ...]] = ("training", "validation")
@@ -34,8 +42,10 @@ class _Entry:
         return tuple(file for file in (self.image, self.label) if file is not None)
 
 
-class Decathlon:
+class Decathlon(Layout):
     """What the JSON lists, or where it lists no label maps, `imagesTr/<id>.nii.gz` beside `labelsTr/<id>.nii.gz`."""
+
+    description = "read"
 
     def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""

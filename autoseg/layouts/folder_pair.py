@@ -18,7 +18,7 @@ from autoseg.data.dataset import Dataset, Subset
 from autoseg.data.folders import KIND_WORDS, SUBSETS, Kind, Role, files_below, is_hidden, role_of
 from autoseg.data.ids import Place
 from autoseg.data.naming import case_and_channel, channel_of, dataset_name, without_label_ending
-from autoseg.layouts.common import Choice, Mismatch, refuse_several, refuse_unpaired, several_label_maps
+from autoseg.layouts.common import Choice, Layout, Mismatch, refuse_several, refuse_unpaired, several_label_maps
 from autoseg.layouts.located import Located, images_among, located_cases
 
 _Key = tuple[tuple[str, ...], str]
@@ -78,8 +78,10 @@ class _Reading:
         return file.folders, self.label(file.stem)
 
 
-class FolderPair:
+class FolderPair(Layout):
     """Scans and label maps apart, with names in common."""
+
+    subjects = "folder"
 
     def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""

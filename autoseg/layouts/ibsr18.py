@@ -18,6 +18,7 @@ from autoseg.data.dataset import Case, Dataset, LabelClass, Subset
 from autoseg.data.naming import LABEL_ENDING, dataset_name, is_label_stem, normalised, without_label_ending
 from autoseg.layouts.common import (
     Choice,
+    Layout,
     Mismatch,
     images_in,
     in_natural_order,
@@ -49,8 +50,10 @@ class _Set:
     labels: dict[str, list[Path]] = field(default_factory=dict)
 
 
-class Ibsr18:
+class Ibsr18(Layout):
     """An image and, where there is one, its label map beside it, told apart by the ends of their names."""
+
+    subjects = "folder"
 
     def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""

@@ -20,6 +20,7 @@ from autoseg.formats import named_format
 from autoseg.images.colours import COLOURS
 from autoseg.layouts.common import (
     Choice,
+    Layout,
     Mismatch,
     given_test_cases,
     in_natural_order,
@@ -30,8 +31,10 @@ from autoseg.layouts.description import make_labels, read_description
 from autoseg.layouts.listed import listed_cases
 
 
-class NnunetRaw:
+class NnunetRaw(Layout):
     """One file per channel, numbered in its name."""
+
+    description = "read"
 
     def read(self, root: Path, *, choice: Choice) -> Dataset:
         """Read a folder."""

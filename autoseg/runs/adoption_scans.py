@@ -4,26 +4,22 @@ A new case is of the subject that is stated, that BIDS names, or, where the layo
 whose folder it lies in; else of one of its own.
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
 
+from autoseg.data.bids import subject_named
 from autoseg.data.dataset import Case, Dataset
 from autoseg.data.naming import normalised, printable, some
 from autoseg.errors import DatasetError, ImageError, UsageError
 from autoseg.formats.checksum import image_checksum
 from autoseg.inference.review import ReviewedScan
 from autoseg.inference.scans import Scan, find_scans
+from autoseg.layouts import layout_of
 from autoseg.planning.plan import Plan
 from autoseg.runs.source_checksums import SourceChecksums
 from autoseg.storage import files
-
-_BIDS_SUBJECT: Final = re.compile(r"sub-[A-Za-z0-9+]+(?=_|$)")
-_BY_FOLDER: Final = {"beside", "folder_pair", "ibsr18"}
-"""Layouts whose subjects are folders, or may be."""
 
 
 def scans_in(place: Path | None, plan: Plan, folder: Path) -> dict[str, Scan] | None:
@@ -190,10 +186,11 @@ class ScanFinder:
         """The subject of a new case; None where nothing tells it."""
         if case in self.stated:
             return self.stated[case]
-        if self.dataset.layout == "bids" and (match := _BIDS_SUBJECT.match(case)):
-            return match[0]
-        if self.dataset.layout not in {*_BY_FOLDER, "bids"}:
+        told_by = layout_of(self.dataset).subjects
+        if told_by == "stated":
             return None
+        if told_by == "bids" and (subject := subject_named(case)):
+            return subject
         folders = (path for path in (images[0], *images[0].parents) if not self.dataset.root.is_relative_to(path))
         return next((name for name in (normalised(path.name) for path in folders) if name in self._subjects), None)
 

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from oracles.empty_files import touch
 from oracles.watched_runs import Recorder
 
-from autoseg.data.dataset import Dataset, LabelClass
+from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.data.naming import dataset_name
 from autoseg.data.splits import make_splits
 from autoseg.errors import DatasetError
 from autoseg.events import Silent
 from autoseg.layouts import LAYOUTS, find_dataset, tell_found
-from autoseg.layouts.common import Choice
+from autoseg.layouts.common import Choice, Layout, Mismatch
 
 TISSUES = [(0, "background"), (1, "CSF"), (2, "GM"), (3, "WM")]
 
@@ -105,6 +105,31 @@ def test_a_description_that_no_layout_uses_is_said(
     tell_found(data, events)
     (warning,) = events.warnings
     assert mentions(warning, ["dataset.json is not used", "classes", *lacking])
+
+
+class Listing(Layout):
+    """A layout of one's own, which reads `dataset.json`."""
+
+    description = "read"
+
+    def read(self, root: Path, *, choice: Choice) -> Dataset:
+        names = json.loads((root / "dataset.json").read_text()).get("mine")
+        if names is None:
+            raise Mismatch("dataset.json has no `mine`")
+        cases = [Case(id=name, images=(root / "x" / name,), label=root / "y" / name, subject=name) for name in names]
+        return Dataset(name="x", root=root, layout="mine", channels=("CT",), classes=None, cases=tuple(cases))
+
+
+def test_a_layout_of_ones_own_that_reads_the_description_has_read_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LAYOUTS, "mine", Listing())
+    events = Recorder()
+    tell_found(find_dataset(describe(touch(tmp_path / "one", "x/a.nii", "y/a.nii"), mine=["a.nii"])), events)
+    assert events.warnings == []
+    tell_found(find_dataset(describe(touch(tmp_path / "two", "a.nii", "a_seg.nii"))), events)
+    (warning,) = events.warnings
+    assert mentions(warning, ["dataset.json is not used", "mine: dataset.json has no `mine`"])
 
 
 @pytest.mark.parametrize("form", ["decathlon", "nnunet_raw", "no description"])

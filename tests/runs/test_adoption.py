@@ -18,9 +18,12 @@ from oracles.watched_runs import Recorder
 
 import autoseg
 from autoseg.commands.adopt import AdoptResult
+from autoseg.data.dataset import Dataset
 from autoseg.errors import AutosegError, ProblemsError, UsageError
 from autoseg.formats.checksum import image_checksum
 from autoseg.images.image import read_labels
+from autoseg.layouts import LAYOUTS
+from autoseg.layouts.common import Choice, Layout, Mismatch
 from autoseg.runs import adopting, moved_data, revisions, source_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage.locks import lock
@@ -444,6 +447,29 @@ def test_a_scan_of_a_stated_subject_is_held_out_with_it(home: Path, known: tuple
     assert subject_and_fold(home, "day3") == ("p1", known[1])
     assert subject_and_fold(home, "day4")[0] == "p9"
     assert adopt(home, cases=["day3"], subjects=["day3=p1"]).revision is None
+
+
+class WithSubjects(Layout):
+    """A layout of one's own, with a folder for each subject."""
+
+    subjects = "folder"
+
+    def read(self, root: Path, *, choice: Choice) -> Dataset:
+        raise Mismatch
+
+
+@pytest.mark.parametrize(
+    ("registered", "subject"), [(True, "p1"), (False, "day3")], ids=["in the table", "not there any more"]
+)
+def test_a_layout_of_ones_own_says_whether_subjects_have_folders(
+    home: Path, monkeypatch: pytest.MonkeyPatch, subject: str, *, registered: bool
+) -> None:
+    with_subjects(home, "mine", {"case_00000": "p1"})
+    results_of(home, "p1", "day3")
+    if registered:
+        monkeypatch.setitem(LAYOUTS, "mine", WithSubjects())
+    adopt(home, cases=["day3"])
+    assert subject_and_fold(home, "day3")[0] == subject
 
 
 def test_folders_above_the_data_set_are_nobodys(home: Path) -> None:
