@@ -20,6 +20,7 @@ class LossEntry(Entry):
             has such voxels cannot be learnt with others.
         regions: whether it knows classes that are regions, which have a logit less and contain one another; data with
             regions cannot be learnt with others.
+        short: what the summary of a plan calls it: "soft Dice"; empty: by its name.
     """
 
     phrase: str
@@ -27,9 +28,8 @@ class LossEntry(Entry):
     class_weighted: bool = False
     without_labels: bool = False
     regions: bool = False
+    short: str = ""
 
-
-_BOTH: Final = "the sum of class-weighted cross-entropy and soft Dice loss"
 
 LOSSES: Final[Table[LossEntry]] = Table(
     "loss",
@@ -41,10 +41,18 @@ LOSSES: Final[Table[LossEntry]] = Table(
             class_weighted=True,
             without_labels=True,
             regions=True,
+            short="cross-entropy",
         ),
-        "dice": LossEntry("autoseg.training.losses:soft_dice", "soft Dice loss", without_labels=True, regions=True),
+        "dice": LossEntry(
+            "autoseg.training.losses:soft_dice", "soft Dice loss", without_labels=True, regions=True, short="soft Dice"
+        ),
         "cross_entropy_dice": LossEntry(
-            "autoseg.training.losses:cross_entropy_and_dice", _BOTH, class_weighted=True, without_labels=True, regions=True
+            "autoseg.training.losses:cross_entropy_and_dice",
+            "the sum of class-weighted cross-entropy and soft Dice loss",
+            class_weighted=True,
+            without_labels=True,
+            regions=True,
+            short="cross-entropy + Dice",
         ),
     },
     group="autoseg.losses",

@@ -15,11 +15,15 @@ class NormalisationEntry(Entry):
         phrase: what the methods paragraph says that intensities: "were normalised per scan by ...".
         scale_free: whether the scan's own scale is taken away, so that only the shape of its histogram matters.
         references: the works that the phrase cites, in full.
+        short: what the summary of a plan says that intensities are: "left as they are"; empty: by its name.
+        why: what the summary says that it is chosen for.
     """
 
     phrase: str
     scale_free: bool
     references: tuple[str, ...] = ()
+    short: str = ""
+    why: str = ""
 
 
 _QUANTILES: Final = (
@@ -27,6 +31,7 @@ _QUANTILES: Final = (
     "percentile of all positive intensities"
 )
 _POSITIVE: Final = "were normalised per scan by mean and standard deviation of the positive intensities"
+_NO_SCALE: Final = "scans have no common scale"
 _DATA_SET: Final = "were clipped to and scaled by the intensities of the training data's foreground"
 
 NORMALISATIONS: Final[Table[NormalisationEntry]] = Table(
@@ -34,11 +39,33 @@ NORMALISATIONS: Final[Table[NormalisationEntry]] = Table(
     NormalisationEntry,
     {
         "quantile_zscore": NormalisationEntry(
-            "autoseg.preprocessing.intensity:quantile_zscore", _QUANTILES, scale_free=True
+            "autoseg.preprocessing.intensity:quantile_zscore",
+            _QUANTILES,
+            scale_free=True,
+            short="scaled by the middle half of each scan",
+            why=_NO_SCALE,
         ),
-        "zscore": NormalisationEntry("autoseg.preprocessing.intensity:zscore", _POSITIVE, scale_free=True),
-        "ct": NormalisationEntry("autoseg.preprocessing.intensity:ct", _DATA_SET, scale_free=False),
-        "none": NormalisationEntry("autoseg.preprocessing.intensity:unchanged", "were left as they are", scale_free=False),
+        "zscore": NormalisationEntry(
+            "autoseg.preprocessing.intensity:zscore",
+            _POSITIVE,
+            scale_free=True,
+            short="scaled by mean and spread of each scan",
+            why=_NO_SCALE,
+        ),
+        "ct": NormalisationEntry(
+            "autoseg.preprocessing.intensity:ct",
+            _DATA_SET,
+            scale_free=False,
+            short="clipped and scaled alike in all scans",
+            why="CT has a physical unit",
+        ),
+        "none": NormalisationEntry(
+            "autoseg.preprocessing.intensity:unchanged",
+            "were left as they are",
+            scale_free=False,
+            short="left as they are",
+            why="the data set asks for it",
+        ),
     },
     group="autoseg.normalisations",
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Final
 
-from autoseg.catalogue import LOSSES, Plane
+from autoseg.catalogue import LOSSES, NORMALISATIONS, Plane
 from autoseg.evaluation.formatting import listing
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.decided import in_every_view
@@ -23,17 +23,6 @@ _MOST_NAMED: Final = 4
 _LONGEST: Final = 36
 """Characters of a reason. Source: chosen; with the values of a usual plan beside it, it fits into 100."""
 
-_LOSSES: Final[Mapping[str, str]] = {
-    "cross_entropy": "cross-entropy",
-    "dice": "soft Dice",
-    "cross_entropy_dice": "cross-entropy + Dice",
-}
-_NORMALISATIONS: Final[Mapping[str, tuple[str, str]]] = {
-    "quantile_zscore": ("scaled by the middle half of each scan", "scans have no common scale"),
-    "zscore": ("scaled by mean and spread of each scan", "scans have no common scale"),
-    "ct": ("clipped and scaled alike in all scans", "CT has a physical unit"),
-    "none": ("left as they are", "the data set asks for it"),
-}
 _INTENSITIES: Final[Mapping[str, Any]] = {
     "contrast": (1.0, 1.0),
     "brightness": (1.0, 1.0),
@@ -182,13 +171,12 @@ def _networks(plan: Plan) -> Iterator[SummaryLine]:
     why = "as wide as the minutes allow" if budget else f"usual width on a {plan.inputs.device.upper()}, depth by size"
     yield SummaryLine("network", text, why, ("network",))
     training = plan.training
-    loss = LOSSES.built_in.get(training.loss)
+    loss = LOSSES[training.loss]
     weights = training.class_weights
-    weighted = f" (weights {min(weights):g} to {max(weights):g})" if loss is None or loss.class_weighted else ""
-    name, plus, dice = _LOSSES.get(training.loss, training.loss).partition(" + ")
+    weighted = f", weights {min(weights):g} to {max(weights):g}" if loss.class_weighted else ""
     why = "the paper's" if plan.inputs.recipe == "paper" else "rare classes weigh more" if weighted else "no class weights"
-    binary = "binary " if not plan.data.encoding.exclusive and name == "cross-entropy" else ""
-    text = f"{binary}{name}{weighted}{plus}{dice}, {training.optimiser}"
+    binary = "binary " if not plan.data.encoding.exclusive and loss.class_weighted else ""
+    text = f"{binary}{loss.short or training.loss}{weighted}, {training.optimiser}"
     yield SummaryLine("training", text, why, ("training",))
 
 
@@ -197,11 +185,12 @@ def _intensities(plan: Plan) -> SummaryLine:
     channels: dict[str, list[str]] = {}
     for name, step in zip(plan.data.channels, plan.preprocessing.normalisation, strict=True):
         channels.setdefault(step.method, []).append(name)
-    told = {method: _NORMALISATIONS.get(method, (f"by {method}", "by its package")) for method in channels}
+    told = {method: NORMALISATIONS[method].short or f"by {method}" for method in channels}
     if len(channels) == 1:
-        ((text, why),) = told.values()
+        ((method, text),) = told.items()
+        why = NORMALISATIONS[method].why or "by its package"
     else:
-        text = "; ".join(f"{_named(names)} {told[method][0]}" for method, names in channels.items())
+        text = "; ".join(f"{_named(names)} {told[method]}" for method, names in channels.items())
         why = "by what the channels' names say"
     if plan.inputs.recipe == "paper" and list(channels) == ["quantile_zscore"]:
         why = "eq. 1 of the paper"

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from oracles.brain import BRAIN
 
+from autoseg import catalogue
+from autoseg.catalogue import LossEntry
 from autoseg.cli.layout import laid_out
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.planning.decided import DECIDED
@@ -59,7 +61,7 @@ def test_a_plan_for_brains_in_words(brains: Fingerprint) -> None:
         "slices: patches of 160 x 160 px, 8 in a batch": "a step takes at most 1.9 GB",
         "intensities: scaled by the middle half of each scan": "scans have no common scale",
         "network: 5 levels of 16 to 256 features": "usual width on a CPU, depth by size",
-        "training: cross-entropy (weights 1 to 10.6) + Dice, muon": "rare classes weigh more",
+        "training: cross-entropy + Dice, weights 1 to 10.6, muon": "rare classes weigh more",
         "augmentation: turned up to 20 deg, scaled, shifted, mirrored": "few scans are soon learned by heart",
         "augmentation: changed contrast, brightness, gamma and noise": "as between scanners",
         "prediction: mean over mirror images, rare classes held back": "their weights make them too many",
@@ -135,6 +137,18 @@ def test_what_was_asked_for_is_marked(brains: Fingerprint) -> None:
     (length,) = [reason for line, reason in told.items() if line.startswith("length: 3 folds of 60 minutes")]
     assert length == "asked for: folds"
     assert sum(reason.startswith("asked for") for reason in told.values()) == 4
+
+
+def test_a_loss_of_ones_own_is_called_as_its_entry_says(brains: Fingerprint, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = planned(brains, overrides={"training.loss": "dice"})
+    for entry, expected in {
+        LossEntry("focal:focal", "focal loss"): "dice, muon",
+        LossEntry(
+            "focal:focal", "focal loss", short="focal loss", class_weighted=True
+        ): "focal loss, weights 1 to 10.6, muon",
+    }.items():
+        monkeypatch.setattr(catalogue.LOSSES, "built_in", {**catalogue.LOSSES.built_in, "dice": entry})
+        assert f"training: {expected}" in texts(summary(plan, brains))
 
 
 @pytest.mark.parametrize("path", [path for path in DECIDED if path.partition(".")[0] not in {"data", "folds"}])
