@@ -1,11 +1,23 @@
 """The keys of a plan for random changes of the training slices."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
 from autoseg import catalogue
 from autoseg.planning.section_types import Fraction, Range, Section
+
+CHANGES_OF_INTENSITY: Final[Mapping[str, Any]] = {
+    "noise_std": 0.0,
+    "noise_variance": 0.0,
+    "blur_sigma_px": (0.0, 0.0),
+    "brightness": (1.0, 1.0),
+    "brightness_shift": 0.0,
+    "contrast": (1.0, 1.0),
+    "gamma": (1.0, 1.0),
+}
+"""The keys of changes of intensities, each with the value that changes nothing, in the order in which these are applied."""
 
 
 class AugmentationSection(Section):
@@ -47,6 +59,18 @@ class AugmentationSection(Section):
     additional: tuple[catalogue.Augmentation, ...] = Field(
         default=(), description="augmentations of one's own, applied in this order after all of these"
     )
+
+    @property
+    def noise(self) -> float:
+        """Largest standard deviation of the noise, under whichever name a plan has it."""
+        return self.noise_std or self.noise_variance
+
+    @property
+    def active(self) -> tuple[str, ...]:
+        """The keys of `CHANGES_OF_INTENSITY` that change something, in the order in which they are applied."""
+        if not self.intensity_probability:
+            return ()
+        return tuple(key for key, neutral in CHANGES_OF_INTENSITY.items() if getattr(self, key) != neutral)
 
     @model_validator(mode="after")
     def _ranges_rise(self) -> "AugmentationSection":

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from autoseg.catalogue import LOSSES, NORMALISATIONS, Plane
 from autoseg.evaluation.formatting import listing
+from autoseg.planning.augmentation_section import CHANGES_OF_INTENSITY
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.decided import in_every_view
 from autoseg.planning.fingerprint import Fingerprint
@@ -22,17 +23,6 @@ _MOST_NAMED: Final = 4
 
 _LONGEST: Final = 36
 """Characters of a reason. Source: chosen; with the values of a usual plan beside it, it fits into 100."""
-
-_INTENSITIES: Final[Mapping[str, Any]] = {
-    "contrast": (1.0, 1.0),
-    "brightness": (1.0, 1.0),
-    "brightness_shift": 0.0,
-    "gamma": (1.0, 1.0),
-    "noise_std": 0.0,
-    "noise_variance": 0.0,
-    "blur_sigma_px": (0.0, 0.0),
-}
-"""Changes of intensities, each with the value that changes nothing."""
 
 
 @dataclass(frozen=True)
@@ -211,11 +201,10 @@ def _augmentation(plan: Plan) -> Iterator[SummaryLine]:
     why = "the paper's" if paper else "few scans are soon learned by heart"
     paths = ("augmentation", "views.mirror_axes")
     yield SummaryLine("augmentation", ", ".join(text) or "no change of shape", why, paths)
-    changed = [name for name, neutral in _INTENSITIES.items() if getattr(values, name) != neutral]
-    changes = list(dict.fromkeys(name.partition("_")[0] for name in changed)) if values.intensity_probability else []
+    changes = list(dict.fromkeys(key.partition("_")[0] for key in values.active))
     changes += values.additional
     if changes:
-        keys = (*_INTENSITIES, "intensity_probability", "contrast_about", "additional")
+        keys = (*CHANGES_OF_INTENSITY, "intensity_probability", "contrast_about", "additional")
         own = tuple(f"augmentation.{key}" for key in keys)
         yield SummaryLine("augmentation", f"changed {listing(changes)}", "as between scanners", own)
 

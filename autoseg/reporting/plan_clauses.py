@@ -198,20 +198,19 @@ def _spatial(section: AugmentationSection) -> list[str]:
 
 
 def _intensity(section: AugmentationSection) -> list[str]:
-    if not section.intensity_probability:
-        return []
     about = "mean of the foreground" if section.contrast_about == "foreground" else "mean"
-    noise = section.noise_std or section.noise_variance  # whose name 0.1 mistook
+    noise = f"Gaussian noise (standard deviation up to {section.noise:g})"
     smallest, largest = section.blur_sigma_px
-    is_on = {
-        f"Gaussian noise (standard deviation up to {noise:g})": noise > 0,
-        f"Gaussian blur (sigma {smallest:g} to {largest:g} pixels)": largest > 0,
-        f"brightness (factor {_between(section.brightness)})": section.brightness != (1.0, 1.0),
-        f"added brightness (standard deviation {section.brightness_shift:g})": section.brightness_shift > 0,
-        f"contrast about the {about} (factor {_between(section.contrast)})": section.contrast != (1.0, 1.0),
-        f"gamma (exponent {_between(section.gamma)})": section.gamma != (1.0, 1.0),
+    changes = {
+        "noise_std": noise,
+        "noise_variance": noise,
+        "blur_sigma_px": f"Gaussian blur (sigma {smallest:g} to {largest:g} pixels)",
+        "brightness": f"brightness (factor {_between(section.brightness)})",
+        "brightness_shift": f"added brightness (standard deviation {section.brightness_shift:g})",
+        "contrast": f"contrast about the {about} (factor {_between(section.contrast)})",
+        "gamma": f"gamma (exponent {_between(section.gamma)})",
     }
-    return [change for change, on in is_on.items() if on]
+    return [changes[key] for key in section.active]
 
 
 def _probability(probability: float, *, before: str = "") -> str:

@@ -63,7 +63,7 @@ def test_a_plan_for_brains_in_words(brains: Fingerprint) -> None:
         "network: 5 levels of 16 to 256 features": "usual width on a CPU, depth by size",
         "training: cross-entropy + Dice, weights 1 to 10.6, muon": "rare classes weigh more",
         "augmentation: turned up to 20 deg, scaled, shifted, mirrored": "few scans are soon learned by heart",
-        "augmentation: changed contrast, brightness, gamma and noise": "as between scanners",
+        "augmentation: changed noise, brightness, contrast and gamma": "as between scanners",
         "prediction: mean over mirror images, rare classes held back": "their weights make them too many",
         "length: 5 folds of 60 minutes, epochs of 124 steps": "--minutes of train changes it",
     }
@@ -133,7 +133,7 @@ def test_what_was_asked_for_is_marked(brains: Fingerprint) -> None:
     told = texts(summary(planned(brains, folds=3, overrides=overrides), brains))
     assert told["training: soft Dice, muon"] == "asked for: loss, weight_decay"
     assert told["slices: patches of 160 x 160 px, 4 in a batch"] == "asked for: batch_size 4"
-    assert told["augmentation: changed contrast, brightness, gamma and noise"] == "asked for: gamma [0.5, 2.0]"
+    assert told["augmentation: changed noise, brightness, contrast and gamma"] == "asked for: gamma [0.5, 2.0]"
     (length,) = [reason for line, reason in told.items() if line.startswith("length: 3 folds of 60 minutes")]
     assert length == "asked for: folds"
     assert sum(reason.startswith("asked for") for reason in told.values()) == 4

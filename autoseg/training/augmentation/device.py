@@ -1,6 +1,7 @@
 """The augmentation of a plan on any device: parameters drawn on the host, applied to a whole batch in torch."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import accumulate
 
 import numpy as np
@@ -104,21 +105,19 @@ class TorchAugmentation:
 
 
 def _intensity(section: AugmentationSection, channels: int) -> Iterator[BatchedTransform]:
-    """What changes intensities, in the order of `training.augmentation.pipeline`."""
-    probability = section.intensity_probability
-    if not probability:
-        return
-    if section.contrast_about == "foreground" and section.contrast != (1.0, 1.0):
+    """What changes intensities."""
+    if section.contrast_about == "foreground" and "contrast" in section.active:
         yield MarkForeground()
-    if std := section.noise_std or section.noise_variance:
-        yield BatchedNoiseTransform((0.0, std), probability=probability)
-    if section.blur_sigma_px[1]:
-        yield BatchedBlurTransform(section.blur_sigma_px, channels=channels, probability=probability)
-    if section.brightness != (1.0, 1.0):
-        yield BatchedBrightnessTransform(section.brightness, probability=probability)
-    if section.brightness_shift:
-        yield BatchedShiftTransform(section.brightness_shift, probability=probability)
-    if section.contrast != (1.0, 1.0):
-        yield BatchedContrastTransform(section.contrast, probability=probability)
-    if section.gamma != (1.0, 1.0):
-        yield BatchedGammaTransform(section.gamma, probability=probability)
+    probability = section.intensity_probability
+    noise = partial(BatchedNoiseTransform, (0.0, section.noise))
+    transforms: dict[str, Callable[..., BatchedTransform]] = {
+        "noise_std": noise,
+        "noise_variance": noise,
+        "blur_sigma_px": partial(BatchedBlurTransform, section.blur_sigma_px, channels=channels),
+        "brightness": partial(BatchedBrightnessTransform, section.brightness),
+        "brightness_shift": partial(BatchedShiftTransform, section.brightness_shift),
+        "contrast": partial(BatchedContrastTransform, section.contrast),
+        "gamma": partial(BatchedGammaTransform, section.gamma),
+    }
+    for key in section.active:
+        yield transforms[key](probability=probability)

@@ -1,8 +1,9 @@
 """The random changes of a plan on the host: batchgenerators' own transforms, but for the spatial one."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, TypedDict
 
 import numpy as np
@@ -103,30 +104,33 @@ def _spatial(section: AugmentationSection) -> BatchSpatialTransform | None:
 def _others(section: AugmentationSection, mirror_axes: Sequence[MirrorAxis]) -> Iterator[AbstractTransform]:
     if mirror_axes:
         yield MirrorTransform(axes=tuple(_MIRROR_AXIS[axis] for axis in mirror_axes))
-    if section.intensity_probability:
-        yield from _intensity(section, probability=section.intensity_probability)
+    yield from _intensity(section)
 
 
-def _intensity(section: AugmentationSection, *, probability: float) -> Iterator[AbstractTransform]:
-    about_foreground = section.contrast_about == "foreground" and section.contrast != (1.0, 1.0)
-    if about_foreground:
+def _intensity(section: AugmentationSection) -> Iterator[AbstractTransform]:
+    about_foreground = section.contrast_about == "foreground"
+    if about_foreground and "contrast" in section.active:
         yield MarkForegroundTransform()
-    if std := section.noise_std or section.noise_variance:  # what batchgenerators calls variance is a standard deviation
-        yield GaussianNoiseTransform(noise_variance=(0, std), p_per_sample=probability)
-    if section.blur_sigma_px[1]:
-        yield GaussianBlurTransform(blur_sigma=section.blur_sigma_px, p_per_sample=probability)
-    if section.brightness != (1.0, 1.0):
-        yield BrightnessMultiplicativeTransform(
-            multiplier_range=section.brightness, per_channel=False, p_per_sample=probability
-        )
-    if section.brightness_shift:
-        yield BrightnessTransform(0.0, section.brightness_shift, per_channel=False, p_per_sample=probability)
+    often = {"p_per_sample": section.intensity_probability}
+    noise = partial(GaussianNoiseTransform, noise_variance=(0, section.noise), **often)  # which means its standard deviation
+    contrast: Callable[[], AbstractTransform]
     if about_foreground:
-        yield ForegroundContrastTransform(section.contrast, probability=probability)
-    elif section.contrast != (1.0, 1.0):
-        yield ContrastAugmentationTransform(section.contrast, per_channel=False, p_per_sample=probability)
-    if section.gamma != (1.0, 1.0):
-        yield GammaTransform(gamma_range=section.gamma, retain_stats=True, p_per_sample=probability)
+        contrast = partial(ForegroundContrastTransform, section.contrast, probability=section.intensity_probability)
+    else:
+        contrast = partial(ContrastAugmentationTransform, section.contrast, per_channel=False, **often)
+    transforms: dict[str, Callable[[], AbstractTransform]] = {
+        "noise_std": noise,
+        "noise_variance": noise,
+        "blur_sigma_px": partial(GaussianBlurTransform, blur_sigma=section.blur_sigma_px, **often),
+        "brightness": partial(
+            BrightnessMultiplicativeTransform, multiplier_range=section.brightness, per_channel=False, **often
+        ),
+        "brightness_shift": partial(BrightnessTransform, 0.0, section.brightness_shift, per_channel=False, **often),
+        "contrast": contrast,
+        "gamma": partial(GammaTransform, gamma_range=section.gamma, retain_stats=True, **often),
+    }
+    for key in section.active:
+        yield transforms[key]()
 
 
 @contextmanager
