@@ -180,6 +180,10 @@ class TrainingError(AutosegError):
     exit_code = 8
 
 
+class ProcessEndedError(TrainingError):
+    """A process, or the workers that a cluster gave it to, ended before its work did, without saying why."""
+
+
 class LostRankError(TrainingError):
     """A process that trains together with others cannot go on, because another one of them has ended.
 

@@ -21,6 +21,7 @@ EXIT_CODES = {
     "CasesFailedError": 7,
     "TrainingError": 8,
     "LostRankError": 8,
+    "ProcessEndedError": 8,
     "SystemFailureError": 9,
     "InterruptedRunError": 130,
 }

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
-from autoseg.errors import AutosegError, CasesFailedError, MemoryLimitError, SystemFailureError, TrainingError
+from autoseg.errors import AutosegError, CasesFailedError, MemoryLimitError, ProcessEndedError, SystemFailureError
 from autoseg.events import Events, Progress
 from autoseg.inference.part import BAR, MOST_PARTS, Part
 from autoseg.inference.scans import FoundScans
@@ -59,7 +59,7 @@ def segment_parts(
             died = list[Part]()  # parts in work at a time are of one division: a folder of results takes no other beside it
             for part, outcome in _outcomes(parts, segment, executor, initialise=initialise, events=told):
                 match outcome:
-                    case TrainingError():  # how the end of a process is told
+                    case ProcessEndedError():
                         died.append(part)
                     case CasesFailedError():
                         failures += outcome.failures

@@ -9,7 +9,7 @@ from itertools import count
 from multiprocessing.connection import Connection
 from typing import Generic
 
-from autoseg.errors import AutosegError, InterruptedRunError, TrainingError
+from autoseg.errors import AutosegError, InterruptedRunError, ProcessEndedError
 from autoseg.events import Events
 from autoseg.jobs.children import work_as_child
 from autoseg.jobs.interruption import Interruptible, Interruption
@@ -82,16 +82,16 @@ def death(exit_code: int | None) -> Failed:
     """Why a process ended without a word."""
     again = "The same command continues from the last epoch."
     if exit_code == InterruptedRunError.exit_code:
-        return Failed(TrainingError("its process was told to stop", remedy=again))
+        return Failed(ProcessEndedError("its process was told to stop", remedy=again))
     if exit_code is not None and exit_code < 0:
         return Failed(
-            TrainingError(
+            ProcessEndedError(
                 f"its process was killed ({signal.Signals(-exit_code).name})",
                 remedy=f"Often the machine ran out of memory: close other programs, or choose fewer --jobs. {again}",
             )
         )
     return Failed(
-        TrainingError(
+        ProcessEndedError(
             f"its process ended with exit code {exit_code} before the run did",
             remedy="The reason stands above. A script of your own that trains side by side must be guarded by "
             "`if __name__ == '__main__':`.",

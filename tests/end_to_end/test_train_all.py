@@ -93,7 +93,7 @@ def test_a_broken_and_a_killed_run_do_not_keep_the_others(cohort: Path, tmp_path
     failures = json.loads(output)["failures"]
     assert list(failures) == ["unet, fold 0", "unet, fold 1"]
     assert failures["unet, fold 0"]["where"] == str(broken)
-    assert failures["unet, fold 1"]["error"] == "TrainingError"
+    assert failures["unet, fold 1"]["error"] == "ProcessEndedError"
     assert "SIGKILL" in failures["unet, fold 1"]["what"]
     assert "all runs: 3/3 runs, done" in errors
     assert "finished 1  failed 2" in errors

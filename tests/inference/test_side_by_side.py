@@ -9,7 +9,15 @@ import pytest
 from oracles.watched_runs import Recorder
 
 from autoseg.data.folders import PassedOver
-from autoseg.errors import AutosegError, CasesFailedError, ImageError, MemoryLimitError, SystemFailureError, TrainingError
+from autoseg.errors import (
+    AutosegError,
+    CasesFailedError,
+    ImageError,
+    MemoryLimitError,
+    ProcessEndedError,
+    SystemFailureError,
+    TrainingError,
+)
 from autoseg.events import Events
 from autoseg.inference.part import Part
 from autoseg.inference.scans import FoundScans, Scan
@@ -38,7 +46,7 @@ class InTurn:
             except AutosegError as error:
                 yield run, error
             except SystemExit:
-                yield run, TrainingError("its process was killed", remedy="")
+                yield run, ProcessEndedError("its process was killed", remedy="")
 
 
 def found(*names: str, bad: Sequence[str] = ()) -> FoundScans:
@@ -115,9 +123,10 @@ def test_scans_that_are_too_large_fail_alone_and_all_of_them_at_once() -> None:
         segmented(scans, Segment(scans, too_large=["a", "b", "c", "d"]), InTurn(), Recorder())
 
 
-def test_a_failure_of_the_whole_command_ends_it() -> None:
+@pytest.mark.parametrize("failure", [SystemFailureError, TrainingError])
+def test_a_failure_of_the_whole_command_ends_it(failure: type[AutosegError]) -> None:
     def refuse(part: Part, *, events: Events, started: float, slot: int) -> list[str]:
-        raise SystemFailureError("the disk is full", remedy="Make room.")
+        raise failure("the disk is full", remedy="Delete something.")
 
-    with pytest.raises(SystemFailureError, match="disk"):
+    with pytest.raises(failure, match="disk"):
         segment_parts(found("a", "b"), refuse, InTurn(), initialise=lambda: None, events=Recorder())

@@ -13,7 +13,7 @@ from oracles import watched_runs
 from oracles.processes import eventually, is_alive
 from oracles.watched_runs import Recorder
 
-from autoseg.errors import AutosegError, TrainingError, WorkspaceError
+from autoseg.errors import AutosegError, ProcessEndedError, WorkspaceError
 from autoseg.jobs.side_by_side import side_by_side
 from autoseg.jobs.work import Run
 
@@ -92,7 +92,7 @@ def test_a_failure_arrives_whole_and_leaves_the_others_alone() -> None:
 def test_a_process_that_dies_is_a_failure_of_its_run_alone(work: Any, words: str) -> None:
     events = Recorder()
     ended = outcomes([Run("bad", work), Run("good", watched_runs.report)], events=events)
-    with pytest.raises(TrainingError, match=words):
+    with pytest.raises(ProcessEndedError, match=words):
         raise ended["bad"]
     begun = {} if work is watched_runs.collect else {"dying": "given up"}
     assert {label: bar.end for label, bar in events.bars.items()} == begun
@@ -109,7 +109,7 @@ def test_a_run_gives_its_slot_back_however_it_ends(tmp_path: Path) -> None:
         Run("last", partial(watched_runs.tell_slot, gate, waits=False)),
     ]
     ended = outcomes(runs, jobs=2)
-    assert isinstance(ended["killed"], TrainingError)
+    assert isinstance(ended["killed"], ProcessEndedError)
     assert isinstance(ended["refuses"], WorkspaceError)
     assert {name: ended[name] for name in ("long", "returns", "last")} == {"long": 0, "returns": 1, "last": 1}
 

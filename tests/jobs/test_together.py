@@ -10,7 +10,7 @@ import pytest
 from oracles import parts_of_work, watched_runs
 from oracles.watched_runs import Recorder
 
-from autoseg.errors import InterruptedRunError, LostRankError, TrainingError, WorkspaceError
+from autoseg.errors import InterruptedRunError, LostRankError, ProcessEndedError, WorkspaceError
 from autoseg.events import Events, Silent
 from autoseg.jobs.together import together
 from autoseg.jobs.work import Run
@@ -39,7 +39,7 @@ def test_where_one_fails_all_end_with_its_error(tmp_path: Path, bad: int) -> Non
 
 def test_who_was_lost_says_why_even_when_the_loss_is_told_first(tmp_path: Path) -> None:
     mark = tmp_path / "lost"
-    with pytest.raises(TrainingError, match=r"part 1: its process was killed \(SIGKILL\)"):
+    with pytest.raises(ProcessEndedError, match=r"part 1: its process was killed \(SIGKILL\)"):
         done(partial(parts_of_work.lose_another, mark), partial(parts_of_work.die_when_there, mark, signal.SIGKILL))
 
 
@@ -49,5 +49,5 @@ def test_where_nobody_says_why_the_loss_itself_is_the_error() -> None:
 
 
 def test_an_error_of_a_part_says_which_part_it_was() -> None:
-    with pytest.raises(TrainingError, match=r"^part 1: its process was told to stop"):
+    with pytest.raises(ProcessEndedError, match=r"^part 1: its process was told to stop"):
         done(parts_of_work.lose, partial(parts_of_work.end, InterruptedRunError.exit_code))

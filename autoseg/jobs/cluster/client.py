@@ -15,7 +15,7 @@ import distributed
 from distributed import Client
 from distributed.comm.addressing import parse_host_port
 
-from autoseg.errors import SystemFailureError, TrainingError, UsageError
+from autoseg.errors import ProcessEndedError, SystemFailureError, UsageError
 from autoseg.events import Events
 from autoseg.jobs.cluster.desk import Desk, Done, Heard, Lost, Said, Supply
 from autoseg.jobs.cluster.hosting import end_session, host_run, introduce
@@ -102,7 +102,7 @@ class _RunElsewhere:
         self.shown.abandon()
         if not isinstance(heard, Done):
             remedy = "Give workers more memory or time; the same command continues from the last epoch."
-            return TrainingError("the workers that worked on it were lost, one after the other", remedy=remedy)
+            return ProcessEndedError("the workers that worked on it were lost, one after the other", remedy=remedy)
         last, exit_code = heard.result
         messages = pickle.loads(last) if last else []  # noqa: S301 - our own workers
         end = messages[-1] if messages and isinstance(messages[-1], Returned | Failed | Crashed) else death(exit_code)

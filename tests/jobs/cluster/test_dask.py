@@ -14,7 +14,7 @@ from oracles.dask_cluster import PATIENCE_S, Cluster, dask_cluster
 from oracles.processes import eventually
 from oracles.watched_runs import Recorder
 
-from autoseg.errors import AutosegError, SystemFailureError, TrainingError, UsageError, WorkspaceError
+from autoseg.errors import AutosegError, ProcessEndedError, SystemFailureError, UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.jobs.cluster.client import ClusterExecutor, on_scheduler
 from autoseg.jobs.pool import ordered_map
@@ -96,7 +96,7 @@ def test_each_run_is_a_process_of_its_own_whose_events_come_home(executor: Clust
     assert ends == {"a": (10, "done"), "scoring": (3, "done"), "refused": (0, "given up"), "dying": (0, "given up")}
     assert isinstance(ended["bad"], WorkspaceError)
     assert ended["bad"].remedy == "Choose another."
-    with pytest.raises(TrainingError, match=r"killed \(SIGKILL\)"):
+    with pytest.raises(ProcessEndedError, match=r"killed \(SIGKILL\)"):
         raise ended["dying"]
     reports = [ended[str(number)] for number in range(3)]
     assert {report["prepared"] for report in reports} == {"yes"}
