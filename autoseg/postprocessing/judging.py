@@ -93,7 +93,7 @@ class _Change:
         return f"{self.mean:+.{digits}f}{self.measure.unit}, {error}"
 
 
-def judge(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], *, value: int | None) -> tuple[bool, str]:
+def step_helps(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], *, value: int | None) -> tuple[bool, str]:
     """Whether a step is worth keeping, and why.
 
     It is kept where Dice or the Hausdorff distance of its classes improves, or false positives become fewer, and nothing

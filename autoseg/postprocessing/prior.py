@@ -58,7 +58,7 @@ class FoundShift:
 def find_shift(
     cases: Sequence[HeldOutCase], *, choice: Choice, before: Sequence[CaseMetrics], apply: Apply, events: Events
 ) -> FoundShift:
-    """Learn a shift, and keep it where cases of folds left out gain by it beyond what chance explains.
+    """Learn a shift, and keep it where cases of folds left out gain by it.
 
     Each fold's cases are scored with the shift that the cases of the other folds teach; where there is one fold alone, each
     case with that of the others, or each of `_MOST_GROUPS` groups where there are more cases. It is kept if their Dice rises
@@ -86,7 +86,7 @@ def find_shift(
         progress.advance()
         after = _scores(cases, [replace(choice, log_shift=learnt[group]) for group in groups], before, apply)
         progress.advance()
-        kept, reason = judge(before, after) if together else (False, "no shift raises the Dice of the held-out cases")
+        kept, reason = shift_helps(before, after) if together else (False, "no shift raises the Dice of the held-out cases")
         scores = _scores(cases, [replace(choice, log_shift=together)] * len(cases), before, apply) if kept else tuple(before)
         progress.advance()
     tried = TriedShift(
@@ -111,17 +111,17 @@ def _learn(
     return without, best(tables)
 
 
-def judge(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics]) -> tuple[bool, str]:
+def shift_helps(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics]) -> tuple[bool, str]:
     """Whether a shift is worth keeping, by the scores of cases that had no part in it, and why."""
     pairs = zip(case_means(before, "dice"), case_means(after, "dice"), strict=True)
     gains = np.array([new - old for old, new in pairs if not math.isnan(new - old)])
     if len(gains) < 2:
         return False, "too few cases have a Dice"
     mean, error = float(gains.mean()), float(gains.std(ddof=1)) / math.sqrt(len(gains))
-    measured = f"{mean:+.5f} with a standard error of {error:.5f}"
+    measured = f"{mean:+.5f}, standard error {error:.5f}"
     if mean > error:
-        return True, f"Dice of cases left out rises ({measured})"
-    return False, f"Dice of cases left out does not rise by more than chance explains ({measured})"
+        return True, f"Dice of cases left out rises by more than one standard error ({measured})"
+    return False, f"Dice of cases left out does not rise by more than one standard error ({measured})"
 
 
 def best_shift(tables: Sequence[Undecided]) -> tuple[float, ...]:

@@ -20,7 +20,7 @@ from autoseg.jobs.work import Apply
 from autoseg.metrics.masks import labelled_part
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase
-from autoseg.postprocessing.judging import judge
+from autoseg.postprocessing.judging import step_helps
 from autoseg.postprocessing.label_maps import CaseMaps, keep_step, store_maps
 from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import TriedStep
@@ -121,7 +121,7 @@ class _Search:
         return self._decide(step, self._scores_with(steps), final=None)
 
     def _decide(self, step: Step, after: tuple[CaseMetrics, ...], *, final: tuple[CaseMetrics, ...] | None) -> bool:
-        good, reason = judge(self.scores, after, value=step.label)
+        good, reason = step_helps(self.scores, after, value=step.label)
         score = self._score if after == self.scores else score_of(after)
         self.tried.append(
             TriedStep(

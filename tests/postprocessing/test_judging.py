@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
-from autoseg.postprocessing.judging import judge
+from autoseg.postprocessing.judging import step_helps
 
 NAN = float("nan")
 CLASSES = ((1, "A"), (5, "B"))
@@ -63,41 +63,41 @@ WILD = np.array([9.0, -9, 8, -8, 5, 1])  # mean 1, standard error 3.2
     ],
 )
 def test_a_step_improves_something_beyond_chance_and_worsens_nothing(after: Scores, good: bool, why: str) -> None:
-    found, reason = judge(cases(SAME), cases(after), value=1)
+    found, reason = step_helps(cases(SAME), cases(after), value=1)
     assert why in reason
     assert found == good
 
 
 def test_other_classes_may_not_lose_and_do_not_gain_for_it() -> None:
     better, worse = moved(0.01 * STEADY, NONE), moved(-0.01 * STEADY, NONE)
-    assert judge(cases(SAME), cases(better, worse), value=1) == (
+    assert step_helps(cases(SAME), cases(better, worse), value=1) == (
         False, "Dice of B gets worse (-0.01000, standard error 0.00058)"
     )  # fmt: skip
-    assert not judge(cases(SAME), cases(SAME, better), value=1)[0]
-    assert judge(cases(SAME), cases(SAME, better), value=5)[0]
+    assert not step_helps(cases(SAME), cases(SAME, better), value=1)[0]
+    assert step_helps(cases(SAME), cases(SAME, better), value=5)[0]
 
 
 def test_a_step_of_all_classes_is_judged_by_their_mean() -> None:
-    found, reason = judge(cases(SAME), cases(moved(0.01 * STEADY, NONE), moved(0.02 * STEADY, NONE)), value=None)
+    found, reason = step_helps(cases(SAME), cases(moved(0.01 * STEADY, NONE), moved(0.02 * STEADY, NONE)), value=None)
     assert found
     assert "Dice (+0.01500" in reason
 
 
 def test_nothing_may_be_left_of_no_class_that_is_there() -> None:
     after = [*moved(0.01 * STEADY, -STEADY)[:5], (0.9, NAN)]
-    assert judge(cases(SAME), cases(SAME, after), value=5) == (False, "nothing of B is left in 1 case(s) that have it")
+    assert step_helps(cases(SAME), cases(SAME, after), value=5) == (False, "nothing of B is left in 1 case(s) that have it")
 
 
 def test_false_positives_that_go_are_a_gain() -> None:
     found_and_not_there, gone = [(0.0, NAN)] * 6, [(NAN, NAN)] * 6
     before = cases(SAME, found_and_not_there, volumes_ml=(1.0, 0.0))
-    kept, reason = judge(before, cases(SAME, gone, volumes_ml=(0.0, 0.0)), value=5)
+    kept, reason = step_helps(before, cases(SAME, gone, volumes_ml=(0.0, 0.0)), value=5)
     assert kept
     assert "better: false positives per case (-1.00" in reason
 
 
 def test_a_single_case_says_nothing_of_others() -> None:
-    kept, reason = judge(cases(SAME[:1]), cases([(1.0, 1.0)]), value=1)
+    kept, reason = step_helps(cases(SAME[:1]), cases([(1.0, 1.0)]), value=1)
     assert not kept
     assert "+0.10000, one case" in reason
 
@@ -107,5 +107,5 @@ def test_noise_is_seldom_kept() -> None:
     kept = 0
     for _ in range(200):
         after = moved(generator.normal(0, 0.01, 6), generator.normal(0, 2, 6))
-        kept += judge(cases(SAME), cases(after), value=1)[0]
+        kept += step_helps(cases(SAME), cases(after), value=1)[0]
     assert kept < 200 * 0.15  # each of two measures by chance in one of twenty

@@ -12,7 +12,7 @@ from autoseg.events import Silent
 from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
-from autoseg.postprocessing.prior import FoundShift, best_shift, find_shift, judge
+from autoseg.postprocessing.prior import FoundShift, best_shift, find_shift, shift_helps
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.undecided import STEP, Undecided, undecided
 
@@ -104,15 +104,19 @@ def scored(*dice: float) -> list[CaseMetrics]:
 @pytest.mark.parametrize(
     ("gains", "kept", "reason"),
     [
-        ((0.01, 0.02, 0.03), True, "Dice of cases left out rises (+0.02000 with a standard error of 0.00577)"),
-        ((0.01, -0.01, 0.01), False, "Dice of cases left out does not rise by more than chance explains"),
+        (
+            (0.01, 0.02, 0.03),
+            True,
+            "Dice of cases left out rises by more than one standard error (+0.02000, standard error 0.00577)",
+        ),
+        ((0.01, -0.01, 0.01), False, "Dice of cases left out does not rise by more than one standard error (+0.00333, "),
         ((-0.01, -0.01, -0.01), False, "does not rise"),
         ((0.01, float("nan"), float("nan")), False, "too few cases have a Dice"),
     ],
 )
 def test_it_is_kept_where_the_gain_exceeds_its_standard_error(gains: tuple[float, ...], *, kept: bool, reason: str) -> None:
     before, after = scored(0.8, 0.8, 0.8), scored(*(0.8 + gain for gain in gains))
-    found_kept, why = judge(before, after)
+    found_kept, why = shift_helps(before, after)
     assert found_kept == kept
     assert reason in why
 
