@@ -121,14 +121,14 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
             asked for and cannot be written.
         WorkspaceError: another process segments the same scans into this folder.
     """
-    from autoseg.commands.predict_results import require_highdicom
+    from autoseg.catalogue.extras import require_extra
     from autoseg.errors import UsageError
     from autoseg.jobs.executors import open_executor
     from autoseg.runs.found import refuse_results_in, workspace_folder
     from autoseg.storage.files import explain_os_errors, require_writable
 
     if options.dicom_seg:
-        require_highdicom()
+        require_extra("dicom-seg", "DICOM segmentations")
     refuse_results_in(options.target)
     require_writable(options.target)
     if options.model is None:

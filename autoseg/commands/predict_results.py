@@ -1,6 +1,5 @@
 """What `autoseg predict` writes, by its options: what draws and what writes DICOM is loaded where it is asked for."""
 
-import importlib.util
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,23 +33,9 @@ def _drawer() -> "DrawCase":
 
 
 def _seg_writer() -> "WriteSeg":
-    require_highdicom()
+    from autoseg.catalogue.extras import require_extra
+
+    require_extra("dicom-seg", "DICOM segmentations")
     from autoseg.images.dicom.seg_object import write_seg
 
     return write_seg
-
-
-def require_highdicom() -> None:
-    """Find out whether DICOM segmentations can be written.
-
-    Raises:
-        UsageError: the package for it is missing.
-    """
-    from autoseg.errors import UsageError
-
-    if importlib.util.find_spec("highdicom") is None:
-        raise UsageError(
-            "the package that writes DICOM segmentations is not installed",
-            found="no highdicom",
-            remedy="Run `pip install '.[dicom-seg]'` in autoseg's source folder.",
-        )

@@ -1,6 +1,5 @@
 """Find out the facts about this machine; takes as long as loading torch."""
 
-import importlib.util
 import os
 import platform
 import shutil
@@ -10,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+from autoseg.catalogue.extras import EXTRAS, missing_of
 from autoseg.diagnosis import limits
 from autoseg.diagnosis.facts import Disk, Facts, Gpu, Torch
 from autoseg.jobs.machine import nvidia_gpus, processor_name, shows_windows, usable_cores
@@ -25,14 +25,6 @@ _PACKAGES: Final = (
     "pydantic",
     "matplotlib",
 )
-_EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
-    "tracking": ("tensorboard", "wandb"),
-    "onnx": ("onnx", "onnxscript", "onnxruntime"),
-    "cluster": ("dask", "distributed", "cryptography"),
-    "dicom-seg": ("highdicom", "pydicom"),
-}
-"""Packages of each extra, as pyproject.toml has them."""
-
 _VARIABLES: Final = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
 
 
@@ -46,7 +38,7 @@ def gather(folder: Path) -> Facts:
     torch = None if "torch" in broken else _torch()
     return Facts(
         versions={"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}},
-        missing={extra: tuple(name for name in names if not _is_there(name)) for extra, names in _EXTRAS.items()},
+        missing={extra: missing_of(extra) for extra in EXTRAS},
         system=platform.platform(),
         processor=processor_name(),
         cores=os.cpu_count() or 1,
@@ -101,10 +93,6 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
-
-
-def _is_there(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
 
 
 def _disk(folder: Path) -> Disk:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from autoseg.catalogue.extras import require_extra
 from autoseg.data import places
 from autoseg.data.naming import some
 from autoseg.errors import UsageError
@@ -13,7 +14,7 @@ from autoseg.events import Events
 from autoseg.exporting import contents
 from autoseg.exporting import document as exported
 from autoseg.exporting.archive import ARCHIVE_SUFFIX, write_archive
-from autoseg.exporting.onnx_model import OnnxModel, check_onnx_installed, write_onnx
+from autoseg.exporting.onnx_model import OnnxModel, write_onnx
 from autoseg.inference.ensemble import weights_of
 from autoseg.model.bundle import load_bundle
 from autoseg.model.description import BundleDocument
@@ -105,7 +106,7 @@ def check_request(file: Path, *, onnx: Path | None) -> None:
             remedy=f"Write {file / f'model{ARCHIVE_SUFFIX}' if file.is_dir() else file.with_suffix(ARCHIVE_SUFFIX)}.",
         )
     if onnx is not None:
-        check_onnx_installed()
+        require_extra("onnx", "ONNX models")
         files.require_writable(onnx)
     files.require_writable(file.parent)
 

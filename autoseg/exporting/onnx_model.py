@@ -1,6 +1,5 @@
 """Trained networks in the ONNX format, for programs without torch; each is checked against the original before it counts."""
 
-import importlib.util
 import json
 import logging
 import warnings
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from autoseg.catalogue import Plane
-from autoseg.errors import BundleError, UsageError
+from autoseg.errors import BundleError
 from autoseg.model.bundle import Bundle
 from autoseg.model.encoding import TensorEncoding
 from autoseg.planning.memory import SMALLEST_BOTTLENECK_PX
@@ -31,7 +30,6 @@ LARGEST_DIFFERENCE: Final = 1e-4
 
 INPUT: Final = "slices"
 OUTPUT: Final = "probabilities"
-_PACKAGES: Final = ("onnx", "onnxscript", "onnxruntime")
 
 
 @dataclass(frozen=True)
@@ -49,21 +47,6 @@ class OnnxModel:
     largest_difference: float
     multiple_px: int
     smallest_px: int
-
-
-def check_onnx_installed() -> None:
-    """Find out whether ONNX models can be written and verified.
-
-    Raises:
-        UsageError: a package is missing.
-    """
-    missing = [name for name in _PACKAGES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            "packages for ONNX models are not installed",
-            found=f"no {', '.join(missing)}",
-            remedy="Run `pip install '.[onnx]'` in autoseg's source folder.",
-        )
 
 
 def write_onnx(

@@ -1,20 +1,17 @@
 """Where the work of a command is done: the table of executors, and what the user chose."""
 
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
+from autoseg.catalogue.extras import require_extra
 from autoseg.errors import UsageError
 from autoseg.events import Events
 from autoseg.jobs.local import Local
 from autoseg.jobs.machine import processes
 from autoseg.jobs.work import Executor, ExecutorName
-
-_EXTRA: Final = ("dask", "distributed", "cryptography")
-"""Packages of the extra `cluster`."""
 
 
 class Choices(Protocol):
@@ -90,13 +87,8 @@ def check_choices(choices: Choices) -> None:
         raise UsageError("a scheduler is named, and the executor is not dask", remedy="Add --executor dask.")
     if choices.executor != "slurm" and choices.slurm_settings is not None:
         raise UsageError("settings of SLURM are named, and the executor is not slurm", remedy="Add --executor slurm.")
-    missing = [name for name in _EXTRA if importlib.util.find_spec(name) is None]
-    if choices.executor != "local" and missing:
-        raise UsageError(
-            f"packages for the executor {choices.executor} are not installed",
-            found=f"no {', '.join(missing)}",
-            remedy="Run `pip install '.[cluster]'` in autoseg's source folder, here and where the workers run.",
-        )
+    if choices.executor != "local":
+        require_extra("cluster", f"the executor {choices.executor}", elsewhere=", here and where the workers run")
 
 
 def _local(place: Place) -> AbstractContextManager[Executor]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg import catalogue
+from autoseg.catalogue.extras import missing_extra
 from autoseg.data.display import COLOURS, grey_levels, rgb
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
@@ -93,15 +94,12 @@ class TrackerKind:
         """Import what it needs.
 
         Raises:
-            WorkspaceError: it is not installed.
+            UsageError: it is not installed, or broken.
         """
         try:
             return self.package()
         except ImportError as missing:
-            raise WorkspaceError(
-                f"--track needs a package that cannot be imported ({missing})",
-                remedy="Run `pip install '.[tracking]'` in autoseg's source folder.",
-            ) from None
+            raise missing_extra("tracking", "--track", found=str(missing)) from None
 
 
 class _TensorBoard:
@@ -219,7 +217,8 @@ def tracking(
         images_every_s: least time between two sets of images.
 
     Raises:
-        WorkspaceError: its package is missing, or it cannot begin.
+        UsageError: its package is missing.
+        WorkspaceError: it cannot begin.
     """
     if kind is None:
         yield Untracked()
@@ -246,7 +245,7 @@ def check_installed(kind: catalogue.Tracker | None) -> None:
     """Import a tracker's package, so that a missing one is noticed before the work begins.
 
     Raises:
-        WorkspaceError: it is not installed.
+        UsageError: it is not installed, or broken.
     """
     if kind is not None:
         TRACKERS[kind].installed()

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from autoseg import catalogue
 from autoseg.catalogue import NETWORKS
-from autoseg.errors import BundleError, UsageError
+from autoseg.errors import BundleError
 from autoseg.exporting import onnx_model
-from autoseg.exporting.onnx_model import LARGEST_DIFFERENCE, OnnxModel, check_onnx_installed, write_onnx
+from autoseg.exporting.onnx_model import LARGEST_DIFFERENCE, OnnxModel, write_onnx
 from autoseg.model.bundle import Bundle
 from autoseg.model.description import BundleDocument, Provenance
 from autoseg.model.encoding import TensorEncoding
@@ -191,10 +191,3 @@ def test_a_changed_weight_makes_a_difference(written: AsAsked) -> None:
     softmax = torch.nn.Sequential(other, TensorEncoding.of(model.document.plan).activation()).eval()
     slices = torch.randn((1, 6, 8, 8), generator=torch.Generator().manual_seed(7))
     assert onnx_model._difference(onnx_file.path.read_bytes(), softmax, slices) > LARGEST_DIFFERENCE
-
-
-def test_missing_packages_are_named_with_their_cure(monkeypatch: pytest.MonkeyPatch) -> None:
-    check_onnx_installed()
-    monkeypatch.setattr(onnx_model.importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else object())
-    with pytest.raises(UsageError, match=r"no onnxruntime\. Run `pip install '\.\[onnx\]'` in"):
-        check_onnx_installed()

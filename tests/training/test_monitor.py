@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from autoseg import catalogue
 from autoseg.data.display import COLOURS, rgb
-from autoseg.errors import WorkspaceError
+from autoseg.errors import UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.model.compute import Compute
 from autoseg.planning.plan import Plan
@@ -298,10 +298,12 @@ def test_a_missing_package_names_the_command_that_installs_it(
     kind: catalogue.Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, {"tensorboard": "torch.utils.tensorboard", "wandb": "wandb"}[kind], None)  # type: ignore[arg-type]
-    with pytest.raises(WorkspaceError, match=r"pip install '\.\[tracking\]'") as failure:
+    with pytest.raises(
+        UsageError, match=r"packages for --track are not installed; .* `pip install '\.\[tracking\]'"
+    ) as failure:
         check_installed(kind)
-    assert failure.value.exit_code == 5
-    with pytest.raises(WorkspaceError), tracking(kind, a_run(tmp_path), events=Silent()):
+    assert failure.value.exit_code == 2
+    with pytest.raises(UsageError), tracking(kind, a_run(tmp_path), events=Silent()):
         pytest.fail("nothing to train")
 
 
@@ -430,7 +432,7 @@ def test_a_missing_package_is_noticed_before_anything_else(tmp_path: Path, monke
     from autoseg.commands.train import TrainOptions, run
 
     monkeypatch.setitem(sys.modules, "wandb", None)  # type: ignore[arg-type]
-    with pytest.raises(WorkspaceError, match="pip install"):  # not that there is no plan
+    with pytest.raises(UsageError, match="pip install"):  # not that there is no plan
         run(TrainOptions(architecture="unet", workspace=tmp_path / "nowhere", track="wandb"), Silent())
 
 
