@@ -91,7 +91,7 @@ def make_splits(
     *,
     classes_present: Mapping[str, Collection[int]],
     folds: int,
-    groups: Mapping[str, str] | None = None,
+    groups: Mapping[str, str] | None,
 ) -> Splits:
     """Split the labelled training cases into folds.
 

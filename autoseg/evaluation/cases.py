@@ -77,7 +77,7 @@ def score_case(
     classes: Sequence[LabelClass],
     spacing_mm: tuple[float, float, float],
     tolerances_mm: Tolerances = DEFAULT_TOLERANCE_MM,
-    ignore: int | None = None,
+    ignore: int | None,
 ) -> CaseMetrics:
     """Score every class of a case except background.
 

@@ -63,7 +63,7 @@ def evaluate_folders(
     *,
     classes: Sequence[LabelClass] | None,
     tolerances_mm: Tolerances = DEFAULT_TOLERANCE_MM,
-    ignore: int | None = None,
+    ignore: int | None,
     events: Events,
     jobs: Jobs = 1,
 ) -> Evaluation:

@@ -34,14 +34,14 @@ class Estimated(Protocol):
         """For how many the number is defined."""
 
 
-def number(value: float | None, digits: int, *, undefined: str = UNDEFINED) -> str:
-    """A number with so many decimals; `undefined` where there is none.
+def number(value: float | None, digits: int) -> str:
+    """A number with so many decimals; `UNDEFINED` where there is none.
 
     Example:
         >>> number(0.91234, 3), number(None, 3)
         ('0.912', 'n/a')
     """
-    return undefined if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    return UNDEFINED if value is None or math.isnan(value) else f"{value:.{digits}f}"
 
 
 def change(before: float | None, after: float | None, digits: int) -> str:
@@ -97,9 +97,9 @@ def _over_cases(cells: Sequence[str], estimates: Sequence[Estimated]) -> list[st
     ]
 
 
-def spread(mean: float, sd: float, digits: int, *, undefined: str = UNDEFINED) -> str:
+def spread(mean: float, sd: float, digits: int) -> str:
     """A mean with its standard deviation where there is one: `0.912 +- 0.010`."""
-    middle = number(mean, digits, undefined=undefined)
+    middle = number(mean, digits)
     return middle if math.isnan(sd) else f"{middle} +- {number(sd, digits)}"
 
 

@@ -22,7 +22,7 @@ def judged_side(
     name: str,
     classes: Sequence[LabelClass] | None,
     tolerances_mm: Tolerances,
-    ignore: int | None = None,
+    ignore: int | None,
     events: Events,
     jobs: Jobs = 1,
 ) -> tuple[Side, tuple[tuple[str, AutosegError], ...]]:

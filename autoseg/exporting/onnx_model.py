@@ -53,9 +53,9 @@ def write_onnx(
     bundle: Bundle,
     path: Path,
     *,
-    weight: float = 1.0,
-    mean_log_shift: Sequence[float] = (),
-    planes: Sequence[Plane] = (),
+    weight: float,
+    mean_log_shift: Sequence[float],
+    planes: Sequence[Plane],
 ) -> OnnxModel:
     """Write a network from normalised slices, (B, C, H, W), to probabilities, (B, K, H, W), and verify it.
 

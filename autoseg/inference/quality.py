@@ -114,7 +114,7 @@ class ExpectedDice:
         return np.array([2 * shared / size if size > 0 else math.nan for shared, size in pairs])
 
 
-def entropy(probabilities: NDArray[np.float32], *, exclusive: bool = True) -> NDArray[np.float32]:
+def entropy(probabilities: NDArray[np.float32], *, exclusive: bool) -> NDArray[np.float32]:
     """How undecided probabilities are.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def shift(probabilities: NDArray[np.float32], log_shift: Sequence[float], *, exclusive: bool = True) -> None:
+def shift(probabilities: NDArray[np.float32], log_shift: Sequence[float], *, exclusive: bool) -> None:
     """Shift probabilities in place.
 
     Args:
@@ -27,9 +27,7 @@ def shift(probabilities: NDArray[np.float32], log_shift: Sequence[float], *, exc
     probabilities /= np.maximum(total, np.finfo(np.float32).tiny, out=total)
 
 
-def shifted(
-    probabilities: NDArray[np.float32], log_shift: Sequence[float], *, exclusive: bool = True
-) -> NDArray[np.float32]:
+def shifted(probabilities: NDArray[np.float32], log_shift: Sequence[float], *, exclusive: bool) -> NDArray[np.float32]:
     """The same of a copy; the probabilities themselves where nothing is done."""
     if not log_shift:
         return probabilities

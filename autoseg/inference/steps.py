@@ -51,7 +51,7 @@ def apply_steps(
     steps: Sequence[Step],
     *,
     spacing_mm: Spacing,
-    classes: Sequence[LabelClass] = (),
+    classes: Sequence[LabelClass],
     in_place: bool = False,
 ) -> NDArray[np.uint16]:
     """Apply postprocessing steps to a label map.
@@ -67,7 +67,7 @@ def apply_steps(
         labels: label values, (Z, Y, X), uint16, 0 for background.
         steps: applied one after the other.
         spacing_mm: distance between voxel centres along (Z, Y, X).
-        classes: of the label map, background first; they need to be named only where they are regions.
+        classes: of the label map, background first; of those that are no regions there need be none.
         in_place: change the label map itself, which saves the memory of a copy.
 
     Returns:
@@ -94,7 +94,7 @@ def apply_steps(
     return processed
 
 
-def class_mask(labels: NDArray[np.uint16], label: int | None, classes: Sequence[LabelClass] = ()) -> NDArray[np.bool_]:
+def class_mask(labels: NDArray[np.uint16], label: int | None, classes: Sequence[LabelClass]) -> NDArray[np.bool_]:
     """Voxels of the class with a value, which is a region where `classes` say so; None: of all foreground."""
     if label is None:
         foreground: NDArray[np.bool_] = labels > 0

@@ -85,9 +85,7 @@ class SumsInMemory:
         """Memory is given back by itself."""
 
 
-def add_up(
-    sums: Sums, parts: Iterable[tuple[int, NDArray[np.float32]]], footprint: Footprint, *, weight: float = 1.0
-) -> None:
+def add_up(sums: Sums, parts: Iterable[tuple[int, NDArray[np.float32]]], footprint: Footprint, *, weight: float) -> None:
     """Add what one pass finds.
 
     Args:

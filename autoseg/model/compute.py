@@ -115,15 +115,12 @@ def present_devices() -> PresentDevices:
     return PresentDevices(gpus, mps=torch.backends.mps.is_available(), visible=os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
-def choose_computes(
-    device: DeviceChoice, precision: PrecisionChoice = "auto", *, present: PresentDevices | None = None
-) -> tuple[Compute, ...]:
+def choose_computes(device: DeviceChoice, precision: PrecisionChoice = "auto") -> tuple[Compute, ...]:
     """Find the devices asked for, of `auto` and `cuda` every GPU, and the number format that is fast on all of them.
 
     Args:
         device: what is asked for.
         precision: the number format asked for.
-        present: what there is; None: what torch finds.
 
     Raises:
         UsageError: a device is not there.
@@ -131,7 +128,7 @@ def choose_computes(
     Source: training steps of a U-Net on a CPU with AVX512-BF16 take 0.45 of their float32 time in bfloat16 with
     channels last; without AVX512-BF16 or AMX they take four times as long (docs/explanation/decisions.md).
     """
-    devices = [torch.device(name) for name in device.among(present or present_devices())]
+    devices = [torch.device(name) for name in device.among(present_devices())]
     fast = precision == "bfloat16" or (precision == "auto" and all(map(computes_bfloat16, devices)))
     return tuple(Compute(device, bfloat16=fast) for device in devices)
 

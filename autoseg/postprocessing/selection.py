@@ -192,8 +192,8 @@ def decision_digest(
     models: tuple[SelectedModel, ...],
     postprocessing: tuple[Step, ...],
     *,
-    log_shift: tuple[float, ...] = (),
-    views: Views = (),
+    log_shift: tuple[float, ...],
+    views: Views,
 ) -> str:
     """SHA-256 of what a selection decides."""
     return files.sha256_json(

@@ -90,7 +90,7 @@ class Materials:
         if gone := places.absent(data.dataset.cases):
             named = listing([case.id for case in gone])
             events.warn(f"not there any more and left out of the picture of the data set: {named}")
-        chosen = _evenly([case for case in data.dataset.cases if case not in gone], MAX_SCANS)
+        chosen = _evenly([case for case in data.dataset.cases if case not in gone])
         slices = []
         with events.track("drawing the data set", total=len(chosen), unit="scans") as progress:
             for case in chosen:
@@ -182,10 +182,10 @@ def fullest(prepared: Prepared, labels: NDArray[np.integer[Any]] | None) -> int:
     return fullest_slice(prepared.array[0] > prepared.array[0].min() if labels is None else labels)
 
 
-def _evenly(cases: Sequence[Case], count: int) -> list[Case]:
-    if len(cases) <= count:
+def _evenly(cases: Sequence[Case]) -> list[Case]:
+    if len(cases) <= MAX_SCANS:
         return list(cases)
-    return [cases[round(index * (len(cases) - 1) / (count - 1))] for index in range(count)]
+    return [cases[round(index * (len(cases) - 1) / (MAX_SCANS - 1))] for index in range(MAX_SCANS)]
 
 
 def _cohort_slice(data: ReportData, case: Case) -> CohortSlice:

@@ -208,13 +208,12 @@ class Frame:
                 element(group, "path", class_="line", d=_path(places), **_dashed(0 if curve.soft else curve.index))
 
 
-def curves_plot(curves: Sequence[Curve], *, label: str, across_label: str = "epoch", ceiling: float | None = None) -> Markup:
+def curves_plot(curves: Sequence[Curve], *, label: str, ceiling: float | None = None) -> Markup:
     """Curves over epochs.
 
     Args:
         curves: any number.
         label: what it shows, for those who cannot see it.
-        across_label: of the horizontal axis.
         ceiling: greatest possible value; None: any, and few orders of magnitude are shown side by side.
     """
     height = 216.0
@@ -229,7 +228,7 @@ def curves_plot(curves: Sequence[Curve], *, label: str, across_label: str = "epo
         up = Scale(min(ys), max(ys), height - 42, 10, logarithmic=True)
     across = Scale(min(xs), max(xs), 46, WIDTH - 12)
     frame = Frame(root, across, up)
-    frame.draw(across_label=across_label, whole=True)
+    frame.draw(across_label="epoch", whole=True)
     for curve in sorted(curves, key=lambda curve: not curve.soft):
         frame.curve(curve)
     return markup(root)

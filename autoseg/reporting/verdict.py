@@ -77,7 +77,7 @@ def verdict(data: ReportData) -> Verdict:
     """Judge what a report is about."""
     _, cases = data.best
     classes = tuple(judge(cases))
-    short = [run for run in data.runs if _doubts(run, data, without_classes=True)]
+    short = [run for run in data.runs if _doubts(run, data)]
     parts = [*_scores_in_words(data, classes), *_short_in_words(short, data.runs), *_basis_in_words(cases)]
     sentence = "; ".join(parts)
     return Verdict(f"{sentence[:1].upper()}{sentence[1:]}.", tuple(_warnings(data, cases)), classes)
@@ -156,14 +156,13 @@ def _basis_in_words(cases: Sequence[CaseMetrics]) -> list[str]:
     return [f"all this rests on {counted(len(cases), 'held-out case')}"] if 0 < len(cases) < MIN_CASES else []
 
 
-def _doubts(run: FinishedRun, data: ReportData, *, without_classes: bool = False) -> list[str]:
-    """Why a run is probably far from converged; without classes: by its length alone."""
+def _doubts(run: FinishedRun, data: ReportData) -> list[str]:
+    """Why a run is probably far from converged, by its length alone."""
     state = run.state
     if state is None or not state.epochs:
         return []
-    if without_classes:
-        last = state.epochs[-1].model_copy(update={"class_dice": {}})
-        state = state.model_copy(update={"epochs": [*state.epochs[:-1], last]})
+    last = state.epochs[-1].model_copy(update={"class_dice": {}})
+    state = state.model_copy(update={"epochs": [*state.epochs[:-1], last]})
     return doubts_about(state, data.plan.training)
 
 

@@ -23,6 +23,7 @@ from autoseg.storage.tables import TableKind
 EPOCHS_FILE: Final = "epochs.jsonl"
 HISTORY_FILE: Final = "history.csv"
 STEPS_FILE: Final = "steps.csv"
+BEGIN_AGAIN: Final = "Train with --restart to begin this model again."
 STRETCH: Final = "stretch"
 """Column of the number of a stretch, from 1 on, where several calls trained a run."""
 
@@ -110,7 +111,7 @@ class EpochLog:
         self._taken += 1
 
 
-def read_epochs(folder: Path, stored: StoredEpochs, *, remedy: str) -> list[EpochRecord]:
+def read_epochs(folder: Path, stored: StoredEpochs) -> list[EpochRecord]:
     """The first epochs of a file of epochs; an interrupted one may have left more.
 
     Raises:
@@ -120,10 +121,10 @@ def read_epochs(folder: Path, stored: StoredEpochs, *, remedy: str) -> list[Epoc
     try:
         lines = path.read_bytes().splitlines(keepends=True)[: stored.taken] if stored.taken else []
         if hashlib.sha256(b"".join(lines)).hexdigest() != stored.sha256:
-            raise WorkspaceError("not the epochs of the checkpoint beside it", where=path, remedy=remedy)
+            raise WorkspaceError("not the epochs of the checkpoint beside it", where=path, remedy=BEGIN_AGAIN)
         return [parse(json.loads(line), EpochRecord) for line in lines]
     except (OSError, ValueError) as cause:
-        raise WorkspaceError(f"cannot be read ({cause})", where=path, remedy=remedy) from None
+        raise WorkspaceError(f"cannot be read ({cause})", where=path, remedy=BEGIN_AGAIN) from None
 
 
 @dataclass(frozen=True)

@@ -104,7 +104,7 @@ def remaining(
 
 
 def costs_of(
-    epochs: Sequence[EpochRecord], *, slices_per_step: float, steps_per_epoch: int, at_half: bool, after: int = 0
+    epochs: Sequence[EpochRecord], *, slices_per_step: float, steps_per_epoch: int, at_half: bool, after: int
 ) -> Costs | None:
     """How long steps and the ends of epochs took in a run, by its last epochs.
 

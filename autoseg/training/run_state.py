@@ -16,7 +16,7 @@ from autoseg.model.description import AdoptedLabels, Origin, ScanDigests, Tensor
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.storage.documents import DocumentType
 from autoseg.training.config import TrainConfig
-from autoseg.training.history import EpochRecord, StoredEpochs, read_epochs
+from autoseg.training.history import BEGIN_AGAIN, EpochRecord, StoredEpochs, read_epochs
 
 CHECKPOINT_FILE: Final = "checkpoint.json"
 CONTINUED_FOLDER: Final = "continued"
@@ -29,8 +29,6 @@ RECORD_FILE: Final = "record.json"
 """What is written last into it: that they were predicted and scored to the end."""
 
 BatchPlace = Literal["host", "device"]
-
-_BEGIN_AGAIN: Final = "Train with --restart to begin this model again."
 
 
 class Stretch(BaseModel):
@@ -168,8 +166,8 @@ def _with_epochs_beside(document: dict[str, Any]) -> dict[str, Any]:
 CHECKPOINT: Final = DocumentType(
     name="checkpoint",
     model=StoredRun,
-    missing=_BEGIN_AGAIN,
-    unusable=_BEGIN_AGAIN,
+    missing=BEGIN_AGAIN,
+    unusable=BEGIN_AGAIN,
     migrations={1: _with_steps_counted, 2: _with_epochs_beside},
     compact=True,
 )
@@ -238,5 +236,5 @@ def read_stored_run(folder: Path) -> StoredRun | None:
         return None
     document = CHECKPOINT.read(path)
     epochs = document.epochs
-    document.state.epochs = epochs if isinstance(epochs, list) else read_epochs(folder, epochs, remedy=_BEGIN_AGAIN)
+    document.state.epochs = epochs if isinstance(epochs, list) else read_epochs(folder, epochs)
     return document

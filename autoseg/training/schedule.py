@@ -139,7 +139,7 @@ class BestEpoch:
         return True
 
 
-def build_schedule(section: TrainingSection, *, rate_factor: float = 1.0) -> Schedule:
+def build_schedule(section: TrainingSection, *, rate_factor: float) -> Schedule:
     """Make the learning-rate schedule that a plan names, every rate multiplied by a factor."""
     highest = section.learning_rate * rate_factor
     if section.schedule == "cosine":

@@ -25,6 +25,8 @@ def test_twenty_small_cases(tmp_path: Path) -> None:
             write_labels(folder / f"{index:02}.nii.gz", array, Geometry(shape=array.shape, spacing_mm=(2.0, 1.0, 0.5)))
     for jobs in (1, 2):
         start = time.perf_counter()
-        evaluation = evaluate_folders(tmp_path / "ours", tmp_path / "theirs", classes=None, events=Silent(), jobs=jobs)
+        evaluation = evaluate_folders(
+            tmp_path / "ours", tmp_path / "theirs", classes=None, ignore=None, events=Silent(), jobs=jobs
+        )
         print(f"20 cases of 36 x 50 x 35, {jobs} process(es): {time.perf_counter() - start:.2f} s")
         assert len(evaluation.cases) == 20

@@ -45,7 +45,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def judge(folder: str, *, tolerance_mm: float = 1.0) -> None:
     """What `evaluate` writes beside label maps, without plots."""
-    found = evaluate_folders(Path(folder), Path("references"), classes=None, tolerances_mm=tolerance_mm, events=Silent())
+    found = evaluate_folders(
+        Path(folder), Path("references"), classes=None, tolerances_mm=tolerance_mm, ignore=None, events=Silent()
+    )
     write_scores(Path(folder) / "evaluation", found.cases)
     write_judged(Path(folder) / "evaluation", found.judged)
 

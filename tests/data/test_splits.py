@@ -43,7 +43,7 @@ def test_groups_stay_on_one_side_and_leave_other_folds_as_they_are() -> None:
     names = [f"s{number}" for number in range(12)]
     present = {name: {0, 1} for name in names}
     data = dataset(*map(case, names))
-    alone = make_splits(data, classes_present=present, folds=3)
+    alone = make_splits(data, classes_present=present, folds=3, groups=None)
     assert make_splits(data, classes_present=present, folds=3, groups=group_cases(data.training)) == alone
     one, other = alone.folds[0].validation[0], alone.folds[1].validation[0]
     tied = make_splits(data, classes_present=present, folds=3, groups=group_cases(data.training, together=[(one, other)]))
@@ -89,7 +89,7 @@ def test_folds_cannot_be_changed_and_know_their_keys(document: Fold | Splits) ->
 @given(cohorts())
 def test_every_case_validates_once_and_trains_everywhere_else(cohort: tuple[list[Case], dict[str, set[int]], int]) -> None:
     cases, present, folds = cohort
-    made = make_splits(dataset(*cases), classes_present=present, folds=folds).folds
+    made = make_splits(dataset(*cases), classes_present=present, folds=folds, groups=None).folds
     everyone = sorted(one.id for one in cases)
     assert len(made) == folds
     assert sorted(name for fold in made for name in fold.validation) == everyone
@@ -102,7 +102,7 @@ def test_subjects_stay_together_in_folds_of_equal_size(cohort: tuple[list[Case],
     subject = {one.id: one.subject for one in cases}
     sides = [
         {subject[name] for name in fold.validation}
-        for fold in make_splits(dataset(*cases), classes_present=present, folds=folds).folds
+        for fold in make_splits(dataset(*cases), classes_present=present, folds=folds, groups=None).folds
     ]
     assert all(one.isdisjoint(other) for one, other in combinations(sides, 2))
     assert max(map(len, sides)) - min(map(len, sides)) <= 1
@@ -113,8 +113,8 @@ def test_order_of_cases_does_not_matter(cohort: tuple[list[Case], dict[str, set[
     cases, present, folds = cohort
     shuffled = list(cases)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    one = make_splits(dataset(*cases), classes_present=present, folds=folds)
-    assert make_splits(dataset(*shuffled), classes_present=present, folds=folds) == one
+    one = make_splits(dataset(*cases), classes_present=present, folds=folds, groups=None)
+    assert make_splits(dataset(*shuffled), classes_present=present, folds=folds, groups=None) == one
 
 
 @given(st.integers(4, 30), st.integers(2, 5), st.data())
@@ -123,7 +123,7 @@ def test_a_rare_class_is_never_missing_where_two_subjects_have_it(subjects: int,
     names = [f"s{number}" for number in range(subjects)]
     rare = data.draw(st.sets(st.sampled_from(names), min_size=2, max_size=max(2, subjects // folds)))
     present = {name: {0, 1, 7} if name in rare else {0, 1} for name in names}
-    splits = make_splits(dataset(*map(case, names)), classes_present=present, folds=folds)
+    splits = make_splits(dataset(*map(case, names)), classes_present=present, folds=folds, groups=None)
     assert classes_missing(splits, present) == {}
 
 
@@ -131,10 +131,10 @@ def test_a_rare_class_is_never_missing_where_two_subjects_have_it(subjects: int,
 def test_a_single_exchange_brings_a_class_to_every_training_side(holders: int) -> None:
     names = [f"s{number}" for number in range(12)]
     common = {key: {0} for key in names}
-    assigned = make_splits(dataset(*map(case, names)), classes_present=common, folds=3)
+    assigned = make_splits(dataset(*map(case, names)), classes_present=common, folds=3, groups=None)
     together = assigned.folds[0].validation
     present = {name: {0, 5} if name in together[:holders] else {0} for name in names}
-    splits = make_splits(dataset(*map(case, names)), classes_present=present, folds=3)
+    splits = make_splits(dataset(*map(case, names)), classes_present=present, folds=3, groups=None)
     assert classes_missing(splits, present) == {}
     left = [
         set(before.validation) - set(after.validation) for before, after in zip(assigned.folds, splits.folds, strict=True)
@@ -198,7 +198,7 @@ def test_a_case_validates_in_one_fold_only() -> None:
 
 
 def test_folds_know_when_they_were_edited() -> None:
-    assigned = make_splits(TRIO, classes_present={name: {0} for name in ("a", "a2", "b")}, folds=2)
+    assigned = make_splits(TRIO, classes_present={name: {0} for name in ("a", "a2", "b")}, folds=2, groups=None)
     assert not assigned.edited
     assert assigned.model_copy(update={"folds": assigned.folds[::-1]}).edited
     assert assigned.model_copy(update={"official": assigned.folds[0]}).edited
@@ -212,7 +212,7 @@ def test_a_class_of_one_subject_is_not_to_be_spread() -> None:
 def test_many_classes_of_two_subjects_are_all_spread() -> None:
     # A blind assignment parts fifteen pairs about once in 2 ** 15 times.
     present = {f"s{number}": {0, 1 + number // 2} for number in range(30)}
-    splits = make_splits(dataset(*map(case, present)), classes_present=present, folds=2)
+    splits = make_splits(dataset(*map(case, present)), classes_present=present, folds=2, groups=None)
     assert classes_missing(splits, present) == {}
 
 
@@ -222,7 +222,7 @@ def test_where_no_single_exchange_helps_another_deal_does(suffix: str) -> None:
     # suffix, whose hashes were searched for that, all but the last assignment are.
     present = {"a": {0}, "b": {0, 1, 2, 3}, "c": {0, 2}, "d": {0, 1}, "e": {0, 3}}
     present = {f"{name}{suffix}": classes for name, classes in present.items()}
-    splits = make_splits(dataset(*map(case, present)), classes_present=present, folds=2)
+    splits = make_splits(dataset(*map(case, present)), classes_present=present, folds=2, groups=None)
     assert (f"a{suffix}", f"b{suffix}") in [fold.validation for fold in splits.folds]
 
 
@@ -239,7 +239,7 @@ def test_two_folds_lack_no_more_classes_than_the_best_of_all_halvings(
     cohort: tuple[list[Case], dict[str, set[int]], int],
 ) -> None:
     cases, present, _ = cohort
-    missing = classes_missing(make_splits(dataset(*cases), classes_present=present, folds=2), present)
+    missing = classes_missing(make_splits(dataset(*cases), classes_present=present, folds=2, groups=None), present)
     lone = sum(len(holders) == 1 for holders in subjects_by_class(cases, present).values())
     assert sum(map(len, missing.values())) == lone + smallest_number_of_gaps(cases, present)
 
@@ -247,19 +247,19 @@ def test_two_folds_lack_no_more_classes_than_the_best_of_all_halvings(
 def test_folds_are_the_same_everywhere_and_always() -> None:
     # SHA-256 of the ids begins: a ca97, b 3e23, c 2e7d, d 18ac; so the order is d, c, b, a.
     present = {key: {0, 1} for key in "abcd"}
-    splits = make_splits(dataset(*map(case, "abcd")), classes_present=present, folds=2)
+    splits = make_splits(dataset(*map(case, "abcd")), classes_present=present, folds=2, groups=None)
     assert [fold.validation for fold in splits.folds] == [("b", "d"), ("a", "c")]
 
 
 def test_only_labelled_training_cases_take_part() -> None:
     cases = (case("a"), case("b"), case("v", subset="validation"), case("t", subset="test"), case("u", labelled=False))
-    splits = make_splits(dataset(*cases), classes_present={key: {0, 1} for key in "abv"}, folds=2)
+    splits = make_splits(dataset(*cases), classes_present={key: {0, 1} for key in "abv"}, folds=2, groups=None)
     assert sorted(name for fold in splits.folds for name in fold.validation) == ["a", "b"]
 
 
 def test_the_official_split_is_the_data_sets_own() -> None:
     cases = (case("b"), case("a"), case("v", subset="validation"), case("t", subset="test"))
-    splits = make_splits(dataset(*cases), classes_present={key: {0} for key in "abv"}, folds=2)
+    splits = make_splits(dataset(*cases), classes_present={key: {0} for key in "abv"}, folds=2, groups=None)
     assert splits.official == Fold(training=("a", "b"), validation=("v",))
 
 
@@ -268,32 +268,32 @@ def test_a_subject_on_both_sides_of_the_official_split_is_refused() -> None:
     present = {key: {0} for key in "abcvw"}
     validation = [case(key, subject=subject, subset="validation") for key, subject in (("v", "ada"), ("w", "bob"))]
     with pytest.raises(DatasetError) as refused:
-        make_splits(dataset(*training, *validation), classes_present=present, folds=2)
+        make_splits(dataset(*training, *validation), classes_present=present, folds=2, groups=None)
     assert str(refused.value) == (
         "/d: a subject is in the training set and in the validation set; expected all scans of a subject in one of them; "
         "found ada, bob. Move its scans to one side: a model would be validated on a patient it has learnt from."
     )
     unlabelled = case("v", subject="ada", subset="validation", labelled=False)
-    assert make_splits(dataset(*training, unlabelled), classes_present=present, folds=2).official is None
+    assert make_splits(dataset(*training, unlabelled), classes_present=present, folds=2, groups=None).official is None
 
 
 def test_without_a_labelled_validation_set_there_is_no_official_split() -> None:
     cases = (case("a"), case("b"), case("v", subset="validation", labelled=False))
-    assert make_splits(dataset(*cases), classes_present={key: {0} for key in "ab"}, folds=2).official is None
+    assert make_splits(dataset(*cases), classes_present={key: {0} for key in "ab"}, folds=2, groups=None).official is None
 
 
 def test_one_fold_means_no_cross_validation() -> None:
-    alone = make_splits(dataset(case("a")), classes_present={"a": {0, 1}}, folds=1)
+    alone = make_splits(dataset(case("a")), classes_present={"a": {0, 1}}, folds=1, groups=None)
     assert (alone.folds, alone.official) == ((), None)
     cases = (case("a"), case("v", subset="validation"))
     official = Fold(training=("a",), validation=("v",))
-    split = make_splits(dataset(*cases), classes_present={"a": {0}}, folds=1)
+    split = make_splits(dataset(*cases), classes_present={"a": {0}}, folds=1, groups=None)
     assert (split.folds, split.official) == ((), official)
 
 
 def test_a_class_of_one_subject_is_missing_where_that_subject_validates() -> None:
     present = {"a": {0, 1}, "b": {0, 1}, "c": {0, 1, 9}}
-    splits = make_splits(dataset(*map(case, "abc")), classes_present=present, folds=3)
+    splits = make_splits(dataset(*map(case, "abc")), classes_present=present, folds=3, groups=None)
     (number,) = [number for number, fold in enumerate(splits.folds) if fold.validation == ("c",)]
     assert classes_missing(splits, present) == {number: {9}}
 
@@ -308,6 +308,8 @@ def test_large_cohorts_with_classes_that_cannot_all_be_spread_take_no_second(fol
         for name in pair:
             present[name].add(value)
     start_s = time.process_time()
-    missing = classes_missing(make_splits(dataset(*map(case, names)), classes_present=present, folds=folds), present)
+    missing = classes_missing(
+        make_splits(dataset(*map(case, names)), classes_present=present, folds=folds, groups=None), present
+    )
     assert time.process_time() - start_s < 1.0
     assert sum(map(len, missing.values())) == {2: 9, 5: 2, 500: 0}[folds]

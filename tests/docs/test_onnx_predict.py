@@ -131,7 +131,7 @@ def test_it_gives_what_autoseg_gives(
     selected: dict[str, Any] = (
         {"planes": ("coronal", "axial"), "mean_log_shift": (0.0, -0.4, 0.3)[: len(plan.data.classes)]}
         if len(plan.views) == 3
-        else {}
+        else {"planes": (), "mean_log_shift": ()}
     )
     files = [
         write_onnx(model, tmp_path / f"{number}.onnx", weight=weights[number], **selected).path

@@ -76,7 +76,7 @@ def test_a_case_is_scored_per_class_without_background():
     reference = label_map((np.s_[1:3, 1:3, 1:3], 2), (np.s_[0, 0, 0], 7))
     prediction = label_map((np.s_[1:3, 1:3, 2:4], 2))
     case = score_case(
-        "x", prediction, reference, classes=CLASSES[::-1], spacing_mm=SPACING_MM, tolerances_mm={2: 0.5, 7: 3.0}
+        "x", prediction, reference, classes=CLASSES[::-1], spacing_mm=SPACING_MM, tolerances_mm={2: 0.5, 7: 3.0}, ignore=None
     )
     gm, wm = case.classes
     assert case.id == "x"
@@ -96,14 +96,21 @@ def test_the_tolerance_is_that_of_the_class_or_one_for_all_or_a_millimetre():
     shifted, there = label_map((np.s_[1:3, 1:3, 3:5], 2)), label_map((np.s_[1:3, 1:3, 1:3], 2))
     # Of the 8 voxels of either mask 4 are 0.5 mm from the other, 4 are 1 mm.
     for tolerances_mm, expected in (({2: 0.6}, 0.5), (0.6, 0.5), (0.4, 0.0), ({7: 0.4}, 1.0), (1.0, 1.0)):
-        case = score_case("x", shifted, there, classes=CLASSES[:2], spacing_mm=SPACING_MM, tolerances_mm=tolerances_mm)
+        case = score_case(
+            "x", shifted, there, classes=CLASSES[:2], spacing_mm=SPACING_MM, ignore=None, tolerances_mm=tolerances_mm
+        )
         assert case.classes[0].number("nsd") == expected
-    assert score_case("x", shifted, there, classes=CLASSES[:2], spacing_mm=SPACING_MM).classes[0].number("nsd") == 1.0
+    assert (
+        score_case("x", shifted, there, classes=CLASSES[:2], spacing_mm=SPACING_MM, ignore=None).classes[0].number("nsd")
+        == 1.0
+    )
 
 
 def test_scores_of_another_tolerance_are_undefined():
     labels = label_map((np.s_[1:3, 1:3, 1:3], 2), (np.s_[0, 0, 0], 7))
-    scored = score_case("x", labels, labels, classes=CLASSES, spacing_mm=SPACING_MM, tolerances_mm={2: 0.5, 7: 3.0})
+    scored = score_case(
+        "x", labels, labels, classes=CLASSES, spacing_mm=SPACING_MM, ignore=None, tolerances_mm={2: 0.5, 7: 3.0}
+    )
     assert at_tolerances([scored], {2: 0.5, 7: 3.0}) == (scored,)
     [(gm, wm)] = [case.classes for case in at_tolerances([scored], {2: 0.5, 7: 2.0})]
     assert gm == scored.classes[0]
@@ -113,7 +120,7 @@ def test_scores_of_another_tolerance_are_undefined():
 
 def test_folders_are_scored_in_order_with_progress(folders):
     events = Recorder()
-    evaluation = evaluate_folders(*folders, classes=CLASSES, events=events)
+    evaluation = evaluate_folders(*folders, classes=CLASSES, ignore=None, events=events)
     assert [case.id for case in evaluation.cases] == ["a", "b", "c"]
     assert [[scores.dice for scores in case.classes] for case in evaluation.cases[:2]] == [[1.0, 1.0], [0.5, 0.5]]
     assert evaluation.cases[1].classes[0].hausdorff_mm == pytest.approx(0.5)
@@ -128,7 +135,7 @@ def test_folders_are_scored_in_order_with_progress(folders):
 def test_without_classes_every_value_found_on_either_side_is_one(folders):
     ours, theirs = folders
     write(ours, "c.nii.gz", label_map((np.s_[1:3, 1:3, 1:3], 2), (np.s_[0, 0, 0], 9)))
-    evaluation = evaluate_folders(ours, theirs, classes=None, events=Silent())
+    evaluation = evaluate_folders(ours, theirs, classes=None, ignore=None, events=Silent())
     assert [[scores.name for scores in case.classes] for case in evaluation.cases] == [["class 2", "class 7", "class 9"]] * 3
     in_a, in_c = evaluation.cases[0].classes[2], evaluation.cases[2].classes[2]
     assert math.isnan(in_a.dice)
@@ -138,10 +145,10 @@ def test_without_classes_every_value_found_on_either_side_is_one(folders):
 
 
 def test_without_classes_one_tolerance_holds_for_all(folders):
-    cases = evaluate_folders(*folders, classes=None, tolerances_mm=0.5, events=Silent()).cases
+    cases = evaluate_folders(*folders, classes=None, tolerances_mm=0.5, ignore=None, events=Silent()).cases
     assert {scores.number("nsd_tolerance_mm") for case in cases for scores in case.classes} == {0.5}
     assert [[scores.number("nsd") for scores in case.classes] for case in cases[:2]] == [[1.0, 1.0], [1.0, 1.0]]
-    narrow = evaluate_folders(*folders, classes=None, tolerances_mm=0.4, events=Silent()).cases
+    narrow = evaluate_folders(*folders, classes=None, tolerances_mm=0.4, ignore=None, events=Silent()).cases
     assert [scores.number("nsd") for scores in narrow[1].classes] == [0.5, 0.5]
     assert math.isnan(narrow[2].classes[1].number("nsd"))
 
@@ -150,7 +157,7 @@ def test_a_case_that_fails_is_recorded_and_the_others_go_on(folders):
     ours, theirs = folders
     (ours / "a.nii.gz").write_bytes(b"not an image")
     write(ours, "b.nii.gz", label_map(), spacing_mm=(2.0, 1.0, 0.6))
-    evaluation = evaluate_folders(ours, theirs, classes=CLASSES, events=Silent())
+    evaluation = evaluate_folders(ours, theirs, classes=CLASSES, ignore=None, events=Silent())
     assert [case.id for case in evaluation.cases] == ["c"]
     assert [case for case, _ in evaluation.failures] == ["a", "b"]
     assert all(isinstance(error, ImageError) for _, error in evaluation.failures)
@@ -160,7 +167,7 @@ def test_a_case_that_fails_is_recorded_and_the_others_go_on(folders):
 
 
 def test_values_that_are_no_class_fail_the_case(folders):
-    evaluation = evaluate_folders(*folders, classes=CLASSES[:2], events=Silent())
+    evaluation = evaluate_folders(*folders, classes=CLASSES[:2], ignore=None, events=Silent())
     assert [case.id for case in evaluation.cases] == ["c"]
     assert [case for case, _ in evaluation.failures] == ["a", "b"]
 
@@ -169,7 +176,7 @@ def test_an_empty_prediction_is_scored_and_remarked(folders):
     ours, theirs = folders
     write(ours, "a.nii.gz", label_map())
     events = Recorder()
-    evaluation = evaluate_folders(ours, theirs, classes=CLASSES, events=events)
+    evaluation = evaluate_folders(ours, theirs, classes=CLASSES, ignore=None, events=events)
     assert [scores.dice for scores in evaluation.cases[0].classes] == [0.0, 0.0]
     assert len(events.warnings) == 1
     assert "empty" in events.warnings[0]
@@ -179,7 +186,7 @@ def test_an_empty_prediction_is_scored_and_remarked(folders):
 def test_unpaired_files_are_reported(folders):
     ours, theirs = folders
     (ours / "a.nii.gz").rename(ours / "other.nii.gz")
-    evaluation = evaluate_folders(ours, theirs, classes=CLASSES, events=Silent())
+    evaluation = evaluate_folders(ours, theirs, classes=CLASSES, ignore=None, events=Silent())
     assert evaluation.unpaired == (ours / "other.nii.gz", theirs / "a_seg.nii.gz")
     assert [case.id for case in evaluation.cases] == ["b", "c"]
 
@@ -187,8 +194,8 @@ def test_unpaired_files_are_reported(folders):
 def test_several_processes_find_the_same(folders):
     ours, theirs = folders
     (ours / "b.nii.gz").write_bytes(b"not an image")
-    alone = evaluate_folders(ours, theirs, classes=CLASSES, events=Silent(), jobs=1)
-    together = evaluate_folders(ours, theirs, classes=CLASSES, events=Silent(), jobs=2)
+    alone = evaluate_folders(ours, theirs, classes=CLASSES, ignore=None, events=Silent(), jobs=1)
+    together = evaluate_folders(ours, theirs, classes=CLASSES, ignore=None, events=Silent(), jobs=2)
     assert repr(together.cases) == repr(alone.cases)  # as text, because NaN differs from itself
     assert [(case, str(error)) for case, error in together.failures] == [
         (case, str(error)) for case, error in alone.failures
@@ -201,6 +208,6 @@ def test_a_region_is_scored_wherever_one_of_its_values_stands():
     core = LabelClass(value=7, name="core", values=(7,), order=1)
     reference = label_map((np.s_[:, :4, :4], 2), (np.s_[:, :2, :2], 7))
     prediction = label_map((np.s_[:, :4, :4], 2), (np.s_[:, 2:4, :2], 7))
-    scores = score_case("c", prediction, reference, classes=(CLASSES[0], whole, core), spacing_mm=SPACING_MM)
+    scores = score_case("c", prediction, reference, classes=(CLASSES[0], whole, core), spacing_mm=SPACING_MM, ignore=None)
     assert [(of.name, of.value, of.dice) for of in scores.classes] == [("whole", 2, 1.0), ("core", 7, 0.0)]
     assert scores.classes[0].number("reference_volume_ml") == 4 * 4 * 4 / 1000

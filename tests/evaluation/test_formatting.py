@@ -59,12 +59,6 @@ def test_values_of_a_plan_are_json_but_text_is_text() -> None:
     assert formatting.plan_value((1.0, None)) == "[1.0, null]"
 
 
-def test_another_word_may_stand_for_what_is_undefined() -> None:
-    assert formatting.number(float("nan"), 2, undefined="nan") == "nan"
-    assert formatting.spread(float("nan"), float("nan"), 2, undefined="nan") == "nan"
-    assert formatting.spread(0.5, 0.25, 2, undefined="nan") == "0.50 +- 0.25"
-
-
 def test_things_are_counted_in_singular_and_plural() -> None:
     assert [formatting.counted(number, "case") for number in (0, 1, 2, 1200)] == [
         "0 cases",

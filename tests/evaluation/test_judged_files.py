@@ -30,7 +30,7 @@ def draw(path: Path, *, rows: int) -> None:
 
 def judge(results: Path, references: Path, output: Path | None = None) -> Path:
     """The table that `evaluate` writes, with all that it writes beside it but plots."""
-    found = evaluate_folders(results, references, classes=None, events=Silent())
+    found = evaluate_folders(results, references, classes=None, ignore=None, events=Silent())
     folder = output or results / "evaluation"
     write_scores(folder, found.cases)
     write_judged(folder, found.judged)
@@ -161,7 +161,7 @@ def test_a_table_that_was_written_over_is_refused_and_taken_as_it_is_without_the
 ) -> None:
     table = judge(results, references)
     draw(results / "a.nii.gz", rows=4)
-    found = evaluate_folders(results, references, classes=None, events=Silent())
+    found = evaluate_folders(results, references, classes=None, ignore=None, events=Silent())
     write_scores(table.parent, found.cases)  # by a command that was killed before it wrote the list, or by version 0.1
     with pytest.raises(WorkspaceError, match=r"is not the table .*delete .*judged\.json"):
         verify_judged(table, Silent())

@@ -81,7 +81,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, make_plan: Callable[..., P
 
     def write(name: str) -> Written:
         model = bundle(name, plan)
-        return Written(model, write_onnx(model, folder / f"{name}.onnx", mean_log_shift=(0.0, 0.1)))
+        return Written(model, write_onnx(model, folder / f"{name}.onnx", weight=1.0, mean_log_shift=(0.0, 0.1), planes=()))
 
     return AsAsked(write)
 
@@ -126,7 +126,7 @@ def test_rearranged_pixels_are_part_of_the_network(
         prediction={"prior_power": 0.5},
     )
     model = bundle(architecture, plan)
-    path = write_onnx(model, tmp_path / "a.onnx").path
+    path = write_onnx(model, tmp_path / "a.onnx", weight=1.0, mean_log_shift=(), planes=()).path
     slices = torch.randn((2, 3, 12, 20), generator=torch.Generator().manual_seed(7))
     assert np.abs(probabilities(path, slices.numpy()) - given_by(model.network, slices)).max() <= 1e-6
 
@@ -175,10 +175,10 @@ def test_a_model_that_is_not_the_network_is_not_written(
     monkeypatch.setattr(torch.onnx, "export", lambda *_, **__: Program())
     monkeypatch.setattr(onnx_model, "_difference", lambda *_: difference)
     with pytest.raises(BundleError, match=r"brain\.onnx.*at most 0\.0001; found (0\.00011|nan|inf)"):
-        write_onnx(bundle("unet", tiny_plan), tmp_path / "brain.onnx")
+        write_onnx(bundle("unet", tiny_plan), tmp_path / "brain.onnx", weight=1.0, mean_log_shift=(), planes=())
     assert not list(tmp_path.iterdir())
     monkeypatch.setattr(onnx_model, "_difference", lambda *_: LARGEST_DIFFERENCE)
-    write_onnx(bundle("unet", tiny_plan), tmp_path / "brain.onnx")
+    write_onnx(bundle("unet", tiny_plan), tmp_path / "brain.onnx", weight=1.0, mean_log_shift=(), planes=())
     assert [path.name for path in tmp_path.iterdir()] == ["brain.onnx"]
 
 

@@ -63,18 +63,18 @@ def test_disagreeing_networks_expect_less(first: float, second: float) -> None:
 
 
 def test_entropy_by_hand() -> None:
-    values = entropy(two_classes([0.5, 1.0, 0.25]))
+    values = entropy(two_classes([0.5, 1.0, 0.25]), exclusive=True)
     assert values.dtype == np.float32
     quarter = -(0.25 * math.log2(0.25) + 0.75 * math.log2(0.75))
     assert values.ravel() == pytest.approx([1.0, 0.0, quarter], abs=1e-6)
     thirds = np.full((3, 1, 1, 1), 1 / 3, dtype=np.float32)
-    assert entropy(thirds).item() == pytest.approx(1.0)
+    assert entropy(thirds, exclusive=True).item() == pytest.approx(1.0)
 
 
 @given(arrays(np.float32, (4, 2, 3, 3), elements=st.floats(0, 1, width=32)))
 def test_entropy_lies_between_0_and_1(raw: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> None:
     probabilities = (raw + np.float32(1e-3)) / (raw + np.float32(1e-3)).sum(axis=0)
-    values = entropy(probabilities)
+    values = entropy(probabilities, exclusive=True)
     assert values.min() >= 0
     assert values.max() <= 1
 

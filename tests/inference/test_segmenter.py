@@ -162,12 +162,12 @@ def test_everything_is_made_of_the_shifted_probabilities(tiny_plan: Plan) -> Non
     assert before.probabilities is not None
     assert after.probabilities is not None
     assert after.entropy is not None
-    expected = shifted(before.probabilities, (0.0, 0.8))
+    expected = shifted(before.probabilities, (0.0, 0.8), exclusive=True)
     np.testing.assert_allclose(after.probabilities, expected, atol=1e-6)
     np.testing.assert_array_equal(after.labels.array, np.where(after.probabilities.argmax(axis=0) == 1, 2, 0))
-    np.testing.assert_allclose(after.entropy, entropy(expected), atol=1e-5)
+    np.testing.assert_allclose(after.entropy, entropy(expected, exclusive=True), atol=1e-5)
     folds = [replace(plain, ensemble=group).segment(IMAGE, with_probabilities=True) for group in plain.ensemble.by_fold()]
-    each = [shifted(one.probabilities, (0.0, 0.8)) for one in folds if one.probabilities is not None]
+    each = [shifted(one.probabilities, (0.0, 0.8), exclusive=True) for one in folds if one.probabilities is not None]
     dice = np.mean([expected_dice(one, tiny_plan.data.encoding)[1] for one in each])
     assert after.predicted_dice == pytest.approx({"disc": dice}, abs=1e-5)
     assert before.predicted_dice != after.predicted_dice

@@ -82,13 +82,13 @@ def test_the_mean_is_that_of_every_network_and_view_on_the_scans_own_grid(
     found = model.segment(image, with_probabilities=True, with_uncertainty=True)
     of_fold = [np.mean([alone(plan, number=view, fold=fold, image=image) for view in range(3)], axis=0) for fold in (0, 1)]
     mean = np.mean(of_fold, axis=0)
-    of_fold, mean = [shifted(one, log_shift) for one in of_fold], shifted(mean, log_shift)
+    of_fold, mean = [shifted(one, log_shift, exclusive=True) for one in of_fold], shifted(mean, log_shift, exclusive=True)
     assert found.probabilities is not None
     assert found.entropy is not None
     np.testing.assert_allclose(found.probabilities, mean, atol=1e-6)
     np.testing.assert_array_equal(found.labels.array, np.where(mean.argmax(axis=0) == 1, 2, 0))
     assert {0, 2} == set(np.unique(found.labels.array))
-    np.testing.assert_allclose(found.entropy, entropy(mean.astype(np.float32)), atol=1e-5)
+    np.testing.assert_allclose(found.entropy, entropy(mean.astype(np.float32), exclusive=True), atol=1e-5)
     # Dice counts the voxels that slices show: what is cut away is background by definition.
     inside = (slice(None), *(slice(*box) for box in ((1, 12), (0, 20), (3, 25))))
     expected = [expected_dice(one[inside].astype(np.float32), plan.data.encoding)[1] for one in of_fold]

@@ -93,7 +93,7 @@ def test_a_pass_reads_and_writes_the_rows_that_each_of_its_parts_shows(
     monkeypatch.setattr("autoseg.preprocessing.footprint.BYTES_AT_ONCE", 10 * 4 * ENCODING.channels * 64 * 48)  # 10 slices
     footprint = footprint_of(plane, resampled=resampled)
     with closing(SpooledProbabilities(tmp_path, own_grid([footprint]), ENCODING)) as sums:
-        add_up(sums, parts_of(footprint, number=parts), footprint)
+        add_up(sums, parts_of(footprint, number=parts), footprint, weight=1.0)
         (file,) = opened
         assert (file.read_bytes, file.written_bytes) == (times * sums.bytes, times * sums.bytes)
 

@@ -30,7 +30,7 @@ def flat(*rows: str) -> Volume:
 
 
 def clean(labels: Volume, *steps: Step, spacing_mm: tuple[float, float, float] = CUBE) -> Volume:
-    return apply_steps(labels, steps, spacing_mm=spacing_mm)
+    return apply_steps(labels, steps, spacing_mm=spacing_mm, classes=())
 
 
 def largest(label: int | None) -> Step:
@@ -190,7 +190,7 @@ def test_steps_follow_one_another() -> None:
 
 def test_a_picture_without_three_axes_is_a_mistake() -> None:
     with pytest.raises(ValueError, match=r"axes.*\(3, 4\)"):
-        apply_steps(np.zeros((3, 4), np.uint16), [], spacing_mm=CUBE)
+        apply_steps(np.zeros((3, 4), np.uint16), [], spacing_mm=CUBE, classes=())
 
 
 @given(small_volumes, labels_or_all, st.sampled_from(["largest_component", "drop_small", "fill_holes"]))
@@ -303,7 +303,7 @@ def test_a_step_takes_no_more_memory_than_its_components(step_type: StepType, la
     step = Step(type=step_type, label=label)
     tracemalloc.start()
     try:
-        apply_steps(labels, [step], spacing_mm=(1.0, 1.0, 1.0), in_place=True)
+        apply_steps(labels, [step], spacing_mm=(1.0, 1.0, 1.0), classes=(), in_place=True)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

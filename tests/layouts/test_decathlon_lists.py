@@ -47,7 +47,7 @@ def test_only_what_is_listed_takes_part_and_the_rest_is_said(tmp_path: Path) -> 
         ("b", "training", "b.nii.gz"),
         ("c", "validation", "c.nii.gz"),
     ]
-    official = make_splits(find_dataset(root), classes_present={name: {1} for name in "ab"}, folds=2).official
+    official = make_splits(find_dataset(root), classes_present={name: {1} for name in "ab"}, folds=2, groups=None).official
     assert official is not None
     assert (official.training, official.validation) == (("a", "b"), ("c",))
     events = Recorder()

@@ -306,7 +306,7 @@ def test_scans_of_one_patients_folder_are_one_subjects(tmp_path: Path, place: st
     scans = [f"{place}p{patient}/p{patient}_t{time}" for patient in (1, 2, 3) for time in (0, 1)]
     found = subjects_of(tmp_path, *scans, f"{place}p4/p4_t0", f"{place}p5")
     assert found == {"p4_t0": "p4_t0", "p5": "p5"} | {f"p{p}_t{t}": f"p{p}" for p in (1, 2, 3) for t in (0, 1)}
-    folds = make_splits(find_dataset(tmp_path), classes_present={case: {1} for case in found}, folds=5).folds
+    folds = make_splits(find_dataset(tmp_path), classes_present={case: {1} for case in found}, folds=5, groups=None).folds
     assert not any({found[case] for case in fold.training} & {found[case] for case in fold.validation} for fold in folds)
 
 

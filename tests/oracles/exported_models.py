@@ -65,7 +65,7 @@ def selection_of(plan: Plan, weights_sha256: str) -> dict[str, Any]:
         "shift": None, "tried": [], "score": SCORE, "quality": {"classes": [], "points": [], "seeds": {}},
     }  # fmt: skip
     selection = Selection.model_validate(document)
-    decided = decision_digest(selection.models, selection.postprocessing)
+    decided = decision_digest(selection.models, selection.postprocessing, log_shift=(), views=())
     return {**document, "decided_sha256": decided}
 
 

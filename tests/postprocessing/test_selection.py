@@ -37,7 +37,7 @@ SELECTION = Selection(
     views=(),
     log_shift=(),
     postprocessing=STEPS,
-    decided_sha256=decision_digest(MODELS, STEPS),
+    decided_sha256=decision_digest(MODELS, STEPS, log_shift=(), views=()),
     reasons=("it scores best",),
     missing=(),
     compared_cases=("01", "02"),
@@ -85,7 +85,7 @@ def test_the_digest_of_a_decision_is_that_of_its_canonical_json() -> None:
     models = '[{"architecture":"unet","fold":"0","weights_sha256":"' + "a" * 64 + '"}]'
     steps = '[{"kind":"fill_holes","label":3,"smallest_ml":null}]'  # as in format 1: an older digest stays what it is
     by_hand = hashlib.sha256(f"[{models},{steps}]".encode()).hexdigest()
-    assert decision_digest(MODELS[:1], STEPS[1:]) == by_hand
+    assert decision_digest(MODELS[:1], STEPS[1:], log_shift=(), views=()) == by_hand
 
 
 def test_a_selection_of_format_2_shifts_nothing(tmp_path: Path) -> None:

@@ -132,7 +132,9 @@ def test_regions_are_judged_as_the_plan_of_a_workspace_has_them(tmp_path: Path, 
         prediction, name = np.roll(reference, number % 2, axis=0), f"c{number}.nii.gz"
         for folder, labels in (("labels", reference), ("tool", prediction), ("run/results", prediction)):
             write_labels(tmp_path / folder / name, labels, geometry)
-        cases.append(score_case(f"c{number}", prediction, reference, classes=REGIONS, spacing_mm=geometry.spacing_mm))
+        cases.append(
+            score_case(f"c{number}", prediction, reference, classes=REGIONS, spacing_mm=geometry.spacing_mm, ignore=None)
+        )
     if scored:
         write_scores(tmp_path / "run" / "scores", cases)
     places = {"ours": tmp_path / "run" / ("scores" if scored else "results"), "tool": tmp_path / "tool"}
@@ -149,7 +151,10 @@ def test_scores_of_other_classes_than_a_workspace_beside_them_has_say_what_is_ju
     for folder in ("labels", "tool"):
         write_labels(tmp_path / folder / "c.nii.gz", labels, geometry)
     classes = (LabelClass(value=7, name="disc"),)
-    write_scores(tmp_path / "run" / "scores", [score_case("c", labels, labels, classes=classes, spacing_mm=(1.0, 1.0, 1.0))])
+    write_scores(
+        tmp_path / "run" / "scores",
+        [score_case("c", labels, labels, classes=classes, spacing_mm=(1.0, 1.0, 1.0), ignore=None)],
+    )
     places = {"ours": tmp_path / "run" / "scores", "tool": tmp_path / "tool"}
     found = find_sides(places, Judging(references=tmp_path / "labels"), Silent())
     assert [label.name for label in found.sides[1].cases[0].classes] == ["disc"]

@@ -28,7 +28,9 @@ def counts_under(table: Undecided, shift: tuple[float, ...]) -> np.ndarray:
 
 def looked_at_every_voxel(case: HeldOutCase, shift: tuple[float, ...]) -> np.ndarray:
     targets = encoding_of(case.classes).targets(case.read_reference().array)
-    winner = np.concatenate([shifted(part, shift).argmax(axis=0) for _, part in mean_probabilities(case, UNET)])
+    winner = np.concatenate(
+        [shifted(part, shift, exclusive=True).argmax(axis=0) for _, part in mean_probabilities(case, UNET)]
+    )
     return np.array([np.bincount(each.ravel(), minlength=len(shift)) for each in (winner[winner == targets], winner)])
 
 

@@ -81,7 +81,7 @@ def everything(text: str) -> Page:
     """A page with the text wherever a text can be."""
     cells = [[text, text], [text, "1"]]
     dots = dots_plot({text: {text: Named([text], [0.5])}}, [text], metric="dice")
-    curves = curves_plot([Curve(text, [(1, 0.5), (2, 0.6)], NETWORKS, 0)], label=text, across_label=text)
+    curves = curves_plot([Curve(text, [(1, 0.5), (2, 0.6)], NETWORKS, 0)], label=text)
     plots = [Plot(text, dots), Plot(text, curves)]
     blocks = [
         Judgement(text, [("var(--class-0)", text, text, text)], "good", [(text, text, text)]),

@@ -34,7 +34,7 @@ def planned(tmp_path: Path, tiny_plan: Any) -> tuple[Workspace, Dataset]:
     """A workspace as planning leaves it."""
     data, workspace = dataset(tmp_path / "data"), Workspace(tmp_path / "run")
     DATASET.write(workspace.dataset_file, data)
-    SPLITS.write(workspace.splits_file, make_splits(data, classes_present={"a": {1}, "b": {1}}, folds=2))
+    SPLITS.write(workspace.splits_file, make_splits(data, classes_present={"a": {1}, "b": {1}}, folds=2, groups=None))
     write_plan(tiny_plan, workspace.plan_file)
     return workspace, data
 

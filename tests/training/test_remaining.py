@@ -73,7 +73,7 @@ def epochs(seconds: Sequence[float], *, slices_per_s: float = 80.0) -> list[Epoc
 
 
 def of_run(records: Sequence[EpochRecord], **changes: Any) -> Costs | None:
-    return costs_of(records, **{"slices_per_step": 8.0, "steps_per_epoch": 20, "at_half": False, **changes})
+    return costs_of(records, **{"slices_per_step": 8.0, "steps_per_epoch": 20, "at_half": False, "after": 0, **changes})
 
 
 def test_the_pace_of_a_run_follows_from_its_epochs() -> None:
