@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from autoseg import catalogue
 from autoseg.events import Events
 from autoseg.jobs.work import ExecutorName
-from autoseg.options.command import Command, Output, function
+from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, option
 from autoseg.options.shared import (
     DATA,
@@ -271,7 +271,6 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
 def describe(result: TrainResult) -> Output:
     """Each model with its Dice on the cases it has not seen, a single one with all its scores; of a dry run the forecast."""
     from autoseg.commands.train_text import finished_line, forecast_document, forecast_lines, forecast_table, model_document
-    from autoseg.evaluation.score_lines import score_lines
 
     foreseen = None if result.forecast is None else forecast_document(result.forecast)
     models = [model_document(model) for model in result.models]
@@ -280,9 +279,9 @@ def describe(result: TrainResult) -> Output:
         tables = [forecast_table(result.forecast)] if len(result.forecast.runs) > 1 else []
         return Output("\n".join(forecast_lines(result.forecast)), document, tables=tables)
     lines = [finished_line(model) for model in result.models]
-    if len(result.models) == 1 and (summary := result.models[0].summary) is not None:
-        lines += score_lines(summary)
-    return Output("\n".join(lines), document)
+    scored = _score_tables(result.models) if len(result.models) == 1 else ()
+    tables = [Table(table.title, table.columns, table.rows) for table in scored]
+    return Output("\n".join(lines), document, tables=tables)
 
 
 train = function(TrainOptions, run)

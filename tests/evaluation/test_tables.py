@@ -6,7 +6,7 @@ import pytest
 
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
-from autoseg.evaluation.score_lines import score_lines
+from autoseg.evaluation.score_table import score_table
 from autoseg.evaluation.tables import (
     COLUMNS,
     case_rows,
@@ -24,6 +24,12 @@ NAN = math.nan
 def scores(value, name, dice, distance_mm=NAN, volumes_ml=(1.0, 2.0), nsd=NAN):
     numbers = (dice, nsd, distance_mm, distance_mm, distance_mm, *volumes_ml, 1.5)
     return ClassMetrics(value, name, dict(zip(METRICS, numbers, strict=True)))
+
+
+def shown(summary):
+    """The rows of the table, without HD95 and ASSD."""
+    table = score_table(summary, title="scores")
+    return [dict(list(zip(table.columns, row, strict=True))[:4]) for row in table.rows]
 
 
 CASES = (
@@ -58,10 +64,14 @@ def test_a_class_without_any_value_is_left_out_of_the_mean_over_classes():
     assert math.isnan(summary.classes[1].metrics["dice"].mean)
     assert summary.mean["dice"] == 0.8
     assert math.isnan(summary.mean["assd_mm"])
-    assert score_lines(summary)[1:] == [
-        "  two: Dice n/a (1 not in the reference), NSD n/a (1 not in the reference), HD n/a (1 not in the reference)",
-        "  mean: Dice 0.800 (without two), NSD n/a (one not scored at this tolerance), HD n/a (one undefined)",
-    ]
+    _, two, mean = shown(summary)
+    assert two == {"class": "two", **dict.fromkeys(("Dice", "NSD", "HD (mm)"), "n/a (1 not in the reference)")}
+    assert mean == {
+        "class": "mean",
+        "Dice": "0.800 (without two)",
+        "NSD": "n/a (one not scored at this tolerance)",
+        "HD (mm)": "n/a (one undefined)",
+    }
 
 
 def test_a_class_that_was_never_found_leaves_no_mean_distance_over_classes():
@@ -69,18 +79,23 @@ def test_a_class_that_was_never_found_leaves_no_mean_distance_over_classes():
     cases = [CaseMetrics("a", classes)]
     summary = summarise(cases)
     assert math.isnan(summary.mean["hausdorff_mm"])
-    assert score_lines(summary)[-1] == "  mean: Dice 0.400, NSD 0.450, HD n/a (two not found)"
+    assert shown(summary)[-1] == {"class": "mean", "Dice": "0.400", "NSD": "0.450", "HD (mm)": "n/a (two not found)"}
 
 
-def test_lines_say_of_how_many_cases_a_number_is_undefined_and_why():
-    first, second, _ = score_lines(
-        summarise([*CASES[:2], CaseMetrics("c", (scores(1, "CSF", 0.0, volumes_ml=(0.0, 1.0)),))])
-    )
-    assert first == ("  CSF: Dice 0.400 +- 0.361, NSD n/a (3 not scored at this tolerance), HD 4.0 +- 1.4 mm (1 not found)")
-    assert second == (
-        "  WM, right: Dice 0.333 (1 not in the reference), "
-        "NSD n/a (1 not in the reference, 1 not scored at this tolerance), HD 0.1 mm (1 not in the reference)"
-    )
+def test_a_table_says_of_how_many_cases_a_number_is_undefined_and_why():
+    first, second, _ = shown(summarise([*CASES[:2], CaseMetrics("c", (scores(1, "CSF", 0.0, volumes_ml=(0.0, 1.0)),))]))
+    assert first == {
+        "class": "CSF",
+        "Dice": "0.400 +- 0.361",
+        "NSD": "n/a (3 not scored at this tolerance)",
+        "HD (mm)": "4.0 +- 1.4 (1 not found)",
+    }
+    assert second == {
+        "class": "WM, right",
+        "Dice": "0.333 (1 not in the reference)",
+        "NSD": "n/a (1 not in the reference, 1 not scored at this tolerance)",
+        "HD (mm)": "0.1 (1 not in the reference)",
+    }
 
 
 def test_no_cases_give_an_empty_summary():
