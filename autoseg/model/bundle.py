@@ -19,7 +19,7 @@ from autoseg.errors import BundleError
 from autoseg.model.description import BUNDLE, BUNDLE_FILE, RESTORE, BundleDocument, Provenance, read_document
 from autoseg.model.identity import ModelId
 from autoseg.model.packages import registered_by_packages
-from autoseg.networks import build_network
+from autoseg.networks import network_of
 from autoseg.planning.plan import Plan
 from autoseg.storage import files
 
@@ -108,7 +108,7 @@ def assemble(document: BundleDocument, weights: Mapping[str, torch.Tensor], *, w
         raise _misfit(document, f"{len(names)} differ, such as {names[0][:100]!a}", where=where)
     if not all(torch.isfinite(tensor).all() for tensor in weights.values()):
         raise _misfit(document, "some are not finite", where=where)
-    network = _network(document)
+    network = network_of(document.seen, document.architecture)
     network.load_state_dict(dict(weights))
     return Bundle(document, network.eval())
 
@@ -117,16 +117,10 @@ def _expected(document: BundleDocument, *, where: Path | str) -> dict[str, _Kind
     """The tensors that the network of a plan has."""
     try:
         with torch.device("meta"):  # allocates nothing, whatever the plan claims
-            return {name: _kind(tensor) for name, tensor in _network(document).state_dict().items()}
+            network = network_of(document.seen, document.architecture)
+        return {name: _kind(tensor) for name, tensor in network.state_dict().items()}
     except (RuntimeError, ValueError, TypeError, OverflowError) as cause:
         raise _misfit(document, str(cause)[:200], where=where) from None
-
-
-def _network(document: BundleDocument) -> nn.Module:
-    plan = document.seen
-    return build_network(
-        document.architecture, in_channels=plan.input_channels, classes=plan.data.encoding.logits, size=plan.network
-    )
 
 
 def _kind(tensor: torch.Tensor) -> _Kind:

@@ -4,7 +4,22 @@ from autoseg import catalogue
 from autoseg.errors import ExtensionError
 from autoseg.networks.blocks import SegmentationNetwork
 from autoseg.networks.space_to_depth import at_half_resolution
+from autoseg.planning.plan import Plan
 from autoseg.planning.sections import NetworkSection
+
+
+def network_of(plan: Plan, architecture: catalogue.Architecture) -> SegmentationNetwork:
+    """Build the network that a plan asks for: `build_network` with its channels, logits and size.
+
+    Args:
+        plan: how networks are built, and what they see: that of one view where each has a network of its own.
+        architecture: key of `autoseg.catalogue.NETWORKS`.
+
+    Raises:
+        UnknownNameError: there is no such network.
+        ExtensionError: it comes from another package, which cannot be used.
+    """
+    return build_network(architecture, in_channels=plan.input_channels, classes=plan.data.encoding.logits, size=plan.network)
 
 
 def build_network(

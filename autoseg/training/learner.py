@@ -18,7 +18,7 @@ from autoseg.catalogue import MemoryFormat
 from autoseg.model.compute import MEMORY_FORMATS, Compute
 from autoseg.model.encoding import TensorEncoding
 from autoseg.model.recording import Recorded
-from autoseg.networks import build_network
+from autoseg.networks import network_of
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.training.batches import TrainingBatch
@@ -83,8 +83,7 @@ class Learner:
         self._plan = plan
         self._compute = compute
         self._ranks = ranks
-        logits = plan.data.encoding.logits
-        network = build_network(architecture, in_channels=plan.input_channels, classes=logits, size=plan.network)
+        network = network_of(plan, architecture)
         if weights is not None:
             network.load_state_dict(weights)
         self.network = compute.place(network)

@@ -3,7 +3,7 @@
 import torch
 
 from autoseg.catalogue import Architecture
-from autoseg.networks import build_network
+from autoseg.networks import network_of
 from autoseg.planning.plan import Plan
 
 _BYTES: int = 4
@@ -20,8 +20,6 @@ def stored_bytes(plan: Plan, architecture: Architecture) -> int:
         plan: how networks are built, and what they see: that of one view where each has a network of its own.
         architecture: the network.
     """
-    with torch.random.fork_rng(devices=()):  # weights are drawn, and nobody else shall notice
-        network = build_network(
-            architecture, in_channels=plan.input_channels, classes=plan.data.encoding.logits, size=plan.network
-        )
+    with torch.device("meta"):  # neither memory is taken nor weights are drawn
+        network = network_of(plan, architecture)
     return _BYTES * _COPIES * sum(parameter.numel() for parameter in network.parameters())

@@ -8,7 +8,7 @@ import torch
 
 from autoseg.catalogue import Architecture
 from autoseg.model.description import Origin
-from autoseg.networks import build_network
+from autoseg.networks import network_of
 from autoseg.planning.plan import Plan
 
 RATE_FACTOR: Final = 0.3
@@ -44,6 +44,4 @@ def drawn_weights(architecture: Architecture, plan: Plan, *, seed: int) -> Mappi
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        classes = plan.data.encoding.logits
-        network = build_network(architecture, in_channels=plan.input_channels, classes=classes, size=plan.network)
-        return network.state_dict()
+        return network_of(plan, architecture).state_dict()
