@@ -91,11 +91,16 @@ def way(start: Path, end: Path) -> str | None:
     Returns:
         the path of the second as seen from the first; None: there is none, or it is not UTF-8.
     """
+    found = seen_from(start, end.resolve())
+    return found if found is not None and is_utf8(found) else None
+
+
+def seen_from(folder: Path, path: Path) -> str | None:
+    """An absolute path as seen from a folder, whose links are followed; None: there is no way, as between drives."""
     try:
-        found = Path(os.path.relpath(end.resolve(), start.resolve())).as_posix()
-    except ValueError:  # another drive of Windows
+        return Path(os.path.relpath(path, folder.resolve())).as_posix()
+    except ValueError:
         return None
-    return found if is_utf8(found) else None
 
 
 def files_of(case: Case) -> tuple[Path, ...]:

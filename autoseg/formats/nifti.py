@@ -17,8 +17,10 @@ ANY_SIZE: Final = rb"(?:\x5c\x01\0\0|\0\0\x01\x5c)"
 """The length of a header, 348, with which it begins, in either byte order: a regular expression."""
 
 _NIFTI_2: Final = rb"(?:\x1c\x02\0\0|\0\0\x02\x1c)"
-_HEADER_BYTES = 348
-_DATA_START = 352  # the header and the four bytes that announce extensions
+HEADER_LENGTH: Final = 348
+DATA_START: Final = 352
+"""In bytes: of the header, and with the four bytes that announce extensions."""
+
 _MAGICS = {b"n+1\0", b"ni1\0"}
 _UNITS = 123  # byte of xyzt_units
 _UNIT_BITS = 0b111  # of space; the others are those of time
@@ -49,7 +51,7 @@ def parse_nifti(content: bytes, path: Path) -> Header:
             remedy="Convert it to NIfTI-1, for example with nibabel.",
         )
     placement, warnings = parse_placement(content)
-    return parse_fields(content, path, least_start=_DATA_START, data_file=None, placement=placement, warnings=warnings)
+    return parse_fields(content, path, least_start=DATA_START, data_file=None, placement=placement, warnings=warnings)
 
 
 def check_length(content: bytes, path: Path) -> None:
@@ -58,11 +60,11 @@ def check_length(content: bytes, path: Path) -> None:
     Raises:
         ImageError: it is cut off.
     """
-    if len(content) < _HEADER_BYTES:
+    if len(content) < HEADER_LENGTH:
         raise ImageError(
             "cut off inside its header",
             where=path,
-            expected=f"{_HEADER_BYTES} bytes",
+            expected=f"{HEADER_LENGTH} bytes",
             found=f"{len(content)} bytes",
             remedy="Get the file again from its source.",
         )

@@ -10,10 +10,9 @@ from typing import Any, Final
 import numpy as np
 
 from autoseg.errors import ImageError
+from autoseg.formats.nifti import DATA_START, HEADER_LENGTH
 from autoseg.formats.nifti_placement import NiftiPlacement
 
-_HEADER_BYTES: Final = 348
-_DATA_START: Final = 352
 _DATATYPES: Final = {"uint8": 2, "int16": 4, "float32": 16, "uint16": 512}
 _SECONDS: Final = 8
 _LONGEST: Final = np.iinfo(np.int16).max
@@ -38,13 +37,13 @@ def nifti_header(sizes: Sequence[int], dtype: np.dtype[Any], placement: NiftiPla
             remedy="Cut it into parts, or make its pixels larger.",
         )
     beyond_space = [1.0] * (len(sizes) - 3)
-    header = bytearray(_DATA_START)
-    struct.pack_into("<i", header, 0, _HEADER_BYTES)
+    header = bytearray(DATA_START)
+    struct.pack_into("<i", header, 0, HEADER_LENGTH)
     header[38:39] = b"r"
     struct.pack_into("<8h", header, 40, len(sizes), *sizes, *[1] * (7 - len(sizes)))
     struct.pack_into("<2h", header, 70, _DATATYPES[dtype.name], 8 * dtype.itemsize)
     _put_floats(header, 76, *placement.spacing, *beyond_space)
-    _put_floats(header, 108, _DATA_START, 1.0, 0.0)  # vox_offset, scl_slope, scl_inter
+    _put_floats(header, 108, DATA_START, 1.0, 0.0)  # vox_offset, scl_slope, scl_inter
     header[123] = placement.units | _SECONDS
     struct.pack_into("<2h", header, 252, placement.qform_code, placement.sform_code)
     _put_floats(header, 256, *placement.quaternion, *placement.offset, *placement.rows)

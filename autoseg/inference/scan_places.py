@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoseg.data.places import seen_from
 from autoseg.inference.scans import Scan
 from autoseg.storage.utf8 import is_utf8
 
@@ -21,7 +22,7 @@ def scan_cells(scan: Scan, folder: Path) -> tuple[str, ...]:
     paths: Sequence[Path] = scan.images
     if scan.series:
         paths = [Path(os.path.commonpath([path.absolute().parent for path in scan.images]))]
-    named = tuple(_from(folder, path) for path in paths)
+    named = tuple(seen_from(folder, path.absolute()) or str(path.absolute()) for path in paths)
     return named if all(map(is_utf8, named)) else ()
 
 
@@ -29,11 +30,3 @@ def scan_paths(cells: Sequence[str], folder: Path) -> tuple[Path, ...]:
     """The files that the table of a folder of results names, as absolute paths."""
     root = folder.resolve()
     return tuple(Path(os.path.normpath(root / cell)) for cell in cells)
-
-
-def _from(folder: Path, path: Path) -> str:
-    """A path as seen from a folder; an absolute one where there is no way, as to another drive of Windows."""
-    try:
-        return Path(os.path.relpath(path.absolute(), folder.resolve())).as_posix()
-    except ValueError:
-        return str(path.absolute())

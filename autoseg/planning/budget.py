@@ -28,6 +28,12 @@ Source: chosen, beyond what was tried: on IBSR18 an hour of 32 features, in whic
 hardly more than 20 minutes of 16 (docs/explanation/results.md). That wider networks give more beyond was not measured."""
 
 
+def step_cost(features: int) -> float:
+    """How long a step takes, in those of a U-Net of `REFERENCE_FEATURES`, by its features at full resolution."""
+    cost: float = (features / REFERENCE_FEATURES) ** COST_POWER
+    return cost
+
+
 def base_features(pixels: float, *, minutes: float, speed_kpx_s: float, device: DeviceKind) -> Choice[int]:
     """Features at full resolution for a run of so many minutes: the most with which slices are seen often enough.
 
@@ -40,8 +46,7 @@ def base_features(pixels: float, *, minutes: float, speed_kpx_s: float, device: 
     usual, _ = FEATURES[device]
 
     def passes(width: int) -> float:
-        cost: float = (width / REFERENCE_FEATURES) ** COST_POWER
-        return minutes * 60 * speed_kpx_s * 1000 / pixels / cost
+        return minutes * 60 * speed_kpx_s * 1000 / pixels / step_cost(width)
 
     needed = {width: WIDER_PASSES if width > usual else FEWEST_PASSES for width in WIDTHS[device]}
     chosen = max((width for width in needed if passes(width) >= needed[width]), default=WIDTHS[device][0])

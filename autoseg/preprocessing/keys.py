@@ -90,7 +90,12 @@ def case_checksum(case: Case, checksum: Callable[[Path], str] = image_checksum) 
         checksum: that of a file; raises an ImageError where it cannot be read.
     """
     paths = [*case.images, *([case.label] if case.label else [])]
-    return files.sha256_json([_checksum(path, checksum) for path in paths])
+    return checksum_over([_checksum(path, checksum) for path in paths])
+
+
+def checksum_over(checksums: Sequence[str | None]) -> str:
+    """`case_checksum` of a case whose files have these, images first; None: that of a file that cannot be read."""
+    return files.sha256_json(checksums)
 
 
 def _checksum(path: Path, checksum: Callable[[Path], str]) -> str | None:

@@ -30,9 +30,9 @@ from autoseg.reporting.palette import CLASSES, NETWORKS, Palette
 from autoseg.storage.files import atomic_path
 
 __all__ = [
-    "CLASSES", "DPI", "GREY", "NETWORKS", "WIDTH_IN", "Axes", "Figure", "Look", "bar_look", "colour_bar", "dot_look",
-    "draw_labels", "fill_look", "hide_axes", "line_legend", "line_look", "logarithmic", "map_colours", "new_figure",
-    "outlined_text", "patch_legend", "show_slice", "unlabelled_look",
+    "CLASSES", "DPI", "GREY", "MANY_DOTS", "NETWORKS", "WIDTH_IN", "Axes", "Figure", "Look", "bar_look", "colour_bar",
+    "dot_look", "draw_labels", "fill_look", "hide_axes", "line_legend", "line_look", "logarithmic", "map_colours",
+    "new_figure", "outlined_text", "patch_legend", "show_slice", "unlabelled_look",
     "whole_numbers",
 ]  # fmt: skip
 
@@ -42,6 +42,8 @@ Look = dict[str, Any]
 WIDTH_IN: Final = 7.2
 DPI: Final = 150
 GREY: Final = "#666666"
+MANY_DOTS: Final = 500
+"""More dots than this are pixels in an SVG file, in which each would take 150 bytes. Source: chosen."""
 
 # Four styles, five hatchings and five markers against five or seven colours: many combinations before one comes again.
 _LINES: Final = ("-", "--", "-.", ":")

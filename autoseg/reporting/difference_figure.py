@@ -10,14 +10,12 @@ from autoseg.evaluation.formatting import counted
 from autoseg.evaluation.paired import PairedComparison, PairedMetric
 from autoseg.evaluation.paired_tables import MEAN
 from autoseg.metrics.table import METRICS, plot_metrics
-from autoseg.reporting.canvas import GREY, WIDTH_IN, Axes, Look, dot_look, line_legend, new_figure
+from autoseg.reporting.canvas import GREY, MANY_DOTS, WIDTH_IN, Axes, Look, dot_look, line_legend, new_figure
 
 _BESIDE_IN: Final = 0.3
 """Width that a class takes for each compared side. Source: chosen; below it, dots of one class run into the next."""
 
 _WIDEST_IN: Final = 14.0
-_MANY_DOTS: Final = 500
-"""More dots than this are pixels in an SVG file, in which each would take 150 bytes. Source: chosen."""
 
 
 def draw_differences(comparison: PairedComparison, path: Path) -> None:
@@ -56,7 +54,7 @@ def _draw_results(
         known = differences[np.isfinite(differences)]
         # Spread by order, not by chance: the same cases give the same picture.
         spread = np.linspace(-0.3, 0.3, known.size) if known.size > 1 else np.zeros(known.size)
-        many = known.size * len(results) > _MANY_DOTS
+        many = known.size * len(results) > MANY_DOTS
         panel.plot(centre + step * spread, known, markersize=3, alpha=0.7, rasterized=many, **looks[other])
         _draw_mean(panel, result, centre=centre, width=step)
 

@@ -15,6 +15,7 @@ from autoseg.metrics.table import METRICS, plot_metrics
 from autoseg.reporting.canvas import (
     CLASSES,
     GREY,
+    MANY_DOTS,
     Axes,
     bar_look,
     dot_look,
@@ -25,6 +26,7 @@ from autoseg.reporting.canvas import (
     patch_legend,
     whole_numbers,
 )
+from autoseg.reporting.svg import LOG_SPAN
 from autoseg.training.history import STRETCH
 
 Row = Mapping[str, float]
@@ -36,15 +38,8 @@ _CURVES: Final = {
     "validation_dice": "Validation Dice",
     "validation_loss": "Validation loss",
 }
-_LOG_SPAN: Final = 30.0
-"""Losses that span more than this factor get a logarithmic axis, else one bad epoch would flatten all others."""
-
 _CROWDED: Final = 10
 """More classes than this, or longer names, are written aslant."""
-
-
-_MANY_DOTS: Final = 500
-"""More dots than this are pixels in an SVG file, in which each would take 150 bytes. Source: chosen."""
 
 
 def draw_curves(runs: Mapping[str, Sequence[Row]], path: Path) -> None:
@@ -142,7 +137,7 @@ def draw_agreement(points: Mapping[str, Sequence[tuple[float, float]]], path: Pa
         panel.plot([low, 1], [low, 1], color=GREY, linewidth=0.8)
         for index, pairs in enumerate(points.values()):
             predicted, reached = zip(*pairs, strict=True) if pairs else ((), ())
-            panel.scatter(predicted, reached, s=22, rasterized=len(pairs) > _MANY_DOTS, **dot_look(index, CLASSES))
+            panel.scatter(predicted, reached, s=22, rasterized=len(pairs) > MANY_DOTS, **dot_look(index, CLASSES))
         panel.set(
             xlabel="Dice predicted without the case", ylabel="Dice reached", xlim=(low, 1), ylim=(low, 1), aspect="equal"
         )
@@ -205,7 +200,7 @@ def _draw_stretches(panel: Axes, rows: Sequence[Row]) -> None:
 def _scale_losses(panel: Axes, other: Axes) -> None:
     """A logarithmic axis for two panels that share it, where the losses ask for one."""
     values = np.concatenate([np.zeros(0), *_drawn_values(panel), *_drawn_values(other)])
-    if values.size and values.min() > 0 and values.max() > _LOG_SPAN * values.min():
+    if values.size and values.min() > 0 and values.max() > LOG_SPAN * values.min():
         logarithmic(panel, other)
 
 
@@ -229,7 +224,7 @@ def _draw_bar(panel: Axes, values: NDArray[np.float64], *, centre: float, width:
             color="black",
             markersize=2.5,
             alpha=0.6,
-            rasterized=defined.size > _MANY_DOTS,
+            rasterized=defined.size > MANY_DOTS,
         )
     if defined.size > 1:
         panel.errorbar(centre, defined.mean(), yerr=defined.std(ddof=1), fmt="none", ecolor="black", capsize=3)

@@ -160,7 +160,7 @@ class Curve:
 _LONGEST: Final = 300
 """Points of a curve that are drawn; more lie between two pixels."""
 
-_LOG_SPAN: Final = 30.0
+LOG_SPAN: Final = 30.0
 """Values that span more than this factor get a logarithmic axis, else one bad epoch would flatten all others."""
 
 
@@ -224,7 +224,7 @@ def curves_plot(curves: Sequence[Curve], *, label: str, ceiling: float | None = 
         element(root, "text", "nothing measured", class_="label middle", x=WIDTH / 2, y=height / 2)
         return markup(root)
     up = scale_of(ys, height - 42, 10, floor=0.0 if ceiling is not None or min(ys) >= 0 else None, ceiling=ceiling)
-    if ceiling is None and min(ys) > 0 and max(ys) > _LOG_SPAN * min(ys):
+    if ceiling is None and min(ys) > 0 and max(ys) > LOG_SPAN * min(ys):
         up = Scale(min(ys), max(ys), height - 42, 10, logarithmic=True)
     across = Scale(min(xs), max(xs), 46, WIDTH - 12)
     frame = Frame(root, across, up)

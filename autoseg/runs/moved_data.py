@@ -14,12 +14,12 @@ from autoseg.layouts import find_dataset
 from autoseg.layouts.common import Choice
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
+from autoseg.preprocessing.keys import checksum_over
 from autoseg.preprocessing.store import store_of
 from autoseg.runs.found import RUNS
 from autoseg.runs.revisions import complete_change
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
-from autoseg.storage import files
 from autoseg.storage.locks import lock
 
 _LISTED: Final = 5
@@ -100,7 +100,7 @@ def checksums_of(
 
 def planned_checksums(fingerprint: Fingerprint) -> dict[str, str]:
     """`case_checksum` of every labelled case, by id, when the plan was made."""
-    return {case.id: files.sha256_json([*case.image_sha256, case.label_sha256]) for case in fingerprint.cases}
+    return {case.id: checksum_over([*case.image_sha256, case.label_sha256]) for case in fingerprint.cases}
 
 
 def require_files(cases: Iterable[Case], workspace: Workspace) -> None:

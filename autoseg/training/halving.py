@@ -2,12 +2,9 @@
 
 import math
 from statistics import mean
-from typing import Final
 
 from autoseg.planning.plan import Plan
-
-SMALLEST_BATCH: Final = 2
-"""Batch normalisation needs more than one image."""
+from autoseg.planning.sizing import SMALLEST_BATCH
 
 
 def with_halved_batches(plan: Plan, times: int) -> Plan:

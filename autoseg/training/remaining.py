@@ -11,7 +11,7 @@ from itertools import pairwise
 from statistics import fmean, median
 from typing import Final
 
-from autoseg.planning.budget import COST_POWER, REFERENCE_FEATURES
+from autoseg.planning.budget import step_cost
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import TrainingSection
 from autoseg.training.clock import Budget
@@ -140,8 +140,7 @@ def planned_costs(plan: Plan) -> Costs | None:
     if speed is None:
         return None
     pixels = fmean(view.batch_size * math.prod(view.patch_px) for view in plan.views)
-    cost: float = (plan.network.features[0] / REFERENCE_FEATURES) ** COST_POWER
-    return Costs(pixels / (speed * 1000) * cost)
+    return Costs(pixels / (speed * 1000) * step_cost(plan.network.features[0]))
 
 
 def _epochs_within(seconds: float, at_half: float, *, half_s: float, whole_s: float) -> float:

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
 from autoseg.planning.plan import Plan
+from autoseg.planning.sizing import SMALLEST_BATCH
 from autoseg.preprocessing.stored import StoredCase
 from autoseg.training.batches import SliceBatches, TrainingBatch
 from autoseg.training.context import RunContext
 from autoseg.training.device_batches import DeviceBatches, canvas_excess, uncut_bytes
-from autoseg.training.halving import SMALLEST_BATCH, with_halved_batches
+from autoseg.training.halving import with_halved_batches
 from autoseg.training.learner import Learner
 from autoseg.training.loading import Loader
 from autoseg.training.ranks import own_part
