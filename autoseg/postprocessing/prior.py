@@ -161,9 +161,14 @@ class _Search:
         return shift
 
     def _best(self, shift: NDArray[np.int64], index: int) -> int:
-        """The shift of one class with the highest score, the smallest of equals, where the others keep theirs."""
+        """The shift of one class with the highest score, the smallest of equals, where the others keep theirs.
+
+        Where a shift leaves no Dice, no case has any class: all others find what is not there, and none is better.
+        """
         scores = self._scores(shift, index)
-        equal = self._grid[scores >= scores.max() - 1e-12] if not np.isnan(scores).all() else np.array([shift[index]])
+        if np.isnan(scores).any():
+            return int(shift[index])
+        equal = self._grid[scores >= scores.max() - 1e-12]
         return int(equal[np.abs(equal).argmin()])
 
     def _scores(self, shift: NDArray[np.int64], index: int) -> NDArray[np.float64]:

@@ -9,12 +9,16 @@ import pytest
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.events import Silent
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_labels
+from autoseg.inference.probabilities import encode
 from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
 from autoseg.postprocessing.prior import FoundShift, best_shift, find_shift, shift_helps
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.undecided import STEP, Undecided, undecided
+from tests.postprocessing.conftest import SHAPE
 
 UNET = Choice(("unet",))
 MakeHeldOut = Callable[..., HeldOutCase]
@@ -92,6 +96,37 @@ def test_where_everything_is_right_nothing_is_shifted(make_held_out: MakeHeldOut
     result = found([case, make_held_out(tmp_path, "b", seed=4, sure=True)])
     assert result.tried is not None
     assert (result.tried.phrase, result.tried.reason) == ("none", "no shift raises the Dice of the held-out cases")
+
+
+def voxels_near(reference: int, *, right: int) -> Undecided:
+    """Ten voxels of a class, 0 or 1, to which the background is given, with class 1 just below it, among others."""
+    decided = np.array([[100, right], [100, right], [100 + 10 * (1 - reference), right + 10 * reference]])
+    near = np.array([[0, 1]], dtype=np.int16), np.array([[0, -21]], dtype=np.int16)
+    return Undecided(decided, *near, np.array([reference], dtype=np.int16), np.array([10.0]))
+
+
+def test_where_no_case_has_any_class_nothing_is_shifted() -> None:
+    healthy = voxels_near(0, right=0)
+    assert best_shift([healthy]) == ()
+    assert best_shift([healthy, healthy]) == ()
+    assert best_shift([healthy, voxels_near(1, right=20)]) == ()  # with it, something is found in the first
+    assert best_shift([voxels_near(1, right=20)]) == (0.0, 0.55)
+
+
+def without_any_class(case: HeldOutCase) -> HeldOutCase:
+    """A case of two classes whose reference is empty, and which networks nearly give to the second in some places."""
+    write_labels(case.reference, np.zeros(SHAPE, np.uint16), Geometry(SHAPE, (1.0, 1.0, 1.0)))
+    foreground = np.full(SHAPE, 0.02, np.float32)
+    foreground[1:3, 5:9, 5:9] = 0.45
+    np.save(case.probabilities["unet"][0][0], encode(np.stack([1 - foreground, foreground])))
+    return case
+
+
+def test_the_only_case_of_a_class_may_be_left_out(make_held_out: MakeHeldOut, tmp_path: Path) -> None:
+    cases = [make_held_out(tmp_path, f"c{n}", classes=2, seed=n, bias=(0.0, 0.6)) for n in range(3)]
+    result = found([cases[0], *map(without_any_class, cases[1:])])
+    assert result.tried is not None
+    assert not result.tried.kept
 
 
 def scored(*dice: float) -> list[CaseMetrics]:
