@@ -164,6 +164,11 @@ def in_reference(scores: ClassMetrics) -> bool:
     return not math.isnan(scores.dice) if math.isnan(volume_ml) else volume_ml > 0
 
 
+def false_positive(scores: ClassMetrics) -> bool:
+    """Whether a class was found that the reference does not have."""
+    return scores.dice == 0 and not in_reference(scores)
+
+
 def why_undefined(scores: ClassMetrics, metric: str) -> str:
     """Why a metric that is undefined for a class is so, in a few words."""
     if not in_reference(scores):

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
-from autoseg.evaluation.comparison import in_reference
+from autoseg.evaluation.comparison import false_positive, in_reference
 from autoseg.evaluation.formatting import listing
 from autoseg.evaluation.statistics import LEVEL
 from autoseg.metrics.table import METRICS
@@ -50,7 +50,7 @@ def _metric(key: str, name: str) -> _Measure:
 
 
 _FALSE_POSITIVES: Final = _Measure(
-    "false positives per case", lambda scores: float(scores.dice == 0 and not in_reference(scores)), -1, 0.0, digits=2
+    "false positives per case", lambda scores: float(false_positive(scores)), -1, 0.0, digits=2
 )
 """Classes that the reference does not have: their Dice, 0 until they are gone and undefined then, has no difference."""
 

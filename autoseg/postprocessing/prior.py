@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from autoseg.data.labels import encoding_of
 from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.comparison import false_positive, in_reference
 from autoseg.events import Events
 from autoseg.inference.shift import describe
 from autoseg.jobs.work import Apply
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.held_out import HeldOutCase, score_choices
 from autoseg.postprocessing.region_prior import best_region_shift, region_voxels
-from autoseg.postprocessing.scoring import case_means, score_of
+from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import TriedShift
 from autoseg.postprocessing.undecided import NEVER, STEP, UNITS, Undecided, largest_shift, undecided
 
@@ -62,7 +63,7 @@ def find_shift(
 
     Each fold's cases are scored with the shift that the cases of the other folds teach; where there is one fold alone, each
     case with that of the others, or each of `_MOST_GROUPS` groups where there are more cases. It is kept if their Dice rises
-    by more than one standard error of the mean difference.
+    by more than one standard error of the mean difference (`judge`).
 
     Args:
         cases: held-out cases.
@@ -112,9 +113,13 @@ def _learn(
 
 
 def shift_helps(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics]) -> tuple[bool, str]:
-    """Whether a shift is worth keeping, by the scores of cases that had no part in it, and why."""
-    pairs = zip(case_means(before, "dice"), case_means(after, "dice"), strict=True)
-    gains = np.array([new - old for old, new in pairs if not math.isnan(new - old)])
+    """Whether a shift is worth keeping, by the scores of cases that had no part in it, and why.
+
+    What it does where a case does not have a class counts, too: a false positive that appears there is the loss of a whole
+    Dice, one that goes the gain of it. Where nothing of such a class is found before or after, nothing is judged.
+    """
+    found = [_gain(old, new) for old, new in zip(before, after, strict=True)]
+    gains = np.array([gain for gain in found if not math.isnan(gain)])
     if len(gains) < 2:
         return False, "too few cases have a Dice"
     mean, error = float(gains.mean()), float(gains.std(ddof=1)) / math.sqrt(len(gains))
@@ -122,6 +127,16 @@ def shift_helps(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics]) -> 
     if mean > error:
         return True, f"Dice of cases left out rises by more than one standard error ({measured})"
     return False, f"Dice of cases left out does not rise by more than one standard error ({measured})"
+
+
+def _gain(before: CaseMetrics, after: CaseMetrics) -> float:
+    """What a case gains in Dice, on average over the classes that are in its reference or were found; NaN without any."""
+    gains = [
+        new.dice - old.dice if in_reference(old) else false_positive(old) - false_positive(new)
+        for old, new in zip(before.classes, after.classes, strict=True)
+        if in_reference(old) or not (math.isnan(old.dice) and math.isnan(new.dice))
+    ]
+    return math.fsum(gains) / len(gains) if gains else math.nan
 
 
 def best_shift(tables: Sequence[Undecided]) -> tuple[float, ...]:

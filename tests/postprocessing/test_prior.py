@@ -156,6 +156,38 @@ def test_it_is_kept_where_the_gain_exceeds_its_standard_error(gains: tuple[float
     assert reason in why
 
 
+NOTHING = float("nan")
+"""Dice of a case that does not have the class, where nothing of it was found."""
+
+
+def of_a_lesion(with_it: list[float], without_it: float) -> list[CaseMetrics]:
+    """Ten cases that have a lesion, with their Dice, and ten that do not."""
+    dice = [*with_it, *[without_it] * 10]
+    volume_ml = [2.0] * len(with_it) + [0.0] * 10
+    return [
+        CaseMetrics(str(number), (ClassMetrics(1, "lesion", {"dice": value, "reference_volume_ml": volume}),))
+        for number, (value, volume) in enumerate(zip(dice, volume_ml, strict=True))
+    ]
+
+
+def test_a_shift_that_finds_what_is_not_there_is_not_kept() -> None:
+    before = of_a_lesion([0.80 + 0.005 * number for number in range(10)], NOTHING)
+    better = [0.805 + 0.0051 * number for number in range(10)]
+    assert judge(before, of_a_lesion(better, NOTHING))[0]
+    kept, reason = judge(before, of_a_lesion(better, 0.0))
+    assert not kept
+    assert "(-0.497" in reason  # half of the cases lose a whole Dice
+
+
+def test_a_shift_that_no_longer_finds_what_is_not_there_is_kept() -> None:
+    before = of_a_lesion([0.80 + 0.005 * number for number in range(10)], 0.0)
+    slightly_worse = [0.799 + 0.0049 * number for number in range(10)]
+    assert not judge(before, of_a_lesion(slightly_worse, 0.0))[0]
+    kept, reason = judge(before, of_a_lesion(slightly_worse, NOTHING))
+    assert kept
+    assert "(+0.499" in reason
+
+
 @pytest.mark.parametrize("cases", [5, 60, 120])
 def test_of_one_fold_so_many_shifts_are_learnt_at_most(
     make_held_out: MakeHeldOut, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cases: int
