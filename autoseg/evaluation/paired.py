@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from autoseg.data.naming import some
 from autoseg.errors import UsageError
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
+from autoseg.evaluation.comparison import false_positive
 from autoseg.evaluation.statistics import PairedTest, describe, holm, paired_test
 from autoseg.metrics.table import METRICS, table_metrics
 
@@ -98,6 +99,8 @@ class PairedComparison:
         missing: ids that only some sides have, to the names of those that have not.
         results: for each metric of tables and each other side: the mean over classes, then the classes.
         warnings: what a reader has to know.
+        found_alone: by name of the other side, in how many cases the baseline, and that side, alone found a class that the
+            reference does not have: its Dice, 0 there and undefined on the other side, is in no difference.
     """
 
     baseline: str
@@ -106,6 +109,7 @@ class PairedComparison:
     missing: Mapping[str, tuple[str, ...]]
     results: tuple[PairedMetric, ...]
     warnings: tuple[str, ...]
+    found_alone: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def compare_sides(sides: Sequence[Side]) -> PairedComparison:
@@ -138,6 +142,10 @@ def compare_sides(sides: Sequence[Side]) -> PairedComparison:
         missing={case: tuple(name for name, own in ids.items() if case not in own) for case in every},
         results=tuple(results),
         warnings=tuple(warnings),
+        found_alone={
+            side.name: (_found_alone(stored[0], table), _found_alone(table, stored[0]))
+            for side, table in zip(sides[1:], stored[1:], strict=True)
+        },
     )
 
 
@@ -262,6 +270,12 @@ def _compare_metric(
     ]
     found = [*_tested(metric, of_means, sides, shared), *_tested(metric, of_classes, sides, shared)]
     return sorted(found, key=lambda result: [side.name for side in sides].index(result.compared))
+
+
+def _found_alone(table: _Table, other: _Table) -> int:
+    """Cases in which one side finds a class that the reference does not have, and the other does not."""
+    found = {place for place in table.keys() & other.keys() if false_positive(table[place])}
+    return len({case for case, value in found if not false_positive(other[case, value])})
 
 
 def _number(table: _Table, place: tuple[str, int], metric: str) -> float:

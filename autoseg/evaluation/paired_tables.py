@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from autoseg.evaluation.formatting import counted, interval, number
+from autoseg.evaluation.formatting import counted, interval, listing, number
 from autoseg.evaluation.paired import PairedComparison, PairedMetric
 from autoseg.evaluation.statistics import INTERVAL_METHOD, LEVEL, defined, meaningful
 from autoseg.metrics.table import METRICS
@@ -73,12 +73,18 @@ def comparison_rows(comparison: PairedComparison, compared: str, *, most_classes
 
 
 def in_words(comparison: PairedComparison) -> list[str]:
-    """What can be said of the mean Dice of every side, in a sentence each."""
+    """What can be said of the mean Dice of every side, in a sentence each.
+
+    Where one side alone finds what is not there, which no difference counts, nothing is said of which is better.
+    """
     sentences = []
     for result in comparison.results:
         if result.metric == "dice" and result.label is None:
             difference = result.test.difference
-            if not meaningful(difference.cases):
+            alone = zip((comparison.baseline, result.compared), comparison.found_alone[result.compared], strict=True)
+            if apart := [f"{name} alone finds a class in {counted(cases, 'case')}" for name, cases in alone if cases]:
+                told = f"{listing(apart)} without it, not in the difference over {counted(difference.cases, 'case')}"
+            elif not meaningful(difference.cases):
                 told = f"with {counted(difference.cases, 'case')} no difference can be told from chance"
             elif result.p < 1 - LEVEL:
                 better = result.compared if difference.mean > 0 else comparison.baseline

@@ -8,7 +8,8 @@ from typing import Final
 
 from autoseg.catalogue import Architecture, Plane
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.statistics import defined, holm, paired_test
+from autoseg.evaluation.formatting import counted, listing
+from autoseg.evaluation.statistics import LEVEL, defined, holm, meaningful, paired_test
 from autoseg.postprocessing.choice import Choice, Networks
 from autoseg.postprocessing.scoring import as_estimate, case_means, score_of
 from autoseg.postprocessing.selection import Candidate, Score
@@ -108,6 +109,24 @@ def rank(
     )
 
 
+def not_in_difference(candidate: Candidate, best: Candidate) -> str:
+    """In words, what the difference of a candidate from the best does not show; empty where it is over the same cases.
+
+    A case that has no class has no Dice unless something is found in it: where one of both finds something there, the Dice
+    is 0 on that side alone, and no difference is defined.
+
+    Args:
+        candidate: as `rank` gives it.
+        best: the first of them.
+    """
+    if candidate.difference is None:
+        return ""
+    shared = candidate.difference.cases
+    alone = [(one.title, one.score.dice.cases - shared) for one in (candidate, best)]
+    found = [f"{title} alone finds something in {counted(count, 'case')}" for title, count in alone if count]
+    return f"{listing(found)} without any class, not in their difference over {counted(shared, 'case')}" if found else ""
+
+
 def why_first(ranked: Sequence[Candidate], *, cases: int) -> str:
     """In words, why the first candidate of `rank` is before the others.
 
@@ -126,6 +145,22 @@ def why_first(ranked: Sequence[Candidate], *, cases: int) -> str:
     if all(_distance(best.score) < _distance(score) for score in tied):
         return f"{level}, and the least Hausdorff distance"
     return f"{level}, no Hausdorff distance to tell it from others, and as few networks and views as any of these"
+
+
+def told_differences(ranked: Sequence[Candidate], *, cases: int) -> list[str]:
+    """In words, what differs from the best by no more than chance, and what differences do not show.
+
+    Args:
+        ranked: candidates as `rank` gives them.
+        cases: how many they were scored on.
+    """
+    best, *others = ranked
+    apart = {candidate.title: not_in_difference(candidate, best) for candidate in others}
+    said = list(filter(None, apart.values()))
+    if others and not meaningful(cases):
+        return [f"{cases} case(s) are too few to tell a difference from chance: at least six are needed", *said]
+    similar = [each.title for each in others if (each.p or 0) > 1 - LEVEL and not apart[each.title]]
+    return [*([f"not significantly different (p > {1 - LEVEL:.2f}): {'; '.join(similar)}"] if similar else []), *said]
 
 
 def choice_of(candidate: Candidate, choices: Iterable[Choice], planes: Sequence[Plane | None]) -> Choice:

@@ -7,8 +7,8 @@ from pathlib import Path
 from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import LabelClass
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.formatting import interval, listing, number
-from autoseg.evaluation.statistics import INTERVAL_METHOD, LEVEL, meaningful
+from autoseg.evaluation.formatting import counted, interval, listing, number
+from autoseg.evaluation.statistics import INTERVAL_METHOD
 from autoseg.evaluation.tables import METRICS_FILE, read_cases, write_scores
 from autoseg.events import Events
 from autoseg.images.image import write_labels
@@ -18,7 +18,7 @@ from autoseg.jobs.pool import workers
 from autoseg.jobs.work import Apply, Jobs
 from autoseg.model.description import read_document
 from autoseg.postprocessing.choice import Choice, Networks
-from autoseg.postprocessing.combinations import candidates, choice_of, comparable, rank, why_first
+from autoseg.postprocessing.combinations import candidates, choice_of, comparable, rank, told_differences, why_first
 from autoseg.postprocessing.held_out import (
     HeldOutCase,
     expectations,
@@ -218,12 +218,8 @@ def _reasons(
     found: Postprocessing,
     classes: Sequence[LabelClass],
 ) -> tuple[str, ...]:
-    best, *others = candidates
-    reasons = [f"{best.title}: {why_first(candidates, cases=len(compared))}"]
-    if others and not meaningful(len(compared)):
-        reasons.append(f"{len(compared)} case(s) are too few to tell a difference from chance: at least six are needed")
-    elif similar := [candidate.title for candidate in others if (candidate.p or 0) > 1 - LEVEL]:
-        reasons.append(f"not significantly different (p > {1 - LEVEL:.2f}): {'; '.join(similar)}")
+    first = f"{candidates[0].title}: {why_first(candidates, cases=len(compared))}"
+    reasons = [first, *told_differences(candidates, cases=len(compared))]
     if prior.choice.log_shift and prior.tried is not None:
         reasons.append(f"prior shifted: {prior.tried.phrase}; {prior.tried.reason}")
     return (*reasons, *(f"postprocessing kept: {describe(step, classes)}" for step in found.steps))
@@ -240,10 +236,12 @@ def _optimism(selection: Selection) -> Iterator[str]:
     if selection.nested is None:
         yield f"its score is optimistic: {because}; `autoseg select --nested` scores each fold by what the others choose"
         return
-    unbiased, optimism = selection.nested.score, number(selection.nested.optimism.mean, 4)
+    unbiased, optimism = selection.nested.score, selection.nested.optimism
+    alone = unbiased.dice.cases - optimism.cases  # cases without any class have a Dice where something is found
+    besides = f", and it finds something in {counted(alone, 'more case')} without any class" if alone else ""
     yield (
-        f"its score is optimistic, by {optimism} in Dice: {because}; each fold scored by what the others chose: "
-        f"Dice {interval(unbiased.dice, 4)}, HD {interval(unbiased.hausdorff_mm, 2)} mm"
+        f"its score is optimistic, by {number(optimism.mean, 4)} in Dice: {because}; each fold scored by what the others "
+        f"chose: Dice {interval(unbiased.dice, 4)}, HD {interval(unbiased.hausdorff_mm, 2)} mm{besides}"
     )
 
 

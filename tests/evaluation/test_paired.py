@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -170,7 +171,38 @@ def test_lines_for_people() -> None:
     assert len(rows) == 3 * len(table_metrics())
     assert rows[0][:4] == ["Dice", "mean over classes", "0.667", "0.800"]
     assert len(comparison_rows(comparison, "b", most_classes=1)) == len(table_metrics())
-    assert in_words(comparison) == ["Mean Dice of b minus a: 0.1333; with 3 cases no difference can be told from chance"]
+    assert in_words(comparison) == [
+        "Mean Dice of b minus a: 0.1333; b alone finds a class in 1 case without it, not in the difference over 3 cases"
+    ]
+    without_r = [replace(side, cases=tuple(case for case in side.cases if case.id != "r")) for side in (A, B)]
+    assert in_words(compare_sides(without_r))[0].endswith("with 2 cases no difference can be told from chance")
+
+
+def lesion(name: str, dice: dict[str, float]) -> Side:
+    """A side with the Dice of a lesion that only cases called `p...` have."""
+    return Side(
+        name,
+        tuple(
+            CaseMetrics(
+                case, (ClassMetrics(1, "lesion", {"dice": value, "reference_volume_ml": 2.0 * case.startswith("p")}),)
+            )
+            for case, value in dice.items()
+        ),
+    )
+
+
+def test_a_side_that_finds_what_is_not_there_is_not_said_to_be_as_good() -> None:
+    sick, healthy = [f"p{number}" for number in range(10)], [f"n{number}" for number in range(10)]
+    dice = {case: 0.8 + 0.01 * number for number, case in enumerate(sick)}
+    careful = lesion("a", {**dice, **dict.fromkeys(healthy, NAN)})
+    other = {case: value + 0.001 * (-1) ** number for number, (case, value) in enumerate(dice.items())}
+    assert (
+        "could not be chance" in in_words(compare_sides([careful, lesion("b", {**other, **dict.fromkeys(healthy, NAN)})]))[0]
+    )
+    [told] = in_words(compare_sides([careful, lesion("b", {**other, **dict.fromkeys(healthy, 0.0)})]))
+    assert told.endswith("b alone finds a class in 10 cases without it, not in the difference over 10 cases")
+    [told] = in_words(compare_sides([lesion("b", {**other, **dict.fromkeys(healthy[:4], 0.0), "n5": NAN}), careful]))
+    assert told.endswith("b alone finds a class in 4 cases without it, not in the difference over 10 cases")
 
 
 def test_a_verdict_where_there_are_enough_cases() -> None:

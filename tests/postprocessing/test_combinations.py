@@ -6,7 +6,16 @@ from autoseg.catalogue import Architecture
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.choice import Choice, Networks
-from autoseg.postprocessing.combinations import TIE_DICE, all_combinations, candidates, comparable, rank, why_first
+from autoseg.postprocessing.combinations import (
+    TIE_DICE,
+    all_combinations,
+    candidates,
+    comparable,
+    not_in_difference,
+    rank,
+    told_differences,
+    why_first,
+)
 
 NAN = float("nan")
 
@@ -121,6 +130,35 @@ def test_p_is_corrected_for_the_number_of_comparisons() -> None:
     worse = [(0.8, 5.0), (0.81, 5.0), (0.82, 5.0), (0.83, 5.0), (0.84, 5.0), (0.85, 5.0)]
     _, *others = rank(scored({("unet",): [(0.9, 5.0)] * 6, ("sepres",): worse, ("attention",): worse}))
     assert [other.p for other in others] == pytest.approx([4 / 64, 4 / 64])
+
+
+def test_what_is_found_where_nothing_is_makes_no_difference_and_is_said() -> None:
+    sick = [0.80, 0.82, 0.78, 0.81, 0.79, 0.80, 0.83, 0.77, 0.80, 0.80]
+    slightly_other = [dice - 0.001 * (-1) ** number for number, dice in enumerate(sick)]
+    healthy = {"careful": [NAN] * 10, "careless": [NAN] * 3 + [0.0] * 7}
+
+    def lesions(dice: list[float]) -> list[CaseMetrics]:
+        volume_ml = [2.0] * 10 + [0.0] * 10
+        return [
+            CaseMetrics(str(number), (ClassMetrics(1, "lesion", {"dice": value, "reference_volume_ml": volume}),))
+            for number, (value, volume) in enumerate(zip(dice, volume_ml, strict=True))
+        ]
+
+    best, *others = rank({
+        Choice(("unet",)): lesions(sick + healthy["careful"]),
+        Choice(("sepres",)): lesions(slightly_other + healthy["careless"]),
+        Choice(("attention",)): lesions(slightly_other + healthy["careful"]),
+    })  # fmt: skip
+    assert best.networks == ("unet",)
+    said = {candidate.networks: not_in_difference(candidate, best) for candidate in others}
+    assert said == {
+        ("sepres",): "sepres alone finds something in 7 cases without any class, not in their difference over 10 cases",
+        ("attention",): "",
+    }
+    assert not_in_difference(best, best) == ""
+    similar, alone = told_differences([best, *others], cases=20)
+    assert similar == "not significantly different (p > 0.05): attention"
+    assert alone == said["sepres",]
 
 
 @pytest.mark.parametrize(
