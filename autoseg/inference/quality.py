@@ -114,6 +114,18 @@ class ExpectedDice:
         return np.array([2 * shared / size if size > 0 else math.nan for shared, size in pairs])
 
 
+def mean_expected(folds: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """What the networks of all folds expect, from that of each (K,); NaN where none expects anything of a class.
+
+    A fold that expects nothing of a class that others expect disagrees with them altogether: it counts as 0.
+    """
+    values = np.stack(folds)  # (folds, K)
+    nothing = np.isnan(values)
+    mean: NDArray[np.float64] = np.where(nothing, 0.0, values).mean(axis=0)
+    mean[nothing.all(axis=0)] = np.nan
+    return mean
+
+
 def entropy(probabilities: NDArray[np.float32], *, exclusive: bool) -> NDArray[np.float32]:
     """How undecided probabilities are.
 

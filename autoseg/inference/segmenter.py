@@ -17,7 +17,7 @@ from autoseg.inference.ensemble import Ensemble
 from autoseg.inference.memory import MEMORY_GB, Slices, slices_of
 from autoseg.inference.one_pass import OnePass
 from autoseg.inference.outliers import TrainingData, unusual
-from autoseg.inference.quality import ExpectedDice, Quality, by_class, doubts, entropy, predicted_dice
+from autoseg.inference.quality import ExpectedDice, Quality, by_class, doubts, entropy, mean_expected, predicted_dice
 from autoseg.inference.several_passes import SeveralPasses
 from autoseg.inference.spool import SpooledProbabilities
 from autoseg.inference.steps import Step, apply_steps
@@ -161,7 +161,7 @@ class Segmenter:
                 put_map(doubt, entropy(part, exclusive=encoding.exclusive), footprint, first=first)
             del part
         found = self._postprocessed(LabelMap(labels, image.geometry))
-        mean = np.mean([each.by_class() for each in stream.expected], axis=0)
+        mean = mean_expected([each.by_class() for each in stream.expected])
         names = [label.name for label in data.classes[1:]]
         by_name = by_class(names, mean)
         predicted = self._predicted_dice(by_name)

@@ -63,7 +63,7 @@ def find_shift(
 
     Each fold's cases are scored with the shift that the cases of the other folds teach; where there is one fold alone, each
     case with that of the others, or each of `_MOST_GROUPS` groups where there are more cases. It is kept if their Dice rises
-    by more than one standard error of the mean difference (`judge`).
+    by more than one standard error of the mean difference (`shift_helps`).
 
     Args:
         cases: held-out cases.

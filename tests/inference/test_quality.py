@@ -17,6 +17,7 @@ from autoseg.inference.quality import (
     doubts,
     entropy,
     is_low,
+    mean_expected,
     predicted_dice,
     seeds_that_judge,
 )
@@ -60,6 +61,12 @@ def test_disagreeing_networks_expect_less(first: float, second: float) -> None:
     sure, other = two_classes([first, 1 - first]), two_classes([1 - second, second])
     together = expected_dice((sure + other) / 2, TWO)[1]
     assert together <= max(expected_dice(sure, TWO)[1], expected_dice(other, TWO)[1]) + 1e-6
+
+
+def test_of_several_folds_one_that_expects_nothing_counts_as_zero() -> None:
+    folds = [np.array([1.0, 0.9, math.nan]), np.array([1.0, math.nan, math.nan]), np.array([0.7, 0.6, math.nan])]
+    assert mean_expected(folds) == pytest.approx([0.9, 0.5, math.nan], nan_ok=True)
+    assert mean_expected(folds[1:2]) == pytest.approx([1.0, math.nan, math.nan], nan_ok=True)
 
 
 def test_entropy_by_hand() -> None:

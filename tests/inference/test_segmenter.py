@@ -11,6 +11,7 @@ from oracles.whole_scans import expected_dice, restore_probabilities
 
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image
+from autoseg.inference.ensemble import Ensemble
 from autoseg.inference.quality import ClassQuality, Quality, entropy
 from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.shift import shifted
@@ -135,6 +136,32 @@ def test_dice_is_predicted_from_what_each_fold_expects(tiny_plan: Plan) -> None:
         expected.append(expected_dice(found, tiny_plan.data.encoding)[1])
     predicted = model.segment(IMAGE, with_uncertainty=True).predicted_dice
     assert predicted == pytest.approx({"disc": 0.1 + 0.5 * np.mean(expected)}, abs=1e-5)
+
+
+def lean(model: Segmenter, *, fold: int, to_background: float) -> None:
+    """Make the network of a fold lean to the background everywhere, by so much in the logits of both classes."""
+    for name, parameter in model.ensemble.members[fold].network.named_parameters():
+        if name.startswith("heads") and name.endswith("bias"):
+            parameter.data = torch.tensor([to_background, -to_background])
+
+
+def test_a_fold_that_expects_nothing_where_the_others_do_lowers_the_predicted_dice(tiny_plan: Plan) -> None:
+    model = segmenter(tiny_plan, folds=("0", "1", "2", "3", "4"), quality=quality(intercept=0.0, slope=1.0, lowest=0.0))
+
+    def alone(group: Ensemble) -> float:
+        predicted = replace(model, ensemble=group).segment(IMAGE, with_uncertainty=True).predicted_dice
+        assert predicted is not None
+        return predicted.get("disc", 0.0)
+
+    lean(model, fold=4, to_background=50.0)
+    each = [alone(group) for group in model.ensemble.by_fold()]
+    assert max(each[:4]) > 0.1
+    assert each[4] == 0
+    assert model.segment(IMAGE, with_uncertainty=True).predicted_dice == pytest.approx({"disc": sum(each) / 5}, abs=1e-5)
+    for fold in range(4):
+        lean(model, fold=fold, to_background=50.0)
+    found = model.segment(IMAGE, with_uncertainty=True)
+    assert (found.predicted_dice, found.warnings) == ({}, ())  # nothing is expected by any
 
 
 @pytest.mark.parametrize("planes", [("axial",), ("axial", "coronal")])

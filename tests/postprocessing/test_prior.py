@@ -173,8 +173,8 @@ def of_a_lesion(with_it: list[float], without_it: float) -> list[CaseMetrics]:
 def test_a_shift_that_finds_what_is_not_there_is_not_kept() -> None:
     before = of_a_lesion([0.80 + 0.005 * number for number in range(10)], NOTHING)
     better = [0.805 + 0.0051 * number for number in range(10)]
-    assert judge(before, of_a_lesion(better, NOTHING))[0]
-    kept, reason = judge(before, of_a_lesion(better, 0.0))
+    assert shift_helps(before, of_a_lesion(better, NOTHING))[0]
+    kept, reason = shift_helps(before, of_a_lesion(better, 0.0))
     assert not kept
     assert "(-0.497" in reason  # half of the cases lose a whole Dice
 
@@ -182,8 +182,8 @@ def test_a_shift_that_finds_what_is_not_there_is_not_kept() -> None:
 def test_a_shift_that_no_longer_finds_what_is_not_there_is_kept() -> None:
     before = of_a_lesion([0.80 + 0.005 * number for number in range(10)], 0.0)
     slightly_worse = [0.799 + 0.0049 * number for number in range(10)]
-    assert not judge(before, of_a_lesion(slightly_worse, 0.0))[0]
-    kept, reason = judge(before, of_a_lesion(slightly_worse, NOTHING))
+    assert not shift_helps(before, of_a_lesion(slightly_worse, 0.0))[0]
+    kept, reason = shift_helps(before, of_a_lesion(slightly_worse, NOTHING))
     assert kept
     assert "(+0.499" in reason
 
