@@ -48,6 +48,9 @@ class ClassQuality(_Part):
     slope: float = Field(ge=0)
     error: float | None = Field(description="mean absolute error over cases, each left out in turn; null for one case")
     lowest: float = Field(description="lowest Dice any held-out case reached")
+    may_be_absent: bool = Field(
+        default=False, description="whether held-out cases do not have it, and all in which networks label nothing of it"
+    )
 
 
 class QualityPoint(_Part):
@@ -176,7 +179,8 @@ def calibrate(expected: Mapping[str, Mapping[str, float]], reached: Mapping[str,
 
     Args:
         expected: class name to case to expected Dice.
-        reached: the same of the Dice reached. Cases for which either is undefined are skipped.
+        reached: the same of the Dice reached; NaN where the case does not have the class and nothing of it was found.
+            Cases for which either is undefined are skipped.
 
     Returns:
         a straight line or an offset per class, whichever errs less when each case is predicted without itself; classes
@@ -192,7 +196,11 @@ def calibrate(expected: Mapping[str, Mapping[str, float]], reached: Mapping[str,
         slope_allowed, left_out = _better_kind(x, y)
         intercept, slope = _fit(x, y, slope_allowed=slope_allowed)
         error = None if left_out is None else float(np.abs(left_out - y).mean())
-        classes.append(ClassQuality(name=name, intercept=intercept, slope=slope, error=error, lowest=float(y.min())))
+        empty = [math.isnan(reached[name][case]) for case, value in by_case.items() if not value > 0]
+        absent, low = bool(empty) and all(empty), float(y.min())
+        classes.append(
+            ClassQuality(name=name, intercept=intercept, slope=slope, error=error, lowest=low, may_be_absent=absent)
+        )
         points += [
             QualityPoint(
                 case=case,

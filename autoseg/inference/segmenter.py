@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.data.labels import mask_of
 from autoseg.errors import MemoryLimitError
 from autoseg.events import Events
 from autoseg.images.geometry import Geometry
@@ -40,7 +41,7 @@ class Segmentation:
         entropy: how undecided the networks are, (Z, Y, X), float32, from 0 (sure) to 1 (all classes equally probable); None
             unless asked for.
         predicted_dice: by class name, the Dice that is probably reached; None unless asked for. A class is missing where
-            nothing of it is expected or no held-out case says how sure the networks may be.
+            nothing of it is expected, or labelled though it may be absent, or no held-out case says how sure they may be.
         estimated_dice: one number for the whole label map, see `PredictionRow`; None where nothing is expected.
         warnings: what makes this scan unlike those the networks learnt from, or its result doubtful, asked for or not.
     """
@@ -161,9 +162,8 @@ class Segmenter:
                 put_map(doubt, entropy(part, exclusive=encoding.exclusive), footprint, first=first)
             del part
         found = self._postprocessed(LabelMap(labels, image.geometry))
-        mean = mean_expected([each.by_class() for each in stream.expected])
         names = [label.name for label in data.classes[1:]]
-        by_name = by_class(names, mean)
+        by_name = self._without_absent(by_class(names, mean_expected([each.by_class() for each in stream.expected])), found)
         predicted = self._predicted_dice(by_name)
         return Segmentation(
             labels=found,
@@ -180,6 +180,17 @@ class Segmenter:
         classes = self.ensemble.data.classes
         array = apply_steps(labels.array, self.steps, spacing_mm=spacing_mm, classes=classes, in_place=True)
         return replace(labels, array=array)
+
+    def _without_absent(self, expected: Mapping[str, float], labels: LabelMap) -> dict[str, float]:
+        """Expected Dice by class name, NaN where nothing of a class is labelled that held-out cases rightly lack.
+
+        Where nothing is found in a case without the class there is no Dice; were it there after all, it would be 0, which
+        says nothing of how probable that is.
+        """
+        absent = {model.name for model in self.quality.classes if model.may_be_absent} if self.quality else set()
+        candidates = [label for label in self.ensemble.data.classes[1:] if label.name in absent]
+        missing = {label.name for label in candidates if not mask_of(label, labels.array).any()}
+        return {name: math.nan if name in missing else value for name, value in expected.items()}
 
     def _predicted_dice(self, expected: Mapping[str, float]) -> dict[str, float]:
         models = self.quality.classes if self.quality else ()

@@ -134,6 +134,35 @@ def test_undefined_cases_and_classes_without_any_are_passed_over() -> None:
     assert csf.lowest == 0.7
 
 
+def healthy(count: int, *, expected: float = 0.0) -> tuple[dict[str, float], dict[str, float]]:
+    """Expected and reached Dice of cases without a class, in which nothing of it was found."""
+    names = [f"h{number}" for number in range(count)]
+    return dict.fromkeys(names, expected), dict.fromkeys(names, math.nan)
+
+
+def test_a_class_may_be_absent_where_held_out_cases_without_it_are_empty_and_no_other() -> None:
+    sick = [0.85 + 0.01 * number for number in range(8)]
+    empty, undefined = healthy(30)
+
+    def may_be_absent(expected: dict[str, float], reached: dict[str, float]) -> bool:
+        of_sick = table(sick)["CSF"]
+        (csf,) = calibrate({"CSF": {**of_sick, **expected}}, {"CSF": {**of_sick, **reached}}).classes
+        return csf.may_be_absent
+
+    assert not may_be_absent({}, {})  # every case has it
+    assert may_be_absent(empty, undefined)
+    assert may_be_absent(*healthy(1, expected=math.nan))
+    assert may_be_absent({**empty, "found": 0.4}, {**undefined, "found": 0.0})  # a false positive is labelled
+    for nothing in (0.0, math.nan):
+        assert not may_be_absent({**empty, "missed": nothing}, {**undefined, "missed": 0.0})
+
+
+def test_what_was_stored_before_says_nothing_of_absence() -> None:
+    (csf,) = calibrate(table([0.6, 0.7]), table([0.5, 0.6])).classes
+    stored = csf.model_dump(exclude={"may_be_absent"})
+    assert ClassQuality.model_validate(stored) == csf
+
+
 @pytest.mark.parametrize(
     ("predicted", "error", "low"), [(0.85, 0.01, False), (0.879, 0.01, True), (0.879, 0.03, False), (0.8, None, True)]
 )

@@ -12,7 +12,7 @@ from oracles.whole_scans import expected_dice, restore_probabilities
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image
 from autoseg.inference.ensemble import Ensemble
-from autoseg.inference.quality import ClassQuality, Quality, entropy
+from autoseg.inference.quality import ClassQuality, Quality, calibrate, entropy
 from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.shift import shifted
 from autoseg.inference.steps import Step
@@ -162,6 +162,27 @@ def test_a_fold_that_expects_nothing_where_the_others_do_lowers_the_predicted_di
         lean(model, fold=fold, to_background=50.0)
     found = model.segment(IMAGE, with_uncertainty=True)
     assert (found.predicted_dice, found.warnings) == ({}, ())  # nothing is expected by any
+
+
+def test_nothing_is_said_of_a_class_that_may_be_absent_and_is_not_found(tiny_plan: Plan) -> None:
+    """After eight cases with a disc and thirty that are rightly empty; the next one is empty, too."""
+    sick = {f"s{number}": 0.85 + 0.01 * number for number in range(8)}
+    empty = {f"h{number}": 0.0 for number in range(30)}
+    learnt = calibrate({"disc": {**sick, **empty}}, {"disc": {**sick, **dict.fromkeys(empty, float("nan"))}})
+    model = segmenter(tiny_plan, quality=learnt)
+    for half_logits in range(20):  # until the background just wins everywhere
+        lean(model, fold=0, to_background=half_logits / 2)
+        found = model.segment(IMAGE, with_uncertainty=True, with_probabilities=True)
+        if not found.labels.array.any():
+            break
+    assert found.probabilities is not None
+    assert 0.1 < found.probabilities[1].max() < 0.5  # something is expected, and nothing labelled
+    assert (found.predicted_dice, found.estimated_dice, found.warnings) == ({}, None, ())
+    without_any_empty = replace(model, quality=calibrate({"disc": sick}, {"disc": sick})).segment(IMAGE)
+    assert "Dice of disc is probably 0.00" in without_any_empty.warnings[0]
+    assert without_any_empty.estimated_dice == pytest.approx(0, abs=1e-9)
+    lean(model, fold=0, to_background=-2.0)
+    assert model.segment(IMAGE, with_uncertainty=True).predicted_dice  # where it is found, it is judged
 
 
 @pytest.mark.parametrize("planes", [("axial",), ("axial", "coronal")])
