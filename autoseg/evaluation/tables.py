@@ -148,11 +148,20 @@ def read_cases(path: Path) -> tuple[CaseMetrics, ...]:
     Metrics that the table does not have are NaN; columns that are no metrics are ignored.
 
     Raises:
-        WorkspaceError: missing, or not such a table.
+        WorkspaceError: missing, or not such a table, or it has a class of a case twice; names the line.
     """
     classes: dict[str, list[ClassMetrics]] = {}
-    for case, scores in tables.read_table(path, lambda row: (row.text("case"), _parse(row)), kind=_KIND):
+    known: set[tuple[str, int]] = set()
+
+    def parse(row: tables.Row) -> None:
+        case, scores = row.text("case"), _parse(row)
+        if (case, scores.value) in known:
+            msg = f"class {scores.value} of {case} a second time"
+            raise ValueError(msg)
+        known.add((case, scores.value))
         classes.setdefault(case, []).append(scores)
+
+    tables.read_table(path, parse, kind=_KIND)
     return tuple(CaseMetrics(id=case, classes=tuple(scores)) for case, scores in classes.items())
 
 

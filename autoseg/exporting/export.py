@@ -27,7 +27,7 @@ from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.selection import EDITED, Score, Selection
 from autoseg.preprocessing.keys import data_keys
 from autoseg.results import Result
-from autoseg.runs.inventory import FinishedModel, by_network
+from autoseg.runs.inventory import FinishedModel, by_network, refuse_other_folds
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
@@ -174,7 +174,7 @@ def _members(workspace: Workspace, models: Sequence[FinishedModel], selection: S
     folders = [model.folder for model in models]
     bundles = [(folder, load_bundle(folder).document) for folder in folders]  # whole: damage is to be found here, not there
     documents = {contents.bundle_folder(bundle.id): (folder, bundle) for folder, bundle in bundles}
-    scores, cases = _scores(models, selection)
+    scores, cases = _scores(models, selection, workspace)
     described = contents.ModelDocument(
         name=plan.inputs.name,
         bundles=tuple(documents),
@@ -200,13 +200,16 @@ def _members(workspace: Workspace, models: Sequence[FinishedModel], selection: S
     return members
 
 
-def _scores(models: Sequence[FinishedModel], selection: Selection | None) -> tuple[dict[str, Score], dict[str, int]]:
+def _scores(
+    models: Sequence[FinishedModel], selection: Selection | None, workspace: Workspace
+) -> tuple[dict[str, Score], dict[str, int]]:
     """Cross-validated scores by what they are of, and the number of cases behind them."""
     if selection is not None:
         return {"selection": selection.score}, {"selection": selection.score.dice.cases}
     scored = [model for model in models if held_out.is_scored(model.folder)]
     cases: dict[str, list[CaseMetrics]] = {}
     for network, of_network in by_network(scored).items():
+        refuse_other_folds(of_network, workspace=workspace)
         for model in of_network:
             held_out.verify_scored(model.folder)
             cases.setdefault(network.name, []).extend(held_out.read_scores(model.folder))

@@ -19,6 +19,7 @@ from autoseg.runs.inventory import (
     FinishedModel,
     Inventory,
     by_network,
+    other_cases,
     refuse_changed_data,
     refuse_mixed_data,
     refuse_models_behind,
@@ -124,11 +125,7 @@ def _held_out_cases(
         paths = {case: held_out.found_probabilities_files(model.folder, case, planes=planes) for case in held_out_ids}
         names = {path.stem for of_case in paths.values() for path in of_case}
         if names != set(digests) or set(paths) != set(fold_of(splits, dataset, model.fold).validation):
-            raise BundleError(
-                "the model held out other cases than its fold does now",
-                where=model.folder,
-                remedy="Restore splits.json (what `autoseg plan` replaced is beside it), or train it again with --restart.",
-            )
+            raise other_cases(model)
         for case_id, by_view in paths.items():
             folds[case_id] = model.fold
             predicted[case_id][model.architecture][model.seed].update(zip(planes, by_view, strict=True))

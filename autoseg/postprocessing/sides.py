@@ -18,7 +18,7 @@ from autoseg.postprocessing import held_out
 from autoseg.postprocessing.in_use import refuse_trained_again, selection_of
 from autoseg.postprocessing.learnt import learnt_warnings
 from autoseg.postprocessing.selection import EDITED
-from autoseg.runs.inventory import FinishedModel, by_network, take_inventory
+from autoseg.runs.inventory import FinishedModel, by_network, refuse_other_folds, take_inventory
 from autoseg.runs.workspace import Workspace
 
 _SELECT_AGAIN: Final = "Run `autoseg select` again."
@@ -63,7 +63,8 @@ def find_sides(places: Mapping[str, Path], judging: Judging, events: Events) -> 
         events: notified of progress, and warned about files.
 
     Raises:
-        BundleError: no model at a place was trained and scored to its end, or one was trained again since it was selected.
+        BundleError: no model at a place was trained and scored to its end, one was trained again since it was selected, or
+            one of several held out other cases than its fold does now.
         UsageError: there is no such place, it has several networks and no selection, or label maps have no references.
         WorkspaceError: a document or a table cannot be parsed, or it or the label maps were changed since it was written.
     """
@@ -196,7 +197,7 @@ def _of_one_network(workspace: Workspace, models: Sequence[FinishedModel], *, pl
     """Scores of a network's held-out cases; those of a cross-validation, where several of its models were scored.
 
     Raises:
-        BundleError: there is none.
+        BundleError: there is none, or one held out other cases than its fold does now.
         UsageError: they are of several networks.
     """
     scored = [model for model in models if held_out.is_scored(model.folder)]
@@ -217,6 +218,7 @@ def _of_one_network(workspace: Workspace, models: Sequence[FinishedModel], *, pl
             remedy=f"Run `autoseg select`, or name the folder of one of them, such as {next(iter(folders))}.",
         )
     [chosen] = networks.values()
+    refuse_other_folds(chosen, workspace=workspace)
     for model in chosen:
         held_out.verify_scored(model.folder)
     return tuple(case for model in chosen for case in held_out.read_scores(model.folder))

@@ -13,6 +13,7 @@ from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import Case, Dataset
 from autoseg.data.display import shown_labels
 from autoseg.data.labels import as_written
+from autoseg.data.naming import printable
 from autoseg.data.splits import Splits
 from autoseg.errors import DatasetError, WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, at_tolerances
@@ -30,9 +31,11 @@ from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection, read_selection
 from autoseg.postprocessing.status import selection_status
 from autoseg.runs.inventory import (
+    OTHER_CASES,
     ComparedNetwork,
     FinishedModel,
     by_network,
+    of_other_folds,
     refuse_mixed_data,
     revisions_apart,
     take_inventory,
@@ -103,7 +106,7 @@ class ReportData:
         splits: the folds.
         plan: the plan.
         runs: every finished training under it, by network, fold and seed.
-        skipped: other models, each with the reason.
+        skipped: other models, and scores that cannot be shown beside others, each with the reason.
         groups: scored models; of the cross-validation first, then of the official split, where there are any.
         selection: what was selected, or None.
         selected: scores of the selection, by case.
@@ -200,6 +203,10 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
     else:
         events.info("nothing is trained yet: the report shows the data only")
     selection, splits = _current_selection(workspace, plan, inventory.finished, events), workspace.stored_splits()
+    apart = of_other_folds(inventory.finished, splits)
+    not_scored = tuple(f"the scores of {printable(str(model.folder))} ({OTHER_CASES})" for model in apart)
+    for reason in not_scored:
+        events.warn(f"left out: {reason}")
     return ReportData(
         dataset=workspace.dataset(),
         fingerprint=workspace.fingerprint(),
@@ -209,8 +216,8 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
             FinishedRun(model, read_document(model.folder).provenance, read_state(model.folder))
             for model in inventory.finished
         ),
-        skipped=inventory.skipped,
-        groups=_scored(inventory.finished, plan),
+        skipped=(*inventory.skipped, *not_scored),
+        groups=_scored([model for model in inventory.finished if model not in apart], plan),
         selection=selection,
         selected=()
         if selection is None

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import Final
 
 from autoseg import catalogue
 from autoseg.data.naming import printable, some
+from autoseg.data.splits import Splits
 from autoseg.errors import BundleError
 from autoseg.model.description import BUNDLE_FILE, read_document
 from autoseg.model.identity import ModelId, model_folders
@@ -155,6 +157,43 @@ def refuse_mixed_data(models: Sequence[FinishedModel]) -> None:
                 found=f"not the same {what} in {first.id.folder} and {second.id.folder}",
                 remedy="Train the outdated ones again with --restart, or move them away.",
             )
+
+
+OTHER_CASES: Final = "held out other cases than its fold does now"
+"""What is wrong with a model of `of_other_folds`."""
+
+
+def of_other_folds(models: Sequence[FinishedModel], splits: Splits) -> tuple[FinishedModel, ...]:
+    """Models of numbered folds that held out a case which their folds do not hold out now, as after an edit of the folds.
+
+    A model that was trained since may have held it out, too: a network's scores would have two of one case.
+    """
+    fold_of = {case: str(number) for number, fold in enumerate(splits.folds) for case in fold.validation}
+    return tuple(
+        model
+        for model in models
+        if model.id.is_numbered
+        and any(fold_of.get(case) != model.fold for case in read_document(model.folder).provenance.validation_cases)
+    )
+
+
+def other_cases(model: FinishedModel) -> BundleError:
+    """The error of a model that is `of_other_folds`."""
+    return BundleError(
+        f"the model {OTHER_CASES}",
+        where=model.folder,
+        remedy="Restore splits.json (what `autoseg plan` replaced is beside it), or train it again with --restart.",
+    )
+
+
+def refuse_other_folds(models: Sequence[FinishedModel], *, workspace: Workspace) -> None:
+    """Models of several folds are one cross-validation only under one list of folds.
+
+    Raises:
+        BundleError: one of them is `of_other_folds`.
+    """
+    if len(models) > 1 and (apart := of_other_folds(models, workspace.stored_splits())):
+        raise other_cases(apart[0])
 
 
 def revisions_apart(models: Sequence[FinishedModel]) -> str | None:

@@ -142,6 +142,7 @@ def test_summary_as_json_has_null_for_nan(tmp_path):
         ("case,dice\na,0.5\n", "columns"),
         (f"{','.join(COLUMNS)}\na,CSF,1,high,1,1,1,1,1,1,1\n", "line 2"),
         (f"{','.join(COLUMNS)}\na,CSF,1,0.5,1,1\n", "line 2"),
+        ("case,class,value,dice\na,CSF,1,0.9\nb,CSF,1,0.5\na,CSF,1,0.1\n", "line 4: class 1 of a a second time"),
         (f"{','.join(COLUMNS)}\na,CSF,1,0.5,1,1,1,1,1,1,1,1\n", "line 2"),
     ],
 )

@@ -1,6 +1,7 @@
 """What export writes of a workspace that version 0.1 stored, and which folders it refuses to write into."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from oracles.version_0_1 import copy_of_0_1
 from oracles.watched_runs import Recorder
 
-from autoseg.errors import UsageError
+from autoseg.errors import BundleError, UsageError
 from autoseg.events import Silent
 from autoseg.exporting import contents, export
 from autoseg.exporting.document import read_exported
@@ -131,6 +132,16 @@ def test_a_folder_is_no_file_to_write(tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(UsageError) as caught:
         export.check_request(Path(name), onnx=None)
     assert caught.value.remedy == f"Write {Path(name) / 'model.autoseg'}."
+
+
+def test_scores_of_a_case_that_two_folds_held_out_are_refused(workspace: Workspace, tmp_path: Path) -> None:
+    workspace.selection_file.unlink()
+    first = workspace.models / "sepres" / "fold_0"
+    shutil.copytree(first, first.with_name("fold_1"))
+    bundle = first.with_name("fold_1") / "bundle.json"
+    bundle.write_text(json.dumps(json.loads(bundle.read_text()) | {"fold": "1"}))
+    with pytest.raises(BundleError, match="held out other cases than its fold does now"):
+        export.write_export(workspace, tmp_path / "a.autoseg", onnx=None, force=False, events=Recorder())
 
 
 @pytest.mark.parametrize("edited", [False, True])

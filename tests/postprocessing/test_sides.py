@@ -80,6 +80,19 @@ def test_a_workspace_is_what_it_selected(tmp_path: Path) -> None:
         side(tmp_path / "run")
 
 
+def test_a_case_that_two_folds_of_a_network_held_out_is_refused(tmp_path: Path) -> None:
+    shutil.copytree(WORKSPACE, tmp_path / "run")
+    first = tmp_path / "run" / "models" / "sepres" / "fold_0"
+    shutil.copytree(first, first.with_name("fold_1"))
+    bundle = first.with_name("fold_1") / "bundle.json"
+    document = json.loads(bundle.read_text()) | {"fold": "1"}
+    bundle.write_text(json.dumps(document))  # trained before the folds were edited: fold 1 holds out others now
+    with pytest.raises(BundleError, match="held out other cases than its fold does now") as caught:
+        side(first.parent)
+    assert caught.value.where == str(first.with_name("fold_1"))
+    assert dice(side(first)) == dice(side(MODELS / "sepres"))  # alone it is what it held out
+
+
 def test_scores_of_a_selection_that_was_edited_are_said_to_be_of_before(tmp_path: Path) -> None:
     path = Path(shutil.copytree(WORKSPACE, tmp_path / "run")) / "selection.json"
     for steps, warned in (([], False), ([{"kind": "fill_holes", "label": None}], True)):

@@ -59,6 +59,21 @@ def test_networks_are_in_the_order_of_their_table_with_the_same_cases(workspace:
     assert len({tuple(case.id for case in cases) for cases in group.scores.values()}) == 1
 
 
+def test_scores_of_a_fold_that_held_out_other_cases_are_left_out_and_said(workspace: Workspace) -> None:
+    """Fold 1 of Sep-Res was trained before the folds were edited: it held out what fold 0 holds out now."""
+    first = workspace.models / "sepres" / "fold_0"
+    shutil.copytree(first, first.with_name("fold_1"))
+    bundle = first.with_name("fold_1") / "bundle.json"
+    bundle.write_text(json.dumps(json.loads(bundle.read_text()) | {"fold": "1"}))
+    data, said = gathered(workspace)
+    assert [model.fold for model in data.main.models[ComparedNetwork("sepres")]] == ["0"]
+    assert [case.id for case in data.main.scores[ComparedNetwork("sepres")]] == ["IBSR_01", "IBSR_04"]
+    assert data.main.best_network
+    [reason] = [reason for reason in data.skipped if "sepres" in reason]
+    assert reason.endswith("fold_1 (held out other cases than its fold does now)")
+    assert f"left out: {reason}" in said
+
+
 def test_the_selection_is_what_is_best(workspace: Workspace) -> None:
     data, _ = gathered(workspace)
     name, cases = data.best
