@@ -18,6 +18,9 @@ from autoseg.evaluation.formatting import counted, listing
 from autoseg.evaluation.statistics import MetricSummary, describe
 from autoseg.metrics.table import METRICS
 
+ScoreTable = Mapping[tuple[str, int], ClassMetrics]
+"""Scores by case and label value."""
+
 NOTHING_THERE: Final = "nothing in the reference"
 """Why a case without any class in its reference has no mean; of distances, whether something was found or not."""
 
@@ -162,6 +165,30 @@ def in_reference(scores: ClassMetrics) -> bool:
     """Whether the reference contains a class; where its volume is unknown, as far as its Dice tells."""
     volume_ml = scores.number("reference_volume_ml")
     return not math.isnan(scores.dice) if math.isnan(volume_ml) else volume_ml > 0
+
+
+def contains(tables: Sequence[ScoreTable], place: tuple[str, int]) -> bool:
+    """Whether the reference of a case contains a class, by all scores against it, whichever is first.
+
+    Its volume says so where any table has it; otherwise Dice, which is undefined on a side that rightly found nothing.
+
+    Args:
+        tables: scores by case and label value.
+        place: the case and the label value.
+    """
+    known = [table[place] for table in tables if place in table]
+    if measured := [scores for scores in known if not math.isnan(scores.number("reference_volume_ml"))]:
+        return any(in_reference(scores) for scores in measured)
+    return any(scores.dice > 0 for scores in known) or (bool(known) and all(in_reference(scores) for scores in known))
+
+
+def found_alone(table: ScoreTable, other: ScoreTable) -> int:
+    """In how many cases one table has a Dice of 0, and the other none, of a class that the reference does not have.
+
+    There is no difference between the two, so that no mean of differences shows it.
+    """
+    apart = [place for place in table if place in other and table[place].dice == 0 and math.isnan(other[place].dice)]
+    return len({place[0] for place in apart if not contains((table, other), place)})
 
 
 def false_positive(scores: ClassMetrics) -> bool:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from autoseg.data.naming import some
 from autoseg.errors import UsageError
-from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
-from autoseg.evaluation.comparison import false_positive
+from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.comparison import ScoreTable, contains, found_alone
 from autoseg.evaluation.statistics import PairedTest, describe, holm, paired_test
 from autoseg.metrics.table import METRICS, table_metrics
 
@@ -99,8 +99,7 @@ class PairedComparison:
         missing: ids that only some sides have, to the names of those that have not.
         results: for each metric of tables and each other side: the mean over classes, then the classes.
         warnings: what a reader has to know.
-        found_alone: by name of the other side, in how many cases the baseline, and that side, alone found a class that the
-            reference does not have: its Dice, 0 there and undefined on the other side, is in no difference.
+        found_alone: of each of the others, the cases in which the baseline, and it, alone found a class that is not there.
     """
 
     baseline: str
@@ -109,7 +108,7 @@ class PairedComparison:
     missing: Mapping[str, tuple[str, ...]]
     results: tuple[PairedMetric, ...]
     warnings: tuple[str, ...]
-    found_alone: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    found_alone: tuple[tuple[int, int], ...]
 
 
 def compare_sides(sides: Sequence[Side]) -> PairedComparison:
@@ -142,15 +141,9 @@ def compare_sides(sides: Sequence[Side]) -> PairedComparison:
         missing={case: tuple(name for name, own in ids.items() if case not in own) for case in every},
         results=tuple(results),
         warnings=tuple(warnings),
-        found_alone={
-            side.name: (_found_alone(stored[0], table), _found_alone(table, stored[0]))
-            for side, table in zip(sides[1:], stored[1:], strict=True)
-        },
+        found_alone=tuple((found_alone(stored[0], own), found_alone(own, stored[0])) for own in stored[1:]),
     )
 
-
-_Table = Mapping[tuple[str, int], ClassMetrics]
-"""Scores of one side by case and label value."""
 
 _Numbers = NDArray[np.float64]
 
@@ -215,14 +208,14 @@ def _require_same_references(first: Side, second: Side, shared: Sequence[str]) -
         )
 
 
-def _table(side: Side, shared: Sequence[str]) -> _Table:
+def _table(side: Side, shared: Sequence[str]) -> ScoreTable:
     wanted = frozenset(shared)
     return {(case.id, scores.value): scores for case in side.cases if case.id in wanted for scores in case.classes}
 
 
 def _at_one_tolerance(
-    tables: Sequence[_Table], sides: Sequence[Side], classes: Mapping[int, str]
-) -> tuple[list[_Table], list[str]]:
+    tables: Sequence[ScoreTable], sides: Sequence[Side], classes: Mapping[int, str]
+) -> tuple[list[ScoreTable], list[str]]:
     """The scores, without the normalised surface Dice of classes that were not judged with one tolerance."""
     kept, warnings = list(tables), []
     for value, name in classes.items():
@@ -234,7 +227,7 @@ def _at_one_tolerance(
     return kept, warnings
 
 
-def _tolerances_mm(table: _Table, value: int) -> set[float]:
+def _tolerances_mm(table: ScoreTable, value: int) -> set[float]:
     found = {scores.number("nsd_tolerance_mm") for (_, of), scores in table.items() if of == value}
     return {tolerance for tolerance in found if not math.isnan(tolerance)}
 
@@ -243,7 +236,7 @@ def _listed(tolerances_mm: set[float]) -> str:
     return " and ".join(f"{tolerance:g}" for tolerance in sorted(tolerances_mm)) or "unknown"
 
 
-def _without_nsd(table: _Table, value: int) -> _Table:
+def _without_nsd(table: ScoreTable, value: int) -> ScoreTable:
     return {
         place: replace(scores, numbers={**scores.numbers, "nsd": math.nan}) if place[1] == value else scores
         for place, scores in table.items()
@@ -251,15 +244,13 @@ def _without_nsd(table: _Table, value: int) -> _Table:
 
 
 def _compare_metric(
-    metric: str, tables: Sequence[_Table], sides: Sequence[Side], *, shared: Sequence[str], classes: Mapping[int, str]
+    metric: str, tables: Sequence[ScoreTable], sides: Sequence[Side], *, shared: Sequence[str], classes: Mapping[int, str]
 ) -> list[PairedMetric]:
     """One metric of all other sides against the first."""
     numbers = np.array(
         [[[_number(table, (case, value), metric) for value in classes] for case in shared] for table in tables]
     )  # (sides, cases, classes)
-    asked = np.array(
-        [[_number(tables[0], (case, value), "reference_volume_ml") > 0 for value in classes] for case in shared]
-    )
+    asked = np.array([[contains(tables, (case, value)) for value in classes] for case in shared])
     means = _mean_over_classes(numbers, asked)  # (sides, cases)
     others = range(1, len(sides))
     of_means = [(None, other, means[0], means[other]) for other in others]
@@ -272,17 +263,11 @@ def _compare_metric(
     return sorted(found, key=lambda result: [side.name for side in sides].index(result.compared))
 
 
-def _found_alone(table: _Table, other: _Table) -> int:
-    """Cases in which one side finds a class that the reference does not have, and the other does not."""
-    found = {place for place in table.keys() & other.keys() if false_positive(table[place])}
-    return len({case for case, value in found if not false_positive(other[case, value])})
-
-
-def _number(table: _Table, place: tuple[str, int], metric: str) -> float:
+def _number(table: ScoreTable, place: tuple[str, int], metric: str) -> float:
     return table[place].number(metric) if place in table else math.nan
 
 
-def _has(table: _Table, metric: str) -> bool:
+def _has(table: ScoreTable, metric: str) -> bool:
     return any(not math.isnan(scores.number(metric)) for scores in table.values())
 
 

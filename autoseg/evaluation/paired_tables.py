@@ -81,7 +81,8 @@ def in_words(comparison: PairedComparison) -> list[str]:
     for result in comparison.results:
         if result.metric == "dice" and result.label is None:
             difference = result.test.difference
-            alone = zip((comparison.baseline, result.compared), comparison.found_alone[result.compared], strict=True)
+            found_alone = comparison.found_alone[comparison.compared.index(result.compared)]
+            alone = zip((comparison.baseline, result.compared), found_alone, strict=True)
             if apart := [f"{name} alone finds a class in {counted(cases, 'case')}" for name, cases in alone if cases]:
                 told = f"{listing(apart)} without it, not in the difference over {counted(difference.cases, 'case')}"
             elif not meaningful(difference.cases):

@@ -73,6 +73,34 @@ def test_a_class_that_was_not_found_leaves_the_case_without_a_mean() -> None:
     assert [math.isnan(case.difference) for case in mean.cases] == [True, False, False]
 
 
+@pytest.mark.parametrize("volume_ml", [2.0, NAN])
+def test_a_missed_class_leaves_no_mean_whichever_side_knows_volumes(volume_ml: float) -> None:
+    """One side does not know volumes, as tables of other tools do not, and misses GM in the first case."""
+
+    def side_of(name: str, csf_mm: float, gm_mm: list[float], volume_ml: float) -> Side:
+        cases = []
+        for number, distance_mm in enumerate(gm_mm):
+            gm_dice = 0.0 if math.isnan(distance_mm) else 0.8
+            both = ((1, "CSF", 0.9, csf_mm), (2, "GM", gm_dice, distance_mm))
+            found = [
+                ClassMetrics(value, name, {"dice": dice, "hausdorff_mm": mm, "reference_volume_ml": volume_ml})
+                for value, name, dice, mm in both
+            ]
+            cases.append(CaseMetrics(f"c{number}", tuple(found)))
+        return Side(name, tuple(cases))
+
+    theirs = side_of("theirs", 5.0, [NAN, *[50.0] * 5], NAN)
+    ours = side_of("ours", 6.0, [30.0] * 6, volume_ml)
+    first, second = (
+        found(compare_sides([one, other]), "hausdorff_mm", None, other.name)
+        for one, other in ((theirs, ours), (ours, theirs))
+    )
+    assert (first.undefined, second.undefined) == (1, 1)
+    assert [case.difference for case in first.cases] == pytest.approx([NAN, *[-9.5] * 5], nan_ok=True)
+    assert [-case.difference for case in second.cases] == pytest.approx([NAN, *[-9.5] * 5], nan_ok=True)
+    assert first.means == second.means[::-1] == (27.5, 18.0)
+
+
 def test_every_metric_of_tables_is_compared() -> None:
     comparison = compare_sides([A, B])
     assert {result.metric for result in comparison.results} == set(table_metrics())
@@ -191,6 +219,17 @@ def lesion(name: str, dice: dict[str, float]) -> Side:
     )
 
 
+def without_volumes(side: Side) -> Side:
+    """The same scores in a table that does not say how large classes are."""
+    return replace(
+        side,
+        cases=tuple(
+            replace(case, classes=tuple(replace(scores, numbers={"dice": scores.dice}) for scores in case.classes))
+            for case in side.cases
+        ),
+    )
+
+
 def test_a_side_that_finds_what_is_not_there_is_not_said_to_be_as_good() -> None:
     sick, healthy = [f"p{number}" for number in range(10)], [f"n{number}" for number in range(10)]
     dice = {case: 0.8 + 0.01 * number for number, case in enumerate(sick)}
@@ -201,8 +240,11 @@ def test_a_side_that_finds_what_is_not_there_is_not_said_to_be_as_good() -> None
     )
     [told] = in_words(compare_sides([careful, lesion("b", {**other, **dict.fromkeys(healthy, 0.0)})]))
     assert told.endswith("b alone finds a class in 10 cases without it, not in the difference over 10 cases")
-    [told] = in_words(compare_sides([lesion("b", {**other, **dict.fromkeys(healthy[:4], 0.0), "n5": NAN}), careful]))
-    assert told.endswith("b alone finds a class in 4 cases without it, not in the difference over 10 cases")
+    some = lesion("b", {**other, **dict.fromkeys(healthy[:4], 0.0), "n5": NAN})
+    for first in (some, without_volumes(some)):
+        for second in (careful, without_volumes(careful)):
+            [told] = in_words(compare_sides([first, second]))
+            assert told.endswith("b alone finds a class in 4 cases without it, not in the difference over 10 cases")
 
 
 def test_a_verdict_where_there_are_enough_cases() -> None:
