@@ -1,7 +1,8 @@
 """Tables on disk, as CSV that ages: columns have names, and a table may have more or fewer of them than this version writes.
 
 One policy for all: UTF-8, a header, a comma between cells, quotes only where a cell needs them. A number is written with as
-many digits as reading it back exactly takes; who writes fewer rounds it before. A number that is undefined is an empty cell.
+many digits as reading it back exactly takes; who writes fewer rounds it before. A number that is undefined is an empty cell,
+and so is an infinite one, which is read as undefined where other programs write it: no mean and no test has a use for it.
 
 Text that a spreadsheet would run as a formula, in a cell or in the name of a column, has an apostrophe before it, which
 readers here take off. Numbers have none.
@@ -20,7 +21,7 @@ from autoseg.errors import WorkspaceError
 from autoseg.storage import files
 
 Cell = str | int | float | None
-"""What a cell holds; None and NaN: nothing."""
+"""What a cell holds; None and numbers that are not finite: nothing."""
 
 _Parsed = TypeVar("_Parsed")
 
@@ -63,16 +64,17 @@ class Row:
             raise _not_a_number(column, self.text(column)) from None
 
     def number(self, column: str) -> float:
-        """A number; NaN where the cell is empty or the table has no such column.
+        """A number; NaN where the cell is empty, or its number infinite, or the table has no such column.
 
         Raises:
             ValueError: the cell holds something else.
         """
         text = self.text(column)
         try:
-            return float(text) if text else math.nan
+            number = float(text) if text else math.nan
         except ValueError:
             raise _not_a_number(column, text) from None
+        return number if math.isfinite(number) else math.nan
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def _row(columns: Sequence[str], cells: Sequence[str]) -> Row:
 
 
 def _written(cell: Cell) -> str | int:
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+    if cell is None or (isinstance(cell, float) and not math.isfinite(cell)):
         return ""
     if isinstance(cell, str):
         return _guarded(cell)

@@ -13,6 +13,7 @@ from autoseg.evaluation.judged import problems_of
 from autoseg.evaluation.paired import PairedComparison, PairedMetric, Side, compare_sides
 from autoseg.evaluation.paired_tables import comparison_rows, in_words, write_comparison
 from autoseg.evaluation.statistics import holm, paired_test
+from autoseg.evaluation.tables import read_cases
 from autoseg.metrics.table import table_metrics
 from autoseg.storage import files
 
@@ -191,6 +192,24 @@ def test_tables_hold_every_difference_and_what_they_amount_to(tmp_path: Path) ->
     assert gm["difference"] == pytest.approx(-0.1)
     assert stored["cases"] == ["p", "q", "r"]
     assert files.read_json(document, remedy="") == stored  # no NaN
+
+
+def test_infinite_distances_of_other_tools_are_undefined(tmp_path: Path) -> None:
+    """Some programs write the distance of what was not found as infinite."""
+    numbers = {"ours": "5.1 5.9 9.0 5.6 7.1 6.4 5.3", "theirs": "5.0 6.0 inf 5.5 7.0 6.5 5.2"}
+    sides = []
+    for name, distances_mm in numbers.items():
+        lines = [f"c{number},GM,1,0.9,{mm}" for number, mm in enumerate(distances_mm.split())]
+        table = tmp_path / f"{name}.csv"
+        table.write_text("\n".join(["case,class,value,dice,hausdorff_mm", *lines, ""]))
+        sides.append(Side(name, read_cases(table)))
+    comparison = compare_sides(sides)
+    result = found(comparison, "hausdorff_mm", "GM", "theirs")
+    assert (result.undefined, result.test.difference.cases) == (1, 6)
+    assert result.means == pytest.approx((5.9, 35.2 / 6))
+    assert all("inf" not in path.read_text() for path in write_comparison(tmp_path, comparison))
+    [row] = [row for row in comparison_rows(comparison, "theirs", most_classes=8) if row[:2] == ["HD (mm)", "GM"]]
+    assert row[2:4] == ["5.90", "5.87"]
 
 
 def test_lines_for_people() -> None:

@@ -44,7 +44,7 @@ TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\r")) | st.text(
 
 
 @settings(max_examples=50)
-@given(rows=st.lists(st.tuples(TEXT, st.integers(), st.floats(allow_nan=False)), max_size=5))
+@given(rows=st.lists(st.tuples(TEXT, st.integers(), st.floats(allow_nan=False, allow_infinity=False)), max_size=5))
 def test_what_is_written_is_read_back_exactly(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, int, float]]
 ) -> None:
@@ -110,6 +110,14 @@ def test_columns_that_are_missing_are_undefined(tmp_path: Path) -> None:
     [(name, count, weight_kg, colour)] = read(tmp_path / "fruit.csv", "name,count\nplum,2\n")
     assert (name, count, colour) == ("plum", 2, "")
     assert math.isnan(weight_kg)
+
+
+@pytest.mark.parametrize("number", ["inf", "-Infinity", "1e999", "nan"])
+def test_a_number_that_is_not_finite_is_undefined(tmp_path: Path, number: str) -> None:
+    [(_, _, weight_kg, _)] = read(tmp_path / "fruit.csv", f"name,count,weight_kg\nplum,2,{number}\n")
+    assert math.isnan(weight_kg)
+    rows = [{"name": "plum", "count": 2, "weight_kg": float(number)}]
+    assert table_text(["name", "count", "weight_kg"], rows) == "name,count,weight_kg\nplum,2,\n"
 
 
 def test_a_column_that_is_required_is_named(tmp_path: Path) -> None:
