@@ -194,7 +194,7 @@ def _of_models(workspace: Workspace, place: Path) -> tuple[CaseMetrics, ...] | N
 
 
 def _of_one_network(workspace: Workspace, models: Sequence[FinishedModel], *, place: Path) -> tuple[CaseMetrics, ...]:
-    """Scores of a network's held-out cases; those of a cross-validation, where several of its models were scored.
+    """Scores of a network's held-out cases; those of a cross-validation, where any of several models is of one.
 
     Raises:
         BundleError: there is none, or one held out other cases than its fold does now.
@@ -202,7 +202,7 @@ def _of_one_network(workspace: Workspace, models: Sequence[FinishedModel], *, pl
     """
     scored = [model for model in models if held_out.is_scored(model.folder)]
     if len(scored) > 1:
-        scored = [model for model in scored if model.id.is_numbered]
+        scored = [model for model in scored if model.id.is_numbered] or scored
     networks = by_network(scored)
     if not networks:
         raise BundleError(

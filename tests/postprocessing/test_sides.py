@@ -93,6 +93,18 @@ def test_a_case_that_two_folds_of_a_network_held_out_is_refused(tmp_path: Path) 
     assert dice(side(first)) == dice(side(MODELS / "sepres"))  # alone it is what it held out
 
 
+def test_networks_on_the_official_split_alone_are_named(tmp_path: Path) -> None:
+    shutil.copytree(WORKSPACE, tmp_path / "run")
+    (tmp_path / "run" / "selection.json").unlink()
+    for network in ("unet", "sepres", "attention"):
+        first = tmp_path / "run" / "models" / network / "fold_0"
+        bundle = first.rename(first.with_name("fold_official")) / "bundle.json"
+        bundle.write_text(json.dumps(json.loads(bundle.read_text()) | {"fold": "official"}))
+    with pytest.raises(UsageError, match=r"several networks \(unet, sepres, attention\)"):
+        side(tmp_path / "run")
+    assert dice(side(tmp_path / "run" / "models" / "sepres")) == dice(side(MODELS / "sepres"))
+
+
 def test_scores_of_a_selection_that_was_edited_are_said_to_be_of_before(tmp_path: Path) -> None:
     path = Path(shutil.copytree(WORKSPACE, tmp_path / "run")) / "selection.json"
     for steps, warned in (([], False), ([{"kind": "fill_holes", "label": None}], True)):
