@@ -75,6 +75,17 @@ class ModelId:
         return (f"{_FOLD}{self.fold}", *view, *seed)
 
 
+def fold_order(fold: str) -> tuple[bool, int, str]:
+    """What folds are sorted by: numbers by their size, then names.
+
+    Example:
+        >>> sorted(["full", "10", "2"], key=fold_order)
+        ['2', '10', 'full']
+    """
+    numbered = fold.isdigit()
+    return not numbered, int(fold) if numbered else 0, fold
+
+
 def model_folders(models: Path) -> Iterator[Path]:
     """All folders of models below the folder that holds them."""
     for fold in models.glob(f"*/{_FOLD}*"):

@@ -16,6 +16,7 @@ from autoseg.evaluation.statistics import mean_interval
 from autoseg.events import Events
 from autoseg.inference.steps import Step
 from autoseg.jobs.work import Apply
+from autoseg.model.identity import fold_order
 from autoseg.postprocessing.choice import Choice
 from autoseg.postprocessing.combinations import choice_of, rank
 from autoseg.postprocessing.held_out import HeldOutCase, score_postprocessed
@@ -36,7 +37,7 @@ def require_folds(cases: Sequence[HeldOutCase]) -> None:
     Raises:
         UsageError: there are fewer than three among the cases that all networks held out.
     """
-    folds = sorted({case.fold for case in cases})
+    folds = sorted({case.fold for case in cases}, key=fold_order)
     if len(folds) < _FEWEST_FOLDS:
         raise UsageError(
             "too few folds to choose without each of them",
@@ -69,7 +70,7 @@ def nested_score(
     """
     folds: list[NestedFold] = []
     reached: dict[str, CaseMetrics] = {}
-    for fold in sorted({case.fold for case in cases}):
+    for fold in sorted({case.fold for case in cases}, key=fold_order):
         events.info(f"choosing without fold {fold}")
         others = [index for index, case in enumerate(cases) if case.fold != fold]
         choice, steps = _choose(

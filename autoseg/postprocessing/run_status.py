@@ -10,7 +10,7 @@ from autoseg.catalogue import NETWORKS, Plane
 from autoseg.data.splits import Splits
 from autoseg.errors import AutosegError
 from autoseg.model.description import BUNDLE, BUNDLE_FILE, Origin, weights_digest
-from autoseg.model.identity import ModelId, model_folders
+from autoseg.model.identity import ModelId, fold_order, model_folders
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.scored import is_scored
 from autoseg.runs.targets import DEFAULT_SEED, seed_in
@@ -103,7 +103,8 @@ def runs_of(workspace: Workspace, plan: Plan, splits: Splits) -> Iterator[RunSta
                 series.setdefault((view, run.seed), run.model.seed)
         for (view, seed), named in series.items():
             views = _beside(view, plan)
-            folds = sorted({run.model.fold for run in own if run.model.view in views and run.seed == seed})
+            begun_folds = {run.model.fold for run in own if run.model.view in views and run.seed == seed}
+            folds = sorted(begun_folds, key=fold_order)
             numbered = [str(number) for number in range(len(splits.folds))] if any(map(str.isdigit, folds)) else []
             for fold in dict.fromkeys([*numbered, *folds]):
                 there = [run for run in own if (run.model.view, run.seed, run.model.fold) == (view, seed, fold)]

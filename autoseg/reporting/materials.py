@@ -17,6 +17,7 @@ from autoseg.images.image import Image
 from autoseg.model.attention_maps import attention_maps
 from autoseg.model.bundle import load_bundle
 from autoseg.model.compute import choose_compute
+from autoseg.model.identity import fold_order
 from autoseg.model.padding import Padding
 from autoseg.networks.blocks import ShowsAttention
 from autoseg.planning.sections import View
@@ -109,7 +110,7 @@ class Materials:
         models = [run.model for run in self.data.runs]
         numbered = by_network([model for model in models if model.id.is_numbered])
         histories: dict[str, dict[str, Sequence[Mapping[str, float]]]] = {}
-        for fold in sorted({model.fold for model in models}):
+        for fold in sorted({model.fold for model in models}, key=fold_order):
             of_fold = [model for model in models if model.fold == fold]
             networks = numbered if of_fold[0].id.is_numbered else by_network(of_fold)
             histories[fold] = {

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from autoseg.model.identity import ModelId, folders_inside, model_folders
+from autoseg.model.identity import ModelId, fold_order, folders_inside, model_folders
 
 
 def test_a_model_is_named_in_three_ways() -> None:
@@ -21,6 +21,11 @@ def test_a_seed_is_named_where_it_is_part_of_the_place() -> None:
 @pytest.mark.parametrize(("fold", "numbered"), [("0", True), ("12", True), ("full", False), ("official", False)])
 def test_only_numbered_folds_belong_to_the_cross_validation(fold: str, numbered: bool) -> None:
     assert ModelId("unet", fold).is_numbered is numbered
+
+
+def test_folds_are_in_the_order_of_their_numbers_and_names_last() -> None:
+    folds = ["official", "10", "2", "full", "0", "11", "1"]
+    assert sorted(folds, key=fold_order) == ["0", "1", "2", "10", "11", "full", "official"]
 
 
 def test_a_view_is_named_where_it_has_a_network_of_its_own() -> None:

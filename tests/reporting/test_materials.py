@@ -24,3 +24,10 @@ def test_a_network_is_called_the_same_in_the_curves_of_all_folds() -> None:
     titles = {fold: list(of_fold) for fold, of_fold in histories.items()}
     assert titles == {"0": ["U-Net, seed 3", "U-Net, seed 4"], "1": ["U-Net, seed 3"], "full": ["U-Net"]}
     assert all(len(epochs) == 8 for of_fold in histories.values() for epochs in of_fold.values())
+
+
+def test_curves_are_in_the_order_of_the_folds_numbers() -> None:
+    data = gather(Workspace(STORED), Silent())
+    unet = next(run for run in data.runs if run.model.architecture == "unet")
+    runs = [replace(unet, model=replace(unet.model, id=ModelId("unet", fold))) for fold in ("full", "10", "0", "9")]
+    assert list(Materials(replace(data, runs=runs), Silent()).histories) == ["0", "9", "10", "full"]
