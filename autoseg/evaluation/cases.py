@@ -1,12 +1,13 @@
 """Cases scored, from their arrays."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from autoseg.data.dataset import LabelClass
 from autoseg.data.labels import mask_of
@@ -25,6 +26,11 @@ NOT_THROUGHOUT: Final = "not labelled throughout"
 
 _NOTHING: Final = np.zeros((1, 1, 1), np.bool_)
 """Mask of a class that is nowhere."""
+
+_Box = tuple[slice, ...]
+
+_ANYWHERE: Final[_Box] = (slice(1),) * 3
+"""Where a class is looked for that is nowhere."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +101,9 @@ def score_case(
     Raises:
         ValueError: the shapes differ, or are not those of a volume.
     """
+    if prediction.ndim != 3 or prediction.shape != reference.shape:
+        msg = f"two volumes (Z, Y, X) of one shape are needed, not {prediction.shape} and {reference.shape}"
+        raise ValueError(msg)
     labelled = labelled_part(reference, ignore=ignore)
     foreground = sorted((label for label in classes if label.value != 0), key=lambda label: label.value)
     return CaseMetrics(
@@ -103,20 +112,38 @@ def score_case(
             _score_class(
                 label,
                 Masks(
-                    _within(labelled, mask_of(label, prediction)),
-                    mask_of(label, reference),
+                    _within(labelled, mask_of(label, prediction[box]), box),
+                    mask_of(label, reference[box]),
                     spacing_mm,
                     tolerance_mm=_tolerance_mm(label.value, tolerances_mm),
                     throughout=labelled is None,
                 ),
             )
-            for label in foreground
+            for label, box in zip(foreground, _boxes(foreground, prediction, reference), strict=True)
         ),
     )
 
 
-def _within(labelled: NDArray[np.bool_] | None, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return mask if labelled is None else mask & labelled
+def _boxes(classes: Sequence[LabelClass], *label_maps: NDArray[np.integer[Any]]) -> Iterator[_Box]:
+    """Of each class the box that holds it in all label maps, found in one look at each of them.
+
+    All that lies beyond the border of an image is outside a mask, as is all beyond its box: nothing that is scored changes.
+    The box is a voxel wider where the image goes on, so that an axis has several voxels if the image has several along it.
+    """
+    highest = max((value for label in classes for value in label.label_values), default=1)
+    found = [ndimage.find_objects(labels, max_label=highest) for labels in label_maps]
+    for label in classes:
+        boxes = [box for of_map in found for value in label.label_values if (box := of_map[value - 1]) is not None]
+        yield tuple(_widened(along) for along in zip(*boxes, strict=True)) or _ANYWHERE
+
+
+def _widened(along: Sequence[slice]) -> slice:
+    """What holds stretches of one axis, and a voxel more on each side; beyond the end of the axis a slice has nothing."""
+    return slice(max(min(each.start for each in along) - 1, 0), max(each.stop for each in along) + 1)
+
+
+def _within(labelled: NDArray[np.bool_] | None, mask: NDArray[np.bool_], box: _Box) -> NDArray[np.bool_]:
+    return mask if labelled is None else mask & labelled[box]
 
 
 def _score_class(label: LabelClass, masks: Masks) -> ClassMetrics:

@@ -13,7 +13,7 @@ from autoseg.metrics.tolerance import DEFAULT_TOLERANCE_MM
 
 @dataclass(frozen=True, eq=False)
 class Masks:
-    """Two masks of one class.
+    """Two masks of one class, of an image or of a part of it that holds both: all beyond is outside them.
 
     Attributes:
         prediction: (Z, Y, X), bool; Z is 1 for a 2D image.

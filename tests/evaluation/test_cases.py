@@ -6,11 +6,14 @@ import pytest
 
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import ImageError
+from autoseg.evaluation import cases
 from autoseg.evaluation.cases import at_tolerances, score_case
 from autoseg.evaluation.folders import evaluate_folders
 from autoseg.events import Silent
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels
+from autoseg.metrics.masks import Masks
+from autoseg.metrics.table import METRICS
 
 CLASSES = (
     LabelClass(value=0, name="background"),
@@ -211,3 +214,74 @@ def test_a_region_is_scored_wherever_one_of_its_values_stands():
     scores = score_case("c", prediction, reference, classes=(CLASSES[0], whole, core), spacing_mm=SPACING_MM, ignore=None)
     assert [(of.name, of.value, of.dice) for of in scores.classes] == [("whole", 2, 1.0), ("core", 7, 0.0)]
     assert scores.classes[0].number("reference_volume_ml") == 4 * 4 * 4 / 1000
+
+
+def scored_on_the_whole(prediction, reference, *, classes, spacing_mm, ignore):
+    """What `score_case` gives, from masks of the whole image."""
+    labelled = np.ones(reference.shape, bool) if ignore is None else reference != ignore
+    numbers = []
+    for label in classes[1:]:
+        ours, theirs = (np.isin(labels, label.label_values) for labels in (prediction, reference))
+        masks = Masks(ours & labelled, theirs, spacing_mm, throughout=bool(labelled.all()))
+        numbers.append({name: metric.compute(masks) for name, metric in METRICS.items()})
+    return numbers
+
+
+REGIONS = (
+    CLASSES[0],
+    LabelClass(value=1, name="whole", values=(1, 3, 5), order=0),
+    LabelClass(value=3, name="core", values=(3, 5), order=1),
+)
+
+
+@pytest.mark.parametrize("classes", [CLASSES, REGIONS], ids=["classes", "regions"])
+@pytest.mark.parametrize("ignore", [None, 255])
+def test_boxes_around_classes_change_no_number(classes, ignore):
+    """Of random volumes, many with an axis of one voxel, with classes at all borders, in one voxel, or nowhere."""
+    generator = np.random.default_rng(0)
+    values = [0, *{value for label in classes[1:] for value in label.label_values}]
+
+    def painted(shape, dtype):
+        labels = generator.choice(values, size=shape) * (generator.random(shape) < generator.choice([0.02, 0.3, 0.9]))
+        low, high = np.sort(generator.integers(0, np.array(shape) + 1, size=(2, 3)), axis=0)
+        kept = np.zeros(shape, bool)
+        kept[tuple(map(slice, low, high))] = True
+        return (labels * (kept | (generator.random() < 0.3))).astype(dtype)
+
+    for number in range(150):
+        shape = tuple(generator.integers(1, 8, size=3) * (generator.random(3) < 0.8) + 1)
+        spacing_mm = tuple(generator.choice([0.5, 0.94, 1.0, 3.0], size=3).tolist())
+        prediction, reference = (painted(shape, dtype) for dtype in (np.uint16, (np.uint8, np.int64)[number % 2]))
+        if ignore is not None and number % 3:
+            reference[generator.random(shape) < 0.1] = ignore
+        case = score_case(
+            "x", prediction, reference, classes=classes, spacing_mm=spacing_mm, tolerances_mm=1.0, ignore=ignore
+        )
+        expected = scored_on_the_whole(prediction, reference, classes=classes, spacing_mm=spacing_mm, ignore=ignore)
+        assert [scores.value for scores in case.classes] == [label.value for label in classes[1:]]
+        for scores, numbers in zip(case.classes, expected, strict=True):
+            assert scores.numbers == pytest.approx(numbers, rel=0, abs=0, nan_ok=True)
+
+
+def test_volumes_of_different_shapes_are_refused():
+    with pytest.raises(ValueError, match="of one shape"):
+        score_case("x", np.zeros((3, 4, 5), int), np.zeros((3, 4, 6), int), classes=CLASSES, spacing_mm=SPACING_MM)
+    with pytest.raises(ValueError, match="two volumes"):
+        score_case("x", np.zeros((4, 5), int), np.zeros((4, 5), int), classes=CLASSES, spacing_mm=SPACING_MM)
+
+
+def test_every_label_map_is_looked_at_once_for_the_boxes_of_all_classes(monkeypatch):
+    looks = []
+    find_objects = cases.ndimage.find_objects
+    monkeypatch.setattr(
+        cases.ndimage, "find_objects", lambda *given, **more: looks.append(1) or find_objects(*given, **more)
+    )
+    whole = np.zeros((40, 50, 60), np.uint16)
+    whole[10:14, 20:25, 30:36] = 2
+    computed = []
+    monkeypatch.setattr(
+        cases, "Masks", lambda ours, *others, **more: computed.append(ours.shape) or Masks(ours, *others, **more)
+    )
+    score_case("x", whole, whole, classes=CLASSES, spacing_mm=SPACING_MM)
+    assert len(looks) == 2
+    assert computed == [(6, 7, 8), (1, 1, 1)]
