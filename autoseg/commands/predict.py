@@ -246,9 +246,11 @@ def _segmenter(options: PredictOptions, compute: "Compute", events: Events) -> "
 
 def describe(result: PredictResult) -> Output:
     """The scans with their volumes."""
+    from autoseg.evaluation.formatting import volume
+
     lines = []
     for row in result.rows:
-        volumes = ", ".join(f"{name} {volume:.2f} ml" for name, volume in row.volumes_ml.items())
+        volumes = ", ".join(f"{name} {volume(ml)} ml" for name, ml in row.volumes_ml.items())
         predicted = ", ".join(f"{name} {dice:.2f}" for name, dice in row.predicted_dice.items())
         lines.append(f"{row.case}: {volumes}" + (f"; probable Dice: {predicted}" if predicted else ""))
         lines += [f"  doubtful: {row.warnings}"] if row.warnings else []

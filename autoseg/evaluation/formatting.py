@@ -11,6 +11,9 @@ UNDEFINED: Final = "n/a"
 TOO_FEW: Final = "too few cases for an interval"
 """What stands where a mean is defined and its interval is not."""
 
+_SMALL_ML: Final = 0.01
+"""Volumes below it are seen in microscopy and micro-CT. Source: two decimals show it as their last digit."""
+
 _WORDS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
@@ -42,6 +45,16 @@ def number(value: float | None, digits: int) -> str:
         ('0.912', 'n/a')
     """
     return UNDEFINED if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def volume(ml: float | None) -> str:
+    """A volume in ml: two decimals, or three significant digits where those would hide it; n/a where there is none.
+
+    Example:
+        >>> volume(12.345), volume(0.0), volume(1.152e-06)
+        ('12.35', '0.00', '1.15e-06')
+    """
+    return f"{ml:.3g}" if ml is not None and 0 < ml < _SMALL_ML else number(ml, 2)
 
 
 def change(before: float | None, after: float | None, digits: int) -> str:

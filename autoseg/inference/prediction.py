@@ -9,7 +9,7 @@ from typing import Any
 
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import UsageError
-from autoseg.evaluation.formatting import number
+from autoseg.evaluation.formatting import number, volume
 from autoseg.formats import WRITABLE_SUFFIXES
 from autoseg.images.image import Image, write_labels
 from autoseg.inference.preview import Cut, fullest_cuts, html_pictures, html_swatch
@@ -59,7 +59,7 @@ class Prediction(Records, Segmentation):
         return path
 
     def _in_short(self) -> str:
-        found = ", ".join(f"{name} {volume:.2f} ml" for name, volume in self.volumes_ml.items())
+        found = ", ".join(f"{name} {volume(ml)} ml" for name, ml in self.volumes_ml.items())
         doubts = f"; {len(self.warnings)} warning(s)" if self.warnings else ""
         return f"{' x '.join(map(str, self.labels.array.shape))} voxels, {found}{doubts}"
 
@@ -73,7 +73,7 @@ class Prediction(Records, Segmentation):
 
     def _html_row(self, index: int, label: LabelClass) -> str:
         probable = [] if self.predicted_dice is None else [number(self.predicted_dice.get(label.name), 2)]
-        cells = [escape(label.name), str(label.value), number(self.volumes_ml[label.name], 2), *probable]
+        cells = [escape(label.name), str(label.value), volume(self.volumes_ml[label.name]), *probable]
         return f"<tr>{''.join(f'<td>{cell}</td>' for cell in (html_swatch(index), *cells))}</tr>"
 
     def _records(self) -> Sequence[Mapping[str, Any]]:

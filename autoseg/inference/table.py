@@ -27,7 +27,6 @@ _EXTRA: Final = "_sha256"
 _ESTIMATE, _SCAN = "estimated_dice", "scan"
 _WARNINGS, _WARNINGS_IN_0_1 = "warnings", "remarks"
 _VOLUME, _DICE = "_ml", "_predicted_dice"
-_DECIMALS: Final = 4
 _KIND: Final = TableKind(
     "a table of predictions", required=_FIXED, remedy="Choose another output folder, or move this file away."
 )
@@ -203,10 +202,10 @@ def _cells(row: PredictionRow) -> dict[str, tables.Cell]:
         **{name: getattr(row, name) for name in (*_FIXED, _MODEL)},
         **({_CALIBRATION: row.calibration_sha256} if row.calibration_sha256 else {}),
         **{name + _EXTRA: digest for name, digest in row.extras_sha256.items()},
-        **{name + _VOLUME: round(volume, _DECIMALS) for name, volume in row.volumes_ml.items()},
-        **{name + _DICE: round(dice, _DECIMALS) for name, dice in row.predicted_dice.items()},
+        **{name + _VOLUME: volume for name, volume in row.volumes_ml.items()},  # all digits: of microscopy 1e-9 ml count
+        **{name + _DICE: dice for name, dice in row.predicted_dice.items()},
         _WARNINGS: row.warnings,
-        **({} if row.estimated_dice is None else {_ESTIMATE: round(row.estimated_dice, _DECIMALS)}),
+        **({} if row.estimated_dice is None else {_ESTIMATE: row.estimated_dice}),
         **({_SCAN: _cell(row.scan)} if row.scan else {}),
     }
 

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from autoseg.evaluation.formatting import bounds, counted, listing, number, plan_value
+from autoseg.evaluation.formatting import bounds, counted, listing, number, plan_value, volume
 from autoseg.evaluation.statistics import Interval, mean_interval
 from autoseg.model.description import BUNDLE_FILE, software_versions
 from autoseg.planning.decided import explained
@@ -100,7 +100,7 @@ def _data(data: ReportData, pictures: Sequence[Block]) -> Section:
     for case in fingerprint.cases[:MOST_ROWS]:
         voxel_ml = float(np.prod(case.spacing_mm)) / 1000
         in_part = "" if case.unlabelled is None else " in part"
-        volumes = [f"{case.voxels_of(label) * voxel_ml:.2f}{in_part}" for label in foreground]
+        volumes = [f"{volume(case.voxels_of(label) * voxel_ml)}{in_part}" for label in foreground]
         shape, spacing = (" x ".join(f"{value:.4g}" for value in triple) for triple in (case.shape, case.spacing_mm))
         rows.append([case.id, subsets.get(case.id, "gone"), shape, spacing, *volumes])
     columns = ["case", "set", "voxels (Z, Y, X)", "spacing (mm)", *(f"{label.name} (ml)" for label in foreground)]

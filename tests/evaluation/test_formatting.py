@@ -24,6 +24,11 @@ def test_digits_are_those_asked_for() -> None:
     assert formatting.change(1.0, 1.0, 2) == "+0.00"
 
 
+def test_a_volume_that_two_decimals_would_hide_has_three_digits() -> None:
+    found = [formatting.volume(ml) for ml in (None, NAN, 0.0, 1.1524e-06, 0.009876, 0.01, 0.3, 1234.567)]
+    assert found == ["n/a", "n/a", "0.00", "1.15e-06", "0.00988", "0.01", "0.30", "1234.57"]
+
+
 def test_a_mean_has_its_interval_where_there_is_one() -> None:
     assert formatting.interval(Interval(0.9, 0.85, 0.95, 3), 2) == "0.90 (0.85 to 0.95)"
     assert formatting.interval(Interval(0.9, NAN, NAN, 1), 2) == "0.90 (too few cases for an interval)"

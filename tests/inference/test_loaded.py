@@ -205,6 +205,12 @@ def test_a_notebook_shows_volumes_warnings_and_a_picture_of_each_plane(predicted
     assert ("probable Dice" in shown, ">0.88<" in shown) == ((predicted_dice is not None),) * 2
 
 
+def test_volumes_of_microscopy_are_shown() -> None:
+    small = prediction(two_discs(), replace(GEOMETRY, spacing_mm=(0.01, 0.01, 0.01)))
+    assert ">4.8e-08<" in small._repr_html_()
+    assert "disc 4.8e-08 ml" in repr(small)
+
+
 def test_it_becomes_a_data_frame() -> None:
     pytest.importorskip("pandas")
     frame = prediction(two_discs(), predicted_dice={"disc": 0.876}).to_pandas()

@@ -104,6 +104,15 @@ def test_what_the_same_models_segmented_is_skipped(scans: Path, results: Results
     assert predict(scans, replace(results, force=True), Segmenter(tiny_plan, "another")).skipped == ()
 
 
+def test_volumes_of_microscopy_are_the_same_in_a_second_call(tmp_path: Path, results: Results, tiny_plan: Any) -> None:
+    values = np.random.default_rng(0).normal(size=(1, *GEOMETRY.shape)).astype(np.float32)
+    write_channels(tmp_path / "scans" / "a.nii.gz", values, replace(GEOMETRY, spacing_mm=(0.01, 0.01, 0.01)))
+    segmenter = Segmenter(tiny_plan, value=2)
+    first = predict(tmp_path / "scans", results, segmenter)
+    assert first.rows[0].volumes_ml["disc"] == pytest.approx((values > 0).sum() * 1e-9)
+    assert predict(tmp_path / "scans", results, segmenter) == replace(first, skipped=("a",))
+
+
 def test_a_finished_scan_is_recognised_without_being_decoded(
     scans: Path, results: Results, tiny_plan: Any, decoded: list[str]
 ) -> None:

@@ -103,6 +103,19 @@ def test_volumes_are_counts_times_voxel_volume() -> None:
     assert volumes == pytest.approx({"grey, matter": 0.015, "CSF": 0.0})
 
 
+def test_numbers_keep_their_digits_and_those_of_microscopy_are_no_zeros(tmp_path: Path) -> None:
+    row = replace(
+        ROWS[0],
+        volumes_ml={"grey, matter": 0.1 + 0.2, "CSF": 1.152e-06},
+        predicted_dice={"CSF": 2 / 3},
+        estimated_dice=1 / 3,
+    )
+    columns = write_table(tmp_path / "predictions.csv", [row], classes=CLASSES)
+    assert append_row(tmp_path / "predictions.csv", replace(row, case="b"), columns=columns, classes=CLASSES)
+    found = read_table(tmp_path / "predictions.csv", classes=CLASSES).rows
+    assert found == {"IBSR_02": row, "b": replace(row, case="b")}
+
+
 def test_the_file_as_users_see_it(tmp_path: Path) -> None:
     path = tmp_path / "predictions.csv"
     write_table(path, ROWS[::-1], classes=CLASSES)
