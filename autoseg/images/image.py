@@ -47,6 +47,7 @@ class Image:
         geometry: where the voxels lie; the same for all channels.
         warnings: what the user should know about the files.
         source: the file, the first channel's, or the folder of slices that a message should name; None: there is none.
+        files: all that it was read from, each channel's file or every slice.
         colours: whether the channels are red, green and blue of one file.
     """
 
@@ -54,6 +55,7 @@ class Image:
     geometry: Geometry
     warnings: tuple[str, ...] = ()
     source: Path | None = None
+    files: tuple[Path, ...] = ()
     colours: bool = False
 
     def __repr__(self) -> str:
@@ -151,7 +153,7 @@ def read_image(
             stored = np.concatenate([scan.array for scan in scans])
             warnings = (*warnings, *zero_not_finite(array, stored))
         check_finite(array, paths)
-    return Image(array=array, geometry=geometry, warnings=warnings, source=paths[0], colours=colours)
+    return Image(array, geometry, warnings, source=paths[0], files=tuple(paths), colours=colours)
 
 
 def read_series(files: Sequence[Path], *, admit: Admit | None = None) -> Image:
@@ -168,7 +170,7 @@ def read_series(files: Sequence[Path], *, admit: Admit | None = None) -> Image:
         ImageError: a file is damaged or no slice, or the slices do not make a volume.
     """
     volume = read_slices(files, admit=admit)
-    return Image(array=volume.array, geometry=volume.geometry, warnings=volume.warnings, source=files[0].parent)
+    return Image(volume.array, volume.geometry, volume.warnings, source=files[0].parent, files=tuple(files))
 
 
 def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMap:

@@ -26,13 +26,15 @@ class Prediction(Records, Segmentation):
         classes: what the label values stand for, background first.
         volumes_ml: volume of each foreground class by name, in ml.
         cuts: copies of a few slices, to be drawn when a notebook asks for them.
-        source: the file or folder that the scan was read from; None: it was an array.
+        source: the file or folder that the scan was read from, of several channels the first; None: it was an array.
+        files: all that it was read from, each channel's file or every slice.
     """
 
     classes: tuple[LabelClass, ...]
     volumes_ml: Mapping[str, float]
     cuts: tuple[Cut, ...]
     source: Path | None
+    files: tuple[Path, ...]
 
     def save(self, path: str | Path) -> Path:
         """Write the label map on the scan's own grid, as `autoseg predict` does: whole or not at all.
@@ -44,7 +46,7 @@ class Prediction(Records, Segmentation):
             the path.
 
         Raises:
-            UsageError: the name has another ending, or is that of the scan itself.
+            UsageError: the name has another ending, or is that of a file of the scan itself.
             SystemFailureError: it cannot be written.
         """
         path = Path(path)
@@ -53,7 +55,7 @@ class Prediction(Records, Segmentation):
             raise UsageError(
                 "no format for label maps", where=path, expected=endings, remedy="Choose a name that ends in one of them."
             )
-        if self.source is not None and path.exists() and path.samefile(self.source):
+        if path.exists() and any(file.exists() and path.samefile(file) for file in self.files):
             raise UsageError("is the scan itself", where=path, remedy="Save the label map under another name.")
         write_labels(path, self.labels.array, self.labels.geometry)
         return path
@@ -97,4 +99,5 @@ def as_prediction(found: Segmentation, image: Image, classes: tuple[LabelClass, 
         volumes_ml=volumes_ml(found.labels, classes),
         cuts=fullest_cuts(image, found.labels),
         source=image.source,
+        files=image.files,
     )

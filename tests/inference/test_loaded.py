@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,13 +33,20 @@ GEOMETRY = Geometry(
     direction=(-1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0),
 )
 ARRAY = np.random.default_rng(0).normal(100, 20, size=GEOMETRY.shape).astype(np.float32)
+MakePlan = Callable[..., Plan]
+TWO_CHANNELS = {"channels": ["T1", "FLAIR"]}
+NOT_SCALED = {"normalisation": [{"method": "none"}, {"method": "none"}]}
 CLASSES = tuple(LabelClass(value=value, name=name) for value, name in ((0, "background"), (2, "disc"), (5, "<b>rim</b>")))
+
+
+def loaded(plan: Plan) -> LoadedModel:
+    ensemble = untrained_ensemble(plan, folds=("0", "1"), mirror=False)
+    return LoadedModel(Segmenter(ensemble, steps=(), quality=None, trained_on=()))
 
 
 @pytest.fixture
 def model(tiny_plan: Plan) -> LoadedModel:
-    ensemble = untrained_ensemble(tiny_plan, folds=("0", "1"), mirror=False)
-    return LoadedModel(Segmenter(ensemble, steps=(), quality=None, trained_on=()))
+    return loaded(tiny_plan)
 
 
 @pytest.fixture
@@ -91,6 +99,20 @@ def test_what_would_replace_the_scan_or_has_no_format_is_refused(model: LoadedMo
         found.save(scan.with_name("labels.png"))
     assert scan.read_bytes() == before
     assert [path.name for path in scan.parent.iterdir()] == ["scan.nii.gz"]
+
+
+def test_no_channel_of_the_scan_is_replaced(make_plan: MakePlan, tmp_path: Path) -> None:
+    paths = [tmp_path / f"a_000{number}.nii.gz" for number in range(2)]
+    for path in paths:
+        write_channels(path, ARRAY[np.newaxis], GEOMETRY)
+    (tmp_path / "linked.nii.gz").symlink_to(paths[1].name)
+    before = [path.read_bytes() for path in paths]
+    model = loaded(make_plan(data=TWO_CHANNELS, preprocessing=NOT_SCALED))
+    for found in (model.predict(paths), model.predict(paths[0])):
+        for path in (*paths, tmp_path / "linked.nii.gz"):
+            with pytest.raises(UsageError, match="is the scan itself"):
+                found.save(path)
+    assert [path.read_bytes() for path in paths] == before
 
 
 def test_a_folder_of_several_scans_is_refused(model: LoadedModel, scan: Path) -> None:
