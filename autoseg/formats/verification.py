@@ -18,6 +18,7 @@ from autoseg.errors import ImageError
 from autoseg.formats.finite import FiniteScanner
 from autoseg.formats.header import Header
 from autoseg.formats.picture import Picture, pixel_size
+from autoseg.formats.remarks import Remark
 from autoseg.formats.streams import AGAIN, GZIP_MAGIC, TAIL_BYTES, check_inflated, check_length, cut_off, inflate, plain
 
 __all__ = ["TAIL_BYTES", "describe", "is_lossy", "verify_file"]
@@ -122,12 +123,12 @@ def _verify_data(path: Path, head: bytes, header: Header, *, not_finite: NotFini
     found = formats.find_format(head)
     warnings = header.warnings
     if found is not None and found.gzipped and path.name.lower().endswith(".gz"):
-        warnings = (*warnings, f"plain {found.name}, although its name says that it is compressed")
+        warnings = (*warnings, Remark(f"plain {found.name}, although its name says that it is compressed"))
     data = path if header.data_file is None else path.parent / header.data_file
     if data != path:
         _check_present(data)
     if header.encoding == "unchecked":
-        return (*warnings, "this way of storing voxels cannot be checked for damage beforehand")
+        return (*warnings, Remark("this way of storing voxels cannot be checked for damage beforehand"))
     if header.encoding == "raw":
         check_length(data, found=data.stat().st_size, expected=header.data_start + header.data_bytes)
         if header.must_be_finite:
@@ -151,13 +152,11 @@ def _verify_unparsed(path: Path, head: bytes) -> tuple[str, ...]:
         raise ImageError(
             f"named like a {promised.name} file, but begins otherwise", where=path, found=f"{head[:8]!r}", remedy=AGAIN
         )
-    if found is None:
-        if _is_text(head):
-            _refuse_no_image(path, head)
-        return ("files of this format cannot be checked for damage beforehand",)
-    if found.describe is None:
-        return ("files of this format cannot be checked for damage beforehand",)
-    return (pixel_size(path, found.describe(path)).remark,)
+    if found is None and _is_text(head):
+        _refuse_no_image(path, head)
+    if found is None or found.describe is None:
+        return (Remark("files of this format cannot be checked for damage beforehand"),)
+    return (Remark(pixel_size(path, found.describe(path)).remark),)
 
 
 def _is_text(head: bytes) -> bool:

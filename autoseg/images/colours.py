@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from autoseg.errors import ImageError
 from autoseg.formats import named_format
 from autoseg.formats.picture import Picture
+from autoseg.formats.remarks import Remark
 from autoseg.formats.verification import describe
 from autoseg.images.volumes import Volumes
 
 COLOURS: Final = 3
 """Red, green and blue."""
 
-_OPAQUE_LEFT_OUT: Final = "its transparency is left out: every pixel is opaque"
-GREY_AS_COLOURS: Final = "grey values stored as colours (red, green and blue are equal): taken for one channel"
+_OPAQUE_LEFT_OUT: Final = Remark("its transparency is left out: every pixel is opaque")
+GREY_AS_COLOURS: Final = Remark("grey values stored as colours (red, green and blue are equal): taken for one channel")
 """What to say about an image that is stored so."""
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from autoseg.catalogue import NotFinite
 from autoseg.errors import ImageError
 from autoseg.formats.finite import check_finite, zero_not_finite
+from autoseg.formats.remarks import note_about
 from autoseg.formats.verification import verify_file
 from autoseg.images.colours import COLOURS, as_grey, as_label_values, without_transparency
 from autoseg.images.dicom.volume import read_slices
@@ -45,7 +46,7 @@ class Image:
     Attributes:
         array: intensities, (C, Z, Y, X), float32, finite, in the file's own units.
         geometry: where the voxels lie; the same for all channels.
-        warnings: what the user should know about the files.
+        warnings: what the user should know about the files; `formats.remarks` tells doubts from remarks.
         source: the file, the first channel's, or the folder of slices that a message should name; None: there is none.
         files: all that it was read from, each channel's file or every slice.
         colours: whether the channels are red, green and blue of one file.
@@ -283,4 +284,4 @@ def _on_grid_of(first: Volumes, scan: Volumes, *, where: Path, other: Path) -> V
 def _merged_warnings(paths: Sequence[Path], scans: Sequence[Volumes]) -> tuple[str, ...]:
     if len(paths) == 1:
         return scans[0].warnings
-    return tuple(f"{path.name}: {warning}" for path, scan in zip(paths, scans, strict=True) for warning in scan.warnings)
+    return tuple(note_about(path.name, note) for path, scan in zip(paths, scans, strict=True) for note in scan.warnings)

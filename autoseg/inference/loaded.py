@@ -1,7 +1,7 @@
 """Trained models for scans in memory: what `predict` does with folders, for one scan at a time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +71,7 @@ class LoadedModel(Result):
 
         Returns:
             `labels.array`, the data set's own label values, uint16, (Z, Y, X), Z being 1 for a 2D image; `volumes_ml`;
-            `warnings` of what is unusual; and what was asked for besides. Its `save` writes the label map.
+            `warnings` of what is unusual or doubtful; and what was asked for besides. Its `save` writes the label map.
 
         Raises:
             ImageError: this is not a scan that the model reads: wrong axes or channels, NaN, infinite or complex values,
@@ -82,8 +82,7 @@ class LoadedModel(Result):
         placed = Placed(spacing_mm, direction, origin_mm)
         image = given_image(volume, placed, self.segmenter, with_uncertainty=with_uncertainty)
         found = self.segmenter.segment(image, with_probabilities=with_probabilities, with_uncertainty=with_uncertainty)
-        prediction = as_prediction(found, image, self.classes)
-        return replace(prediction, warnings=(*image.warnings, *found.warnings)) if image.warnings else prediction
+        return as_prediction(found, image, self.classes)
 
     def slices(
         self,

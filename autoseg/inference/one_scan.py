@@ -9,9 +9,11 @@ from pathlib import Path
 from autoseg.errors import AutosegError
 from autoseg.events import Events
 from autoseg.formats.checksum import image_checksum
+from autoseg.formats.remarks import remarks
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, LabelMap, read_labels
 from autoseg.inference.dicom_seg import admit_seg, coded_segments, maker_of
+from autoseg.inference.doubts import doubts_about
 from autoseg.inference.lanes import Messages
 from autoseg.inference.memory import share_gb
 from autoseg.inference.output_folder import FileDigests, Results, write_outputs
@@ -31,12 +33,14 @@ class SegmentedScan:
         scan: where it came from.
         image: the scan.
         found: its label map, and what was asked for besides.
+        warnings: what makes it unusual or its result doubtful.
         input_sha256: digest of its files.
     """
 
     scan: Scan
     image: Image
     found: Segmentation
+    warnings: tuple[str, ...]
     input_sha256: str
 
 
@@ -122,7 +126,7 @@ class ScanWork:
             output_sha256=files.sha256_file(results.label_map(scan.id)),
             volumes_ml=volumes_ml(found.labels, classes),
             predicted_dice=found.predicted_dice or {},
-            warnings="; ".join(found.warnings),
+            warnings="; ".join(segmented.warnings),
             estimated_dice=found.estimated_dice,
             scan=scan_cells(scan, results.folder),
             extras_sha256={name: files.sha256_file(path) for name, path in results.predicted_extras(scan.id).items()},
@@ -178,7 +182,11 @@ class ScanWork:
             not_finite=settings.not_finite,
             admit=partial(self._admit, scan, segmenter),
         )
-        _warn_about(image, scan, events)
+        for remark in remarks(image.warnings):
+            events.info(f"{scan.id}: {remark}")
+        doubts = doubts_about(image)
+        for doubt in doubts:
+            events.warn(f"{scan.id}: {doubt}")
         if results.probabilities:
             size_gb = 4e-9 * len(data.classes) * math.prod(image.geometry.shape)
             events.info(f"{scan.id}: the probabilities of {len(data.classes)} classes take {size_gb:.2f} GB, uncompressed")
@@ -191,7 +199,7 @@ class ScanWork:
         )
         for warning in found.warnings:
             events.warn(f"{scan.id}: {warning}")
-        return SegmentedScan(scan, image, found, digest)
+        return SegmentedScan(scan, image, found, (*doubts, *found.warnings), digest)
 
     def keeps(self, row: PredictionRow, scan: Scan) -> bool:
         """Whether all that is asked for was predicted of a scan with these settings, and is there as it was made.
@@ -250,11 +258,3 @@ def _by_itself(error: AutosegError) -> AutosegError:
     """An error without the calls in which it was raised, whose arrays and tensors would stay where memory is short."""
     error.__traceback__ = error.__context__ = error.__cause__ = None
     return error
-
-
-def _warn_about(image: Image, scan: Scan, events: Events) -> None:
-    for message in image.warnings:
-        events.info(f"{scan.id}: {message}")
-    constant = [index for index, channel in enumerate(image.array) if channel.min() == channel.max()]
-    if constant:
-        events.warn(f"{scan.id}: every voxel has the same value; the segmentation means nothing")

@@ -11,7 +11,9 @@ from autoseg.data.dataset import LabelClass
 from autoseg.errors import UsageError
 from autoseg.evaluation.formatting import number, volume
 from autoseg.formats import WRITABLE_SUFFIXES
+from autoseg.formats.remarks import remarks
 from autoseg.images.image import Image, write_labels
+from autoseg.inference.doubts import doubts_about
 from autoseg.inference.preview import Cut, fullest_cuts, html_pictures, html_swatch
 from autoseg.inference.segmenter import Segmentation
 from autoseg.inference.table import volumes_ml
@@ -28,6 +30,7 @@ class Prediction(Records, Segmentation):
         cuts: copies of a few slices, to be drawn when a notebook asks for them.
         source: the file or folder that the scan was read from, of several channels the first; None: it was an array.
         files: all that it was read from, each channel's file or every slice.
+        remarks: what is worth knowing of the files, and no reason to doubt.
     """
 
     classes: tuple[LabelClass, ...]
@@ -35,6 +38,7 @@ class Prediction(Records, Segmentation):
     cuts: tuple[Cut, ...]
     source: Path | None
     files: tuple[Path, ...]
+    remarks: tuple[str, ...]
 
     def save(self, path: str | Path) -> Path:
         """Write the label map on the scan's own grid, as `autoseg predict` does: whole or not at all.
@@ -93,8 +97,10 @@ class Prediction(Records, Segmentation):
 
 def as_prediction(found: Segmentation, image: Image, classes: tuple[LabelClass, ...]) -> Prediction:
     """What was found in a scan, with what there is to show of it."""
+    segmentation = {field.name: getattr(found, field.name) for field in fields(Segmentation)}
     return Prediction(
-        **{field.name: getattr(found, field.name) for field in fields(Segmentation)},
+        **{**segmentation, "warnings": (*doubts_about(image), *found.warnings)},
+        remarks=remarks(image.warnings),
         classes=classes,
         volumes_ml=volumes_ml(found.labels, classes),
         cuts=fullest_cuts(image, found.labels),

@@ -13,6 +13,7 @@ from autoseg.data.new_folds import planned_again
 from autoseg.data.splits import Splits, classes_missing, make_splits
 from autoseg.errors import AutosegError, DatasetError, SystemFailureError
 from autoseg.events import Events
+from autoseg.formats.remarks import doubts
 from autoseg.images.image import Image, LabelMap, on_grid_of, read_image, read_labels
 from autoseg.jobs.pool import ordered_map
 from autoseg.jobs.work import Jobs
@@ -220,7 +221,8 @@ def _tell_warnings(examined: Sequence[Examined], *, events: Events) -> None:
         for warning in dict.fromkeys(case.warnings):
             cases[warning].append(case.id)
     for warning, ids in cases.items():
-        events.info(f"{some(ids)}: {warning}")
+        tell = events.warn if doubts([warning]) else events.info
+        tell(f"{some(ids)}: {warning}")
 
 
 def _warn_of_tilt(examined: Sequence[Examined], *, events: Events) -> None:

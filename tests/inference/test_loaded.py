@@ -10,15 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from oracles.quick_predictions import predict
 from oracles.untrained_models import untrained_ensemble
 from PIL import Image as Pillow
 
 from autoseg.data.dataset import LabelClass
 from autoseg.data.display import colour, rgb
 from autoseg.errors import DatasetError, ImageError, UsageError
+from autoseg.formats.header import UNORIENTED
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, LabelMap, read_labels, write_channels
+from autoseg.inference.doubts import doubts_about
 from autoseg.inference.loaded import LoadedModel
+from autoseg.inference.output_folder import Results
 from autoseg.inference.prediction import Prediction, as_prediction
 from autoseg.inference.preview import fullest_cuts, html_pictures
 from autoseg.inference.segmenter import Segmentation, Segmenter
@@ -251,3 +255,31 @@ def test_warnings_of_a_file_come_with_those_of_its_segmentation(
         scans, "read_image", lambda *given, **options: replace(read(*given, **options), warnings=("an odd header",))
     )
     assert model.predict(scan).warnings[0] == "an odd header"
+
+
+def test_a_scan_is_as_doubtful_in_python_as_in_the_table(model: LoadedModel, tmp_path: Path) -> None:
+    write_channels(tmp_path / "scans" / "flat.nii", np.full((1, *GEOMETRY.shape), 7, np.float32), GEOMETRY)
+    content = bytearray((tmp_path / "scans" / "flat.nii").read_bytes())
+    content[252:256] = bytes(4)  # neither qform nor sform
+    (tmp_path / "scans" / "flat.nii").write_bytes(content)
+    [row] = predict(tmp_path / "scans", Results(tmp_path / "results"), model.segmenter).rows
+    found = model.predict(tmp_path / "scans" / "flat.nii")
+    assert found.warnings[:2] == (UNORIENTED, "every voxel has the same value; the segmentation means nothing")
+    assert row.warnings == "; ".join(found.warnings)
+    of_array = model.predict(np.full(GEOMETRY.shape, 7), spacing_mm=GEOMETRY.spacing_mm)
+    assert of_array.warnings == found.warnings[1:]
+
+
+def test_remarks_about_a_file_are_no_warnings(model: LoadedModel, tmp_path: Path) -> None:
+    grey = np.random.default_rng(0).integers(0, 255, (16, 12, 1), dtype=np.uint8)
+    Pillow.fromarray(np.repeat(grey, 3, axis=2)).save(tmp_path / "photo.png")
+    found = model.predict(tmp_path / "photo.png")
+    assert [each for each in found.remarks if "stored as colours" in each]
+    assert not [each for each in found.warnings if "stored as colours" in each or "spacing" in each]
+
+
+def test_channels_that_show_nothing_are_named() -> None:
+    array = np.stack([ARRAY, np.zeros_like(ARRAY), np.ones_like(ARRAY)])
+    assert doubts_about(Image(array, GEOMETRY)) == (
+        "every voxel of channel 2 and 3, of 3, has the same value; the segmentation means nothing",
+    )

@@ -10,10 +10,12 @@ import pytest
 import SimpleITK as sitk
 from oracles.dicom_files import write_series
 from oracles.quick_predictions import Heard, Segmenter, listing, predict
+from PIL import Image as Pillow
 
 from autoseg.catalogue import NotFinite
 from autoseg.errors import CasesFailedError, UsageError, WorkspaceError
 from autoseg.events import Silent
+from autoseg.formats.header import UNORIENTED
 from autoseg.images import volumes
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, write_channels
@@ -111,6 +113,28 @@ def test_volumes_of_microscopy_are_the_same_in_a_second_call(tmp_path: Path, res
     first = predict(tmp_path / "scans", results, segmenter)
     assert first.rows[0].volumes_ml["disc"] == pytest.approx((values > 0).sum() * 1e-9)
     assert predict(tmp_path / "scans", results, segmenter) == replace(first, skipped=("a",))
+
+
+def test_doubts_about_a_file_reach_the_table_and_remarks_do_not(tmp_path: Path, results: Results, tiny_plan: Any) -> None:
+    values = np.random.default_rng(0).normal(size=(1, *GEOMETRY.shape)).astype(np.float32)
+    write_channels(tmp_path / "scans" / "lost.nii", values, GEOMETRY)
+    content = bytearray((tmp_path / "scans" / "lost.nii").read_bytes())
+    content[252:256] = bytes(4)  # neither qform nor sform
+    (tmp_path / "scans" / "lost.nii").write_bytes(content)
+    write_channels(tmp_path / "scans" / "flat.nii.gz", np.ones((1, *GEOMETRY.shape), np.float32), GEOMETRY)
+    grey = np.random.default_rng(0).integers(0, 255, (9, 8, 1), dtype=np.uint8)
+    Pillow.fromarray(np.repeat(grey, 3, axis=2)).save(tmp_path / "scans" / "photo.png")
+    events = Heard()
+    predicted = predict(tmp_path / "scans", results, Segmenter(tiny_plan), events=events)
+    warnings = {row.case: row.warnings for row in predicted.rows}
+    assert warnings == {
+        "flat": "every voxel has the same value; the segmentation means nothing; rather bright",
+        "lost": f"{UNORIENTED}; rather bright",
+        "photo": "rather bright",
+    }
+    assert f"lost: {UNORIENTED}" in events.warnings
+    assert any(message.startswith("photo: grey values stored as colours") for message in events.infos)
+    assert any(message.startswith("photo: a PNG image states no reliable spacing") for message in events.infos)
 
 
 def test_a_finished_scan_is_recognised_without_being_decoded(

@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from autoseg.formats.dicom_fields import Field
+from autoseg.formats.remarks import Remark
 from autoseg.images.dicom.copies import without_copies
 from autoseg.images.dicom.naming import cleaned, distinctions
 from autoseg.images.dicom.slice import ORIENTATION_TOLERANCE, Slice
@@ -50,9 +51,9 @@ def take_apart(slices: Sequence[Slice]) -> list[Part]:
     if not _are_volumes(forms):
         return [Part(tuple(_in_order(slices)))]
     names = distinctions(forms, [_plane, lambda form: "{}x{}".format(*form[0].size_px), _pixel, _first_instance])
-    warning = f"its series holds {len(forms)} stacks of different orientation or size"
+    remark = Remark(f"its series holds {len(forms)} stacks of different orientation or size")
     return [
-        Part(part.slices, "_".join(filter(None, [name, part.name])), (warning, *part.warnings), part.error)
+        Part(part.slices, "_".join(filter(None, [name, part.name])), (remark, *part.warnings), part.error)
         for form, name in zip(forms, names, strict=True)
         for part in _by_place(form)
     ]
@@ -102,8 +103,8 @@ def _by_place(slices: Sequence[Slice]) -> list[Part]:
     kept = [without_copies(level) for level in levels]
     copies = [one.path for level, some in zip(levels, kept, strict=True) for one in level if one not in some]
     if copies and (parts := _whole(kept) or by_elements(kept) or by_order(kept)):
-        warning = f"{len(copies)} copies of slices of its series are left out, such as {copies[0]}"
-        return [replace(part, warnings=(*part.warnings, warning)) for part in parts]
+        remark = Remark(f"{len(copies)} copies of slices of its series are left out, such as {copies[0]}")
+        return [replace(part, warnings=(*part.warnings, remark)) for part in parts]
     return by_order(levels) or [Part(tuple(slices))]
 
 

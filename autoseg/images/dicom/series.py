@@ -12,6 +12,7 @@ from typing import Final
 
 from autoseg.errors import ImageError
 from autoseg.formats.dicom_fields import Field
+from autoseg.formats.remarks import Remark
 from autoseg.images.dicom.copies import is_copy
 from autoseg.images.dicom.parts import take_apart
 from autoseg.images.dicom.scan import DicomScan
@@ -116,10 +117,11 @@ def _scans(group: _Group) -> list[DicomScan]:
     kept = {one.path for one in slices}
     paths = [*(one.path for one in group.slices), *(one.path for one in group.damaged)]
     copies = [path for path in paths if path not in kept]
+    folders = len({one.path.parent for one in slices})
     warnings = [
-        *([f"{len(copies)} copies of its slices are left out, such as {copies[0]}"] if copies else []),
+        *([Remark(f"{len(copies)} copies of its slices are left out, such as {copies[0]}")] if copies else []),
         *_numbering(slices),
-        *([f"its slices lie in {count} folders"] if (count := len({one.path.parent for one in slices})) > 1 else []),
+        *([Remark(f"its slices lie in {folders} folders")] if folders > 1 else []),
     ]
     return [_good(part, warnings) for part in parts]
 

@@ -14,6 +14,7 @@ from autoseg.errors import ImageError
 from autoseg.formats.dicom_elements import DicomError, DicomHeader, parse_dicom
 from autoseg.formats.dicom_fields import SYNTAXES, Field
 from autoseg.formats.dicom_files import begins_like_dicom
+from autoseg.formats.remarks import Remark
 from autoseg.storage.utf8 import utf8_path
 
 ORIENTATION_TOLERANCE: Final = 1e-3
@@ -188,13 +189,13 @@ class Slice:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the user should know about it."""
-        warnings = []
+        warnings: list[str] = []
         if self.greys == "MONOCHROME1":
-            warnings.append("its greys are stored the wrong way round (MONOCHROME1), and were turned")
+            warnings.append(Remark("its greys are stored the wrong way round (MONOCHROME1), and were turned"))
         if not {Field.SPACING, Field.DETECTOR_SPACING} & self.fields.keys():
             warnings.append("it does not say how large its pixels are: taken for 1 mm")
         if self.is_lossy:
-            warnings.append("its pixels were once stored with loss")
+            warnings.append(Remark("its pixels were once stored with loss"))
         return tuple(warnings)
 
     def check(self) -> None:

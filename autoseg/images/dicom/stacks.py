@@ -12,6 +12,7 @@ from typing import Final
 
 from autoseg.errors import ImageError
 from autoseg.formats.dicom_fields import Field
+from autoseg.formats.remarks import Remark
 from autoseg.images.dicom.naming import cleaned, distinctions
 from autoseg.images.dicom.slice import Slice
 
@@ -105,9 +106,9 @@ def by_order(levels: Sequence[Sequence[Slice]]) -> list[Part]:
 
 def _named(stacks: Sequence[Sequence[Slice]], names: Sequence[str], *, noun: str, whole: int) -> list[Part]:
     """Parts of a series; those that are not whole cannot be used."""
-    warning = f"its series holds {len(stacks)} {noun}"
+    what = f"its series holds {len(stacks)} {noun}: this is"
     return [
-        Part(tuple(stack), name, (f"{warning}: this is {name}",), None if len(stack) == whole else _incomplete(stack, whole))
+        Part(tuple(stack), name, (Remark(f"{what} {name}"),), None if len(stack) == whole else _incomplete(stack, whole))
         for stack, name in zip(stacks, names, strict=True)
     ]
 
