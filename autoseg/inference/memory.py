@@ -13,7 +13,7 @@ from typing import Final
 
 from autoseg.catalogue import NetworkEntry
 from autoseg.errors import MemoryLimitError
-from autoseg.planning.memory import padded_side, predicted_slice_bytes
+from autoseg.planning.memory import given_px, padded_side, predicted_slice_bytes
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.planning.slicing import seen_at_once
@@ -246,20 +246,22 @@ class Demand:
     def _forward(self, slices: Slices, batch: int) -> float:
         """What networks take to predict a batch."""
         plan = self.plan
-        seen_px = seen_at_once(slices.size_px, self.view.patch_px)
+        given = given_px(slices.size_px, plan.prediction.padding, plan.network.divisor)
+        seen_px = seen_at_once(given, self.view.patch_px)
         one = predicted_slice_bytes(
             plan.network, channels=plan.input_channels, classes=self._classes, seen_px=seen_px, networks=self.networks
         )
         pixels = float(slices.size_px[0]) * slices.size_px[1]
         one += pixels * _FLOAT * 3 * plan.input_channels  # with the adjacent slices beside it
-        if seen_px != slices.size_px:  # tiles are gathered
+        if seen_px != given:  # tiles are gathered
             one += pixels * _FLOAT * 3 * self._classes
         return batch * one
 
     def _refusal(self, what: str, shape: Triple, slices: Slices, needed: float, *, remedy: str) -> MemoryLimitError:
         size = self.plan.network
         rows, columns = slices.size_px
-        seen = (padded_side(side, size.divisor) for side in seen_at_once(slices.size_px, self.view.patch_px))
+        given = given_px(slices.size_px, self.plan.prediction.padding, size.divisor)
+        seen = (padded_side(side, size.divisor) for side in seen_at_once(given, self.view.patch_px))
         return MemoryLimitError(
             what,
             found=f"{_rounded_up_gb(needed):g} GB for {' x '.join(map(str, shape))} voxels, slices of {rows} x {columns} "

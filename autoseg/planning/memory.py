@@ -123,6 +123,17 @@ def padded_side(side: int, divisor: int) -> int:
     return max(SMALLEST_BOTTLENECK_PX, -(-side // divisor)) * divisor
 
 
+def given_px(size_px: tuple[int, int], padding: str, divisor: int) -> tuple[int, int]:
+    """Rows and columns in which slices of a size are given to networks, and cut into tiles if they are large.
+
+    Args:
+        size_px: rows and columns of a scan's slices.
+        padding: `prediction.padding` of the plan; where borders are `replicated` networks do that themselves.
+        divisor: of the network.
+    """
+    return size_px if padding == "replicated" else (padded_side(size_px[0], divisor), padded_side(size_px[1], divisor))
+
+
 def predicted_slice_bytes(
     size: NetworkSection, *, channels: int, classes: int, seen_px: tuple[int, int], networks: Collection[NetworkEntry]
 ) -> float:

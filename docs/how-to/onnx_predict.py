@@ -88,10 +88,12 @@ def predict_view(session, normalised, spacing_mm, view, described):
     slices = normalised.transpose(0, *(axis + 1 for axis in order))  # (C, S, H, W)
     size = own_size = slices.shape[2:]
     if view["spacing_mm"] is not None:
-        sides_mm = [length * spacing_mm[axis] for length, axis in zip(own_size, order[1:], strict=True)]
+        # Not in float32, as nibabel gives spacings: quotients of one half would be rounded otherwise.
+        sides_mm = [length * float(spacing_mm[axis]) for length, axis in zip(own_size, order[1:], strict=True)]
         size = tuple(max(1, round(side / mm)) for side, mm in zip(sides_mm, view["spacing_mm"], strict=True))
         slices = resample(slices, size)
-    if size[0] * size[1] > 4 * view["patch_px"][0] * view["patch_px"][1]:
+    shown = padded(size, described) if described["autoseg.padding"] == "darkest" else size
+    if shown[0] * shown[1] > 4 * view["patch_px"][0] * view["patch_px"][1]:
         raise SystemExit("slices this large are predicted in tiles by autoseg, which this script does not")
     darkest = slices.min(axis=(1, 2, 3))
     found = [
@@ -123,11 +125,15 @@ def run(session, image):
     return session.run(["probabilities"], {"slices": np.ascontiguousarray(image[None])})[0][0]
 
 
+def padded(size, described):
+    """Rows and columns that a network needs where an image has fewer."""
+    multiple, smallest = int(described["autoseg.multiple_px"]), int(described["autoseg.smallest_px"])
+    return [max(-(-side // multiple) * multiple, smallest) for side in size]
+
+
 def extended(image, described, darkest):
     """An image (C * (2 N + 1), H, W) with more rows and columns at its end: of the darkest values, or of its border."""
-    multiple, smallest = int(described["autoseg.multiple_px"]), int(described["autoseg.smallest_px"])
-    missing = [max(-(-side // multiple) * multiple, smallest) - side for side in image.shape[1:]]
-    sides = ((0, missing[0]), (0, missing[1]))
+    sides = [(0, wanted - side) for wanted, side in zip(padded(image.shape[1:], described), image.shape[1:], strict=True)]
     if darkest is None:
         return np.pad(image, ((0, 0), *sides), mode="edge")
     values = np.repeat(darkest, len(image) // len(darkest))

@@ -18,13 +18,15 @@ from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, read_image, write_channels
 from autoseg.inference.ensemble import make_ensemble, weights_of
 from autoseg.inference.segmenter import Segmenter
+from autoseg.model import slices
 from autoseg.model.bundle import Bundle
 from autoseg.model.compute import Compute
 from autoseg.model.description import BundleDocument, Provenance
 from autoseg.model.identity import ModelId
+from autoseg.model.slices import tile_starts
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.case import canonical
+from autoseg.preprocessing.case import canonical, cut_slices
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "how-to" / "onnx_predict.py"
 SPACING_MM = (2.0, 1.0, 1.5)
@@ -176,6 +178,78 @@ def test_probabilities_lie_along_the_axes_of_the_scans_file(
         assert shown[-1][1] == pytest.approx(spacing_mm)
         write_channels(written, np.concatenate([1 - image.array, image.array]), image.geometry)
         np.testing.assert_array_equal(found.T, nibabel.load(written).get_fdata(dtype=np.float32))
+
+
+@pytest.mark.parametrize(
+    ("size_px", "padding", "in_tiles"),
+    [((27, 28), "darkest", True), ((24, 32), "darkest", False), ((27, 28), "replicated", False)],
+)
+def test_slices_are_refused_where_autoseg_predicts_tiles(
+    script: ModuleType,
+    make_plan: Callable[..., Plan],
+    monkeypatch: pytest.MonkeyPatch,
+    size_px: tuple[int, int],
+    padding: str,
+    in_tiles: bool,
+) -> None:
+    plan = make_plan(prediction={"padding": padding})
+    tiles: list[int] = []
+
+    def starts(length: int, tile: int) -> list[int]:
+        tiles.append(length)
+        return tile_starts(length, tile)
+
+    monkeypatch.setattr(slices, "tile_starts", starts)
+    compute = Compute(torch.device("cpu"), bfloat16=False)
+    ensemble = make_ensemble([("0", bundle(plan, ModelId("unet", "0"), seed=0))], compute=compute, mirror=False)
+    image = Image(
+        np.random.default_rng(0).random((1, 1, *size_px), dtype=np.float32), Geometry((1, *size_px), (1.0, 1.0, 1.0))
+    )
+    Segmenter(ensemble=ensemble, steps=(), quality=None, trained_on=()).segment(image)
+    assert bool(tiles) == in_tiles
+
+    class Session:
+        def run(self, _: Any, given: Any) -> list[Any]:
+            batch, _channels, *shown = given["slices"].shape
+            return [np.full((batch, 2, *shown), 0.5, np.float32)]
+
+    divisor = plan.network.divisor
+    described = {
+        "autoseg.padding": padding, "autoseg.multiple_px": f"{divisor}", "autoseg.smallest_px": f"{2 * divisor}",
+    }  # fmt: skip
+    arguments = Session(), image.array, (1.0, 1.0, 1.0), plan.views[0].model_dump(mode="json"), described
+    if in_tiles:
+        with pytest.raises(SystemExit, match="predicted in tiles"):
+            script.predict_view(*arguments)
+    else:
+        assert script.predict_view(*arguments).shape == (2, 1, *size_px)
+
+
+@pytest.mark.parametrize("side_mm", [0.3, 0.6, 0.7, 0.9375])
+def test_a_file_gets_as_many_pixels_as_in_autoseg(
+    script: ModuleType, make_plan: Callable[..., Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, side_mm: float
+) -> None:
+    """Pixels of exactly twice the file's: every odd side makes a half, which float32 may have less or more of."""
+    voxels = np.random.default_rng(0).random((255, 121, 2), dtype=np.float32)
+    nibabel.save(nibabel.Nifti1Image(voxels, np.diag([side_mm, side_mm, 1, 1])), tmp_path / "scan.nii.gz")
+    wanted_mm = float(np.float32(2 * side_mm))
+    plan = make_plan(view={"spacing_mm": [wanted_mm, wanted_mm], "patch_px": [160, 160]})
+    image = read_image([tmp_path / "scan.nii.gz"], channels=1)
+    expected = cut_slices(image, plan.preprocessing, view=plan.views[0]).footprint.size_px
+    shown: list[tuple[int, int]] = []
+
+    def answer(session: Any, image: Any, *_: Any) -> Any:
+        shown.append(image.shape[1:])
+        return np.full((2, *image.shape[1:]), 0.5, np.float32)
+
+    def predict(scan: Any, spacing_mm: Any, _: Any) -> Any:
+        view = plan.views[0].model_dump(mode="json")
+        return script.predict_view(None, scan, spacing_mm, view, {"autoseg.padding": "replicated"})
+
+    monkeypatch.setattr(script, "predict_slice", answer)
+    monkeypatch.setattr(script, "predict", predict)
+    script.predict_file(tmp_path / "scan.nii.gz", [])
+    assert set(shown) == {expected}
 
 
 def test_networks_of_several_exports_are_refused(script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -310,3 +310,11 @@ def test_weights_are_refused_before_they_are_read() -> None:
     require_weights([10**9, 10**8], memory_gb=4.0, where="model.autoseg")
     with pytest.raises(MemoryLimitError, match=r"model.autoseg: .*expected at most 4 GB; found 5\.5 GB for 3 network"):
         require_weights([10**9] * 3, memory_gb=4.0, where="model.autoseg")
+
+
+@pytest.mark.parametrize(("padding", "tile"), [("darkest", "16 x 12"), ("replicated", "28 x 28")])
+def test_tiles_are_those_of_slices_as_networks_are_given_them(make_plan: MakePlan, padding: str, tile: str) -> None:
+    """Slices of 27 x 28 pixels are no more than four patches of 16 x 12, and extended to 28 x 28 they are."""
+    plan = make_plan(prediction={"padding": padding})
+    with pytest.raises(MemoryLimitError, match=f"to which a slice or a tile of it has {tile} pixels"):
+        demand_of(plan).blocks((2, 27, 28), Slices(2, (27, 28), (27, 28)), limits=Limits(1e6))
