@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from autoseg.errors import ImageError, UsageError
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image
+from autoseg.inference.scan_files import Channels
 from autoseg.inference.scans import Scan, find_scans
 from autoseg.inference.segmenter import Segmenter
 
 Given = NDArray[Any] | str | Path | Sequence[str | Path]
-"""An array; a file; a folder of one DICOM series; or a file for each channel."""
+"""An array; a file; a folder of one DICOM series; or a file for each channel, in whatever order if their names tell it."""
 
 _DIRECTION: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 _REMEDY: Final = "See the help of LoadedModel.predict."
@@ -77,7 +78,7 @@ def _files(given: Given) -> tuple[Path, ...] | None:
 
 def _only_scan(files: Sequence[Path], *, names: Sequence[str]) -> Scan:
     if len(files) > 1:
-        return Scan("scan", tuple(files))
+        return _channel_by_channel(files, Channels(len(names), tuple(names)))
     found = find_scans(files[0], channels=len(names), names=names)
     for _, error in found.failures:
         raise error
@@ -89,6 +90,25 @@ def _only_scan(files: Sequence[Path], *, names: Sequence[str]) -> Scan:
             remedy="Name one of them; `autoseg.predict` segments whole folders.",
         )
     return found.scans[0]
+
+
+def _channel_by_channel(files: Sequence[Path], channels: Channels) -> Scan:
+    """A scan of a file per channel: in the model's order where every name tells its channel, else in that given.
+
+    Raises:
+        UsageError: two of the files hold the same channel by their names.
+    """
+    told = [channels.of_file(path)[1] for path in files]
+    known = {number: path for number, path in zip(told, files, strict=True) if number is not None}
+    if None in told:
+        return Scan("scan", tuple(files))
+    if len(known) < len(files):
+        raise UsageError(
+            "several files of one channel, by their names",
+            found=", ".join(path.name for path in files),
+            remedy="Name one file per channel.",
+        )
+    return Scan("scan", tuple(path for _, path in sorted(known.items())))
 
 
 def _image_of_array(volume: NDArray[Any], placed: Placed, segmenter: Segmenter) -> Image:

@@ -59,7 +59,8 @@ class LoadedModel(Result):
         """Segment a scan.
 
         Args:
-            volume: the scan: a file, a folder of one DICOM series, a list of a file for each channel; or intensities of any
+            volume: the scan: a file, a folder of one DICOM series, a list of a file for each channel (in any order where
+                their names end in `_0000` or the name of a channel, else in that of training); or intensities of any
                 number type, (Z, Y, X) or, for several channels, (C, Z, Y, X); (Y, X) or (C, Y, X) where the model was
                 trained on 2D images.
             spacing_mm: of an array, which needs it: distance between voxels along the same spatial axes, in mm, > 0.

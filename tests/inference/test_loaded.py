@@ -119,6 +119,30 @@ def test_no_channel_of_the_scan_is_replaced(make_plan: MakePlan, tmp_path: Path)
     assert [path.read_bytes() for path in paths] == before
 
 
+@pytest.mark.parametrize("names", [("a_T1", "a_FLAIR"), ("a_0000", "a_0001"), ("other_0000", "FLAIR")])
+def test_files_whose_names_tell_their_channels_come_in_any_order(
+    make_plan: MakePlan, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    paths = [tmp_path / f"{name}.nii.gz" for name in names]
+    for factor, path in enumerate(paths, start=1):
+        write_channels(path, factor * ARRAY[np.newaxis], GEOMETRY)
+    model = loaded(make_plan(data=TWO_CHANNELS, preprocessing=NOT_SCALED))
+    expected = model.slices(np.stack([ARRAY, 2 * ARRAY]), spacing_mm=GEOMETRY.spacing_mm, direction=GEOMETRY.direction)
+    for given in (paths, paths[::-1]):
+        np.testing.assert_array_equal(model.slices(given), expected)
+    with pytest.raises(UsageError, match="several files of one channel"):
+        model.slices([paths[0], tmp_path / "b_T1.nii.gz"])
+
+
+def test_files_whose_names_tell_nothing_come_in_the_order_given(make_plan: MakePlan, tmp_path: Path) -> None:
+    paths = [tmp_path / "second_FLAIR.nii.gz", tmp_path / "first.nii.gz"]
+    for factor, path in enumerate(paths, start=1):
+        write_channels(path, factor * ARRAY[np.newaxis], GEOMETRY)
+    model = loaded(make_plan(data=TWO_CHANNELS, preprocessing=NOT_SCALED))
+    expected = model.slices(np.stack([ARRAY, 2 * ARRAY]), spacing_mm=GEOMETRY.spacing_mm, direction=GEOMETRY.direction)
+    np.testing.assert_array_equal(model.slices(paths), expected)
+
+
 def test_a_folder_of_several_scans_is_refused(model: LoadedModel, scan: Path) -> None:
     np.testing.assert_array_equal(model.predict(scan.parent).labels.array, model.predict(scan).labels.array)
     scan.with_name("other.nii.gz").write_bytes(scan.read_bytes())
