@@ -53,16 +53,23 @@ def case_and_channel(stem: str) -> tuple[str, int] | None:
     return None if match is None else (match["id"], int(match["number"]))
 
 
-def channel_of(stem: str, channels: Sequence[str]) -> tuple[str, str] | None:
+def channel_of(stem: str, channels: Sequence[str], *, any_case: bool = False) -> tuple[str, str] | None:
     """What stands before a channel at the end of a name, and the channel: `anna_T1` or `T1`; None: there is none.
 
     Of channels that both fit, as `w` and `T1w` would, the longer one counts.
+
+    Args:
+        stem: a file's name without its suffix.
+        channels: what channels are called.
+        any_case: whether `anna_t1` is a T1, too, unless another channel is called `t1`.
     """
+    if any_case and len({channel.lower() for channel in channels}) < len(channels):
+        any_case = False
     for channel in sorted(channels, key=len, reverse=True):
-        if stem == channel:
-            return "", channel
-        if stem.endswith(channel) and stem[: -len(channel)][-1] in "_.-":
-            return stem[: -len(channel) - 1], channel
+        before, end = stem[: -len(channel)], stem[-len(channel) :]
+        alike = end == channel or (any_case and end.lower() == channel.lower())
+        if alike and (not before or before[-1] in "_.-"):
+            return before[:-1], channel
     return None
 
 

@@ -102,6 +102,7 @@ def read_image(
     channels: int,
     not_finite: NotFinite = "refuse",
     as_found: bool = False,
+    missing: str = "",
     admit: Admit | None = None,
 ) -> Image:
     """Read a scan of one or several channels.
@@ -114,6 +115,7 @@ def read_image(
         not_finite: what to do with voxels that are NaN or infinite.
         as_found: whether colours in a single file may be three channels where one is wanted, and grey values one where
             three are: to learn which a data set has.
+        missing: which channels the paths lack by their names, for the message where they do.
         admit: asked before any voxel of a file is read.
 
     Returns:
@@ -141,7 +143,7 @@ def read_image(
             "another number of channels than the data set has",
             where=paths[0],
             expected=f"{channels} channel(s)",
-            found=f"{found} in {len(paths)} file(s)",
+            found=f"{found} in {len(paths)} file(s)" + (f"; missing: {missing}" if missing else ""),
             remedy="Give one file per channel, or one file that holds them all: 4D, or in colour for red, green and blue.",
         )
     geometry = scans[0].geometry

@@ -108,7 +108,8 @@ def _channel_by_channel(files: Sequence[Path], channels: Channels) -> Scan:
             found=", ".join(path.name for path in files),
             remedy="Name one file per channel.",
         )
-    return Scan("scan", tuple(path for _, path in sorted(known.items())))
+    missing = channels.missing(files[0], known)
+    return Scan("scan", tuple(path for _, path in sorted(known.items())), missing=missing)
 
 
 def _image_of_array(volume: NDArray[Any], placed: Placed, segmenter: Segmenter) -> Image:

@@ -1,14 +1,22 @@
 """Which files make a scan, by their names and folders: for prediction."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.data.bids import group_scans, parse_name
 from autoseg.data.folders import LABEL_MAPS, NO_SCANS, OTHER_KINDS, PassedOver, files_below, is_hidden
 from autoseg.data.ids import Place, identify
-from autoseg.data.naming import case_and_channel, channel_of, image_stem, is_label_stem, stem_of_any, without_first_channel
+from autoseg.data.naming import (
+    case_and_channel,
+    channel_of,
+    channel_stem,
+    image_stem,
+    is_label_stem,
+    stem_of_any,
+    without_first_channel,
+)
 from autoseg.errors import UsageError
 from autoseg.formats.dicom_files import called_like, dicom_files, is_dicom
 from autoseg.images.colours import holds_colours
@@ -42,13 +50,31 @@ class Channels:
     def split(self, stem: str) -> tuple[str, int | None]:
         """A scan's name and the channel a file holds.
 
-        For two channels `t_0001` is channel 1 of t, and so is `t_FLAIR` where that is its name; for one it is scan t_0001.
+        For two channels `t_0001` is channel 1 of t, and so are `t_FLAIR` and `t_flair` where that is its name; for one it is
+        scan t_0001.
         """
         found = case_and_channel(stem)
         if found is not None and found[1] < self.count:
             return found
-        named = channel_of(stem, self.names) if self.count > 1 else None
+        named = channel_of(stem, self.names, any_case=True) if self.count > 1 else None
         return (stem, None) if named is None else (named[0], self.names.index(named[1]))
+
+
+    def missing(self, path: Path, found: Collection[int]) -> str:
+        """The channels that are not among those found, each with what its file beside that of another would be called.
+
+        Example:
+            >>> Channels(3, ("T1", "T2", "FLAIR")).missing(Path("anna_T1.nii.gz"), {0})
+            'T2 (anna_T2 or anna_0001), FLAIR (anna_FLAIR or anna_0002)'
+        """
+        scan, _ = self.split(stem_of_any(path))
+        lacking = [number for number in range(self.count) if number not in found]
+        if not self.names:
+            return ", ".join(channel_stem(scan, number) for number in lacking)
+        names = [(number, self.names[number]) for number in lacking]
+        if not scan:  # the folder tells whose it is
+            return ", ".join(name for _, name in names)
+        return ", ".join(f"{name} ({scan}_{name} or {channel_stem(scan, number)})" for number, name in names)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from autoseg.catalogue import NotFinite
 from autoseg.data.folders import PassedOver
 from autoseg.data.naming import (
     CHANNEL_ENDINGS,
-    channel_stem,
     image_stem,
     named_file,
     printable,
@@ -34,12 +33,14 @@ class Scan:
         images: one file per channel, or a single file that may hold them all; of a DICOM series every slice.
         series: whether it is a DICOM series.
         warnings: what the user should know of how it was put together.
+        missing: channels of the model that its files do not hold by their names, for a message; empty: none, or unknown.
     """
 
     id: str
     images: tuple[Path, ...]
     series: bool = False
     warnings: tuple[str, ...] = ()
+    missing: str = ""
 
     def read(self, *, channels: int, not_finite: NotFinite = "refuse", admit: Admit | None = None) -> Image:
         """Read it.
@@ -53,7 +54,7 @@ class Scan:
             ImageError: it is damaged or not what the model reads.
         """
         if not self.series:
-            return read_image(self.images, channels=channels, not_finite=not_finite, admit=admit)
+            return read_image(self.images, channels=channels, not_finite=not_finite, missing=self.missing, admit=admit)
         image = read_series(self.images, admit=admit)
         return replace(image, warnings=(*self.warnings, *image.warnings))
 
@@ -85,13 +86,13 @@ def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results
     """List the scans of a file or of a folder with everything below it, links followed.
 
     Names ending in `_0000`, `_0001`, ... up to the model's number of channels are the channels of one scan, and so are names
-    ending in those of several channels; other numbers belong to the name, and so do those of pictures in colour, which hold
-    all channels. Scans of the same name are called after the folders that tell them apart (`data.ids`). In folders of BIDS
-    (`anat`) images of the model's channels are scans, and no others. DICOM files are recognised by their content; the
-    slices of one series are a scan, in whatever folders they lie, called after the folder that holds them all and by what
-    tells it from others there (`data.dicom`); one of its files stands for it. Label maps, recognised by their names or by
-    their folders', and files of other names are skipped, which the result says; hidden files and folders are ignored. A
-    file that is given itself is a scan whatever its name.
+    ending in those of several channels, in capitals or not; other numbers belong to the name, and so do those of pictures in
+    colour, which hold all channels. Scans of the same name are called after the folders that tell them apart (`data.ids`).
+    In folders of BIDS (`anat`) images of the model's channels are scans, and no others. DICOM files are recognised by their
+    content; the slices of one series are a scan, in whatever folders they lie, called after the folder that holds them all
+    and by what tells it from others there (`data.dicom`); one of its files stands for it. Label maps, recognised by their
+    names or by their folders', and files of other names are skipped, which the result says; hidden files and folders are
+    ignored. A file that is given itself is a scan whatever its name.
 
     Args:
         place: a scan, or a folder of scans.
@@ -106,17 +107,18 @@ def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results
     if not place.exists():
         raise UsageError("no such file or folder", where=place, remedy="Check the path to the scans.")
     passed = PassedOver(place)
-    files = find_files(place, Channels(channels, tuple(names)), results=results, passed=passed)
-    groups: list[tuple[str, Callable[..., list[Scan]]]] = [
-        *_series(files.dicom, place, passed=passed),
-        *((name, partial(_scan, found=found)) for name, found in files.images),
+    wanted = Channels(channels, tuple(names))
+    files = find_files(place, wanted, results=results, passed=passed)
+    groups: list[tuple[str, Callable[[str], Scan]]] = [
+        *_series(files.dicom, place, channels=channels, passed=passed),
+        *((name, partial(_scan, found=found, channels=wanted)) for name, found in files.images),
     ]
     scans: list[Scan] = []
     failures: list[tuple[str, AutosegError]] = []
     for name, find in groups:
         try:
             refuse_undecodable(name, where=place if place.is_file() else place / name)
-            scans += find(name, channels=channels)
+            scans.append(find(name))
         except AutosegError as error:
             failures.append((printable(name), error))
     if not (scans or failures):
@@ -156,13 +158,17 @@ def _same_name(name: str, paths: Iterable[Path]) -> DatasetError:
     )
 
 
-def _series(paths: Sequence[Path], place: Path, *, passed: PassedOver) -> list[tuple[str, Callable[..., list[Scan]]]]:
+def _series(
+    paths: Sequence[Path], place: Path, *, channels: int, passed: PassedOver
+) -> list[tuple[str, Callable[[str], Scan]]]:
     """The scans in DICOM files, each by its id with what makes it."""
     found = find_series(paths)
     for reason, files in found.passed_over.items():
         passed.add(files, reason=reason)
     names = name_scans(found.scans, folder_name=partial(_folder_name, place=place))
-    return [(name, partial(_dicom_scan, found=scan)) for name, scan in zip(names, found.scans, strict=True)]
+    return [
+        (name, partial(_dicom_scan, found=scan, channels=channels)) for name, scan in zip(names, found.scans, strict=True)
+    ]
 
 
 def _folder_name(folder: Path, place: Path) -> str:
@@ -174,7 +180,7 @@ def _folder_name(folder: Path, place: Path) -> str:
     return "_".join((*way[:-1], image_stem(folder) or way[-1]))
 
 
-def _dicom_scan(name: str, *, found: DicomScan, channels: int) -> list[Scan]:
+def _dicom_scan(name: str, *, found: DicomScan, channels: int) -> Scan:
     """One scan of a DICOM series."""
     if found.error is not None:
         raise found.error
@@ -185,10 +191,10 @@ def _dicom_scan(name: str, *, found: DicomScan, channels: int) -> list[Scan]:
             expected=f"{channels} channels",
             remedy=f"Convert them to NIfTI, one file per channel, ending in {CHANNEL_ENDINGS} in the order of training.",
         )
-    return [Scan(name, found.files, series=True, warnings=found.warnings)]
+    return Scan(name, found.files, series=True, warnings=found.warnings)
 
 
-def _scan(name: str, *, found: Mapping[Path, int | None], channels: int) -> list[Scan]:
+def _scan(name: str, *, found: Mapping[Path, int | None], channels: Channels) -> Scan:
     """One scan from files of one name and the channels they hold; a file without number stands for a whole scan."""
     for path in found:
         if not path.is_file():
@@ -204,12 +210,13 @@ def _scan(name: str, *, found: Mapping[Path, int | None], channels: int) -> list
             found=", ".join(map(str, paths)),
             remedy="Move them into one folder, or rename them if they are different scans.",
         )
-    if len(paths) > 1 and len(paths) < channels:
+    told = {number for number in found.values() if number is not None}
+    missing = channels.missing(paths[0], told) if told else ""
+    if len(paths) > 1 and missing:
         raise DatasetError(
-            f"scan {name} has other channels than the model",
+            f"scan {name} lacks channels of the model",
             where=paths[0].parent,
-            expected=", ".join(channel_stem(name, channel) for channel in range(channels)),
-            found=", ".join(path.name for path in paths),
-            remedy=f"Give one file per channel, ending in {CHANNEL_ENDINGS} in the order of training.",
+            found=f"{', '.join(path.name for path in paths)}; missing: {missing}",
+            remedy=f"Give one file per channel, named so, or ending in {CHANNEL_ENDINGS} in the order of training.",
         )
-    return [Scan(name, paths)]  # a single file may hold all channels: reading it will tell
+    return Scan(name, paths, missing=missing)  # a single file may hold all channels: reading it will tell

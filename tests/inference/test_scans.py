@@ -9,8 +9,10 @@ from oracles.dicom_files import dicom_file, write_series
 from oracles.empty_files import touch
 
 from autoseg.data.folders import NO_SCANS, OTHER_KINDS
-from autoseg.errors import UsageError
+from autoseg.errors import ImageError, UsageError
 from autoseg.events import Silent
+from autoseg.images.geometry import Geometry
+from autoseg.images.image import write_channels
 from autoseg.inference.scans import find_scans
 
 
@@ -174,6 +176,37 @@ def test_numbered_files_are_the_channels_of_a_scan(tmp_path: Path) -> None:
     touch(tmp_path, "x_0001.nii.gz", "x_0000.nii.gz", "sub_2015.nii.gz")
     expected = {"sub_2015": ["sub_2015.nii.gz"], "x": ["x_0000.nii.gz", "x_0001.nii.gz"]}
     assert names(tmp_path, channels=2) == expected
+
+
+def test_names_of_channels_may_be_in_capitals_unless_these_tell_channels_apart(tmp_path: Path) -> None:
+    touch(tmp_path, "a_T1.nii", "a_Flair.nii", "b_t1.nii", "b_FLAIR.nii")
+    expected = {"a": ["a_T1.nii", "a_Flair.nii"], "b": ["b_t1.nii", "b_FLAIR.nii"]}
+    assert names(tmp_path, channels=2, called=("t1", "FLAIR")) == expected
+    assert names(tmp_path, channels=3, called=("t1", "T1", "flair")) == {"a_Flair": ["a_Flair.nii"]} | {
+        "a": ["a_T1.nii"], "b": ["b_t1.nii"], "b_FLAIR": ["b_FLAIR.nii"]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("files", "called", "missing"),
+    [
+        (("a_t1.nii", "a_t2.nii"), ("t1", "t2", "flair"), "missing: flair (a_flair or a_0002)"),
+        (("a_0000.nii", "a_0002.nii"), (), "missing: a_0001"),
+        (("a/t1.nii", "a/t2.nii"), ("t1", "t2", "flair"), "missing: flair"),
+    ],
+)
+def test_missing_channels_are_named(tmp_path: Path, files: Sequence[str], called: Sequence[str], missing: str) -> None:
+    touch(tmp_path, *files)
+    [(scan, error)] = find_scans(tmp_path, channels=3, names=called).failures
+    assert scan == "a"
+    assert f"{', '.join(Path(name).name for name in files)}; {missing}" in str(error)
+
+
+def test_channels_beside_an_only_file_are_named_where_it_does_not_hold_them(tmp_path: Path) -> None:
+    write_channels(tmp_path / "a_t1.nii", np.ones((1, 2, 3, 4), np.float32), Geometry((2, 3, 4), (1.0, 1.0, 1.0)))
+    [scan] = find_scans(tmp_path, channels=2, names=("t1", "flair")).scans
+    with pytest.raises(ImageError, match=r"found 1 in 1 file\(s\); missing: flair \(a_flair or a_0001\)"):
+        scan.read(channels=2)
 
 
 def test_for_one_channel_only_0000_is_a_channel(tmp_path: Path) -> None:
