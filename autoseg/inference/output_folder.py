@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,11 @@ from autoseg.data.dataset import LabelClass
 from autoseg.images.image import Image, write_channels, write_labels
 from autoseg.images.nifti_file import write_nifti_volumes
 from autoseg.inference.dicom_seg import WriteSeg
+from autoseg.inference.result_paths import extra_paths, label_map_path
 from autoseg.inference.scans import Scan
 from autoseg.inference.segmenter import Segmentation
 from autoseg.inference.table import TABLE_FILE
 from autoseg.storage import files
-
-PROBABILITIES: Final = "probabilities"
-UNCERTAINTY: Final = "uncertainty"
-PICTURES: Final = "pictures"
-DICOM_SEG: Final = "dicom_seg"
 
 
 class DrawCase(Protocol):
@@ -60,20 +56,15 @@ class Results:
 
     def label_map(self, case: str) -> Path:
         """Where the label map of a scan goes."""
-        return self.folder / f"{case}.nii.gz"
+        return label_map_path(self.folder, case)
 
     def extras(self, case: str) -> dict[str, Path]:
         """Where the files beside a label map go, by the names in `table.EXTRAS`; made only if asked for."""
-        return {
-            "probabilities": self.folder / PROBABILITIES / f"{case}.nii.gz",
-            "uncertainty": self.folder / UNCERTAINTY / f"{case}.nii.gz",
-            "picture": self.folder / PICTURES / f"{case}.png",
-            "dicom_seg": self.dicom_seg(case),
-        }
+        return extra_paths(self.folder, case)
 
     def dicom_seg(self, case: str) -> Path:
         """Where the DICOM segmentation of a scan goes."""
-        return self.folder / DICOM_SEG / f"{case}.dcm"
+        return self.extras(case)["dicom_seg"]
 
     def wants_seg(self, scan: Scan) -> bool:
         """Whether a scan gets a DICOM segmentation, which can be made whenever its label map is there."""

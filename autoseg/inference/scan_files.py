@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from autoseg.data.bids import group_scans, parse_name
 from autoseg.data.folders import LABEL_MAPS, NO_SCANS, OTHER_KINDS, PassedOver, files_below, is_hidden
@@ -17,9 +18,15 @@ from autoseg.data.naming import (
     stem_of_any,
     without_first_channel,
 )
-from autoseg.errors import UsageError
+from autoseg.errors import UsageError, WorkspaceError
 from autoseg.formats.dicom_files import called_like, dicom_files, is_dicom
 from autoseg.images.colours import holds_colours
+from autoseg.inference.folder_table import read_folder
+from autoseg.inference.part_files import all_parts
+from autoseg.inference.result_paths import extra_paths, label_map_path
+from autoseg.inference.unentered import read_unentered
+
+_RESULTS: Final = "results of an earlier call beside the scans"
 
 Numbered = Mapping[Path, int | None]
 """Files of one scan with the channel each holds; None: its name does not say."""
@@ -58,7 +65,6 @@ class Channels:
             return found
         named = channel_of(stem, self.names, any_case=True) if self.count > 1 else None
         return (stem, None) if named is None else (named[0], self.names.index(named[1]))
-
 
     def missing(self, path: Path, found: Collection[int]) -> str:
         """The channels that are not among those found, each with what its file beside that of another would be called.
@@ -168,13 +174,25 @@ def _named(images: Mapping[tuple[Path, str], Numbered], place: Path) -> list[tup
     return sorted(zip(identify(places), files, strict=True), key=lambda named: (named[0], min(named[1])))
 
 
+def _results_in(folder: Path) -> Collection[Path]:
+    """What `predict` wrote, or may have begun to write, into a folder that holds the scans, too."""
+    try:
+        begun = [case for files in all_parts(folder) for case in read_unentered(files.note).cases]
+        cases = {*read_folder(folder, classes=()).rows, *begun}
+    except WorkspaceError:  # a table of somebody else
+        return ()
+    return {path for case in cases for path in (label_map_path(folder, case), *extra_paths(folder, case).values())}
+
+
 def _candidates(place: Path, channels: Channels, *, results: Path | None, passed: PassedOver) -> Iterable[Path]:
     try:
         if place.is_dir():
             skipped: list[Path] = []
             files = list(files_below(place, visited=set() if results is None else {results.resolve()}, skipped=skipped))
             passed.add(skipped, reason=NO_SCANS)
-            return files
+            own = _results_in(place)
+            passed.add([path for path in files if path in own], reason=_RESULTS)
+            return [path for path in files if path not in own]
         if is_dicom(place):
             return dicom_files(place)
         name, channel = channels.of_file(place)

@@ -98,7 +98,8 @@ def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results
         place: a scan, or a folder of scans.
         channels: how many channels the model reads.
         names: what they are called.
-        results: folder of label maps; where it lies within `place`, nothing in it is a scan.
+        results: folder of label maps; where it lies within `place`, nothing in it is a scan. Where it is `place`, results of
+            earlier calls are none.
 
     Raises:
         UsageError: there is no such place, a folder in it cannot be read, or nothing in it is an image by its name.

@@ -137,6 +137,32 @@ def test_doubts_about_a_file_reach_the_table_and_remarks_do_not(tmp_path: Path, 
     assert any(message.startswith("photo: a PNG image states no reliable spacing") for message in events.infos)
 
 
+def test_results_may_lie_beside_the_scans(tmp_path: Path, tiny_plan: Any) -> None:
+    values = np.random.default_rng(0).normal(size=(1, *GEOMETRY.shape)).astype(np.float32)
+    for name in ("p/T1.nii.gz", "q/T1.nii.gz", "r_0000.nii.gz", "s.nii"):
+        write_channels(tmp_path / name, values, GEOMETRY)
+    every = Results(tmp_path, probabilities=True, uncertainty=True, draw=draw)
+    first = predict(tmp_path, every, Segmenter(tiny_plan))
+    assert [row.case for row in first.rows] == ["p", "q", "r", "s"]
+    before = listing(tmp_path)
+    assert predict(tmp_path, every, Segmenter(tiny_plan)) == replace(first, skipped=("p", "q", "r", "s"))
+    assert listing(tmp_path) == before
+    found = find_scans(tmp_path, channels=1, results=tmp_path / "elsewhere")
+    assert [scan.id for scan in found.scans] == ["p", "q", "r", "s"]
+
+
+def test_what_a_killed_command_wrote_beside_the_scans_is_no_scan(tmp_path: Path, tiny_plan: Any) -> None:
+    write_channels(tmp_path / "p.nii", np.ones((1, *GEOMETRY.shape), np.float32), GEOMETRY)
+    files.write_json(tmp_path / ".pending.json", {"case": "p"})
+    (tmp_path / "p.nii.gz").write_bytes(b"half")
+    assert [row.case for row in predict(tmp_path, Results(tmp_path), Segmenter(tiny_plan)).rows] == ["p"]
+
+
+def test_a_table_of_somebody_else_beside_the_scans_is_no_reason_to_skip_them(scans: Path) -> None:
+    (scans / "predictions.csv").write_text("patient,tumour\na,yes\n", encoding="utf-8")
+    assert [scan.id for scan in find_scans(scans, channels=1).scans] == ["a", "b"]
+
+
 def test_a_finished_scan_is_recognised_without_being_decoded(
     scans: Path, results: Results, tiny_plan: Any, decoded: list[str]
 ) -> None:
