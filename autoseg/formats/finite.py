@@ -12,12 +12,13 @@ from autoseg.errors import ImageError
 from autoseg.formats.header import Header
 
 
-def check_finite(array: NDArray[np.float32], paths: Sequence[Path]) -> None:
+def check_finite(array: NDArray[np.float32], paths: Sequence[Path], *, optional: bool = False) -> None:
     """Require intensities to be numbers.
 
     Args:
         array: intensities, (C, Z, Y, X).
         paths: the file of each channel, or the one file of all.
+        optional: whether commands have an option to take NaN and infinities for 0, which was not used.
 
     Raises:
         ImageError: some are NaN or infinite, perhaps because they exceed the range of float32.
@@ -27,7 +28,7 @@ def check_finite(array: NDArray[np.float32], paths: Sequence[Path]) -> None:
         return
     first = np.unravel_index(np.argmin(finite), finite.shape)
     path = paths[min(int(first[0]), len(paths) - 1)]
-    raise _not_finite(path, count=int(np.count_nonzero(~finite)), first=first)
+    raise _not_finite(path, count=int(np.count_nonzero(~finite)), first=first, optional=optional)
 
 
 def zero_not_finite(array: NDArray[np.float32], stored: NDArray[Any]) -> tuple[str, ...]:
@@ -88,20 +89,24 @@ class FiniteScanner:
             return (_zeroed(self._count),)
         sizes = self._header.sizes
         padded = (*sizes, 1)[: max(3, len(sizes))]  # a 2D image has one slice
-        raise _not_finite(path, count=self._count, first=np.unravel_index(self._first, padded[::-1]))
+        raise _not_finite(path, count=self._count, first=np.unravel_index(self._first, padded[::-1]), optional=True)
 
 
 def _zeroed(count: int) -> str:
     return f"{count} voxel(s) that are NaN or infinite are taken for 0, as asked"
 
 
-def _not_finite(where: Path, *, count: int, first: Sequence[np.intp]) -> ImageError:
-    """The error for voxels whose first one has these array indices; the last three are Z, Y, X."""
-    position = tuple(int(index) for index in first[-3:])
+def not_finite_in_words(count: int, first: Sequence[np.intp]) -> str:
+    """How many voxels are not finite, and where the first is, by its array indices; the last three are Z, Y, X."""
+    return f"{count} NaN or infinite, the first at {tuple(int(index) for index in first[-3:])} (Z, Y, X)"
+
+
+def _not_finite(where: Path, *, count: int, first: Sequence[np.intp], optional: bool) -> ImageError:
+    option = "; of scans, `autoseg check`, `plan` and `predict` take NaN and infinities for 0 with --not-finite zero"
     return ImageError(
         "voxels that are not finite numbers",
         where=where,
         expected="intensities that fit into 32-bit floats",
-        found=f"{count} NaN or infinite, the first at {position} (Z, Y, X)",
-        remedy="Replace them, for example by 0, and save the image again.",
+        found=not_finite_in_words(count, first),
+        remedy=f"Replace them, for example by 0, and save the image again{option if optional else ''}.",
     )

@@ -1,4 +1,4 @@
-"""What headers written as text have in common."""
+"""What headers written as text have in common, and what libraries say."""
 
 import re
 from typing import Final
@@ -15,6 +15,16 @@ def one_file(source: str) -> str:
         msg = f"the voxels are said to lie in a series of files ({source[:60]}); convert it to a single file"
         raise ValueError(msg)
     return source
+
+
+def without_addresses(message: str) -> str:
+    """What a library says, without the places in memory that it names.
+
+    Example:
+        >>> without_addresses("PNGImageIO(0x55d0c8e0): cannot read <_io.BytesIO object at 0x7f3a>")
+        'PNGImageIO: cannot read <_io.BytesIO object>'
+    """
+    return re.sub(r"\(0x[0-9a-fA-F]+\)| at 0x[0-9a-fA-F]+", "", message)
 
 
 def next_line(content: bytes, position: int) -> tuple[str, int]:

@@ -155,7 +155,7 @@ def read_image(
         if not_finite == "zero":
             stored = np.concatenate([scan.array for scan in scans])
             warnings = (*warnings, *zero_not_finite(array, stored))
-        check_finite(array, paths)
+        check_finite(array, paths, optional=not_finite == "refuse")
     return Image(array, geometry, warnings, source=paths[0], files=tuple(paths), colours=colours)
 
 

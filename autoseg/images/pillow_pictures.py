@@ -18,6 +18,7 @@ from PIL import ImageSequence
 from autoseg.errors import ImageError
 from autoseg.formats.picture import Picture
 from autoseg.formats.streams import AGAIN
+from autoseg.formats.text import without_addresses
 
 
 def read_picture(path: Path, picture: Picture, *, as_labels: bool) -> NDArray[np.uint8]:
@@ -41,7 +42,7 @@ def read_picture(path: Path, picture: Picture, *, as_labels: bool) -> NDArray[np
             with Pillow.open(path) as opened:
                 pages = list(_pages(opened, _mode(picture, as_labels=as_labels)))
     except Exception as cause:  # noqa: BLE001 - its decoders raise whatever a damaged file makes them stumble over
-        raise ImageError(f"Pillow cannot read it ({cause})", where=path, remedy=AGAIN) from None
+        raise ImageError(f"Pillow cannot read it ({without_addresses(str(cause))})", where=path, remedy=AGAIN) from None
     stack = np.stack([page if page.ndim == 3 else page[..., np.newaxis] for page in pages])  # (Z, Y, X, C)
     return np.moveaxis(stack, -1, 0)
 

@@ -22,6 +22,8 @@ from autoseg.formats.header import Header, not_scalar
 from autoseg.formats.nifti import NIFTI
 from autoseg.formats.picture import Picture, pixel_size
 from autoseg.formats.segments import Segment
+from autoseg.formats.streams import AGAIN
+from autoseg.formats.text import without_addresses
 from autoseg.formats.verification import describe, verify_file
 from autoseg.images.geometry import Geometry
 from autoseg.images.nifti_file import write_nifti
@@ -111,7 +113,7 @@ def read_volumes(
                 admit(_geometry(reader), _voxel_bytes(reader))
             image = reader.Execute()
         except RuntimeError as cause:
-            raise _unreadable(path, str(cause)) from None
+            raise _unreadable(path, str(cause), is_picture=isinstance(described, Picture)) from None
     geometry, view = _geometry(image), sitk.GetArrayViewFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
         view = np.moveaxis(view, -1, 0)  # (C, ...)
@@ -167,7 +169,7 @@ def write_volume(path: Path, array: NDArray[Any], geometry: Geometry) -> None:
             verify_file(temporary)  # not every writer notices a full disk
         except (RuntimeError, ImageError) as cause:
             raise SystemFailureError(
-                f"could not be written whole ({str(cause).strip().splitlines()[-1]})",
+                f"could not be written whole ({without_addresses(str(cause).strip().splitlines()[-1])})",
                 where=path,
                 remedy="Check the free space and the permissions of its folder, then run the same command again.",
             ) from cause
@@ -221,7 +223,7 @@ def _volumes(
     )
 
 
-def _unreadable(path: Path, message: str) -> ImageError:
+def _unreadable(path: Path, message: str, *, is_picture: bool = False) -> ImageError:
     if "orthonormal" in message:
         return ImageError(
             "the image axes are not at right angles (a sheared sform)",
@@ -229,12 +231,10 @@ def _unreadable(path: Path, message: str) -> ImageError:
             remedy="Straighten the header in nibabel, and that of its label map likewise, so that labels stay on their "
             "voxels: image.set_qform(image.affine); image.set_sform(image.get_qform(), 1).",
         )
-    last = message.strip().splitlines()[-1]
-    return ImageError(
-        f"SimpleITK cannot read it ({last})",
-        where=path,
-        remedy="Check that its name ends as its format demands, or convert it to .nii.gz.",
-    )
+    last = without_addresses(message.strip().splitlines()[-1])
+    # Of PNG, JPEG and the like the voxels were not verified before; what a file is its content tells.
+    remedy = AGAIN if is_picture else "Check that its name ends as its format demands, or convert it to .nii.gz."
+    return ImageError(f"SimpleITK cannot read it ({last})", where=path, remedy=remedy)
 
 
 def _geometry(image: Any) -> Geometry:

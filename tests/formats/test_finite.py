@@ -16,3 +16,10 @@ def test_values_that_are_not_finite_are_counted_with_the_first_position() -> Non
     with pytest.raises(ImageError, match=r"second: .* found 2 NaN or infinite, the first at \(2, 0, 4\) \(Z, Y, X\)"):
         check_finite(array, [Path("first"), Path("second")])
     check_finite(array[:1], [Path("first")])
+
+
+@pytest.mark.parametrize("optional", [True, False])
+def test_the_option_is_named_where_there_is_one(*, optional: bool) -> None:
+    with pytest.raises(ImageError) as caught:
+        check_finite(np.full((1, 1, 1, 1), np.nan, np.float32), [Path("a")], optional=optional)
+    assert ("--not-finite zero" in str(caught.value)) == optional

@@ -1,5 +1,6 @@
 """Colours are channels, grey stored as colours is one, palettes are label maps, transparency says nothing or is refused."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -205,3 +206,15 @@ def test_what_is_looked_at_of_colours_is_how_bright_they_are(tmp_path: Path) -> 
     np.testing.assert_allclose(image.shown[0], COLOURS @ np.array([0.299, 0.587, 0.114]), rtol=1e-5)
     grey = read_image([save(tmp_path / "b.png", GREY)], channels=1)
     np.testing.assert_array_equal(grey.shown, grey.array[0])
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "LA"])
+def test_an_image_that_is_cut_off_is_to_be_got_again(tmp_path: Path, mode: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (30, 26, 3), dtype=np.uint8)
+    picture = Pictures.fromarray(noise)
+    (picture.quantize(16) if mode == "P" else picture.convert(mode)).save(tmp_path / "whole.png")
+    (tmp_path / "cut.png").write_bytes((tmp_path / "whole.png").read_bytes()[:300])
+    with pytest.raises(ImageError) as caught:
+        read_image([tmp_path / "cut.png"], channels=1)
+    assert not re.search("0x[0-9a-f]{3}", str(caught.value))
+    assert "Get the file again" in str(caught.value)

@@ -15,6 +15,7 @@ from autoseg.formats.dicom_elements import DicomError, DicomHeader, parse_dicom
 from autoseg.formats.dicom_fields import SYNTAXES, Field
 from autoseg.formats.dicom_files import begins_like_dicom
 from autoseg.formats.remarks import Remark
+from autoseg.formats.text import without_addresses
 from autoseg.storage.utf8 import utf8_path
 
 ORIENTATION_TOLERANCE: Final = 1e-3
@@ -246,7 +247,7 @@ class Slice:
         return ImageError(what, where=self.path, expected=_listed(expected), found=_listed(found), remedy=_EXPORT_AGAIN)
 
     def _not_understood(self, cause: RuntimeError) -> ImageError:
-        last = str(cause).strip().splitlines()[-1]
+        last = without_addresses(str(cause).strip().splitlines()[-1])
         how = f", stored as {SYNTAXES.get(self._header.syntax, self._header.syntax)}" if self._header.compressed else ""
         return ImageError(f"cannot be read as DICOM{how} ({last})", where=self.path, remedy=_EXPORT_AGAIN)
 
