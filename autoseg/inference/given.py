@@ -1,7 +1,8 @@
 """A scan as callers give it: an array with what places its voxels, or the files that say all of it."""
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -9,7 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from autoseg.catalogue import NotFinite
 from autoseg.errors import ImageError, UsageError
+from autoseg.formats.finite import not_finite_in_words, zero_not_finite
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image
 from autoseg.inference.scan_files import Channels
@@ -18,6 +21,9 @@ from autoseg.inference.segmenter import Segmenter
 
 Given = NDArray[Any] | str | Path | Sequence[str | Path]
 """An array; a file; a folder of one DICOM series; or a file for each channel, in whatever order if their names tell it."""
+
+Direction = Sequence[float] | Sequence[Sequence[float]]
+"""Nine direction cosines, row by row, or three rows of three."""
 
 _DIRECTION: Final = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 _REMEDY: Final = "See the help of LoadedModel.predict."
@@ -29,12 +35,12 @@ class Placed:
 
     Attributes:
         spacing_mm: along the spatial axes of the array.
-        direction: nine direction cosines.
+        direction: nine direction cosines, or three rows of three.
         origin_mm: position of the first voxel.
     """
 
     spacing_mm: Sequence[float] | None = None
-    direction: Sequence[float] | None = None
+    direction: Direction | None = None
     origin_mm: Sequence[float] | None = None
 
     @property
@@ -53,9 +59,9 @@ def given_image(given: Given, placed: Placed, segmenter: Segmenter, *, with_unce
     """
     files = _files(given)
     if files is None:
-        image = _image_of_array(np.asarray(given), placed, segmenter)
-        segmenter.admit(image.geometry, 0, with_uncertainty=with_uncertainty)
-        return replace(image, array=image.array.astype(np.float32))
+        channels, geometry = _placed(np.asarray(given), placed, segmenter)
+        segmenter.admit(geometry, 0, with_uncertainty=with_uncertainty)
+        return _intensities(channels, geometry, not_finite=segmenter.ensemble.not_finite)
     if placed.is_given:
         raise UsageError("files say themselves where their voxels lie", remedy="Give no spacing, direction or origin.")
     ensemble = segmenter.ensemble
@@ -112,14 +118,14 @@ def _channel_by_channel(files: Sequence[Path], channels: Channels) -> Scan:
     return Scan("scan", tuple(path for _, path in sorted(known.items())), missing=missing)
 
 
-def _image_of_array(volume: NDArray[Any], placed: Placed, segmenter: Segmenter) -> Image:
-    """An array, of whatever number type, with channels first and three spatial axes."""
+def _placed(volume: NDArray[Any], placed: Placed, segmenter: Segmenter) -> tuple[NDArray[Any], Geometry]:
+    """An array, of whatever number type, with channels first and three spatial axes; and where its voxels lie."""
     ensemble = segmenter.ensemble
     flat = ensemble.for_images
     spatial = 2 if flat else 3
     channels = volume[np.newaxis] if volume.ndim == spatial else volume
-    direction = _numbers(placed.direction, _DIRECTION)
-    spacing_mm, origin_mm = _numbers(placed.spacing_mm, ()), _numbers(placed.origin_mm, (0.0, 0.0, 0.0))
+    direction, spacing_mm = _numbers(placed.direction, _DIRECTION), _numbers(placed.spacing_mm, ())
+    origin_mm = _numbers(placed.origin_mm, (0.0, 0.0, 0.0))
     _check_direction(direction)
     _check(channels, spacing_mm, spatial=spatial, channels_wanted=len(ensemble.data.channels))
     if len(origin_mm) != 3 or not np.isfinite(origin_mm).all():
@@ -133,11 +139,31 @@ def _image_of_array(volume: NDArray[Any], placed: Placed, segmenter: Segmenter) 
         direction=direction,
         dimensions=spatial,
     )
-    return Image(array=channels, geometry=geometry)
+    return channels, geometry
 
 
-def _numbers(given: Sequence[float] | None, default: tuple[float, ...]) -> tuple[float, ...]:
-    return default if given is None else tuple(map(float, given))
+def _intensities(channels: NDArray[Any], geometry: Geometry, *, not_finite: NotFinite) -> Image:
+    """The scan in float32, a copy."""
+    with np.errstate(over="ignore"):  # doubles beyond float32 become infinite, which is found below
+        array = channels.astype(np.float32)
+    warnings = zero_not_finite(array, channels) if not_finite == "zero" else ()
+    finite = np.isfinite(array)
+    if not finite.all():
+        first = np.unravel_index(np.argmin(finite), finite.shape)
+        found = not_finite_in_words(int(np.count_nonzero(~finite)), first)
+        raise _unfit("holds voxels that are not finite numbers", "intensities that fit into 32-bit floats", found)
+    return Image(array, geometry, warnings)
+
+
+def _numbers(given: Any, default: tuple[float, ...]) -> tuple[float, ...]:
+    """Numbers, those of a matrix row by row; for what are none a single NaN, by which nothing can be placed."""
+    if given is None:
+        return default
+    try:
+        numbers = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        return (math.nan,)
+    return tuple(numbers.ravel().tolist())
 
 
 def _check(channels: NDArray[Any], spacing_mm: Sequence[float], *, spatial: int, channels_wanted: int) -> None:
@@ -146,8 +172,8 @@ def _check(channels: NDArray[Any], spacing_mm: Sequence[float], *, spatial: int,
         raise _unfit("has not the axes of a scan", f"{axes}, or channels first", f"shape {channels.shape}")
     if len(channels) != channels_wanted:
         raise _unfit("has another number of channels than the model reads", f"{channels_wanted}", f"{len(channels)}")
-    if channels.dtype.kind not in "buif" or not np.isfinite(channels.astype(np.float32)).all():
-        raise _unfit("holds values that are no intensities", "finite real numbers", f"{channels.dtype}, or NaN or infinite")
+    if channels.dtype.kind not in "buif":
+        raise _unfit("holds values that are no intensities", "real numbers", f"{channels.dtype}")
     if len(spacing_mm) != spatial or not all(0 < side < np.inf for side in spacing_mm):
         found = f"{tuple(spacing_mm)}" if spacing_mm else "none"
         raise _unfit("has no usable spacing", f"spacing_mm: {spatial} numbers > 0, in mm, along {axes}", found)
@@ -155,7 +181,8 @@ def _check(channels: NDArray[Any], spacing_mm: Sequence[float], *, spatial: int,
 
 def _check_direction(direction: Sequence[float]) -> None:
     cosines = np.asarray(direction, dtype=np.float64)
-    if cosines.shape != (9,) or not np.allclose(cosines.reshape(3, 3) @ cosines.reshape(3, 3).T, np.eye(3), atol=1e-3):
+    usable = cosines.shape == (9,) and np.isfinite(cosines).all()
+    if not usable or not np.allclose(cosines.reshape(3, 3) @ cosines.reshape(3, 3).T, np.eye(3), atol=1e-3):
         raise _unfit("has no usable direction", "nine direction cosines of axes at right angles", f"{tuple(direction)}")
 
 

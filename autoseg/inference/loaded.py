@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autoseg.data.dataset import LabelClass
-from autoseg.inference.given import Given, Placed, given_image
+from autoseg.inference.given import Direction, Given, Placed, given_image
 from autoseg.inference.passes import Networks
 from autoseg.inference.prediction import Prediction, as_prediction
 from autoseg.inference.segmenter import Segmenter
@@ -51,7 +51,7 @@ class LoadedModel(Result):
         volume: Given,
         *,
         spacing_mm: Sequence[float] | None = None,
-        direction: Sequence[float] | None = None,
+        direction: Direction | None = None,
         origin_mm: Sequence[float] | None = None,
         with_probabilities: bool = False,
         with_uncertainty: bool = False,
@@ -64,8 +64,9 @@ class LoadedModel(Result):
                 number type, (Z, Y, X) or, for several channels, (C, Z, Y, X); (Y, X) or (C, Y, X) where the model was
                 trained on 2D images.
             spacing_mm: of an array, which needs it: distance between voxels along the same spatial axes, in mm, > 0.
-            direction: of the array of a volume, nine direction cosines as SimpleITK's `GetDirection` gives them. None: X, Y
-                and Z run towards left, posterior and superior. A wrong direction gives a wrong segmentation.
+            direction: of the array of a volume, nine direction cosines as SimpleITK's `GetDirection` gives them, or the same
+                as a 3 x 3 matrix. None: X, Y and Z run towards left, posterior and superior. A wrong direction gives a wrong
+                segmentation.
             origin_mm: of an array, where its first voxel lies, as SimpleITK's `GetOrigin` gives it, for `save`. None: 0.
             with_probabilities: also give the probability of every class.
             with_uncertainty: also give the entropy and the Dice that is probably reached.
@@ -75,7 +76,8 @@ class LoadedModel(Result):
             `warnings` of what is unusual or doubtful; and what was asked for besides. Its `save` writes the label map.
 
         Raises:
-            ImageError: this is not a scan that the model reads: wrong axes or channels, NaN, infinite or complex values,
+            ImageError: this is not a scan that the model reads: wrong axes or channels, NaN or infinite values (which
+                a plan may take for 0: then there is a warning), complex values,
                 spacings that are not positive, directions that are not at right angles, a damaged file.
             MemoryLimitError: segmenting it would take more memory than was allowed when the model was loaded.
             UsageError: there is no such file, or there are several scans.
@@ -90,7 +92,7 @@ class LoadedModel(Result):
         volume: Given,
         *,
         spacing_mm: Sequence[float] | None = None,
-        direction: Sequence[float] | None = None,
+        direction: Direction | None = None,
         network: int = 0,
         view: int = 0,
     ) -> NDArray[np.float32]:

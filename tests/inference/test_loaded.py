@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 import torch
@@ -141,6 +143,51 @@ def test_files_whose_names_tell_nothing_come_in_the_order_given(make_plan: MakeP
     model = loaded(make_plan(data=TWO_CHANNELS, preprocessing=NOT_SCALED))
     expected = model.slices(np.stack([ARRAY, 2 * ARRAY]), spacing_mm=GEOMETRY.spacing_mm, direction=GEOMETRY.direction)
     np.testing.assert_array_equal(model.slices(paths), expected)
+
+
+def test_directions_may_be_a_matrix(model: LoadedModel) -> None:
+    matrix = np.reshape(GEOMETRY.direction, (3, 3))
+    expected = model.slices(ARRAY, spacing_mm=GEOMETRY.spacing_mm, direction=GEOMETRY.direction)
+    for direction in (matrix, matrix.tolist()):
+        found = model.slices(ARRAY, spacing_mm=GEOMETRY.spacing_mm, direction=direction)
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("placed", "what"),
+    [
+        ({"spacing_mm": 1.0}, "no usable spacing"),
+        ({"spacing_mm": "1,1,1"}, "no usable spacing"),
+        ({"spacing_mm": (1, 1, 1), "direction": np.eye(2)}, "no usable direction"),
+        ({"spacing_mm": (1, 1, 1), "direction": np.full((3, 3), np.inf)}, "no usable direction"),
+        ({"spacing_mm": (1, 1, 1), "origin_mm": 0}, "no usable origin"),
+    ],
+)
+def test_what_places_nothing_is_refused(model: LoadedModel, placed: dict[str, Any], what: str) -> None:
+    with pytest.raises(ImageError, match=what):
+        model.predict(ARRAY, **placed)
+
+
+def test_values_that_are_not_finite_are_counted(model: LoadedModel) -> None:
+    for wrong in (np.nan, -np.inf, 1e39):
+        array = ARRAY.astype(np.float64)
+        array[1, 2, 3] = array[2, 2, 2] = wrong
+        with pytest.raises(ImageError, match=r"found 2 NaN or infinite, the first at \(1, 2, 3\) \(Z, Y, X\)"):
+            model.predict(array, spacing_mm=(1, 1, 1))
+
+
+def test_values_that_are_not_finite_are_zero_in_arrays_as_in_files(make_plan: MakePlan, tmp_path: Path) -> None:
+    model = loaded(make_plan(preprocessing={"not_finite": "zero"}))
+    given, zeroed = ARRAY.copy(), ARRAY.copy()
+    given[1, 2, 3], zeroed[1, 2, 3] = np.nan, 0
+    nibabel.save(nibabel.Nifti1Image(given.T, np.diag([-1.0, -1.0, 1.0, 1.0])), tmp_path / "scan.nii")
+    of_array, of_file = model.predict(given, spacing_mm=(1, 1, 1)), model.predict(tmp_path / "scan.nii")
+    assert of_array.warnings == of_file.warnings == ("1 voxel(s) that are NaN or infinite are taken for 0, as asked",)
+    np.testing.assert_array_equal(of_array.labels.array, of_file.labels.array)
+    np.testing.assert_array_equal(of_array.labels.array, model.predict(zeroed, spacing_mm=(1, 1, 1)).labels.array)
+    assert np.isnan(given[1, 2, 3])
+    with pytest.raises(ImageError, match="not finite numbers"):
+        model.predict(np.where(np.isnan(given), 1e39, given.astype(np.float64)), spacing_mm=(1, 1, 1))
 
 
 def test_a_folder_of_several_scans_is_refused(model: LoadedModel, scan: Path) -> None:
