@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, TypeVar
 
 import numpy as np
@@ -75,7 +76,14 @@ class CutScan:
         return np.stack(parts)  # (C, n, H, W)
 
     def darkest(self) -> tuple[float, ...]:
-        """Of each channel, the darkest value of all slices: the `pad_value` of what `apply` makes of the scan."""
+        """Of each channel, the darkest value of all slices: the `pad_value` of what `apply` makes of the scan.
+
+        To learn it every slice is made, the first time that it is asked for.
+        """
+        return self._darkest
+
+    @cached_property
+    def _darkest(self) -> tuple[float, ...]:
         slices, rows, columns = self.footprint.kept
         pixels = max(rows * columns, self.footprint.size_px[0] * self.footprint.size_px[1])
         step = max(_NUMBERS_AT_ONCE // (len(self.channels) * pixels), 1)

@@ -24,7 +24,7 @@ from autoseg.inference.segmenter import Segmentation, Segmenter
 from autoseg.inference.shift import shifted
 from autoseg.inference.stored_cases import predict_case
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.case import apply
+from autoseg.preprocessing.case import CutScan, apply
 from autoseg.preprocessing.stored import SliceStack
 from autoseg.storage import files
 
@@ -234,3 +234,17 @@ def test_what_fits_neither_memory_nor_disk_is_refused_before_anything_is_predict
     monkeypatch.setattr(files.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 10**8}))
     with pytest.raises(SystemFailureError, match=r"too little space; expected 0\.6 GB; found 0\.1 GB free"):
         model.segment(image, spool=tmp_path)
+
+
+def test_the_darkest_value_of_a_view_is_looked_for_once(make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan(views=[{"plane": view["plane"]} for view in VIEWS], prediction={"padding": "darkest"})
+    made: list[int] = []
+    part = CutScan.part
+
+    def counted(cut: CutScan, window: slice) -> np.ndarray:
+        made.append(window.stop - window.start)
+        return part(cut, window)
+
+    monkeypatch.setattr(CutScan, "part", counted)
+    segmenter_of(plan, folds=("0", "1", "2")).segment(image_of())
+    assert sum(made) == (12 + 22 + 26) * (1 + 3)  # once for the darkest, and once for each fold
