@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from autoseg.data.labels import REGION_THRESHOLD, LabelEncoding
 from autoseg.planning.plan import Plan
@@ -56,15 +55,26 @@ class TensorEncoding:
         # The maximum with its place: on a CPU argmax alone takes seven times as long across channels.
         return self._shifted(logits).max(dim=1).indices  # (B, H, W)
 
-    def memberships(self, target: Tensor, *, dtype: torch.dtype) -> Tensor:
-        """Which channels a target (B, H, W) belongs to: (B, K, H, W), 1 where it does and 0 elsewhere.
+    def memberships(
+        self, target: Tensor, *, dtype: torch.dtype, memory_format: torch.memory_format = torch.contiguous_format
+    ) -> Tensor:
+        """Which channels a target belongs to; a voxel without a label belongs to none.
 
-        A voxel without a label belongs to none.
+        Args:
+            target: (B, H, W), int64.
+            dtype: of the answer.
+            memory_format: of the answer; that of the maps it is combined with, or combining takes several times as long.
+
+        Returns:
+            (B, K, H, W), 1 where the target belongs to the channel and 0 elsewhere.
         """
-        classes = self.labels.channels
+        batch, rows, columns = target.shape
+        shape = (batch, self.labels.channels, rows, columns)
+        found = torch.empty(shape, dtype=dtype, device=target.device, memory_format=memory_format).zero_()  # (B, K, H, W)
         if self.labels.ignore is None:
-            return F.one_hot(target, classes).movedim(-1, 1).to(dtype)  # (B, K, H, W)
-        return F.one_hot(target, classes + 1)[..., :classes].movedim(-1, 1).to(dtype)  # (B, K, H, W)
+            return found.scatter_(1, target[:, None], 1)
+        places = target.clamp_max(self.labels.channels - 1)  # (B, H, W)
+        return found.scatter_(1, places[:, None], self.labelled(target)[:, None].to(dtype))
 
     def labelled(self, target: Tensor) -> Tensor:
         """Which voxels of a target have a label: bool, of the same shape."""
@@ -98,9 +108,17 @@ class RegionEncoding(TensorEncoding):
             indices = torch.where(found[:, index - 1], index, indices)
         return indices
 
-    def memberships(self, target: Tensor, *, dtype: torch.dtype) -> Tensor:
+    def memberships(
+        self, target: Tensor, *, dtype: torch.dtype, memory_format: torch.memory_format = torch.contiguous_format
+    ) -> Tensor:
         """Which channels a target (B, H, W) belongs to: (B, K, H, W), 1 for each region around it, 0 where ignored."""
-        return _members(self.labels, dtype, target.device)[target].movedim(-1, 1)  # (B, K, H, W)
+        members = _members(self.labels, dtype, target.device)  # (K + 1, K)
+        if memory_format == torch.channels_last:
+            return members[target].movedim(-1, 1)  # (B, K, H, W)
+        batch, rows, columns = target.shape
+        places = target.reshape(batch, 1, -1).expand(-1, self.labels.channels, -1)  # (B, K, H W)
+        found = members.T.expand(batch, -1, -1).gather(2, places)  # (B, K, H W)
+        return found.reshape(batch, -1, rows, columns)  # (B, K, H, W)
 
     def activation(self) -> nn.Module:
         """`probabilities` as the last layer of an exported network."""

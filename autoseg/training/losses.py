@@ -146,7 +146,7 @@ def _of_regions(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:
         weights = F.pad(weights, (0, 1))  # (K + 1,): 0 for voxels without a label
 
     def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        inside = encoding.memberships(target, dtype=logits.dtype)[:, 1:]  # (B, K - 1, H, W)
+        inside = _memberships(encoding, target, like=logits)[:, 1:]  # (B, K - 1, H, W)
         wrong = F.softplus(logits) - inside * logits  # (B, K - 1, H, W): -ln p inside, -ln(1 - p) outside
         weight = weights[target]  # (B, H, W)
         return torch.stack([(weight * wrong.sum(dim=1)).sum(), weight.sum()])  # (2,)
@@ -182,7 +182,7 @@ def soft_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:  #
 
     def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         probabilities = encoding.probabilities(logits)  # (B, K, H, W)
-        reference = encoding.memberships(target, dtype=probabilities.dtype)  # (B, K, H, W)
+        reference = _memberships(encoding, target, like=probabilities)  # (B, K, H, W)
         if encoding.labels.ignore is not None:
             probabilities = probabilities * encoding.labelled(target)[:, None]
         overlap = (probabilities * reference).sum(dim=(0, 2, 3))[1:]  # (K - 1,)
@@ -194,6 +194,13 @@ def soft_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:  #
         return 1.0 - ((2.0 * overlap + _DICE_SMOOTHING) / (size + _DICE_SMOOTHING)).mean()
 
     return LossOfSums(sums, value)
+
+
+def _memberships(encoding: TensorEncoding, target: torch.Tensor, *, like: torch.Tensor) -> torch.Tensor:
+    """Which channels targets (B, H, W) belong to, (B, K, H, W), as numbers that lie in memory as those of `like` do."""
+    channels_last = like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous()
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    return encoding.memberships(target, dtype=like.dtype, memory_format=memory_format)
 
 
 def cross_entropy_and_dice(weights: torch.Tensor, encoding: TensorEncoding) -> LossOfSums:

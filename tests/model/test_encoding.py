@@ -73,6 +73,12 @@ def test_a_shift_made_while_predicting_serves_while_training(shifted: TensorEnco
     assert bool(logits.grad.any())
 
 
+def test_an_ignored_voxel_is_in_no_class() -> None:
+    encoding = TensorEncoding(LabelEncoding((0, 2, 5), ignore=9))
+    found = encoding.memberships(torch.tensor([[[0, 2, 3]]]), dtype=torch.float32)  # (1, 1, 3)
+    assert found[0, :, 0].T.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+
+
 NESTED = LabelEncoding((0, 1, 2, 4), regions=((1, 2, 4), (2, 4), (4,)), written=(1, 2, 3), ignore=9)
 REGIONS = RegionEncoding(NESTED)
 
@@ -94,6 +100,19 @@ def test_a_prediction_of_regions_is_the_target_of_the_labels_that_their_probabil
 def test_a_voxel_is_in_every_region_around_it_and_in_none_where_nobody_labelled() -> None:
     found = REGIONS.memberships(torch.tensor([[[0, 2, NESTED.ignored]]]), dtype=torch.float32)  # (1, 1, 3)
     assert found[0, :, 0].T.tolist() == [[1, 0, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("encoding", [ENCODING, TensorEncoding(LabelEncoding((0, 2, 5), ignore=9)), REGIONS])
+def test_memberships_lie_in_memory_as_the_maps_they_are_combined_with(
+    encoding: TensorEncoding, memory_format: torch.memory_format
+) -> None:
+    target = torch.randint(encoding.labels.channels, (2, 5, 4), generator=torch.Generator().manual_seed(0))
+    found = encoding.memberships(target, dtype=torch.float32, memory_format=memory_format)
+    maps = torch.empty((2, encoding.labels.channels, 5, 4), memory_format=memory_format)
+    assert (found.shape, found.stride(), found.dtype) == (maps.shape, maps.stride(), torch.float32)
+    expected = torch.from_numpy(encoding.labels.members)[target].movedim(-1, 1)
+    assert torch.equal(found, expected.float())
 
 
 def test_the_shift_of_a_region_undoes_the_weight_of_its_voxels() -> None:

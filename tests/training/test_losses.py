@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -52,6 +53,35 @@ def test_soft_dice_worked_out_by_hand() -> None:
     # overlap 2 * 1/2 = 1, sizes 4 * 1/2 + 2 = 4, smoothing 1: 1 - (2 + 1) / (4 + 1)
     loss = build_loss("dice", class_weights=[1.0, 1.0], encoding=TWO, device=torch.device("cpu"))
     assert float(loss(logits, target)) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    "labels", [LabelEncoding((0, 1, 2)), LabelEncoding((0, 1, 2), regions=((1, 2), (2,)), written=(1, 2))]
+)
+def test_probabilities_are_combined_with_maps_that_lie_in_memory_as_they_do(
+    labels: LabelEncoding, memory_format: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = TensorEncoding if labels.exclusive else RegionEncoding
+    made, memberships = list[torch.Tensor](), kind.memberships
+
+    def noted(self: TensorEncoding, target: torch.Tensor, **how: Any) -> torch.Tensor:
+        made.append(memberships(self, target, **how))
+        return made[-1]
+
+    monkeypatch.setattr(kind, "memberships", noted)
+    loss = build_loss("cross_entropy_dice", class_weights=(1.0,) * 3, encoding=kind(labels), device=torch.device("cpu"))
+    logits = torch.randn(2, labels.logits, 4, 6).contiguous(memory_format=memory_format).requires_grad_()
+    loss(logits, torch.randint(3, (2, 4, 6))).backward()
+    probabilities = kind(labels).probabilities(logits)
+    combined = [probabilities] if labels.exclusive else [logits, probabilities]
+    assert [_order(found) for found in made] == [_order(maps) for maps in combined]
+    assert all(found.dtype == torch.float32 for found in made)
+
+
+def _order(maps: torch.Tensor) -> list[int]:
+    """The axes by how far apart in memory their neighbours are."""
+    return sorted(range(maps.dim()), key=maps.stride, reverse=True)
 
 
 def test_the_sum_is_the_sum() -> None:
