@@ -15,7 +15,7 @@ from autoseg.model.compute import Compute, evaluating
 from autoseg.model.encoding import TensorEncoding
 from autoseg.model.slices import in_tiles, with_adjacent_slices
 from autoseg.preprocessing.stored import SliceStack
-from autoseg.training.losses import LossFunction
+from autoseg.training.losses import LossFunction, LossOfSums
 from autoseg.training.validation_parts import ValidationPart
 
 _COMPARED_CLASSES: Final = 32
@@ -110,7 +110,8 @@ def validate(
 ) -> ValidationResult:
     """Score a network on whole slices, without mirroring and before going back to the scans' own grids.
 
-    Slices that are predicted tile by tile are seen so here, too; where tiles overlap, logits are averaged.
+    Slices that are predicted tile by tile are seen so here, too; where tiles overlap, logits are averaged. They are scored
+    a few rows after the other, if the loss is a `LossOfSums`: at once, that takes several times the memory of the logits.
 
     Args:
         network: on its device.
@@ -139,22 +140,53 @@ def validate(
             for chosen in part.batches(batch_size):
                 shown = with_adjacent_slices(case.image, chosen.tolist(), adjacent_slices=part.view.adjacent_slices)
                 images = compute.tensor(torch.from_numpy(shown))  # (B, C, H, W)
-                target = torch.from_numpy(case.label[chosen].astype(np.int64)).to(compute.device)  # (B, H, W)
                 logits = in_tiles(logits_of, part.padding.extend(images), patch_px=part.view.patch_px)  # (B, K, H', W')
                 logits = logits[..., : images.shape[-2], : images.shape[-1]]  # (B, K, H, W)
-                losses.append(loss(logits, target))
-                prediction = encoding.prediction(logits)  # (B, H, W)
-                counts[place] += class_counts(prediction, target, encoding=encoding)
+                score, counted, prediction = _scored(
+                    logits, case.label[chosen], loss=loss, encoding=encoding, rows=part.rows_at_once
+                )
+                losses.append(score)
+                counts[place] += counted
                 if sampled is not None and sampled in chosen:
                     shown_at = int(np.flatnonzero(chosen == sampled)[0])
                     samples.append(_sample(case, prediction[shown_at], number=part.number, index=sampled, classes=classes))
                 seen(len(images))
     values = iter(torch.stack(losses).tolist())
     scores = []
-    for part, counted in zip(parts, counts.tolist(), strict=True):
+    for part, of_part in zip(parts, counts.tolist(), strict=True):
         sizes = tuple(len(chosen) for chosen in part.batches(batch_size))
-        scores.append(PartScores(part.number, tuple(islice(values, len(sizes))), sizes, counted))
+        scores.append(PartScores(part.number, tuple(islice(values, len(sizes))), sizes, of_part))
     return ValidationResult.of(scores, samples=samples)
+
+
+def _scored(
+    logits: torch.Tensor, label: NDArray[np.integer[Any]], *, loss: LossFunction, encoding: TensorEncoding, rows: int
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Score slices, so many rows at a time where the loss can be added up.
+
+    Args:
+        logits: (B, K, H, W), float32.
+        label: class indices, (B, H, W).
+        loss: of the run.
+        encoding: what the logits mean.
+        rows: at most, >= 1.
+
+    Returns:
+        the loss; the counts of pixels by class, (3, K), int64; the predicted class indices, (B, H, W), int16.
+    """
+    height = label.shape[1]
+    of_sums = loss if isinstance(loss, LossOfSums) and rows < height else None
+    found, counts, predictions = list[torch.Tensor](), list[torch.Tensor](), list[torch.Tensor]()
+    for top in range(0, height, height if of_sums is None else rows):
+        band = slice(top, height if of_sums is None else top + rows)
+        part = logits[..., band, :]  # (B, K, h, W)
+        target = torch.from_numpy(label[:, band].astype(np.int64)).to(logits.device)  # (B, h, W)
+        found.append(loss(part, target) if of_sums is None else of_sums.sums(part, target))
+        prediction = encoding.prediction(part)  # (B, h, W)
+        counts.append(class_counts(prediction, target, encoding=encoding))
+        predictions.append(prediction.to(torch.int16))
+    value = found[0] if of_sums is None else of_sums.value(torch.stack(found).sum(dim=0))
+    return value, torch.stack(counts).sum(dim=0), torch.cat(predictions, dim=1)
 
 
 def fullest_slice(

@@ -41,6 +41,11 @@ class ValidationPart:
     slices: NDArray[np.int64]
     padding: Padding
 
+    @property
+    def rows_at_once(self) -> int:
+        """Rows that are scored together: at least all of a slice that is seen whole, of larger ones as many pixels."""
+        return max(1, WHOLE_SLICE_PATCHES * math.prod(self.view.patch_px) // self.stack.shape[2])
+
     def batches(self, size: int) -> list[NDArray[np.int64]]:
         """Its slices, as many at once, or as few as take no more memory than a step of training.
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from autoseg import catalogue
 from autoseg.data.labels import LabelEncoding
 from autoseg.model.compute import Compute
 from autoseg.model.encoding import RegionEncoding, TensorEncoding
@@ -14,7 +15,7 @@ from autoseg.model.padding import Padding
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.preprocessing.stored import SliceStack, StoredCase
-from autoseg.training.losses import build_loss
+from autoseg.training.losses import LossOfSums, build_loss
 from autoseg.training.validation import (
     SAMPLED_CASES,
     ValidationResult,
@@ -32,6 +33,7 @@ CPU = Compute(torch.device("cpu"), bfloat16=False)
 
 VIEW = View(plane=None, spacing_mm=None, adjacent_slices=0, patch_px=(8, 8), mirror_axes=(), tta_axes=(), batch_size=4)
 TWO = TensorEncoding(LabelEncoding((0, 1)))
+NESTED = RegionEncoding(LabelEncoding((0, 1, 2), regions=((1, 2), (2,)), written=(1, 2)))
 
 
 class Threshold(nn.Module):
@@ -206,6 +208,38 @@ def test_no_more_is_seen_at_once_than_takes_the_memory_of_a_training_step(
     assert got.slices == at_once.slices == 6
     assert got.class_dice == at_once.class_dice
     assert got.loss == pytest.approx(at_once.loss)
+
+
+@pytest.mark.parametrize("encoding", [TWO, NESTED, TensorEncoding(LabelEncoding((0, 1), ignore=9))])
+@pytest.mark.parametrize("name", ["cross_entropy", "dice", "cross_entropy_dice"])
+def test_large_slices_are_scored_row_by_row_to_the_same_loss(
+    make_case: MakeCase, encoding: TensorEncoding, name: catalogue.Loss
+) -> None:
+    case = make_case(0, slices=2, shape=(37, 16))
+    if encoding.labels.ignore is not None:
+        case.stack(0).label[:, 5:9] = encoding.labels.ignored
+    channels, seen = encoding.labels.logits, list[tuple[int, ...]]()
+    weights = (1.0, 2.0, 3.0)[: encoding.labels.channels]
+    loss = build_loss(name, class_weights=weights, encoding=encoding, device=CPU.device)
+    assert isinstance(loss, LossOfSums)
+    of_sums = loss.sums
+
+    def sums(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        assert logits.shape[2:] == target.shape[1:]
+        seen.append(tuple(target.shape))
+        return of_sums(logits, target)
+
+    network = nn.Conv2d(1, channels, 1)
+    (part,) = whole(case)
+    results = [
+        validate(network, [part], loss=each, encoding=encoding, batch_size=16, compute=CPU)
+        for each in (replace(loss, sums=sums, alone=None), loss.__call__)  # the latter whole
+    ]
+    assert seen == [(1, 16, 16), (1, 16, 16), (1, 5, 16)] * 2
+    assert results[0].loss == pytest.approx(results[1].loss, rel=1e-6)
+    assert results[0].class_dice == results[1].class_dice
+    for one, other in zip(results[0].samples, results[1].samples, strict=True):
+        assert np.array_equal(one.prediction, other.prediction)
 
 
 def test_the_fullest_slice_counts_every_class_and_takes_the_first_of_equals() -> None:
