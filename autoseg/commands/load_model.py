@@ -101,6 +101,8 @@ def _segmenter(
     from autoseg.exporting.segmenter import exported_segmenter
     from autoseg.inference.ensemble import load_ensemble
     from autoseg.inference.segmenter import Segmenter
+    from autoseg.model.description import read_document
+    from autoseg.model.packages import warn_of_other_versions
     from autoseg.postprocessing.in_use import workspace_segmenter
     from autoseg.runs.workspace import Workspace
 
@@ -108,6 +110,7 @@ def _segmenter(
     if model is None:
         folders = [Path(folder) for folder in options.folders or ()]
         ensemble = load_ensemble(folders, compute=compute, mirror=mirror, memory_gb=memory_gb)
+        warn_of_other_versions((each for folder in folders for each in read_document(folder).registered), events)
         return Segmenter(ensemble, steps=(), quality=None, trained_on=(), memory_gb=memory_gb)
     if isinstance(model, Path):
         return workspace_segmenter(Workspace(model), compute=compute, mirror=mirror, memory_gb=memory_gb, events=events)

@@ -15,6 +15,7 @@ from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.steps import Step
 from autoseg.model.bundle import Bundle
 from autoseg.model.compute import Compute
+from autoseg.model.packages import warn_of_other_versions
 from autoseg.postprocessing.in_use import make_segmenter, training_data
 from autoseg.postprocessing.selection import LogShift, Views
 
@@ -42,7 +43,9 @@ def exported_segmenter(
         MemoryLimitError: their weights do not fit into the memory.
     """
     models = _read([Path(files)] if isinstance(files, str | Path) else [Path(file) for file in files], memory_gb=memory_gb)
-    ensemble = make_ensemble(_each_once(models, events), compute=compute, mirror=mirror)
+    bundles = _each_once(models, events)
+    warn_of_other_versions((each for _, bundle in bundles for each in bundle.document.registered), events)
+    ensemble = make_ensemble(bundles, compute=compute, mirror=mirror)
     descriptions = [model.description for model in models]
     if len(models) == 1:
         selection, fingerprint = descriptions[0].selection, descriptions[0].fingerprint

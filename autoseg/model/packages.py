@@ -1,5 +1,6 @@
 """What a model needs from installed packages beside autoseg: recorded by name, and asked for by name where it is missing."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from autoseg import catalogue
 from autoseg.errors import BundleError
+from autoseg.events import Events
 from autoseg.planning.plan import Plan
 from autoseg.storage.documents import parse
 
@@ -56,6 +58,26 @@ def check_packages(document: Any, *, where: Path | str) -> None:
         for table in catalogue.TABLES:
             if table.kind == needed.kind and table.predicts:
                 _check_package(needed, table, where=where)
+
+
+def warn_of_other_versions(registered: Iterable[Registered], events: Events) -> None:
+    """Warn, once for each, where predicting takes another version of a package than the one that a model was trained with.
+
+    Args:
+        registered: what some models have from packages beside autoseg.
+        events: told of it.
+    """
+    for needed in dict.fromkeys(registered):
+        for table in catalogue.TABLES:
+            if table.kind != needed.kind or not table.predicts:
+                continue
+            installed = table.package(needed.name)
+            if installed is not None and installed.version != needed.version:
+                events.warn(
+                    f"the {needed.kind} `{needed.name}` was that of `{needed.package}` {needed.version} in training, "
+                    f"and now is that of {installed}: where it works in another way, results are worse than the scores "
+                    f"say. Install {needed.version} again, or train with --restart"
+                )
 
 
 def _check_package(needed: Registered, table: catalogue.Table[Any], *, where: Path | str) -> None:

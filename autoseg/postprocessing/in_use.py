@@ -13,6 +13,7 @@ from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.shift import describe
 from autoseg.model.compute import Compute
 from autoseg.model.description import read_document, weights_digest
+from autoseg.model.packages import warn_of_other_versions
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.selection import Selection, read_selection
@@ -167,6 +168,12 @@ def models_in_use(
     Raises:
         BundleError: nothing usable was trained, or a selected model is gone or has been trained again.
     """
+    models = _in_use(workspace, plan, selection, events)
+    warn_of_other_versions((each for model in models for each in read_document(model.folder).registered), events)
+    return models
+
+
+def _in_use(workspace: Workspace, plan: Plan, selection: Selection | None, events: Events) -> tuple[FinishedModel, ...]:
     if selection is None:
         models = _everything_trained(workspace, plan)
         if apart := revisions_apart(models):

@@ -10,6 +10,7 @@ from autoseg.catalogue import NETWORKS, Architecture, Plane
 from autoseg.errors import BundleError
 from autoseg.events import Events
 from autoseg.model.description import read_document
+from autoseg.model.packages import warn_of_other_versions
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.held_out import HeldOutCase
@@ -84,6 +85,7 @@ def gather_inputs(workspace: Workspace, events: Events) -> SelectionInputs:
     refuse_mixed_data(models)
     store = preprocess(workspace, plan, dataset.labelled, jobs=1, events=events)
     refuse_changed_data(models, store.keys, workspace=workspace)
+    warn_of_other_versions((each for model in models for each in read_document(model.folder).registered), events)
     cases = _held_out_cases(workspace, plan, models, store)
     missing = (*_missing(workspace, inventory, [*models, *without]), *not_kept)
     tell_size(cases, models=len(models), events=events)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from autoseg.catalogue import NORMALISATIONS
 from autoseg.data.dataset import Case
 from autoseg.errors import ImageError
 from autoseg.formats.checksum import image_checksum
@@ -133,6 +134,8 @@ def _targets(plan: Plan) -> dict[str, Any]:
 
 
 def _step(step: NormalisationStep) -> dict[str, Any]:
+    """What a step does, and by whose code where that is another package's, which may change from version to version."""
+    package = NORMALISATIONS.package(step.method)
     return {
         "method": step.method,
         "lower": step.lower,
@@ -141,4 +144,5 @@ def _step(step: NormalisationStep) -> dict[str, Any]:
         "deviation": step.std,
         "limit": step.clip,
         **({} if step.background is None else {"background": step.background}),
+        **({} if package is None else {"package": [package.name, package.version]}),
     }

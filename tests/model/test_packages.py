@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oracles.watched_runs import Recorder
 
 from autoseg import catalogue
 from autoseg.errors import BundleError
-from autoseg.model.packages import Registered, check_packages, registered_by_packages
+from autoseg.model.packages import Registered, check_packages, registered_by_packages, warn_of_other_versions
 from autoseg.planning.plan import Plan
 
 MINE = {"kind": "network", "name": "mine", "package": "my-nets", "version": "1.2"}
@@ -26,6 +27,28 @@ def test_a_model_of_autosegs_own_needs_no_package(tiny_plan: Plan) -> None:
 def test_what_stems_from_a_package_is_recorded_with_its_version(tiny_plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     stand_in(monkeypatch, catalogue.NETWORKS, catalogue.Package("my-nets", "1.2"))
     assert registered_by_packages("mine", tiny_plan) == (Registered.model_validate(MINE),)
+
+
+@pytest.mark.parametrize("table", [catalogue.NETWORKS, catalogue.NORMALISATIONS], ids=["network", "normalisation"])
+def test_another_version_than_that_of_training_is_said_once(
+    table: catalogue.Table[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = [Registered.model_validate({**MINE, "kind": table.kind})] * 2
+    stand_in(monkeypatch, table, catalogue.Package("my-nets", "1.2"))
+    events = Recorder()
+    warn_of_other_versions(recorded, events)
+    assert events.warnings == []
+    stand_in(monkeypatch, table, catalogue.Package("my-nets", "1.3"))
+    warn_of_other_versions(recorded, events)
+    (warning,) = events.warnings
+    assert f"the {table.kind} `mine` was that of `my-nets` 1.2 in training, and now is that of `my-nets` 1.3" in warning
+
+
+def test_what_predicting_does_not_need_may_have_any_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in(monkeypatch, catalogue.LOSSES, catalogue.Package("my-nets", "1.3"))
+    events = Recorder()
+    warn_of_other_versions([Registered.model_validate({**MINE, "kind": "loss"})], events)
+    assert events.warnings == []
 
 
 def test_a_missing_package_is_asked_for_by_name() -> None:

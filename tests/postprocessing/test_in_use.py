@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from oracles.watched_runs import Recorder
 
+from autoseg.catalogue import NORMALISATIONS, Package
 from autoseg.errors import BundleError, WorkspaceError
 from autoseg.events import Events, Silent
 from autoseg.planning.plan import Plan
@@ -48,6 +49,21 @@ def test_without_a_selection_everything_finished_predicts(workspace: Workspace) 
     plan = workspace.plan()
     assert selection_of(workspace, plan) is None
     assert in_use(workspace, plan, None, Silent()) == fold_0(workspace, "attention", "sepres", "unet")
+
+
+def test_a_package_of_another_version_than_in_training_is_said(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = {"kind": "normalisation", "name": "mine", "package": "my-normalisations", "version": "1"}
+    edit(fold_0(workspace, "sepres")[0] / "bundle.json", registered=[recorded])
+    monkeypatch.setattr(NORMALISATIONS, "_registered", {"mine": ()})
+    plan, events = workspace.plan(), Recorder()
+    for version in ("1", "2"):
+        package = Package("my-normalisations", version)
+        monkeypatch.setattr(NORMALISATIONS, "package", lambda name, package=package: package if name == "mine" else None)
+        assert in_use(workspace, plan, selection_of(workspace, plan), events) == fold_0(workspace, "sepres")
+        assert len(events.warnings) == int(version) - 1
+    assert "was that of `my-normalisations` 1 in training, and now is that of `my-normalisations` 2" in events.warnings[0]
 
 
 @pytest.mark.parametrize(("folds", "used"), [(("full", "official"), "full"), (("official",), "official")])

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from autoseg.catalogue import NORMALISATIONS, Package
 from autoseg.data.dataset import Case, Dataset
 from autoseg.planning.plan import Plan, read_plan
 from autoseg.planning.sections import NormalisationStep, PreprocessingSection
@@ -37,6 +38,20 @@ def test_a_key_follows_preprocessing_and_class_values_but_not_training(make_plan
     for key in (lambda plan: case_key(plan, "1"), lambda plan: key_of_0_1(plan, {"a": "1"})):
         assert len({key(plan) for plan in same}) == 1
         assert len({key(plan) for plan in (same[0], *changed)}) == 1 + len(changed)
+
+
+def test_a_key_follows_the_version_of_a_package_that_normalises(
+    make_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = make_plan()
+    before, keys = case_key(own, "1"), []
+    for version in ("0.1", "0.2"):
+        package = Package("my-normalisations", version)
+        monkeypatch.setattr(NORMALISATIONS, "_registered", {"mine": ()})
+        monkeypatch.setattr(NORMALISATIONS, "package", lambda name, package=package: package if name == "mine" else None)
+        keys.append(case_key(make_plan(preprocessing={"normalisation": [{"method": "mine"}]}), "1"))
+        assert case_key(own, "1") == before
+    assert len({*keys, before}) == 3
 
 
 def test_a_key_follows_its_own_case_alone(make_plan: MakePlan) -> None:
