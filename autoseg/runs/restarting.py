@@ -19,7 +19,7 @@ from autoseg.storage import files
 from autoseg.storage.owner import goes_on_from, parse_owner, written
 from autoseg.training.run_state import CHECKPOINT_FILE, CONTINUED_FOLDER
 
-LEAVE_OUT: Final = "Leave out --restart now: it would discard what was trained since."
+LEAVE_OUT: Final = "To go on with what was trained since, leave out --restart, which would discard it."
 """What is said of a command that has failed or was interrupted after it had discarded something."""
 
 _FILE: Final = ".restarted"

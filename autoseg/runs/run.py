@@ -62,7 +62,7 @@ def working_on(session: Session, target: Target, *, events: Events, ranks: Ranks
     folder = session.workspace.model(target.model)
     compute = session.compute
     held = lock(folder / ".lock", wait_s=session.patience_s, events=events) if ranks.is_first else nullcontext()
-    explained = compute.full_memory_raises(_full_gpu(target.model.title, compute))
+    explained = compute.full_memory_raises(_full_gpu(target, compute))
     with held, explained, _threads_given_back(), compute.current():
         if ranks.is_first:
             _make_ready(session, target, folder, events=events)
@@ -226,12 +226,13 @@ def _threads_given_back() -> Iterator[None]:
         use_threads(before)
 
 
-def _full_gpu(name: str, compute: Compute) -> TrainingError:
+def _full_gpu(target: Target, compute: Compute) -> TrainingError:
+    without = ", without --continue" if target.further else ""
     return TrainingError(
         f"the GPU {compute.device} has too little memory left",
-        where=name,
-        remedy="Choose fewer --jobs, end other programs that use it, or plan with less --memory. "
-        "The same command continues from the last epoch.",
+        where=target.model.title,
+        remedy="Choose fewer --jobs, or end other programs that use it: the same command continues from the last epoch. "
+        f"Or plan again with less --memory and train with --restart{without}: what was trained before is discarded.",
     )
 
 

@@ -103,7 +103,7 @@ class _Run:
         self._stopping = EarlyStopping(self._training.early_stopping_patience)
         self._best = BestEpoch(self._training.best_model)
         self.files = EpochFiles(plan, context=context, network=self._learner.network, optimiser=self._learner.optimiser)
-        self._unread = UnreadSteps(self._seen.planes)
+        self._unread = UnreadSteps(self._seen.planes, self.state)
         self.batches = open_batches(
             self.state, shown.training, plan=self._seen, learner=self._learner, context=context, begun=self._begun
         )
@@ -286,7 +286,7 @@ class _Run:
     def _refuse_broken_weights(self, validation: ValidationResult) -> None:
         """Keep weights that became NaN or infinite since the last loss was seen from replacing a good model."""
         if not self._learner.all_finite or (self._data.validation and not math.isfinite(validation.loss)):
-            raise broken_weights(epoch=len(self.state.epochs) + 1)
+            raise broken_weights(self.state)
 
     def _update(self, record: EpochRecord) -> bool:
         """Tell every rule about an epoch; says whether its weights become the model."""

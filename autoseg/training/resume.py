@@ -92,17 +92,15 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, keys: Da
         raise WorkspaceError(
             f"holds a run that was begun differently: {', '.join(differences)}",
             where=folder,
-            remedy=_remedy(state),
+            remedy=_remedy(state, same_plan=plan.is_identified_by(state.plan_digest)),
         )
 
 
-def _remedy(state: RunState) -> str:
-    """What to do about a run that was begun differently."""
+def _remedy(state: RunState, *, same_plan: bool) -> str:
+    """What to do about a run that was begun differently; under another plan it is not trained further either."""
     if state.finished:
-        return (
-            "Repeat the earlier choices to use it as it is, train it further with --continue, on changed data, too, or add "
-            "--restart to discard it and begin again."
-        )
+        further = "train it further with --continue, on changed data, too, " if same_plan else ""
+        return f"Repeat the earlier choices to use it as it is, {further}or add --restart to discard it and begin again."
     if state.stretches:
         return (
             "Repeat the earlier choices to go on with its continuation, or add --restart to --continue: it discards the "

@@ -10,6 +10,7 @@ import torch
 from autoseg import catalogue
 from autoseg.errors import TrainingError
 from autoseg.training.history import StepRecord
+from autoseg.training.run_state import RunState
 
 READ_EVERY: Final = 20
 """Steps after which their losses are read. Source: ours; a device that computes on its own is never waited for longer."""
@@ -41,10 +42,11 @@ class UnreadSteps:
 
     Args:
         planes: of the run's views.
+        state: of the run, as it is when they are read.
     """
 
-    def __init__(self, planes: Sequence[catalogue.Plane | None]) -> None:
-        self._planes = planes
+    def __init__(self, planes: Sequence[catalogue.Plane | None], state: RunState) -> None:
+        self._planes, self._state = planes, state
         self._steps: list[TakenStep] = []
 
     @property
@@ -77,15 +79,30 @@ class UnreadSteps:
         sources = ", ".join(f"{case} {slice_} {index}" for case, index in step.sources)
         return TrainingError(
             f"the loss became {loss} in step {step.number}, on: {sources}",
-            remedy="Look at these slices; if they are in order, lower training.learning_rate in plan.json, "
-            "or train with --precision float32. What earlier epochs saved is kept.",
+            remedy=f"Look at these slices. If they are in order: {_remedy(self._state)}",
         )
 
 
-def broken_weights(*, epoch: int) -> TrainingError:
-    """What is raised where every loss of an epoch was finite, and what they led to is not."""
+def broken_weights(state: RunState) -> TrainingError:
+    """What is raised where every loss of an epoch was finite, and what they led to is not.
+
+    Args:
+        state: of the run before this epoch.
+    """
+    epoch = len(state.epochs) + 1
     return TrainingError(
-        f"the network's weights or its validation loss are not finite after epoch {epoch}",
-        remedy="Lower training.learning_rate in plan.json, or train with --precision float32. "
-        "What earlier epochs saved is kept.",
+        f"the network's weights or its validation loss are not finite after epoch {epoch}", remedy=_remedy(state)
     )
+
+
+def _remedy(state: RunState) -> str:
+    """What to change about a run: whatever it is, the run begins again, because it goes on under no other plan or choice."""
+    lower, in_float32 = "lower training.learning_rate in plan.json", "--precision float32"
+    coarse = state.choices.precision != "float32"
+    if state.trained_times > 1:
+        whole = f"{lower} and train with --restart, without --continue: the run begins again, and its model is discarded."
+        again = f"add --restart {in_float32} to --continue: the continuation begins again, and the finished model stays. Or "
+        return f"{again if coarse else ''}{whole}"
+    change = f"{lower}, or train with {in_float32}" if coarse else lower
+    discarded = "; either way add --restart" if coarse else ", and train with --restart"
+    return f"{change}{discarded}: the run begins again, and what it saved is discarded." if state.epochs else f"{change}."
