@@ -82,7 +82,7 @@ class _Run:
         self, plan: Plan, config: TrainConfig, data: FoldData, *, context: RunContext, before: Checkpoint | Start | None
     ) -> None:
         checkpoint, start = (before, None) if isinstance(before, Checkpoint) else (None, before)
-        self._plan, self._config, self._data, self._context = plan, config, data, context
+        self._plan, self._config, self._context = plan, config, context
         self._seen, shown = plan.of_view(config.view), data.of_view(config.view, planes=plan.planes)
         self.state = begin_run(plan, config, data, start=start) if checkpoint is None else checkpoint.state
         self.state.computed_on = context.computed_on
@@ -116,7 +116,9 @@ class _Run:
             stopwatch=context.stopwatch,
             ranks=context.ranks,
         )
-        self._shown, self.standing = 0.0, Standing(held_out=self._watch.cases > 0)
+        self._shown, self.standing = 0.0, Standing(held_out=self._watch.judges)
+        if self._watch.cases and not self._watch.judges:
+            context.events.warn(f"{self.title}: no voxel of its held-out cases has a label; its training is watched instead")
         self.files.begin(self.state)
         if checkpoint is not None:
             self._go_on(checkpoint)
@@ -187,7 +189,7 @@ class _Run:
         closing_s = self.pace.elapsed_s - started - trained_s + self.files.seconds
         self.state.closing_s = max(self.state.closing_s, closing_s)
         self.pace.epoch_ended(closing_s)
-        losses = {"validation_loss": validation.loss} if self._watch.cases else {}
+        losses = {"validation_loss": validation.loss} if self._watch.judges else {}
         self.show(progress, **self.standing.fields, **losses)
 
     def finish(self) -> None:
@@ -285,7 +287,7 @@ class _Run:
 
     def _refuse_broken_weights(self, validation: ValidationResult) -> None:
         """Keep weights that became NaN or infinite since the last loss was seen from replacing a good model."""
-        if not self._learner.all_finite or (self._data.validation and not math.isfinite(validation.loss)):
+        if not self._learner.all_finite or (validation.slices and not math.isfinite(validation.loss)):
             raise broken_weights(self.state)
 
     def _update(self, record: EpochRecord) -> bool:

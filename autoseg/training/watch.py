@@ -58,6 +58,11 @@ class Watch:
         return len(self._cases)
 
     @property
+    def judges(self) -> bool:
+        """Whether there is any slice to look at, on any rank: of held-out cases without a single label there is none."""
+        return any(self._shares)
+
+    @property
     def seconds(self) -> float:
         """How long a validation takes, as last measured; 0 before."""
         return self._slice_s * self.slices
@@ -91,7 +96,7 @@ class Watch:
             tick: called after each batch.
         """
         result = self._look(title, events=events, tick=tick)
-        if self._ranks.size == 1 or not any(self._shares):
+        if self._ranks.size == 1 or not self.judges:
             return result
         said = self._ranks.gathered([astuple(part) for part in result.scores])
         places = [place for share in self._shares for place, _ in share]

@@ -352,6 +352,21 @@ def test_a_changed_checkpoint_is_noticed(make_plan: MakePlan, fold: FoldData, tm
         run(make_plan(), fold, tmp_path, epochs=1)
 
 
+def test_held_out_cases_without_a_single_label_are_said_and_do_not_end_a_run(
+    make_plan: MakePlan, fold: FoldData, make_case: Callable[..., StoredCase], tmp_path: Path
+) -> None:
+    case = make_case(9)
+    case.stack(0).label[:] = 2
+    data = dataclasses.replace(fold, validation=[("held-out", case)])
+    told, plan = _Told(), make_plan(data={"ignore": 255}, training={"best_model": "validation_loss"})
+    state = train(plan, config(), data, context=RunContext(tmp_path, CPU, 0, told))
+    assert state.finished
+    assert [epoch.validation_slices for epoch in state.epochs] == [0, 0]
+    assert [warning for warning in told.warned if "has a label" in warning] == [
+        "unet, fold 0: no voxel of its held-out cases has a label; its training is watched instead"
+    ]
+
+
 @pytest.mark.parametrize("watched", [True, False], ids=["held out", "nothing held out"])
 def test_weights_that_break_in_an_epochs_last_step_do_not_become_the_model(
     make_plan: MakePlan, fold: FoldData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watched: bool
