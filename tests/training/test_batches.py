@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import torch
 from oracles.one_of_ranks import OneOf
 
+from autoseg.catalogue import AUGMENTATIONS
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.preprocessing.stored import StoredCase
@@ -16,6 +18,7 @@ from autoseg.training.slice_order import SliceOrder, Turns
 from autoseg.training.slice_selection import draw_epoch
 
 MakePlan = Callable[..., Plan]
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "bring-your-own-augmentation.md"
 
 
 def all_batches(plan: Plan, fold: FoldData, *, epochs: int = 2, seed: int = 3) -> list[TrainingBatch]:
@@ -64,6 +67,29 @@ def test_without_augmentation_a_patch_is_the_slice_padded_with_its_darkest_value
         np.testing.assert_array_equal(labels[1:19, :11], case.stack(0).label[index])
         assert image[0, 0].unique().tolist() == pytest.approx([case.stack(0).footprint.pad_value[0]])
         assert labels[:, 11].sum() == 0
+
+
+@pytest.mark.parametrize(("seeding", "shown"), [("image", [(1, 1, 16, 12)] * 4), ("batch", [(4, 1, 16, 12)])])
+def test_an_augmentation_of_ones_own_is_shown_what_its_page_says(
+    make_plan: MakePlan, fold: FoldData, monkeypatch: pytest.MonkeyPatch, seeding: str, shown: list[tuple[int, ...]]
+) -> None:
+    seen = list[tuple[int, ...]]()
+
+    def own(**batch: Any) -> dict[str, Any]:
+        seen.append(batch["data"].shape)
+        assert batch["seg"].shape == (len(batch["data"]), 1, *batch["data"].shape[2:])
+        assert (batch["data"].dtype, batch["seg"].dtype) == (np.float32, np.int16)
+        return batch
+
+    monkeypatch.setattr(AUGMENTATIONS, "_registered", {"own": ()})
+    monkeypatch.setattr(AUGMENTATIONS, "build", lambda _: own)
+    plan = make_plan(augmentation={"additional": ["own"]}, training={"seeding": seeding})
+    batch = SliceBatches(fold.training, plan=plan, seed=0)[0, 0]
+    assert batch.images.shape == (4, 1, 16, 12)
+    assert seen == shown
+    page = " ".join(PAGE.read_text(encoding="utf-8").split())
+    assert "Plans of recipe `auto` show it one image at a time, B = 1 (`training.seeding` is `image`)" in page
+    assert "those of recipe `paper` show it the whole batch (`batch`)" in page
 
 
 def test_larger_slices_are_cut_at_different_places(make_plan: MakePlan, make_case: Callable[..., StoredCase]) -> None:

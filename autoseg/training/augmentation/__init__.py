@@ -6,8 +6,10 @@ about the `foreground`; rotation, scaling and shifting (`spatial`) run on the wh
 spatial transform takes 25 times as long (docs/explanation/decisions.md). On a device (`device`), all run in torch, on
 the whole batch (`batched`).
 
-What `autoseg.catalogue.AUGMENTATIONS` lists is built without arguments and then called in the same way. It draws from the
-global generators of numpy and of Python, as batchgenerators does, and keeps shapes, types and class indices.
+What `autoseg.catalogue.AUGMENTATIONS` lists is built without arguments and then called in the same way, on the host: with
+one image at a time where `training.seeding` of the plan is `image`, each with randomness of its own, and with the whole
+batch where it is `batch`. It draws from the global generators of numpy and of Python, as batchgenerators does, and keeps
+shapes, types and class indices.
 """
 
 from autoseg.training.augmentation.pipeline import Augmentation, Batch, Randomness
