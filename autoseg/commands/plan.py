@@ -10,7 +10,7 @@ from autoseg import catalogue
 from autoseg.catalogue.devices import AUTO
 from autoseg.errors import UsageError
 from autoseg.events import Events
-from autoseg.jobs.machine import device_kind, gpu_memory_gb
+from autoseg.jobs.machine import device_kind
 from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, PathOption, argument, option
@@ -237,6 +237,7 @@ def _inputs(
     events: Events,
 ) -> "Inputs":
     from autoseg.planning.sections import Inputs
+    from autoseg.runs.memory import machine_memory_gb
 
     kind = _kind(options)
     return Inputs(
@@ -245,25 +246,13 @@ def _inputs(
         plane=planes[0] if isinstance(planes, tuple) else "auto",
         planes=planes if planes == "all" or (isinstance(planes, tuple) and len(planes) > 1) else None,
         device=kind,
-        memory_gb=options.memory_gb or _memory_gb(kind, events=events),
+        memory_gb=options.memory_gb or machine_memory_gb(kind, options.device, events),
         folds=options.folds,
         not_finite=options.not_finite,
         minutes=options.minutes,
         speed_kpx_s=speed,
         overrides=dict(overrides),
     )
-
-
-def _memory_gb(kind: catalogue.DeviceKind, *, events: Events) -> float:
-    """What a training step may take where nothing was asked for: so much of the graphics card that is found here."""
-    from autoseg.planning.memory import MEMORY_GB, step_gb_of_gpu
-
-    total_gb = gpu_memory_gb() if kind == "gpu" else None
-    if total_gb is None:
-        return MEMORY_GB[kind]
-    memory_gb = step_gb_of_gpu(total_gb)
-    events.info(f"the GPU here has {total_gb:.0f} GB, of which a training step may take {memory_gb:g} (--memory)")
-    return memory_gb
 
 
 def describe(result: PlanResult) -> Output:

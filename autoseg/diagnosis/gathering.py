@@ -12,7 +12,8 @@ from typing import Final
 from autoseg.catalogue.extras import EXTRAS, missing_of
 from autoseg.diagnosis import limits
 from autoseg.diagnosis.facts import Disk, Facts, Gpu, Torch
-from autoseg.jobs.machine import nvidia_gpus, processor_name, shows_windows, usable_cores
+from autoseg.jobs.machine import processor_name, shows_windows, usable_cores
+from autoseg.jobs.nvidia import nvidia_gpus
 
 _PACKAGES: Final = (
     "autoseg",

@@ -4,7 +4,6 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Final, Literal
@@ -14,13 +13,8 @@ from autoseg.catalogue import DeviceKind
 MOST_PROCESSES: Final = 8
 """Processes side by side where the machine decides. Source: ours; with more, reading scans waits for the disk."""
 
-_ASKED: Final = ("--query-gpu=memory.total,name", "--format=csv,noheader,nounits")
 _NO_GPU: Final = {"", "-1", "NoDevFiles"}
 """At the beginning of CUDA_VISIBLE_DEVICES: no GPU may be used. Source: NVIDIA's documentation, and what SLURM sets."""
-_ANSWER_S: Final = 20.0
-"""Longest wait for the graphics cards' driver. Source: ours; a card that slept answers within seconds."""
-
-_GB_PER_MIB: Final = 1024**2 / 1e9
 
 _CPUINFO: Final = Path("/proc/cpuinfo")
 _WITH_BFLOAT16: Final = {"avx512_bf16", "amx_bf16"}
@@ -76,36 +70,9 @@ def processor_precision() -> Literal["float32", "bfloat16"] | None:
     return "bfloat16" if flags & _WITH_BFLOAT16 else "float32"
 
 
-def gpu_memory_gb() -> float | None:
-    """Memory of the graphics card here, in GB, of the smallest of several; None where none tells."""
-    sizes_mib = [size_mib for size_mib, _ in _driver_says()]
-    return min(sizes_mib) * _GB_PER_MIB if sizes_mib else None
-
-
-def nvidia_gpus() -> tuple[str, ...]:
-    """Names of NVIDIA's graphics cards here, as the driver knows them; none where none tells."""
-    return tuple(name for _, name in _driver_says())
-
-
 def shows_windows() -> bool:
     """Whether programs can open windows here, as a browser does; others would take over the terminal."""
     return sys.platform in {"win32", "darwin"} or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
-
-
-def _driver_says() -> list[tuple[float, str]]:
-    """Memory in MiB and name of each of NVIDIA's graphics cards; nothing where none tells."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    try:
-        # The program is the driver's own, found by its full path, with fixed arguments.
-        answer = subprocess.run(  # noqa: S603
-            (program, *_ASKED), capture_output=True, text=True, timeout=_ANSWER_S, check=True
-        )
-        told = [line.partition(",") for line in answer.stdout.splitlines() if line.strip()]
-        return [(float(size), name.strip()) for size, _, name in told]
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return []
 
 
 def processor_name() -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from oracles.commands import autoseg as command
+from oracles.gpus import pretend_gpus
 
 import autoseg
 from autoseg.commands import plan as plan_module
@@ -45,17 +46,36 @@ def test_a_value_that_makes_no_plan_writes_none(cohort: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("device", "card_gb", "expected_gb"), [("cuda", 85.5, 68), ("cuda", 0.9, 1), ("cuda", None, 8), ("cpu", 85.5, 4)]
+    ("device", "card_mib", "expected_gb"),
+    [("cuda", 81559, 68), ("cuda", 900, 1), ("cuda", None, 8), ("mps", 81559, 8), ("cpu", 81559, 4)],
 )
 def test_a_step_is_sized_for_the_graphics_card_that_is_found(
-    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, card_gb: float | None, expected_gb: float
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, card_mib: int | None, expected_gb: float
 ) -> None:
-    monkeypatch.setattr(plan_module, "gpu_memory_gb", lambda: card_gb)
+    pretend_gpus(monkeypatch, tmp_path, *([] if card_mib is None else [f"{card_mib}, GPU-1, Disabled, NVIDIA H100"]))
     autoseg.plan(cohort, workspace=tmp_path / "run", device=device)
     plan = read_plan(tmp_path / "run" / "plan.json")
     assert plan.inputs.memory_gb == expected_gb
     autoseg.plan(cohort, workspace=tmp_path / "asked", device=device, memory_gb=expected_gb)
     assert read_plan(tmp_path / "asked" / "plan.json").digest == plan.digest
+
+
+def test_a_step_is_sized_for_the_graphics_card_that_is_named(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend_gpus(monkeypatch, tmp_path, "2048, GPU-1, [N/A], NVIDIA GT 1030", "81920, GPU-2, Disabled, NVIDIA A100")
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    assert autoseg.plan(cohort, workspace=tmp_path / "a").plan.inputs.memory_gb == 1
+    assert autoseg.plan(cohort, workspace=tmp_path / "b", device="cuda:1").plan.inputs.memory_gb == 68
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert autoseg.plan(cohort, workspace=tmp_path / "c").plan.inputs.memory_gb == 68
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-3")
+    planned = command("plan", str(cohort), "-w", str(tmp_path / "d"))
+    assert (
+        "does not tell how much memory a GPU has, or the part of one that is used (MIG): a training step may take 8 GB"
+        in (" ".join(planned.said.split()))
+    )
+    assert read_plan(tmp_path / "d" / "plan.json").inputs.memory_gb == 8
 
 
 def test_several_planes_are_asked_for_and_recorded(cohort: Path, tmp_path: Path) -> None:
