@@ -5,7 +5,7 @@
 - `desk`: what is given to the scheduler and heard of it, one after the other.
 - `rounds`: the same work on many items, in chunks.
 - `hosting`: what workers do, and `hosted`: the processes that they start for it.
-- `slurm`: workers started as jobs (the adapter of dask-jobqueue).
+- `slurm`: workers started as jobs, and `slurm_jobs`: SLURM, asked by its programs.
 
 A worker does nothing itself: workers are daemons, run tasks in threads and are shared. It starts a process for each run, and
 one per thread for items, listens to it, and ends it when the command that asked for it has gone.
