@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.storage.owner import Owner, parse_owner, runs, this_process, written
-from autoseg.storage.temporary import temporary_beside
+from autoseg.storage.temporary import file_system_now_s, temporary_beside
 
 HEARTBEAT_S: Final = 10.0
 """Time between two signs of life."""
@@ -186,12 +186,25 @@ class Lease:
 
 
 def seen(place: Path) -> Sighting | None:
-    """Who holds a lock that nobody takes now, judged by this machine's clock; None where nobody does, or has ended."""
+    """Who holds a lock that nobody takes now; None where nobody does, or has ended.
+
+    A file is made and removed beside the lock where its owner's silence has to be judged by the file system's clock.
+    """
     try:
         found = _look(place, now_s=time.time())
+        if found is not None and (found.owner is None or found.silent):
+            found = _look(place, now_s=_clock_s(place.parent))
     except OSError:
         return None
     return None if found is None or found.ended else found
+
+
+def _clock_s(folder: Path) -> float:
+    """The time by the clock of a folder's file system; by this machine's where nothing may be written there."""
+    try:
+        return file_system_now_s(folder)
+    except OSError:
+        return time.time()
 
 
 def _publish(own: Path, place: Path) -> bool:

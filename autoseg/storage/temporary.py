@@ -82,6 +82,22 @@ def abandoned_below(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(set(folders) - abandoned)  # what lies in them goes with them
 
 
+def file_system_now_s(folder: Path) -> float:
+    """The time by the clock of a folder's file system, which may be another machine's, for which a file is made and removed.
+
+    Returns:
+        seconds since 1970.
+
+    Raises:
+        OSError: none can be made.
+    """
+    probe = _make(folder / "now", _new_file)
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink()
+
+
 def _is_abandoned(path: Path, found: re.Match[str]) -> bool:
     if path.is_symlink():
         return False
@@ -90,16 +106,7 @@ def _is_abandoned(path: Path, found: re.Match[str]) -> bool:
         began = started(process)
         if (here := runs_here(process, began)) is not None:
             return not here or found["began"] != _time_digits(began)
-    return _now_s(path.parent) - path.stat().st_mtime > _ABANDONED_S
-
-
-def _now_s(folder: Path) -> float:
-    """The time by the clock of a folder's file system, which may be another machine's."""
-    probe = _make(folder / "now", _new_file)
-    try:
-        return probe.stat().st_mtime
-    finally:
-        probe.unlink()
+    return file_system_now_s(path.parent) - path.stat().st_mtime > _ABANDONED_S
 
 
 def _make(path: Path, create: Callable[[Path], None]) -> Path:

@@ -19,9 +19,9 @@ from oracles.processes import eventually, run_python
 
 from autoseg.errors import SystemFailureError, WorkspaceError
 from autoseg.events import Silent
-from autoseg.storage import held
+from autoseg.storage import held, lease
 from autoseg.storage.files import append_bytes, write_text
-from autoseg.storage.lease import LIMIT_S, Lease, Sighting
+from autoseg.storage.lease import LIMIT_S, Lease, Sighting, seen
 from autoseg.storage.locks import lock
 from autoseg.storage.owner import Owner, batch_job, parse_owner, this_process, written
 
@@ -122,6 +122,32 @@ def test_clocks_of_machines_are_not_compared(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(time, "time", lambda: 1e10)
     with pytest.raises(WorkspaceError, match="last sign of life 0 s ago"), lock(held_by(other(), tmp_path / ".lock")):
         pass
+
+
+@pytest.mark.parametrize("clock_s", [0.0, 1e10])
+def test_whoever_only_looks_judges_by_the_file_systems_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock_s: float
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: clock_s)
+    found = seen(held_by(other(), tmp_path / ".lock"))
+    assert found is not None
+    assert found.silent_s < LIMIT_S
+    assert seen(held_by(other(), tmp_path / ".lock", silent_s=LIMIT_S + 1)) is None
+    (tmp_path / ".lock").write_bytes(b"")  # one that is being written
+    assert seen(tmp_path / ".lock") is not None
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_where_nothing_may_be_written_whoever_looks_judges_by_his_own_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "file_system_now_s", mock.Mock(side_effect=PermissionError))
+    assert seen(held_by(other(), tmp_path / ".lock")) is not None
+    assert seen(held_by(other(), tmp_path / ".lock", silent_s=LIMIT_S + 1)) is None
+    monkeypatch.setattr(time, "time", lambda: 1e10)
+    assert seen(held_by(other(), tmp_path / ".lock")) is None
+    with lock(tmp_path / "own" / ".lock"):
+        assert seen(tmp_path / "own" / ".lock") is not None  # known without a clock
 
 
 def test_a_process_that_runs_here_keeps_its_lock_however_silent_it_is(tmp_path: Path) -> None:
