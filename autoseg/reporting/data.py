@@ -198,8 +198,8 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
         events.info(f"left out: {reason}")
     if inventory.finished:
         refuse_mixed_data(inventory.finished)
-        if revisions := revisions_apart(inventory.finished):
-            events.warn(f"models learnt from different revisions of the data, so that their scores do not compare: {revisions}")
+        if learnt := revisions_apart(inventory.finished):
+            events.warn(f"models learnt from different revisions of the data, so that their scores do not compare: {learnt}")
     else:
         events.info("nothing is trained yet: the report shows the data only")
     selection, splits = _current_selection(workspace, plan, inventory.finished, events), workspace.stored_splits()
