@@ -10,7 +10,7 @@ from autoseg.catalogue import LOSSES, OPTIMISERS, Plane
 from autoseg.data.dataset import Dataset
 from autoseg.data.labels import encoding_of
 from autoseg.errors import DatasetError, UsageError
-from autoseg.planning import channel_rules, rules, sizing, view_rules
+from autoseg.planning import channel_rules, mirror_rules, rules, sizing, view_rules
 from autoseg.planning.budget import base_features
 from autoseg.planning.decided import Decision, decided_paths, in_every_view
 from autoseg.planning.duplicates import fold_groups
@@ -143,9 +143,9 @@ def _settle_views(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> No
         spacing = view_rules.in_plane_spacing(fingerprint, plane=plane, recipe=recipe)
         draft.settle(f"{view}.spacing_mm", "in_plane_spacing", spacing)
         draft.settle(f"{view}.adjacent_slices", "adjacent_slices", adjacent)
-        trained = view_rules.mirror_axes(fingerprint, plane=plane, recipe=recipe)
+        trained = mirror_rules.mirror_axes(fingerprint, plane=plane, recipe=recipe)
         draft.settle(f"{view}.mirror_axes", "mirror_axes", trained)
-        draft.settle(f"{view}.tta_axes", "tta_axes", view_rules.tta_axes(trained.value, recipe=recipe))
+        draft.settle(f"{view}.tta_axes", "tta_axes", mirror_rules.tta_axes(trained.value, recipe=recipe))
 
 
 def _planes(draft: _Draft, fingerprint: Fingerprint, inputs: Inputs) -> tuple[Choice[Plane | None], ...]:

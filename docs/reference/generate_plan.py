@@ -18,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from autoseg.catalogue import NameIn, Recipe
 from autoseg.data.dataset import Case, Dataset
-from autoseg.planning import channel_rules, fingerprint, rules, sizing, view_rules
+from autoseg.planning import channel_rules, fingerprint, mirror_rules, rules, sizing, view_rules
 from autoseg.planning.case_fingerprint import CaseFingerprint, ChannelStatistics, IntensityStatistics
 from autoseg.planning.decided import Decision, in_every_view
 from autoseg.planning.fingerprint import Fingerprint
@@ -28,7 +28,7 @@ from autoseg.planning.recipes import PAPER_LEAVES_OPEN
 from autoseg.planning.sections import Inputs
 
 _RECIPES: Final[tuple[Recipe, ...]] = get_args(Recipe)
-_RULE_MODULES: Final[tuple[ModuleType, ...]] = (rules, view_rules, channel_rules, sizing, fingerprint)
+_RULE_MODULES: Final[tuple[ModuleType, ...]] = (rules, view_rules, mirror_rules, channel_rules, sizing, fingerprint)
 _RULES_WITHOUT_FUNCTION: Final[Mapping[str, str]] = {
     "asked_not_finite": "What was asked for with `--not-finite`.",
     "recipe_auto": "A constant of the recipe `auto`: see below.",
