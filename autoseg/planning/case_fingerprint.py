@@ -14,11 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from autoseg.data.dataset import Case, LabelClass
 from autoseg.errors import ImageError
 from autoseg.formats.checksum import image_checksum
-from autoseg.images.geometry import ANATOMICAL_AXES
+from autoseg.images.geometry import ANATOMICAL_AXES, Geometry
 from autoseg.images.image import Image, LabelMap
 from autoseg.images.label_values import voxel_counts
 from autoseg.images.moments import mean_and_std
-from autoseg.planning.mirroring import MirrorImage, mirror_image
+from autoseg.planning.mirroring import MirrorImage, class_extents, mirror_image
 from autoseg.planning.tilt import measured_tilt
 
 T = TypeVar("T")
@@ -103,6 +103,12 @@ class CaseFingerprint(_Document):
         description="per axis (Z, Y, X): whether two classes there lie more on each other's mirror image than on their own, "
         "as left and right of a pair do; null: no labels, or not measured (before 0.2)",
     )
+    class_offsets: dict[int, tuple[float, float, float]] | None = Field(
+        default=None,
+        description="per label value and axis (Z, Y, X): how far the middle of the smallest box around it lies from that of "
+        "the nonzero box, as a fraction of its length; > 0 towards left, posterior or superior, in 2D images along the "
+        "axis; null: no labels, or not measured (before 0.2)",
+    )
 
     def voxels_of(self, label: LabelClass) -> int:
         """Voxels of a class; those of a region have one of its values."""
@@ -162,6 +168,7 @@ def measure(case: Case, image: Image, labels: LabelMap, *, ignore: int | None = 
         label_margin_px=_margin_px(label_box, nonzero_box) if label_box else 0,
         symmetry=in_mirrors and _triple(_rounded(each.dice) for each in in_mirrors),
         swapped=in_mirrors and _triple(each.swapped for each in in_mirrors),
+        class_offsets=_class_offsets(inside, label_box, nonzero_box, geometry) if label_box else None,
     )
 
 
@@ -225,6 +232,20 @@ def _in_mirrors(
     labels: NDArray[np.uint16], labelled: NDArray[np.bool_] | None
 ) -> tuple[MirrorImage, MirrorImage, MirrorImage]:
     return _triple(mirror_image(labels, labelled, axis=axis) for axis in range(3))
+
+
+def _class_offsets(
+    inside: NDArray[np.uint16], label_box: Box, nonzero_box: Box, geometry: Geometry
+) -> dict[int, tuple[float, float, float]]:
+    """Where the classes in the label box lie in the nonzero box, whichever way volumes are stored."""
+    signs = (1, 1, 1) if geometry.dimensions == 2 else geometry.axis_signs()
+    return {
+        value: _triple(
+            _rounded(sign * (start + stop + 2 * corner - low - high) / (2 * (high - low)))
+            for sign, (start, stop), (corner, _), (low, high) in zip(signs, extents, label_box, nonzero_box, strict=True)
+        )
+        for value, extents in class_extents(inside).items()
+    }
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> Box:

@@ -1,5 +1,6 @@
-"""How label maps compare with their own mirror images."""
+"""How label maps compare with their own mirror images, and on which side of the scan their classes lie."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,6 +40,28 @@ def mirror_image(labels: NDArray[np.uint16], labelled: NDArray[np.bool_] | None,
         return MirrorImage(0.0, swapped=False)
     more_than_itself = shares > shares.diagonal()[:, None]
     return MirrorImage(float(np.mean(shares.diagonal())), swapped=bool((more_than_itself & more_than_itself.T).any()))
+
+
+def class_extents(labels: NDArray[np.uint16]) -> dict[int, list[tuple[int, int]]]:
+    """The smallest box around each class, without background.
+
+    Args:
+        labels: label values, (Z, Y, X), 0 is background.
+
+    Returns:
+        for each label value, along Z, Y and X the first voxel and the one after the last.
+    """
+    extents: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for axis in range(3):
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for place, across in enumerate(np.moveaxis(labels, axis, 0)):
+            for value in np.flatnonzero(voxel_counts(across)).tolist():
+                first.setdefault(value, place)
+                last[value] = place
+        for value in first.keys() - {0}:
+            extents[value].append((first[value], last[value] + 1))
+    return dict(sorted(extents.items()))
 
 
 def _shares(labels: NDArray[np.uint16], mirrored: NDArray[np.uint16]) -> NDArray[np.float64]:

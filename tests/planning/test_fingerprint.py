@@ -102,6 +102,8 @@ def test_one_case_by_hand(tmp_path):
     assert found.nonzero_box == ((1, 2), (1, 2), (1, 5))
     assert found.label_box == ((1, 4), (1, 2), (2, 4))
     assert found.label_margin_px == 2  # the label reaches index 3, the image index 1
+    # The nonzero box, of 1 x 1 x 4 voxels, has its middle at 1.5, 1.5, 3, as has class 1; class 3 at 3.5, 1.5, 2.5.
+    assert found.class_offsets == {1: (0.0, 0.0, 0.0), 3: (2.0, 0.0, -0.125)}
     # Mirrored along Z, class 1 meets 3 or nothing; along Y nothing moves; along X class 1 stays on itself, 3 moves off.
     assert found.symmetry == (0.0, 1.0, 0.5)
     positive, labelled = found.channels[0].positive, found.channels[0].labelled
@@ -145,6 +147,26 @@ def test_a_left_and_a_right_class_are_swapped_and_a_tumour_on_one_side_is_not(an
     labels[labels == 3] = 1
     assert measured(any_case, image, labels).swapped == (False, False, False)
     assert measured(any_case, image, np.zeros_like(labels)).swapped is None
+
+
+def test_sides_are_those_of_the_patient_whichever_way_a_volume_is_stored(any_case):
+    labels = np.zeros(SHAPE, dtype=np.uint16)
+    labels[1, 2, 3] = 1
+    image = np.ones((1, *SHAPE), dtype=np.float32)
+    image[0, 0, 0, 0] = 2.0
+
+    def offsets(*flipped, dimensions=3, order=(0, 1, 2)):
+        """Of the case stored with these axes in the other direction and all of them in this order."""
+        signs = [-1 if axis in flipped else 1 for axis in range(3)]
+        columns = np.diag(signs[::-1])[:, [2 - axis for axis in order[::-1]]]
+        here, there = np.flip(image[0], flipped).transpose(order), np.flip(labels, flipped).transpose(order)
+        geometry = Geometry(there.shape, (1.0, 1.0, 1.0), direction=tuple(columns.ravel()), dimensions=dimensions)
+        found = measure(any_case, Image(here[None], geometry, ()), LabelMap(there, geometry, ()))
+        return dict(zip(found.axes, found.class_offsets[1], strict=True))
+
+    expected = {"inferior-superior": -0.125, "posterior-anterior": pytest.approx(-1 / 12, abs=1e-6), "left-right": 0.2}
+    assert offsets() == offsets(2) == offsets(0, 1) == offsets(0, 1, 2, order=(2, 0, 1)) == expected
+    assert offsets(2, dimensions=2)["left-right"] == -0.2  # whose axes have no sides
 
 
 def test_large_foregrounds_are_sampled_evenly(any_case, monkeypatch):
