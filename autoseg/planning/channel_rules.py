@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import median
 from typing import Final
 
@@ -26,6 +27,12 @@ BACKGROUND_FRACTION: Final = 0.2
 
 Source: chosen: skull-stripped scans of IBSR18 have .80 to .90, those of the hippocampus at most .001."""
 
+_CT: Final = frozenset({"ct", "cect", "ncct", "nect", "ldct", "hrct", "cta"})
+"""Words for CT in Hounsfield units: contrast-enhanced, without contrast, of low dose, of high resolution, of vessels."""
+
+_OTHERS: Final = re.compile(r"pet|suv\w*|fdg|spect|mri?|t[12](w|c|ce|gd)?|flair|dwi|adc|ultrasound|cbct|micro")
+"""Words that say that a channel shows something else, or CT on another scale."""
+
 
 def declared_channels(fingerprint: Fingerprint, *, declared: tuple[str, ...], layout: str) -> Choice[tuple[str, ...]]:
     """What each channel shows, as the data set declares it and its files hold it."""
@@ -38,9 +45,10 @@ def declared_channels(fingerprint: Fingerprint, *, declared: tuple[str, ...], la
 
 def normalisation(fingerprint: Fingerprint, *, channel: int, name: str, recipe: Recipe) -> Choice[NormalisationStep]:
     """How to bring one channel to a common scale, by what its name says it shows."""
-    if re.search(r"\bct\b", name, re.IGNORECASE):
+    words = _words(name)
+    if _is_ct(words):
         return _ct_normalisation(fingerprint, channel=channel, name=name)
-    if re.match(r"nonorm\b", name, re.IGNORECASE):
+    if words[:1] == ["nonorm"]:
         return Choice(NormalisationStep(method="none"), f"{name}: the data set asks for none.")
     if recipe != "paper" and any(case.colours for case in fingerprint.cases):
         return Choice(
@@ -64,6 +72,17 @@ def normalisation(fingerprint: Fingerprint, *, channel: int, name: str, recipe: 
         f"half of its own intensities; beyond {NORMALISED_CLIP:g} lie only outliers."
         + ("" if background is None else _why_background(fingerprint, background)),
     )
+
+
+def _words(name: str) -> list[str]:
+    """The letters and digits of a name, in lower case: two words of `ct_venous`, three of `SUV (PET/CT)`."""
+    return re.findall(r"[^\W_]+", name.lower())
+
+
+def _is_ct(words: Sequence[str]) -> bool:
+    """Whether a channel is called CT, and neither something else besides, as in PET/CT, nor the opposite, as in non-CT."""
+    opposite = any(first in {"non", "no", "not"} and second in _CT for first, second in pairwise(words))
+    return not opposite and not _CT.isdisjoint(words) and not any(map(_OTHERS.fullmatch, words))
 
 
 def _background(fingerprint: Fingerprint, channel: int) -> float | None:

@@ -37,6 +37,28 @@ def test_normalisation_by_the_channel_name(make_fingerprint, name, recipe, metho
     assert (step.method, step.clip) == (method, clip)
 
 
+CT_NAMES = """
+CT|ct|Ct|ct_venous|abdomen_ct|CT_1|CT-1|CT 1|low-dose CT|low_dose_ct|CT (portal venous)|non-contrast CT|no_contrast_CT
+CT no. 2|pseudo-CT|CECT|cect_arterial|NCCT|LDCT|CTA|head.cta
+"""
+OTHER_NAMES = """
+image|T1|ACT|ct1|CTP|octet|PET/CT|PET_CT|SUV from PET/CT|suv_ct|MR registered to CT|mri_on_ct|t1w_to_ct|CT T2
+non-CT|no CT|not_ct|CBCT|CBCT to CT|micro-CT|noNormal|T1 noNorm
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "method"),
+    [(CT_NAMES, "ct"), (OTHER_NAMES, "quantile_zscore"), ("noNorm|nonorm|noNorm_T1|noNorm T1", "none")],
+)
+def test_channels_that_are_called_ct_and_those_that_are_not(make_fingerprint, names, method):
+    methods = {
+        name: channel_rules.normalisation(make_fingerprint({}), channel=0, name=name, recipe="auto").value.method
+        for name in names.strip().replace("\n", "|").split("|")
+    }
+    assert methods == dict.fromkeys(methods, method)
+
+
 def test_where_all_scans_are_surrounded_by_0_that_becomes_the_darkest_value_it_would_have(
     make_fingerprint, make_intensities
 ):
