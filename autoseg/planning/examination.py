@@ -17,7 +17,7 @@ from autoseg.formats.remarks import doubts
 from autoseg.images.image import Image, LabelMap, on_grid_of, read_image, read_labels
 from autoseg.jobs.pool import ordered_map
 from autoseg.jobs.work import Jobs
-from autoseg.planning.case_fingerprint import CaseFingerprint, measure
+from autoseg.planning.case_fingerprint import AnatomicalAxis, CaseFingerprint, measure
 from autoseg.planning.channels import (
     CommonPixels,
     Pixels,
@@ -29,6 +29,7 @@ from autoseg.planning.channels import (
 )
 from autoseg.planning.duplicates import Likeness, fold_groups, likeness_of, warn_of_duplicates
 from autoseg.planning.labelled import has_label
+from autoseg.planning.slicing import thick_axis
 from autoseg.planning.tilt import Tilt, measured_tilt, outermost, unusual_tilt
 
 
@@ -82,6 +83,7 @@ def examine(cases: Sequence[Case], dataset: Dataset, *, not_finite: NotFinite, j
     _tell_warnings(examined, events=events)
     _warn_of_empty_labels(examined, events=events)
     _warn_of_tilt(examined, events=events)
+    _warn_of_thick_axes(examined, events=events)
     warn_of_duplicates(cases, {case.id: case.likeness for case in examined if case.likeness is not None}, events)
     return examined
 
@@ -236,6 +238,22 @@ def _warn_of_tilt(examined: Sequence[Examined], *, events: Events) -> None:
     ]
     if unlike:
         events.warn(f"slices show the anatomy in another way than those of the other labelled scans: {some(unlike)}")
+
+
+def _warn_of_thick_axes(examined: Sequence[Examined], *, events: Events) -> None:
+    """Say which labelled scans are thick along which axis, where these differ: a plan sees medians, one per axis."""
+    thick: defaultdict[AnatomicalAxis, list[str]] = defaultdict(list)
+    for case in examined:
+        found = case.fingerprint
+        if found is not None and found.dimensions == 3 and (axis := thick_axis(found)) is not None:
+            thick[axis].append(case.id)
+    if len(thick) > 1:
+        most_first = sorted(thick.items(), key=lambda group: -len(group[1]))
+        told = ", ".join(f"{len(ids)} along {axis} ({some(ids)})" for axis, ids in most_first)
+        events.warn(
+            f"scans are thick along different axes: {told}. No plane shows fine slices of all of them: plan each group as a "
+            "data set of its own, or resample them to one spacing"
+        )
 
 
 def _warn_of_empty_labels(examined: Sequence[Examined], *, events: Events) -> None:

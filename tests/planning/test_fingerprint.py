@@ -248,6 +248,28 @@ def test_watchers_hear_of_progress_and_empty_label_maps(tmp_path):
     assert found.cases[0].class_voxels == {0: 120}
 
 
+def test_scans_that_are_thick_along_different_axes_are_warned_of_with_what_to_do(tmp_path):
+    def warnings(**spacings):
+        (root := tmp_path / "-".join(spacings)).mkdir()
+        cases = []
+        for seed, (name, spacing_mm) in enumerate(spacings.items()):
+            case = write_case(root, name, image=scan(seed))
+            write_channels(case.images[0], scan(seed), Geometry(shape=SHAPE, spacing_mm=spacing_mm))
+            write_labels(case.label, label_map(), Geometry(shape=SHAPE, spacing_mm=spacing_mm))
+            cases.append(case)
+        events = Recorder()
+        fingerprint_of(*cases, events=events)
+        return [warning for warning in events.warnings if "thick" in warning]
+
+    axial, coronal, even = (5.0, 0.5, 0.5), (0.5, 5.0, 0.5), (1.0, 1.0, 1.0)
+    assert warnings(a=axial, b=axial, c=even) == []
+    (line,) = warnings(a=coronal, b=axial, c=even, d=axial)
+    assert line == (
+        "scans are thick along different axes: 2 along inferior-superior (b, d), 1 along posterior-anterior (a). No plane "
+        "shows fine slices of all of them: plan each group as a data set of its own, or resample them to one spacing"
+    )
+
+
 def test_classes_are_found_where_none_are_declared(tmp_path):
     case = write_case(tmp_path, "a")
     whole = fingerprint_of(case, classes=None)

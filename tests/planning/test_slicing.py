@@ -1,6 +1,6 @@
 import pytest
 
-from autoseg.planning.slicing import PLANE_AXES, Stack, array_axes, in_plane_spacing_mm, stack_of
+from autoseg.planning.slicing import PLANE_AXES, Stack, array_axes, in_plane_spacing_mm, stack_of, thick_axis
 
 
 def test_each_plane_uses_each_patient_axis_once():
@@ -24,6 +24,21 @@ def test_in_plane_spacing_is_rows_then_columns(make_case):
     case = make_case(spacing_mm=(3.0, 2.0, 1.0))
     assert in_plane_spacing_mm(case, "axial") == (2.0, 1.0)
     assert in_plane_spacing_mm(case, "sagittal") == (3.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "axis"),
+    [
+        ((5.0, 0.5, 0.5), "inferior-superior"),
+        ((0.5, 5.0, 0.5), "posterior-anterior"),
+        ((1.0, 1.0, 1.3), "left-right"),
+        ((1.0, 1.0, 1.29), None),
+        ((1.0, 1.0, 1.0), None),
+        ((3.0, 3.0, 1.0), None),
+    ],
+)
+def test_a_thick_axis_is_clearly_coarser_than_the_others(make_case, spacing_mm, axis):
+    assert thick_axis(make_case(spacing_mm=spacing_mm)) == axis
 
 
 def test_uncropped_stack_is_the_whole_scan(make_case):
