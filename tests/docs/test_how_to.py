@@ -66,7 +66,7 @@ def test_every_edit_of_the_page_is_a_plan(make_plan: Callable[..., Plan], entry:
 
 
 def test_the_edits_are_found() -> None:
-    assert len(edits()) == 8
+    assert len(edits()) == 10
 
 
 @pytest.fixture
