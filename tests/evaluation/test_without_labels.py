@@ -15,7 +15,7 @@ from autoseg.evaluation.tables import read_cases, summarise, write_cases
 from autoseg.events import Silent
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels
-from autoseg.postprocessing.judging import judge
+from autoseg.postprocessing.judging import step_helps
 
 CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=1, name="GM"), LabelClass(value=2, name="WM"))
 SPACING_MM = (2.0, 1.0, 1.0)
@@ -75,7 +75,7 @@ def test_a_step_that_empties_a_class_is_seen_without_distances() -> None:
     prediction, reference = maps()
     reference[0] = IGNORE
     emptied = np.where(prediction == 2, 0, prediction).astype(np.uint16)
-    kept, reason = judge([scored(prediction, reference)], [scored(emptied, reference)], value=2)
+    kept, reason = step_helps([scored(prediction, reference)], [scored(emptied, reference)], value=2)
     assert not kept
     assert reason == "nothing of WM is left in 1 case(s) that have it"
 

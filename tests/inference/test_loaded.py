@@ -231,7 +231,7 @@ def test_networks_are_modules_for_the_slices_of_a_scan(model: LoadedModel, scan:
 def test_it_is_told_in_a_line(model: LoadedModel) -> None:
     assert repr(model) == "<LoadedModel: tiny: unet fold_0 fold_1; segments disc; on cpu in float32>"
     found = prediction(two_discs())
-    assert repr(found) == "<Prediction: 4 x 16 x 24 voxels, disc 0.14 ml, <b>rim</b> 0.01 ml; 1 warning(s)>"
+    assert repr(found) == "<Prediction: 4 x 16 x 24 voxels, disc 0.14 ml, <b>rim</b> 0.009 ml; 1 warning(s)>"
     assert repr(found.labels) == "<LabelMap: 4 x 16 x 24 voxels of 2 x 1 x 1.5 mm>"
     assert repr(Image(ARRAY[np.newaxis], GEOMETRY)) == "<Image: 1 channel(s), 4 x 16 x 24 voxels of 2 x 1 x 1.5 mm>"
 
