@@ -135,12 +135,13 @@ def _seed_of(run: RunStatus, folder: Path) -> int:
 def _id_of(parts: Sequence[str]) -> ModelId | None:
     """What a model is called by its place, as `ModelId.folder` makes it; None where no network has this name."""
     network, fold, *inside = parts
-    if network not in NETWORKS:
+    number = fold.removeprefix("fold_")
+    if network not in NETWORKS or not (number.isdecimal() or number in {"official", "full"}):  # others are copies
         return None
     seeds = [part.removeprefix("seed_") for part in inside if part.startswith("seed_")]
     views = [plane for plane in ("axial", "coronal", "sagittal") if plane in inside]
     seed = int(seeds[0]) if seeds and seeds[0].isdecimal() else None
-    return ModelId(network, fold.removeprefix("fold_"), seed, views[0] if views else None)
+    return ModelId(network, number, seed, views[0] if views else None)
 
 
 def _run(model: ModelId, folder: Path, plan: Plan) -> RunStatus:

@@ -102,7 +102,9 @@ def take_inventory(workspace: Workspace, plan: Plan) -> Inventory:
     for folder in sorted(path for path in model_folders(workspace.models) if (path / BUNDLE_FILE).exists()):
         document, state = read_document(folder), read_state(folder)
         shown = printable(str(folder))  # documents say why a model was left out
-        if document.plan_digest != plan.digest:
+        if folder != workspace.models / document.id.folder:
+            skipped.append(f"{shown} (not the place of {document.id.title}: a copy, or renamed)")
+        elif document.plan_digest != plan.digest:
             skipped.append(f"{shown} (trained under another plan)")
         elif state is None or not state.finished:
             skipped.append(f"{shown} (not finished: repeat its train command)")

@@ -47,6 +47,18 @@ def test_what_is_finished_is_used_and_the_rest_is_skipped_with_the_reason(worksp
     assert skipped.endswith("fold_1 (not finished: repeat its train command)")
 
 
+@pytest.mark.parametrize(
+    "copy", ["unet/fold_0_old", "unet/fold_0 (copy)", "unet/fold_2", "unet_backup/fold_0", "sepres/fold_7"]
+)
+def test_a_copy_of_a_model_in_another_place_is_not_used_a_second_time(workspace: Workspace, copy: str) -> None:
+    before = take_inventory(workspace, workspace.plan())
+    shutil.copytree(workspace.models / "unet" / "fold_0", workspace.models / copy)
+    after = take_inventory(workspace, workspace.plan())
+    assert after.finished == before.finished
+    (told,) = set(after.skipped) - set(before.skipped)
+    assert told == f"{workspace.models / copy} (not the place of unet, fold 0: a copy, or renamed)"
+
+
 def with_seed(workspace: Workspace, seed: int) -> Path:
     """A finished model of another seed beside that of the U-Net on fold 0."""
     fold = workspace.models / "unet" / "fold_0"
