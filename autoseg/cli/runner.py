@@ -144,7 +144,7 @@ def _flags(command: click.Command) -> list[str]:
 
 def interrupted() -> InterruptedRunError:
     """What is said of a command that was asked to end."""
-    return InterruptedRunError("interrupted", remedy="Finished parts are kept; the same command goes on from there.")
+    return InterruptedRunError("interrupted", remedy="What was finished is kept; run the same command to go on.")
 
 
 def refused(cause: OSError) -> SystemFailureError:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from autoseg.evaluation.score_table import ScoreTable
     from autoseg.evaluation.tables import Summary
     from autoseg.planning.plan import Plan
+    from autoseg.runs.workspace import Workspace
 
 
 class EvaluateOptions(Options):
@@ -87,7 +88,8 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     Raises:
         CasesFailedError: some pairs could not be compared or some files have no partner; the others are written.
     """
-    plan = _plan(options, events)  # a wrong workspace is told before the rest is loaded
+    workspace = _workspace(options, events)  # a wrong one is told before the rest is loaded
+    plan = None if workspace is None else workspace.plan()
 
     from autoseg.data.dataset import refuse_ignored_background
     from autoseg.evaluation.folders import evaluate_folders
@@ -115,12 +117,25 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     if options.ignore is not None and not evaluation.partial:
         events.warn(f"no voxel of the references has the value {options.ignore}: everything counts as labelled")
     warn_of_origins((pair.prediction for pair in evaluation.pairing.pairs), events)
+    if workspace is not None:
+        _warn_of_learnt(options.predictions, workspace, events)
     summary = write_scores(output, evaluation.cases)
     write_judged(output, evaluation.judged)
     written = (output / METRICS_FILE, output / SUMMARY_FILE, *draw_evaluation(evaluation.cases, output))
     if evaluation.problems:
         raise CasesFailedError(evaluation.problems, done=len(evaluation.cases))
     return EvaluateResult(evaluation, summary, written)
+
+
+def _warn_of_learnt(predictions: Path, workspace: "Workspace", events: Events) -> None:
+    """Say where models of the workspace made label maps of cases that they had learnt from."""
+    from autoseg.inference.origins import rows_beside
+
+    if predictions.is_dir() and rows_beside(predictions):  # results of `predict`; only then torch is worth loading
+        from autoseg.postprocessing.learnt import learnt_warnings
+
+        for warning in learnt_warnings({str(predictions): predictions}, {workspace.root: workspace}):
+            events.warn(warning)
 
 
 def _beside(predictions: Path) -> Path:
@@ -153,8 +168,8 @@ def chosen_tolerances(asked_mm: float | None, plan: "Plan | None") -> "Tolerance
     return DEFAULT_TOLERANCE_MM if plan is None else plan.tolerances_mm
 
 
-def _plan(options: EvaluateOptions, events: Events) -> "Plan | None":
-    """Plan of the workspace meant; None where none was chosen and none is there."""
+def _workspace(options: EvaluateOptions, events: Events) -> "Workspace | None":
+    """The workspace meant, with a plan that can be read; None where none was chosen and none is there."""
     from autoseg.runs.found import workspace_folder
 
     try:
@@ -163,14 +178,14 @@ def _plan(options: EvaluateOptions, events: Events) -> "Plan | None":
         from autoseg.runs.workspace import Workspace
 
         workspace = Workspace(folder)
-        plan = workspace.plan()
+        workspace.plan()
     except WorkspaceError:
         if options.workspace is not None:
             raise
         return None
     if options.workspace is None:
         events.info(f"classes and tolerances are those of {workspace.root}; choose another with --workspace")
-    return plan
+    return workspace
 
 
 def describe(result: EvaluateResult) -> Output:

@@ -132,7 +132,7 @@ def test_a_failure_has_its_exit_code_its_message_and_its_document() -> None:
 def test_an_interruption_is_130() -> None:
     result = invoke("Ada", fails=KeyboardInterrupt())
     assert result.exit_code == 130
-    assert "goes on from there" in result.stderr
+    assert "run the same command to go on" in result.stderr
 
 
 @pytest.mark.parametrize("cause", [KeyboardInterrupt(), OSError("strange")], ids=str)

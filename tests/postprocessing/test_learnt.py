@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -10,6 +11,10 @@ from typing import Any, get_args
 import pytest
 
 from autoseg.catalogue import NotFinite
+from autoseg.commands import evaluate
+from autoseg.commands.evaluate import EvaluateOptions
+from autoseg.errors import CasesFailedError
+from autoseg.events import Silent
 from autoseg.inference.prediction_settings import PredictionSettings
 from autoseg.postprocessing.learnt import learnt_cases, learnt_warnings
 from autoseg.runs.workspace import Workspace
@@ -17,6 +22,14 @@ from autoseg.storage import files
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 WORKSPACE = Workspace(STORED / "workspace")
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 @pytest.fixture
@@ -34,6 +47,16 @@ def test_models_that_learnt_from_a_case_are_known_by_their_digest(results: Path)
     [warning] = learnt_warnings({"ours": results}, {WORKSPACE.root: WORKSPACE})
     assert warning.startswith(f"ours was segmented by models of {WORKSPACE.root} that had learnt from some of these cases")
     assert warning.endswith("IBSR_02")
+
+
+def test_evaluate_says_so_where_it_knows_the_workspace(results: Path, tmp_path: Path) -> None:
+    heard = Heard()
+    shutil.copytree(results, tmp_path / "references", ignore=shutil.ignore_patterns("*.csv", "evaluation"))
+    options = EvaluateOptions(results, tmp_path / "references", workspace=WORKSPACE.root, output=tmp_path / "scores")
+    with suppress(CasesFailedError):  # label maps without a partner
+        evaluate.run(options, heard)
+    (warning,) = (warning for warning in heard.warnings if "learnt" in warning)
+    assert warning.startswith(f"{results} was segmented by models of {WORKSPACE.root}")
 
 
 def test_models_are_known_by_their_digest_whatever_was_done_with_nan(results: Path) -> None:
