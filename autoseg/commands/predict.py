@@ -257,7 +257,8 @@ def describe(result: PredictResult) -> Output:
     if result.skipped:
         lines.append(f"{len(result.skipped)} scan(s) had been segmented before and were left as they are")
     if result.part is not None:
-        missing = f"{len(result.missing)} of the other parts are missing" if result.missing else "all others are there, too"
+        left = f"{len(result.missing)} of the other parts {'is' if len(result.missing) == 1 else 'are'} missing"
+        missing = left if result.missing else "all others are there, too"
         lines.append(f"Part {result.part}: {len(result.rows)} scan(s); {missing}")
     others = f", which also holds {len(result.others)} scan(s) of other models or settings" if result.others else ""
     lines.append(f"Wrote {result.table}{others}")

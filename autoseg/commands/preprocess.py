@@ -56,7 +56,10 @@ def run(options: PreprocessOptions, events: Events) -> PreprocessResult:
 
 def describe(result: PreprocessResult) -> Output:
     """Where the arrays are."""
-    text = f"{len(result.cases)} cases are preprocessed in {result.store.folder}"
+    from autoseg.evaluation.formatting import counted
+
+    number = len(result.cases)
+    text = f"{counted(number, 'case')} {'is' if number == 1 else 'are'} preprocessed in {result.store.folder}"
     return Output(text, {"folder": str(result.store.folder), "cases": [case.id for case in result.cases]})
 
 

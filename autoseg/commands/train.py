@@ -145,10 +145,10 @@ class TrainedModel(Result):
     trained_times: int = 1
 
     def _in_short(self) -> str:
-        from autoseg.evaluation.formatting import number
+        from autoseg.evaluation.formatting import counted, number
 
         dice = "" if self.summary is None else f", mean Dice {number(self.summary.mean['dice'], 4)}"
-        return f"{self.id.title}, {self.epochs} epochs in {self.minutes:.1f} min{dice}"
+        return f"{self.id.title}, {counted(self.epochs, 'epoch')} in {self.minutes:.1f} min{dice}"
 
     def _tables(self) -> "Sequence[ScoreTable]":
         return _score_tables((self,))

@@ -25,7 +25,8 @@ _WORTH_SAYING_GB: Final = 0.1
 
 def finished_line(model: "TrainedModel") -> str:
     """What a run came to, and where it lies."""
-    return f"{model.id.title}: {dice_in_words(model)}; {model.epochs} epochs in {model.minutes:.1f} min; {model.folder}"
+    epochs = counted(model.epochs, "epoch")
+    return f"{model.id.title}: {dice_in_words(model)}; {epochs} in {model.minutes:.1f} min; {model.folder}"
 
 
 def model_document(model: "TrainedModel") -> dict[str, Any]:
@@ -148,7 +149,7 @@ def _subject(forecast: TrainForecast) -> Iterator[str]:
             "to be scored": " is trained;",
         }
         yield (
-            f"forecast for {run.id.title}:{status.get(run.status, '')} {run.training_cases} cases to learn from, "
+            f"forecast for {run.id.title}:{status.get(run.status, '')} {counted(run.training_cases, 'case')} to learn from, "
             f"{run.held_out} held out"
         )
         if run.status != "to be scored":
@@ -177,13 +178,13 @@ def _length(run: RunForecast) -> str:
     if run.problem is not None:
         return str(run.problem.what)
     if run.status in {"done", "to be scored"}:
-        return f"{run.epochs_done} epochs, trained"
+        return f"{counted(run.epochs_done, 'epoch')}, trained"
     clock = None if run.minutes is None else duration(run.minutes * 60)
     if run.epochs is None:
         return f"about {run.left.epochs:.3g} epochs in {clock}" if run.left is not None else f"{clock}"
     if run.left is not None and run.left.cut_short:
-        return f"about {run.left.epochs:.3g} of {run.epochs} epochs in {clock}"
-    return f"{run.epochs} {'more ' if run.after_epochs else ''}epochs" + (f", at most {clock}" if clock else "")
+        return f"about {run.left.epochs:.3g} of {counted(run.epochs, 'epoch')} in {clock}"
+    return counted(run.epochs, f"{'more ' if run.after_epochs else ''}epoch") + (f", at most {clock}" if clock else "")
 
 
 def _memory_and_disk(forecast: TrainForecast) -> Iterator[str]:
@@ -191,7 +192,7 @@ def _memory_and_disk(forecast: TrainForecast) -> Iterator[str]:
     disk = f"about {_gb(forecast.disk_bytes)} more, {_gb(forecast.free_bytes)} are free"
     yield f"  memory: about {step_gb:.2g} GB a step; disk: {disk}"
     if forecast.missing_arrays:
-        yield f"  preprocessed first: {forecast.missing_arrays} cases, {_gb(forecast.arrays_bytes)} of that"
+        yield f"  preprocessed first: {counted(forecast.missing_arrays, 'case')}, {_gb(forecast.arrays_bytes)} of that"
 
 
 def _comparison(forecast: TrainForecast) -> Iterator[str]:

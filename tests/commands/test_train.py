@@ -60,7 +60,7 @@ def test_a_series_goes_fold_by_fold_after_what_is_finished(workspace: Path, begu
     assert [name for name, _ in begun] == ["unet, fold 1", *(name for name in FOLD_BY_FOLD if name != "unet, fold 1")]
     assert titles(result) == FOLD_BY_FOLD
     assert events.bars[TITLE].moves == [1, 2, 3, 4, 5, 6]
-    lines = [note for note in events.notes if note.endswith(f"1 epochs in 1.0 min; {workspace}")]
+    lines = [note for note in events.notes if note.endswith(f"1 epoch in 1.0 min; {workspace}")]
     assert [line.partition(":")[0] for line in lines] == [name for name in FOLD_BY_FOLD if name != "unet, fold 1"]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from oracles.watched_runs import Recorder
 
 from autoseg.commands import train, train_forecast, train_runs
-from autoseg.commands.train_text import forecast_lines
+from autoseg.commands.train_text import forecast_lines, forecast_table
 from autoseg.errors import DatasetError, UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.model.identity import ModelId
@@ -237,6 +238,30 @@ def test_a_training_says_the_same_before_it_begins(workspace: Path, monkeypatch:
     assert result.forecast is not None
     notes = [note for note in events.notes if "forecast for sepres, fold 1" in note or "done about" in note]
     assert len(notes) == 2
+
+
+def test_one_case_and_one_epoch_are_singular() -> None:
+    run = train_forecast.RunForecast(
+        id=ModelId("unet", "0"), status="new", training_cases=1, held_out=0, epochs_done=0, epochs=1, minutes=1.0,
+        left=Remaining(0.5, 60.0, cut_short=True), pace=None, step_gb=1.0, disk_bytes=0,
+    )  # fmt: skip
+    forecast = train_forecast.TrainForecast(
+        runs=(run,), side_by_side=1, elsewhere=None, missing_arrays=1, arrays_bytes=0, free_bytes=10**9, reached=(),
+        made_at=0.0,
+    )  # fmt: skip
+    said = forecast_lines(forecast)
+    assert said[:2] == ["forecast for unet, fold 0: 1 case to learn from, 0 held out", "  about 0.5 of 1 epoch in 60 s"]
+    assert any(line.startswith("  preprocessed first: 1 case, ") for line in said)
+    whole, further = replace(run, left=None), replace(run, left=None, after_epochs=3)
+    trained = replace(run, status="done", epochs_done=1)
+    for each, length in (
+        (whole, "1 epoch, at most 60 s"),
+        (further, "1 more epoch, at most 60 s"),
+        (trained, "1 epoch, trained"),
+    ):
+        assert forecast_table(replace(forecast, runs=(each,))).rows[0][2] == length
+    model = train.TrainedModel(run.id, 0, Path("models"), 1, 1.0, trained_now=True, summary=None)
+    assert "1 epoch in 1.0 min" in repr(model)
 
 
 def test_minutes_and_epochs_are_told_in_words() -> None:
