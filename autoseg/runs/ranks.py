@@ -112,7 +112,7 @@ def as_one_of_ranks(
         check: raises what keeps runs from being done.
         work: what to do.
         events: where those of the first go.
-        started: when the first run began, on `time.monotonic`.
+        started: when the command began, on `time.monotonic`; the time of a single run counts from there.
 
     Returns:
         the workspace, and the results.
@@ -136,6 +136,8 @@ def as_one_of_ranks(
             check(session, targets)
         session = replace(session, command=_of_first(session.command, ranks))
         limit_threads(session.cores)
+        if len(targets) > 1:  # each has its own time, of which the start of the command is no part
+            started = time.monotonic()
         with advising(partial(restart_advice, session, targets)):
             for target in targets:
                 results.append(work(session, target, events=events, started=started, ranks=ranks))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -60,6 +61,36 @@ def test_a_process_for_each_device_and_one_error_where_one_memory_is_full(sessio
     assert failure.value.exit_code == 8
     with working_on(both, rank_work.TARGET, events=Silent()):  # nobody holds the model any more
         pass
+
+
+@pytest.mark.parametrize(("runs", "expected"), [(1, [3.0]), (2, [50.0, 60.0])])
+def test_of_several_runs_none_loses_time_to_what_goes_before_the_first(
+    session: MakeSession, monkeypatch: pytest.MonkeyPatch, runs: int, expected: list[float]
+) -> None:
+    choices, clock, begun = TrainOptions(device="cpu", minutes=1.0), SimpleNamespace(now=3.0), list[float]()
+    opened = replace(session(), choices=choices)
+
+    def prepared(*_: Any, **__: Any) -> Prepared:
+        clock.now = 50.0  # cases were preprocessed
+        return Prepared(opened, [rank_work.TARGET] * runs, 1)
+
+    def work(*_: Any, started: float, **__: Any) -> None:
+        begun.append(started)
+        clock.now += 10.0
+
+    monkeypatch.setattr(ranks, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(ranks, "joined_ranks", lambda *_, **__: nullcontext(Imagined(2)))
+    monkeypatch.setattr(ranks, "_prepare", prepared)
+    ranks.as_one_of_ranks(
+        choices,
+        Launched(rank=0, size=2, local_rank=0, local_size=2),
+        begin=lambda opened, _, **__: opened,
+        check=lambda *_: None,
+        work=work,
+        events=Silent(),
+        started=clock.now,
+    )
+    assert begun == expected
 
 
 @pytest.mark.parametrize("restart", [False, True])
