@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from autoseg import catalogue
-from autoseg.commands import evaluate, export, plan, predict, report, select, train
+from autoseg.commands import evaluate, export, plan, predict, preprocess, report, select, train
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
 from autoseg.options.command import Command, Output
@@ -84,6 +84,7 @@ def run(options: DemoOptions, events: Events) -> DemoResult:
     for line in _plan_lines(planned):
         events.info(line)
     steps.begin("train")
+    preprocess.run(preprocess.PreprocessOptions(workspace, jobs=options.jobs), events)  # the minutes are the training's
     trained = train.run(_training(options, workspace), events)
     steps.begin("select")
     selected = select.run(select.SelectOptions(workspace, jobs=options.jobs), events)

@@ -52,7 +52,8 @@ class TrainOptions(Options):
     data: OptionalPath = option(DATA, default=None)
     verify: bool = option(VERIFY, default=False)
     minutes: float | None = option(
-        "Wall-clock budget of each run; its schedule anneals to it. Default: the plan's.",
+        "Wall-clock budget of each run; its schedule anneals to it. That of a single run counts from the start of the "
+        "command, preprocessing included. Default: the plan's, without preprocessing.",
         default=None,
         above=0,
         most=1_000_000,
@@ -211,8 +212,9 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
 
     Raises:
         CasesFailedError: some of several runs failed; the others are done.
+        UsageError: preprocessing took more than half of the `minutes` of a single run; the next call has all of them.
     """
-    started = time.monotonic()  # the budget of a single run counts from here, loading torch included
+    started = time.monotonic()  # the --minutes of a single run count from here, loading torch included
 
     from autoseg.jobs.torchrun import launched
     from autoseg.runs.found import workspace_folder
@@ -230,11 +232,11 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
     from autoseg.commands.train_start import with_start
     from autoseg.jobs.executors import open_executor
     from autoseg.model.compute import choose_computes
+    from autoseg.runs.minutes import clock_start, preprocess_missing
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.preparing import prepare
     from autoseg.runs.ranks import as_one_of_ranks
     from autoseg.runs.restarting import LEAVE_OUT, advising, restart_advice
-    from autoseg.runs.session import preprocess_missing
     from autoseg.runs.workspace import find_workspace
     from autoseg.training.monitor import check_installed
 
@@ -261,7 +263,8 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
         prepared = prepare(workspace, options, computes=computes, events=events)
         prepared = replace(prepared, session=with_start(prepared.session, prepared.targets, options.init, events=events))
         session, forecast = foresee(prepared, executor, name=options.executor, events=events)
-        preprocess_missing(session, readers=executor, events=events)
+        preprocess_missing(session, prepared.targets, readers=executor, events=events)
+        started = clock_start(session, prepared.targets, command=started)
         jobs = prepared.jobs if executor.is_local else executor
         with advising(partial(restart_advice, session, prepared.targets)):
             models = train_all(session, prepared.targets, jobs, events=events, started=started)

@@ -28,6 +28,7 @@ from autoseg.runs.earlier import (
     on_same_hardware,
     scored_case_s,
 )
+from autoseg.runs.minutes import counts_preprocessing
 from autoseg.runs.restarting import is_to_restart
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
@@ -76,6 +77,7 @@ class RunForecast:
         problem: why it cannot be done.
         origin: the model that it starts from; None: it starts from nothing.
         after_epochs: epochs of earlier calls, after which it is trained further.
+        preprocessing_counts: whether cases are still to be preprocessed, and its minutes go on meanwhile.
     """
 
     id: ModelId
@@ -92,6 +94,7 @@ class RunForecast:
     problem: AutosegError | None = None
     origin: Origin | None = None
     after_epochs: int = 0
+    preprocessing_counts: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,7 @@ class TrainForecast:
 
     @property
     def left_s(self) -> float | None:
-        """Seconds until everything is done, without preprocessing; None: some pace is not known."""
+        """Seconds until everything is done, preprocessing only as far as minutes count it; None: some pace is not known."""
         left = [run.left for run in self.to_do]
         known = [each.seconds for each in left if each is not None]
         if len(known) < len(left):
@@ -156,9 +159,16 @@ def forecast_of(
     sizes = {(name, view): stored_bytes(plan.of_view(view), name) for name, view in networks}
     missing = {case.id for case in session.store.missing(tuple(session.cases.values()))}
     fingerprints = session.workspace.fingerprint().cases if missing else ()
+    counts = bool(missing) and counts_preprocessing(session, targets)
     return TrainForecast(
         runs=tuple(
-            _run(session, target, earlier, stored_bytes=sizes[target.model.architecture, target.model.view])
+            _run(
+                session,
+                target,
+                earlier,
+                stored_bytes=sizes[target.model.architecture, target.model.view],
+                preprocessing_counts=counts,
+            )
             for target in targets
         ),
         side_by_side=side_by_side,
@@ -172,7 +182,9 @@ def forecast_of(
     )
 
 
-def _run(session: Session, target: Target, earlier: Sequence[EarlierRun], *, stored_bytes: int) -> RunForecast:
+def _run(
+    session: Session, target: Target, earlier: Sequence[EarlierRun], *, stored_bytes: int, preprocessing_counts: bool
+) -> RunForecast:
     plan, budget = session.plan, build_budget(session.plan.training, session.choices)
     status, state, problem = _status(session, target)
     after = 0 if state is None else state.stretch.after_epochs
@@ -197,6 +209,7 @@ def _run(session: Session, target: Target, earlier: Sequence[EarlierRun], *, sto
         problem=problem,
         origin=session.origin(target.model),
         after_epochs=after,
+        preprocessing_counts=preprocessing_counts and status in {"new", "goes on", "goes further"},
     )
 
 

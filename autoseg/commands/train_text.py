@@ -127,6 +127,7 @@ def _run_document(run: RunForecast) -> dict[str, Any]:
         "starts_from": None if run.origin is None else run.origin.model_dump(mode="json", exclude={"learnt_from"}),
         "epochs_done": run.epochs_done,
         "after_epochs": run.after_epochs,
+        "preprocessing_counts": run.preprocessing_counts,
         "epochs": run.epochs,
         "minutes": run.minutes,
         "epochs_expected": _rounded(None if left is None else left.epochs),
@@ -180,10 +181,11 @@ def _length(run: RunForecast) -> str:
     if run.status in {"done", "to be scored"}:
         return f"{counted(run.epochs_done, 'epoch')}, trained"
     clock = None if run.minutes is None else duration(run.minutes * 60)
+    about = "up to" if run.preprocessing_counts else "about"
     if run.epochs is None:
-        return f"about {run.left.epochs:.3g} epochs in {clock}" if run.left is not None else f"{clock}"
+        return f"{about} {run.left.epochs:.3g} epochs in {clock}" if run.left is not None else f"{clock}"
     if run.left is not None and run.left.cut_short:
-        return f"about {run.left.epochs:.3g} of {counted(run.epochs, 'epoch')} in {clock}"
+        return f"{about} {run.left.epochs:.3g} of {counted(run.epochs, 'epoch')} in {clock}"
     return counted(run.epochs, f"{'more ' if run.after_epochs else ''}epoch") + (f", at most {clock}" if clock else "")
 
 
@@ -193,6 +195,10 @@ def _memory_and_disk(forecast: TrainForecast) -> Iterator[str]:
     yield f"  memory: about {step_gb:.2g} GB a step; disk: {disk}"
     if forecast.missing_arrays:
         yield f"  preprocessed first: {counted(forecast.missing_arrays, 'case')}, {_gb(forecast.arrays_bytes)} of that"
+        for run in forecast.to_do:
+            if run.preprocessing_counts and run.minutes is not None:
+                yield f"  the time of that is taken off the {duration(run.minutes * 60)}; `autoseg preprocess`"
+                yield "  beforehand leaves them to the training"
 
 
 def _comparison(forecast: TrainForecast) -> Iterator[str]:
@@ -214,11 +220,16 @@ def _end(forecast: TrainForecast) -> Iterator[str]:
     left_s, runs = forecast.left_s, forecast.to_do
     if left_s is None:
         return
-    beside = ["preprocessing"] if forecast.missing_arrays else []
+    beside = ["preprocessing"] if forecast.missing_arrays and not all(map(_preprocessing_known, runs)) else []
     beside += [] if all(map(_scoring_known, runs)) else ["scoring"]
     without = f" (without {' and '.join(beside)})" if beside else ""
     at = clock_time(forecast.made_at + left_s, now=forecast.made_at)
     yield f"  done about {at}, in {duration(left_s)}{without}"
+
+
+def _preprocessing_known(run: RunForecast) -> bool:
+    """Whether a run ends when its minutes do, of which preprocessing takes a part."""
+    return run.preprocessing_counts and (run.epochs is None or (run.left is not None and run.left.cut_short))
 
 
 def _scoring_known(run: RunForecast) -> bool:

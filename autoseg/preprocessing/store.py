@@ -98,7 +98,7 @@ def store_of(folder: Path, *, plan: Plan, checksums: Mapping[str, str]) -> Store
     return Store(folder, data_keys(plan, checksums), volumes, cuts(plan.views))
 
 
-def fill_store(store: Store, cases: Sequence[Case], *, plan: Plan, jobs: Jobs, events: Events) -> None:
+def fill_store(store: Store, cases: Sequence[Case], *, plan: Plan, jobs: Jobs, events: Events) -> int:
     """Make the arrays of labelled cases that are missing.
 
     Several processes may do this at once: each makes what no other is making, and waits for the rest.
@@ -110,15 +110,19 @@ def fill_store(store: Store, cases: Sequence[Case], *, plan: Plan, jobs: Jobs, e
         jobs: processes that work side by side, each with one case in memory, or an executor.
         events: notified of progress.
 
+    Returns:
+        of how many cases arrays were missing.
+
     Raises:
         CasesFailedError: some cases cannot be read; the others are stored.
         SystemFailureError: the disk is full, or the folder may not be written.
     """
     missing = store.missing(cases)
     if not missing:
-        return
+        return 0
+    count = len(missing)
     failures: dict[str, AutosegError] = {}
-    with events.track("preprocessing", total=len(missing), unit="cases") as progress:
+    with events.track("preprocessing", total=count, unit="cases") as progress:
         for wait in (False, True):
             prepare = partial(_prepare, store=store, plan=plan, wait=wait)
             busy = []
@@ -134,6 +138,7 @@ def fill_store(store: Store, cases: Sequence[Case], *, plan: Plan, jobs: Jobs, e
     if failures:
         failed = [(case.id, failures[case.id]) for case in cases if case.id in failures]
         raise CasesFailedError(failed, done=len(cases) - len(failed))
+    return count
 
 
 class _Outcome(Enum):

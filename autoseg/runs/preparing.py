@@ -62,7 +62,7 @@ def prepare(
     processes_here: int | None = None,
     remember: bool = True,
 ) -> Prepared:
-    """Find out what to do; nothing is preprocessed yet, see `preprocess_missing`.
+    """Find out what to do; nothing is preprocessed yet, see `minutes.preprocess_missing`.
 
     Args:
         workspace: where runs take place.

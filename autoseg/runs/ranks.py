@@ -15,11 +15,12 @@ from autoseg.jobs.together import together
 from autoseg.jobs.torchrun import Launched
 from autoseg.jobs.work import Result, Run
 from autoseg.model.compute import Compute, choose_computes
+from autoseg.runs.minutes import clock_start, preprocess_missing
 from autoseg.runs.moved_data import with_data_in
 from autoseg.runs.preparing import Prepared, TrainChoices, prepare
 from autoseg.runs.restarting import advising, restart_advice
 from autoseg.runs.run import limit_threads
-from autoseg.runs.session import Session, preprocess_missing
+from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
 from autoseg.runs.workspace import Workspace, find_workspace
 from autoseg.storage.owner import Owner, parse_owner, written
@@ -112,14 +113,14 @@ def as_one_of_ranks(
         check: raises what keeps runs from being done.
         work: what to do.
         events: where those of the first go.
-        started: when the command began, on `time.monotonic`; the time of a single run counts from there.
+        started: when the command began, on `time.monotonic`.
 
     Returns:
         the workspace, and the results.
 
     Raises:
         LostRankError: another of the processes failed.
-        UsageError: there are more processes than GPUs, or work is to be done elsewhere.
+        UsageError: there are more processes than GPUs, work is to be done elsewhere, or preprocessing left too few minutes.
     """
     if choices.executor != "local":
         raise UsageError(
@@ -136,8 +137,7 @@ def as_one_of_ranks(
             check(session, targets)
         session = replace(session, command=_of_first(session.command, ranks))
         limit_threads(session.cores)
-        if len(targets) > 1:  # each has its own time, of which the start of the command is no part
-            started = time.monotonic()
+        started = clock_start(session, targets, command=started)
         with advising(partial(restart_advice, session, targets)):
             for target in targets:
                 results.append(work(session, target, events=events, started=started, ranks=ranks))
@@ -149,7 +149,7 @@ def _prepare(choices: RankChoices, at: Launched, compute: Compute, *, events: Ev
     workspace = with_data_in(find_workspace(choices.workspace, verify=choices.verify), choices.data, events)
     with open_executor(choices, folder=workspace.root, events=events) as executor:
         prepared = prepare(workspace, choices, computes=(compute,), events=events, processes_here=at.local_size)
-        preprocess_missing(prepared.session, readers=executor, events=events)
+        preprocess_missing(prepared.session, prepared.targets, readers=executor, events=events)
     return prepared
 
 

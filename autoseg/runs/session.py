@@ -10,12 +10,11 @@ from autoseg.data.dataset import Case, Dataset
 from autoseg.data.splits import Fold
 from autoseg.events import Events
 from autoseg.jobs.machine import machine_digest, usable_cores
-from autoseg.jobs.work import Executor
 from autoseg.model.compute import Compute, choose_computes
 from autoseg.model.description import AdoptedLabels, Origin
 from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
-from autoseg.preprocessing.store import Store, fill_store
+from autoseg.preprocessing.store import Store
 from autoseg.runs.preprocessing import find_arrays
 from autoseg.runs.starts import StartingModel
 from autoseg.runs.targets import Target
@@ -219,7 +218,7 @@ def open_session(
     events: Events,
     remember: bool = True,
 ) -> Session:
-    """Find out what the runs share; nothing is preprocessed yet, see `preprocess_missing`.
+    """Find out what the runs share; nothing is preprocessed yet, see `minutes.preprocess_missing`.
 
     Args:
         workspace: where the runs take place.
@@ -239,7 +238,9 @@ def open_session(
     if workspace.stored_splits().edited:
         events.info("using folds that were edited by hand")
     if choices.minutes is None and choices.epochs is None and plan.training.minutes is not None:
-        events.info(f"each run takes {plan.training.minutes:g} minutes (the plan's; choose another with --minutes)")
+        events.info(
+            f"each run takes {plan.training.minutes:g} minutes of training (the plan's; choose another with --minutes)"
+        )
     if computes:
         devices = ", ".join(dict.fromkeys(str(compute.device) for compute in computes))
         events.info(f"training on {devices} in {computes[0].precision}")
@@ -253,14 +254,3 @@ def open_session(
         choices=choices,
         revision=dataset.revision,
     )
-
-
-def preprocess_missing(session: Session, *, readers: Executor, events: Events) -> None:
-    """Preprocess the labelled cases whose arrays are missing.
-
-    Args:
-        session: says which, and where their arrays go.
-        readers: preprocesses scans.
-        events: notified of progress.
-    """
-    fill_store(session.store, tuple(session.cases.values()), plan=session.plan, jobs=readers, events=events)

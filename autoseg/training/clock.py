@@ -90,7 +90,7 @@ def build_budget(section: TrainingSection, config: Length) -> Budget:
 
 @dataclass
 class Stopwatch:
-    """Seconds since the run was begun: those before the last interruption, and those since the command started."""
+    """Seconds since the run was begun: those before the last interruption, and those since its clock started."""
 
     before_s: float = 0.0
     started: float = field(default_factory=time.monotonic)

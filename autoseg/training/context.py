@@ -67,7 +67,7 @@ class RunContext:
         compute: device and number format.
         workers: processes that prepare batches; 0: the training process does it itself.
         events: where progress goes.
-        stopwatch: counts from the start of the command.
+        stopwatch: counts the seconds of the run.
         on_epoch: called with all epochs so far after each one.
         tracker: notified of each epoch, with a few of its validation slices.
         batches: where batches of a new run are made; None: where the device makes them fastest.

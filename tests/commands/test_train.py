@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -17,7 +18,7 @@ from autoseg.commands import train, train_runs, train_status
 from autoseg.errors import CasesFailedError, PlanError, TrainingError, UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.jobs.series import TITLE
-from autoseg.runs import ranks, run, session
+from autoseg.runs import minutes, ranks, run, session
 from autoseg.runs.restarting import LEAVE_OUT, note_restart
 
 
@@ -211,13 +212,34 @@ def test_a_finished_run_without_scores_is_not_over_at_once(workspace: Path, tmp_
     aside.rename(mark)
 
 
-def test_only_a_single_run_counts_from_the_start_of_the_command(
+def test_only_minutes_of_a_single_run_count_from_the_start_of_the_command(
     workspace: Path, begun: list[tuple[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(train, "time", SimpleNamespace(monotonic=lambda: -1e9))  # long ago
-    train.run(command(workspace, architecture="unet", fold="0"), Silent())
-    train.run(command(workspace, architecture="unet"), Silent())
-    assert [started == -1e9 for _, started in begun] == [True, False, False]
+    counted = []
+    for choices in ({"minutes": 1.0}, {"minutes": 1.0, "epochs": None}, {}, {"epochs": None}):
+        train.run(command(workspace, architecture="unet", fold="0", **choices), Silent())
+        counted.append(begun[-1][1] == -1e9)
+    assert counted == [True, True, False, False]
+    train.run(command(workspace, architecture="unet", minutes=1.0), Silent())
+    assert [started == -1e9 for _, started in begun[4:]] == [False, False]
+
+
+def test_a_run_that_preprocessing_left_no_time_begins_when_it_is_asked_for_again(
+    workspace: Path, begun: list[tuple[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(workspace / "preprocessed")
+    asked, clock = command(workspace, architecture="sepres", fold="0", epochs=None, minutes=1.0), iter([0.0, 31.0])
+    with monkeypatch.context() as slow:
+        slow.setattr(minutes, "preprocess_missing", partial(minutes.preprocess_missing, now=lambda: next(clock)))
+        with pytest.raises(UsageError, match=r"sepres, fold 0: preprocessing took 31 s, and the run had 60 s"):
+            train.run(asked, Silent())
+    assert begun == []
+    events = Recorder()
+    train.run(asked, events)
+    assert [name for name, _ in begun] == ["sepres, fold 0"]
+    assert "preprocessing" not in events.bars
+    assert not [said for said in events.warnings if "preprocess" in said]
 
 
 def test_a_finished_run_says_so_and_keeps_its_scores(workspace: Path) -> None:

@@ -59,6 +59,24 @@ def test_nothing_is_written_and_no_lock_is_wanted(workspace: Path) -> None:
     assert result.forecast.missing_arrays == 6  # labelled cases, of which two are the data set's own validation
     assert "  preprocessed first: 6 cases, " in text(result)
     assert "(without preprocessing)" in text(result)
+    assert not any(run.preprocessing_counts for run in result.forecast.runs)
+
+
+def test_what_preprocessing_takes_off_the_minutes_of_a_single_run_is_said(workspace: Path) -> None:
+    shutil.rmtree(workspace / "preprocessed")
+    said = text(dry(workspace, architecture="attention", minutes=600.0, epochs=None))
+    assert "  the time of that is taken off the 10 h; `autoseg preprocess`\n  beforehand leaves them to" in said
+    assert "  up to " in said
+    assert "(without" not in said  # the minutes end when they did
+    both = dry(workspace, architecture="attention", minutes=600.0)
+    assert "is taken off the 10 h" in text(both)
+    assert "(without preprocessing)" in text(both)  # its epochs are done before
+    assert train.describe(both).document["forecast"]["runs"][0]["preprocessing_counts"]
+    for choices in ({}, {"epochs": None}):
+        said = text(dry(workspace, architecture="attention", **choices))
+        assert "taken off" not in said
+        assert "up to" not in said
+        assert "(without preprocessing)" in said
 
 
 def test_a_finished_run_leaves_nothing_to_do(workspace: Path) -> None:

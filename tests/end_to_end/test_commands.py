@@ -231,6 +231,7 @@ def test_minutes_end_a_training_and_leave_a_model(home: Path) -> None:
     plan = json.loads(path.read_text(encoding="utf-8"))
     plan["network"]["features"] = [4, 8]
     path.write_text(json.dumps(plan), encoding="utf-8")
+    autoseg("preprocess", "-w", "timed", cwd=home)
     result = processes.autoseg("train", "--minutes", "0.1", "-w", "timed", "--json", cwd=home).document
     assert result["models"][0]["minutes"] < 3  # the plan says 30
     assert (home / "timed" / "models" / "unet" / "fold_0" / "bundle.json").exists()

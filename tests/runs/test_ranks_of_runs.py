@@ -16,7 +16,7 @@ from autoseg.errors import TrainingError, UsageError
 from autoseg.events import Silent
 from autoseg.jobs.torchrun import Launched
 from autoseg.model.compute import Compute
-from autoseg.runs import ranks
+from autoseg.runs import minutes, ranks
 from autoseg.runs.preparing import Prepared
 from autoseg.runs.ranks import device_of_rank, on_every_device
 from autoseg.runs.restarting import LEAVE_OUT, note_restart
@@ -63,28 +63,34 @@ def test_a_process_for_each_device_and_one_error_where_one_memory_is_full(sessio
         pass
 
 
-@pytest.mark.parametrize(("runs", "expected"), [(1, [3.0]), (2, [50.0, 60.0])])
-def test_of_several_runs_none_loses_time_to_what_goes_before_the_first(
-    session: MakeSession, monkeypatch: pytest.MonkeyPatch, runs: int, expected: list[float]
+@pytest.mark.parametrize(
+    ("given", "runs", "expected"), [(1.0, 1, [3.0]), (None, 1, [50.0]), (1.0, 2, [50.0, 60.0]), (None, 2, [50.0, 60.0])]
+)
+def test_only_minutes_given_to_a_single_run_count_what_goes_before_the_first_run(
+    session: MakeSession, monkeypatch: pytest.MonkeyPatch, given: float | None, runs: int, expected: list[float]
 ) -> None:
-    choices, clock, begun = TrainOptions(device="cpu", minutes=1.0), SimpleNamespace(now=3.0), list[float]()
+    choices, clock, begun = TrainOptions(device="cpu", minutes=given), SimpleNamespace(now=3.0), list[float]()
     opened = replace(session(), choices=choices)
 
     def prepared(*_: Any, **__: Any) -> Prepared:
         clock.now = 50.0  # cases were preprocessed
         return Prepared(opened, [rank_work.TARGET] * runs, 1)
 
+    def begin(session: Session, targets: object, *, events: object) -> Session:
+        return session
+
     def work(*_: Any, started: float, **__: Any) -> None:
         begun.append(started)
         clock.now += 10.0
 
-    monkeypatch.setattr(ranks, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    for module in (minutes, ranks):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock.now))
     monkeypatch.setattr(ranks, "joined_ranks", lambda *_, **__: nullcontext(Imagined(2)))
     monkeypatch.setattr(ranks, "_prepare", prepared)
     ranks.as_one_of_ranks(
         choices,
         Launched(rank=0, size=2, local_rank=0, local_size=2),
-        begin=lambda opened, _, **__: opened,
+        begin=begin,
         check=lambda *_: None,
         work=work,
         events=Silent(),
