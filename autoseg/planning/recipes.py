@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from autoseg.catalogue import OPTIMISERS, Recipe
-from autoseg.planning.sections import SliceSelection
+from autoseg.planning.slices_section import SliceSelection
 
 T_co = TypeVar("T_co", covariant=True)
 

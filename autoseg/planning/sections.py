@@ -13,6 +13,7 @@ from autoseg.data.dataset import LabelClass, check_classes, names_by_value
 from autoseg.data.labels import LabelEncoding, encoding_of
 from autoseg.images.label_values import LARGEST_LABEL
 from autoseg.planning.section_types import Fraction, Positive, Section
+from autoseg.planning.slices_section import SliceSelection
 
 _FEWEST_LEVELS: Final = 2
 _MOST_LEVELS: Final = 12
@@ -205,32 +206,6 @@ class NetworkSection(Section):
         if self.stem == "plain":
             return self
         return self.model_copy(update={"features": self.features[1:], "stem": "plain"})
-
-
-class SliceSelection(Section):
-    """Which slices of the training scans a network learns from; validation and prediction always take all."""
-
-    rule: catalogue.SliceRule = Field(
-        description="`all`: every slice once per pass; `with_class`: only slices that show `label`; `foreground_fraction`: "
-        "that `fraction` of an epoch comes from slices with any foreground, the rest from all; `foreground_weighted`: that "
-        "`fraction` is drawn in proportion to the foreground pixels of slices, the rest from all"
-    )
-    label: int | None = Field(default=None, description="`with_class`: label value that a slice must show")
-    fraction: Fraction | None = Field(
-        default=None,
-        description="`foreground_fraction`, `foreground_weighted`: fraction of slices drawn by foreground",
-    )
-
-    @model_validator(mode="after")
-    def _rule_is_complete(self) -> "SliceSelection":
-        needed = {"all": None, "with_class": "label"}.get(self.rule, "fraction")
-        given = {name for name in ("label", "fraction") if getattr(self, name) is not None}
-        if given != ({needed} if needed else set()):
-            msg = f"the rule `{self.rule}` needs " + (
-                f"`{needed}` and nothing else" if needed else "neither label nor fraction"
-            )
-            raise ValueError(msg)
-        return self
 
 
 class TrainingSection(Section):

@@ -7,7 +7,8 @@ from autoseg.catalogue import AUGMENTATIONS, LOSSES, NORMALISATIONS, OPTIMISERS
 from autoseg.evaluation.formatting import counted, in_words, listing
 from autoseg.planning.augmentation_section import AugmentationSection
 from autoseg.planning.plan import Plan
-from autoseg.planning.sections import NormalisationStep, SliceSelection, TrainingSection, View
+from autoseg.planning.sections import NormalisationStep, TrainingSection, View
+from autoseg.planning.slices_section import SliceSelection
 
 _MOST_WEIGHTS = 8
 """More class weights than this are not listed. Source: chosen; nobody reads a sentence of 100 numbers."""

@@ -19,10 +19,10 @@ from autoseg.planning.sections import (
     NormalisationStep,
     PredictionSection,
     PreprocessingSection,
-    SliceSelection,
     TrainingSection,
     View,
 )
+from autoseg.planning.slices_section import SliceSelection
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 PLANS_OF_0_1 = (STORED / "workspace" / "plan.json", STORED / "plan_as_planned.json")
