@@ -76,7 +76,7 @@ def _is_run(called: ast.expr) -> bool:
 LOADS_BY_NAME = {PACKAGE / "catalogue" / "table.py", PACKAGE / "commands" / "__init__.py"}
 """The modules that import by a name: those that tables and installed packages' entry points hold, never a file's."""
 
-ASKS_A_DRIVER = PACKAGE / "jobs" / "machine.py"
+ASKS_A_DRIVER = PACKAGE / "jobs" / "nvidia.py"
 """The module that starts another program: the graphics cards' own, without a shell and with fixed arguments."""
 
 ASKS_SLURM = PACKAGE / "jobs" / "preemption.py"
@@ -87,7 +87,7 @@ CARRIES_WORK = {
     "hosted.py": {"imports pickle", "imports subprocess"},
     "hosting.py": {"imports pickle"},
     "rounds.py": {"imports pickle"},
-    "slurm.py": {"imports subprocess"},
+    "slurm_jobs.py": {"imports subprocess"},
 }
 """The modules of `jobs/cluster` that carry a command's work to workers which the user named or started, and results home:
 between these, whoever may connect may run anything anyway. Nothing that was stored is read there."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from autoseg.catalogue import NotFinite
 from autoseg.errors import ImageError
 from autoseg.formats.finite import check_finite, zero_not_finite
-from autoseg.formats.remarks import note_about
+from autoseg.formats.remarks import Remark, note_about
 from autoseg.formats.verification import verify_file
 from autoseg.images.colours import COLOURS, as_grey, as_label_values, without_transparency
 from autoseg.images.dicom.volume import read_slices
@@ -194,7 +194,7 @@ def read_labels(path: Path, *, values: Collection[int] | None = None) -> LabelMa
         scan = as_label_values(scan, path)
         found = scan.single(path)
     labels, warnings = exact_labels(found, path, values=values)
-    warnings = (*scan.warnings, *warnings, *(() if labels.any() else ("the label map is empty: every voxel is 0",)))
+    warnings = (*scan.warnings, *warnings, *(() if labels.any() else (Remark("the label map is empty: every voxel is 0"),)))
     return LabelMap(array=labels, geometry=scan.geometry, warnings=warnings, partial=bool(scan.segments))
 
 

@@ -265,9 +265,11 @@ def test_boxes_around_classes_change_no_number(classes, ignore):
 
 def test_volumes_of_different_shapes_are_refused():
     with pytest.raises(ValueError, match="of one shape"):
-        score_case("x", np.zeros((3, 4, 5), int), np.zeros((3, 4, 6), int), classes=CLASSES, spacing_mm=SPACING_MM)
+        score_case(
+            "x", np.zeros((3, 4, 5), int), np.zeros((3, 4, 6), int), classes=CLASSES, spacing_mm=SPACING_MM, ignore=None
+        )
     with pytest.raises(ValueError, match="two volumes"):
-        score_case("x", np.zeros((4, 5), int), np.zeros((4, 5), int), classes=CLASSES, spacing_mm=SPACING_MM)
+        score_case("x", np.zeros((4, 5), int), np.zeros((4, 5), int), classes=CLASSES, spacing_mm=SPACING_MM, ignore=None)
 
 
 def test_every_label_map_is_looked_at_once_for_the_boxes_of_all_classes(monkeypatch):
@@ -282,6 +284,6 @@ def test_every_label_map_is_looked_at_once_for_the_boxes_of_all_classes(monkeypa
     monkeypatch.setattr(
         cases, "Masks", lambda ours, *others, **more: computed.append(ours.shape) or Masks(ours, *others, **more)
     )
-    score_case("x", whole, whole, classes=CLASSES, spacing_mm=SPACING_MM)
+    score_case("x", whole, whole, classes=CLASSES, spacing_mm=SPACING_MM, ignore=None)
     assert len(looks) == 2
     assert computed == [(6, 7, 8), (1, 1, 1)]

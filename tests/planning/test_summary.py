@@ -58,7 +58,7 @@ def test_a_plan_for_brains_in_words(brains: Fingerprint) -> None:
         "data: 3 classes: CSF, GM and WM": "as declared by the data set",
         "slices: coronal slices, kept at 0.94 mm": "the finest plane",
         "slices: each with 1 adjacent slice on either side (2.5D)": "1.5 mm apart",
-        "slices: patches of 160 x 160 px, 8 in a batch": "a step takes at most 1.9 GB",
+        "slices: patches of 160 x 160 px, 8 in a batch": "a step takes at most 1.6 GB",
         "intensities: scaled by the middle half of each scan": "scans have no common scale",
         "network: 5 levels of 16 to 256 features": "usual width on a CPU, depth by size",
         "training: cross-entropy + Dice, weights 1 to 10.6, muon": "rare classes weigh more",

@@ -193,7 +193,7 @@ def test_a_label_map_that_is_gone_is_named(tmp_path: Path, monkeypatch: pytest.M
             path.unlink()
         return False, ""
 
-    monkeypatch.setattr("autoseg.postprocessing.search.judge", judged_without_files)
+    monkeypatch.setattr("autoseg.postprocessing.search.step_helps", judged_without_files)
     with pytest.raises(WorkspaceError, match="a temporary file of this command cannot be read") as raised:
         search(flawed(tmp_path, classes=1))
     assert ".npz" in str(raised.value.where)

@@ -88,7 +88,7 @@ def run(paper: Plan, fold: FoldData, tmp_path: Path, snapshots: Snapshots, monke
     def follow(script: Iterable[float], *, epochs: int | None = None) -> RunState:
         losses = iter(script)
         dice = iter(index / 1000 for index in range(1000))
-        monkeypatch.setattr(Watch, "look", lambda *_, **__: ValidationResult(next(losses), (next(dice),)))
+        monkeypatch.setattr(Watch, "look", lambda *_, **__: ValidationResult(next(losses), (next(dice),), slices=1))
         config = TrainConfig(architecture="unet", fold="0", precision="float32", epochs=epochs)
         return train(paper, config, fold, context=RunContext(tmp_path, CPU, 0, Silent(), on_epoch=snapshots))
 
