@@ -75,6 +75,7 @@ def test_models_outside_the_cross_validation_predict_only_where_it_has_none(
         folder = workspace.models / network / "fold_0"
         document = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
         edit(folder / "bundle.json", **{**document, "fold": fold})
+        folder.rename(folder.with_name(f"fold_{fold}"))
     (unet,) = fold_0(workspace, "unet")
     assert in_use(workspace, plan, None, Silent())[-1] == unet
     for folder in (unet, *([fold_0(workspace, "sepres")[0]] if len(folds) == 1 else [])):
