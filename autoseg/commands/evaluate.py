@@ -88,8 +88,7 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     Raises:
         CasesFailedError: some pairs could not be compared or some files have no partner; the others are written.
     """
-    workspace = _workspace(options, events)  # a wrong one is told before the rest is loaded
-    plan = None if workspace is None else workspace.plan()
+    workspace, plan = _planned(options, events) or (None, None)  # a wrong workspace is told before the rest is loaded
 
     from autoseg.data.dataset import refuse_ignored_background
     from autoseg.evaluation.folders import evaluate_folders
@@ -168,8 +167,8 @@ def chosen_tolerances(asked_mm: float | None, plan: "Plan | None") -> "Tolerance
     return DEFAULT_TOLERANCE_MM if plan is None else plan.tolerances_mm
 
 
-def _workspace(options: EvaluateOptions, events: Events) -> "Workspace | None":
-    """The workspace meant, with a plan that can be read; None where none was chosen and none is there."""
+def _planned(options: EvaluateOptions, events: Events) -> "tuple[Workspace, Plan] | None":
+    """The workspace meant and its plan; None where none was chosen and none is there."""
     from autoseg.runs.found import workspace_folder
 
     try:
@@ -178,14 +177,14 @@ def _workspace(options: EvaluateOptions, events: Events) -> "Workspace | None":
         from autoseg.runs.workspace import Workspace
 
         workspace = Workspace(folder)
-        workspace.plan()
+        plan = workspace.plan()
     except WorkspaceError:
         if options.workspace is not None:
             raise
         return None
     if options.workspace is None:
         events.info(f"classes and tolerances are those of {workspace.root}; choose another with --workspace")
-    return workspace
+    return workspace, plan
 
 
 def describe(result: EvaluateResult) -> Output:

@@ -86,7 +86,7 @@ def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results
     """List the scans of a file or of a folder with everything below it, links followed.
 
     Names ending in `_0000`, `_0001`, ... up to the model's number of channels are the channels of one scan, and so are names
-    ending in those of several channels, in capitals or not; other numbers belong to the name, and so do those of pictures in
+    ending in those of several channels, in capitals or not; other numbers belong to the name, and so do those of images in
     colour, which hold all channels. Scans of the same name are called after the folders that tell them apart (`data.ids`).
     In folders of BIDS (`anat`) images of the model's channels are scans, and no others. DICOM files are recognised by their
     content; the slices of one series are a scan, in whatever folders they lie, called after the folder that holds them all

@@ -40,7 +40,7 @@ def test_left_and_right_are_those_of_the_patient_not_of_the_array(make_fingerpri
 @pytest.mark.parametrize(
     ("rows", "columns", "axes"), [(0.8, 0.6, ("rows", "columns")), (0.8, 0.59, ()), (0.59, 0.8, ()), (0.59, 0.59, ())]
 )
-def test_pictures_are_mirrored_where_both_axes_are_symmetric(make_fingerprint, rows, columns, axes):
+def test_2d_images_are_mirrored_where_both_axes_are_symmetric(make_fingerprint, rows, columns, axes):
     fingerprint = make_fingerprint({**FLAT, "symmetry": (1.0, rows, columns)})
     assert mirror_rules.mirror_axes(fingerprint, plane=None, recipe="auto").value == axes
 
