@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from autoseg.wording import counted
+
 
 class AutosegError(Exception):
     """Root of all failures with a cure.
@@ -95,7 +97,7 @@ class ProblemsError(DatasetError):
     def __init__(self, problems: Sequence[tuple[str, AutosegError]], *, where: Path) -> None:
         self.problems = tuple(problems)
         super().__init__(
-            f"{len(problems)} problem(s) in {len({case for case, _ in problems})} case(s)",
+            f"{counted(len(problems), 'problem')} in {counted(len({case for case, _ in problems}), 'case')}",
             where=where,
             remedy="Fix or remove the listed files and run the same command again.",
         )
@@ -157,7 +159,7 @@ class CasesFailedError(AutosegError):
         self.failures = tuple(failures)
         self.done = done
         super().__init__(
-            f"{len(failures)} case(s) failed, {done} succeeded and are written",
+            f"{counted(len(failures), 'case')} failed, {done} succeeded and are written",
             remedy="Fix the listed cases and run the same command again; finished ones are skipped.",
         )
 

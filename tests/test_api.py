@@ -230,8 +230,8 @@ def test_an_exported_model_is_loaded_like_a_workspace(
     for given in ({"model": file}, {"model": [str(file)]}, {"workspace": file}):
         loaded = autoseg.load_model(**given, precision="float32")  # type: ignore[arg-type]
         np.testing.assert_array_equal(loaded.predict(path).labels.array, model.predict(path).labels.array)
-    assert repr(exported).startswith(f"<ExportResult: {file}, 1 network(s), ")
-    assert repr(autoseg.info(file)).startswith(f"<InfoResult: {file}, 1 network(s) for scans like those of IBSR18")
+    assert repr(exported).startswith(f"<ExportResult: {file}, 1 network, ")
+    assert repr(autoseg.info(file)).startswith(f"<InfoResult: {file}, 1 network for scans like those of IBSR18")
     assert "Learnt from" in autoseg.info(file)._repr_html_()
     both = {"workspace": workspace / "run"}
     with pytest.raises(UsageError, match="an exported model, a workspace or folders are wanted"):

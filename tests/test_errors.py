@@ -73,7 +73,7 @@ def failed() -> CasesFailedError:
 
 def test_failed_cases_are_listed_each_on_its_line() -> None:
     assert str(failed()) == (
-        "2 case(s) failed, 5 succeeded and are written:\n"
+        "2 cases failed, 5 succeeded and are written:\n"
         "  one: the file is empty. Copy it again.\n"
         "  two: a/b.nii: cut off; expected 352; found 12 bytes. Copy it again.\n"
         "Fix the listed cases and run the same command again; finished ones are skipped."
@@ -102,7 +102,7 @@ def found() -> ProblemsError:
 
 def test_problems_are_listed_each_on_its_line() -> None:
     assert str(found()) == (
-        "data: 3 problem(s) in 2 case(s):\n"
+        "data: 3 problems in 2 cases:\n"
         "  one: the file is empty. Copy it again.\n"
         "  two: a/b.nii: cut off; expected 352; found 12 bytes. Copy it again.\n"
         "  two: the file is empty. Copy it again.\n"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from autoseg.events import LEFT
-from autoseg.training.durations import clock_time
+from autoseg.wording import clock_time
 
 
 def progress_of(done: float, total: float | None, unit: str) -> str:

@@ -10,6 +10,7 @@ from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import DATA, VERIFY, WORKSPACE
 from autoseg.results import Records
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.runs.revisions import Revision
@@ -66,7 +67,7 @@ class AdoptResult(Records):
     def _in_short(self) -> str:
         if self.revision is None:
             return f"{self.workspace.root}: nothing new"
-        return f"{self.workspace.root}: revision {self.revision.number}, {len(self.revision.cases)} label map(s)"
+        return f"{self.workspace.root}: revision {self.revision.number}, {counted(len(self.revision.cases), 'label map')}"
 
     def _tables(self) -> Sequence[Table]:
         return describe(self).tables
@@ -160,11 +161,11 @@ def describe(result: AdoptResult) -> Output:
     table = Table(f"Revision {revision.number} of the data in {root}", ("case", "label map", "held out by fold"), rows)
     corrected = sum(case.corrected for case in revision.cases)
     would = "Would adopt" if result.dry_run else "Adopted"
-    lines = [f"{would} {len(rows)} label map(s): {len(rows) - corrected} new, {corrected} corrected"]
+    lines = [f"{would} {counted(len(rows), 'label map')}: {len(rows) - corrected} new, {corrected} corrected"]
     if result.dry_run:
         lines.append("Nothing was changed. Without --dry-run it is")
     elif result.behind:
-        lines.append(f"{len(result.behind)} model(s) predict without them so far: {', '.join(result.behind)}")
+        lines.append(f"{counted(len(result.behind), 'model')} so far without them: {', '.join(result.behind)}")
     document |= {"revision": revision.number, "cases": [case.model_dump(mode="json") for case in revision.cases]}
     return Output("\n".join(lines), document, [table])
 

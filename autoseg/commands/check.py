@@ -12,6 +12,7 @@ from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import CHANNELS, EXECUTOR, IGNORE, JOBS, LABELS, NOT_FINITE, SCHEDULER, SLURM_SETTINGS
 from autoseg.results import Records
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import Dataset, LabelClass
@@ -54,9 +55,10 @@ class CheckResult(Records):
     ignore: int | None = None
 
     def _in_short(self) -> str:
-        labelled = len(self.fingerprint.cases)
-        others = len(self.dataset.cases) - labelled
-        return f"{self.dataset.name}: {labelled} labelled case(s), {others} without labels, {self.folds} fold(s)"
+        cases = len(self.fingerprint.cases)
+        others = len(self.dataset.cases) - cases
+        labelled = counted(cases, "labelled case")
+        return f"{self.dataset.name}: {labelled}, {others} without labels, {counted(self.folds, 'fold')}"
 
     def _tables(self) -> Sequence[Table]:
         return describe(self).tables
@@ -134,8 +136,8 @@ def describe(result: CheckResult) -> Output:
     part = labelled_part(fingerprint.cases)
     labelled = "" if part is None else f"labelled: {part}\n"
     text = (
-        f"{dataset.name} ({dataset.layout} layout) can be trained: {len(fingerprint.cases)} labelled case(s), {unlabelled} "
-        f"without labels, {result.folds} fold(s)\nchannels: {channels}\nclasses: {classes}\n{labelled}"
+        f"{dataset.name} ({dataset.layout} layout) can be trained: {counted(len(fingerprint.cases), 'labelled case')}, "
+        f"{unlabelled} without labels, {counted(result.folds, 'fold')}\nchannels: {channels}\nclasses: {classes}\n{labelled}"
         f"Next: {_planning(result)}"
     )
     document = {

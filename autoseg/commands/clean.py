@@ -9,6 +9,7 @@ from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import OptionalPath, Options, option
 from autoseg.options.shared import DATA, VERIFY, WORKSPACE
 from autoseg.results import Records
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.runs.workspace import Workspace
@@ -97,7 +98,7 @@ def describe(result: CleanResult) -> Output:
     """What was removed and why, and what that frees."""
     rows = [(leftover.name, f"{leftover.bytes / 1e6:.1f}", leftover.reason) for leftover in result.leftovers]
     tables = [Table(f"Not needed in {result.workspace.root}", ("what", "MB", "why"), rows)] if rows else []
-    freed = f"{result.bytes / 1e9:.2f} GB in {sum(len(leftover.paths) for leftover in result.leftovers)} file(s)"
+    freed = f"{result.bytes / 1e9:.2f} GB in {counted(sum(len(leftover.paths) for leftover in result.leftovers), 'file')}"
     if not rows:
         text = f"Nothing in {result.workspace.root} is old"
     elif result.dry_run:

@@ -11,6 +11,7 @@ from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, argument, option
 from autoseg.options.shared import IGNORE, JOBS
 from autoseg.results import Records
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.evaluation.paired import PairedComparison
@@ -59,7 +60,6 @@ class CompareResult(Records):
     @property
     def tables(self) -> list[Table]:
         """Every side against the first, with means, differences and tests."""
-        from autoseg.evaluation.formatting import counted
         from autoseg.evaluation.paired_tables import comparison_columns, comparison_rows
 
         comparison = self.comparison
@@ -73,7 +73,6 @@ class CompareResult(Records):
         ]
 
     def _in_short(self) -> str:
-        from autoseg.evaluation.formatting import counted
         from autoseg.evaluation.paired_tables import in_words
 
         return "; ".join(in_words(self.comparison)) or f"{counted(len(self.comparison.cases), 'case')} compared"
@@ -108,7 +107,7 @@ def run(options: CompareOptions, events: Events) -> CompareResult:
     refuse_ignored_background(options.ignore)
     places = [Path(place) for place in options.places]
     if len(places) < 2:
-        raise UsageError("nothing to compare with", found=f"{len(places)} place(s)", remedy="Name two or more.")
+        raise UsageError("nothing to compare with", found=counted(len(places), "place"), remedy="Name two or more.")
     output = options.output or Path("comparison")
     require_writable(output)
     judging = Judging(options.references, options.tolerance, processes(options.jobs), options.ignore)

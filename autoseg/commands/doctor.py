@@ -10,6 +10,7 @@ from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import OptionalPath, Options, option
 from autoseg.options.shared import WORKSPACE
 from autoseg.results import Result
+from autoseg.wording import counted, listing
 
 if TYPE_CHECKING:
     from autoseg.diagnosis.facts import Facts
@@ -37,7 +38,7 @@ class DoctorResult(Result):
     findings: "tuple[Finding, ...]"
 
     def _in_short(self) -> str:
-        return f"{len(self.findings)} thing(s) are slow here" if self.findings else "nothing is slow here"
+        return f"slow here: {counted(len(self.findings), 'thing')}" if self.findings else "nothing is slow here"
 
     def _tables(self) -> Sequence[Table]:
         return describe(self).tables
@@ -84,12 +85,14 @@ def told(facts: "Facts") -> list[tuple[str, str]]:
 
 
 def _processor(facts: "Facts") -> str:
-    cores = f"{facts.usable_cores} of {facts.cores} cores" if facts.usable_cores != facts.cores else f"{facts.cores} core(s)"
+    cores = (
+        f"{facts.usable_cores} of {facts.cores} cores" if facts.usable_cores != facts.cores else counted(facts.cores, "core")
+    )
     quota = "" if facts.quota_cores is None else f", a quota of {facts.quota_cores:g}"
     if facts.torch is None:
         return f"{facts.processor}, {cores}{quota}"
-    fast = f"bfloat16 by {' and '.join(facts.torch.bfloat16)}" if facts.torch.bfloat16 else "no bfloat16"
-    return f"{facts.processor}, {cores}{quota}, {fast}; torch computes on {facts.torch.threads} thread(s)"
+    fast = f"bfloat16 by {listing(facts.torch.bfloat16)}" if facts.torch.bfloat16 else "no bfloat16"
+    return f"{facts.processor}, {cores}{quota}, {fast}; torch computes on {counted(facts.torch.threads, 'thread')}"
 
 
 def _graphics(facts: "Facts") -> str:

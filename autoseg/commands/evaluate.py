@@ -12,6 +12,7 @@ from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import EXECUTOR, IGNORE, JOBS, SCHEDULER, SLURM_SETTINGS, TOLERANCE
 from autoseg.results import Records
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.evaluation.cases import Tolerances
@@ -57,12 +58,11 @@ class EvaluateResult(Records):
     def _in_short(self) -> str:
         from autoseg.evaluation.formatting import number
 
-        return f"{len(self.evaluation.cases)} case(s), mean Dice {number(self.summary.mean['dice'], 4)}"
+        return f"{counted(len(self.evaluation.cases), 'case')}, mean Dice {number(self.summary.mean['dice'], 4)}"
 
     @property
     def table(self) -> "ScoreTable":
         """The metrics of tables for every class and on average."""
-        from autoseg.evaluation.formatting import counted
         from autoseg.evaluation.score_table import score_table
 
         cases = counted(len(self.evaluation.cases), "case")

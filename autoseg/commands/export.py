@@ -8,6 +8,7 @@ from autoseg.events import Events
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import VERIFY, WORKSPACE
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.exporting.export import ExportResult
@@ -46,8 +47,9 @@ def run(options: ExportOptions, events: Events) -> "ExportResult":
 def describe(result: "ExportResult") -> Output:
     """What went into the file."""
     description = result.description
+    folders = [bundle.id.folder for bundle in description.bundles.values()]
     lines = [
-        f"{len(description.bundles)} network(s): {', '.join(bundle.id.folder for bundle in description.bundles.values())}",
+        f"{counted(len(folders), 'network')}: {', '.join(folders)}",
         *(
             f"  {model.path}: probabilities differ from torch by at most {model.largest_difference:.1e}; "
             f"slices in multiples of {model.multiple_px} px, from {model.smallest_px}"

@@ -27,6 +27,7 @@ from autoseg.options.shared import (
     SLURM_SETTINGS,
 )
 from autoseg.results import Records
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.planning.fingerprint import Fingerprint
@@ -153,8 +154,8 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     if options.name is None and not options.force:
         dataset = dataset.model_copy(update={"name": earlier_name(workspace, dataset)})
     events.info(
-        f"{dataset.name}: {dataset.layout} layout, {len(dataset.training)} labelled training case(s), "
-        f"{len(dataset.validation)} labelled validation case(s), "
+        f"{dataset.name}: {dataset.layout} layout, {counted(len(dataset.training), 'labelled training case')}, "
+        f"{counted(len(dataset.validation), 'labelled validation case')}, "
         f"{len(dataset.cases) - len(dataset.labelled)} without a part in training"
     )
     tell_found(dataset, events)

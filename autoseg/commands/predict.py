@@ -14,6 +14,7 @@ from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import DEVICE, EXECUTOR, MEMORY, MIRROR, MODEL, PRECISION, SCHEDULER, SLURM_SETTINGS, WORKSPACE
 from autoseg.results import Records
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.inference.part import Part
@@ -94,7 +95,7 @@ class PredictResult(Records):
     missing: tuple[str, ...] = ()
 
     def _in_short(self) -> str:
-        return f"{len(self.rows)} scan(s) by {', '.join(self.models)}; {self.table}"
+        return f"{counted(len(self.rows), 'scan')} by {', '.join(self.models)}; {self.table}"
 
     def _records(self) -> Sequence[Mapping[str, Any]]:
         """A row per scan, with the volume and the probable Dice of every class."""
@@ -255,12 +256,12 @@ def describe(result: PredictResult) -> Output:
         lines.append(f"{row.case}: {volumes}" + (f"; probable Dice: {predicted}" if predicted else ""))
         lines += [f"  doubtful: {row.warnings}"] if row.warnings else []
     if result.skipped:
-        lines.append(f"{len(result.skipped)} scan(s) had been segmented before and were left as they are")
+        lines.append(f"{counted(len(result.skipped), 'scan')} had been segmented before and stayed unchanged")
     if result.part is not None:
         left = f"{len(result.missing)} of the other parts {'is' if len(result.missing) == 1 else 'are'} missing"
         missing = left if result.missing else "all others are there, too"
-        lines.append(f"Part {result.part}: {len(result.rows)} scan(s); {missing}")
-    others = f", which also holds {len(result.others)} scan(s) of other models or settings" if result.others else ""
+        lines.append(f"Part {result.part}: {counted(len(result.rows), 'scan')}; {missing}")
+    others = f", which also holds {counted(len(result.others), 'scan')} of other models or settings" if result.others else ""
     lines.append(f"Wrote {result.table}{others}")
     document = {
         "models": list(result.models),

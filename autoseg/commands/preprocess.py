@@ -8,6 +8,7 @@ from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output
 from autoseg.options.declaration import Jobs, OptionalPath, Options, option
 from autoseg.options.shared import DATA, EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS, VERIFY, WORKSPACE
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.data.dataset import Case
@@ -56,8 +57,6 @@ def run(options: PreprocessOptions, events: Events) -> PreprocessResult:
 
 def describe(result: PreprocessResult) -> Output:
     """Where the arrays are."""
-    from autoseg.evaluation.formatting import counted
-
     number = len(result.cases)
     text = f"{counted(number, 'case')} {'is' if number == 1 else 'are'} preprocessed in {result.store.folder}"
     return Output(text, {"folder": str(result.store.folder), "cases": [case.id for case in result.cases]})

@@ -10,6 +10,7 @@ from autoseg.events import Events
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import OptionalPath, Options, PathOption, argument, option
 from autoseg.results import Records
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.inference.review import ReviewedScan
@@ -66,7 +67,7 @@ class QueueResult(Records):
 
     def _in_short(self) -> str:
         first = f", first {self.scans[0].scan.case}" if self.waiting and self.scans else ""
-        return f"{self.folder}: {self.waiting} of {self.total} scan(s) wait for a person{first}"
+        return f"{self.folder}: {self.waiting} of {counted(self.total, 'scan')} left for a person{first}"
 
     def _tables(self) -> Sequence[Table]:
         return describe(self).tables
@@ -139,7 +140,7 @@ def describe(result: QueueResult) -> Output:
     ]
     table = Table(f"{result.folder}, the neediest first", ("case", "state", "why", "label map", "scan"), rows)
     left = f" ({result.total - len(result.scans)} more are not listed)" if len(result.scans) < result.total else ""
-    lines = [f"{result.waiting} of {result.total} scan(s) wait for a person{left}"]
+    lines = [f"{result.waiting} of {counted(result.total, 'scan')} left for a person{left}"]
     if any(queued.state == "corrected" for queued in result.scans):
         named = [] if result.workspace is None else ["--workspace", str(result.workspace)]
         lines.append(f"Next: {shlex.join(['autoseg', 'adopt', str(result.folder), *named])}")

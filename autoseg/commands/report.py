@@ -8,6 +8,7 @@ from autoseg.events import Events
 from autoseg.options.command import Command, Output, function
 from autoseg.options.declaration import OptionalPath, Options, option
 from autoseg.options.shared import DATA, VERIFY, WORKSPACE
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.reporting.report import ReportResult
@@ -66,8 +67,6 @@ def _opened(page: Path) -> bool:
 
 def describe(result: "ReportResult") -> Output:
     """Where page, tables and figures are."""
-    from autoseg.evaluation.formatting import counted
-
     names = [path.relative_to(result.folder) for path in result.written]
     lines = [result.verdict.sentence, counted(len(result.models), "model"), *(f"  {name}" for name in names)]
     lines.append(f"Wrote {result.folder}")

@@ -11,6 +11,7 @@ from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, option
 from autoseg.options.shared import DATA, EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS, VERIFY, WORKSPACE
 from autoseg.results import Records
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.postprocessing.selection import Candidate, Estimate, SelectedModel, Selection, TriedShift, TriedStep
@@ -116,11 +117,13 @@ def describe(result: SelectResult) -> Output:
     trials: list[TriedStep | TriedShift] = [*([] if selection.shift is None else [selection.shift]), *selection.tried]
     kept = [trial for trial in trials if trial.kept]
     left_out = len(selection.candidates) - _MOST_CANDIDATES
-    lines = [f"{left_out} candidate(s) that score less are not shown (--full)"] if left_out > 0 else []
+    lines = [f"Not shown: {counted(left_out, 'candidate')} with lower scores (--full)"] if left_out > 0 else []
     lines += (
-        [f"{len(trials) - len(kept)} step(s) of postprocessing were tried and not kept (--full)"] if trials != kept else []
+        [f"Tried and not kept: {counted(len(trials) - len(kept), 'step')} of postprocessing (--full)"]
+        if trials != kept
+        else []
     )
-    lines += [f"Averaging {len(selection.models)} model(s): {', '.join(_in_words(selection.models))}"]
+    lines += [f"Averaging {counted(len(selection.models), 'model')}: {', '.join(_in_words(selection.models))}"]
     lines += [f"  through slices of these planes alone: {', '.join(selection.views)}"] if selection.views else []
     lines += [f"  {reason}" for reason in selection.reasons if not any(trial.phrase in reason for trial in kept)]
     lines += [f"  missing: {line}" for line in selection.missing]
@@ -157,7 +160,7 @@ def _compared(selection: "Selection", candidates: "Sequence[Candidate]") -> Tabl
     heading, dice = interval_column("Dice", [score.dice for score in scores], 4)
     distances = with_undefined(mean_column([score.hausdorff_mm for score in scores], 2), scores)
     return Table(
-        f"Networks on {len(selection.compared_cases)} held-out case(s)",
+        f"Networks on {counted(len(selection.compared_cases), 'held-out case')}",
         ("networks", heading, "HD (mm)", "difference", "p"),
         list(map(_candidate, candidates, dice, distances)),
     )

@@ -10,6 +10,7 @@ from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import OptionalPath, Options, option
 from autoseg.options.shared import WORKSPACE
 from autoseg.results import Result
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.exporting.found import FoundExport
@@ -119,12 +120,12 @@ def _told(standing: Standing) -> list[tuple[str, str]]:
     reported = "not yet" if status.report is None else str(status.report)
     outdated = ", older than what it shows" if status.report_outdated else ""
     old = " (other networks or postprocessing than predict now)"
-    behind = f"; {len(status.behind)} model(s) learnt from earlier ones" if status.behind else ""
+    behind = f"; {counted(len(status.behind), 'model')} learnt from earlier ones" if status.behind else ""
     exports = [f"{export.path}{'' if export.current else old}" for export in standing.exports]
     return [
-        ("planned", f"{plan.inputs.name}: recipe {plan.inputs.recipe}, {planes} slices, {folds} fold(s), {edited}"),
+        ("planned", f"{plan.inputs.name}: recipe {plan.inputs.recipe}, {planes} slices, {counted(folds, 'fold')}, {edited}"),
         *(
-            [("adopted", f"{status.adopted} label map(s), revision {status.revision} of the data{behind}")]
+            [("adopted", f"{counted(status.adopted, 'label map')}, revision {status.revision} of the data{behind}")]
             if status.revision
             else []
         ),
@@ -146,7 +147,7 @@ def _started(runs: "Sequence[RunStatus]") -> list[tuple[str, str]]:
 def _selected(selection: "SelectionStatus") -> str:
     if selection.outdated:
         return f"outdated: {selection.outdated}"
-    return f"{len(selection.models)} model(s), up to date" if selection.models else "nothing yet"
+    return f"{counted(len(selection.models), 'model')}, up to date" if selection.models else "nothing yet"
 
 
 def _matrix(runs: "Sequence[RunStatus]") -> list[Table]:

@@ -25,6 +25,7 @@ from autoseg.options.shared import (
     WORKSPACE,
 )
 from autoseg.results import Records, Result
+from autoseg.wording import counted
 
 if TYPE_CHECKING:
     from autoseg.commands.train_forecast import TrainForecast
@@ -146,7 +147,7 @@ class TrainedModel(Result):
     trained_times: int = 1
 
     def _in_short(self) -> str:
-        from autoseg.evaluation.formatting import counted, number
+        from autoseg.evaluation.formatting import number
 
         dice = "" if self.summary is None else f", mean Dice {number(self.summary.mean['dice'], 4)}"
         return f"{self.id.title}, {counted(self.epochs, 'epoch')} in {self.minutes:.1f} min{dice}"

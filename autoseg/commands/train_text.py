@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from autoseg.commands.train_forecast import Reached, RunForecast, TrainForecast
-from autoseg.evaluation.formatting import bounds, counted, number
+from autoseg.evaluation.formatting import bounds, number
 from autoseg.evaluation.statistics import Interval, defined
 from autoseg.options.command import Table
-from autoseg.training.durations import clock_time, duration
+from autoseg.wording import clock_time, counted, duration, listing
 
 if TYPE_CHECKING:
     from autoseg.commands.train import TrainedModel
@@ -52,7 +52,7 @@ def dice_in_words(model: "TrainedModel") -> str:
     if model.summary is None:
         return "nothing was held out"
     dice = ", ".join(f"{name} {_with_bounds(each)}" for name, each in model.dice.items())
-    return f"Dice {dice} ({model.summary.cases} held-out case(s))"
+    return f"Dice {dice} ({counted(model.summary.cases, 'held-out case')})"
 
 
 def _with_bounds(dice: Interval) -> str:
@@ -222,7 +222,7 @@ def _end(forecast: TrainForecast) -> Iterator[str]:
         return
     beside = ["preprocessing"] if forecast.missing_arrays and not all(map(_preprocessing_known, runs)) else []
     beside += [] if all(map(_scoring_known, runs)) else ["scoring"]
-    without = f" (without {' and '.join(beside)})" if beside else ""
+    without = f" (without {listing(beside)})" if beside else ""
     at = clock_time(forecast.made_at + left_s, now=forecast.made_at)
     yield f"  done about {at}, in {duration(left_s)}{without}"
 

@@ -171,7 +171,7 @@ class PassedOver:
             (events.warn if reason == UNREAD else events.info)(self._sentence(reason))
 
     def _sentence(self, reason: str) -> str:
-        return f"skipped ({reason}): {listing(self.files[reason], root=self.root)}"
+        return f"skipped ({reason}): {some_files(self.files[reason], root=self.root)}"
 
 
 def _is_part(path: Path) -> bool:
@@ -186,7 +186,7 @@ def _is_held_out(path: Path) -> bool:
     return path.suffix in {".npy", ".npz"} and (path.parent / _RECORD).is_file()
 
 
-def listing(paths: Sequence[Path], *, root: Path) -> str:
+def some_files(paths: Sequence[Path], *, root: Path) -> str:
     """Some files by their names below a folder, and how many more there are, with their endings where these differ."""
     names = [printable(str(path.relative_to(root) if path.is_relative_to(root) else path)) for path in paths]
     if len(names) <= _NAMED:

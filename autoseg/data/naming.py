@@ -23,8 +23,6 @@ _LABEL: Final = re.compile(r"(?:^|[_.-])(?:d?seg|segmentations?|masks?|labels?|l
 
 _CHANNEL: Final = re.compile(r"^(?P<id>.+)_(?P<number>\d{4})$")
 _PREFIX: Final = re.compile(r"^(Dataset|Task)\d+_(?=.)")
-_NAMED: Final = 5
-"""Names of many that a message gives."""
 
 _MOST_BYTES: Final = 200
 """File systems allow 255, and endings are added."""
@@ -181,9 +179,3 @@ def dataset_name(root: Path, document: Mapping[str, Any]) -> str:
     name = given if given.strip() else _PREFIX.sub("", root.name)
     # The name becomes a folder's.
     return re.sub(r"[^\w.-]+", "_", name.strip()).strip("._") or "dataset"
-
-
-def some(names: Sequence[str]) -> str:
-    """The first of several names for a message, and how many more there are."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

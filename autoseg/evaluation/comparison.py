@@ -14,9 +14,9 @@ from statistics import fmean
 from typing import Final
 
 from autoseg.evaluation.cases import NOT_AT_THIS_TOLERANCE, NOT_THROUGHOUT, CaseMetrics, ClassMetrics
-from autoseg.evaluation.formatting import counted, listing
 from autoseg.evaluation.statistics import MetricSummary, describe
 from autoseg.metrics.table import METRICS
+from autoseg.wording import counted, listing
 
 ScoreTable = Mapping[tuple[str, int], ClassMetrics]
 """Scores by case and label value."""

@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from autoseg.wording import counted
+
 UNDEFINED: Final = "n/a"
 """What stands where a number is undefined."""
 
@@ -13,8 +15,6 @@ TOO_FEW: Final = "too few cases for an interval"
 
 _SMALL_ML: Final = 0.01
 """Volumes below it are seen in microscopy and micro-CT. Source: two decimals show it as their last digit."""
-
-_WORDS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 
 
 class Estimated(Protocol):
@@ -114,36 +114,6 @@ def spread(mean: float, sd: float, digits: int) -> str:
     """A mean with its standard deviation where there is one: `0.912 +- 0.010`."""
     middle = number(mean, digits)
     return middle if math.isnan(sd) else f"{middle} +- {number(sd, digits)}"
-
-
-def listing(items: Sequence[str], *, last: str = "and") -> str:
-    """Items as part of a sentence.
-
-    Example:
-        >>> listing(["a", "b", "c"]), listing(["a"]), listing(["a", "b"], last="or")
-        ('a, b and c', 'a', 'a or b')
-    """
-    return f" {last} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
-
-
-def in_words(number: int) -> str:
-    """A whole number as it stands in a sentence: in words up to twelve.
-
-    Example:
-        >>> in_words(2), in_words(40)
-        ('two', '40')
-    """
-    return _WORDS[number] if 0 <= number < len(_WORDS) else f"{number:,}"
-
-
-def counted(number: int, noun: str, *, plural: str = "") -> str:
-    """A number of things, in the singular or the plural.
-
-    Example:
-        >>> counted(1, "case"), counted(12, "case"), counted(2, "axis", plural="axes")
-        ('1 case', '12 cases', '2 axes')
-    """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def plan_value(decided: object) -> str:

@@ -7,7 +7,6 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from autoseg.data.naming import some
 from autoseg.data.places import way
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.pairing import Pair
@@ -17,6 +16,7 @@ from autoseg.formats.checksum import image_checksum
 from autoseg.storage import files
 from autoseg.storage.documents import DocumentType
 from autoseg.storage.utf8 import is_utf8
+from autoseg.wording import some
 
 _FILE: Final = "judged.json"
 _PLACE: Final = "as seen from this folder; null: there is no way, or it is not UTF-8"

@@ -10,12 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from autoseg.data.naming import some
 from autoseg.errors import UsageError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import ScoreTable, contains, found_alone
 from autoseg.evaluation.statistics import PairedTest, describe, holm, paired_test
 from autoseg.metrics.table import METRICS, table_metrics
+from autoseg.wording import listing, some
 
 _UNNAMED: Final = re.compile(r"class \d+")
 """Name of a class that nothing names: its value says which it is."""
@@ -233,7 +233,7 @@ def _tolerances_mm(table: ScoreTable, value: int) -> set[float]:
 
 
 def _listed(tolerances_mm: set[float]) -> str:
-    return " and ".join(f"{tolerance:g}" for tolerance in sorted(tolerances_mm)) or "unknown"
+    return listing([f"{tolerance:g}" for tolerance in sorted(tolerances_mm)]) or "unknown"
 
 
 def _without_nsd(table: ScoreTable, value: int) -> ScoreTable:

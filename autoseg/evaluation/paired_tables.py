@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from autoseg.evaluation.formatting import counted, interval, listing, number
+from autoseg.evaluation.formatting import interval, number
 from autoseg.evaluation.paired import PairedComparison, PairedMetric
 from autoseg.evaluation.statistics import INTERVAL_METHOD, LEVEL, defined, meaningful
 from autoseg.metrics.table import METRICS
 from autoseg.storage import files, tables
+from autoseg.wording import counted, listing
 
 DIFFERENCES_FILE: Final = "differences.csv"
 STATISTICS_FILE: Final = "statistics.csv"

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from autoseg.evaluation.formatting import counted, interval, listing
+from autoseg.evaluation.formatting import interval
 from autoseg.exporting.document import ExportDescription, describe_exported
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as in_words
@@ -14,6 +14,7 @@ from autoseg.planning.sections import NormalisationStep
 from autoseg.postprocessing.selection import EDITED
 from autoseg.results import Result
 from autoseg.storage import files
+from autoseg.wording import counted, listing
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,7 +33,7 @@ class InfoResult(Result):
 
     def _in_short(self) -> str:
         name, networks = self.description.document.name, len(self.description.bundles)
-        return f"{self.description.path}, {networks} network(s) for scans like those of {name}"
+        return f"{self.description.path}, {counted(networks, 'network')} for scans like those of {name}"
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the model's card."""

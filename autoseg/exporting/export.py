@@ -6,7 +6,6 @@ from pathlib import Path
 
 from autoseg.catalogue.extras import require_extra
 from autoseg.data import places
-from autoseg.data.naming import some
 from autoseg.errors import UsageError
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.statistics import INTERVAL_METHOD
@@ -31,6 +30,7 @@ from autoseg.runs.inventory import FinishedModel, by_network, refuse_other_folds
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
+from autoseg.wording import counted, some
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,7 +48,7 @@ class ExportResult(Result):
     onnx: tuple[OnnxModel, ...]
 
     def _in_short(self) -> str:
-        return f"{self.description.path}, {len(self.description.bundles)} network(s), {self.bytes / 1e6:.1f} MB"
+        return f"{self.description.path}, {counted(len(self.description.bundles), 'network')}, {self.bytes / 1e6:.1f} MB"
 
 
 def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: bool, events: Events) -> ExportResult:

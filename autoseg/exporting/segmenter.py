@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from autoseg.evaluation.formatting import listing
 from autoseg.events import Events
 from autoseg.exporting.document import ExportDescription, ExportedModel, read_exported
 from autoseg.inference.ensemble import make_ensemble
@@ -18,6 +17,7 @@ from autoseg.model.compute import Compute
 from autoseg.model.packages import warn_of_other_versions
 from autoseg.postprocessing.in_use import make_segmenter, training_data
 from autoseg.postprocessing.selection import LogShift, Views
+from autoseg.wording import counted, listing
 
 T = TypeVar("T")
 
@@ -77,7 +77,7 @@ def _each_once(models: Sequence[ExportedModel], events: Events) -> list[tuple[st
         (bundle.document.plan_digest, bundle.document.weights_sha256): (place, bundle) for place, bundle in bundles[::-1]
     }
     if len(once) < len(bundles):
-        events.info(f"{len(bundles) - len(once)} network(s) are in several of the models, and count once")
+        events.info(f"in several of the models, and counted once: {counted(len(bundles) - len(once), 'network')}")
     return list(once.values())[::-1]
 
 

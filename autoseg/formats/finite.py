@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from autoseg.catalogue import NotFinite
 from autoseg.errors import ImageError
 from autoseg.formats.header import Header
+from autoseg.wording import counted
 
 
 def check_finite(array: NDArray[np.float32], paths: Sequence[Path], *, optional: bool = False) -> None:
@@ -93,7 +94,7 @@ class FiniteScanner:
 
 
 def _zeroed(count: int) -> str:
-    return f"{count} voxel(s) that are NaN or infinite are taken for 0, as asked"
+    return f"{counted(count, 'NaN or infinite voxel')} taken for 0, as asked"
 
 
 def not_finite_in_words(count: int, first: Sequence[np.intp]) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 from autoseg.formats.picture import Density, Spacing
 from autoseg.formats.units import is_no_unit, length_mm
+from autoseg.wording import counted
 
 _RESOLUTION_UNITS: Final = {2: (25.4, "inch"), 3: (10.0, "cm")}
 _ESCAPED: Final = re.compile(r"\\u([0-9A-Fa-f]{4})")
@@ -60,7 +61,7 @@ def interleaved(description: str, *, pages: int) -> str:
         return ""
     if pages == 1 or (channels <= 1 and min(times, slices) <= 1):
         return ""
-    return f"{channels} channel(s), {times} point(s) in time, {slices} slice(s)"
+    return f"{counted(channels, 'channel')}, {counted(times, 'point')} in time, {counted(slices, 'slice')}"
 
 
 def _imagej_fields(description: str) -> Mapping[str, str] | None:

@@ -24,6 +24,7 @@ from autoseg.images.same_grid import check_same_grid
 from autoseg.images.segments import merged, placed
 from autoseg.images.sources import read_lossless, read_source
 from autoseg.images.volumes import Admit, Volumes, write_volume
+from autoseg.wording import counted
 
 __all__ = [
     "Image",
@@ -60,7 +61,7 @@ class Image:
     colours: bool = False
 
     def __repr__(self) -> str:
-        return f"<Image: {len(self.array)} channel(s), {_voxels(self.geometry)}>"
+        return f"<Image: {counted(len(self.array), 'channel')}, {_voxels(self.geometry)}>"
 
     @property
     def shown(self) -> NDArray[np.float32]:
@@ -142,8 +143,8 @@ def read_image(
         raise ImageError(
             "another number of channels than the data set has",
             where=paths[0],
-            expected=f"{channels} channel(s)",
-            found=f"{found} in {len(paths)} file(s)" + (f"; missing: {missing}" if missing else ""),
+            expected=counted(channels, "channel"),
+            found=f"{found} in {counted(len(paths), 'file')}" + (f"; missing: {missing}" if missing else ""),
             remedy="Give one file per channel, or one file that holds them all: 4D, or in colour for red, green and blue.",
         )
     geometry = scans[0].geometry

@@ -22,6 +22,7 @@ from autoseg.formats.segments import Segment
 from autoseg.formats.verification import describe
 from autoseg.images.geometry import Geometry
 from autoseg.images.label_values import LARGEST_LABEL
+from autoseg.wording import listing
 
 BACKGROUND: Final = "background"
 _NO_CLASSES: Final = {BACKGROUND, "ignore"}
@@ -284,6 +285,6 @@ def _overlap(layers: NDArray[Any], segments: Sequence[Segment], both: NDArray[np
         "segments that overlap",
         where=where,
         expected="at most one segment at each voxel",
-        found=f"{np.count_nonzero(both)} voxels in several, the first at {first} (Z, Y, X): {' and '.join(there)}",
+        found=f"{np.count_nonzero(both)} voxels in several, the first at {first} (Z, Y, X): {listing(there)}",
         remedy="Remove the overlap in 3D Slicer (Segment Editor, masking: overwrite other segments).",
     )

@@ -1,8 +1,8 @@
 """What makes the segmentation of a scan doubtful before it is made."""
 
-from autoseg.evaluation.formatting import listing
 from autoseg.formats.remarks import doubts
 from autoseg.images.image import Image
+from autoseg.wording import listing
 
 
 def doubts_about(image: Image) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.planning.slicing import seen_at_once
 from autoseg.preprocessing.footprint import BYTES_AT_ONCE, Footprint, Triple
+from autoseg.wording import counted
 
 MEMORY_GB: Final = 4.0
 """What segmenting may take unless told otherwise. Source: half of a laptop's 8 GB, as in training."""
@@ -277,20 +278,19 @@ def require_weights(sizes: Sequence[int], *, memory_gb: float, where: Path | str
     Args:
         sizes: of each network's weights, in bytes.
         memory_gb: what may be taken, in GB, the program included.
-        where: the file or folder they are read from.
+        where: what they are read from.
 
     Raises:
         MemoryLimitError: they do not.
-
-    Source: while a network is loaded, its file's bytes and the tensors made of them are there beside it.
     """
+    # While a network is loaded, its file's bytes and the tensors made of them are there beside it.
     needed = _PROGRAM_BYTES + sum(sizes) + 2 * max(sizes, default=0)
     if needed > memory_gb * 1e9:
         raise MemoryLimitError(
             "the weights of the networks take more memory than they may",
             where=where,
             expected=f"at most {memory_gb:g} GB",
-            found=f"{_rounded_up_gb(needed):g} GB for {len(sizes)} network(s)",
+            found=f"{_rounded_up_gb(needed):g} GB for {counted(len(sizes), 'network')}",
             remedy=f"Where the machine has it, allow more (--memory {_rounded_up_gb(needed):g}).",
         )
 

@@ -4,12 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from autoseg.data.naming import image_stem, some
+from autoseg.data.naming import image_stem
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
 from autoseg.inference.folder_table import read_folder
 from autoseg.inference.table import PredictionRow
 from autoseg.storage import files
+from autoseg.wording import some
 
 
 def warn_of_origins(label_maps: Iterable[Path], events: Events) -> None:

@@ -18,6 +18,7 @@ from autoseg.inference.preview import Cut, fullest_cuts, html_pictures, html_swa
 from autoseg.inference.segmenter import Segmentation
 from autoseg.inference.table import volumes_ml
 from autoseg.results import Records
+from autoseg.wording import counted
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,7 +67,7 @@ class Prediction(Records, Segmentation):
 
     def _in_short(self) -> str:
         found = ", ".join(f"{name} {volume(ml)} ml" for name, ml in self.volumes_ml.items())
-        doubts = f"; {len(self.warnings)} warning(s)" if self.warnings else ""
+        doubts = f"; {counted(len(self.warnings), 'warning')}" if self.warnings else ""
         return f"{' x '.join(map(str, self.labels.array.shape))} voxels, {found}{doubts}"
 
     def _repr_html_(self) -> str:

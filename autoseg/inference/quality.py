@@ -20,6 +20,7 @@ from autoseg import catalogue
 from autoseg.data.labels import LabelEncoding
 from autoseg.evaluation.statistics import sums_without_each
 from autoseg.inference.probabilities import SMALLEST
+from autoseg.wording import listing
 
 LOW_DICE: Final = 0.5
 """A predicted Dice under it is low, whatever held-out cases reached: networks that failed on those would never be in doubt.
@@ -85,7 +86,7 @@ class Quality(_Part):
         """Whose expectation it is that is calibrated, in words that go on with "expect"."""
         named = [f"{count} seeds of {name}" if count > 1 else f"one of {name}" for name, count in self.seeds.items()]
         several = max(self.seeds.values(), default=1) > 1
-        return f"the models of a fold, {' and '.join(named) if several else 'one of each network'},"
+        return f"the models of a fold, {listing(named) if several else 'one of each network'},"
 
 
 class ExpectedDice:

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.catalogue import NotFinite
-from autoseg.data.naming import some
 from autoseg.errors import AutosegError, CasesFailedError, MemoryLimitError, SystemFailureError, UsageError, WorkspaceError
 from autoseg.events import Events
 from autoseg.formats.checksum import image_checksum
@@ -25,6 +24,7 @@ from autoseg.inference.prediction_settings import PredictionSettings
 from autoseg.inference.scans import FoundScans, Scan
 from autoseg.inference.segmenter import Segmenter
 from autoseg.inference.table import PredictionRow
+from autoseg.wording import counted, some
 
 
 @dataclass(frozen=True)
@@ -201,10 +201,10 @@ def _tell_of_other_models(
     wanted, own = ({scan.id for scan in scans} for scans in (found.scans, mine.scans))
     staying = [row for row in different if row.case not in wanted]
     if again := sum(row.case in own for row in different):
-        events.info(f"{again} scan(s) had been segmented with other models or settings, and are segmented again")
+        events.info(f"segmenting {counted(again, 'scan')} again, segmented with other models or settings before")
     if staying:
         events.warn(
-            f"{results.table} holds {len(staying)} other scan(s) that were segmented with other models or settings (column "
+            f"{results.table} holds {counted(len(staying), 'other scan')} segmented with other models or settings (column "
             f"model): {some([row.case for row in staying])}. Segment them again, too, or choose another output folder"
         )
     return staying

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import IGNORE, Case, Dataset, LabelClass, names_by_value, refuse_ignored_background
-from autoseg.data.folders import UNUSED, PassedOver, all_files, listing
+from autoseg.data.folders import UNUSED, PassedOver, all_files, some_files
 from autoseg.data.naming import image_stem, refuse_undecodable, refuse_unusable
 from autoseg.data.places import files_of
 from autoseg.errors import DatasetError
@@ -77,8 +77,8 @@ def layout_of(dataset: Dataset) -> Layout | type[Layout]:
 def tell_found(dataset: Dataset, events: Events) -> None:
     """Say how a folder was understood: which files make a case, and what lies in it and is not used."""
     case = dataset.labelled[0]
-    images = ", ".join(listing([path], root=dataset.root) for path in case.images)
-    label = "" if case.label is None else f" with {listing([case.label], root=dataset.root)}"
+    images = ", ".join(some_files([path], root=dataset.root) for path in case.images)
+    label = "" if case.label is None else f" with {some_files([case.label], root=dataset.root)}"
     events.info(f"for example {case.id} of subject {case.subject}: {images} ({', '.join(dataset.channels)}){label}")
     _left_out(dataset).tell(events)
     if layout_of(dataset).description == "unread" and (dataset.root / "dataset.json").is_file():

@@ -231,7 +231,7 @@ def refuse_broken_links(paths: Iterable[Path]) -> None:
     """
     broken = [str(path) for path in paths if path.is_symlink() and not path.exists()]
     if broken:
-        raise DatasetError("broken link(s)", found=", ".join(broken), remedy="Restore what they point to, or remove them.")
+        raise DatasetError("broken links", found=", ".join(broken), remedy="Restore what they point to, or remove them.")
 
 
 def refuse_unpaired(*, images: Iterable[str], labels: Iterable[str], root: Path) -> None:
@@ -246,9 +246,9 @@ def refuse_unpaired(*, images: Iterable[str], labels: Iterable[str], root: Path)
         return
     found = []
     if without_label:
-        found.append(f"image(s) without label: {', '.join(without_label)}")
+        found.append(f"images without a label: {', '.join(without_label)}")
     if without_image:
-        found.append(f"label(s) without image: {', '.join(without_image)}")
+        found.append(f"labels without an image: {', '.join(without_image)}")
     raise DatasetError(
         "images and labels do not belong together one by one",
         where=root,

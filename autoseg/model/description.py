@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from autoseg import catalogue
 from autoseg.errors import BundleError
-from autoseg.evaluation.formatting import counted, in_words, listing
 from autoseg.model.identity import ModelId, Seed
 from autoseg.model.packages import Registered, check_packages
 from autoseg.planning.plan import PLAN, Plan
 from autoseg.storage import files
 from autoseg.storage.documents import DocumentType, unchanged
+from autoseg.wording import counted, in_words, listing
 
 BUNDLE_FILE: Final = "bundle.json"
 RESTORE: Final = "Restore the file from a copy, or train again with --restart."
@@ -87,7 +87,7 @@ class Origin(BaseModel):
         """What people read, such as `unet, fold 0 of IBSR18 after 20 epochs, with last layers of its own`."""
         own = ["last layers of its own"] if not self.classes_kept else []
         own += ["a first layer for other channels"] if not self.channels_kept else []
-        return f"{self.name} after {counted(self.epochs, 'epoch')}" + (f", with {' and '.join(own)}" if own else "")
+        return f"{self.name} after {counted(self.epochs, 'epoch')}" + (f", with {listing(own)}" if own else "")
 
 
 class TrainedStretch(BaseModel):

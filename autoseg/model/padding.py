@@ -8,6 +8,7 @@ from torch import Tensor
 
 from autoseg.planning.memory import padded_side
 from autoseg.planning.plan import Plan
+from autoseg.wording import counted
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Padding:
         if plan.prediction.padding == "replicated":
             return cls(plan.network.divisor)
         if len(darkest) != len(plan.data.channels):
-            msg = f"{len(plan.data.channels)} channel(s) need as many darkest values, not {len(darkest)}"
+            msg = f"{counted(len(plan.data.channels), 'channel')}, but {counted(len(darkest), 'darkest value')}"
             raise ValueError(msg)
         return cls(plan.network.divisor, tuple(darkest))
 

@@ -25,6 +25,7 @@ from autoseg.catalogue import DeviceChoice
 from autoseg.errors import UsageError
 from autoseg.events import Events
 from autoseg.options.kinds import converted, kinds_in, offered, whole_numbers, words_for
+from autoseg.wording import listing
 
 Jobs = int | Literal["auto"]
 """How many processes work side by side; `auto`: as many as suit the machine."""
@@ -219,7 +220,7 @@ class Option:
             return f" from {least:,} to {most:,}"
         limits = {"at least": least, "above": above, "at most": most}
         words = [f"{name} {limit:,}" for name, limit in limits.items() if limit is not None]
-        return f" {' and '.join(words)}" if words else ""
+        return f" {listing(words)}" if words else ""
 
     def _in_range(self, kind: Any, found: Any) -> bool:
         least, above, most = self.declared.least, self.declared.above, self.declared.most

@@ -11,12 +11,12 @@ import numpy as np
 
 from autoseg.data.dataset import Case, Dataset
 from autoseg.data.grouping import group_cases
-from autoseg.data.naming import some
 from autoseg.data.splits import Splits
 from autoseg.events import Events
 from autoseg.images.image import Image, LabelMap
 from autoseg.images.voxel_digest import voxel_digest
 from autoseg.planning.case_fingerprint import CaseFingerprint
+from autoseg.wording import some
 
 _SPACING_TOLERANCE = 1e-3
 """Relative difference of spacings that rounding in headers explains. Source: ours; four decimals stay below it."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from autoseg.catalogue import NotFinite
 from autoseg.data.dataset import Case, Dataset, LabelClass, names_by_value
-from autoseg.data.naming import some
 from autoseg.data.new_folds import planned_again
 from autoseg.data.splits import Splits, classes_missing, make_splits
 from autoseg.errors import AutosegError, DatasetError, SystemFailureError
@@ -31,6 +30,7 @@ from autoseg.planning.duplicates import Likeness, fold_groups, likeness_of, warn
 from autoseg.planning.labelled import has_label
 from autoseg.planning.slicing import thick_axis
 from autoseg.planning.tilt import Tilt, measured_tilt, outermost, unusual_tilt
+from autoseg.wording import listing, some
 
 
 @dataclass(frozen=True)
@@ -232,7 +232,7 @@ def _warn_of_tilt(examined: Sequence[Examined], *, events: Events) -> None:
     labelled = [case for case in examined if case.fingerprint is not None]
     labelled = [labelled[place] for place in outermost([case.tilt for case in labelled])]
     unlike = [
-        f"{case.id} is {' and '.join(warnings)}"
+        f"{case.id} is {listing(warnings)}"
         for case in examined
         if (warnings := unusual_tilt(case.tilt, [other.tilt for other in labelled if other is not case]))
     ]

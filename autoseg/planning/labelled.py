@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autoseg.data.dataset import IGNORE, Dataset
-from autoseg.data.naming import some
 from autoseg.errors import DatasetError
 from autoseg.events import Events
 from autoseg.planning.case_fingerprint import CaseFingerprint
+from autoseg.wording import some
 
 
 @dataclass(frozen=True)

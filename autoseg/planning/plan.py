@@ -30,6 +30,7 @@ from autoseg.planning.sections import (
 )
 from autoseg.storage import files
 from autoseg.storage.documents import DocumentType, decided
+from autoseg.wording import counted
 
 _MOST_STEP_GB: Final = 10_000
 """Memory of a training step. Source: chosen; a hundred times that of a large GPU, so that only a mistake exceeds it."""
@@ -129,7 +130,9 @@ class Plan(Section):
         )
 
     def __repr__(self) -> str:
-        return f"<Plan: {self.inputs.name}, recipe {self.inputs.recipe}, {len(self.views)} view(s), {self.digest[:8]}>"
+        return (
+            f"<Plan: {self.inputs.name}, recipe {self.inputs.recipe}, {counted(len(self.views), 'view')}, {self.digest[:8]}>"
+        )
 
     __str__ = __repr__
 

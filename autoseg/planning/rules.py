@@ -14,6 +14,7 @@ from autoseg.errors import AutosegError, PlanError
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.labelled import labelled_part
 from autoseg.planning.recipes import Choice
+from autoseg.wording import counted
 
 CROP_BELOW: Final = 0.75
 """A nonzero box that holds a smaller fraction of the scan is worth cutting to.
@@ -83,7 +84,7 @@ def folds(subjects: int, *, asked: int | None) -> Choice[int]:
     if count == asked:
         return Choice(count, "Asked for.")
     if count == 1:
-        return Choice(count, f"{subjects} training subject(s) are too few for a cross-validation.")
+        return Choice(count, f"With {counted(subjects, 'training subject')} there is no cross-validation.")
     return Choice(count, f"There are {subjects} training subjects; no more than five folds are needed.")
 
 

@@ -6,7 +6,6 @@ from statistics import median
 from typing import Any, Final
 
 from autoseg.catalogue import LOSSES, NORMALISATIONS, Plane
-from autoseg.evaluation.formatting import listing
 from autoseg.planning.augmentation_section import CHANGES_OF_INTENSITY
 from autoseg.planning.case_fingerprint import CaseFingerprint
 from autoseg.planning.decided import in_every_view
@@ -17,6 +16,7 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.planning.sizing import GPU_STEPS
 from autoseg.planning.slicing import array_axes, in_plane_spacing_mm
+from autoseg.wording import counted, listing, some
 
 _MOST_NAMED: Final = 4
 """Classes or channels that are named one by one. Source: chosen."""
@@ -77,7 +77,7 @@ def _marked(line: SummaryLine, lines: Sequence[SummaryLine], asked: Mapping[str,
 
 def _data(plan: Plan, fingerprint: Fingerprint) -> Iterator[SummaryLine]:
     channels, classes = plan.data.channels, [label.name for label in plan.data.classes[1:]]
-    scans = _count(len(fingerprint.cases), "labelled image" if fingerprint.dimensions == 2 else "labelled scan")
+    scans = counted(len(fingerprint.cases), "labelled image" if fingerprint.dimensions == 2 else "labelled scan")
     shown = _named(channels) if len(channels) <= _MOST_NAMED else f"{len(channels)} channels"
     cut, why = "whole", "little around it is 0"
     if plan.preprocessing.crop == "nonzero":
@@ -90,8 +90,10 @@ def _data(plan: Plan, fingerprint: Fingerprint) -> Iterator[SummaryLine]:
         yield SummaryLine("data", f"labelled in part: {part}", "the rest counts in no loss and no score", ("data.ignore",))
     declared = plan.decisions["data.classes"].reason.startswith("As declared")
     origin = "as declared by the data set" if declared else "values of the label maps"
-    kind = ("class", "classes") if plan.data.encoding.exclusive else ("region", "regions that nest")
-    yield SummaryLine("data", f"{_count(len(classes), *kind)}: {_named(classes)}", origin, ("data.classes", "data.ignore"))
+    kind, kinds = ("class", "classes") if plan.data.encoding.exclusive else ("region", "regions that nest")
+    yield SummaryLine(
+        "data", f"{counted(len(classes), kind, plural=kinds)}: {_named(classes)}", origin, ("data.classes", "data.ignore")
+    )
 
 
 def _slices(plan: Plan, fingerprint: Fingerprint) -> Iterator[SummaryLine]:
@@ -101,7 +103,7 @@ def _slices(plan: Plan, fingerprint: Fingerprint) -> Iterator[SummaryLine]:
     )
     if views[0].plane is not None:
         most = max(view.adjacent_slices for view in views)
-        text = f"each with {_count(most, 'adjacent slice')} on either side (2.5D)" if most else "one at a time"
+        text = f"each with {counted(most, 'adjacent slice')} on either side (2.5D)" if most else "one at a time"
         across = sorted(_across_mm(fingerprint, view.plane) for view in views if view.plane is not None)
         apart = list(dict.fromkeys(map(_rounded, across)))
         why = "as the paper's networks see them" if plan.inputs.recipe == "paper" else f"{listing(apart)} mm apart"
@@ -223,13 +225,13 @@ def _use(plan: Plan) -> Iterator[SummaryLine]:
     folds = f"{plan.folds} folds of {run}" if plan.folds > 1 else f"{run} on all cases: too few for folds"
     keys = ("steps_per_epoch", "epochs", "minutes", "early_stopping_patience", "lr_patience")
     paths = ("folds", *(f"training.{key}" for key in keys))
-    yield SummaryLine("length", f"{folds}, epochs of {_count(training.steps_per_epoch, 'step')}", _why_length(plan), paths)
+    yield SummaryLine("length", f"{folds}, epochs of {counted(training.steps_per_epoch, 'step')}", _why_length(plan), paths)
 
 
 def _why_length(plan: Plan) -> str:
     asked = [name for name, value in (("folds", plan.inputs.folds), ("minutes", plan.inputs.minutes)) if value is not None]
     if asked:
-        return f"asked for: {' and '.join(asked)}"
+        return f"asked for: {listing(asked)}"
     if plan.training.early_stopping_patience is not None:
         return f"ends after {plan.training.early_stopping_patience} epochs without gain"
     if plan.training.epochs is None:
@@ -256,13 +258,7 @@ def _rounded(value: float) -> str:
 
 def _named(names: Sequence[str]) -> str:
     """Names as part of a sentence, the first of many alone."""
-    if len(names) <= _MOST_NAMED:
-        return listing(names)
-    return f"{', '.join(names[: _MOST_NAMED - 1])} and {len(names) - _MOST_NAMED + 1} more"
-
-
-def _count(number: int, one: str, several: str | None = None) -> str:
-    return f"{number} {one if number == 1 else several or f'{one}s'}"
+    return listing(names) if len(names) <= _MOST_NAMED else some(names, named=_MOST_NAMED - 1)
 
 
 def _plain(value: Any) -> str:

@@ -8,11 +8,11 @@ from typing import Final
 
 from autoseg.catalogue import Architecture, Plane
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.formatting import counted, listing
 from autoseg.evaluation.statistics import LEVEL, defined, holm, meaningful, paired_test
 from autoseg.postprocessing.choice import Choice, Networks
 from autoseg.postprocessing.scoring import as_estimate, case_means, score_of
 from autoseg.postprocessing.selection import Candidate, Score
+from autoseg.wording import counted, listing
 
 TIE_DICE: Final = 0.0005
 """Mean Dice within this of the best counts as equal, and the Hausdorff distance decides. Source: ours; half of the last
@@ -138,7 +138,7 @@ def why_first(ranked: Sequence[Candidate], *, cases: int) -> str:
     if not others:
         return "nothing else was trained"
     if _dice(best.score) > max(_dice(other.score) for other in others):
-        return f"highest mean Dice of {len(ranked)} on {cases} held-out case(s)"
+        return f"highest mean Dice of {len(ranked)} on {counted(cases, 'held-out case')}"
     level = f"mean Dice within {TIE_DICE} of the highest"
     top = max(_dice(candidate.score) for candidate in ranked)
     tied = [other.score for other in others if _dice(other.score) >= top - TIE_DICE]
@@ -158,7 +158,7 @@ def told_differences(ranked: Sequence[Candidate], *, cases: int) -> list[str]:
     apart = {candidate.title: not_in_difference(candidate, best) for candidate in others}
     said = list(filter(None, apart.values()))
     if others and not meaningful(cases):
-        return [f"{cases} case(s) are too few to tell a difference from chance: at least six are needed", *said]
+        return [f"{counted(cases, 'case')} cannot tell a difference from chance: at least six are needed", *said]
     similar = [each.title for each in others if (each.p or 0) > 1 - LEVEL and not apart[each.title]]
     return [*([f"not significantly different (p > {1 - LEVEL:.2f}): {'; '.join(similar)}"] if similar else []), *said]
 

@@ -10,9 +10,9 @@ from scipy import special
 
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.evaluation.comparison import false_positive, in_reference
-from autoseg.evaluation.formatting import listing
 from autoseg.evaluation.statistics import LEVEL
 from autoseg.metrics.table import METRICS
+from autoseg.wording import counted, listing
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def step_helps(before: Sequence[CaseMetrics], after: Sequence[CaseMetrics], *, v
         return False, "it changes nothing"
     for index, scores in enumerate(before[0].classes):
         if emptied := sum(_emptied(old.classes[index], new.classes[index]) for old, new in zip(before, after, strict=True)):
-            return False, f"nothing of {scores.name} is left in {emptied} case(s) that have it"
+            return False, f"nothing of {scores.name} is left in {counted(emptied, 'case')} that have it"
         for change in _changes(before, after, [index]):
             if change.counts < 0:
                 return False, f"{change.measure.name} of {scores.name} gets worse ({change})"

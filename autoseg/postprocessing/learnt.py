@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import get_args
 
 from autoseg.catalogue import NotFinite
-from autoseg.data.naming import some
 from autoseg.errors import AutosegError
 from autoseg.evaluation.tables import EVALUATION_FOLDER
 from autoseg.events import Silent
@@ -19,6 +18,7 @@ from autoseg.postprocessing.in_use import models_in_use, selection_of
 from autoseg.postprocessing.selection import Selection
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
+from autoseg.wording import some
 
 
 def learnt_cases(label_maps: Path, workspace: Workspace) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from autoseg.postprocessing.run_status import RunStatus
 from autoseg.postprocessing.status import WorkspaceStatus
 from autoseg.runs.found import found_workspaces
 from autoseg.runs.workspace import Workspace
+from autoseg.wording import counted
 
 _FIRST: Final = "unet"
 """The network that is trained first. Source: chosen; the default of `train`."""
@@ -144,7 +145,9 @@ def _stopped(run: RunStatus) -> str:
 def _catching_up(status: WorkspaceStatus) -> NextStep | None:
     """What has not learnt from all label maps that were adopted."""
     if behind := status.behind:
-        why = f"label maps were adopted since {len(behind)} model(s) were trained, such as {behind[0].model.title}"
+        why = (
+            f"label maps were adopted after the training of {counted(len(behind), 'model')}, such as {behind[0].model.title}"
+        )
         return _train(status, behind[0], why, "--continue")
     return None
 

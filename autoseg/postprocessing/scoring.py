@@ -5,10 +5,10 @@ from typing import Final
 
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import compare
-from autoseg.evaluation.formatting import listing
 from autoseg.evaluation.statistics import Interval, defined, mean_interval
 from autoseg.metrics.table import METRICS
 from autoseg.postprocessing.selection import ClassScore, Estimate, Score
+from autoseg.wording import listing
 
 _METRICS: Final = tuple(name for name in METRICS if name in Score.model_fields)
 """What a selection holds of the metrics, by name."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from autoseg.catalogue import NETWORKS
 from autoseg.data.dataset import LabelClass
 from autoseg.evaluation.cases import CaseMetrics
-from autoseg.evaluation.formatting import counted, interval, listing, number
+from autoseg.evaluation.formatting import interval, number
 from autoseg.evaluation.statistics import INTERVAL_METHOD
 from autoseg.evaluation.tables import METRICS_FILE, read_cases, write_scores
 from autoseg.events import Events
@@ -36,6 +36,7 @@ from autoseg.postprocessing.scoring import score_of
 from autoseg.postprocessing.search import Postprocessing, find_postprocessing
 from autoseg.postprocessing.selection import Candidate, SelectedModel, Selection, decision_digest, write_selection
 from autoseg.storage import files
+from autoseg.wording import counted, listing
 
 
 def make_selection(inputs: SelectionInputs, folder: Path, *, jobs: Jobs, events: Events, nested: bool = False) -> Selection:

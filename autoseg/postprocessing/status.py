@@ -16,6 +16,7 @@ from autoseg.preprocessing.store import store_of
 from autoseg.runs.moved_data import planned_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
+from autoseg.wording import counted
 
 REPORT_FILE = "report.html"
 
@@ -132,7 +133,7 @@ def _outdated(
     judged = [run.model for run in others if run.stage == "scored" and run.model.is_numbered]
     made = workspace.selection_file.stat().st_mtime
     newer = [model.title for model in judged if (workspace.model(model) / BUNDLE_FILE).stat().st_mtime > made]
-    return f"{len(newer)} model(s) were trained since, such as {newer[0]}" if newer else ""
+    return f"{counted(len(newer), 'model')} trained since, such as {newer[0]}" if newer else ""
 
 
 def _newest(workspace: Workspace, runs: Sequence[RunStatus]) -> float:

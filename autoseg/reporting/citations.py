@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from autoseg.catalogue import AUGMENTATIONS, LOSSES, NETWORKS, NORMALISATIONS, OPTIMISERS
-from autoseg.evaluation.formatting import listing
 from autoseg.planning.plan import Plan
 from autoseg.reporting.study import Study, Training, architectures
+from autoseg.wording import listing
 
 _REFERENCES: Final[Mapping[str, str]] = {
     "Islam and Tabassum 2025": "Islam, Tabassum (2025). Deep Learning based Brain Tissue Segmentation from MRI: A 2D CNN "

@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from autoseg.evaluation.formatting import counted
 from autoseg.evaluation.paired import PairedComparison, PairedMetric
 from autoseg.evaluation.paired_tables import MEAN
 from autoseg.metrics.table import METRICS, plot_metrics
 from autoseg.reporting.canvas import GREY, MANY_DOTS, WIDTH_IN, Axes, Look, dot_look, line_legend, new_figure
+from autoseg.wording import counted
 
 _BESIDE_IN: Final = 0.3
 """Width that a class takes for each compared side. Source: chosen; below it, dots of one class run into the next."""

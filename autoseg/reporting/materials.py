@@ -27,10 +27,10 @@ from autoseg.preprocessing.footprint import apply_to_labels
 from autoseg.reporting.cohort import CohortSlice
 from autoseg.reporting.data import FinishedRun, ReportData, ScoredModels
 from autoseg.runs.inventory import by_network
-from autoseg.runs.moved_data import listing
 from autoseg.training.history import HISTORY_FILE, read_history
 from autoseg.training.run_state import run_folder
 from autoseg.training.validation import fullest_slice
+from autoseg.wording import some
 
 MAX_SCANS: Final = 20
 """More scans than this do not fit a page; evenly chosen ones are shown. Source: four rows of five."""
@@ -89,7 +89,7 @@ class Materials:
         """Of every scan the slice with the most foreground, as the networks see it."""
         data, events = self.data, self._events
         if gone := places.absent(data.dataset.cases):
-            named = listing([case.id for case in gone])
+            named = some([case.id for case in gone])
             events.warn(f"not there any more and left out of the picture of the data set: {named}")
         chosen = _evenly([case for case in data.dataset.cases if case not in gone])
         slices = []

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from autoseg.catalogue import NETWORKS
-from autoseg.evaluation.formatting import counted, in_words, listing
 from autoseg.evaluation.statistics import INTERVAL_METHOD
 from autoseg.metrics.table import METRICS
 from autoseg.planning.plan import Plan
 from autoseg.reporting import plan_clauses
 from autoseg.reporting.citations import hardware, references, software
 from autoseg.reporting.study import Choice, Study, Training, architectures
+from autoseg.wording import counted, in_words, listing
 
 _PEOPLE: Final = ("Dice", "Hausdorff")
 """After whom metrics are called: their names keep their capitals within a sentence."""

@@ -14,6 +14,7 @@ from autoseg.images.pillow_pictures import jpeg
 from autoseg.reporting.attention import MAP, OPACITY
 from autoseg.reporting.canvas import map_colours
 from autoseg.reporting.case_image import fullest_slices, planes_of
+from autoseg.wording import listing
 
 _SIDE_PX: Final = 420
 """Longest side of a plane: a third of a wide page, twice as sharp."""
@@ -179,7 +180,7 @@ def planes_pictures(
             values=values,
         )
         height, width = painted.shape[:2]
-        alt = f"{name}, {plane.name or 'the'} slice with {' and '.join(overlays)}"
+        alt = f"{name}, {plane.name or 'the'} slice with {listing(list(overlays))}"
         content, sides = jpeg(painted, quality=_QUALITY), (plane.left, plane.right)
         made.append(Picture(content, (width, height), alt, plane.name, width / _SIDE_PX, sides))
     return made

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Literal
 
 from autoseg.catalogue import AUGMENTATIONS, LOSSES, NORMALISATIONS, OPTIMISERS
-from autoseg.evaluation.formatting import counted, in_words, listing
 from autoseg.planning.augmentation_section import AugmentationSection
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import NormalisationStep, TrainingSection, View
 from autoseg.planning.slices_section import SliceSelection
+from autoseg.wording import counted, in_words, listing
 
 _MOST_WEIGHTS = 8
 """More class weights than this are not listed. Source: chosen; nobody reads a sentence of 100 numbers."""

@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from autoseg.evaluation.formatting import counted, number
+from autoseg.evaluation.formatting import number
 from autoseg.metrics.table import METRICS, Metric
 from autoseg.reporting.palette import CLASSES, NETWORKS
 from autoseg.reporting.svg import (
@@ -27,6 +27,7 @@ from autoseg.reporting.svg import (
     shortened,
     text_width,
 )
+from autoseg.wording import counted
 
 Row = Mapping[str, float]
 """One epoch of a training's history."""

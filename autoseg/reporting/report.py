@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.errors import UsageError
-from autoseg.evaluation.formatting import counted
 from autoseg.events import Events
 from autoseg.postprocessing import held_out
 from autoseg.preprocessing.keys import data_keys
@@ -22,6 +21,7 @@ from autoseg.runs.moved_data import require_files
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
+from autoseg.wording import counted
 
 PAGE: Final = "report.html"
 _FOLDER: Final = "report"

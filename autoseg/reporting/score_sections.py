@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from autoseg.data.dataset import LabelClass
 from autoseg.evaluation.comparison import Comparison, class_mean, compare, merit, reasons_of
-from autoseg.evaluation.formatting import bounds, change, counted, interval, interval_column, number
+from autoseg.evaluation.formatting import bounds, change, interval, interval_column, number
 from autoseg.evaluation.statistics import INTERVAL_METHOD, MIN_CASES, mean_interval
 from autoseg.evaluation.tables import why_not_all
 from autoseg.inference.quality import LOW_DICE, ClassQuality
@@ -21,6 +21,7 @@ from autoseg.reporting.page import Section
 from autoseg.reporting.palette import CLASSES
 from autoseg.reporting.tables import MISSING, decimals, row_of
 from autoseg.reporting.verdict import Grade, Verdict
+from autoseg.wording import counted
 
 Mark = Literal["good", "doubtful", "poor", "none"]
 

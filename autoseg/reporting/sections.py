@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 import numpy as np
 
-from autoseg.evaluation.formatting import bounds, counted, listing, number, plan_value, volume
+from autoseg.evaluation.formatting import bounds, number, plan_value, volume
 from autoseg.evaluation.statistics import Interval, mean_interval
 from autoseg.model.description import BUNDLE_FILE, software_versions
 from autoseg.planning.decided import explained
@@ -26,7 +26,7 @@ from autoseg.reporting.score_sections import scores_section, selection_section, 
 from autoseg.reporting.study import study_of
 from autoseg.reporting.verdict import Verdict
 from autoseg.training.config import TrainConfig
-from autoseg.training.durations import duration
+from autoseg.wording import counted, duration, listing
 
 
 def build_page(materials: Materials, verdict: Verdict) -> Page:
@@ -134,7 +134,7 @@ def _adopted(data: ReportData) -> str:
     behind = sum(run.provenance.revision < revision for run in data.runs)
     text = f" Of {len(adopted)} the label map was predicted, and corrected or confirmed by a person (revision {revision})."
     if behind:
-        text += f" {behind} run(s) preceded the last revision, and were scored on the label maps of then."
+        text += f" {counted(behind, 'run')} preceded the last revision; the label maps of then are what they were scored on."
     return text
 
 

@@ -10,14 +10,14 @@ from typing import Final, Literal
 
 from autoseg.evaluation.cases import NOT_THROUGHOUT, CaseMetrics
 from autoseg.evaluation.comparison import NOTHING_THERE, class_mean
-from autoseg.evaluation.formatting import counted, listing, number
+from autoseg.evaluation.formatting import number
 from autoseg.evaluation.statistics import MIN_CASES
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import EDITED, Selection
 from autoseg.reporting.data import FinishedRun, ReportData
-from autoseg.runs import moved_data
 from autoseg.training.outlook import FOUND, doubts_about, too_short
+from autoseg.wording import counted, listing, some
 
 UNSURE_DICE: Final = 0.7
 """A case in which a class has a lower Dice is unsure; a class with a lower mean is poor.
@@ -178,19 +178,19 @@ def _warnings(data: ReportData, cases: Sequence[CaseMetrics]) -> Iterator[str]:
         in_part = [case for case, cell in means.items() if NOT_THROUGHOUT in cell.reason]
         if in_part:
             yield (
-                f"{title}: no distances of {moved_data.listing(in_part)}, {NOT_THROUGHOUT}: Dice is that of the labelled "
+                f"{title}: no distances of {some(in_part)}, {NOT_THROUGHOUT}: Dice is that of the labelled "
                 "voxels, and nobody knows how good the others are."
             )
         missed = [case for case, cell in means.items() if cell.missed and case not in in_part]
         if missed:
             yield (
-                f"{title}: no mean distance of {moved_data.listing(missed)}, where a class was not found; the others' "
+                f"{title}: no mean distance of {some(missed)}, where a class was not found; the others' "
                 "mean leaves them out."
             )
         empty = [case for case, cell in means.items() if cell.reason == NOTHING_THERE]
         if empty:
             yield (
-                f"{title}: no distances of {moved_data.listing(empty)}, {NOTHING_THERE}: Dice is 0 where something was "
+                f"{title}: no distances of {some(empty)}, {NOTHING_THERE}: Dice is 0 where something was "
                 "found, and undefined where nothing was."
             )
     yield from _about_runs(data)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from autoseg.data import places
 from autoseg.data.dataset import Adoption, Case, Dataset
-from autoseg.data.naming import some
 from autoseg.data.new_folds import with_new_cases
 from autoseg.errors import WorkspaceError
 from autoseg.events import Events
@@ -24,6 +23,7 @@ from autoseg.runs.revisions import Change, RevisedCase, Revision, Revisions, beg
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
+from autoseg.wording import counted, some
 
 if TYPE_CHECKING:
     from autoseg.runs.adoption import Adoptable  # loads torch, which planning does without
@@ -148,7 +148,7 @@ def with_adopted(dataset: Dataset, workspace: Workspace, *, force: bool, events:
         return dataset.model_copy(update={"revision": earlier.revision})
     if is_of_other_data(earlier, dataset):
         return _without(adopted, dataset, workspace, revision=earlier.revision + 1, events=events)
-    events.info(f"with {len(adopted)} label map(s) that were adopted: {some(sorted(adopted))}")
+    events.info(f"with {counted(len(adopted), 'adopted label map')}: {some(sorted(adopted))}")
     cases = {case.id: _again(case, adopted.get(case.id)) for case in dataset.cases}
     cases |= {name: case for name, case in adopted.items() if name not in cases}
     return dataset.model_copy(update={"cases": tuple(cases.values()), "revision": earlier.revision})

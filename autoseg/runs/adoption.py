@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.data.dataset import Case
-from autoseg.data.naming import some
 from autoseg.errors import AutosegError, ProblemsError, UsageError
 from autoseg.events import Events
 from autoseg.formats.checksum import image_checksum
@@ -17,6 +16,7 @@ from autoseg.runs.adoption_scans import ScanFinder, scans_in
 from autoseg.runs.revisions import RevisedCase
 from autoseg.runs.source_checksums import SourceChecksums
 from autoseg.runs.workspace import Workspace
+from autoseg.wording import some
 
 
 @dataclass(frozen=True)

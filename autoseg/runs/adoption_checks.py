@@ -14,6 +14,7 @@ from autoseg.planning.examination import Examined
 from autoseg.planning.plan import Plan
 from autoseg.runs.source_checksums import SourceChecksums
 from autoseg.runs.workspace import Workspace
+from autoseg.wording import counted
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,8 @@ class AdoptionRules:
         return DatasetError(
             "a scan of another kind than those that were planned",
             where=case.images[0],
-            expected=f"{dimensions}D, {channels} channel(s)",
-            found=f"{measured.dimensions}D, {len(measured.channels)} channel(s)",
+            expected=f"{dimensions}D, {counted(channels, 'channel')}",
+            found=f"{measured.dimensions}D, {counted(len(measured.channels), 'channel')}",
             remedy="Plan a data set of its own for such scans.",
         )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from autoseg.data.bids import subject_named
 from autoseg.data.dataset import Case, Dataset
-from autoseg.data.naming import normalised, printable, some
+from autoseg.data.naming import normalised, printable
 from autoseg.errors import DatasetError, ImageError, UsageError
 from autoseg.formats.checksum import image_checksum
 from autoseg.inference.review import ReviewedScan
@@ -20,6 +20,7 @@ from autoseg.layouts import layout_of
 from autoseg.planning.plan import Plan
 from autoseg.runs.source_checksums import SourceChecksums
 from autoseg.storage import files
+from autoseg.wording import some
 
 
 def scans_in(place: Path | None, plan: Plan, folder: Path) -> dict[str, Scan] | None:

@@ -5,10 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autoseg.data.naming import some
 from autoseg.data.splits import Fold
 from autoseg.errors import AutosegError, WorkspaceError
-from autoseg.evaluation.formatting import counted
 from autoseg.model.identity import ModelId
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.runs.scans import scan_digests
@@ -18,6 +16,7 @@ from autoseg.training.config import TrainConfig
 from autoseg.training.continuing import read_continued
 from autoseg.training.resume import check_same_run
 from autoseg.training.run_state import HELD_OUT_FOLDER, RECORD_FILE, RunState, read_progress, read_state, run_folder
+from autoseg.wording import counted, some
 
 
 @dataclass(frozen=True)

@@ -48,5 +48,5 @@ def devices_of_runs(
         on_each = ", ".join(f"{number} on {name}" for name, number in shares.items())
         events.info(f"{jobs} runs at a time share what there is: {on_each}")
     if idle := [str(compute.device) for compute in computes[jobs:]] if choice.is_list else []:
-        events.info(f"{', '.join(idle)}: nothing to do, because {jobs} run(s) are in work at a time (--jobs)")
+        events.info(f"{', '.join(idle)}: nothing to do with --jobs {jobs}")
     return used

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from autoseg import catalogue
-from autoseg.data.naming import printable, some
+from autoseg.data.naming import printable
 from autoseg.data.splits import Splits
 from autoseg.errors import BundleError
 from autoseg.model.description import BUNDLE_FILE, read_document
@@ -17,6 +17,7 @@ from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.runs.workspace import Workspace
 from autoseg.training.run_state import read_state
+from autoseg.wording import some
 
 
 @dataclass(frozen=True)

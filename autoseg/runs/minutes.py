@@ -16,7 +16,7 @@ from autoseg.runs.earlier import earlier_state
 from autoseg.runs.restarting import is_to_restart
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
-from autoseg.training.durations import duration
+from autoseg.wording import duration
 
 _WARNED: Final = 0.1
 """A larger fraction of a run's minutes that preprocessing takes is worth a warning. Source: chosen; the warm-up is half."""

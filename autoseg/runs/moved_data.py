@@ -21,8 +21,8 @@ from autoseg.runs.revisions import complete_change
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage.locks import lock
+from autoseg.wording import counted, some
 
-_LISTED: Final = 5
 _WAIT_S: Final = 60.0
 """Time that another command is given to remember the same. Source: ours; it takes one file."""
 
@@ -93,7 +93,7 @@ def checksums_of(
     require_files([case for case in cases if case.id in gone and not store.holds(case.id)], workspace)
     if gone:
         events.warn(
-            f"the scans of {listing(sorted(gone))} are not there any more: arrays that were made from them before are used"
+            f"the scans of {some(sorted(gone))} are not there any more: arrays that were made from them before are used"
         )
     return checksums
 
@@ -113,7 +113,7 @@ def require_files(cases: Iterable[Case], workspace: Workspace) -> None:
         paths = [path for case in gone for path in places.files_of(case) if not places.is_there(path)]
         root = workspace.dataset().root
         raise DatasetError(
-            f"files of {listing([case.id for case in gone])} are not there any more"
+            f"files of {some([case.id for case in gone])} are not there any more"
             if root.exists()
             else "the data set is not there any more",
             where=root,
@@ -143,11 +143,6 @@ def warn_of_workspaces_left_behind(workspace: Workspace, dataset: Dataset, event
             )
 
 
-def listing(ids: Sequence[str]) -> str:
-    """Some ids in words: all of a few, the first of many."""
-    return ", ".join(ids) if len(ids) <= _LISTED else f"{', '.join(ids[:_LISTED])} and {len(ids) - _LISTED} more"
-
-
 def _found_in(folder: Path, stored: Dataset) -> Dataset:
     """A stored data set as it lies in a folder: each case where it lay in its own, or else where a layout finds its id.
 
@@ -164,10 +159,8 @@ def _found_in(folder: Path, stored: Dataset) -> Dataset:
         raise DatasetError(
             "not the data set that was planned",
             where=folder,
-            expected=f"its {len(found.labelled)} labelled case(s)",
-            found=f"all but {listing([case.id for case in missing])}"
-            if len(missing) < len(found.labelled)
-            else "none of them",
+            expected=f"its {counted(len(found.labelled), 'labelled case')}",
+            found=f"all but {some([case.id for case in missing])}" if len(missing) < len(found.labelled) else "none of them",
             remedy="Give the folder that holds them all.",
         )
     return found
@@ -218,7 +211,7 @@ def _refuse_other_data(dataset: Dataset, workspace: Workspace, events: Events, *
         raise DatasetError(
             "not the data that the plan was made from",
             where=dataset.root,
-            found=f"other files for {listing(other)}",
+            found=f"other files for {some(other)}",
             remedy="Give the folder that holds them as they were, or make a plan from these: "
             + shlex.join(["autoseg", "plan", str(dataset.root), "--workspace", str(workspace.root)]),
         )

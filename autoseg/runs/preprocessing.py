@@ -7,8 +7,9 @@ from autoseg.events import Events
 from autoseg.jobs.work import Jobs
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store, fill_store, store_of
-from autoseg.runs.moved_data import checksums_of, listing, planned_checksums
+from autoseg.runs.moved_data import checksums_of, planned_checksums
 from autoseg.runs.workspace import Workspace
+from autoseg.wording import some
 
 
 def preprocess(workspace: Workspace, plan: Plan, cases: tuple[Case, ...], *, jobs: Jobs, events: Events) -> Store:
@@ -42,6 +43,6 @@ def _warn_of_changed_data(workspace: Workspace, checksums: Mapping[str, str], ev
     changed = [case for case, checksum in checksums.items() if planned.get(case) != checksum]
     if changed:
         events.warn(
-            f"changed since the plan was made: {listing(changed)}. "
+            f"changed since the plan was made: {some(changed)}. "
             "`autoseg plan` looks at the data again and may decide otherwise."
         )

@@ -9,17 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from autoseg.data.dataset import Dataset
-from autoseg.data.naming import some
 from autoseg.data.places import files_of
 from autoseg.data.splits import Splits
 from autoseg.errors import AutosegError, PlanError, WorkspaceError
-from autoseg.evaluation.formatting import counted
 from autoseg.events import Events
 from autoseg.model.identity import model_folders
 from autoseg.planning.plan import Plan, read_plan
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 from autoseg.training.run_state import RunState, read_state
+from autoseg.wording import counted, some
 
 
 def protect_earlier_planning(workspace: Workspace, dataset: Dataset) -> None:

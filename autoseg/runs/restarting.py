@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
-from autoseg.data.naming import some
 from autoseg.errors import AutosegError
 from autoseg.jobs.interruption import is_interrupted
 from autoseg.runs.session import Session
@@ -18,6 +17,7 @@ from autoseg.runs.targets import Target
 from autoseg.storage import files
 from autoseg.storage.owner import goes_on_from, parse_owner, written
 from autoseg.training.run_state import CHECKPOINT_FILE, CONTINUED_FOLDER
+from autoseg.wording import some
 
 LEAVE_OUT: Final = "To go on with what was trained since, leave out --restart, which would discard it."
 """What is said of a command that has failed or was interrupted after it had discarded something."""

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from autoseg.data.naming import some
 from autoseg.errors import BundleError, UsageError
 from autoseg.model.bundle import Bundle
 from autoseg.model.description import BundleDocument, Origin
@@ -14,6 +13,7 @@ from autoseg.runs.targets import Target
 from autoseg.training.adapting import Transfer, transfer
 from autoseg.training.config import TrainConfig
 from autoseg.training.start import RATE_FACTOR, Start, drawn_weights
+from autoseg.wording import some
 
 _MOST_CHARACTERS: Final = 200
 """Of a model's title, which holds the name of a data set, which a stranger may have chosen."""

@@ -17,6 +17,7 @@ from autoseg.planning.plan import Plan, read_plan
 from autoseg.runs.found import DATASET_FILE, PLAN_FILE, unplanned, workspace_folder
 from autoseg.runs.revisions import CHANGE, CHANGE_FILE, REVISIONS, REVISIONS_FILE, RevisedCase, Revisions
 from autoseg.storage.documents import DocumentType
+from autoseg.wording import counted
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Stamp = tuple[int, int, int]
@@ -230,7 +231,7 @@ def fold_of(splits: Splits, dataset: Dataset, fold: str) -> Fold:
         raise UsageError(
             "there are too few labelled cases for a cross-validation",
             where=dataset.root,
-            found=f"{len(dataset.training)} training case(s)",
+            found=counted(len(dataset.training), "training case"),
             remedy="Train with --fold full, or add labelled cases.",
         )
     if fold not in {str(number) for number in range(len(splits.folds))}:  # not 00 either: it would be a model of its own

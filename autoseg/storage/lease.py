@@ -25,6 +25,7 @@ from typing import Final
 
 from autoseg.storage.owner import Owner, parse_owner, runs, this_process, written
 from autoseg.storage.temporary import file_system_now_s, temporary_beside
+from autoseg.wording import duration
 
 HEARTBEAT_S: Final = 10.0
 """Time between two signs of life."""
@@ -77,7 +78,7 @@ class Sighting:
     def __str__(self) -> str:
         if self.owner is None:
             return "another process"
-        return f"{self.owner}, last sign of life {_in_words(self.silent_s)} ago"
+        return f"{self.owner}, last sign of life {duration(self.silent_s)} ago"
 
 
 class Lease:
@@ -241,7 +242,3 @@ def _look(place: Path, *, now_s: float) -> Sighting | None:
 def _content(path: Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(_MOST_BYTES)
-
-
-def _in_words(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 600 else f"{seconds / 60:.0f} min"

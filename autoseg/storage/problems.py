@@ -9,6 +9,8 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from autoseg.wording import counted
+
 Place = tuple[int | str, ...]
 """Of a value in a document: keys and indices."""
 
@@ -47,7 +49,7 @@ _LIMITS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "less_than_equal": lambda limit: f"a number of at most {_number(limit['le'])}",
     "too_short": lambda limit: f"at least {_entries(limit['min_length'])}",
     "too_long": lambda limit: f"at most {_entries(limit['max_length'])}",
-    "string_too_short": lambda limit: f"a text of at least {limit['min_length']} character(s)",
+    "string_too_short": lambda limit: f"a text of at least {counted(limit['min_length'], 'character')}",
     "string_pattern_mismatch": lambda limit: f"a text of the form {limit['pattern']}",
     "literal_error": lambda limit: str(limit["expected"]).replace("'", ""),
     INEXACT: lambda limit: str(limit["written"]),

@@ -14,6 +14,7 @@ import torch
 
 from autoseg.catalogue import MemoryFormat
 from autoseg.model.compute import Compute
+from autoseg.wording import counted
 
 MEASURED_STEPS: Final = 10
 """Steps that are timed, at least. Source: ours; single steps differ by half, ten of them by a tenth."""
@@ -103,7 +104,7 @@ class FirstSteps:
         return median(self._seconds[setting])
 
     def _name(self, setting: Setting) -> str:
-        name = f"{setting.threads} thread" + ("s" if setting.threads > 1 else "")
+        name = counted(setting.threads, "thread")
         several = len({each.memory_format for each in self._seconds}) > 1
         return f"{name}, {setting.memory_format.replace('_', ' ')}" if several else name
 

@@ -22,7 +22,6 @@ from autoseg.training.batches import TrainingBatch
 from autoseg.training.checkpoint import Checkpoint, restore
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
-from autoseg.training.durations import clock_time
 from autoseg.training.epoch_files import EpochFiles
 from autoseg.training.halving import mean_pixels, with_halved_batches
 from autoseg.training.history import EpochRecord, StepRecord
@@ -39,6 +38,7 @@ from autoseg.training.stretches import section_of
 from autoseg.training.unread import TakenStep, UnreadSteps, broken_weights
 from autoseg.training.validation import ValidationResult, dice_of_classes, mean_of_defined
 from autoseg.training.watch import Watch
+from autoseg.wording import clock_time
 
 _STORING_S: Final = 0.5
 """Time kept free for storing a first model. Source: ours; storing 2 million weights takes a third of it."""

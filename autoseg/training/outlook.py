@@ -7,11 +7,11 @@ from typing import Final
 
 from autoseg.planning.sections import TrainingSection
 from autoseg.training.clock import Budget, build_budget
-from autoseg.training.durations import duration
 from autoseg.training.history import EpochRecord
 from autoseg.training.remaining import Remaining
 from autoseg.training.run_state import RunState
 from autoseg.training.schedule import EarlyStopping, EpochResult
+from autoseg.wording import counted, duration
 
 RECOMMENDED_STEPS: Final = 1000
 """Optimiser steps to give a network where nothing more is known.
@@ -61,7 +61,7 @@ def forecast(budget: Budget, section: TrainingSection, left: Remaining, *, steps
 
 def after_the_run(cases: int, seconds: float) -> str:
     """What is still to be done when the time of a run is over; empty where nothing is."""
-    return f"; scoring {cases} held-out case(s) then takes at least {duration(seconds)} more" if cases else ""
+    return f"; scoring {counted(cases, 'held-out case')} then takes at least {duration(seconds)} more" if cases else ""
 
 
 def longer(budget: Budget, *, steps: int, elapsed_s: float) -> str:

@@ -22,6 +22,7 @@ from autoseg.model.compute import Compute
 from autoseg.model.description import BundleDocument, Provenance
 from autoseg.networks import build_network
 from autoseg.planning.plan import Plan
+from autoseg.wording import counted
 
 SIZES: dict[str, dict[str, Any]] = {
     "hippocampus": {"shape": (36, 50, 35), "features": [16, 32, 64, 128], "patch": [56, 40], "classes": 3, "repeats": 9},
@@ -82,5 +83,5 @@ def test_segmenting_a_scan(
         found = model.segment(image, with_uncertainty=True)
         seconds.append(time.process_time() - start)
     with capsys.disabled():
-        print(f"\n{name}, {folds} network(s): {statistics.median(seconds):.4f} s")
+        print(f"\n{name}, {counted(folds, 'network')}: {statistics.median(seconds):.4f} s")
     assert found.labels.array.shape == size["shape"]

@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from autoseg.wording import counted
+
 os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # as the command does, before torch is loaded
 
 import numpy as np
@@ -69,5 +71,5 @@ def test_training_throughput(
     )
     rates = sorted(epoch.slices_per_s for epoch in state.epochs[1:])
     with capsys.disabled():
-        print(f"\n{architecture} {precision}, {usable_cores()} core(s): {rates[len(rates) // 2]:.1f} patches/s")
+        print(f"\n{architecture} {precision}, {counted(usable_cores(), 'core')}: {rates[len(rates) // 2]:.1f} patches/s")
     assert len(rates) == 5

@@ -235,7 +235,7 @@ def test_failed_cases_are_listed_before_the_remedy() -> None:
     console, stream, _ = plain()
     show_error(CasesFailedError([("one", DAMAGED)], done=3), console=console)
     lines = stream.getvalue().splitlines()
-    assert lines[0] == "Error: 1 case(s) failed, 3 succeeded and are written:"
+    assert lines[0] == "Error: 1 case failed, 3 succeeded and are written:"
     assert lines[1] == f"  one: {DAMAGED}"
     assert lines[2].startswith("Fix the listed cases")
     assert len(lines) == 3

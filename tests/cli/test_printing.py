@@ -97,5 +97,5 @@ def test_messages_that_nobody_gets_end_no_work_and_results_do_unless_their_reade
 
 def test_an_error_has_lines_of_its_own_and_names_have_none() -> None:
     stream = io.StringIO()
-    Console(stream=stream).error("2 problem(s):\n  a\nError: b: bad\n  c: worse", remedy="Mend\nthem.")
-    assert stream.getvalue() == "Error: 2 problem(s):\n  a\\x0aError: b: bad\n  c: worse\nMend\\x0athem.\n"
+    Console(stream=stream).error("2 problems:\n  a\nError: b: bad\n  c: worse", remedy="Mend\nthem.")
+    assert stream.getvalue() == "Error: 2 problems:\n  a\\x0aError: b: bad\n  c: worse\nMend\\x0athem.\n"

@@ -17,4 +17,4 @@ from autoseg.commands import predict
 )
 def test_a_part_says_how_much_the_others_have_left(missing: tuple[str, ...], expected: str) -> None:
     said = predict.describe(predict.PredictResult((), (), Path("table.csv"), (), part="1/3", missing=missing))
-    assert f"Part 1/3: 0 scan(s); {expected}" in said.text.splitlines()
+    assert f"Part 1/3: 0 scans; {expected}" in said.text.splitlines()

@@ -83,7 +83,7 @@ def test_corrected_scans_come_last(home: Path) -> None:
     write_nifti(home / "results" / "b.nii", np.roll(SCANS["b"][1], 1))
     assert queue(home) == [("c", "open"), ("a", "open"), ("b", "corrected")]
     answer = command("queue", "results", cwd=home)
-    assert "2 of 3 scan(s) wait for a person" in answer.told
+    assert "2 of 3 scans left for a person" in answer.told
     assert "autoseg adopt results" in answer.told
 
 

@@ -32,11 +32,11 @@ def test_the_best_and_what_is_kept_are_shown_and_the_rest_is_counted(tiny_plan: 
     networks, kept = said.tables
     assert len(networks.rows) == 7
     assert [row[0] for row in kept.rows] == ["disc: step 3"]
-    assert "2 candidate(s) that score less are not shown (--full)" in said.text
-    assert "9 step(s) of postprocessing were tried and not kept (--full)" in said.text
+    assert "Not shown: 2 candidates with lower scores (--full)" in said.text
+    assert "Tried and not kept: 9 steps of postprocessing (--full)" in said.text
     assert "  unet: it scored best" in said.text
     assert "postprocessing kept" not in said.text
-    assert "Averaging 1 model(s): sepres (fold 0)" in said.text
+    assert "Averaging 1 model: sepres (fold 0)" in said.text
 
 
 def test_everything_is_in_the_details_and_in_the_document(tiny_plan: Plan) -> None:

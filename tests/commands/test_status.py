@@ -55,10 +55,10 @@ def test_several_workspaces_have_a_line_each(here: Path) -> None:
 
 def test_folds_are_those_that_are_stored(here: Path) -> None:
     path = copied(here, "one") / "splits.json"
-    assert ", 2 fold(s), " in command("status").told
+    assert ", 2 folds, " in command("status").told
     splits = json.loads(path.read_text())
     path.write_text(json.dumps({**splits, "folds": [*splits["folds"], splits["folds"][0]]}))
-    assert ", 3 fold(s), " in command("status").told
+    assert ", 3 folds, " in command("status").told
 
 
 def test_it_is_a_function_too(here: Path) -> None:

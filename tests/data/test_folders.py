@@ -6,7 +6,7 @@ import pytest
 from oracles.empty_files import touch
 
 from autoseg.data.dataset import Subset
-from autoseg.data.folders import Kind, PassedOver, Role, all_files, files_below, listing, role_of
+from autoseg.data.folders import Kind, PassedOver, Role, all_files, files_below, role_of, some_files
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_what_autoseg_made_holds_no_scans(tmp_path: Path) -> None:
 
 def test_long_lists_are_cut() -> None:
     root = Path("/data")
-    assert listing([root / "x" / str(number) for number in range(8)], root=root) == "x/0, x/1, x/2, x/3, x/4 and 3 more"
+    assert some_files([root / "x" / str(number) for number in range(8)], root=root) == "x/0, x/1, x/2, x/3, x/4 and 3 more"
     others = [*(root / f"{number}.mgz" for number in range(6)), root / "a.nii.bz2", root / "b", root / "c.nii.bz2"]
     shown = "0.mgz, 1.mgz, 2.mgz, 3.mgz, 4.mgz and 4 more (1 .mgz, 2 .bz2, 1 no ending)"
-    assert listing(others, root=root) == shown
+    assert some_files(others, root=root) == shown
 
 
 def test_probabilities_of_held_out_cases_are_nobodys_scans(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ ROWS = (
             "plan data -w other --not-finite zero": 0,
             f"{PREDICT} --not-finite zero": 0,
         },
-        ("IBSR_02", "1 voxel(s) that are NaN or infinite are taken for 0"),
+        ("IBSR_02", "1 NaN or infinite voxel taken for 0"),
     ),
     Row(10, bad.constant, {**REFUSED, PREDICT: 0}, ("IBSR_02", "same value"), IN_TRAINING),
     Row(11, bad.undeclared_label, REFUSED, ("IBSR_02_seg.nii.gz", "77", "5"), IN_TRAINING),
@@ -136,7 +136,7 @@ ROWS = (
         25, bad.a_colour_picture, {"predict pictures out -w run --precision float32": 7}, ("scan", "colours, where one grey")
     ),
     Row(26, bad.a_dicom_series, {"predict dicom out -w run --precision float32": 0}),
-    Row(26, bad.a_series_without_a_slice, SERIES, ("1 slice(s) of the series are missing", "expected", "mm", "dcm2niix")),
+    Row(26, bad.a_series_without_a_slice, SERIES, ("the series lacks 1 slice", "expected", "mm", "dcm2niix")),
     Row(26, bad.a_series_with_a_slice_cut_off, SERIES, ("IM0003", "should have 1920 bytes, 1420 are left")),
     Row(26, bad.a_series_with_two_sizes_of_pixels, SERIES, ("IM0003", "differ in the size of their pixels", "found 2, 2")),
     Row(26, bad.a_series_that_announces_gigabytes, SERIES, ("IM0003", "should have 4043309040 bytes")),

@@ -100,7 +100,7 @@ def test_a_resumed_prediction_decodes_no_finished_scan(home: Path, monkeypatch: 
     decoded.clear()
     said = autoseg("predict", "growing", "grown", cwd=home).told
     assert [Path(name).name for name in decoded] == ["later.nii.gz"]
-    assert "1 scan(s) had been segmented before and were left as they are" in said
+    assert "1 scan had been segmented before and stayed unchanged" in said
 
 
 def test_results_of_other_models_in_the_same_table_are_told_of(home: Path, tmp_path: Path) -> None:
@@ -109,11 +109,11 @@ def test_results_of_other_models_in_the_same_table_are_told_of(home: Path, tmp_p
         shutil.copy(scan, tmp_path / f"{name}.nii.gz")
     autoseg("predict", str(tmp_path / "one.nii.gz"), "mixed_models", cwd=home)
     answer = autoseg("predict", str(tmp_path / "two.nii.gz"), "mixed_models", "--no-mirror", "--json", cwd=home)
-    assert "holds 1 other scan(s) that were segmented with other models or settings (column model): one." in answer.said
+    assert "holds 1 other scan segmented with other models or settings (column model): one." in answer.said
     assert answer.document["other_models"].keys() == {"one"}
     assert answer.document["other_models"]["one"].startswith("IBSR18: sepres fold_0 (")
     told = autoseg("predict", str(tmp_path / "two.nii.gz"), "mixed_models", "--no-mirror", cwd=home).told
-    assert "which also holds 1 scan(s) of other models or settings" in told
+    assert "which also holds 1 scan of other models or settings" in told
     said = autoseg("evaluate", "mixed_models", "mixed_models", "--output", "of_two", cwd=home).said
     assert "stem from 2 different models or settings" in said
 

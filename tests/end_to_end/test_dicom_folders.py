@@ -78,7 +78,7 @@ def test_every_good_series_of_a_crowded_folder_is_segmented(cohort: Path, traine
         "export_case-1_t1: 4 copies of its slices are left out, such as",
         "export_case-1_t1_after_contrast_time1: its series holds 2 time points: this is time1",
         "export_case-1_gap: ",
-        "3 slice(s) of the series are missing; expected 1.5 mm between slices; found 4.5 mm after d003, 3 mm after d009",
+        "the series lacks 3 slices; expected 1.5 mm between slices; found 4.5 mm after d003, 3 mm after d009",
         "export_case-1_damaged: ",
         "skipped (localizers in DICOM files): export/f001, export/f002, export/f003",
     ):
@@ -156,7 +156,7 @@ def test_folders_of_slices_are_trained_on_and_predicted(cohort: Path, tmp_path: 
     assert not prediction.geometry.difference(read_image([scan], channels=1).geometry)
     (scan / "disc" / "IM0003").unlink()
     said = autoseg("check", "data", cwd=tmp_path, expect=3).said
-    assert "1 slice(s) of the series are missing; expected 6 mm between slices; found 12 mm after IM0002" in said
+    assert "the series lacks 1 slice; expected 6 mm between slices; found 12 mm after IM0002" in said
 
 
 def test_a_folder_of_several_series_is_no_image(cohort: Path, tmp_path: Path) -> None:

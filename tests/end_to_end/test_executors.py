@@ -112,11 +112,11 @@ def test_a_case_that_kills_every_process_is_named_and_the_others_are_done(
     for folder, ending in (("imagesTr", "_0000.nii"), ("labelsTr", ".nii")):
         (data / folder / f"case_00003{ending}").rename(data / folder / f"poison{ending}")
     said = finish(start("check", str(data), *options, environment=poison), expect=3).said
-    assert "1 problem(s) in 1 case(s)" in said
+    assert "1 problem in 1 case" in said
     assert "poison: 2 processes died that worked on it, the last one so: killed, SIGKILL" in said
     autoseg("plan", str(data), "-w", str(run), "--force", "--jobs", "1")
     failed = finish(start("preprocess", "-w", str(run), *options, environment=poison), expect=7).said
-    assert "1 case(s) failed, 11 succeeded and are written" in failed
+    assert "1 case failed, 11 succeeded and are written" in failed
     assert "poison: 2 processes died that worked on it" in failed
     assert len(list((run / "preprocessed").iterdir())) >= 11
 
@@ -134,7 +134,7 @@ def test_a_scan_that_kills_every_process_is_named_and_the_others_are_segmented(
         shutil.copy(source, scans / f"{name}.nii.gz")
     predict = ("predict", str(scans), str(out), "-w", str(trained), "--precision", "float32", "--no-mirror", *options)
     said = finish(start(*predict, environment=poison), expect=7).said
-    assert "1 case(s) failed, 2 succeeded and are written" in said
+    assert "1 case failed, 2 succeeded and are written" in said
     assert "poison: the process that segments it dies" in said
     assert {path.name for path in out.glob("*.nii.gz")} == {"a.nii.gz", "c.nii.gz"}
     assert [line.split(",")[0] for line in (out / "predictions.csv").read_text().splitlines()] == ["case", "a", "c"]

@@ -248,7 +248,7 @@ def run(*arguments: object, expect: int = 0) -> Answer:
 
 def test_the_command_says_what_went_in_and_what_to_do_next(trained: Path, tmp_path: Path) -> None:
     lines = run("export", tmp_path / "brain.autoseg", "--workspace", trained).told
-    assert "3 network(s): sepres/fold_0, unet/fold_0, unet/fold_1" in lines
+    assert "3 networks: sepres/fold_0, unet/fold_0, unet/fold_1" in lines
     assert re.search(r"Wrote .*brain\.autoseg \(\d+\.\d MB\)", lines)
     assert "Elsewhere: autoseg predict IN OUT --model brain.autoseg" in lines
     run("export", tmp_path / "brain.autoseg", "--workspace", trained, expect=2)

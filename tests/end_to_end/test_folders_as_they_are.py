@@ -63,7 +63,7 @@ def test_scans_that_folders_do_not_tell_apart_fail_and_the_others_go_on(cohort: 
     (image, _), *_ = pairs(cohort)
     place = copy({f"{name}.nii.gz": image for name in ("a_b/c/t", "a/b_c/t", "u")}, tmp_path / "in")
     said = predict(place, tmp_path / "out", trained, expect=7).said
-    assert "1 case(s) failed, 1 succeeded" in said
+    assert "1 case failed, 1 succeeded" in said
     assert f"several scans are called a_b_c_t; found {place}/a/b_c/t.nii.gz, {place}/a_b/c/t.nii.gz" in said
 
 
@@ -115,13 +115,13 @@ def test_a_folder_of_scans_beside_one_of_masks(cohort: Path, tmp_path: Path) -> 
     for number, (image, label) in enumerate(pairs(cohort)):
         files |= {f"images/{number}.nii.gz": image, f"masks/{number}_mask.nii.gz": label}
     told = autoseg("check", str(copy(files, tmp_path / "data"))).told
-    assert "data (folder_pair layout) can be trained: 4 labelled case(s)" in told
+    assert "data (folder_pair layout) can be trained: 4 labelled cases" in told
 
 
 def test_tables_with_semicolons_name_all_their_missing_files(cohort: Path, tmp_path: Path) -> None:
     rows = [f"{number};{image};{label}" for number, (image, label) in enumerate(pairs(cohort))]
     (tmp_path / "cases.csv").write_text("\n".join(["id;image;label", *rows]))
-    assert "(cases_csv layout) can be trained: 4 labelled case(s)" in autoseg("check", str(tmp_path)).told
+    assert "(cases_csv layout) can be trained: 4 labelled cases" in autoseg("check", str(tmp_path)).told
     (tmp_path / "cases.csv").write_text("id\timage\tlabel\na\tx.nii\ty.nii\n")
     said = autoseg("check", str(tmp_path), expect=3).said
     assert f"line 2, image: {tmp_path}/x.nii; line 2, label: {tmp_path}/y.nii" in said
@@ -133,4 +133,4 @@ def test_an_nnunet_data_set_that_lists_its_cases(cohort: Path, tmp_path: Path) -
     }
     document = {"channel_names": {"0": "T1"}, "labels": {"background": 0, "CSF": 1, "GM": 2, "WM": 3}, "dataset": entries}
     (tmp_path / "dataset.json").write_text(json.dumps(document))
-    assert "(nnunet_raw layout) can be trained: 4 labelled case(s)" in autoseg("check", str(tmp_path)).told
+    assert "(nnunet_raw layout) can be trained: 4 labelled cases" in autoseg("check", str(tmp_path)).told

@@ -107,7 +107,7 @@ def test_a_grey_picture_is_no_picture_in_colour(home: Path) -> None:
     for name in ("a", "b"):
         Pictures.fromarray(np.arange(SIDE**2, dtype=np.uint16).reshape(SIDE, SIDE)).save(home / "scans" / f"{name}.png")
     answer = autoseg("predict", "scans", "refused", "-w", "run", cwd=home, expect=7)
-    assert "expected 3 channel(s); found 1 in 1 file(s)" in answer.told + answer.said
+    assert "expected 3 channels; found 1 in 1 file" in answer.told + answer.said
 
 
 def test_numbered_pictures_in_colour_are_scans_of_their_own(home: Path) -> None:

@@ -22,6 +22,7 @@ from autoseg.inference.folder_table import read_folder
 from autoseg.inference.part import Part
 from autoseg.planning.plan import Plan
 from autoseg.runs import source_checksums
+from autoseg.wording import counted
 
 SCANS = [f"case_{number:02d}" for number in range(24)]
 SCAN = Geometry(shape=(6, 24, 20), spacing_mm=(2.0, 1.0, 1.0))
@@ -105,7 +106,7 @@ def test_a_process_without_parts_that_is_killed_anywhere_loses_nothing(home: Pat
 def test_a_part_says_what_the_others_have_left(home: Path) -> None:
     said = autoseg(*(word for word in arguments("out", "--part", "2/3") if word != "--json"), cwd=home).told
     mine = sum(Part(2, 3).holds(name) for name in SCANS)
-    assert f"Part 2/3: {mine} scan(s); {len(SCANS) - mine} of the other parts are missing" in said
+    assert f"Part 2/3: {counted(mine, 'scan')}; {len(SCANS) - mine} of the other parts are missing" in said
     autoseg(*arguments("out", "--part", "4/3"), cwd=home, expect=2)
     for number in (1, 3):
         missing = autoseg(*arguments("out", "--part", f"{number}/3"), cwd=home).document["missing"]
@@ -137,5 +138,5 @@ def test_the_commands_of_the_page_do_what_it_says(home: Path) -> None:
     (home / "model.autoseg").rename(home / "brain.autoseg")
     script = re.sub(r"^autoseg", f"{sys.executable} -m autoseg", block, flags=re.MULTILINE)
     done = subprocess.run(["bash", "-c", script], cwd=home, capture_output=True, text=True, timeout=600, check=True)
-    assert "24 scan(s) had been segmented before and were left as they are" in done.stdout
+    assert "24 scans had been segmented before and stayed unchanged" in done.stdout
     assert results(home / "results").keys() == results(home / "whole").keys()

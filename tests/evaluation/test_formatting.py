@@ -51,25 +51,6 @@ def test_a_mean_has_its_deviation_where_there_is_one() -> None:
     assert formatting.spread(0.9, NAN, 2) == "0.90"
 
 
-@pytest.mark.parametrize(
-    ("items", "text"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b", "c"], "a, b and c")]
-)
-def test_items_become_part_of_a_sentence(items: list[str], text: str) -> None:
-    assert formatting.listing(items) == text
-    assert formatting.listing(items, last="or") == text.replace("and", "or")
-
-
 def test_values_of_a_plan_are_json_but_text_is_text() -> None:
     assert formatting.plan_value("axial") == "axial"
     assert formatting.plan_value((1.0, None)) == "[1.0, null]"
-
-
-def test_things_are_counted_in_singular_and_plural() -> None:
-    assert [formatting.counted(number, "case") for number in (0, 1, 2, 1200)] == [
-        "0 cases",
-        "1 case",
-        "2 cases",
-        "1,200 cases",
-    ]
-    assert formatting.counted(2, "axis", plural="axes") == "2 axes"
-    assert [formatting.in_words(number) for number in (0, 1, 12, 13, 1300)] == ["no", "one", "twelve", "13", "1,300"]

@@ -77,7 +77,7 @@ def test_a_step_that_empties_a_class_is_seen_without_distances() -> None:
     emptied = np.where(prediction == 2, 0, prediction).astype(np.uint16)
     kept, reason = step_helps([scored(prediction, reference)], [scored(emptied, reference)], value=2)
     assert not kept
-    assert reason == "nothing of WM is left in 1 case(s) that have it"
+    assert reason == "nothing of WM is left in 1 case that have it"
 
 
 def store(folder: Path, labels: NDArray[np.uint16]) -> None:

@@ -98,7 +98,7 @@ def test_what_a_model_does_afterwards_is_done_where_all_do_it(models: list[Path]
     same = exported_segmenter([models[0], again], compute=compute, mirror=True, memory_gb=4.0, events=events)
     assert [step.type for step in same.steps] == ["largest_component"]
     assert len(same.ensemble.members) == len(same.trained_on) == 1
-    assert "1 network(s) are in several of the models, and count once" in events.notes
+    assert "in several of the models, and counted once: 1 network" in events.notes
     alone = exported_segmenter(models[0], compute=compute, mirror=True, memory_gb=4.0, events=events)
     assert same.ensemble.digest == alone.ensemble.digest
     assert alone.quality is not None

@@ -96,7 +96,7 @@ def test_other_channels_than_wanted_are_refused(tmp_path: Path) -> None:
     colours, grey = save(tmp_path / "colours.png", COLOURS), save(tmp_path / "grey.png", GREY)
     with pytest.raises(ImageError, match="colours, where one grey value per pixel is expected"):
         read_image([colours], channels=1)
-    with pytest.raises(ImageError, match=r"expected 3 channel\(s\); found 1 in 1 file"):
+    with pytest.raises(ImageError, match=r"expected 3 channels; found 1 in 1 file"):
         read_image([grey], channels=3)
     with pytest.raises(ImageError, match="colours, where one grey value per pixel is expected"):
         read_image([grey, colours], channels=2)

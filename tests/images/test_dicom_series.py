@@ -290,7 +290,7 @@ def test_a_slice_of_an_unknown_series_is_said_beside_all_of_them(tmp_path: Path)
     np.testing.assert_array_equal(found["ada_1"], VOLUME)
     np.testing.assert_array_equal(found["ada_2"], OTHER)
     assert "the file is empty" in found["ada_unreadable"]
-    assert warnings(tmp_path).count("1 damaged file(s) beside it may be slices of it, such as IM0007") == 2
+    assert warnings(tmp_path).count("1 damaged file beside it may hold slices of it, such as IM0007") == 2
 
 
 def test_what_is_no_scan_is_passed_over_by_what_it_is(tmp_path: Path) -> None:

@@ -247,9 +247,9 @@ def test_more_than_four_dimensions(tmp_path: Path, scan: np.ndarray) -> None:
 
 def test_another_number_of_channels(tmp_path: Path, scan: np.ndarray) -> None:
     path = stored(tmp_path / "a.nii.gz", scan)
-    with pytest.raises(ImageError, match=r"expected 2 channel\(s\); found 1 in 1 file"):
+    with pytest.raises(ImageError, match=r"expected 2 channels; found 1 in 1 file"):
         read_image([path], channels=2)
-    with pytest.raises(ImageError, match=r"expected 1 channel\(s\); found 2 in 2 file"):
+    with pytest.raises(ImageError, match=r"expected 1 channel; found 2 in 2 file"):
         read_image([path, path], channels=1)
 
 
@@ -449,7 +449,7 @@ def test_voxels_that_are_not_finite_are_taken_for_0_where_that_is_asked(
     image = read_image([path], channels=1, not_finite="zero")
     assert np.array_equal(image.array[0, 0, 0, :3], [0, 0, 0])
     assert np.array_equal(image.array[0, 1:], scan[1:])
-    assert "3 voxel(s) that are NaN or infinite are taken for 0, as asked" in image.warnings
+    assert "3 NaN or infinite voxels taken for 0, as asked" in image.warnings
 
 
 def test_numbers_too_large_for_float32_are_refused_even_then(tmp_path: Path, scan: np.ndarray) -> None:

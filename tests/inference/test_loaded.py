@@ -182,7 +182,7 @@ def test_values_that_are_not_finite_are_zero_in_arrays_as_in_files(make_plan: Ma
     given[1, 2, 3], zeroed[1, 2, 3] = np.nan, 0
     nibabel.save(nibabel.Nifti1Image(given.T, np.diag([-1.0, -1.0, 1.0, 1.0])), tmp_path / "scan.nii")
     of_array, of_file = model.predict(given, spacing_mm=(1, 1, 1)), model.predict(tmp_path / "scan.nii")
-    assert of_array.warnings == of_file.warnings == ("1 voxel(s) that are NaN or infinite are taken for 0, as asked",)
+    assert of_array.warnings == of_file.warnings == ("1 NaN or infinite voxel taken for 0, as asked",)
     np.testing.assert_array_equal(of_array.labels.array, of_file.labels.array)
     np.testing.assert_array_equal(of_array.labels.array, model.predict(zeroed, spacing_mm=(1, 1, 1)).labels.array)
     assert np.isnan(given[1, 2, 3])
@@ -231,9 +231,9 @@ def test_networks_are_modules_for_the_slices_of_a_scan(model: LoadedModel, scan:
 def test_it_is_told_in_a_line(model: LoadedModel) -> None:
     assert repr(model) == "<LoadedModel: tiny: unet fold_0 fold_1; segments disc; on cpu in float32>"
     found = prediction(two_discs())
-    assert repr(found) == "<Prediction: 4 x 16 x 24 voxels, disc 0.14 ml, <b>rim</b> 0.009 ml; 1 warning(s)>"
+    assert repr(found) == "<Prediction: 4 x 16 x 24 voxels, disc 0.14 ml, <b>rim</b> 0.009 ml; 1 warning>"
     assert repr(found.labels) == "<LabelMap: 4 x 16 x 24 voxels of 2 x 1 x 1.5 mm>"
-    assert repr(Image(ARRAY[np.newaxis], GEOMETRY)) == "<Image: 1 channel(s), 4 x 16 x 24 voxels of 2 x 1 x 1.5 mm>"
+    assert repr(Image(ARRAY[np.newaxis], GEOMETRY)) == "<Image: 1 channel, 4 x 16 x 24 voxels of 2 x 1 x 1.5 mm>"
 
 
 def test_slices_with_most_foreground_are_kept_and_nothing_of_the_volume() -> None:

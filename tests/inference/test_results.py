@@ -234,9 +234,9 @@ def test_rows_of_another_model_for_other_scans_are_told_of_and_name_it(
     events = Heard()
     found = predict(scans / "b.nii.gz", results, Segmenter(tiny_plan, "another"), events=events)
     assert [row.case for row in found.others] == ["a"]
-    assert events.infos == ["1 scan(s) had been segmented with other models or settings, and are segmented again"]
+    assert events.infos == ["segmenting 1 scan again, segmented with other models or settings before"]
     assert events.warnings[0] == (
-        f"{results.table} holds 1 other scan(s) that were segmented with other models or settings (column model): a. "
+        f"{results.table} holds 1 other scan segmented with other models or settings (column model): a. "
         "Segment them again, too, or choose another output folder"
     )
     rows = {line["case"]: line["model"] for line in csv.DictReader(results.table.read_text().splitlines())}
@@ -482,7 +482,7 @@ def test_parts_say_nothing_of_scans_that_other_parts_segment_again(scans: Path, 
     events = Heard()
     found = predict(scans, results, Segmenter(tiny_plan, "another"), events=events, part=of_a)
     assert not [warning for warning in events.warnings if "other models" in warning]
-    assert events.infos == ["1 scan(s) had been segmented with other models or settings, and are segmented again"]
+    assert events.infos == ["segmenting 1 scan again, segmented with other models or settings before"]
     assert (found.others, found.missing) == ((), ("b",))
     assert predict(scans, results, Segmenter(tiny_plan, "another"), part=of_b).missing == ()
 

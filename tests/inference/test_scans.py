@@ -205,7 +205,7 @@ def test_missing_channels_are_named(tmp_path: Path, files: Sequence[str], called
 def test_channels_beside_an_only_file_are_named_where_it_does_not_hold_them(tmp_path: Path) -> None:
     write_channels(tmp_path / "a_t1.nii", np.ones((1, 2, 3, 4), np.float32), Geometry((2, 3, 4), (1.0, 1.0, 1.0)))
     [scan] = find_scans(tmp_path, channels=2, names=("t1", "flair")).scans
-    with pytest.raises(ImageError, match=r"found 1 in 1 file\(s\); missing: flair \(a_flair or a_0001\)"):
+    with pytest.raises(ImageError, match=r"found 1 in 1 file; missing: flair \(a_flair or a_0001\)"):
         scan.read(channels=2)
 
 

@@ -105,7 +105,7 @@ PARTS = ("train", "val")
 
 def test_unpaired_files_are_all_named(tmp_path: Path) -> None:
     touch(tmp_path, "p1/a.nii", "p1/a-seg.nii", "p2/a.nii", "p3/a-seg.nii")
-    with pytest.raises(DatasetError, match=r"without label: p2/a; label.s. without image: p3/a-seg\.nii"):
+    with pytest.raises(DatasetError, match=r"without a label: p2/a; labels without an image: p3/a-seg\.nii"):
         find_dataset(tmp_path)
 
 

@@ -104,7 +104,7 @@ def test_patients_have_folders(tmp_path: Path) -> None:
 
 def test_unpaired_files_are_all_named(tmp_path: Path) -> None:
     touch(tmp_path, "images/a.nii", "images/b.nii", "labels/a.nii", "labels/c.nii")
-    with pytest.raises(DatasetError, match=r"without label: b; label.s. without image: c"):
+    with pytest.raises(DatasetError, match=r"without a label: b; labels without an image: c"):
         find_dataset(tmp_path)
 
 

@@ -326,8 +326,8 @@ def test_all_unpaired_files_are_named_at_once(tmp_path: Path) -> None:
     touch(tmp_path / "Training_Set", "IBSR_01.nii", "IBSR_01_seg.nii", "IBSR_04.nii", "IBSR_05_seg.nii")
     touch(tmp_path / "Test_Set", "IBSR_04_seg.nii", "IBSR_02.nii")
     text = message(tmp_path)
-    assert "image(s) without label: Training_Set/IBSR_04;" in text
-    assert "label(s) without image: Test_Set/IBSR_04, Training_Set/IBSR_05" in text
+    assert "images without a label: Training_Set/IBSR_04;" in text
+    assert "labels without an image: Test_Set/IBSR_04, Training_Set/IBSR_05" in text
     assert mentions(text, ["Test_Set", "autoseg predict"])
     assert "IBSR_02" not in text
 
@@ -389,7 +389,7 @@ def test_decathlon_ids_may_end_in_four_digits(tmp_path: Path) -> None:
 
 def test_decathlon_unpaired_files(tmp_path: Path) -> None:
     text = message(touch(decathlon(tmp_path, training=[]), "imagesTr/alone.nii.gz", "labelsTr/lost.nii.gz"))
-    assert mentions(text, ["without label: alone", "without image: lost"])
+    assert mentions(text, ["without a label: alone", "without an image: lost"])
 
 
 def test_decathlon_files_that_are_listed_but_missing_are_all_named(tmp_path: Path) -> None:
@@ -428,7 +428,7 @@ def test_decathlon_lists_of_wrong_types_are_named(tmp_path: Path, key: str, entr
 @pytest.mark.parametrize("form", ["decathlon", "nnunet_raw"])
 def test_test_labels_without_image_are_named(tmp_path: Path, form: str) -> None:
     root = decathlon(tmp_path) if form == "decathlon" else raw(tmp_path)
-    assert mentions(message(touch(root, "labelsTs/lost.nii.gz")), ["labelsTs", "label(s) without image: lost"])
+    assert mentions(message(touch(root, "labelsTs/lost.nii.gz")), ["labelsTs", "labels without an image: lost"])
 
 
 def test_decathlon_same_id_twice(tmp_path: Path) -> None:
@@ -536,7 +536,7 @@ def test_nnunet_regions_that_cannot_be_told_are_refused(
 
 def test_nnunet_unpaired_files(tmp_path: Path) -> None:
     text = message(touch(raw(tmp_path), "imagesTr/c_0000.nii.gz", "imagesTr/c_0001.nii.gz", "labelsTr/d.nii.gz"))
-    assert mentions(text, ["without label: c", "without image: d"])
+    assert mentions(text, ["without a label: c", "without an image: d"])
 
 
 def listed(root: Path, entries: object, **changes: Any) -> Path:

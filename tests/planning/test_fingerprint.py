@@ -216,7 +216,7 @@ def test_all_bad_cases_are_named_at_once(tmp_path, jobs):
         write_case(tmp_path, "b"),
         write_case(tmp_path, "c", spacing_mm=(9.0, 1.0, 0.5)),
     ]
-    with pytest.raises(DatasetError, match=r"2 problem\(s\) in 2 case(.|\n)*a\.nii\.gz(.|\n)*c_seg\.nii\.gz") as raised:
+    with pytest.raises(DatasetError, match=r"2 problems in 2 case(.|\n)*a\.nii\.gz(.|\n)*c_seg\.nii\.gz") as raised:
         fingerprint_of(*cases, jobs=jobs)
     assert raised.value.exit_code == 3
 

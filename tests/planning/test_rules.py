@@ -255,7 +255,7 @@ def test_why_a_normalisation(make_fingerprint, make_intensities):
 
 def test_why_so_many_folds():
     assert rules.folds(10, asked=4).reason == "Asked for."
-    assert rules.folds(1, asked=None).reason == "1 training subject(s) are too few for a cross-validation."
+    assert rules.folds(1, asked=None).reason == "With 1 training subject there is no cross-validation."
     assert rules.folds(2, asked=None).reason == "There are 2 training subjects; no more than five folds are needed."
 
 

@@ -64,7 +64,7 @@ def test_with_several_views_all_and_each_left_out_and_each_network_alone() -> No
 @pytest.mark.parametrize(
     ("first", "second", "why"),
     [
-        ((0.9, 5.0), (0.8, 4.0), "highest mean Dice of 2 on 1 held-out case(s)"),
+        ((0.9, 5.0), (0.8, 4.0), "highest mean Dice of 2 on 1 held-out case"),
         ((0.9, 5.0), (0.9 + TIE_DICE / 2, 6.0), f"mean Dice within {TIE_DICE} of the highest, and the least Hausdorff"),
         ((0.9, 5.0), (0.9, 5.0), "no Hausdorff distance to tell it from others, and as few networks and views"),
         ((0.0, NAN), (0.0, NAN), "no Hausdorff distance to tell it from others, and as few networks and views"),

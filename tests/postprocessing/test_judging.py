@@ -85,7 +85,7 @@ def test_a_step_of_all_classes_is_judged_by_their_mean() -> None:
 
 def test_nothing_may_be_left_of_no_class_that_is_there() -> None:
     after = [*moved(0.01 * STEADY, -STEADY)[:5], (0.9, NAN)]
-    assert step_helps(cases(SAME), cases(SAME, after), value=5) == (False, "nothing of B is left in 1 case(s) that have it")
+    assert step_helps(cases(SAME), cases(SAME, after), value=5) == (False, "nothing of B is left in 1 case that have it")
 
 
 def test_false_positives_that_go_are_a_gain() -> None:

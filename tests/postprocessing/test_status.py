@@ -172,7 +172,7 @@ def test_a_selection_is_outdated_by_what_was_trained_since(workspace: Workspace)
     assert status_of(workspace).selection.outdated == ""
     other = next(run.model for run in status_of(workspace).of_stage("scored") if run.model not in selected.models)
     later(workspace.model(other) / "bundle.json", workspace.selection_file)
-    assert status_of(workspace).selection.outdated == f"1 model(s) were trained since, such as {other.title}"
+    assert status_of(workspace).selection.outdated == f"1 model trained since, such as {other.title}"
     shutil.rmtree(bundle.parent)
     assert status_of(workspace).selection.outdated == f"{first.title} is missing or not trained to its end"
 
@@ -225,7 +225,7 @@ def test_models_that_have_not_learnt_from_adopted_label_maps_are_to_go_on(worksp
     assert (status.revision, [run.model.title for run in status.behind]) == (2, ["unet, fold 0"])
     complete = replace(status, runs=tuple(run for run in status.runs if run.stage != "missing"))
     step = next_step(complete, exported=True)
-    assert "label maps were adopted since 1 model(s) were trained, such as unet, fold 0" in step.why
+    assert "label maps were adopted after the training of 1 model, such as unet, fold 0" in step.why
     assert "--arch unet --fold 0" in step.command
     assert "--continue" in step.command
 

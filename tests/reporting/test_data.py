@@ -115,7 +115,7 @@ def test_models_that_are_newer_than_the_selection_are_said(workspace: Workspace)
     for network, since_s, outdated in (
         ("attention", -1, ""),
         ("sepres", 1, ""),  # it was selected, and has the same weights
-        ("attention", 1, "1 model(s) were trained since, such as attention, fold 0"),
+        ("attention", 1, "1 model trained since, such as attention, fold 0"),
     ):
         for bundle in workspace.models.rglob("bundle.json"):
             at = made + (since_s if network in bundle.parts else -1)
@@ -123,7 +123,7 @@ def test_models_that_are_newer_than_the_selection_are_said(workspace: Workspace)
         data, _ = gathered(workspace)
         assert data.selection is not None
         assert data.outdated == outdated
-    assert any("older than what is trained (1 model(s)" in line for line in verdict(data).warnings)
+    assert any("older than what is trained (1 model" in line for line in verdict(data).warnings)
     assert not any("older than" in line for line in verdict(replace(data, outdated="")).warnings)
     workspace.selection_file.unlink()
     assert gathered(workspace)[0].outdated == ""

@@ -288,7 +288,7 @@ def test_planning_again_keeps_what_was_adopted(home: Path) -> None:
     splits = (home / "w" / "splits.json").read_bytes()
     answer = command("plan", "data", "--workspace", "w", "--folds", "2", cwd=home)
     assert (home / "w" / "splits.json").read_bytes() == splits
-    assert "with 2 label map(s) that were adopted: case_00001, new_a" in answer.said
+    assert "with 2 adopted label maps: case_00001, new_a" in answer.said
     dataset = Workspace(home / "w").dataset()
     assert dataset.revision == 1
     adopted = {case.id: case.label for case in dataset.training if case.adopted is not None}

@@ -179,7 +179,7 @@ def test_without_a_labelled_validation_set_there_is_no_official_fold() -> None:
 
 
 def test_too_few_cases_for_folds_can_still_train_in_full() -> None:
-    with pytest.raises(UsageError, match=r"2 training case\(s\).*--fold full"):
+    with pytest.raises(UsageError, match=r"2 training cases.*--fold full"):
         fold_of(Splits(folds=(), official=None), DATASET, "0")
 
 

@@ -54,7 +54,7 @@ def said(**training: object) -> str:
         ("on", "maybe", 'expected true or false, found "maybe"'),
         ("on", 1, "expected true, found 1"),
         ("name", 7, "expected a text, found 7"),
-        ("name", "", 'expected a text of at least 1 character(s), found ""'),
+        ("name", "", 'expected a text of at least 1 character, found ""'),
         ("digest", "xyz", 'expected a text of the form ^[0-9a-f]+$, found "xyz"'),
         ("sides", 4, "expected a list, found 4"),
         ("sides", [1], "expected at least 2 entries, found a list of 1 entry"),

@@ -443,7 +443,7 @@ def test_a_run_measured_in_minutes_takes_the_faster_number_of_threads_and_keeps_
     [pace] = [line for line in told.said if "slices/s" in line]
     assert f" slices/s on {chosen} thread" in pace
     assert "epochs of 12 steps fit into 12 s; 84 are recommended" in pace
-    assert "scoring 1 held-out case(s) then takes at least" in pace
+    assert "scoring 1 held-out case then takes at least" in pace
 
 
 @pytest.mark.usefixtures("threads")

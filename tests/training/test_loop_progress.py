@@ -88,7 +88,7 @@ def test_what_is_left_counts_the_scoring_and_falls(make_plan: MakePlan, fold: Fo
     assert left[0] > left[len(left) // 2] > left[-1]
     (said,) = (str(each) for each in kept.all("said") if "slices/s" in str(each))
     assert "4 epochs will take about" in said
-    assert "scoring 1 held-out case(s) then takes at least 16.7 min more; done about " in said
+    assert "scoring 1 held-out case then takes at least 16.7 min more; done about " in said
 
 
 def kept_seconds(folder: Path) -> float:

@@ -56,7 +56,7 @@ def test_how_long_epochs_take(section: TrainingSection) -> None:
 
 
 def test_what_comes_after_the_run() -> None:
-    assert after_the_run(2, 100.0) == "; scoring 2 held-out case(s) then takes at least 1.67 min more"
+    assert after_the_run(2, 100.0) == "; scoring 2 held-out cases then takes at least 1.67 min more"
     assert after_the_run(0, 100.0) == ""
 
 

@@ -19,6 +19,7 @@ from autoseg.images.dicom.scan import DicomScan
 from autoseg.images.dicom.slice import DamagedSlice, Slice, examine_slice
 from autoseg.images.dicom.stacks import Part
 from autoseg.images.dicom.torn import without_torn
+from autoseg.wording import counted
 
 _SECONDARY_CAPTURE: Final = "1.2.840.10008.5.1.4.1.1.7"
 NO_IMAGES: Final = "DICOM files without a scan, such as reports, contours and segmentations"
@@ -186,7 +187,7 @@ def _with_lost(scans: Sequence[DicomScan], lost: Sequence[DamagedSlice]) -> list
         error = damaged[0].error
         beside = [index for index, scan in enumerate(found) if any(path.parent == folder for path in scan.files)]
         alone = len({found[index].fields.get(Field.SERIES_UID) for index in beside}) == 1
-        warning = f"{len(damaged)} damaged file(s) beside it may be slices of it, such as {damaged[0].path.name}"
+        warning = f"{counted(len(damaged), 'damaged file')} beside it may hold slices of it, such as {damaged[0].path.name}"
         for index in beside:
             scan = found[index]
             found[index] = (

@@ -17,6 +17,7 @@ from autoseg.formats.dicom_files import begins_like_dicom
 from autoseg.formats.remarks import Remark
 from autoseg.formats.text import without_addresses
 from autoseg.storage.utf8 import utf8_path
+from autoseg.wording import counted
 
 ORIENTATION_TOLERANCE: Final = 1e-3
 """Direction cosines may differ by this much; they are often rounded to three decimals. Source: ours."""
@@ -278,7 +279,9 @@ class Slice:
         except ValueError:
             values = np.zeros(0)
         if values.size != count or not np.isfinite(values).all():
-            raise self.mismatch(f"DICOM tag {_name(field)}, is missing or damaged", f"{count} number(s)", text or "nothing")
+            raise self.mismatch(
+                f"DICOM tag {_name(field)}, is missing or damaged", counted(count, "number"), text or "nothing"
+            )
         return values
 
 

@@ -15,6 +15,7 @@ from autoseg.formats.dicom_fields import Field
 from autoseg.formats.remarks import Remark
 from autoseg.images.dicom.naming import cleaned, distinctions
 from autoseg.images.dicom.slice import Slice
+from autoseg.wording import listing
 
 _MOST_KEYS: Final = 3
 """So many elements together may tell stacks apart. Source: chosen; echo, image type and time do in practice."""
@@ -82,7 +83,7 @@ def by_elements(levels: Sequence[Sequence[Slice]]) -> list[Part]:
             if told and max(map(len, stacks.values())) == len(levels):
                 ordered = sorted(stacks.values(), key=_acquired)
                 names = distinctions(ordered, [_feature(key, ordered) for key in keys])
-                return _named(ordered, names, noun=" and ".join(dict.fromkeys(key.noun for key in keys)), whole=len(levels))
+                return _named(ordered, names, noun=listing(list(dict.fromkeys(key.noun for key in keys))), whole=len(levels))
     return []
 
 

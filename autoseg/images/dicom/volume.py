@@ -17,6 +17,7 @@ from autoseg.formats.grid import TOLERANCE_VOXELS
 from autoseg.images.dicom.slice import ORIENTATION_TOLERANCE, Slice, open_slice
 from autoseg.images.geometry import Geometry
 from autoseg.images.volumes import Admit, Volumes
+from autoseg.wording import counted, some
 
 GAP_TOLERANCE: Final = 0.01
 """Slices may lie this fraction of their usual distance from where they should, besides rounding. Source: ours."""
@@ -122,7 +123,7 @@ def _unevenness(steps: NDArray[np.float64]) -> str:
         return "several slices of the series lie at one place"
     lacking = np.round(steps) - 1
     if (lacking > 0).all() and np.allclose(steps, lacking + 1, rtol=0, atol=MOST_GAP_TOLERANCE):
-        return f"{lacking.sum():.0f} slice(s) of the series are missing"
+        return f"the series lacks {counted(int(lacking.sum()), 'slice')}"
     return "the slices of the series are not evenly spaced: some are missing or out of place"
 
 
@@ -137,12 +138,11 @@ def _gap_mm(slices: Sequence[Slice]) -> float:
     uneven = np.abs(ahead_mm - usual_mm) > tolerance_mm
     if usual_mm <= 0 or uneven.any():
         places = np.flatnonzero(uneven) if usual_mm > 0 else np.flatnonzero(ahead_mm <= 0)
-        found = [f"{ahead_mm[index]:.4g} mm after {slices[index].path.name}" for index in places[:_NAMED]]
-        more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+        found = [f"{ahead_mm[index]:.4g} mm after {slices[index].path.name}" for index in places.tolist()]
         raise slices[places[0] + 1].mismatch(
             _unevenness(ahead_mm[places] / usual_mm if usual_mm > 0 else np.zeros(1)),
             f"{usual_mm:.4g} mm between slices",
-            f"{', '.join(found)}{more}",
+            some(found, named=_NAMED),
         )
     if (aside_mm > tolerance_mm).any():
         index = int(np.argmax(aside_mm))

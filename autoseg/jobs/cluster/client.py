@@ -25,6 +25,7 @@ from autoseg.jobs.cluster.task import BEGAN, SAID
 from autoseg.jobs.relay import Shown
 from autoseg.jobs.run_process import Crashed, Failed, Returned, death, outcome_of
 from autoseg.jobs.work import Apply, Outcomes, Run
+from autoseg.wording import counted
 
 CONNECTING_S: Final = 10.0
 """Longest wait for a scheduler. Source: ours; one that is there answers within a second."""
@@ -128,7 +129,7 @@ def on_scheduler(address: str, *, jobs: int | None, folder: Path, write: bool, e
     with quiet(), connected(address) as client, working(client, folder=folder, write=write) as session:
         desk = Desk(client, session, Supply(), events)
         threads = desk.threads
-        events.info(f"{len(client.nthreads())} worker(s) at {address} can do {threads} task(s) at a time")
+        events.info(f"{counted(len(client.nthreads()), 'worker')} at {address} can do {counted(threads, 'task')} at a time")
         yield ClusterExecutor(desk, jobs=jobs)
 
 

@@ -17,6 +17,7 @@ from distributed import SpecCluster
 from autoseg.errors import SystemFailureError
 from autoseg.events import Events
 from autoseg.jobs.cluster.desk import Supply
+from autoseg.wording import counted
 
 _LOOK_S: Final = 5.0
 """Time between two looks at the queue. Source: ours; SLURM's controller is asked gently."""
@@ -65,7 +66,7 @@ class Jobs(Supply):
         """Have so many jobs, or as many as are allowed."""
         self._wanted = max(1, min(tasks, self._most))
         if (missing := self._wanted - len(self._alive)) > 0:
-            self._events.info(f"submitting {missing} SLURM job(s), whose output goes to {self._logs}")
+            self._events.info(f"submitting {counted(missing, 'SLURM job')}, whose output goes to {self._logs}")
         self._submit()
 
     def release(self, tasks: int) -> None:
@@ -79,7 +80,7 @@ class Jobs(Supply):
         released = sorted(idle, key=lambda job: _worker_of(job) in workers)[:spare]
         if not released:
             return
-        self._events.info(f"cancelling {len(released)} SLURM job(s) that have nothing left to do")
+        self._events.info(f"cancelling {counted(len(released), 'SLURM job')} with nothing left to do")
         names = [name for job in released if (name := _worker_of(job)) in workers]
         if names:  # from here on they are given nothing
             with suppress(OSError, TimeoutError):

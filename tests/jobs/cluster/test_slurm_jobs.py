@@ -86,7 +86,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch) -> Pretended:
     return Pretended(monkeypatch)
 
 
-SUBMITTED = "submitting 4 SLURM job(s), whose output goes to logs"
+SUBMITTED = "submitting 4 SLURM jobs, whose output goes to logs"
 
 
 def test_jobs_that_are_not_wanted_any_more_are_cancelled_those_that_wait_first(pretended: Pretended) -> None:
@@ -104,8 +104,8 @@ def test_jobs_that_are_not_wanted_any_more_are_cancelled_those_that_wait_first(p
     assert pretended.queued == ["100"]
     assert pretended.events.notes == [
         SUBMITTED,
-        "cancelling 2 SLURM job(s) that have nothing left to do",
-        "cancelling 1 SLURM job(s) that have nothing left to do",
+        "cancelling 2 SLURM jobs with nothing left to do",
+        "cancelling 1 SLURM job with nothing left to do",
     ]
 
 

@@ -1,0 +1,71 @@
+"""Words for sentences: numbers of things, lists, lengths and points of time."""
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+_WORDS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NAMED: Final = 5
+_WEEK_S: Final = 6 * 86_400.0
+"""Within this a weekday names a day."""
+
+
+def counted(number: int, noun: str, *, plural: str = "") -> str:
+    """A number of things, in the singular or the plural.
+
+    Example:
+        >>> counted(1, "case"), counted(12, "case"), counted(2, "axis", plural="axes")
+        ('1 case', '12 cases', '2 axes')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def in_words(number: int) -> str:
+    """A whole number as it stands in a sentence: in words up to twelve.
+
+    Example:
+        >>> in_words(2), in_words(40)
+        ('two', '40')
+    """
+    return _WORDS[number] if 0 <= number < len(_WORDS) else f"{number:,}"
+
+
+def listing(items: Sequence[str], *, last: str = "and") -> str:
+    """Items as part of a sentence.
+
+    Example:
+        >>> listing(["a", "b", "c"]), listing(["a"]), listing(["a", "b"], last="or")
+        ('a, b and c', 'a', 'a or b')
+    """
+    return f" {last} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def some(items: Sequence[str], *, named: int = _NAMED) -> str:
+    """All of a few items, or the first of many and how many more there are.
+
+    Example:
+        >>> some(["a", "b"]), some(["a", "b", "c", "d"], named=2)
+        ('a, b', 'a, b and 2 more')
+    """
+    more = f" and {len(items) - named} more" if len(items) > named else ""
+    return ", ".join(items[:named]) + more
+
+
+def duration(seconds: float) -> str:
+    """A length of time for a sentence: `40 s`, `2.5 min`, `3.2 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.3g} min" if seconds < 5400 else f"{seconds / 3600:.3g} h"
+
+
+def clock_time(at: float, *, now: float) -> str:
+    """A point of time for somebody who reads it now: `14:35`, `Fri 14:35` on another day, `24 Dec 14:35` after a week.
+
+    Args:
+        at: in seconds since 1970.
+        now: likewise.
+    """
+    there, here = time.localtime(at), time.localtime(now)
+    if there[:3] == here[:3]:
+        return time.strftime("%H:%M", there)
+    return time.strftime("%a %H:%M" if abs(at - now) < _WEEK_S else "%d %b %H:%M", there)
