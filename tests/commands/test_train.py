@@ -14,7 +14,10 @@ from oracles.watched_runs import Recorder
 
 from autoseg.catalogue import NETWORKS, Package
 from autoseg.commands import plan as planning
-from autoseg.commands import train, train_runs, train_status
+from autoseg.commands import train
+from autoseg.commands.train import runs as train_runs
+from autoseg.commands.train import status as train_status
+from autoseg.commands.train.result import TrainedModel
 from autoseg.errors import CasesFailedError, PlanError, TrainingError, UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.jobs.series import TITLE
@@ -35,9 +38,9 @@ def begun(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, f
     """Names and clocks of the runs, none of which is really trained."""
     begun: list[tuple[str, float]] = []
 
-    def pretend(session: Any, target: Any, *, events: Any, started: float, slot: int = 0) -> train.TrainedModel:
+    def pretend(session: Any, target: Any, *, events: Any, started: float, slot: int = 0) -> TrainedModel:
         begun.append((target.model.title, started))
-        return train.TrainedModel(target.model, target.seed, workspace, 1, 1.0, trained_now=True, summary=None)
+        return TrainedModel(target.model, target.seed, workspace, 1, 1.0, trained_now=True, summary=None)
 
     monkeypatch.setattr(train_runs, "train_one", pretend)
     return begun

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 from oracles.watched_runs import Recorder
 
-from autoseg.commands import train, train_forecast, train_runs
-from autoseg.commands.train_text import forecast_lines, forecast_table
+from autoseg.commands import train
+from autoseg.commands.train import forecast as train_forecast
+from autoseg.commands.train import runs as train_runs
+from autoseg.commands.train.forecast_text import forecast_lines, forecast_table
+from autoseg.commands.train.result import TrainedModel
 from autoseg.errors import DatasetError, UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.model.identity import ModelId
@@ -244,9 +247,9 @@ def test_a_disk_that_is_too_small_is_warned_of(workspace: Path, monkeypatch: pyt
 def test_a_training_says_the_same_before_it_begins(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
 
-    def pretend(session: Any, target: Any, *, events: Any, started: float, slot: int = 0) -> train.TrainedModel:
+    def pretend(session: Any, target: Any, *, events: Any, started: float, slot: int = 0) -> TrainedModel:
         begun.append(f"{target.model.title}: a case takes {session.scored_case_s > 0}")
-        return train.TrainedModel(target.model, 0, workspace, 3, 1.0, True, None)
+        return TrainedModel(target.model, 0, workspace, 3, 1.0, True, None)
 
     monkeypatch.setattr(train_runs, "train_one", pretend)
     events = Recorder()
@@ -278,7 +281,7 @@ def test_one_case_and_one_epoch_are_singular() -> None:
         (trained, "1 epoch, trained"),
     ):
         assert forecast_table(replace(forecast, runs=(each,))).rows[0][2] == length
-    model = train.TrainedModel(run.id, 0, Path("models"), 1, 1.0, trained_now=True, summary=None)
+    model = TrainedModel(run.id, 0, Path("models"), 1, 1.0, trained_now=True, summary=None)
     assert "1 epoch in 1.0 min" in repr(model)
 
 

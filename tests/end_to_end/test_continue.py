@@ -81,7 +81,7 @@ def stopped(*, after: int = 0, at: str = "epoch") -> Iterator[None]:
 
 
 def train_runs() -> Any:
-    from autoseg.commands import train_runs
+    from autoseg.commands.train import runs as train_runs
 
     return train_runs
 

@@ -13,7 +13,8 @@ import torch
 
 import autoseg
 from autoseg.commands import train
-from autoseg.commands.train import TrainedModel, TrainOptions
+from autoseg.commands.train.options import TrainOptions
+from autoseg.commands.train.result import TrainedModel
 from autoseg.errors import TrainingError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.model.description import read_document

@@ -14,7 +14,7 @@ from oracles.seg_reader import masks_on_grid
 
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import CasesFailedError, MemoryLimitError, SystemFailureError, UsageError
-from autoseg.images.dicom.seg_object import write_seg
+from autoseg.images.dicom_seg import write_seg
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_channels
 from autoseg.inference.dicom_seg import admit_seg, coded_segments

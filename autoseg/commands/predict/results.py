@@ -2,13 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+from autoseg.commands.predict.options import PredictOptions
+
 if TYPE_CHECKING:
-    from autoseg.commands.predict import PredictOptions
     from autoseg.inference.dicom_seg import WriteSeg
     from autoseg.inference.output_folder import DrawCase, Results
 
 
-def results_of(options: "PredictOptions") -> "Results":
+def results_of(options: PredictOptions) -> "Results":
     """What the output folder is to hold.
 
     Raises:
@@ -36,6 +37,6 @@ def _seg_writer() -> "WriteSeg":
     from autoseg.catalogue.extras import require_extra
 
     require_extra("dicom-seg", "DICOM segmentations")
-    from autoseg.images.dicom.seg_object import write_seg
+    from autoseg.images.dicom_seg import write_seg
 
     return write_seg

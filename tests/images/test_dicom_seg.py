@@ -20,8 +20,8 @@ from autoseg.errors import ImageError
 from autoseg.images.dicom import concepts
 from autoseg.images.dicom.coded_segments import CodedSegment, Maker, bytes_of_segmentation, overlap
 from autoseg.images.dicom.concepts import Property, properties
-from autoseg.images.dicom.seg_object import write_seg
 from autoseg.images.dicom.series import find_series
+from autoseg.images.dicom_seg import write_seg
 from autoseg.images.image import LabelMap, read_image, read_series, write_labels
 
 VOLUME = np.arange(6 * 8 * 11, dtype=np.int16).reshape(6, 8, 11)

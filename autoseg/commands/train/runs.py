@@ -6,10 +6,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from autoseg.commands.train import TrainedModel
-from autoseg.commands.train_forecast import TrainForecast, forecast_of
-from autoseg.commands.train_status import which_are_done
-from autoseg.commands.train_text import finished_line, forecast_lines, shortage
+from autoseg.commands.train.forecast import TrainForecast, forecast_of
+from autoseg.commands.train.forecast_text import forecast_lines, shortage
+from autoseg.commands.train.result import TrainedModel, finished_line
+from autoseg.commands.train.status import which_are_done
 from autoseg.evaluation.statistics import Interval, mean_interval
 from autoseg.events import Events
 from autoseg.jobs.series import run_series

@@ -1,63 +1,19 @@
-"""What `autoseg train` says: its forecast in lines, a table and data, and a line for each finished run."""
+"""The forecast of `autoseg train` in lines, a table and data."""
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from autoseg.commands.train_forecast import Reached, RunForecast, TrainForecast
-from autoseg.evaluation.formatting import bounds, number
-from autoseg.evaluation.statistics import Interval, defined
+from autoseg.commands.train.forecast import Reached, RunForecast, TrainForecast
+from autoseg.evaluation.statistics import defined
 from autoseg.options.command import Table
 from autoseg.wording import clock_time, counted, duration, listing
-
-if TYPE_CHECKING:
-    from autoseg.commands.train import TrainedModel
 
 _LISTED: Final = 3
 """Finished runs that are named for comparison, the best first. Source: chosen."""
 
-_DIGITS: Final = 3
-"""Of a Dice."""
-
 _WORTH_SAYING_GB: Final = 0.1
 """Less on the disk is not worth a word of its own. Source: chosen."""
-
-
-def finished_line(model: "TrainedModel") -> str:
-    """What a run came to, and where it lies."""
-    epochs = counted(model.epochs, "epoch")
-    return f"{model.id.title}: {dice_in_words(model)}; {epochs} in {model.minutes:.1f} min; {model.folder}"
-
-
-def model_document(model: "TrainedModel") -> dict[str, Any]:
-    """A finished run as data."""
-    from autoseg.evaluation.tables import summary_document
-
-    return {
-        "architecture": model.id.architecture,
-        "fold": model.id.fold,
-        "seed": model.seed,
-        "view": model.id.view,
-        "folder": str(model.folder),
-        "epochs": model.epochs,
-        "minutes": model.minutes,
-        "trained_now": model.trained_now,
-        "trained_times": model.trained_times,
-        "scores": None if model.summary is None else summary_document(model.summary),
-    }
-
-
-def dice_in_words(model: "TrainedModel") -> str:
-    """The Dice of each class over the held-out cases, with its interval as far as there is one."""
-    if model.summary is None:
-        return "nothing was held out"
-    dice = ", ".join(f"{name} {_with_bounds(each)}" for name, each in model.dice.items())
-    return f"Dice {dice} ({counted(model.summary.cases, 'held-out case')})"
-
-
-def _with_bounds(dice: Interval) -> str:
-    mean = number(dice.mean, _DIGITS)
-    return mean if math.isnan(dice.low) else f"{mean} {bounds(dice, _DIGITS)}"
 
 
 def forecast_lines(forecast: TrainForecast) -> list[str]:

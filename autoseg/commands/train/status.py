@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from autoseg.commands.train import TrainedModel, TrainOptions
-from autoseg.commands.train_forecast import TrainForecast, forecast_of
-from autoseg.commands.train_start import with_start
-from autoseg.commands.train_text import shortage
+from autoseg.commands.train.forecast import TrainForecast, forecast_of
+from autoseg.commands.train.forecast_text import shortage
+from autoseg.commands.train.options import TrainOptions
+from autoseg.commands.train.result import TrainedModel
+from autoseg.commands.train.start import with_start
 from autoseg.errors import AutosegError
 from autoseg.events import Events
 from autoseg.jobs.executors import check_choices

@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from autoseg import catalogue
+from autoseg.commands.predict.options import PredictOptions
 from autoseg.events import Events
-from autoseg.jobs.work import Executor, ExecutorName
+from autoseg.jobs.work import Executor
 from autoseg.options.command import Command, Output, function
-from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, PathOption, argument, option
-from autoseg.options.shared import DEVICE, EXECUTOR, MEMORY, MIRROR, MODEL, PRECISION, SCHEDULER, SLURM_SETTINGS, WORKSPACE
 from autoseg.results import Records
 from autoseg.wording import counted
 
@@ -23,50 +21,7 @@ if TYPE_CHECKING:
     from autoseg.model.compute import Compute
     from autoseg.runs.source_checksums import SourceChecksums
 
-
-class PredictOptions(Options):
-    """Segment scans with what was selected, else with everything trained: a label map per scan, and a table of volumes."""
-
-    source: PathOption = argument("A scan, or a folder searched with all below it.", metavar="IN")
-    target: PathOption = argument("Folder of label maps and predictions.csv.", metavar="OUT")
-    _: KW_ONLY
-    workspace: OptionalPath = option(WORKSPACE, default=None)
-    model: str | Path | Sequence[str | Path] | None = option(MODEL, default=None)
-    probabilities: bool = option("Also write the probability of every class.", default=False)
-    uncertainty: bool = option("Also write how undecided the networks are, and predict the Dice.", default=False)
-    pictures: bool = option("Also draw every label map over its scan, in three planes.", default=False)
-    dicom_seg: bool = option(
-        "Also write the label maps of DICOM series as DICOM segmentations, SEG (extra `dicom-seg`).", default=False
-    )
-    mirror: bool = option(MIRROR, default=True)
-    not_finite: catalogue.NotFinite | None = option(
-        "What to do with a scan with NaN or infinite voxels: refuse it, or take them for zero. Default: as planned.",
-        default=None,
-    )
-    part: str | None = option(
-        "Segment only this part of the scans, as in 2/8, and leave the others to other processes that fill the same folder; "
-        "without it once more at the end, all are reported.",
-        metavar="N/COUNT",
-        default=None,
-    )
-    verify: bool = option(
-        "Hash scans again, even those whose size, time of change and inode are as they were when hashed.", default=False
-    )
-    force: bool = option("Predict again what is already there, even if it was corrected by hand.", default=False)
-    memory_gb: float | None = option(MEMORY, default=None)
-    device: DeviceOption = option(DEVICE, default="auto")
-    precision: catalogue.PrecisionChoice = option(PRECISION, default="auto")
-    jobs: Jobs = option(
-        "Parts of the scans that are segmented side by side, each by a process of its own; auto: on this machine none, on a "
-        "cluster as many as there are workers for.",
-        default="auto",
-        least=1,
-        most=1024,
-    )
-    executor: ExecutorName = option(EXECUTOR, default="local")
-    scheduler: str | None = option(SCHEDULER, default=None)
-    slurm_settings: OptionalPath = option(SLURM_SETTINGS, default=None)
-
+__all__ = ["COMMAND", "PredictOptions", "PredictResult", "describe", "predict", "run"]
 
 CHECKSUMS: Final = ".checksums.json"
 """In a folder of results: the scans' checksums, by which they are not hashed again while they are unchanged."""
@@ -180,7 +135,7 @@ def _predict_part(options: PredictOptions, part: "Part", *, events: Events, star
 
 def _predict_here(options: PredictOptions, events: Events) -> PredictResult:
     """Segment scans in this process."""
-    from autoseg.commands.predict_results import results_of
+    from autoseg.commands.predict.results import results_of
     from autoseg.inference.lanes import scans_at_once
     from autoseg.inference.part import WHOLE, parse_part
     from autoseg.inference.results import predict_scans
