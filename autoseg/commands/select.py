@@ -87,7 +87,7 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
     """Choose networks and postprocessing from what the cross-validation held out, and write it all down.
 
     Raises:
-        BundleError: no fold was trained to its end, or models stem from different data.
+        BundleError: no fold was trained to its end, models stem from different data, or these change meanwhile.
         UsageError: there are too few folds to leave one out.
         WorkspaceError: stored probabilities are damaged, or another process works on the plan.
     """
@@ -96,7 +96,7 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
     folder = workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
 
     from autoseg.jobs.executors import open_executor
-    from autoseg.postprocessing.inputs import gather_inputs
+    from autoseg.postprocessing.inputs import gather_inputs, refuse_changed_meanwhile
     from autoseg.postprocessing.selecting import make_selection, store_selection
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.workspace import Workspace
@@ -107,6 +107,7 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
         inputs = gather_inputs(workspace, events)
         with open_executor(options, folder=workspace.root, events=events) as jobs:
             selection = make_selection(inputs, workspace.selected, jobs=jobs, events=events, nested=options.nested)
+        refuse_changed_meanwhile(inputs, workspace)
         store_selection(selection, workspace.selection_file, workspace.selected)
     return SelectResult(workspace.selection_file, selection, workspace.selected)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from autoseg.catalogue import NETWORKS, Architecture, Plane
 from autoseg.errors import BundleError
-from autoseg.events import Events
+from autoseg.events import Events, Silent
 from autoseg.model.description import read_document
 from autoseg.model.packages import warn_of_other_versions
 from autoseg.planning.plan import Plan
@@ -27,7 +27,7 @@ from autoseg.runs.inventory import (
     take_inventory,
 )
 from autoseg.runs.moved_data import require_files
-from autoseg.runs.preprocessing import preprocess
+from autoseg.runs.preprocessing import find_arrays, preprocess
 from autoseg.runs.workspace import Workspace, fold_of
 
 _NOT_KEPT: Final = (
@@ -92,6 +92,16 @@ def gather_inputs(workspace: Workspace, events: Events) -> SelectionInputs:
     for line in missing:
         events.info(f"not taking part: {line}")
     return SelectionInputs(plan, models, cases, missing, store.keys.all_labelled)
+
+
+def refuse_changed_meanwhile(inputs: SelectionInputs, workspace: Workspace) -> None:
+    """Require the data to be still those that a selection was made from, which read label maps as long as it worked.
+
+    Raises:
+        BundleError: cases have changed; names them.
+    """
+    store = find_arrays(workspace, inputs.plan, workspace.dataset().labelled, events=Silent())
+    refuse_changed_data(inputs.models, store.keys, workspace=workspace)
 
 
 def _of_all_views(scored: Sequence[FinishedModel], plan: Plan) -> tuple[FinishedModel, ...]:

@@ -1,6 +1,7 @@
 """What can be compared: scores that are stored in a workspace, with models or in a table, found by the place they lie in."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,12 +15,16 @@ from autoseg.evaluation.paired import Side
 from autoseg.evaluation.pairing import has_label_maps
 from autoseg.evaluation.tables import EVALUATION_FOLDER, METRICS_FILE, read_cases
 from autoseg.events import Events
+from autoseg.model.identity import model_folders
 from autoseg.postprocessing import held_out
 from autoseg.postprocessing.in_use import refuse_trained_again, selection_of
 from autoseg.postprocessing.learnt import learnt_warnings
 from autoseg.postprocessing.selection import EDITED
+from autoseg.preprocessing.keys import data_keys
 from autoseg.runs.inventory import FinishedModel, by_network, refuse_other_folds, take_inventory
+from autoseg.runs.moved_data import planned_checksums
 from autoseg.runs.workspace import Workspace
+from autoseg.training.run_state import read_state
 
 _SELECT_AGAIN: Final = "Run `autoseg select` again."
 
@@ -166,10 +171,22 @@ def workspace_of(place: Path) -> Workspace | None:
 
 
 def _references(workspace: Workspace) -> dict[str, str]:
-    """Checksums of the label maps of a workspace's cases, as they were planned."""
+    """Checksums of the label maps of a workspace's cases as they were planned, where its runs had these files.
+
+    Of label maps that were replaced between the plan and a run, nothing says which one scores are of.
+    """
     if not workspace.fingerprint_file.exists():
         return {}
-    return {case.id: case.label_sha256 for case in workspace.fingerprint().cases}
+    plan, fingerprint = workspace.plan(), workspace.fingerprint()
+    planned = data_keys(plan, planned_checksums(fingerprint))
+    replaced: set[str] = set()
+    for folder in model_folders(workspace.models):
+        with suppress(AutosegError):  # whoever needs that run is told why it cannot be read
+            state = read_state(folder)
+            if state is not None and plan.is_identified_by(state.plan_digest):
+                differing = state.keys.differing(planned)
+                replaced |= planned.cases.keys() if differing is None else set(differing)
+    return {case.id: case.label_sha256 for case in fingerprint.cases if case.id not in replaced}
 
 
 def _of_workspace(workspace: Workspace, events: Events) -> tuple[CaseMetrics, ...]:

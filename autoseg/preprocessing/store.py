@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from autoseg.data.dataset import Case
-from autoseg.errors import AutosegError, CasesFailedError, WorkspaceError
+from autoseg.errors import AutosegError, CasesFailedError, DatasetError, WorkspaceError
 from autoseg.events import Events
 from autoseg.images.image import on_grid_of, read_image, read_labels
 from autoseg.jobs.pool import given_up, ordered_map
@@ -23,7 +23,7 @@ from autoseg.planning.case_fingerprint import refuse_constant_channels
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.case import apply
 from autoseg.preprocessing.footprint import Footprint, apply_to_labels
-from autoseg.preprocessing.keys import DataKeys, data_keys, volume_keys
+from autoseg.preprocessing.keys import DataKeys, case_checksum, data_keys, volume_keys
 from autoseg.preprocessing.mapped import OpenArrays
 from autoseg.preprocessing.stored import CaseFiles, StoredCase
 from autoseg.preprocessing.views import Cut, cuts, stored_views, turned
@@ -40,6 +40,7 @@ class Store:
     Attributes:
         folder: where they lie.
         keys: what each was made from.
+        checksums: by case, `case_checksum` of its files.
         volumes: by case, the key of each of its volumes.
         cuts: for each view of the plan, number of the volume that it is cut from, and along which axes.
         arrays: where they are mapped.
@@ -47,6 +48,7 @@ class Store:
 
     folder: Path
     keys: DataKeys
+    checksums: Mapping[str, str]
     volumes: Mapping[str, tuple[str, ...]]
     cuts: tuple[Cut, ...]
     arrays: OpenArrays = field(default_factory=OpenArrays, compare=False)
@@ -73,6 +75,20 @@ class Store:
         """Whether a case is there, whole."""
         return all(place.whole for place in self.files_of(case))
 
+    def require_same_files(self, case: Case) -> None:
+        """Require a case's files to be those that its arrays are of; asked after reading them, which may be hours later.
+
+        Raises:
+            DatasetError: they are others.
+        """
+        if case_checksum(case) != self.checksums[case.id]:
+            raise DatasetError(
+                f"files of {case.id} were replaced while the command ran",
+                where=case.images[0] if case.label is None else case.label,
+                remedy="Bring them back as they were, or run the same command again: it says what has to be made of the new "
+                "files. Where it says this again, the file system hides the change: add --verify once.",
+            )
+
     def missing(self, cases: Sequence[Case]) -> list[Case]:
         """Those of some cases that are not there."""
         return [case for case in cases if not self.holds(case.id)]
@@ -95,7 +111,7 @@ def store_of(folder: Path, *, plan: Plan, checksums: Mapping[str, str]) -> Store
         checksums: `case_checksum` of every case, by id.
     """
     volumes = {case: volume_keys(plan, checksum) for case, checksum in checksums.items()}
-    return Store(folder, data_keys(plan, checksums), volumes, cuts(plan.views))
+    return Store(folder, data_keys(plan, checksums), checksums, volumes, cuts(plan.views))
 
 
 def fill_store(store: Store, cases: Sequence[Case], *, plan: Plan, jobs: Jobs, events: Events) -> int:
@@ -154,10 +170,10 @@ def _prepare(case: Case, *, store: Store, plan: Plan, wait: bool) -> _Outcome | 
             stack.enter_context(lock(store.files_of(case.id)[0].folder / ".lock", wait_s=math.inf if wait else 0.0))
         except WorkspaceError:
             return _Outcome.BUSY
-        return _Outcome.STORED if store.holds(case.id) else _make(case, store.files_of(case.id), plan)
+        return _Outcome.STORED if store.holds(case.id) else _make(case, store, plan)
 
 
-def _make(case: Case, places: Sequence[CaseFiles], plan: Plan) -> _Outcome | AutosegError:
+def _make(case: Case, store: Store, plan: Plan) -> _Outcome | AutosegError:
     if case.label is None:
         msg = f"case {case.id} has no label"
         raise ValueError(msg)
@@ -165,10 +181,11 @@ def _make(case: Case, places: Sequence[CaseFiles], plan: Plan) -> _Outcome | Aut
     try:
         image = read_image(case.images, channels=len(plan.data.channels), not_finite=plan.preprocessing.not_finite)
         labels = on_grid_of(read_labels(case.label, values=values), image.geometry, where=case.label, other=case.images[0])
+        store.require_same_files(case)
         refuse_constant_channels(case, image)
         prepared = [
             (place, apply(image, plan.preprocessing, view=view))
-            for place, view in zip(places, stored_views(plan.views), strict=True)
+            for place, view in zip(store.files_of(case.id), stored_views(plan.views), strict=True)
             if not place.whole
         ]
     except AutosegError as error:

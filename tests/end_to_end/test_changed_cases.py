@@ -10,6 +10,10 @@ import pytest
 from oracles.commands import autoseg
 from oracles.tiny_cases import tiny_scans, write_nifti, write_tiny_cases
 
+from autoseg.events import Silent
+from autoseg.postprocessing import selecting
+from autoseg.postprocessing.sides import Judging, find_sides
+from autoseg.runs import run as runs
 from autoseg.runs import source_checksums
 
 COUNT = 6
@@ -141,3 +145,71 @@ def test_verifying_finds_what_the_file_system_hides(home: Path) -> None:
     assert made_since(before, home) == set()
     run(home, "preprocess", "--verify")
     assert made_since(before, home) == {"case_00002"}
+
+
+def make_short(home: Path) -> None:
+    """Edit the plan: an epoch lasts a fraction of a second."""
+    path = home / "w" / "plan.json"
+    plan = json.loads(path.read_text())
+    plan["training"]["steps_per_epoch"] = 2
+    plan["network"]["features"] = [4, 8, 8, 8][: len(plan["network"]["features"])]
+    path.write_text(json.dumps(plan))
+
+
+def replacing(module: Any, name: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a function's work take as long as somebody needs to replace a label map."""
+    work = getattr(module, name)
+
+    def meanwhile(*arguments: Any, **named: Any) -> Any:
+        made = work(*arguments, **named)
+        correct(path.parents[2], path.stem)
+        return made
+
+    monkeypatch.setattr(module, name, meanwhile)
+
+
+TRAIN = ("train", "--fold", "0", "--epochs", "1", "--precision", "float32", "-w", "w")
+
+
+def a_held_out_label_map(home: Path) -> Path:
+    """That of a case which fold 0 holds out."""
+    make_short(home)
+    case = json.loads((home / "w" / "splits.json").read_text())["folds"][0]["validation"][0]
+    return home / "data" / "labelsTr" / f"{case}.nii"
+
+
+def test_a_label_map_that_is_replaced_while_a_network_learns_is_not_scored_against(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = a_held_out_label_map(home)
+    before = path.read_bytes()
+    with monkeypatch.context() as patch:
+        replacing(runs, "train_where_needed", path, patch)
+        answer = autoseg(*TRAIN, cwd=home, expect=3)
+    assert f"files of {path.stem} were replaced while the command ran" in answer.said
+    assert not (home / "w" / "models" / "unet" / "fold_0" / "validation" / "record.json").exists()
+    path.write_bytes(before)
+    answer = autoseg(*TRAIN, "--json", cwd=home)  # it is only scored
+    assert not answer.document["models"][0]["trained_now"]
+
+
+def test_a_label_map_that_is_replaced_while_select_works_is_nothing_to_select_by(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = a_held_out_label_map(home)
+    autoseg(*TRAIN, cwd=home)
+    [side] = find_sides({"w": home / "w"}, Judging(), Silent()).sides
+    assert path.stem in side.references
+    replacing(selecting, "make_selection", path, monkeypatch)
+    answer = autoseg("select", "-w", "w", cwd=home, expect=6)
+    assert f"other files for {path.stem}" in answer.said
+    assert not (home / "w" / "selection.json").exists()
+
+
+def test_scores_do_not_claim_a_label_map_that_was_replaced_before_training(home: Path) -> None:
+    path = a_held_out_label_map(home)
+    correct(home, path.stem)
+    autoseg(*TRAIN, cwd=home)
+    [side] = find_sides({"w": home / "w"}, Judging(), Silent()).sides
+    assert path.stem not in side.references
+    assert {case.id for case in side.cases} - {path.stem} < side.references.keys()

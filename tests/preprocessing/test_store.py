@@ -283,6 +283,17 @@ def test_a_missing_scan_is_a_failed_case_like_any_other(cases: list[Case], make_
     assert caught.value.done == 2
 
 
+def test_files_that_were_replaced_since_they_were_hashed_are_not_stored_as_those(
+    cases: list[Case], make_plan: MakePlan, tmp_path: Path
+) -> None:
+    store = store_of(tmp_path, plan=make_plan(), checksums={case.id: case_checksum(case) for case in cases})
+    write_label_map(cases[1], np.full((5, 7, 6), 5, dtype=np.uint8))
+    with pytest.raises(CasesFailedError, match="files of case_1 were replaced while the command ran") as failed:
+        fill_store(store, cases, plan=make_plan(), jobs=1, events=Silent())
+    assert [case for case, _ in failed.value.failures] == ["case_1"]
+    assert [store.holds(case.id) for case in cases] == [case.id != "case_1" for case in cases]
+
+
 def test_a_label_map_on_another_grid_is_refused(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
     write_label_map(cases[0], np.zeros((5, 7, 6), dtype=np.uint8), origin_mm=(1.0, 0.0, 0.0))
     with pytest.raises(CasesFailedError, match="not on the grid"):

@@ -43,7 +43,8 @@ def scan() -> tuple[Image, NDArray[np.uint8]]:
 
 def stored(plan: Plan, folder: Path) -> StoredCase:
     image, labels = scan()
-    store = Store(folder, DataKeys(cases={"a": "x"}, all_labelled="y"), {"a": volume_keys(plan, "sum")}, cuts(plan.views))
+    keys = DataKeys(cases={"a": "x"}, all_labelled="y")
+    store = Store(folder, keys, {"a": "sum"}, {"a": volume_keys(plan, "sum")}, cuts(plan.views))
     for place, view in zip(store.files_of("a"), stored_views(plan.views), strict=True):
         prepared = apply(image, plan.preprocessing, view=view)
         place.write(prepared.array, apply_to_labels(labels, prepared.footprint), prepared.footprint)
@@ -116,6 +117,6 @@ def test_resampled_slices_cannot_be_turned(make_plan: MakePlan) -> None:
 def test_files_are_named_by_the_volume(make_plan: MakePlan, tmp_path: Path) -> None:
     plan = make_plan(views=[{}, {"plane": "coronal", "spacing_mm": (1, 1)}])
     keys = volume_keys(plan, "sum")
-    store = Store(tmp_path, DataKeys(cases={"a": "x"}, all_labelled="y"), {"a": keys}, cuts(plan.views))
+    store = Store(tmp_path, DataKeys(cases={"a": "x"}, all_labelled="y"), {"a": "sum"}, {"a": keys}, cuts(plan.views))
     assert store.files_of("a") == tuple(CaseFiles(tmp_path / "a", key[:16]) for key in keys)
     assert not store.holds("a")

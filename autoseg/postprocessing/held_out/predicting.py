@@ -63,6 +63,9 @@ def score_held_out(
 
     Returns:
         mean scores; None where there are no such cases.
+
+    Raises:
+        DatasetError: files of a case were replaced since its arrays were looked for.
     """
     if not cases:
         return None
@@ -76,6 +79,7 @@ def score_held_out(
         for case in cases:
             stored = store.load(case.id) if view is None else store.load(case.id).through(view)
             labels, reference = _predict(case, stored, ensemble, model=model, draw=draw, keep=keep)
+            store.require_same_files(case)  # training may have taken days
             scores.append(
                 score_case(
                     case.id,
