@@ -92,8 +92,11 @@ def checksums_of(
     store = store_of(workspace.preprocessed, plan=plan, checksums=checksums)
     require_files([case for case in cases if case.id in gone and not store.holds(case.id)], workspace)
     if gone:
+        dataset = workspace.dataset()
+        without = f". To leave these cases out, {planning_without(dataset, workspace)}" if _is_in_place(dataset) else ""
         events.warn(
             f"the scans of {some(sorted(gone))} are not there any more: arrays that were made from them before are used"
+            + without
         )
     return checksums
 
@@ -111,16 +114,38 @@ def require_files(cases: Iterable[Case], workspace: Workspace) -> None:
     """
     if gone := places.absent(cases):
         paths = [path for case in gone for path in places.files_of(case) if not places.is_there(path)]
-        root = workspace.dataset().root
+        dataset = workspace.dataset()
         raise DatasetError(
             f"files of {some([case.id for case in gone])} are not there any more"
-            if root.exists()
+            if dataset.root.exists()
             else "the data set is not there any more",
-            where=root,
+            where=dataset.root,
             found=f"{'a broken link, ' if paths[0].is_symlink() else 'no '}{paths[0]}"
             + (f", nor {len(paths) - 1} more" if len(paths) > 1 else ""),
-            remedy="Where the data set was moved, name its folder with --data DIR; else restore the files.",
+            remedy=f"Put them back. Or {planning_without(dataset, workspace)}"
+            if _is_in_place(dataset)
+            else "Where the data set was moved, name its folder with --data DIR; else restore the files.",
         )
+
+
+def planning_again(dataset: Dataset, workspace: Workspace) -> str:
+    """The command that plans a data set again where it lies, and what has to be said with it."""
+    command = shlex.join(["autoseg", "plan", str(dataset.root), "--workspace", str(workspace.root)])
+    return f"`{command}`, with the options of before"
+
+
+def planning_without(dataset: Dataset, workspace: Workspace) -> str:
+    """How to leave out cases whose files were removed, and what becomes of folds and models then."""
+    return (
+        f"plan again without them: {planning_again(dataset, workspace)}. Other cases stay in their folds while there are as "
+        "many folds. Models trained by then had the removed ones: they take part in nothing where the new plan differs from "
+        "theirs, and are trained again with --restart where it does not."
+    )
+
+
+def _is_in_place(dataset: Dataset) -> bool:
+    """Whether a data set lies where it is looked for, of which some files are missing."""
+    return dataset.root.exists() and len(places.absent(dataset.labelled)) < len(dataset.labelled)
 
 
 def earlier_name(workspace: Workspace, dataset: Dataset) -> str:
@@ -161,7 +186,7 @@ def _found_in(folder: Path, stored: Dataset) -> Dataset:
             where=folder,
             expected=f"its {counted(len(found.labelled), 'labelled case')}",
             found=f"all but {some([case.id for case in missing])}" if len(missing) < len(found.labelled) else "none of them",
-            remedy="Give the folder that holds them all.",
+            remedy="Give the folder that holds them all; or plan again from those that are there, with `autoseg plan`.",
         )
     return found
 

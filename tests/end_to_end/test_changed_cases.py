@@ -80,6 +80,8 @@ def test_a_removed_case_leaves_the_others_as_they_are(home: Path) -> None:
     before = arrays(home)
     (home / "data" / "imagesTr" / "case_00001_0000.nii").unlink()
     (home / "data" / "labelsTr" / "case_00001.nii").unlink()
+    said = autoseg("preprocess", "--workspace", "w", cwd=home).said
+    assert "case_00001 are not there any more: arrays that were made from them before are used. To leave these" in said
     run(home, "plan", "data", "--folds", "2")
     assert len(run(home, "preprocess")["cases"]) == COUNT - 1
     assert made_since(before, home) == set()

@@ -72,6 +72,8 @@ def test_a_single_scan_that_is_gone_is_named(home: Path) -> None:
     shutil.rmtree(home / "IBSR18" / "Training_Set" / gone)
     answer = autoseg("train", "--arch", "sepres", "--fold", "1", cwd=home, expect=3)
     assert f"files of {gone} are not there any more" in answer.said
+    assert "Put them back. Or plan again without them: `autoseg plan " in answer.said
+    assert "--data" not in answer.said
 
 
 @pytest.mark.slow  # the gate has twenty minutes for everything
