@@ -138,6 +138,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.planning.plan import write_plan
     from autoseg.planning.planner import make_plan
     from autoseg.runs.adopting import with_adopted
+    from autoseg.runs.folder_changes import listed_names, others_digest
     from autoseg.runs.found import RUNS
     from autoseg.runs.moved_data import earlier_name, warn_of_workspaces_left_behind
     from autoseg.runs.protection import keep_replaced, protect_earlier_planning, refuse_data_as_workspace
@@ -158,6 +159,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         f"{counted(len(dataset.validation), 'labelled validation case')}, "
         f"{len(dataset.cases) - len(dataset.labelled)} without a part in training"
     )
+    names = listed_names(dataset)  # before it takes hours to look at what is there
     tell_found(dataset, events)
     refuse_data_as_workspace(workspace, dataset)
     warn_of_workspaces_left_behind(workspace, dataset, events)
@@ -171,20 +173,25 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         dataset, labelled = without_unlabelled(dataset, fingerprint.cases, events)
         fingerprint = Fingerprint(cases=labelled)
         dataset = found_channels(dataset, fingerprint.cases)
-        speed = _speed_kpx_s(options, workspace, events)
-        inputs = _inputs(options, name=dataset.name, planes=planes, speed=speed, overrides=overrides, events=events)
+        inputs = _inputs(
+            options,
+            name=dataset.name,
+            planes=planes,
+            speed=_speed_kpx_s(options, workspace, events),
+            overrides=overrides,
+            events=events,
+        )
         plan = make_plan(dataset, fingerprint, inputs)
-        classes = plan.data.classes
         splits = split_cases(
             dataset,
             fingerprint.cases,
-            classes=classes,
+            classes=plan.data.classes,
             folds=plan.folds,
             events=events,
             earlier=workspace.stored_splits() if workspace.splits_file.exists() and not options.force else None,
         )
         keep_replaced(workspace, plan, splits, events)
-        workspace.write_dataset(dataset)
+        workspace.write_dataset(dataset.model_copy(update={"others_sha256": others_digest(dataset, names)}))
         FINGERPRINT.write(workspace.fingerprint_file, fingerprint)
         SPLITS.write(workspace.splits_file, splits)
         write_plan(plan, workspace.plan_file)

@@ -98,13 +98,16 @@ def _in_use(status: "WorkspaceStatus") -> set[str]:
 def describe(result: StatusResult) -> Output:
     """One workspace with every run, or several with a line each."""
     document = {"workspaces": [_document(standing) for standing in result.workspaces]}
+    changes = [sentence for standing in result.workspaces for sentence in _changes(standing.status)]
     if len(result.workspaces) > 1:
         rows = [_in_short(standing) for standing in result.workspaces]
         table = Table("Workspaces under runs/", ("workspace", "trained", "selected", "next"), rows)
-        return Output("More about one of them: autoseg status --workspace DIR", document, [table])
+        lines = [*changes, "More about one of them: autoseg status --workspace DIR"]
+        return Output("\n".join(lines), document, [table])
     (standing,) = result.workspaces
     told = Table(f"{standing.status.workspace.root}", ("what", "how far"), _told(standing), headings=False)
-    lines = [f"{run.model.title}: {run.reason}" for run in standing.status.of_stage("failed")]
+    lines = [*changes]
+    lines += [f"{run.model.title}: {run.reason}" for run in standing.status.of_stage("failed")]
     step = standing.next
     lines += ["", f"Next: {step.why}", *([step.command] if step.command else [])]
     return Output("\n".join(lines), document, [told, *_matrix(standing.status.runs)])
@@ -136,6 +139,11 @@ def _told(standing: Standing) -> list[tuple[str, str]]:
         ("reported", f"{reported}{outdated}"),
         ("exported", ", ".join(exports) or "not found here"),
     ]
+
+
+def _changes(status: "WorkspaceStatus") -> Sequence[str]:
+    """What is to be said of the data set's folder."""
+    return () if status.changes is None else status.changes.sentences(status.workspace)
 
 
 def _started(runs: "Sequence[RunStatus]") -> list[tuple[str, str]]:
@@ -185,6 +193,15 @@ def _document(standing: Standing) -> dict[str, Any]:
         "revision": status.revision,
         "adopted": status.adopted,
         "behind": [run.model.folder for run in status.behind],
+        "data": None
+        if (changes := status.changes) is None
+        else {
+            "folder": str(changes.dataset.root),
+            "there": changes.there,
+            "added": list(changes.added),
+            "gone": list(changes.gone),
+            "problem": changes.problem or None,
+        },
         "preprocessed": {"cases": status.preprocessed, "of": status.cases},
         "folds": list(status.folds),
         "runs": [

@@ -242,6 +242,10 @@ class Dataset(BaseModel):
     )
     ignore: int | None = Field(default=None, ge=1, description="label value of voxels without a label; null: there are none")
     cases: tuple[Case, ...]
+    others_sha256: str | None = Field(
+        default=None,
+        description="of the names of what else lay in the folder when it was planned, and of its tables; null: not known",
+    )
     revision: int = Field(default=0, ge=0, description="how often label maps were adopted since it was planned first")
 
     @model_validator(mode="after")

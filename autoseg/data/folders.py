@@ -115,6 +115,39 @@ def all_files(folder: Path) -> Iterator[Path]:
         yield from (Path(parent) / name for name in sorted(names) if not name.startswith("."))
 
 
+def names_below(folder: Path, *, closed: Collection[str] = ()) -> set[str]:
+    """Paths of the files in a folder and in those below it, by one listing for each folder: no file is asked for anything.
+
+    Without what is hidden, what nobody would take for a scan by its name, and folders that autoseg made.
+
+    Args:
+        folder: where to look; links to other folders are followed.
+        closed: paths of folders that are not looked into: they are among the paths themselves.
+
+    Raises:
+        OSError: the folder is not there, or may not be read; of those below it nothing is listed then.
+    """
+    found, linked, waiting = set[str](), set[str](), [str(folder)]
+    while waiting:
+        place = waiting.pop()
+        try:
+            with os.scandir(place) as entries:
+                inside = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+        except OSError:
+            if place == str(folder):
+                raise
+            continue
+        if place != str(folder) and any(entry.name in _OURS for entry in inside):
+            continue
+        for entry in inside:
+            if entry.path in closed or not entry.is_dir():
+                found |= set() if _TEXT.search(entry.name) else {entry.path}
+            elif not entry.is_symlink() or (target := os.path.realpath(entry.path)) not in linked:
+                linked |= {target} if entry.is_symlink() else set()  # links may lead in circles
+                waiting.append(entry.path)
+    return found
+
+
 def _is_ours(folder: Path) -> bool:
     """Whether a folder holds results or a workspace: their label maps are no scans."""
     return any((folder / name).is_file() for name in _OURS)

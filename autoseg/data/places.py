@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from autoseg.data.dataset import Case, Dataset
@@ -60,15 +60,20 @@ def located(stored: Dataset, workspace: Path) -> Dataset:
         the data set with absolute paths: as seen from the workspace, where its labelled cases are there; else where it was
         last found.
     """
-    stored, places = in_workspace(stored, workspace), [stored.root]
-    if stored.root_from_workspace is not None:
-        places.insert(0, Path(os.path.normpath(workspace.resolve() / stored.root_from_workspace)))
     found = []
-    for place in places:
-        found.append(at(stored, place))
+    for place in candidates(stored, workspace):
+        found.append(place)
         if not absent(found[-1].labelled):
             return found[-1]
     return next((one for one in found if is_there(one.root)), found[-1])
+
+
+def candidates(stored: Dataset, workspace: Path) -> Iterator[Dataset]:
+    """A stored data set with absolute paths where it may lie: as seen from the workspace, then where it was last found."""
+    stored = in_workspace(stored, workspace)
+    if stored.root_from_workspace is not None:
+        yield at(stored, Path(os.path.normpath(workspace.resolve() / stored.root_from_workspace)))
+    yield at(stored, stored.root)
 
 
 def absent(cases: Iterable[Case]) -> tuple[Case, ...]:

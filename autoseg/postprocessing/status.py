@@ -1,6 +1,6 @@
 """How far a workspace has come: what is planned, preprocessed, trained, scored and selected; found without loading torch.
 
-Documents are read and files looked for; no scan is read, and nothing is written.
+Documents are read, files looked for and names listed; no scan is read, and nothing is written.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.run_status import RunStage, RunStatus, runs_of
 from autoseg.preprocessing.store import store_of
+from autoseg.runs.folder_changes import FolderChanges, folder_changes
 from autoseg.runs.moved_data import planned_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
@@ -45,6 +46,7 @@ class WorkspaceStatus:
         cases: labelled cases, those that were adopted among them.
         revision: of the data: how often label maps were adopted.
         adopted: how many cases have an adopted label map.
+        changes: of the data set's folder since it was planned; None where there is no plan to compare it with.
         preprocessed: how many of them are preprocessed under the plan.
         folds: what there is to train on: numbers, and `official` where the data set has a split of its own.
         runs: every network on every fold that was begun, and those beside them that are missing.
@@ -59,6 +61,7 @@ class WorkspaceStatus:
     cases: int = 0
     revision: int = 0
     adopted: int = 0
+    changes: FolderChanges | None = None
     preprocessed: int = 0
     folds: tuple[str, ...] = ()
     runs: tuple[RunStatus, ...] = ()
@@ -93,6 +96,7 @@ def status_of(workspace: Workspace) -> WorkspaceStatus:
         cases=len(checksums),
         revision=dataset.revision,
         adopted=sum(case.adopted is not None for case in dataset.cases),
+        changes=folder_changes(workspace),
         preprocessed=sum(map(store.holds, checksums)),
         folds=(*map(str, range(len(splits.folds))), *(() if splits.official is None else ("official",))),
         runs=runs,

@@ -15,6 +15,7 @@ from autoseg.model.description import AdoptedLabels, Origin
 from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store
+from autoseg.runs.folder_changes import warn_of_additions
 from autoseg.runs.preprocessing import find_arrays
 from autoseg.runs.starts import StartingModel
 from autoseg.runs.targets import Target
@@ -237,6 +238,7 @@ def open_session(
         events.info("using a plan that was edited by hand")
     if workspace.stored_splits().edited:
         events.info("using folds that were edited by hand")
+    warn_of_additions(workspace, events)
     if choices.minutes is None and choices.epochs is None and plan.training.minutes is not None:
         events.info(
             f"each run takes {plan.training.minutes:g} minutes of training (the plan's; choose another with --minutes)"

@@ -71,9 +71,21 @@ def test_an_added_case_is_preprocessed_and_no_other(home: Path) -> None:
     for scan, label in tiny_scans(1, seed=98):
         write_nifti(home / "data" / "imagesTr" / "new_0000.nii", scan)
         write_nifti(home / "data" / "labelsTr" / "new.nii", label)
+    for command in (("preprocess",), ("train", "--epochs", "1", "--dry-run")):
+        said = autoseg(*command, "--workspace", "w", cwd=home).said
+        assert f"{home}/data holds 1 labelled case that the plan does not know: new." in said
+    assert "that the plan does not know: new." in autoseg("status", "--workspace", "w", cwd=home).told
+    assert data_in_status(home)["added"] == ["new"]
     run(home, "plan", "data", "--folds", "2")
+    assert data_in_status(home)["added"] == []
     assert "new" in run(home, "preprocess")["cases"]
     assert made_since(before, home) == {"new"}
+
+
+def data_in_status(home: Path) -> dict[str, Any]:
+    (workspace,) = run(home, "status")["workspaces"]
+    found: dict[str, Any] = workspace["data"]
+    return found
 
 
 def test_a_removed_case_leaves_the_others_as_they_are(home: Path) -> None:
@@ -82,7 +94,9 @@ def test_a_removed_case_leaves_the_others_as_they_are(home: Path) -> None:
     (home / "data" / "labelsTr" / "case_00001.nii").unlink()
     said = autoseg("preprocess", "--workspace", "w", cwd=home).said
     assert "case_00001 are not there any more: arrays that were made from them before are used. To leave these" in said
+    assert data_in_status(home)["gone"] == ["case_00001"]
     run(home, "plan", "data", "--folds", "2")
+    assert data_in_status(home)["gone"] == []
     assert len(run(home, "preprocess")["cases"]) == COUNT - 1
     assert made_since(before, home) == set()
 
