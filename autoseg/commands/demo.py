@@ -199,7 +199,7 @@ def describe(result: DemoResult) -> Output:
     judged = result.reported.verdict.classes
     lines = [
         result.reported.verdict.sentence,
-        f"Dice over {max(each.cases for each in judged)} held-out cases: "
+        f"Dice over {max(each.cases for each in judged)} held-out cases of {result.reported.verdict.scores_of}: "
         + ", ".join(f"{each.name} {number(each.mean, 3)}" for each in judged),
         f"Report: {result.reported.page.absolute().as_uri()}",
         f"Everything else is in {result.folder}/: data, plan, model, predictions, scores, and phantom.autoseg to pass on",

@@ -68,11 +68,18 @@ def _opened(page: Path) -> bool:
 def describe(result: "ReportResult") -> Output:
     """Where page, tables and figures are."""
     names = [path.relative_to(result.folder) for path in result.written]
-    lines = [result.verdict.sentence, counted(len(result.models), "model"), *(f"  {name}" for name in names)]
+    judged = result.verdict.scores_of
+    lines = [
+        result.verdict.sentence,
+        *([f"Scores are of {judged}"] if judged else []),
+        counted(len(result.models), "model"),
+        *(f"  {name}" for name in names),
+    ]
     lines.append(f"Wrote {result.folder}")
     lines.append(f"Open {result.page} in a browser")
     document = {
         "verdict": result.verdict.sentence,
+        "scores_of": judged or None,
         "warnings": list(result.verdict.warnings),
         "page": str(result.page),
         "folder": str(result.folder),

@@ -57,7 +57,8 @@ class SelectResult(Records):
 
     def _in_short(self) -> str:
         dice = self.selection.score.dice.mean
-        score = "" if dice is None else f", Dice {dice:.4f} on the cases held out"
+        done = "" if not self.selection.postprocessing else ", postprocessed"
+        score = "" if dice is None else f"{done}, Dice {dice:.4f} on the cases held out"
         return f"{', '.join(model.id.folder for model in self.selection.models)}{score}; {self.file}"
 
     def _tables(self) -> Sequence[Table]:
@@ -126,6 +127,7 @@ def describe(result: SelectResult) -> Output:
     )
     lines += [f"Averaging {counted(len(selection.models), 'model')}: {', '.join(_in_words(selection.models))}"]
     lines += [f"  through slices of these planes alone: {', '.join(selection.views)}"] if selection.views else []
+    lines += [f"  {_scored(selection)}"]
     lines += [f"  {reason}" for reason in selection.reasons if not any(trial.phrase in reason for trial in kept)]
     lines += [f"  missing: {line}" for line in selection.missing]
     lines += [f"Wrote {result.file}, which you may edit, and the held-out label maps in {result.folder}"]
@@ -161,7 +163,7 @@ def _compared(selection: "Selection", candidates: "Sequence[Candidate]") -> Tabl
     heading, dice = interval_column("Dice", [score.dice for score in scores], 4)
     distances = with_undefined(mean_column([score.hausdorff_mm for score in scores], 2), scores)
     return Table(
-        f"Networks on {counted(len(selection.compared_cases), 'held-out case')}",
+        f"Networks on {counted(len(selection.compared_cases), 'held-out case')}, before shift and postprocessing",
         ("networks", heading, "HD (mm)", "difference", "p"),
         list(map(_candidate, candidates, dice, distances)),
     )
@@ -174,6 +176,19 @@ def _in_words(models: "Sequence[SelectedModel]") -> list[str]:
         other = [part for part in (model.view, None if model.seed is None else f"seed {model.seed}") if part is not None]
         folds.setdefault(", ".join([model.architecture, *other]), []).append(model.fold)
     return [f"{name} (fold{'s' if len(of) > 1 else ''} {', '.join(of)})" for name, of in folds.items()]
+
+
+def _scored(selection: "Selection") -> str:
+    """The scores of what was decided: of all that `predict` does, on every case that its networks held out."""
+    from autoseg.evaluation.formatting import interval
+
+    score = selection.score
+    done = [*(["shifted"] if any(selection.log_shift) else []), *(["postprocessed"] if selection.postprocessing else [])]
+    made = " and ".join(done) or "neither shifted nor postprocessed"
+    return (
+        f"scores of their average, {made}, on {counted(score.dice.cases, 'held-out case')}: "
+        f"Dice {interval(score.dice, 4)}, HD {interval(score.hausdorff_mm, 2)} mm"
+    )
 
 
 def _nested(selection: "Selection") -> list[Table]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from autoseg.evaluation.formatting import interval
+from autoseg.exporting.contents import SELECTED
 from autoseg.exporting.document import ExportDescription, describe_exported
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as in_words
@@ -164,17 +165,35 @@ def _scores(description: ExportDescription) -> Iterator[str]:
     if not document.scores:
         yield "none: nothing was held out"
     for name, score in document.scores.items():
-        yield f"{name}, {counted(document.scored_cases[name], 'case')}: mean Dice {interval(score.dice, 3)}"
+        what = f"{name}{_done(description)}" if name == SELECTED else name
+        yield f"{what}, {counted(document.scored_cases[name], 'case')}: mean Dice {interval(score.dice, 3)}"
         for label in score.classes:
             yield f"  {label.name}: Dice {interval(label.dice, 3)}, HD {interval(label.hausdorff_mm, 1)} mm"
     if document.scores:
         yield f"(in brackets: 95 % {document.intervals} interval over cases)"
+    if document.scores and description.selection is None and _several(description):
+        yield "(of each network by itself, not postprocessed: their average, which predicts, was not scored)"
     if document.scores and description.selection is not None and description.selection.edited:
         yield f"(the selection was {EDITED})"
     if document.scores and description.selection is not None and description.selection.optimistic:
         nested = description.selection.nested
         unbiased = "" if nested is None else f"; chosen without each of them: mean Dice {interval(nested.score.dice, 3)}"
         yield f"(optimistic: what predicts was chosen on the same cases{unbiased})"
+
+
+def _done(description: ExportDescription) -> str:
+    """What was done to the label maps that a selection's scores are of; nothing where it was edited: that is not in it."""
+    selection = description.selection
+    if selection is None or selection.edited:
+        return ""
+    shift = ", prior shifted" if any(selection.log_shift) else ""
+    return f"{shift}, {'postprocessed' if selection.postprocessing else 'not postprocessed'}"
+
+
+def _several(description: ExportDescription) -> bool:
+    """Whether more than one network predicts together, of which none alone is what predicts."""
+    folds = [bundle.id.fold for bundle in description.bundles.values()]
+    return len(description.document.scores) > 1 or len(folds) > len(set(folds))
 
 
 def _file(result: InfoResult) -> Iterator[str]:

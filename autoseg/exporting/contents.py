@@ -18,6 +18,9 @@ from autoseg.storage.documents import DocumentType
 
 README_FILE: Final = "README.txt"
 
+SELECTED: Final = "selection"
+"""What scores of a selection are called among those of an exported model."""
+
 _Document = TypeVar("_Document", bound=BaseModel)
 
 

@@ -205,7 +205,7 @@ def _scores(
 ) -> tuple[dict[str, Score], dict[str, int]]:
     """Cross-validated scores by what they are of, and the number of cases behind them."""
     if selection is not None:
-        return {"selection": selection.score}, {"selection": selection.score.dice.cases}
+        return {contents.SELECTED: selection.score}, {contents.SELECTED: selection.score.dice.cases}
     scored = [model for model in models if held_out.is_scored(model.folder)]
     cases: dict[str, list[CaseMetrics]] = {}
     for network, of_network in by_network(scored).items():

@@ -22,6 +22,7 @@ from autoseg.reporting.figure_blocks import class_legend, scored_metrics, typica
 from autoseg.reporting.materials import Materials
 from autoseg.reporting.page import Section
 from autoseg.reporting.pictures import planes_pictures
+from autoseg.reporting.subject import subject_of
 from autoseg.reporting.viewer import MAX_CLASSES, VolumeView, encode
 
 MOST_SCANS: Final = 24
@@ -71,7 +72,7 @@ def best_and_worst(data: ReportData) -> list[Block]:
         Pictures(
             strips,
             class_legend(classes),
-            shows="Filled: what was predicted. Outlined: the reference.",
+            shows=f"Filled: what {subject_of(data).title} predicted. Outlined: the reference.",
             judge="Fill and outline should meet. Thin rims are a matter of half a voxel, whole structures are not.",
         )
     ]
@@ -79,26 +80,26 @@ def best_and_worst(data: ReportData) -> list[Block]:
 
 def cases_section(data: ReportData, materials: Materials) -> Section:
     """Every held-out case in a table, some to leaf through, and the median one by every network."""
-    name, cases = data.best
+    subject = subject_of(data)
     dice = mean_dice(data)
     if not dice:
         return Section("cases", "Cases", "", [])
     views = dict(_views(data, dice)) if len(data.plan.data.classes) <= MAX_CLASSES + 1 else {}
-    blocks: list[Block] = [_case_table(cases, views)]
+    blocks: list[Block] = [_case_table(subject.cases, views, title=subject.title)]
     if views:
         blocks.append(_viewer(data, dice, views))
     return Section(
         "cases",
         "Cases",
-        f"Every held-out case of {name}. Sort by a column, filter by a part of a name; a case that is a link can be looked "
-        "at below.",
+        f"Every held-out case of {subject.title}. Sort by a column, filter by a part of a name; a case that is a link can "
+        "be looked at below.",
         [*blocks, *typical_blocks(materials)],
     )
 
 
 def mean_dice(data: ReportData) -> dict[str, float]:
     """Of what is best, each case's mean Dice, best first; without those that have none or are gone from the data."""
-    _, cases = data.best
+    cases = subject_of(data).cases
     known = {case.id for case in data.dataset.cases}
     means = zip(cases, case_means(cases, "dice") if cases else [], strict=True)
     found = {case.id: dice for case, dice in means if case.id in known and not math.isnan(dice)}
@@ -116,7 +117,7 @@ def in_order_of_interest(dice: Mapping[str, float]) -> list[str]:
     return list(dict.fromkeys([*(typical[word] for word in words if word in typical), *reversed(list(dice))]))
 
 
-def _case_table(cases: Sequence[CaseMetrics], views: Mapping[str, VolumeView]) -> Table:
+def _case_table(cases: Sequence[CaseMetrics], views: Mapping[str, VolumeView], *, title: str) -> Table:
     metrics = scored_metrics(cases)
     names = [label.name for label in cases[0].classes]
     single = names if 1 < len(names) <= _MOST_CLASSES else ["lowest class"] if len(names) > 1 else []
@@ -136,7 +137,7 @@ def _case_table(cases: Sequence[CaseMetrics], views: Mapping[str, VolumeView]) -
                 *(_with_reason(case, metric) for metric in others),
             ]
         )
-    caption = "Held-out cases, the worst first; distances are means over the classes"
+    caption = f"Held-out cases of {title}, the worst first; distances are means over the classes"
     if len(shown) < len(cases):
         caption += f". The {len(shown)} worst of {len(cases):,} cases; report/tables has all"
     return Table(caption, columns, rows, sortable=True, shown_in=VIEWER if views else "", shown=frozenset(views))
@@ -151,13 +152,14 @@ def _with_reason(case: CaseMetrics, metric: str) -> str:
 
 def _viewer(data: ReportData, dice: Mapping[str, float], views: Mapping[str, VolumeView]) -> Viewer:
     words = {case: f" ({word})" for word, case in typical_cases(dice).items()}
-    left_out = len(data.best[1]) - len(views)
+    subject = subject_of(data)
+    left_out = len(subject.cases) - len(views)
     more = f" {left_out} other cases are not in the page, to keep it small." if left_out else ""
     return Viewer(
         "Scans to leaf through",
         views,
         notes={case: f"mean Dice {dice[case]:.3f}{words.get(case, '')}" for case in views},
-        shows=f"A scan with its predicted label map (filled) and its reference (outlined), in three planes.{more}",
+        shows=f"A scan with its label map by {subject.title} (filled) and its reference (outlined), in three planes.{more}",
         judge="Fill and outline should meet everywhere; tick “only where they differ” and look for whole structures "
         "rather than thin rims, which are a matter of half a voxel.",
         id=VIEWER,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,9 @@ from autoseg.runs.inventory import (
 from autoseg.runs.workspace import Workspace
 from autoseg.training.run_state import RunState, read_state
 
+SELECTED: Final = "Selection"
+"""What the selection is called where it stands beside networks."""
+
 
 @dataclass(frozen=True)
 class FinishedRun:
@@ -72,13 +75,18 @@ class ScoredModels:
         suffix: of the files made from them.
         cases: what their cases are, in words.
         models: by network, one per fold.
-        scores: by network, of every case held out.
+        scores: by network, of every case held out; of each network by itself, without postprocessing.
     """
 
     suffix: str
     cases: str
     models: Mapping[ComparedNetwork, Sequence[FinishedModel]]
     scores: Mapping[ComparedNetwork, Sequence[CaseMetrics]]
+
+    @property
+    def is_cross_validation(self) -> bool:
+        """Whether the models are of numbered folds, which selections are made from."""
+        return not self.suffix
 
     @property
     def titled(self) -> dict[str, Sequence[CaseMetrics]]:
@@ -109,6 +117,7 @@ class ReportData:
         skipped: other models, and scores that cannot be shown beside others, each with the reason.
         groups: scored models; of the cross-validation first, then of the official split, where there are any.
         selection: what was selected, or None.
+        unusable: why a selection that is there is left out; empty: it is not, or there is none.
         selected: scores of the selection, by case.
         label_maps: folder of the selection's label maps.
         outdated: why the selection is older than what is trained; empty: it is not, or there is none.
@@ -124,6 +133,7 @@ class ReportData:
     skipped: Sequence[str]
     groups: Sequence[ScoredModels]
     selection: Selection | None
+    unusable: str
     selected: Sequence[CaseMetrics]
     label_maps: Path
     outdated: str
@@ -135,15 +145,10 @@ class ReportData:
         """The scored models that the page is about."""
         return self.groups[0] if self.groups else ScoredModels("", "", {}, {})
 
-    @property
-    def best(self) -> tuple[str, Sequence[CaseMetrics]]:
-        """What the page is about above all, with its scores: the selection, else the best network."""
-        if self.selection is not None:
-            return f"the selection{' before it was edited' if self.selection.edited else ''}", self.selected
-        if not self.groups:
-            return "", ()
-        network = self.main.best_network
-        return network.title, self.main.scores[network]
+    def compared(self, group: ScoredModels) -> dict[str, Sequence[CaseMetrics]]:
+        """Scores that stand side by side: first of the selection, if it was made from these models, then of each network."""
+        selected = {SELECTED: self.selected} if self.selection is not None and group.is_cross_validation else {}
+        return {**selected, **group.titled}
 
     def case(self, case_id: str) -> Case:
         """A case that a model held out.
@@ -202,7 +207,10 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
             events.warn(f"models learnt from different revisions of the data, so that their scores do not compare: {learnt}")
     else:
         events.info("nothing is trained yet: the report shows the data only")
-    selection, splits = _current_selection(workspace, plan, inventory.finished, events), workspace.stored_splits()
+    selection, unusable = _current_selection(workspace, plan, inventory.finished)
+    if unusable:
+        events.warn(f"{unusable} and is left out: run `autoseg select` again")
+    splits = workspace.stored_splits()
     apart = of_other_folds(inventory.finished, splits)
     not_scored = tuple(f"the scores of {printable(str(model.folder))} ({OTHER_CASES})" for model in apart)
     for reason in not_scored:
@@ -217,8 +225,9 @@ def gather(workspace: Workspace, events: Events) -> ReportData:
             for model in inventory.finished
         ),
         skipped=(*inventory.skipped, *not_scored),
-        groups=_scored([model for model in inventory.finished if model not in apart], plan),
+        groups=_scored([model for model in inventory.finished if model not in apart], plan, selected=selection is not None),
         selection=selection,
+        unusable=unusable,
         selected=()
         if selection is None
         else at_tolerances(read_cases(workspace.selected / METRICS_FILE), plan.tolerances_mm),
@@ -243,21 +252,16 @@ def _have_grown(splits: Splits, workspace: Workspace, plan: Plan) -> bool:
     return assigned.sha256 != splits.sha256
 
 
-def _current_selection(
-    workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], events: Events
-) -> Selection | None:
-    """The selection, unless it was made under another plan or of other models."""
+def _current_selection(workspace: Workspace, plan: Plan, models: Sequence[FinishedModel]) -> tuple[Selection | None, str]:
+    """The selection, unless it was made under another plan or of other models, and why it is not used."""
     if not workspace.selection_file.exists():
-        return None
+        return None, ""
     selection = read_selection(workspace.selection_file)
     if not plan.is_identified_by(selection.plan_digest):
-        reason = "was made under another plan"
-    elif _judged_others(workspace, selection, models):
-        reason = "was made from models that have been trained again or removed since"
-    else:
-        return selection
-    events.warn(f"the selection {reason} and is left out: run `autoseg select` again")
-    return None
+        return None, "the selection was made under another plan"
+    if _judged_others(workspace, selection, models):
+        return None, "the selection was made from models that have been trained again or removed since"
+    return selection, ""
 
 
 def _judged_others(workspace: Workspace, selection: Selection, models: Sequence[FinishedModel]) -> bool:
@@ -265,14 +269,15 @@ def _judged_others(workspace: Workspace, selection: Selection, models: Sequence[
     return any(trained.get(workspace.model(model.id)) != model.weights_sha256 for model in selection.models)
 
 
-def _scored(models: Sequence[FinishedModel], plan: Plan) -> tuple[ScoredModels, ...]:
+def _scored(models: Sequence[FinishedModel], plan: Plan, *, selected: bool) -> tuple[ScoredModels, ...]:
+    """The cross-validation, where anything was scored or selected there, and the official split."""
     numbered = [model for model in models if model.id.is_numbered]
     official = [model for model in models if model.fold == "official"]
     groups = (
         _group(numbered, plan, suffix="", cases="held-out cases of the cross-validation"),
         _group(official, plan, suffix="_official", cases="the data set's own validation cases"),
     )
-    return tuple(group for group in groups if group.scores)
+    return tuple(group for group in groups if group.scores or (selected and group.is_cross_validation))
 
 
 def _group(models: Sequence[FinishedModel], plan: Plan, *, suffix: str, cases: str) -> ScoredModels:

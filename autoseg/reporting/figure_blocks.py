@@ -33,12 +33,15 @@ def scored_metrics(cases: Sequence[CaseMetrics]) -> list[str]:
     return [name for name, metric in METRICS.items() if metric.better is not None and name in found]
 
 
-def dots_blocks(titled: Mapping[str, Sequence[CaseMetrics]], networks: Sequence[str]) -> list[Block]:
-    """Every metric, by class and network, every case as a dot.
+def dots_blocks(
+    titled: Mapping[str, Sequence[CaseMetrics]], networks: Sequence[str], descriptions: Mapping[str, str]
+) -> list[Block]:
+    """Every metric, by class and by what predicted, every case as a dot.
 
     Args:
-        titled: scores by network.
-        networks: all networks, in the order of their colours.
+        titled: scores by what predicted.
+        networks: all that predict, in the order of their colours.
+        descriptions: by what predicted, its folds and what is done to its label maps.
     """
     metrics = scored_metrics([case for cases in titled.values() for case in cases])
     if not metrics:
@@ -49,7 +52,7 @@ def dots_blocks(titled: Mapping[str, Sequence[CaseMetrics]], networks: Sequence[
                 Plot(METRICS[metric].heading, dots_plot(_by_class(titled, metric), networks, metric=metric))
                 for metric in metrics
             ],
-            [(swatch(NETWORKS, networks.index(title)), title) for title in titled],
+            [(swatch(NETWORKS, networks.index(title)), f"{title}: {descriptions[title]}") for title in titled],
             shows="Every held-out case as a dot; the mean as a stroke and a number. Point at a dot to read which case.",
             judge="Dots should lie close together at the good end. One far from the others is a case to look at below; one "
             "large Hausdorff distance beside a good Dice is an island, which autoseg select may remove.",
@@ -110,13 +113,14 @@ def cohort_blocks(materials: Materials) -> list[Block]:
 
 
 def typical_blocks(materials: Materials) -> list[Block]:
-    """The median case, every network's label map over it."""
+    """The median case, the selection's and every network's label map over it."""
     classes = materials.data.plan.data.classes
     return [
         Pictures(
             [_strip_of(typical, name, classes) for name in typical.overlays],
             class_legend(classes),
-            shows=f"{typical.case.id}, a typical held-out case: every network's label map (filled), and the reference.",
+            shows=f"{typical.case.id}, a typical held-out case: label maps (filled) of {typical.predicted}, and the "
+            "reference.",
             judge="Strips should be hard to tell apart; what differs in all networks is a matter of the data, what differs "
             "in one of that network.",
         )
@@ -133,7 +137,8 @@ def calibration_blocks(materials: Materials) -> list[Block]:
         Plots(
             [Plot("Dice predicted and reached", agreement_plot(points))],
             [(swatch(CLASSES, index), name) for index, name in enumerate(points)],
-            shows="For every class of every held-out case, the Dice predicted without it against the Dice it reached.",
+            shows="For every class of every held-out case, the selection's Dice predicted without it, against the Dice it "
+            "reached.",
             judge="Dots near the line mean that predict --uncertainty can be believed; a flat cloud means that it knows the "
             "average only.",
         )

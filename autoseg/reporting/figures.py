@@ -1,5 +1,6 @@
 """Plots of numbers: learning curves, and bars of a metric by class."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -41,6 +42,12 @@ _CURVES: Final = {
 _CROWDED: Final = 10
 """More classes than this, or longer names, are written aslant."""
 
+_LETTERS_IN: Final = 13
+"""Letters of a legend per inch. Source: measured, with room for the key before them."""
+
+_LINE_IN: Final = 0.15
+"""Height of a legend's line. Source: 8 pt with what is between lines."""
+
 
 def draw_curves(runs: Mapping[str, Sequence[Row]], path: Path) -> None:
     """Draw learning curves: Dice and loss, in training and validation, over epochs.
@@ -79,7 +86,7 @@ def draw_curves(runs: Mapping[str, Sequence[Row]], path: Path) -> None:
             line_legend(figure, runs, map(line_look, range(len(runs))), loc="outside lower center", ncols=4)
 
 
-def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *, label: str) -> None:
+def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *, label: str, named: bool = False) -> None:
     """Draw a metric by class: the mean as bar, the standard deviation as whisker, every case as a dot.
 
     Undefined values (NaN) are left out; their number stands under the bar.
@@ -88,13 +95,16 @@ def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *
         tables: name of a set of predictions to class name to one value per case.
         path: a `.png` or `.svg` file.
         label: what the values are, with their unit.
+        named: whether names are shown, a line each; otherwise side by side, and only where there are several.
 
     Source: figure 2 of the paper; dots and whiskers (sample standard deviation) are ours.
     """
     classes = list(dict.fromkeys(name for table in tables.values() for name in table))
     step = 0.8 / max(len(tables), 1)
     width_in = float(np.clip(1.5 + 0.45 * len(classes) * len(tables), 3.6, 14.0))
-    with new_figure(path, width_in=width_in, height_in=3.2) as figure:
+    names = [textwrap.fill(name, round(_LETTERS_IN * width_in)) for name in tables] if named else list(tables)
+    lines = sum(name.count("\n") + 1 for name in names) if named else 0
+    with new_figure(path, width_in=width_in, height_in=3.2 + _LINE_IN * lines) as figure:
         figure.set_layout_engine("constrained")
         panel = figure.subplots()
         undefined = 0
@@ -107,8 +117,9 @@ def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *
         panel.set_ylabel(label)
         if not any(value < 0 for table in tables.values() for values in table.values() for value in values):
             panel.set_ylim(bottom=0)  # a whisker must not suggest a negative distance
-        if len(tables) > 1:
-            patch_legend(figure, tables, map(bar_look, range(len(tables))), loc="outside upper center", ncols=4)
+        if named or len(names) > 1:
+            columns = 1 if named else 4
+            patch_legend(figure, names, map(bar_look, range(len(names))), loc="outside upper center", ncols=columns)
 
 
 def draw_evaluation(cases: Sequence[CaseMetrics], folder: Path) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from autoseg.data import places
 from autoseg.data.dataset import Case
+from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import compare
 from autoseg.evaluation.typical import median_case
 from autoseg.events import Events
@@ -25,12 +26,13 @@ from autoseg.postprocessing import held_out
 from autoseg.preprocessing.case import Prepared, apply
 from autoseg.preprocessing.footprint import apply_to_labels
 from autoseg.reporting.cohort import CohortSlice
-from autoseg.reporting.data import FinishedRun, ReportData, ScoredModels
+from autoseg.reporting.data import SELECTED, FinishedRun, ReportData, ScoredModels
+from autoseg.reporting.subject import described
 from autoseg.runs.inventory import by_network
 from autoseg.training.history import HISTORY_FILE, read_history
 from autoseg.training.run_state import run_folder
 from autoseg.training.validation import fullest_slice
-from autoseg.wording import some
+from autoseg.wording import listing, some
 
 MAX_SCANS: Final = 20
 """More scans than this do not fit a page; evenly chosen ones are shown. Source: four rows of five."""
@@ -44,12 +46,15 @@ class TypicalCase:
         suffix: of the files made from these models.
         case: it.
         image: its scan.
-        overlays: label values (Z, Y, X) of every network, and of the reference last, by what they are.
+        predicted: whose label maps they are, in words.
+        overlays: label values (Z, Y, X) of the selection first, then of every network, and of the reference last, by what
+            they are.
     """
 
     suffix: str
     case: Case
     image: Image
+    predicted: str
     overlays: Mapping[str, NDArray[np.integer[Any]]]
 
 
@@ -130,9 +135,9 @@ class Materials:
 
     @cached_property
     def networks(self) -> Sequence[str]:
-        """Titles of all networks, in the order of their colours, which are the same in every figure."""
+        """Titles of all networks, in the order of their colours, which are the same in every figure; the selection last."""
         scored = (title for group in self.data.groups for title in group.titled)
-        return list(dict.fromkeys([*scored, *(title for runs in self.histories.values() for title in runs)]))
+        return list(dict.fromkeys([*scored, *(title for runs in self.histories.values() for title in runs), SELECTED]))
 
     @cached_property
     def calibration(self) -> Mapping[str, Sequence[tuple[float, float]]]:
@@ -203,23 +208,27 @@ def _cohort_slice(data: ReportData, case: Case) -> CohortSlice:
 
 
 def _typical(data: ReportData, group: ScoredModels) -> TypicalCase:
-    """The median case with every network's prediction."""
-    case = data.case(_median_case(group))
+    """The median case with the selection's label map, where there is one, and every network's."""
+    case = data.case(_median_case(data.compared(group)))
     image = data.image(case)
     overlays: dict[str, NDArray[np.integer[Any]]] = {}
+    if any(each.id == case.id for each in data.compared(group).get(SELECTED, ())):
+        overlays[SELECTED] = data.labels(data.prediction_file(case.id), case, image)
     for network, models in group.models.items():
         for model in models:
             path = held_out.label_map_file(model.folder, case.id)
             if path.exists():
                 overlays[network.title] = data.labels(path, case, image)
+    names = described(data, group)
+    predicted = listing([f"{title} ({names[title]})" for title in overlays])
     if case.label is not None:
         overlays[f"reference ({case.id})"] = data.labels(case.label, case, image)
-    return TypicalCase(group.suffix, case, image, overlays)
+    return TypicalCase(group.suffix, case, image, predicted, overlays)
 
 
-def _median_case(group: ScoredModels) -> str:
-    """The case with the median Dice among those that most networks were scored on."""
-    columns = compare(group.titled, metric="dice").columns
+def _median_case(scores: Mapping[str, Sequence[CaseMetrics]]) -> str:
+    """The case with the median Dice among those that were scored in most columns."""
+    columns = compare(scores, metric="dice").columns
     found = {case for column in columns for case in column.cells}
     values = {case: [column.cells[case].value for column in columns if case in column.cells] for case in found}
     most = max(len(of_case) for of_case in values.values())

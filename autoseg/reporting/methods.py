@@ -16,6 +16,9 @@ _PEOPLE: Final = ("Dice", "Hausdorff")
 """After whom metrics are called: their names keep their capitals within a sentence."""
 
 
+_EDITED: Final = "The selection was edited by hand afterwards; scores are of what it was before."
+
+
 def methods_paragraph(plan: Plan, study: Study) -> tuple[str, list[str]]:
     """The paragraph and its references, each of which it cites, in the order of their first mention."""
     sentences = [_data(plan, study), _adopted(plan, study.trainings), _recipe(plan)]
@@ -213,7 +216,7 @@ def _selection(choice: Choice | None, plan: Plan) -> list[str]:
         sentences.append(f"Label maps were postprocessed with cc3d (Silversmith 2021): {'; '.join(choice.steps)}.")
     elif choice.steps_tried:
         sentences.append(f"No step of postprocessing was kept ({in_words(choice.steps_tried)} tried).")
-    return [*sentences, *(["The selection was edited by hand afterwards."] if choice.edited else [])]
+    return [*sentences, *([_EDITED] if choice.edited else [])]
 
 
 def _chosen(choice: Choice, plan: Plan) -> str:
@@ -236,7 +239,7 @@ def _scores(plan: Plan, study: Study) -> list[str]:
     in_mm = " (distances in mm)" if any(metric.unit == "mm" for metric in metrics) else ""
     scored = counted(study.scored, f"held-out {_case(plan)}")
     by = "class" if plan.data.encoding.exclusive else "region"
-    sentences = [f"Predictions of {scored} were scored by {by}: {names}{in_mm}."]
+    sentences = [f"Predictions of {scored}{_by_whom(study)} were scored by {by}: {names}{in_mm}."]
     if "nsd" in study.metrics:
         sentences.append(_tolerance(plan))
     if study.has_interval:
@@ -246,6 +249,18 @@ def _scores(plan: Plan, study: Study) -> list[str]:
         nested = ", and by nested selection, without the fold that is scored" if choice.nested else ""
         sentences.append(f"The selection was scored on the {_case(plan)}s that decided it{nested}.")
     return sentences
+
+
+def _by_whom(study: Study) -> str:
+    """What made the predictions that were scored; nothing where a single network did, and nothing was done to them."""
+    choice = study.choice
+    if choice is None:
+        return f" by {study.scored_network} (nothing was selected)" if study.scored_network else ""
+    done = [*(["shifted"] if choice.shift else []), *(["postprocessed"] if choice.steps else [])]
+    if choice.candidates == 1 and not done:
+        return ""
+    who = "the selected average" if len(choice.networks) > 1 else "the selected network"
+    return f" by {who}{', ' + listing(done) + ',' if done else ''}"
 
 
 def _tolerance(plan: Plan) -> str:

@@ -12,6 +12,7 @@ from autoseg.reporting.case_image import draw_case
 from autoseg.reporting.cohort import draw_cohort
 from autoseg.reporting.figures import draw_agreement, draw_bars, draw_curves
 from autoseg.reporting.materials import Materials
+from autoseg.reporting.subject import described
 
 _SUFFIXES: Final = ("png", "svg")
 
@@ -40,9 +41,12 @@ def _cohort(materials: Materials) -> Iterator[Drawing]:
 
 
 def _bars(materials: Materials, *, metric: str) -> Iterator[Drawing]:
+    """What was selected stands last, so that networks have the colours of their curves."""
     for group in materials.data.groups:
-        by_class = {title: values_by_class(cases, metric) for title, cases in group.titled.items()}
-        yield group.suffix, partial(draw_bars, by_class, label=METRICS[metric].label)
+        scores, names = materials.data.compared(group), described(materials.data, group)
+        titles = sorted(scores, key=materials.networks.index)
+        by_class = {f"{title}: {names[title]}": values_by_class(scores[title], metric) for title in titles}
+        yield group.suffix, partial(draw_bars, by_class, label=METRICS[metric].label, named=True)
 
 
 def _curves(materials: Materials) -> Iterator[Drawing]:
@@ -51,7 +55,7 @@ def _curves(materials: Materials) -> Iterator[Drawing]:
 
 
 def _planes(materials: Materials) -> Iterator[Drawing]:
-    """The median case, every network's prediction above the reference."""
+    """The median case, the selection's and every network's prediction above the reference."""
     classes = materials.data.plan.data.classes
     for typical in materials.typical:
         yield typical.suffix, partial(draw_case, image=typical.image, overlays=typical.overlays, classes=classes)

@@ -10,10 +10,11 @@ from autoseg.events import Events
 from autoseg.postprocessing import held_out
 from autoseg.preprocessing.keys import data_keys
 from autoseg.reporting import paper_figures, tables
-from autoseg.reporting.data import ReportData, gather
+from autoseg.reporting.data import ReportData, ScoredModels, gather
 from autoseg.reporting.materials import Materials
 from autoseg.reporting.page import render
 from autoseg.reporting.sections import build_page
+from autoseg.reporting.subject import described, in_one
 from autoseg.reporting.verdict import Verdict, verdict
 from autoseg.results import Result
 from autoseg.runs.inventory import refuse_changed_data
@@ -79,7 +80,7 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
     data = gather(workspace, events)
     require_files(data.dataset.labelled, workspace)
     _refuse_outdated_scores(data, workspace)
-    written = [path for group in data.groups for path in tables.write_tables(group, folder / _TABLES)]
+    written = [path for group in data.groups for path in _write_tables(data, group, folder / _TABLES)]
     materials = Materials(data, events)
     written += paper_figures.write_figures(materials, folder / _FIGURES)
     _drop_stale(folder, keep=written)
@@ -88,6 +89,11 @@ def write_report(workspace: Workspace, output: Path | None, events: Events) -> R
     judged = verdict(data)
     files.write_text(page, render(build_page(materials, judged)))
     return ReportResult(page, folder, tuple(written), tuple(run.model.folder for run in data.runs), judged)
+
+
+def _write_tables(data: ReportData, group: ScoredModels, folder: Path) -> list[Path]:
+    cases = f"{group.cases}; {in_one(described(data, group))}"
+    return tables.write_tables(data.compared(group), folder, suffix=group.suffix, cases=cases)
 
 
 def _refuse_page_of_others(page: Path) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
 from autoseg.data.dataset import LabelClass
-from autoseg.evaluation.comparison import Comparison, class_mean, compare, merit, reasons_of
-from autoseg.evaluation.formatting import bounds, change, interval, interval_column, number
-from autoseg.evaluation.statistics import INTERVAL_METHOD, MIN_CASES, mean_interval
-from autoseg.evaluation.tables import why_not_all
+from autoseg.evaluation.cases import CaseMetrics
+from autoseg.evaluation.comparison import Comparison, compare, merit
+from autoseg.evaluation.formatting import bounds, change, interval_column, number
+from autoseg.evaluation.statistics import INTERVAL_METHOD, mean_interval
+from autoseg.evaluation.tables import METRICS_FILE
 from autoseg.inference.quality import LOW_DICE, ClassQuality
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe
@@ -15,10 +16,12 @@ from autoseg.metrics.table import METRICS, table_metrics
 from autoseg.postprocessing.scoring import with_undefined
 from autoseg.postprocessing.selection import EDITED, Selection, TriedShift, TriedStep
 from autoseg.reporting.blocks import MOST_ROWS, Block, Judgement, Table, Text, Warnings
+from autoseg.reporting.class_tables import differences_table, networks_table, subject_table
 from autoseg.reporting.data import ReportData
-from autoseg.reporting.figure_blocks import dots_blocks, scored_metrics
+from autoseg.reporting.figure_blocks import dots_blocks
 from autoseg.reporting.page import Section
 from autoseg.reporting.palette import CLASSES
+from autoseg.reporting.subject import Subject, described, in_one, subject_of
 from autoseg.reporting.tables import MISSING, decimals, row_of
 from autoseg.reporting.verdict import Grade, Verdict
 from autoseg.wording import counted
@@ -38,7 +41,8 @@ def verdict_section(verdict: Verdict, cards: Sequence[tuple[str, str, str]]) -> 
         for index, each in enumerate(verdict.classes)
     ]
     judgement = Judgement(verdict.sentence, classes, _grade(verdict), cards)
-    return Section("verdict", "Verdict", "", [judgement, Warnings(verdict.warnings)])
+    lead = f"Verdict, scores and images at the top are of {verdict.scores_of}." if verdict.scores_of else ""
+    return Section("verdict", "Verdict", lead, [judgement, Warnings(verdict.warnings)])
 
 
 def _grade(verdict: Verdict) -> Mark:
@@ -56,23 +60,42 @@ def _class_in_words(grade: Grade, unsure: int, cases: int) -> str:
 
 
 def scores_section(data: ReportData, networks: Sequence[str], pictures: Sequence[Block]) -> Section:
-    """Every case as a dot, means with intervals by network and class, and the paper's tables 3 and 4.
+    """By class what predicts; then, beside single networks, every case as a dot and the paper's tables 3 and 4.
 
     Args:
         data: what the report is about.
-        networks: titles of all networks, in the order of their colours.
+        networks: titles of all networks and of the selection, in the order of their colours.
         pictures: of the best and the worst case.
     """
-    if not data.groups:
+    subject = subject_of(data)
+    if not subject.cases:
         return Section("scores", "Scores", "", [])
-    tables = [_score_table(data, metric, _caption(metric)) for metric in table_metrics()]
+    descriptions = described(data, data.main)
+    others = {title: cases for title, cases in data.main.titled.items() if title != subject.name}
+    tables = [subject_table(subject.cases, title=subject.title), *_beside(subject, others, descriptions)]
+    by_case = [_score_table(data, metric, f"{_caption(metric)} ({in_one(descriptions)})") for metric in table_metrics()]
     return Section(
         "scores",
         "Scores",
-        f"Means over the classes; {data.main.cases}. The best of each row in bold. "
-        f"95 % intervals over cases: {INTERVAL_METHOD}.",
-        [*dots_blocks(data.main.titled, networks), *pictures, _class_table(data), *tables],
+        f"The first table is of {subject.title}: {data.main.cases}. "
+        + (f"Its scores, case by case, are in {_scores_file(data)}. " if data.selection is not None else "")
+        + ("Single networks follow for comparison, the best of each row in bold. " if others else "")
+        + f"95 % intervals over cases: {INTERVAL_METHOD}.",
+        [tables[0], *dots_blocks(data.compared(data.main), networks, descriptions), *pictures, *tables[1:], *by_case],
     )
+
+
+def _scores_file(data: ReportData) -> str:
+    return f"{data.label_maps.name}/{METRICS_FILE}"
+
+
+def _beside(subject: Subject, others: Mapping[str, Sequence[CaseMetrics]], descriptions: Mapping[str, str]) -> list[Table]:
+    """Single networks for comparison, and how they differ from what predicts."""
+    if not others:
+        return []
+    differences = differences_table(subject.name, subject.cases, others, title=subject.title)
+    titles = in_one({title: descriptions[title] for title in others})
+    return [networks_table(others, titles=titles), *([] if differences is None else [differences])]
 
 
 def selection_section(data: ReportData, calibration: Sequence[Block]) -> Section:
@@ -129,11 +152,11 @@ def _capitalised(text: str) -> str:
 
 def _caption(metric: str) -> str:
     number = {"dice": "Table 3: mean", "hausdorff_mm": "Table 4: mean"}.get(metric, "Mean")
-    return f"{number} {METRICS[metric].label} by network and case"
+    return f"{number} {METRICS[metric].label} by case"
 
 
 def _score_table(data: ReportData, metric: str, caption: str) -> Table:
-    comparison = compare(data.main.titled, metric=metric)
+    comparison = compare(data.compared(data.main), metric=metric)
     digits = decimals(metric)
     rows: list[list[str]] = []
     strong: set[tuple[int, int]] = set()
@@ -168,33 +191,6 @@ def worst(comparison: Comparison, *, most: int) -> tuple[str, ...]:
     return tuple(sorted(sorted(comparison.cases, key=place)[:most]))
 
 
-def _class_table(data: ReportData) -> Table:
-    """Every metric of every class and of their mean, by network, with its interval."""
-    metrics = scored_metrics([case for cases in data.main.scores.values() for case in cases])
-    rows = []
-    for title, cases in data.main.titled.items():
-        for index, label in enumerate(cases[0].classes):
-            of_class = [case.classes[index] for case in cases]
-            texts = [
-                _mean([each.number(metric) for each in of_class], metric, why_not_all(of_class, metric))
-                for metric in metrics
-            ]
-            rows.append([f"{title}: {label.name}", *texts, str(len(cases))])
-        if len(cases[0].classes) > 1:
-            means = {metric: [class_mean(case, metric) for case in cases] for metric in metrics}
-            texts = [_mean([cell.value for cell in cells], metric, reasons_of(cells)) for metric, cells in means.items()]
-            rows.append([f"{title}: mean of the classes", *texts, str(len(cases))])
-    columns = ["network and class", *(METRICS[metric].heading for metric in metrics), "cases"]
-    return Table(f"By class: means, with 95 % intervals from {MIN_CASES} cases on", columns, rows)
-
-
-def _mean(values: Sequence[float], metric: str, reason: str) -> str:
-    """A mean with its interval, and with what is not in it, of how many cases."""
-    mean, digits = mean_interval(values, metric=metric), min(decimals(metric), 3)
-    text = interval(mean, digits) if mean.cases >= MIN_CASES else number(mean.mean, digits)
-    return text + (f" ({reason})" if reason else "")
-
-
 def _candidates(selection: Selection) -> Table:
     found = selection.candidates
     scores = [candidate.score for candidate in found]
@@ -209,7 +205,8 @@ def _candidates(selection: Selection) -> Table:
     cells = titles, dice_cells, with_undefined(distance_cells, scores), differences, p
     method = f"; intervals: {selection.intervals}" if any(score.dice.low is not None for score in scores) else ""
     return Table(
-        f"Networks and combinations on {counted(len(selection.compared_cases), 'held-out case')}{method}",
+        f"Networks and combinations on {counted(len(selection.compared_cases), 'held-out case')}, before shift and "
+        f"postprocessing{method}",
         ["networks", dice, distance, difference, "p"],
         [list(row) for row in zip(*cells, strict=True)],
     )

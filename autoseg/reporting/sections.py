@@ -24,6 +24,7 @@ from autoseg.reporting.methods import methods_paragraph
 from autoseg.reporting.page import Page, Section
 from autoseg.reporting.score_sections import scores_section, selection_section, verdict_section
 from autoseg.reporting.study import study_of
+from autoseg.reporting.subject import subject_of
 from autoseg.reporting.verdict import Verdict
 from autoseg.training.config import TrainConfig
 from autoseg.wording import counted, duration, listing
@@ -77,12 +78,13 @@ def _cards(data: ReportData) -> list[tuple[str, str, str]]:
         (str(labelled), "labelled cases", f"{len(data.dataset.cases) - labelled} without labels"),
         (str(len(data.runs)), "trained models", ", ".join(network.name for network in data.main.models)),
     ]
-    name, cases = data.best
-    if cases:
-        dice, distance = (mean_interval(case_means(cases, name), metric=name) for name in ("dice", "hausdorff_mm"))
-        cards.append((number(dice.mean, 3), "mean Dice", _with_bounds(name, dice, 3)))
+    subject = subject_of(data)
+    if subject.cases:
+        dice, distance = (mean_interval(case_means(subject.cases, name), metric=name) for name in ("dice", "hausdorff_mm"))
+        cards.append((number(dice.mean, 3), "mean Dice", _with_bounds(subject.name, dice, 3)))
         if distance.cases:
-            cards.append((f"{number(distance.mean, 1)} mm", "mean Hausdorff distance", _with_bounds(name, distance, 1)))
+            said = _with_bounds(subject.name, distance, 1)
+            cards.append((f"{number(distance.mean, 1)} mm", "mean Hausdorff distance", said))
     return cards
 
 

@@ -15,6 +15,7 @@ from autoseg.planning.labelled import labelled_part
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import Selection
 from autoseg.reporting.data import FinishedRun, ReportData
+from autoseg.reporting.subject import decided, subject_of
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Training:
 
 @dataclass(frozen=True)
 class Choice:
-    """What was selected, and from what.
+    """What was selected, and from what; of a selection that was edited, what it was before, which its scores are of.
 
     Attributes:
         networks: that predict together.
@@ -99,7 +100,9 @@ class Study:
         cases: labelled cases.
         folds: of the cross-validation, as they are stored.
         trainings: that came to their end.
-        scored: held-out cases that were scored.
+        scored: held-out cases that the scores at the top of a report are over.
+        scored_network: what these are of, where nothing was selected among several networks; empty: something was, or there
+            is one.
         metrics: what they were scored by: names in `METRICS` that are defined for any of them.
         has_interval: whether a mean over them is given with an interval.
         choice: what was selected; None: nothing was.
@@ -111,6 +114,7 @@ class Study:
     folds: int
     trainings: Sequence[Training] = ()
     scored: int = 0
+    scored_network: str = ""
     metrics: Sequence[str] = ()
     has_interval: bool = False
     choice: Choice | None = None
@@ -126,16 +130,16 @@ def architectures(trainings: Sequence[Training]) -> list[catalogue.Architecture]
 
 def study_of(data: ReportData) -> Study:
     """Gather what was done from a report's data."""
-    _, best = data.best
-    scored = [case for group in data.groups for cases in group.scores.values() for case in cases]
+    subject = subject_of(data)
     names = [label.name for label in data.plan.data.classes]
     return Study(
         cases=len(data.fingerprint.cases),
         folds=len(data.splits.folds),
         trainings=[training_of(run) for run in data.runs],
-        scored=len({case.id for case in scored}),
-        metrics=[name for name, metric in METRICS.items() if metric.better is not None and _is_defined(name, scored)],
-        has_interval=bool(best) and not math.isnan(mean_interval(case_means(best, "dice"), metric="dice").low),
+        scored=len(subject.cases),
+        scored_network=subject.name if data.selection is None and len(data.main.scores) > 1 else "",
+        metrics=[name for name, metric in METRICS.items() if metric.better is not None and _is_defined(name, subject.cases)],
+        has_interval=not math.isnan(mean_interval(case_means(subject.cases, "dice"), metric="dice").low),
         choice=None if data.selection is None else _choice(data.selection, data, names),
         versions=software_versions(),
         labelled=str(labelled_part(data.fingerprint.cases) or ""),
@@ -172,16 +176,16 @@ def training_of(run: FinishedRun) -> Training:
 
 
 def _choice(selection: Selection, data: ReportData, names: Sequence[str]) -> Choice:
-    predicting = {model.architecture for model in selection.models}
+    made = decided(selection)
     return Choice(
-        networks=tuple(name for name in catalogue.NETWORKS if name in predicting),
+        networks=made.networks,
         candidates=len(selection.candidates),
         cases=len(selection.compared_cases),
         tested=any(candidate.p is not None for candidate in selection.candidates),
-        views=selection.views,
-        shift=describe_shift(selection.log_shift, names) if any(selection.log_shift) else "",
+        views=made.views,
+        shift=describe_shift(made.log_shift, names) if any(made.log_shift) else "",
         steps_tried=len(selection.tried),
-        steps=tuple(describe_step(step, data.plan.data.classes) for step in selection.postprocessing),
+        steps=tuple(describe_step(step, data.plan.data.classes) for step in made.steps),
         nested=selection.nested is not None,
         edited=selection.edited,
     )

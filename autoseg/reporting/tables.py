@@ -1,14 +1,17 @@
-"""Tables 3 and 4 of the paper, networks side by side: CSV for programs, Markdown for pages, LaTeX (booktabs) for papers."""
+"""Tables 3 and 4 of the paper, the selection and single networks side by side.
+
+CSV for programs, Markdown for pages, LaTeX (booktabs) for papers.
+"""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from autoseg.evaluation.cases import CaseMetrics
 from autoseg.evaluation.comparison import Column, Comparison, compare
 from autoseg.evaluation.formatting import number
 from autoseg.metrics.table import METRICS, table_metrics
-from autoseg.reporting.data import ScoredModels
 from autoseg.storage import files, tables
 
 _IN_THE_PAPER: Final[Mapping[str, str]] = {"dice": "table_3_dice", "hausdorff_mm": "table_4_hausdorff"}
@@ -38,19 +41,26 @@ def table_names() -> dict[str, str]:
     return {_IN_THE_PAPER.get(metric, f"table_{metric}"): metric for metric in table_metrics()}
 
 
-def write_tables(group: ScoredModels, folder: Path) -> list[Path]:
-    """Write every table of some models' scores in every format."""
+def write_tables(scores: Mapping[str, Sequence[CaseMetrics]], folder: Path, *, suffix: str, cases: str) -> list[Path]:
+    """Write every table of some scores in every format.
+
+    Args:
+        scores: by what predicted, in the order of the columns.
+        folder: where the tables go.
+        suffix: of their names.
+        cases: what the cases are, and what each column is of.
+    """
     written = []
     for name, metric in table_names().items():
-        comparison = compare(group.titled, metric=metric)
-        stem = f"{name}{group.suffix}"
+        comparison = compare(scores, metric=metric)
+        stem = f"{name}{suffix}"
         texts = (
             to_csv(comparison),
-            to_markdown(comparison, cases=group.cases),
-            to_latex(comparison, cases=group.cases, label=stem.replace("_", "-")),
+            to_markdown(comparison, cases=cases),
+            to_latex(comparison, cases=cases, label=stem.replace("_", "-")),
         )
-        for suffix, text in zip(_FORMATS, texts, strict=True):
-            path = folder / f"{stem}.{suffix}"
+        for ending, text in zip(_FORMATS, texts, strict=True):
+            path = folder / f"{stem}.{ending}"
             files.write_text(path, text)
             written.append(path)
     return written
@@ -103,9 +113,9 @@ def caption(comparison: Comparison, *, cases: str) -> str:
         cases: what the cases are, for example "held-out cases of the cross-validation".
     """
     title = METRICS[comparison.metric].label
-    text = f"{title}, mean over the classes, by network and case ({cases}); the best of each row in bold."
+    text = f"{title}, mean over the classes, by case ({cases}); the best of each row in bold."
     if not comparison.complete:
-        text += " The networks have no values for the same cases and classes: their means cannot be compared."
+        text += " The columns have no values for the same cases and classes: their means cannot be compared."
     return text
 
 

@@ -16,6 +16,7 @@ from autoseg.postprocessing import held_out
 from autoseg.postprocessing.scoring import case_means
 from autoseg.postprocessing.selection import EDITED, Selection
 from autoseg.reporting.data import FinishedRun, ReportData
+from autoseg.reporting.subject import not_what_predicts, subject_of
 from autoseg.training.outlook import FOUND, doubts_about, too_short
 from autoseg.wording import counted, listing, some
 
@@ -66,21 +67,25 @@ class Verdict:
         sentence: the judgement, in one sentence.
         warnings: what to know before believing the numbers; a sentence or two each.
         classes: how each class is judged; empty where nothing was scored.
+        scores_of: what was judged, in full; empty where nothing was scored.
     """
 
     sentence: str
     warnings: tuple[str, ...]
     classes: tuple[ClassJudgement, ...] = ()
+    scores_of: str = ""
 
 
 def verdict(data: ReportData) -> Verdict:
     """Judge what a report is about."""
-    _, cases = data.best
+    subject = subject_of(data)
+    cases = subject.cases
     classes = tuple(judge(cases))
     short = [run for run in data.runs if _doubts(run, data)]
     parts = [*_scores_in_words(data, classes), *_short_in_words(short, data.runs), *_basis_in_words(cases)]
     sentence = "; ".join(parts)
-    return Verdict(f"{sentence[:1].upper()}{sentence[1:]}.", tuple(_warnings(data, cases)), classes)
+    sentence = f"{sentence[:1].upper()}{sentence[1:]}."
+    return Verdict(sentence, tuple(_warnings(data, cases)), classes, subject.title if cases else "")
 
 
 def judge(cases: Sequence[CaseMetrics]) -> Iterator[ClassJudgement]:
@@ -173,7 +178,7 @@ def _warnings(data: ReportData, cases: Sequence[CaseMetrics]) -> Iterator[str]:
     if 0 < len(cases) < MIN_CASES:
         yield f"All scores rest on {counted(len(cases), 'held-out case')}: the next data may well score differently."
     yield from _outliers(cases)
-    for title, of_network in data.main.titled.items():
+    for title, of_network in data.compared(data.main).items():
         means = {case.id: class_mean(case, "hausdorff_mm") for case in of_network}
         in_part = [case for case, cell in means.items() if NOT_THROUGHOUT in cell.reason]
         if in_part:
@@ -194,6 +199,8 @@ def _warnings(data: ReportData, cases: Sequence[CaseMetrics]) -> Iterator[str]:
                 "found, and undefined where nothing was."
             )
     yield from _about_runs(data)
+    if other := not_what_predicts(data):
+        yield other
     yield from _about_the_selection(data)
     yield from (f"Not used: {reason}." for reason in data.skipped)
 

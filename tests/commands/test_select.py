@@ -48,6 +48,18 @@ def test_everything_is_in_the_details_and_in_the_document(tiny_plan: Plan) -> No
     assert said.document["selection"] == result.selection.model_dump(mode="json")
 
 
+def test_scores_say_what_they_are_of(tiny_plan: Plan) -> None:
+    said = describe(made(tiny_plan))
+    assert said.tables[0].title == "Networks on 1 held-out case, before shift and postprocessing"
+    told = "Dice 0.8000 (0.7000 to 0.9000), HD 4.00 (3.90 to 4.10) mm"
+    assert f"  scores of their average, postprocessed, on 2 held-out cases: {told}" in said.text
+    plain = describe(made(tiny_plan, postprocessing=[]))
+    assert f"  scores of their average, neither shifted nor postprocessed, on 2 held-out cases: {told}" in plain.text
+    shifted = describe(made(tiny_plan, log_shift=[0.0, 0.5]))
+    assert "scores of their average, shifted and postprocessed, on" in shifted.text
+    assert "sepres/fold_0, postprocessed, Dice 0.8000 on the cases held out" in repr(made(tiny_plan))
+
+
 def test_without_steps_there_is_one_table(tiny_plan: Plan) -> None:
     said = describe(made(tiny_plan, tried=[]))
     assert len(said.tables) == 1

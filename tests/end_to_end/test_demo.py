@@ -64,7 +64,8 @@ def test_as_long_as_it_takes_it_finds_every_class(home: Path) -> None:
     assert "far from converged" not in answer.said
     verdict, dice, link, place, following = answer.told.splitlines()
     assert verdict.endswith(".")
-    assert re.fullmatch(r"Dice over 2 held-out cases: CSF 0\.\d{3}, GM 0\.\d{3}, WM 0\.\d{3}", dice)
+    of = r"the selection \(U-Net, fold 0, [^)]*postprocessed\)"
+    assert re.fullmatch(rf"Dice over 2 held-out cases of {of}: CSF 0\.\d{{3}}, GM 0\.\d{{3}}, WM 0\.\d{{3}}", dice)
     assert link == f"Report: {(run / 'report.html').as_uri()}"
     assert "autoseg-demo/" in place
     assert "autoseg plan DATASET" in following

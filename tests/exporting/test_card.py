@@ -185,6 +185,27 @@ def test_scores_come_with_their_intervals(members: Members, card: Callable[..., 
     ]
 
 
+def test_scores_say_what_they_are_of(members: Members, card: Callable[..., Any]) -> None:
+    def first(**changes: Any) -> str:
+        selected = changed(members, "model.json", scores={"selection": SCORE}, scored_cases={"selection": 2})
+        told: str = card(changed(selected, "selection.json", **changes))[0]["Scores on cases it had not seen"][0]
+        return told.partition(":")[0]
+
+    assert first() == "selection, postprocessed, 2 cases"
+    selection = json.loads(members["selection.json"]) | {"postprocessing": []}
+    digest = Selection.model_validate(selection).decision_sha256
+    assert first(postprocessing=[], decided_sha256=digest) == "selection, not postprocessed, 2 cases"
+    assert first(decided_sha256="0" * 64) == "selection, 2 cases"  # edited: of what had been decided
+
+
+def test_scores_of_single_networks_are_not_those_of_their_average(members: Members, card: Callable[..., Any]) -> None:
+    alone = {name: content for name, content in members.items() if name != "selection.json"}
+    told = "(of each network by itself, not postprocessed: their average, which predicts, was not scored)"
+    assert told not in card(alone)[0]["Scores on cases it had not seen"]
+    two = changed(alone, "model.json", scores={"unet": SCORE, "sepres": SCORE}, scored_cases={"unet": 2, "sepres": 2})
+    assert told in card(two)[0]["Scores on cases it had not seen"]
+
+
 def test_scores_that_are_undefined_say_so(members: Members, card: Callable[..., Any]) -> None:
     nothing = {"mean": None, "low": None, "high": None, "cases": 0}
     single = {"mean": 0.5, "low": None, "high": None, "cases": 1}

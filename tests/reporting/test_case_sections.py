@@ -32,7 +32,7 @@ def case_of(name: str, *dice: float, distance: float = 2.0) -> CaseMetrics:
 
 
 def table_of(*cases: CaseMetrics) -> Table:
-    return case_sections._case_table(cases, {})
+    return case_sections._case_table(cases, {}, title="U-Net")
 
 
 def test_the_worst_the_best_and_the_median_come_first() -> None:
@@ -65,6 +65,8 @@ def test_the_table_leads_to_the_scans_in_the_page(data: ReportData) -> None:
     table, viewer, *_ = cases_section(data, Materials(data, Silent())).blocks
     assert isinstance(table, Table)
     assert isinstance(viewer, Viewer)
+    assert table.caption.startswith("Held-out cases of the selection (Sep-Res U-Net, fold 0, ")
+    assert "label map by the selection (" in viewer.shows
     worst, best = (row[0] for row in table.rows)
     assert list(viewer.views) == [worst, best]
     assert table.shown == {worst, best}

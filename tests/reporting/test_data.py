@@ -9,7 +9,8 @@ import pytest
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.events import Silent
-from autoseg.reporting.data import ReportData, gather
+from autoseg.reporting.data import SELECTED, ReportData, gather
+from autoseg.reporting.subject import Subject, subject_of
 from autoseg.reporting.verdict import verdict
 from autoseg.runs.inventory import ComparedNetwork
 from autoseg.runs.workspace import Workspace
@@ -76,8 +77,9 @@ def test_scores_of_a_fold_that_held_out_other_cases_are_left_out_and_said(worksp
 
 def test_the_selection_is_what_is_best(workspace: Workspace) -> None:
     data, _ = gathered(workspace)
-    name, cases = data.best
-    assert name == "the selection"
+    subject = subject_of(data)
+    name, cases = subject.name, subject.cases
+    assert name == "Selection"
     assert data.selection is not None
     assert {case.id for case in cases} == set(data.selection.compared_cases)
     assert data.prediction_file(cases[0].id) == workspace.root / "selection" / f"{cases[0].id}.nii.gz"
@@ -86,7 +88,8 @@ def test_the_selection_is_what_is_best(workspace: Workspace) -> None:
 def test_without_a_selection_the_best_network_is(workspace: Workspace) -> None:
     workspace.selection_file.unlink()
     data, _ = gathered(workspace)
-    name, cases = data.best
+    subject = subject_of(data)
+    name, cases = subject.name, subject.cases
     assert (name, cases) == ("Sep-Res U-Net", data.main.scores[ComparedNetwork("sepres")])
     assert data.prediction_file(cases[0].id).is_relative_to(workspace.models / "sepres")
     assert data.prediction_file(cases[0].id).exists()
@@ -108,6 +111,9 @@ def test_a_selection_under_another_plan_is_left_out_and_said(workspace: Workspac
     data, said = gathered(workspace)
     assert data.selection is None
     assert any("made under another plan" in line for line in said)
+    assert SELECTED not in data.compared(data.main)
+    told = "The selection was made under another plan: `autoseg predict` refuses it. Run `autoseg select` again."
+    assert told in verdict(data).warnings
 
 
 def test_models_that_are_newer_than_the_selection_are_said(workspace: Workspace) -> None:
@@ -133,7 +139,7 @@ def test_without_models_there_is_nothing_to_be_best(workspace: Workspace) -> Non
     shutil.rmtree(workspace.models)
     workspace.selection_file.unlink()
     data, said = gathered(workspace)
-    assert (data.runs, data.groups, data.best) == ((), (), ("", ()))
+    assert (data.runs, data.groups, subject_of(data)) == ((), (), Subject("", "", ()))
     assert not data.main.scores
     assert any("nothing is trained yet" in line for line in said)
 

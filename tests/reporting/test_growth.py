@@ -14,7 +14,7 @@ from autoseg.events import Silent
 from autoseg.metrics.table import METRICS
 from autoseg.reporting import case_sections, paper_figures, score_sections, sections
 from autoseg.reporting.blocks import Table, Warnings
-from autoseg.reporting.data import ReportData, gather
+from autoseg.reporting.data import SELECTED, ReportData, gather
 from autoseg.reporting.materials import Materials
 from autoseg.reporting.page import Page, Section, render
 from autoseg.reporting.score_sections import worst
@@ -68,8 +68,8 @@ def text_of(data: ReportData) -> str:
     made = (
         sections._data(data, []),
         Section("warnings", "Warnings", "", [Warnings(verdict(data).warnings)]),
-        score_sections.scores_section(data, list(data.main.titled), []),
-        Section("cases", "Cases", "", [case_sections._case_table(data.selected, {})]),
+        score_sections.scores_section(data, [*data.main.titled, SELECTED], []),
+        Section("cases", "Cases", "", [case_sections._case_table(data.selected, {}, title="the selection")]),
         score_sections.selection_section(data, []),
     )
     return render(Page("title", "subtitle", made))

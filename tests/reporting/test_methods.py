@@ -154,9 +154,19 @@ def test_three_networks_on_all_folds_with_a_selection(make_plan: MakePlan) -> No
         "The selection was scored on the scans that decided it.",
     ):
         assert sentence in sentences
+    scored = (
+        "Predictions of 10 held-out scans by the selected average, shifted and postprocessed, were scored by class: Dice"
+    )
+    assert sum(line.startswith(scored) for line in sentences) == 1
     assert (
         sum(line.startswith("Each training took 31 to 32 epochs (20 to 21 minutes), on patches") for line in sentences) == 1
     )
+
+
+def test_scores_of_the_best_of_several_networks_are_said_to_be_of_it(make_plan: MakePlan) -> None:
+    done = study(training(), training("sepres"), scored_network="Sep-Res U-Net")
+    text, _ = methods_paragraph(make_plan(), done)
+    assert "Predictions of 5 held-out scans by Sep-Res U-Net (nothing was selected) were scored by class: Dice" in text
 
 
 def test_no_test_is_named_that_was_not_made(make_plan: MakePlan) -> None:
@@ -167,7 +177,7 @@ def test_no_test_is_named_that_was_not_made(make_plan: MakePlan) -> None:
     text, _ = methods_paragraph(make_plan(), untested)
     assert (
         "Out of three combinations of networks, U-Net was selected by mean Dice on 1 held-out scan. Predictions of 5 "
-        "held-out" in text
+        "held-out scans by the selected network were scored by class" in text
     )
     assert "No step" not in text
     assert "permutation" not in text
@@ -183,7 +193,9 @@ def test_a_nested_selection_is_told_where_there_is_one(make_plan: MakePlan) -> N
 
 def test_a_selection_that_somebody_changed_says_so(make_plan: MakePlan) -> None:
     edited = study(training(), choice=Choice(("unet",), candidates=1, cases=5, edited=True))
-    assert "The selection was edited by hand afterwards." in sentences_of(make_plan(), edited)
+    assert "The selection was edited by hand afterwards; scores are of what it was before." in sentences_of(
+        make_plan(), edited
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The report on what version 0.1 stored: which files there are, and what becomes of those of an earlier report."""
 
 import csv
+import math
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,9 @@ from oracles.version_0_1 import copy_of_0_1
 from autoseg.errors import UsageError
 from autoseg.evaluation.tables import read_cases
 from autoseg.events import Silent
+from autoseg.postprocessing.scoring import case_means
 from autoseg.reporting.report import ReportResult, write_report
+from autoseg.reporting.tables import table_names
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files
 
@@ -111,6 +114,34 @@ def test_tables_hold_the_scores_of_training(report: ReportResult, workspace: Wor
     assert rows.keys() == {case.id for case in scores}
     for case in scores:
         assert float(rows[case.id]["U-Net"]) == pytest.approx(sum(label.dice for label in case.classes) / len(case.classes))
+
+
+def test_tables_begin_with_what_was_selected_and_say_what_each_column_is_of(
+    report: ReportResult, workspace: Workspace
+) -> None:
+    selected = {case.id: case for case in read_cases(workspace.selected / "metrics.csv")}
+    for name, metric in table_names().items():
+        with (report.folder / "tables" / f"{name}.csv").open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        assert list(rows[0])[:4:2] == ["case", "Selection: undefined classes"]
+        assert {row["case"]: row["Selection"] for row in rows} == {
+            case: "" if math.isnan(mean) else str(mean)
+            for case, mean in zip(selected, case_means(list(selected.values()), metric), strict=True)
+        }
+        for kind in ("md", "tex"):
+            text = (report.folder / "tables" / f"{name}.{kind}").read_text()
+            assert "Selection: Sep-Res U-Net, fold 0, not postprocessed, 2 cases; " in text
+            assert "U-Net, Sep-Res U-Net and Attention U-Net: fold 0, not postprocessed, 2 cases" in text
+
+
+def test_the_page_tells_of_what_it_is(report: ReportResult) -> None:
+    title = "the selection (Sep-Res U-Net, fold 0, not postprocessed)"
+    assert report.verdict.scores_of == title
+    page = report.page.read_text(encoding="utf-8")
+    assert f"Verdict, scores and images at the top are of {title}." in page
+    assert f"By class, {title}, 2 held-out cases: means over cases ± standard deviation" in page
+    assert "For comparison, single networks by class (U-Net, Sep-Res U-Net and Attention U-Net: fold 0, not post" in page
+    assert f"Single networks minus {title}, case by case" in page
 
 
 def test_the_same_workspace_gives_the_same_bytes(report: ReportResult, elsewhere: ReportResult) -> None:
