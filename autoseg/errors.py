@@ -151,16 +151,30 @@ class CasesFailedError(AutosegError):
     Args:
         failures: the failed cases' ids with their errors, in the order met.
         done: how many cases succeeded.
+        result: what would have been given back, of the cases that succeeded; None: nothing.
+        remedy: what the user can do next.
+
+    Attributes:
+        document: the result as data, for `--json`; None: there is none.
     """
 
     exit_code = 7
 
-    def __init__(self, failures: Sequence[tuple[str, AutosegError]], *, done: int) -> None:
+    def __init__(
+        self,
+        failures: Sequence[tuple[str, AutosegError]],
+        *,
+        done: int,
+        result: Any = None,
+        remedy: str = "Fix the listed cases and run the same command again; finished ones are skipped.",
+    ) -> None:
         self.failures = tuple(failures)
         self.done = done
+        self.result = result
+        self.document: Mapping[str, Any] | None = None
         super().__init__(
             f"{counted(len(failures), 'case')} failed, {done} succeeded and are written",
-            remedy="Fix the listed cases and run the same command again; finished ones are skipped.",
+            remedy=remedy,
         )
 
     @property
@@ -172,8 +186,9 @@ class CasesFailedError(AutosegError):
         return f"{self.message}\n{self.remedy}"
 
     def as_dict(self) -> dict[str, object]:
-        """The error as plain data, with one entry per failed case."""
-        return {**super().as_dict(), "failures": {case: error.as_dict() for case, error in self.failures}}
+        """The error as plain data, with one entry per failed case, and the result of the others."""
+        result = {} if self.document is None else {"result": self.document}
+        return {**super().as_dict(), "failures": {case: error.as_dict() for case, error in self.failures}, **result}
 
 
 class TrainingError(AutosegError):

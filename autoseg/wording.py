@@ -20,6 +20,16 @@ def counted(number: int, noun: str, *, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def counted_of(number: int, total: int, noun: str) -> str:
+    """A number of things, and of how many where that is not all of them.
+
+    Example:
+        >>> counted_of(3, 3, "case"), counted_of(2, 3, "case"), counted_of(0, 1, "case")
+        ('3 cases', '2 of 3 cases', '0 of 1 case')
+    """
+    return counted(total, noun) if number == total else f"{number:,} of {counted(total, noun)}"
+
+
 def in_words(number: int) -> str:
     """A whole number as it stands in a sentence: in words up to twelve.
 

@@ -84,6 +84,14 @@ def test_failed_cases_as_plain_data() -> None:
     document = failed().as_dict()
     assert document["exit_code"] == 7
     assert document["failures"] == {"one": SHORT.as_dict(), "two": FULL.as_dict()}
+    assert "result" not in document
+
+
+def test_failed_cases_come_with_the_result_of_the_others() -> None:
+    error = failed()
+    error.document = {"cases": 5}
+    assert error.as_dict()["result"] == {"cases": 5}
+    assert pickle.loads(pickle.dumps(error)).as_dict() == error.as_dict()  # noqa: S301
 
 
 @pytest.mark.parametrize("kind", [kind for kind in everything() if kind not in {CasesFailedError, ProblemsError}])

@@ -10,7 +10,14 @@ import click
 
 from autoseg.cli.parameters import Value
 from autoseg.cli.printing import in_one_line, print_json, print_result, print_traceback
-from autoseg.errors import AutosegError, InterruptedRunError, LostRankError, SystemFailureError, UsageError
+from autoseg.errors import (
+    AutosegError,
+    CasesFailedError,
+    InterruptedRunError,
+    LostRankError,
+    SystemFailureError,
+    UsageError,
+)
 from autoseg.events import Events
 from autoseg.jobs.interruption import NOTICE, Interruptible, Interruption, is_interrupted
 from autoseg.jobs.preemption import leave_to_slurm
@@ -48,7 +55,7 @@ def output_options(command: Command[_Result]) -> type[OutputOptions]:
 
 
 def run(command: Command[_Result], options: Options, output: OutputOptions, *, interruption: Interruption) -> None:
-    """Run a command and print its result.
+    """Run a command and print its result; where some cases failed, that of the others.
 
     Args:
         command: what to run.
@@ -63,11 +70,20 @@ def run(command: Command[_Result], options: Options, output: OutputOptions, *, i
 
     console = Console(quiet=output.quiet, verbose=output.verbose)
     with _failures_of_the_system(), _requeued(interruption, console) if command.requeued(options) else nullcontext():
-        said = command.describe(command.run(options, Interruptible(console, interruption)))
+        failed = None
+        try:
+            result = command.run(options, Interruptible(console, interruption))
+        except CasesFailedError as error:
+            if error.result is None:
+                raise
+            failed, result = error, error.result
+        said = command.describe(result)
         interruption.check()  # a request that came last is answered before any result
         if told_by_another():
             return
-        if output.json:
+        if failed is not None and output.json:
+            failed.document = said.document  # stdout holds one document: the error's, see `fail`
+        elif output.json:
             print_json(files.json_text(said.document))
         elif not output.quiet:
             full = isinstance(output, DetailOptions) and output.full
@@ -75,6 +91,8 @@ def run(command: Command[_Result], options: Options, output: OutputOptions, *, i
                 console.table(table.title, table.columns, table.rows, headings=table.headings)
             lines = in_one_line(said.text, [said.document, vars(options), str(Path.cwd())])
             print_result(console.fitted(lines))
+        if failed is not None:
+            raise failed
 
 
 def fail(error: AutosegError, arguments: Sequence[str]) -> int:

@@ -11,7 +11,7 @@ from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, argument, option
 from autoseg.options.shared import IGNORE, JOBS
 from autoseg.results import Records
-from autoseg.wording import counted
+from autoseg.wording import counted, counted_of
 
 if TYPE_CHECKING:
     from autoseg.evaluation.paired import PairedComparison
@@ -52,10 +52,17 @@ class CompareOptions(Options):
 
 @dataclass(frozen=True, repr=False)
 class CompareResult(Records):
-    """What comparing made."""
+    """What comparing made.
+
+    Attributes:
+        comparison: the cases that all sides have.
+        written: files.
+        total: of how many cases that is a part: those that only some sides have, or that could not be scored, count.
+    """
 
     comparison: "PairedComparison"
     written: tuple[Path, ...]
+    total: int
 
     @property
     def tables(self) -> list[Table]:
@@ -65,7 +72,7 @@ class CompareResult(Records):
         comparison = self.comparison
         return [
             Table(
-                f"{compared} against {comparison.baseline} on {counted(len(comparison.cases), 'case')}",
+                f"{compared} against {comparison.baseline} on {self._counted}",
                 comparison_columns(comparison, compared),
                 comparison_rows(comparison, compared, most_classes=_MOST_CLASSES),
             )
@@ -75,7 +82,11 @@ class CompareResult(Records):
     def _in_short(self) -> str:
         from autoseg.evaluation.paired_tables import in_words
 
-        return "; ".join(in_words(self.comparison)) or f"{counted(len(self.comparison.cases), 'case')} compared"
+        return "; ".join(in_words(self.comparison)) or f"{self._counted} compared"
+
+    @property
+    def _counted(self) -> str:
+        return counted_of(len(self.comparison.cases), self.total, "case")
 
     def _tables(self) -> Sequence[Table]:
         return self.tables
@@ -92,7 +103,8 @@ def run(options: CompareOptions, events: Events) -> CompareResult:
 
     Raises:
         BundleError: a model was not trained and scored to its end.
-        CasesFailedError: some cases are not on all sides, or could not be scored; the others are compared and written.
+        CasesFailedError: some cases are not on all sides, or could not be scored; the others are compared and written, and
+            its `result` holds them.
         UsageError: fewer than two sides, no case in common, or classes or references differ.
     """
     from autoseg.data.dataset import refuse_ignored_background
@@ -119,9 +131,16 @@ def run(options: CompareOptions, events: Events) -> CompareResult:
     written = (*write_comparison(output, comparison), *figures)
     for figure in figures:
         draw_differences(comparison, figure)
-    if problems := problems_of(found.failures, comparison):
-        raise CasesFailedError(problems, done=len(comparison.cases))
-    return CompareResult(comparison, written)
+    problems = problems_of(found.failures, comparison)
+    result = CompareResult(comparison, written, total=len({*comparison.cases, *(case for case, _ in problems)}))
+    if problems:
+        raise CasesFailedError(
+            problems,
+            done=len(comparison.cases),
+            result=result,
+            remedy="The numbers are of the others alone. Fix the listed cases and run the same command again.",
+        )
+    return result
 
 
 def _named(places: Sequence[Path]) -> dict[str, Path]:

@@ -12,7 +12,7 @@ from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import EXECUTOR, IGNORE, JOBS, SCHEDULER, SLURM_SETTINGS, TOLERANCE
 from autoseg.results import Records
-from autoseg.wording import counted
+from autoseg.wording import counted_of
 
 if TYPE_CHECKING:
     from autoseg.evaluation.cases import Tolerances
@@ -58,15 +58,19 @@ class EvaluateResult(Records):
     def _in_short(self) -> str:
         from autoseg.evaluation.formatting import number
 
-        return f"{counted(len(self.evaluation.cases), 'case')}, mean Dice {number(self.summary.mean['dice'], 4)}"
+        return f"{self._counted}, mean Dice {number(self.summary.mean['dice'], 4)}"
+
+    @property
+    def _counted(self) -> str:
+        """How many cases were scored, and of how many where that is not all."""
+        return counted_of(len(self.evaluation.cases), self.evaluation.references, "case")
 
     @property
     def table(self) -> "ScoreTable":
         """The metrics of tables for every class and on average."""
         from autoseg.evaluation.score_table import score_table
 
-        cases = counted(len(self.evaluation.cases), "case")
-        return score_table(self.summary, title=f"Mean +- standard deviation over {cases}")
+        return score_table(self.summary, title=f"Mean +- standard deviation over {self._counted}")
 
     def _tables(self) -> "Sequence[ScoreTable]":
         return (self.table,)
@@ -86,7 +90,8 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     """Score every pair of label maps.
 
     Raises:
-        CasesFailedError: some pairs could not be compared or some files have no partner; the others are written.
+        CasesFailedError: some pairs could not be compared or some files have no partner; the others are written, and its
+            `result` holds them.
     """
     workspace, plan = _planned(options, events) or (None, None)  # a wrong workspace is told before the rest is loaded
 
@@ -118,12 +123,18 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     warn_of_origins((pair.prediction for pair in evaluation.pairing.pairs), events)
     if workspace is not None:
         _warn_of_learnt(options.predictions, workspace, events)
-    summary = write_scores(output, evaluation.cases)
+    summary = write_scores(output, evaluation.cases, references=evaluation.references)
     write_judged(output, evaluation.judged)
-    written = (output / METRICS_FILE, output / SUMMARY_FILE, *draw_evaluation(evaluation.cases, output))
+    plots = draw_evaluation(evaluation.cases, output, references=evaluation.references)
+    result = EvaluateResult(evaluation, summary, (output / METRICS_FILE, output / SUMMARY_FILE, *plots))
     if evaluation.problems:
-        raise CasesFailedError(evaluation.problems, done=len(evaluation.cases))
-    return EvaluateResult(evaluation, summary, written)
+        raise CasesFailedError(
+            evaluation.problems,
+            done=len(evaluation.cases),
+            result=result if evaluation.cases else None,
+            remedy="The scores are of the others alone. Fix the listed cases and run the same command again.",
+        )
+    return result
 
 
 def _warn_of_learnt(predictions: Path, workspace: "Workspace", events: Events) -> None:

@@ -48,6 +48,11 @@ class Evaluation:
         return self.pairing.without_reference + self.pairing.without_prediction
 
     @property
+    def references(self) -> int:
+        """Of how many cases there are references to compare with, scored or not."""
+        return len(self.cases) + len(self.failures) + len(self.pairing.without_prediction)
+
+    @property
     def problems(self) -> tuple[tuple[str, AutosegError], ...]:
         """What is wrong with cases that could not be scored, and with files without a partner."""
         remedy = "Give both files the same name, or <id> and <id>_seg, or move what should not be compared."

@@ -62,22 +62,24 @@ class Summary:
         classes: one entry per class, by rising value.
         mean: by the names in `METRICS`: the mean over the classes of their means; NaN where a class that any reference
             contains has none. Classes that none contains are left out where they have none.
+        references: of how many cases there are references, the scored ones among them; None: of no others.
     """
 
     cases: int
     classes: tuple[ClassSummary, ...]
     mean: Mapping[str, float]
+    references: int | None = None
 
 
-def summarise(cases: Sequence[CaseMetrics]) -> Summary:
-    """Mean, standard deviation and number of undefined values per class and metric."""
+def summarise(cases: Sequence[CaseMetrics], *, references: int | None = None) -> Summary:
+    """Mean, standard deviation and number of undefined values per class and metric; `references` as in `Summary`."""
     by_value: dict[int, list[ClassMetrics]] = {}
     for case in cases:
         for scores in case.classes:
             by_value.setdefault(scores.value, []).append(scores)
     classes = tuple(_summarise_class(scores) for _, scores in sorted(by_value.items()))
     mean = {metric: mean_over_classes(classes, metric).value for metric in METRICS}
-    return Summary(cases=len(cases), classes=classes, mean=mean)
+    return Summary(cases=len(cases), classes=classes, mean=mean, references=references)
 
 
 def mean_over_classes(classes: Sequence[ClassSummary], metric: str) -> Cell:
@@ -104,6 +106,7 @@ def summary_document(summary: Summary) -> dict[str, Any]:
     """The summary as JSON data; null where a number is undefined."""
     return {
         "cases": summary.cases,
+        **({} if summary.references is None else {"references": summary.references}),
         "mean": {metric: defined(value) for metric, value in summary.mean.items()},
         "classes": [
             {
@@ -134,9 +137,9 @@ def plot_file(folder: Path, metric: str) -> Path:
     return folder / f"{metric}.png"
 
 
-def write_scores(folder: Path, cases: Sequence[CaseMetrics]) -> Summary:
-    """Write both tables into a folder, under their usual names."""
-    summary = summarise(cases)
+def write_scores(folder: Path, cases: Sequence[CaseMetrics], *, references: int | None = None) -> Summary:
+    """Write both tables into a folder, under their usual names; `references` as in `Summary`."""
+    summary = summarise(cases, references=references)
     write_cases(folder / METRICS_FILE, cases)
     write_summary(folder / SUMMARY_FILE, summary)
     return summary

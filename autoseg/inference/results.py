@@ -70,7 +70,7 @@ def predict_scans(
         checksum: that of a file of a scan, by which it is recognised.
 
     Raises:
-        CasesFailedError: some scans could not be segmented.
+        CasesFailedError: some scans could not be segmented; its `result` holds the others.
         MemoryLimitError: none of the scans can be segmented within the memory that is allowed.
         SystemFailureError: results cannot be written; those written before are whole.
         UsageError: the results would replace or remove scans, or files that are not autoseg's or were changed since.
@@ -109,14 +109,17 @@ def predict_scans(
         note_failures(results.folder, part, tried=tried, failures=failures)
     _tell_of_calibration(skipped, table.rows, settings, events=events)
     _refuse_model(failures, mine.scans)
-    if failures := [*failures, *without_seg]:
-        raise CasesFailedError(failures, done=len(mine.scans) + len(mine.failures) - len(failures))
-    return Predicted(
-        rows=tuple(table.rows[scan.id] for scan in mine.scans),
+    failed = {scan_id for scan_id, _ in failures}  # a row of theirs is of an earlier call
+    predicted = Predicted(
+        rows=tuple(table.rows[scan.id] for scan in mine.scans if scan.id not in failed),
         skipped=tuple(skipped),
         others=tuple(others),
         missing=tuple(scan.id for scan in found.scans if not _is_made(table.rows.get(scan.id), settings)),
     )
+    if failures := [*failures, *without_seg]:
+        done = len(mine.scans) + len(mine.failures) - len(failures)
+        raise CasesFailedError(failures, done=done, result=predicted if predicted.rows else None)
+    return predicted
 
 
 def _segment_all(

@@ -47,7 +47,8 @@ def segment_parts(
         what came of the parts, in their order.
 
     Raises:
-        CasesFailedError: some scans could not be segmented; the others are written.
+        CasesFailedError: some scans could not be segmented; the others are written, and its `result` is what came of them,
+            as given back otherwise.
         MemoryLimitError: none of the scans can be segmented within the memory that is allowed.
     """
     results: dict[Part, Result] = {}
@@ -63,6 +64,8 @@ def segment_parts(
                         died.append(part)
                     case CasesFailedError():
                         failures += outcome.failures
+                        if outcome.result is not None:
+                            results[part] = outcome.result
                     case MemoryLimitError():
                         failures += [(scan.id, outcome) for scan in found.of(part).scans]
                     case AutosegError():
@@ -71,8 +74,9 @@ def segment_parts(
                         results[part] = outcome
             parts, given_up = _finer(found, died)
             failures += given_up
-    _raise_failures(failures, found)
-    return [results[part] for part in sorted(results, key=lambda part: (part.count, part.number))]
+    made = [results[part] for part in sorted(results, key=lambda part: (part.count, part.number))]
+    _raise_failures(failures, found, made)
+    return made
 
 
 def divided(found: FoundScans, part: Part, *, count: int) -> list[Part]:
@@ -114,14 +118,14 @@ def _outcomes(
         yield named[run.name], outcome
 
 
-def _raise_failures(failures: Sequence[tuple[str, AutosegError]], found: FoundScans) -> None:
+def _raise_failures(failures: Sequence[tuple[str, AutosegError]], found: FoundScans, made: Sequence[object]) -> None:
     if not failures:
         return
     refused = [error for _, error in failures if isinstance(error, MemoryLimitError)]
     if len(refused) == len(failures) == len(found.scans):
         raise refused[0]
     done = len(found.scans) + len(found.failures) - len(failures)
-    raise CasesFailedError(sorted(failures, key=lambda failure: failure[0]), done=done)
+    raise CasesFailedError(sorted(failures, key=lambda failure: failure[0]), done=done, result=made or None)
 
 
 @dataclass

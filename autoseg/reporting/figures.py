@@ -29,6 +29,7 @@ from autoseg.reporting.canvas import (
 )
 from autoseg.reporting.svg import LOG_SPAN
 from autoseg.training.history import STRETCH
+from autoseg.wording import counted_of
 
 Row = Mapping[str, float]
 """One epoch: `epoch`, the keys of `_CURVES`, `learning_rate`, `validation_dice_<class>`. NaN or missing: undefined."""
@@ -122,14 +123,21 @@ def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *
             patch_legend(figure, names, map(bar_look, range(len(names))), loc="outside upper center", ncols=columns)
 
 
-def draw_evaluation(cases: Sequence[CaseMetrics], folder: Path) -> tuple[Path, ...]:
+def draw_evaluation(cases: Sequence[CaseMetrics], folder: Path, *, references: int) -> tuple[Path, ...]:
     """Every metric that is shown, by class, in a file each; nothing where there are no cases.
+
+    Args:
+        cases: what was scored.
+        folder: where the files go.
+        references: of how many cases there are references; where some were not scored, the plots say so.
 
     Source: figure 2 of the paper.
     """
     drawn = plot_metrics() if cases else []
+    part = f"\n{counted_of(len(cases), references, 'case')}" if len(cases) < references else ""
     for metric in drawn:
-        draw_bars({"predictions": values_by_class(cases, metric)}, plot_file(folder, metric), label=METRICS[metric].label)
+        label = METRICS[metric].label + part
+        draw_bars({"predictions": values_by_class(cases, metric)}, plot_file(folder, metric), label=label)
     return tuple(plot_file(folder, metric) for metric in drawn)
 
 

@@ -100,6 +100,7 @@ def test_a_case_of_one_side_alone_is_named_and_the_others_are_compared(home: Pat
     with pytest.raises(CasesFailedError, match=r"b: is not in theirs") as failed:
         autoseg.compare(["ours", "theirs"], references="references", output="out")
     assert (failed.value.exit_code, failed.value.done) == (7, 2)
+    assert [table.title for table in failed.value.result.tables] == ["theirs against ours on 2 of 3 cases"]
     assert json.loads((home / "out" / "comparison.json").read_text())["missing"] == {"b": ["theirs"]}
 
 

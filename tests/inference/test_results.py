@@ -227,6 +227,20 @@ def test_a_scan_that_no_longer_can_be_read_is_not_hidden_by_its_earlier_result(
     assert "The result of an earlier call stays as it was." in events.warnings[-1]
 
 
+def test_the_row_of_an_earlier_call_is_no_result_of_a_scan_that_failed(
+    scans: Path, results: Results, tiny_plan: Any
+) -> None:
+    predict(scans, results, Segmenter(tiny_plan))
+    cut(scans / "a.nii.gz")
+    with pytest.raises(CasesFailedError) as failed:
+        predict(scans, results, Segmenter(tiny_plan))
+    assert [row.case for row in failed.value.result.rows] == ["b"]
+    cut(scans / "b.nii.gz")
+    with pytest.raises(CasesFailedError) as failed:
+        predict(scans, results, Segmenter(tiny_plan))
+    assert failed.value.result is None
+
+
 def test_rows_of_another_model_for_other_scans_are_told_of_and_name_it(
     scans: Path, results: Results, tiny_plan: Any
 ) -> None:
@@ -499,3 +513,4 @@ def test_a_bad_scan_leaves_the_others_alone(scans: Path, results: Results, tiny_
     with pytest.raises(CasesFailedError, match=r"a: .*a\.nii\.gz") as failed:
         predict(scans, results, Segmenter(tiny_plan))
     assert (failed.value.done, listing(results.folder)) == (1, ["b.nii.gz", "failures.csv", "predictions.csv"])
+    assert [row.case for row in failed.value.result.rows] == ["b"]

@@ -78,7 +78,8 @@ class Segment:
                 self.done.add(each)
                 progress.advance()
         if failures:
-            raise CasesFailedError(failures, done=0)
+            failed = {name for name, _ in failures}
+            raise CasesFailedError(failures, done=0, result=[each for each in ids if each not in failed] or None)
         return ids
 
 
@@ -108,6 +109,7 @@ def test_scans_that_processes_die_over_are_found_and_the_others_are_segmented() 
     assert sorted(failures) == sorted([*deadly, "text"])
     assert all(isinstance(failures[name], SystemFailureError) for name in deadly)
     assert caught.value.done == len(NAMES) - 2
+    assert sorted(name for part in caught.value.result for name in part) == sorted(set(NAMES) - set(deadly))
     assert segment.done == set(NAMES) - set(deadly)
     assert len(executor.rounds) <= 3
     assert all(len({name.partition("/")[2] for name in names}) == 1 for names in executor.rounds)  # one division at a time
@@ -119,6 +121,7 @@ def test_scans_that_are_too_large_fail_alone_and_all_of_them_at_once() -> None:
     with pytest.raises(CasesFailedError) as caught:
         segmented(scans, Segment(scans, too_large=["a", "c"]), InTurn(), Recorder())
     assert [name for name, _ in caught.value.failures] == ["a", "c"]
+    assert sorted(name for part in caught.value.result for name in part) == ["b", "d"]
     with pytest.raises(MemoryLimitError):
         segmented(scans, Segment(scans, too_large=["a", "b", "c", "d"]), InTurn(), Recorder())
 

@@ -69,7 +69,7 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
     """Segment every scan of a file or folder; a bad one is reported and the others go on.
 
     Raises:
-        CasesFailedError: some scans could not be segmented.
+        CasesFailedError: some scans could not be segmented; its `result` holds the others.
         MemoryLimitError: the model, or every scan with it, takes more memory than is allowed.
         SystemFailureError: results cannot be written; those written before are whole.
         UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since, or would lie
@@ -102,6 +102,7 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
 def _predict_in_parts(options: PredictOptions, executor: Executor, events: Events) -> PredictResult:
     """Have an executor segment the scans, part by part."""
     from autoseg.catalogue import DeviceChoice
+    from autoseg.errors import CasesFailedError
     from autoseg.inference.output_folder import Results
     from autoseg.inference.scans import find_scans
     from autoseg.inference.side_by_side import segment_parts
@@ -113,19 +114,28 @@ def _predict_in_parts(options: PredictOptions, executor: Executor, events: Event
     names = segmenter.ensemble.data.channels
     found = find_scans(options.source, channels=len(names), names=names, results=options.target)
     share = max(1, usable_cores() // executor.tasks) if executor.is_local else None
-    results = segment_parts(
-        found, partial(_predict_part, options), executor, initialise=partial(limit_threads, share), events=events
-    )
-    rows = {row.case: row for result in results for row in result.rows}
-    wanted = {scan.id for scan in found.scans}
-    others = {row.case: row for result in results for row in result.others if row.case not in wanted}
-    return PredictResult(
-        segmenter.ensemble.names,
-        tuple(rows[scan.id] for scan in found.scans),
-        Results(options.target).table,
-        tuple(sorted(case for result in results for case in result.skipped)),
-        tuple(others.values()),
-    )
+
+    def together(results: Sequence[PredictResult]) -> PredictResult:
+        rows = {row.case: row for result in results for row in result.rows}
+        wanted = {scan.id for scan in found.scans}
+        others = {row.case: row for result in results for row in result.others if row.case not in wanted}
+        return PredictResult(
+            segmenter.ensemble.names,
+            tuple(rows[scan.id] for scan in found.scans if scan.id in rows),
+            Results(options.target).table,
+            tuple(sorted(case for result in results for case in result.skipped)),
+            tuple(others.values()),
+        )
+
+    try:
+        return together(
+            segment_parts(
+                found, partial(_predict_part, options), executor, initialise=partial(limit_threads, share), events=events
+            )
+        )
+    except CasesFailedError as failed:
+        failed.result = together(failed.result) if failed.result else None
+        raise
 
 
 def _predict_part(options: PredictOptions, part: "Part", *, events: Events, started: float, slot: int) -> PredictResult:  # noqa: ARG001 - every run is told
@@ -136,9 +146,10 @@ def _predict_part(options: PredictOptions, part: "Part", *, events: Events, star
 def _predict_here(options: PredictOptions, events: Events) -> PredictResult:
     """Segment scans in this process."""
     from autoseg.commands.predict.results import results_of
+    from autoseg.errors import CasesFailedError
     from autoseg.inference.lanes import scans_at_once
     from autoseg.inference.part import WHOLE, parse_part
-    from autoseg.inference.results import predict_scans
+    from autoseg.inference.results import Predicted, predict_scans
     from autoseg.inference.scans import find_scans
     from autoseg.model.compute import choose_computes, sharing_cores
     from autoseg.runs.source_checksums import SourceChecksums
@@ -152,27 +163,29 @@ def _predict_here(options: PredictOptions, events: Events) -> PredictResult:
     found = find_scans(options.source, channels=len(names), names=names, results=options.target)
     results = results_of(options)
     known = SourceChecksums(options.target / CHECKSUMS, verify=options.verify)
-    with sharing_cores(computes), _stored(known):
-        predicted = predict_scans(
-            found,
-            segmenter,
-            results,
-            not_finite=options.not_finite,
-            events=events,
-            at_once=scans_at_once(computes),
-            replicas=[segmenter.on(compute) for compute in computes[1:]],
-            part=part,
-            checksum=known.of,
-        )
-    return PredictResult(
-        segmenter.ensemble.names,
-        predicted.rows,
-        results.table,
-        predicted.skipped,
-        predicted.others,
-        None if part.is_whole else str(part),
-        predicted.missing,
-    )
+    of = None if part.is_whole else str(part)
+
+    def told(made: Predicted) -> PredictResult:
+        return PredictResult(segmenter.ensemble.names, made.rows, results.table, made.skipped, made.others, of, made.missing)
+
+    try:
+        with sharing_cores(computes), _stored(known):
+            return told(
+                predict_scans(
+                    found,
+                    segmenter,
+                    results,
+                    not_finite=options.not_finite,
+                    events=events,
+                    at_once=scans_at_once(computes),
+                    replicas=[segmenter.on(compute) for compute in computes[1:]],
+                    part=part,
+                    checksum=known.of,
+                )
+            )
+    except CasesFailedError as failed:
+        failed.result = told(failed.result) if failed.result else None
+        raise
 
 
 @contextmanager
