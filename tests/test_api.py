@@ -91,7 +91,12 @@ def test_positions_are_for_what_comes_first_by_nature() -> None:
         (
             autoseg.predict,
             {"source": "a", "target": "b", "device": "tpu"},
-            "as in cuda:1 or cuda:0,1; found tpu. Did you mean cpu?",
+            "as in cuda:1 or cuda:0,1; found tpu. Choose another value, or leave it out.",
+        ),
+        (
+            autoseg.predict,
+            {"source": "a", "target": "b", "device": "gpu"},
+            "as in cuda:1 or cuda:0,1; found gpu. Did you mean cuda?",
         ),
         (autoseg.load_model, {"folders": "a"}, "expected a list of paths; found a"),
     ],

@@ -202,13 +202,13 @@ class Table(Mapping[str, _Entry], Generic[_Entry]):
 
 
 def suggestion(name: str, names: Sequence[str]) -> str:
-    """The end of a message about an unknown name: the most similar known one, else all of them."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+    """The end of a message about an unknown name: the known one that was probably meant, else all of them."""
+    from autoseg.catalogue.meant import meant  # noqa: PLC0415 - only mistakes need it
 
     if not names:
         return "; none is known, as no installed package registers one"
-    similar = get_close_matches(name, names, n=1)
-    return f": did you mean `{similar[0]}`?" if similar else f"; known: {', '.join(names)}"
+    similar = meant(name, names)
+    return f": did you mean `{similar}`?" if similar else f"; known: {', '.join(names)}"
 
 
 def _load(reference: str) -> Any:

@@ -8,7 +8,6 @@ dataclass. Nothing here loads another package, so that `--help` costs little mor
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
 from typing import (
@@ -22,6 +21,7 @@ from typing import (
 )
 
 from autoseg.catalogue import DeviceChoice
+from autoseg.catalogue.meant import meant, meant_device
 from autoseg.errors import UsageError
 from autoseg.events import Events
 from autoseg.options.kinds import converted, kinds_in, offered, whole_numbers, words_for
@@ -191,7 +191,7 @@ class Option:
             where=called or self.name,
             expected=self.words,
             found=value if isinstance(value, str) else repr(value),
-            remedy=did_you_mean(value, self.choices)
+            remedy=did_you_mean(value, self.choices, devices=DeviceChoice in self.types)
             or f"Choose another value{'' if self.required else ', or leave it out'}.",
         )
 
@@ -266,10 +266,10 @@ def options_of(declared: type[Declared]) -> tuple[Option, ...]:
     return tuple(_option(field) for field in sorted(fields, key=lambda field: (field.kw_only is True, field.name in common)))
 
 
-def did_you_mean(word: object, known: Sequence[str]) -> str | None:
-    """A question after the known word that looks most like this one; None where none does."""
-    similar = get_close_matches(word, known, n=1) if isinstance(word, str) else []
-    return f"Did you mean {similar[0]}?" if similar else None
+def did_you_mean(word: object, known: Sequence[str], *, devices: bool = False) -> str | None:
+    """A question after the known word, or the device, that was probably meant; None where none is likely."""
+    found = (meant_device if devices else meant)(word, known)
+    return None if found is None else f"Did you mean {found}?"
 
 
 def _option(field: "dataclasses.Field[Any]") -> Option:

@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 from pydantic import ValidationError
 
 from autoseg.catalogue import Plane
+from autoseg.catalogue.meant import meant
 from autoseg.errors import UsageError
 from autoseg.planning import format_1
 from autoseg.planning.decided import DECIDED, decided_paths, in_every_view
@@ -84,12 +85,12 @@ def parse_planes(asked: str | Sequence[str]) -> AskedPlanes:
     for name in names:
         known = [plane for plane in get_args(Plane) if plane == name]
         if not known or known[0] in planes:
-            similar = get_close_matches(name, get_args(Plane), n=1)
+            similar = meant(name, get_args(Plane))
             raise UsageError(
                 f"{name[:100]} is named twice" if known else f"there is no plane {name[:100]!a}",
                 where="--planes",
                 expected=f"auto, all, or some of {', '.join(get_args(Plane))}, each once",
-                remedy="Name it once." if known else f"Did you mean {similar[0]}?" if similar else "Name a plane.",
+                remedy="Name it once." if known else f"Did you mean {similar}?" if similar else "Name a plane.",
             )
         planes += known
     return tuple(planes)

@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from autoseg.catalogue.meant import meant
 from autoseg.wording import counted
 
 Place = tuple[int | str, ...]
@@ -94,8 +95,8 @@ def _words(problem: ErrorDetails, model: type[BaseModel] | None) -> str:
         shown = "" if isinstance(found, dict | list | BaseModel) else f" (found {_shown(found)})"
         return f"{problem['msg'].removeprefix(_BY_A_VALIDATOR):.500}{shown}"
     choices = re.findall("'([^']*)'", str(problem.get("ctx", {}).get("expected", "")))
-    similar = get_close_matches(found, choices, n=1) if isinstance(found, str) else []
-    return f"expected {expected:.300}, found {_shown(found)}" + (f": did you mean `{similar[0]}`?" if similar else "")
+    similar = meant(found, choices)
+    return f"expected {expected:.300}, found {_shown(found)}" + (f": did you mean `{similar}`?" if similar else "")
 
 
 def _expected(problem: ErrorDetails) -> str | None:
