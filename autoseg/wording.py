@@ -30,6 +30,17 @@ def counted_of(number: int, total: int, noun: str) -> str:
     return counted(total, noun) if number == total else f"{number:,} of {counted(total, noun)}"
 
 
+def from_to(low: float, high: float, digits: str = ".3g") -> str:
+    """The range of some numbers; where both ends are the same as they are shown, that number.
+
+    Example:
+        >>> from_to(1, 1.2), from_to(12, 12.001), from_to(3.2, 40, ".0f"), from_to(999, 1321)
+        ('1 to 1.2', '12', '3 to 40', '999 to 1,321')
+    """
+    first, last = (f"{end:,.0f}" if "e+" in (text := f"{end:{digits}}") else text for end in (low, high))
+    return first if first == last else f"{first} to {last}"
+
+
 def in_words(number: int) -> str:
     """A whole number as it stands in a sentence: in words up to twelve.
 

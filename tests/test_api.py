@@ -220,7 +220,7 @@ def test_progress_is_shown_on_stderr_unless_it_is_silenced(
     autoseg.predict(*given, workspace=workspace / "run", precision="float32")
     shown = capsys.readouterr()
     assert "averaging" in shown.err
-    assert re.search(r"1/1 scans, done in", shown.err)
+    assert re.search(r"1/1 scan, done in", shown.err)
     assert "\x1b" not in shown.err  # no terminal
     autoseg.predict(*given, workspace=workspace / "run", precision="float32", force=True, events=autoseg.silent)
     assert shown.out + "".join(capsys.readouterr()) == ""

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from autoseg.wording import clock_time, counted, duration, in_words, listing, some
+from autoseg.wording import clock_time, counted, counted_of, duration, from_to, in_words, listing, some
 
 NOON = time.mktime((2026, 11, 26, 12, 0, 0, 0, 0, -1))
 """Of a Thursday, wherever this is."""
@@ -27,6 +27,15 @@ def test_things_are_counted_in_singular_and_plural() -> None:
     ]
     assert counted(2, "axis", plural="axes") == "2 axes"
     assert [in_words(number) for number in (0, 1, 12, 13, 1300)] == ["no", "one", "twelve", "13", "1,300"]
+
+
+def test_a_part_is_counted_with_the_whole() -> None:
+    assert [counted_of(number, 3, "case") for number in (0, 2, 3)] == ["0 of 3 cases", "2 of 3 cases", "3 cases"]
+
+
+def test_a_range_without_a_length_is_a_number() -> None:
+    assert [from_to(1, 1.25), from_to(12, 12.001), from_to(0.0, 0.4, ".0f")] == ["1 to 1.25", "12", "0"]
+    assert from_to(1000, 2000, ",.0f") == from_to(1000, 2000) == "1,000 to 2,000"
 
 
 @pytest.mark.parametrize(

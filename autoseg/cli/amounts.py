@@ -12,8 +12,10 @@ def progress_of(done: float, total: float | None, unit: str) -> str:
 
 
 def count(value: float, unit: str) -> str:
-    """An amount with its unit: `4 cases`; of "s" minutes and seconds."""
-    return _amount(value, unit) + ("" if unit == "s" else f" {unit}")
+    """An amount with its unit: `4 cases`, `1 case`; of "s" minutes and seconds."""
+    if unit == "s":
+        return _amount(value, unit)
+    return f"{_amount(value, unit)} {unit.removesuffix('s') if value == 1 else unit}"
 
 
 def clock(seconds: float) -> str:

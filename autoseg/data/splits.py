@@ -10,6 +10,7 @@ from autoseg.data.dataset import Dataset
 from autoseg.errors import DatasetError, UsageError
 from autoseg.storage.documents import DocumentType
 from autoseg.storage.files import sha256_bytes, sha256_json
+from autoseg.wording import from_to
 
 DEFAULT_FOLDS: Final = 5
 
@@ -79,7 +80,7 @@ def fold_count(subjects: int, *, asked: int | None) -> int:
         raise UsageError(
             "the subjects cannot be split like this",
             where=f"--folds {asked}",
-            expected=f"1 to {subjects} folds",
+            expected=f"{from_to(1, subjects, 'd')} folds" if subjects > 1 else "1 fold",
             found=str(asked),
             remedy="Ask for another number with --folds, or leave it out.",
         )

@@ -15,7 +15,7 @@ from autoseg.planning.sections import NormalisationStep
 from autoseg.postprocessing.selection import EDITED
 from autoseg.results import Result
 from autoseg.storage import files
-from autoseg.wording import counted, listing
+from autoseg.wording import counted, from_to, listing
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,7 +85,7 @@ def _expects(description: ExportDescription) -> Iterator[str]:
     yield f"{kind}, {counted(len(channels), 'channel')}: {', '.join(channels)}"
     for axis in cases[0].axes if planes else cases[0].axes[1:]:
         spacings = [case.spacing_mm[case.axes.index(axis)] for case in cases]
-        yield f"spacing {axis}: {min(spacings):.3g} to {max(spacings):.3g} mm"
+        yield f"spacing {axis}: {from_to(min(spacings), max(spacings))} mm"
     patches = dict.fromkeys(f"{view.patch_px[0]} x {view.patch_px[1]} px" for view in plan.views)
     yield f"slices of any size; learnt from patches of {listing(list(patches))}"
     yield f"intensities, normalised by: {', '.join(map(_in_words, plan.preprocessing.normalisation))}"
@@ -129,7 +129,7 @@ def _learnt_from(description: ExportDescription) -> Iterator[str]:
     for bundle in description.bundles.values():
         made = bundle.provenance
         yield (
-            f"{bundle.id.folder}: {made.epochs} epochs, {made.minutes:.1f} min, seed {made.seed}, "
+            f"{bundle.id.folder}: {counted(made.epochs, 'epoch')}, {made.minutes:.1f} min, seed {made.seed}, "
             f"{made.precision}, torch {made.versions.get('torch', 'unknown')}"
             + (f", on {made.hardware.in_words}" if made.hardware is not None else "")
             + (f", started from {made.origin.in_words}" if made.origin is not None else "")

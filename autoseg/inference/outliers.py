@@ -19,6 +19,7 @@ from autoseg.planning.case_fingerprint import CaseFingerprint, IntensityStatisti
 from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.sections import DataSection, NormalisationStep
 from autoseg.planning.tilt import Tilt, outermost, unusual_tilt
+from autoseg.wording import from_to
 
 SPACING_MARGIN: Final = 1.25
 """Spacings beyond the training range by more than this factor are warned about.
@@ -45,7 +46,7 @@ class Range:
         return not self.low / margin <= value <= self.high * margin
 
     def __str__(self) -> str:
-        return f"{self.low:.3g} to {self.high:.3g}"
+        return from_to(self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,9 @@ def single_slice(geometry: Geometry, trained_on: TrainingData) -> list[str]:
     voxels = zip(_axis_names(geometry), geometry.shape, strict=True)
     seen = {name: trained_on.voxels[name] for name, count in voxels if count == 1}
     return [
-        f"a single voxel {name} (training: {found.low:g} to {found.high:g})" for name, found in seen.items() if found.low > 1
+        f"a single voxel {name} (training: {from_to(found.low, found.high, 'g')})"
+        for name, found in seen.items()
+        if found.low > 1
     ]
 
 

@@ -14,6 +14,7 @@ from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.recipes import Choice
 from autoseg.planning.rules import significant
 from autoseg.planning.sections import NormalisationStep
+from autoseg.wording import from_to
 
 NORMALISED_CLIP: Final = 10.0
 """Where values are clipped after `quantile_zscore`, in normalised units.
@@ -158,4 +159,6 @@ def _intensity_range(fingerprint: Fingerprint, channel: int) -> str:
     medians = [group.percentile_50 for case in fingerprint.cases if (group := case.channels[channel].positive)]
     if not medians:
         return "no voxel is > 0"
-    return f"medians of voxels > 0 range from {min(medians):.4g} to {max(medians):.4g} between scans"
+    span = from_to(min(medians), max(medians), ".4g")
+    same = " to " not in span
+    return f"medians of voxels > 0 {f'are {span} in every scan' if same else f'range from {span} between scans'}"

@@ -9,6 +9,7 @@ from autoseg.catalogue import DeviceKind, Recipe
 from autoseg.planning.memory import SMALLEST_BOTTLENECK_PX
 from autoseg.planning.recipes import Choice
 from autoseg.planning.slicing import Stack, typical_side
+from autoseg.wording import counted
 
 SMALLEST_SIDE_PX: Final = 4
 """What the shorter side of a typical slice may shrink to at the bottleneck.
@@ -214,10 +215,11 @@ def steps_per_epoch(views: Sequence[tuple[int, int]], *, recipe: Recipe = "auto"
     if recipe == "auto" and device == "gpu":
         return Choice(
             GPU_STEPS_PER_EPOCH,
-            f"One pass over {what} takes {once} steps, on a GPU a moment: validated and stored after more.",
+            f"One pass over {what} takes {counted(once, 'step')}, on a GPU a moment: validated and stored after more.",
         )
     return Choice(
-        min(max(once, fewest), most), f"One pass over {what} takes {once} steps; kept between {fewest} and {most}."
+        min(max(once, fewest), most),
+        f"One pass over {what} takes {counted(once, 'step')}; kept between {fewest} and {most}.",
     )
 
 

@@ -16,7 +16,7 @@ from autoseg.planning.plan import Plan
 from autoseg.planning.sections import View
 from autoseg.planning.sizing import GPU_STEPS
 from autoseg.planning.slicing import array_axes, in_plane_spacing_mm
-from autoseg.wording import counted, listing, some
+from autoseg.wording import counted, from_to, listing, some
 
 _MOST_NAMED: Final = 4
 """Classes or channels that are named one by one. Source: chosen."""
@@ -158,14 +158,15 @@ def _networks(plan: Plan) -> Iterator[SummaryLine]:
     yield _intensities(plan)
     size = plan.network
     several = "" if len(plan.views) == 1 else ", one for all planes" if size.shared_by_views else ", one for each plane"
-    text = f"{len(size.features)} levels of {size.features[0]} to {max(size.features)} features{several}"
+    features = from_to(size.features[0], max(size.features), "d")
+    text = f"{counted(len(size.features), 'level')} of {features} features{several}"
     budget = plan.inputs.minutes is not None
     why = "as wide as the minutes allow" if budget else f"usual width on a {plan.inputs.device.upper()}, depth by size"
     yield SummaryLine("network", text, why, ("network",))
     training = plan.training
     loss = LOSSES[training.loss]
     weights = training.class_weights
-    weighted = f", weights {min(weights):g} to {max(weights):g}" if loss.class_weighted else ""
+    weighted = f", weights {from_to(min(weights), max(weights), 'g')}" if loss.class_weighted else ""
     why = "the paper's" if plan.inputs.recipe == "paper" else "rare classes weigh more" if weighted else "no class weights"
     binary = "binary " if not plan.data.encoding.exclusive and loss.class_weighted else ""
     text = f"{binary}{loss.short or training.loss}{weighted}, {training.optimiser}"
@@ -221,7 +222,7 @@ def _use(plan: Plan) -> Iterator[SummaryLine]:
         why = "the paper mentions nothing else"
     yield SummaryLine("prediction", text, why, ("prediction", "evaluation", "views.tta_axes"))
     training = plan.training
-    run = f"{training.epochs} epochs" if training.epochs is not None else f"{training.minutes:g} minutes"
+    run = counted(training.epochs, "epoch") if training.epochs is not None else f"{training.minutes:g} minutes"
     folds = f"{plan.folds} folds of {run}" if plan.folds > 1 else f"{run} on all cases: too few for folds"
     keys = ("steps_per_epoch", "epochs", "minutes", "early_stopping_patience", "lr_patience")
     paths = ("folds", *(f"training.{key}" for key in keys))
@@ -233,7 +234,7 @@ def _why_length(plan: Plan) -> str:
     if asked:
         return f"asked for: {listing(asked)}"
     if plan.training.early_stopping_patience is not None:
-        return f"ends after {plan.training.early_stopping_patience} epochs without gain"
+        return f"ends after {counted(plan.training.early_stopping_patience, 'epoch')} without gain"
     if plan.training.epochs is None:
         return "--minutes of train changes it"
     longest = plan.training.epochs * plan.training.steps_per_epoch >= GPU_STEPS[1]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from autoseg.images.geometry import ANATOMICAL_AXES, Geometry
+from autoseg.wording import from_to
 
 Tilt = tuple[float, float, float]
 """Of `Geometry.tilt_degrees`: about left-right, posterior-anterior and inferior-superior."""
@@ -64,7 +65,6 @@ def unusual_tilt(tilt: Tilt | None, seen: Sequence[Tilt | None]) -> list[str]:
     warnings = []
     for name, degrees, angles in zip(ANATOMICAL_AXES, tilt, zip(*known, strict=True), strict=True):
         if not min(angles) - TILT_MARGIN_DEGREES <= degrees <= max(angles) + TILT_MARGIN_DEGREES:
-            warnings.append(
-                f"tilted by {degrees:.0f} degrees about {name} (training: {min(angles):.0f} to {max(angles):.0f} degrees)"
-            )
+            learnt = from_to(min(angles), max(angles), ".0f")
+            warnings.append(f"tilted by {degrees:.0f} degrees about {name} (training: {learnt} degrees)")
     return warnings

@@ -10,7 +10,7 @@ from autoseg.planning.plan import Plan
 from autoseg.reporting import plan_clauses
 from autoseg.reporting.citations import hardware, references, software
 from autoseg.reporting.study import Choice, Study, Training, architectures
-from autoseg.wording import counted, in_words, listing
+from autoseg.wording import counted, from_to, in_words, listing
 
 _PEOPLE: Final = ("Dice", "Hausdorff")
 """After whom metrics are called: their names keep their capitals within a sentence."""
@@ -94,8 +94,9 @@ def _networks(plan: Plan, trainings: Sequence[Training]) -> str:
     phrases = listing([NETWORKS[name].phrase for name in names])
     features = plan.network.inside.features
     normalised = " and batch normalisation" if all(name in NETWORKS.built_in for name in names) else ""
+    levels = f"{counted(len(features), 'level')} of {from_to(features[0], features[-1], 'd')}"
     networks = "The network was" if len(names) == 1 else "The networks were"
-    return f"{networks} {phrases}, with {len(features)} levels of {features[0]} to {features[-1]} features{normalised}."
+    return f"{networks} {phrases}, with {levels} features{normalised}."
 
 
 def _splits(plan: Plan, study: Study) -> str:
@@ -286,5 +287,4 @@ def _s(number: int) -> str:
 
 
 def _range(values: Sequence[float], *, digits: int = 0) -> str:
-    low, high = (f"{value:,.{digits}f}" for value in (min(values), max(values)))
-    return low if low == high else f"{low} to {high}"
+    return from_to(min(values), max(values), f",.{digits}f")

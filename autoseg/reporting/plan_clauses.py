@@ -8,7 +8,7 @@ from autoseg.planning.augmentation_section import AugmentationSection
 from autoseg.planning.plan import Plan
 from autoseg.planning.sections import NormalisationStep, TrainingSection, View
 from autoseg.planning.slices_section import SliceSelection
-from autoseg.wording import counted, in_words, listing
+from autoseg.wording import counted, from_to, in_words, listing
 
 _MOST_WEIGHTS = 8
 """More class weights than this are not listed. Source: chosen; nobody reads a sentence of 100 numbers."""
@@ -167,7 +167,8 @@ def _adjacent(number: int) -> str:
 
 def _weights(weights: Sequence[float], what: str = "class weights") -> str:
     if len(weights) > _MOST_WEIGHTS:
-        return f"{what} from {min(weights):.3g} to {max(weights):.3g}"
+        span = from_to(min(weights), max(weights))
+        return f"{what} from {span}" if " to " in span else f"{what} {span}"
     return f"{what} {', '.join(f'{weight:.3g}' for weight in weights)}"
 
 
@@ -205,7 +206,7 @@ def _intensity(section: AugmentationSection) -> list[str]:
     changes = {
         "noise_std": noise,
         "noise_variance": noise,
-        "blur_sigma_px": f"Gaussian blur (sigma {smallest:g} to {largest:g} pixels)",
+        "blur_sigma_px": f"Gaussian blur (sigma {from_to(smallest, largest, 'g')} pixels)",
         "brightness": f"brightness (factor {_between(section.brightness)})",
         "brightness_shift": f"added brightness (standard deviation {section.brightness_shift:g})",
         "contrast": f"contrast about the {about} (factor {_between(section.contrast)})",
@@ -231,4 +232,4 @@ def _patch(view: View, *, among: Sequence[View]) -> str:
 
 
 def _between(limits: tuple[float, float]) -> str:
-    return f"{limits[0]:g} to {limits[1]:g}"
+    return from_to(*limits, "g")

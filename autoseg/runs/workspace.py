@@ -17,7 +17,7 @@ from autoseg.planning.plan import Plan, read_plan
 from autoseg.runs.found import DATASET_FILE, PLAN_FILE, unplanned, workspace_folder
 from autoseg.runs.revisions import CHANGE, CHANGE_FILE, REVISIONS, REVISIONS_FILE, RevisedCase, Revisions
 from autoseg.storage.documents import DocumentType
-from autoseg.wording import counted
+from autoseg.wording import counted, from_to
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _Stamp = tuple[int, int, int]
@@ -237,7 +237,7 @@ def fold_of(splits: Splits, dataset: Dataset, fold: str) -> Fold:
     if fold not in {str(number) for number in range(len(splits.folds))}:  # not 00 either: it would be a model of its own
         raise UsageError(
             "no such fold",
-            expected=f"0 to {len(splits.folds) - 1}, all, official or full",
+            expected=f"{from_to(0, len(splits.folds) - 1, 'd')}, all, official or full",
             found=fold,
             remedy="Choose one of these with --fold.",
         )

@@ -43,10 +43,10 @@ def forecast(budget: Budget, section: TrainingSection, left: Remaining, *, steps
     """
     if budget.steps is not None:
         most = "at most " if section.early_stopping_patience is not None else ""
-        epochs = budget.steps // section.steps_per_epoch
+        epochs = counted(budget.steps // section.steps_per_epoch, "epoch")
         if left.cut_short and budget.seconds is not None:
-            return f"{left.epochs:.1f} of {epochs} epochs fit into {duration(budget.seconds)}, after which the run ends"
-        return f"{epochs} epochs will take {most or 'about '}{duration(elapsed_s + left.training_s)}"
+            return f"{left.epochs:.1f} of {epochs} fit into {duration(budget.seconds)}, after which the run ends"
+        return f"{epochs} will take {most or 'about '}{duration(elapsed_s + left.training_s)}"
     text = f"about {left.epochs:.1f} epochs of {section.steps_per_epoch} steps fit into {duration(budget.seconds or 0.0)}"
     recommended = math.ceil(RECOMMENDED_STEPS / section.steps_per_epoch)
     if left.epochs >= recommended:
@@ -130,7 +130,7 @@ def doubts(epochs: Sequence[EpochRecord], *, steps: int, budget: Budget, stopped
     if stopped_early:
         return found
     if budget.steps is not None and steps - before < budget.steps:
-        found.append(f"its time was up after {len(epochs)} epochs, {steps - before} of {budget.steps} steps")
+        found.append(f"its time was up after {counted(len(epochs), 'epoch')}, {steps - before} of {budget.steps} steps")
     if steps < FEWEST_STEPS:
         found.append(f"it took only {steps} steps")
     rise = _last_rise([epoch.training_dice for epoch in epochs])

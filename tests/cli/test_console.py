@@ -192,7 +192,7 @@ def test_a_failure_inside_nested_bars_gives_the_terminal_back(monkeypatch: pytes
     assert stream.getvalue().count("\x1b[?25l") == stream.getvalue().count("\x1b[?25h") == 1
     with console.track("next", total=1, unit="cases") as progress:
         progress.advance()
-    assert "1/1 cases" in stream.getvalue().split("next")[-1]
+    assert "1/1 case" in stream.getvalue().split("next")[-1]
 
 
 def test_bars_leave_stdout_and_stderr_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,7 @@ def test_what_a_model_started_from_is_told_wherever_the_model_is(started: Path, 
     autoseg.export(tmp_path / "next.autoseg", workspace=started)
     description = autoseg.info(tmp_path / "next.autoseg")
     card = describe(description)[0]
-    assert re.search(rf"unet/fold_0: 1 epochs, .*, started from {ORIGIN}\n", card)
+    assert re.search(rf"unet/fold_0: 1 epoch, .*, started from {ORIGIN}\n", card)
     assert "not recorded" not in card
     provenance = description.description.bundles[FOLD].provenance
     assert provenance.origin == unet(started).provenance.origin

@@ -54,7 +54,7 @@ def test_it_says_which_scans_it_expects(members: Members, card: Callable[..., An
         "3D scans, cut into axial slices, 1 channel: T1",
         "spacing inferior-superior: 2 to 3 mm",
         "spacing posterior-anterior: 1 to 1.25 mm",
-        "spacing left-right: 1 to 1 mm",
+        "spacing left-right: 1 mm",
         "slices of any size; learnt from patches of 16 x 12 px",
         "intensities, normalised by: none",
     ]
@@ -78,8 +78,8 @@ def test_pictures_have_no_plane_and_two_spacings(
     parts, _ = card({**members, "plan.json": plan.model_dump_json().encode()})
     assert parts["Expects"][:3] == [
         "2D images, 1 channel: T1",
-        "spacing posterior-anterior: 1 to 1 mm",
-        "spacing left-right: 1 to 1 mm",
+        "spacing posterior-anterior: 1 mm",
+        "spacing left-right: 1 mm",
     ]
 
 

@@ -20,11 +20,11 @@ STRAIGHT = (0.0, 0.0, 0.0)
     ("tilt", "seen", "expected"),
     [
         ((15.0, -15.0, 15.0), [STRAIGHT], []),
-        ((15.1, 0.0, 0.0), [STRAIGHT], ["tilted by 15 degrees about left-right (training: 0 to 0 degrees)"]),
-        ((0.0, 0.0, -40.0), [STRAIGHT], ["tilted by -40 degrees about inferior-superior (training: 0 to 0 degrees)"]),
+        ((15.1, 0.0, 0.0), [STRAIGHT], ["tilted by 15 degrees about left-right (training: 0 degrees)"]),
+        ((0.0, 0.0, -40.0), [STRAIGHT], ["tilted by -40 degrees about inferior-superior (training: 0 degrees)"]),
         ((25.0, 0.0, 0.0), [STRAIGHT, (12.0, 0.0, 0.0)], []),
         # Trained a little below 45 degrees, a little beyond cuts along another axis and counts as tilted the other way.
-        ((-44.0, 0.0, 0.0), [(44.0, 0.0, 0.0)], ["tilted by -44 degrees about left-right (training: 44 to 44 degrees)"]),
+        ((-44.0, 0.0, 0.0), [(44.0, 0.0, 0.0)], ["tilted by -44 degrees about left-right (training: 44 degrees)"]),
         (STRAIGHT, [(0.0, 20.0, 0.0), (0.0, 22.0, 0.0)],
          ["tilted by 0 degrees about posterior-anterior (training: 20 to 22 degrees)"]),
         ((40.0, 0.0, 0.0), [None, None], []),
@@ -75,4 +75,4 @@ def test_a_scan_is_compared_with_a_few_however_many_there_are(monkeypatch: pytes
     assert len(compared) == 102
     (line,) = warned
     assert "new is tilted by -20 degrees about left-right (training: 0 to 10 degrees)" in line
-    assert "tilted is tilted by 40 degrees about posterior-anterior (training: 0 to 0 degrees)" in line
+    assert "tilted is tilted by 40 degrees about posterior-anterior (training: 0 degrees)" in line

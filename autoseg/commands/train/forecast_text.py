@@ -117,7 +117,7 @@ def _subject(forecast: TrainForecast) -> Iterator[str]:
         named = ", ".join(f"{count} of {len(forecast.runs)} {words}" for count, words in counts if count)
         done = f" ({named})" if named else ""
         at_once = "one after another" if forecast.side_by_side == 1 else f"{forecast.side_by_side} at a time"
-        yield f"forecast for {len(runs)} runs, {at_once}{done}"
+        yield f"forecast for {counted(len(runs), 'run')}, {at_once}{done}"
         yield f"  each: {', or '.join(dict.fromkeys(map(_length, runs)))}"
     for origin in dict.fromkeys(run.origin.in_words for run in runs if run.status == "new" and run.origin is not None):
         yield f"  starts from {origin}"
