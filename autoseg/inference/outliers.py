@@ -34,6 +34,11 @@ INTENSITY_MARGIN: Final = 1.5
 """The same for ratios of intensities. Source: as above; an inverted contrast and strong noise are beyond."""
 
 
+ALIKE_IN_LABEL_MAPS: Final = 0.5
+"""Fraction of a label map's voxels > 0 that have the value of the next voxel of their row. Source: ours; thin structures of
+two voxels reach it, and noise of a few grey values does not."""
+
+
 @dataclass(frozen=True)
 class Range:
     """From the smallest to the largest of some values >= 0."""
@@ -95,6 +100,12 @@ class TrainingData:
         return [None not in self._positive(channel) for channel in range(len(self.normalisation))]
 
     @cached_property
+    def brightest(self) -> float:
+        """What the 99.5th percentile of the voxels > 0 reaches in every case and channel that has some."""
+        every = (self._positive(channel) for channel in range(len(self.normalisation)))
+        return min((found.percentile_99_5 for cases in every for found in cases if found is not None), default=0.0)
+
+    @cached_property
     def holds_grey(self) -> bool:
         """Whether an image of colours shows none."""
         channels = (case.channels[:COLOURS] for case in self.fingerprint.cases)
@@ -128,6 +139,7 @@ def unusual(image: Image, labels: LabelMap, trained_on: TrainingData, data: Data
         data: channels and classes.
     """
     return [
+        *label_map_instead(image.array, trained_on, data.classes),
         *unusual_spacing(image.geometry, trained_on),
         *single_slice(image.geometry, trained_on),
         *unusual_orientation(image.geometry, trained_on),
@@ -136,6 +148,29 @@ def unusual(image: Image, labels: LabelMap, trained_on: TrainingData, data: Data
         *unusual_volume(foreground_ml(labels), trained_on),
         *missing_classes(volumes_ml(labels, data.classes), data.classes, trained_on),
     ]
+
+
+def label_map_instead(channels: NDArray[np.float32], trained_on: TrainingData, classes: Sequence[LabelClass]) -> list[str]:
+    """A warning about a scan that is a label map, as far as its voxels tell.
+
+    Every voxel has the value of a class, most have that of the next one, and all scans of training were brighter, so that
+    binary and dark images are no label maps.
+
+    Args:
+        channels: the scan, (C, Z, Y, X), float32.
+        trained_on: what it is compared with.
+        classes: what label values stand for.
+    """
+    values = sorted({value for label in classes for value in label.label_values})
+    if channels.max() > values[-1] or channels.min() < 0 or trained_on.brightest <= values[-1]:
+        return []
+    if channels.min() == channels.max() or not np.isin(channels, values).all():
+        return []
+    shown = channels[..., :-1] > 0
+    same = channels[..., :-1] == channels[..., 1:]
+    if np.count_nonzero(shown & same) < ALIKE_IN_LABEL_MAPS * np.count_nonzero(shown):
+        return []
+    return ["every voxel has the value of a class: this is probably a label map, and no scan"]
 
 
 def unusual_spacing(geometry: Geometry, trained_on: TrainingData) -> list[str]:

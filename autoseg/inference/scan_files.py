@@ -19,14 +19,18 @@ from autoseg.data.naming import (
     without_first_channel,
 )
 from autoseg.errors import UsageError, WorkspaceError
+from autoseg.evaluation.tables import METRICS_FILE, plot_file
 from autoseg.formats.dicom_files import called_like, dicom_files, is_dicom
 from autoseg.images.colours import holds_colours
 from autoseg.inference.folder_table import read_folder
 from autoseg.inference.part_files import all_parts
 from autoseg.inference.result_paths import extra_paths, label_map_path
 from autoseg.inference.unentered import read_unentered
+from autoseg.metrics.table import METRICS
 
-_RESULTS: Final = "results of an earlier call beside the scans"
+RESULTS: Final = "results of an earlier call"
+"""Why a file beside a table of predictions that names it is no scan."""
+SCANS_THEMSELVES: Final = "Name the scans themselves, or the folder that holds them."
 
 Numbered = Mapping[Path, int | None]
 """Files of one scan with the channel each holds; None: its name does not say."""
@@ -106,7 +110,7 @@ def find_files(place: Path, channels: Channels, *, results: Path | None, passed:
         passed: gets what is none.
 
     Raises:
-        UsageError: a folder cannot be read.
+        UsageError: a folder cannot be read, or a file that is named itself is a result of `predict`.
     """
     images, dicom = _sorted(_candidates(place, channels, results=results, passed=passed), place, channels, passed=passed)
     bids = _bids_scans(images, channels, passed=passed)
@@ -184,15 +188,22 @@ def _results_in(folder: Path) -> Collection[Path]:
     return {path for case in cases for path in (label_map_path(folder, case), *extra_paths(folder, case).values())}
 
 
+def _plots_among(files: Iterable[Path]) -> set[Path]:
+    """What `evaluate` draws beside its tables."""
+    return {plot_file(path.parent, metric) for path in files if path.name == METRICS_FILE for metric in METRICS}
+
+
 def _candidates(place: Path, channels: Channels, *, results: Path | None, passed: PassedOver) -> Iterable[Path]:
     try:
         if place.is_dir():
             skipped: list[Path] = []
             files = list(files_below(place, visited=set() if results is None else {results.resolve()}, skipped=skipped))
             passed.add(skipped, reason=NO_SCANS)
-            own = _results_in(place)
-            passed.add([path for path in files if path in own], reason=_RESULTS)
+            own = {*_results_in(place), *_plots_among(files)}
+            passed.add([path for path in files if path in own], reason=RESULTS)
             return [path for path in files if path not in own]
+        if place in _results_in(place.parent):
+            raise UsageError("is what `predict` made of a scan, and none", where=place, remedy=SCANS_THEMSELVES)
         if is_dicom(place):
             return dicom_files(place)
         name, channel = channels.of_file(place)

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from autoseg.catalogue import NotFinite
-from autoseg.data.folders import PassedOver
+from autoseg.data.folders import UNREAD, PassedOver
 from autoseg.data.naming import (
     CHANNEL_ENDINGS,
     image_stem,
@@ -21,7 +22,10 @@ from autoseg.images.dicom.series import find_series
 from autoseg.images.image import Image, read_image, read_series
 from autoseg.images.volumes import Admit
 from autoseg.inference.part import Part
-from autoseg.inference.scan_files import Channels, find_files
+from autoseg.inference.scan_files import RESULTS, SCANS_THEMSELVES, Channels, find_files
+
+_ARCHIVES: Final = frozenset({".zip", ".tar", ".tgz", ".7z", ".rar"})
+"""Endings of files that may hold scans, and are not read. Source: chosen; those that people send."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results
             earlier calls are none.
 
     Raises:
-        UsageError: there is no such place, a folder in it cannot be read, or nothing in it is an image by its name.
+        UsageError: there is no such place, a folder in it cannot be read, nothing in it is an image by its name, or it is
+            a label map that `predict` made.
     """
     place = named_file(place)
     if not place.exists():
@@ -128,9 +133,18 @@ def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results
             where=place,
             expected="images such as .nii.gz, .mha or .nrrd, or DICOM series",
             found="; ".join(passed.sentences) or None,
-            remedy="Check the path; a file that is named itself is a scan whatever its name.",
+            remedy=_remedy(passed),
         )
     return _without_duplicates(scans, failures, passed)
+
+
+def _remedy(passed: PassedOver) -> str:
+    """What to do where nothing is a scan."""
+    if any(path.suffix.lower() in _ARCHIVES for path in passed.files.get(UNREAD, ())):
+        return "Unpack archives first."
+    if RESULTS in passed.files:
+        return SCANS_THEMSELVES
+    return "Check the path; a file that is named itself is a scan whatever its name."
 
 
 def _without_duplicates(

@@ -10,6 +10,8 @@ from autoseg.errors import UsageError, WorkspaceError
 RUNS: Final = Path("runs")
 PLAN_FILE: Final = "plan.json"
 DATASET_FILE: Final = "dataset.json"
+_KEPT: Final = frozenset({"models", "preprocessed", "selection", "adopted", "report"})
+"""Folders of a workspace that hold what commands make."""
 PLAN_FIRST: Final = "Run `autoseg plan DATASET` first."
 
 
@@ -46,6 +48,20 @@ def refuse_results_in(folder: Path) -> None:
     if all((folder / name).is_file() for name in (PLAN_FILE, DATASET_FILE)):
         remedy = f"Name another folder, such as {folder / 'results'}."
         raise UsageError("a workspace, not a folder for results", where=folder, remedy=remedy)
+
+
+def refuse_scans_in(place: Path) -> None:
+    """Refuse to take what a workspace holds, label maps, plots and arrays, for scans.
+
+    Raises:
+        UsageError: the place is a workspace, or lies among what one keeps.
+    """
+    place = place.resolve()
+    kept = [parent for parent in place.parents if place.relative_to(parent).parts[0] in _KEPT]
+    for folder in (place, *kept):
+        if all((folder / name).is_file() for name in (PLAN_FILE, DATASET_FILE)):
+            found = "a workspace" if folder == place else f"part of the workspace {folder}"
+            raise UsageError(f"{found}, not scans", where=place, remedy="Name the scans, or the folder that holds them.")
 
 
 def found_workspaces() -> list[Path]:

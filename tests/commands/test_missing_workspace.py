@@ -11,7 +11,7 @@ from autoseg.commands import COMMANDS, module_of, predict
 from autoseg.errors import UsageError, WorkspaceError
 from autoseg.events import Silent
 from autoseg.options.declaration import options_of
-from autoseg.runs.found import refuse_results_in
+from autoseg.runs.found import refuse_results_in, refuse_scans_in
 from autoseg.runs.workspace import find_workspace
 
 ARGUMENTS = {
@@ -79,3 +79,18 @@ def test_results_do_not_go_among_the_files_of_a_workspace(tmp_path: Path) -> Non
         predict.run(predict.PredictOptions(source=tmp_path, target=workspace), Silent())
     refuse_results_in(workspace / "results")
     assert sorted(path.name for path in workspace.iterdir()) == ["dataset.json", "plan.json"]
+
+
+def test_files_of_a_workspace_are_no_scans(tmp_path: Path) -> None:
+    workspace = tmp_path / "run"
+    validation = workspace / "models" / "unet" / "fold_0" / "validation"
+    validation.mkdir(parents=True)
+    (validation / "a.nii.gz").touch()
+    (workspace / "plan.json").write_text("{}")
+    refuse_scans_in(validation)  # of a plan alone nobody knows
+    (workspace / "dataset.json").write_text("{}")
+    for place in (workspace, workspace / "models", validation, validation / "a.nii.gz"):
+        with pytest.raises(UsageError, match=r"workspace.*, not scans"):
+            predict.run(predict.PredictOptions(source=place, target=tmp_path / "out"), Silent())
+    refuse_scans_in(workspace / "scans" / "models")
+    refuse_scans_in(tmp_path)

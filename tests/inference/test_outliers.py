@@ -10,6 +10,7 @@ from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, LabelMap
 from autoseg.inference.outliers import (
     TrainingData,
+    label_map_instead,
     missing_classes,
     single_slice,
     unusual,
@@ -191,8 +192,8 @@ def test_a_picture_is_unlike_volumes(fingerprint: Fingerprint) -> None:
 def test_a_volume_of_one_slice_is_unlike_those_of_several(fingerprint: Fingerprint) -> None:
     slices, rows, columns = SHAPE
     for shape, found in (
-        ((1, rows, columns), [f"a single voxel inferior-superior (training: {slices} to {slices})"]),
-        ((slices, 1, columns), [f"a single voxel posterior-anterior (training: {rows} to {rows})"]),
+        ((1, rows, columns), [f"a single voxel inferior-superior (training: {slices})"]),
+        ((slices, 1, columns), [f"a single voxel posterior-anterior (training: {rows})"]),
         ((2, rows, columns), []),
     ):
         assert single_slice(Geometry(shape, (3.0, 1.0, 1.0)), trained_on(fingerprint)) == found
@@ -256,3 +257,54 @@ def test_training_cases_are_gone_through_once_however_many_scans_come(fingerprin
     assert once > 0
     assert unusual(image, labels, seen, data) == ["nothing was found"]
     assert Counted.times == once
+
+
+CLASSES = (LabelClass(value=0, name="background"), LabelClass(value=1, name="GM"), LabelClass(value=4, name="WM"))
+MAYBE = ["every voxel has the value of a class: this is probably a label map, and no scan"]
+
+
+def blocks(*values: float) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Background and a block of each value, (1, Z, Y, X)."""
+    image = np.zeros((1, *SHAPE), np.float32)
+    for index, value in enumerate(values):
+        image[:, 2:8, 2:10, 1 + 4 * index : 5 + 4 * index] = value
+    return image
+
+
+def darker(fingerprint: Fingerprint, brightest: float) -> Fingerprint:
+    """The same with a case whose scan is dark."""
+    first, second = fingerprint.cases
+    (statistics,) = second.channels
+    positive = statistics.positive.model_copy(update={"percentile_99_5": brightest})  # type: ignore[union-attr]
+    channel = statistics.model_copy(update={"positive": positive})
+    return Fingerprint(cases=(first, second.model_copy(update={"channels": (channel,)})))
+
+
+@pytest.mark.parametrize("values", [(1.0,), (4.0,), (1.0, 4.0), (4.0, 1.0, 4.0)])
+def test_a_label_map_in_the_place_of_a_scan_is_marked(fingerprint: Fingerprint, values: tuple[float, ...]) -> None:
+    assert label_map_instead(blocks(*values), trained_on(fingerprint), CLASSES) == MAYBE
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        intensities(0),
+        blocks(1.0, 2.0),  # no class has the value 2
+        blocks(1.0, 4.0, 255.0),
+        blocks(0.5),
+        blocks(-1.0, 1.0),
+        blocks(),  # one value throughout, of which another warning tells
+        np.random.default_rng(0).choice([0, 1, 4], size=(1, *SHAPE)).astype(np.float32),  # noise of few grey values
+    ],
+)
+def test_a_scan_is_no_label_map(fingerprint: Fingerprint, image: Any) -> None:
+    assert label_map_instead(image, trained_on(fingerprint), CLASSES) == []
+
+
+def test_where_scans_of_training_have_as_few_values_nothing_tells_a_label_map(fingerprint: Fingerprint) -> None:
+    assert label_map_instead(blocks(1.0, 4.0), trained_on(darker(fingerprint, 4.0)), CLASSES) == []
+    assert label_map_instead(blocks(1.0, 4.0), trained_on(darker(fingerprint, 5.0)), CLASSES) == MAYBE
+
+
+def test_a_label_map_in_one_of_several_channels_alone_is_a_channel(fingerprint: Fingerprint) -> None:
+    assert label_map_instead(np.concatenate([blocks(1.0), intensities(0)]), trained_on(fingerprint), CLASSES) == []

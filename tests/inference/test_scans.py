@@ -14,6 +14,7 @@ from autoseg.events import Silent
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_channels
 from autoseg.inference.scans import find_scans
+from autoseg.inference.table import PredictionRow, write_table
 
 
 class Said(Silent):
@@ -164,6 +165,27 @@ def test_folders_of_label_maps_beside_folders_of_scans_are_passed_over(tmp_path:
 def test_label_maps_below_the_scans_are_no_scans(tmp_path: Path) -> None:
     scans = touch(tmp_path / "in", "a.nii.gz", "deep/b.nii.gz", "out/a.nii.gz", "out/probabilities/a.nii.gz")
     assert list(names(scans, results=scans / "out")) == ["a", "b"]
+
+
+def test_what_predict_made_is_no_scan_in_a_folder_or_by_itself(tmp_path: Path) -> None:
+    row = PredictionRow("a", "1" * 64, "2" * 64, "3" * 64, {}, {}, "")
+    write_table(tmp_path / "predictions.csv", [row], classes=())
+    touch(tmp_path, "a.nii.gz", "evaluation/metrics.csv", "evaluation/dice.png", "evaluation/hausdorff_mm.png")
+    with pytest.raises(
+        UsageError, match=r"results of an earlier call\): a\.nii\.gz, evaluation/dice\.png, .*\. Name the scans themselves"
+    ):
+        names(tmp_path)
+    with pytest.raises(UsageError, match=r"a\.nii\.gz: is what `predict` made of a scan, and none\. Name the scans"):
+        names(tmp_path / "a.nii.gz")
+    touch(tmp_path, "b.nii.gz")
+    assert list(names(tmp_path)) == ["b"]
+    assert list(names(tmp_path / "b.nii.gz")) == ["b"]
+
+
+def test_a_folder_of_an_archive_alone_says_that_it_is_to_be_unpacked(tmp_path: Path) -> None:
+    touch(tmp_path, "scans.zip")
+    with pytest.raises(UsageError, match=r"by their names\): scans\.zip\. Unpack archives first\."):
+        names(tmp_path)
 
 
 def test_scans_below_or_beside_the_results_are_scans(tmp_path: Path) -> None:

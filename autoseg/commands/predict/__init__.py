@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from autoseg.commands.predict.options import PredictOptions
+from autoseg.errors import CasesFailedError, UsageError
 from autoseg.events import Events
 from autoseg.jobs.work import Executor
 from autoseg.options.command import Command, Output, function
@@ -72,19 +73,19 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
         CasesFailedError: some scans could not be segmented; its `result` holds the others.
         MemoryLimitError: the model, or every scan with it, takes more memory than is allowed.
         SystemFailureError: results cannot be written; those written before are whole.
-        UsageError: the results would replace scans, or label maps that are not autoseg's or were changed since, or would lie
-            among the files of a workspace; other parts are segmented with other models or settings; DICOM segmentations are
-            asked for and cannot be written.
+        UsageError: the scans are files of a workspace or results; the results would replace scans, or label maps that are
+            not autoseg's or were changed since, or would lie among the files of a workspace; other parts are segmented with
+            other models or settings; DICOM segmentations are asked for and cannot be written.
         WorkspaceError: another process segments the same scans into this folder.
     """
     from autoseg.catalogue.extras import require_extra
-    from autoseg.errors import UsageError
     from autoseg.jobs.executors import open_executor
-    from autoseg.runs.found import refuse_results_in, workspace_folder
+    from autoseg.runs.found import refuse_results_in, refuse_scans_in, workspace_folder
     from autoseg.storage.files import explain_os_errors, require_writable
 
     if options.dicom_seg:
         require_extra("dicom-seg", "DICOM segmentations")
+    refuse_scans_in(options.source)
     refuse_results_in(options.target)
     require_writable(options.target)
     if options.model is None:
@@ -102,7 +103,6 @@ def run(options: PredictOptions, events: Events) -> PredictResult:
 def _predict_in_parts(options: PredictOptions, executor: Executor, events: Events) -> PredictResult:
     """Have an executor segment the scans, part by part."""
     from autoseg.catalogue import DeviceChoice
-    from autoseg.errors import CasesFailedError
     from autoseg.inference.output_folder import Results
     from autoseg.inference.scans import find_scans
     from autoseg.inference.side_by_side import segment_parts
@@ -146,7 +146,6 @@ def _predict_part(options: PredictOptions, part: "Part", *, events: Events, star
 def _predict_here(options: PredictOptions, events: Events) -> PredictResult:
     """Segment scans in this process."""
     from autoseg.commands.predict.results import results_of
-    from autoseg.errors import CasesFailedError
     from autoseg.inference.lanes import scans_at_once
     from autoseg.inference.part import WHOLE, parse_part
     from autoseg.inference.results import Predicted, predict_scans
@@ -198,7 +197,6 @@ def _stored(known: "SourceChecksums") -> Iterator[None]:
 
 
 def _segmenter(options: PredictOptions, compute: "Compute", events: Events) -> "Segmenter":
-    from autoseg.errors import UsageError
     from autoseg.exporting.segmenter import exported_segmenter
     from autoseg.inference.memory import MEMORY_GB
     from autoseg.postprocessing.in_use import workspace_segmenter
