@@ -9,27 +9,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from oracles.few_labels import IGNORE, keep_every, with_few_labels, without_labels
+from oracles.heard import Heard
 
 import autoseg
 from autoseg.errors import UsageError
 from autoseg.evaluation.tables import read_cases
-from autoseg.events import Silent
 from autoseg.images.image import read_labels
 from autoseg.runs.workspace import find_workspace
 
 pytestmark = pytest.mark.gate  # half a minute of training, selecting and drawing
-
-
-class Listener(Silent):
-    """Remembers every message."""
-
-    def __init__(self) -> None:
-        self.remarks: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.remarks.append(message)
-
-    warn = info
 
 
 @pytest.fixture(scope="module")
@@ -43,12 +31,12 @@ def few(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def learnt(few: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """Its workspace, trained and selected; and what planning said."""
-    folder, listener = tmp_path_factory.mktemp("learnt") / "run", Listener()
+    folder, listener = tmp_path_factory.mktemp("learnt") / "run", Heard()
     values = ("network.features=[4,8,8]", "training.steps_per_epoch=10")
     autoseg.plan(few, workspace=folder, ignore=IGNORE, folds=2, planes="coronal", overrides=values, events=listener)
     autoseg.train("unet", fold="all", workspace=folder, epochs=2, precision="float32")
     autoseg.select(folder)
-    return folder, listener.remarks
+    return folder, listener.said
 
 
 def dice_by_hand(prediction: NDArray[np.uint16], reference: NDArray[np.uint16], value: int) -> float:

@@ -9,28 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from oracles.commands import autoseg as command
+from oracles.heard import Heard
 
 import autoseg
 from autoseg.errors import AutosegError, WorkspaceError
 from autoseg.evaluation.tables import read_cases
-from autoseg.events import Silent
 from autoseg.images.image import read_image, read_labels
 from autoseg.inference.steps import Step
 from autoseg.postprocessing.held_out import verify_shown
 from autoseg.postprocessing.selection import Selection, read_selection, write_selection
 from autoseg.storage.documents import DocumentType
-
-
-class Listener(Silent):
-    """Remembers every message."""
-
-    def __init__(self) -> None:
-        self.remarks = ""
-
-    def info(self, message: str) -> None:
-        self.remarks += message + "\n"
-
-    warn = info
 
 
 def train(workspace: Path, architecture: str, fold: str, *, epochs: int = 3) -> None:
@@ -91,14 +79,14 @@ def test_predict_uses_an_edited_selection_and_its_clean_up(
     edited = selected[1].model_copy(update={"models": (model,), "postprocessing": (nothing_left,)})
     assert edited.edited
     write_selection(edited, workspace / "selection.json")
-    listener = Listener()
+    listener = Heard()
     result = autoseg.predict(cohort / "Test_Set", tmp_path / "out", workspace=workspace, uncertainty=True, events=listener)
     assert result.models == (f"{model.architecture}/fold_{model.fold}",)
     (row,) = result.rows
     assert sum(row.volumes_ml.values()) == 0
     assert "nothing was found" in row.warnings
     assert row.predicted_dice == {}  # what was calibrated is not what predicts now
-    assert "edited by hand" in listener.remarks
+    assert "edited by hand" in "\n".join(listener.said)
 
 
 def test_predict_says_how_good_its_results_probably_are(
@@ -128,9 +116,9 @@ def test_networks_that_failed_on_held_out_cases_mark_what_they_find(
 
 
 def test_that_nothing_tells_how_good_results_are_is_said(workspace: Path, cohort: Path, tmp_path: Path) -> None:
-    listener = Listener()
+    listener = Heard()
     autoseg.predict(cohort / "Test_Set", tmp_path / "out", workspace=workspace, uncertainty=True, events=listener)
-    assert "nothing was selected: no Dice is predicted" in listener.remarks
+    assert "nothing was selected: no Dice is predicted" in "\n".join(listener.said)
 
 
 def test_an_array_is_segmented_like_its_file(selected: tuple[Path, Selection], cohort: Path, tmp_path: Path) -> None:
@@ -235,9 +223,9 @@ def test_a_selection_that_was_killed_shows_no_scores_beside_an_earlier_decision(
 
 def test_networks_without_a_common_case_are_not_compared(workspace: Path) -> None:
     shutil.rmtree(workspace / "models" / "unet" / "fold_0")
-    listener = Listener()
+    listener = Heard()
     assert len(autoseg.select(workspace, events=listener).selection.candidates) == 1
-    assert "not compared" in listener.remarks
+    assert "not compared" in "\n".join(listener.said)
 
 
 def test_nothing_to_select_from_is_an_error(workspace: Path) -> None:

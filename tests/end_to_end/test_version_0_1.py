@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from oracles.heard import Heard
 from oracles.version_0_1 import STORED, copy_of_0_1
 
 import autoseg
-from autoseg.events import Silent
 from autoseg.model.description import read_document
 from autoseg.planning.overrides import parse_overrides
 from autoseg.planning.plan import read_plan, write_plan
@@ -42,16 +42,6 @@ TINY = (
 """What the plan of the workspace has of its own."""
 
 ON_A_CPU: dict[str, Any] = {"device": "cpu", "precision": "float32"}
-
-
-class Heard(Silent):
-    """Remembers warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 @pytest.fixture

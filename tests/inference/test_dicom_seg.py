@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 from oracles.dicom_exports import export
-from oracles.quick_predictions import Heard, Segmenter, listing, predict
+from oracles.heard import Heard
+from oracles.quick_predictions import Segmenter, listing, predict
 from oracles.seg_reader import masks_on_grid
 
 from autoseg.data.dataset import LabelClass

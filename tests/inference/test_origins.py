@@ -1,20 +1,13 @@
 from pathlib import Path
 
+from oracles.heard import Heard
+
 from autoseg.data.dataset import LabelClass
-from autoseg.events import Silent
 from autoseg.inference.origins import warn_of_origins
 from autoseg.inference.table import TABLE_FILE, PredictionRow, write_table
 from autoseg.storage import files
 
 CLASSES = [LabelClass(value=value, name=name) for value, name in enumerate(("background", "CSF"))]
-
-
-class Listener(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 def results(folder: Path, models: dict[str, str]) -> list[Path]:
@@ -29,7 +22,7 @@ def results(folder: Path, models: dict[str, str]) -> list[Path]:
 
 
 def said(label_maps: list[Path]) -> list[str]:
-    listener = Listener()
+    listener = Heard()
     warn_of_origins(label_maps, listener)
     return listener.warnings
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from oracles.dicom_files import write_series
-from oracles.quick_predictions import Heard, Segmenter, listing, predict
+from oracles.heard import Heard
+from oracles.quick_predictions import Segmenter, listing, predict
 from PIL import Image as Pillow
 
 from autoseg.catalogue import NotFinite

@@ -7,26 +7,14 @@ import numpy as np
 import pytest
 from oracles.dicom_files import dicom_file, write_series
 from oracles.empty_files import touch
+from oracles.heard import Heard
 
 from autoseg.data.folders import NO_SCANS, OTHER_KINDS
 from autoseg.errors import ImageError, UsageError
-from autoseg.events import Silent
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_channels
 from autoseg.inference.scans import find_scans
 from autoseg.inference.table import PredictionRow, write_table
-
-
-class Said(Silent):
-    def __init__(self) -> None:
-        self.info_lines: list[str] = []
-        self.warnings: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.info_lines.append(message)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 def names(
@@ -57,9 +45,9 @@ def test_what_is_passed_over_is_named(tmp_path: Path) -> None:
 
 def test_files_that_are_not_read_are_a_warning(tmp_path: Path) -> None:
     touch(tmp_path, "a.nii", "a_seg.nii", "b.mgz")
-    said = Said()
+    said = Heard()
     find_scans(tmp_path, channels=1).passed_over.tell(said)
-    assert said.info_lines == ["skipped (label maps by their names): a_seg.nii"]
+    assert said.infos == ["skipped (label maps by their names): a_seg.nii"]
     assert said.warnings == ["skipped (files that are not read, by their names): b.mgz"]
 
 

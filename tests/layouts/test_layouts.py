@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles.empty_files import touch
+from oracles.heard import Heard
 from oracles.watched_runs import Recorder
 
 from autoseg.data.dataset import Case, Dataset, LabelClass
@@ -64,23 +65,15 @@ def test_a_folder_that_fits_nothing_hears_what_each_layout_missed(tmp_path: Path
 
 
 def test_what_is_in_a_folder_and_in_no_case_is_said(tmp_path: Path) -> None:
-    class Said(Silent):
-        def info(self, message: str) -> None:
-            infos.append(message)
-
-        def warn(self, message: str) -> None:
-            warnings.append(message)
-
-    infos: list[str] = []
-    warnings: list[str] = []
+    events = Heard()
     touch(tmp_path, "a.nii", "a_seg.nii", "b.mgz", "deep/er/c.nii", "a_mask.nii", "notes.txt", ".hidden/d.nii", "e.raw")
     tell_found(find_dataset(tmp_path), Silent())
-    tell_found(find_dataset(tmp_path), Said())
-    assert infos == [
+    tell_found(find_dataset(tmp_path), events)
+    assert events.infos == [
         "for example a of subject a: a.nii (image) with a_seg.nii",
         "skipped (images that belong to no case): a_mask.nii, deep/er/c.nii",
     ]
-    assert warnings == ["skipped (files that are not read, by their names): b.mgz, e.raw"]
+    assert events.warnings == ["skipped (files that are not read, by their names): b.mgz, e.raw"]
 
 
 @pytest.mark.parametrize(

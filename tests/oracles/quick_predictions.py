@@ -50,20 +50,6 @@ class Segmenter:
         return type("Segmentation", (), found)
 
 
-class Heard(Silent):
-    """Remembers every message."""
-
-    def __init__(self) -> None:
-        self.infos: list[str] = []
-        self.warnings: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.infos.append(message)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-
 def predict(scans: Path, results: Results, segmenter: Any, *, events: Events | None = None, part: Part = WHOLE) -> Predicted:
     found = find_scans(scans, channels=1, results=results.folder)
     return predict_scans(found, segmenter, results, not_finite=None, events=events or Silent(), part=part)

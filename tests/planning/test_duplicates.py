@@ -2,23 +2,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from oracles.heard import Heard
 
 from autoseg.data.dataset import Case, Subset
-from autoseg.events import Silent
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import Image, LabelMap
 from autoseg.planning.duplicates import Likeness, likeness_of, warn_of_duplicates
 
 GREY = np.random.default_rng(0).integers(0, 255, size=(1, 1, 5, 6)).astype(np.float32)
 FLAT = Geometry((1, 5, 6), (1.0, 1.0, 1.0), dimensions=2)
-
-
-class Listener(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 def case(name: str, *, subset: Subset = "training", labelled: bool = True, subject: str = "") -> Case:
@@ -31,7 +23,7 @@ def likeness(image: str, labels: str | None = "labels", *, spacing_mm: float = 1
 
 
 def said(*cases: tuple[Case, Likeness]) -> list[str]:
-    listener = Listener()
+    listener = Heard()
     warn_of_duplicates([one for one, _ in cases], {one.id: of for one, of in cases}, listener)
     return listener.warnings
 

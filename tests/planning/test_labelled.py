@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from oracles.heard import Heard
 
 from autoseg.data.dataset import Case, Dataset, LabelClass
 from autoseg.errors import AutosegError, DatasetError, UsageError
@@ -24,20 +25,6 @@ from autoseg.planning.slicing import PLANE_AXES, stack_of
 SHAPE = (6, 8, 7)
 IGNORE = 255
 CLASSES = tuple(LabelClass(value=value, name=name) for value, name in ((0, "background"), (1, "GM"), (3, "WM")))
-
-
-class Recorder(Silent):
-    """Remembers what was said."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        self.warnings: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.notes.append(message)
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 def arrays(seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
@@ -138,12 +125,12 @@ def test_cases_without_a_label_take_no_part(tmp_path: Path) -> None:
     half = arrays()[1]
     half[3:] = IGNORE
     dataset = dataset_of(tmp_path, written(tmp_path, "half", half), written(tmp_path, "none", nothing))
-    events = Recorder()
+    events = Heard()
     fingerprint = fingerprint_dataset(dataset, jobs=1, events=events)
     kept, cases = without_unlabelled(dataset, fingerprint.cases, events)
     assert [case.id for case in cases] == [case.id for case in kept.training] == ["half"]
     assert len(kept.cases) == 2
-    assert events.notes == ["none: no voxel has a label, so these scans take no part in training"]
+    assert events.infos == ["none: no voxel has a label, so these scans take no part in training"]
     assert events.warnings == []
     assert [label.value for label in found_classes(dataset, fingerprint)] == [0, 1, 3]
     alone = dataset_of(tmp_path, dataset.cases[1])
@@ -152,7 +139,7 @@ def test_cases_without_a_label_take_no_part(tmp_path: Path) -> None:
 
 
 def test_a_value_that_occurs_nowhere_is_told(tmp_path: Path) -> None:
-    dataset, events = dataset_of(tmp_path, written(tmp_path, "whole", arrays()[1])), Recorder()
+    dataset, events = dataset_of(tmp_path, written(tmp_path, "whole", arrays()[1])), Heard()
     fingerprint = fingerprint_dataset(dataset, jobs=1, events=events)
     assert without_unlabelled(dataset, fingerprint.cases, events) == (dataset, fingerprint.cases)
     assert events.warnings == ["no voxel has the value 255 (ignore): everything counts as labelled"]

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from oracles.heard import Heard
 
-from autoseg.events import Silent
 from autoseg.images.geometry import Geometry
 from autoseg.planning import examination
 from autoseg.planning.examination import Examined
@@ -59,20 +59,16 @@ def test_a_scan_is_compared_with_a_few_however_many_there_are(monkeypatch: pytes
     labelled: Any = SimpleNamespace()
     cases = [Examined(f"case{number}", labelled, tilt=(0.1 * number, 0.0, 0.0)) for number in range(100)]
     cases += [Examined("new", tilt=(-20.0, 0.0, 0.0)), Examined("tilted", labelled, tilt=(0.0, 40.0, 0.0))]
-    compared, warned = list[int](), list[str]()
+    compared, events = list[int](), Heard()
 
     def counting(tilt: Tilt | None, seen: list[Tilt | None]) -> list[str]:
         compared.append(len(seen))
         return unusual_tilt(tilt, seen)
 
-    class Warned(Silent):
-        def warn(self, text: str) -> None:
-            warned.append(text)
-
     monkeypatch.setattr(examination, "unusual_tilt", counting)
-    examination._warn_of_tilt(cases, events=Warned())
+    examination._warn_of_tilt(cases, events=events)
     assert max(compared) <= 12
     assert len(compared) == 102
-    (line,) = warned
+    (line,) = events.warnings
     assert "new is tilted by -20 degrees about left-right (training: 0 to 10 degrees)" in line
     assert "tilted is tilted by 40 degrees about posterior-anterior (training: 0 degrees)" in line

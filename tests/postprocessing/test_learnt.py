@@ -9,12 +9,12 @@ from types import SimpleNamespace
 from typing import Any, get_args
 
 import pytest
+from oracles.heard import Heard
 
 from autoseg.catalogue import NotFinite
 from autoseg.commands import evaluate
 from autoseg.commands.evaluate import EvaluateOptions
 from autoseg.errors import CasesFailedError
-from autoseg.events import Silent
 from autoseg.inference.prediction_settings import PredictionSettings
 from autoseg.postprocessing.learnt import learnt_cases, learnt_warnings
 from autoseg.runs.workspace import Workspace
@@ -22,14 +22,6 @@ from autoseg.storage import files
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
 WORKSPACE = Workspace(STORED / "workspace")
-
-
-class Heard(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracles.heard import Heard
 
 from autoseg.data.dataset import LabelClass
 from autoseg.errors import BundleError, UsageError, WorkspaceError
@@ -34,16 +35,6 @@ REGIONS = (
     LabelClass(value=2, name="core", values=(2, 3), order=1),
     LabelClass(value=3, name="enhancing", values=(3,), order=2),
 )
-
-
-class Heard(Silent):
-    """Remembers warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 def side(place: Path, **judging: object) -> Side:

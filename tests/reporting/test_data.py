@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from oracles.heard import Heard
 
 from autoseg.errors import WorkspaceError
 from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
-from autoseg.events import Silent
 from autoseg.reporting.data import SELECTED, ReportData, gather
 from autoseg.reporting.subject import Subject, subject_of
 from autoseg.reporting.verdict import verdict
@@ -16,18 +16,6 @@ from autoseg.runs.inventory import ComparedNetwork
 from autoseg.runs.workspace import Workspace
 
 STORED = Path(__file__).parents[1] / "fixtures" / "v0_1"
-
-
-class Listener(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.said.append(message)
-
-    warn = info
 
 
 @pytest.fixture
@@ -38,7 +26,7 @@ def workspace(tmp_path: Path) -> Workspace:
 
 
 def gathered(workspace: Workspace) -> tuple[ReportData, list[str]]:
-    listener = Listener()
+    listener = Heard()
     return gather(workspace, listener), listener.said
 
 

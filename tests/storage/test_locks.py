@@ -15,10 +15,10 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from oracles.heard import Heard
 from oracles.processes import eventually, run_python
 
 from autoseg.errors import SystemFailureError, WorkspaceError
-from autoseg.events import Silent
 from autoseg.storage import held, lease
 from autoseg.storage.files import append_bytes, write_text
 from autoseg.storage.lease import LIMIT_S, Lease, Sighting, seen
@@ -71,14 +71,6 @@ def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
         assert json.loads(place.read_text())["process"] == os.getpid()
 
 
-class Warnings(Silent):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.said.append(message)
-
-
 def other(**changes: Any) -> Owner:
     """A process of another machine."""
     return replace(this_process(), host="node7", space="elsewhere", process=123, job="SLURM job 42", **changes)
@@ -105,14 +97,14 @@ def test_a_process_of_another_machine_is_named_with_its_job_and_last_sign_of_lif
 
 
 def test_a_lock_without_a_sign_of_life_is_taken_over_and_named_stale(tmp_path: Path) -> None:
-    place, events = held_by(other(), tmp_path / ".lock", silent_s=LIMIT_S + 1), Warnings()
+    place, events = held_by(other(), tmp_path / ".lock", silent_s=LIMIT_S + 1), Heard()
     with lock(place, events=events):
         owner = parse_owner(place.read_bytes())
         assert owner is not None
         assert owner.process == os.getpid()
         assert [path.name for path in tmp_path.iterdir()] == [".lock"]
-    (warning,) = events.said
-    assert re.search(r"took over the stale lock of process 123 on node7 .*, last sign of life 12\d s ago$", warning)
+    (warning,) = events.warnings
+    assert re.search(r"took over the stale lock of process 123 on node7 .*, last sign of life 2\.\d+ min ago$", warning)
 
 
 def test_clocks_of_machines_are_not_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

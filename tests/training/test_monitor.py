@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from oracles.heard import Heard
 
 from autoseg import catalogue
 from autoseg.data.display import COLOURS, rgb
@@ -45,16 +46,6 @@ from autoseg.training.validation import SampleSlice
 MakePlan = Callable[..., Plan]
 KINDS = get_args(catalogue.Tracker)
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-
-
-class Listener(Silent):
-    """Keeps the warnings."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
 
 
 class Spy:
@@ -342,7 +333,7 @@ def test_a_tracker_is_closed_however_the_run_ends(spy: Callable[..., Spy], tmp_p
 
 
 def test_a_tracker_that_breaks_is_closed_and_warned_about_once(spy: Callable[..., Spy], tmp_path: Path) -> None:
-    inner, events = spy(breaks_in=2, breaks_at_the_end=True), Listener()
+    inner, events = spy(breaks_in=2, breaks_at_the_end=True), Heard()
     with tracking("tensorboard", a_run(tmp_path), events=events) as tracker:
         for epoch in (1, 2, 3):
             tracker.epoch_ended(record(epoch), [])
@@ -355,7 +346,7 @@ def test_a_tracker_that_breaks_is_closed_and_warned_about_once(spy: Callable[...
 
 def test_a_tracker_that_breaks_at_the_end_is_warned_about(spy: Callable[..., Spy], tmp_path: Path) -> None:
     spy(breaks_at_the_end=True)
-    events = Listener()
+    events = Heard()
     with tracking("tensorboard", a_run(tmp_path), events=events):
         pass
     assert len(events.warnings) == 1
@@ -404,7 +395,7 @@ def test_training_outlives_its_tracker_and_ends_the_same(
     make_plan: MakePlan, fold: FoldData, tmp_path: Path, spy: Callable[..., Spy]
 ) -> None:
     spy(breaks_in=1)
-    events = Listener()
+    events = Heard()
     with tracking("tensorboard", a_run(tmp_path), events=events) as tracker:
         broken = trained(make_plan(), fold, tmp_path / "broken", tracker=tracker, epochs=3)
     untracked = trained(make_plan(), fold, tmp_path / "untracked", tracker=Untracked(), epochs=3)

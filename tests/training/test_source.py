@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 import torch
+from oracles.heard import Heard
 
 from autoseg.errors import TrainingError
 from autoseg.events import Progress, Silent
@@ -47,18 +48,6 @@ class _Recorder:
             results[:] = function(*inputs)
 
         return replay, cast("tuple[torch.Tensor, ...]", results)  # places that stay, while what is in them changes
-
-
-class _Heard(Silent):
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self.told: list[str] = []
-
-    def warn(self, message: str) -> None:
-        self.warnings.append(message)
-
-    def info(self, message: str) -> None:
-        self.told.append(message)
 
 
 class _Interrupted(Silent):
@@ -129,9 +118,9 @@ def test_where_steps_cannot_be_recorded_the_run_says_so_and_is_the_same(
     run(make_plan(), fold, tmp_path / "plain")
     monkeypatch.setattr(Compute, "recorder", lambda _: _Recorder())
     monkeypatch.setattr(_Recorder, "record", fails)
-    heard = _Heard()
+    heard = Heard()
     run(make_plan(), fold, tmp_path / "not_recorded", events=heard)
-    assert [text for text in heard.told if "cannot be recorded (operation not permitted" in text]
+    assert [text for text in heard.infos if "cannot be recorded (operation not permitted" in text]
     assert same(tmp_path / "plain", tmp_path / "not_recorded")
 
 
@@ -160,7 +149,7 @@ def small_memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_a_batch_that_the_memory_does_not_hold_is_halved_before_the_first_step(
     make_plan: MakePlan, fold: FoldData, tmp_path: Path, small_memory: Callable[[int], None], place: BatchPlace
 ) -> None:
-    plan, heard = make_plan(view={"batch_size": 12}), _Heard()
+    plan, heard = make_plan(view={"batch_size": 12}), Heard()
     small_memory(4)
     with pytest.raises(KeyboardInterrupt):
         run(plan, fold, tmp_path, batches=place, events=_Interrupted())
@@ -202,19 +191,19 @@ def test_halved_batches_have_two_slices_at_least(make_plan: MakePlan) -> None:
 
 
 def test_augmentations_of_ones_own_keep_batches_on_the_host(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
-    gpu, heard = Compute(torch.device("cuda"), bfloat16=True), _Heard()
+    gpu, heard = Compute(torch.device("cuda"), bfloat16=True), Heard()
     context = RunContext(tmp_path, gpu, 0, heard)
     plan = make_plan()
     assert _place(plan, fold.training, context, title="unet") == "device"
     own = plan.model_copy(update={"augmentation": plan.augmentation.model_copy(update={"additional": ("mine",)})})
     assert _place(own, fold.training, context, title="unet") == "host"
-    assert heard.told == ["unet: the host makes its batches, because augmentations of one's own work there (mine)"]
+    assert heard.infos == ["unet: the host makes its batches, because augmentations of one's own work there (mine)"]
 
 
 def test_slices_far_larger_than_patches_are_cut_on_the_host(
     make_plan: MakePlan, make_case: Callable[..., StoredCase], tmp_path: Path
 ) -> None:
-    heard = _Heard()
+    heard = Heard()
     context = RunContext(tmp_path, Compute(torch.device("cuda"), bfloat16=True), 0, heard)
     sizes = [("tall", (1000, 1200)), ("wide", (800, 2000))]
     cases = [(name, make_case(0, slices=1, shape=shape)) for name, shape in sizes]
@@ -222,7 +211,7 @@ def test_slices_far_larger_than_patches_are_cut_on_the_host(
     assert uncut_bytes(cases, make_plan()) == needed
     for memory_gb, place in ((12.001 * needed / 1e9, "device"), (11.999 * needed / 1e9, "host")):
         assert _place(make_plan(inputs={"memory_gb": memory_gb}), cases, context, title="unet") == place
-    (told,) = heard.told
+    (told,) = heard.infos
     assert told.startswith("unet: the host makes its batches, because the largest slices")
 
 
