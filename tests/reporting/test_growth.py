@@ -77,7 +77,7 @@ def text_of(data: ReportData) -> str:
 
 def test_the_page_of_many_cases_is_as_long_as_that_of_some(data_of: MakeData) -> None:
     some, many = text_of(data_of(400)), text_of(data_of(1_200))
-    assert len(many) < 1.02 * len(some)
+    assert len(many) < 1.03 * len(some)  # of the worst cases that are shown, more say why they have no distance
     assert "the 200 worst of 1,200 cases" in many
     assert "all are in fingerprint.json" in many
     assert "So do 40 more, less far" in many
