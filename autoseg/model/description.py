@@ -209,7 +209,8 @@ def read_document(folder: Path) -> BundleDocument:
         BundleError: there is no model, or its document cannot be used.
     """
     path = folder / BUNDLE_FILE
-    return parse_document(files.read_json(path, error=BUNDLE.error, remedy=BUNDLE.missing), where=path)
+    document = files.read_json(path, error=BUNDLE.error, remedy=BUNDLE.missing, unusable=BUNDLE.unusable)
+    return parse_document(document, where=path)
 
 
 def weights_digest(folder: Path) -> str | None:
@@ -217,7 +218,7 @@ def weights_digest(folder: Path) -> str | None:
     path = folder / BUNDLE_FILE
     if not path.exists():
         return None
-    document = files.read_json(path, error=BUNDLE.error, remedy=BUNDLE.missing)
+    document = files.read_json(path, error=BUNDLE.error, remedy=BUNDLE.missing, unusable=BUNDLE.unusable)
     digest = document.get("weights_sha256") if isinstance(document, dict) else None
     return digest if isinstance(digest, str) else None
 

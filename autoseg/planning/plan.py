@@ -243,7 +243,7 @@ PLAN: Final = DocumentType(
     model=Plan,
     error=PlanError,
     missing="Run `autoseg plan DATASET` to make a plan.",
-    unusable="Correct the named keys, or run `autoseg plan DATASET --force` to start from a fresh plan.",
+    unusable="Correct what is named, or run `autoseg plan DATASET --force` for a fresh plan, which keeps this file.",
     migrations={1: format_1.to_format_2},
 )
 

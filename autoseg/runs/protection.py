@@ -25,7 +25,9 @@ def protect_earlier_planning(workspace: Workspace, dataset: Dataset) -> None:
     """Refuse to replace what somebody decided by hand, or another data set's workspace.
 
     Raises:
-        WorkspaceError: a plan or folds edited by hand or another data set's workspace are in the way.
+        PlanError: there is a plan that cannot be read.
+        WorkspaceError: a plan or folds edited by hand or another data set's workspace are in the way, or folds or cases that
+            cannot be read.
     """
     _protect_edited_plan(workspace)
     _protect_edited_folds(workspace)
@@ -39,13 +41,19 @@ def keep_replaced(workspace: Workspace, plan: Plan, splits: Splits, events: Even
 
 
 def _keep_plan(workspace: Workspace, plan: Plan, events: Events) -> None:
-    """Keep the plan that another one is about to replace, where runs were begun under it: they go on under no other."""
+    """Keep the plan that another one is about to replace, where it cannot be made again, or runs were begun under it.
+
+    Runs go on under no other.
+    """
     try:
         earlier = read_plan(workspace.plan_file) if workspace.plan_file.exists() else plan
     except PlanError:
+        _keep_by_hand(workspace.plan_file, events)
         return
     runs = 0 if plan.is_identified_by(earlier.digest) else sum(1 for _ in _runs_under(earlier, workspace))
     if not runs:
+        if earlier.edited:
+            _keep_by_hand(workspace.plan_file, events)
         return
     kept = workspace.root / f"plan-{earlier.digest[:8]}.json"
     files.write_bytes(kept, workspace.plan_file.read_bytes())
@@ -56,14 +64,28 @@ def _keep_plan(workspace: Workspace, plan: Plan, events: Events) -> None:
     )
 
 
+def _keep_by_hand(path: Path, events: Events) -> None:
+    """Keep a document that was edited, or cannot be read, under a name made of its content."""
+    content = path.read_bytes()
+    kept = path.with_name(f"{path.stem}-{files.sha256_bytes(content)[:8]}.json")
+    files.write_bytes(kept, content)
+    events.info(f"{path.name} as it was before is kept as {kept}")
+
+
 def _keep_folds(workspace: Workspace, splits: Splits, events: Events) -> None:
-    """Keep the folds that others are about to replace, where runs were begun: they go on with the cases they had alone."""
+    """Keep the folds that others are about to replace, where they cannot be made again, or runs were begun.
+
+    Runs go on with the cases they had alone.
+    """
     try:
         earlier = workspace.stored_splits() if workspace.splits_file.exists() else splits
     except WorkspaceError:
+        _keep_by_hand(workspace.splits_file, events)
         return
     runs = 0 if earlier.sha256 == splits.sha256 else sum(state.config.fold != "full" for _, state in _begun(workspace))
     if not runs:
+        if earlier.edited:
+            _keep_by_hand(workspace.splits_file, events)
         return
     kept = workspace.root / f"splits-{earlier.sha256[:8]}.json"
     files.write_bytes(kept, workspace.splits_file.read_bytes())
@@ -164,22 +186,16 @@ def _protect_edited_folds(workspace: Workspace) -> None:
         raise WorkspaceError(
             "the folds were edited by hand",
             where=workspace.splits_file,
-            remedy="Keep them and go on with `autoseg train`, with --data DIR where the data set was moved, "
-            "or replace them with --force.",
+            remedy="Go on with them by `autoseg train`, with --data DIR where the data set was moved, "
+            "or assign others with --force, which keeps these beside them.",
         )
 
 
 def _protect_edited_plan(workspace: Workspace) -> None:
-    if not workspace.plan_file.exists():
-        return
-    try:
-        edited = read_plan(workspace.plan_file).edited
-    except PlanError:
-        edited = True
-    if edited:
+    if workspace.plan_file.exists() and read_plan(workspace.plan_file).edited:
         raise WorkspaceError(
             "the plan was edited by hand",
             where=workspace.plan_file,
-            remedy="Keep it and go on with `autoseg train`, with --data DIR where the data set was moved, "
-            "or replace it with --force.",
+            remedy="Go on with it by `autoseg train`, with --data DIR where the data set was moved, "
+            "or make another one with --force, which keeps this one beside it.",
         )

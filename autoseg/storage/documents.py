@@ -72,7 +72,8 @@ class DocumentType(Generic[_Model]):
             AutosegError: of the type's kind: missing, not JSON, unusable (names all keys that are unknown, missing or have
                 a value that is not allowed), or made by a newer autoseg.
         """
-        return self.parse(files.read_json(path, error=self.error, remedy=self.missing), where=path)
+        document = files.read_json(path, error=self.error, remedy=self.missing, unusable=self.unusable)
+        return self.parse(document, where=path)
 
     def parse(self, document: Any, *, where: Path | str) -> _Model:
         """Make a model of a JSON document of any format up to the present one; see `read`."""

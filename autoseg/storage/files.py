@@ -140,8 +140,18 @@ def write_json(path: Path, document: Any) -> None:
     write_text(path, json_text(document))
 
 
-def read_json(path: Path, *, error: type[AutosegError] = WorkspaceError, remedy: str) -> Any:
-    """Read a JSON file; a missing or unparsable one becomes `error` with `remedy`, one that is refused with its own."""
+def read_json(path: Path, *, error: type[AutosegError] = WorkspaceError, remedy: str, unusable: str | None = None) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: where it is.
+        error: what is raised.
+        remedy: what the user can do where there is none.
+        unusable: what the user can do about one that cannot be parsed; None: the same.
+
+    Raises:
+        AutosegError: of the type `error`: there is none, it cannot be parsed, or, with a remedy of its own, may not be read.
+    """
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -149,7 +159,7 @@ def read_json(path: Path, *, error: type[AutosegError] = WorkspaceError, remedy:
     except OSError as cause:
         remedy = remedy if isinstance(cause, IsADirectoryError) else "Check the file, its permissions and its disk."
         raise error(f"cannot be read ({cause.strerror or cause})", where=path, remedy=remedy) from None
-    return parse_json(content, error=error, where=path, remedy=remedy)
+    return parse_json(content, error=error, where=path, remedy=remedy if unusable is None else unusable)
 
 
 def parse_json(content: bytes, *, error: type[AutosegError], where: Path | str, remedy: str) -> Any:

@@ -9,7 +9,7 @@ from oracles.watched_runs import Recorder
 from autoseg.data.dataset import DATASET, Case, Dataset
 from autoseg.data.new_folds import with_new_cases
 from autoseg.data.splits import SPLITS, Fold, Splits, make_splits
-from autoseg.errors import WorkspaceError
+from autoseg.errors import AutosegError, WorkspaceError
 from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan, write_plan
 from autoseg.runs import protection
@@ -50,14 +50,40 @@ def test_nothing_is_in_the_way_where_nothing_is(tmp_path: Path) -> None:
     refuse_data_as_workspace(workspace, data)
 
 
-@pytest.mark.parametrize("plan", ["edited", "unreadable"])
-def test_an_edited_plan_is_kept(planned: tuple[Workspace, Dataset], plan: str) -> None:
+def edit(path: Path) -> bytes:
+    """Change a plan, or folds, by hand."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    if "views" in document:
+        document["views"][0]["batch_size"] += 1
+    else:
+        document["folds"].reverse()
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return path.read_bytes()
+
+
+def test_an_edited_plan_is_kept(planned: tuple[Workspace, Dataset]) -> None:
     workspace, data = planned
-    document = json.loads(workspace.plan_file.read_text(encoding="utf-8"))
-    document["views"][0]["batch_size"] += 1
-    workspace.plan_file.write_text("{" if plan == "unreadable" else json.dumps(document), encoding="utf-8")
+    edit(workspace.plan_file)
     with pytest.raises(WorkspaceError, match=r"the plan was edited by hand.*--force"):
         protect_earlier_planning(workspace, data)
+
+
+@pytest.mark.parametrize("name", ["plan.json", "splits.json", "dataset.json"])
+@pytest.mark.parametrize("content", ['{"version": 2, "na', "<<<<<<< HEAD\n{}\n", "[]"], ids=["cut", "conflict", "another"])
+def test_what_cannot_be_read_is_not_called_edited_and_the_way_out_is_named(
+    planned: tuple[Workspace, Dataset], name: str, content: str
+) -> None:
+    workspace, data = planned
+    (workspace.root / name).write_text(content, encoding="utf-8")
+    with pytest.raises(AutosegError, match="not a") as raised:
+        protect_earlier_planning(workspace, data)
+    assert raised.value.where == str(workspace.root / name)
+    assert "Correct " in raised.value.remedy
+    assert "autoseg plan DATASET --force" in raised.value.remedy
+    read = {"plan.json": workspace.plan, "splits.json": workspace.splits, "dataset.json": workspace.dataset}[name]
+    with pytest.raises(type(raised.value)) as elsewhere:  # training says the same
+        read()
+    assert str(elsewhere.value) == str(raised.value)
 
 
 def test_edited_folds_are_kept(planned: tuple[Workspace, Dataset]) -> None:
@@ -153,21 +179,32 @@ def test_replaced_folds_are_kept_where_runs_were_begun(
     (kept,) = workspace.root.glob("splits-*.json")
     assert all(f"{kept}, to put back in the place of splits.json" in told for told in (noted, warned))
     assert kept.read_bytes() == before
-    workspace.splits_file.write_text("{", encoding="utf-8")
-    keep_replaced(workspace, plan, turned, Recorder())
-    assert list(workspace.root.glob("splits-*.json")) == [kept]
 
 
-def test_an_unreadable_plan_or_run_is_nothing_to_keep(
-    planned: tuple[Workspace, Dataset], make_plan: Callable[..., Plan]
-) -> None:
+def test_an_unreadable_run_needs_no_plan(planned: tuple[Workspace, Dataset], make_plan: Callable[..., Plan]) -> None:
     workspace, _ = planned
     folder = workspace.model(ModelId("unet", "0"))
     folder.mkdir(parents=True)
     (folder / "checkpoint.json").write_text("{", encoding="utf-8")
-    events, splits = Recorder(), workspace.stored_splits()
-    keep_replaced(workspace, make_plan(training={"learning_rate": 0.5}), splits, events)
-    workspace.plan_file.write_text("{", encoding="utf-8")
-    keep_replaced(workspace, make_plan(training={"learning_rate": 0.5}), splits, events)
+    events = Recorder()
+    keep_replaced(workspace, make_plan(training={"learning_rate": 0.5}), workspace.stored_splits(), events)
     assert events.warnings == []
     assert not list(workspace.root.glob("plan-*.json"))
+
+
+@pytest.mark.parametrize("name", ["plan", "splits"])
+@pytest.mark.parametrize("state", ["edited", "unreadable"])
+def test_what_a_person_wrote_is_kept_where_it_is_replaced(
+    planned: tuple[Workspace, Dataset], tiny_plan: Plan, name: str, state: str
+) -> None:
+    workspace, _ = planned
+    splits, events, path = workspace.stored_splits(), Recorder(), workspace.root / f"{name}.json"
+    keep_replaced(workspace, tiny_plan, splits, events)  # as planned
+    assert events.notes == []
+    if state == "unreadable":
+        path.write_text('{"version": 2, "ha', encoding="utf-8")
+    written = edit(path) if state == "edited" else path.read_bytes()
+    keep_replaced(workspace, tiny_plan, splits, events)
+    (kept,) = workspace.root.glob(f"{name}-*.json")
+    assert kept.read_bytes() == written
+    assert events.notes == [f"{name}.json as it was before is kept as {kept}"]
