@@ -1,7 +1,7 @@
 """Values that the user asks for when planning: checked against the plan's schema, put in the place of what rules chose."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, get_args
 
@@ -122,6 +122,30 @@ def overridden(plan: Plan, overrides: Mapping[str, Any]) -> Plan:
             f"what is asked for with --set makes no plan: {problems_in(invalid, Plan)}",
             remedy="Change or leave out the named values.",
         ) from None
+
+
+def edits_without_effect(plan: Plan) -> Iterator[str]:
+    """What was changed in a plan though nothing is made from it, each with what works instead, as a sentence."""
+    folds = plan.decisions.get("folds")
+    if folds is not None and plan.folds != folds.value:
+        yield (
+            f"`folds` in plan.json was changed to {plan.folds}, which changes no fold: their cases are in splits.json. Put "
+            f"{folds.value} back and run `autoseg plan DATASET --folds {plan.folds}`"
+        )
+    asked = plan.inputs.overrides
+    named = {path: path if path in asked else in_every_view(path) for path in plan.decisions}
+    recorded = [
+        f"overrides.{name}"
+        for name in asked
+        if not all(plan.decisions[path].value == asked[name] for path in named if named[path] == name)
+    ]
+    if folds is not None and plan.inputs.folds not in {None, folds.value}:
+        recorded.insert(0, "folds")
+    if recorded:
+        yield (
+            f"`inputs` in plan.json was changed ({', '.join(recorded)}): it records what planning was asked for, and "
+            "training does not read it. Change the values themselves, or plan again with these options"
+        )
 
 
 def _of_each_view(overrides: Mapping[str, Any], *, decided: Sequence[str]) -> dict[str, Any]:

@@ -51,7 +51,10 @@ class Plan(Section):
     inputs: Inputs
     data: DataSection
     folds: int = Field(
-        ge=1, le=100_000, description="folds of the cross-validation; 1: too few cases, only `full` can be trained"
+        ge=1,
+        le=100_000,
+        description="folds of the cross-validation; 1: too few cases, only `full` can be trained. Their cases are in "
+        "`splits.json`: a number that is changed here changes none, and `train` warns of it; `autoseg plan --folds` does",
     )
     views: tuple[View, ...] = Field(min_length=1, description="the ways to see the data; steps take turns among them")
     preprocessing: PreprocessingSection

@@ -40,7 +40,10 @@ MirrorAxes = Annotated[tuple[MirrorAxis, ...], AfterValidator(_each_once)]
 
 
 class Inputs(Section):
-    """What, besides the data, the plan was made from: the same inputs and data give the same plan."""
+    """What, besides the data, the plan was made from: the same inputs and data give the same plan.
+
+    A record for planning again: what is changed here changes no other value of the plan.
+    """
 
     name: str = Field(min_length=1, description="name of the data set")
     recipe: catalogue.Recipe = Field(description="`auto`: what measured best; `paper`: the published method")

@@ -13,6 +13,7 @@ from autoseg.jobs.machine import machine_digest, usable_cores
 from autoseg.model.compute import Compute, choose_computes
 from autoseg.model.description import AdoptedLabels, Origin
 from autoseg.model.identity import ModelId
+from autoseg.planning.overrides import edits_without_effect
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.store import Store
 from autoseg.runs.folder_changes import warn_of_additions
@@ -236,6 +237,8 @@ def open_session(
     """
     if plan.edited:
         events.info("using a plan that was edited by hand")
+    for told in edits_without_effect(plan):
+        events.warn(told)
     if workspace.stored_splits().edited:
         events.info("using folds that were edited by hand")
     warn_of_additions(workspace, events)

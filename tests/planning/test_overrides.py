@@ -9,7 +9,7 @@ import pytest
 from autoseg.catalogue import Plane
 from autoseg.data.dataset import Case, Dataset
 from autoseg.errors import UsageError
-from autoseg.planning.overrides import overridden, parse_overrides, parse_planes
+from autoseg.planning.overrides import edits_without_effect, overridden, parse_overrides, parse_planes
 from autoseg.planning.plan import Plan, read_plan, write_plan
 from autoseg.planning.planner import make_plan
 from autoseg.planning.sections import Inputs
@@ -188,3 +188,23 @@ def test_what_is_no_plane_is_refused(asked: Any, words: str) -> None:
     with pytest.raises(UsageError) as refused:
         parse_planes(asked)
     assert words in str(refused.value)
+
+
+def changed_by_hand(plan: Plan, **values: Any) -> Plan:
+    return plan.model_copy(
+        update={"folds": values.pop("number", plan.folds), "inputs": plan.inputs.model_copy(update=values)}
+    )
+
+
+def test_edits_from_which_nothing_is_made_are_named_with_what_works(make_fingerprint: Any) -> None:
+    asked = {"views.batch_size": 3, "views.1.batch_size": 5, "training.loss": "dice"}
+    plan = planned(make_fingerprint, planes=("axial", "coronal"), **asked)
+    assert list(edits_without_effect(plan)) == []
+    assert list(edits_without_effect(changed_by_hand(plan, folds=4))) == []  # as they are
+    (told,) = edits_without_effect(changed_by_hand(plan, number=2))
+    assert "`folds` in plan.json was changed to 2, which changes no fold" in told
+    assert "Put 4 back and run `autoseg plan DATASET --folds 2`" in told
+    (told,) = edits_without_effect(changed_by_hand(plan, folds=3, overrides={**asked, "views.batch_size": 4}))
+    assert "`inputs` in plan.json was changed (folds, overrides.views.batch_size)" in told
+    (told,) = edits_without_effect(changed_by_hand(plan, overrides={**asked, "training.epochs": 4}))
+    assert "was changed (overrides.training.epochs)" in told

@@ -1,13 +1,16 @@
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from types import SimpleNamespace
+from typing import Any, Literal
 
 import pytest
 from oracles.watched_runs import Recorder
 
 from autoseg.catalogue import NETWORKS, NetworkEntry, Package
+from autoseg.planning.decided import Decision
 from autoseg.planning.plan import Plan
-from autoseg.runs.session import Session, warn_of_memory
+from autoseg.runs import session as session_module
+from autoseg.runs.session import Session, open_session, warn_of_memory
 
 MakeSession = Callable[..., Session]
 
@@ -60,3 +63,17 @@ def test_a_network_of_a_package_that_needs_too_much_memory_is_named(
     (said,) = memory_warnings(replace(usual, bytes_of_weights=lambda *_, **__: 3e9), plan, monkeypatch)
     assert "about 3.0 GB" in said
     assert memory_warnings(usual, make_plan(inputs={"memory_gb": 1e-6}), monkeypatch) == []  # no more than autoseg's own
+
+
+def test_edits_of_a_plan_from_which_nothing_is_made_are_warned_of(
+    session: MakeSession, tiny_plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided = {"folds": Decision(rule="folds", value=tiny_plan.folds, reason="Asked for.")}
+    plan = tiny_plan.model_copy(update={"folds": 7, "decisions": decided})
+    monkeypatch.setattr(session_module, "find_arrays", lambda *_, **__: None)
+    workspace: Any = SimpleNamespace(stored_splits=lambda: SimpleNamespace(edited=False))
+    dataset: Any = SimpleNamespace(labelled=(), revision=0)
+    events = Recorder()
+    open_session(workspace, plan, dataset, choices=session().choices, computes=(), sharing=1, events=events)
+    (told,) = events.warnings
+    assert "`folds` in plan.json was changed to 7, which changes no fold" in told
