@@ -39,7 +39,7 @@ def run(options: ExportOptions, events: Events) -> "ExportResult":
     from autoseg.exporting.export import check_request, write_export
     from autoseg.runs.workspace import Workspace
 
-    check_request(options.file, onnx=options.onnx)
+    check_request(options.file, onnx=options.onnx, force=options.force)
     workspace = Workspace(folder, verify=options.verify)
     return write_export(workspace, options.file, onnx=options.onnx, force=options.force, events=events)
 

@@ -7,10 +7,8 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from autoseg import catalogue
-from autoseg.catalogue.devices import AUTO
 from autoseg.errors import UsageError
 from autoseg.events import Events
-from autoseg.jobs.machine import device_kind
 from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, PathOption, argument, option
@@ -30,9 +28,11 @@ from autoseg.results import Records
 from autoseg.wording import counted
 
 if TYPE_CHECKING:
+    from autoseg.data.dataset import Dataset
+    from autoseg.data.splits import Splits
     from autoseg.planning.fingerprint import Fingerprint
     from autoseg.planning.plan import Plan
-    from autoseg.planning.sections import AskedPlanes, Inputs
+    from autoseg.planning.sections import AskedPlanes
     from autoseg.runs.workspace import Workspace
 
 
@@ -126,16 +126,15 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         UsageError: a value that is asked for is none of a plan, or does not go with the others.
         WorkspaceError: a plan edited by hand or another data set's workspace is in the way, or another command uses it.
     """
-    from autoseg.data.splits import SPLITS
+    from autoseg.commands.plan_inputs import inputs_of
     from autoseg.jobs.executors import open_executor
     from autoseg.layouts import find_dataset, tell_found
     from autoseg.layouts.common import Choice
     from autoseg.planning.channels import found_channels
     from autoseg.planning.examination import split_cases
-    from autoseg.planning.fingerprint import FINGERPRINT, Fingerprint, fingerprint_dataset
+    from autoseg.planning.fingerprint import Fingerprint, fingerprint_dataset
     from autoseg.planning.labelled import without_unlabelled
-    from autoseg.planning.overrides import parse_overrides
-    from autoseg.planning.plan import write_plan
+    from autoseg.planning.overrides import parse_overrides, refuse_missing_views
     from autoseg.planning.planner import make_plan
     from autoseg.runs.adopting import with_adopted
     from autoseg.runs.folder_changes import listed_names, others_digest
@@ -147,6 +146,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.storage.locks import lock
 
     overrides, planes = parse_overrides(options.overrides), _asked_planes(options)
+    refuse_missing_views(overrides, planes)
     _refuse_budget_without_use(options)
     dataset = find_dataset(
         options.dataset, name=options.name, choice=Choice(options.labels, tuple(options.channels), options.ignore)
@@ -167,20 +167,13 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         if not options.force:
             protect_earlier_planning(workspace, dataset)
         dataset = with_adopted(dataset, workspace, force=options.force, events=events)
+        inputs = inputs_of(options, dataset, workspace, planes=planes, overrides=overrides, events=events)
         before = unread(dataset.labelled)
         with open_executor(options, folder=dataset.root, write=False, events=events) as jobs:
             fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
         dataset, labelled = without_unlabelled(dataset, fingerprint.cases, events)
         fingerprint = Fingerprint(cases=labelled)
         dataset = found_channels(dataset, fingerprint.cases)
-        inputs = _inputs(
-            options,
-            name=dataset.name,
-            planes=planes,
-            speed=_speed_kpx_s(options, workspace, events),
-            overrides=overrides,
-            events=events,
-        )
         plan = make_plan(dataset, fingerprint, inputs)
         splits = split_cases(
             dataset,
@@ -191,12 +184,23 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
             earlier=workspace.stored_splits() if workspace.splits_file.exists() and not options.force else None,
         )
         keep_replaced(workspace, plan, splits, events)
-        workspace.write_dataset(dataset.model_copy(update={"others_sha256": others_digest(dataset, names)}))
-        FINGERPRINT.write(workspace.fingerprint_file, fingerprint)
-        SPLITS.write(workspace.splits_file, splits)
-        write_plan(plan, workspace.plan_file)
+        dataset = dataset.model_copy(update={"others_sha256": others_digest(dataset, names)})
+        _write(workspace, plan, dataset=dataset, fingerprint=fingerprint, splits=splits)
         remember(workspace.checksums_file, before, dataset.labelled, fingerprint)
     return PlanResult(workspace, plan, fingerprint)
+
+
+def _write(
+    workspace: "Workspace", plan: "Plan", *, dataset: "Dataset", fingerprint: "Fingerprint", splits: "Splits"
+) -> None:
+    from autoseg.data.splits import SPLITS
+    from autoseg.planning.fingerprint import FINGERPRINT
+    from autoseg.planning.plan import write_plan
+
+    workspace.write_dataset(dataset)
+    FINGERPRINT.write(workspace.fingerprint_file, fingerprint)
+    SPLITS.write(workspace.splits_file, splits)
+    write_plan(plan, workspace.plan_file)
 
 
 def _asked_planes(options: PlanOptions) -> "AskedPlanes":
@@ -221,46 +225,6 @@ def _refuse_budget_without_use(options: PlanOptions) -> None:
         )
     if options.speed is not None and options.minutes is None:
         raise UsageError("is for plans that are made for some minutes", where="--speed", remedy="Give --minutes, too.")
-
-
-def _speed_kpx_s(options: PlanOptions, workspace: "Workspace", events: Events) -> float | None:
-    from autoseg.runs.speed import machine_speed_kpx_s
-
-    if options.minutes is None or options.speed is not None:
-        return options.speed
-    return machine_speed_kpx_s(workspace, kind=_kind(options), device=options.device, events=events)
-
-
-def _kind(options: PlanOptions) -> catalogue.DeviceKind:
-    return device_kind() if options.device.kind == AUTO else "cpu" if options.device.kind == "cpu" else "gpu"
-
-
-def _inputs(
-    options: PlanOptions,
-    *,
-    name: str,
-    planes: "AskedPlanes",
-    speed: float | None,
-    overrides: Mapping[str, Any],
-    events: Events,
-) -> "Inputs":
-    from autoseg.planning.sections import Inputs
-    from autoseg.runs.memory import machine_memory_gb
-
-    kind = _kind(options)
-    return Inputs(
-        name=name,
-        recipe=options.recipe,
-        plane=planes[0] if isinstance(planes, tuple) else "auto",
-        planes=planes if planes == "all" or (isinstance(planes, tuple) and len(planes) > 1) else None,
-        device=kind,
-        memory_gb=options.memory_gb or machine_memory_gb(kind, options.device, events),
-        folds=options.folds,
-        not_finite=options.not_finite,
-        minutes=options.minutes,
-        speed_kpx_s=speed,
-        overrides=dict(overrides),
-    )
 
 
 def describe(result: PlanResult) -> Output:

@@ -43,12 +43,13 @@ def run(options: PreprocessOptions, events: Events) -> PreprocessResult:
 
     folder = workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
 
-    from autoseg.jobs.executors import open_executor
+    from autoseg.jobs.executors import check_choices, open_executor
     from autoseg.runs.folder_changes import warn_of_additions
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.preprocessing import preprocess
     from autoseg.runs.workspace import Workspace
 
+    check_choices(options)  # before scans are compared with those that were planned
     workspace = with_data_in(Workspace(folder, verify=options.verify), options.data, events)
     warn_of_additions(workspace, events)
     cases = workspace.dataset().labelled

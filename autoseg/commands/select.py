@@ -96,13 +96,14 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
 
     folder = workspace_folder(options.workspace)  # a wrong name is told before the rest is loaded
 
-    from autoseg.jobs.executors import open_executor
+    from autoseg.jobs.executors import check_choices, open_executor
     from autoseg.postprocessing.inputs import gather_inputs, refuse_changed_meanwhile
     from autoseg.postprocessing.selecting import make_selection, store_selection
     from autoseg.runs.moved_data import with_data_in
     from autoseg.runs.workspace import Workspace
     from autoseg.storage.locks import lock
 
+    check_choices(options)  # before scans are compared with those that were planned
     workspace = with_data_in(Workspace(folder, verify=options.verify), options.data, events)
     with lock(workspace.lock_file, events=events):
         inputs = gather_inputs(workspace, events)

@@ -68,6 +68,9 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
     plan = workspace.plan()
     selection = selection_of(workspace, plan)
     models = models_in_use(workspace, plan, selection, events)
+    onnx_files = [onnx / f"{model.id.file_stem}.onnx" for model in models] if onnx else []
+    _protect([file, *onnx_files], force=force)
+    _require_alone(onnx_files)
     _warn_of_changed_data(workspace, plan, models, events)
     if selection is not None and selection.edited:
         events.warn(f"the selection was {EDITED}")
@@ -75,9 +78,6 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
         events.info(
             "nothing was selected: exporting everything that was trained, without postprocessing (see `autoseg select`)"
         )
-    onnx_files = [onnx / f"{model.id.file_stem}.onnx" for model in models] if onnx else []
-    _protect([file, *onnx_files], force=force)
-    _require_alone(onnx_files)
     events.info("case names are replaced by numbers; the networks themselves may still remember something of their scans")
     read_back = _write(file, _members(workspace, models, selection))
     written = []
@@ -91,12 +91,13 @@ def write_export(workspace: Workspace, file: Path, *, onnx: Path | None, force: 
     return ExportResult(read_back.description, file.stat().st_size, tuple(written))
 
 
-def check_request(file: Path, *, onnx: Path | None) -> None:
+def check_request(file: Path, *, onnx: Path | None, force: bool) -> None:
     """Find early what would fail late.
 
     Raises:
         SystemFailureError: nothing can be written there.
-        UsageError: the file's name has another ending, or the ONNX packages are asked for and not installed.
+        UsageError: the file's name has another ending, the file is there and is not to be replaced, or the ONNX packages are
+            asked for and not installed.
     """
     if file.suffix != ARCHIVE_SUFFIX:
         raise UsageError(
@@ -109,6 +110,7 @@ def check_request(file: Path, *, onnx: Path | None) -> None:
         require_extra("onnx", "ONNX models")
         files.require_writable(onnx)
     files.require_writable(file.parent)
+    _protect([file], force=force)
 
 
 def _warn_of_changed_data(workspace: Workspace, plan: Plan, models: Sequence[FinishedModel], events: Events) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from pydantic import BaseModel, Field
+from pydantic.fields import FieldInfo
 
 from autoseg.planning.augmentation_section import AugmentationSection
 from autoseg.planning.evaluation_section import EvaluationSection
@@ -78,6 +79,12 @@ def in_every_view(path: str) -> str:
     """The path of the same value in every view: without the number of one; other paths are left as they are."""
     numbered = _NUMBERED.fullmatch(path)
     return f"{_VIEWS}.{numbered[2]}" if numbered else path
+
+
+def field_of(path: str) -> FieldInfo:
+    """Type and limits of a value that a section holds, by its path."""
+    section, _, field = in_every_view(path).rpartition(".")
+    return _SECTIONS[section].model_fields[field]
 
 
 def explained(decisions: Mapping[str, Decision]) -> Iterator[Explained]:

@@ -5,14 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 
 from autoseg.catalogue import Plane
 from autoseg.catalogue.meant import meant
 from autoseg.errors import UsageError
 from autoseg.planning import format_1
-from autoseg.planning.decided import DECIDED, decided_paths, in_every_view
+from autoseg.planning.decided import DECIDED, decided_paths, field_of, in_every_view
 from autoseg.planning.plan import Plan, sealed
+from autoseg.planning.section_types import Section
 from autoseg.planning.sections import AskedPlanes
 from autoseg.storage import files
 from autoseg.storage.documents import parse
@@ -41,7 +42,8 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         values by path, in the order of the plan, those for all views before those for one.
 
     Raises:
-        UsageError: a pair has no value, its key is unknown (with a suggestion), is not for planning, or is given twice.
+        UsageError: a pair has no value, its key is unknown (with a suggestion), is not for planning, or is given twice; or
+            values are not allowed, whatever the data.
 
     Example:
         >>> parse_overrides(["views.batch_size=4", "training.loss=dice"])
@@ -56,6 +58,8 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         if path in asked:
             raise UsageError(f"{path} is given twice", where=f"--set {pair}", remedy="Give it once.")
         asked[path] = _value(text.strip())
+
+    _refuse_impossible(asked)
 
     def place(path: str) -> tuple[int, bool, str]:
         return DECIDED.index(in_every_view(path)), path not in DECIDED, path
@@ -118,10 +122,34 @@ def overridden(plan: Plan, overrides: Mapping[str, Any]) -> Plan:
     try:
         return sealed(parse(document, Plan))
     except ValidationError as invalid:
-        raise UsageError(
-            f"what is asked for with --set makes no plan: {problems_in(invalid, Plan)}",
-            remedy="Change or leave out the named values.",
-        ) from None
+        raise _no_plan(invalid, Plan) from None
+
+
+def refuse_missing_views(overrides: Mapping[str, Any], planes: AskedPlanes) -> None:
+    """Refuse values for views that no plan with these planes has.
+
+    Raises:
+        UsageError: there is no view of such a number.
+    """
+    views = len(planes) if isinstance(planes, tuple) else len(get_args(Plane))
+    _of_each_view(overrides, decided=decided_paths(views))
+
+
+def _refuse_impossible(asked: Mapping[str, Any]) -> None:
+    """Refuse values of a wrong type or beyond their limits; whether they go together, the whole plan tells."""
+    fields: dict[str, Any] = {path: (field_of(path).annotation, field_of(path)) for path in asked}
+    model = create_model("Asked", __base__=Section, **fields)
+    try:
+        parse(dict(asked), model)
+    except ValidationError as invalid:
+        raise _no_plan(invalid, model) from None
+
+
+def _no_plan(invalid: ValidationError, model: type[BaseModel]) -> UsageError:
+    return UsageError(
+        f"what is asked for with --set makes no plan: {problems_in(invalid, model)}",
+        remedy="Change or leave out the named values.",
+    )
 
 
 def edits_without_effect(plan: Plan) -> Iterator[str]:

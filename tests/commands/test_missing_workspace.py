@@ -30,6 +30,15 @@ def taking_workspaces() -> list[str]:
     return [name for name in names if name not in MADE_BY_IT]
 
 
+@pytest.mark.parametrize("name", ["preprocess", "select", "train"])
+def test_choices_that_contradict_one_another_are_refused_before_scans_are_compared(tmp_path: Path, name: str) -> None:
+    (tmp_path / "plan.json").touch()
+    command = module_of(name)
+    choices = {"workspace": tmp_path, "data": tmp_path, "scheduler": "tcp://host:8786"}
+    with pytest.raises(UsageError, match="a scheduler is named, and the executor is not dask"):
+        command.run(command.COMMAND.options(**choices), Silent())
+
+
 def test_every_command_says_so_without_loading_torch(tmp_path: Path) -> None:
     lines = [[name, *ARGUMENTS.get(name, ()), "-w", "runs/IBSR1"] for name in taking_workspaces()]
     assert len(lines) >= 9

@@ -2,15 +2,19 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from oracles.commands import autoseg as command
 from oracles.gpus import pretend_gpus
 
 import autoseg
+from autoseg.catalogue.devices import DeviceChoice, PresentDevices
 from autoseg.commands import plan as plan_module
 from autoseg.errors import UsageError
+from autoseg.planning import fingerprint
 from autoseg.planning.plan import read_plan
+from autoseg.runs import speed
 
 
 def test_values_asked_for_are_in_the_plan_and_recorded(cohort: Path, tmp_path: Path) -> None:
@@ -32,6 +36,14 @@ def test_values_asked_for_are_in_the_plan_and_recorded(cohort: Path, tmp_path: P
         (["data.channels=2"], "cannot be set"),
         (["training.loss"], "expected KEY=VALUE"),
         (["training.loss=dice", "training.loss=dice"], "given twice"),
+        (["training.loss=dize"], r"training\.loss: There is no loss `dize`: did you mean `dice`"),
+        (["training.epochs=true"], r"training\.epochs: expected 1, found true"),
+        (
+            ["training.epochs=0", "views.1.patch_px=[8]"],
+            r"training\.epochs: expected a number of at least 1.*views\.1\.patch_px",
+        ),
+        (['training.slices={"rule": "with_class"}'], "needs `label`"),
+        (["views.3.batch_size=2"], r"no value views\.3\.batch_size; expected a number below 3"),
     ],
 )
 def test_what_cannot_be_asked_for_is_said_before_data_are_read(tmp_path: Path, overrides: list[str], words: str) -> None:
@@ -39,9 +51,32 @@ def test_what_cannot_be_asked_for_is_said_before_data_are_read(tmp_path: Path, o
         autoseg.plan(tmp_path / "nowhere", overrides=overrides)
 
 
-def test_a_value_that_makes_no_plan_writes_none(cohort: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"training\.loss: There is no loss `dize`: did you mean `dice`"):
-        autoseg.plan(cohort, workspace=tmp_path / "run", overrides=["training.loss=dize"])
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"folds": 5}, r"--folds 5: the subjects cannot be split like this; expected 1 to 4 folds"),
+        ({"minutes": 5.0, "device": "cuda:7"}, r"no cuda:7 device here"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_data_are_read(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any], words: str
+) -> None:
+    def read(*_: object, **__: object) -> None:
+        pytest.fail("scans are read")
+
+    def measured(device: DeviceChoice, _: object) -> float:
+        return float(len(device.among(PresentDevices())))
+
+    monkeypatch.setattr(fingerprint, "fingerprint_dataset", read)
+    monkeypatch.setattr(speed, "_measured", measured)
+    with pytest.raises(UsageError, match=words):
+        autoseg.plan(cohort, workspace=tmp_path / "run", **asked)
+
+
+def test_values_that_make_no_plan_together_write_none(cohort: Path, tmp_path: Path) -> None:
+    asked = ["network.features=[4, 4, 4, 4, 4]", "views.patch_px=[24, 24]"]
+    with pytest.raises(UsageError, match=r"patch_px of views must be multiples of 16"):
+        autoseg.plan(cohort, workspace=tmp_path / "run", overrides=asked)
     assert not (tmp_path / "run" / "plan.json").exists()
 
 

@@ -130,8 +130,15 @@ def test_a_folder_is_no_file_to_write(tmp_path: Path, monkeypatch: pytest.Monkey
     (tmp_path / "here" / "folder").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
     with pytest.raises(UsageError) as caught:
-        export.check_request(Path(name), onnx=None)
+        export.check_request(Path(name), onnx=None, force=False)
     assert caught.value.remedy == f"Write {Path(name) / 'model.autoseg'}."
+
+
+def test_a_file_that_is_there_is_refused_before_models_and_scans_are_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "model.autoseg").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"the file is there already.*--force"):
+        export.check_request(tmp_path / "model.autoseg", onnx=None, force=False)
+    export.check_request(tmp_path / "model.autoseg", onnx=None, force=True)
 
 
 def test_scores_of_a_case_that_two_folds_held_out_are_refused(workspace: Workspace, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
 
     from autoseg.commands.train.runs import foresee, make_ready_for_ranks, train_all, train_one
     from autoseg.commands.train.start import with_start
-    from autoseg.jobs.executors import open_executor
+    from autoseg.jobs.executors import check_choices, open_executor
     from autoseg.model.compute import choose_computes
     from autoseg.runs.minutes import clock_start, preprocess_missing
     from autoseg.runs.moved_data import with_data_in
@@ -62,6 +62,7 @@ def run(options: TrainOptions, events: Events) -> TrainResult:
                     started=started,
                 )
             )
+    check_choices(options)  # before scans are compared with those that were planned
     workspace = with_data_in(find_workspace(options.workspace, verify=options.verify), options.data, events)
     with open_executor(options, folder=workspace.root, events=events) as executor:
         computes = choose_computes(options.device, options.precision) if executor.is_local else ()
