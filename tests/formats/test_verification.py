@@ -2,7 +2,10 @@
 
 import contextlib
 import gzip
+import io
 import struct
+import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -185,6 +188,28 @@ def test_html_in_place_of_an_image(tmp_path: Path, pack: Callable[[bytes], bytes
 
 def test_something_else_inside_a_gzip(tmp_path: Path) -> None:
     assert "not an image" in refusal(written(tmp_path / "a.nii.gz", gzip.compress(bytes(range(256)) * 4)))
+
+
+def packed(kind: str) -> bytes:
+    """An archive with a file in it."""
+    stream = io.BytesIO()
+    if kind == "zip":
+        with zipfile.ZipFile(stream, "w") as archive:
+            archive.writestr("a.nii", "voxels")
+    else:
+        with tarfile.open(fileobj=stream, mode="w") as tar:
+            tar.addfile(tarfile.TarInfo("a.nii"))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.nii", "a.nii.gz", "a.tar"])
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_an_archive_is_to_be_unpacked(tmp_path: Path, name: str, kind: str) -> None:
+    assert "an archive of files, not an image. Unpack it" in refusal(written(tmp_path / name, packed(kind)))
+
+
+def test_a_compressed_archive_is_to_be_unpacked(tmp_path: Path) -> None:
+    assert "an archive of files" in refusal(written(tmp_path / "a.tar.gz", gzip.compress(packed("tar"))))
 
 
 def test_compressed_twice(tmp_path: Path, nifti: bytearray) -> None:
