@@ -12,6 +12,7 @@ from autoseg.cli.app import app
 from autoseg.errors import CasesFailedError
 from autoseg.images.geometry import Geometry
 from autoseg.images.image import write_labels
+from autoseg.reporting import figures
 
 
 @pytest.fixture
@@ -95,3 +96,16 @@ def test_the_function_gives_the_scores_with_the_error(home: Path) -> None:
         autoseg.evaluate("ours", "references", events=autoseg.silent)
     assert repr(failed.value.result) == "<EvaluateResult: 2 of 3 cases, mean Dice 1.0000>"
     assert {row["case"] for row in failed.value.result._records()} == {"a", "c"}
+
+
+def test_plots_say_of_how_many_references_they_are(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = list[str]()
+    monkeypatch.setattr(figures, "draw_bars", lambda *_, label: labels.append(label))
+    autoseg.evaluate("ours", "references", events=autoseg.silent)
+    assert not [label for label in labels if "cases" in label]
+    (home / "ours" / "b.nii.gz").unlink()
+    labels.clear()
+    with pytest.raises(CasesFailedError):
+        autoseg.evaluate("ours", "references", events=autoseg.silent)
+    assert labels
+    assert all(label.endswith("\n2 of 3 cases") for label in labels)

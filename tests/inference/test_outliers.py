@@ -308,3 +308,10 @@ def test_where_scans_of_training_have_as_few_values_nothing_tells_a_label_map(fi
 
 def test_a_label_map_in_one_of_several_channels_alone_is_a_channel(fingerprint: Fingerprint) -> None:
     assert label_map_instead(np.concatenate([blocks(1.0), intensities(0)]), trained_on(fingerprint), CLASSES) == []
+
+
+def test_a_label_map_is_the_first_that_is_said_of_a_scan(fingerprint: Fingerprint) -> None:
+    data: Any = SimpleNamespace(channels=("T1",), classes=CLASSES)
+    geometry = Geometry(SHAPE, (3.0, 1.0, 1.0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1))
+    nothing = LabelMap(np.zeros(SHAPE, np.uint16), geometry)
+    assert unusual(Image(blocks(1.0, 4.0), geometry), nothing, trained_on(fingerprint), data)[:1] == MAYBE
