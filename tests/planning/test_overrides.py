@@ -47,12 +47,16 @@ def planned(make_fingerprint: Any, *, planes: tuple[Plane, ...] | None = None, *
         ("training.batch_size=4", "views.batch_size", 4),
         ("network.neighbours=0", "views.adjacent_slices", 0),
         ('training.slices={"rule": "all"}', "training.slices", {"rule": "all"}),
-        ("training.loss=", "training.loss", ""),
-        ("training.loss=a=b", "training.loss", "a=b"),
     ],
 )
 def test_a_pair_is_a_path_and_a_value(pair: str, path: str, value: Any) -> None:
     assert parse_overrides([pair]) == {path: value}
+
+
+@pytest.mark.parametrize(("pair", "found"), [("training.loss=", "``"), ("training.loss=a=b", "`a=b`")])
+def test_a_value_is_all_that_comes_after_the_first_sign(pair: str, found: str) -> None:
+    with pytest.raises(UsageError, match=rf"training\.loss: There is no loss {found}"):
+        parse_overrides([pair])
 
 
 def test_values_stand_in_the_order_of_the_plan() -> None:
