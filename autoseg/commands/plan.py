@@ -11,7 +11,7 @@ from autoseg.errors import UsageError
 from autoseg.events import Events
 from autoseg.jobs.work import ExecutorName
 from autoseg.options.command import Command, Output, Table, function
-from autoseg.options.declaration import DeviceOption, Jobs, OptionalPath, Options, PathOption, argument, option
+from autoseg.options.declaration import Jobs, OptionalDevice, OptionalPath, Options, PathOption, argument, option
 from autoseg.options.shared import (
     CHANNELS,
     DEVICE,
@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 
 class PlanOptions(Options):
-    """Look at a data set, decide everything, say why, and write the workspace."""
+    """Look at a data set, decide everything, say why, and write the workspace.
+
+    Planned again in the same workspace, what was asked for before and is left out now holds; --force starts from nothing.
+    """
 
     dataset: PathOption = argument("Folder of the data set; its layout is recognised.")
     _: KW_ONLY
@@ -48,9 +51,11 @@ class PlanOptions(Options):
     channels: Sequence[str] = option(CHANNELS, default=())
     ignore: int | None = option(IGNORE, default=None)
     name: str | None = option("Name of the data set; default: its own or its folder's.", default=None)
-    recipe: catalogue.Recipe = option("auto: what measured best; paper: the published method.", default="auto")
-    planes: str | Sequence[str] = option(PLANES, default="auto")
-    plane: catalogue.Plane | Literal["auto"] = option("One plane: the same as --planes with one.", default="auto")
+    recipe: catalogue.Recipe | None = option(
+        "auto, the default: what measured best; paper: the published method.", default=None
+    )
+    planes: str | Sequence[str] | None = option(PLANES, default=None)
+    plane: catalogue.Plane | Literal["auto"] | None = option("One plane: the same as --planes with one.", default=None)
     folds: int | None = option("Folds of the cross-validation; default: 5 or fewer.", default=None, least=2, most=100_000)
     memory_gb: float | None = option(
         "GB one training step may take; default: 4 on a CPU, four fifths of the GPU found here, 8 on one that is not here.",
@@ -79,11 +84,14 @@ class PlanOptions(Options):
         metavar="KEY=VALUE",
     )
     force: bool = option(
-        "Replace an edited plan or folds, or another data set's with what it has adopted; assign folds from scratch.",
+        "Replace an edited plan or folds, or another data set's with what it has adopted; assign folds from scratch; drop "
+        "what was asked for before.",
         default=False,
     )
-    not_finite: catalogue.NotFinite = option(NOT_FINITE, default="refuse")
-    device: DeviceOption = option("Kind of machine to plan for; auto: this one.", default="auto", metavar=DEVICE.metavar)
+    not_finite: catalogue.NotFinite | None = option(NOT_FINITE, default=None)
+    device: OptionalDevice = option(
+        "Kind of machine to plan for; auto, the default: this one.", default=None, metavar=DEVICE.metavar
+    )
     jobs: Jobs = option(JOBS, default=1)
     executor: ExecutorName = option(EXECUTOR, default="local")
     scheduler: str | None = option(SCHEDULER, default=None)
@@ -98,11 +106,13 @@ class PlanResult(Records):
         workspace: where it lies.
         plan: what was decided.
         fingerprint: of the data that it was decided from.
+        held: options that were left out and hold, because an earlier plan of the workspace was asked for them.
     """
 
     workspace: "Workspace"
     plan: "Plan"
     fingerprint: "Fingerprint"
+    held: tuple[str, ...] = ()
 
     def _in_short(self) -> str:
         views = ", ".join(str(plane or "2D") for plane in self.plan.planes)
@@ -123,35 +133,29 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
 
     Raises:
         DatasetError: the folder is no data set, or cases are unusable.
+        PlanError: there is a plan that cannot be read.
         UsageError: a value that is asked for is none of a plan, or does not go with the others.
         WorkspaceError: a plan edited by hand or another data set's workspace is in the way, or another command uses it.
     """
-    from autoseg.commands.plan_inputs import inputs_of
+    from autoseg.commands.plan_inputs import asked_for, find, holding, inputs_of, told_what_holds
     from autoseg.jobs.executors import open_executor
-    from autoseg.layouts import find_dataset, tell_found
-    from autoseg.layouts.common import Choice
+    from autoseg.layouts import tell_found
     from autoseg.planning.channels import found_channels
     from autoseg.planning.examination import split_cases
     from autoseg.planning.fingerprint import Fingerprint, fingerprint_dataset
     from autoseg.planning.labelled import without_unlabelled
-    from autoseg.planning.overrides import parse_overrides, refuse_missing_views
+    from autoseg.planning.overrides import parse_overrides
     from autoseg.planning.planner import make_plan
     from autoseg.runs.adopting import with_adopted
     from autoseg.runs.folder_changes import listed_names, others_digest
-    from autoseg.runs.found import RUNS
     from autoseg.runs.moved_data import earlier_name, warn_of_workspaces_left_behind
     from autoseg.runs.protection import keep_replaced, protect_earlier_planning, refuse_data_as_workspace
     from autoseg.runs.source_checksums import remember, unread
-    from autoseg.runs.workspace import Workspace
     from autoseg.storage.locks import lock
 
-    overrides, planes = parse_overrides(options.overrides), _asked_planes(options)
-    refuse_missing_views(overrides, planes)
-    _refuse_budget_without_use(options)
-    dataset = find_dataset(
-        options.dataset, name=options.name, choice=Choice(options.labels, tuple(options.channels), options.ignore)
-    )
-    workspace = Workspace(options.workspace or RUNS / dataset.name)
+    now = asked_for(options, planes=_asked_planes(options), overrides=parse_overrides(options.overrides))
+    found = find(options)
+    dataset, workspace = found.dataset, found.workspace
     if options.name is None and not options.force:
         dataset = dataset.model_copy(update={"name": earlier_name(workspace, dataset)})
     events.info(
@@ -167,14 +171,18 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         if not options.force:
             protect_earlier_planning(workspace, dataset)
         dataset = with_adopted(dataset, workspace, force=options.force, events=events)
-        inputs = inputs_of(options, dataset, workspace, planes=planes, overrides=overrides, events=events)
+        holds = holding(workspace, now, force=options.force, events=events)
+        held = (*found.held, *holds.options)
+        with told_what_holds(held):
+            inputs = inputs_of(options, now, holds, dataset=dataset, workspace=workspace, events=events)
         before = unread(dataset.labelled)
         with open_executor(options, folder=dataset.root, write=False, events=events) as jobs:
-            fingerprint = fingerprint_dataset(dataset, not_finite=options.not_finite, jobs=jobs, events=events)
+            fingerprint = fingerprint_dataset(dataset, not_finite=inputs.not_finite, jobs=jobs, events=events)
         dataset, labelled = without_unlabelled(dataset, fingerprint.cases, events)
         fingerprint = Fingerprint(cases=labelled)
         dataset = found_channels(dataset, fingerprint.cases)
-        plan = make_plan(dataset, fingerprint, inputs)
+        with told_what_holds(held):
+            plan = make_plan(dataset, fingerprint, inputs)
         splits = split_cases(
             dataset,
             fingerprint.cases,
@@ -187,7 +195,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         dataset = dataset.model_copy(update={"others_sha256": others_digest(dataset, names)})
         _write(workspace, plan, dataset=dataset, fingerprint=fingerprint, splits=splits)
         remember(workspace.checksums_file, before, dataset.labelled, fingerprint)
-    return PlanResult(workspace, plan, fingerprint)
+    return PlanResult(workspace, plan, fingerprint, held)
 
 
 def _write(
@@ -203,28 +211,17 @@ def _write(
     write_plan(plan, workspace.plan_file)
 
 
-def _asked_planes(options: PlanOptions) -> "AskedPlanes":
+def _asked_planes(options: PlanOptions) -> "AskedPlanes | None":
     from autoseg.planning.overrides import parse_planes
 
-    planes = parse_planes(options.planes)
-    if options.plane == "auto" or planes == (options.plane,):
+    planes = None if options.planes is None else parse_planes(options.planes)
+    if options.plane is None or (options.plane == "auto" and planes is not None) or planes == (options.plane,):
         return planes
-    if planes != "auto":
+    if planes is not None and planes != "auto":
         raise UsageError(
             "--plane and --planes name different planes", remedy="Leave one of them out; --planes takes several planes."
         )
-    return (options.plane,)
-
-
-def _refuse_budget_without_use(options: PlanOptions) -> None:
-    if options.minutes is not None and options.recipe == "paper":
-        raise UsageError(
-            "the recipe paper is the published method, whose networks and epochs no budget changes",
-            where="--minutes",
-            remedy="Leave it out; `autoseg train --minutes` ends runs earlier.",
-        )
-    if options.speed is not None and options.minutes is None:
-        raise UsageError("is for plans that are made for some minutes", where="--speed", remedy="Give --minutes, too.")
+    return "auto" if options.plane == "auto" else (options.plane,)
 
 
 def describe(result: PlanResult) -> Output:
@@ -239,12 +236,14 @@ def describe(result: PlanResult) -> Output:
         group = line.group
     decisions = [(each.what, _shown(each.value), each.reason) for each in explained(result.plan.decisions)]
     fold = "0" if result.plan.folds > 1 else "full"
+    held = f"\nAs asked for before (--force drops it): {' '.join(result.held)}" if result.held else ""
     text = (
-        f"\nWrote {result.workspace.plan_file}, which you may edit; --full shows every decision with its reason.\n"
+        f"{held}\nWrote {result.workspace.plan_file}, which you may edit; --full shows every decision with its reason.\n"
         f"Next: autoseg train --arch unet --fold {fold} --workspace {shlex.quote(str(result.workspace.root))}"
     )
     document = {
         "workspace": str(result.workspace.root),
+        "held": list(result.held),
         "digest": result.plan.digest,
         "plan": result.plan.model_dump(mode="json"),
     }

@@ -1,16 +1,26 @@
-"""What a plan is made from besides the data: what is asked for, and this machine; judged before any scan is read."""
+"""What a plan is made from besides the data: what is asked for, now and before, and this machine; no scan is read for it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from autoseg.catalogue import DeviceKind
-from autoseg.catalogue.devices import AUTO
+from autoseg.catalogue.devices import AUTO, DeviceChoice
 from autoseg.data.dataset import Dataset
 from autoseg.data.splits import fold_count
+from autoseg.errors import PlanError, UsageError
 from autoseg.events import Events
 from autoseg.jobs.machine import device_kind
+from autoseg.layouts import find_dataset
+from autoseg.layouts.common import Choice
+from autoseg.planning.asked import Asked, asked_in, dropped, held, together
+from autoseg.planning.overrides import refuse_missing_views
+from autoseg.planning.plan import read_plan
 from autoseg.planning.sections import AskedPlanes, Inputs
+from autoseg.runs.found import RUNS
 from autoseg.runs.memory import machine_memory_gb
+from autoseg.runs.moved_data import earlier_choice
 from autoseg.runs.speed import machine_speed_kpx_s
 from autoseg.runs.workspace import Workspace
 
@@ -18,48 +28,153 @@ if TYPE_CHECKING:
     from autoseg.commands.plan import PlanOptions
 
 
+@dataclass(frozen=True)
+class Found:
+    """A data set and where it is planned.
+
+    Attributes:
+        dataset: the cases.
+        workspace: where everything lies.
+        held: options that were given before and say what of the folder is read as what.
+    """
+
+    dataset: Dataset
+    workspace: Workspace
+    held: tuple[str, ...]
+
+
+def find(options: "PlanOptions") -> Found:
+    """The data set that is to be planned, read as it was planned before where that is not asked for otherwise.
+
+    Raises:
+        DatasetError: the folder is no data set.
+    """
+    given = choice = Choice(options.labels, tuple(options.channels), options.ignore)
+    dataset = None if options.workspace else find_dataset(options.dataset, name=options.name, choice=given)
+    workspace = Workspace(options.workspace or RUNS / ("" if dataset is None else dataset.name))
+    if not options.force:
+        choice = earlier_choice(workspace, options.dataset, given)
+    if dataset is None or choice != given:
+        dataset = find_dataset(options.dataset, name=options.name, choice=choice)
+    return Found(dataset, workspace, tuple(word for word in choice.options if word not in given.options))
+
+
+def asked_for(options: "PlanOptions", *, planes: AskedPlanes | None, overrides: Mapping[str, Any]) -> Asked:
+    """What the user asks for.
+
+    Args:
+        options: what the user chose.
+        planes: those asked for; None: none are.
+        overrides: values asked for, by their path.
+
+    Raises:
+        UsageError: it cannot be together.
+    """
+    refuse_missing_views(overrides, planes or "auto")
+    if options.minutes is not None and options.recipe == "paper":
+        raise _no_budget()
+    if options.speed is not None and options.minutes is None:
+        raise UsageError("is for plans that are made for some minutes", where="--speed", remedy="Give --minutes, too.")
+    return Asked(
+        recipe=options.recipe,
+        planes=planes,
+        not_finite=options.not_finite,
+        folds=options.folds,
+        minutes=options.minutes,
+        speed_kpx_s=options.speed,
+        device=None if options.device is None else _kind(options.device),
+        memory_gb=options.memory_gb,
+        overrides=overrides,
+    )
+
+
+def holding(workspace: Workspace, now: Asked, *, force: bool, events: Events) -> Asked:
+    """What an earlier plan was asked for and holds; what does not, though nothing takes its place, is warned of.
+
+    Raises:
+        PlanError: there is a plan that cannot be read, and it is not to be replaced.
+    """
+    if not workspace.plan_file.exists():
+        return Asked()
+    try:
+        before = asked_in(read_plan(workspace.plan_file).inputs)
+    except PlanError:
+        if not force:
+            raise
+        return Asked()
+    holds = Asked() if force else held(before, now)
+    if gone := dropped(before, now, holds).options:
+        why = "with --force" if force else "with another recipe, device or other planes"
+        events.warn(f"asked for before, and left out {why}: {' '.join(gone)}")
+    return holds
+
+
+@contextmanager
+def told_what_holds(options: Sequence[str]) -> Iterator[None]:
+    """Have what is refused say which options of before hold: they may be the reason."""
+    try:
+        yield
+    except UsageError as error:
+        if options:
+            error.remedy += f" As asked for before: {' '.join(options)}. Other values replace these, --force drops them."
+        raise
+
+
 def inputs_of(
-    options: "PlanOptions",
-    dataset: Dataset,
-    workspace: Workspace,
-    *,
-    planes: AskedPlanes,
-    overrides: Mapping[str, Any],
-    events: Events,
+    options: "PlanOptions", now: Asked, holds: Asked, *, dataset: Dataset, workspace: Workspace, events: Events
 ) -> Inputs:
     """What a plan is to be made from.
 
     Args:
         options: what the user chose.
+        now: what is asked for by it.
+        holds: what was asked for before and holds.
         dataset: the cases as they were found.
         workspace: may hold a plan that recorded this machine's speed.
-        planes: those asked for.
-        overrides: values asked for, by their path.
         events: told of what is found here.
 
     Raises:
-        UsageError: more folds than subjects are asked for, or a device that is not here.
+        UsageError: what is asked for cannot be together; or more folds than subjects, or a device that is not here, are.
     """
+    asked = together(now, holds)
+    refuse_missing_views(asked.overrides, asked.planes or "auto")
+    if asked.minutes is not None and asked.recipe == "paper":
+        raise _no_budget()
     if dataset.training:
-        fold_count(len({case.subject for case in dataset.training}), asked=options.folds)  # copies may make it fewer
-    kind = _kind(options)
-    speed = options.speed
-    if options.minutes is not None and speed is None:
-        speed = machine_speed_kpx_s(workspace, kind=kind, device=options.device, events=events)
+        fold_count(len({case.subject for case in dataset.training}), asked=asked.folds)  # copies may make it fewer
+    kind = asked.device or device_kind()
+    device = options.device or DeviceChoice((AUTO if holds.device is None else {"cpu": "cpu", "gpu": "cuda"}[holds.device],))
+    memory_gb = asked.memory_gb or asked.found_gb or machine_memory_gb(kind, device, events)
+    speed = asked.speed_kpx_s
+    if asked.minutes is not None and speed is None:
+        speed = machine_speed_kpx_s(workspace, kind=kind, device=device, events=events)
+    planes = asked.planes or "auto"
     return Inputs(
         name=dataset.name,
-        recipe=options.recipe,
+        recipe=asked.recipe or "auto",
         plane=planes[0] if isinstance(planes, tuple) else "auto",
         planes=planes if planes == "all" or (isinstance(planes, tuple) and len(planes) > 1) else None,
         device=kind,
-        memory_gb=options.memory_gb or machine_memory_gb(kind, options.device, events),
-        folds=options.folds,
-        not_finite=options.not_finite,
-        minutes=options.minutes,
+        memory_gb=memory_gb,
+        folds=asked.folds,
+        not_finite=asked.not_finite or "refuse",
+        minutes=asked.minutes,
         speed_kpx_s=speed,
-        overrides=dict(overrides),
+        overrides=dict(asked.overrides),
+        asked=(
+            *(("device",) if (options.device.kind != AUTO if options.device else holds.device is not None) else ()),
+            *(("memory_gb",) if asked.memory_gb is not None else ()),
+        ),
     )
 
 
-def _kind(options: "PlanOptions") -> DeviceKind:
-    return device_kind() if options.device.kind == AUTO else "cpu" if options.device.kind == "cpu" else "gpu"
+def _kind(device: DeviceChoice) -> DeviceKind:
+    return device_kind() if device.kind == AUTO else "cpu" if device.kind == "cpu" else "gpu"
+
+
+def _no_budget() -> UsageError:
+    return UsageError(
+        "the recipe paper is the published method, whose networks and epochs no budget changes",
+        where="--minutes",
+        remedy="Leave it out; `autoseg train --minutes` ends runs earlier.",
+    )

@@ -236,6 +236,9 @@ class Dataset(BaseModel):
         default=(),
         description="ends of the names of the channels' images, as asked for (`--channel`); none: by what is there",
     )
+    asked_ignore: int | None = Field(
+        default=None, description="which value was asked for as that of voxels without a label (`--ignore`); null: none"
+    )
     channels: tuple[str, ...] = Field(min_length=1, description="what each channel shows, e.g. T1 or CT")
     classes: tuple[LabelClass, ...] | None = Field(
         description="declared classes by rising value, background first; None: to be found in the label files"

@@ -58,7 +58,8 @@ def find_dataset(root: Path, *, name: str | None = None, choice: Choice = NO_CHO
     try:
         _refuse_no_folder(folder)
         dataset = _with_ignored(_with_named_segments(_recognised(folder, choice)), choice.ignore)
-        dataset = dataset.model_copy(update={"asked_labels": choice.labels, "asked_channels": choice.channels})
+        asked = {"asked_labels": choice.labels, "asked_channels": choice.channels, "asked_ignore": choice.ignore}
+        dataset = dataset.model_copy(update=asked)
         _check(dataset)
     except OSError as cause:
         raise DatasetError(

@@ -1,6 +1,7 @@
 """What all layouts have in common."""
 
 import re
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,13 @@ class Choice:
     def __bool__(self) -> bool:
         """Whether any of the files are chosen."""
         return self.labels is not None or bool(self.channels)
+
+    @property
+    def options(self) -> list[str]:
+        """Options of commands that choose so, as a shell takes them."""
+        asked = [] if self.labels is None else [f"--labels {shlex.quote(self.labels)}"]
+        asked += [f"--channel {shlex.quote(channel)}" for channel in self.channels]
+        return asked if self.ignore is None else [*asked, f"--ignore {self.ignore}"]
 
     def refuse(self) -> None:
         """For a layout that leaves no choice.

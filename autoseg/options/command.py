@@ -12,7 +12,10 @@ from autoseg.errors import UsageError
 from autoseg.events import Events, Silent
 from autoseg.options.declaration import Options, did_you_mean, options_of
 
-_AS_GIVEN: Final[Mapping[Any, Any]] = {DeviceChoice: str | Sequence[str]}
+_AS_GIVEN: Final[Mapping[Any, Any]] = {
+    DeviceChoice: str | Sequence[str],
+    DeviceChoice | None: str | Sequence[str] | None,
+}
 """What users give for an option that commands read as something else."""
 
 _P = ParamSpec("_P")

@@ -66,7 +66,8 @@ def digest_in_format_1(values: Any) -> str:
         values: in format 2, without those that equal their defaults, reasons and version.
     """
     document = json.loads(json.dumps(values))  # a copy
-    document["inputs"].pop("overrides", None)  # what they ask for is among the values
+    for later in ("overrides", "asked"):  # what they ask for is among the values
+        document["inputs"].pop(later, None)
     view, *others = document.pop("views")
     for old, new in MOVED.items():
         (section, key), (place, _, moved) = old.split("."), new.rpartition(".")

@@ -60,9 +60,15 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         asked[path] = _value(text.strip())
 
     _refuse_impossible(asked)
+    return in_order(asked)
+
+
+def in_order(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by their path, in the order of the plan, those for all views before those for one."""
 
     def place(path: str) -> tuple[int, bool, str]:
-        return DECIDED.index(in_every_view(path)), path not in DECIDED, path
+        general = in_every_view(path)
+        return DECIDED.index(general) if general in DECIDED else len(DECIDED), path not in DECIDED, path
 
     return {path: asked[path] for path in sorted(asked, key=place)}
 

@@ -61,6 +61,9 @@ class Inputs(Section):
         description="thousand pixels that a U-Net of 16 features learns from in a second, where `minutes` was asked for",
     )
     overrides: dict[str, Any] = Field(default={}, description="values asked for with `--set`, by their path")
+    asked: tuple[Literal["device", "memory_gb"], ...] = Field(
+        default=(), description="which of these were asked for; those that are not are as they were found"
+    )
 
     @property
     def asked_planes(self) -> AskedPlanes:

@@ -1,8 +1,8 @@
 """The page of the report: which facts, tables and figures stand where."""
 
-import json
 import shlex
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from autoseg.evaluation.formatting import bounds, number, plan_value, volume
 from autoseg.evaluation.statistics import Interval, mean_interval
+from autoseg.layouts.common import Choice
 from autoseg.model.description import BUNDLE_FILE, software_versions
+from autoseg.planning.asked import asked_in
 from autoseg.planning.decided import explained
 from autoseg.planning.labelled import labelled_part
 from autoseg.planning.sections import Inputs
@@ -246,18 +248,11 @@ def _choices(config: TrainConfig) -> str:
 
 def reading_options(data: ReportData) -> list[str]:
     """Options of `autoseg plan` that tell what of the folder is read as what."""
-    dataset, ignore = data.dataset, data.plan.data.ignore
-    options = [] if dataset.asked_labels is None else [f"--labels {shlex.quote(dataset.asked_labels)}"]
-    options += [f"--channel {shlex.quote(channel)}" for channel in dataset.asked_channels]
-    return options if ignore is None else [*options, f"--ignore {ignore}"]
+    dataset = data.dataset
+    return Choice(dataset.asked_labels, dataset.asked_channels, data.plan.data.ignore).options
 
 
 def planning_options(inputs: Inputs) -> list[str]:
     """Options of `autoseg plan` that ask for what a plan was made from, besides those that depend on the machine."""
-    planes = inputs.asked_planes if isinstance(inputs.asked_planes, str) else ",".join(inputs.asked_planes)
-    options = [f"--recipe {inputs.recipe}", *([] if planes == "auto" else [f"--planes {planes}"])]
-    options += [] if inputs.not_finite == "refuse" else [f"--not-finite {inputs.not_finite}"]
-    options += [] if inputs.folds is None else [f"--folds {inputs.folds}"]
-    options += [] if inputs.minutes is None else [f"--minutes {inputs.minutes:g}"]
-    options += [] if inputs.speed_kpx_s is None else [f"--speed {inputs.speed_kpx_s:g}"]
-    return options + [f"--set {shlex.quote(f'{path}={json.dumps(value)}')}" for path, value in inputs.overrides.items()]
+    asked = replace(asked_in(inputs), recipe=inputs.recipe, speed_kpx_s=inputs.speed_kpx_s, device=None, memory_gb=None)
+    return asked.options

@@ -129,9 +129,9 @@ def require_files(cases: Iterable[Case], workspace: Workspace) -> None:
 
 
 def planning_again(dataset: Dataset, workspace: Workspace) -> str:
-    """The command that plans a data set again where it lies, and what has to be said with it."""
+    """The command that plans a data set again where it lies; what was asked for before holds."""
     command = shlex.join(["autoseg", "plan", str(dataset.root), "--workspace", str(workspace.root)])
-    return f"`{command}`, with the options of before"
+    return f"`{command}`"
 
 
 def planning_without(dataset: Dataset, workspace: Workspace) -> str:
@@ -149,9 +149,32 @@ def _is_in_place(dataset: Dataset) -> bool:
 
 
 def earlier_name(workspace: Workspace, dataset: Dataset) -> str:
-    """What a workspace calls the same cases since it was first planned: a folder that was renamed is no other data set."""
+    """What a workspace calls the same folder, or the same cases, since it was first planned.
+
+    A folder that was renamed is no other data set.
+    """
     earlier = _stored(workspace)
-    return earlier.name if earlier is not None and _same_cases(earlier, dataset) else dataset.name
+    if earlier is None or not (_same_cases(earlier, dataset) or _lies_in(earlier, workspace, dataset.root)):
+        return dataset.name
+    return earlier.name
+
+
+def earlier_choice(workspace: Workspace, folder: Path, given: Choice) -> Choice:
+    """How a workspace read a folder when it was planned, where it is not asked for otherwise.
+
+    Args:
+        workspace: which may have been planned from another folder, or not yet.
+        folder: holds a data set.
+        given: what is asked for now.
+    """
+    earlier = _stored(workspace)
+    if earlier is None or not (_is_gone(earlier, workspace) or _lies_in(earlier, workspace, folder)):
+        return given
+    return Choice(
+        labels=earlier.asked_labels if given.labels is None else given.labels,
+        channels=given.channels or earlier.asked_channels,
+        ignore=earlier.asked_ignore if given.ignore is None else given.ignore,
+    )
 
 
 def warn_of_workspaces_left_behind(workspace: Workspace, dataset: Dataset, events: Events) -> None:
@@ -160,7 +183,7 @@ def warn_of_workspaces_left_behind(workspace: Workspace, dataset: Dataset, event
         return
     for other in map(Workspace, sorted(path.parent for path in RUNS.glob("*/plan.json"))):
         earlier = _stored(other)
-        if earlier is not None and _same_cases(earlier, dataset) and not places.located(earlier, other.root).root.exists():
+        if earlier is not None and _same_cases(earlier, dataset) and _is_gone(earlier, other):
             command = shlex.join(["autoseg", "train", "--workspace", str(other.root), "--data", str(dataset.root)])
             events.warn(
                 f"{other.root} was planned from cases of the same names in {earlier.root}, which is gone. To go on with its "
@@ -248,6 +271,17 @@ def _stored(workspace: Workspace) -> Dataset | None:
         return workspace.stored_dataset()
     except AutosegError:
         return None
+
+
+def _is_gone(earlier: Dataset, workspace: Workspace) -> bool:
+    """Whether a workspace's data set is not there any more: it was moved."""
+    return not places.located(earlier, workspace.root).root.exists()
+
+
+def _lies_in(earlier: Dataset, workspace: Workspace, folder: Path) -> bool:
+    """Whether a workspace's data set lies in a folder."""
+    root = places.located(earlier, workspace.root).root
+    return root.exists() and folder.exists() and root.samefile(folder)
 
 
 def _same_cases(one: Dataset, other: Dataset) -> bool:

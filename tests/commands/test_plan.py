@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from oracles.commands import autoseg as command
 from oracles.gpus import pretend_gpus
+from oracles.watched_runs import Recorder
 
 import autoseg
 from autoseg.catalogue.devices import DeviceChoice, PresentDevices
@@ -71,6 +72,33 @@ def test_what_does_not_fit_is_said_before_data_are_read(
     monkeypatch.setattr(speed, "_measured", measured)
     with pytest.raises(UsageError, match=words):
         autoseg.plan(cohort, workspace=tmp_path / "run", **asked)
+
+
+def plan_of(folder: Path) -> bytes:
+    return (folder / "plan.json").read_bytes()
+
+
+def test_what_was_asked_for_holds_until_it_is_asked_for_otherwise(cohort: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    planned = autoseg.plan(
+        cohort, workspace=run, ignore=9, folds=2, overrides=["training.loss=dice"], not_finite="zero", device="cpu"
+    )
+    before = plan_of(run)
+    assert planned.held == ()
+    again = command("plan", str(cohort), "-w", str(run))
+    assert plan_of(run) == before
+    told = "--ignore 9 --not-finite zero --folds 2 --device cpu --set 'training.loss=\"dice\"'"
+    assert f"As asked for before (--force drops it): {told}" in " ".join(again.told.split())
+    with pytest.raises(UsageError, match=r"As asked for before: .*--folds 2.* --force drops them"):
+        autoseg.plan(cohort, workspace=run, overrides=["views.batch_size=4", "training.class_weights=[1]"])
+    assert plan_of(run) == before
+    events = Recorder()
+    fresh = autoseg.plan(cohort, workspace=run, force=True, events=events)
+    (warned,) = [told for told in events.warnings if "asked for before" in told]
+    assert warned.endswith("left out with --force: --not-finite zero --folds 2 --device cpu --set 'training.loss=\"dice\"'")
+    assert (fresh.held, fresh.plan.folds, fresh.plan.data.ignore) == ((), 4, None)
+    autoseg.plan(cohort, workspace=tmp_path / "other")
+    assert plan_of(run) == plan_of(tmp_path / "other")
 
 
 def test_values_that_make_no_plan_together_write_none(cohort: Path, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_speed_that_is_given_is_not_measured(cohort: Path, tmp_path: Path, mon
     monkeypatch.setattr(speed, "_measured", None)
     fast = autoseg.plan(cohort, workspace=tmp_path / "run", minutes=60, speed=1e6, device="cpu").plan
     slow = autoseg.plan(cohort, workspace=tmp_path / "run", minutes=60, speed=0.001, device="cpu").plan
-    usual = autoseg.plan(cohort, workspace=tmp_path / "run", device="cpu").plan
+    usual = autoseg.plan(cohort, workspace=tmp_path / "usual", device="cpu").plan
     assert (fast.network.features[0], usual.network.features[0], slow.network.features[0]) == (32, 16, 8)
     assert (fast.inputs.speed_kpx_s, usual.inputs.speed_kpx_s) == (1e6, None)
     assert (fast.training.epochs, fast.training.minutes) == (None, 60)
