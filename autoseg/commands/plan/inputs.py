@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from autoseg.catalogue import DeviceKind
 from autoseg.catalogue.devices import AUTO, DeviceChoice
+from autoseg.commands.plan.options import PlanOptions
 from autoseg.data.dataset import Dataset
 from autoseg.data.splits import fold_count
 from autoseg.errors import PlanError, UsageError
@@ -24,9 +25,6 @@ from autoseg.runs.moved_data import earlier_choice
 from autoseg.runs.speed import machine_speed_kpx_s
 from autoseg.runs.workspace import Workspace
 
-if TYPE_CHECKING:
-    from autoseg.commands.plan import PlanOptions
-
 
 @dataclass(frozen=True)
 class Found:
@@ -43,7 +41,7 @@ class Found:
     held: tuple[str, ...]
 
 
-def find(options: "PlanOptions") -> Found:
+def find(options: PlanOptions) -> Found:
     """The data set that is to be planned, read as it was planned before where that is not asked for otherwise.
 
     Raises:
@@ -59,7 +57,7 @@ def find(options: "PlanOptions") -> Found:
     return Found(dataset, workspace, tuple(word for word in choice.options if word not in given.options))
 
 
-def asked_for(options: "PlanOptions", *, planes: AskedPlanes | None, overrides: Mapping[str, Any]) -> Asked:
+def asked_for(options: PlanOptions, *, planes: AskedPlanes | None, overrides: Mapping[str, Any]) -> Asked:
     """What the user asks for.
 
     Args:
@@ -121,7 +119,7 @@ def told_what_holds(options: Sequence[str]) -> Iterator[None]:
 
 
 def inputs_of(
-    options: "PlanOptions", now: Asked, holds: Asked, *, dataset: Dataset, workspace: Workspace, events: Events
+    options: PlanOptions, now: Asked, holds: Asked, *, dataset: Dataset, workspace: Workspace, events: Events
 ) -> Inputs:
     """What a plan is to be made from.
 
