@@ -70,7 +70,8 @@ def test_edits_of_a_plan_from_which_nothing_is_made_are_warned_of(
 ) -> None:
     decided = {"folds": Decision(rule="folds", value=tiny_plan.folds, reason="Asked for.")}
     plan = tiny_plan.model_copy(update={"folds": 7, "decisions": decided})
-    monkeypatch.setattr(session_module, "find_arrays", lambda *_, **__: None)
+    for name in ("find_arrays", "warn_of_additions"):
+        monkeypatch.setattr(session_module, name, lambda *_, **__: None)
     workspace: Any = SimpleNamespace(stored_splits=lambda: SimpleNamespace(edited=False))
     dataset: Any = SimpleNamespace(labelled=(), revision=0)
     events = Recorder()
