@@ -225,6 +225,7 @@ def test_wandb_records_offline_goes_on_in_the_same_run_and_sends_nothing(tmp_pat
     folder.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     environment |= {f"WANDB_{place}_DIR": str(tmp_path / "home") for place in ("CACHE", "CONFIG", "DATA")}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     with socket.create_server(("127.0.0.1", 0)) as way_out:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"):
             environment[name] = f"http://127.0.0.1:{way_out.getsockname()[1]}"
