@@ -65,7 +65,7 @@ SPLITS: Final = DocumentType(
     name="list of folds",
     model=Splits,
     missing="Run `autoseg plan DATASET` first.",
-    unusable="Correct it, or run `autoseg plan DATASET --force` for folds assigned from scratch, which keeps this file.",
+    unusable="Correct it, or run `autoseg plan DATASET --force` for folds from scratch, which keeps this file beside them.",
     migrations={1: _to_format_2},
 )
 

@@ -28,7 +28,6 @@ class Asked:
         speed_kpx_s: thousand pixels that are learnt from in a second, for `minutes`.
         device: kind of machine.
         memory_gb: GB that a training step may take.
-        found_gb: the same as found on the device that was asked for; no option of its own.
         overrides: values by their path, in the order of the plan.
     """
 
@@ -40,7 +39,6 @@ class Asked:
     speed_kpx_s: float | None = None
     device: catalogue.DeviceKind | None = None
     memory_gb: float | None = None
-    found_gb: float | None = None
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -63,33 +61,34 @@ class Asked:
 
 def asked_in(inputs: Inputs) -> Asked:
     """What an earlier plan was asked for; the speed, which may have been measured, is no part of it."""
-    device = "device" in inputs.asked
     return Asked(
         recipe=None if inputs.recipe == "auto" else inputs.recipe,
         planes=None if inputs.asked_planes == "auto" else inputs.asked_planes,
         not_finite=None if inputs.not_finite == "refuse" else inputs.not_finite,
         folds=inputs.folds,
         minutes=inputs.minutes,
-        device=inputs.device if device else None,
+        device=inputs.device if "device" in inputs.asked else None,
         memory_gb=inputs.memory_gb if "memory_gb" in inputs.asked else None,
-        found_gb=inputs.memory_gb if device else None,
         overrides=in_order(inputs.overrides),
     )
 
 
-def held(before: Asked, now: Asked) -> Asked:
+def held(before: Asked, now: Asked, *, planned_for: catalogue.DeviceKind | None = None) -> Asked:
     """What of an earlier plan holds: what is not asked for otherwise.
 
     With another recipe, nothing holds that said how to depart from the one before. With another device, the memory of the
     one before does not hold; with other planes, values for views by their number do not.
+
+    Args:
+        before: what the earlier plan was asked for.
+        now: what is asked for now.
+        planned_for: the device that the earlier plan is for, asked for or found.
     """
     gone = {each.name for each in fields(Asked) if each.name != "overrides" and getattr(now, each.name) is not None}
     if now.recipe is not None and now.recipe != (before.recipe or "auto"):
         gone |= _OF_RECIPE
-    if now.device is not None and now.device != before.device:
+    if now.device is not None and now.device != planned_for:
         gone |= {"memory_gb"}
-    if now.device is not None or now.memory_gb is not None:
-        gone |= {"found_gb"}
     overrides = {} if "overrides" in gone else _held_values(before, now)
     none: Any = dict.fromkeys(gone - {"overrides"})
     return replace(before, **none, overrides=overrides)

@@ -8,7 +8,7 @@ from typing import Final
 
 from autoseg.data import places
 from autoseg.data.dataset import Case, Dataset
-from autoseg.errors import AutosegError, DatasetError, SystemFailureError
+from autoseg.errors import DatasetError, SystemFailureError
 from autoseg.events import Events
 from autoseg.layouts import find_dataset
 from autoseg.layouts.common import Choice
@@ -16,7 +16,6 @@ from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import checksum_over
 from autoseg.preprocessing.store import store_of
-from autoseg.runs.found import RUNS
 from autoseg.runs.revisions import complete_change
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
@@ -148,49 +147,6 @@ def _is_in_place(dataset: Dataset) -> bool:
     return dataset.root.exists() and len(places.absent(dataset.labelled)) < len(dataset.labelled)
 
 
-def earlier_name(workspace: Workspace, dataset: Dataset) -> str:
-    """What a workspace calls the same folder, or the same cases, since it was first planned.
-
-    A folder that was renamed is no other data set.
-    """
-    earlier = _stored(workspace)
-    if earlier is None or not (_same_cases(earlier, dataset) or _lies_in(earlier, workspace, dataset.root)):
-        return dataset.name
-    return earlier.name
-
-
-def earlier_choice(workspace: Workspace, folder: Path, given: Choice) -> Choice:
-    """How a workspace read a folder when it was planned, where it is not asked for otherwise.
-
-    Args:
-        workspace: which may have been planned from another folder, or not yet.
-        folder: holds a data set.
-        given: what is asked for now.
-    """
-    earlier = _stored(workspace)
-    if earlier is None or not (_is_gone(earlier, workspace) or _lies_in(earlier, workspace, folder)):
-        return given
-    return Choice(
-        labels=earlier.asked_labels if given.labels is None else given.labels,
-        channels=given.channels or earlier.asked_channels,
-        ignore=earlier.asked_ignore if given.ignore is None else given.ignore,
-    )
-
-
-def warn_of_workspaces_left_behind(workspace: Workspace, dataset: Dataset, events: Events) -> None:
-    """Say, where a new workspace is made, which others hold plans and models of the same cases, whose folder is gone."""
-    if workspace.plan_file.exists():
-        return
-    for other in map(Workspace, sorted(path.parent for path in RUNS.glob("*/plan.json"))):
-        earlier = _stored(other)
-        if earlier is not None and _same_cases(earlier, dataset) and _is_gone(earlier, other):
-            command = shlex.join(["autoseg", "train", "--workspace", str(other.root), "--data", str(dataset.root)])
-            events.warn(
-                f"{other.root} was planned from cases of the same names in {earlier.root}, which is gone. To go on with its "
-                f"plan and models: {command}"
-            )
-
-
 def _found_in(folder: Path, stored: Dataset) -> Dataset:
     """A stored data set as it lies in a folder: each case where it lay in its own, or else where a layout finds its id.
 
@@ -263,28 +219,3 @@ def _refuse_other_data(dataset: Dataset, workspace: Workspace, events: Events, *
             remedy="Give the folder that holds them as they were, or make a plan from these: "
             + shlex.join(["autoseg", "plan", str(dataset.root), "--workspace", str(workspace.root)]),
         )
-
-
-def _stored(workspace: Workspace) -> Dataset | None:
-    """The cases of a workspace; None where it has none that can be read."""
-    try:
-        return workspace.stored_dataset()
-    except AutosegError:
-        return None
-
-
-def _is_gone(earlier: Dataset, workspace: Workspace) -> bool:
-    """Whether a workspace's data set is not there any more: it was moved."""
-    return not places.located(earlier, workspace.root).root.exists()
-
-
-def _lies_in(earlier: Dataset, workspace: Workspace, folder: Path) -> bool:
-    """Whether a workspace's data set lies in a folder."""
-    root = places.located(earlier, workspace.root).root
-    return root.exists() and folder.exists() and root.samefile(folder)
-
-
-def _same_cases(one: Dataset, other: Dataset) -> bool:
-    """Whether the labelled cases have the same ids, apart from those whose only label map was adopted."""
-    adopted = {case.id for case in (*one.cases, *other.cases) if case.adopted is not None and not case.adopted.corrected}
-    return {case.id for case in one.labelled} - adopted == {case.id for case in other.labelled} - adopted

@@ -35,9 +35,14 @@ def protect_earlier_planning(workspace: Workspace, dataset: Dataset) -> None:
 
 
 def keep_replaced(workspace: Workspace, plan: Plan, splits: Splits, events: Events) -> None:
-    """Keep the plan and the folds that others are about to replace, each where runs need it."""
+    """Keep the plan and the folds that are about to be replaced, each where runs need it, and a damaged list of cases."""
     _keep_plan(workspace, plan, events)
     _keep_folds(workspace, splits, events)
+    if workspace.dataset_file.exists():
+        try:
+            workspace.stored_dataset()
+        except AutosegError:
+            _keep_by_hand(workspace.dataset_file, events)
 
 
 def _keep_plan(workspace: Workspace, plan: Plan, events: Events) -> None:
@@ -177,8 +182,13 @@ def _protect_other_dataset(workspace: Workspace, dataset: Dataset) -> None:
 
 
 def is_of_other_data(earlier: Dataset, dataset: Dataset) -> bool:
-    """Whether a workspace's data set lies in another folder, which is there, than the one that is to be planned."""
-    return earlier.root.exists() and not earlier.root.samefile(dataset.root)
+    """Whether a workspace's data set is another than the one that is to be planned.
+
+    It lies in another folder, which is there; or its folder is gone, and no case of it is called like one of these.
+    """
+    if earlier.root.exists():
+        return not earlier.root.samefile(dataset.root)
+    return {case.id for case in earlier.cases}.isdisjoint(case.id for case in dataset.cases)
 
 
 def _protect_edited_folds(workspace: Workspace) -> None:

@@ -14,7 +14,8 @@ from oracles.watched_runs import Recorder
 
 import autoseg
 from autoseg.errors import DatasetError
-from autoseg.runs.moved_data import warn_of_workspaces_left_behind, with_data_in
+from autoseg.runs.moved_data import with_data_in
+from autoseg.runs.planned_before import warn_of_workspaces_left_behind
 from autoseg.runs.workspace import Workspace
 
 

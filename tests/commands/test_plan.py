@@ -1,18 +1,20 @@
 """Planning with values that are asked for."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from oracles.commands import autoseg as command
 from oracles.gpus import pretend_gpus
+from oracles.tiny_cases import write_tiny_cases
 from oracles.watched_runs import Recorder
 
 import autoseg
 from autoseg.catalogue.devices import DeviceChoice, PresentDevices
 from autoseg.commands import plan as plan_module
-from autoseg.errors import UsageError
+from autoseg.errors import AutosegError, UsageError, WorkspaceError
 from autoseg.planning import fingerprint
 from autoseg.planning.plan import read_plan
 from autoseg.runs import speed
@@ -88,14 +90,16 @@ def test_what_was_asked_for_holds_until_it_is_asked_for_otherwise(cohort: Path, 
     again = command("plan", str(cohort), "-w", str(run))
     assert plan_of(run) == before
     told = "--ignore 9 --not-finite zero --folds 2 --device cpu --set 'training.loss=\"dice\"'"
-    assert f"As asked for before (--force drops it): {told}" in " ".join(again.told.split())
-    with pytest.raises(UsageError, match=r"As asked for before: .*--folds 2.* --force drops them"):
+    assert f"As asked for before (--forget drops it): {told}" in " ".join(again.told.split())
+    with pytest.raises(UsageError, match=r"As asked for before: .*--folds 2.* or --forget drops them"):
         autoseg.plan(cohort, workspace=run, overrides=["views.batch_size=4", "training.class_weights=[1]"])
     assert plan_of(run) == before
     events = Recorder()
-    fresh = autoseg.plan(cohort, workspace=run, force=True, events=events)
+    fresh = autoseg.plan(cohort, workspace=run, forget=True, events=events)
     (warned,) = [told for told in events.warnings if "asked for before" in told]
-    assert warned.endswith("left out with --force: --not-finite zero --folds 2 --device cpu --set 'training.loss=\"dice\"'")
+    assert warned.endswith(
+        "left out with --forget: --ignore 9 --not-finite zero --folds 2 --device cpu --set 'training.loss=\"dice\"'"
+    )
     assert (fresh.held, fresh.plan.folds, fresh.plan.data.ignore) == ((), 4, None)
     autoseg.plan(cohort, workspace=tmp_path / "other")
     assert plan_of(run) == plan_of(tmp_path / "other")
@@ -165,3 +169,51 @@ def test_planes_that_contradict_one_another_are_refused_before_data_are_read(tmp
         autoseg.plan(tmp_path / "nowhere", plane="axial", planes="axial,coronal")
     with pytest.raises(UsageError, match="Did you mean coronal"):
         autoseg.plan(tmp_path / "nowhere", planes="coronl")
+
+
+def test_force_replaces_what_was_edited_and_keeps_what_was_asked_for(cohort: Path, tmp_path: Path) -> None:
+    run, events = tmp_path / "run", Recorder()
+    autoseg.plan(cohort, workspace=run, folds=2, overrides=["training.loss=dice"])
+    before, folds = plan_of(run), (run / "splits.json").read_bytes()
+    for name, content in {
+        "plan": before.replace(b'"steps_per_epoch"', b'"epoch_steps"'),
+        "splits": folds[:40],
+        "dataset": b"{",
+    }.items():
+        (run / f"{name}.json").write_bytes(content)
+        with pytest.raises(AutosegError, match="--force"):
+            autoseg.plan(cohort, workspace=run)
+        (run / "plan.json").write_bytes(before)
+        autoseg.plan(cohort, workspace=run, force=True, events=events)
+        assert (plan_of(run), (run / "splits.json").read_bytes()) == (before, folds)
+        assert name == "plan" or [path for path in run.glob(f"{name}-*.json") if path.read_bytes() == content]
+
+
+def test_a_folder_is_planned_again_as_before_without_being_told_where(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = autoseg.plan(cohort, name="study", ignore=9, folds=2)
+    again = autoseg.plan(cohort)
+    assert (again.workspace.root, again.held) == (first.workspace.root, ("--ignore 9", "--folds 2"))
+    assert autoseg.plan(cohort, name="other").held == ()
+
+
+def test_another_data_set_takes_no_place_whose_own_is_away(cohort: Path, tmp_path: Path) -> None:
+    own, run = tmp_path / "own", tmp_path / "run"
+    shutil.copytree(cohort, own)
+    autoseg.plan(own, workspace=run, folds=2)
+    shutil.rmtree(own)
+    other = tmp_path / "other"
+    write_tiny_cases(other, 4)
+    with pytest.raises(WorkspaceError, match="another data set"):
+        autoseg.plan(other, workspace=run)
+    assert autoseg.plan(other, workspace=run, force=True).held == ()
+
+
+def test_speed_is_for_minutes_that_hold(cohort: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(UsageError, match="--speed"):
+        autoseg.plan(cohort, workspace=run, speed=100.0)
+    autoseg.plan(cohort, workspace=run, minutes=5.0, speed=100.0)
+    assert autoseg.plan(cohort, workspace=run, speed=200.0).plan.inputs.minutes == 5.0

@@ -124,7 +124,7 @@ def test_planning_again_moves_no_case_to_another_fold_unless_forced(tmp_path: Pa
     autoseg("plan", "data", "--workspace", "fresh", cwd=tmp_path)
     fresh = (tmp_path / "fresh" / "splits.json").read_bytes()
     assert (tmp_path / "w" / "splits.json").read_bytes() != fresh
-    run(tmp_path, "plan", "data", "--force")
+    run(tmp_path, "plan", "data", "--forget")
     assert (tmp_path / "w" / "splits.json").read_bytes() == fresh
 
 

@@ -73,14 +73,16 @@ def test_what_was_found_and_not_asked_for_does_not_hold() -> None:
     assert asked_in(inputs(memory_gb=2.0, asked=("memory_gb",))) == Asked(memory_gb=2.0)
 
 
-def test_a_device_that_was_asked_for_holds_with_the_memory_that_was_found_on_it() -> None:
+def test_memory_does_not_hold_for_another_device() -> None:
     before = asked_in(inputs(device="gpu", memory_gb=68.0, asked=("device",)))
-    assert before == Asked(device="gpu", found_gb=68.0)
+    assert before == Asked(device="gpu")
     assert before.options == ["--device cuda"]
     assert held(before, Asked(folds=2)) == before
-    assert held(before, Asked(memory_gb=8.0)) == Asked(device="gpu")
     assert held(before, Asked(device="cpu")) == Asked()
     both = asked_in(inputs(device="gpu", memory_gb=8.0, asked=("device", "memory_gb")))
     now = Asked(device="cpu")
-    assert held(both, now) == Asked()
+    assert held(both, now, planned_for="gpu") == Asked()
+    assert held(both, Asked(device="gpu"), planned_for="gpu") == Asked(memory_gb=8.0)
+    found_here = asked_in(inputs(memory_gb=6.0, asked=("memory_gb",)))  # the device was found and not asked for
+    assert held(found_here, now, planned_for="cpu") == Asked(memory_gb=6.0)
     assert dropped(both, now, Asked()).options == ["--memory 8"]

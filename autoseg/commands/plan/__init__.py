@@ -74,7 +74,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     from autoseg.planning.planner import make_plan
     from autoseg.runs.adopting import with_adopted
     from autoseg.runs.folder_changes import listed_names, others_digest
-    from autoseg.runs.moved_data import earlier_name, warn_of_workspaces_left_behind
+    from autoseg.runs.planned_before import earlier_name, earlier_planning, warn_of_workspaces_left_behind
     from autoseg.runs.protection import keep_replaced, protect_earlier_planning, refuse_data_as_workspace
     from autoseg.runs.source_checksums import remember, unread
     from autoseg.storage.locks import lock
@@ -82,7 +82,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
     now = asked_for(options, planes=_asked_planes(options), overrides=parse_overrides(options.overrides))
     found = find(options)
     dataset, workspace = found.dataset, found.workspace
-    if options.name is None and not options.force:
+    if options.name is None and not options.forget:
         dataset = dataset.model_copy(update={"name": earlier_name(workspace, dataset)})
     events.info(
         f"{dataset.name}: {dataset.layout} layout, {counted(len(dataset.training), 'labelled training case')}, "
@@ -97,10 +97,11 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
         if not options.force:
             protect_earlier_planning(workspace, dataset)
         dataset = with_adopted(dataset, workspace, force=options.force, events=events)
-        holds = holding(workspace, now, force=options.force, events=events)
+        earlier = earlier_planning(workspace, dataset, force=options.force, events=events)
+        holds = holding(found, earlier, now, forget=options.forget, events=events)
         held = (*found.held, *holds.options)
         with told_what_holds(held):
-            inputs = inputs_of(options, now, holds, dataset=dataset, workspace=workspace, events=events)
+            inputs = inputs_of(options, now, holds, earlier=earlier, dataset=dataset, workspace=workspace, events=events)
         before = unread(dataset.labelled)
         with open_executor(options, folder=dataset.root, write=False, events=events) as jobs:
             fingerprint = fingerprint_dataset(dataset, not_finite=inputs.not_finite, jobs=jobs, events=events)
@@ -115,7 +116,7 @@ def run(options: PlanOptions, events: Events) -> PlanResult:
             classes=plan.data.classes,
             folds=plan.folds,
             events=events,
-            earlier=workspace.stored_splits() if workspace.splits_file.exists() and not options.force else None,
+            earlier=None if options.forget else earlier.splits,
         )
         keep_replaced(workspace, plan, splits, events)
         dataset = dataset.model_copy(update={"others_sha256": others_digest(dataset, names)})
@@ -162,7 +163,7 @@ def describe(result: PlanResult) -> Output:
         group = line.group
     decisions = [(each.what, _shown(each.value), each.reason) for each in explained(result.plan.decisions)]
     fold = "0" if result.plan.folds > 1 else "full"
-    held = f"\nAs asked for before (--force drops it): {' '.join(result.held)}" if result.held else ""
+    held = f"\nAs asked for before (--forget drops it): {' '.join(result.held)}" if result.held else ""
     text = (
         f"{held}\nWrote {result.workspace.plan_file}, which you may edit; --full shows every decision with its reason.\n"
         f"Next: autoseg train --arch unet --fold {fold} --workspace {shlex.quote(str(result.workspace.root))}"

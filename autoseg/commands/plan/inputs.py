@@ -10,18 +10,17 @@ from autoseg.catalogue.devices import AUTO, DeviceChoice
 from autoseg.commands.plan.options import PlanOptions
 from autoseg.data.dataset import Dataset
 from autoseg.data.splits import fold_count
-from autoseg.errors import PlanError, UsageError
+from autoseg.errors import DatasetError, UsageError
 from autoseg.events import Events
 from autoseg.jobs.machine import device_kind
 from autoseg.layouts import find_dataset
 from autoseg.layouts.common import Choice
-from autoseg.planning.asked import Asked, asked_in, dropped, held, together
+from autoseg.planning.asked import Asked, dropped, held, together
 from autoseg.planning.overrides import refuse_missing_views
-from autoseg.planning.plan import read_plan
 from autoseg.planning.sections import AskedPlanes, Inputs
 from autoseg.runs.found import RUNS
 from autoseg.runs.memory import machine_memory_gb
-from autoseg.runs.moved_data import earlier_choice
+from autoseg.runs.planned_before import EarlierPlanning, earlier_choice, planned_from
 from autoseg.runs.speed import machine_speed_kpx_s
 from autoseg.runs.workspace import Workspace
 
@@ -33,12 +32,14 @@ class Found:
     Attributes:
         dataset: the cases.
         workspace: where everything lies.
-        held: options that were given before and say what of the folder is read as what.
+        held: options that were given before, hold, and say what of the folder is read as what.
+        forgotten: likewise, that do not hold.
     """
 
     dataset: Dataset
     workspace: Workspace
-    held: tuple[str, ...]
+    held: tuple[str, ...] = ()
+    forgotten: tuple[str, ...] = ()
 
 
 def find(options: PlanOptions) -> Found:
@@ -47,14 +48,20 @@ def find(options: PlanOptions) -> Found:
     Raises:
         DatasetError: the folder is no data set.
     """
-    given = choice = Choice(options.labels, tuple(options.channels), options.ignore)
-    dataset = None if options.workspace else find_dataset(options.dataset, name=options.name, choice=given)
-    workspace = Workspace(options.workspace or RUNS / ("" if dataset is None else dataset.name))
-    if not options.force:
-        choice = earlier_choice(workspace, options.dataset, given)
-    if dataset is None or choice != given:
-        dataset = find_dataset(options.dataset, name=options.name, choice=choice)
-    return Found(dataset, workspace, tuple(word for word in choice.options if word not in given.options))
+    given = Choice(options.labels, tuple(options.channels), options.ignore)
+    workspace = Workspace(options.workspace) if options.workspace else planned_from(options.dataset, name=options.name)
+    if workspace is None:
+        dataset = find_dataset(options.dataset, name=options.name, choice=given)
+        return Found(dataset, Workspace(RUNS / dataset.name))
+    before = earlier_choice(workspace, options.dataset, given)
+    others = tuple(word for word in before.options if word not in given.options)
+    try:
+        dataset = find_dataset(options.dataset, name=options.name, choice=given if options.forget else before)
+    except DatasetError as error:
+        if others:
+            error.remedy += f" It was planned before with {' '.join(others)}."
+        raise
+    return Found(dataset, workspace, forgotten=others) if options.forget else Found(dataset, workspace, held=others)
 
 
 def asked_for(options: PlanOptions, *, planes: AskedPlanes | None, overrides: Mapping[str, Any]) -> Asked:
@@ -71,8 +78,6 @@ def asked_for(options: PlanOptions, *, planes: AskedPlanes | None, overrides: Ma
     refuse_missing_views(overrides, planes or "auto")
     if options.minutes is not None and options.recipe == "paper":
         raise _no_budget()
-    if options.speed is not None and options.minutes is None:
-        raise UsageError("is for plans that are made for some minutes", where="--speed", remedy="Give --minutes, too.")
     return Asked(
         recipe=options.recipe,
         planes=planes,
@@ -86,23 +91,13 @@ def asked_for(options: PlanOptions, *, planes: AskedPlanes | None, overrides: Ma
     )
 
 
-def holding(workspace: Workspace, now: Asked, *, force: bool, events: Events) -> Asked:
-    """What an earlier plan was asked for and holds; what does not, though nothing takes its place, is warned of.
-
-    Raises:
-        PlanError: there is a plan that cannot be read, and it is not to be replaced.
-    """
-    if not workspace.plan_file.exists():
-        return Asked()
-    try:
-        before = asked_in(read_plan(workspace.plan_file).inputs)
-    except PlanError:
-        if not force:
-            raise
-        return Asked()
-    holds = Asked() if force else held(before, now)
-    if gone := dropped(before, now, holds).options:
-        why = "with --force" if force else "with another recipe, device or other planes"
+def holding(found: Found, earlier: EarlierPlanning, now: Asked, *, forget: bool, events: Events) -> Asked:
+    """What an earlier plan was asked for and holds; what does not, though nothing takes its place, is warned of."""
+    before = earlier.asked
+    planned_for = None if earlier.inputs is None else earlier.inputs.device
+    holds = Asked() if forget else held(before, now, planned_for=planned_for)
+    if gone := [*found.forgotten, *dropped(before, now, holds).options]:
+        why = "with --forget" if forget else "with another recipe, device or other planes"
         events.warn(f"asked for before, and left out {why}: {' '.join(gone)}")
     return holds
 
@@ -114,12 +109,22 @@ def told_what_holds(options: Sequence[str]) -> Iterator[None]:
         yield
     except UsageError as error:
         if options:
-            error.remedy += f" As asked for before: {' '.join(options)}. Other values replace these, --force drops them."
+            before = " ".join(options)
+            error.remedy += (
+                f" As asked for before: {before}. These hold until other values replace them, or --forget drops them."
+            )
         raise
 
 
 def inputs_of(
-    options: PlanOptions, now: Asked, holds: Asked, *, dataset: Dataset, workspace: Workspace, events: Events
+    options: PlanOptions,
+    now: Asked,
+    holds: Asked,
+    *,
+    earlier: EarlierPlanning,
+    dataset: Dataset,
+    workspace: Workspace,
+    events: Events,
 ) -> Inputs:
     """What a plan is to be made from.
 
@@ -127,6 +132,7 @@ def inputs_of(
         options: what the user chose.
         now: what is asked for by it.
         holds: what was asked for before and holds.
+        earlier: what the workspace was planned with before.
         dataset: the cases as they were found.
         workspace: may hold a plan that recorded this machine's speed.
         events: told of what is found here.
@@ -135,6 +141,8 @@ def inputs_of(
         UsageError: what is asked for cannot be together; or more folds than subjects, or a device that is not here, are.
     """
     asked = together(now, holds)
+    if options.speed is not None and asked.minutes is None:
+        raise UsageError("is for plans that are made for some minutes", where="--speed", remedy="Give --minutes, too.")
     refuse_missing_views(asked.overrides, asked.planes or "auto")
     if asked.minutes is not None and asked.recipe == "paper":
         raise _no_budget()
@@ -142,7 +150,10 @@ def inputs_of(
         fold_count(len({case.subject for case in dataset.training}), asked=asked.folds)  # copies may make it fewer
     kind = asked.device or device_kind()
     device = options.device or DeviceChoice((AUTO if holds.device is None else {"cpu": "cpu", "gpu": "cuda"}[holds.device],))
-    memory_gb = asked.memory_gb or asked.found_gb or machine_memory_gb(kind, device, events)
+    before_gb = None if earlier.inputs is None or now.device is not None else earlier.inputs.memory_gb
+    memory_gb = asked.memory_gb or (before_gb if holds.device else None) or machine_memory_gb(kind, device, events)
+    if asked.memory_gb is None and before_gb not in {None, memory_gb}:
+        events.warn(f"planned for {memory_gb:g} GB, as found here, and before for {before_gb:g} (--memory)")
     speed = asked.speed_kpx_s
     if asked.minutes is not None and speed is None:
         speed = machine_speed_kpx_s(workspace, kind=kind, device=device, events=events)

@@ -24,7 +24,7 @@ from autoseg.options.shared import (
 class PlanOptions(Options):
     """Look at a data set, decide everything, say why, and write the workspace.
 
-    Planned again in the same workspace, what was asked for before and is left out now holds; --force starts from nothing.
+    Planned again in the same workspace, what was asked for before and is left out now holds; --forget starts from nothing.
     """
 
     dataset: PathOption = argument("Folder of the data set; its layout is recognised.")
@@ -69,9 +69,11 @@ class PlanOptions(Options):
         metavar="KEY=VALUE",
     )
     force: bool = option(
-        "Replace an edited plan or folds, or another data set's with what it has adopted; assign folds from scratch; drop "
-        "what was asked for before.",
+        "Replace a plan or folds that were edited or cannot be read, or another data set's with what it has adopted.",
         default=False,
+    )
+    forget: bool = option(
+        "Start from nothing: drop what was asked for before, and assign folds from scratch.", default=False
     )
     not_finite: catalogue.NotFinite | None = option(NOT_FINITE, default=None)
     device: OptionalDevice = option(
