@@ -114,7 +114,9 @@ def predict_scans(
         rows=tuple(table.rows[scan.id] for scan in mine.scans if scan.id not in failed),
         skipped=tuple(skipped),
         others=tuple(others),
-        missing=tuple(scan.id for scan in found.scans if not _is_made(table.rows.get(scan.id), settings)),
+        missing=tuple(
+            scan.id for scan in found.scans if not (part.holds(scan.id) or _is_made(table.rows.get(scan.id), settings))
+        ),
     )
     if failures := [*failures, *without_seg]:
         done = len(mine.scans) + len(mine.failures) - len(failures)

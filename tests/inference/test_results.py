@@ -1,4 +1,5 @@
 import csv
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -500,6 +501,21 @@ def test_parts_say_nothing_of_scans_that_other_parts_segment_again(scans: Path, 
     assert events.infos == ["segmenting 1 scan again, segmented with other models or settings before"]
     assert (found.others, found.missing) == ((), ("b",))
     assert predict(scans, results, Segmenter(tiny_plan, "another"), part=of_b).missing == ()
+
+
+def test_scans_of_the_same_part_that_failed_are_not_missing_from_other_parts(
+    scans: Path, results: Results, tiny_plan: Any
+) -> None:
+    of_a, of_b = (next(part for number in range(1, 4) if (part := Part(number, 3)).holds(name)) for name in "ab")
+    assert of_a.holds("bad1")
+    (scans / "bad1.nii.gz").write_bytes(b"no scan")
+    for part, missing in ((of_a, ("b",)), (of_b, ("a", "bad1")), (WHOLE, ())):
+        shutil.rmtree(results.folder, ignore_errors=True)
+        try:
+            predicted = predict(scans, results, Segmenter(tiny_plan), part=part)
+        except CasesFailedError as failed:
+            predicted = failed.result
+        assert predicted.missing == missing
 
 
 def test_scans_are_not_written_over(scans: Path, tiny_plan: Any) -> None:
