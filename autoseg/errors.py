@@ -172,10 +172,8 @@ class CasesFailedError(AutosegError):
         self.done = done
         self.result = result
         self.document: Mapping[str, Any] | None = None
-        super().__init__(
-            f"{counted(len(failures), 'case')} failed, {done} succeeded and are written",
-            remedy=remedy,
-        )
+        others = f"{done} succeeded and are written" if done else "none succeeded"
+        super().__init__(f"{counted(len(failures), 'case')} failed, {others}", remedy=remedy)
 
     @property
     def message(self) -> str:

@@ -80,6 +80,12 @@ def test_failed_cases_are_listed_each_on_its_line() -> None:
     )
 
 
+def test_where_every_case_failed_nothing_is_said_to_be_written() -> None:
+    assert CasesFailedError([("one", SHORT)], done=0).message == (
+        "1 case failed, none succeeded:\n  one: the file is empty. Copy it again."
+    )
+
+
 def test_failed_cases_as_plain_data() -> None:
     document = failed().as_dict()
     assert document["exit_code"] == 7

@@ -128,11 +128,12 @@ def run(options: EvaluateOptions, events: Events) -> EvaluateResult:
     plots = draw_evaluation(evaluation.cases, output, references=evaluation.references)
     result = EvaluateResult(evaluation, summary, (output / METRICS_FILE, output / SUMMARY_FILE, *plots))
     if evaluation.problems:
+        others = "The scores are of the others alone. " if evaluation.cases else ""
         raise CasesFailedError(
             evaluation.problems,
             done=len(evaluation.cases),
             result=result if evaluation.cases else None,
-            remedy="The scores are of the others alone. Fix the listed cases and run the same command again.",
+            remedy=f"{others}Fix the listed cases and run the same command again.",
         )
     return result
 

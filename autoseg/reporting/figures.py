@@ -28,6 +28,7 @@ from autoseg.reporting.canvas import (
     whole_numbers,
 )
 from autoseg.reporting.svg import LOG_SPAN
+from autoseg.storage import files
 from autoseg.training.history import STRETCH
 from autoseg.wording import counted_of
 
@@ -124,21 +125,29 @@ def draw_bars(tables: Mapping[str, Mapping[str, Sequence[float]]], path: Path, *
 
 
 def draw_evaluation(cases: Sequence[CaseMetrics], folder: Path, *, references: int) -> tuple[Path, ...]:
-    """Every metric that is shown, by class, in a file each; nothing where there are no cases.
+    """Every metric that is shown, by class, in a file each; where there are no cases, the files of earlier ones are removed.
 
     Args:
         cases: what was scored.
         folder: where the files go.
         references: of how many cases there are references; where some were not scored, the plots say so.
 
+    Returns:
+        the files that were drawn.
+
+    Raises:
+        SystemFailureError: a file cannot be written or removed.
+
     Source: figure 2 of the paper.
     """
-    drawn = plot_metrics() if cases else []
+    if not cases:
+        files.remove(plot_file(folder, metric) for metric in plot_metrics())
+        return ()
     part = f"\n{counted_of(len(cases), references, 'case')}" if len(cases) < references else ""
-    for metric in drawn:
+    for metric in plot_metrics():
         label = METRICS[metric].label + part
         draw_bars({"predictions": values_by_class(cases, metric)}, plot_file(folder, metric), label=label)
-    return tuple(plot_file(folder, metric) for metric in drawn)
+    return tuple(plot_file(folder, metric) for metric in plot_metrics())
 
 
 def draw_agreement(points: Mapping[str, Sequence[tuple[float, float]]], path: Path) -> None:

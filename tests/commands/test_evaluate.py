@@ -88,6 +88,19 @@ def test_where_nothing_could_be_scored_there_is_no_table(home: Path) -> None:
         (home / "ours" / f"{case}.nii.gz").write_bytes(b"no image")
     said = evaluated()
     assert (said.exit_code, said.stdout) == (7, "")
+    assert "3 cases failed, none succeeded:" in said.stderr
+    assert said.stderr.rstrip().endswith("\nFix the listed cases and run the same command again.")
+
+
+def test_where_nothing_could_be_scored_no_plots_of_earlier_scores_stay(home: Path) -> None:
+    evaluated()
+    folder = home / "ours" / "evaluation"
+    assert {path.name for path in folder.glob("*.png")} >= {"dice.png", "nsd.png", "hausdorff_mm.png"}
+    (folder / "mine.png").touch()
+    for case in "abc":
+        (home / "ours" / f"{case}.nii.gz").write_bytes(b"no image")
+    evaluated()
+    assert [path.name for path in folder.glob("*.png")] == ["mine.png"]
 
 
 def test_the_function_gives_the_scores_with_the_error(home: Path) -> None:
