@@ -26,10 +26,15 @@ __all__ = ["TAIL_BYTES", "describe", "is_lossy", "verify_file"]
 _LEAST_BYTES: Final = 348
 """So much of a stream is decompressed before its format is looked for. Source: the shortest header of such files, NIfTI."""
 
+_UNPACK: Final = "Unpack it, and name what it holds."
+
 _ARCHIVES: Final = (b"PK\x03\x04", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07")
 _TAR: Final = b"ustar"
 _TAR_AT: Final = 257
 """How archives begin, and what tar files have at this place. Source: their specifications."""
+
+_OTHER_COMPRESSION: Final = {b"\xfd7zXZ\0": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd"}
+"""How files begin that are compressed so that no reader takes them. Source: their specifications."""
 
 
 def verify_file(path: Path, *, not_finite: NotFinite = "refuse") -> tuple[str, ...]:
@@ -150,7 +155,7 @@ def _verify_data(path: Path, head: bytes, header: Header, *, not_finite: NotFini
 
 def _verify_unparsed(path: Path, head: bytes) -> tuple[str, ...]:
     """A file whose header only its reader understands."""
-    _refuse_archive(path, head)
+    _refuse_packed(path, head)
     found, promised = formats.find_format(head), formats.named_format(path)
     if promised is not None and promised.parse is not None:
         if _is_text(head):
@@ -170,13 +175,16 @@ def _is_text(head: bytes) -> bool:
     return b"\0" not in start and all(byte >= 32 or byte in b"\t\n\r\f" for byte in start)
 
 
-def _refuse_archive(path: Path, head: bytes) -> None:
+def _refuse_packed(path: Path, head: bytes) -> None:
     if head.startswith(_ARCHIVES) or head[_TAR_AT:].startswith(_TAR):
-        raise ImageError("an archive of files, not an image", where=path, remedy="Unpack it, and name what it holds.")
+        raise ImageError("an archive of files, not an image", where=path, remedy=_UNPACK)
+    for magic, name in _OTHER_COMPRESSION.items():
+        if head.startswith(magic):
+            raise ImageError(f"compressed with {name}, which is not read", where=path, remedy=_UNPACK)
 
 
 def _refuse_no_image(path: Path, head: bytes) -> NoReturn:
-    _refuse_archive(path, head)
+    _refuse_packed(path, head)
     if head.startswith(GZIP_MAGIC):
         found = "a file that is compressed twice"
     elif _is_text(head):

@@ -24,7 +24,7 @@ from autoseg.images.volumes import Admit
 from autoseg.inference.part import Part
 from autoseg.inference.scan_files import RESULTS, SCANS_THEMSELVES, Channels, find_files
 
-_ARCHIVES: Final = frozenset({".zip", ".tar", ".tgz", ".7z", ".rar"})
+_ARCHIVES: Final = (".zip", ".7z", ".rar", ".tar", ".tar.gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".zst")
 """Endings of files that may hold scans, and are not read. Source: chosen; those that people send."""
 
 
@@ -140,7 +140,7 @@ def find_scans(place: Path, *, channels: int, names: Sequence[str] = (), results
 
 def _remedy(passed: PassedOver) -> str:
     """What to do where nothing is a scan."""
-    if any(path.suffix.lower() in _ARCHIVES for path in passed.files.get(UNREAD, ())):
+    if any(path.name.lower().endswith(_ARCHIVES) for path in passed.files.get(UNREAD, ())):
         return "Unpack archives first."
     if RESULTS in passed.files:
         return SCANS_THEMSELVES

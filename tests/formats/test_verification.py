@@ -1,8 +1,10 @@
 """Damaged and impossible files, each made here byte by byte, are refused before any reader sees them."""
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import struct
 import tarfile
 import zipfile
@@ -210,6 +212,23 @@ def test_an_archive_is_to_be_unpacked(tmp_path: Path, name: str, kind: str) -> N
 
 def test_a_compressed_archive_is_to_be_unpacked(tmp_path: Path) -> None:
     assert "an archive of files" in refusal(written(tmp_path / "a.tar.gz", gzip.compress(packed("tar"))))
+
+
+@pytest.mark.parametrize(("compress", "called"), [(lzma.compress, "xz"), (bz2.compress, "bzip2")])
+@pytest.mark.parametrize("name", ["a.tar.xz", "a.nii.bz2", "a.nii", "a.nii.gz", "a.png"])
+@pytest.mark.parametrize("kind", ["tar", "nifti"])
+def test_what_is_compressed_with_anything_but_gzip_is_to_be_unpacked(
+    tmp_path: Path, nifti: bytearray, name: str, compress: Callable[[bytes], bytes], called: str, kind: str
+) -> None:
+    content = compress(bytes(nifti) if kind == "nifti" else packed(kind))
+    message = f"compressed with {called}, which is not read. Unpack it, and name what it holds."
+    assert message in refusal(written(tmp_path / name, content))
+
+
+def test_zstandard_is_known_by_its_first_bytes(tmp_path: Path) -> None:
+    # an empty frame as `zstd` writes it: magic number, descriptor, size, an empty last block, checksum
+    empty = bytes.fromhex("28b52ffd 2400 010000 99e9d851")
+    assert "compressed with zstd" in refusal(written(tmp_path / "a.tar.zst", empty))
 
 
 def test_compressed_twice(tmp_path: Path, nifti: bytearray) -> None:

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -170,9 +171,19 @@ def test_what_predict_made_is_no_scan_in_a_folder_or_by_itself(tmp_path: Path) -
     assert list(names(tmp_path / "b.nii.gz")) == ["b"]
 
 
-def test_a_folder_of_an_archive_alone_says_that_it_is_to_be_unpacked(tmp_path: Path) -> None:
-    touch(tmp_path, "scans.zip")
-    with pytest.raises(UsageError, match=r"by their names\): scans\.zip\. Unpack archives first\."):
+@pytest.mark.parametrize(
+    "name", ["scans.zip", "scans.7z", "scans.tgz", "scans.tar.gz", "Scans.TAR.xz", "a.txz", "a.nii.bz2"]
+)
+def test_a_folder_of_an_archive_alone_says_that_it_is_to_be_unpacked(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, name)
+    with pytest.raises(UsageError, match=rf"by their names\): {re.escape(name)}\. Unpack archives first\."):
+        names(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["scans.gz", "tar.xz.txt", "guitar"])
+def test_a_folder_of_other_files_has_nothing_to_unpack(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, name)
+    with pytest.raises(UsageError, match="Check the path; a file that is named itself is a scan"):
         names(tmp_path)
 
 
