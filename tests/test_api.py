@@ -69,6 +69,7 @@ def test_positions_are_for_what_comes_first_by_nature() -> None:
         (autoseg.plan, {"dataset": "d", "name": ""}, "expected a text that is not empty"),
         (autoseg.plan, {"dataset": "d", "force": 1}, "expected True or False; found 1"),
         (autoseg.train, {"architecture": "unett"}, "Did you mean unet?"),
+        (autoseg.train, {"device": 0}, "found 0. Did you mean cuda:0?"),
         (autoseg.train, {"architecture": "vgg"}, "expected unet, sepres, attention or all; found vgg"),
         (autoseg.train, {"minutes": float("inf")}, "expected a number above 0 and at most 1,000,000; found inf"),
         (autoseg.train, {"minutes": 0}, "minutes: has an impossible value"),

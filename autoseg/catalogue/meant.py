@@ -32,7 +32,7 @@ _SYNONYMS: Final[dict[str, Sequence[str]]] = {
 }
 """What other tools, and people, call some of our words, which look like others of them or like none."""
 
-_GPUS: Final = re.compile(r"(?:cuda|gpus?|nvidia)?[\s:_-]*(\d{1,4}(?:\s*,\s*\d{1,4})*)", re.ASCII)
+_GPUS: Final = re.compile(r"(?:(?:cuda|gpus?|nvidia)[\s:_-]*)?(\d{1,4}(?:\s*,\s*\d{1,4})*)", re.ASCII)
 
 
 def meant(word: object, known: Iterable[str]) -> str | None:
@@ -58,12 +58,18 @@ def meant(word: object, known: Iterable[str]) -> str | None:
 
 
 def meant_device(word: object, known: Iterable[str]) -> str | None:
-    """The same for devices, GPUs by number among them.
+    """The same for devices: for one, or for a list or tuple of them, GPUs by number among them.
 
     Example:
         >>> meant_device("cuda0", ["cpu", "cuda"]), meant_device("GPU:0, 1", ["cpu", "cuda"]), meant_device("tpu", ["cpu"])
         ('cuda:0', 'cuda:0,1', None)
+        >>> meant_device(0, ["cpu", "cuda"]), meant_device([0, 1], ["cpu", "cuda"])
+        ('cuda:0', 'cuda:0,1')
     """
-    if isinstance(word, str) and (found := _GPUS.fullmatch(word.strip().casefold())):
+    names = word if isinstance(word, list | tuple) else [word]
+    if not all(isinstance(name, str | int) and not isinstance(name, bool) for name in names):
+        return None
+    word = ",".join(map(str, names))
+    if found := _GPUS.fullmatch(word.strip().casefold()):
         return f"cuda:{','.join(str(int(number)) for number in found[1].split(','))}"
     return meant(word, known)

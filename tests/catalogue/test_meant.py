@@ -28,7 +28,18 @@ FLAGS = ["--workspace", "-w", "--output", "--memory", "--force", "--jobs", "--de
         ("tpu", None),
         ("xpu", None),
         ("", None),
-        (7, None),
+        (0, "cuda:0"),
+        (7, "cuda:7"),
+        ([0, 2], "cuda:0,2"),
+        (("0", "1"), "cuda:0,1"),
+        (["gpu"], "cuda"),
+        (-1, None),  # what other tools call the CPU
+        ("-1", None),
+        (True, None),
+        ([True], None),
+        (0.0, None),
+        ([], None),
+        (None, None),
     ],
 )
 def test_devices(written: object, expected: str | None) -> None:
