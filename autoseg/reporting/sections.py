@@ -240,7 +240,7 @@ def _put_back(file: str, why: str) -> str:
 def _choices(config: TrainConfig) -> str:
     """Options of `autoseg train` that decide a run's result, besides the network and the fold."""
     asked = [] if config.minutes is None else [f"--minutes {config.minutes:g}"]
-    asked += [] if config.epochs is None or asked else [f"--epochs {config.epochs}"]
+    asked += [] if config.epochs is None else [f"--epochs {config.epochs}"]
     asked += [f"--seed {config.seed}", f"--precision {config.precision}"]
     asked += [] if config.threads is None else [f"--threads {config.threads}"]
     return " ".join(asked if config.memory_format is None else [*asked, f"--memory-format {config.memory_format}"])

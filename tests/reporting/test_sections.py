@@ -126,13 +126,13 @@ def test_the_commands_give_these_results_again() -> None:
     assert [command[: len(begun)] for command, begun in zip(others, trained, strict=False)] == trained
     assert others[3:] == [f"autoseg select {AT}", f"autoseg report {AT}"]
     config = {"minutes": None, "epochs": 12, "seed": 4, "precision": "bfloat16", "threads": 2, "memory_format": "contiguous"}
-    (first, *rest), again = data.runs, {"epochs": None, "minutes": 2.5, "seed": 4, "precision": "float32"}
+    (first, *rest), again = data.runs, {"epochs": 3, "minutes": 2.5, "seed": 4, "precision": "float32"}
     assert first.state is not None
     stretches = [Stretch(config=first.state.config.model_copy(update=changes)) for changes in (config, again)]
     state = first.state.model_copy(update={"config": stretches[0].config, "stretches": tuple(stretches)})
     assert _commands(replace(data, runs=[replace(first, state=state), *rest]))[1].splitlines() == [
         f"{trained[0]} --epochs 12 --seed 4 --precision bfloat16 --threads 2 --memory-format contiguous {AT}",
-        f"{trained[0]} --minutes 2.5 --seed 4 --precision float32 --continue {AT}",
+        f"{trained[0]} --minutes 2.5 --epochs 3 --seed 4 --precision float32 --continue {AT}",
     ]
     unknown = _commands(replace(data, runs=[replace(first, state=None), *rest]))[1]
     assert unknown == f"{trained[0]} --seed {first.provenance.seed} --precision {first.provenance.precision} {AT}"
