@@ -62,8 +62,8 @@ def decided(selection: Selection) -> Decided:
 def subject_of(data: ReportData) -> Subject:
     """What a report is about: the selection, else the best network."""
     if data.selection is not None:
-        when = " before it was edited" if data.selection.edited else ""
-        return Subject(SELECTED, f"the selection{when} ({_selected_in_words(data.selection)})", data.selected)
+        title = f"the selection{_when(data.selection)} ({_selected_in_words(data.selection)})"
+        return Subject(SELECTED, title, data.selected)
     if not data.groups:
         return Subject("", "", ())
     network = data.main.best_network
@@ -73,11 +73,20 @@ def subject_of(data: ReportData) -> Subject:
 
 
 def described(data: ReportData, group: ScoredModels) -> dict[str, str]:
-    """Of all whose scores stand side by side: folds, number of cases, and whether label maps are postprocessed."""
+    """Of all whose scores stand side by side: folds, number of cases, and whether label maps are postprocessed.
+
+    Of a selection that was edited since: that it is what it was before.
+    """
     words = {title: _alone_in_words(group, title) for title in group.titled}
     if data.selection is not None:
-        words[SELECTED] = _selected_in_words(data.selection)
+        when = f"as it was{_when(data.selection)}, " if data.selection.edited else ""
+        words[SELECTED] = when + _selected_in_words(data.selection)
     return {title: f"{words[title]}, {counted(len(cases), 'case')}" for title, cases in data.compared(group).items()}
+
+
+def heading_of(data: ReportData, title: str) -> str:
+    """What predicted, above its label maps: a network's title, or `Selection`, and whether that was edited since."""
+    return f"{title}{_when(data.selection)}" if title == SELECTED and data.selection is not None else title
 
 
 def in_one(descriptions: Mapping[str, str]) -> str:
@@ -119,6 +128,11 @@ def not_what_predicts(data: ReportData) -> str:
             + (" Run `autoseg select`." if numbered else "")
         )
     return ""
+
+
+def _when(selection: Selection) -> str:
+    """Which state of a selection its scores are of; empty: the only one there was."""
+    return " before it was edited" if selection.edited else ""
 
 
 def _selected_in_words(selection: Selection) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+from oracles.version_0_1 import copy_of_0_1
+
 from autoseg.events import Silent
 from autoseg.model.identity import ModelId
 from autoseg.reporting.data import FinishedRun, gather
@@ -31,3 +33,14 @@ def test_curves_are_in_the_order_of_the_folds_numbers() -> None:
     unet = next(run for run in data.runs if run.model.architecture == "unet")
     runs = [replace(unet, model=replace(unet.model, id=ModelId("unet", fold))) for fold in ("full", "10", "0", "9")]
     assert list(Materials(replace(data, runs=runs), Silent()).histories) == ["0", "9", "10", "full"]
+
+
+def test_label_maps_of_an_edited_selection_are_said_to_be_of_before(tmp_path: Path) -> None:
+    data = gather(Workspace(copy_of_0_1(tmp_path) / "workspace"), Silent())
+    assert data.selection is not None
+    edited = replace(data, selection=data.selection.model_copy(update={"decided_sha256": "0" * 64}))
+    (before,), (now,) = (Materials(each, Silent()).typical for each in (edited, data))
+    assert next(iter(before.overlays)) == "Selection before it was edited"
+    assert "Selection (as it was before it was edited, " in before.predicted
+    assert next(iter(now.overlays)) == "Selection"
+    assert "before" not in now.predicted

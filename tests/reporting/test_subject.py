@@ -72,6 +72,9 @@ def test_scores_of_an_edited_selection_are_of_what_had_been_decided(stored: Repo
     assert subject_of(edited).title == (
         "the selection before it was edited (the average of U-Net and Attention U-Net, prior shifted, postprocessed)"
     )
+    assert described(edited, edited.main)[SELECTED] == (
+        "as it was before it was edited, the average of U-Net and Attention U-Net, prior shifted, postprocessed, 2 cases"
+    )
     choice = study_of(edited).choice
     assert choice is not None
     assert (choice.networks, len(choice.steps), choice.edited) == (("unet", "attention"), 1, True)
