@@ -79,7 +79,7 @@ def scores_section(data: ReportData, networks: Sequence[str], pictures: Sequence
         "Scores",
         f"The first table is of {subject.title}: {data.main.cases}. "
         + (f"Its scores, case by case, are in {_scores_file(data)}. " if data.selection is not None else "")
-        + ("Single networks follow for comparison, the best of each row in bold. " if others else "")
+        + ("Single networks follow for comparison. " if others else "")
         + f"95 % intervals over cases: {INTERVAL_METHOD}.",
         [tables[0], *dots_blocks(data.compared(data.main), networks, descriptions), *pictures, *tables[1:], *by_case],
     )
@@ -172,6 +172,8 @@ def _score_table(data: ReportData, metric: str, caption: str) -> Table:
         caption += f"; the {len(shown)} worst of {len(comparison.cases):,} cases, all of which are in report/tables"
     if not comparison.complete:
         caption += "; not of the same cases and classes in all columns, so that their means cannot be compared"
+    if strong:
+        caption += "; the best of each row in bold"
     columns = ["case", *(column.network for column in comparison.columns)]
     return Table(caption, columns, rows, frozenset(strong), folded=True)
 
