@@ -231,7 +231,8 @@ def _about_the_selection(data: ReportData) -> Iterator[str]:
         )
     if selection.optimistic:
         yield f"The selection's scores are optimistic: it was chosen on the cases that they are of. {_unbiased(selection)}"
-    yield from (f"Not taking part in the selection: {line}." for line in selection.missing)
+    when = " when it was made" if data.outdated else ""
+    yield from (f"Not taking part in the selection{when}: {line}." for line in selection.missing)
 
 
 def _unbiased(selection: Selection) -> str:

@@ -215,6 +215,16 @@ def test_scores_of_an_edited_selection_are_said_to_be_of_before(stored: ReportDa
     assert verdict(edited).scores_of.startswith("the selection before it was edited (")
 
 
+def test_what_an_older_selection_left_out_is_said_to_be_of_then(stored: ReportData) -> None:
+    assert stored.selection is not None
+    without = stored.selection.model_copy(update={"missing": ("sepres: not trained on any fold",)})
+    told = "Not taking part in the selection{}: sepres: not trained on any fold."
+    assert told.format("") in verdict(replace(stored, selection=without)).warnings
+    older = verdict(replace(stored, selection=without, outdated="1 model trained since, such as sepres, fold 0")).warnings
+    assert told.format(" when it was made") in older
+    assert told.format("") not in older
+
+
 def test_a_workspace_is_judged_whatever_was_done_in_it(stored: ReportData) -> None:
     nothing = replace(stored, runs=(), groups=(), skipped=(), selection=None, selected=())
     assert verdict(nothing) == Verdict(
