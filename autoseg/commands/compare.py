@@ -57,12 +57,10 @@ class CompareResult(Records):
     Attributes:
         comparison: the cases that all sides have.
         written: files.
-        total: of how many cases that is a part: those that only some sides have, or that could not be scored, count.
     """
 
     comparison: "PairedComparison"
     written: tuple[Path, ...]
-    total: int
 
     @property
     def tables(self) -> list[Table]:
@@ -86,7 +84,7 @@ class CompareResult(Records):
 
     @property
     def _counted(self) -> str:
-        return counted_of(len(self.comparison.cases), self.total, "case")
+        return counted_of(len(self.comparison.cases), self.comparison.total, "case")
 
     def _tables(self) -> Sequence[Table]:
         return self.tables
@@ -132,7 +130,7 @@ def run(options: CompareOptions, events: Events) -> CompareResult:
     for figure in figures:
         draw_differences(comparison, figure)
     problems = problems_of(found.failures, comparison)
-    result = CompareResult(comparison, written, total=len({*comparison.cases, *(case for case, _ in problems)}))
+    result = CompareResult(comparison, written)
     if problems:
         raise CasesFailedError(
             problems,

@@ -50,7 +50,7 @@ class Evaluation:
     @property
     def references(self) -> int:
         """Of how many cases there are references to compare with, scored or not."""
-        return len(self.cases) + len(self.failures) + len(self.pairing.without_prediction)
+        return len(self.pairing.expected)
 
     @property
     def problems(self) -> tuple[tuple[str, AutosegError], ...]:

@@ -53,7 +53,7 @@ def judged_side(
         (path.name, DatasetError("has no reference", where=path, remedy=remedy)) for path in found.pairing.without_reference
     ]
     checksums = {each.pair.id: each.reference_sha256 for each in found.judged}
-    return Side(name, found.cases, checksums), (*found.failures, *alone)
+    return Side(name, found.cases, checksums, frozenset(found.pairing.expected)), (*found.failures, *alone)
 
 
 def classes_of(sides: Sequence[Side]) -> tuple[LabelClass, ...] | None:

@@ -32,11 +32,13 @@ class Side:
         name: what tells it from the others, for people.
         cases: the scores, each case once, of the same classes in each.
         references: by id, checksum of the label map that a case was judged against; where nobody knows it, there is none.
+        expected: ids that have a reference to be judged against, scored or not; empty: nobody knows of others than `cases`.
     """
 
     name: str
     cases: tuple[CaseMetrics, ...]
     references: Mapping[str, str] = field(default_factory=dict)
+    expected: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ class PairedComparison:
         baseline: name of the first side.
         compared: names of the others.
         cases: ids that all sides have.
+        total: of how many cases that is a part: those that any side has, or that have a reference.
         missing: ids that only some sides have, to the names of those that have not.
         results: for each metric of tables and each other side: the mean over classes, then the classes.
         warnings: what a reader has to know.
@@ -105,6 +108,7 @@ class PairedComparison:
     baseline: str
     compared: tuple[str, ...]
     cases: tuple[str, ...]
+    total: int
     missing: Mapping[str, tuple[str, ...]]
     results: tuple[PairedMetric, ...]
     warnings: tuple[str, ...]
@@ -133,12 +137,13 @@ def compare_sides(sides: Sequence[Side]) -> PairedComparison:
         elif all(_has(table, metric) for table in tables):
             results += _compare_metric(metric, tables, sides, shared=shared, classes=classes)
     ids = {side.name: _ids(side) for side in sides}
-    every = sorted(set.union(*ids.values()) - set(shared))
+    every = set.union(*ids.values())
     return PairedComparison(
         baseline=sides[0].name,
         compared=tuple(side.name for side in sides[1:]),
         cases=shared,
-        missing={case: tuple(name for name, own in ids.items() if case not in own) for case in every},
+        total=len(every.union(*(side.expected for side in sides))),
+        missing={case: tuple(name for name, own in ids.items() if case not in own) for case in sorted(every - set(shared))},
         results=tuple(results),
         warnings=tuple(warnings),
         found_alone=tuple((found_alone(stored[0], own), found_alone(own, stored[0])) for own in stored[1:]),

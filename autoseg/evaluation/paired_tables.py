@@ -20,8 +20,8 @@ MEAN: Final = "mean over classes"
 
 _OF_CASES: Final = ("case", "class", "metric", "baseline", "compared", "baseline_value", "compared_value", "difference")
 _OF_RESULTS: Final = (
-    "class", "metric", "baseline", "compared", "cases", "undefined", "baseline_mean", "compared_mean", "difference", "low",
-    "high", "p", "p_corrected", "tests",
+    "class", "metric", "baseline", "compared", "cases", "undefined", "total", "baseline_mean", "compared_mean", "difference",
+    "low", "high", "p", "p_corrected", "tests",
 )  # fmt: skip
 
 
@@ -44,6 +44,7 @@ def comparison_document(comparison: PairedComparison) -> dict[str, Any]:
         "baseline": comparison.baseline,
         "compared": list(comparison.compared),
         "cases": list(comparison.cases),
+        "total": comparison.total,
         "missing": {case: list(names) for case, names in comparison.missing.items()},
         "warnings": list(comparison.warnings),
         "interval": f"{LEVEL:.0%} interval over cases: {INTERVAL_METHOD}",
@@ -134,6 +135,7 @@ def _statistics(comparison: PairedComparison, result: PairedMetric) -> dict[str,
         "compared": result.compared,
         "cases": difference.cases,
         "undefined": result.undefined,
+        "total": comparison.total,
         "baseline_mean": baseline,
         "compared_mean": compared,
         "difference": difference.mean,

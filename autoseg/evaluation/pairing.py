@@ -52,12 +52,14 @@ class Pairing:
         without_reference: predictions that no reference belongs to.
         without_prediction: references that no prediction belongs to.
         passed_over: what is there besides and was not used.
+        expected: ids of the references, with and without a prediction; where one file is asked for, its own alone.
     """
 
     pairs: tuple[Pair, ...]
     without_reference: tuple[Path, ...] = ()
     without_prediction: tuple[Path, ...] = ()
     passed_over: tuple[PassedOver, ...] = ()
+    expected: tuple[str, ...] = ()
 
 
 def pair_files(predictions: Path, references: Path) -> Pairing:
@@ -84,7 +86,8 @@ def pair_files(predictions: Path, references: Path) -> Pairing:
     found, wanted = _label_files(predictions, passed[predictions]), _label_files(references, passed[references])
     by_prediction = _by_id(found, predictions)
     if predictions.is_file() and references.is_file():
-        return Pairing(pairs=(Pair(*by_prediction.popitem(), references),))
+        [(case, prediction)] = by_prediction.items()
+        return Pairing(pairs=(Pair(case, prediction, references),), expected=(case,))
     by_reference = _of_data_set(references) or _by_id(_without_scans(wanted, passed[references]), references)
     common = sorted(by_prediction.keys() & by_reference.keys())
     if not common:
@@ -100,6 +103,7 @@ def pair_files(predictions: Path, references: Path) -> Pairing:
         without_reference=() if references.is_file() else _others(by_prediction, common),
         without_prediction=() if predictions.is_file() else _others(by_reference, common),
         passed_over=tuple(passed.values()),
+        expected=tuple(common if predictions.is_file() else sorted(by_reference)),
     )
 
 

@@ -10,7 +10,7 @@ from autoseg.evaluation.paired import PairedComparison, PairedMetric
 from autoseg.evaluation.paired_tables import MEAN
 from autoseg.metrics.table import METRICS, plot_metrics
 from autoseg.reporting.canvas import GREY, MANY_DOTS, WIDTH_IN, Axes, Look, dot_look, line_legend, new_figure
-from autoseg.wording import counted
+from autoseg.wording import counted_of
 
 _BESIDE_IN: Final = 0.3
 """Width that a class takes for each compared side. Source: chosen; below it, dots of one class run into the next."""
@@ -32,7 +32,9 @@ def draw_differences(comparison: PairedComparison, path: Path) -> None:
     width_in = float(np.clip(1.5 + _BESIDE_IN * len(labels) * len(looks), WIDTH_IN, _WIDEST_IN))
     with new_figure(path, width_in=width_in, height_in=0.6 + 2.1 * max(len(drawn), 1)) as figure:
         figure.set_layout_engine("constrained")
-        figure.suptitle(f"Difference to {comparison.baseline}, {counted(len(comparison.cases), 'case')}")
+        figure.suptitle(
+            f"Difference to {comparison.baseline}, {counted_of(len(comparison.cases), comparison.total, 'case')}"
+        )
         panels = figure.subplots(max(len(drawn), 1), 1, sharex=True, squeeze=False)[:, 0]
         for panel, (metric, results) in zip(panels, drawn.items(), strict=False):
             panel.axhline(0, color=GREY, linewidth=0.8)

@@ -104,6 +104,37 @@ def test_a_case_of_one_side_alone_is_named_and_the_others_are_compared(home: Pat
     assert json.loads((home / "out" / "comparison.json").read_text())["missing"] == {"b": ["theirs"]}
 
 
+def test_all_that_is_written_and_said_counts_the_references_as_evaluate_does(home: Path) -> None:
+    draw("references/d_seg.nii.gz", rows=4)
+    draw("ours/d.nii.gz", rows=4)
+    draw("theirs/d.nii.gz", rows=4)
+    draw("theirs/without.nii.gz", rows=4)
+    (home / "ours" / "a.nii.gz").write_bytes(b"not an image")
+    (home / "theirs" / "c.nii.gz").unlink()
+    with pytest.raises(CasesFailedError) as failed:
+        autoseg.compare(["ours", "theirs"], references="references", output="out")
+    assert [case for case, _ in failed.value.failures] == ["a", "without.nii.gz", "c"]
+    assert [table.title for table in failed.value.result.tables] == ["theirs against ours on 2 of 4 cases"]
+    assert "Difference to ours, 2 of 4 cases" in (home / "out" / "differences.svg").read_text()
+    stored = json.loads((home / "out" / "comparison.json").read_text())
+    assert (stored["cases"], stored["total"], stored["missing"]) == (["b", "d"], 4, {"a": ["ours"], "c": ["theirs"]})
+    header, *rows = (home / "out" / "statistics.csv").read_text().splitlines()
+    assert {row.split(",")[header.split(",").index("total")] for row in rows} == {"4"}
+    with pytest.raises(CasesFailedError) as alone:
+        autoseg.evaluate("theirs", "references")
+    assert alone.value.result.table.title.endswith("over 3 of 4 cases")
+
+
+def test_a_reference_that_no_side_predicted_counts_and_stored_scores_count_themselves(home: Path) -> None:
+    draw("references/d_seg.nii.gz", rows=4)
+    (home / "theirs" / "c.nii.gz").unlink()
+    judge("ours")
+    judge("theirs")
+    assert compared("ours", "theirs", references=Path("references")).total == 4
+    assert compared("ours/evaluation", "theirs", references=Path("references")).total == 4
+    assert compared("ours/evaluation", "theirs/evaluation").total == 3
+
+
 def test_a_label_map_that_cannot_be_read_is_named_and_missing_once(home: Path) -> None:
     (home / "theirs" / "b.nii.gz").write_bytes(b"not an image")
     places = {"ours": Path("ours"), "theirs": Path("theirs")}

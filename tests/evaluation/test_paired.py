@@ -128,6 +128,8 @@ def test_cases_of_only_some_sides_are_named_and_left_out() -> None:
     comparison = compare_sides([A, B, more])
     assert comparison.cases == ("p",)
     assert comparison.missing == {"q": ("more",), "r": ("more",), "x": ("a", "b")}
+    assert comparison.total == 4
+    assert compare_sides([A, replace(B, expected=frozenset({"p", "y"}))]).total == 4
     assert [(case, str(error)) for case, error in problems_of([], comparison)][2] == (
         "x", "is not in a, b. Segment or score it on every side, or leave it: the others are compared without it."
     )  # fmt: skip

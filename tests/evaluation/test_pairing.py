@@ -92,6 +92,9 @@ def test_unpaired_files_are_listed_on_both_sides(tmp_path):
     pairing = pair_files(ours, theirs)
     assert pairing.without_reference == (ours / "only_ours.nii.gz",)
     assert pairing.without_prediction == (theirs / "m.nii.gz", theirs / "z.nii.gz")
+    assert pairing.expected == ("a", "m", "z")
+    assert pair_files(ours / "a.nii.gz", theirs).expected == ("a",)
+    assert pair_files(ours / "only_ours.nii.gz", theirs / "z.nii.gz").expected == ("only_ours",)
 
 
 def test_two_files_are_a_pair_whatever_their_names(tmp_path):
