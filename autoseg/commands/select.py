@@ -11,14 +11,13 @@ from autoseg.options.command import Command, Output, Table, function
 from autoseg.options.declaration import Jobs, OptionalPath, Options, option
 from autoseg.options.shared import DATA, EXECUTOR, JOBS, SCHEDULER, SLURM_SETTINGS, VERIFY, WORKSPACE
 from autoseg.results import Records
-from autoseg.wording import counted
+from autoseg.wording import counted, listing
 
 if TYPE_CHECKING:
     from autoseg.postprocessing.selection import Candidate, Estimate, SelectedModel, Selection, TriedShift, TriedStep
 
 
 _TRIED: Final = ("step", "Dice", "HD (mm)", "verdict")
-_SHIFT: Final = "Prior learnt from the held-out cases"
 _MOST_CANDIDATES: Final = 7
 """Candidates that are shown. Source: chosen; the combinations of three networks."""
 
@@ -57,8 +56,7 @@ class SelectResult(Records):
 
     def _in_short(self) -> str:
         dice = self.selection.score.dice.mean
-        done = "" if not self.selection.postprocessing else ", postprocessed"
-        score = "" if dice is None else f"{done}, Dice {dice:.4f} on the cases held out"
+        score = "" if dice is None else f", {_done(self.selection)}, Dice {dice:.4f} on the cases held out"
         return f"{', '.join(model.id.folder for model in self.selection.models)}{score}; {self.file}"
 
     def _tables(self) -> Sequence[Table]:
@@ -117,16 +115,15 @@ def run(options: SelectOptions, events: Events) -> SelectResult:
 def describe(result: SelectResult) -> Output:
     """The decision with its reasons; the best candidates and the steps that are kept as tables, all of them as details."""
     selection = result.selection
-    trials: list[TriedStep | TriedShift] = [*([] if selection.shift is None else [selection.shift]), *selection.tried]
-    kept = [trial for trial in trials if trial.kept]
+    kept = [trial for trial in selection.trials if trial.kept]
     left_out = len(selection.candidates) - _MOST_CANDIDATES
     lines = [f"Not shown: {counted(left_out, 'candidate')} with lower scores (--full)"] if left_out > 0 else []
-    lines += (
-        [f"Tried and not kept: {counted(len(trials) - len(kept), 'step')} of postprocessing (--full)"]
-        if trials != kept
-        else []
-    )
-    lines += [f"Averaging {counted(len(selection.models), 'model')}: {', '.join(_in_words(selection.models))}"]
+    dropped = ["the shift of the prior"] if selection.shift is not None and not selection.shift.kept else []
+    steps = sum(not trial.kept for trial in selection.tried)
+    dropped += [f"{counted(steps, 'step')} of postprocessing"] if steps else []
+    lines += [f"Tried and not kept: {listing(dropped)} (--full)"] if dropped else []
+    models = counted(len(selection.models), "model")
+    lines += [f"{'Averaging' if len(selection.models) > 1 else 'Using'} {models}: {', '.join(_in_words(selection.models))}"]
     lines += [f"  through slices of these planes alone: {', '.join(selection.views)}"] if selection.views else []
     lines += [f"  {_scored(selection)}"]
     lines += [f"  {reason}" for reason in selection.reasons if not any(trial.phrase in reason for trial in kept)]
@@ -143,17 +140,16 @@ def _estimated(name: str, estimate: "Estimate | None") -> dict[str, float | None
     return dict(zip((name, f"{name}_low", f"{name}_high"), numbers, strict=True))
 
 
-def _tables(selection: "Selection", kept: "Sequence[TriedStep | TriedShift]") -> list[Table]:
-    """What people decide by: the best candidates, and what postprocessing brought."""
-    steps = [Table("Postprocessing kept", _TRIED[:-1], [_trial(trial)[:-1] for trial in kept])] if kept else []
+def _tables(selection: "Selection", kept: "Sequence[TriedShift | TriedStep]") -> list[Table]:
+    """What people decide by: the best candidates, and what the shift and postprocessing brought."""
+    steps = [Table("Shift and postprocessing kept", _TRIED[:-1], [_trial(trial)[:-1] for trial in kept])] if kept else []
     return [_compared(selection, selection.candidates[:_MOST_CANDIDATES]), *steps, *_nested(selection)]
 
 
 def _details(selection: "Selection") -> list[Table]:
     """All candidates, and everything that was tried, with the reasons."""
-    shift = [] if selection.shift is None else [Table(_SHIFT, ("shift", *_TRIED[1:]), [_trial(selection.shift)])]
-    steps = Table("Postprocessing tried", _TRIED, [_trial(trial) for trial in selection.tried])
-    return [_compared(selection, selection.candidates), *shift, steps, *_nested(selection)]
+    tried = Table("Shift and postprocessing tried", _TRIED, [_trial(trial) for trial in selection.trials])
+    return [_compared(selection, selection.candidates), tried, *_nested(selection)]
 
 
 def _compared(selection: "Selection", candidates: "Sequence[Candidate]") -> Table:
@@ -184,12 +180,19 @@ def _scored(selection: "Selection") -> str:
     from autoseg.evaluation.formatting import interval
 
     score = selection.score
-    done = [*(["shifted"] if any(selection.log_shift) else []), *(["postprocessed"] if selection.postprocessing else [])]
-    made = " and ".join(done) or "neither shifted nor postprocessed"
+    average = (
+        " of their average" if len({(model.architecture, model.seed, model.view) for model in selection.models}) > 1 else ""
+    )
     return (
-        f"scores of their average, {made}, on {counted(score.dice.cases, 'held-out case')}: "
+        f"scores{average}, {_done(selection)}, on {counted(score.dice.cases, 'held-out case')}: "
         f"Dice {interval(score.dice, 4)}, HD {interval(score.hausdorff_mm, 2)} mm"
     )
+
+
+def _done(selection: "Selection") -> str:
+    from autoseg.postprocessing.selection import done_in_words
+
+    return done_in_words(selection.log_shift, selection.postprocessing)
 
 
 def _nested(selection: "Selection") -> list[Table]:
@@ -216,13 +219,13 @@ def _candidate(candidate: "Candidate", dice: str, distance: str) -> tuple[str, .
     )
 
 
-def _trial(trial: "TriedStep | TriedShift") -> tuple[str, ...]:
+def _trial(trial: "TriedShift | TriedStep") -> tuple[str, ...]:
     from autoseg.evaluation.formatting import change
 
     before, after = trial.before, trial.after
     verdict = "kept" if trial.kept else "not kept"
     gains = change(before.dice.mean, after.dice.mean, 4), change(before.hausdorff_mm.mean, after.hausdorff_mm.mean, 2)
-    return trial.phrase, *gains, f"{verdict}: {trial.reason}"
+    return trial.title, *gains, f"{verdict}: {trial.reason}"
 
 
 select = function(SelectOptions, run)

@@ -12,7 +12,7 @@ from autoseg.exporting.document import ExportDescription, describe_exported
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as in_words
 from autoseg.planning.sections import NormalisationStep
-from autoseg.postprocessing.selection import EDITED
+from autoseg.postprocessing.selection import EDITED, done_in_words
 from autoseg.results import Result
 from autoseg.storage import files
 from autoseg.wording import counted, from_to, listing
@@ -186,8 +186,7 @@ def _done(description: ExportDescription) -> str:
     selection = description.selection
     if selection is None or selection.edited:
         return ""
-    shift = ", prior shifted" if any(selection.log_shift) else ""
-    return f"{shift}, {'postprocessed' if selection.postprocessing else 'not postprocessed'}"
+    return f", {done_in_words(selection.log_shift, selection.postprocessing)}"
 
 
 def _several(description: ExportDescription) -> bool:

@@ -4,6 +4,7 @@
 is the evidence.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -110,6 +111,11 @@ class TriedStep(_Part):
     before: Score
     after: Score
 
+    @property
+    def title(self) -> str:
+        """What it is called in a table of all that was tried."""
+        return self.phrase
+
 
 class TriedShift(_Part):
     """A log-prior shift that was learnt from the held-out cases."""
@@ -120,6 +126,11 @@ class TriedShift(_Part):
     reason: str
     before: Score
     after: Score = Field(description="of each case with the shift that cases of other folds teach")
+
+    @property
+    def title(self) -> str:
+        """What it is called in a table of all that was tried: the prior's, which no step is."""
+        return f"prior: {self.phrase}"
 
 
 class NestedFold(_Part):
@@ -173,6 +184,11 @@ class Selection(_Part):
     )
 
     @property
+    def trials(self) -> "tuple[TriedShift | TriedStep, ...]":
+        """All that was tried on top of the networks, in this order: the shift, then the steps."""
+        return (*(() if self.shift is None else (self.shift,)), *self.tried)
+
+    @property
     def optimistic(self) -> bool:
         """Whether its score is higher than new cases will have it: something was chosen on the cases that it is of."""
         return len(self.candidates) > 1 or bool(self.log_shift) or bool(self.postprocessing)
@@ -186,6 +202,20 @@ class Selection(_Part):
     def decision_sha256(self) -> str:
         """Of models, views, shift and postprocessing as they are."""
         return decision_digest(self.models, self.postprocessing, log_shift=self.log_shift, views=self.views)
+
+
+def done_in_words(log_shift: Sequence[float], steps: Sequence[Step]) -> str:
+    """What is done to label maps that the scores of a selection are of.
+
+    Args:
+        log_shift: one number per class; empty or zeros: nothing is shifted.
+        steps: of postprocessing.
+
+    Example:
+        >>> done_in_words((), ()), done_in_words((0.0, -0.5), ())
+        ('not postprocessed', 'prior shifted, not postprocessed')
+    """
+    return ("prior shifted, " if any(log_shift) else "") + ("postprocessed" if steps else "not postprocessed")
 
 
 def decision_digest(

@@ -109,7 +109,6 @@ def selection_section(data: ReportData, calibration: Sequence[Block]) -> Section
     models = ", ".join(model.id.folder for model in selection.models)
     edited = [f"It was {EDITED}."] if selection.edited else []
     edited += [f"It is older than what is trained: {data.outdated}."] if data.outdated else []
-    tried: list[TriedStep | TriedShift] = [*([] if selection.shift is None else [selection.shift]), *selection.tried]
     reasons = [f"{_capitalised(reason)}." for reason in selection.reasons]
     return Section(
         "selection",
@@ -121,13 +120,13 @@ def selection_section(data: ReportData, calibration: Sequence[Block]) -> Section
             Table(
                 "The shift of the prior and postprocessing steps, each tried on top of those kept before it",
                 ["step", "verdict", "change of Dice", "change of HD (mm)", "why"],
-                [_trial_row(trial) for trial in tried],
+                [_trial_row(trial) for trial in selection.trials],
                 words=True,
             ),
             Table(
                 "Change of Dice by class",
                 ["step", *(label.name for label in selection.score.classes)],
-                [_class_row(trial) for trial in tried],
+                [_class_row(trial) for trial in selection.trials],
                 folded=True,
             ),
             Table(
@@ -218,16 +217,12 @@ def _trial_row(trial: TriedStep | TriedShift) -> list[str]:
     before, after = trial.before, trial.after
     verdict = "kept" if trial.kept else "not kept"
     gains = [change(before.dice.mean, after.dice.mean, 5), change(before.hausdorff_mm.mean, after.hausdorff_mm.mean, 2)]
-    return [_phrase(trial), verdict, *gains, trial.reason]
+    return [trial.title, verdict, *gains, trial.reason]
 
 
 def _class_row(trial: TriedStep | TriedShift) -> list[str]:
     pairs = zip(trial.before.classes, trial.after.classes, strict=True)
-    return [_phrase(trial), *(change(before.dice.mean, after.dice.mean, 5) for before, after in pairs)]
-
-
-def _phrase(trial: TriedStep | TriedShift) -> str:
-    return f"prior: {trial.phrase}" if isinstance(trial, TriedShift) else trial.phrase
+    return [trial.title, *(change(before.dice.mean, after.dice.mean, 5) for before, after in pairs)]
 
 
 def _quality_row(entry: ClassQuality) -> list[str]:

@@ -7,7 +7,7 @@ from autoseg.catalogue import NETWORKS, Architecture
 from autoseg.evaluation.cases import CaseMetrics
 from autoseg.inference.steps import Step
 from autoseg.model.identity import fold_order
-from autoseg.postprocessing.selection import Selection, Views
+from autoseg.postprocessing.selection import Selection, Views, done_in_words
 from autoseg.reporting.data import SELECTED, ReportData, ScoredModels
 from autoseg.runs.inventory import by_network
 from autoseg.wording import counted, listing
@@ -145,8 +145,7 @@ def _selected_in_words(selection: Selection) -> str:
         seeds = {model.seed for model in selection.models}
         parts += [counted(len(seeds), "seed")] if len(seeds) > 1 else []
     parts += [f"{listing(made.views)} slices"] if made.views else []
-    parts += ["prior shifted"] if any(made.log_shift) else []
-    return ", ".join([*parts, "postprocessed" if made.steps else _ALONE])
+    return ", ".join([*parts, done_in_words(made.log_shift, made.steps)])
 
 
 def _alone_in_words(group: ScoredModels, title: str) -> str:

@@ -36,7 +36,33 @@ def test_the_best_and_what_is_kept_are_shown_and_the_rest_is_counted(tiny_plan: 
     assert "Tried and not kept: 9 steps of postprocessing (--full)" in said.text
     assert "  unet: it scored best" in said.text
     assert "postprocessing kept" not in said.text
-    assert "Averaging 1 model: sepres (fold 0)" in said.text
+    assert "Using 1 model: sepres (fold 0)" in said.text
+
+
+def test_the_shift_of_the_prior_is_no_step_of_postprocessing(tiny_plan: Plan) -> None:
+    shift = {"log_shift": [0.0, -0.5], "phrase": "disc -0.50", "reason": "why", "before": SCORE, "after": SCORE}
+    kept = describe(made(tiny_plan, shift={**shift, "kept": True}, log_shift=[0.0, -0.5], postprocessing=[], tried=[]))
+    assert kept.tables[1].title == "Shift and postprocessing kept"
+    assert [row[0] for row in kept.tables[1].rows] == ["prior: disc -0.50"]
+    assert "not kept" not in kept.text
+    dropped = describe(made(tiny_plan, shift={**shift, "kept": False}))
+    assert [row[0] for row in dropped.tables[1].rows] == ["disc: step 3"]
+    assert "Tried and not kept: the shift of the prior and 9 steps of postprocessing (--full)" in dropped.text
+    tried = dropped.details[1]
+    assert tried.title == "Shift and postprocessing tried"
+    assert [(row[0], row[-1]) for row in tried.rows][:2] == [
+        ("prior: disc -0.50", "not kept: why"),
+        ("disc: step 0", "not kept: why"),
+    ]
+
+
+def test_scores_are_of_an_average_where_networks_share_a_fold(tiny_plan: Plan) -> None:
+    models = made(tiny_plan).selection.model_dump(mode="json")["models"]
+    folds = describe(made(tiny_plan, models=[*models, {**models[0], "fold": "1"}]))
+    assert "Averaging 2 models: sepres (folds 0, 1)" in folds.text
+    assert "  scores, postprocessed, on 2 held-out cases" in folds.text  # each case was held out by one of them
+    networks = describe(made(tiny_plan, models=[*models, {**models[0], "architecture": "unet"}]))
+    assert "  scores of their average, postprocessed, on 2 held-out cases" in networks.text
 
 
 def test_everything_is_in_the_details_and_in_the_document(tiny_plan: Plan) -> None:
@@ -52,11 +78,14 @@ def test_scores_say_what_they_are_of(tiny_plan: Plan) -> None:
     said = describe(made(tiny_plan))
     assert said.tables[0].title == "Networks on 1 held-out case, before shift and postprocessing"
     told = "Dice 0.8000 (0.7000 to 0.9000), HD 4.00 (3.90 to 4.10) mm"
-    assert f"  scores of their average, postprocessed, on 2 held-out cases: {told}" in said.text
+    assert f"  scores, postprocessed, on 2 held-out cases: {told}" in said.text
     plain = describe(made(tiny_plan, postprocessing=[]))
-    assert f"  scores of their average, neither shifted nor postprocessed, on 2 held-out cases: {told}" in plain.text
+    assert f"  scores, not postprocessed, on 2 held-out cases: {told}" in plain.text
     shifted = describe(made(tiny_plan, log_shift=[0.0, 0.5]))
-    assert "scores of their average, shifted and postprocessed, on" in shifted.text
+    assert "  scores, prior shifted, postprocessed, on" in shifted.text
+    assert "sepres/fold_0, prior shifted, not postprocessed, Dice" in repr(
+        made(tiny_plan, log_shift=[0.0, 0.5], postprocessing=[])
+    )
     assert "sepres/fold_0, postprocessed, Dice 0.8000 on the cases held out" in repr(made(tiny_plan))
 
 
