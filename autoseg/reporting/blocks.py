@@ -28,7 +28,7 @@ class Table:
     Attributes:
         caption: what it shows.
         columns: headings.
-        rows: as many cells each.
+        rows: as many cells each; a cell may have several lines.
         strong: cells (row, column) in bold type, from 0.
         words: whether cells hold sentences, which may be broken into lines.
         folded: whether it is closed until opened.

@@ -22,16 +22,32 @@ _MEAN = "mean of the classes"
 
 
 def subject_table(cases: Sequence[CaseMetrics], *, title: str) -> Table:
-    """Every metric and the volumes of every class, and the metrics of the classes' mean, over all cases.
+    """Every metric of every class and of the classes' mean, over all cases.
 
     Args:
         cases: the scores.
-        title: what they are of, in full.
+        title: what they are of.
     """
     metrics = scored_metrics(cases)
-    rows = [[name, *texts, *volumes] for name, texts, volumes in _rows(cases, metrics)]
-    columns = ["class", *(METRICS[metric].heading for metric in metrics), *(METRICS[name].heading for name in _VOLUMES)]
+    rows = [[name, *texts] for name, texts in _rows(cases, metrics)]
+    columns = ["class", *(METRICS[metric].heading for metric in metrics)]
     return Table(f"By class, {title}, {counted(len(cases), 'held-out case')}: {_HOW}", columns, rows)
+
+
+def volumes_table(cases: Sequence[CaseMetrics], *, title: str) -> Table:
+    """The volumes of every class in ml, predicted and in the reference, over all cases; folded.
+
+    Args:
+        cases: the scores.
+        title: what they are of.
+    """
+    rows = [
+        [label.name, *(_volume([case.classes[index] for case in cases], name) for name in _VOLUMES)]
+        for index, label in enumerate(cases[0].classes if cases else ())
+    ]
+    columns = ["class", *(METRICS[name].heading for name in _VOLUMES)]
+    caption = f"Volumes by class, {title}, {counted(len(cases), 'held-out case')}: means over cases ± standard deviation"
+    return Table(caption, columns, rows, folded=True)
 
 
 def networks_table(scores: Mapping[str, Sequence[CaseMetrics]], *, titles: str) -> Table:
@@ -45,7 +61,7 @@ def networks_table(scores: Mapping[str, Sequence[CaseMetrics]], *, titles: str) 
     rows = [
         [f"{network}: {name}", *texts, str(len(cases))]
         for network, cases in scores.items()
-        for name, texts, _ in _rows(cases, metrics)
+        for name, texts in _rows(cases, metrics)
     ]
     columns = ["network and class", *(METRICS[metric].heading for metric in metrics), "cases"]
     return Table(f"For comparison, single networks by class ({titles}): {_HOW}", columns, rows)
@@ -88,35 +104,40 @@ def differences_table(
 
 
 def _difference(result: PairedMetric) -> str:
+    """A mean difference, below it its interval, and below that of how many cases it is where that is not all."""
     difference, digits = result.test.difference, min(decimals(result.metric), 3)
     between = bounds(difference, digits) if difference.cases >= MIN_CASES else ""
     text = f"{difference.mean:+.{digits}f}" if difference.cases else number(difference.mean, digits)
     fewer = counted(difference.cases, "case") if 0 < difference.cases < len(result.cases) else ""
-    more = "; ".join(filter(None, (between, fewer)))
-    return f"{text} ({more})" if more else text
+    return _lines(text, between, fewer)
 
 
-def _rows(cases: Sequence[CaseMetrics], metrics: Sequence[str]) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Each class and, of several, their mean: its name, its metrics and its volumes."""
+def _rows(cases: Sequence[CaseMetrics], metrics: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each class and, of several, their mean: its name and its metrics."""
     for index, label in enumerate(cases[0].classes if cases else ()):
         of_class = [case.classes[index] for case in cases]
-        texts = [
-            _mean([each.number(metric) for each in of_class], metric, why_not_all(of_class, metric)) for metric in metrics
-        ]
-        yield label.name, texts, [_volume(of_class, name) for name in _VOLUMES]
+        undefined = {metric: why_not_all(of_class, metric) for metric in metrics}
+        yield (
+            label.name,
+            [_mean([each.number(metric) for each in of_class], metric, why) for metric, why in undefined.items()],
+        )
     if cases and len(cases[0].classes) > 1:
         means = {metric: [class_mean(case, metric) for case in cases] for metric in metrics}
-        texts = [_mean([cell.value for cell in cells], metric, reasons_of(cells)) for metric, cells in means.items()]
-        yield _MEAN, texts, [""] * len(_VOLUMES)
+        yield _MEAN, [_mean([cell.value for cell in cells], metric, reasons_of(cells)) for metric, cells in means.items()]
 
 
 def _mean(values: Sequence[float], metric: str, reason: str) -> str:
-    """A mean with its standard deviation and its interval, and with what is not in it, of how many cases."""
+    """A mean with its standard deviation, below it its interval, and below that what is not in it, of how many cases."""
     mean, digits = mean_interval(values, metric=metric), min(decimals(metric), 3)
     sd = describe(values).sd
     between = bounds(mean, digits) if mean.cases >= MIN_CASES else ""
     text = number(mean.mean, digits) + ("" if math.isnan(sd) else f" ± {number(sd, digits)}")
-    return text + (f" ({between})" if between else "") + (f" ({reason})" if reason else "")
+    return _lines(text, between, reason)
+
+
+def _lines(text: str, *more: str) -> str:
+    """A cell whose further lines are in brackets: in one line, five metrics with their intervals do not fit a page."""
+    return "\n".join([text, *(f"({each})" for each in more if each)])
 
 
 def _volume(of_class: Sequence[ClassMetrics], name: str) -> str:

@@ -16,7 +16,7 @@ from autoseg.metrics.table import METRICS, table_metrics
 from autoseg.postprocessing.scoring import with_undefined
 from autoseg.postprocessing.selection import EDITED, Selection, TriedShift, TriedStep
 from autoseg.reporting.blocks import MOST_ROWS, Block, Judgement, Table, Text, Warnings
-from autoseg.reporting.class_tables import differences_table, networks_table, subject_table
+from autoseg.reporting.class_tables import differences_table, networks_table, subject_table, volumes_table
 from autoseg.reporting.data import ReportData
 from autoseg.reporting.figure_blocks import dots_blocks
 from autoseg.reporting.page import Section
@@ -73,6 +73,7 @@ def scores_section(data: ReportData, networks: Sequence[str], pictures: Sequence
     descriptions = described(data, data.main)
     others = {title: cases for title, cases in data.main.titled.items() if title != subject.name}
     tables = [subject_table(subject.cases, title=subject.title), *_beside(subject, others, descriptions)]
+    volumes = volumes_table(subject.cases, title=subject.title)
     by_case = [_score_table(data, metric, f"{_caption(metric)} ({in_one(descriptions)})") for metric in table_metrics()]
     return Section(
         "scores",
@@ -81,7 +82,14 @@ def scores_section(data: ReportData, networks: Sequence[str], pictures: Sequence
         + (f"Its scores, case by case, are in {_scores_file(data)}. " if data.selection is not None else "")
         + ("Single networks follow for comparison. " if others else "")
         + f"95 % intervals over cases: {INTERVAL_METHOD}.",
-        [tables[0], *dots_blocks(data.compared(data.main), networks, descriptions), *pictures, *tables[1:], *by_case],
+        [
+            tables[0],
+            *dots_blocks(data.compared(data.main), networks, descriptions),
+            *pictures,
+            *tables[1:],
+            volumes,
+            *by_case,
+        ],
     )
 
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from oracles.browser import visit
 
 from autoseg.data.dataset import LabelClass
+from autoseg.evaluation.cases import CaseMetrics, ClassMetrics
 from autoseg.reporting.blocks import Block, Copyable, Facts, Judgement, Table, Text, Viewer, Warnings
+from autoseg.reporting.class_tables import networks_table, subject_table
 from autoseg.reporting.page import Page, Section, render
 from autoseg.reporting.viewer import VolumeView, encode
 
@@ -381,3 +383,23 @@ def test_a_page_that_asks_for_more_would_be_noticed(tmp_path: Path) -> None:
     free = visit(policy.sub("", greedy), tmp_path / "free")
     assert free.requests == addresses
     assert any("no" in line for line in free.console)
+
+
+def test_five_metrics_with_their_intervals_fit_a_small_screen(tmp_path: Path) -> None:
+    numbers = {"nsd": 0.95, "hausdorff95_mm": 12.5, "assd_mm": 1.25, "volume_ml": 300.0, "reference_volume_ml": 310.0}
+    cases = [
+        CaseMetrics(
+            f"case {index}", (ClassMetrics(1, "GM", {"dice": 0.9 + index / 100, "hausdorff_mm": 20.0 + index, **numbers}),)
+        )
+        for index in range(6)
+    ]
+    tables = subject_table(cases, title="U-Net"), networks_table({"Attention U-Net": cases}, titles="fold 0")
+    script = """
+    const widths = [...document.querySelectorAll(".scroll")].map((each) => [each.scrollWidth, each.clientWidth]);
+    const [name, ...cells] = document.querySelector("tbody tr").cells;
+    const line = parseFloat(getComputedStyle(name).lineHeight);
+    return [widths, cells.map((cell) => Math.round(cell.clientHeight / line))];
+    """
+    widths, lines = visit(page_of(*tables), tmp_path, script=script, width=1300).found
+    assert [scrolled for scrolled, _ in widths] == [shown for _, shown in widths]
+    assert lines == [2] * 5
