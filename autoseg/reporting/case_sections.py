@@ -72,7 +72,7 @@ def best_and_worst(data: ReportData) -> list[Block]:
         Pictures(
             strips,
             class_legend(classes),
-            shows=f"Filled: what {subject_of(data).title} predicted. Outlined: the reference.",
+            shows=f"Filled: what {subject_of(data).short} predicted. Outlined: the reference.",
             judge="Fill and outline should meet. Thin rims are a matter of half a voxel, whole structures are not.",
         )
     ]
@@ -85,7 +85,7 @@ def cases_section(data: ReportData, materials: Materials) -> Section:
     if not dice:
         return Section("cases", "Cases", "", [])
     views = dict(_views(data, dice)) if len(data.plan.data.classes) <= MAX_CLASSES + 1 else {}
-    blocks: list[Block] = [_case_table(subject.cases, views, title=subject.title)]
+    blocks: list[Block] = [_case_table(subject.cases, views, title=subject.short)]
     if views:
         blocks.append(_viewer(data, dice, views))
     return Section(
@@ -159,7 +159,7 @@ def _viewer(data: ReportData, dice: Mapping[str, float], views: Mapping[str, Vol
         "Scans to leaf through",
         views,
         notes={case: f"mean Dice {dice[case]:.3f}{words.get(case, '')}" for case in views},
-        shows=f"A scan with its label map by {subject.title} (filled) and its reference (outlined), in three planes.{more}",
+        shows=f"A scan with its label map by {subject.short} (filled) and its reference (outlined), in three planes.{more}",
         judge="Fill and outline should meet everywhere; tick “only where they differ” and look for whole structures "
         "rather than thin rims, which are a matter of half a voxel.",
         id=VIEWER,

@@ -76,7 +76,7 @@ def differences_table(
         name: of what predicts.
         cases: its scores.
         others: scores by network.
-        title: what predicts, in full.
+        title: what predicts, as part of a sentence.
 
     Returns:
         the table; None where no network was scored on one of the cases, against the same reference.

@@ -34,14 +34,14 @@ def scored_metrics(cases: Sequence[CaseMetrics]) -> list[str]:
 
 
 def dots_blocks(
-    titled: Mapping[str, Sequence[CaseMetrics]], networks: Sequence[str], descriptions: Mapping[str, str]
+    titled: Mapping[str, Sequence[CaseMetrics]], networks: Sequence[str], headings: Mapping[str, str]
 ) -> list[Block]:
     """Every metric, by class and by what predicted, every case as a dot.
 
     Args:
         titled: scores by what predicted.
         networks: all that predict, in the order of their colours.
-        descriptions: by what predicted, its folds and what is done to its label maps.
+        headings: what is said beside the mark of what predicted.
     """
     metrics = scored_metrics([case for cases in titled.values() for case in cases])
     if not metrics:
@@ -52,7 +52,7 @@ def dots_blocks(
                 Plot(METRICS[metric].heading, dots_plot(_by_class(titled, metric), networks, metric=metric))
                 for metric in metrics
             ],
-            [(swatch(NETWORKS, networks.index(title)), f"{title}: {descriptions[title]}") for title in titled],
+            [(swatch(NETWORKS, networks.index(title)), headings[title]) for title in titled],
             shows="Every held-out case as a dot; the mean as a stroke and a number. Point at a dot to read which case.",
             judge="Dots should lie close together at the good end. One far from the others is a case to look at below; one "
             "large Hausdorff distance beside a good Dice is an island, which autoseg select may remove.",

@@ -27,7 +27,7 @@ from autoseg.preprocessing.case import Prepared, apply
 from autoseg.preprocessing.footprint import apply_to_labels
 from autoseg.reporting.cohort import CohortSlice
 from autoseg.reporting.data import SELECTED, FinishedRun, ReportData, ScoredModels
-from autoseg.reporting.subject import described, heading_of
+from autoseg.reporting.subject import heading_of, short_of
 from autoseg.runs.inventory import by_network
 from autoseg.training.history import HISTORY_FILE, read_history
 from autoseg.training.run_state import run_folder
@@ -219,8 +219,7 @@ def _typical(data: ReportData, group: ScoredModels) -> TypicalCase:
             path = held_out.label_map_file(model.folder, case.id)
             if path.exists():
                 overlays[network.title] = data.labels(path, case, image)
-    names = described(data, group)
-    predicted = listing([f"{title} ({names[title]})" for title in overlays])
+    predicted = listing([short_of(data, title) for title in overlays])
     overlays = {heading_of(data, title): labels for title, labels in overlays.items()}
     if case.label is not None:
         overlays[f"reference ({case.id})"] = data.labels(case.label, case, image)

@@ -21,10 +21,10 @@ from autoseg.reporting.data import ReportData
 from autoseg.reporting.figure_blocks import dots_blocks
 from autoseg.reporting.page import Section
 from autoseg.reporting.palette import CLASSES
-from autoseg.reporting.subject import Subject, described, in_one, subject_of
+from autoseg.reporting.subject import Subject, described, heading_of, in_one, subject_of
 from autoseg.reporting.tables import MISSING, decimals, row_of
 from autoseg.reporting.verdict import Grade, Verdict
-from autoseg.wording import counted
+from autoseg.wording import counted, listing
 
 Mark = Literal["good", "doubtful", "poor", "none"]
 
@@ -70,11 +70,9 @@ def scores_section(data: ReportData, networks: Sequence[str], pictures: Sequence
     subject = subject_of(data)
     if not subject.cases:
         return Section("scores", "Scores", "", [])
-    descriptions = described(data, data.main)
     others = {title: cases for title, cases in data.main.titled.items() if title != subject.name}
-    tables = [subject_table(subject.cases, title=subject.title), *_beside(subject, others, descriptions)]
-    volumes = volumes_table(subject.cases, title=subject.title)
-    by_case = [_score_table(data, metric, f"{_caption(metric)} ({in_one(descriptions)})") for metric in table_metrics()]
+    compared = data.compared(data.main)
+    headings = {title: heading_of(data, title) for title in compared}
     return Section(
         "scores",
         "Scores",
@@ -83,12 +81,12 @@ def scores_section(data: ReportData, networks: Sequence[str], pictures: Sequence
         + ("Single networks follow for comparison. " if others else "")
         + f"95 % intervals over cases: {INTERVAL_METHOD}.",
         [
-            tables[0],
-            *dots_blocks(data.compared(data.main), networks, descriptions),
+            subject_table(subject.cases, title=subject.short),
+            *dots_blocks(compared, networks, headings),
             *pictures,
-            *tables[1:],
-            volumes,
-            *by_case,
+            *_beside(subject, others, described(data, data.main)),
+            volumes_table(subject.cases, title=subject.short),
+            *(_score_table(data, metric, _caption(metric, headings)) for metric in table_metrics()),
         ],
     )
 
@@ -101,7 +99,7 @@ def _beside(subject: Subject, others: Mapping[str, Sequence[CaseMetrics]], descr
     """Single networks for comparison, and how they differ from what predicts."""
     if not others:
         return []
-    differences = differences_table(subject.name, subject.cases, others, title=subject.title)
+    differences = differences_table(subject.name, subject.cases, others, title=subject.short)
     titles = in_one({title: descriptions[title] for title in others})
     return [networks_table(others, titles=titles), *([] if differences is None else [differences])]
 
@@ -157,9 +155,9 @@ def _capitalised(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _caption(metric: str) -> str:
-    number = {"dice": "Table 3: mean", "hausdorff_mm": "Table 4: mean"}.get(metric, "Mean")
-    return f"{number} {METRICS[metric].label} by case"
+def _caption(metric: str, headings: Mapping[str, str]) -> str:
+    number = {"dice": "Table 3: ", "hausdorff_mm": "Table 4: "}.get(metric, "")
+    return f"{number}{METRICS[metric].label}, mean over the classes, by case: {listing(list(headings.values()))}"
 
 
 def _score_table(data: ReportData, metric: str, caption: str) -> Table:

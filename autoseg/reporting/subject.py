@@ -22,11 +22,13 @@ class Subject:
 
     Attributes:
         name: as a heading, such as `Selection` or `U-Net`; empty where nothing was scored.
+        short: within a sentence below one with the title: `the selection`, or as the name.
         title: in full, with its folds and what is done to its label maps; part of a sentence.
         cases: its scores, by case.
     """
 
     name: str
+    short: str
     title: str
     cases: Sequence[CaseMetrics]
 
@@ -62,14 +64,13 @@ def decided(selection: Selection) -> Decided:
 def subject_of(data: ReportData) -> Subject:
     """What a report is about: the selection, else the best network."""
     if data.selection is not None:
-        title = f"the selection{_when(data.selection)} ({_selected_in_words(data.selection)})"
-        return Subject(SELECTED, title, data.selected)
+        short = short_of(data, SELECTED)
+        return Subject(SELECTED, short, f"{short} ({_selected_in_words(data.selection)})", data.selected)
     if not data.groups:
-        return Subject("", "", ())
+        return Subject("", "", "", ())
     network = data.main.best_network
-    return Subject(
-        network.title, f"{network.title} ({_alone_in_words(data.main, network.title)})", data.main.scores[network]
-    )
+    name = network.title
+    return Subject(name, name, f"{name} ({_alone_in_words(data.main, name)})", data.main.scores[network])
 
 
 def described(data: ReportData, group: ScoredModels) -> dict[str, str]:
@@ -87,6 +88,12 @@ def described(data: ReportData, group: ScoredModels) -> dict[str, str]:
 def heading_of(data: ReportData, title: str) -> str:
     """What predicted, above its label maps: a network's title, or `Selection`, and whether that was edited since."""
     return f"{title}{_when(data.selection)}" if title == SELECTED and data.selection is not None else title
+
+
+def short_of(data: ReportData, title: str) -> str:
+    """What predicted, within a sentence that stands below one with its folds: as `heading_of`, or `the selection`."""
+    heading = heading_of(data, title)
+    return f"the {heading[:1].lower()}{heading[1:]}" if title == SELECTED else heading
 
 
 def in_one(descriptions: Mapping[str, str]) -> str:

@@ -52,6 +52,7 @@ def test_both_ends_are_shown_in_three_planes(data: ReportData) -> None:
     assert titles == [f"Best case: {best}, mean Dice {dice[best]:.3f}", f"Worst case: {worst}, mean Dice {dice[worst]:.3f}"]
     assert [len(strip.pictures) for strip in pictures.strips] == [3, 3]
     assert [name for _, name in pictures.legend] == ["CSF", "GM", "WM"]
+    assert pictures.shows.startswith("Filled: what the selection predicted.")
 
 
 def test_a_single_case_is_neither_the_best_nor_the_worst(data: ReportData) -> None:
@@ -62,11 +63,15 @@ def test_a_single_case_is_neither_the_best_nor_the_worst(data: ReportData) -> No
 
 
 def test_the_table_leads_to_the_scans_in_the_page(data: ReportData) -> None:
-    table, viewer, *_ = cases_section(data, Materials(data, Silent())).blocks
+    cases = cases_section(data, Materials(data, Silent()))
+    table, viewer, typical = cases.blocks
     assert isinstance(table, Table)
     assert isinstance(viewer, Viewer)
-    assert table.caption.startswith("Held-out cases of the selection (Sep-Res U-Net, fold 0, ")
-    assert "label map by the selection (" in viewer.shows
+    assert cases.lead.startswith("Every held-out case of the selection (Sep-Res U-Net, fold 0, ")
+    assert table.caption.startswith("Held-out cases of the selection, the worst first")
+    assert "label map by the selection (filled) and its reference (outlined)" in viewer.shows
+    assert isinstance(typical, Pictures)
+    assert "label maps (filled) of the selection, U-Net, " in typical.shows
     worst, best = (row[0] for row in table.rows)
     assert list(viewer.views) == [worst, best]
     assert table.shown == {worst, best}

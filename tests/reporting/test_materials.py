@@ -41,6 +41,6 @@ def test_label_maps_of_an_edited_selection_are_said_to_be_of_before(tmp_path: Pa
     edited = replace(data, selection=data.selection.model_copy(update={"decided_sha256": "0" * 64}))
     (before,), (now,) = (Materials(each, Silent()).typical for each in (edited, data))
     assert next(iter(before.overlays)) == "Selection before it was edited"
-    assert "Selection (as it was before it was edited, " in before.predicted
+    assert before.predicted.startswith("the selection before it was edited, ")
     assert next(iter(now.overlays)) == "Selection"
     assert "before" not in now.predicted

@@ -139,9 +139,9 @@ def test_the_page_tells_of_what_it_is(report: ReportResult) -> None:
     assert report.verdict.scores_of == title
     page = report.page.read_text(encoding="utf-8")
     assert f"Verdict, scores and images at the top are of {title}." in page
-    assert f"By class, {title}, 2 held-out cases: means over cases ± standard deviation" in page
+    assert "By class, the selection, 2 held-out cases: means over cases ± standard deviation" in page
     assert "For comparison, single networks by class (U-Net, Sep-Res U-Net and Attention U-Net: fold 0, not post" in page
-    assert f"Single networks minus {title}, case by case" in page
+    assert "Single networks minus the selection, case by case" in page
 
 
 def test_the_same_workspace_gives_the_same_bytes(report: ReportResult, elsewhere: ReportResult) -> None:

@@ -38,7 +38,8 @@ def on_folds(run: FinishedRun, *folds: str) -> list[FinishedRun]:
 
 def test_the_subject_is_the_selection_with_all_that_makes_its_label_maps(stored: ReportData) -> None:
     subject = subject_of(stored)
-    assert (subject.name, subject.title) == (SELECTED, "the selection (Sep-Res U-Net, fold 0, not postprocessed)")
+    assert (subject.name, subject.short) == (SELECTED, "the selection")
+    assert subject.title == "the selection (Sep-Res U-Net, fold 0, not postprocessed)"
     assert subject.cases is stored.selected
     assert stored.selection is not None
     (model,) = stored.selection.models
@@ -85,7 +86,8 @@ def test_scores_of_an_edited_selection_are_of_what_had_been_decided(stored: Repo
 def test_without_a_selection_the_subject_is_the_best_network_alone(stored: ReportData) -> None:
     alone = replace(stored, selection=None)
     subject = subject_of(alone)
-    assert (subject.name, subject.title) == ("Sep-Res U-Net", "Sep-Res U-Net (fold 0, not postprocessed)")
+    assert subject.name == subject.short == "Sep-Res U-Net"
+    assert subject.title == "Sep-Res U-Net (fold 0, not postprocessed)"
     assert list(described(alone, alone.main)) == ["U-Net", "Sep-Res U-Net", "Attention U-Net"]
     assert (study_of(alone).scored_network, study_of(stored).scored_network) == ("Sep-Res U-Net", "")
 
