@@ -185,7 +185,7 @@ def _scored(selection: "Selection") -> str:
     )
     return (
         f"scores{average}, {_done(selection)}, on {counted(score.dice.cases, 'held-out case')}: "
-        f"Dice {interval(score.dice, 4)}, HD {interval(score.hausdorff_mm, 2)} mm"
+        f"Dice {interval(score.dice, 4)}, HD {interval(score.hausdorff_mm, 2, unit='mm')}"
     )
 
 

@@ -78,10 +78,11 @@ def bounds(estimate: Estimated, digits: int) -> str:
     return f"{number(estimate.low, digits)} to {number(estimate.high, digits)}"
 
 
-def interval(estimate: Estimated, digits: int) -> str:
-    """A mean with its interval, or why there is none: `0.912 (0.901 to 0.923)`."""
-    between = bounds(estimate, digits)
-    return number(estimate.mean, digits) + (f" ({between})" if between else "")
+def interval(estimate: Estimated, digits: int, *, unit: str = "") -> str:
+    """A mean with its unit and its interval, or why there is none: `0.912 (0.901 to 0.923)`, `4.0 mm (3.9 to 4.1)`."""
+    middle, between = number(estimate.mean, digits), bounds(estimate, digits)
+    measured = f"{middle} {unit}" if unit and middle != UNDEFINED else middle
+    return measured + (f" ({between})" if between else "")
 
 
 def interval_column(title: str, estimates: Sequence[Estimated], digits: int) -> tuple[str, list[str]]:

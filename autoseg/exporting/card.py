@@ -12,7 +12,7 @@ from autoseg.exporting.document import ExportDescription, describe_exported
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as in_words
 from autoseg.planning.sections import NormalisationStep
-from autoseg.postprocessing.selection import EDITED, done_in_words
+from autoseg.postprocessing.selection import EDITED, Score, done_in_words
 from autoseg.results import Result
 from autoseg.storage import files
 from autoseg.wording import counted, from_to, listing
@@ -168,8 +168,8 @@ def _scores(description: ExportDescription) -> Iterator[str]:
         what = f"{name}{_done(description)}" if name == SELECTED else name
         yield f"{what}, {counted(document.scored_cases[name], 'case')}: mean Dice {interval(score.dice, 3)}"
         for label in score.classes:
-            yield f"  {label.name}: Dice {interval(label.dice, 3)}, HD {interval(label.hausdorff_mm, 1)} mm"
-    if document.scores:
+            yield f"  {label.name}: Dice {interval(label.dice, 3)}, HD {interval(label.hausdorff_mm, 1, unit='mm')}"
+    if any(map(_has_interval, document.scores.values())):
         yield f"(in brackets: 95 % {document.intervals} interval over cases)"
     if document.scores and description.selection is None and _several(description):
         yield "(of each network by itself, not postprocessed: their average, which predicts, was not scored)"
@@ -179,6 +179,12 @@ def _scores(description: ExportDescription) -> Iterator[str]:
         nested = description.selection.nested
         unbiased = "" if nested is None else f"; chosen without each of them: mean Dice {interval(nested.score.dice, 3)}"
         yield f"(optimistic: what predicts was chosen on the same cases{unbiased})"
+
+
+def _has_interval(score: Score) -> bool:
+    """Whether any of the numbers that are shown of a score has one."""
+    shown = [score.dice, *(estimate for label in score.classes for estimate in (label.dice, label.hausdorff_mm))]
+    return any(estimate.low is not None for estimate in shown)
 
 
 def _done(description: ExportDescription) -> str:

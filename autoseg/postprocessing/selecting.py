@@ -242,7 +242,7 @@ def _optimism(selection: Selection) -> Iterator[str]:
     besides = f", and it finds something in {counted(alone, 'more case')} without any class" if alone else ""
     yield (
         f"its score is optimistic, by {number(optimism.mean, 4)} in Dice: {because}; each fold scored by what the others "
-        f"chose: Dice {interval(unbiased.dice, 4)}, HD {interval(unbiased.hausdorff_mm, 2)} mm{besides}"
+        f"chose: Dice {interval(unbiased.dice, 4)}, HD {interval(unbiased.hausdorff_mm, 2, unit='mm')}{besides}"
     )
 
 

@@ -77,7 +77,7 @@ def test_everything_is_in_the_details_and_in_the_document(tiny_plan: Plan) -> No
 def test_scores_say_what_they_are_of(tiny_plan: Plan) -> None:
     said = describe(made(tiny_plan))
     assert said.tables[0].title == "Networks on 1 held-out case, before shift and postprocessing"
-    told = "Dice 0.8000 (0.7000 to 0.9000), HD 4.00 (3.90 to 4.10) mm"
+    told = "Dice 0.8000 (0.7000 to 0.9000), HD 4.00 mm (3.90 to 4.10)"
     assert f"  scores, postprocessed, on 2 held-out cases: {told}" in said.text
     plain = describe(made(tiny_plan, postprocessing=[]))
     assert f"  scores, not postprocessed, on 2 held-out cases: {told}" in plain.text

@@ -32,6 +32,9 @@ def test_a_volume_that_two_decimals_would_hide_has_three_digits() -> None:
 def test_a_mean_has_its_interval_where_there_is_one() -> None:
     assert formatting.interval(Interval(0.9, 0.85, 0.95, 3), 2) == "0.90 (0.85 to 0.95)"
     assert formatting.interval(Interval(0.9, NAN, NAN, 1), 2) == "0.90 (too few cases for an interval)"
+    assert formatting.interval(Interval(4.0, 3.9, 4.1, 9), 1, unit="mm") == "4.0 mm (3.9 to 4.1)"
+    assert formatting.interval(Interval(4.0, NAN, NAN, 1), 1, unit="mm") == "4.0 mm (too few cases for an interval)"
+    assert formatting.interval(Interval(NAN, NAN, NAN, 0), 1, unit="mm") == "n/a"
     assert formatting.bounds(Interval(0.9, NAN, NAN, 1), 2) == "too few cases for an interval"
     assert formatting.bounds(Interval(0.9, 0.85, 0.95, 3), 1) == "0.8 to 0.9"
 
