@@ -178,11 +178,10 @@ def _in_words(models: "Sequence[SelectedModel]") -> list[str]:
 def _scored(selection: "Selection") -> str:
     """The scores of what was decided: of all that `predict` does, on every case that its networks held out."""
     from autoseg.evaluation.formatting import interval
+    from autoseg.model.identity import of_several_networks
 
     score = selection.score
-    average = (
-        " of their average" if len({(model.architecture, model.seed, model.view) for model in selection.models}) > 1 else ""
-    )
+    average = " of their average" if of_several_networks(model.id for model in selection.models) else ""
     return (
         f"scores{average}, {_done(selection)}, on {counted(score.dice.cases, 'held-out case')}: "
         f"Dice {interval(score.dice, 4)}, HD {interval(score.hausdorff_mm, 2, unit='mm')}"

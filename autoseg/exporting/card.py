@@ -11,6 +11,7 @@ from autoseg.exporting.contents import SELECTED
 from autoseg.exporting.document import ExportDescription, describe_exported
 from autoseg.inference.shift import describe as describe_shift
 from autoseg.inference.steps import describe as in_words
+from autoseg.model.identity import of_several_networks
 from autoseg.planning.sections import NormalisationStep
 from autoseg.postprocessing.selection import EDITED, Score, done_in_words
 from autoseg.results import Result
@@ -171,7 +172,11 @@ def _scores(description: ExportDescription) -> Iterator[str]:
             yield f"  {label.name}: Dice {interval(label.dice, 3)}, HD {interval(label.hausdorff_mm, 1, unit='mm')}"
     if any(map(_has_interval, document.scores.values())):
         yield f"(in brackets: 95 % {document.intervals} interval over cases)"
-    if document.scores and description.selection is None and _several(description):
+    if (
+        document.scores
+        and description.selection is None
+        and of_several_networks(bundle.id for bundle in description.bundles.values())
+    ):
         yield "(of each network by itself, not postprocessed: their average, which predicts, was not scored)"
     if document.scores and description.selection is not None and description.selection.edited:
         yield f"(the selection was {EDITED})"
@@ -193,12 +198,6 @@ def _done(description: ExportDescription) -> str:
     if selection is None or selection.edited:
         return ""
     return f", {done_in_words(selection.log_shift, selection.postprocessing)}"
-
-
-def _several(description: ExportDescription) -> bool:
-    """Whether more than one network predicts together, of which none alone is what predicts."""
-    folds = [bundle.id.fold for bundle in description.bundles.values()]
-    return len(description.document.scores) > 1 or len(folds) > len(set(folds))
 
 
 def _file(result: InfoResult) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What a trained model is called: its network, its fold and its seed, in titles and as a folder."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, get_args
@@ -73,6 +73,23 @@ class ModelId:
         view = () if self.view is None else (self.view,)
         seed = () if self.seed is None else (f"{_SEED}{self.seed}",)
         return (f"{_FOLD}{self.fold}", *view, *seed)
+
+
+def of_several_networks(models: Iterable[ModelId]) -> bool:
+    """Whether models are of more than one network, so that their average is no network's own; folds of one are not.
+
+    Seeds count as networks where a fold has several of them.
+
+    Example:
+        >>> of_several_networks([ModelId("unet", "0"), ModelId("unet", "1", seed=3)])
+        False
+        >>> of_several_networks([ModelId("unet", "0"), ModelId("sepres", "1")])
+        True
+        >>> of_several_networks([ModelId("unet", "0"), ModelId("unet", "0", seed=3)])
+        True
+    """
+    places = [(model.architecture, model.view, model.fold) for model in models]
+    return len(set(places)) < len(places) or len({(name, view) for name, view, _ in places}) > 1
 
 
 def fold_order(fold: str) -> tuple[bool, int, str]:

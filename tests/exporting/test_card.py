@@ -42,6 +42,18 @@ def changed(members: Members, name: str, **changes: Any) -> Members:
     return {**members, name: files.json_text({**json.loads(members[name]), **changes}).encode()}
 
 
+def with_network(members: Members, folder: str) -> Members:
+    """The same with a second network, whose place says what it is; its weights are the first's."""
+    name, fold, *seed = folder.split("/")
+    identity: dict[str, Any] = {"architecture": name, "fold": fold.removeprefix("fold_")}
+    identity |= {"seed": int(seed[0].removeprefix("seed_"))} if seed else {}
+    place = f"models/{folder}"
+    bundle = changed(members, BUNDLE, **identity)[BUNDLE]
+    both = changed(members, "model.json", bundles=[FOLDER, place])
+    weights = {n.replace(FOLDER, place): content for n, content in members.items() if n.startswith(FOLDER)}
+    return {**both, **weights, BUNDLE.replace(FOLDER, place): bundle}
+
+
 def test_the_card_has_every_group_in_order(members: Members, card: Callable[..., Any]) -> None:
     parts, _ = card(members)
     assert list(parts) == ["Expects", "Gives", "Learnt from", "Scores on cases it had not seen", "File"]
@@ -202,8 +214,14 @@ def test_scores_of_single_networks_are_not_those_of_their_average(members: Membe
     alone = {name: content for name, content in members.items() if name != "selection.json"}
     told = "(of each network by itself, not postprocessed: their average, which predicts, was not scored)"
     assert told not in card(alone)[0]["Scores on cases it had not seen"]
-    two = changed(alone, "model.json", scores={"unet": SCORE, "sepres": SCORE}, scored_cases={"unet": 2, "sepres": 2})
-    assert told in card(two)[0]["Scores on cases it had not seen"]
+    for other, several in {
+        "unet/fold_0": True,
+        "unet/fold_1": True,
+        "sepres/fold_0/seed_3": True,
+        "sepres/fold_1": False,
+    }.items():
+        # Only one of the two was scored, whatever the folds.
+        assert (told in card(with_network(alone, other))[0]["Scores on cases it had not seen"]) is several
 
 
 def test_scores_that_are_undefined_say_so(members: Members, card: Callable[..., Any]) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from autoseg.model.identity import ModelId, fold_order, folders_inside, model_folders
+from autoseg.model.identity import ModelId, fold_order, folders_inside, model_folders, of_several_networks
 
 
 def test_a_model_is_named_in_three_ways() -> None:
@@ -45,3 +45,16 @@ def test_folders_of_models_are_found_and_nothing_else(tmp_path: Path) -> None:
     assert sorted(model_folders(tmp_path)) == sorted(folders)
     assert set(folders_inside(folders[0])) == {folders[0] / "seed_1", folders[0] / "axial"}
     assert list(folders_inside(tmp_path / "unet" / "fold_0")) == [tmp_path / "unet" / "fold_0" / "seed_1"]
+
+
+def test_models_of_several_networks_are_told_from_folds_of_one() -> None:
+    first = ModelId("unet", "0")
+    for other in (
+        ModelId("sepres", "0"),
+        ModelId("sepres", "1"),
+        ModelId("unet", "0", 3),
+        ModelId("unet", "1", view="axial"),
+    ):
+        assert of_several_networks([first, other])
+    for others in ([], [ModelId("unet", "1")], [ModelId("unet", "1", 3), ModelId("unet", "full")]):
+        assert not of_several_networks([first, *others])
