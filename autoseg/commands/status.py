@@ -1,5 +1,6 @@
 """`autoseg status`: how far a workspace has come, and what to do next."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,7 @@ def _told(standing: Standing) -> list[tuple[str, str]]:
         return [("planned", status.problem)]
     planes = ", ".join(str(plane) for plane in plan.planes if plane is not None) or "2D"
     edited, folds = "edited by hand" if plan.edited else "as planned", sum(map(str.isdigit, status.folds))
-    counts = {stage: len(status.of_stage(stage)) for stage in dict.fromkeys(run.stage for run in status.runs)}
+    counts = Counter(run.stage_told for run in status.runs)
     reported = "not yet" if status.report is None else str(status.report)
     outdated = ", older than what it shows" if status.report_outdated else ""
     old = " (other networks or postprocessing than predict now)"
@@ -211,6 +212,7 @@ def _document(standing: Standing) -> dict[str, Any]:
                 "seed": run.model.seed,
                 "view": run.model.view,
                 "stage": run.stage,
+                "of_other_cases": run.of_other_cases,
                 "continued": None if run.continuation is None else run.continuation.told,
                 "epochs": run.epochs,
                 "of_epochs": run.of_epochs,

@@ -137,7 +137,7 @@ def _held_out_cases(
         paths = {case: held_out.found_probabilities_files(model.folder, case, planes=planes) for case in held_out_ids}
         names = {path.stem for of_case in paths.values() for path in of_case}
         if names != set(digests) or set(paths) != set(fold_of(splits, dataset, model.fold).validation):
-            raise other_cases(model)
+            raise other_cases(model, workspace)
         for case_id, by_view in paths.items():
             folds[case_id] = model.fold
             predicted[case_id][model.architecture][model.seed].update(zip(planes, by_view, strict=True))

@@ -10,6 +10,7 @@ from autoseg.postprocessing.run_status import RunStatus
 from autoseg.postprocessing.status import WorkspaceStatus
 from autoseg.runs.found import found_workspaces
 from autoseg.runs.workspace import Workspace
+from autoseg.training.fold_members import lost_cases, remedy_of_other_cases
 from autoseg.wording import counted
 
 _FIRST: Final = "unet"
@@ -53,8 +54,8 @@ def _repairs(status: WorkspaceStatus) -> NextStep | None:
 
 def _training(status: WorkspaceStatus) -> NextStep | None:
     """What is still to be trained, or scored."""
-    if (interrupted := _interrupted(status)) is not None:
-        return interrupted
+    if (step := _on_other_cases(status) or _interrupted(status)) is not None:
+        return step
     if unscored := [run for run in status.of_stage("done") if run.state is not None and run.state.members.validation]:
         return _train(status, unscored[0], f"{unscored[0].model.title} is trained, and not scored yet")
     further = [run for run in status.runs if run.continuation is not None]
@@ -63,6 +64,34 @@ def _training(status: WorkspaceStatus) -> NextStep | None:
     if not any(run.finished for run in status.runs):
         return _first(status)
     return _missing(status) or _of_another_plan(status)
+
+
+def _on_other_cases(status: WorkspaceStatus) -> NextStep | None:
+    """A run that does not go on with the same command, or that is not judged, as its fold has other cases now."""
+    for run in status.runs:
+        further = run.continuation
+        if further is not None and further.stage != "interrupted":
+            continue
+        if run.of_other_cases:
+            return _with_cases_of_now(status, run)
+        if further is not None and further.state.members != run.fold_now:
+            return _with_cases_of_now(status, run)
+    return None
+
+
+def _with_cases_of_now(status: WorkspaceStatus, run: RunStatus) -> NextStep:
+    """How a run gets the cases that its fold has now: it is trained further where that is allowed, or begins again."""
+    if run.state is None or run.fold_now is None:
+        msg = f"{run.model.title} has no cases to compare"
+        raise ValueError(msg)
+    before, now = run.state.members, run.fold_now
+    labelled = [case.id for case in status.workspace.stored_dataset().labelled]
+    remedy = remedy_of_other_cases(before, now, labelled=labelled, finished=run.finished)
+    why = f"the fold of {run.model.title} has other cases now. {remedy.removesuffix('.')}"
+    if not run.finished or lost_cases(before, now):
+        return _begin_again(status, run, why)
+    outdated = run.continuation is not None and run.continuation.state.members != now
+    return _train(status, run, why, "--continue", *(["--restart"] if outdated else []))
 
 
 def _first(status: WorkspaceStatus) -> NextStep:
@@ -145,6 +174,9 @@ def _stopped(run: RunStatus) -> str:
 def _catching_up(status: WorkspaceStatus) -> NextStep | None:
     """What has not learnt from all label maps that were adopted."""
     if behind := status.behind:
+        first = behind[0]
+        if first.state is not None and first.fold_now is not None and lost_cases(first.state.members, first.fold_now):
+            return _with_cases_of_now(status, first)
         why = (
             f"label maps were adopted after the training of {counted(len(behind), 'model')}, such as {behind[0].model.title}"
         )
@@ -173,7 +205,9 @@ def _begin_again(status: WorkspaceStatus, run: RunStatus, why: str) -> NextStep:
         for other in status.runs
         if _is_beside(run, other) and other.model.fold == run.model.fold and other.model.view != run.model.view
     ]
-    if run.model.view is None or all(other.stage in {"missing", "of another plan"} for other in (run, *others)):
+    if run.model.view is None or all(
+        other.stage in {"missing", "of another plan"} or other.of_other_cases for other in (run, *others)
+    ):
         return _train(status, run, why, "--restart")
     folder = status.workspace.model(run.model)
     inside = [path.name for path in sorted(folders_inside(folder))]

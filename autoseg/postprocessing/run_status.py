@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Literal
 
 from autoseg.catalogue import NETWORKS, Plane
-from autoseg.data.splits import Splits
+from autoseg.data.dataset import Dataset
+from autoseg.data.splits import Fold, Splits
 from autoseg.errors import AutosegError
 from autoseg.model.description import BUNDLE, BUNDLE_FILE, Origin, weights_digest
 from autoseg.model.identity import ModelId, fold_order, model_folders
 from autoseg.planning.plan import Plan
 from autoseg.postprocessing.scored import is_scored
 from autoseg.runs.targets import DEFAULT_SEED, seed_in
-from autoseg.runs.workspace import Workspace
+from autoseg.runs.workspace import Workspace, fold_of
 from autoseg.storage.lease import seen
 from autoseg.training.run_state import CHECKPOINT, CHECKPOINT_FILE, CONTINUED_FOLDER, RunState, read_progress
 
@@ -54,6 +55,7 @@ class RunStatus:
         state: the run itself; None where there is none that can be read.
         weights_sha256: of its model; None where there is none.
         continuation: by which it is trained further; None: it is not.
+        fold_now: the cases of its fold; None: there is no such fold any more.
     """
 
     model: ModelId
@@ -68,6 +70,7 @@ class RunStatus:
     state: RunState | None = None
     weights_sha256: str | None = None
     continuation: Continuation | None = None
+    fold_now: Fold | None = None
 
     @property
     def origin(self) -> Origin | None:
@@ -80,12 +83,27 @@ class RunStatus:
         return self.stage in {"done", "scored"}
 
     @property
+    def of_other_cases(self) -> bool:
+        """Whether its fold has other cases now, so that the same command does not go on, or its scores are left out."""
+        if self.state is None or self.fold_now is None:
+            return False
+        before, now = self.state.members, self.fold_now
+        if self.stage == "scored":
+            return self.model.is_numbered and set(before.validation) != set(now.validation)
+        return before != now and (self.stage == "interrupted" or (self.stage == "done" and before.validation != ()))
+
+    @property
+    def stage_told(self) -> str:
+        """How far it is, in short."""
+        return f"{self.stage} (its fold has other cases now)" if self.of_other_cases else self.stage
+
+    @property
     def told(self) -> str:
         """How far it is, such as `epoch 12 of 100`."""
         if self.continuation is not None:
-            return f"{self.stage}; continued: {self.continuation.told}"
-        if self.stage not in {"under way", "interrupted"}:
-            return self.stage
+            return f"{self.stage_told}; continued: {self.continuation.told}"
+        if self.stage not in {"under way", "interrupted"} or self.of_other_cases:
+            return self.stage_told
         reached = f"minute {self.minutes:.0f}" if self.of_epochs is None else f"epoch {self.epochs}"
         length = f" of {self.of_minutes:g}" if self.of_minutes is not None and self.of_epochs is None else ""
         length = f" of {self.of_epochs}" if self.of_epochs is not None else length
@@ -94,7 +112,8 @@ class RunStatus:
 
 def runs_of(workspace: Workspace, plan: Plan, splits: Splits) -> Iterator[RunStatus]:
     """Every run that was begun, and those beside them that are missing: on other folds, and of the plan's other views."""
-    begun = list(_begun(workspace, plan))
+    dataset = workspace.stored_dataset()
+    begun = [replace(run, fold_now=_fold_now(run.model.fold, splits, dataset)) for run in _begun(workspace, plan)]
     for network in NETWORKS:
         own = [run for run in begun if run.model.architecture == network]
         series = dict[tuple[Plane | None, int], int | None]()
@@ -109,6 +128,13 @@ def runs_of(workspace: Workspace, plan: Plan, splits: Splits) -> Iterator[RunSta
             for fold in dict.fromkeys([*numbered, *folds]):
                 there = [run for run in own if (run.model.view, run.seed, run.model.fold) == (view, seed, fold)]
                 yield from there or [RunStatus(ModelId(network, fold, named, view), "missing", seed=seed)]
+
+
+def _fold_now(fold: str, splits: Splits, dataset: Dataset) -> Fold | None:
+    try:
+        return fold_of(splits, dataset, fold)
+    except AutosegError:
+        return None
 
 
 def _beside(view: Plane | None, plan: Plan) -> tuple[Plane | None, ...]:

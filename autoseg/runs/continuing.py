@@ -14,6 +14,7 @@ from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
 from autoseg.training.config import TrainConfig
 from autoseg.training.continuing import read_continued
+from autoseg.training.fold_members import lost_cases, remedy_of_other_cases
 from autoseg.training.resume import check_same_run
 from autoseg.training.run_state import HELD_OUT_FOLDER, RECORD_FILE, RunState, read_progress, read_state, run_folder
 from autoseg.wording import counted, some
@@ -138,18 +139,12 @@ def _check_goes_on(session: Session, target: Target, state: RunState, folder: Pa
             where=folder,
             remedy="Bring plan.json back as it was to train it further, or begin it again with --restart alone.",
         )
-    sides = {
-        "to learn from": set(state.members.training) - set(target.members.training),
-        "held out": set(state.members.validation) - set(target.members.validation),
-    }
-    moved = [f"{some(sorted(cases))} ({side})" for side, cases in sides.items() if cases]
-    if moved:  # it may have learnt from a case that is held out now
+    if lost := lost_cases(state.members, target.members):  # it may have learnt from a case that is held out now
         raise WorkspaceError(
             f"{target.model.title}: cases are missing on the side of the fold on which the run had them",
             where=session.workspace.splits_file,
-            expected=", ".join(moved),
-            remedy="Bring splits.json back (what `autoseg plan` replaced is beside it): cases may only be added. "
-            "Or begin it again with --restart alone.",
+            expected=", ".join(f"{some(cases)} ({side})" for side, cases in lost.items()),
+            remedy=remedy_of_other_cases(state.members, target.members, labelled=session.cases),
         )
 
 

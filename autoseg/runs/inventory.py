@@ -9,13 +9,14 @@ from typing import Final
 
 from autoseg import catalogue
 from autoseg.data.naming import printable
-from autoseg.data.splits import Splits
+from autoseg.data.splits import Fold, Splits
 from autoseg.errors import BundleError
 from autoseg.model.description import BUNDLE_FILE, read_document
 from autoseg.model.identity import ModelId, model_folders
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import DataKeys
 from autoseg.runs.workspace import Workspace
+from autoseg.training.fold_members import remedy_of_other_cases
 from autoseg.training.run_state import read_state
 from autoseg.wording import some
 
@@ -162,6 +163,8 @@ def refuse_mixed_data(models: Sequence[FinishedModel]) -> None:
             )
 
 
+_NO_CASES: Final = Fold(training=(), validation=())
+
 OTHER_CASES: Final = "held out other cases than its fold does now"
 """What is wrong with a model of `of_other_folds`."""
 
@@ -180,12 +183,15 @@ def of_other_folds(models: Sequence[FinishedModel], splits: Splits) -> tuple[Fin
     )
 
 
-def other_cases(model: FinishedModel) -> BundleError:
-    """The error of a model that is `of_other_folds`."""
+def other_cases(model: FinishedModel, workspace: Workspace) -> BundleError:
+    """The error of a model that held out other cases than its fold does now."""
+    splits, state = workspace.stored_splits(), read_state(model.folder)
+    now = dict(zip(map(str, range(len(splits.folds))), splits.folds, strict=True)).get(model.fold, _NO_CASES)
+    labelled = [case.id for case in workspace.stored_dataset().labelled]
     return BundleError(
         f"the model {OTHER_CASES}",
         where=model.folder,
-        remedy="Restore splits.json (what `autoseg plan` replaced is beside it), or train it again with --restart.",
+        remedy=remedy_of_other_cases(state.members if state else _NO_CASES, now, labelled=labelled),
     )
 
 
@@ -196,7 +202,7 @@ def refuse_other_folds(models: Sequence[FinishedModel], *, workspace: Workspace)
         BundleError: one of them is `of_other_folds`.
     """
     if len(models) > 1 and (apart := of_other_folds(models, workspace.stored_splits())):
-        raise other_cases(apart[0])
+        raise other_cases(apart[0], workspace)
 
 
 def revisions_apart(models: Sequence[FinishedModel]) -> str | None:

@@ -11,6 +11,7 @@ from autoseg.preprocessing.keys import DataKeys
 from autoseg.training.checkpoint import Checkpoint, read_checkpoint, told_to_all
 from autoseg.training.config import TrainConfig
 from autoseg.training.context import FoldData, RunContext
+from autoseg.training.fold_members import remedy_of_other_cases
 from autoseg.training.history import keep_steps
 from autoseg.training.run_state import RunState
 from autoseg.training.start import Start
@@ -92,12 +93,14 @@ def check_same_run(state: RunState, *, plan: Plan, config: TrainConfig, keys: Da
         raise WorkspaceError(
             f"holds a run that was begun differently: {', '.join(differences)}",
             where=folder,
-            remedy=_remedy(state, same_plan=plan.is_identified_by(state.plan_digest)),
+            remedy=_remedy(state, members, keys, same_plan=plan.is_identified_by(state.plan_digest)),
         )
 
 
-def _remedy(state: RunState, *, same_plan: bool) -> str:
+def _remedy(state: RunState, members: Fold, keys: DataKeys, *, same_plan: bool) -> str:
     """What to do about a run that was begun differently; under another plan it is not trained further either."""
+    if same_plan and (state.finished or not state.stretches) and state.members != members:
+        return remedy_of_other_cases(state.members, members, labelled=keys.cases, finished=state.finished)
     if state.finished:
         further = "train it further with --continue, on changed data, too, " if same_plan else ""
         return f"Repeat the earlier choices to use it as it is, {further}or add --restart to discard it and begin again."

@@ -103,6 +103,23 @@ def test_a_run_that_was_not_scored_is_done_and_repeated(workspace: Workspace) ->
     assert "--arch attention --fold 0" in step.command
 
 
+def test_a_run_that_does_not_go_on_with_the_cases_of_its_fold_begins_again(workspace: Workspace) -> None:
+    """A case that the interrupted run learnt from is held out by hand; the scored ones held out what their fold does."""
+
+    def hold_out_more(splits: dict[str, Any]) -> None:
+        fold = splits["folds"][1]
+        fold["validation"].append(fold["training"].pop())
+
+    change(workspace.splits_file, hold_out_more)
+    status = status_of(workspace)
+    assert [run.model.title for run in status.runs if run.of_other_cases] == ["unet, fold 1"]
+    (stopped,) = status.of_stage("interrupted")
+    assert stopped.told == "interrupted (its fold has other cases now)"
+    step = next_step(status, exported=False)
+    assert "Bring splits.json back (what `autoseg plan` replaced is beside it), or begin it again" in step.why
+    assert step.command.startswith("autoseg train --arch unet --fold 1 --restart --seed 3 ")
+
+
 def test_runs_of_another_plan_are_told_apart(workspace: Workspace) -> None:
     change(workspace.plan_file, lambda plan: plan["training"].update(batch_size=plan["training"]["batch_size"] + 1))
     status = status_of(workspace)
@@ -231,10 +248,13 @@ def test_models_that_have_not_learnt_from_adopted_label_maps_are_to_go_on(worksp
 
 
 def begun(workspace: Workspace, place: str, *, like: str = "unet/fold_0", **choices: Any) -> Path:
-    """A run in another place, with other choices than the one that it is a copy of; gives its checkpoint."""
+    """A run in another place, with its fold's cases and other choices than the one it is a copy of; gives its checkpoint."""
     folder = workspace.models / place
+    number = place.split("/")[1].removeprefix("fold_")
+    members = workspace.stored_splits().folds[int(number)].model_dump()
     shutil.copytree(workspace.models / like, folder, ignore=shutil.ignore_patterns("seed_*", "axial", "coronal"))
     change(folder / "checkpoint.json", lambda document: document["state"]["config"].update(choices))
+    change(folder / "checkpoint.json", lambda document: document["state"].update(members=members))
     return folder / "checkpoint.json"
 
 
