@@ -83,7 +83,7 @@ class Store:
         """
         if case_checksum(case) != self.checksums[case.id]:
             raise DatasetError(
-                f"files of {case.id} were replaced while the command ran",
+                f"files of {case.id} were replaced, or cannot be read any more, while the command ran",
                 where=case.images[0] if case.label is None else case.label,
                 remedy="Bring them back as they were, or run the same command again: it says what has to be made of the new "
                 "files. Where it says this again, the file system hides the change: add --verify once.",

@@ -202,7 +202,7 @@ def test_a_label_map_that_is_replaced_while_a_network_learns_is_not_scored_again
     with monkeypatch.context() as patch:
         replacing(runs, "train_where_needed", path, patch)
         answer = autoseg(*TRAIN, cwd=home, expect=3)
-    assert f"files of {path.stem} were replaced while the command ran" in answer.said
+    assert f"files of {path.stem} were replaced, or cannot be read any more, while the command ran" in answer.said
     assert not (home / "w" / "models" / "unet" / "fold_0" / "validation" / "record.json").exists()
     path.write_bytes(before)
     answer = autoseg(*TRAIN, "--json", cwd=home)  # it is only scored

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from autoseg.data.dataset import Case
 from autoseg.data.phantom import make_scan
-from autoseg.errors import CasesFailedError, ImageError, SystemFailureError
+from autoseg.errors import CasesFailedError, DatasetError, ImageError, SystemFailureError
 from autoseg.events import Silent
 from autoseg.images.image import read_image, read_labels, write_channels, write_labels
 from autoseg.planning.case_fingerprint import measure
@@ -288,10 +288,22 @@ def test_files_that_were_replaced_since_they_were_hashed_are_not_stored_as_those
 ) -> None:
     store = store_of(tmp_path, plan=make_plan(), checksums={case.id: case_checksum(case) for case in cases})
     write_label_map(cases[1], np.full((5, 7, 6), 5, dtype=np.uint8))
-    with pytest.raises(CasesFailedError, match="files of case_1 were replaced while the command ran") as failed:
+    with pytest.raises(CasesFailedError, match="files of case_1 were replaced, or cannot be read any more") as failed:
         fill_store(store, cases, plan=make_plan(), jobs=1, events=Silent())
     assert [case for case, _ in failed.value.failures] == ["case_1"]
     assert [store.holds(case.id) for case in cases] == [case.id != "case_1" for case in cases]
+
+
+def test_files_that_cannot_be_read_any_more_are_not_said_to_be_others(
+    cases: list[Case], make_plan: MakePlan, tmp_path: Path
+) -> None:
+    store = store_of(tmp_path, plan=make_plan(), checksums={case.id: case_checksum(case) for case in cases})
+    store.require_same_files(cases[0])
+    cases[0].images[0].unlink()
+    with pytest.raises(
+        DatasetError, match="files of case_0 were replaced, or cannot be read any more, while the command ran"
+    ):
+        store.require_same_files(cases[0])
 
 
 def test_a_label_map_on_another_grid_is_refused(cases: list[Case], make_plan: MakePlan, tmp_path: Path) -> None:
