@@ -26,8 +26,8 @@ from autoseg.runs.inventory import (
     refuse_models_behind,
     take_inventory,
 )
-from autoseg.runs.moved_data import require_files
 from autoseg.runs.preprocessing import find_arrays, preprocess
+from autoseg.runs.removed_data import require_files
 from autoseg.runs.workspace import Workspace, fold_of
 
 _NOT_KEPT: Final = (

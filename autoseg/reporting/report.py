@@ -18,7 +18,7 @@ from autoseg.reporting.subject import described, in_one
 from autoseg.reporting.verdict import Verdict, verdict
 from autoseg.results import Result
 from autoseg.runs.inventory import refuse_changed_data
-from autoseg.runs.moved_data import require_files
+from autoseg.runs.removed_data import require_files
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
 from autoseg.storage import files

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shlex
 from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from autoseg.errors import DatasetError
 from autoseg.events import Events
 from autoseg.layouts import find_dataset
 from autoseg.layouts.common import Choice
-from autoseg.runs.moved_data import planning_again, planning_without
+from autoseg.runs.removed_data import has_rest, is_begun, planning_again, planning_without
 from autoseg.runs.workspace import Workspace
 from autoseg.wording import counted, some
 
@@ -44,17 +45,22 @@ class FolderChanges:
         """What there is to say of it, and what to do; nothing where nothing has changed."""
         root, said = self.dataset.root, []
         if self.added:
+            models = (
+                " Models trained by then take part in nothing where the new plan differs from theirs, and learn from the "
+                "new cases with --continue where it does not."
+            )
             said.append(
                 f"{root} holds {counted(len(self.added), 'labelled case')} that the plan does not know: "
                 f"{some(self.added)}. To learn from more, plan again: {planning_again(self.dataset, workspace)}. Cases "
-                "stay in their folds while there are as many folds. Models trained by then take part in nothing where the "
-                "new plan differs from theirs, and learn from the new cases with --continue where it does not."
+                f"stay in their folds while there are as many folds.{models if is_begun(workspace) else ''}"
             )
         if self.gone:
-            without = planning_without(self.dataset, workspace)
-            said.append(f"files of {some(self.gone)} are not in {root} any more. Put them back, or {without}")
+            gone = [case for case in self.dataset.labelled if case.id in self.gone]
+            without = f", or {planning_without(gone, self.dataset, workspace)}" if not self.problem or has_rest(gone) else ""
+            said.append(f"files of {some(self.gone)} are not in {root} any more. Put them back{without}")
         if self.problem:
-            said.append(f"{root} cannot be planned again as it is: {self.problem}. `autoseg check` says more")
+            check = " ".join(["autoseg check", shlex.quote(str(root)), *_chosen(self.dataset).options])
+            said.append(f"{root} cannot be planned again as it is: {self.problem}. `{check}` says more")
         if not self.there:
             said.append(
                 f"{root} is not there, may not be read, or holds none of the planned cases. Where the data set was moved, "
@@ -130,7 +136,7 @@ def _compared(dataset: Dataset) -> FolderChanges | None:
     if none if dataset.others_sha256 is None else others_digest(dataset, names) == dataset.others_sha256:
         return FolderChanges(dataset, gone=gone)
     try:
-        found = find_dataset(dataset.root, choice=Choice(dataset.asked_labels, dataset.asked_channels))
+        found = find_dataset(dataset.root, choice=_chosen(dataset))
     except DatasetError as cause:
         return FolderChanges(dataset, gone=gone, problem=cause.what)
     # A training case without a label map had one without any label: layouts take scans without label maps for test cases.
@@ -138,6 +144,11 @@ def _compared(dataset: Dataset) -> FolderChanges | None:
     return FolderChanges(
         dataset, added=tuple(case.id for case in found.labelled if known.isdisjoint(case.images)), gone=gone
     )
+
+
+def _chosen(dataset: Dataset) -> Choice:
+    """What was chosen of a folder when it was planned."""
+    return Choice(dataset.asked_labels, dataset.asked_channels, dataset.asked_ignore)
 
 
 def _own_files(dataset: Dataset) -> set[str]:

@@ -1,7 +1,7 @@
 """Data sets that were moved since they were planned: taken where the user says they lie, or done without."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -16,6 +16,7 @@ from autoseg.planning.fingerprint import Fingerprint
 from autoseg.planning.plan import Plan
 from autoseg.preprocessing.keys import checksum_over
 from autoseg.preprocessing.store import store_of
+from autoseg.runs.removed_data import is_in_place, planning_without, require_files
 from autoseg.runs.revisions import complete_change
 from autoseg.runs.source_checksums import case_checksums
 from autoseg.runs.workspace import Workspace
@@ -92,7 +93,10 @@ def checksums_of(
     require_files([case for case in cases if case.id in gone and not store.holds(case.id)], workspace)
     if gone:
         dataset = workspace.dataset()
-        without = f". To leave these cases out, {planning_without(dataset, workspace)}" if _is_in_place(dataset) else ""
+        absent = [case for case in cases if case.id in gone]
+        without = (
+            f". To leave these cases out, {planning_without(absent, dataset, workspace)}" if is_in_place(dataset) else ""
+        )
         events.warn(
             f"the scans of {some(sorted(gone))} are not there any more: arrays that were made from them before are used"
             + without
@@ -103,48 +107,6 @@ def checksums_of(
 def planned_checksums(fingerprint: Fingerprint) -> dict[str, str]:
     """`case_checksum` of every labelled case, by id, when the plan was made."""
     return {case.id: checksum_over([*case.image_sha256, case.label_sha256]) for case in fingerprint.cases}
-
-
-def require_files(cases: Iterable[Case], workspace: Workspace) -> None:
-    """Require the files of cases to be there, before work that reads them begins.
-
-    Raises:
-        DatasetError: some are not.
-    """
-    if gone := places.absent(cases):
-        paths = [path for case in gone for path in places.files_of(case) if not places.is_there(path)]
-        dataset = workspace.dataset()
-        raise DatasetError(
-            f"files of {some([case.id for case in gone])} are not there any more"
-            if dataset.root.exists()
-            else "the data set is not there any more",
-            where=dataset.root,
-            found=f"{'a broken link, ' if paths[0].is_symlink() else 'no '}{paths[0]}"
-            + (f", nor {len(paths) - 1} more" if len(paths) > 1 else ""),
-            remedy=f"Put them back. Or {planning_without(dataset, workspace)}"
-            if _is_in_place(dataset)
-            else "Where the data set was moved, name its folder with --data DIR; else restore the files.",
-        )
-
-
-def planning_again(dataset: Dataset, workspace: Workspace) -> str:
-    """The command that plans a data set again where it lies; what was asked for before holds."""
-    command = shlex.join(["autoseg", "plan", str(dataset.root), "--workspace", str(workspace.root)])
-    return f"`{command}`"
-
-
-def planning_without(dataset: Dataset, workspace: Workspace) -> str:
-    """How to leave out cases whose files were removed, and what becomes of folds and models then."""
-    return (
-        f"plan again without them: {planning_again(dataset, workspace)}. Other cases stay in their folds while there are as "
-        "many folds. Models trained by then had the removed ones: they take part in nothing where the new plan differs from "
-        "theirs, and are trained again with --restart where it does not."
-    )
-
-
-def _is_in_place(dataset: Dataset) -> bool:
-    """Whether a data set lies where it is looked for, of which some files are missing."""
-    return dataset.root.exists() and len(places.absent(dataset.labelled)) < len(dataset.labelled)
 
 
 def _found_in(folder: Path, stored: Dataset) -> Dataset:

@@ -9,7 +9,8 @@ import pytest
 from oracles.empty_files import touch
 
 from autoseg.data import places
-from autoseg.layouts import find_dataset
+from autoseg.layouts import NO_CHOICE, find_dataset
+from autoseg.layouts.common import Choice
 from autoseg.runs import folder_changes as module
 from autoseg.runs.folder_changes import FolderChanges, folder_changes, listed_names, others_digest
 from autoseg.runs.workspace import Workspace
@@ -18,9 +19,9 @@ BIDS = "sub-{0}/anat/sub-{0}_T1w.nii"
 DERIVED = "derivatives/manual/sub-{0}/anat/sub-{0}_dseg.nii"
 
 
-def planned(root: Path, *, remembered: bool = True) -> Workspace:
+def planned(root: Path, *, remembered: bool = True, choice: Choice = NO_CHOICE) -> Workspace:
     """A workspace whose plan knows what is in a folder now; without the digest of the rest as from an earlier version."""
-    dataset = find_dataset(root)
+    dataset = find_dataset(root, choice=choice)
     digest = others_digest(dataset, listed_names(dataset)) if remembered else None
     workspace = Workspace(root.parent / "run")
     workspace.write_dataset(dataset.model_copy(update={"others_sha256": digest}))
@@ -59,6 +60,10 @@ def test_labelled_cases_that_were_added_are_named_with_what_to_do(root: Path, *,
     (sentence,) = folder_changes(workspace).sentences(workspace)
     assert "1 labelled case that the plan does not know: sub-d." in sentence
     assert f"`autoseg plan {root} --workspace {workspace.root}`" in sentence
+    assert "Models" not in sentence  # nothing is trained
+    (workspace.models / "unet" / "fold_0").mkdir(parents=True)
+    (sentence,) = folder_changes(workspace).sentences(workspace)
+    assert "Models trained by then" in sentence
     assert told(folder_changes(planned(root))) == NOTHING
 
 
@@ -109,12 +114,45 @@ def test_a_folder_that_could_not_be_planned_as_it_is_says_so(tmp_path: Path) -> 
     touch(root, "images/b.nii")
     assert told(folder_changes(workspace)) == (True, (), (), "images and labels do not belong together one by one")
     (sentence,) = folder_changes(workspace).sentences(workspace)
-    assert "`autoseg check` says more" in sentence
+    assert f"`autoseg check {root}` says more" in sentence
+
+
+def test_a_folder_that_cannot_be_planned_is_not_told_to_be_planned_before_that_is_put_right(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    touch(root, *(f"{kind}/{name}.nii" for kind in ("images", "labels") for name in "ab"))
+    workspace = planned(root)
+    (root / "labels" / "b.nii").unlink()
+    touch(root, "labels/other.nii")
+    gone, problem = folder_changes(workspace).sentences(workspace)
+    left = root / "images" / "b.nii"
+    assert f"Put them back, or move what is left of them out of the folder, too ({left}), and plan again" in gone
+    assert "cannot be planned again as it is" in problem
+    left.unlink()
+    gone, problem = folder_changes(workspace).sentences(workspace)
+    assert gone.endswith("Put them back")
+    assert "cannot be planned again as it is" in problem
+
+
+def test_what_was_chosen_of_the_folder_is_chosen_when_it_is_read_again(tmp_path: Path) -> None:
+    """A value to be ignored was asked for; now the data set declares another one, and planning would fail."""
+    root = tmp_path / "data"
+    touch(root, "imagesTr/a_0000.nii", "labelsTr/a.nii")
+    described = {"channel_names": {"0": "T1"}, "labels": {"background": 0, "x": 1}, "file_ending": ".nii"}
+    (root / "dataset.json").write_text(json.dumps(described))
+    workspace = planned(root, choice=Choice(ignore=9))
+    described["labels"] = {"background": 0, "x": 1, "ignore": 2}
+    (root / "dataset.json").write_text(json.dumps(described))
+    assert "is another value than the data set calls `ignore`" in folder_changes(workspace).problem
+    (sentence,) = folder_changes(workspace).sentences(workspace)
+    assert f"`autoseg check {root} --ignore 9` says more" in sentence
 
 
 def test_single_cases_that_are_gone_are_put_back_or_left_out(root: Path) -> None:
     workspace = planned(root)
     shutil.rmtree(root / "sub-b")
+    (sentence,) = folder_changes(workspace).sentences(workspace)
+    assert f"move what is left of them out of the folder, too ({root / DERIVED.format('b')}), and plan again" in sentence
+    (root / DERIVED.format("b")).unlink()
     assert told(folder_changes(workspace)) == (True, (), ("sub-b",), "")
     (sentence,) = folder_changes(workspace).sentences(workspace)
     assert f"files of sub-b are not in {root} any more. Put them back, or plan again without them: " in sentence

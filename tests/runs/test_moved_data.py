@@ -3,14 +3,11 @@
 import json
 from pathlib import Path
 
-import pytest
 from oracles.empty_files import touch
 
-from autoseg.errors import DatasetError
 from autoseg.layouts import find_dataset
 from autoseg.layouts.common import Choice
-from autoseg.runs.moved_data import _found_in, require_files
-from autoseg.runs.workspace import Workspace
+from autoseg.runs.moved_data import _found_in
 
 
 def test_label_maps_that_were_chosen_are_chosen_again_in_another_arrangement(tmp_path: Path) -> None:
@@ -33,24 +30,6 @@ def test_cases_that_a_list_of_the_data_set_does_not_name_are_found_where_they_we
     assert [case.id for case in find_dataset(tmp_path / "new").cases] == ["a"]
     found = _found_in(tmp_path / "new", planned)
     assert [case.images for case in found.cases] == [(tmp_path / "new" / "imagesTr" / f"{name}.nii",) for name in "ab"]
-
-
-def test_files_that_are_gone_from_a_folder_that_is_there_are_put_back_or_left_out(tmp_path: Path) -> None:
-    touch(tmp_path / "data", *(f"{kind}/{name}.nii" for kind in ("images", "labels") for name in "abc"))
-    workspace = Workspace(tmp_path / "run")
-    workspace.write_dataset(find_dataset(tmp_path / "data"))
-    cases = workspace.dataset().labelled
-    require_files(cases, workspace)
-    (tmp_path / "data" / "labels" / "b.nii").unlink()
-    with pytest.raises(DatasetError, match=r"files of b are not there any more") as single:
-        require_files(cases[1:], workspace)
-    assert "Put them back. Or plan again without them: `autoseg plan" in single.value.remedy
-    assert "--data" not in single.value.remedy
-    for name in "ac":
-        (tmp_path / "data" / "images" / f"{name}.nii").unlink()
-    with pytest.raises(DatasetError, match="files of b, c are not there any more") as moved:
-        require_files(cases[1:], workspace)
-    assert "name its folder with --data DIR" in moved.value.remedy
 
 
 DESCRIPTION = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "x"}}

@@ -13,8 +13,9 @@ from autoseg.jobs.executors import check_choices
 from autoseg.model.compute import choose_computes
 from autoseg.postprocessing.held_out.files import is_done
 from autoseg.runs.earlier import earlier_state
-from autoseg.runs.moved_data import require_files, with_data_in
+from autoseg.runs.moved_data import with_data_in
 from autoseg.runs.preparing import prepare
+from autoseg.runs.removed_data import require_files
 from autoseg.runs.restarting import is_to_restart
 from autoseg.runs.session import Session
 from autoseg.runs.targets import Target
