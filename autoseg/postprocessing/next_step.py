@@ -99,7 +99,7 @@ def _first(status: WorkspaceStatus) -> NextStep:
     if earlier := _in_the_way(status):
         return _begin_again(status, earlier[0], _replanned(earlier[0]))
     fold = "0" if status.folds and status.folds[0] == "0" else "full"
-    return NextStep("train a first network", f"autoseg train --arch {_FIRST} --fold {fold}{_where(status.workspace)}")
+    return NextStep("train a first network", f"autoseg train --arch {_FIRST} --fold {fold}{_with_data(status)}")
 
 
 def _missing(status: WorkspaceStatus) -> NextStep | None:
@@ -189,9 +189,11 @@ def _use(status: WorkspaceStatus, *, exported: bool) -> NextStep:
     where = _where(status.workspace)
     judged = any(run.model.is_numbered for run in status.of_stage("scored"))
     if judged and (not status.selection.models or status.selection.outdated):
-        return NextStep(status.selection.outdated or "choose the networks that predict", f"autoseg select{where}")
+        return NextStep(
+            status.selection.outdated or "choose the networks that predict", f"autoseg select{_with_data(status)}"
+        )
     if status.report is None or status.report_outdated:
-        return NextStep("look at the results", f"autoseg report{where}")
+        return NextStep("look at the results", f"autoseg report{_with_data(status)}")
     if not exported:
         name = shlex.quote(f"{status.workspace.root.name}.autoseg")
         return NextStep("pass the model on as one file", f"autoseg export {name}{where}")
@@ -232,7 +234,7 @@ def _train(status: WorkspaceStatus, run: RunStatus, why: str, *more: str, fold: 
     if state is not None and state.origin is not None and "--continue" not in more:
         parts.append("--init MODEL")
         why = f"{why}. MODEL is the file or folder of the model that it started from: {state.origin.in_words}"
-    return NextStep(why, " ".join(parts) + _where(status.workspace))
+    return NextStep(why, " ".join(parts) + _with_data(status))
 
 
 def _like(status: WorkspaceStatus, run: RunStatus) -> RunStatus | None:
@@ -250,6 +252,12 @@ def _like(status: WorkspaceStatus, run: RunStatus) -> RunStatus | None:
 def _written(value: float | str) -> str:
     """A value as an option takes it back; numbers whole, or with all their digits."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _with_data(status: WorkspaceStatus) -> str:
+    """How a command that needs the data set is told where that is, as far as it cannot be found, and which workspace."""
+    moved = status.changes is not None and not status.changes.there
+    return f"{' --data DIR' if moved else ''}{_where(status.workspace)}"
 
 
 def _where(workspace: Workspace) -> str:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oracles.empty_files import touch
 
+from autoseg.data import places
 from autoseg.model.description import Origin
 from autoseg.model.identity import ModelId
 from autoseg.planning.plan import Plan
@@ -25,7 +27,12 @@ STORED = Path(__file__).parents[1] / "fixtures" / "v0_1" / "workspace"
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return Workspace(Path(shutil.copytree(STORED, tmp_path / "run")))
+    """With empty files in the place of its data."""
+    workspace = Workspace(Path(shutil.copytree(STORED, tmp_path / "run")))
+    dataset = places.at(workspace.stored_dataset(), tmp_path / "data")
+    workspace.write_dataset(dataset)
+    touch(dataset.root, *(str(path) for case in dataset.cases for path in places.files_of(case)))
+    return workspace
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +125,13 @@ def test_a_run_that_does_not_go_on_with_the_cases_of_its_fold_begins_again(works
     step = next_step(status, exported=False)
     assert "Bring splits.json back (what `autoseg plan` replaced is beside it), or begin it again" in step.why
     assert step.command.startswith("autoseg train --arch unet --fold 1 --restart --seed 3 ")
+
+
+def test_commands_that_need_data_which_were_moved_are_told_where_they_are(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "data").rename(tmp_path / "elsewhere")
+    assert named(workspace).command == "autoseg train --arch unet --fold 1 --seed 3 --data DIR"
+    shutil.rmtree(workspace.models)
+    assert named(workspace).command == "autoseg train --arch unet --fold 0 --data DIR"
 
 
 def test_runs_of_another_plan_are_told_apart(workspace: Workspace) -> None:
