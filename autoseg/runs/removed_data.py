@@ -2,11 +2,13 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from autoseg.data import places
 from autoseg.data.dataset import Case, Dataset
-from autoseg.errors import DatasetError
+from autoseg.errors import AutosegError, DatasetError
 from autoseg.model.identity import model_folders
+from autoseg.planning.plan import read_plan
 from autoseg.runs.workspace import Workspace
 from autoseg.wording import some
 
@@ -34,9 +36,11 @@ def require_files(cases: Iterable[Case], workspace: Workspace) -> None:
 
 
 def planning_again(dataset: Dataset, workspace: Workspace) -> str:
-    """The command that plans a data set again where it lies; what was asked for before holds."""
-    command = shlex.join(["autoseg", "plan", str(dataset.root), "--workspace", str(workspace.root)])
-    return f"`{command}`"
+    """The command that plans a data set again where it lies; what was asked for before holds, and edits do not."""
+    edited = _is_edited(workspace)
+    words = ["autoseg", "plan", str(dataset.root), "--workspace", str(workspace.root), *(["--force"] if edited else [])]
+    kept = " (what was edited by hand is kept beside what takes its place, to be carried over)" if edited else ""
+    return f"`{shlex.join(words)}`{kept}"
 
 
 def planning_without(gone: Sequence[Case], dataset: Dataset, workspace: Workspace) -> str:
@@ -55,6 +59,15 @@ def planning_without(gone: Sequence[Case], dataset: Dataset, workspace: Workspac
         said += " Models trained by then had the removed ones: they take part in nothing where the new plan differs from "
         said += "theirs, and are trained again with --restart where it does not."
     return said
+
+
+def _is_edited(workspace: Workspace) -> bool:
+    """Whether the plan or the folds were edited by hand; what cannot be read is not known to be."""
+    with suppress(AutosegError):
+        if workspace.splits_file.exists() and workspace.stored_splits().edited:
+            return True
+        return workspace.plan_file.exists() and read_plan(workspace.plan_file).edited
+    return False
 
 
 def has_rest(gone: Sequence[Case]) -> bool:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -229,3 +231,23 @@ def test_scores_do_not_claim_a_label_map_that_was_replaced_before_training(home:
     [side] = find_sides({"w": home / "w"}, Judging(), Silent()).sides
     assert path.stem not in side.references
     assert {case.id for case in side.cases} - {path.stem} < side.references.keys()
+
+
+def test_what_is_told_after_edits_and_further_scans_works(tmp_path: Path) -> None:
+    """The printed command makes a plan again, with what was asked for, and keeps what was edited."""
+    write_tiny_cases(tmp_path / "data", 4)
+    run(tmp_path, "plan", "data", "--folds", "2")
+    plan = tmp_path / "w" / "plan.json"
+    edited = plan.read_bytes().replace(b'"grad_clip_norm": 12.0', b'"grad_clip_norm": 5.0')
+    assert edited != plan.read_bytes()
+    plan.write_bytes(edited)
+    for scan, label in tiny_scans(1, seed=98):
+        write_nifti(tmp_path / "data" / "imagesTr" / "added_0000.nii", scan)
+        write_nifti(tmp_path / "data" / "labelsTr" / "added.nii", label)
+    told = " ".join(autoseg("status", "--workspace", "w", cwd=tmp_path).told.split())
+    command = re.search(r"plan again: `autoseg (plan [^`]*--force)` \(what was edited by hand is kept", told)
+    assert command is not None
+    autoseg(*shlex.split(command[1]), cwd=tmp_path)
+    assert len(json.loads((tmp_path / "w" / "splits.json").read_text(encoding="utf-8"))["folds"]) == 2
+    assert "added" in held_out(tmp_path)
+    assert [kept for kept in (tmp_path / "w").glob("plan-*.json") if kept.read_bytes() == edited]

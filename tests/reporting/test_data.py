@@ -127,7 +127,7 @@ def test_without_models_there_is_nothing_to_be_best(workspace: Workspace) -> Non
     shutil.rmtree(workspace.models)
     workspace.selection_file.unlink()
     data, said = gathered(workspace)
-    assert (data.runs, data.groups, subject_of(data)) == ((), (), Subject("", "", ()))
+    assert (data.runs, data.groups, subject_of(data)) == ((), (), Subject("", "", "", ()))
     assert not data.main.scores
     assert any("nothing is trained yet" in line for line in said)
 
