@@ -208,6 +208,12 @@ def test_no_warnings_are_worth_a_sentence() -> None:
     assert "Beware." in reader.texts_of("li")
 
 
+def test_commands_in_a_warning_are_shown_as_such() -> None:
+    reader = page_with(Warnings(["Run `autoseg select <again>` here."]))
+    assert "autoseg select <again>" in reader.texts_of("code")
+    assert not any("`" in text for text in reader.texts_of("li"))
+
+
 def test_without_scripts_the_page_says_what_is_missing() -> None:
     words = " ".join(page_with(Viewer("Scan", {"a": view()}, shows="A scan.", judge="Look.")).texts_of("p"))
     assert "Without scripts the page shows everything but the scans" in words
