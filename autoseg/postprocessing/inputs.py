@@ -29,6 +29,7 @@ from autoseg.runs.inventory import (
 from autoseg.runs.preprocessing import find_arrays, preprocess
 from autoseg.runs.removed_data import require_files
 from autoseg.runs.workspace import Workspace, fold_of
+from autoseg.wording import listing
 
 _NOT_KEPT: Final = (
     "{}: the probabilities of its held-out cases were not kept (repeat its train command with --keep-probabilities, which "
@@ -119,7 +120,8 @@ def _missing(workspace: Workspace, inventory: Inventory, models: Sequence[Finish
     absent = [f"{name}: not trained on any fold" for name in NETWORKS if name not in trained]
     for network, of_network in groups.items():
         lacking = [fold for fold in folds if fold not in {model.fold for model in of_network}]
-        absent += [f"{network.name}: fold {', '.join(lacking)} not trained and scored to its end"] if lacking else []
+        of = f"{'fold' if len(lacking) == 1 else 'folds'} {listing(lacking)}"
+        absent += [f"{network.name}: {of} not trained and scored to its end"] if lacking else []
     return (*absent, *inventory.skipped)
 
 
