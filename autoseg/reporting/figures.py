@@ -45,7 +45,7 @@ _CROWDED: Final = 10
 """More classes than this, or longer names, are written aslant."""
 
 _LETTERS_IN: Final = 13
-"""Letters of a legend per inch. Source: measured, with room for the key before them."""
+"""Letters of a legend per inch. Source: measured, with space for the key before them."""
 
 _LINE_IN: Final = 0.15
 """Height of a legend's line. Source: 8 pt with what is between lines."""

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from autoseg.data import places
@@ -25,14 +25,17 @@ class EarlierPlanning:
     """What a workspace was planned with before, as far as it is of the same data set and can be read.
 
     Attributes:
-        asked: what its plan was asked for.
         inputs: what its plan was made from, found and asked for; None: there is none.
         splits: its folds, unless they were edited; None: there are none.
     """
 
-    asked: Asked = field(default_factory=Asked)
     inputs: Inputs | None = None
     splits: Splits | None = None
+
+    @property
+    def asked(self) -> Asked:
+        """What its plan was asked for."""
+        return Asked() if self.inputs is None else asked_in(self.inputs)
 
 
 def earlier_planning(workspace: Workspace, dataset: Dataset, *, force: bool, events: Events) -> EarlierPlanning:
@@ -49,8 +52,7 @@ def earlier_planning(workspace: Workspace, dataset: Dataset, *, force: bool, eve
         inputs = read_plan(workspace.plan_file).inputs if workspace.plan_file.exists() else None
     with _readable("the folds cannot be read, and are assigned from scratch", force=force, events=events):
         splits = workspace.stored_splits() if workspace.splits_file.exists() else None
-    asked = Asked() if inputs is None else asked_in(inputs)
-    return EarlierPlanning(asked, inputs, None if force and splits is not None and splits.edited else splits)
+    return EarlierPlanning(inputs, None if force and splits is not None and splits.edited else splits)
 
 
 def earlier_name(workspace: Workspace, dataset: Dataset) -> str:

@@ -34,7 +34,7 @@ def remedy_of_other_cases(before: Fold, now: Fold, *, labelled: Collection[str],
     """
     if finished and not lost_cases(before, now):
         return "Train it further with `autoseg train --continue`, or begin it again with --restart instead."
-    again = "egin it again with `autoseg train --restart`, without --continue"
+    again = "begin it again with `autoseg train --restart`, without --continue"
     if gone := sorted({*before.training, *before.validation}.difference(labelled)):
-        return f"B{again}: it had cases that the data set holds no more ({some(gone)})."
-    return f"Bring splits.json back (what `autoseg plan` replaced is beside it), or b{again}."
+        return f"{again.capitalize()}: it had cases that the data set holds no more ({some(gone)})."
+    return f"Bring splits.json back (what `autoseg plan` replaced is beside it), or {again}."

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from oracles.heard import Heard
 from oracles.stopping import StopAfter
 
 from autoseg.errors import BundleError, TrainingError, WorkspaceError
@@ -308,7 +309,7 @@ def test_steps_that_are_lost_are_said_to_be(make_plan: MakePlan, fold: FoldData,
         train(make_plan(), config(epochs=3), fold, context=RunContext(tmp_path, CPU, 0, StopAfter(5)))
     (tmp_path / "steps.csv").unlink()
     train(make_plan(), config(epochs=3), fold, context=RunContext(tmp_path, CPU, 0, told))
-    assert any("steps.csv has 0 of the 3 steps so far" in line for line in told.warned)
+    assert any("steps.csv has 0 of the 3 steps so far" in line for line in told.warnings)
     assert [step.step for step in read_steps(tmp_path / "steps.csv")] == list(range(4, 10))
 
 
@@ -362,7 +363,7 @@ def test_held_out_cases_without_a_single_label_are_said_and_do_not_end_a_run(
     state = train(plan, config(), data, context=RunContext(tmp_path, CPU, 0, told))
     assert state.finished
     assert [epoch.validation_slices for epoch in state.epochs] == [0, 0]
-    assert [warning for warning in told.warned if "has a label" in warning] == [
+    assert [warning for warning in told.warnings if "has a label" in warning] == [
         "unet, fold 0: no voxel of its held-out cases has a label; its training is watched instead"
     ]
 
@@ -390,19 +391,12 @@ def test_weights_that_break_in_an_epochs_last_step_do_not_become_the_model(
     assert all(bool(tensor.isfinite().all()) for tensor in weights(tmp_path).values())
 
 
-class _Told(Silent):
-    """Keeps what a run says."""
+class _Told(Heard):
+    """Keeps what a run says, and what its bars are called."""
 
     def __init__(self) -> None:
-        self.said: list[str] = []
-        self.warned: list[str] = []
+        super().__init__()
         self.tracks: list[str] = []
-
-    def info(self, message: str) -> None:
-        self.said.append(message)
-
-    def warn(self, message: str) -> None:
-        self.warned.append(message)
 
     @contextmanager
     def track(self, label: str, *, total: float | None, unit: str) -> Iterator[Progress]:
@@ -440,7 +434,7 @@ def test_a_run_measured_in_minutes_takes_the_faster_number_of_threads_and_keeps_
     told, plan = _Told(), make_plan(training={"epochs": None, "minutes": 60, "steps_per_epoch": 12})
     state = train(plan, config(minutes=0.2), fold, context=clocked(tmp_path, told, slow=slow))
     assert (state.threads, torch.get_num_threads()) == (chosen, chosen)
-    [pace] = [line for line in told.said if "slices/s" in line]
+    [pace] = [line for line in told.infos if "slices/s" in line]
     assert f" slices/s on {chosen} thread" in pace
     assert "epochs of 12 steps fit into 12 s; 84 are recommended" in pace
     assert "scoring 1 held-out case then takes at least" in pace
@@ -453,7 +447,7 @@ def test_a_run_measured_in_epochs_takes_all_threads_or_those_asked_for(
     told, plan = _Told(), make_plan(training={"steps_per_epoch": 6})
     state = train(plan, config(epochs=2), fold, context=RunContext(tmp_path / "all", CPU, 0, told))
     assert state.threads == 2
-    assert any("on 2 threads; 2 epochs will take about" in line for line in told.said)
+    assert any("on 2 threads; 2 epochs will take about" in line for line in told.infos)
     asked = train(plan, config(epochs=2, threads=1), fold, context=RunContext(tmp_path / "one", CPU, 0, told))
     assert (asked.threads, torch.get_num_threads()) == (1, 1)
 
@@ -498,7 +492,7 @@ def test_a_run_measured_in_minutes_takes_the_faster_memory_format_and_keeps_it(
     told, plan = _Told(), make_plan(view={"adjacent_slices": 1}, training={"epochs": None, "minutes": 60})
     state = train(plan, config(minutes=0.2), fold, context=by_strides(tmp_path, told, slow=slow))
     assert state.memory_format == chosen
-    [pace] = [line for line in told.said if "slices/s" in line]
+    [pace] = [line for line in told.infos if "slices/s" in line]
     assert f"1 thread, {chosen.replace('_', ' ')} (" in pace
     stored = read_state(tmp_path)
     assert stored is not None
@@ -541,7 +535,7 @@ def test_a_memory_format_is_taken_as_asked_and_refused_where_the_run_has_another
 def test_a_run_that_was_too_short_says_so_in_one_line(make_plan: MakePlan, fold: FoldData, tmp_path: Path) -> None:
     told = _Told()
     train(make_plan(), config(epochs=1), fold, context=RunContext(tmp_path, CPU, 0, told))
-    [line] = told.warned
+    [line] = told.warnings
     assert line.startswith("unet, fold 0 is probably far from converged: ")
     assert "it took only 3 steps" in line
     assert line.endswith("Train it further, with --continue and a number of --epochs or --minutes")
